@@ -1,0 +1,1 @@
+"""Word embeddings: counting.py holds the count-based families, predicting.py those that learn by predicting words."""

@@ -1,0 +1,34 @@
+"""What a user did wrong or met: one line on stderr, no traceback, an exit code. Knows nothing of the rest of textkit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class TextkitError(Exception):
+    """Something failed that the user can understand: the message is one line and names the file, line or option."""
+
+    exit_code = 1
+
+
+class UsageError(TextkitError):
+    """The command line alone shows that it cannot work: an unknown name, a value out of range."""
+
+    exit_code = 2
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """'; did you mean X?' for the closest of `known`, else a list of what there is, else ''."""
+    import difflib  # 8 ms, and only ever needed on the way out
+
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; there is {', '.join(known)}" if known else ""
+
+
+def one_line(error: BaseException) -> str:
+    """The message of any exception as a single line, with its type where the message alone says nothing."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, TextkitError) else f"{type(error).__name__}: {text}" if text else type(error).__name__

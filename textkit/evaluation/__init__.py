@@ -1,0 +1,1 @@
+"""Scores of a model against data with answers; numpy only."""

@@ -1,0 +1,185 @@
+"""The contract between textkit and a family of models. Knows the tasks' graph signatures and no model; imports no torch.
+
+A plugin says how text becomes ids, how its network looks, how text becomes batches, what the loss is and which graphs it
+exports. The training loop, checkpoints, export with its parity check, the command line and streaming are given.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+    from textkit.text import TextRule
+    from textkit.training.corpus import Corpus
+    from textkit.training.run import Run
+
+API_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input or output of a graph: its name, element type (numpy's name) and axes (a str is free, an int is fixed).
+
+    A name that ends in `*` stands for any number of ports with that prefix.
+    """
+
+    name: str
+    dtype: str
+    axes: tuple[str | int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The ports of one graph of a task, in order."""
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
+# A task is a graph signature: the serving side knows these names and no architecture. docs/architecture.md explains each.
+TASKS: Mapping[str, Mapping[str, Signature]] = MappingProxyType(
+    {
+        "embed": {
+            "embed": Signature(
+                inputs=(
+                    Port("ids", "int64", ("line", "token")),
+                    Port("weight", "float32", ("line", "token")),
+                    Port("pool", "int64"),
+                    Port("normalize", "bool"),
+                ),
+                outputs=(
+                    Port("vector", "float32", ("line", "dim")),
+                    Port("tokens", "float32", ("line", "token", "dim")),
+                ),
+            )
+        },
+    }
+)
+
+POOLING = ("mean", "max", "sif")  # the values 0, 1, 2 of the port `pool`
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What a plugin gives the exporter for one graph of its task.
+
+    `module`: for `embed`, a torch module (ids i64[line, token], weight f32[line, token]) -> f32[line, token, dim]; the
+    exporter adds pooling and normalisation. `constants`: arrays the wrapper of the task needs (embed: `probability`
+    f32[id], the unigram probability of each id, for SIF weights a / (a + p)).
+    """
+
+    module: torch.nn.Module
+    constants: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Training:
+    """The engine's own options. A plugin's class attribute `training` holds its defaults; --set and --config override."""
+
+    epochs: int = 10  # passes over the training data
+    max_steps: int = 0  # stop after this many updates; 0: epochs decide
+    batch_size: int = 32  # examples a batch; 1: single-example descent; 0: full-batch descent
+    accumulate: int = 1  # batches summed into one update
+    optimizer: str = "adam"  # sgd | adagrad | adam | adamw
+    learning_rate: float = 1e-3  # the peak of the schedule
+    momentum: float = 0.0  # sgd alone
+    betas: tuple[float, float] = (0.9, 0.999)  # adam, adamw
+    epsilon: float = 1e-8  # adagrad, adam, adamw
+    schedule: str = "constant"  # constant | linear | inverse-sqrt | cosine
+    warmup: int = 0  # updates in which the rate rises linearly from 0
+    min_learning_rate: float = 0.0  # where linear and cosine end
+    clip: float = 0.0  # largest gradient norm; 0: no clipping
+    l1: float = 0.0  # penalty on the sum of |weight|
+    l2: float = 0.0  # penalty on half the sum of weight^2
+    weight_decay: float = 0.0  # adamw's decoupled decay
+    patience: int = 0  # stop after this many dev scores without a better one; 0: never
+    eval_steps: int = 0  # updates between dev scores; 0: once an epoch
+    checkpoint_seconds: float = 60.0  # at most this much work is lost to kill -9
+    checkpoint_steps: int = 0  # a checkpoint every so many updates as well; 0: time alone decides
+    precision: str = "fp32"  # fp32 | bf16 | fp16: mixed precision by autocast; fp16 scales the loss
+    log_seconds: float = 1.0  # at most one line of metrics.jsonl in this time
+
+
+@dataclass(frozen=True)
+class Score:
+    """The figure that early stopping watches. `detail` is logged beside it."""
+
+    name: str
+    value: float
+    higher_is_better: bool
+    detail: Mapping[str, float] = field(default_factory=dict)
+
+
+class Plugin(ABC):
+    """A family of models. One instance lives in the registry; it holds no state of a training."""
+
+    name: ClassVar[str]  # what users type; the entry point has the same name
+    task: ClassVar[str]  # a key of TASKS
+    summary: ClassVar[str]  # one line for `textkit plugins`
+    Config: ClassVar[type]  # a frozen dataclass of hyperparameters, the papers' names, one comment a field
+    training: ClassVar[Training] = Training()  # this family's defaults of the engine's options
+    api: ClassVar[int] = API_VERSION
+
+    @abstractmethod
+    def vocabulary(self, corpus: Corpus, config: Any) -> TextRule:
+        """How text becomes ids: trained on `corpus` or given. Raises TextkitError for a corpus too small."""
+
+    @abstractmethod
+    def network(self, config: Any, vocabulary: TextRule) -> torch.nn.Module:
+        """An untrained network on the CPU. torch's generator is seeded before the call."""
+
+    @abstractmethod
+    def batches(self, corpus: Corpus, vocabulary: TextRule, config: Any, epoch: Epoch) -> Iterator[Any]:
+        """The batches of one epoch, the same for the same (epoch.seed, epoch.number), beginning with batch `epoch.start`.
+
+        A batch is a tensor, or any tuple, list or dict of tensors and plain values; the engine moves it to the device.
+        """
+
+    def loss(self, network: torch.nn.Module, batch: Any) -> tuple[torch.Tensor, Mapping[str, float]]:
+        """The objective as a scalar with a gradient (mean over the batch), and what to log; `examples` counts them."""
+        raise TypeError(f"plugin {self.name!r} defines none of loss, update, fit")
+
+    def score(self, network: torch.nn.Module, dev: Corpus, vocabulary: TextRule, config: Any) -> Score | None:
+        """The dev score. A plugin without one trains on everything and never stops early."""
+        return None
+
+    @abstractmethod
+    def graphs(self, network: torch.nn.Module, vocabulary: TextRule, config: Any) -> Mapping[str, Graph]:
+        """The modules behind the graphs of `task`."""
+
+    # Two doors out of the gradient loop, each None where the plugin does not take it.
+    #
+    # update(network, batch, learning_rate, config, threads) -> Mapping[str, float]: stands in for loss and backward where
+    # autograd is too slow; changes the network in place, returns what to log with `loss` and `examples`.
+    #
+    # fit(network, corpus, vocabulary, config, run) -> Iterator[Mapping[str, float]]: a model that no gradient steps train;
+    # fills the network in place, yields what to show while it works.
+    update: ClassVar[Any] = None
+    fit: ClassVar[Any] = None
+
+    def defaults(self) -> dict[str, Any]:
+        """Serving defaults written into the manifest (for embed: `pooling`, `normalize`)."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Which pass over the data, and where in it to begin."""
+
+    number: int
+    seed: int
+    start: int = 0  # batches already done
+    batch_size: int = 32
+    run: Run | None = None  # where a plugin may keep encoded data between epochs
+
+
+def required(task: str) -> Iterable[str]:
+    """The names of the graphs a bundle of `task` must have."""
+    return TASKS[task].keys()
