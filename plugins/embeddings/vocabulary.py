@@ -1,0 +1,122 @@
+"""The words of a corpus and the corpus as ids, shared by all word-embedding plugins. Knows no model; numpy only.
+
+Counting and encoding stream over the corpus in chunks of lines: memory holds the distinct words, never the text.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textkit.errors import TextkitError
+from textkit.text import Normalizer, Words
+
+if TYPE_CHECKING:
+    from textkit.training.corpus import Corpus
+    from textkit.training.run import Run
+
+LINE_END = -1  # what stands after each line in an encoded corpus
+ENCODED_FILE = "words.i32"
+
+_CHUNK_LINES = 10_000  # lines normalised and counted at once: a few MB of text
+_MOST_WORDS = 20_000_000  # distinct words held while counting, about 3 GB; beyond it the rarest are forgotten
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """The options that decide which words there are. The Config of each word-embedding plugin extends it."""
+
+    min_count: int = 5  # words that occur less often are dropped from the text
+    max_vocab: int = 0  # keep only this many words, the most frequent ones; 0: all
+    lowercase: bool = True  # "The" and "the" are one word
+    unicode: str = "NFC"  # NFC | NFKC | NFD | NFKD | none: Unicode normalisation
+    punctuation: str = "split"  # split: each mark is a word | keep: words are what spaces separate
+
+    def __post_init__(self) -> None:
+        if self.min_count < 1:
+            raise ValueError(f"min_count={self.min_count}: must be at least 1")
+        if self.max_vocab < 0:
+            raise ValueError(f"max_vocab={self.max_vocab}: must be at least 0")
+        self.normalizer()  # checks its own two
+
+    def normalizer(self) -> Normalizer:
+        """What is done to a line before it is cut into words."""
+        return Normalizer(self.lowercase, self.unicode, self.punctuation)
+
+
+def build(corpus: Corpus, options: TextOptions, least: int = 2) -> Words:
+    """The words of `corpus`, the most frequent first (ties: the one seen first), with `counts` i64[word].
+
+    Raises TextkitError when fewer than `least` words occur `min_count` times.
+    """
+    counter = count(corpus, options.normalizer())
+    kept = [(word, n) for word, n in counter.most_common(options.max_vocab or None) if n >= options.min_count]
+    if len(kept) < least:
+        raise TextkitError(
+            f"{_names(corpus)}: the corpus is too small: {len(kept)} of its {len(counter)} distinct words"
+            f" {'occurs' if len(kept) == 1 else 'occur'} min_count={options.min_count} times,"
+            f" at least {least} are needed (--set min_count=1 keeps all)"
+        )
+    counts = np.fromiter((n for _, n in kept), np.int64, len(kept))
+    return Words([word for word, _ in kept], options.normalizer(), counts=counts)
+
+
+def count(corpus: Corpus, normalizer: Normalizer, most: int = _MOST_WORDS) -> Counter[str]:
+    """How often each word occurs, in the order in which the words were first seen.
+
+    Beyond `most` distinct words those seen least are forgotten, as word2vec.c's ReduceVocab does: once those seen once,
+    then those seen up to twice, and so on.
+    """
+    counter: Counter[str] = Counter()
+    floor = 1
+    for lines in corpus.chunks(_CHUNK_LINES):
+        counter.update(chain.from_iterable(normalizer.words(lines)))
+        while len(counter) > most:
+            counter = Counter({word: n for word, n in counter.items() if n > floor})
+            floor += 1
+    return counter
+
+
+def encoded(corpus: Corpus, vocabulary: Words, run: Run) -> np.memmap:
+    """The corpus as ids i32[total] in a file of `run.scratch`, LINE_END after each line; read-only.
+
+    Words that are not in the table are left out, as word2vec.c and gensim do, so that a window reaches over them, and
+    so are lines without any word. The file is renamed into place when whole: a resumed run finds it and reads it again.
+    """
+    path = run.scratch / ENCODED_FILE
+    if not path.exists():
+        run.scratch.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        plain = Words(vocabulary.words, vocabulary.normalizer)  # without subwords: those spell words that are not there
+        with part.open("wb") as stream:
+            for lines in corpus.chunks(_CHUNK_LINES):
+                encoding = plain.encode(lines)
+                stream.write(with_line_ends(encoding.ids, encoding.lengths).tobytes())
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, path)
+    if path.stat().st_size == 0:
+        raise TextkitError(f"{_names(corpus)}: no word of the vocabulary occurs in it")
+    return np.memmap(path, np.int32, "r")
+
+
+def with_line_ends(ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Lines end to end (ids [total], lengths [line]) -> i32[total + lines that have words], LINE_END after each."""
+    lengths = lengths[lengths > 0]
+    ends = np.cumsum(lengths + 1) - 1
+    laid = np.empty(len(ids) + len(lengths), np.int32)
+    is_word = np.ones(len(laid), bool)
+    is_word[ends] = False
+    laid[is_word] = ids
+    laid[ends] = LINE_END
+    return laid
+
+
+def _names(corpus: Corpus) -> str:
+    names = [str(path) for path in corpus.paths]
+    return ", ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} more files"
