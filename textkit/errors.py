@@ -17,6 +17,10 @@ class UsageError(TextkitError):
     exit_code = 2
 
 
+class TextkitWarning(UserWarning):
+    """Something the user should know of though the work goes on. On the command line: one line on stderr, unless -q."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """'; did you mean X?' for the closest of `known`, else a list of what there is, else ''."""
     import difflib  # 8 ms, and only ever needed on the way out
@@ -31,4 +35,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def one_line(error: BaseException) -> str:
     """The message of any exception as a single line, with its type where the message alone says nothing."""
     text = " ".join(str(error).split())
-    return text if isinstance(error, TextkitError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return (
+        text if isinstance(error, TextkitError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
+    )

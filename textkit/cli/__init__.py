@@ -1,0 +1,176 @@
+"""The command line's frame: verbs by name, imported when asked for; errors as one line; exit codes. Knows no verb's work.
+
+0 done, 1 failed, 2 wrong usage, 130 interrupted. Imports click and nothing heavier.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from textkit import __version__
+from textkit.cli.options import Talk, talk_options
+from textkit.errors import TextkitError, TextkitWarning, nearest, one_line
+
+# verb -> where it lives, and its line of `textkit --help`, which therefore imports none of them.
+VERBS: dict[str, tuple[str, str]] = {
+    "train": ("textkit.cli.train:train", "Train a model on text files."),
+    "export-onnx": ("textkit.cli.export_onnx:export_onnx", "Export a training run as a model to serve."),
+    "embed": ("textkit.cli.embed:embed", "Turn each line into a vector."),
+    "nearest": ("textkit.cli.nearest:nearest", "Show the words nearest to a word."),
+    "analogy": ("textkit.cli.analogy:analogy", "Answer: A is to B as C is to what?"),
+    "evaluate": ("textkit.cli.evaluate:evaluate", "Score a model on word pairs or analogies."),
+    "import": ("textkit.cli.import_:import_", "Make a model of word vectors in another tool's format."),
+    "convert": ("textkit.cli.convert:convert", "Write a model's word vectors in another tool's format."),
+    "models": ("textkit.cli.models:models", "List the models that can be served."),
+    "plugins": ("textkit.cli.plugins:plugins", "List the families of models that can be trained."),
+    "doctor": ("textkit.cli.doctor:doctor", "Say what works on this machine and what does not."),
+    "completion": ("textkit.cli.completion:completion", "Print the completion script of a shell."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module, _, name = VERBS[cmd_name][0].partition(":")
+        return getattr(importlib.import_module(module), name)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args[0] not in VERBS and not ctx.resilient_parsing:
+            raise click.UsageError(f"unknown command {args[0]!r}{nearest(args[0], VERBS)}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        verbs = [CompletionItem(name, help=line) for name, (_, line) in VERBS.items() if name.startswith(incomplete)]
+        return verbs + click.Command.shell_complete(self, ctx, incomplete)
+
+
+@click.group(
+    cls=LazyGroup,
+    no_args_is_help=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, message="textkit %(version)s")
+@talk_options
+@click.pass_context
+def textkit(ctx: click.Context, talk: Talk) -> None:
+    """Text models as Unix filters: train them, export them, serve them between stdin and stdout."""
+    if ctx.invoked_subcommand is None:
+        raise click.UsageError("no command given", ctx)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """The entry point of `textkit`. Always ends in SystemExit."""
+    talk = Talk()
+    _route_warnings(talk)
+    try:
+        code = run(list(sys.argv[1:] if args is None else args), talk)
+        code = _flush_stdout(talk, code)
+    except KeyboardInterrupt:  # a second Ctrl-C while the first is dealt with
+        code = 130
+    sys.exit(code)
+
+
+def run(args: list[str], talk: Talk) -> int:
+    """Runs one command line and says what went wrong. The exit code."""
+    try:
+        if "_TEXTKIT_COMPLETE" in os.environ:
+            from click.shell_completion import shell_complete
+
+            return shell_complete(textkit, {}, "textkit", "_TEXTKIT_COMPLETE", os.environ["_TEXTKIT_COMPLETE"])
+        # Not textkit.main(): click would end a closed pipe with 1 and take the choice of exit codes out of our hands.
+        with textkit.make_context("textkit", args, obj=talk) as context:
+            textkit.invoke(context)
+    except click.exceptions.Exit as error:  # --help, --version
+        return error.exit_code
+    except BaseException as error:
+        code, message = _verdict(error)
+        if talk.debug and code not in (0, 130):
+            import traceback
+
+            traceback.print_exc()
+        if message:
+            talk.error(message)
+        return code
+    return 0
+
+
+def _verdict(error: BaseException) -> tuple[int, str]:
+    """The exit code of an exception and the line to say, '' for none."""
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return 130, ""
+    if isinstance(error, BrokenPipeError):  # `| head` has seen enough
+        return 0, ""
+    if isinstance(error, TextkitError):
+        return error.exit_code, one_line(error)
+    if isinstance(error, click.ClickException):
+        return error.exit_code, _usage_line(error)
+    if isinstance(error, MemoryError):
+        return 1, "out of memory"
+    if isinstance(error, OSError) and error.strerror:
+        return 1, f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, SystemExit):
+        return (error.code, "") if isinstance(error.code, int) else (1, str(error.code or ""))
+    return 1, f"unexpected {one_line(error)} (a fault of textkit's; --debug shows where)"
+
+
+def _usage_line(error: click.ClickException) -> str:
+    """click's message in this program's style: one line, the nearest name, where to read on."""
+    message = " ".join(error.format_message().split()).rstrip(".")
+    if isinstance(error, click.NoSuchOption):
+        known = (
+            [name for option in error.ctx.command.get_params(error.ctx) for name in option.opts] if error.ctx else []
+        )
+        close = nearest(error.option_name, known)
+        message = f"no such option {error.option_name}{close if 'did you mean' in close else ''}"
+    context = getattr(error, "ctx", None)
+    hint = f" (see '{context.command_path} --help')" if context else ""
+    return message[:1].lower() + message[1:] + hint
+
+
+def _flush_stdout(talk: Talk, code: int) -> int:
+    """Flushes what verbs wrote through sys.stdout; a full disk shows here, and must not end with exit code 0."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)  # the interpreter flushes once more at exit
+        os.close(null)
+        if isinstance(error, BrokenPipeError):
+            return code
+        talk.error(f"stdout: {error.strerror}")
+        return code or 1
+    return code
+
+
+def _route_warnings(talk: Talk) -> None:
+    """TextkitWarnings, wherever they are raised, become lines on stderr; those of libraries are kept for --debug."""
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        if issubclass(category, TextkitWarning):
+            talk.warn(message)
+        elif talk.debug:
+            talk.warn(f"{category.__name__}: {message}")
+
+    warnings.simplefilter("always", TextkitWarning)
+    warnings.showwarning = show

@@ -1,0 +1,197 @@
+"""Options that verbs share, what is said on stderr, and stdout kept for data. Knows no verb and no model; light to import."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, BinaryIO, TypeVar
+
+import click
+
+from textkit.errors import TextkitError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+BUFFER = 1 << 16  # bytes held back before they reach a pipe or a file; the streams flush when their input pauses
+
+
+@dataclass
+class Talk:
+    """What is said to a person, on stderr alone: errors always, warnings unless -q, notes under -v, one line each."""
+
+    verbose: bool = False
+    quiet: bool = False
+    debug: bool = False
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a progress display has somebody to look at it."""
+        return not self.quiet and sys.stderr is not None and sys.stderr.isatty()
+
+    def error(self, message: object) -> None:
+        self._say(f"textkit: {message}")
+
+    def warn(self, message: object) -> None:
+        if not self.quiet:
+            self._say(f"textkit: warning: {message}")
+
+    def note(self, message: object) -> None:
+        if self.verbose and not self.quiet:
+            self._say(f"textkit: {message}")
+
+    def _say(self, message: str) -> None:
+        with suppress(OSError, ValueError, AttributeError):  # stderr closed: there is nobody to tell
+            sys.stderr.write(" ".join(message.splitlines()) + "\n")
+            sys.stderr.flush()
+
+
+def talk_options(function: Function) -> Function:
+    """-v, -q and --debug; the command gets a Talk as the keyword `talk`."""
+
+    @click.pass_context
+    @functools.wraps(function)
+    def with_talk(context: click.Context, *args: Any, **kwargs: Any) -> Any:
+        return function(*args, talk=context.ensure_object(Talk), **kwargs)
+
+    def switch(attribute: str) -> Callable[[click.Context, click.Parameter, bool], None]:
+        def callback(context: click.Context, _: click.Parameter, value: bool) -> None:
+            if value:
+                setattr(context.ensure_object(Talk), attribute, True)
+
+        return callback
+
+    for flags, attribute, help_line in (
+        (("--debug",), "debug", "Show the traceback of an error."),
+        (("-q", "--quiet"), "quiet", "Say nothing on stderr but errors."),
+        (("-v", "--verbose"), "verbose", "Say on stderr what is done, and on which device."),
+    ):
+        option = click.option(
+            *flags, is_flag=True, is_eager=True, expose_value=False, callback=switch(attribute), help=help_line
+        )
+        with_talk = option(with_talk)
+    return with_talk  # type: ignore[return-value]
+
+
+class Device(click.ParamType):
+    """auto, cpu, cuda or cuda:N."""
+
+    name = "device"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", value):
+            self.fail(f"{value!r} is none of auto, cpu, cuda, cuda:N", param, ctx)
+        return value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(choice) for choice in ("auto", "cpu", "cuda") if choice.startswith(incomplete)]
+
+
+def _complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    """Names of installed models, and paths for what looks like one."""
+    from click.shell_completion import CompletionItem
+
+    from textkit.bundle import installed
+
+    names = [CompletionItem(path.name) for _, path in installed() if path.name.startswith(incomplete)]
+    return names or [CompletionItem(incomplete, type="dir")]
+
+
+def complete_plugin(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of plugins, for an argument's `shell_complete`."""
+    from textkit.registry import registry
+
+    return [name for name in registry.names() if name.startswith(incomplete)]
+
+
+def _add_plugin_files(ctx: click.Context, param: click.Parameter, files: tuple[str, ...]) -> None:
+    if files:
+        from textkit.registry import registry
+
+        for file in files:
+            registry.add_file(file)
+
+
+model_option = click.option(
+    "-m",
+    "--model",
+    metavar="MODEL",
+    shell_complete=_complete_model,
+    help="Name or folder of an exported model. Without it: TEXTKIT_MODEL_<TASK>, then your configuration, then the default.",
+)
+device_option = click.option(
+    "--device", type=Device(), default="auto", show_default=True, metavar="auto|cpu|cuda[:N]", help="Where to compute."
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", help="Threads to compute with. Default: the CPUs at hand."
+)
+on_error_option = click.option(
+    "--on-error",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="What to do about a record that cannot be read; a skipped one leaves an empty record in its place.",
+)
+line_buffered_option = click.option("--line-buffered", is_flag=True, help="Write each line as soon as it is done.")
+plugin_option = click.option(
+    "--plugin",
+    "plugin_files",
+    multiple=True,
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_add_plugin_files,
+    help="Load the plugins in a Python file. May be given several times.",
+)
+
+
+@contextmanager
+def protected_stdout() -> Iterator[BinaryIO]:
+    """The real stdout as a binary file, while fd 1 points at stderr: whatever a library prints is kept out of the data.
+
+    What was written is flushed at the end, after an exception as well; a failed write raises OSError.
+    """
+    if sys.stdout is None:  # then fd 1 may belong to any file opened since
+        raise TextkitError("stdout is closed")
+    sys.stdout.flush()
+    stream = open(os.dup(1), "wb", buffering=BUFFER)  # noqa: SIM115 - closed below, with its errors told apart
+    _point_stdout_at_stderr()
+    try:
+        yield stream
+    except BaseException:
+        with suppress(OSError):  # the first error is the one to report
+            stream.flush()
+        _restore_stdout(stream)
+        with suppress(OSError):
+            stream.close()
+        raise
+    try:
+        stream.flush()
+    finally:
+        _restore_stdout(stream)
+        stream.close()
+
+
+def _point_stdout_at_stderr() -> None:
+    try:
+        os.dup2(2, 1)
+    except OSError:  # stderr is closed
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.close(null)
+
+
+def _restore_stdout(stream: BinaryIO) -> None:
+    with suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with suppress(Exception):  # what C libraries hold back goes to stderr too, where the platform lets us say so
+        import ctypes
+
+        ctypes.CDLL(None).fflush(None)
+    os.dup2(stream.fileno(), 1)
