@@ -1,0 +1,252 @@
+"""Lines in: files or stdin, plain, gzip or zstandard, as blocks of lines. Knows no columns, no model and no output.
+
+The rules of a line: UTF-8, a byte order mark at the start of a file is dropped, invalid bytes become U+FFFD and are
+counted; a line ends at `\\n` alone (`\\r\\n` accepted; U+2028 and NUL are text); a last line without newline counts.
+
+Bytes come from the file descriptor by os.read, never from Python's buffered stdin, so that it is known when the next
+read would wait: that is what lets a filter answer a person at once and still give a file full batches.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import sys
+import zlib
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any
+
+from textkit.errors import TextkitError
+
+BLOCK = 1 << 18  # bytes asked for by one read, and the most that one step of decompression gives
+_GZIP = b"\x1f\x8b"
+_ZSTANDARD = b"\x28\xb5\x2f\xfd"
+_ZSTANDARD_STEP = 1024
+_BOM = b"\xef\xbb\xbf"
+_BINARY_HEAD = 8192  # a NUL in so many first bytes makes a training file binary
+
+
+class Reader:
+    """One file, or stdin for None. Iterating gives blocks of whole lines, list[str] without their line ends.
+
+    An empty block says that nothing can be read just now: whoever holds lines back had better let them go. Raises
+    TextkitError naming the file for one that is missing, a directory, unreadable, or damaged in its compression.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None, block: int = BLOCK) -> None:
+        self.name = "stdin" if path is None else os.fspath(path)
+        self.invalid = 0  # lines so far with bytes that are no UTF-8
+        self.lines = 0  # lines given so far
+        self._block = block
+        self._owned = path is not None
+        self._fd = sys.stdin.fileno() if path is None else _open(self.name)
+        mode = os.fstat(self._fd).st_mode
+        if stat.S_ISDIR(mode):
+            self.close()
+            raise TextkitError(f"{self.name}: is a directory")
+        self._regular = stat.S_ISREG(mode)
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._owned and self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+
+    def __iter__(self) -> Iterator[list[str]]:
+        held: list[bytes] = []  # the beginning of a line whose end has not come yet
+        first = True
+        for data in self.chunks():
+            cut = data.rfind(b"\n") + 1
+            if not cut:
+                if data:
+                    held.append(data)
+                else:
+                    yield []
+                continue
+            whole = b"".join([*held, data[:cut]])
+            held = [data[cut:]] if cut < len(data) else []
+            yield self._split(whole.removeprefix(_BOM) if first else whole)
+            first = False
+        rest = b"".join(held)
+        rest = rest.removeprefix(_BOM) if first else rest
+        if rest:
+            yield self._split(rest + b"\n")
+
+    def chunks(self) -> Iterator[bytes]:
+        """The file's bytes, decompressed; b"" before a read that would wait."""
+        head = b""
+        while not head or any(len(head) < len(magic) and magic.startswith(head) for magic in (_GZIP, _ZSTANDARD)):
+            data = self._read()
+            if not data:
+                break
+            head += data
+        raw = chain([head] if head else [], self._raw())
+        if head.startswith(_GZIP):
+            return _inflate(raw, self.name)
+        if head.startswith(_ZSTANDARD):
+            return _unzstd(raw, self.name)
+        return raw
+
+    def _raw(self) -> Iterator[bytes]:
+        while True:
+            if not self._ready():
+                yield b""
+            data = self._read()
+            if not data:
+                return
+            yield data
+
+    def _read(self) -> bytes:
+        try:
+            return os.read(self._fd, self._block)
+        except OSError as error:
+            raise TextkitError(f"{self.name}: cannot be read: {error.strerror}") from error
+
+    def _ready(self) -> bool:
+        """Whether a read would return at once: with bytes, or with the end of the input."""
+        if self._regular:
+            return True
+        try:
+            if hasattr(select, "poll"):
+                poll = select.poll()
+                poll.register(self._fd, select.POLLIN)
+                return bool(poll.poll(0))
+            return bool(select.select([self._fd], [], [], 0)[0])
+        except (OSError, ValueError):  # no such thing for this kind of file (pipes on Windows): better early than late
+            return False
+
+    def _split(self, data: bytes) -> list[str]:
+        """The lines of `data`, which ends with a newline."""
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            text = data.decode("utf-8", "replace")
+            self.invalid += sum(not _is_utf8(line) for line in data.split(b"\n"))
+        if "\r" in text:
+            text = text.replace("\r\n", "\n")
+        lines = text.split("\n")
+        lines.pop()
+        self.lines += len(lines)
+        return lines
+
+
+def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
+    """The lines of a training file, blank ones too.
+
+    Raises TextkitError naming the file where it is missing, a directory, damaged, empty, or binary (a NUL in the first
+    8 KiB).
+    """
+    return chain.from_iterable(read_blocks(path))
+
+
+def read_blocks(path: str | os.PathLike[str], block: int = BLOCK) -> Iterator[list[str]]:
+    """As `read_lines`, in lists of whatever number of lines a block of `block` bytes holds."""
+    with Reader(path, block) as reader:
+        seen = 0  # characters looked at, at least as many bytes
+        for lines in reader:
+            if seen < _BINARY_HEAD and lines:
+                head = "\n".join(lines)[: _BINARY_HEAD - seen]
+                if "\0" in head:
+                    raise TextkitError(f"{reader.name}: is binary, not text")
+                seen += len(head)
+            if lines:
+                yield lines
+        if not reader.lines:
+            raise TextkitError(f"{reader.name}: is empty")
+
+
+def _open(name: str) -> int:
+    try:
+        return os.open(name, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError:
+        raise TextkitError(f"{name}: no such file") from None
+    except IsADirectoryError:
+        raise TextkitError(f"{name}: is a directory") from None
+    except (OSError, ValueError) as error:
+        if os.path.isdir(name):  # what Windows calls a permission
+            raise TextkitError(f"{name}: is a directory") from error
+        raise TextkitError(f"{name}: cannot be opened: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _inflate(raw: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """gzip: any number of members, zero padding after the last."""
+    decoder = zlib.decompressobj(wbits=31)
+    started = False  # inside a member
+    try:
+        for data in raw:
+            if not data:
+                yield b""
+            while data:
+                if not started:
+                    data = data.lstrip(b"\0")
+                    if not data:
+                        break
+                    started = True
+                out = decoder.decompress(data, BLOCK)
+                data = decoder.unconsumed_tail
+                if out:
+                    yield out
+                if decoder.eof:
+                    data = decoder.unused_data
+                    decoder, started = zlib.decompressobj(wbits=31), False
+    except zlib.error as error:
+        raise TextkitError(f"{name}: damaged gzip data: {error}") from error
+    if started:
+        raise TextkitError(f"{name}: truncated gzip data")
+
+
+def _unzstd(raw: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """zstandard: any number of frames."""
+    try:
+        import zstandard
+    except ImportError:
+        raise TextkitError(f"{name}: zstandard files need the package zstandard (pip install zstandard)") from None
+
+    started = False  # inside a frame
+    decoder: Any = None
+    try:
+        for data in raw:
+            if not data:
+                yield b""
+            while data:
+                if not started:
+                    decoder, started = zstandard.ZstdDecompressor().decompressobj(), True
+                # In small steps, for a step has no limit to what it gives, and a kilobyte can stand for 32 MB.
+                out = decoder.decompress(data[:_ZSTANDARD_STEP])
+                data = (decoder.unused_data if decoder.eof else b"") + data[_ZSTANDARD_STEP:]
+                if out:
+                    yield out
+                started = not decoder.eof
+    except zstandard.ZstdError as error:
+        raise TextkitError(f"{name}: damaged zstandard data: {error}") from error
+    if started:
+        raise TextkitError(f"{name}: truncated zstandard data")
+
+
+def check_readable(paths: Iterable[str | os.PathLike[str]]) -> None:
+    """TextkitError for the first of `paths` that cannot be read, so that nothing is done before the last is missed.
+
+    Opens nothing: a named pipe that is opened and closed again would kill whoever writes to it.
+    """
+    for path in map(os.fspath, paths):
+        if not os.path.exists(path):
+            raise TextkitError(f"{path}: no such file")
+        if os.path.isdir(path):
+            raise TextkitError(f"{path}: is a directory")
+        if not os.access(path, os.R_OK):
+            raise TextkitError(f"{path}: cannot be opened: Permission denied")
