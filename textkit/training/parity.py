@@ -1,0 +1,214 @@
+"""Whether a graph computes what it should: `embed` graphs against arithmetic written down a second time, in numpy.
+
+A bundle is written only where every case agrees. Knows no plugin and no torch: whoever exports brings a function that
+gives the vectors of ids (rows of a table, or a network's output), and the pooling is done over those here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from textkit.errors import TextkitError
+from textkit.plugin import POOLING
+from textkit.text import TextRule
+from textkit.training.embedding_graph import SIF_A
+
+TOLERANCE = 1e-5  # of the largest number of the case; sums of f32 in another order differ by about 1e-6 of it
+SAMPLES = 1000  # lines of real text that are checked and that deviations are measured on
+CASE_TOKENS = 2048  # longest line of a check: attention takes the square of it
+# What text meets that no training line may have held. The blank ones have no token at all.
+STRANGE = (
+    "",
+    "   ",
+    "xqzzvkw qqqjjj",
+    "naïve Ünïcödé ΑΒΓ",
+    "日本語 中文",
+    "\U0001f600 \U0001f468\u200d\U0001f469",
+    "e\u0301te\u0301",
+    "\x00 \x07",
+)
+
+Rows = Callable[
+    [np.ndarray, np.ndarray], np.ndarray
+]  # ids i64[line, token], weight f32[line, token] -> f32[line, token, dim]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One batch: ids i64[line, token] and weight f32[line, token], 0 for padding."""
+
+    name: str
+    ids: np.ndarray
+    weight: np.ndarray
+
+
+def pad(rule: TextRule, lines: Sequence[str], longest: int = CASE_TOKENS) -> tuple[np.ndarray, np.ndarray]:
+    """Lines as the graph takes them: ids i64[line, token], weight f32[line, token]; at least one token wide."""
+    encoded = rule.encode(list(lines))
+    lengths = np.minimum(encoded.lengths, longest)
+    starts = np.cumsum(encoded.lengths) - encoded.lengths
+    ids = np.zeros((len(lines), max(1, int(lengths.max(initial=0)))), np.int64)
+    weight = np.zeros(ids.shape, np.float32)
+    given = np.ones(len(encoded.ids), np.float32) if encoded.weight is None else encoded.weight
+    for line, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+        ids[line, :length] = encoded.ids[start : start + length]
+        weight[line, :length] = given[start : start + length]
+    return ids, weight
+
+
+def cases(rule: TextRule, sample: Sequence[str], limit: int = 0) -> Iterator[Case]:
+    """Batches of many shapes: one token, long, ragged, blank lines, unseen words, and `sample` lines of real text.
+
+    `limit`: the longest line the model takes; 0 for any.
+    """
+    longest = min(limit or CASE_TOKENS, CASE_TOKENS)
+    random = np.random.default_rng(0)
+    for lines, tokens in ((1, 1), (1, 7), (3, 1), (5, 17), (2, longest)):
+        tokens = min(tokens, longest)
+        ids = random.integers(0, len(rule), (lines, tokens))
+        weight = random.choice(np.array([1, 1, 0.5, 0.25], np.float32), (lines, tokens))
+        yield Case(f"{lines} x {tokens}", ids, weight)
+    ids = random.integers(0, len(rule), (6, min(9, longest)))
+    ragged = np.arange(ids.shape[1]) < np.array([ids.shape[1], 1, 0, 3, 0, 2])[:, None]
+    yield Case("ragged", np.where(ragged, ids, 0), ragged.astype(np.float32))
+    yield Case("blank", np.zeros((2, 1), np.int64), np.zeros((2, 1), np.float32))
+    yield Case("unseen words", *pad(rule, STRANGE, longest))
+    for start in range(0, min(len(sample), SAMPLES), 64):
+        yield Case("sample", *pad(rule, sample[start : min(start + 64, SAMPLES)], longest))
+
+
+def pooled(
+    rows: np.ndarray,
+    ids: np.ndarray,
+    weight: np.ndarray,
+    pool: int,
+    normalize: bool,
+    probability: np.ndarray | None = None,
+    component: np.ndarray | None = None,
+) -> np.ndarray:
+    """What the graph's pooling half computes, in f64: rows f32[line, token, dim] -> f64[line, dim]."""
+    rows, weight = rows.astype(np.float64), weight.astype(np.float64)
+    if POOLING[pool] == "max":
+        vectors = np.zeros((rows.shape[0], rows.shape[2]))
+        for line, real in enumerate(weight > 0):
+            if real.any():
+                vectors[line] = rows[line, real].max(axis=0)
+    else:
+        if POOLING[pool] == "sif" and probability is not None:
+            weight = weight * SIF_A / (SIF_A + probability.astype(np.float64)[ids])
+        total = weight.sum(axis=1, keepdims=True)
+        vectors = np.einsum("lt,ltd->ld", weight, rows) / np.where(total == 0, 1, total)
+        if POOLING[pool] == "sif" and component is not None:
+            direction = component.astype(np.float64)
+            vectors = vectors - np.outer(vectors @ direction, direction)
+    if normalize:
+        length = np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors = vectors / np.where(length == 0, 1, length)
+    return vectors
+
+
+def first_component(
+    rows: Rows, rule: TextRule, sample: Sequence[str], probability: np.ndarray | None
+) -> np.ndarray | None:
+    """The direction f32[dim] that the SIF vectors of `sample` share: their first right singular vector, not centred
+    (Arora et al. 2017, algorithm 1). None where there is nothing to take it from."""
+    moments: np.ndarray | None = None
+    for start in range(0, len(sample), 64):
+        ids, weight = pad(rule, sample[start : start + 64])
+        vectors = pooled(rows(ids, weight), ids, weight, POOLING.index("sif"), False, probability)
+        moments = vectors.T @ vectors if moments is None else moments + vectors.T @ vectors
+    if moments is None or not np.isfinite(moments).all() or not moments.any():
+        return None
+    _, directions = np.linalg.eigh(moments)
+    return directions[:, -1].astype(np.float32)
+
+
+def check(graph: bytes, rows: Rows, batches: Sequence[Case], probability: Any, component: Any) -> dict[str, Any]:
+    """Runs every case through the graph with each pooling, normalised and not, and compares. Figures for the manifest.
+
+    Raises TextkitError with the worst figure where graph and reference disagree, are not numbers or differ in shape.
+    """
+    from textkit.serving.session import Session
+
+    session = Session(graph, device="cpu", threads=1)
+    worst, where = 0.0, ""
+    for case in batches:
+        expected_rows = rows(case.ids, case.weight)
+        real = case.weight > 0
+        for pool, name in enumerate(POOLING):
+            for normalize in (False, True):
+                given = session.run(feeds(case, pool, normalize))
+                expected = pooled(expected_rows, case.ids, case.weight, pool, normalize, probability, component)
+                # Normalising a vector that cancelled to almost nothing magnifies rounding: compare what has a length.
+                plain = pooled(expected_rows, case.ids, case.weight, pool, False, probability, component)
+                sound = _sound(plain, expected_rows) if normalize else slice(None)
+                for output, got, wanted in (
+                    ("vector", given["vector"][sound], expected[sound]),
+                    ("tokens", given["tokens"][real], expected_rows[real]),
+                ):
+                    difference = _difference(got, wanted)
+                    if not difference <= worst:
+                        worst, where = difference, f"{output}, {name}{', normalised' * normalize}, case {case.name}"
+    if not worst <= TOLERANCE:
+        raise TextkitError(
+            f"the exported graph differs from the model by {worst:.2g} of its largest number, {TOLERANCE:.0e} is "
+            f"allowed ({where}): nothing was written"
+        )
+    return {
+        "max_relative": worst,
+        "tolerance": TOLERANCE,
+        "cases": len(batches),
+        "lines": sum(len(case.ids) for case in batches),
+    }
+
+
+def deviation(graph: bytes, rows: Rows, batches: Sequence[Case]) -> dict[str, Any]:
+    """How far the line vectors (mean) of a graph of lower precision are from the model's own: over the `sample`
+    cases, or over all where there are none. `max_abs` in the vectors' unit, `max_relative` to the largest number,
+    `worst_cosine`."""
+    from textkit.serving.session import Session
+
+    session = Session(graph, device="cpu", threads=1)
+    kept = [case for case in batches if case.name == "sample"] or list(batches)
+    largest, scale, cosine, lines = 0.0, 0.0, 1.0, 0
+    for case in kept:
+        expected_rows = rows(case.ids, case.weight)
+        wanted = pooled(expected_rows, case.ids, case.weight, 0, False)
+        got = session.run(feeds(case, 0, False))["vector"].astype(np.float64)
+        largest = max(largest, float(np.abs(got - wanted).max(initial=0)))
+        scale = max(scale, float(np.abs(wanted).max(initial=0)))
+        sound = _sound(wanted, expected_rows)
+        lines += int(sound.sum())
+        if sound.any():
+            lengths = np.linalg.norm(got[sound], axis=1) * np.linalg.norm(wanted[sound], axis=1)
+            cosine = min(cosine, float(((got[sound] * wanted[sound]).sum(axis=1) / np.maximum(lengths, 1e-300)).min()))
+    return {
+        "max_abs": largest,
+        "max_relative": largest / scale if scale else 0.0,
+        "worst_cosine": cosine,
+        "lines": lines,
+    }
+
+
+def feeds(case: Case, pool: int, normalize: bool) -> dict[str, np.ndarray]:
+    """The ports of the task `embed`."""
+    return {"ids": case.ids, "weight": case.weight, "pool": np.array(pool), "normalize": np.array(normalize)}
+
+
+def _sound(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Which lines bool[line] have a vector of some length beside the numbers it was summed from."""
+    scale = np.abs(rows).max(axis=(1, 2), initial=0)
+    return np.linalg.norm(vectors, axis=1) > 1e-3 * scale
+
+
+def _difference(got: np.ndarray, wanted: np.ndarray) -> float:
+    """The largest difference beside the largest number; infinite for another shape, NaN where one is not a number."""
+    if got.shape != wanted.shape:
+        return float("inf")
+    if not wanted.size:
+        return 0.0
+    return float(np.abs(got - wanted).max() / max(np.abs(wanted).max(), 1e-30))
