@@ -1,0 +1,41 @@
+"""Files that are whole or not there: written beside their place, forced to the disk, renamed. Knows nothing of what is in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from textkit.errors import TextkitError
+
+
+def replace_file(path: Path, content: bytes | Callable[[Path], None]) -> None:
+    """Puts `content` (bytes, or a function that writes a file) at `path`; what was there stays until all of it is on the disk.
+
+    Raises TextkitError naming the file, and leaves nothing beside it, where it cannot be written: a full disk, say.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        if callable(content):
+            content(part)
+        else:
+            part.write_bytes(content)
+        _sync(part)
+        os.replace(part, path)
+        _sync(path.parent)
+    except OSError as error:
+        raise TextkitError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():  # a folder cannot be opened there
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

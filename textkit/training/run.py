@@ -1,0 +1,276 @@
+"""A training run as a folder: what was asked for, the vocabulary, the weights, a sample of the lines, what came of it.
+
+    run.json             plugin, options, seed, data, split, facts
+    vocabulary/          rule.json, the rule's files, counts.i64
+    weights.safetensors  the best network so far; the last one where the plugin has no dev score
+    sample.txt           lines of the training data, for the exporter
+    checkpoint.safetensors, scratch/   while the training is not complete
+    metrics.jsonl        what the training logged
+
+The folder stands alone: it opens with the training data gone. Knows no training loop, and no torch until weights are asked for.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit import __version__, config
+from textkit.errors import TextkitError, UsageError
+from textkit.plugin import Plugin, Training
+from textkit.registry import registry
+from textkit.text import TextRule, Words, rule_from_spec
+from textkit.training.durable import replace_file
+
+if TYPE_CHECKING:
+    import torch
+
+SCHEMA = 1
+SAMPLE_LINES = 5000
+_HASHED = 1 << 20  # bytes read at once
+
+
+class Run:
+    """One run. `create` begins one, `open` reads one; both keep `run.json` true."""
+
+    def __init__(self, folder: Path, record: dict[str, Any]) -> None:
+        self.folder = folder
+        self._record = record
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        plugin: Plugin,
+        options: Any,
+        training: Training,
+        seed: int,
+        data: Sequence[Path],
+        dev: Sequence[Path] = (),
+        command: Sequence[str] = (),
+    ) -> Run:
+        """Makes the folder, which must not be there yet. `options` is the plugin's Config; `command` what the user typed."""
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            raise UsageError(f"-o {folder}: exists; give another folder, or --resume to go on with this run") from None
+        except OSError as error:
+            raise TextkitError(f"-o {folder}: {error.strerror}") from error
+        record = {
+            "schema": SCHEMA,
+            "plugin": plugin.name,
+            "task": plugin.task,
+            "textkit": __version__,
+            "command": list(command),
+            "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "seed": seed,
+            "config": config.as_dict(options),
+            "training": config.as_dict(training),
+            "data": [describe_file(Path(path)) for path in data],
+            "dev": [describe_file(Path(path)) for path in dev],
+            "split": None,
+            "complete": False,
+            "facts": {},
+        }
+        run = cls(folder, record)
+        run.save()
+        return run
+
+    @classmethod
+    def open(cls, folder: Path) -> Run:
+        """Reads a run; TextkitError for a folder that is none."""
+        folder = Path(folder)
+        file = folder / "run.json"
+        try:
+            record = json.loads(file.read_bytes())
+        except FileNotFoundError:
+            why = "is no training run (it has no run.json)" if folder.is_dir() else "no such training run"
+            raise TextkitError(f"{folder}: {why}") from None
+        except (OSError, ValueError) as error:
+            raise TextkitError(f"{file}: cannot be read: {error}") from error
+        if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+            raise TextkitError(f"{file}: not written by this version of textkit")
+        missing = {"plugin", "seed", "config", "training", "data", "dev", "split", "complete", "facts"} - record.keys()
+        if missing:
+            raise TextkitError(f"{file}: damaged: it has no {min(missing)!r}")
+        return cls(folder, record)
+
+    def save(self) -> None:
+        """Writes run.json."""
+        replace_file(self.folder / "run.json", json.dumps(self._record, indent=2, ensure_ascii=False).encode() + b"\n")
+
+    @property
+    def name(self) -> str:
+        """The name of the plugin."""
+        return self._record["plugin"]
+
+    @property
+    def plugin(self) -> Plugin:
+        """The plugin itself; UsageError where it is not installed and its file was not given."""
+        if self.name not in registry.names():
+            raise UsageError(
+                f"{self.folder}: was trained by plugin {self.name!r}, which is not installed; name its file with --plugin FILE"
+            )
+        return registry.get(self.name)
+
+    @cached_property
+    def config(self) -> Any:
+        """The plugin's options, an instance of its Config."""
+        return config.from_dict(self.plugin.Config, self._record["config"])
+
+    @cached_property
+    def training(self) -> Training:
+        """The engine's options."""
+        return config.from_dict(Training, self._record["training"])
+
+    @property
+    def seed(self) -> int:
+        return self._record["seed"]
+
+    @property
+    def command(self) -> list[str]:
+        """What the user typed, for the manifest."""
+        return self._record["command"]
+
+    @property
+    def data(self) -> list[dict[str, Any]]:
+        """The training files: `file` (its absolute path), `bytes`, `sha256`."""
+        return self._record["data"]
+
+    @property
+    def dev(self) -> list[dict[str, Any]]:
+        """The dev files, as `data`."""
+        return self._record["dev"]
+
+    @property
+    def split(self) -> dict[str, Any] | None:
+        """The rule and the counts of the split, where the training data was split."""
+        return self._record["split"]
+
+    @split.setter
+    def split(self, value: dict[str, Any]) -> None:
+        self._record["split"] = value
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What came of it: lines, seconds, loss, scores. `save` keeps what is put in."""
+        return self._record["facts"]
+
+    @property
+    def complete(self) -> bool:
+        return self._record["complete"]
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for encoded data, there until the training is complete."""
+        folder = self.folder / "scratch"
+        if not self.complete:
+            folder.mkdir(exist_ok=True)
+        return folder
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the latest checkpoint is, if there is one."""
+        return self.folder / "checkpoint.safetensors"
+
+    @property
+    def weights(self) -> Path:
+        """Where the best weights are, if there are any."""
+        return self.folder / "weights.safetensors"
+
+    def finish(self) -> None:
+        """Marks the run complete and removes what only an unfinished one needs."""
+        self._record["complete"] = True
+        self.save()
+        self.checkpoint.unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "scratch", ignore_errors=True)
+
+    @property
+    def has_vocabulary(self) -> bool:
+        return (self.folder / "vocabulary").is_dir()
+
+    @cached_property
+    def vocabulary(self) -> TextRule:
+        """How text becomes ids; `counts` of a table of words are there again."""
+        folder = self.folder / "vocabulary"
+        try:
+            rule = rule_from_spec(
+                json.loads((folder / "rule.json").read_bytes()), lambda name: (folder / name).read_bytes()
+            )
+            if isinstance(rule, Words) and (folder / "counts.i64").exists():
+                rule.counts = np.fromfile(folder / "counts.i64", "<i8").astype(np.int64)
+        except FileNotFoundError as error:
+            raise TextkitError(f"{self.folder}: has no vocabulary yet ({error.filename})") from error
+        except (OSError, ValueError) as error:
+            raise TextkitError(f"{folder}: cannot be read: {error}") from error
+        return rule
+
+    def save_vocabulary(self, rule: TextRule) -> None:
+        """Writes the rule, all of it or nothing."""
+        part = self.folder / "vocabulary.part"
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        files = {"rule.json": json.dumps(rule.spec(), ensure_ascii=False).encode(), **rule.files()}
+        counts = getattr(rule, "counts", None)
+        if counts is not None:
+            files["counts.i64"] = np.asarray(counts).astype("<i8").tobytes()
+        for name, content in files.items():
+            replace_file(part / name, content)
+        part.rename(self.folder / "vocabulary")
+        self.__dict__["vocabulary"] = rule
+
+    def save_sample(self, lines: Sequence[str]) -> None:
+        replace_file(self.folder / "sample.txt", "".join(f"{line}\n" for line in lines).encode())
+
+    def sample(self) -> list[str]:
+        """At most 5,000 lines of the training data with text in them, drawn evenly."""
+        try:
+            return (self.folder / "sample.txt").read_text("utf-8").split("\n")[:-1]
+        except OSError as error:
+            raise TextkitError(f"{self.folder}/sample.txt: {error.strerror}") from error
+
+    def new_network(self) -> torch.nn.Module:
+        """The untrained network, the same every time: torch's generator is seeded with the run's seed."""
+        import torch
+
+        torch.manual_seed(self.seed)
+        return self.plugin.network(self.config, self.vocabulary)
+
+    def network(self) -> torch.nn.Module:
+        """The best network so far, on the CPU, in eval mode; TextkitError where nothing was learnt yet.
+
+        A run that was interrupted before its first dev score gives the network of its latest checkpoint.
+        """
+        from textkit.training.checkpoint import load_network
+
+        network = self.new_network()
+        if self.weights.exists():
+            load_network(network, self.weights)
+        elif self.checkpoint.exists():
+            load_network(network, self.checkpoint)
+        else:
+            raise TextkitError(f"{self.folder}: has no weights yet; go on with textkit train -o {self.folder} --resume")
+        return network.eval()
+
+
+def describe_file(path: Path) -> Mapping[str, Any]:
+    """What a run remembers of a data file; TextkitError where it cannot be read."""
+    digest = hashlib.sha256()
+    size = 0
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(_HASHED):
+                digest.update(block)
+                size += len(block)
+    except OSError as error:
+        raise TextkitError(f"{path}: {error.strerror}") from error
+    return {"file": str(path.resolve()), "bytes": size, "sha256": digest.hexdigest()}
