@@ -1,4 +1,4 @@
-"""What a user did wrong or met: one line on stderr, no traceback, an exit code. Knows nothing of the rest of textkit."""
+"""What a user did wrong or met: one line on stderr, no traceback, an exit code. Knows nothing of the rest."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The command line's frame: verbs by name, imported when asked for; errors as one line; exit codes. Knows no verb's work.
+"""The command line's frame: verbs by name, imported when asked for; errors as one line; exit codes.
 
-0 done, 1 failed, 2 wrong usage, 130 interrupted. Imports click and nothing heavier.
+0 done, 1 failed, 2 wrong usage, 130 interrupted. Knows no verb's work; imports click and nothing heavier.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import click
 from textkit import __version__
 from textkit.cli.options import Talk, talk_options
 from textkit.errors import TextkitError, TextkitWarning, nearest, one_line
+
+COMPLETE = "_TEXTKIT_COMPLETE"  # the variable by which a shell's completion script asks
 
 # verb -> where it lives, and its line of `textkit --help`, which therefore imports none of them.
 VERBS: dict[str, tuple[str, str]] = {
@@ -64,6 +66,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(
+    "textkit",
     cls=LazyGroup,
     no_args_is_help=False,
     invoke_without_command=True,
@@ -72,7 +75,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, message="textkit %(version)s")
 @talk_options
 @click.pass_context
-def textkit(ctx: click.Context, talk: Talk) -> None:
+def command_line(ctx: click.Context, talk: Talk) -> None:
     """Text models as Unix filters: train them, export them, serve them between stdin and stdout."""
     if ctx.invoked_subcommand is None:
         raise click.UsageError("no command given", ctx)
@@ -93,13 +96,13 @@ def main(args: Sequence[str] | None = None) -> None:
 def run(args: list[str], talk: Talk) -> int:
     """Runs one command line and says what went wrong. The exit code."""
     try:
-        if "_TEXTKIT_COMPLETE" in os.environ:
+        if instruction := os.environ.get(COMPLETE):
             from click.shell_completion import shell_complete
 
-            return shell_complete(textkit, {}, "textkit", "_TEXTKIT_COMPLETE", os.environ["_TEXTKIT_COMPLETE"])
-        # Not textkit.main(): click would end a closed pipe with 1 and take the choice of exit codes out of our hands.
-        with textkit.make_context("textkit", args, obj=talk) as context:
-            textkit.invoke(context)
+            return shell_complete(command_line, {}, "textkit", COMPLETE, instruction)
+        # Not command_line.main(): click would end a closed pipe with 1 and choose other exit codes than ours.
+        with command_line.make_context("textkit", args, obj=talk) as context:
+            command_line.invoke(context)
     except click.exceptions.Exit as error:  # --help, --version
         return error.exit_code
     except BaseException as error:

@@ -1,4 +1,4 @@
-"""Options that verbs share, what is said on stderr, and stdout kept for data. Knows no verb and no model; light to import."""
+"""Options that verbs share, what is said on stderr, and stdout kept for data. Knows no verb; light to import."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class Talk:
 
     def _say(self, message: str) -> None:
         with suppress(OSError, ValueError, AttributeError):  # stderr closed: there is nobody to tell
-            sys.stderr.write(" ".join(message.splitlines()) + "\n")
+            # A name in a stranger's file may hold what moves the cursor: shown, not obeyed.
+            line = " ".join(message.splitlines())
+            sys.stderr.write("".join(c if c.isprintable() else "?" for c in line) + "\n")
             sys.stderr.flush()
 
 
@@ -123,7 +125,7 @@ model_option = click.option(
     "--model",
     metavar="MODEL",
     shell_complete=_complete_model,
-    help="Name or folder of an exported model. Without it: TEXTKIT_MODEL_<TASK>, then your configuration, then the default.",
+    help="Name or folder of a model. Without it: TEXTKIT_MODEL_<TASK>, then your configuration, then the default.",
 )
 device_option = click.option(
     "--device", type=Device(), default="auto", show_default=True, metavar="auto|cpu|cuda[:N]", help="Where to compute."

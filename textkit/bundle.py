@@ -1,0 +1,294 @@
+"""An exported model's folder: read with suspicion, written whole or not at all. Knows no runtime and no plugin.
+
+Every byte that is used was checked first: regular files inside the folder, their size and sha256, and for graphs a walk
+of the protobuf. The hashes guard against damage; they do not prove who made a model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textkit import __version__, onnxfile
+from textkit.errors import TextkitError
+from textkit.manifest import FILE, MAX_BYTES, SCHEMA, Manifest, is_name, port_to_json
+from textkit.places import find, installed, package_folder
+
+if TYPE_CHECKING:
+    from textkit.text import TextRule
+
+__all__ = ["Bundle", "Manifest", "amend", "find", "installed", "read", "write"]
+
+
+class Bundle:
+    """A model's folder whose manifest is sound. Contents are read and checked when asked for."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    @cached_property
+    def rule(self) -> TextRule:
+        """How text becomes ids."""
+        from textkit.text import rule_from_spec
+
+        try:
+            return rule_from_spec(self.manifest.text, self.file)
+        except TextkitError as error:
+            text = str(error)
+            raise TextkitError(text if text.startswith(str(self.folder)) else f"{self.folder}: {text}") from error
+
+    def graph(self, name: str) -> bytes:
+        """The ONNX bytes of a graph, checked: size, sha256, protobuf, and ports as the manifest states them."""
+        file = self.manifest.graphs[name]["file"]
+        data = self.file(file)
+        header = onnxfile.inspect(data, str(self.folder / file))
+        if (header.inputs, header.outputs) != self.manifest.ports(name):
+            raise TextkitError(f"{self.folder / file}: its ports are not those that {FILE} states")
+        return data
+
+    def file(self, name: str) -> bytes:
+        """The bytes of a file the manifest lists, checked: a regular file of the stated size and sha256."""
+        if name not in self.manifest.files:
+            raise TextkitError(f"{self.folder / FILE}: lists no file {name!r}")
+        stated = self.manifest.files[name]
+        data = _read_file(self.folder, name, onnxfile.MAX_BYTES, stated["bytes"])
+        if hashlib.sha256(data).hexdigest() != stated["sha256"]:
+            raise TextkitError(f"{self.folder / name}: damaged or edited: its sha256 is not the one that {FILE} states")
+        return data
+
+    def verify(self) -> None:
+        """Reads everything once. Raises TextkitError for the first thing that is wrong."""
+        for graph in self.manifest.graphs:
+            self.graph(graph)
+        for name in self.manifest.files:
+            if not name.endswith(".onnx"):
+                self.file(name)
+        rule = self.rule
+        if not len(rule):
+            raise TextkitError(f"{self.folder}: its vocabulary is empty")
+
+
+def read(folder: Path, task: str | None = None) -> Bundle:
+    """The model in `folder`. Raises TextkitError with one line naming the file for whatever is not a sound model.
+
+    Here the manifest is checked, and that each file it lists is there, regular and of its size; contents are checked
+    when they are used. `task`: the task the model must have.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise TextkitError(f"{folder}: {'not a folder' if folder.exists() else 'no such model folder'}")
+    manifest = Manifest.from_json(_read_file(folder, FILE, MAX_BYTES), str(folder / FILE))
+    for name, stated in manifest.files.items():
+        os.close(_open_regular(folder, name, onnxfile.MAX_BYTES, stated["bytes"]))
+    if task is not None and manifest.task != task:
+        raise TextkitError(f"{folder}: a model for {manifest.task!r}, not for {task!r}")
+    return Bundle(folder, manifest)
+
+
+def write(
+    folder: Path,
+    *,
+    name: str,
+    task: str,
+    rule: TextRule,
+    graphs: Mapping[str, bytes],
+    plugin: Mapping[str, Any],
+    limits: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    dim: int | None,
+    data: Sequence[Any],
+    licence: str,
+    scores: Sequence[Any],
+    parity: Mapping[str, Any],
+    precision: str,
+    made: Mapping[str, Any],
+    overwrite: bool = False,
+) -> Path:
+    """Writes a model to `folder`, whole or not at all; returns the folder.
+
+    Written to a sibling, read back and verified, then renamed. An existing folder is replaced only when it is a model's
+    and `overwrite` is asked for; an empty one is taken. Raises TextkitError; nothing is left behind then.
+    """
+    folder = Path(os.path.abspath(folder))
+    if not is_name(name):
+        raise TextkitError(f"--name {name}: use letters, digits, '.', '_', '+' and '-', at most 100")
+    check_target(folder, overwrite)
+    contents = {f"{graph}.onnx": model for graph, model in graphs.items()} | dict(rule.files())
+    headers = {graph: onnxfile.inspect(model, f"{graph}.onnx") for graph, model in graphs.items()}
+    manifest = Manifest(
+        schema=SCHEMA,
+        name=name,
+        task=task,
+        text=rule.spec(),
+        plugin=dict(plugin),
+        textkit=__version__,
+        graphs={
+            graph: {
+                "file": f"{graph}.onnx",
+                "inputs": [port_to_json(port) for port in header.inputs],
+                "outputs": [port_to_json(port) for port in header.outputs],
+            }
+            for graph, header in headers.items()
+        },
+        files={
+            file: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+            for file, content in contents.items()
+        },
+        limits=dict(limits),
+        defaults=dict(defaults),
+        dim=dim,
+        data=list(data),
+        licence=licence,
+        scores=list(scores),
+        parity=dict(parity),
+        precision=precision,
+        made=dict(made),
+    )
+    try:
+        text = manifest.to_json()
+    except (TypeError, ValueError) as error:
+        raise TextkitError(f"{folder}: the manifest cannot be written: {error}") from error
+
+    def fill(sibling: Path) -> None:
+        for file, content in [*contents.items(), (FILE, text)]:
+            _write_file(sibling / file, content)
+        read(sibling, task).verify()
+
+    _place(folder, fill)
+    return folder
+
+
+def amend(folder: Path, **changes: Any) -> Bundle:
+    """Replaces keys of the manifest that describe the model (scores, parity, data, licence, made, name, defaults)."""
+    bundle = read(folder)
+    allowed = {"scores", "parity", "data", "licence", "made", "name", "defaults"}
+    if not changes.keys() <= allowed:
+        raise TextkitError(f"{folder}: {', '.join(sorted(changes.keys() - allowed))} cannot be amended")
+    text = dataclasses.replace(bundle.manifest, **changes).to_json()
+    Manifest.from_json(text, str(folder / FILE))
+    sibling = folder / f".{FILE}.{os.getpid()}"
+    try:
+        _write_file(sibling, text)
+        os.replace(sibling, folder / FILE)
+    except OSError as error:
+        raise TextkitError(f"{folder / FILE}: cannot be written: {error.strerror}") from error
+    finally:
+        sibling.unlink(missing_ok=True)
+    return read(folder)
+
+
+def _open_regular(folder: Path, name: str, most: int, size: int | None = None) -> int:
+    """A descriptor of a regular file in `folder` that has at most `most` bytes, and `size` where that is stated."""
+    path = folder / name
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        if path.is_symlink():
+            raise TextkitError(f"{path}: is a link; a model holds regular files alone")
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        raise TextkitError(f"{path}: missing{', so this is no model' if name == FILE else ''}") from None
+    except OSError as error:
+        raise TextkitError(f"{path}: {error.strerror}") from error
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise TextkitError(f"{path}: not a regular file")
+        if facts.st_nlink > 1 and folder.parent.resolve() != package_folder():  # some installers link what they install
+            raise TextkitError(f"{path}: is a hard link; a model holds files of its own alone (cp makes one)")
+        if facts.st_size > most:
+            raise TextkitError(f"{path}: {facts.st_size} bytes; at most {most} are read")
+        if size is not None and facts.st_size != size:
+            raise TextkitError(f"{path}: damaged or cut off: {facts.st_size} bytes, where {FILE} states {size}")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _read_file(folder: Path, name: str, most: int, size: int | None = None) -> bytes:
+    with open(_open_regular(folder, name, most, size), "rb") as stream:
+        data = stream.read(most + 1)
+    if len(data) > most or (size is not None and len(data) != size):
+        raise TextkitError(f"{folder / name}: changed while it was read")
+    return data
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    with open(path, "xb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def check_target(folder: Path, overwrite: bool) -> None:
+    """Raises TextkitError where writing to `folder` would destroy something that was not asked for."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise TextkitError(f"{folder}: exists and is not a folder")
+    held = {entry.name for entry in os.scandir(folder)} if folder.exists() else set()
+    if not held:
+        return
+    if FILE not in held:
+        raise TextkitError(f"{folder}: exists and is not a model's folder; it is left alone")
+    if not overwrite:
+        raise TextkitError(f"{folder}: holds a model already; --overwrite replaces it")
+    known = {FILE}
+    try:
+        known |= read(folder).manifest.files.keys()
+    except TextkitError:
+        known |= {entry for entry in held if entry.endswith((".onnx", ".txt", ".json", ".i32"))}
+    if held - known:
+        raise TextkitError(f"{folder}: holds {', '.join(sorted(held - known))}, not the model's; it is left alone")
+
+
+def _place(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Makes a sibling of `folder`, fills it, and renames it to `folder`; takes everything back when that fails."""
+    mark = f"{os.getpid()}-{os.urandom(4).hex()}"
+    sibling = folder.parent / f".{folder.name}.{mark}.tmp"
+    old = folder.parent / f".{folder.name}.{mark}.old"
+    made = [parent for parent in folder.parents if not parent.exists()]
+    try:
+        sibling.mkdir(parents=True)
+        fill(sibling)
+        _sync_folder(sibling)
+        if folder.exists():
+            folder.rename(old)
+        try:
+            sibling.rename(folder)
+        except BaseException:
+            if old.exists():
+                old.rename(folder)
+            raise
+        _sync_folder(folder.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    except BaseException as error:
+        shutil.rmtree(sibling, ignore_errors=True)
+        if not folder.exists():
+            for parent in made:
+                _remove_empty(parent)
+        if isinstance(error, OSError):
+            raise TextkitError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise
+
+
+def _remove_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        return
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

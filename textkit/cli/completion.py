@@ -1,0 +1,24 @@
+"""`textkit completion`: the script that teaches a shell to complete textkit's command lines. Written by click."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell: verbs, options, and the names of models and plugins.
+
+    \b
+    bash:  echo 'eval "$(textkit completion bash)"' >> ~/.bashrc
+    zsh:   echo 'eval "$(textkit completion zsh)"' >> ~/.zshrc
+    fish:  textkit completion fish > ~/.config/fish/completions/textkit.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    from textkit.cli import COMPLETE, command_line
+
+    found = get_completion_class(shell)
+    assert found is not None  # the argument's choices are click's own
+    click.echo(found(command_line, {}, "textkit", COMPLETE).source())

@@ -1,0 +1,94 @@
+"""`textkit models`: the exported models that can be served, the broken ones with their reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from textkit.cli.options import Talk, protected_stdout, talk_options
+from textkit.errors import TextkitError
+
+
+@dataclass(frozen=True)
+class Model:
+    """One line of the list. `default`: it serves its task where no -m is given. `problem`: None for a sound model."""
+
+    name: str  # what -m takes
+    where: str  # ./exported_models, user or package
+    folder: str
+    task: str = ""
+    default: bool = False
+    bytes: int = 0
+    precision: str = ""
+    dim: int | None = None
+    licence: str = ""
+    scores: list[Any] = field(default_factory=list)
+    problem: str | None = None
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="JSON: an object with a list.")
+@talk_options
+def models(as_json: bool, talk: Talk) -> None:
+    """List the models that can be served: those in ./exported_models, in your own folder, and in the package.
+
+    The one marked * serves its task where no -m is given.
+    """
+    from textkit.cli.tables import write_json, write_table
+
+    with protected_stdout() as out:
+        found = list(listed(talk))
+        if as_json:
+            write_json(out, {"models": [asdict(model) for model in found]})
+            return
+        write_table(out, ("MODEL", "TASK", "WHERE", "SIZE", "PRECISION", "DIM", "SCORES"), map(_row, found))
+
+
+def listed(talk: Talk) -> Iterator[Model]:
+    """Every model there is, read and checked whole; a broken one with its reason."""
+    from textkit.bundle import installed, read
+
+    defaults = _defaults(talk)
+    for where, folder in installed():
+        name, at = folder.name, str(folder)
+        try:
+            bundle = read(folder)
+            bundle.verify()
+        except (TextkitError, OSError) as error:
+            yield Model(name, where, at, problem=str(error))
+            continue
+        about = bundle.manifest
+        size = sum(file["bytes"] for file in about.files.values())
+        default = folder.resolve() in defaults
+        yield Model(
+            name, where, at, about.task, default, size, about.precision, about.dim, about.licence, list(about.scores)
+        )
+
+
+def _defaults(talk: Talk) -> set[Path]:
+    """The folders of the tasks' default models."""
+    from textkit.bundle import find
+    from textkit.plugin import TASKS
+
+    found = set()
+    for task in TASKS:
+        try:
+            found.add(find(None, task).resolve())
+        except TextkitError as error:
+            talk.warn(error)
+    return found
+
+
+def _row(model: Model) -> tuple[str, ...]:
+    if model.problem:
+        return (model.name, "-", model.where, "-", "-", "-", f"broken: {model.problem}")
+    scores = ", ".join(
+        f"{score.get('metric')} {score.get('value')}" for score in model.scores if isinstance(score, dict)
+    )
+    name = f"{model.name} *" if model.default else model.name
+    size = f"{model.bytes / 1e6:.1f} MB"
+    return (name, model.task, model.where, size, model.precision, str(model.dim or "-"), scores or "-")

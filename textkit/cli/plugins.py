@@ -1,0 +1,30 @@
+"""`textkit plugins`: the families of models that can be trained, the broken ones with their reason."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from textkit.cli.options import Talk, plugin_option, protected_stdout, talk_options
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="JSON: an object with a list.")
+@plugin_option
+@talk_options
+def plugins(as_json: bool, talk: Talk) -> None:
+    """List the families of models that can be trained; `textkit train NAME --help` says more of one."""
+    from textkit.cli.tables import write_json, write_table
+    from textkit.registry import registry
+
+    with protected_stdout() as out:  # a plugin may print when it is imported
+        found = list(registry.describe())
+        if as_json:
+            write_json(out, {"plugins": [asdict(plugin) for plugin in found]})
+            return
+        rows = [
+            (plugin.name, plugin.task or "-", plugin.source, plugin.summary if not plugin.problem else plugin.problem)
+            for plugin in found
+        ]
+        write_table(out, ("PLUGIN", "TASK", "FROM", "WHAT IT IS"), rows)

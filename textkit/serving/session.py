@@ -1,0 +1,209 @@
+"""The only door to onnxruntime: a graph's bytes in, a callable out, and which device it really got.
+
+Knows nothing of bundles, text or tasks. What onnxruntime prints on its own is kept off stdout; what it claims about
+GPUs is not believed: a provider counts when a session has it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import os
+import re
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textkit.errors import TextkitError, TextkitWarning, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnxruntime
+
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+REPAIR = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
+REPAIR_BOTH = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
+
+# Identity, f32[n] -> f32[n], opset 13: the smallest graph a device can be tried with (onnx.helper made the same bytes).
+PROBE = (
+    b'\x08\x08:9\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01pZ\x10\n\x01x\x12\x0b\n\t\x08\x01\x12\x05\n\x03\x12\x01n'
+    b"b\x10\n\x01y\x12\x0b\n\t\x08\x01\x12\x05\n\x03\x12\x01nB\x04\n\x00\x10\r"
+)
+
+
+class Session:
+    """One graph, loaded. `device`: 'cpu' or 'cuda:N', what it really runs on. Cannot be pickled; make a new one."""
+
+    def __init__(self, graph: bytes, device: str = "auto", threads: int | None = None) -> None:
+        """`device`: auto, cpu, cuda or cuda:N; `threads`: None for as many as this process may use.
+
+        Raises UsageError for a device of another name, TextkitError for a graph that does not load or a GPU that was
+        asked for and cannot be had. `auto` with a GPU that is there and cannot be used warns and takes the CPU.
+        """
+        wanted = _parse(device)
+        gpus = 0 if wanted == "cpu" else gpu_count()[0]
+        self.device, self._session = "cpu", None
+        if wanted != "cpu" and (gpus or wanted != "auto"):
+            index = 0 if wanted == "auto" else int(wanted.removeprefix("cuda:"))
+            self._session, problem = _cuda_session(graph, index, threads)
+            if self._session is not None:
+                self.device = f"cuda:{index}"
+            elif wanted != "auto":
+                raise TextkitError(f"--device {device}: {problem}")
+            else:
+                warnings.warn(
+                    TextkitWarning(f"there is a GPU that cannot be used, so the CPU is: {problem}"), stacklevel=2
+                )
+        if self._session is None:
+            self._session = _create(graph, threads, [CPU])
+        self.inputs = [port.name for port in self._session.get_inputs()]
+        self.outputs = [port.name for port in self._session.get_outputs()]
+
+    def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
+        """The outputs by name, all of them or those asked for. Raises TextkitError where the graph fails."""
+        names = self.outputs if outputs is None else list(outputs)
+        try:
+            return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+        except Exception as error:  # onnxruntime's exceptions have no common base but this
+            raise TextkitError(f"the model failed: {_reason(error)}") from error
+
+
+def cpus() -> int:
+    """The CPUs this process may use: its affinity, and no more than a container's quota allows."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(count, -(-int(quota) // int(period))))
+    except (OSError, ValueError):  # no such file, or "max": no quota
+        return count
+
+
+def gpu_count() -> tuple[int, str]:
+    """How many NVIDIA GPUs the driver has, and why none where there is none. Asks the driver, not onnxruntime."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(name)
+    except OSError:
+        return 0, f"no NVIDIA driver ({name} is not there)"
+    if code := driver.cuInit(0):
+        return 0, f"the NVIDIA driver finds no usable GPU (cuInit: error {code})"
+    count = ctypes.c_int(0)
+    if code := driver.cuDeviceGetCount(ctypes.byref(count)):
+        return 0, f"the NVIDIA driver does not count its GPUs (error {code})"
+    return count.value, "" if count.value else "the NVIDIA driver has no GPU"
+
+
+def available_device(device: str) -> str | None:
+    """None where a session on `device` (cpu, cuda, cuda:N) really computes, else why it does not, in one line."""
+    import numpy as np
+
+    given = np.array([1.5, -2.0], np.float32)
+    try:
+        got = Session(PROBE, device, threads=1).run({"x": given})["y"]
+    except TextkitError as error:
+        return str(error)
+    return None if np.array_equal(got, given) else "computes wrong results"
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The onnxruntime packages installed: name -> version. Two of them overwrite each other's files."""
+
+    packages: Mapping[str, str]
+
+    @property
+    def problem(self) -> str | None:
+        if not self.packages:
+            return "no onnxruntime is installed: pip install onnxruntime"
+        if len(self.packages) > 1:
+            return f"{' and '.join(self.packages)} are both installed and overwrite each other: {REPAIR_BOTH}"
+        return None
+
+
+def runtime() -> Runtime:
+    """Which onnxruntime packages are installed. 20 ms: for `textkit doctor` and for when something failed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in ("onnxruntime", "onnxruntime-gpu"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return Runtime(found)
+
+
+def _parse(device: str) -> str:
+    """'auto', 'cpu' or 'cuda:N'."""
+    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", device):
+        raise UsageError(f"--device {device}: none of auto, cpu, cuda, cuda:N")
+    return "cuda:0" if device == "cuda" else device
+
+
+def _cuda_session(graph: bytes, index: int, threads: int | None) -> tuple[onnxruntime.InferenceSession | None, str]:
+    """A session that has the GPU, or None and why not, with the command that repairs it."""
+    count, missing = gpu_count()
+    if not count:
+        return None, f"{missing}; --device cpu works without one"
+    if index >= count:
+        return None, f"there is no GPU {index}; there {'is' if count == 1 else 'are'} {count}"
+    if problem := runtime().problem:
+        return None, problem
+    ort = _import()
+    if CUDA not in ort.get_available_providers():
+        return None, f"this onnxruntime is made without CUDA: pip uninstall -y onnxruntime && {REPAIR}"
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.suppress(Exception):  # it prints what it does not find, to stdout
+        ort.preload_dlls()
+    # TF32 would round what is multiplied to 10 bits: vectors would differ from the CPU's in the third digit.
+    options = {"device_id": str(index), "use_tf32": "0"}
+    ort.set_default_logger_severity(4)  # onnxruntime's own lines about missing libraries; the reason is given in ours
+    try:
+        session = _create(graph, threads, [(CUDA, options), CPU], severity=4)
+    except TextkitError as error:
+        return None, f"{error}; {REPAIR}"
+    finally:
+        ort.set_default_logger_severity(3)
+    if session.get_providers()[0] != CUDA:
+        libraries = sorted(set(re.findall(r"lib[\w.+-]+\.so[\w.]*|\w+\.dll", said.getvalue())))
+        lacks = (
+            f"CUDA 13 libraries are missing ({', '.join(libraries)})"
+            if libraries
+            else "CUDA 13 or cuDNN 9 does not load"
+        )
+        return None, f"{lacks}: {REPAIR}"
+    return session, ""
+
+
+def _create(graph: bytes, threads: int | None, providers: list[Any], severity: int = 3) -> onnxruntime.InferenceSession:
+    ort = _import()
+    options = ort.SessionOptions()
+    options.log_severity_level = severity
+    options.intra_op_num_threads = threads or cpus()
+    options.inter_op_num_threads = 1
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            # Without enable_fallback=0 a failing GPU is replaced by the CPU, with a line on stdout.
+            return ort.InferenceSession(graph, options, providers=providers, enable_fallback=0)
+    except Exception as error:  # onnxruntime's exceptions have no common base but this
+        raise TextkitError(f"onnxruntime does not load the graph: {_reason(error)}") from error
+
+
+def _import() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise TextkitError(f"onnxruntime does not import ({error}): {runtime().problem or REPAIR_BOTH}") from error
+    if not hasattr(onnxruntime, "InferenceSession"):  # what is left after one of two packages was uninstalled
+        raise TextkitError(f"onnxruntime is damaged: {REPAIR_BOTH}")
+    return onnxruntime
+
+
+def _reason(error: Exception) -> str:
+    """onnxruntime's message without its code and source positions, in one line."""
+    text = " ".join(str(error).split())
+    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
+    text = re.sub(r"\S*/onnxruntime/\S+:\d+ ", "", text)
+    return text[:500] or type(error).__name__
