@@ -359,7 +359,7 @@ def _without_unknown(ids: np.ndarray, lengths: np.ndarray) -> Encoded:
 
 
 def hash_ngrams(
-    words: Sequence[str], minimum: int, maximum: int, buckets: int
+    words: Sequence[str | bytes], minimum: int, maximum: int, buckets: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The bucket of every character n-gram of `<word>`, word by word in fastText's order: i64[total], counts i64[word].
 
@@ -368,7 +368,9 @@ def hash_ngrams(
     """
     if not words:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    encoded = [f"<{word}>".encode("utf-8", "surrogatepass") for word in words]
+    encoded = [
+        b"<%b>" % (word if isinstance(word, bytes) else word.encode("utf-8", "surrogatepass")) for word in words
+    ]
     data = np.frombuffer(b"".join(encoded), np.uint8)
     owner = np.repeat(np.arange(len(words)), np.fromiter(map(len, encoded), np.int64, len(words)))
     starts = np.flatnonzero((data & 0xC0) != 0x80)  # the first byte of each character

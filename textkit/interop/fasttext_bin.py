@@ -1,0 +1,165 @@
+"""fastText's own model files (.bin, file formats 11 and 12): words, counts, and the input matrix. Knows no bundle.
+
+What a word's vector is follows fastText's getWordVector: the mean of the word's own row and the rows of its character
+n-grams; of the n-grams' alone for a word that is not in the table. The output matrix, the labels of a supervised model
+and its word n-grams are left out: word vectors need none of them.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from textkit.errors import TextkitError
+from textkit.interop.source import Source
+from textkit.interop.table import Foreign, Growing, Names, Room
+from textkit.text import NGrams, hash_ngrams
+
+MAGIC = struct.pack("<i", 793712314)
+_VERSIONS = (11, 12)
+_ARGS = struct.Struct("<12id")  # Args::save
+_DICTIONARY = struct.Struct(
+    "<3iqq"
+)  # Dictionary::save: entries, words, labels, tokens, pruned buckets (-1: none pruned)
+_MATRIX = struct.Struct("<?qq")  # whether it is quantised, rows, columns
+_ENTRY = 9  # bytes behind a word and its NUL: count i64, type i8 (0 word, 1 label)
+_LONGEST = 1 << 20  # bytes of a word; more says that the file is damaged
+_EOS = "</s>"  # fastText gives it no n-grams
+_SUPERVISED = 3
+_BLOCK = 1 << 24  # bytes of rows read at once
+_CHUNK = 1 << 10  # words whose n-grams are gathered at once
+
+
+@dataclass(frozen=True)
+class _Dictionary:
+    """words: the wanted ones, as bytes; counts i64[word]; `total` words in the file, `tokens` in its corpus."""
+
+    words: list[bytes]
+    counts: np.ndarray
+    total: int
+    tokens: int
+    pruned: int
+
+
+def read_fasttext(source: Source, room: Room) -> Foreign:
+    """Reads a model; `max_vocab` keeps its first words, the most frequent, and the others become unseen words.
+
+    Raises TextkitError naming the file for a quantised model (.ftz), for a version that is not known, and where the
+    file is damaged.
+    """
+    source.take(4, "its magic number")
+    version = struct.unpack("<i", source.take(4, "its version"))[0]
+    if version not in _VERSIONS:
+        raise TextkitError(f"{source.name}: fastText file format {version} is not known, 11 and 12 are")
+    arguments = _ARGS.unpack(source.take(_ARGS.size, "its arguments"))
+    dim, model, buckets, minimum, maximum = arguments[0], *arguments[7:11]
+    if not (0 < dim <= 1 << 16 and buckets >= 0 and minimum >= 0 and 0 <= maximum <= 1 << 10):
+        raise TextkitError(f"{source.name}: dim={dim} bucket={buckets} minn={minimum} maxn={maximum}: damaged")
+    if version == 11 and model == _SUPERVISED:
+        maximum = 0  # as fastText itself: such models were trained without character n-grams
+    dictionary = _dictionary(source, room)
+    quantised, rows, columns = _MATRIX.unpack(source.take(_MATRIX.size, "the size of its input matrix"))
+    if quantised:
+        raise TextkitError(
+            f"{source.name}: is quantised (.ftz), its vectors are gone: import the .bin that it was made from"
+        )
+    if dictionary.pruned >= 0:
+        raise TextkitError(f"{source.name}: pruned but not quantised, which fastText itself refuses: damaged")
+    if columns != dim or rows != dictionary.total + buckets:
+        raise TextkitError(
+            f"{source.name}: a matrix of {rows} rows of {columns} does not fit {dictionary.total} words, "
+            f"{buckets} buckets and dim={dim}: damaged"
+        )
+    source.expect(rows * dim * 4, f"{rows:,} rows of {dim} numbers")
+    spelled = buckets if maximum >= max(1, minimum) else 0
+    room.check(source.name, len(dictionary.words), spelled, dim)
+    return _compose(source, dictionary, NGrams(max(1, minimum), maximum, spelled, 0), dim, buckets)
+
+
+def _dictionary(source: Source, room: Room) -> _Dictionary:
+    data = source.take(_DICTIONARY.size, "its dictionary")
+    entries, total, labels, tokens, pruned = _DICTIONARY.unpack(data)
+    if not (0 < total <= entries and labels == entries - total and tokens >= 0 and pruned >= -1):
+        raise TextkitError(f"{source.name}: {entries} entries of {total} words and {labels} labels: damaged")
+    source.expect(entries * (_ENTRY + 1), f"{entries:,} words")
+    wanted = room.wanted(total)
+    words: list[bytes] = []
+    tails: list[bytes] = []
+    data, at = b"", 0
+    for number in range(entries):
+        end = data.find(b"\0", at)
+        while end < 0 or end + 1 + _ENTRY > len(data):
+            more = source.some()
+            if not more or len(data) - at > _LONGEST:
+                raise source.short(f"word {number + 1:,} of the {entries:,} that its dictionary promises")
+            data, at = data[at:] + more, 0
+            end = data.find(b"\0")
+        if number < wanted:
+            words.append(data[at:end])
+            tails.append(data[end + 1 : end + 1 + _ENTRY])
+        at = end + 1 + _ENTRY
+    source.give_back(data[at:])
+    source.expect(max(0, pruned) * 8, f"{pruned:,} pruned n-grams")
+    source.skip(max(0, pruned) * 8, "the index of its pruned n-grams")
+    tail = np.frombuffer(b"".join(tails), np.dtype([("count", "<i8"), ("type", "i1")]))
+    strange = next((word for word in words if not word or b"\n" in word), None)
+    if strange is not None or tail["type"].any() or (tail["count"] < 0).any():
+        raise TextkitError(f"{source.name}: its dictionary holds what is no word: damaged")
+    return _Dictionary(words, tail["count"].astype(np.int64), total, tokens, pruned)
+
+
+def _compose(source: Source, dictionary: _Dictionary, ngrams: NGrams, dim: int, buckets: int) -> Foreign:
+    """Reads the matrix and makes each word's row what getWordVector gives."""
+    kept = len(dictionary.words)
+    table = Growing(dim, kept + len(ngrams) if source.plain else None)
+    _read_rows(source, table, kept, dim)
+    source.skip((dictionary.total - kept) * dim * 4, "its input matrix")
+    _read_rows(source, table, len(ngrams), dim)
+    rows = table.done()
+    if len(ngrams):
+        _spell(rows[:kept], rows[kept:], dictionary.words, ngrams)
+    names = Names()
+    fresh = names.add(dictionary.words)
+    counts = dictionary.counts
+    if fresh is not None:  # words that were different bytes and are the same text
+        counts = counts[fresh]
+        rows = np.concatenate([rows[fresh], rows[kept:]])
+    words = names.done()
+    found = Foreign("fastText .bin", words, rows, counts=counts, duplicates=names.duplicates, invalid=names.invalid)
+    found.tokens = max(dictionary.tokens, int(counts.sum()))
+    if len(ngrams):
+        found.ngrams = NGrams(ngrams.minimum, ngrams.maximum, ngrams.buckets, len(words))
+    elif buckets:
+        found.notes.append(
+            f"{buckets:,} buckets of word n-grams left out: a classifier uses them, a word's vector does not"
+        )
+    return found
+
+
+def _read_rows(source: Source, table: Growing, rows: int, dim: int) -> None:
+    block = np.empty((max(1, _BLOCK // (4 * dim)), dim), "<f4")
+    for start in range(0, rows, len(block)):
+        part = block[: min(len(block), rows - start)]
+        source.fill(part, "its input matrix")
+        sound = np.isfinite(part).all(axis=1)
+        if not sound.all():
+            raise TextkitError(
+                f"{source.name}: row {len(table) + int(np.argmin(sound))} of its matrix holds NaN or infinity"
+            )
+        table.append(part)
+
+
+def _spell(own: np.ndarray, grams: np.ndarray, words: list[bytes], ngrams: NGrams) -> None:
+    """Makes own f32[word, dim] the mean of the word's row and its n-grams' rows in grams f32[bucket, dim], in place."""
+    for start in range(0, len(words), _CHUNK):
+        part = words[start : start + _CHUNK]
+        buckets, counts = hash_ngrams(part, ngrams.minimum, ngrams.maximum, ngrams.buckets)
+        plain = np.array([word == _EOS.encode() for word in part])
+        buckets, counts = buckets[~np.repeat(plain, counts)], np.where(plain, 0, counts)
+        having = np.flatnonzero(counts)  # reduceat has no empty sums
+        if len(having):
+            begin = (np.cumsum(counts) - counts)[having]
+            own[start + having] += np.add.reduceat(grams[buckets], begin, axis=0)
+        own[start : start + len(part)] /= (1 + counts[:, None]).astype(np.float32)

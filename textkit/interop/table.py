@@ -1,0 +1,136 @@
+"""Word vectors as other tools keep them: words, a table of rows, and how large a table may get. Knows no format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from textkit.errors import TextkitError
+from textkit.text import NGrams
+
+LARGEST = 2**31 - 2**20  # bytes of tables that one ONNX file holds, less room for its nodes
+_UNKNOWN = 1 << 26  # bytes of rows allocated at first where the file's size says nothing
+_ROW_BYTES = {"fp32": (4, 0), "fp16": (2, 0), "int8": (1, 4)}  # bytes a number and bytes a row
+
+
+@dataclass
+class Foreign:
+    """What was read: row i of `table` f32[row, dim] belongs to words[i]; the rows of `ngrams` follow the words' rows.
+
+    `counts` i64[word]: how often each occurred in the `tokens` words of training, where the file says so.
+    """
+
+    format: str
+    words: list[str]
+    table: np.ndarray
+    ngrams: NGrams | None = None
+    counts: np.ndarray | None = None
+    tokens: int = 0
+    duplicates: int = 0  # words seen before: the first wins
+    invalid: int = 0  # words that are no UTF-8
+    notes: list[str] = field(default_factory=list)  # what was left out and why, a line each
+
+
+@dataclass(frozen=True)
+class Room:
+    """How many rows may be read: those that fit an ONNX file at `precision` (None: any number), `max_vocab` words."""
+
+    precision: str | None = None
+    max_vocab: int | None = None
+
+    def wanted(self, words: int) -> int:
+        """How many of a file's `words` are to be read."""
+        return words if self.max_vocab is None else min(words, self.max_vocab)
+
+    def check(self, name: str, words: int, others: int, dim: int) -> None:
+        """Refuses `words` rows of words and `others` of n-grams that do not fit, and says what would."""
+        if self.precision is None or self._fits(words + others, dim, self.precision):
+            return
+        number, row = _ROW_BYTES[self.precision]
+        size = (words + others) * (dim * number + row)
+        ways = []
+        most = LARGEST // (dim * number + row) - others
+        if most > 0:
+            ways.append(f"--max-vocab {most}")
+        ways += [f"--precision {other}" for other in ("fp16", "int8") if self._fits(words + others, dim, other)]
+        if not ways:
+            ways.append("a smaller --max-vocab with --precision int8")
+        rows = f"{words:,} vectors" if not others else f"{words:,} words and {others:,} n-grams"
+        raise TextkitError(
+            f"{name}: {rows} of {dim} numbers take {size / 1e9:.1f} GB at {self.precision}, an ONNX file holds 2 GB: "
+            f"use {' or '.join(ways)}"
+        )
+
+    @staticmethod
+    def _fits(rows: int, dim: int, precision: str) -> bool:
+        number, row = _ROW_BYTES[precision]
+        return rows * (dim * number + row) <= LARGEST
+
+
+class Growing:
+    """Rows f32[row, dim] that arrive by and by, with memory close to the table's own.
+
+    `expected` rows are reserved at once where the caller knows that the file can hold so many: pages that are never
+    written cost nothing. Otherwise the array grows by a quarter, in place where the system can.
+    """
+
+    def __init__(self, dim: int, expected: int | None = None) -> None:
+        first = max(1, _UNKNOWN // (4 * dim)) if expected is None else max(1, expected)
+        self._rows = np.empty((first, dim), np.float32)
+        self._length = 0
+
+    def append(self, rows: np.ndarray) -> None:
+        end = self._length + len(rows)
+        if end > len(self._rows):
+            self._rows.resize((max(end, len(self._rows) * 5 // 4), self._rows.shape[1]), refcheck=False)
+        self._rows[self._length : end] = rows
+        self._length = end
+
+    def __len__(self) -> int:
+        return self._length
+
+    def done(self) -> np.ndarray:
+        """The table; nothing may be appended any more."""
+        self._rows.resize((self._length, self._rows.shape[1]), refcheck=False)
+        return self._rows
+
+
+class Names:
+    """Words in order, each once. Counts those seen before and those that are no UTF-8."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+        self.duplicates = 0
+        self.invalid = 0
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def decode(self, word: bytes) -> str:
+        try:
+            return word.decode("utf-8")
+        except UnicodeDecodeError:
+            self.invalid += 1
+            return word.decode("utf-8", "replace")
+
+    def add(self, words: list[bytes]) -> list[int] | None:
+        """Takes words in; the positions of those that are new, None where all are."""
+        if not words:
+            return None
+        known, before = self._ids, len(self._ids)
+        try:
+            decoded = b"\n".join(words).decode("utf-8").split("\n")
+        except UnicodeDecodeError:
+            decoded = list(map(self.decode, words))
+        fresh: list[int] = []
+        for at, word in enumerate(decoded):
+            size = len(known)
+            known[word] = None
+            if len(known) > size:
+                fresh.append(at)
+        self.duplicates += len(words) - len(fresh)
+        return None if len(known) - before == len(words) else fresh
+
+    def done(self) -> list[str]:
+        return list(self._ids)
