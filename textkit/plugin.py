@@ -72,11 +72,16 @@ class Graph:
 
     `module`: for `embed`, a torch module (ids i64[line, token], weight f32[line, token]) -> f32[line, token, dim]; the
     exporter adds pooling and normalisation. `constants`: arrays the wrapper of the task needs (embed: `probability`
-    f32[id], the unigram probability of each id, for SIF weights a / (a + p)).
+    f32[id], the unigram probability of each id, for SIF weights a / (a + p)). `limit`: the most tokens of a line that the
+    module takes, 0 for any number.
+
+    A module that only looks rows up is best given as a torch.nn.Embedding, or with a method `table()` that gives its rows
+    f32[id, dim]: its graph is made without torch's exporter, in milliseconds.
     """
 
     module: torch.nn.Module
     constants: Mapping[str, np.ndarray] = field(default_factory=dict)
+    limit: int = 0
 
 
 @dataclass(frozen=True)

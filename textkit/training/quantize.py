@@ -5,16 +5,24 @@ Measured deviation is parity.py's business; here are the ways to store. Knows no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import contextlib
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textkit.errors import TextkitError, UsageError, nearest
+from textkit.errors import TextkitError, UsageError, nearest, one_line
+
+if TYPE_CHECKING:
+    import onnx
 
 PRECISIONS = ("fp32", "fp16", "int8")
 # The least cosine between a sample line's vector and the full-precision one with which a bundle is still written.
 WORST_COSINE: Mapping[str, float] = {"fp16": 0.9999, "int8": 0.99}
+SMALL = 1024  # numbers; a weight of fewer (a bias, a scale of a norm) stays as it is
 
 
 def store(table: np.ndarray, precision: str) -> dict[str, np.ndarray]:
@@ -51,3 +59,125 @@ def refuse_deviation(precision: str, figures: Mapping[str, Any]) -> None:
             f"--precision {precision} turns a line's vector to a cosine of {figures['worst_cosine']:.4f} with the "
             f"full-precision one, {least} is the least allowed: nothing was written"
         )
+
+
+def lower(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
+    """A traced graph with its weights in fewer bytes; the graph given is left alone.
+
+    fp16: weights are stored as halves and computed with as f32, so that any CPU runs them. int8: matrices as whole
+    numbers with a scale a column, multiplied as whole numbers (activations get one scale a batch, so results depend a
+    little on the batch); tables that are looked up as whole numbers with a scale a row.
+    """
+    import onnx
+
+    lowered = onnx.ModelProto()
+    lowered.CopyFrom(model)
+    if precision == "fp16":
+        _store_half(lowered.graph)
+    elif precision == "int8":
+        _store_rows(lowered.graph)
+        lowered = _quantize_matrices(lowered)
+    return lowered
+
+
+def _store_half(graph: onnx.GraphProto) -> None:
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for weight in graph.initializer:
+        array = numpy_helper.to_array(weight)
+        if weight.data_type != TensorProto.FLOAT or array.size < SMALL:
+            continue
+        name, half = weight.name, f"{weight.name}/half"
+        weight.CopyFrom(numpy_helper.from_array(store(array, "fp16")["table"], half))
+        lookups = _lookups(graph, name)
+        if lookups is None:  # folded when the model is loaded
+            casts.append(helper.make_node("Cast", [half], [name], to=TensorProto.FLOAT))
+        for node in lookups or ():  # cast what was looked up: a table cast whole would be held as f32
+            node.input[0] = half
+            rows = f"{node.output[0]}/half"
+            after = helper.make_node("Cast", [rows], [node.output[0]], to=TensorProto.FLOAT)
+            node.output[0] = rows
+            _insert_behind(graph, node, [after])
+    for cast in reversed(casts):
+        graph.node.insert(0, cast)
+
+
+def _store_rows(graph: onnx.GraphProto) -> None:
+    from onnx import TensorProto, helper, numpy_helper
+
+    for weight in list(graph.initializer):
+        lookups = _lookups(graph, weight.name)
+        if weight.data_type != TensorProto.FLOAT or len(weight.dims) != 2 or not lookups:
+            continue
+        name = weight.name
+        stored = store(numpy_helper.to_array(weight), "int8")
+        weight.CopyFrom(numpy_helper.from_array(stored["table"], name))
+        graph.initializer.append(numpy_helper.from_array(stored["scale"][:, None].copy(), f"{name}/scale"))
+        for node in lookups:
+            output = node.output[0]
+            node.output[0] = f"{output}/steps"
+            _insert_behind(
+                graph,
+                node,
+                [
+                    helper.make_node("Cast", [f"{output}/steps"], [f"{output}/whole"], to=TensorProto.FLOAT),
+                    helper.make_node("Gather", [f"{name}/scale", node.input[1]], [f"{output}/step"]),  # [..., 1]
+                    helper.make_node("Mul", [f"{output}/whole", f"{output}/step"], [output]),
+                ],
+            )
+
+
+def _lookups(graph: onnx.GraphProto, name: str) -> list[onnx.NodeProto] | None:
+    """The Gathers that look up rows of `name`; None where it is used in any other way, or in a graph within."""
+    users = [node for node in graph.node if name in node.input]
+    for node in users:
+        if node.op_type != "Gather" or node.input[0] != name or any(a.name == "axis" and a.i for a in node.attribute):
+            return None
+    within = [attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g")]
+    return None if not users or any(_mentions(inner, name) for inner in within) else users
+
+
+def _mentions(graph: onnx.GraphProto, name: str) -> bool:
+    return any(
+        name in node.input or any(_mentions(a.g, name) for a in node.attribute if a.HasField("g"))
+        for node in graph.node
+    )
+
+
+def _insert_behind(graph: onnx.GraphProto, node: onnx.NodeProto, new: list[onnx.NodeProto]) -> None:
+    at = next(at for at, other in enumerate(graph.node) if other.output == node.output) + 1
+    for step, inserted in enumerate(new):
+        graph.node.insert(at + step, inserted)
+
+
+def _quantize_matrices(model: onnx.ModelProto) -> onnx.ModelProto:
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    # value_info left by torch's exporter contradicts what the quantizer infers, and it gives up.
+    del model.graph.value_info[:]
+    with tempfile.TemporaryDirectory(prefix="textkit-") as folder, _quiet():
+        file = Path(folder) / "int8.onnx"
+        try:
+            quantize_dynamic(
+                model,
+                file,
+                # By default it makes an invalid node of ai.onnx's Attention.
+                op_types_to_quantize=["MatMul", "Gemm", "LSTM"],
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+            )
+            return onnx.load(file)
+        except Exception as error:  # it raises anything, AssertionError included
+            raise TextkitError(f"--precision int8: the graph cannot be quantised: {one_line(error)[:300]}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The quantizer advises on the root logger, which would set up logging for the whole process."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)

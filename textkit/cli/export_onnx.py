@@ -1,0 +1,54 @@
+"""`textkit export-onnx`: a training run becomes a model to serve. Parses and tells; textkit.training.export works."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from textkit.cli.options import Talk, plugin_option, protected_stdout, talk_options
+
+
+@click.command("export-onnx")
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    metavar="DIR",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The model's folder.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "int8"]),
+    default="fp32",
+    show_default=True,
+    help="How weights are stored. What the lower ones cost is measured and written into the manifest.",
+)
+@click.option("--name", metavar="NAME", help="What the manifest calls the model. Default: the folder's name.")
+@click.option("--licence", metavar="TEXT", default="", help="The model's licence, for the manifest.")
+@click.option(
+    "--data-note", metavar="TEXT", default="", help="What the training data is and where it is from, for the manifest."
+)
+@click.option("--overwrite", is_flag=True, help="Replace a model that DIR holds already.")
+@plugin_option
+@talk_options
+def export_onnx(
+    run: Path, folder: Path, precision: str, name: str | None, licence: str, data_note: str, overwrite: bool, talk: Talk
+) -> None:
+    """Export the training run RUN as a model that serves without torch.
+
+    The exported graph is compared with the trained network first; where they differ, nothing is written.
+    """
+    from textkit.training.export import export
+    from textkit.training.run import Run
+
+    with protected_stdout():
+        written = export(
+            Run.open(run), folder, precision, name, licence=licence, data_note=data_note,
+            command=["textkit", *sys.argv[1:]], overwrite=overwrite,
+        )  # fmt: skip
+    talk.note(f"wrote {written}")
