@@ -1,9 +1,11 @@
-"""Options of a training: frozen dataclass <- plugin's defaults <- TOML file <- --set key=value. Unknown keys are errors."""
+"""Options of a training: plugin's defaults <- TOML file <- --set key=value, into frozen dataclasses. Knows no option."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
+import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,47 +15,46 @@ from textkit.errors import TextkitError, UsageError, nearest
 from textkit.plugin import Plugin, Training
 
 
-def resolve(
-    plugin: Plugin, file: Path | None = None, assignments: Iterable[str] = ()
-) -> tuple[Any, Training]:
+def resolve(plugin: Plugin, file: Path | None = None, assignments: Iterable[str] = ()) -> tuple[Any, Training]:
     """The plugin's Config and the engine's Training for one run.
 
-    Both sets of keys share one flat name space: `--set dim=100 --set learning_rate=0.05`. Raises UsageError with the
-    nearest key for an unknown one, with the option's type for a value that does not fit.
+    Both sets of keys share one flat name space: `--set dim=100 --set learning_rate=0.05`. An unknown key (the nearest
+    is named) or a value that does not fit its type or range raises UsageError for --set, TextkitError for the file.
     """
-    known = {**_fields(Training), **_fields(plugin.Config)}
+    model_keys = _fields(plugin.Config)
+    known = {**_fields(Training), **model_keys}
     values: dict[str, Any] = {}
     if file is not None:
-        for key, value in read_toml(file).items():
-            values[key] = _checked(key, value, known, f"{file}")
+        values = {key: _checked(key, value, known, str(file), TextkitError) for key, value in read_toml(file).items()}
     for assignment in assignments:
-        key, equals, text = assignment.partition("=")
+        key, equals, text = (part.strip() for part in assignment.partition("="))
         if not equals:
             raise UsageError(f"--set {assignment}: not of the form key=value")
-        values[key.strip()] = _checked(key.strip(), text.strip(), known, f"--set {assignment}")
-    model_keys = _fields(plugin.Config)
+        values[key] = _checked(key, text, known, f"--set {assignment}", UsageError)
     model = {key: value for key, value in values.items() if key in model_keys}
     engine = {key: value for key, value in values.items() if key not in model_keys}
     try:
         config = plugin.Config(**model)
-        training = dataclasses.replace(plugin.training, **engine)
     except (TypeError, ValueError) as error:  # a Config may check itself in __post_init__
         raise UsageError(f"options of {plugin.name}: {error}") from error
-    return config, check_training(training)
+    return config, check_training(dataclasses.replace(plugin.training, **engine))
 
 
 def read_toml(file: Path) -> dict[str, Any]:
-    """The keys of a TOML file; tables only group, their names mean nothing."""
+    """The keys of a TOML file; tables only group, their names mean nothing. TextkitError for what cannot be read."""
     try:
         with file.open("rb") as stream:
             data = tomllib.load(stream)
     except OSError as error:
         raise TextkitError(f"{file}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise TextkitError(f"{file}: not TOML: {error}") from error
     flat: dict[str, Any] = {}
     for key, value in data.items():
-        flat.update(value if isinstance(value, dict) else {key: value})
+        for inner, content in value.items() if isinstance(value, dict) else [(key, value)]:
+            if inner in flat:
+                raise TextkitError(f"{file}: {inner!r} is given twice, in two tables")
+            flat[inner] = content
     return flat
 
 
@@ -62,76 +63,111 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "schedule": ("constant", "linear", "inverse-sqrt", "cosine"),
     "precision": ("fp32", "bf16", "fp16"),
 }
+_LEAST = {"epochs": 1, "accumulate": 1}  # every other number of the engine begins at 0
+_BELOW_ONE = ("momentum", "betas")
 
 
 def check_training(training: Training) -> Training:
     """Raises UsageError where an engine option is out of its range."""
-    for key, choices in CHOICES.items():
-        value = getattr(training, key)
-        if value not in choices:
-            raise UsageError(f"{key}={value}: unknown{nearest(value, choices)}")
-    for key, least in {"epochs": 1, "accumulate": 1, "batch_size": 0, "learning_rate": 0.0, "clip": 0.0}.items():
-        if not getattr(training, key) >= least:
-            raise UsageError(f"{key}={getattr(training, key)}: must be at least {least}")
+    for field in dataclasses.fields(training):
+        key, value = field.name, getattr(training, field.name)
+        if key in CHOICES:
+            if value not in CHOICES[key]:
+                raise UsageError(f"{key}={value}: unknown{nearest(value, CHOICES[key])}")
+            continue
+        for number in value if isinstance(value, tuple) else (value,):
+            least = _LEAST.get(key, 0)
+            if not number >= least:
+                raise UsageError(f"{key}={number}: must be at least {least}")
+            if key in _BELOW_ONE and not number < 1:
+                raise UsageError(f"{key}={number}: must be below 1")
     return training
 
 
 def as_dict(config: Any) -> dict[str, Any]:
     """A dataclass of options as plain JSON values."""
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(config).items()}
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(config).items()
+    }
 
 
 def from_dict(cls: type, values: Mapping[str, Any]) -> Any:
-    """The inverse of as_dict; unknown keys are errors."""
+    """The inverse of as_dict. Raises TextkitError for unknown keys and values that do not fit."""
     known = _fields(cls)
-    return cls(**{key: _checked(key, value, known, "stored options") for key, value in values.items()})
+    checked = {key: _checked(key, value, known, "stored options", TextkitError) for key, value in values.items()}
+    try:
+        return cls(**checked)
+    except (TypeError, ValueError) as error:
+        raise TextkitError(f"stored options: {error}") from error
 
 
 def _fields(cls: type) -> dict[str, Any]:
+    """Each option of a dataclass with its type."""
     hints = typing.get_type_hints(cls)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
 
 
-def _checked(key: str, value: Any, known: Mapping[str, Any], where: str) -> Any:
+def _checked(key: str, value: Any, known: Mapping[str, Any], where: str, error: type[TextkitError]) -> Any:
     if key not in known:
-        raise UsageError(f"{where}: unknown option {key!r}{nearest(key, known)}")
+        raise error(f"{where}: unknown option {key!r}{nearest(key, known)}")
     try:
         return _converted(value, known[key])
-    except (ValueError, TypeError, KeyError) as error:
-        raise UsageError(f"{where}: {key} takes {_type_name(known[key])}, not {value!r}") from error
+    except (ValueError, TypeError, OverflowError):
+        raise error(f"{where}: {key} takes {_type_name(known[key])}, not {value!r}") from None
 
 
 def _converted(value: Any, hint: Any) -> Any:
-    if typing.get_origin(hint) is tuple:
-        parts = value.split(",") if isinstance(value, str) else list(value)
-        kinds = typing.get_args(hint)
-        if kinds[-1] is Ellipsis:
-            kinds = kinds[:1] * len(parts)
-        if len(parts) != len(kinds):
-            raise ValueError(value)
+    """`value`, text from --set or a value from TOML or JSON, as the type `hint`. ValueError where it does not fit."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else list(value)
+        kinds = arguments[:1] * len(parts) if arguments[-1] is Ellipsis else arguments
         return tuple(_converted(part, kind) for part, kind in zip(parts, kinds, strict=True))
+    if origin in (types.UnionType, typing.Union):
+        if value is None or (isinstance(value, str) and value.lower() == "none"):
+            return _exactly(None, type(None) in arguments)
+        return _first_that_fits(value, [kind for kind in arguments if kind is not type(None)])
+    if origin is typing.Literal:
+        return _exactly(value, value in arguments)
     if hint is bool:
-        if isinstance(value, bool):
-            return value
-        return {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[str(value).lower()]
-    if hint is int:
-        if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
-            raise ValueError(value)
-        return int(value)
-    if hint is float:
-        if isinstance(value, bool):
-            raise ValueError(value)
-        number = float(value)
-        if number != number:
-            raise ValueError(value)
-        return number
+        return _exactly(_TRUTH.get(str(value).lower()), str(value).lower() in _TRUTH)
+    if hint in (int, float):
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            raise ValueError
+        number = float(value) if hint is float else int(value)
+        return _exactly(number, math.isfinite(number) and (isinstance(value, str) or number == value))
     if hint is str:
-        if not isinstance(value, str):
-            raise ValueError(value)
-        return value
+        return _exactly(value, isinstance(value, str))
+    raise TypeError(f"an option of type {hint} cannot be given by hand")
+
+
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def _exactly(value: Any, fits: bool) -> Any:
+    if not fits:
+        raise ValueError
     return value
 
 
+def _first_that_fits(value: Any, kinds: Iterable[Any]) -> Any:
+    for kind in kinds:
+        try:
+            return _converted(value, kind)
+        except (ValueError, TypeError):
+            continue
+    raise ValueError
+
+
 def _type_name(hint: Any) -> str:
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}
-    return names.get(hint, f"values separated by commas ({hint})")
+    """What an option takes, in words."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        kind = {int: "whole numbers", float: "numbers", str: "words"}.get(arguments[0], "values")
+        count = "" if arguments[-1] is Ellipsis else f"{len(arguments)} "
+        return f"{count}{kind} separated by commas"
+    if origin is typing.Literal:
+        return f"one of {', '.join(map(str, arguments))}"
+    if origin in (types.UnionType, typing.Union):
+        return " or ".join("none" if kind is type(None) else _type_name(kind) for kind in arguments)
+    return {int: "a whole number", float: "a number", bool: "true or false", str: "a word"}.get(hint, str(hint))

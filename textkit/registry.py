@@ -5,17 +5,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import importlib.util
+import inspect
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from textkit.errors import TextkitError, UsageError, nearest, one_line
-from textkit.plugin import API_VERSION, TASKS, Plugin
+from textkit.errors import TextkitError, TextkitWarning, UsageError, nearest, one_line
+from textkit.plugin import API_VERSION, TASKS, Plugin, Training
 
 GROUP = "textkit.plugins"
+VARIABLE = "TEXTKIT_PLUGINS"
 
 
 @dataclass(frozen=True)
@@ -39,21 +44,23 @@ class Description:
 
 
 class Registry:
-    """Discovers plugins (entry points, and files named by hand), makes one instance of each asked for, describes all."""
+    """Discovers plugins (entry points, files named by hand), makes one instance of each asked for, describes all."""
 
     def __init__(self) -> None:
         self._files: list[Path] = []
+        self._broken: dict[Path, str] = {}  # files named by hand that do not import, and why
         self._entries: dict[str, list[Entry]] | None = None
         self._instances: dict[str, Plugin] = {}
 
     def add_file(self, path: str | Path) -> None:
         """Adds the plugins defined in a Python file. Nothing is ever loaded from the current folder on its own."""
-        path = Path(path).resolve()
+        path = Path(path).absolute()
         if not path.is_file():
             raise UsageError(f"--plugin {path}: no such file")
         if path not in self._files:
             self._files.append(path)
             self._entries = None
+            self._instances.clear()  # the file may claim a name that is taken
 
     def names(self) -> list[str]:
         """The names users can type, sorted. Imports only files named by hand."""
@@ -62,27 +69,36 @@ class Registry:
     def get(self, name: str) -> Plugin:
         """The one instance of the plugin `name`.
 
-        Raises UsageError for an unknown name (with the nearest one), TextkitError for one that is claimed twice, does not
-        import, or does not keep the contract.
+        Raises UsageError for an unknown name (with the nearest one), TextkitError for one that is claimed twice, does
+        not import, or does not keep the contract.
         """
         if name in self._instances:
             return self._instances[name]
         entries = self.discover().get(name)
+        for problem in self._broken.values():
+            if not entries:
+                raise TextkitError(problem)  # it may have been the one that defines the name
+            warnings.warn(TextkitWarning(problem), stacklevel=2)
         if not entries:
             raise UsageError(f"unknown plugin {name!r}{nearest(name, self.discover())}")
         if len(entries) > 1:
             sources = " and ".join(entry.source for entry in entries)
-            raise TextkitError(f"plugin name {name!r} is claimed twice, by {sources}: uninstall one of them")
+            raise TextkitError(f"plugin name {name!r} is claimed twice, by {sources}: take one of them away")
         plugin = _instance(entries[0])
         self._instances[name] = plugin
         return plugin
 
     def describe(self) -> Iterator[Description]:
         """Every plugin, the broken ones with their reason. Imports them all, one after the other, and survives each."""
-        for name, entries in sorted(self.discover().items()):
+        entries_by_name = self.discover()
+        for path, problem in self._broken.items():
+            yield Description(path.name, str(path), problem=problem)
+        for name, entries in sorted(entries_by_name.items()):
             source = " and ".join(entry.source for entry in entries)
             try:
-                plugin = self.get(name)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", TextkitWarning)  # said once above
+                    plugin = self.get(name)
             except TextkitError as error:
                 yield Description(name, source, problem=one_line(error))
             else:
@@ -100,54 +116,80 @@ class Registry:
                 # The same distribution can be found twice on sys.path (an egg-info in the current folder): one entry.
                 if all(known.source != source for known in entries.setdefault(point.name, [])):
                     entries[point.name].append(entry)
-            from_environment = [Path(part) for part in os.environ.get("TEXTKIT_PLUGINS", "").split(os.pathsep) if part]
-            for path in dict.fromkeys([*self._files, *(path.resolve() for path in from_environment)]):
-                for plugin in _plugins_of_file(path):
+            self._broken = {}
+            for path in dict.fromkeys([*self._files, *_named_in_environment()]):
+                try:
+                    found = _plugins_of_file(path)
+                except TextkitError as error:
+                    self._broken[path] = one_line(error)
+                    continue
+                for plugin in found:
                     entry = Entry(plugin.name, str(path), lambda plugin=plugin: plugin)
                     entries.setdefault(plugin.name, []).append(entry)
             self._entries = entries
         return self._entries
 
 
+def _named_in_environment() -> list[Path]:
+    return [Path(part).absolute() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
+
+
 def _plugins_of_file(path: Path) -> list[type[Plugin]]:
-    module_name = f"textkit_plugin_{path.stem}"
+    """The plugin classes that a Python file defines. Raises TextkitError where it has none or does not import."""
+    if not path.is_file():
+        raise TextkitError(f"plugin file {path}: no such file")
+    # Two files of one name are two modules; the same file is one, so that what it pickles by name is found again.
+    module_name = f"textkit_plugin_{path.stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise UsageError(f"plugin file {path}: not a Python file")
+    if spec is None or spec.loader is None:
+        raise TextkitError(f"plugin file {path}: not a Python file (.py)")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module  # dataclasses look their module up there
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
+        del sys.modules[module_name]
         raise TextkitError(f"plugin file {path} does not import: {one_line(error)}") from error
     found = [
         value
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Plugin) and value.__module__ == module_name and "name" in vars(value)
+        if isinstance(value, type)
+        and issubclass(value, Plugin)
+        and value.__module__ == module_name
+        and isinstance(vars(value).get("name"), str)
     ]
     if not found:
         raise TextkitError(f"plugin file {path}: no subclass of textkit.plugin.Plugin with a name in it")
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _instance(entry: Entry) -> Plugin:
+    """A plugin that keeps the contract as far as can be seen without using it. Raises TextkitError for any other."""
+    where = f"plugin {entry.name!r} ({entry.source})"
     try:
         cls = entry.load()
+        if not (inspect.isclass(cls) and issubclass(cls, Plugin)):
+            raise TypeError(f"{cls!r} is no subclass of textkit.plugin.Plugin")
+        if cls.api != API_VERSION:
+            raise TextkitError(f"{where} is made for plugin API {cls.api}, this textkit has {API_VERSION}")
         plugin = cls()
+    except TextkitError:
+        raise
     except (Exception, SystemExit) as error:  # a stranger's module may raise anything, sys.exit() included
-        raise TextkitError(f"plugin {entry.name!r} ({entry.source}) is broken: {one_line(error)}") from error
-    where = f"plugin {entry.name!r} ({entry.source})"
-    if not isinstance(plugin, Plugin):
-        raise TextkitError(f"{where} is broken: {cls!r} is no subclass of textkit.plugin.Plugin")
-    for attribute in ("name", "task", "summary", "Config"):
-        if not hasattr(plugin, attribute):
-            raise TextkitError(f"{where} is broken: it has no {attribute!r}")
+        raise TextkitError(f"{where} is broken: {one_line(error)}") from error
+    for attribute, kind in (("name", str), ("task", str), ("summary", str), ("Config", type), ("training", Training)):
+        if not isinstance(getattr(plugin, attribute, None), kind):
+            raise TextkitError(f"{where} is broken: it has no {attribute!r} that is a {kind.__name__}")
     if plugin.name != entry.name:
         raise TextkitError(f"{where} is broken: the class calls itself {plugin.name!r}")
     if plugin.task not in TASKS:
         raise TextkitError(f"{where} is broken: unknown task {plugin.task!r}{nearest(plugin.task, TASKS)}")
-    if plugin.api != API_VERSION:
-        raise TextkitError(f"{where} is made for plugin API {plugin.api}, this textkit has {API_VERSION}")
+    if not dataclasses.is_dataclass(plugin.Config):
+        raise TextkitError(f"{where} is broken: its Config is no dataclass")
+    # Both sets of keys are set by --set key=value: a key of both could never reach the engine.
+    keys = [{field.name for field in dataclasses.fields(cls)} for cls in (plugin.Config, Training)]
+    if both := keys[0] & keys[1]:
+        raise TextkitError(f"{where} is broken: {', '.join(sorted(both))} of its Config are the engine's options too")
     return plugin
 
 
