@@ -38,13 +38,8 @@ def table_graph(
     """
     from onnx import TensorProto, helper
 
-    size = sum(array.nbytes for array in stored.values())
-    if size > LARGEST:
-        raise TextkitError(
-            f"a table of {len(stored['table']):,} vectors takes {size / 1e9:.1f} GB, an ONNX file holds 2 GB: "
-            f"leave rare words out with --max-vocab, or choose --precision fp16 or int8"
-        )
     table = stored["table"]
+    refuse_size(table.shape, table.dtype.itemsize)
     # The rows are cast after the Gather: the other way round onnxruntime folds the Cast and holds the table as f32.
     if table.dtype == np.float32:
         nodes = [helper.make_node("Gather", ["table", "ids"], ["tokens"])]  # [line, token, dim]
@@ -64,6 +59,16 @@ def table_graph(
     head, constants = pooling(table.shape[1], probability, component)
     graph = _graph(nodes + head, {**stored, **constants}, table.shape[1])
     return _model(graph, []).SerializeToString()
+
+
+def refuse_size(shape: tuple[int, ...], itemsize: int) -> None:
+    """Raises TextkitError where a table of this shape, `itemsize` bytes a number, is too large for one ONNX file."""
+    size = shape[0] * (shape[1] * itemsize + 4 * (itemsize == 1))  # int8 rows have a scale each
+    if size > LARGEST:
+        raise TextkitError(
+            f"a table of {shape[0]:,} vectors takes {size / 1e9:.1f} GB, an ONNX file holds 2 GB: "
+            f"leave rare words out with --max-vocab, or choose a lower --precision"
+        )
 
 
 def graft(body: onnx.ModelProto, probability: np.ndarray | None = None, component: np.ndarray | None = None) -> bytes:

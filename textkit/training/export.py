@@ -19,7 +19,7 @@ from textkit.plugin import TASKS, Graph, Plugin
 from textkit.registry import registry
 from textkit.text import TextRule
 from textkit.training import parity, quantize
-from textkit.training.embedding_graph import graft, table_graph
+from textkit.training.embedding_graph import graft, refuse_size, table_graph
 
 if TYPE_CHECKING:
     from textkit.training.run import Run
@@ -67,6 +67,7 @@ def export(
         "command": shlex.join(run.command),
         "export": shlex.join(command),
         "seed": run.seed,
+        "complete": run.complete,
         "facts": run.facts,
     }
     return bundle.write(
@@ -81,7 +82,7 @@ def export(
         dim=exported.dim,
         data=[*data, *([{"note": data_note}] if data_note else [])],
         licence=licence,
-        scores=[],
+        scores=_scores(run),
         parity=exported.parity,
         precision=precision,
         made=made,
@@ -181,7 +182,10 @@ def _export_table(
     limit: int,
 ) -> Exported:
     """`rows`: what the table stands for; it is checked against the table too, for a plugin may give both."""
-    _check_table(rule, table)
+    if table.ndim != 2 or len(table) != len(rule) or not table.size:
+        raise TextkitError(f"a table of shape {table.shape} does not fit a vocabulary of {len(rule)} ids")
+    refuse_size(table.shape, quantize.PRECISIONS[precision])
+    _check_finite(table)
     _check_probability(rule, probability)
     batches = list(parity.cases(rule, sample, limit))
     stored = quantize.store(table, precision)
@@ -212,6 +216,16 @@ def _graph_of(plugin: Plugin, graphs: Mapping[str, Graph]) -> Graph:
     return graphs["embed"]
 
 
+def _scores(run: Run) -> list[dict[str, Any]]:
+    """What the training measured on lines it did not learn from."""
+    found = {part: run.facts.get(f"{part}_score") for part in ("dev", "test")}
+    return [
+        {"metric": score["name"], "value": score["value"], "data": f"{part} lines", "command": shlex.join(run.command)}
+        for part, score in found.items()
+        if score
+    ]
+
+
 def _origin(plugin: Plugin) -> dict[str, str]:
     """The plugin's name and the version of what it comes from; of a file its name, not where it lay."""
     entries = registry.discover().get(plugin.name, [])
@@ -219,9 +233,7 @@ def _origin(plugin: Plugin) -> dict[str, str]:
     return {"name": plugin.name, "version": Path(source).name}
 
 
-def _check_table(rule: TextRule, table: np.ndarray) -> None:
-    if table.ndim != 2 or len(table) != len(rule) or not table.size:
-        raise TextkitError(f"a table of shape {table.shape} does not fit a vocabulary of {len(rule)} ids")
+def _check_finite(table: np.ndarray) -> None:
     for start in range(0, len(table), 1 << 16):  # a mask of the whole table would take a quarter of its size
         sound = np.isfinite(table[start : start + (1 << 16)]).all(axis=1)
         if not sound.all():

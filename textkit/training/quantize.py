@@ -19,7 +19,7 @@ from textkit.errors import TextkitError, UsageError, nearest, one_line
 if TYPE_CHECKING:
     import onnx
 
-PRECISIONS = ("fp32", "fp16", "int8")
+PRECISIONS = {"fp32": 4, "fp16": 2, "int8": 1}  # bytes a number
 # The least cosine between a sample line's vector and the full-precision one with which a bundle is still written.
 WORST_COSINE: Mapping[str, float] = {"fp16": 0.9999, "int8": 0.99}
 SMALL = 1024  # numbers; a weight of fewer (a bias, a scale of a norm) stays as it is

@@ -75,7 +75,7 @@ def trace(module: torch.nn.Module, ids: int) -> onnx.ModelProto:
     size = sum(value.numel() * value.element_size() for value in module.state_dict().values())
     if size > LARGEST:
         raise TextkitError(
-            f"the model's weights take {size / 1e9:.1f} GB, an ONNX file holds 2 GB: train it with a smaller --max-vocab"
+            f"the model's weights take {size / 1e9:.1f} GB, an ONNX file holds 2 GB: train with a smaller --max-vocab"
         )
     free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     example = (torch.arange(EXAMPLE[0] * EXAMPLE[1]).reshape(EXAMPLE) % ids, torch.ones(EXAMPLE))
