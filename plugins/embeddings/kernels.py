@@ -1,0 +1,354 @@
+"""The inner loops of word2vec and fastText on the CPU: stochastic gradient steps on tables in place. Knows no torch.
+
+Mikolov et al. 2013 (arXiv 1301.3781, 1310.4546) and Bojanowski et al. 2017 (arXiv 1607.04606) with negative sampling.
+A thread runs one kernel on its share of a batch without the interpreter lock; threads write to the same tables without
+locks (Recht et al. 2011, Hogwild), so that one thread repeats to the last bit and several do not.
+
+Two shapes of the same step, each with the dimension compiled in, because LLVM then keeps whole rows in vector registers:
+`skipgram_kernel`: the m words of a window against the centre word and its K negatives, as m x (1 + K) matrix products
+(Ji et al. 2016, arXiv 1604.04661: the negatives are shared by a window, not drawn again for each pair);
+`bag_kernel`: the mean of a bag of rows (the words of a window: CBOW; the n-grams of a word: fastText) against targets.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import numpy as np
+from numba import njit
+
+_OPTIONS = {"cache": True, "nogil": True, "fastmath": True, "boundscheck": False, "error_model": "numpy"}
+SENTENCE = 1000  # words looked at together; longer lines are worked off in pieces, as word2vec.c does
+_EVERY = np.int64(16)  # the loss is computed for one centre in so many: a logarithm costs as much as a dot product
+_MIX = np.uint64(0x2545F4914F6CDD1D)
+_ONE = np.float32(1)
+
+
+@njit(inline="always")
+def _next(state):
+    """xorshift64* (Vigna 2016): the next state; times _MIX it is the number."""
+    state ^= state >> np.uint64(12)
+    state ^= state << np.uint64(25)
+    state ^= state >> np.uint64(27)
+    return state
+
+
+@njit(inline="always")
+def _seeded(seed):
+    """A state from any seed, by one round of splitmix64, so that neighbouring seeds give unrelated streams."""
+    z = np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (z ^ (z >> np.uint64(31))) | np.uint64(1)
+
+
+@njit(inline="always")
+def _unit(number):
+    """A float32 in [0, 1) from the low 24 bits."""
+    return np.float32(number & np.uint64(0xFFFFFF)) * np.float32(1 / 16777216.0)
+
+
+@njit(**_OPTIONS)
+def _read_sentence(tokens, at, keep, state, sentence):
+    """Fills `sentence` with the words that subsampling keeps, up to a line's end: (next position, words, state)."""
+    count = 0
+    while at < tokens.shape[0] and count < sentence.shape[0]:
+        word = tokens[at]
+        at += 1
+        if word < 0:
+            break
+        state = _next(state)
+        if keep[word] < _ONE and _unit((state * _MIX) >> np.uint64(40)) >= keep[word]:
+            continue
+        sentence[count] = word
+        count += 1
+    return at, count, state
+
+
+@njit(**_OPTIONS)
+def _draw(threshold, alias, state, out, first, last):
+    """Negatives out[first:last] from the noise distribution, by Walker's alias method: two reads, whatever its size."""
+    words = np.uint64(threshold.shape[0])
+    for k in range(first, last):
+        state = _next(state)
+        number = state * _MIX
+        slot = np.int64(((number >> np.uint64(32)) * words) >> np.uint64(32))
+        out[k] = slot if _unit(number) < threshold[slot] else alias[slot]
+    return state
+
+
+@njit(inline="always")
+def _sigmoid(x):
+    """The logistic function by a rational form of tanh(x/2) (7th over 6th degree, error < 2e-6): LLVM vectorises it."""
+    h = min(max(x * np.float32(0.5), np.float32(-4.97)), np.float32(4.97))
+    s = h * h
+    top = h * (np.float32(135135) + s * (np.float32(17325) + s * (np.float32(378) + s)))
+    low = np.float32(135135) + s * (np.float32(62370) + s * (np.float32(3150) + s * np.float32(28)))
+    return np.float32(0.5) + np.float32(0.5) * top / low
+
+
+@njit(inline="always")
+def _negative_log_sigmoid(x):
+    return np.log1p(np.exp(-abs(x))) + max(-x, np.float32(0))
+
+
+@functools.cache
+def skipgram_kernel(dim: int) -> Callable:
+    """The skip-gram step for vectors of `dim`: see `run` inside.
+
+    run(tokens i32[token] with -1 at line ends, centre f32[word, dim], context f32[word, dim], keep f32[word],
+    threshold f32[word], alias i32[word], window, negatives, rate f32, seed) -> (pairs, summed loss, pairs in that sum).
+    """
+
+    wide = -(-dim // 16) * 16
+
+    @njit(**_OPTIONS)
+    def copy(source, target):
+        for d in range(dim):
+            target[d] = source[d]
+
+    @njit(**_OPTIONS)
+    def products(x, m, y, outputs, g):
+        """g[a * outputs + o] = x[a] . y[o], three rows of y at a time, so that each load of x serves thrice."""
+        for a in range(m):
+            v = x[a]
+            o = 0
+            while o + 3 <= outputs:
+                y0, y1, y2 = y[o], y[o + 1], y[o + 2]
+                s0 = np.float32(0)
+                s1 = np.float32(0)
+                s2 = np.float32(0)
+                for d in range(wide):
+                    s0 += v[d] * y0[d]
+                    s1 += v[d] * y1[d]
+                    s2 += v[d] * y2[d]
+                g[a * outputs + o] = s0
+                g[a * outputs + o + 1] = s1
+                g[a * outputs + o + 2] = s2
+                o += 3
+            while o < outputs:
+                y0 = y[o]
+                s0 = np.float32(0)
+                for d in range(wide):
+                    s0 += v[d] * y0[d]
+                g[a * outputs + o] = s0
+                o += 1
+
+    @njit(**_OPTIONS)
+    def add_rows(row, factors, rows, count):
+        """row += sum of factors[i] * rows[i], four at a time so that `row` is read and written a quarter as often."""
+        i = 0
+        while i + 4 <= count:
+            r0, r1, r2, r3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
+            f0, f1, f2, f3 = factors[i], factors[i + 1], factors[i + 2], factors[i + 3]
+            for d in range(dim):
+                row[d] += f0 * r0[d] + f1 * r1[d] + f2 * r2[d] + f3 * r3[d]
+            i += 4
+        if i + 2 <= count:
+            r0, r1 = rows[i], rows[i + 1]
+            f0, f1 = factors[i], factors[i + 1]
+            for d in range(dim):
+                row[d] += f0 * r0[d] + f1 * r1[d]
+            i += 2
+        if i < count:
+            r0 = rows[i]
+            f0 = factors[i]
+            for d in range(dim):
+                row[d] += f0 * r0[d]
+
+    @njit(**_OPTIONS)
+    def run(tokens, centre, context, keep, threshold, alias, window, negatives, rate, seed):
+        state = _seeded(seed)
+        sentence = np.empty(SENTENCE, np.int32)
+        outputs = 1 + negatives
+        inputs = np.empty(2 * window, np.int32)
+        targets = np.empty(outputs, np.int32)
+        x = np.zeros((2 * window, wide), np.float32)
+        y = np.zeros((outputs, wide), np.float32)
+        g = np.zeros(2 * window * outputs + 3, np.float32)
+        h = np.zeros((outputs, 2 * window), np.float32)
+        at, pairs, loss, measured = 0, 0, 0.0, 0
+        while at < tokens.shape[0]:
+            at, words, state = _read_sentence(tokens, at, keep, state, sentence)
+            for p in range(words):
+                state = _next(state)
+                reach = 1 + np.int64(((state * _MIX) >> np.uint64(33)) % np.uint64(window))
+                m = 0
+                for q in range(max(0, p - reach), min(words, p + reach + 1)):
+                    if q != p:
+                        inputs[m] = sentence[q]
+                        m += 1
+                if m == 0:
+                    continue
+                targets[0] = sentence[p]
+                state = _draw(threshold, alias, state, targets, 1, outputs)
+                for a in range(m):
+                    copy(centre[inputs[a]], x[a])
+                for o in range(outputs):
+                    copy(context[targets[o]], y[o])
+                products(x, m, y, outputs, g)
+                if pairs % _EVERY == 0:
+                    for a in range(m):
+                        loss += _negative_log_sigmoid(g[a * outputs])
+                        for o in range(1, outputs):
+                            loss += _negative_log_sigmoid(-g[a * outputs + o])
+                    measured += m
+                pairs += m
+                for j in range(m * outputs):
+                    g[j] = -rate * _sigmoid(g[j])
+                for a in range(m):
+                    g[a * outputs] += rate
+                for o in range(1, outputs):
+                    if targets[o] == targets[0]:  # drawn as its own negative: no step, as in word2vec.c
+                        for a in range(m):
+                            g[a * outputs + o] = np.float32(0)
+                for o in range(outputs):
+                    for a in range(m):
+                        h[o, a] = g[a * outputs + o]
+                for o in range(outputs):
+                    add_rows(context[targets[o]], h[o], x, m)
+                for a in range(m):
+                    add_rows(centre[inputs[a]], g[a * outputs : (a + 1) * outputs], y, outputs)
+        return pairs, loss, measured
+
+    return run
+
+
+@functools.cache
+def bag_kernel(dim: int) -> Callable:
+    """The step in which the mean of a bag of rows predicts words: see `run` inside.
+
+    run(tokens i32[token] with -1 at line ends, centre f32[row, dim], context f32[word, dim], offsets i64[word + 1],
+    rows i32[...] (the rows of word w are rows[offsets[w]:offsets[w + 1]]), keep f32[word], threshold f32[word],
+    alias i32[word], window, negatives, rate f32, seed, cbow, share) -> (pairs, summed loss, pairs in that sum).
+
+    cbow: the bag holds the rows of the window's words and predicts the centre word; else it holds the rows of the centre
+    word and predicts each word of the window. share: each row of the bag gets its share 1/n of the gradient, which is the
+    derivative (Irsoy et al. 2021, arXiv 2012.15332); else all of it, as fastText does.
+    """
+
+    @njit(**_OPTIONS)
+    def predict(hidden, error, row, label, rate):
+        """One output: error += g * row, row += g * hidden with g = rate * (label - sigmoid(hidden . row)); the score."""
+        score = np.float32(0)
+        for d in range(dim):
+            score += hidden[d] * row[d]
+        g = rate * (label - _sigmoid(score))
+        for d in range(dim):
+            v = row[d]
+            error[d] += g * v
+            row[d] = v + g * hidden[d]
+        return score
+
+    @njit(**_OPTIONS)
+    def mean(centre, bag, count, hidden):
+        hidden[:] = np.float32(0)
+        i = 0
+        while i + 4 <= count:
+            r0, r1, r2, r3 = centre[bag[i]], centre[bag[i + 1]], centre[bag[i + 2]], centre[bag[i + 3]]
+            for d in range(dim):
+                hidden[d] += (r0[d] + r1[d]) + (r2[d] + r3[d])
+            i += 4
+        while i < count:
+            r0 = centre[bag[i]]
+            for d in range(dim):
+                hidden[d] += r0[d]
+            i += 1
+        scale = _ONE / np.float32(count)
+        for d in range(dim):
+            hidden[d] *= scale
+
+    @njit(**_OPTIONS)
+    def spread(centre, bag, count, error, scale):
+        for d in range(dim):
+            error[d] *= scale
+        for i in range(count):
+            row = centre[bag[i]]
+            for d in range(dim):
+                row[d] += error[d]
+
+    @njit(**_OPTIONS)
+    def run(tokens, centre, context, offsets, rows, keep, threshold, alias, window, negatives, rate, seed, cbow, share):
+        state = _seeded(seed)
+        sentence = np.empty(SENTENCE, np.int32)
+        longest = np.int64(0)
+        for word in range(offsets.shape[0] - 1):
+            longest = max(longest, offsets[word + 1] - offsets[word])
+        bag = np.empty(longest * (2 * window if cbow else 1), np.int32)
+        targets = np.empty(negatives + 1, np.int32)
+        hidden = np.zeros(dim, np.float32)
+        error = np.zeros(dim, np.float32)
+        at, pairs, loss, measured = 0, 0, 0.0, 0
+        while at < tokens.shape[0]:
+            at, words, state = _read_sentence(tokens, at, keep, state, sentence)
+            for p in range(words):
+                state = _next(state)
+                reach = 1 + np.int64(((state * _MIX) >> np.uint64(33)) % np.uint64(window))
+                first, last = max(0, p - reach), min(words, p + reach + 1)
+                if last - first < 2:
+                    continue
+                count = 0
+                for q in range(first, last):
+                    if (q != p) == cbow:
+                        for j in range(offsets[sentence[q]], offsets[sentence[q] + 1]):
+                            bag[count] = rows[j]
+                            count += 1
+                mean(centre, bag, count, hidden)
+                error[:] = np.float32(0)
+                measure = p % _EVERY == 0
+                for q in range(first, last):
+                    if (q == p) != cbow:
+                        continue
+                    target = sentence[q]
+                    score = predict(hidden, error, context[target], _ONE, rate)
+                    if measure:
+                        loss += _negative_log_sigmoid(score)
+                        measured += 1
+                    state = _draw(threshold, alias, state, targets, 0, negatives)
+                    for k in range(negatives):
+                        if targets[k] != target:
+                            score = predict(hidden, error, context[targets[k]], np.float32(0), rate)
+                            if measure:
+                                loss += _negative_log_sigmoid(-score)
+                    pairs += 1
+                spread(centre, bag, count, error, _ONE / np.float32(count) if share else _ONE)
+        return pairs, loss, measured
+
+    return run
+
+
+def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Walker's alias method (Vose 1991): (threshold f32[n], alias i32[n]) that draw i with probability weights[i] / sum.
+
+    weights: f64[n], none negative, not all zero.
+    """
+    weights = np.ascontiguousarray(weights, np.float64)
+    return _alias(weights * (len(weights) / weights.sum()))
+
+
+@njit(cache=True)
+def _alias(share):
+    n = share.shape[0]
+    threshold = np.ones(n, np.float32)
+    alias = np.arange(n).astype(np.int32)
+    small, large = np.empty(n, np.int64), np.empty(n, np.int64)
+    lows, highs = 0, 0
+    for i in range(n):
+        if share[i] < 1:
+            small[lows] = i
+            lows += 1
+        else:
+            large[highs] = i
+            highs += 1
+    while lows and highs:
+        lows -= 1
+        low, high = small[lows], large[highs - 1]
+        threshold[low] = share[low]
+        alias[low] = high
+        share[high] -= 1 - share[low]
+        if share[high] < 1:
+            highs -= 1
+            small[lows] = high
+            lows += 1
+    return threshold, alias

@@ -1,0 +1,221 @@
+"""The networks behind word2vec and fastText, whole: the torch border of this plugin.
+
+Two tables (Mikolov et al. 2013, arXiv 1310.4546): `centre` holds what is exported, `context` what words are predicted by.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from textkit_plugins.embeddings.kernels import alias_table, bag_kernel, skipgram_kernel
+
+if TYPE_CHECKING:
+    from textkit_plugins.embeddings.predicting import Prediction
+
+
+class WordVectors(nn.Module):
+    """centre f32[row, dim] and context f32[word, dim]; a word is the mean of its rows, one row or one a subword.
+
+    `offsets` i64[word + 1] and `rows` i32[...]: the rows of word w are rows[offsets[w]:offsets[w + 1]], its own first.
+    """
+
+    def __init__(
+        self, counts: np.ndarray, offsets: np.ndarray, rows: np.ndarray, options: Prediction, bound: float
+    ) -> None:
+        super().__init__()
+        words, dim = len(counts), options.dim
+        table = int(rows.max()) + 1
+        self.centre = nn.Parameter(torch.empty(table, dim).uniform_(-bound, bound))
+        self.context = nn.Parameter(torch.zeros(words, dim))
+        threshold, alias = alias_table(counts.astype(np.float64) ** options.ns_exponent)
+        for name, value in {
+            "offsets": offsets,
+            "rows": rows,
+            "keep": keep_probability(counts, options.sample),
+            "threshold": threshold,
+            "alias": alias,
+        }.items():
+            self.register_buffer(name, torch.from_numpy(value), persistent=False)  # they follow from the vocabulary
+
+    def hidden(self, words: Tensor) -> Tensor:
+        """The vectors of words: i64[n] -> f32[n, dim], the mean of each word's rows."""
+        first, last = self.offsets[words], self.offsets[words + 1]
+        count = last - first
+        if int(count.max()) == 1:
+            return functional.embedding(self.rows[first].long(), self.centre)  # [n, dim]
+        start = torch.cumsum(count, 0) - count
+        inside = torch.arange(int(count.sum()), device=words.device) - torch.repeat_interleave(start, count)
+        flat = self.rows[torch.repeat_interleave(first, count) + inside].long()
+        return functional.embedding_bag(flat, self.centre, start, mode="mean")  # [n, dim]
+
+    @torch.no_grad()
+    def table(self, which: str) -> Tensor:
+        """What is exported: f32[row, dim]. Words come first, each composed of its rows; subword rows follow as they are."""
+        words = len(self.context)
+        every = torch.arange(words, device=self.centre.device)
+        composed = torch.cat([self.hidden(part) for part in every.split(100_000)])  # [word, dim]
+        if which == "context":
+            composed = self.context
+        elif which == "sum":
+            composed = composed + self.context
+        return torch.cat([composed, self.centre[words:]])  # [row, dim]
+
+
+def keep_probability(counts: np.ndarray, sample: float) -> np.ndarray:
+    """f32[word]: how probably an occurrence stays in the text, min(1, sqrt(t/f) + t/f), as word2vec.c has it; t=0: all."""
+    if not sample:
+        return np.ones(len(counts), np.float32)
+    ratio = sample / (counts / counts.sum())
+    return np.minimum(1, np.sqrt(ratio) + ratio).astype(np.float32)
+
+
+def descend(
+    network: WordVectors, tokens: np.ndarray, seed: int, rate: float, options: Prediction, threads: int
+) -> dict:
+    """One update on the CPU from tokens i32[token], -1 at line ends; changes the tables in place.
+
+    The tokens are shared out between threads that write without locks. Returns `loss` (a pair's, negatives included;
+    only where some pair was measured) and `pairs`.
+    """
+    tables = [network.centre.detach().numpy(), network.context.detach().numpy()]
+    noise = [network.keep.numpy(), network.threshold.numpy(), network.alias.numpy()]
+    steps = [options.window, options.negative, np.float32(rate)]
+
+    def work(part: int, share: np.ndarray) -> tuple[int, float, int]:
+        own = np.uint64(seed * 1024 + part)
+        if options.model == "skipgram" and not options.subwords:
+            return skipgram_kernel(options.dim)(share, *tables, *noise, *steps, own)
+        bags = [network.offsets.numpy(), network.rows.numpy()]
+        run = bag_kernel(options.dim)
+        return run(share, *tables, *bags, *noise, *steps, own, options.model == "cbow", not options.subwords)
+
+    shares = np.array_split(tokens, threads) if threads > 1 and len(tokens) >= 100 * threads else [tokens]
+    if len(shares) == 1:
+        results = [work(0, tokens)]
+    else:
+        with ThreadPoolExecutor(len(shares)) as pool:
+            results = list(pool.map(work, range(len(shares)), shares))
+    pairs, loss, measured = (sum(column) for column in zip(*results, strict=True))
+    return {"pairs": pairs} | ({"loss": loss / measured} if measured else {})
+
+
+def descend_softmax(network: WordVectors, tokens: np.ndarray, seed: int, rate: float, options: Prediction) -> dict:
+    """One update with the full softmax over the vocabulary (Mikolov et al. 2013, eq. 2), by autograd, on any device.
+
+    A step of plain SGD down the sum of the pairs' losses. Returns `loss` (their mean) and `pairs`.
+    """
+    device = network.centre.device
+    bags, owner, targets = examples_of(tokens, network.keep.cpu().numpy(), seed, options)
+    if not len(targets):
+        return {"pairs": 0}
+    bags, owner, targets = (torch.from_numpy(array).to(device) for array in (bags, owner, targets))
+    words = network.hidden(bags)  # [n, dim]
+    width = torch.bincount(owner, minlength=len(targets))[:, None]
+    hidden = words.new_zeros(len(targets), words.shape[1]).index_add(0, owner, words) / width  # [pair, dim]
+    loss = functional.cross_entropy(hidden @ network.context.T, targets, reduction="sum")
+    loss.backward()
+    with torch.no_grad():
+        for table in (network.centre, network.context):
+            table.sub_(table.grad, alpha=rate)
+            table.grad = None
+    return {"pairs": len(targets), "loss": float(loss.detach()) / len(targets)}
+
+
+def examples_of(
+    tokens: np.ndarray, keep: np.ndarray, seed: int, options: Prediction
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Subsampled text as (bags i64[n], owner i64[n], targets i64[pair]): word bags[i] helps to predict targets[owner[i]].
+
+    Skip-gram: the centre word predicts each word within a random reach of 1..window; CBOW: those words predict it.
+    """
+    random = np.random.default_rng(seed)
+    line = np.cumsum(tokens < 0)[tokens >= 0]
+    words = tokens[tokens >= 0].astype(np.int64)
+    stay = random.random(len(words)) < keep[words]
+    words, line = words[stay], line[stay]
+    reach = random.integers(1, options.window + 1, len(words))
+    centres, others = [], []
+    for distance in range(1, options.window + 1):
+        left = np.flatnonzero(
+            line[distance:] == line[:-distance]
+        )  # positions whose neighbour at +distance is in the line
+        right = left + distance
+        for centre, other in ((left, right), (right, left)):
+            near = reach[centre] >= distance
+            centres.append(centre[near])
+            others.append(other[near])
+    centre, other = np.concatenate(centres), np.concatenate(others)
+    order = np.lexsort((other, centre))
+    centre, other = centre[order], other[order]
+    if options.model == "skipgram":
+        return words[centre], np.arange(len(centre)), words[other]
+    distinct, owner = np.unique(centre, return_inverse=True)
+    return words[other], owner, words[distinct]
+
+
+def descend_blocks(network: WordVectors, tokens: np.ndarray, seed: int, rate: float, options: Prediction) -> dict:
+    """Skip-gram with negative sampling on a GPU (or, to test it, the CPU): updates of BLOCK words as batched products.
+
+    As the CPU kernel, a window shares its negatives. All gradients of an update are taken at the same point, so that a word
+    with many pairs would overshoot: its summed step counts as that of at most CROWD pairs.
+    """
+    device = network.centre.device
+    random = torch.Generator(device).manual_seed(seed)
+    text = torch.from_numpy(tokens).to(device).long()
+    pairs, loss = torch.zeros((), device=device), torch.zeros((), device=device)
+    for block in text.split(BLOCK):
+        counted, lost = _block(network, block, rate, options, random)
+        pairs += counted
+        loss += lost
+    pairs = float(pairs)
+    return {"pairs": pairs} | ({"loss": float(loss) / pairs} if pairs else {})
+
+
+BLOCK = 4096  # words an update on the GPU
+CROWD = 16.0  # pairs a word's step may count for: rate * CROWD * curvature stays below 1 for vectors of usual length
+
+
+@torch.no_grad()
+def _block(
+    network: WordVectors, text: Tensor, rate: float, options: Prediction, random: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    centre, context, window = network.centre, network.context, options.window
+    line = torch.cumsum(text < 0, 0)
+    drawn = torch.rand(len(text), generator=random, device=text.device)
+    stay = (text >= 0) & (drawn < network.keep[text.clamp(min=0)])
+    words, line = text[stay], line[stay]  # [n]
+    n = len(words)
+    if n < 2:
+        return rate * 0 * centre.sum(), rate * 0 * centre.sum()
+    reach = torch.randint(1, window + 1, (n, 1), generator=random, device=text.device)
+    distance = torch.cat([torch.arange(-window, 0), torch.arange(1, window + 1)]).to(text.device)  # [2w]
+    at = torch.arange(n, device=text.device)[:, None] + distance  # [n, 2w]
+    inside = (at >= 0) & (at < n) & (distance.abs() <= reach)
+    at = at.clamp(0, n - 1)
+    inside &= line[at] == line[:, None]
+    inputs = words[at]  # [n, 2w]
+    slot = torch.randint(0, len(network.alias), (n, options.negative), generator=random, device=text.device)
+    luck = torch.rand(slot.shape, generator=random, device=text.device)
+    noise = torch.where(luck < network.threshold[slot], slot, network.alias[slot].long())  # [n, K]
+    outputs = torch.cat([words[:, None], noise], 1)  # [n, 1 + K]
+    x, y = centre[inputs], context[outputs]  # [n, 2w, dim], [n, 1 + K, dim]
+    score = x @ y.transpose(1, 2)  # [n, 2w, 1 + K]
+    label = torch.zeros_like(outputs, dtype=score.dtype)
+    label[:, 0] = 1
+    valid = inside[:, :, None] & torch.cat([torch.ones_like(words[:, None]) > 0, noise != words[:, None]], 1)[:, None]
+    g = (label[:, None] - torch.sigmoid(score)) * valid  # [n, 2w, 1 + K]
+    lost = (functional.softplus(torch.where(label[:, None] > 0, -score, score)) * inside[:, :, None]).sum()
+    for table, ids, step, weight in (
+        (centre, inputs, g @ y, inside.to(score.dtype)),
+        (context, outputs, g.transpose(1, 2) @ x, inside.sum(1, keepdim=True).expand(outputs.shape).to(score.dtype)),
+    ):
+        crowd = torch.zeros(len(table), device=text.device).index_add_(0, ids.flatten(), weight.flatten())
+        scale = rate / (crowd / CROWD).clamp(min=1)  # [row]
+        table.index_add_(0, ids.flatten(), (step * scale[ids][:, :, None]).flatten(0, 1))
+    return inside.sum(), lost

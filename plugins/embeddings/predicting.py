@@ -1,0 +1,221 @@
+"""Word embeddings learnt by predicting words from words nearby: the plugins `word2vec` and `fasttext`.
+
+Light: torch and numba are behind network.py, imported when a method needs them. Says what is trained and exported; the
+steps themselves are in kernels.py, the text in vocabulary.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from textkit.errors import TextkitError
+from textkit.plugin import Epoch, Graph, Plugin, Training
+from textkit.text import NGrams, Pieces, Words
+from textkit_plugins.embeddings import vocabulary as words_of
+from textkit_plugins.embeddings.vocabulary import TextOptions
+
+if TYPE_CHECKING:
+    import torch
+
+    from textkit.training.corpus import Corpus
+    from textkit_plugins.embeddings.network import WordVectors
+
+_LEAST_BATCHES = 100  # an epoch; a small corpus is cut finer than batch_size, so that the learning rate falls smoothly
+
+
+@dataclass(frozen=True)
+class Prediction(TextOptions):
+    """What both families have in common, under the papers' names."""
+
+    model: str = "skipgram"  # skipgram: a word predicts its neighbours | cbow: the neighbours' mean predicts the word
+    loss: str = "negative"  # negative: negative sampling | softmax: over the whole vocabulary, slow and exact
+    dim: int = 100  # of the vectors
+    window: int = 5  # neighbours on each side at most; each position draws its reach from 1..window
+    negative: int = 5  # noise words a pair
+    ns_exponent: float = 0.75  # noise words are drawn by count^ns_exponent
+    sample: float = 1e-3  # t: words with a frequency far above it are randomly left out; 0: none is
+    vectors: str = "centre"  # which are exported: centre | context | sum
+    softmax_words: int = 64  # words of text an update with loss=softmax
+
+    subwords: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choices = {
+            "model": ("skipgram", "cbow"),
+            "loss": ("negative", "softmax"),
+            "vectors": ("centre", "context", "sum"),
+        }
+        for key, allowed in choices.items():
+            if getattr(self, key) not in allowed:
+                raise ValueError(f"{key}={getattr(self, key)}: one of {', '.join(allowed)}")
+        for key in ("dim", "window", "negative", "softmax_words"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"{key}={getattr(self, key)}: must be at least 1")
+        if self.sample < 0:
+            raise ValueError(f"sample={self.sample}: must be at least 0")
+
+
+@dataclass(frozen=True)
+class Word2VecConfig(Prediction):
+    """Mikolov et al. 2013. The defaults are those of word2vec.c for skip-gram, with min_count and sample for small corpora."""
+
+
+@dataclass(frozen=True)
+class FastTextConfig(Prediction):
+    """Bojanowski et al. 2017. The defaults are those of the fastText program."""
+
+    ns_exponent: float = 0.5  # noise words are drawn by count^ns_exponent
+    sample: float = 1e-4  # t: words with a frequency far above it are randomly left out; 0: none is
+    kind: str = "ngrams"  # what a word is made of: ngrams: its character n-grams | pieces: byte-pair pieces
+    minn: int = 3  # shortest n-gram, in characters
+    maxn: int = 6  # longest n-gram
+    bucket: int = 2_000_000  # n-grams are hashed into so many; only buckets that occur get a row
+    pieces: int = 10_000  # size of the byte-pair vocabulary, with kind=pieces
+
+    subwords: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.kind not in ("ngrams", "pieces"):
+            raise ValueError(f"kind={self.kind}: one of ngrams, pieces")
+        if not 1 <= self.minn <= self.maxn:
+            raise ValueError(f"minn={self.minn}, maxn={self.maxn}: 1 <= minn <= maxn")
+        if not 1 <= self.bucket < 2**31 or self.pieces < 2:
+            raise ValueError(f"bucket={self.bucket}, pieces={self.pieces}: out of range")
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A batch: consecutive words of the text, -1 at line ends, and the seed of all that is drawn from it."""
+
+    tokens: np.ndarray  # i32[token]
+    seed: int
+    words: int  # without line ends
+
+    @property
+    def examples(self) -> int:
+        return self.words
+
+
+class Predicting(Plugin):
+    """What word2vec and fastText share: everything but the rows of a word."""
+
+    task = "embed"
+    training = Training(epochs=5, batch_size=20_000, optimizer="sgd", learning_rate=0.025, schedule="linear")
+    devices = ("cpu", "cuda")
+
+    def steps(self, corpus: Corpus, vocabulary: Words, config: Prediction, epoch: Epoch) -> int:
+        """Batches an epoch."""
+        tokens = words_of.encoded(corpus, vocabulary, epoch.run)
+        return -(-len(tokens) // _size(len(tokens), config, epoch))
+
+    def batches(self, corpus: Corpus, vocabulary: Words, config: Prediction, epoch: Epoch) -> Iterator[Stretch]:
+        tokens = words_of.encoded(corpus, vocabulary, epoch.run)
+        size = _size(len(tokens), config, epoch)
+        for number in range(epoch.start, -(-len(tokens) // size)):
+            part = np.array(tokens[number * size : (number + 1) * size])
+            seed = np.random.SeedSequence([epoch.seed, epoch.number, number]).generate_state(1, np.uint64)[0]
+            yield Stretch(part, int(seed) >> 20, int((part >= 0).sum()))
+
+    def update(
+        self, network: WordVectors, batch: Stretch, learning_rate: float, config: Prediction, threads: int
+    ) -> Mapping[str, float]:
+        from textkit_plugins.embeddings import network as steps
+
+        if config.loss == "softmax":
+            log = steps.descend_softmax(network, batch.tokens, batch.seed, learning_rate, config)
+        elif network.centre.is_cuda:
+            log = steps.descend_blocks(network, batch.tokens, batch.seed, learning_rate, config)
+        else:
+            log = steps.descend(network, batch.tokens, batch.seed, learning_rate, config, threads)
+        return {"examples": batch.words, "words": batch.words, "weight": log.pop("pairs"), **log}
+
+    def graphs(self, network: WordVectors, vocabulary: Words, config: Prediction) -> Mapping[str, Graph]:
+        import torch
+
+        table = network.table(config.vectors)
+        probability = np.zeros(len(table), np.float32)  # an unseen word's subwords: as rare as can be
+        probability[: len(vocabulary.counts)] = vocabulary.counts / vocabulary.counts.sum()
+        return {"embed": Graph(torch.nn.Embedding.from_pretrained(table), {"probability": probability})}
+
+    def defaults(self) -> dict[str, Any]:
+        return {"pooling": "mean", "normalize": False}
+
+
+class Word2Vec(Predicting):
+    """Skip-gram and CBOW: Mikolov et al. 2013, arXiv 1301.3781 and 1310.4546."""
+
+    name = "word2vec"
+    summary = "skip-gram and CBOW word vectors, negative sampling or softmax (Mikolov et al. 2013)"
+    Config = Word2VecConfig
+
+    def vocabulary(self, corpus: Corpus, config: Word2VecConfig) -> Words:
+        return words_of.build(corpus, config)
+
+    def network(self, config: Word2VecConfig, vocabulary: Words) -> torch.nn.Module:
+        from textkit_plugins.embeddings.network import WordVectors
+
+        count = len(vocabulary.words)
+        own = np.arange(count + 1)
+        return WordVectors(vocabulary.counts, own, own[:-1].astype(np.int32), config, bound=0.5 / config.dim)
+
+
+class FastText(Predicting):
+    """A word is the mean of its own row and of its subwords' rows: Bojanowski et al. 2017, arXiv 1607.04606."""
+
+    name = "fasttext"
+    summary = "word vectors made of character n-grams or pieces; unseen words have one too (Bojanowski et al. 2017)"
+    Config = FastTextConfig
+    training = Training(epochs=5, batch_size=20_000, optimizer="sgd", learning_rate=0.05, schedule="linear")
+
+    def vocabulary(self, corpus: Corpus, config: FastTextConfig) -> Words:
+        rule = words_of.build(corpus, config)
+        first = len(rule.words)
+        if config.kind == "pieces":
+            subwords: NGrams | Pieces = Pieces(_byte_pairs(rule, config.pieces), first)
+        else:
+            every = NGrams(config.minn, config.maxn, config.bucket, 0)
+            kept = np.unique(every.rows(rule.words)[0]).astype(np.int32)
+            subwords = NGrams(config.minn, config.maxn, config.bucket, first, kept)
+        return Words(rule.words, rule.normalizer, subwords, rule.counts)
+
+    def network(self, config: FastTextConfig, vocabulary: Words) -> torch.nn.Module:
+        from textkit_plugins.embeddings.network import WordVectors
+
+        spelled, counts = vocabulary.subwords.rows(vocabulary.words)
+        offsets = np.concatenate([[0], np.cumsum(counts + 1)])
+        rows = np.empty(offsets[-1], np.int32)
+        own = np.zeros(len(rows), bool)
+        own[offsets[:-1]] = True
+        rows[own] = np.arange(len(counts))
+        rows[~own] = spelled
+        return WordVectors(vocabulary.counts, offsets, rows, config, bound=1 / config.dim)
+
+
+def _size(tokens: int, config: Prediction, epoch: Epoch) -> int:
+    """Tokens a batch."""
+    if config.loss == "softmax":
+        return config.softmax_words
+    if epoch.batch_size == 0:
+        return tokens
+    return max(1, min(epoch.batch_size, max(1000, -(-tokens // _LEAST_BATCHES))))
+
+
+def _byte_pairs(rule: Words, size: int) -> str:
+    """A byte-pair tokenizer of single words (Sennrich et al. 2016), trained on the words as often as they occur."""
+    from tokenizers import Tokenizer, models, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    characters = sorted({character for word in rule.words for character in word})
+    trainer = trainers.BpeTrainer(vocab_size=size, show_progress=False, initial_alphabet=characters)
+    # Counts beyond the square root change few merges and would hold the corpus in memory: words are repeated, not weighted.
+    repeated = (word for word, n in zip(rule.words, rule.counts, strict=True) for _ in range(max(1, round(n**0.5))))
+    tokenizer.train_from_iterator(repeated, trainer)
+    if tokenizer.get_vocab_size() < 2:
+        raise TextkitError("kind=pieces: the corpus has too few characters for byte-pair pieces")
+    return tokenizer.to_str()
