@@ -20,7 +20,7 @@ from textkit.training.embedding_graph import SIF_A
 if TYPE_CHECKING:
     from textkit.serving.session import Session
 
-TOLERANCE = 1e-5  # of the largest number of the case; sums of f32 in another order differ by about 1e-6 of it
+TOLERANCE = 1e-5  # of the largest number in a case's rows; sums of f32 in another order differ by about 1e-6 of it
 SAMPLES = 1024  # lines of real text that deviations are measured on
 CHECKED = 128  # of them compared with every pooling
 BATCH = 64  # lines of real text in one case
@@ -176,9 +176,11 @@ def _compare(
     if not np.isfinite(given["vector"]).all():
         return float("inf")
     real = case.weight > 0
+    # Beside the rows, not beside the vectors: these can cancel, and what is left of them is rounding alone.
+    scale = float(np.abs(tokens[real]).max(initial=0))
     return max(
-        _difference(given["vector"][sound], vectors[sound]),
-        _difference(given["tokens"][real], tokens[real]),
+        _difference(given["vector"][sound], vectors[sound], 1.0 if normalize else scale),
+        _difference(given["tokens"][real], tokens[real], scale),
     )
 
 
@@ -190,12 +192,13 @@ def check_padding(graph: bytes, batches: Sequence[Case]) -> None:
     for case in batches:
         if case.name not in (RAGGED, UNSEEN):
             continue
-        together = session.run(feeds(case, 0, False))["vector"]
+        given = session.run(feeds(case, 0, False))
+        together, scale = given["vector"], float(np.abs(given["tokens"]).max(initial=0))
         for line, length in enumerate((case.weight > 0).sum(axis=1)):
             alone = Case(
                 "alone", case.ids[line : line + 1, : max(1, length)], case.weight[line : line + 1, : max(1, length)]
             )
-            difference = _difference(session.run(feeds(alone, 0, False))["vector"][0], together[line])
+            difference = _difference(session.run(feeds(alone, 0, False))["vector"][0], together[line], scale)
             if difference > TOLERANCE:
                 raise TextkitError(
                     f"the vector of a line changes by {difference:.2g} of its largest number when the line is padded, "
@@ -245,9 +248,7 @@ def _has_length(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.linalg.norm(vectors, axis=1) > 1e-3 * scale
 
 
-def _difference(got: np.ndarray, wanted: np.ndarray) -> float:
-    """The largest difference beside the largest number; infinite where one of them is not a number."""
-    if not wanted.size:
-        return 0.0
-    difference = float(np.abs(got - wanted).max() / max(np.abs(wanted).max(), 1e-30))
+def _difference(got: np.ndarray, wanted: np.ndarray, scale: float) -> float:
+    """The largest difference in units of `scale`; infinite where one of them is not a number."""
+    difference = float(np.abs(got - wanted).max(initial=0) / max(scale, 1e-30))
     return difference if np.isfinite(difference) else float("inf")

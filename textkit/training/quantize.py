@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PRECISIONS = {"fp32": 4, "fp16": 2, "int8": 1}  # bytes a number
 # The least cosine between a sample line's vector and the full-precision one with which a bundle is still written.
 WORST_COSINE: Mapping[str, float] = {"fp16": 0.9999, "int8": 0.99}
+HALF_MAX = 65504.0  # the largest half-precision number
+CHUNK = 1 << 14  # rows worked on at once, so that a table near 2 GB is not held twice as f32
 SMALL = 1024  # numbers; a weight of fewer (a bias, a scale of a norm) stays as it is
 
 
@@ -34,14 +36,18 @@ def store(table: np.ndarray, precision: str) -> dict[str, np.ndarray]:
     if precision == "fp32":
         return {"table": np.ascontiguousarray(table, np.float32)}
     if precision == "fp16":
-        largest = float(np.abs(table).max(initial=0))
-        if largest > np.finfo(np.float16).max:
-            raise TextkitError(f"--precision fp16 holds numbers up to 65504, this model has {largest:.3g}")
+        largest = float(max(table.max(initial=0), -table.min(initial=0)))
+        if largest > HALF_MAX:
+            raise TextkitError(f"--precision fp16 holds numbers up to {HALF_MAX:.0f}, this model has {largest:.3g}")
         return {"table": table.astype(np.float16)}
     if precision == "int8":
-        scale = np.abs(table).max(axis=1, initial=0).astype(np.float32) / np.float32(127)
-        steps = np.rint(table / np.where(scale == 0, 1, scale)[:, None])
-        return {"table": steps.astype(np.int8), "scale": scale}
+        largest_of_row = np.maximum(table.max(axis=1, initial=0), -table.min(axis=1, initial=0))
+        scale = (largest_of_row / 127).astype(np.float32)
+        steps = np.empty(table.shape, np.int8)
+        for start in range(0, len(table), CHUNK):
+            part = slice(start, start + CHUNK)
+            steps[part] = np.rint(table[part] / np.where(scale[part] == 0, 1, scale[part])[:, None])
+        return {"table": steps, "scale": scale}
     raise UsageError(f"--precision {precision}: unknown{nearest(precision, PRECISIONS)}")
 
 

@@ -1,0 +1,302 @@
+"""The `embed` graph, by hand-computed numbers, and what the exporter refuses."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from textkit import bundle, onnxfile
+from textkit.errors import TextkitError, UsageError
+from textkit.plugin import Graph
+from textkit.serving.session import Session
+from textkit.text import NGrams, Words
+from textkit.training import export, parity, quantize, tracing
+from textkit.training.embedding_graph import IR_VERSION, OPSET, table_graph
+
+MEAN, MAX, SIF = 0, 1, 2
+WORDS = ["the", "cat", "sat", "mat"]
+TABLE = np.array([[1, 0], [3, 4], [-5, 2], [0, -8]], np.float32)
+LINES = ["the cat sat", "mat", "the the mat cat", "sat on the mat", "", "cat"]
+
+
+def run(graph: bytes, ids: list, weight: list, pool: int = MEAN, normalize: bool = False) -> dict[str, np.ndarray]:
+    case = parity.Case("", np.array(ids, np.int64), np.array(weight, np.float32))
+    return Session(graph, "cpu", 1).run(parity.feeds(case, pool, normalize))
+
+
+@pytest.fixture(scope="module")
+def plain() -> bytes:
+    return table_graph({"table": TABLE})
+
+
+def test_mean_of_weighted_rows(plain):
+    found = run(plain, [[0, 1, 0], [2, 0, 0], [1, 2, 0]], [[1, 1, 0], [1, 0, 0], [0.5, 0.25, 0.25]])
+    # (1,0)+(3,4) over 2; the row itself; 0.5*(3,4) + 0.25*(-5,2) + 0.25*(1,0)
+    assert found["vector"].tolist() == [[2, 2], [-5, 2], [0.5, 2.5]]
+    assert found["tokens"][0].tolist() == [[1, 0], [3, 4], [1, 0]]
+
+
+def test_weights_need_not_sum_to_one(plain):
+    assert run(plain, [[1, 2]], [[3, 1]])["vector"].tolist() == [[1, 3.5]]  # (9-5, 12+2) / 4
+
+
+def test_max_leaves_padding_out(plain):
+    found = run(plain, [[2, 3, 1], [2, 2, 2]], [[1, 1, 0], [0.25, 0.25, 0.5]], MAX)
+    assert found["vector"].tolist() == [[0, 2], [-5, 2]]
+
+
+def test_normalize_gives_unit_length_and_leaves_zero_alone(plain):
+    found = run(plain, [[1], [0]], [[1], [0]], MEAN, True)["vector"]
+    assert found.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0, 0]]
+
+
+@pytest.mark.parametrize("pool", [MEAN, MAX, SIF])
+@pytest.mark.parametrize("normalize", [False, True])
+def test_line_without_weight_is_the_zero_vector(plain, pool, normalize):
+    assert run(plain, [[3, 2]], [[0, 0]], pool, normalize)["vector"].tolist() == [[0, 0]]
+
+
+def test_rows_that_cancel_give_zero_not_nan():
+    graph = table_graph({"table": np.array([[1, 2], [-1, -2]], np.float32)})
+    assert run(graph, [[0, 1]], [[1, 1]], MEAN, True)["vector"].tolist() == [[0, 0]]
+
+
+def test_sif_weights_and_component():
+    probability = np.array([0.001, 0.003, 0, 0], np.float32)  # a = 0.001: weights 1/2, 1/4, 1, 1
+    graph = table_graph({"table": TABLE}, probability)
+    found = run(graph, [[0, 1], [1, 0]], [[1, 1], [1, 0]], SIF)["vector"]
+    # (0.5*(1,0) + 0.25*(3,4)) / 0.75 = (1.25, 1) / 0.75; a single word is itself
+    assert found == pytest.approx(np.array([[5 / 3, 4 / 3], [3, 4]]), rel=1e-6)
+    along = table_graph({"table": TABLE}, probability, np.array([0.6, 0.8], np.float32))
+    # (3,4) lies on the component; (-5,2) less (-3+1.6)*(0.6,0.8)
+    found = run(along, [[1], [2]], [[1], [1]], SIF)["vector"]
+    assert found == pytest.approx(np.array([[0, 0], [-4.16, 3.12]]), abs=1e-6)
+    assert run(along, [[1]], [[1]], MEAN)["vector"].tolist() == [[3, 4]]  # the component is SIF's alone
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (3, 0), (0, 0)])
+@pytest.mark.parametrize("pool", [MEAN, MAX, SIF])
+def test_empty_axes(plain, shape, pool):
+    found = run(plain, np.zeros(shape), np.zeros(shape), pool, True)
+    assert found["vector"].shape == (shape[0], 2)
+    assert found["tokens"].shape == (*shape, 2)
+    assert not found["vector"].any()
+
+
+def test_component_is_what_lines_share():
+    table = np.array([[10, 1], [10, -1], [10, 0.5]], np.float32)
+    rule = Words(["a", "b", "c"])
+    found = parity.first_component(export._lookup(table), rule, ["a", "b", "c", "a b"], None)
+    assert abs(found[0]) == pytest.approx(1, abs=1e-3)
+    assert np.linalg.norm(found) == pytest.approx(1)
+    assert parity.first_component(export._lookup(table), rule, [], None) is None
+
+
+def test_graph_is_what_onnxruntime_reads(plain):
+    model = onnx.load_from_string(plain)
+    onnx.checker.check_model(model, full_check=True)
+    header = onnxfile.inspect(plain, "embed.onnx")
+    assert (header.ir, header.opsets) == (IR_VERSION, {"": OPSET}) == (10, {"": 23})
+    assert [port.name for port in header.inputs] == ["ids", "weight", "pool", "normalize"]
+    assert [port.axes for port in header.outputs] == [("line", 2), ("line", "token", 2)]
+    assert table_graph({"table": TABLE}) == plain  # the same bytes each time
+
+
+def test_table_becomes_a_bundle(tmp_path):
+    rule = Words(WORDS)
+    probability = np.array([0.5, 0.3, 0.1, 0.1], np.float32)
+    folder = export.export_embedding_table(
+        tmp_path / "model", rule=rule, table=TABLE, probability=probability, sample=LINES, licence="CC0-1.0",
+        plugin={"name": "test", "version": "1"}, defaults={"normalize": True}, data=[{"file": "x"}], made={"seed": 3},
+    )  # fmt: skip
+    read = bundle.read(folder, "embed")
+    read.verify()
+    manifest = read.manifest
+    assert (manifest.name, manifest.dim, manifest.precision, manifest.licence) == ("model", 2, "fp32", "CC0-1.0")
+    assert manifest.defaults == {"pooling": "mean", "normalize": True}
+    assert manifest.parity["against"] == "numpy"
+    assert 0 <= manifest.parity["max_relative"] < 1e-6
+    ids, weight = parity.pad(read.rule, ["the cat", " "])
+    assert run(read.graph("embed"), ids, weight)["vector"].tolist() == [[2, 2], [0, 0]]
+
+
+def test_existing_folder_is_kept_unless_overwritten(tmp_path):
+    def write(table, **more):
+        return export.export_embedding_table(tmp_path / "m", rule=Words(WORDS), table=table, **more)
+
+    write(TABLE)
+    with pytest.raises(TextkitError, match="holds a model already"):
+        write(TABLE * 2)
+    write(TABLE * 2, overwrite=True)
+    assert run(bundle.read(tmp_path / "m").graph("embed"), [[1]], [[1]])["vector"].tolist() == [[6, 8]]
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+@pytest.mark.parametrize(
+    ("table", "more", "message"),
+    [
+        (TABLE[:3], {}, r"shape \(3, 2\) does not fit a vocabulary of 4 ids"),
+        (np.where(TABLE == 4, np.nan, TABLE), {}, "vector of id 1 holds NaN"),
+        (TABLE, {"probability": np.ones(3, np.float32)}, r"probabilities of shape \(3,\)"),
+        (TABLE, {"probability": np.full(4, 2, np.float32)}, "not all between 0 and 1"),
+        (np.broadcast_to(np.float32(1), (4, 200_000_000)), {}, r"3\.2 GB, an ONNX file holds 2 GB.*--max-vocab"),
+        (TABLE * 1e5, {"precision": "fp16"}, r"up to 65504, this model has 8e\+05"),
+    ],
+)
+def test_unsound_table_is_refused(tmp_path, table, more, message):
+    with pytest.raises(TextkitError, match=message):
+        export.export_embedding_table(tmp_path / "model", rule=Words(WORDS), table=table, **more)
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_precision_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="--precision int4: unknown; did you mean 'int8'"):
+        export.export_embedding_table(tmp_path / "model", rule=Words(WORDS), table=TABLE, precision="int4")
+
+
+def test_parity_check_sees_every_kind_of_difference(plain):
+    """A graph that is right passes; one wrong number, in the rows or in SIF's constants, does not."""
+    rule, rows = Words(WORDS), export._lookup(TABLE)
+    batches = list(parity.cases(rule, LINES))
+    assert {case.ids.shape for case in batches} >= {(1, 1), (2, 512), (5, 17)}
+    assert parity.check(plain, rows, batches, None, None)["max_relative"] < 1e-6
+    wrong = TABLE.copy()
+    wrong[2, 1] += 1e-3
+    for graph, probability, component in (
+        (table_graph({"table": wrong}), None, None),
+        (plain, np.full(4, 0.01, np.float32) * np.arange(4, dtype=np.float32), None),
+        (plain, None, np.array([1, 0], np.float32)),
+        (table_graph({"table": np.where(TABLE == 4, np.nan, TABLE)}), None, None),
+    ):
+        with pytest.raises(TextkitError, match="differs from the model by .* nothing was written"):
+            parity.check(graph, rows, batches, probability, component)
+
+
+class Encoder(torch.nn.Module):
+    """Two layers of torch's own transformer encoder."""
+
+    def __init__(self, ids: int, dim: int = 32) -> None:
+        super().__init__()
+        self.embedding = torch.nn.Embedding(ids, dim)
+        layer = torch.nn.TransformerEncoderLayer(dim, 4, 2 * dim, batch_first=True)
+        self.layers = torch.nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+
+    def forward(self, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return self.layers(self.embedding(ids), src_key_padding_mask=weight == 0)
+
+
+class Recentred(torch.nn.Module):
+    """Broken: takes the mean over padding too."""
+
+    def __init__(self, ids: int) -> None:
+        super().__init__()
+        self.embedding = torch.nn.Embedding(ids, 8)
+
+    def forward(self, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        rows = self.embedding(ids)
+        return rows - rows.mean(1, keepdim=True)
+
+
+class Frozen(Recentred):
+    """Broken: takes lines of seven tokens alone."""
+
+    def forward(self, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return self.embedding(ids) + torch.arange(7)[:, None]
+
+
+class Liar(Recentred):
+    """Broken: the table it states is not what it computes."""
+
+    def forward(self, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return self.embedding(ids)
+
+    def table(self) -> torch.Tensor:
+        return self.embedding.weight * 1.001
+
+
+@pytest.fixture(scope="module")
+def rule() -> Words:
+    return Words(WORDS, subwords=NGrams(3, 4, 50, len(WORDS)))
+
+
+def test_network_is_traced_and_pooled(rule, capfd):
+    torch.manual_seed(1)
+    network = Encoder(len(rule)).eval()
+    found = export._export_embed(Graph(network), rule, LINES, "fp32")
+    assert capfd.readouterr().out == ""
+    assert found.dim == 32
+    assert found.parity["against"] == "torch"
+    assert found.parity["max_relative"] < 1e-5
+    header = onnxfile.inspect(found.graph, "embed.onnx")
+    assert [port.axes for port in header.inputs] == [("line", "token"), ("line", "token"), (), ()]
+    assert header.opsets[""] == OPSET
+    assert str(Path(__file__).parent).encode() not in found.graph  # torch writes stack traces into its graphs
+    assert b"site-packages" not in found.graph
+    ids, weight = parity.pad(rule, ["the cat", "zzz the sat on the mat"])
+    with torch.no_grad():
+        alone = network(torch.from_numpy(ids[:1, :2]), torch.ones(1, 2))[0].numpy()
+    given = run(found.graph, ids, weight)
+    assert given["vector"][0] == pytest.approx(alone.mean(axis=0), abs=1e-5)
+    assert not given["tokens"][0, 2:].any()  # padding is zeros whatever attention makes of it
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (Recentred, "changes by .* when the line is padded"),
+        (Frozen, "torch cannot export the graph 'embed'"),
+        (Liar, r"differs from the model by 0\.00"),
+        (lambda ids: torch.nn.Embedding(ids + 1, 8), "does not fit a vocabulary"),
+    ],
+)
+def test_broken_modules_are_refused(rule, broken, message):
+    torch.manual_seed(1)
+    with pytest.raises(TextkitError, match=message):
+        export._export_embed(Graph(broken(len(rule))), rule, LINES, "fp32")
+
+
+def test_frozen_axis_is_seen_in_the_graph():
+    """The second line of defence: torch.export has been known to freeze an axis without a word."""
+    table = torch.nn.Parameter(torch.zeros(3, 4))
+
+    class Rows(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = table
+
+        def forward(self, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+            return self.table[ids]
+
+    model = tracing.trace(Rows(), 3)
+    tracing.refuse_surprises(model)
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 7
+    with pytest.raises(TextkitError, match="froze an axis of 'ids'"):
+        tracing.refuse_surprises(model)
+
+
+def test_longest_line_of_a_network_is_kept_to(rule):
+    """Cases are no longer than the limit that a plugin states, here that of a table of positions."""
+
+    class Positions(Recentred):
+        def __init__(self, ids: int) -> None:
+            super().__init__(ids)
+            self.positions = torch.nn.Embedding(20, 8)
+
+        def forward(self, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+            return self.embedding(ids) + self.positions(torch.arange(ids.shape[1]))
+
+    lines = ["the cat " * 40]
+    found = export._export_embed(Graph(Positions(len(rule)), limit=20), rule, lines, "fp32")
+    assert math.isfinite(found.parity["max_relative"])
+
+
+def test_only_tables_skip_the_exporter():
+    assert tracing.table_of(torch.nn.Embedding(3, 2)).shape == (3, 2)
+    assert tracing.table_of(torch.nn.Embedding(3, 2, max_norm=1.0)) is None  # looks up something else than its rows
+    assert tracing.table_of(Recentred(3)) is None
+    assert set(quantize.PRECISIONS) == {"fp32", "fp16", "int8"}

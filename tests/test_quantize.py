@@ -1,0 +1,165 @@
+"""Weights in fewer bytes: what is stored, what is computed, what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+
+from textkit import bundle
+from textkit.errors import TextkitError
+from textkit.plugin import Graph
+from textkit.serving.session import Session
+from textkit.text import Words
+from textkit.training import export, parity, quantize
+from textkit.training.embedding_graph import table_graph
+
+WORDS = [f"word{number}" for number in range(300)]
+RANDOM = np.random.default_rng(7)
+LINES = [" ".join(RANDOM.choice(WORDS, RANDOM.integers(1, 15))) for _ in range(200)]
+
+
+def test_int8_rows_have_their_own_scale():
+    stored = quantize.store(np.array([[1.27, -0.635, 0.01], [254, 2, -127], [0, 0, 0]], np.float32), "int8")
+    assert stored["table"].tolist() == [[127, -64, 1], [127, 1, -64], [0, 0, 0]]  # halves to even: 63.5 -> 64
+    assert stored["scale"] == pytest.approx([0.01, 2, 0])
+    back = quantize.rows(stored, np.array([[1, 2]]))
+    assert back == pytest.approx(np.array([[[254, 2, -128], [0, 0, 0]]]))
+
+
+def test_fp16_rounds_to_half():
+    stored = quantize.store(np.array([[1 + 2**-11, 65504]], np.float32), "fp16")
+    assert stored["table"].dtype == np.float16
+    assert stored["table"].tolist() == [[1, 65504]]
+    with pytest.raises(TextkitError, match="65504"):
+        quantize.store(np.array([[65536]], np.float32), "fp16")
+
+
+@pytest.mark.parametrize(("precision", "bytes_each", "relative"), [("fp16", 2, 1e-3), ("int8", 1, 2e-2)])
+def test_table_graph_computes_with_what_is_stored(precision, bytes_each, relative):
+    table = RANDOM.standard_normal((300, 64)).astype(np.float32)
+    graph = table_graph(quantize.store(table, precision))
+    assert len(graph) < 300 * (64 * bytes_each + 4) + 4000
+    case = parity.Case("", np.arange(300)[None], np.ones((1, 300), np.float32))
+    tokens = Session(graph, "cpu", 1).run(parity.feeds(case, 0, False))["tokens"][0]
+    assert tokens.dtype == np.float32
+    assert np.abs(tokens - table).max() <= relative * np.abs(table).max()
+    assert np.abs(tokens - table).max() > 0
+
+
+@pytest.mark.parametrize(("precision", "cosine"), [("fp16", 0.9999), ("int8", 0.999)])
+def test_deviation_is_in_the_manifest(tmp_path, precision, cosine):
+    table = RANDOM.standard_normal((300, 100)).astype(np.float32)
+    folder = export.export_embedding_table(
+        tmp_path / "model", rule=Words(WORDS), table=table, sample=LINES, precision=precision
+    )
+    manifest = bundle.read(folder).manifest
+    figures = manifest.parity["deviation"]
+    assert manifest.precision == precision
+    assert figures["lines"] == 200
+    assert cosine < figures["worst_cosine"] < 1
+    assert 0 < figures["max_abs"] < 0.05
+    # The figure by another way: the largest difference of the means of the stored rows.
+    rule, stored = Words(WORDS), quantize.store(table, precision)
+    largest = 0.0
+    for line in LINES:
+        ids = rule.encode([line]).ids
+        largest = max(largest, np.abs(quantize.rows(stored, ids).mean(0) - table[ids].mean(0)).max())
+    assert figures["max_abs"] == pytest.approx(largest, rel=1e-3)
+
+
+def test_a_table_that_int8_would_ruin_is_refused(tmp_path):
+    """One huge number in each row leaves no step for the others, and the lines' vectors differ in those alone."""
+    table = RANDOM.standard_normal((300, 50)).astype(np.float32)
+    table[:, 0] = np.where(np.arange(300) % 2, 1000, -1000)
+    lines = [f"word{at} word{at + 1}" for at in range(0, 300, 2)]  # the huge numbers cancel
+    with pytest.raises(TextkitError, match=r"--precision int8 .* cosine of .* 0\.99 is the least allowed"):
+        export.export_embedding_table(
+            tmp_path / "model", rule=Words(WORDS), table=table, sample=lines, precision="int8"
+        )
+    assert not list(tmp_path.iterdir())
+
+
+class Network(torch.nn.Module):
+    """Every kind of weight: a table, one used twice over, matrices with and without bias, a norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = torch.nn.Embedding(300, 64)
+        self.kinds = torch.nn.Embedding(300, 8)
+        self.wide = torch.nn.Linear(64, 96)
+        self.norm = torch.nn.LayerNorm(96)
+        self.narrow = torch.nn.Linear(96, 64, bias=False)
+
+    def forward(self, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        rows = self.embedding(ids) + self.narrow(self.norm(torch.tanh(self.wide(self.embedding(ids)))))
+        return torch.cat([rows, self.kinds(ids)], -1)
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    torch.manual_seed(3)
+    return Network().eval()
+
+
+@pytest.fixture(scope="module")
+def full(network) -> bytes:
+    return export._export_embed(Graph(network), Words(WORDS), LINES, "fp32").graph
+
+
+@pytest.mark.parametrize(("precision", "kind", "share"), [("fp16", np.float16, 0.55), ("int8", np.int8, 0.35)])
+def test_traced_network(network, full, precision, kind, share):
+    found = export._export_embed(Graph(network), Words(WORDS), LINES, precision)
+    assert len(found.graph) < share * len(full)
+    figures = found.parity["deviation"]
+    assert 0.99 < figures["worst_cosine"] < 1
+    weights = {
+        weight.name: numpy_helper.to_array(weight) for weight in onnx.load_from_string(found.graph).graph.initializer
+    }
+    large = [weight for weight in weights.values() if weight.size >= 1024]
+    assert len(large) == 4
+    assert {weight.dtype for weight in large} == {np.dtype(kind)}
+    assert found.parity["max_relative"] < 1e-5  # the full-precision graph passed first
+
+
+def test_lower_leaves_the_graph_it_was_given():
+    rng = np.random.default_rng(0)
+    table = numpy_helper.from_array(rng.standard_normal((64, 32)).astype(np.float32), "table")
+    gather = onnx.helper.make_node("Gather", ["table", "ids"], ["rows"])
+    graph = onnx.helper.make_graph(
+        [gather],
+        "g",
+        [onnx.helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, ["n"])],
+        [onnx.helper.make_tensor_value_info("rows", onnx.TensorProto.FLOAT, ["n", 32])],
+        [table],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 23)], ir_version=10)
+    before = model.SerializeToString()
+    for precision, operators in (("fp16", ["Gather", "Cast"]), ("int8", ["Gather", "Cast", "Gather", "Mul"])):
+        lowered = quantize.lower(model, precision)
+        assert sorted(node.op_type for node in lowered.graph.node) == sorted(operators)
+        rows = Session(lowered.SerializeToString(), "cpu", 1).run({"ids": np.array([3, 3, 9])})["rows"]
+        assert rows == pytest.approx(numpy_helper.to_array(table)[[3, 3, 9]], abs=0.02)
+    assert model.SerializeToString() == before
+
+
+def test_a_weight_used_as_table_and_as_matrix_is_stored_once():
+    class Tied(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = torch.nn.Embedding(300, 64)
+
+        def forward(self, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+            return torch.softmax(self.embedding(ids) @ self.embedding.weight.T, -1) @ self.embedding.weight
+
+    torch.manual_seed(3)
+    found = export._export_embed(Graph(Tied().eval()), Words(WORDS), LINES, "fp16")
+    halves = [
+        weight.name
+        for weight in onnx.load_from_string(found.graph).graph.initializer
+        if weight.data_type == onnx.TensorProto.FLOAT16
+    ]
+    assert len(halves) <= 2  # torch's exporter may have folded the transpose into a second copy
+    assert found.parity["deviation"]["worst_cosine"] > 0.9999
