@@ -1,7 +1,7 @@
 """The text a model is trained on: lines of files, read as often as needed and never held. Knows no plugin and no model.
 
-A Corpus can be one part of the 70/20/10 split, which a hash of the seed and the line's number decides, so that a part of a
-corpus larger than memory needs no list of its lines; and it can sample itself while somebody else reads it.
+A Corpus can be one part of the 70/20/10 split, which a hash of the seed and the line's number decides, so that a part
+of a corpus larger than memory needs no list of its lines; and it can sample itself while somebody else reads it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SHARES = {"train": 70, "dev": 20, "test": 10}  # percent of the lines
 
 
 class Corpus:
-    """The lines of `paths` (plain, gzip or zstandard), one file after the other; with `part`, those of one part of the split.
+    """The lines of `paths` (plain, gzip or zstandard), file after file; with `part`, those of one part of the split.
 
     Iterating again reads again. Errors are those of textkit.lines: missing, a directory, binary, empty, damaged.
     """
@@ -86,7 +86,7 @@ class Corpus:
         return Sampled(self, size, seed)
 
     def check(self) -> None:
-        """Raises TextkitError for the first file that cannot be read twice or holds no text: before any work is done."""
+        """Raises TextkitError for the first file that cannot be read twice or holds no text, before work is done."""
         check_readable(self.paths)
         for path in self.paths:
             if not stat.S_ISREG(path.stat().st_mode):
@@ -95,7 +95,7 @@ class Corpus:
 
 
 class Sampled(Corpus):
-    """A corpus that samples itself while it is read: `sample` and `total` (lines in it) are None until a pass is complete."""
+    """A corpus that samples itself while read: `sample` and `total` (its lines) are None until a pass is complete."""
 
     def __init__(self, corpus: Corpus, size: int, seed: int) -> None:
         super().__init__(corpus.paths, corpus.part, corpus.seed)
@@ -118,7 +118,7 @@ class Sampled(Corpus):
 
 
 class Reservoir:
-    """`size` items drawn evenly from a stream of unknown length: Li 1994, algorithm L, which skips what it does not take."""
+    """`size` items drawn evenly from a stream of unknown length: Li 1994, algorithm L, which skips what is not taken."""
 
     def __init__(self, size: int, seed: int) -> None:
         self.kept: list[str] = []

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, forced to the disk, renamed. Knows nothing of what is in them."""
+"""Files that are whole or not there: written beside their place, forced to the disk, renamed. Knows not what they hold."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from textkit.errors import TextkitError
 
 
 def replace_file(path: Path, content: bytes | Callable[[Path], None]) -> None:
-    """Puts `content` (bytes, or a function that writes a file) at `path`; what was there stays until all of it is on the disk.
+    """Puts `content` (bytes, or a function that writes a file) at `path`; what was there stays until it is on the disk.
 
     Raises TextkitError naming the file, and leaves nothing beside it, where it cannot be written: a full disk, say.
     """

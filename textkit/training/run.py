@@ -7,7 +7,7 @@
     checkpoint.safetensors, scratch/   while the training is not complete
     metrics.jsonl        what the training logged
 
-The folder stands alone: it opens with the training data gone. Knows no training loop, and no torch until weights are asked for.
+The folder stands alone: it opens with the training data gone. Knows no training loop, and torch only for weights.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ import datetime
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,8 +58,12 @@ class Run:
         dev: Sequence[Path] = (),
         command: Sequence[str] = (),
     ) -> Run:
-        """Makes the folder, which must not be there yet. `options` is the plugin's Config; `command` what the user typed."""
+        """Makes the folder, which must not be there yet.
+
+        `options` is the plugin's Config, `command` what the user typed. TextkitError for data that cannot be read.
+        """
         folder = Path(folder)
+        files = {key: [describe_file(Path(path)) for path in paths] for key, paths in (("data", data), ("dev", dev))}
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
@@ -75,8 +80,7 @@ class Run:
             "seed": seed,
             "config": config.as_dict(options),
             "training": config.as_dict(training),
-            "data": [describe_file(Path(path)) for path in data],
-            "dev": [describe_file(Path(path)) for path in dev],
+            **files,
             "split": None,
             "complete": False,
             "facts": {},
@@ -118,7 +122,7 @@ class Run:
         """The plugin itself; UsageError where it is not installed and its file was not given."""
         if self.name not in registry.names():
             raise UsageError(
-                f"{self.folder}: was trained by plugin {self.name!r}, which is not installed; name its file with --plugin FILE"
+                f"{self.folder}: its plugin {self.name!r} is not installed; name the file it is in with --plugin FILE"
             )
         return registry.get(self.name)
 
@@ -187,6 +191,20 @@ class Run:
         """Where the best weights are, if there are any."""
         return self.folder / "weights.safetensors"
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody else trains this run meanwhile: TextkitError where somebody does (not seen on Windows)."""
+        with (self.folder / "lock").open("w") as stream:
+            with suppress(ImportError):
+                import fcntl
+
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    raise TextkitError(f"{self.folder}: another process is training this run") from None
+            yield
+        (self.folder / "lock").unlink(missing_ok=True)
+
     def finish(self) -> None:
         """Marks the run complete and removes what only an unfinished one needs."""
         self._record["complete"] = True
@@ -203,9 +221,8 @@ class Run:
         """How text becomes ids; `counts` of a table of words are there again."""
         folder = self.folder / "vocabulary"
         try:
-            rule = rule_from_spec(
-                json.loads((folder / "rule.json").read_bytes()), lambda name: (folder / name).read_bytes()
-            )
+            spec = json.loads((folder / "rule.json").read_bytes())
+            rule = rule_from_spec(spec, lambda name: (folder / name).read_bytes())
             if isinstance(rule, Words) and (folder / "counts.i64").exists():
                 rule.counts = np.fromfile(folder / "counts.i64", "<i8").astype(np.int64)
         except FileNotFoundError as error:
@@ -234,16 +251,17 @@ class Run:
     def sample(self) -> list[str]:
         """At most 5,000 lines of the training data with text in them, drawn evenly."""
         try:
-            return (self.folder / "sample.txt").read_text("utf-8").split("\n")[:-1]
+            return (self.folder / "sample.txt").read_bytes().decode().split("\n")[:-1]
         except OSError as error:
             raise TextkitError(f"{self.folder}/sample.txt: {error.strerror}") from error
 
     def new_network(self) -> torch.nn.Module:
-        """The untrained network, the same every time: torch's generator is seeded with the run's seed."""
+        """The untrained network, the same every time: torch's generator has the run's seed while it is made."""
         import torch
 
-        torch.manual_seed(self.seed)
-        return self.plugin.network(self.config, self.vocabulary)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return self.plugin.network(self.config, self.vocabulary)
 
     def network(self) -> torch.nn.Module:
         """The best network so far, on the CPU, in eval mode; TextkitError where nothing was learnt yet.

@@ -1,0 +1,196 @@
+"""Two ways to learn from a batch: down the gradient of the plugin's loss, or by the plugin's own update. Knows no loop.
+
+Both take batches one by one, say when the network has changed, and give and take back their whole state. The sizes of a
+batch come from what the plugin logs: `examples`, `words`, and `weight`, the number of things the loss is a mean of (where
+that is not the examples: tokens, say).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from textkit.errors import TextkitError
+from textkit.plugin import Plugin, Training
+from textkit.training.optim import optimizer, penalize
+
+if TYPE_CHECKING:
+    import torch
+
+FULL_BATCH_PIECE = 256  # examples at once where the whole epoch is one batch (batch_size 0)
+
+_COUNTED = ("examples", "words", "weight", "loss")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a batch. Numbers may still be tensors on the device, so that nothing waits for it."""
+
+    loss: torch.Tensor | float | None
+    weight: float  # of the loss in a mean
+    examples: int
+    words: int
+    detail: Mapping[str, Any]
+    updated: bool  # whether the network changed
+
+
+class Descent:
+    """Down the gradient: batches are summed up to an update, penalised, clipped, and handed to the optimizer.
+
+    A group of batches gives the gradient of their union: each loss, a mean, is weighted by what it is a mean of.
+    """
+
+    def __init__(self, plugin: Plugin, network: torch.nn.Module, training: Training, device: torch.device) -> None:
+        import torch
+
+        self.plugin = plugin
+        self.network = network
+        self.training = training
+        self.device = device
+        self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        if not self.parameters:
+            raise TextkitError(f"plugin {plugin.name!r}: its network has nothing to train")
+        self.optimizer = optimizer(training, self.parameters)
+        self.scaler = torch.amp.GradScaler("cuda") if training.precision == "fp16" else None
+        self.group = training.accumulate if training.batch_size else 0  # batches an update; 0: all of the epoch
+        self.batches = 0  # summed up since the last update
+        self.weight = 0.0  # of them
+
+    def learn(self, batch: Any, learning_rate: float) -> Outcome:
+        """Adds a batch, and updates the network where it completes a group."""
+        with self._precision():
+            loss, log = _loss_of(self.plugin, self.network, batch)
+        outcome = _outcome(loss.detach(), log, batch)
+        share = loss if self.group == 1 else loss * outcome.weight
+        (share if self.scaler is None else self.scaler.scale(share)).backward()
+        self.batches += 1
+        self.weight += outcome.weight
+        updated = self.batches == self.group
+        detail = self.update(learning_rate) if updated else {}
+        return Outcome(
+            outcome.loss, outcome.weight, outcome.examples, outcome.words, {**outcome.detail, **detail}, updated
+        )
+
+    def update(self, learning_rate: float) -> Mapping[str, Any]:
+        """Changes the network by what was summed up; gives what is worth logging."""
+        import torch
+
+        if self.scaler is not None:
+            self.scaler.unscale_(self.optimizer)
+        if self.group != 1 and self.weight:
+            for parameter in self.parameters:
+                if parameter.grad is not None:
+                    parameter.grad.div_(self.weight)
+        penalize(self.parameters, self.training.l1, self.training.l2)
+        detail: dict[str, Any] = {}
+        if self.training.clip:
+            detail["gradient_norm"] = torch.nn.utils.clip_grad_norm_(self.parameters, self.training.clip)
+        for part in self.optimizer.param_groups:
+            part["lr"] = learning_rate
+        if self.scaler is None:
+            self.optimizer.step()
+        else:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.batches, self.weight = 0, 0.0
+        return detail
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """The optimizer, the gradient summed up so far, and the scale of fp16: tensors, and plain values."""
+        import torch
+
+        tensors: dict[str, torch.Tensor] = {}
+        plain: dict[str, dict[str, Any]] = {}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            for name, value in moments.items():
+                if isinstance(value, torch.Tensor):
+                    tensors[f"optimizer.{index}.{name}"] = value
+                else:
+                    plain.setdefault(str(index), {})[name] = value
+        if self.batches:
+            for index, parameter in enumerate(self.parameters):
+                if parameter.grad is not None:
+                    tensors[f"gradient.{index}"] = parameter.grad
+        scaler = None if self.scaler is None else self.scaler.state_dict()
+        return tensors, {"optimizer": plain, "batches": self.batches, "weight": self.weight, "scaler": scaler}
+
+    def load(self, state: tuple[Mapping[str, torch.Tensor], Mapping[str, Any]]) -> None:
+        """The inverse of `state`."""
+        import torch
+
+        tensors, plain = state
+        moments: dict[int, dict[str, Any]] = {int(index): dict(values) for index, values in plain["optimizer"].items()}
+        for key, value in tensors.items():
+            kind, index, *name = key.split(".", 2)
+            if kind == "optimizer":
+                moments.setdefault(int(index), {})[name[0]] = value
+            else:
+                self.parameters[int(index)].grad = value.to(self.device, copy=True)
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self.batches, self.weight = plain["batches"], plain["weight"]
+        if self.scaler is not None and plain["scaler"] is not None:
+            self.scaler.load_state_dict(plain["scaler"])
+            self.scaler.scale(
+                torch.zeros(1, device=self.device)
+            )  # it holds its scale on the device from the first use on
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        import torch
+
+        if self.training.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16 if self.training.precision == "bf16" else torch.float16)
+
+
+class OwnUpdate:
+    """By the plugin's `update`, which changes the network in place. All of its state is in the network."""
+
+    group = 1
+
+    def __init__(self, plugin: Plugin, network: torch.nn.Module, options: Any, threads: int) -> None:
+        self.plugin = plugin
+        self.network = network
+        self.options = options
+        self.threads = threads
+        self.batches = 0
+
+    def learn(self, batch: Any, learning_rate: float) -> Outcome:
+        log = self.plugin.update(self.network, batch, learning_rate, self.options, self.threads)
+        outcome = _outcome(log.get("loss"), log, batch)
+        return Outcome(outcome.loss, outcome.weight, outcome.examples, outcome.words, outcome.detail, True)
+
+    def update(self, learning_rate: float) -> Mapping[str, Any]:
+        return {}
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        return {}, {}
+
+    def load(self, state: tuple[Mapping[str, torch.Tensor], Mapping[str, Any]]) -> None:
+        pass
+
+
+def _loss_of(plugin: Plugin, network: torch.nn.Module, batch: Any) -> tuple[torch.Tensor, Mapping[str, Any]]:
+    """The plugin's loss, with a stranger's mistakes told in one line."""
+    import torch
+
+    given = plugin.loss(network, batch)
+    where = f"plugin {plugin.name!r}: loss must give a pair, a scalar tensor and a mapping of what to log"
+    if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], torch.Tensor)):
+        raise TextkitError(f"{where}; it gives {type(given).__name__}")
+    loss, log = given
+    if loss.dim():
+        raise TextkitError(f"{where}; its tensor has the shape {list(loss.shape)}")
+    if not loss.requires_grad:
+        raise TextkitError(f"{where}; its tensor has no gradient")
+    return loss, log
+
+
+def _outcome(loss: Any, log: Mapping[str, Any], batch: Any) -> Outcome:
+    examples = int(log.get("examples", getattr(batch, "examples", 1)))
+    words = int(log.get("words", getattr(batch, "words", 0)))
+    detail = {key: value for key, value in log.items() if key not in _COUNTED}
+    return Outcome(loss, float(log.get("weight", examples)), examples, words, detail, False)

@@ -1,0 +1,95 @@
+"""What happens in a training, as the trainer yields it; whoever drives the training decides what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from textkit.plugin import Score
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Something slow begins before or after the loop: reading the data, counting batches."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Started:
+    """The loop begins, at `step` of `steps` updates (0: not known yet)."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    examples: int  # done before, and the words and seconds of them
+    words: int
+    seconds: float
+    device: str
+    parameters: int  # trainable numbers in the network
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Some batches are done: `loss` and `detail` are means over those since the last Progress, counts are totals."""
+
+    epoch: int
+    step: int
+    steps: int  # updates in the whole training; 0: not known yet
+    loss: float | None
+    weight: float  # what the loss is a mean of
+    learning_rate: float
+    examples: int
+    words: int
+    seconds: float  # spent training, over all resumed parts
+    detail: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """A pass over the data is done; `loss` is its mean."""
+
+    epoch: int
+    step: int
+    loss: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The dev score was taken; `best`: better than all before, and its weights are kept."""
+
+    epoch: int
+    step: int
+    score: Score
+    best: bool
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint is on the disk."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Somebody asked to stop. `saved`: a checkpoint holds all that was done."""
+
+    step: int
+    saved: bool
+
+
+@dataclass(frozen=True)
+class Done:
+    """The training is complete: `reason` is epochs, max_steps, patience or fit; `facts` are the run's."""
+
+    reason: str
+    facts: Mapping[str, Any]
+
+
+Event = Stage | Started | Progress | EpochDone | Scored | Saved | Stopped | Done

@@ -1,0 +1,35 @@
+"""Says which plugin failed, and in what, when code that is not textkit's own raises. Knows nothing of what it calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from textkit.errors import TextkitError, one_line
+from textkit.plugin import Plugin
+
+
+@contextmanager
+def blaming(plugin: Plugin, method: str) -> Iterator[None]:
+    """Turns whatever the plugin's `method` raises, TextkitErrors apart, into a TextkitError that names both."""
+    try:
+        yield
+    except (TextkitError, MemoryError):
+        raise
+    except Exception as error:
+        advice = "; a smaller batch_size needs less memory" if "out of memory" in str(error) else ""
+        raise TextkitError(f"plugin {plugin.name!r} failed in {method}: {one_line(error)}{advice}") from error
+
+
+def blamed(plugin: Plugin, method: str, items: Any) -> Iterator[Any]:
+    """The items of a generator that the plugin's `method` gave, under the same guard."""
+    with blaming(plugin, method):
+        iterator = iter(items)
+    while True:
+        with blaming(plugin, method):
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+        yield item

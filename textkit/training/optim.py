@@ -1,0 +1,76 @@
+"""Optimizers, learning rates and penalties by the engine's options. Knows no loop, no plugin and no data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from textkit.plugin import Training
+
+if TYPE_CHECKING:
+    import torch
+
+NEEDS_TOTAL = ("linear", "cosine")  # schedules that must know how many updates there will be
+
+
+def optimizer(training: Training, parameters: Sequence[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimizer that `training.optimizer` names.
+
+    sgd: with heavy-ball momentum. adagrad: Duchi et al. 2011. adam: Kingma and Ba 2015. adamw: Loshchilov and Hutter
+    2019, the one whose `weight_decay` is decoupled from the gradient.
+    """
+    import torch
+
+    if training.optimizer == "sgd":
+        return torch.optim.SGD(parameters, training.learning_rate, momentum=training.momentum)
+    if training.optimizer == "adagrad":
+        return torch.optim.Adagrad(parameters, training.learning_rate, eps=training.epsilon)
+    kind, decay = (
+        (torch.optim.AdamW, training.weight_decay) if training.optimizer == "adamw" else (torch.optim.Adam, 0.0)
+    )
+    return kind(parameters, training.learning_rate, betas=training.betas, eps=training.epsilon, weight_decay=decay)
+
+
+def learning_rate(training: Training, step: int, steps: int) -> float:
+    """The rate of the update that follows `step` updates, of `steps` in all (read by `linear` and `cosine` alone).
+
+    The n-th update (n = step + 1) of a warm-up of w updates has the rate peak * n / w, so the w-th has the peak. With
+    w' = max(w, 1), after it:
+
+        constant      peak
+        inverse-sqrt  peak * sqrt(w' / n)                                (Vaswani et al. 2017, equation 3)
+        linear        peak + (least - peak) * f,                         f = (n - w') / (steps - w' + 1), at most 1
+        cosine        least + (peak - least) * (1 + cos(pi * f)) / 2     (Loshchilov and Hutter 2017, equation 5)
+
+    so that the first update after the warm-up, or of all, has the peak, and the last is one step short of `least`.
+    """
+    peak, least = training.learning_rate, training.min_learning_rate
+    n = step + 1
+    if n < training.warmup:
+        return peak * n / training.warmup
+    after = max(training.warmup, 1)
+    if training.schedule == "inverse-sqrt":
+        return max(peak * math.sqrt(after / n), least)
+    fraction = min((n - after) / max(steps - after + 1, 1), 1.0)
+    if training.schedule == "linear":
+        return peak + (least - peak) * fraction
+    if training.schedule == "cosine":
+        return least + (peak - least) * (1 + math.cos(math.pi * fraction)) / 2
+    return peak
+
+
+def penalize(parameters: Sequence[torch.nn.Parameter], l1: float, l2: float) -> None:
+    """Adds the gradient of l1 * sum |w| + l2 / 2 * sum w^2 to the gradients: l1 * sign(w) + l2 * w.
+
+    A parameter that took no part in the loss has no gradient and gets none.
+    """
+    import torch
+
+    touched = [parameter for parameter in parameters if parameter.grad is not None]
+    with torch.no_grad():
+        for parameter in touched:
+            if l2:
+                parameter.grad.add_(parameter, alpha=l2)
+            if l1:
+                parameter.grad.add_(parameter.sign(), alpha=l1)

@@ -1,0 +1,111 @@
+"""Where a training stands, and when it ends; and the losses on their way from the device. Knows no loop, no network.
+
+Losses are read in bunches, so that a GPU is not waited for at every batch.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from textkit.errors import TextkitError
+from textkit.plugin import Score, Training
+from textkit.training.descent import Outcome
+
+
+class Diverged(TextkitError):
+    """The training has left the numbers."""
+
+
+@dataclass
+class Position:
+    """Where a training stands: all of it goes into a checkpoint."""
+
+    epoch: int = 0
+    batch: int = 0  # batches of this epoch done
+    step: int = 0  # updates done
+    epoch_batches: int = 0  # batches an epoch; 0: not known yet
+    examples: int = 0
+    words: int = 0
+    seconds: float = 0.0
+    loss: float = 0.0  # of this epoch, summed
+    weight: float = 0.0  # what that is a sum of
+    last_loss: float | None = None  # of the last whole epoch, its mean
+    best: float | None = None  # dev score
+    best_step: int = 0
+    best_detail: dict[str, Any] = field(default_factory=dict)  # what was logged beside it
+    scored_step: int = -1  # when the last dev score was taken
+    waited: int = 0  # dev scores since the best
+
+    def end(self, training: Training) -> str:
+        """Why the training is at its end: patience, max_steps or epochs; '' while it is not."""
+        if training.patience and self.waited >= training.patience:
+            return "patience"
+        if training.max_steps and self.step >= training.max_steps:
+            return "max_steps"
+        return "epochs" if self.epoch >= training.epochs else ""
+
+    def steps(self, training: Training, group: int) -> int:
+        """Updates in the whole training, `group` batches to one (0: a whole epoch); 0 where that is not known yet."""
+        updates = math.ceil(self.epoch_batches / group) if group else 1
+        total = updates * training.epochs
+        return min(total or training.max_steps, training.max_steps or total)
+
+    def end_epoch(self) -> None:
+        self.epoch_batches = self.epoch_batches or self.batch
+        self.last_loss = self.mean_loss()
+        self.epoch, self.batch, self.loss, self.weight = self.epoch + 1, 0, 0.0, 0.0
+
+    def mean_loss(self) -> float | None:
+        """Of this epoch so far; of the one before, where this one has just begun."""
+        return self.loss / self.weight if self.weight else self.last_loss
+
+    def take(self, score: Score) -> bool:
+        """Remembers a dev score; whether it is the best so far. One that is no number never is."""
+        better = self.best is None or (score.value > self.best if score.higher_is_better else score.value < self.best)
+        if math.isnan(score.value) or not better:
+            self.waited += 1
+            return False
+        self.best, self.best_step, self.waited = score.value, self.step, 0
+        self.best_detail = {"name": score.name, "value": score.value, **score.detail}
+        return True
+
+
+class Meter:
+    """Holds the outcomes of batches until they are read, and keeps the counts and the epoch's loss of a Position."""
+
+    def __init__(self, position: Position) -> None:
+        self.position = position
+        self.waiting: list[tuple[int, float, Outcome]] = []  # update, learning rate, what came of the batch
+        self.shown = time.monotonic()
+
+    def add(self, outcome: Outcome, learning_rate: float) -> None:
+        self.position.examples += outcome.examples
+        self.position.words += outcome.words
+        self.waiting.append((self.position.step + 1, learning_rate, outcome))
+
+    def read(self) -> dict[str, Any]:
+        """What waited: its mean `loss` and the `weight` of that, the last `learning_rate`, means of the rest, `detail`.
+
+        Raises Diverged, with the update and its rate, for a loss that is no number.
+        """
+        total, weight = 0.0, 0.0
+        sums: dict[str, list[float]] = {}
+        for step, rate, outcome in self.waiting:
+            if outcome.loss is not None:
+                loss = float(outcome.loss)
+                if not math.isfinite(loss):
+                    raise Diverged(f"training diverged: the loss of update {step} is {loss} (learning_rate={rate:g})")
+                total += loss * outcome.weight
+                weight += outcome.weight
+                self.position.loss += loss * outcome.weight  # one by one: the sum must not depend on when it is read
+                self.position.weight += outcome.weight
+            for key, value in outcome.detail.items():
+                sums.setdefault(key, []).append(float(value))
+        rate = self.waiting[-1][1]
+        self.waiting.clear()
+        self.shown = time.monotonic()
+        detail = {key: sum(values) / len(values) for key, values in sums.items()}
+        return {"loss": total / weight if weight else None, "weight": weight, "learning_rate": rate, "detail": detail}

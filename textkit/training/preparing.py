@@ -1,0 +1,153 @@
+"""What comes before the loop: the device, determinism, the split, the vocabulary with the sample. Knows no loop."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textkit.errors import TextkitError, UsageError
+from textkit.plugin import Plugin, Training
+from textkit.training.corpus import SHARES, Corpus
+from textkit.training.events import Event, Stage
+from textkit.training.guard import blaming
+from textkit.training.run import SAMPLE_LINES, Run
+
+if TYPE_CHECKING:
+    import torch
+
+SPLIT_RULE = "a line's share is splitmix64(number from 0, through all files, xor splitmix64(seed)) % 100"
+
+# What only the gradient of a loss can obey: a plugin with an update or a fit of its own never sees these.
+_OF_DESCENT = (
+    "accumulate",
+    "optimizer",
+    "momentum",
+    "betas",
+    "epsilon",
+    "clip",
+    "l1",
+    "l2",
+    "weight_decay",
+    "precision",
+)
+
+
+def has_score(plugin: Plugin) -> bool:
+    """Whether the plugin has a dev score: one that has not trains on everything."""
+    return type(plugin).score is not Plugin.score
+
+
+def check_options(plugin: Plugin, training: Training) -> None:
+    """UsageError for an engine option that would have no effect, rather than silence."""
+    if plugin.update is None and plugin.fit is None:
+        return
+    for key in _OF_DESCENT:
+        if getattr(training, key) != getattr(plugin.training, key):
+            raise UsageError(f"{key}: has no effect on {plugin.name}, which is not trained by the gradient of a loss")
+    if training.patience and not has_score(plugin):
+        raise UsageError(f"patience: has no effect on {plugin.name}, which has no dev score")
+
+
+def choose_device(asked: str, plugin: Plugin, training: Training) -> torch.device:
+    """The device for `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    A plugin with an update or a fit of its own works on the CPU, unless its attribute `devices` names `cuda` too.
+    UsageError where the device cannot be had, or cannot do what was asked.
+    """
+    import torch
+
+    able = getattr(plugin, "devices", ("cpu", "cuda") if plugin.update is None and plugin.fit is None else ("cpu",))
+    here = torch.cuda.is_available()
+    if asked.startswith("cuda"):
+        if "cuda" not in able:
+            raise UsageError(f"--device {asked}: {plugin.name} trains on the CPU")
+        if not here:
+            why = "has no CUDA in it" if torch.version.cuda is None else "finds no GPU that it can use"
+            raise UsageError(f"--device {asked}: this torch ({torch.__version__}) {why}; textkit doctor tells more")
+        device = torch.device(asked)
+        if (device.index or 0) >= torch.cuda.device_count():
+            raise UsageError(f"--device {asked}: there are {torch.cuda.device_count()} GPUs, counted from 0")
+    else:
+        device = torch.device("cuda" if asked == "auto" and here and "cuda" in able else "cpu")
+    if training.precision == "fp16" and device.type == "cpu":
+        raise UsageError("precision=fp16: needs a GPU; on the CPU mixed precision is precision=bf16")
+    return device
+
+
+def threads_at_hand() -> int:
+    """The CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def repeatable(device: torch.device, threads: int, seed: int) -> Iterator[None]:
+    """Seeds all generators, sets torch's threads, has torch choose kernels that repeat (on the CPU); all undone after."""
+    import torch
+
+    from textkit.training.checkpoint import random_state_kept
+
+    before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory
+    with random_state_kept():
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        torch.manual_seed(seed)
+        torch.set_num_threads(threads)
+        try:
+            if device.type == "cpu":
+                torch.use_deterministic_algorithms(True, warn_only=True)
+                torch.utils.deterministic.fill_uninitialized_memory = (
+                    False  # costs time, and nothing here reads such memory
+                )
+            yield
+        finally:
+            torch.utils.deterministic.fill_uninitialized_memory = fill
+            torch.use_deterministic_algorithms(before[1], warn_only=warn_only)
+            torch.set_num_threads(before[0])
+
+
+def split(run: Run, corpus: Corpus, dev: Corpus | None) -> Iterator[Event]:
+    """Splits the training data 70/20/10 where a dev score is wanted and no dev file given; writes down how."""
+    if dev is not None or run.split is not None or not has_score(run.plugin):
+        return
+    yield Stage("splitting the data 70/20/10")
+    counts = corpus.split(run.seed, run.folder / "dev.txt", run.folder / "test.txt")
+    for part, count in counts.items():
+        if not count:
+            raise TextkitError(
+                f"{corpus.paths[0]}: the corpus is too small: none of its {sum(counts.values())} lines fell to {part}"
+                " in the split 70/20/10; give --dev FILE to train on all of it"
+            )
+    run.split = {"seed": run.seed, "rule": SPLIT_RULE, "shares": SHARES, "lines": counts}
+    run.save()
+
+
+def parts(run: Run, corpus: Corpus, dev: Corpus | None) -> tuple[Corpus, Corpus | None, Corpus | None]:
+    """What to train on, what to score on while training, and what to score on at the end."""
+    if run.split is None:
+        return corpus, dev, None
+    train = Corpus(corpus.paths, "train", run.split["seed"])
+    return train, Corpus([run.folder / "dev.txt"]), Corpus([run.folder / "test.txt"])
+
+
+def learn_vocabulary(run: Run, corpus: Corpus) -> Iterator[Event]:
+    """Has the plugin make its vocabulary, and keeps a sample of the lines that it reads for that."""
+    if run.has_vocabulary:
+        return
+    yield Stage("reading the data for the vocabulary")
+    sampled = corpus.sampled(SAMPLE_LINES, run.seed)
+    with blaming(run.plugin, "vocabulary"):
+        rule = run.plugin.vocabulary(sampled, run.config)
+    if sampled.sample is None:  # the plugin stopped early, or did not read at all
+        for _ in sampled.blocks():
+            pass
+    run.save_sample(sampled.sample or [])
+    run.facts["lines"] = sampled.total
+    run.save()
+    run.save_vocabulary(rule)

@@ -1,0 +1,295 @@
+"""The training loop. It yields what happens (textkit.training.events) and leaves showing and logging to its caller.
+
+Owns batches, schedule, dev scores, checkpoints and going on after an interruption; knows no model and no optimizer. All
+of where a training stands goes into a checkpoint: one that goes on from there ends, on the CPU, with the same bits as one
+that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from textkit.errors import TextkitError, TextkitWarning, UsageError
+from textkit.plugin import Epoch, Score
+from textkit.training import checkpoint
+from textkit.training.batching import move
+from textkit.training.corpus import Corpus
+from textkit.training.descent import FULL_BATCH_PIECE, Descent, OwnUpdate
+from textkit.training.events import Done, EpochDone, Event, Progress, Saved, Scored, Stage, Started, Stopped
+from textkit.training.guard import blamed, blaming
+from textkit.training.optim import NEEDS_TOTAL, learning_rate
+from textkit.training.position import Diverged, Meter, Position
+from textkit.training.preparing import (
+    check_options,
+    choose_device,
+    has_score,
+    learn_vocabulary,
+    parts,
+    repeatable,
+    split,
+    threads_at_hand,
+)
+from textkit.training.run import Run
+
+if TYPE_CHECKING:
+    import torch
+
+SHOWN_SECONDS = 0.1  # between two Progress events, at least
+
+
+def train(
+    run: Run,
+    corpus: Corpus,
+    dev: Corpus | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    resume: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Trains `run` to its end, or until `stop`, asked after every batch, says so: then a checkpoint is written.
+
+    With `resume` it goes on where the run's folder stands, at whatever stage. Raises TextkitError for what a user can
+    understand: a corpus too small, a loss that is no number (the last good checkpoint stays), a full disk.
+    """
+    plugin, training = run.plugin, run.training
+    if run.complete:
+        yield Done("complete", run.facts)
+        return
+    if run.checkpoint.exists() and not resume:
+        raise UsageError(f"{run.folder}: holds a training that was interrupted; --resume goes on with it")
+    check_options(plugin, training)
+    where = choose_device(device, plugin, training)
+    before = run.facts.get("threads")
+    threads = threads or before or threads_at_hand()
+    if before not in (None, threads):
+        warnings.warn(
+            TextkitWarning(f"begun with --threads {before}: the last bits may differ with {threads}"), stacklevel=2
+        )
+    with run.locked(), repeatable(where, threads, run.seed):
+        yield from split(run, corpus, dev)
+        learnt, dev, test = parts(run, corpus, dev)
+        yield from learn_vocabulary(run, learnt)
+        loop = Loop(run, learnt, dev if has_score(plugin) else None, test, where, threads)
+        try:
+            yield from loop.descend(stop) if plugin.fit is None else loop.fit(stop)
+        except Diverged as error:
+            kept = "no checkpoint was written yet"
+            if run.checkpoint.exists():
+                kept = f"the checkpoint of update {checkpoint.read_header(run.checkpoint)['position']['step']} is kept"
+            raise TextkitError(f"{error}; {kept}") from error
+
+
+class Loop:
+    """One training between its vocabulary and its end."""
+
+    def __init__(
+        self, run: Run, corpus: Corpus, dev: Corpus | None, test: Corpus | None, device: torch.device, threads: int
+    ) -> None:
+        self.run, self.corpus, self.dev, self.test = run, corpus, dev, test
+        self.plugin, self.training, self.device = run.plugin, run.training, device
+        self.position = Position()
+        self.meter = Meter(self.position)
+        with blaming(self.plugin, "network"):
+            self.network = run.new_network().to(device)
+        self.parameters = sum(parameter.numel() for parameter in self.network.parameters() if parameter.requires_grad)
+        self.learner: Descent | OwnUpdate | None = None
+        if self.plugin.update is not None:
+            self.learner = OwnUpdate(self.plugin, self.network, run.config, threads)
+        elif self.plugin.fit is None:
+            self.learner = Descent(self.plugin, self.network, self.training, device)
+        self._began = self._saved = time.monotonic()
+        run.facts.update(device=str(device), threads=threads, parameters=self.parameters)
+        run.save()
+
+    def descend(self, stop: Callable[[], bool]) -> Iterator[Event]:
+        """Batch by batch to the end."""
+        at = self.position
+        self._go_on()
+        yield from self._count_batches()
+        self.network.train()
+        yield Started(
+            at.epoch, self.training.epochs, at.step, self.steps, at.examples, at.words, at.seconds, str(self.device),
+            self.parameters,
+        )  # fmt: skip
+        while not at.end(self.training):
+            yield from self._pass(stop)
+            if stop() and not at.end(self.training):
+                yield from self._save()
+                yield Stopped(at.step, saved=True)
+                return
+        yield from self._show()
+        if at.scored_step != at.step:
+            yield from self._score()
+        yield from self._finish(at.end(self.training))
+
+    def fit(self, stop: Callable[[], bool]) -> Iterator[Event]:
+        """A model that no gradient steps train: all of it is the plugin's, and one that was interrupted begins anew."""
+        at, run = self.position, self.run
+        yield Started(0, 1, 0, 0, 0, 0, 0.0, str(self.device), self.parameters)
+        with blaming(self.plugin, "fit"):
+            logs = self.plugin.fit(self.network, self.corpus, run.vocabulary, run.config, run)
+        for log in blamed(self.plugin, "fit", logs):
+            at.step += 1
+            at.examples, at.words = int(log.get("examples", 0)), int(log.get("words", 0))
+            at.last_loss = at.last_loss if log.get("loss") is None else float(log["loss"])
+            detail = {key: float(value) for key, value in log.items() if key not in ("examples", "words", "loss")}
+            yield Progress(0, at.step, 0, log.get("loss"), 1, 0.0, at.examples, at.words, self._seconds(), detail)
+            if stop():
+                yield Stopped(at.step, saved=False)
+                return
+        yield from self._score()
+        yield from self._finish("fit")
+
+    def _pass(self, stop: Callable[[], bool]) -> Iterator[Event]:
+        """One epoch, or what is left of it, or as much of it as there are updates or time for."""
+        at, training = self.position, self.training
+        for batch in self._batches(at.batch):
+            rate = learning_rate(training, at.step, self.steps)
+            with blaming(self.plugin, "loss" if self.plugin.update is None else "update"):
+                outcome = self.learner.learn(move(batch, self.device), rate)
+            self.meter.add(outcome, rate)
+            at.batch += 1
+            at.step += outcome.updated
+            yield from self._after_batch(outcome.updated)
+            if at.end(training) or stop():
+                return
+        if not at.batch:
+            names = ", ".join(map(str, self.corpus.paths))
+            raise TextkitError(f"{names}: the corpus is too small: {self.plugin.name} made no batch of it")
+        if self.learner.batches:  # the last group of the epoch is a smaller one
+            self.learner.update(learning_rate(training, at.step, self.steps))
+            at.step += 1
+        yield from self._show()
+        at.end_epoch()
+        yield EpochDone(at.epoch, at.step, at.last_loss, self._seconds())
+        if not training.eval_steps:
+            yield from self._score()
+        yield from self._save_in_time()
+
+    def _after_batch(self, updated: bool) -> Iterator[Event]:
+        """What may be due: a line to show, a dev score, a checkpoint."""
+        every = self.training.eval_steps
+        if time.monotonic() - self.meter.shown >= SHOWN_SECONDS:
+            yield from self._show()
+        if updated and every and self.position.step % every == 0:
+            yield from self._score()
+        yield from self._save_in_time(updated)
+
+    def _show(self) -> Iterator[Event]:
+        """Reads the losses that may still be on the device; one that is no number ends the training here."""
+        at = self.position
+        if self.meter.waiting:
+            read = self.meter.read()
+            yield Progress(
+                epoch=at.epoch, step=at.step, steps=self.steps, examples=at.examples, words=at.words,
+                seconds=self._seconds(), **read,
+            )  # fmt: skip
+
+    def _score(self) -> Iterator[Event]:
+        """Takes the dev score, and keeps the weights where it is the best."""
+        at = self.position
+        if self.dev is None:
+            return
+        yield from self._show()
+        score = self._score_on(self.dev)
+        at.scored_step = at.step
+        if score is None:
+            return
+        best = at.take(score)
+        if best:
+            self._check_finite()
+            checkpoint.save_network(self.network, self.run.weights)
+        yield Scored(at.epoch, at.step, score, best)
+
+    def _score_on(self, corpus: Corpus) -> Score | None:
+        import torch
+
+        self.network.eval()
+        with checkpoint.random_state_kept(), torch.no_grad(), blaming(self.plugin, "score"):
+            score = self.plugin.score(self.network, corpus, self.run.vocabulary, self.run.config)
+        self.network.train()
+        return score
+
+    def _finish(self, reason: str) -> Iterator[Event]:
+        """Keeps the weights, scores the test lines with the best ones, and writes down what came of it."""
+        at, facts = self.position, self.run.facts
+        if at.best is None:
+            self._check_finite()
+            checkpoint.save_network(self.network, self.run.weights)
+        else:
+            facts.update(dev_score=at.best_detail, best_step=at.best_step)
+            if self.test is not None:
+                yield Stage("scoring the test lines")
+                checkpoint.load_network(self.network, self.run.weights)
+                score = self._score_on(self.test)
+                facts["test_score"] = score and {"name": score.name, "value": score.value, **score.detail}
+        facts.update(reason=reason, epochs=at.epoch, steps=at.step, examples=at.examples, words=at.words)
+        facts.update(seconds=round(self._seconds(), 3), loss=at.mean_loss())
+        self.run.finish()
+        yield Done(reason, facts)
+
+    @property
+    def steps(self) -> int:
+        return self.position.steps(self.training, self.learner.group)
+
+    def _seconds(self) -> float:
+        return self.position.seconds + time.monotonic() - self._began
+
+    def _batches(self, start: int) -> Iterator[Any]:
+        whole_epoch = self.training.batch_size == 0 and isinstance(self.learner, Descent)
+        size = FULL_BATCH_PIECE if whole_epoch else self.training.batch_size
+        epoch = Epoch(self.position.epoch, self.run.seed, start, size, self.run)
+        with blaming(self.plugin, "batches"):
+            batches = self.plugin.batches(self.corpus, self.run.vocabulary, self.run.config, epoch)
+        return blamed(self.plugin, "batches", batches)
+
+    def _count_batches(self) -> Iterator[Event]:
+        """How many batches an epoch has: the plugin's `steps` says so, or they are counted if the schedule must know."""
+        at = self.position
+        told = getattr(self.plugin, "steps", None)
+        if told is not None and not at.epoch_batches:
+            epoch = Epoch(0, self.run.seed, 0, self.training.batch_size, self.run)
+            with blaming(self.plugin, "steps"):
+                at.epoch_batches = int(told(self.corpus, self.run.vocabulary, self.run.config, epoch))
+        elif self.training.schedule in NEEDS_TOTAL and not at.epoch_batches:
+            yield Stage(f"counting the batches of an epoch, for schedule={self.training.schedule}")
+            with checkpoint.random_state_kept():
+                at.epoch_batches = sum(1 for _ in self._batches(0))
+
+    def _save_in_time(self, updated: bool = False) -> Iterator[Event]:
+        every = self.training.checkpoint_steps
+        due = updated and every and self.position.step % every == 0
+        if due or time.monotonic() - self._saved >= self.training.checkpoint_seconds:
+            yield from self._save()
+
+    def _save(self) -> Iterator[Event]:
+        yield from self._show()  # first: a loss that is no number must not get into a checkpoint
+        self._check_finite()
+        position = {**asdict(self.position), "seconds": self._seconds()}
+        checkpoint.save_checkpoint(self.run.checkpoint, self.network, self.learner.state(), position)
+        self._saved = time.monotonic()
+        yield Saved(self.position.step, self.run.checkpoint)
+
+    def _go_on(self) -> None:
+        if not self.run.checkpoint.exists():
+            return
+        learner, position, random = checkpoint.load_checkpoint(self.run.checkpoint, self.network)
+        self.learner.load(learner)
+        for key, value in position.items():
+            setattr(self.position, key, value)
+        checkpoint.set_random_state(random)
+
+    def _check_finite(self) -> None:
+        import torch
+
+        for name, parameter in self.network.named_parameters():
+            if not bool(torch.isfinite(parameter).all()):
+                rate = learning_rate(self.training, max(self.position.step - 1, 0), self.steps)
+                raise Diverged(
+                    f"training diverged: {name} holds what is no number after update {self.position.step}"
+                    f" (learning_rate={rate:g})"
+                )
