@@ -10,16 +10,20 @@ import re
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, ClassVar
 
 import numpy as np
 
 from textkit.errors import TextkitError
+from textkit.subwords import NGrams, Pieces, hash_ngrams, read_tokenizer, subwords_from_spec
+
+__all__ = [
+    "Encoded", "NGrams", "Normalizer", "Pieces", "Pretokenized", "TextRule", "Words", "hash_ngrams", "rule_from_spec",
+]  # fmt: skip
 
 WORDS_FILE = "words.txt"
-BUCKETS_FILE = "buckets.i32"
-PIECES_FILE = "pieces.json"
 TOKENIZER_FILE = "tokenizer.json"
 
 # Scripts written without spaces between words: each of these characters is a word of its own, as in BERT's pre-tokenizer.
@@ -31,13 +35,14 @@ _CACHED_WORDS = 50_000  # rows of unseen words kept; the cache is emptied when f
 class Encoded:
     """Lines as ids, laid end to end: ids i64[total], lengths i64[line]; weight f32[total], or None where all are 1.
 
-    A word that is spelled by n subwords takes n ids of weight 1/n each, so that a weighted mean over a line is the mean of
-    its word vectors.
+    A word that is spelled by n subwords takes n ids of weight 1/n each, so that a weighted mean over a line is the mean
+    of its word vectors. `spans` i64[word] then says how many ids each word takes; None: one each.
     """
 
     ids: np.ndarray
     lengths: np.ndarray
     weight: np.ndarray | None = None
+    spans: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,9 @@ class Normalizer:
 
     lowercase: bool = True
     unicode: str = "NFC"  # NFC | NFKC | NFD | NFKD | none
-    punctuation: str = "split"  # split: each mark is a word (BERT's pre-tokenizer) | keep: words are what spaces separate
+    punctuation: str = (
+        "split"  # split: each mark is a word (BERT's pre-tokenizer) | keep: words are what spaces separate
+    )
 
     def __post_init__(self) -> None:
         if self.unicode not in ("NFC", "NFKC", "NFD", "NFKD", "none"):
@@ -92,6 +99,10 @@ class TextRule(ABC):
         """The line's tokens as (text, first, last + 1), positions in the ids of `encode([line])`."""
 
     @abstractmethod
+    def vocabulary(self) -> tuple[list[str], np.ndarray]:
+        """Every word that has a row of its own, and its id i64[word]."""
+
+    @abstractmethod
     def spec(self) -> dict[str, Any]:
         """What the manifest says of this rule."""
 
@@ -101,72 +112,6 @@ class TextRule(ABC):
 
     @abstractmethod
     def __len__(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class NGrams:
-    """Hashed character n-grams of a word, as fastText's: Bojanowski et al. 2017, section 3.2; FNV-1a over UTF-8 bytes.
-
-    `kept`: the buckets that have a row, ascending i32; None: every bucket has one. Rows begin at `first`.
-    """
-
-    minimum: int
-    maximum: int
-    buckets: int
-    first: int
-    kept: np.ndarray | None = None
-
-    def __len__(self) -> int:
-        return self.buckets if self.kept is None else len(self.kept)
-
-    def rows(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of each word's n-grams, end to end i64[total], and how many each word has i64[word]."""
-        buckets, counts = hash_ngrams(words, self.minimum, self.maximum, self.buckets)
-        if self.kept is None:
-            return buckets + self.first, counts
-        place = np.searchsorted(self.kept, buckets)
-        found = np.take(self.kept, place, mode="clip") == buckets if len(self.kept) else np.zeros(len(buckets), bool)
-        owner = np.repeat(np.arange(len(words)), counts)
-        return place[found] + self.first, np.bincount(owner[found], minlength=len(words))
-
-    def spec(self) -> dict[str, Any]:
-        return {
-            "kind": "ngrams", "min": self.minimum, "max": self.maximum, "buckets": self.buckets,
-            "hash": "fasttext-fnv1a", "first": self.first, "kept": None if self.kept is None else BUCKETS_FILE,
-        }  # fmt: skip
-
-    def files(self) -> dict[str, bytes]:
-        return {} if self.kept is None else {BUCKETS_FILE: self.kept.astype("<i4").tobytes()}
-
-
-@dataclass(frozen=True)
-class Pieces:
-    """Byte-pair pieces of a word, by a tokenizer that sees one word at a time. Rows begin at `first`."""
-
-    json: str
-    first: int
-    _tokenizer: list[Any] = field(default_factory=list, compare=False, repr=False)
-
-    @property
-    def tokenizer(self) -> Any:
-        if not self._tokenizer:
-            self._tokenizer.append(read_tokenizer(self.json.encode(), PIECES_FILE))
-        return self._tokenizer[0]
-
-    def __len__(self) -> int:
-        return self.tokenizer.get_vocab_size()
-
-    def rows(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of each word's pieces, end to end i64[total], and how many each word has i64[word]."""
-        ids = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(words), add_special_tokens=False)]
-        counts = np.fromiter(map(len, ids), np.int64, len(ids))
-        return np.array([piece for word in ids for piece in word], np.int64) + self.first, counts
-
-    def spec(self) -> dict[str, Any]:
-        return {"kind": "pieces", "file": PIECES_FILE, "first": self.first}
-
-    def files(self) -> dict[str, bytes]:
-        return {PIECES_FILE: self.json.encode()}
 
 
 class Words(TextRule):
@@ -191,6 +136,8 @@ class Words(TextRule):
         self._ids = _Ids(zip(self.words, range(len(self.words)), strict=True))
         if len(self._ids) != len(self.words):
             raise TextkitError(f"{WORDS_FILE}: a word occurs twice")
+        if subwords and subwords.first != len(self.words):
+            raise ValueError(f"rows of subwords begin at {subwords.first}, words end at {len(self.words)}")
         self._cache: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
@@ -229,35 +176,42 @@ class Words(TextRule):
 
     def _spelled(self, ids: np.ndarray, lengths: np.ndarray, unseen: list[str]) -> Encoded:
         """Puts the subword rows of `unseen` (in order) where `ids` has -1."""
-        missing = [word for word in dict.fromkeys(unseen) if word not in self._cache]
-        if missing:
-            if len(self._cache) + len(missing) > _CACHED_WORDS:
-                self._cache.clear()
-                missing = list(dict.fromkeys(unseen))
-            rows, counts = self.subwords.rows(missing)
-            self._cache.update(zip(missing, np.split(rows, np.cumsum(counts)[:-1]), strict=True))
-        spelled = [self._cache[word] for word in unseen]
-        if len(self._cache) > _CACHED_WORDS:
-            self._cache.clear()
+        spelled = self._subword_rows(unseen)
         places = np.flatnonzero(ids < 0)
-        repeats = np.ones(len(ids), np.int64)
-        repeats[places] = [len(rows) for rows in spelled]
-        starts = np.cumsum(repeats) - repeats
-        flat = np.repeat(ids, repeats)
+        spans = np.ones(len(ids), np.int64)
+        spans[places] = [len(rows) for rows in spelled]
+        starts = np.cumsum(spans) - spans
+        flat = np.repeat(ids, spans)
         flat[flat < 0] = np.concatenate(spelled)
-        weight = np.repeat((1 / np.maximum(repeats, 1)).astype(np.float32), repeats)
+        weight = np.repeat((1 / np.maximum(spans, 1)).astype(np.float32), spans)
         ends = np.cumsum(lengths)
         total = np.append(starts, len(flat))
-        return Encoded(flat, total[ends] - total[ends - lengths], weight)
+        return Encoded(flat, total[ends] - total[ends - lengths], weight, spans)
+
+    def _subword_rows(self, words: list[str]) -> list[np.ndarray]:
+        """The subword rows of each of `words`, none of which is in the table."""
+        cache = self._cache
+        missing = [word for word in dict.fromkeys(words) if word not in cache]
+        if len(cache) + len(missing) > _CACHED_WORDS:
+            cache = {}  # a new one, for another thread may be reading the old one
+            missing = list(dict.fromkeys(words))
+        if missing:
+            rows, counts = self.subwords.rows(missing)
+            cache.update(zip(missing, np.split(rows, np.cumsum(counts)[:-1]), strict=True))
+        self._cache = cache if len(cache) <= _CACHED_WORDS else {}
+        return [cache[word] for word in words]
 
     def tokens(self, line: str) -> list[tuple[str, int, int]]:
-        found: list[tuple[str, int, int]] = []
-        at = 0
-        for word in self.normalizer.words([line])[0]:
-            width = 1 if word in self._ids else int(self.subwords.rows([word])[1][0]) if self.subwords else 0
-            found.append((word, at, at + width))
-            at += width
-        return found
+        words = self.normalizer.words([line])[0]
+        widths = {word: 1 if word in self._ids else 0 for word in words}
+        if self.subwords:
+            unseen = [word for word, width in widths.items() if not width]
+            widths |= {word: len(rows) for word, rows in zip(unseen, self._subword_rows(unseen), strict=True)}
+        ends = list(accumulate(widths[word] for word in words))
+        return [(word, end - widths[word], end) for word, end in zip(words, ends, strict=True)]
+
+    def vocabulary(self) -> tuple[list[str], np.ndarray]:
+        return list(self.words), np.arange(len(self.words))
 
     def spec(self) -> dict[str, Any]:
         return {
@@ -299,6 +253,10 @@ class Pretokenized(TextRule):
     def tokens(self, line: str) -> list[tuple[str, int, int]]:
         return [(token, at, at + 1) for at, token in enumerate(self.tokenizer.encode(line).tokens)]
 
+    def vocabulary(self) -> tuple[list[str], np.ndarray]:
+        vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda entry: entry[1])
+        return [word for word, _ in vocabulary], np.array([at for _, at in vocabulary], np.int64)
+
     def spec(self) -> dict[str, Any]:
         return {"kind": self.kind, "file": TOKENIZER_FILE}
 
@@ -315,31 +273,10 @@ def rule_from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Tex
         if kind == "words":
             words = read(spec["words"]).decode("utf-8")
             normalizer = Normalizer(**spec["normalizer"])
-            return Words(words.split("\n")[:-1], normalizer, _subwords(spec["subwords"], read))
+            return Words(words.split("\n")[:-1], normalizer, subwords_from_spec(spec["subwords"], read))
     except (KeyError, TypeError, ValueError) as error:
         raise TextkitError(f"how text becomes ids is not described rightly: {error}") from error
     raise TextkitError(f"how text becomes ids: unknown kind {kind!r}")
-
-
-def _subwords(spec: Mapping[str, Any] | None, read: Callable[[str], bytes]) -> NGrams | Pieces | None:
-    if spec is None:
-        return None
-    if spec["kind"] == "pieces":
-        return Pieces(read(spec["file"]).decode("utf-8"), int(spec["first"]))
-    if spec["kind"] != "ngrams" or spec["hash"] != "fasttext-fnv1a":
-        raise ValueError(f"unknown subwords {spec['kind']!r}")
-    kept = np.frombuffer(read(spec["kept"]), "<i4") if spec["kept"] else None
-    return NGrams(int(spec["min"]), int(spec["max"]), int(spec["buckets"]), int(spec["first"]), kept)
-
-
-def read_tokenizer(json: bytes, name: str) -> Any:
-    """A tokenizers.Tokenizer from its file's bytes; TextkitError naming the file where it is not one."""
-    from tokenizers import Tokenizer
-
-    try:
-        return Tokenizer.from_str(json.decode("utf-8"))
-    except Exception as error:  # the library raises plain Exception
-        raise TextkitError(f"{name}: not a tokenizer: {error}") from error
 
 
 class _Ids(dict):
@@ -356,47 +293,3 @@ def _without_unknown(ids: np.ndarray, lengths: np.ndarray) -> Encoded:
     total = np.concatenate([[0], np.cumsum(known)])
     ends = np.cumsum(lengths)
     return Encoded(ids[known], total[ends] - total[ends - lengths])
-
-
-def hash_ngrams(
-    words: Sequence[str | bytes], minimum: int, maximum: int, buckets: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The bucket of every character n-gram of `<word>`, word by word in fastText's order: i64[total], counts i64[word].
-
-    fastText's rules to the letter (dictionary.cc, computeSubwords): by start and then by length; no n-gram of length 1
-    that is a boundary mark; FNV-1a in which bytes of 128 and above enter sign-extended.
-    """
-    if not words:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
-    encoded = [
-        b"<%b>" % (word if isinstance(word, bytes) else word.encode("utf-8", "surrogatepass")) for word in words
-    ]
-    data = np.frombuffer(b"".join(encoded), np.uint8)
-    owner = np.repeat(np.arange(len(words)), np.fromiter(map(len, encoded), np.int64, len(words)))
-    starts = np.flatnonzero((data & 0xC0) != 0x80)  # the first byte of each character
-    sizes = np.diff(np.append(starts, len(data)))
-    owner = owner[starts]
-    count = len(starts)
-    last = np.append(owner[1:] != owner[:-1], True)  # the character `>`
-    begin = np.append(True, owner[1:] != owner[:-1])  # the character `<`
-    signed = data.view(np.int8).astype(np.int32).view(np.uint32)  # int8_t sign-extended to 32 bits
-
-    at = np.arange(count)
-    state = np.full(count, 2166136261, np.uint32)
-    alive = np.ones(count, bool)  # the n-gram that begins here still lies inside its word
-    hashes, origins, widths = [], [], []
-    for n in range(1, maximum + 1):
-        end = np.minimum(at + n - 1, count - 1)  # the n-gram's last character
-        alive = alive & (at + n - 1 < count) & (owner[end] == owner)
-        for byte in range(int(sizes.max())):
-            rows = np.flatnonzero(alive & (sizes[end] > byte))
-            state[rows] = (state[rows] ^ signed[starts[end[rows]] + byte]) * np.uint32(16777619)
-        if n >= minimum:
-            take = alive & ~(begin | last) if n == 1 else alive
-            rows = np.flatnonzero(take)
-            hashes.append(state[rows] % np.uint32(buckets))
-            origins.append(rows)
-            widths.append(np.full(len(rows), n))
-    order = np.lexsort((np.concatenate(widths), np.concatenate(origins)))
-    flat = np.concatenate(hashes)[order].astype(np.int64)
-    return flat, np.bincount(owner[np.concatenate(origins)], minlength=len(words))

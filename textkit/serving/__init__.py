@@ -1,0 +1,29 @@
+"""Serving: exported models as callables, list[str] -> one result a line. Imports no torch; onnxruntime when used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from textkit.errors import UsageError, nearest
+
+TASKS = {"embed": "textkit.serving.embedder:Embedder"}  # task -> its callable
+
+
+def open_model(model: Any = None, task: str = "embed", **options: Any) -> Callable[[list[str]], Any]:
+    """The exported model `model` (a name or a folder; None: the default of `task`) as the callable of its task.
+
+    Raises UsageError for an unknown task, model or option, TextkitError for a model that is damaged.
+    """
+    import importlib
+    import inspect
+
+    if task not in TASKS:
+        raise UsageError(f"unknown task {task!r}{nearest(task, TASKS)}")
+    module, _, name = TASKS[task].partition(":")
+    kind = getattr(importlib.import_module(module), name)
+    known = list(inspect.signature(kind).parameters)
+    for option in options:
+        if option not in known:
+            raise UsageError(f"unknown option {option!r}{nearest(option, known)}")
+    return kind(model, **options)

@@ -1,0 +1,218 @@
+"""Records in: which part of each line is the text. Plain lines, TSV, CSV and JSON lines. Knows no model and no output.
+
+A record is one line, but for CSV, whose quoted fields may hold newlines. Every record stays in its place: one that
+cannot be used is either an error that names file and line, or an empty text with the problem beside it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from textkit.errors import TextkitError, nearest
+from textkit.lines import Reader
+
+INPUTS = ("lines", "tsv", "csv", "jsonl")
+LONGEST_FIELD = 1 << 28  # characters in one CSV field; a quote that is never closed ends here, not in all of memory
+_SHORT_RECORD = 1000  # lines
+TEXT_FIELD = "text"  # the field of a JSON line that is the text, where --column names no other
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some records: the text of each, its own fields where the input has any, and what is wrong, by position.
+
+    `fields`: for JSON lines the object's source and the object, for TSV and CSV a dict of column -> cell.
+    """
+
+    texts: list[str]
+    fields: Sequence[Any] | None = None
+    problems: dict[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def part(self, start: int, stop: int) -> Block:
+        """The records start..stop-1."""
+        fields = None if self.fields is None else self.fields[start:stop]
+        return Block(
+            self.texts[start:stop], fields, {at - start: why for at, why in self.problems.items() if start <= at < stop}
+        )
+
+    @staticmethod
+    def joined(blocks: Sequence[Block]) -> Block:
+        """The records of all `blocks`, in order; all come from one kind of input."""
+        if len(blocks) == 1:
+            return blocks[0]
+        texts: list[str] = []
+        fields: list[Any] = []
+        problems: dict[int, str] = {}
+        for block in blocks:
+            problems |= {at + len(texts): why for at, why in block.problems.items()}
+            texts += block.texts
+            fields += block.fields or ()
+        return Block(texts, fields if fields else None, problems)
+
+
+def records(reader: Reader, kind: str = "lines", column: str | None = None, skip: bool = False) -> Iterator[Block]:
+    """The records of one file as blocks; an empty block says that the input pauses (see Reader).
+
+    `column`: for TSV and CSV a number (from 1; then every line is a record) or a name (then the first record is the
+    header); without it column 1. For JSON lines the name of the field. `skip`: a record that cannot be used comes as an
+    empty text with its problem; else it is a TextkitError that names file and line, raised when all before it has been
+    given.
+    """
+    if kind == "lines":
+        for lines in reader:
+            yield Block(lines)
+        return
+    parse = _json_lines(reader, column or TEXT_FIELD) if kind == "jsonl" else _table(reader, kind, column)
+    for block, numbers in parse:
+        if block.problems and not skip:
+            first = min(block.problems)
+            yield block.part(0, first)
+            yield Block([])
+            raise TextkitError(f"{reader.name}:{numbers[first]}: {block.problems[first]}")
+        yield block
+
+
+def _json_lines(reader: Reader, name: str) -> Iterator[tuple[Block, Sequence[int]]]:
+    for lines in reader:
+        texts: list[str] = []
+        fields: list[Any] = []
+        problems: dict[int, str] = {}
+        for at, line in enumerate(lines):
+            value, text, problem = _json_line(line, name)
+            if problem:
+                problems[at] = problem
+            texts.append(text)
+            fields.append((line, value))
+        yield Block(texts, fields, problems), range(reader.lines - len(lines) + 1, reader.lines + 1)
+
+
+def _json_line(line: str, name: str) -> tuple[Any, str, str]:
+    """The line's object, its text, and what is wrong with it."""
+    if not line or line.isspace():
+        return None, "", ""
+    try:
+        value = json.loads(line)
+    except RecursionError:
+        return None, "", "malformed JSON: nested too deep"
+    except json.JSONDecodeError as error:
+        return None, "", f"malformed JSON: {error.msg} at character {error.pos + 1}"
+    except ValueError as error:  # an integer of thousands of digits
+        return None, "", f"malformed JSON: {error}"
+    if not isinstance(value, dict):
+        return None, "", f"not a JSON object but {_kind(value)}"
+    if name not in value:
+        return None, "", f"no field {name!r}{nearest(name, value)}"
+    text = value[name]
+    if not isinstance(text, str):
+        return None, "", f"field {name!r} is {_kind(text)}, not a string"
+    return value, _without_surrogates(text), ""
+
+
+def _kind(value: Any) -> str:
+    kinds = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return kinds.get(type(value), "a number")
+
+
+def _without_surrogates(text: str) -> str:
+    """Half a surrogate pair, which JSON can spell (\\ud800) and UTF-8 cannot, becomes U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _table(reader: Reader, kind: str, column: str | None) -> Iterator[tuple[Block, Sequence[int]]]:
+    """TSV (quotes are plain characters) and CSV, with a header where `column` is a name."""
+    index = int(column or 1) - 1 if (column or "1").isdecimal() else None
+    header: list[str] | None = None
+    if index is not None and index < 0:
+        raise TextkitError("--column counts from 1")
+    for rows, numbers in _csv_rows(reader) if kind == "csv" else _tsv_rows(reader):
+        if index is None and rows:
+            header, rows, numbers = rows[0], rows[1:], numbers[1:]
+            if column not in header:
+                raise TextkitError(f"{reader.name}: no column {column!r}{nearest(column or '', header)}")
+            index = header.index(column)
+        texts: list[str] = []
+        problems: dict[int, str] = {}
+        for at, row in enumerate(rows):
+            if len(row) > (index or 0):
+                texts.append(row[index or 0])
+                continue
+            texts.append("")
+            if any(cell.strip() for cell in row):  # a blank line is blank in every column
+                problems[at] = f"no column {(index or 0) + 1}: the record has {len(row)}"
+        yield Block(texts, [_named(header, row) for row in rows], problems), numbers
+    if index is None:
+        raise TextkitError(f"{reader.name}: no column {column!r}: the file is empty")
+
+
+def _named(header: list[str] | None, row: list[str]) -> dict[str, str]:
+    """A row's cells by the header's names; cells without one go by their number."""
+    names = header or ()
+    return {names[at] if at < len(names) else str(at + 1): cell for at, cell in enumerate(row)}
+
+
+def _tsv_rows(reader: Reader) -> Iterator[tuple[list[list[str]], Sequence[int]]]:
+    for lines in reader:
+        yield [line.split("\t") for line in lines], range(reader.lines - len(lines) + 1, reader.lines + 1)
+
+
+class _MoreLines(Exception):
+    """The CSV parser has come to the end of the lines that are there, not of the file."""
+
+
+def _csv_rows(reader: Reader) -> Iterator[tuple[list[list[str]], Sequence[int]]]:
+    """Rows, and the line on which each ends. A record whose closing quote is still to come waits for more lines.
+
+    Only the csv module knows whether a record is complete, and it has no way to say so: it is given the lines there
+    are, and an exception where they end. What it had begun by then is parsed again with the lines that follow.
+    """
+    csv.field_size_limit(LONGEST_FIELD)
+    held: list[str] = []  # the lines of a record that is not complete
+    tried = 0  # how many of them were there when it was last found incomplete
+    done = 0  # lines of the file in complete records
+    for lines in reader:
+        held += lines
+        # A long field is tried again when twice as long, else it would cost the square of its length; a short one,
+        # while the input pauses, at once.
+        if len(held) >= 2 * tried or (not lines and tried < len(held) < _SHORT_RECORD):
+            rows, numbers = _parsed(_lines_then_exception(held), reader.name, done)
+            taken = numbers[-1] - done if numbers else 0
+            held, done = held[taken:], done + taken
+            tried = len(held)
+            if rows:
+                yield rows, numbers
+        if not lines:
+            yield [], ()
+    if held:
+        yield _parsed((_csv_line(line) for line in held), reader.name, done)
+
+
+def _csv_line(line: str) -> str:
+    """The csv module takes a carriage return for the end of a line; here it is text, and white space."""
+    return line.replace("\r", " ") + "\n"
+
+
+def _lines_then_exception(lines: list[str]) -> Iterator[str]:
+    yield from map(_csv_line, lines)
+    raise _MoreLines
+
+
+def _parsed(lines: Iterable[str], name: str, before: int) -> tuple[list[list[str]], list[int]]:
+    parser = csv.reader(lines)
+    rows: list[list[str]] = []
+    numbers: list[int] = []
+    try:
+        for row in parser:
+            rows.append(row)
+            numbers.append(before + parser.line_num)
+    except _MoreLines:
+        pass
+    except csv.Error as error:
+        raise TextkitError(f"{name}:{before + parser.line_num}: malformed CSV: {error}") from error
+    return rows, numbers

@@ -1,0 +1,253 @@
+"""Lines -> vectors, with an exported model of the task `embed`. Knows the graph's ports; no file format, no torch.
+
+A line is its ids, each with a weight. Lines of a batch are padded with id 0 of weight 0, so that what shares a batch with
+a line does not show in its vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit import bundle as bundles
+from textkit.errors import TextkitError, UsageError, nearest
+from textkit.plugin import POOLING
+from textkit.serving.stream import batches
+from textkit.text import Encoded
+
+if TYPE_CHECKING:
+    from textkit.bundle import Bundle
+    from textkit.serving.session import Session
+
+BATCH_TOKENS = 4096  # padded: larger batches leave the processor's cache (4096 rows of 256 numbers are 4 MB)
+LONG = ("split", "cut")
+_TINY = np.float32(np.finfo(np.float32).tiny)
+
+
+class Embedder:
+    """list[str] -> f32[line, dim]; a whitespace-only line is the zero vector. Can be pickled; the graph loads when used.
+
+    `long_lines` counts the lines so far that had more tokens than the model takes (`limits.tokens` of its manifest).
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Bundle | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        pooling: str | None = None,
+        normalize: bool | None = None,
+        batch_tokens: int = BATCH_TOKENS,
+        long: str = "split",
+    ) -> None:
+        """`model`: a name, a folder or a Bundle; None: the default. `pooling` (mean, max, sif) and `normalize` (to
+        length 1) are the model's own where they are None. `long`: what becomes of a line that is too long: `split`, the
+        token-weighted mean of its parts (with max, their maximum), or `cut`, its beginning.
+
+        Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
+        """
+        if not isinstance(model, bundles.Bundle):
+            model = bundles.read(bundles.find(None if model is None else str(model), "embed"), "embed")
+        self.bundle = model
+        manifest = model.manifest
+        if manifest.dim is None:
+            raise TextkitError(f"{model.folder}: its manifest states no 'dim'")
+        self.dim: int = manifest.dim
+        self.limit: int = manifest.limits["tokens"]
+        self.pooling = manifest.defaults.get("pooling", "mean") if pooling is None else pooling
+        self.normalize = bool(manifest.defaults.get("normalize", False) if normalize is None else normalize)
+        for option, value, known in (("pooling", self.pooling, POOLING), ("long", long, LONG)):
+            if value not in known:
+                raise UsageError(f"unknown {option} {value!r}{nearest(str(value), known)}")
+        if batch_tokens < 1:
+            raise UsageError(f"batch_tokens={batch_tokens}: must be at least 1")
+        self.device, self.threads, self.batch_tokens, self.long = device, threads, batch_tokens, long
+        self.long_lines = 0
+        self._session: Session | None = None
+
+    def __call__(self, lines: Sequence[str]) -> np.ndarray:
+        """The vector of each line, f32[line, dim]."""
+        return self.vectors(self.encode(lines))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"bundle": self.bundle.folder, "_session": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state | {"bundle": bundles.read(state["bundle"], "embed")}
+
+    @property
+    def session(self) -> Session:
+        """The graph, loaded. `session.device` is where it really runs."""
+        if self._session is None:
+            from textkit.serving.session import Session
+
+            self._session = Session(self.bundle.graph("embed"), self.device, self.threads)
+        return self._session
+
+    def encode(self, lines: Sequence[str]) -> Encoded:
+        """The lines as ids, the first half of the work; blank lines have none, whatever the tokenizer would make of them."""
+        told = [not line or line.isspace() for line in lines]
+        if not any(told):
+            return self.bundle.rule.encode(lines)
+        blank = np.array(told)
+        encoded = self.bundle.rule.encode([line for line, empty in zip(lines, told, strict=True) if not empty])
+        lengths = np.zeros(len(lines), np.int64)
+        lengths[~blank] = encoded.lengths
+        return Encoded(encoded.ids, lengths, encoded.weight, encoded.spans)
+
+    def vectors(self, encoded: Encoded) -> np.ndarray:
+        """The vector of each line of `encoded`, f32[line, dim], the second half of the work. A line of no ids is zero."""
+        lengths = encoded.lengths
+        starts = np.cumsum(lengths) - lengths
+        too_long = lengths > self.limit
+        self.long_lines += int(too_long.sum())
+        if self.long == "cut":
+            lengths, too_long = np.minimum(lengths, self.limit), np.zeros(len(lengths), bool)
+        whole = np.flatnonzero((lengths > 0) & ~too_long)
+        if len(whole) == len(lengths):
+            return self._pooled(encoded, starts, lengths, self.normalize)
+        vectors = np.zeros((len(lengths), self.dim), np.float32)
+        vectors[whole] = self._pooled(encoded, starts[whole], lengths[whole], self.normalize)
+        for line in np.flatnonzero(too_long):
+            vectors[line] = self._of_parts(encoded, int(starts[line]), int(lengths[line]))
+        return vectors
+
+    def tokens(self, lines: Sequence[str]) -> list[list[tuple[str, np.ndarray]]]:
+        """Each line's tokens with their vectors f32[dim]; one without any id (an unknown word) has the zero vector."""
+        encoded = self.encode(lines)
+        ends = np.cumsum(encoded.lengths)
+        found: list[list[tuple[str, np.ndarray]]] = []
+        for line, start, stop in zip(lines, ends - encoded.lengths, ends, strict=True):
+            if start == stop and (not line or line.isspace()):
+                found.append([])
+                continue
+            rows = self._rows(encoded, int(start), int(stop))  # [token, dim]
+            words = self.bundle.rule.tokens(line)
+            if self.long == "cut":
+                words = [word for word in words if word[2] <= len(rows)]
+            sums = np.concatenate([np.zeros((1, self.dim)), np.cumsum(rows, axis=0, dtype=np.float64)])
+            vectors = np.array([sums[last] - sums[first] for _, first, last in words], np.float32).reshape(-1, self.dim)
+            if self.normalize:
+                vectors = _unit(vectors)
+            found.append([(word[0], vector) for word, vector in zip(words, vectors, strict=True)])
+        return found
+
+    def words(self) -> list[str]:
+        """The words of the vocabulary, in the order of `matrix`."""
+        return self.bundle.rule.vocabulary()[0]
+
+    def matrix(self) -> np.ndarray:
+        """The vector of every word of the vocabulary, f32[word, dim], not normalised."""
+        ids = self.bundle.rule.vocabulary()[1]
+        ones = np.ones(len(ids), np.int64)
+        return self._pooled(Encoded(ids, ones), np.arange(len(ids)), ones, False, "mean")
+
+    def _of_parts(self, encoded: Encoded, start: int, length: int) -> np.ndarray:
+        """The vector f32[dim] of a line that is longer than the model takes."""
+        starts, lengths = self._parts(encoded, start, length)
+        vectors = self._pooled(encoded, starts, lengths, False)  # [part, dim]
+        if self.pooling == "max":
+            vector = vectors.max(axis=0, keepdims=True)
+        else:
+            weight = np.ones(length) if encoded.weight is None else encoded.weight[start : start + length]
+            shares = np.add.reduceat(weight, starts - start, dtype=np.float64)
+            vector = (shares / shares.sum()) @ vectors.astype(np.float64)
+            vector = vector[None].astype(np.float32)
+        return (_unit(vector) if self.normalize else vector)[0]
+
+    def _parts(self, encoded: Encoded, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """Where the parts of a long line begin, and their lengths: none over the limit, words whole where they fit."""
+        borders = _word_starts(encoded)[start : start + length] if encoded.spans is not None else None
+        cuts = [0]
+        while length - cuts[-1] > self.limit:
+            cut = cuts[-1] + self.limit
+            if borders is not None and not borders[cut]:
+                before = np.flatnonzero(borders[cuts[-1] + 1 : cut])
+                cut = cuts[-1] + 1 + int(before[-1]) if len(before) else cut
+            cuts.append(cut)
+        places = np.array(cuts)
+        return start + places, np.diff(np.append(places, length))
+
+    def _pooled(
+        self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, normalize: bool, pooling: str | None = None
+    ) -> np.ndarray:
+        """The vectors f32[part, dim] of the parts of the flat ids that begin at `starts` and have `lengths` > 0 ids."""
+        pooling = pooling or self.pooling
+        vectors = np.zeros((len(starts), self.dim), np.float32)
+        spelled = np.zeros(len(starts), bool)
+        if pooling == "max" and encoded.weight is not None:
+            # The graph's maximum is over ids. A word that several ids spell is one vector, their weighted sum.
+            before = np.append(0, np.cumsum(encoded.weight != 1))
+            spelled = before[starts + lengths] > before[starts]
+            rows = np.flatnonzero(spelled)
+            vectors[rows] = self._max_of_words(encoded, starts[rows], lengths[rows], normalize)
+        options = {"pool": np.array(POOLING.index(pooling)), "normalize": np.array(normalize)}
+        plain = np.flatnonzero(~spelled)
+        for batch in batches(lengths[plain], self.batch_tokens):
+            rows = plain[batch]
+            feeds, _ = _padded(encoded, starts[rows], lengths[rows])
+            vectors[rows] = self.session.run(feeds | options, ["vector"])["vector"]
+        return vectors
+
+    def _max_of_words(self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, normalize: bool) -> np.ndarray:
+        vectors = np.zeros((len(starts), self.dim), np.float32)
+        begins = _word_starts(encoded)
+        options = {"pool": np.array(0), "normalize": np.array(False)}
+        for rows in batches(lengths, self.batch_tokens):
+            feeds, places = _padded(encoded, starts[rows], lengths[rows])
+            tokens = self.session.run(feeds | options, ["tokens"])["tokens"]  # [line, token, dim]
+            real = np.arange(places.shape[1]) < lengths[rows, None]  # [line, token]
+            weighted = tokens[real] * feeds["weight"][real][:, None]  # [id, dim]
+            firsts = np.cumsum(lengths[rows]) - lengths[rows]  # of each line among them
+            begin = begins[places[real]]
+            begin[firsts] = True
+            words = np.add.reduceat(weighted, np.flatnonzero(begin), axis=0)  # [word, dim]
+            vectors[rows] = np.maximum.reduceat(words, np.cumsum(begin)[firsts] - 1, axis=0)
+        return _unit(vectors) if normalize else vectors
+
+    def _rows(self, encoded: Encoded, start: int, stop: int) -> np.ndarray:
+        """What the graph makes of each id of a line, times its weight, f32[token, dim]; a long line's parts end to end."""
+        starts, lengths = self._parts(encoded, start, stop - start)
+        if self.long == "cut":
+            starts, lengths = starts[:1], lengths[:1]
+        self.long_lines += stop - start > self.limit
+        options = {"pool": np.array(0), "normalize": np.array(False)}
+        parts = [np.zeros((0, self.dim), np.float32)]
+        for at in range(len(starts) if stop > start else 0):
+            feeds, _ = _padded(encoded, starts[at : at + 1], lengths[at : at + 1])
+            tokens = self.session.run(feeds | options, ["tokens"])["tokens"][0]  # [token, dim]
+            parts.append(tokens * feeds["weight"][0][:, None])
+        return np.concatenate(parts)
+
+
+def _padded(encoded: Encoded, starts: np.ndarray, lengths: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The ports `ids` and `weight` [line, token] for parts of the flat ids, and the place of each in them."""
+    width = int(lengths.max())
+    places = starts[:, None] + np.arange(width)  # [line, token]
+    if int(lengths.min()) == width:
+        weight = np.ones(places.shape, np.float32) if encoded.weight is None else encoded.weight[places]
+        return {"ids": encoded.ids[places], "weight": weight}, places
+    real = np.arange(width) < lengths[:, None]
+    np.minimum(places, len(encoded.ids) - 1, out=places)
+    weight = real.astype(np.float32)
+    if encoded.weight is not None:
+        weight *= encoded.weight[places]
+    return {"ids": np.where(real, encoded.ids[places], 0), "weight": weight}, places
+
+
+def _word_starts(encoded: Encoded) -> np.ndarray:
+    """Whether a word begins at each id, bool[total]."""
+    begins = np.ones(len(encoded.ids), bool)
+    if encoded.spans is not None:
+        spans = encoded.spans[encoded.spans > 0]
+        begins[:] = False
+        begins[np.cumsum(spans) - spans] = True
+    return begins
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Each row at length 1, f32[row, dim]; a zero row stays zero."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _TINY)

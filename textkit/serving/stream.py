@@ -1,0 +1,113 @@
+"""The stream's order of work: windows of records, batches by length, stages side by side. Knows no model and no file.
+
+A window is what is looked ahead over; it ends when it is full or when the input pauses, so a person typing gets each
+line back at once and a file gets full batches. Inside a window lines are batched by length under a budget of padded
+tokens. Memory is bounded by the window, whatever the length of the input.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from textkit.columns import Block
+
+WINDOW_LINES = 8192
+WINDOW_CHARACTERS = 1 << 22
+
+
+def windows(
+    blocks: Iterable[Block], lines: int = WINDOW_LINES, characters: int = WINDOW_CHARACTERS
+) -> Iterator[Block | None]:
+    """Regroups `blocks` into windows of at most `lines` records, and of about `characters` where lines are long.
+
+    An empty block ends the window in hand; None follows it, once, and says that the input pauses.
+    """
+    held: list[Block] = []
+    count = size = 0
+    for block in blocks:
+        if not len(block):
+            if held:
+                yield Block.joined(held)
+                held, count, size = [], 0, 0
+            yield None
+            continue
+        for part in _cut(block, lines, characters):
+            weight = sum(map(len, part.texts))
+            if held and (count + len(part) > lines or size + weight > characters):
+                yield Block.joined(held)
+                held, count, size = [], 0, 0
+            held.append(part)
+            count += len(part)
+            size += weight
+    if held:
+        yield Block.joined(held)
+
+
+def _cut(block: Block, lines: int, characters: int) -> Iterator[Block]:
+    """`block` in parts no larger than a window, but for a line that is longer than a window by itself."""
+    start = size = 0
+    if len(block) <= lines and sum(map(len, block.texts)) <= characters:
+        yield block
+        return
+    for at, text in enumerate(block.texts):
+        if at > start and (at - start >= lines or size + len(text) > characters):
+            yield block.part(start, at)
+            start, size = at, 0
+        size += len(text)
+    yield block.part(start, len(block))
+
+
+def batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+    """Positions of `lengths` i64[line] in batches, shortest lines first: lines * longest line <= `budget` in each.
+
+    A line longer than the budget is a batch by itself. Lines of one length keep their order.
+    """
+    order = np.argsort(lengths, kind="stable")
+    ordered = lengths[order]
+    start = 0
+    while start < len(order):
+        # No batch that begins here reaches beyond budget / its shortest line.
+        reach = ordered[start : start + max(1, budget // max(1, int(ordered[start])))]
+        fits = np.searchsorted(reach * np.arange(1, len(reach) + 1), budget, side="right")
+        stop = start + max(1, int(fits))
+        yield order[start:stop]
+        start = stop
+
+
+def staged(items: Iterable[Any], stages: Iterable[Callable[[Any], Any]], ahead: int = 2) -> Iterator[Any]:
+    """What the `stages`, one after the other, make of each item, in order; each stage works in a thread of its own.
+
+    Reading `items` and taking results stay in the caller's thread, so that Ctrl-C meets no work half done there. None
+    among `items` is a pause: everything begun is finished and given before it is passed on. At most `ahead` items per
+    stage are under way. An exception of a stage is raised in its item's place; nothing after it is given.
+    """
+    stages = list(stages)
+    pools = [ThreadPoolExecutor(1, thread_name_prefix="textkit-stage") for _ in stages]
+    waiting: deque[Future[Any]] = deque()
+    try:
+        for item in items:
+            if item is None:
+                while waiting:
+                    yield waiting.popleft().result()
+                yield None
+                continue
+            future: Future[Any] = pools[0].submit(stages[0], item)
+            for pool, stage in zip(pools[1:], stages[1:], strict=True):
+                future = pool.submit(_after, future, stage)
+            waiting.append(future)
+            while len(waiting) >= ahead * len(stages) or (waiting and waiting[0].done()):
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for pool in pools:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _after(before: Future[Any], stage: Callable[[Any], Any]) -> Any:
+    return stage(before.result())
