@@ -1,4 +1,4 @@
-"""Options of a training: plugin's defaults <- TOML file <- --set key=value, into frozen dataclasses. Knows no option."""
+"""Options of a training: plugin's defaults <- TOML file <- --set key=value. Knows the rules, and no option."""
 
 from __future__ import annotations
 
