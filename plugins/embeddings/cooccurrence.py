@@ -1,0 +1,155 @@
+"""How often words stand near each other, counted in bounded memory, on disk as a sparse matrix. Knows no model; no torch.
+
+The text is cut into shards, each counted in memory and written as a sparse matrix by rows; the shards are then added up, a
+block of rows at a time. Memory stays under `memory_mb` for any length of text, save that one row of every shard must fit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+WEIGHTINGS = ("uniform", "dynamic", "harmonic")
+
+_ENTRY = 8  # bytes of a pair: column i32, value f32
+_MB = 1 << 20
+
+
+def weights(window: int, weighting: str) -> np.ndarray:
+    """What a neighbour counts at distance 1..window, f64[window].
+
+    uniform: 1. dynamic: (window + 1 - d) / window, the mean of word2vec's windows of random width (Levy et al. 2015,
+    section 3.1). harmonic: 1 / d (Pennington et al. 2014, section 4.2).
+    """
+    distance = np.arange(1, window + 1, dtype=np.float64)
+    if weighting == "uniform":
+        return np.ones(window)
+    if weighting == "dynamic":
+        return (window + 1 - distance) / window
+    if weighting == "harmonic":
+        return 1 / distance
+    raise ValueError(f"weighting={weighting}: one of {', '.join(WEIGHTINGS)}")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A symmetric sparse matrix by rows: starts i64[word + 1], columns i32[pair], values f32[pair], the last two on disk.
+
+    Row i is what stood near word i. A row's columns are in no particular order, but always in the same.
+    """
+
+    starts: np.ndarray
+    columns: np.ndarray
+    values: np.ndarray
+
+    def blocks(self, pairs: int) -> Iterator[tuple[int, int]]:
+        """Ranges of rows (first, last + 1) with at most `pairs` pairs each, or a single row."""
+        return row_blocks(self.starts, pairs)
+
+    def block(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The pairs of rows first..last-1, in memory: rows i64, columns i64, values f64, each [pair]."""
+        lengths = np.diff(self.starts[first : last + 1])
+        part = slice(self.starts[first], self.starts[last])
+        rows = np.repeat(np.arange(first, last), lengths)
+        return rows, self.columns[part].astype(np.int64), self.values[part].astype(np.float64)
+
+
+def count(ids: np.ndarray, size: int, weight: np.ndarray, folder: Path, memory_mb: int) -> Counts:
+    """Counts the pairs of a text `ids` i32[total] of words 0..size-1, negative at line ends; symmetric, `weight` f64[window].
+
+    `folder` is emptied and filled; the counts read from it, so it has to stay as long as they are used.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    # A token takes its position (i64) and at most 2 * window pairs.
+    tokens = max(1, memory_mb * _MB // (8 + _ENTRY * 2 * len(weight)))
+    text = np.asarray(ids)[:]
+    text.flags.writeable = False  # one compiled version of the kernels, whatever the caller holds
+    shards = [
+        _count_shard(text, first, min(first + tokens, len(text)), size, weight, folder / f"shard{number}")
+        for number, first in enumerate(range(0, len(text), tokens))
+    ]
+    return shards[0] if len(shards) == 1 else _add(shards, size, folder, memory_mb * _MB // (2 * _ENTRY))
+
+
+def row_blocks(starts: np.ndarray, pairs: int) -> Iterator[tuple[int, int]]:
+    """Ranges of rows (first, last + 1) with at most `pairs` pairs each, or a single row. `starts` i64[row + 1]."""
+    first = 0
+    while first < len(starts) - 1:
+        last = int(np.searchsorted(starts, starts[first] + pairs, side="right")) - 1
+        last = max(last, first + 1)
+        yield first, last
+        first = last
+
+
+def _count_shard(text: np.ndarray, first: int, last: int, size: int, weight: np.ndarray, stem: Path) -> Counts:
+    """Counts the neighbours of the tokens first..last-1; the neighbours themselves may lie beyond, so no pair is lost."""
+    from textkit_plugins.embeddings.count_kernels import count_rows, order_by_word
+
+    starts = np.zeros(size + 1, np.int64)
+    positions = np.empty(last - first, np.int64)
+    order_by_word(text, first, last, starts, positions)
+    # Memory that is never written to is never taken: this is a bound, not what is used.
+    most = int(np.minimum(2 * len(weight) * np.diff(starts), size).sum())
+    columns, values = np.empty(most, np.int32), np.empty(most, np.float32)
+    row_starts = np.zeros(size + 1, np.int64)
+    pairs = count_rows(text, starts, positions, weight, row_starts, columns, values)
+    with _Writer(stem) as writer:
+        writer.write(columns[:pairs], values[:pairs])
+    return writer.counts(row_starts)
+
+
+def _add(shards: Sequence[Counts], size: int, folder: Path, entries: int) -> Counts:
+    """The sum of the shards, whose files are removed. `entries`: how many pairs of the shards are held at once."""
+    from textkit_plugins.embeddings.count_kernels import add_rows
+
+    starts = np.zeros(size + 1, np.int64)
+    with _Writer(folder / "sum") as writer:
+        for first, last in row_blocks(sum(shard.starts for shard in shards), entries):
+            own = np.stack([shard.starts[first : last + 1] for shard in shards])  # [shard, row + 1]
+            parts = [slice(ends[0], ends[-1]) for ends in own]
+            held = own - own[:, :1]
+            held += np.concatenate([[0], np.cumsum(held[:-1, -1])])[:, None]
+            columns = np.concatenate([shard.columns[part] for shard, part in zip(shards, parts, strict=True)])
+            values = np.concatenate([shard.values[part] for shard, part in zip(shards, parts, strict=True)])
+            row_starts = np.zeros(last - first + 1, np.int64)
+            summed = np.empty(len(columns), np.int32), np.empty(len(columns), np.float32)
+            pairs = add_rows(held, columns, values, size, row_starts, *summed)
+            writer.write(summed[0][:pairs], summed[1][:pairs])
+            starts[first + 1 : last + 1] = starts[first] + row_starts[1:]
+    for path in folder.glob("shard*"):
+        with contextlib.suppress(PermissionError):  # Windows keeps a file that is mapped; the caller removes the folder
+            path.unlink()
+    return writer.counts(starts)
+
+
+class _Writer:
+    """Writes a matrix's pairs, part by part, to the two files STEM.columns and STEM.values."""
+
+    def __init__(self, stem: Path) -> None:
+        self.paths = (stem.with_name(f"{stem.name}.columns"), stem.with_name(f"{stem.name}.values"))
+
+    def __enter__(self) -> _Writer:
+        self._files = [path.open("wb") for path in self.paths]
+        return self
+
+    def write(self, columns: np.ndarray, values: np.ndarray) -> None:
+        for file, array in zip(self._files, (columns, values), strict=True):
+            file.write(array)
+
+    def __exit__(self, *problem: object) -> None:
+        for file in self._files:
+            file.close()
+
+    def counts(self, starts: np.ndarray) -> Counts:
+        return Counts(starts, mapped(self.paths[0], np.int32), mapped(self.paths[1], np.float32))
+
+
+def mapped(path: Path, dtype: np.typing.DTypeLike) -> np.ndarray:
+    """A file as a read-only array [item]; an empty one too, which numpy.memmap refuses."""
+    return np.memmap(path, dtype, "r") if path.stat().st_size else np.empty(0, dtype)

@@ -1,0 +1,255 @@
+"""The word embeddings that are made from counts: `ppmi-svd` and `glove`. Light: torch, scipy and numba wait for a training.
+
+Both count which words stand near each other (cooccurrence.py). ppmi-svd turns the counts into an association matrix and
+factorises it at once; glove fits vectors to the logarithms of the counts, pair by pair.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit.errors import TextkitError
+from textkit.plugin import Epoch, Graph, Plugin, Training
+from textkit_plugins.embeddings import cooccurrence
+from textkit_plugins.embeddings import vocabulary as words
+from textkit_plugins.embeddings.vocabulary import TextOptions
+
+if TYPE_CHECKING:
+    import torch
+
+    from textkit.text import Words
+    from textkit.training.corpus import Corpus
+    from textkit.training.run import Run
+    from textkit_plugins.embeddings.count_network import GloveVectors, Table
+
+PAIRS_FILE = "pairs.glove"  # in the scratch folder of a run
+_VECTORS = ("centre", "context", "sum")
+
+
+@dataclass(frozen=True)
+class CountOptions(TextOptions):
+    """The options of counting."""
+
+    dim: int = 100  # of a vector
+    window: int = 10  # words on each side that count as near
+    weighting: str = (
+        "harmonic"  # of a neighbour at distance d. uniform: 1 | dynamic: (window + 1 - d) / window | harmonic: 1 / d
+    )
+    vectors: str = "sum"  # what is exported. centre: w | context: w~ | sum: w + w~
+    memory_mb: int = 1024  # for counts in memory; what does not fit waits on disk
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_least(self, dim=1, window=1, memory_mb=1)
+        _one_of(self, weighting=cooccurrence.WEIGHTINGS, vectors=_VECTORS)
+
+
+class _Counting(Plugin):
+    """What the two have in common."""
+
+    task = "embed"
+
+    def vocabulary(self, corpus: Corpus, config: CountOptions) -> Words:
+        """Words by frequency."""
+        return words.build(corpus, config)
+
+    def graphs(self, network: torch.nn.Module, vocabulary: Words, config: CountOptions) -> Mapping[str, Graph]:
+        probability = (vocabulary.counts / vocabulary.counts.sum()).astype(np.float32)
+        return {"embed": Graph(self.table(network, config), {"probability": probability})}
+
+    def table(self, network: torch.nn.Module, config: CountOptions) -> Table:
+        """The vectors that are exported."""
+        raise NotImplementedError
+
+    def defaults(self) -> dict[str, Any]:
+        return {"pooling": "mean", "normalize": False}
+
+
+class PpmiSvd(_Counting):
+    """Levy, Goldberg & Dagan 2015, "Improving distributional similarity with lessons learned from word embeddings".
+
+    Options under the paper's names; the defaults are those it recommends, without what it found no use in (subsampling,
+    shift). The result depends on `seed` by no more than rounding: the SVD is exact.
+    """
+
+    name = "ppmi-svd"
+    summary = "co-occurrence counts, positive PMI, truncated SVD"
+
+    @dataclass(frozen=True)
+    class Config(CountOptions):
+        dim: int = 300  # of a vector
+        window: int = 2  # win: words on each side that count as near
+        weighting: str = "uniform"  # dyn is `dynamic`; harmonic: 1 / distance
+        vectors: str = "centre"  # what is exported. centre: w | context: c | sum: w+c, each of length 1
+        cds: float = 0.75  # context distribution smoothing: contexts count to this power; 1: none
+        eig: float = 0.5  # weight of the eigenvalues: W = U S^eig; the paper advises 0 or 0.5, and against 1
+        neg: float = 1.0  # k: log k is subtracted from the PMI (shifted PPMI); 1: nothing is
+        t: float = 0.0  # sub: words of a frequency above t are subsampled (1e-5 in the paper); 0: none
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            _at_least(self, cds=0.0, eig=0.0, neg=1.0, t=0.0)
+
+    def vocabulary(self, corpus: Corpus, config: Config) -> Words:
+        """Words by frequency, at least `dim`: a matrix of fewer has not that many singular values."""
+        return words.build(corpus, config, least=max(2, config.dim))
+
+    def network(self, config: Config, vocabulary: Words) -> Table:
+        import torch
+
+        from textkit_plugins.embeddings.count_network import Table
+
+        return Table(torch.zeros(len(vocabulary), config.dim))
+
+    def batches(self, corpus: Corpus, vocabulary: Words, config: Config, epoch: Epoch) -> Iterator[Any]:
+        """None: `fit` reads the corpus by itself."""
+        return iter(())
+
+    def fit(
+        self, network: Table, corpus: Corpus, vocabulary: Words, config: Config, run: Run
+    ) -> Iterator[Mapping[str, float]]:
+        """Fills the table; yields the number of pairs counted, of positive ones, and the largest singular value."""
+        import torch
+
+        from textkit_plugins.embeddings.ppmi import Association, kept_share, ppmi, svd, weigh
+
+        counts = _count(corpus, vocabulary, config, run)
+        yield {"words": int(vocabulary.counts.sum()), "pairs": len(counts.columns)}
+        association = Association(config.cds, config.neg, kept_share(vocabulary.counts, config.t))
+        matrix = ppmi(counts, association, run.scratch / "counts", config.memory_mb)
+        if matrix.nnz == 0:
+            raise TextkitError(
+                f"{corpus.paths[0]}: the corpus is too small: no two words are near each other more often than by chance"
+                f" (window={config.window}, neg={config.neg:g})"
+            )
+        yield {"positive": matrix.nnz}
+        left, singular, right = svd(matrix, config.dim, run.seed)
+        tables = {"centre": left, "context": right}
+        tables = {name: weigh(table, singular, config.eig) for name, table in tables.items()}
+        if config.vectors == "sum":
+            # The paper's section 3.3 adds vectors of length 1; U and V of another length would not weigh alike.
+            tables["sum"] = _normalized(tables["centre"]) + _normalized(tables["context"])
+        network.rows.data.copy_(torch.from_numpy(np.ascontiguousarray(tables[config.vectors], np.float32)))
+        yield {"singular_value": float(singular[0])}
+
+    def table(self, network: Table, config: Config) -> Table:
+        return network
+
+
+class Glove(_Counting):
+    """Pennington, Socher & Manning 2014, "GloVe: global vectors for word representation".
+
+    Options under the paper's names; its eta is the engine's learning_rate. AdaGrad and the clipping of single elements are
+    those of the authors' glove.c. A batch is a set of pairs of words.
+    """
+
+    name = "glove"
+    summary = "weighted least squares on the logarithm of co-occurrence counts"
+    training = Training(epochs=25, batch_size=1 << 18, learning_rate=0.05, optimizer="adagrad")
+    devices = ("cpu", "cuda")
+
+    @dataclass(frozen=True)
+    class Config(CountOptions):
+        x_max: float = 100.0  # pairs counted this often or more weigh 1; the authors' demo takes 10 for a small corpus
+        alpha: float = 0.75  # rarer pairs weigh (X / x_max)^alpha
+        grad_clip: float = 100.0  # the largest gradient of an element
+
+        def __post_init__(self) -> None:
+            super().__post_init__()
+            _at_least(self, alpha=0.0)
+            for key in ("x_max", "grad_clip"):
+                if not getattr(self, key) > 0:
+                    raise ValueError(f"{key}={getattr(self, key)}: must be over 0")
+
+    def network(self, config: Config, vocabulary: Words) -> GloveVectors:
+        from textkit_plugins.embeddings.count_network import GloveVectors
+
+        return GloveVectors(len(vocabulary), config.dim)
+
+    def steps(self, corpus: Corpus, vocabulary: Words, config: Config, epoch: Epoch) -> int:
+        """Batches an epoch."""
+        pairs = len(_pairs(corpus, vocabulary, config, epoch))
+        return math.ceil(pairs / (epoch.batch_size or pairs))
+
+    def batches(
+        self, corpus: Corpus, vocabulary: Words, config: Config, epoch: Epoch
+    ) -> Iterator[dict[str, torch.Tensor]]:
+        """Pairs shuffled once, cut into batches, and the batches shuffled each epoch: row, column i32[pair], log f32[pair].
+
+        The first call counts the pairs, which takes the run's scratch folder; the file stays there for all epochs.
+        """
+        import torch
+
+        pairs = _pairs(corpus, vocabulary, config, epoch)
+        size = epoch.batch_size or len(pairs)
+        order = np.random.default_rng([epoch.seed, epoch.number]).permutation(math.ceil(len(pairs) / size))
+        for number in order[epoch.start :]:
+            batch = pairs[number * size : (number + 1) * size]
+            yield {key: torch.from_numpy(np.ascontiguousarray(batch[key])) for key in batch.dtype.names}
+
+    def update(
+        self,
+        network: GloveVectors,
+        batch: Mapping[str, torch.Tensor],
+        learning_rate: float,
+        config: Config,
+        threads: int,
+    ) -> Mapping[str, Any]:
+        """Moves the vectors of a batch of pairs; `loss` is the mean of equation 8 over the pairs, halved as in glove.c."""
+        from textkit_plugins.embeddings.count_network import kernel_step, tensor_step
+
+        options = learning_rate, math.log(config.x_max), config.alpha, config.grad_clip
+        examples = len(batch["row"])
+        on_cpu = network.centre.device.type == "cpu"
+        loss = kernel_step(network, batch, options, threads) if on_cpu else tensor_step(network, batch, options)
+        return {"loss": loss / examples, "examples": examples}
+
+    def table(self, network: GloveVectors, config: Config) -> Table:
+        from textkit_plugins.embeddings.count_network import Table
+
+        return Table(network.vectors(config.vectors))
+
+
+def _count(corpus: Corpus, vocabulary: Words, config: CountOptions, run: Run) -> cooccurrence.Counts:
+    """The counts of the corpus, in the folder `counts` of the run's scratch."""
+    weight = cooccurrence.weights(config.window, config.weighting)
+    ids = words.encoded(corpus, vocabulary, run)
+    counts = cooccurrence.count(ids, len(vocabulary), weight, run.scratch / "counts", config.memory_mb)
+    if not len(counts.columns):
+        raise TextkitError(f"{corpus.paths[0]}: the corpus is too small: no line of it has two words of the vocabulary")
+    return counts
+
+
+def _pairs(corpus: Corpus, vocabulary: Words, config: Glove.Config, epoch: Epoch) -> np.ndarray:
+    """All pairs in the order of shuffled_pairs.py, a mapped file that is made when it is first asked for."""
+    from textkit_plugins.embeddings import shuffled_pairs
+
+    path = epoch.run.scratch / PAIRS_FILE
+    if not path.exists():
+        counts = _count(corpus, vocabulary, config, epoch.run)
+        shuffled_pairs.write(counts, path, epoch.batch_size, epoch.seed, config.memory_mb)
+        shutil.rmtree(epoch.run.scratch / "counts", ignore_errors=True)
+    return np.memmap(path, shuffled_pairs.PAIR, "r")
+
+
+def _normalized(table: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(table, axis=1, keepdims=True)
+    return table / np.where(length > 0, length, 1)
+
+
+def _at_least(config: CountOptions, **least: float) -> None:
+    for key, bound in least.items():
+        if not getattr(config, key) >= bound:
+            raise ValueError(f"{key}={getattr(config, key)}: must be at least {bound:g}")
+
+
+def _one_of(config: CountOptions, **choices: tuple[str, ...]) -> None:
+    for key, known in choices.items():
+        if getattr(config, key) not in known:
+            raise ValueError(f"{key}={getattr(config, key)}: one of {', '.join(known)}")

@@ -1,0 +1,88 @@
+"""Counted pairs in random order on disk, as GloVe trains on them, made in bounded memory. Knows no network; no torch.
+
+As the authors' shuffle.c does it: pairs are dealt at random to as many files as it takes for one to fit in memory, and
+each file is shuffled there. Unlike theirs, runs of the result are then put in an order that a cache likes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from textkit_plugins.embeddings.cooccurrence import Counts
+
+PAIR = np.dtype([("row", "<i4"), ("column", "<i4"), ("log", "<f4")])  # log: the logarithm of the count
+
+_RUN = 1 << 18  # pairs sorted together, fewer where a batch is smaller: a fair sample of all, so that its order is free
+_LEAST_RUN = 1 << 12  # in a shorter run no row comes twice, and sorting it would gain nothing
+_TILE = 64  # words: vectors and sums of squares of 64 rows and 64 columns stay in a core's second-level cache
+_BLOCK_BYTES = 100  # of a pair while it is dealt or shuffled
+_MB = 1 << 20
+
+
+def write(counts: Counts, path: Path, batch_size: int, seed: int, memory_mb: int) -> None:
+    """Writes every pair of `counts` once to `path`, PAIR[pair], in an order that `seed` decides; whole or not at all.
+
+    `batch_size`: how many pairs the reader takes at once, 0 for all: the order is random between batches.
+    """
+    random = np.random.default_rng(seed)
+    block = memory_mb * _MB // _BLOCK_BYTES
+    run = min(batch_size or _RUN, _RUN)
+    part = path.with_name(path.name + ".part")
+    left = np.empty(0, PAIR)  # what does not fill a run goes into the next
+    with part.open("wb") as stream:
+        for pairs in _dealt(counts, path, block, random):
+            pairs = np.concatenate([left, random.permutation(pairs)])
+            whole = len(pairs) - len(pairs) % run
+            for start in range(0, whole, run) if run >= _LEAST_RUN else ():
+                pairs[start : start + run] = pairs[start : start + run][tile_order(pairs[start : start + run])]
+            stream.write(pairs[:whole])
+            left = pairs[whole:]
+        stream.write(left[tile_order(left)] if run >= _LEAST_RUN else left)
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(part, path)
+
+
+def tile_order(pairs: np.ndarray) -> np.ndarray:
+    """The order i64[pair] that goes through the matrix tile by tile.
+
+    GloVe's step moves 4 vectors in and out; in random order it waits for them, tile by tile they are in the cache: 95 ns a
+    pair against 160 (dim 100, 20,000 words, one thread of a Zen 5).
+    """
+    rows, columns = pairs["row"].astype(np.int64), pairs["column"].astype(np.int64)
+    across = columns.max(initial=0) // _TILE + 1
+    tile = rows // _TILE * across + columns // _TILE
+    return np.argsort((tile * _TILE + rows % _TILE) * _TILE + columns % _TILE)
+
+
+def _dealt(counts: Counts, path: Path, block: int, random: np.random.Generator) -> Iterator[np.ndarray]:
+    """All pairs in parts of about `block`, each a random sample: PAIR[pair]."""
+    hands = -(-len(counts.columns) // block)
+    if hands <= 1:
+        yield _pairs(counts, 0, len(counts.starts) - 1)
+        return
+    names = [path.with_name(f"{path.name}.hand{hand}") for hand in range(hands)]
+    with ExitStack() as stack:
+        files = [stack.enter_context(name.open("wb")) for name in names]
+        for first, last in counts.blocks(block):
+            pairs = _pairs(counts, first, last)
+            hand = random.integers(hands, size=len(pairs))
+            for number, file in enumerate(files):
+                file.write(pairs[hand == number])
+    for name in names:
+        yield np.fromfile(name, PAIR)
+        name.unlink()
+
+
+def _pairs(counts: Counts, first: int, last: int) -> np.ndarray:
+    part = slice(counts.starts[first], counts.starts[last])
+    pairs = np.empty(part.stop - part.start, PAIR)
+    pairs["row"] = np.repeat(np.arange(first, last, dtype=np.int32), np.diff(counts.starts[first : last + 1]))
+    pairs["column"] = counts.columns[part]
+    pairs["log"] = np.log(counts.values[part])
+    return pairs
