@@ -169,6 +169,13 @@ class Run:
         """What came of it: lines, seconds, loss, scores. `save` keeps what is put in."""
         return self._record["facts"]
 
+    def change(self, **options: Any) -> None:
+        """Sets engine options anew, for the rest of the training."""
+        if options:
+            self._record["training"].update(options)
+            self.__dict__.pop("training", None)
+            self.save()
+
     @property
     def complete(self) -> bool:
         return self._record["complete"]

@@ -1,0 +1,125 @@
+"""`textkit train`: parses, hands the events of a training to the display and the logbook, ends with the right exit code."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from textkit.cli.options import Talk, complete_plugin, device_option, plugin_option, talk_options, threads_option
+
+
+class Remembering(click.Command):
+    """A command that keeps the words it was called with, for run.json."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta["textkit.command"] = ["textkit", ctx.info_name or "", *args]
+        return super().parse_args(ctx, args)
+
+
+class Patience:
+    """Ctrl-C and SIGTERM: once the loop runs they ask it to stop and write a checkpoint; before, and twice, they end it."""
+
+    def __init__(self) -> None:
+        self.gentle = False
+        self.asked = 0  # the signal that asked
+
+    def __enter__(self) -> Patience:
+        self._before = {number: signal.signal(number, self._take) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self.asked or not self.gentle:
+            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+        self.asked = number
+
+
+@click.command(cls=Remembering)
+@click.argument("plugin", required=False, shell_complete=complete_plugin)
+@click.argument("data", nargs=-1, type=click.Path(path_type=Path))
+@click.option("-o", "--output", "folder", metavar="RUN", type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option("--dev", multiple=True, metavar="FILE", type=click.Path(path_type=Path), help="Lines for the dev score.")
+@click.option("--config", metavar="F.toml", type=click.Path(path_type=Path), help="Options from a TOML file.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One option; --show-options lists them.")
+@click.option("--seed", type=click.IntRange(min=0, max=2**63 - 1), metavar="N", help="Of all randomness. Default: 1.")
+@click.option("--resume", is_flag=True, help="Go on with the run; what was said at its start need not be said again.")
+@click.option("--tensorboard", is_flag=True, help="Write TensorBoard events into the run as well.")
+@click.option("--show-options", is_flag=True, help="List the options of PLUGIN and their defaults, and train nothing.")
+@device_option
+@threads_option
+@plugin_option
+@talk_options
+@click.pass_context
+def train(ctx: click.Context, talk: Talk, folder: Path | None, show_options: bool, resume: bool, **rest: Any) -> None:
+    """Train the model PLUGIN on the lines of DATA, files that are plain, gzip or zstandard, into the folder RUN.
+
+    PLUGIN is a name that `textkit plugins` lists. Without --dev, a plugin that has a dev score trains on 70 % of the
+    lines, watches 20 % and is scored on 10 % at the end; the others train on everything.
+    """
+    if show_options:
+        return list_options(rest["plugin"])
+    if folder is None:
+        raise click.UsageError("missing option '-o': the folder of the run", ctx)
+    rest["command"] = ctx.meta["textkit.command"]
+    return run_training(talk, folder, resume, **rest)
+
+
+def list_options(plugin: str | None) -> None:
+    """Prints key=default and the comment of each option, in columns."""
+    from textkit.errors import UsageError
+    from textkit.registry import registry
+    from textkit.training.recipe import options
+
+    if not plugin:
+        raise UsageError("--show-options: of which plugin? textkit plugins lists them")
+    for group, members in options(registry.get(plugin)).items():
+        click.echo(f"# {group}")
+        settings = [f"{option.name}={_typed(option.default)}" for option in members]
+        width = max(map(len, settings), default=0)
+        for setting, option in zip(settings, members, strict=True):
+            click.echo(f"{setting:{width}}  {option.comment}".rstrip())
+
+
+def run_training(talk: Talk, folder: Path, resume: bool, **rest: Any) -> None:
+    """Begins or goes on with a run and drives it to its end, or to where somebody stops it: exit code 130, or 143."""
+    from textkit.training.corpus import Corpus
+    from textkit.training.events import Started, Stopped
+    from textkit.training.logbook import Logbook
+    from textkit.training.progress import display
+    from textkit.training.recipe import Recipe, begin, go_on, swept
+    from textkit.training.trainer import train as events_of
+
+    device, threads, tensorboard = rest.pop("device"), rest.pop("threads"), rest.pop("tensorboard")
+    run = (go_on if resume else begin)(folder, Recipe(**rest))
+    data = Corpus(file["file"] for file in run.data)
+    dev = Corpus(file["file"] for file in run.dev) if run.dev else None
+    with swept(run, not resume), Patience() as patience, display(str(folder), talk.interactive, talk.quiet) as screen:
+        book = Logbook(run, tensorboard)
+        try:
+            for event in events_of(run, data, dev, device, threads, resume, stop=lambda: bool(patience.asked)):
+                # fit has no checkpoints: there a signal ends it at once.
+                patience.gentle = patience.gentle or (isinstance(event, Started) and run.plugin.fit is None)
+                book.write(event)
+                screen.show(event)
+                if isinstance(event, Stopped):
+                    raise SystemExit(128 + patience.asked)
+        except KeyboardInterrupt:
+            if run.has_vocabulary:
+                screen.show(Stopped(0, saved=False))
+            raise
+        finally:
+            book.close()
+
+
+def _typed(value: Any) -> str:
+    """A default as one would type it after --set."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)

@@ -1,0 +1,189 @@
+"""What happened, for somebody who watches: a live display on a terminal, plain lines elsewhere, nothing when told to be quiet.
+
+Everything goes to stderr. Knows events, and nothing of how they come about.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+from textkit.training.events import Done, EpochDone, Event, Progress, Scored, Stage, Started, Stopped
+
+PLAIN_SECONDS = 10.0  # between two plain lines inside an epoch
+
+
+class Silence:
+    """Shows nothing. The others build on it: a context, and `show` for every event."""
+
+    def __enter__(self) -> Silence:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def show(self, event: Event) -> None:
+        pass
+
+
+class Pace:
+    """How fast it goes and how long it takes yet, measured from where this process began."""
+
+    def __init__(self, started: Started) -> None:
+        self.started = started
+
+    def speed(self, now: Progress) -> str:
+        """Words a second, or examples where words are not counted."""
+        seconds = now.seconds - self.started.seconds
+        words, examples = now.words - self.started.words, now.examples - self.started.examples
+        if seconds <= 0 or not (words or examples):
+            return ""
+        return f"{_short((words or examples) / seconds)} {'words' if words else 'examples'}/s"
+
+    def left(self, now: Progress) -> str:
+        """Time left; '' where the number of updates is not known."""
+        done = now.step - self.started.step
+        if not now.steps or done <= 0:
+            return ""
+        seconds = (now.steps - now.step) * (now.seconds - self.started.seconds) / done
+        return f"{_clock(max(seconds, 0))} left"
+
+
+class Lines(Silence):
+    """Plain lines: one at the start, one an epoch, one a dev score, one now and then, one at the end."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+        self._last = time.monotonic()
+        self._pace: Pace | None = None
+        self._epochs = 0
+
+    def show(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self._pace, self._epochs = Pace(event), event.epochs
+        if isinstance(event, Progress) and self._pace is not None:
+            if time.monotonic() - self._last < PLAIN_SECONDS:
+                return
+            self._last = time.monotonic()
+            parts = [f"epoch {event.epoch + 1}/{self._epochs}", _updates(event), *_figures(event)]
+            self.say(", ".join(part for part in (*parts, self._pace.speed(event), self._pace.left(event)) if part))
+        elif line := sentence(event, self.folder):
+            self.say(line)
+
+    def say(self, text: str) -> None:
+        with suppress(OSError, ValueError, AttributeError):  # stderr closed: there is nobody to tell
+            sys.stderr.write(f"textkit: {text}\n")
+            sys.stderr.flush()
+
+
+class Live(Silence):
+    """A line that rich redraws, with what is worth keeping printed above it."""
+
+    def __init__(self, folder: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+
+        self.folder = folder
+        self._pace: Pace | None = None
+        self._epochs = 0
+        self._score = ""
+        self._rich = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[figures]}", style="dim"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task: Any = None
+
+    def __enter__(self) -> Live:
+        self._rich.start()
+        self._task = self._rich.add_task("", total=None, figures="")
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._rich.stop()
+
+    def show(self, event: Event) -> None:
+        if isinstance(event, Stage):
+            self._rich.update(self._task, description=event.text)
+            return
+        if isinstance(event, Started):
+            self._pace, self._epochs = Pace(event), event.epochs
+            self._rich.update(self._task, description="training", total=event.steps or None, completed=event.step)
+        if isinstance(event, Scored):
+            self._score = f"{event.score.name} {event.score.value:.4g}"
+        if isinstance(event, Progress) and self._pace is not None:
+            figures = [*_figures(event), self._score, self._pace.speed(event), self._pace.left(event)]
+            self._rich.update(
+                self._task, description=f"epoch {event.epoch + 1}/{self._epochs}", total=event.steps or None,
+                completed=event.step, figures=" · ".join(figure for figure in figures if figure),
+            )  # fmt: skip
+        elif line := sentence(event, self.folder):
+            self._rich.console.print(f"textkit: {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def sentence(event: Event, folder: str) -> str:
+    """What is said of an event that is worth a line of its own; '' for the others."""
+    if isinstance(event, Stage):
+        return event.text
+    if isinstance(event, Started):
+        again = f"going on after update {event.step:,}, " if event.step else ""
+        return f"{again}training {event.parameters:,} parameters on {event.device}"
+    if isinstance(event, EpochDone):
+        loss = "" if event.loss is None else f", loss {event.loss:.4g}"
+        return f"epoch {event.epoch} done: {event.step:,} updates{loss}, {_clock(event.seconds)}"
+    if isinstance(event, Scored):
+        return f"dev {event.score.name} {event.score.value:.4g}{' (best so far)' if event.best else ''}"
+    if isinstance(event, Stopped):
+        if event.saved:
+            return f"stopped after update {event.step:,}; go on with: textkit train -o {folder} --resume"
+        return f"stopped; begin again with: textkit train -o {folder} --resume"
+    if isinstance(event, Done):
+        if event.reason == "complete":
+            return f"{folder}: the training is complete already; export it with: textkit export-onnx {folder} -o DIR"
+        why = {"patience": " (no better dev score)", "max_steps": " (max_steps)"}.get(event.reason, "")
+        loss = event.facts.get("loss")
+        figures = "" if loss is None else f", loss {loss:.4g}"
+        for key in ("dev", "test"):
+            if score := event.facts.get(f"{key}_score"):
+                figures += f", {key} {score['name']} {score['value']:.4g}"
+        return f"trained in {_clock(event.facts['seconds'])}{why}{figures}; the run is {folder}"
+    return ""
+
+
+def display(folder: str, interactive: bool, quiet: bool) -> Silence:
+    """The way to show a training to whoever is there."""
+    if quiet:
+        return Silence()
+    return Live(folder) if interactive else Lines(folder)
+
+
+def _updates(event: Progress) -> str:
+    if not event.steps:
+        return f"update {event.step:,}"
+    return f"update {event.step:,}/{event.steps:,} ({event.step / event.steps:.0%})"
+
+
+def _figures(event: Progress) -> list[str]:
+    loss = [] if event.loss is None else [f"loss {event.loss:.4g}"]
+    return [*loss, f"learning rate {event.learning_rate:.3g}"] if event.learning_rate else loss
+
+
+def _short(number: float) -> str:
+    for least, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if number >= least:
+            return f"{number / (1e3 if letter == 'k' else least):.3g}{letter}"
+    return f"{number:.3g}" if number < 100 else f"{number:.0f}"
+
+
+def _clock(seconds: float) -> str:
+    whole = int(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s"
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}"

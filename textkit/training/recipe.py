@@ -1,0 +1,157 @@
+"""Begins a run from what a user typed, or finds the run to go on with; lists the options there are. Knows no training loop."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import io
+import shutil
+import textwrap
+import tokenize
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textkit import config
+from textkit.errors import TextkitError, UsageError
+from textkit.plugin import Plugin, Training
+from textkit.registry import registry
+from textkit.training.corpus import Corpus
+from textkit.training.preparing import check_options
+from textkit.training.run import Run, describe_file
+
+SEED = 1
+
+# What may change when a run goes on: nothing that its result depends on.
+_FREE = ("checkpoint_seconds", "checkpoint_steps", "log_seconds")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a user typed, as it is: None and empty where nothing was said."""
+
+    plugin: str | None
+    data: Sequence[Path]
+    dev: Sequence[Path]
+    config: Path | None
+    assignments: Sequence[str]
+    seed: int | None
+    command: Sequence[str] = ()
+
+
+def begin(folder: Path, recipe: Recipe) -> Run:
+    """A new run. Everything that can be wrong without reading all of the data is found before the folder is made."""
+    if not recipe.plugin:
+        raise UsageError("missing argument PLUGIN: the name of the model to train; textkit plugins lists them")
+    plugin = registry.get(recipe.plugin)
+    options, training = config.resolve(plugin, recipe.config, recipe.assignments)
+    check_options(plugin, training)
+    if not recipe.data:
+        raise UsageError("missing argument DATA: the files to train on")
+    if folder.exists():
+        raise UsageError(f"-o {folder}: exists; give another folder, or --resume to go on with this run")
+    for paths in (recipe.data, recipe.dev):
+        Corpus(paths).check()
+    seed = SEED if recipe.seed is None else recipe.seed
+    return Run.create(folder, plugin, options, training, seed, recipe.data, recipe.dev, recipe.command)
+
+
+def go_on(folder: Path, recipe: Recipe) -> Run:
+    """The run in `folder`, with whatever is said again compared with what was said at its start.
+
+    Raises UsageError for what may not change: the plugin, its options, those of the engine that the result depends on, the
+    seed, the data. Options that are not said again stay as they were.
+    """
+    run = Run.open(folder)
+    if recipe.plugin not in (None, run.name):
+        raise UsageError(f"--resume: {folder} is a run of {run.name}, not of {recipe.plugin}")
+    _same("--seed", run.seed, run.seed if recipe.seed is None else recipe.seed)
+    given, training = config.resolve(run.plugin, recipe.config, recipe.assignments)
+    said = [assignment.partition("=")[0].strip() for assignment in recipe.assignments]
+    said += config.read_toml(recipe.config) if recipe.config else []
+    changes = {}
+    for key in said:
+        if key in _FREE:
+            changes[key] = getattr(training, key)
+        elif hasattr(run.config, key):
+            _same(key, getattr(run.config, key), getattr(given, key))
+        else:
+            _same(key, getattr(run.training, key), getattr(training, key))
+    if not run.complete:
+        run.change(**changes)
+        for option, known, paths in (("DATA", run.data, recipe.data), ("--dev", run.dev, recipe.dev)):
+            if paths:
+                _same(option, [file["file"] for file in known], [str(Path(path).resolve()) for path in paths])
+            _unchanged(known)
+    return run
+
+
+@contextmanager
+def swept(run: Run, fresh: bool) -> Iterator[None]:
+    """Removes the folder of a `fresh` run that failed before it had anything to go on with."""
+    try:
+        yield
+    except BaseException as error:
+        begun = run.checkpoint.exists() or run.weights.exists()
+        if fresh and not begun and (isinstance(error, Exception) or not run.has_vocabulary):
+            shutil.rmtree(run.folder, ignore_errors=True)
+        raise
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option for --set: its name, its default, and what its author says of it."""
+
+    name: str
+    default: Any
+    comment: str
+
+
+def options(plugin: Plugin) -> dict[str, list[Option]]:
+    """All options of a training, the plugin's own first."""
+    return {plugin.name: _options(plugin.Config, plugin.Config()), "engine": _options(Training, plugin.training)}
+
+
+def _options(cls: type, values: Any) -> list[Option]:
+    comments: dict[str, str] = {}
+    for part in reversed(cls.__mro__):
+        comments |= _comments(part)
+    fields = dataclasses.fields(cls)
+    return [Option(field.name, getattr(values, field.name), comments.get(field.name, "")) for field in fields]
+
+
+def _comments(cls: type) -> dict[str, str]:
+    """The comment on the line of each field, read from the source where there is one; metadata["comment"] otherwise."""
+    told = {name: field.metadata.get("comment", "") for name, field in getattr(cls, "__dataclass_fields__", {}).items()}
+    try:
+        source = textwrap.dedent(inspect.getsource(cls))
+        tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
+        body = ast.parse(source).body[0].body
+    except (OSError, TypeError, SyntaxError, tokenize.TokenError, AttributeError):
+        return told
+    on_line = {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
+    found = {
+        node.target.id: on_line[node.end_lineno]
+        for node in body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.end_lineno in on_line
+    }
+    return {**told, **found}
+
+
+def _same(what: str, before: Any, now: Any) -> None:
+    if before != now:
+        raise UsageError(f"--resume: {what} was {_shown(before)} when the run began, not {_shown(now)}; give a new -o")
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(map(str, value)) or "nothing" if isinstance(value, (list, tuple)) else str(value)
+
+
+def _unchanged(files: Sequence[dict[str, Any]]) -> None:
+    for file in files:
+        path = Path(file["file"])
+        if describe_file(path)["sha256"] != file["sha256"]:
+            raise TextkitError(f"{path}: is not the file that the run began with; give a new -o")
