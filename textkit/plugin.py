@@ -75,8 +75,8 @@ class Graph:
     f32[id], the unigram probability of each id, for SIF weights a / (a + p)). `limit`: the most tokens of a line that the
     module takes, 0 for any number.
 
-    A module that only looks rows up is best given as a torch.nn.Embedding, or with a method `table()` that gives its rows
-    f32[id, dim]: its graph is made without torch's exporter, in milliseconds.
+    A module that only looks rows up is best given as a torch.nn.Embedding: its graph is made without torch's exporter,
+    in milliseconds, and int8 gives each row its own scale.
     """
 
     module: torch.nn.Module

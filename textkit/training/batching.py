@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from textkit.plugin import Epoch
 if TYPE_CHECKING:
     import torch
 
+    from textkit.text import TextRule
     from textkit.training.corpus import Corpus
 
 WINDOW = 100_000  # lines held to be shuffled
@@ -20,8 +21,9 @@ WINDOW = 100_000  # lines held to be shuffled
 def line_batches(corpus: Corpus, epoch: Epoch, window: int = WINDOW) -> Iterator[list[str]]:
     """The lines of `corpus` with text in them, shuffled, `epoch.batch_size` at a time, from batch `epoch.start` on.
 
-    Shuffled among `window` lines, so that memory stays flat: a corpus no longer than that is shuffled evenly, a longer
-    one window by window. The order depends on (epoch.seed, epoch.number) alone; batch_size 0 is one batch of everything.
+    Shuffled among `window` lines, so that memory stays flat: a corpus no longer than that is shuffled evenly, a
+    longer one window by window. The order depends on (epoch.seed, epoch.number) alone; batch_size 0 is one batch of
+    everything.
     """
     random = np.random.default_rng([epoch.seed, epoch.number])
     size = epoch.batch_size
@@ -38,6 +40,25 @@ def line_batches(corpus: Corpus, epoch: Epoch, window: int = WINDOW) -> Iterator
                 done += 1
     if batch and done >= epoch.start:
         yield batch
+
+
+def padded(rule: TextRule, lines: Sequence[str], longest: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Lines as a network of the task `embed` takes them: ids i64[line, token], weight f32[line, token], both 0 for
+    padding.
+
+    At least one token wide; `longest`: lines of more tokens are cut; 0: none is.
+    """
+    encoded = rule.encode(list(lines))
+    lengths = np.minimum(encoded.lengths, longest) if longest else encoded.lengths
+    starts = np.cumsum(encoded.lengths) - encoded.lengths
+    ids = np.zeros((len(lines), max(1, int(lengths.max(initial=0)))), np.int64)
+    weight = np.zeros(ids.shape, np.float32)
+    at = np.arange(ids.shape[1])
+    real = at < lengths[:, None]  # [line, token]
+    places = (starts[:, None] + at)[real]
+    ids[real] = encoded.ids[places]
+    weight[real] = 1 if encoded.weight is None else encoded.weight[places]
+    return ids, weight
 
 
 def move(batch: Any, device: torch.device) -> Any:

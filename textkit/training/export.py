@@ -181,7 +181,7 @@ def _export_table(
     precision: str,
     limit: int,
 ) -> Exported:
-    """`rows`: what the table stands for; it is checked against the table too, for a plugin may give both."""
+    """`rows`: what the table stands for, as the module computes it."""
     if table.ndim != 2 or len(table) != len(rule) or not table.size:
         raise TextkitError(f"a table of shape {table.shape} does not fit a vocabulary of {len(rule)} ids")
     refuse_size(table.shape, quantize.PRECISIONS[precision])

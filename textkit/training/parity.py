@@ -15,6 +15,7 @@ import numpy as np
 from textkit.errors import TextkitError
 from textkit.plugin import POOLING
 from textkit.text import TextRule
+from textkit.training.batching import padded
 from textkit.training.embedding_graph import SIF_A
 
 if TYPE_CHECKING:
@@ -52,20 +53,6 @@ class Case:
     weight: np.ndarray
 
 
-def pad(rule: TextRule, lines: Sequence[str], longest: int = CASE_TOKENS) -> tuple[np.ndarray, np.ndarray]:
-    """Lines as the graph takes them: ids i64[line, token], weight f32[line, token]; at least one token wide."""
-    encoded = rule.encode(list(lines))
-    lengths = np.minimum(encoded.lengths, longest)
-    starts = np.cumsum(encoded.lengths) - encoded.lengths
-    ids = np.zeros((len(lines), max(1, int(lengths.max(initial=0)))), np.int64)
-    weight = np.zeros(ids.shape, np.float32)
-    given = np.ones(len(encoded.ids), np.float32) if encoded.weight is None else encoded.weight
-    for line, (start, length) in enumerate(zip(starts, lengths, strict=True)):
-        ids[line, :length] = encoded.ids[start : start + length]
-        weight[line, :length] = given[start : start + length]
-    return ids, weight
-
-
 def cases(rule: TextRule, sample: Sequence[str], limit: int = 0) -> Iterator[Case]:
     """Batches of many shapes: one token, long, ragged, blank lines, unseen words, and `sample` lines of real text.
 
@@ -82,10 +69,10 @@ def cases(rule: TextRule, sample: Sequence[str], limit: int = 0) -> Iterator[Cas
     ragged = np.arange(ids.shape[1]) < np.array([ids.shape[1], 1, 0, 3, 0, 2])[:, None]
     yield Case(RAGGED, np.where(ragged, ids, 0), ragged.astype(np.float32))
     yield Case("blank", np.zeros((2, 1), np.int64), np.zeros((2, 1), np.float32))
-    yield Case(UNSEEN, *pad(rule, STRANGE, longest))
+    yield Case(UNSEEN, *padded(rule, STRANGE, longest))
     for start in range(0, min(len(sample), SAMPLES), BATCH):
         name = SAMPLE if start < CHECKED else MORE
-        yield Case(name, *pad(rule, sample[start : min(start + BATCH, SAMPLES)], longest))
+        yield Case(name, *padded(rule, sample[start : min(start + BATCH, SAMPLES)], longest))
 
 
 def pooled(
@@ -126,7 +113,7 @@ def first_component(
     longest = min(limit or CASE_TOKENS, CASE_TOKENS)
     moments: np.ndarray | None = None
     for start in range(0, len(sample), BATCH):
-        ids, weight = pad(rule, sample[start : start + BATCH], longest)
+        ids, weight = padded(rule, sample[start : start + BATCH], longest)
         vectors = pooled(rows(ids, weight), ids, weight, POOLING.index("sif"), False, probability)
         moments = vectors.T @ vectors if moments is None else moments + vectors.T @ vectors
     if moments is None or not np.isfinite(moments).all() or not moments.any():

@@ -27,20 +27,12 @@ EXAMPLE = (3, 7)  # line, token: sizes that neither are 1 nor alike, for 1 and e
 
 
 def table_of(module: torch.nn.Module) -> np.ndarray | None:
-    """The table f32[id, dim] of a module that only looks rows up, else None.
-
-    Such a module is a torch.nn.Embedding, or has a method `table()` that returns its rows; it needs no exporter.
-    """
+    """The table f32[id, dim] of a torch.nn.Embedding, which needs no exporter; None for any other module."""
     import torch
 
-    if hasattr(module, "table"):
-        rows = module.table()
-    elif type(module) is torch.nn.Embedding and module.max_norm is None:
-        rows = module.weight
-    else:
+    if type(module) is not torch.nn.Embedding or module.max_norm is not None:
         return None
-    array = rows.detach().cpu().numpy() if isinstance(rows, torch.Tensor) else np.asarray(rows)
-    return array.astype(np.float32, copy=False)
+    return module.weight.detach().cpu().numpy().astype(np.float32, copy=False)
 
 
 def rows_of(module: torch.nn.Module) -> Rows:
