@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from textkit.interop.source import Source
 from textkit.interop.table import Foreign, Room
 from textkit.interop.text_format import WIDEST, cells, columns, read_text
 from textkit.interop.word2vec_binary import read_binary
+from textkit.lines import read_lines
 from textkit.text import Normalizer, Words
 
 _HEAD = 1 << 20  # bytes looked at to tell the format
@@ -72,12 +74,17 @@ def make_bundle(
     licence: str = "",
     sample: Sequence[str] = (),
     made: dict[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> Path:
     """Writes what was read as an `embed` bundle. Words are the file's own: nothing is lowercased, nothing split.
 
     SIF weights come from the file's counts; where it has none, from Zipf's law over its order (most frequent first, as
     the tools write it): p(r) proportional to 1 / r. `sample`: lines of text that SIF's component is taken from.
     """
+    try:
+        import onnx  # noqa: F401 - what the exporter cannot do without, said in one line
+    except ImportError:
+        raise TextkitError("making a model needs the package onnx: pip install 'textkit[train]'") from None
     from textkit.training.export import export_embedding_table
 
     rule = Words(read.words, Normalizer(lowercase=False, unicode="none", punctuation="keep"), read.ngrams)
@@ -93,7 +100,15 @@ def make_bundle(
         data=[{"name": os.path.basename(source), "format": read.format}],
         licence=licence,
         made={"imported": read.format, "probability": frequency, "duplicates": read.duplicates} | (made or {}),
+        overwrite=overwrite,
     )
+
+
+def sample_lines(path: str | os.PathLike[str]) -> list[str]:
+    """The first lines of a text file, as many as SIF's component is taken from."""
+    from textkit.training.parity import SAMPLES
+
+    return list(islice((line for line in read_lines(path) if line.strip()), SAMPLES))
 
 
 def describe(read: Foreign) -> list[str]:

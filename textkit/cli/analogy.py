@@ -1,0 +1,81 @@
+"""`textkit analogy`: a is to b as c is to what? Parses; textkit.cli.queries writes, textkit.evaluation works."""
+
+from __future__ import annotations
+
+import click
+
+from textkit.cli.options import (
+    Talk,
+    device_option,
+    line_buffered_option,
+    model_option,
+    on_error_option,
+    protected_stdout,
+    talk_options,
+    threads_option,
+)
+from textkit.errors import TextkitError, UsageError
+
+
+@click.command()
+@click.argument("words", metavar="[A B C]...", nargs=-1)
+@model_option
+@click.option("-k", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="How many answers.")
+@click.option(
+    "--method",
+    type=click.Choice(["3cosadd", "3cosmul"], case_sensitive=False),
+    default="3cosadd",
+    show_default=True,
+    help="The cosine with B - A + C (Mikolov et al. 2013), or cosines multiplied and divided (Levy & Goldberg 2014).",
+)
+@click.option("--json", "--jsonl", "as_json", is_flag=True, help="A JSON object a line.")
+@device_option
+@threads_option
+@on_error_option
+@line_buffered_option
+@talk_options
+def analogy(
+    words: tuple[str, ...],
+    model: str | None,
+    k: int,
+    method: str,
+    as_json: bool,
+    device: str,
+    threads: int | None,
+    on_error: str,
+    line_buffered: bool,
+    talk: Talk,
+) -> None:
+    """Answer what is to C as B is to A, for each three words given, or for each line of three words on stdin.
+
+    Writes A, B, C, answer and score, separated by tabs, best first; the three words are no answers. With --json: one
+    object a question, {"a": ..., "b": ..., "c": ..., "answers": [{"word": ..., "score": ...}]}. A blank line, and with
+    --on-error skip a line that cannot be answered, gives a record with no answer.
+    """
+    from textkit.cli.queries import Dialogue, Form, Question, from_stdin
+    from textkit.evaluation.vocabulary import Vocabulary
+
+    if len(words) % 3:
+        raise UsageError(f"{len(words)} words: an analogy takes three, A B C")
+    with protected_stdout() as out:
+        vocabulary = Vocabulary.load(model, device, threads, talk.note)
+
+        def prepare(question: tuple[str, ...]) -> list[object]:
+            if len(question) != 3:
+                raise TextkitError(f"{len(question)} words where an analogy has three")
+            return [vocabulary.query(word) for word in question]
+
+        dialogue = Dialogue(
+            prepare,
+            lambda questions: vocabulary.analogies(questions, k, method),
+            Form(("a", "b", "c"), "answers", "score", as_json),
+            on_error == "skip",
+            line_buffered,
+        )
+        given = iter([[Question(tuple(words[at : at + 3])) for at in range(0, len(words), 3)]])
+        dialogue.run(given if words else from_stdin(_split, talk), out, talk)
+
+
+def _split(line: str) -> tuple[str, ...]:
+    """The words of a line: what tabs separate, where there are any, else what white space does."""
+    return tuple(line.strip("\n").split("\t") if "\t" in line else line.split())

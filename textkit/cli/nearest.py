@@ -1,0 +1,59 @@
+"""`textkit nearest`: the words nearest to a word. Parses; textkit.cli.queries writes, textkit.evaluation works."""
+
+from __future__ import annotations
+
+import click
+
+from textkit.cli.options import (
+    Talk,
+    device_option,
+    line_buffered_option,
+    model_option,
+    on_error_option,
+    protected_stdout,
+    talk_options,
+    threads_option,
+)
+
+
+@click.command()
+@click.argument("words", metavar="[WORD]...", nargs=-1)
+@model_option
+@click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="How many neighbours.")
+@click.option("--json", "--jsonl", "as_json", is_flag=True, help="A JSON object a line.")
+@device_option
+@threads_option
+@on_error_option
+@line_buffered_option
+@talk_options
+def nearest(
+    words: tuple[str, ...],
+    model: str | None,
+    k: int,
+    as_json: bool,
+    device: str,
+    threads: int | None,
+    on_error: str,
+    line_buffered: bool,
+    talk: Talk,
+) -> None:
+    """Show the words of the vocabulary nearest to each WORD, or to each line of stdin.
+
+    Writes word, neighbour and cosine, separated by tabs, best first; the word itself is left out. With --json: one object
+    a word, {"word": ..., "neighbours": [{"word": ..., "cosine": ...}]}. A line of several words stands for the mean of
+    their vectors. A blank line, and with --on-error skip a word without a vector, gives a record with no neighbour.
+    """
+    from textkit.cli.queries import Dialogue, Form, Question, from_stdin
+    from textkit.evaluation.vocabulary import Vocabulary
+
+    with protected_stdout() as out:
+        vocabulary = Vocabulary.load(model, device, threads, talk.note)
+        dialogue = Dialogue(
+            lambda question: vocabulary.query(question[0]),
+            lambda queries: vocabulary.nearest(queries, k),
+            Form(("word",), "neighbours", "cosine", as_json),
+            on_error == "skip",
+            line_buffered,
+        )
+        given = iter([[Question((word.strip(),)) for word in words]])
+        dialogue.run(given if words else from_stdin(lambda line: (line.strip(),), talk), out, talk)

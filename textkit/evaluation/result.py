@@ -1,0 +1,29 @@
+"""What a measurement says: a figure, on what it was measured, and what could not be. Knows no model and no file format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Result:
+    """`value` of `metric` over `used` of `total` items, None where none could be used.
+
+    `outside`: items with a word that is not in the vocabulary; they are among `used` where subwords spell such words.
+    `parts`: the figures of the data's sections.
+    """
+
+    metric: str
+    value: float | None
+    used: int
+    total: int
+    outside: int = 0
+    parts: tuple[Result, ...] = ()
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    def record(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        record = {"metric": self.metric, "value": self.value, "used": self.used, "total": self.total}
+        record |= {"out_of_vocabulary": self.outside} | self.detail
+        return record | ({"parts": [part.record() for part in self.parts]} if self.parts else {})

@@ -1,0 +1,132 @@
+"""A model's words and their unit vectors, every one through its graph: what neighbours and analogies are looked for in.
+
+Finds a word as the model's own normalisation spells it, and gives words outside the table the vector of their
+subwords. Knows the callable of the task `embed`; no command line.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textkit.errors import TextkitError
+from textkit.evaluation.neighbours import Best, answers, nearest, unit
+from textkit.text import Words
+
+if TYPE_CHECKING:
+    from textkit.serving.embedder import Embedder
+
+
+@dataclass(frozen=True)
+class Query:
+    """A word, or words, as a vector f32[dim], and the rows of the table that are the word itself."""
+
+    vector: np.ndarray
+    rows: tuple[int, ...]
+
+
+class Vocabulary:
+    """`words` list[word] and `table` f32[word, dim] of unit vectors (zero vectors stay zero)."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.words = embedder.words()
+        self.table = unit(embedder.matrix())
+        self._ids = {word: row for row, word in reversed(list(enumerate(self.words)))}
+        self._rule = embedder.bundle.rule
+        self.name = embedder.bundle.folder.name
+        # Words are compared as they are, whatever pooling lines are served with by default.
+        self._embedder = copy.copy(embedder)
+        self._embedder.pooling, self._embedder.normalize = "mean", False
+
+    @classmethod
+    def load(
+        cls,
+        model: str | None,
+        device: str = "auto",
+        threads: int | None = None,
+        note: Callable[[str], None] | None = None,
+    ) -> Vocabulary:
+        """The vocabulary of the model of that name or folder. `note` is told how large it is and where it was computed."""
+        from textkit.serving.embedder import Embedder
+
+        embedder = Embedder(model, device, threads)
+        vocabulary = cls(embedder)
+        if note is not None:
+            note(f"{len(vocabulary.words):,} words of {vocabulary.name}, on {embedder.session.device}")
+        return vocabulary
+
+    def nearest(self, queries: Sequence[Query], k: int) -> list[list[tuple[str, float]]]:
+        """For each query its `k` nearest words and their cosines, best first, its own rows left out."""
+        vectors = np.stack([query.vector for query in queries])
+        return self._named(nearest(self.table, vectors, k, [query.rows for query in queries]))
+
+    def analogies(
+        self, questions: Sequence[Sequence[Query]], k: int, method: str = "3cosadd"
+    ) -> list[list[tuple[str, float]]]:
+        """For each question (a, b, c) its `k` best answers and their scores, the rows of a, b and c left out."""
+        vectors = np.array([[query.vector for query in question] for question in questions])
+        excluded = [[row for query in question for row in query.rows] for question in questions]
+        return self._named(answers(self.table, vectors, k, excluded, method))
+
+    def find(self, word: str) -> int:
+        """The row of a word, -1 for none: as it stands, else as the model normalises it."""
+        row = self._ids.get(word, -1)
+        if row < 0:
+            parts = self._split(word)
+            row = self._ids.get(parts[0], -1) if len(parts) == 1 else -1
+        return row
+
+    def find_folded(self, word: str) -> int:
+        """As `find`; for a word that is not there, the first that differs in case alone."""
+        row = self.find(word)
+        return row if row >= 0 else self._folded.get(word.casefold(), -1)
+
+    def query(self, line: str) -> Query:
+        """A line's vector: its word's, or the mean of its words'. TextkitError for a word that has none."""
+        text = line.strip()
+        row = self.find(text)
+        if row >= 0:
+            return Query(self.table[row], (row,))
+        parts = self._split(text)
+        for part in parts or [text]:
+            if part not in self._ids and not self._has_vector(part):
+                raise TextkitError(f"{part!r} is not in the vocabulary of {self.name}{self._hint(part)}")
+        vector = self._embedder([text])[0]
+        return Query(vector, tuple(self._ids[part] for part in parts if part in self._ids))
+
+    def vectors(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """f32[word, dim] (unit where the word is of the table), whether it has a vector, whether it is of the table."""
+        rows = np.array([self.find_folded(word) for word in words], np.int64)
+        inside = rows >= 0
+        vectors = np.zeros((len(words), self.table.shape[1]), np.float32)
+        vectors[inside] = self.table[rows[inside]]
+        having = inside.copy()
+        spelled = [at for at in np.flatnonzero(~inside) if self._has_vector(words[at])]
+        if spelled:
+            vectors[spelled] = self._embedder([words[at] for at in spelled])
+            having[spelled] = True
+        return vectors, having, inside
+
+    def _named(self, found: list[Best]) -> list[list[tuple[str, float]]]:
+        return [[(self.words[row], score) for row, score in best] for best in found]
+
+    @cached_property
+    def _folded(self) -> dict[str, int]:
+        return {word.casefold(): row for row, word in reversed(list(enumerate(self.words)))}
+
+    def _split(self, text: str) -> list[str]:
+        """The words of a text as the model sees them."""
+        return self._rule.normalizer.words([text])[0] if isinstance(self._rule, Words) else text.split()
+
+    def _has_vector(self, word: str) -> bool:
+        """Whether a word outside the table is spelled by subwords, or by a tokenizer."""
+        return len(self._split(word)) == 1 and bool(self._rule.encode([word]).lengths[0])
+
+    def _hint(self, word: str) -> str:
+        other = self._folded.get(word.casefold(), -1)
+        return f"; {self.words[other]!r} is" if other >= 0 else ""
