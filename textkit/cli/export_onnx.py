@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 from textkit.cli.options import Talk, plugin_option, protected_stdout, talk_options
+from textkit.cli.train import Remembering
 
 
-@click.command("export-onnx")
+@click.command("export-onnx", cls=Remembering)
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @click.option(
     "-o",
@@ -36,9 +37,8 @@ from textkit.cli.options import Talk, plugin_option, protected_stdout, talk_opti
 @click.option("--overwrite", is_flag=True, help="Replace a model that DIR holds already.")
 @plugin_option
 @talk_options
-def export_onnx(
-    run: Path, folder: Path, precision: str, name: str | None, licence: str, data_note: str, overwrite: bool, talk: Talk
-) -> None:
+@click.pass_context
+def export_onnx(ctx: click.Context, run: Path, folder: Path, talk: Talk, **facts: Any) -> None:
     """Export the training run RUN as a model that serves without torch.
 
     The exported graph is compared with the trained network first; where they differ, nothing is written.
@@ -47,8 +47,5 @@ def export_onnx(
     from textkit.training.run import Run
 
     with protected_stdout():
-        written = export(
-            Run.open(run), folder, precision, name, licence=licence, data_note=data_note,
-            command=["textkit", *sys.argv[1:]], overwrite=overwrite,
-        )  # fmt: skip
+        written = export(Run.open(run), folder, command=ctx.meta["textkit.command"], **facts)
     talk.note(f"wrote {written}")

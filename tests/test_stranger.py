@@ -1,0 +1,110 @@
+"""A stranger's plugin: the code of docs/plugins.md, installed by pip as a distribution of its own, found and used."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PAGE = Path(__file__).parent.parent / "docs" / "plugins.md"
+WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """A folder for PYTHONPATH in which pip installed the page's three files. Needs no network."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("target")
+    # The paragraph before a file's code begins with its name.
+    blocks = re.findall(
+        r"^`([\w./]+)` [^`]*(?:`[^`\n]+`[^`]*)*\n\n```\w+\n(.*?)```", PAGE.read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert [name for name, _ in blocks] == [
+        "pyproject.toml", "textkit_neighbours/__init__.py", "textkit_neighbours/network.py",
+    ]  # fmt: skip
+    for name, code in blocks:
+        (source / name).parent.mkdir(exist_ok=True)
+        (source / name).write_text(code)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-index"]
+    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--target", target, source], check=True)
+    return target
+
+
+def textkit(installed: Path, *arguments: object, text: str | None = None, code: int = 0) -> str:
+    environment = os.environ | {"PYTHONPATH": str(installed)}
+    done = subprocess.run(
+        [sys.executable, "-m", "textkit", *map(str, arguments)],
+        env=environment, input=text, text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def model(installed, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("work")
+    random = np.random.default_rng(5)
+    corpus = folder / "corpus.txt"
+    starts = random.integers(0, 10, 400)  # lines count upwards, so that neighbours tell a word
+    corpus.write_text("".join(f"{' '.join(WORDS[(start + at) % 10] for at in range(6))}\n" for start in starts))
+    textkit(
+        installed, "train", "neighbours", corpus, "-o", folder / "run", "--set", "dim=16", "--set", "batch_size=8", "-q"
+    )
+    textkit(installed, "export-onnx", folder / "run", "-o", folder / "model", "--licence", "CC0-1.0")
+    return folder / "model"
+
+
+def test_is_discovered_beside_the_built_in_ones(installed):
+    listed = {plugin["name"]: plugin for plugin in json.loads(textkit(installed, "plugins", "--json"))["plugins"]}
+    assert {"neighbours", "word2vec", "glove", "fasttext", "ppmi-svd"} <= listed.keys()
+    assert listed["neighbours"]["source"] == "textkit-neighbours 0.3"
+    assert listed["neighbours"]["task"] == "embed"
+    assert listed["neighbours"]["problem"] is None
+
+
+def test_listing_it_imports_no_torch(installed):
+    program = (
+        "import sys; from textkit.registry import registry; list(registry.describe()); "
+        "print('neighbours' in registry.names(), 'torch' in sys.modules)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(installed)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, text=True, capture_output=True, check=True)
+    assert done.stdout.split() == ["True", "False"]
+
+
+def test_learnt_something(model):
+    run = json.loads((model.parent / "run" / "run.json").read_text())
+    assert run["complete"]
+    # Ten equally likely words: knowing nothing costs ln 10 = 2.30 a word; the neighbours tell it all.
+    assert run["facts"]["dev_score"]["value"] < 1
+
+
+def test_model_names_its_plugin_and_licence(model):
+    manifest = json.loads((model / "manifest.json").read_text())
+    assert manifest["plugin"] == {"name": "neighbours", "version": "textkit-neighbours 0.3"}
+    assert manifest["licence"] == "CC0-1.0"
+    assert manifest["parity"]["against"] == "torch"
+    assert manifest["parity"]["max_relative"] <= manifest["parity"]["tolerance"]
+    assert manifest["data"][0]["file"] == "corpus.txt"
+    assert [score["data"] for score in manifest["scores"]] == ["dev lines", "test lines"]
+    assert str(model.parent) not in json.dumps(manifest["data"])
+
+
+def test_is_served_without_the_plugin(model, tmp_path):
+    """Nothing on the path but textkit: no plugin; and a line in is a line out."""
+    lines = "one two three\n\nfour\nunheard-of\n"
+    vectors = [
+        list(map(float, line.split())) for line in textkit(tmp_path, "embed", "-m", model, text=lines).splitlines()
+    ]
+    assert [len(vector) for vector in vectors] == [16] * 4
+    assert [np.linalg.norm(vector) for vector in vectors] == pytest.approx([1, 0, 1, 0], abs=1e-5)
+
+
+def test_unknown_where_it_is_not_installed(tmp_path):
+    textkit(tmp_path, "train", "neighbours", "x.txt", "-o", tmp_path / "run", code=2)
+    assert not (tmp_path / "run").exists()
