@@ -1,0 +1,112 @@
+"""Writes word vectors in word2vec's formats, text and binary, as the original tool, gensim and fastText read them.
+
+Knows where the vectors come from neither.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from textkit.errors import TextkitError, UsageError
+
+FORMATS = ("word2vec", "word2vec-binary")
+_ENDINGS = {".bin": "word2vec-binary", ".vec": "word2vec", ".txt": "word2vec"}
+_SPACE = re.compile("[\0\t\n\v\f\r ]")
+_ROWS = 1 << 10  # written at once
+
+
+def format_of(path: str, chosen: str | None) -> str:
+    """The format to write: the one chosen, else what the file's name ends with; text for '-'. UsageError for neither."""
+    if chosen is not None or path == "-":
+        return chosen or "word2vec"
+    found = _ENDINGS.get(os.path.splitext(path)[1].lower())
+    if found is None:
+        raise UsageError(f"{path}: ends in none of .bin, .vec, .txt: choose --format word2vec or word2vec-binary")
+    return found
+
+
+def holdable(words: Sequence[str]) -> np.ndarray:
+    """The rows i64 of the words that the formats can hold: not empty, no ASCII white space and no NUL in them."""
+    return np.array([row for row, word in enumerate(words) if word and not _SPACE.search(word)], np.int64)
+
+
+def write_word2vec(out: BinaryIO, words: Sequence[str], table: np.ndarray, binary: bool) -> int:
+    """Writes the words with their vectors f32[word, dim]; how many were left out, because the format cannot hold them.
+
+    Text has nine significant digits, which give back every f32 exactly. Raises TextkitError where nothing is left.
+    """
+    rows = holdable(words)
+    if not len(rows):
+        raise TextkitError("there is no word that word2vec's formats can hold")
+    dim = table.shape[1]
+    out.write(b"%d %d\n" % (len(rows), dim))
+    numbers = " ".join(["%.9g"] * dim)
+    for start in range(0, len(rows), _ROWS):
+        part = rows[start : start + _ROWS]
+        vectors = np.ascontiguousarray(table[part], "<f4")
+        names = [words[row].encode("utf-8", "replace") for row in part]
+        if binary:  # with the newline behind each vector that the original tool writes
+            lines = [b"%b %b\n" % (name, vector.tobytes()) for name, vector in zip(names, vectors, strict=True)]
+        else:
+            lines = [
+                b"%b %b\n" % (name, (numbers % tuple(vector)).encode())
+                for name, vector in zip(names, vectors.tolist(), strict=True)
+            ]
+        out.write(b"".join(lines))
+    return len(words) - len(rows)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` when all of it is written, and leaves nothing where that fails.
+
+    A path that is there and no regular file (a pipe, /dev/null) is written to as it is. Raises TextkitError naming it.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    direct = path.exists() and not stat.S_ISREG(path.stat().st_mode)
+    try:
+        if path.is_dir():
+            raise TextkitError(f"{path}: is a directory")
+        with open(path if direct else part, "wb") as stream:
+            yield stream
+            stream.flush()
+            if not direct:
+                os.fsync(stream.fileno())
+        if not direct:
+            os.replace(part, path)
+    except OSError as error:
+        raise TextkitError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def vectors_of(
+    model: str, device: str = "auto", threads: int | None = None, warn: Callable[[str], None] = lambda said: None
+) -> tuple[list[str], np.ndarray]:
+    """Words and vectors f32[word, dim] of `model`: another tool's file where it is one ('-': stdin), else a model to serve.
+
+    A model's vectors are what its graph gives for each word of its vocabulary, not normalised.
+    """
+    if model == "-" or os.path.isfile(model):
+        from textkit.interop.foreign import describe, read
+
+        found = read(model)
+        for said in describe(found):
+            warn(said)
+        return found.words, found.table[: len(found.words)]
+    from textkit.serving.embedder import Embedder
+
+    try:
+        embedder = Embedder(model, device, threads)
+    except UsageError as error:
+        raise UsageError(str(error).removeprefix("-m ")) from None
+    return embedder.words(), embedder.matrix()
