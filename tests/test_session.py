@@ -1,0 +1,257 @@
+"""The door to onnxruntime: what loads, what fails in one line, and which device was really got."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from small_bundle import embed_model
+
+from textkit.errors import TextkitError, TextkitWarning, UsageError
+from textkit.serving import session
+from textkit.serving.session import PROBE, Session
+
+no_gpu = pytest.mark.skipif(session.gpu_count()[0] > 0, reason="acts as if a GPU were there")
+gpu = pytest.mark.skipif(session.gpu_count()[0] == 0, reason="needs a GPU")
+
+
+def test_probe_is_what_onnx_makes():
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "p",
+        [value("x", TensorProto.FLOAT, ["n"])],
+        [value("y", TensorProto.FLOAT, ["n"])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    assert model.SerializeToString() == PROBE
+    onnx.checker.check_model(onnx.load_from_string(PROBE))
+
+
+def test_runs_on_the_cpu():
+    got = Session(embed_model().SerializeToString(), "cpu", threads=1)
+    assert got.device == "cpu"
+    assert got.inputs == ["ids", "weight", "pool", "normalize"]
+    assert got.outputs == ["vector", "tokens"]
+    feeds = {
+        "ids": np.array([[0, 2], [1, 0]]),
+        "weight": np.array([[1, 1], [0.5, 0]], np.float32),
+        "pool": np.array(0),
+        "normalize": np.array(False),
+    }
+    both = got.run(feeds)
+    np.testing.assert_array_equal(both["vector"], [[6, 8], [1.5, 2]])
+    assert list(got.run(feeds, ["vector"])) == ["vector"]
+    assert session.available_device("cpu") is None
+
+
+def test_threads_are_the_cpus_at_hand_or_what_is_asked(monkeypatch):
+    def threads(got: Session) -> int:
+        return got._session.get_session_options().intra_op_num_threads
+
+    assert threads(Session(PROBE, "cpu", threads=3)) == 3
+    monkeypatch.setattr(session, "cpus", lambda: 2)
+    assert threads(Session(PROBE, "cpu")) == 2
+
+
+@pytest.mark.parametrize(
+    ("quota", "count"), [("max 100000", 8), ("150000 100000", 2), ("100000 100000", 1), ("5000 100000", 1), ("x", 8)]
+)
+def test_a_container_s_quota_counts(monkeypatch, tmp_path, quota, count):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(session, "Path", lambda _: tmp_path / "cpu.max")
+    assert session.cpus() == count
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "CPU", "", "cuda:-1", "cuda:0 "])
+def test_device_of_another_name(device):
+    with pytest.raises(UsageError, match=r"none of auto, cpu, cuda, cuda:N"):
+        Session(PROBE, device)
+
+
+@pytest.mark.parametrize(
+    ("feeds", "line"),
+    [
+        ({"x": np.zeros((2, 2), np.float32)}, "the model failed: Invalid rank for input: x"),
+        ({"x": np.zeros(2, np.int64)}, "the model failed: Unexpected input data type"),
+        ({}, "the model failed: "),
+        ({"z": np.zeros(2, np.float32)}, "the model failed: "),
+    ],
+)
+def test_a_run_that_fails_is_one_line(feeds, line):
+    with pytest.raises(TextkitError) as caught:
+        Session(PROBE, "cpu", 1).run(feeds)
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+    assert "[ONNXRuntimeError]" not in str(caught.value)
+
+
+def test_a_row_that_is_not_there_is_one_line():
+    feeds = {
+        "ids": np.array([[3]]),
+        "weight": np.ones((1, 1), np.float32),
+        "pool": np.array(0),
+        "normalize": np.array(False),
+    }
+    with pytest.raises(TextkitError, match=r"the model failed: .*idx=3 must be within the inclusive range \[-3,2\]"):
+        Session(embed_model().SerializeToString(), "cpu", 1).run(feeds)
+
+
+def test_a_graph_that_does_not_load_is_one_line(capfd):
+    for graph in (b"garbage", b"", PROBE.replace(b"Identity", b"Identitx")):
+        with pytest.raises(TextkitError, match="onnxruntime does not load the graph: ") as caught:
+            Session(graph, "cpu")
+        assert "\n" not in str(caught.value)
+    assert capfd.readouterr().out == ""
+
+
+# Without a GPU, and with one that does not work.
+
+
+def test_cuda_without_a_driver(monkeypatch):
+    monkeypatch.setattr(session, "gpu_count", lambda: (0, "no NVIDIA driver (libcuda.so.1 is not there)"))
+    with pytest.raises(TextkitError) as caught:
+        Session(PROBE, "cuda")
+    assert str(caught.value) == (
+        "--device cuda: no NVIDIA driver (libcuda.so.1 is not there); --device cpu works without one"
+    )
+    assert Session(PROBE, "auto").device == "cpu"  # and no warning, which would be an error here
+
+
+@no_gpu
+def test_why_there_is_no_gpu():
+    count, why = session.gpu_count()
+    assert count == 0
+    assert "driver" in why
+    assert session.available_device("cuda") == f"--device cuda: {why}; --device cpu works without one"
+
+
+@no_gpu
+def test_a_gpu_whose_libraries_are_missing(monkeypatch, capfd):
+    """The onnxruntime at hand, told that there is a GPU: it does not get it, says so in one line, and stays quiet itself."""
+    monkeypatch.setattr(session, "gpu_count", lambda: (1, ""))
+    with pytest.raises(TextkitError, match=r"--device cuda: .*pip install 'onnxruntime-gpu\[cuda,cudnn\]'"):
+        Session(PROBE, "cuda")
+    with pytest.warns(TextkitWarning, match="there is a GPU that cannot be used, so the CPU is: .*pip install"):
+        got = Session(PROBE, "auto")
+    assert got.device == "cpu"
+    np.testing.assert_array_equal(got.run({"x": np.ones(2, np.float32)})["y"], [1, 1])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_gpu_that_is_not_there(monkeypatch):
+    monkeypatch.setattr(session, "gpu_count", lambda: (1, ""))
+    with pytest.raises(TextkitError, match="--device cuda:1: there is no GPU 1; there is 1"):
+        Session(PROBE, "cuda:1")
+
+
+def test_two_packages_in_each_other_s_way(monkeypatch):
+    monkeypatch.setattr(session, "gpu_count", lambda: (1, ""))
+    both = session.Runtime({"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"})
+    monkeypatch.setattr(session, "runtime", lambda: both)
+    with pytest.raises(TextkitError) as caught:
+        Session(PROBE, "cuda")
+    assert str(caught.value) == (
+        "--device cuda: onnxruntime and onnxruntime-gpu are both installed and overwrite each other: "
+        "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
+    )
+    assert session.Runtime({}).problem == "no onnxruntime is installed: pip install onnxruntime"
+    assert session.Runtime({"onnxruntime-gpu": "1.31.1"}).problem is None
+
+
+class FakeRuntime:
+    """onnxruntime as it is on a machine with two GPUs; `granted`: the providers a session gets."""
+
+    def __init__(self, granted: list[str], built_with: list[str]) -> None:
+        self.granted, self.built_with = granted, built_with
+        self.asked: list = []
+
+    SessionOptions = SimpleNamespace
+
+    def get_available_providers(self) -> list[str]:
+        return self.built_with
+
+    def preload_dlls(self) -> None:
+        print("Failed to load libcudnn.so.9: no such file")
+
+    def set_default_logger_severity(self, severity: int) -> None:
+        self.severity = severity
+
+    def InferenceSession(self, graph, options, providers, enable_fallback):
+        self.asked.append((providers, enable_fallback))
+        ports = [SimpleNamespace(name="x")]
+        return SimpleNamespace(get_providers=lambda: self.granted, get_inputs=lambda: ports, get_outputs=lambda: ports)
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    def install(granted: list[str], built_with=("TensorrtExecutionProvider", session.CUDA, session.CPU)) -> FakeRuntime:
+        runtime = FakeRuntime(granted, list(built_with))
+        monkeypatch.setattr(session, "_import", lambda: runtime)
+        monkeypatch.setattr(session, "gpu_count", lambda: (2, ""))
+        monkeypatch.setattr(session, "runtime", lambda: session.Runtime({"onnxruntime-gpu": "1.31.1"}))
+        return runtime
+
+    return install
+
+
+def test_a_gpu_that_works(fake, capsys):
+    runtime = fake([session.CUDA, session.CPU])
+    assert Session(PROBE, "auto").device == "cuda:0"
+    assert Session(PROBE, "cuda:1").device == "cuda:1"
+    providers, fallback = runtime.asked[1]
+    # Full precision: TF32 would make vectors differ from the CPU's; no silent change to the CPU while it runs.
+    assert providers == [(session.CUDA, {"device_id": "1", "use_tf32": "0"}), session.CPU]
+    assert fallback == 0
+    assert runtime.severity == 3
+    assert capsys.readouterr().out == ""
+
+
+def test_cpu_is_cpu_beside_a_gpu(fake):
+    runtime = fake([session.CPU])
+    assert Session(PROBE, "cpu").device == "cpu"
+    assert runtime.asked == [([session.CPU], 0)]
+
+
+def test_what_counts_is_what_the_session_got(fake):
+    fake([session.CPU])
+    with pytest.raises(TextkitError) as caught:
+        Session(PROBE, "cuda")
+    assert str(caught.value) == (
+        "--device cuda: CUDA 13 libraries are missing (libcudnn.so.9): pip install 'onnxruntime-gpu[cuda,cudnn]'"
+    )
+    with pytest.warns(TextkitWarning, match="so the CPU is"):
+        assert Session(PROBE, "auto").device == "cpu"
+
+
+def test_an_onnxruntime_made_without_cuda(fake):
+    fake([session.CPU], built_with=[session.CPU])
+    with pytest.raises(TextkitError, match="made without CUDA: pip uninstall -y onnxruntime && pip install"):
+        Session(PROBE, "cuda")
+
+
+@gpu
+def test_a_real_gpu_computes():
+    assert session.available_device("cuda") is None
+    assert Session(PROBE, "auto").device == "cuda:0"
+
+
+# An onnxruntime that is not there, or half of one.
+
+
+@pytest.mark.parametrize(
+    ("setup", "line"),
+    [
+        ("sys.modules['onnxruntime'] = None", "onnxruntime does not import"),
+        ("import types; sys.modules['onnxruntime'] = types.ModuleType('onnxruntime')", "onnxruntime is damaged: pip"),
+    ],
+)
+def test_a_damaged_onnxruntime_is_one_line(setup, line):
+    code = f"import sys; {setup}\nfrom textkit.serving.session import *\nprint(available_device('cpu'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith(line)
+    assert done.stderr == ""
