@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from textkit import __version__
-from textkit.cli.options import Talk, talk_options
+from textkit.cli.options import Talk, name_stdout, talk_options
 from textkit.errors import TextkitError, TextkitWarning, nearest, one_line
 
 COMPLETE = "_TEXTKIT_COMPLETE"  # the variable by which a shell's completion script asks
@@ -84,6 +84,7 @@ def command_line(ctx: click.Context, talk: Talk) -> None:
 def main(args: Sequence[str] | None = None) -> None:
     """The entry point of `textkit`. Always ends in SystemExit."""
     talk = Talk()
+    name_stdout()
     _route_warnings(talk)
     try:
         code = run(list(sys.argv[1:] if args is None else args), talk)
@@ -159,10 +160,10 @@ def _flush_stdout(talk: Talk, code: int) -> int:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)  # the interpreter flushes once more at exit
         os.close(null)
-        if isinstance(error, BrokenPipeError):
+        if isinstance(error, BrokenPipeError) or code:  # whoever listened has gone, or was told already
             return code
-        talk.error(f"stdout: {error.strerror}")
-        return code or 1
+        talk.error(_verdict(error)[1])
+        return 1
     return code
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import re
 import sys
@@ -153,6 +154,26 @@ plugin_option = click.option(
 )
 
 
+class _Stdout(io.FileIO):
+    """A file whose failed writes say which one it was."""
+
+    def write(self, data: Any) -> int | None:
+        try:
+            return super().write(data)
+        except OSError as error:
+            error.filename = "stdout"
+            raise
+
+
+def name_stdout() -> None:
+    """Has the errors of sys.stdout say that they are stdout's, and takes characters that its encoding lacks."""
+    if sys.stdout is not None:
+        binary = io.BufferedWriter(_Stdout(1, "wb", closefd=False), BUFFER)
+        sys.stdout = io.TextIOWrapper(
+            binary, sys.stdout.encoding, "backslashreplace", line_buffering=sys.stdout.isatty()
+        )
+
+
 @contextmanager
 def protected_stdout() -> Iterator[BinaryIO]:
     """The real stdout as a binary file, while fd 1 points at stderr: whatever a library prints is kept out of the data.
@@ -162,7 +183,7 @@ def protected_stdout() -> Iterator[BinaryIO]:
     if sys.stdout is None:  # then fd 1 may belong to any file opened since
         raise TextkitError("stdout is closed")
     sys.stdout.flush()
-    stream = open(os.dup(1), "wb", buffering=BUFFER)  # noqa: SIM115 - closed below, with its errors told apart
+    stream = io.BufferedWriter(_Stdout(os.dup(1), "wb"), BUFFER)
     _point_stdout_at_stderr()
     try:
         yield stream

@@ -1,0 +1,47 @@
+"""Writes docs/cli.md from the commands' own --help. `python docs/make_cli.py`; with --check it only compares.
+
+Knows no command: the table of verbs says which there are.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from textkit.cli import VERBS, command_line
+
+PAGE = Path(__file__).with_name("cli.md")
+WIDTH = 100  # columns, whatever the terminal
+
+HEAD = """# Command line
+
+What `--help` says, verb by verb. Made by `python docs/make_cli.py`; a test compares it.
+
+Exit codes: 0 done, 1 failed (one line on stderr that begins with `textkit: `; `--debug` adds the traceback), 2 wrong
+usage, 130 interrupted. stdout carries data alone. A closed pipe (`| head`) ends a command quietly with 0.
+"""
+
+
+def page() -> str:
+    """The text of docs/cli.md."""
+    root = click.Context(command_line, info_name="textkit", terminal_width=WIDTH, max_content_width=WIDTH)
+    root.help_option_names = ["-h", "--help"]
+    parts = [HEAD, _block("textkit", root)]
+    for verb in VERBS:
+        command = command_line.get_command(root, verb)
+        assert command is not None  # the verb is from the table that get_command reads
+        parts.append(_block(f"textkit {verb}", click.Context(command, info_name=verb, parent=root)))
+    return "\n".join(parts)
+
+
+def _block(title: str, context: click.Context) -> str:
+    return f"## {title}\n\n```text\n{context.get_help().rstrip()}\n```\n"
+
+
+if __name__ == "__main__":
+    text = page()
+    if "--check" in sys.argv[1:]:
+        sys.exit(0 if PAGE.exists() and PAGE.read_text("utf-8") == text else "docs/cli.md is not current: make_cli.py")
+    PAGE.write_text(text, "utf-8")
