@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pty
+import resource
 import subprocess
 import sys
-import time
 import warnings
 from pathlib import Path
 
@@ -68,15 +68,14 @@ def test_help_imports_nothing_heavy(args):
 
 @pytest.mark.parametrize("args", [["--help"], ["--version"], ["train", "--help"], ["embed", "--help"]], ids=" ".join)
 def test_help_answers_in_a_tenth_of_a_second(args):
-    """The best of some runs: on a busy machine any one of them may wait for its turn."""
+    """In processor time, which is what it waits for: wall time on a busy machine says who else is there."""
     seconds = []
-    for _ in range(20):
-        start = time.perf_counter()
+    for _ in range(10):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert textkit(*args).returncode == 0
-        seconds.append(time.perf_counter() - start)
-        if seconds[-1] <= 0.1:
-            return
-    pytest.fail(f"best of 20: {min(seconds):.3f} s")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(seconds) <= 0.1
 
 
 # --help, --version and wrong usage.
