@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from textkit.errors import TextkitError
+from textkit.interop.decimals import parse_decimals
 from textkit.interop.source import Source
 from textkit.interop.table import Foreign, Growing, Names, Room
 
@@ -96,7 +97,7 @@ def _parse(name: str, lines: list[bytes], first: int, dim: int) -> tuple[list[by
         words.append(word)
         numbers.append(rest)
     try:
-        values = np.fromstring(b" ".join(numbers), np.float32, sep=" ")
+        values = parse_decimals(numbers)
     except ValueError:
         values = np.empty(0, np.float32)
     if len(values) != len(lines) * dim or not all(words) or not np.isfinite(values).all():
