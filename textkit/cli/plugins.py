@@ -14,7 +14,7 @@ from textkit.cli.options import Talk, plugin_option, protected_stdout, talk_opti
 @plugin_option
 @talk_options
 def plugins(as_json: bool, talk: Talk) -> None:
-    """List the families of models that can be trained; `textkit train NAME --help` says more of one."""
+    """List the families of models that can be trained; `textkit train NAME --show-options` lists the options of one."""
     from textkit.cli.tables import write_json, write_table
     from textkit.registry import registry
 
