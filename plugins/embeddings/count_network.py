@@ -21,9 +21,6 @@ class Table(torch.nn.Module):
         super().__init__()
         self.rows = torch.nn.Parameter(rows, requires_grad=False)  # [word, dim]
 
-    def table(self) -> torch.Tensor:
-        return self.rows
-
     def forward(self, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return self.rows[ids]  # [line, token, dim]
 

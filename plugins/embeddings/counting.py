@@ -60,8 +60,11 @@ class _Counting(Plugin):
         return words.build(corpus, config)
 
     def graphs(self, network: torch.nn.Module, vocabulary: Words, config: CountOptions) -> Mapping[str, Graph]:
+        import torch
+
         probability = (vocabulary.counts / vocabulary.counts.sum()).astype(np.float32)
-        return {"embed": Graph(self.table(network, config), {"probability": probability})}
+        rows = torch.nn.Embedding.from_pretrained(self.table(network, config).rows)  # exported without torch's exporter
+        return {"embed": Graph(rows, {"probability": probability})}
 
     def table(self, network: torch.nn.Module, config: CountOptions) -> Table:
         """The vectors that are exported."""
