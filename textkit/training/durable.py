@@ -17,10 +17,11 @@ def replace_file(path: Path, content: bytes | Callable[[Path], None]) -> None:
     """
     part = path.with_name(path.name + ".part")
     try:
+        part.write_bytes(b"" if callable(content) else content)
         if callable(content):
+            mode = part.stat().st_mode  # as the user's umask has it; some writers make a file for its owner alone
             content(part)
-        else:
-            part.write_bytes(content)
+            part.chmod(mode)
         _sync(part)
         os.replace(part, path)
         _sync(path.parent)

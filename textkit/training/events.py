@@ -29,7 +29,7 @@ class Started:
     words: int
     seconds: float
     device: str
-    parameters: int  # trainable numbers in the network
+    parameters: int  # numbers in the network
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Logbook:
             return
         last = held[-1]
         self._last = last.seconds
-        weight = sum(event.weight for event in held)
+        weight = sum(event.weight for event in held if event.loss is not None)
         loss = sum(event.loss * event.weight for event in held if event.loss is not None) / weight if weight else None
         record = {
             "event": "progress", "epoch": last.epoch, "step": last.step, "loss": loss,

@@ -35,6 +35,7 @@ _OF_DESCENT = (
     "weight_decay",
     "precision",
 )
+_OF_BATCHES = ("max_steps", "checkpoint_steps")
 
 
 def has_score(plugin: Plugin) -> bool:
@@ -44,13 +45,16 @@ def has_score(plugin: Plugin) -> bool:
 
 def check_options(plugin: Plugin, training: Training) -> None:
     """UsageError for an engine option that would have no effect, rather than silence."""
-    if plugin.update is None and plugin.fit is None:
-        return
-    for key in _OF_DESCENT:
+    reasons = {}
+    if plugin.update is not None or plugin.fit is not None:
+        reasons |= dict.fromkeys(_OF_DESCENT, "which is not trained by the gradient of a loss")
+    if plugin.fit is not None:
+        reasons |= dict.fromkeys(_OF_BATCHES, "which is not trained batch by batch")
+    if not has_score(plugin):
+        reasons |= dict.fromkeys(("patience", "eval_steps"), "which has no dev score")
+    for key, reason in reasons.items():
         if getattr(training, key) != getattr(plugin.training, key):
-            raise UsageError(f"{key}: has no effect on {plugin.name}, which is not trained by the gradient of a loss")
-    if training.patience and not has_score(plugin):
-        raise UsageError(f"patience: has no effect on {plugin.name}, which has no dev score")
+            raise UsageError(f"{key}: has no effect on {plugin.name}, {reason}")
 
 
 def choose_device(asked: str, plugin: Plugin, training: Training) -> torch.device:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from contextlib import suppress
 from typing import Any
 
 from textkit.training.events import Done, EpochDone, Event, Progress, Scored, Stage, Started, Stopped
 
 PLAIN_SECONDS = 10.0  # between two plain lines inside an epoch
+PACE_SECONDS = 10.0  # over which speed is measured
 
 
 class Silence:
@@ -29,26 +31,25 @@ class Silence:
 
 
 class Pace:
-    """How fast it goes and how long it takes yet, measured from where this process began."""
+    """How fast it goes and how long it takes yet, measured over the last PACE_SECONDS."""
 
     def __init__(self, started: Started) -> None:
-        self.started = started
+        self._marks: deque[Started | Progress] = deque([started])
 
-    def speed(self, now: Progress) -> str:
-        """Words a second, or examples where words are not counted."""
-        seconds = now.seconds - self.started.seconds
-        words, examples = now.words - self.started.words, now.examples - self.started.examples
-        if seconds <= 0 or not (words or examples):
-            return ""
-        return f"{_short((words or examples) / seconds)} {'words' if words else 'examples'}/s"
-
-    def left(self, now: Progress) -> str:
-        """Time left; '' where the number of updates is not known."""
-        done = now.step - self.started.step
-        if not now.steps or done <= 0:
-            return ""
-        seconds = (now.steps - now.step) * (now.seconds - self.started.seconds) / done
-        return f"{_clock(max(seconds, 0))} left"
+    def figures(self, now: Progress) -> list[str]:
+        """Words a second, or examples where words are not counted; the time left, where the updates are known."""
+        while len(self._marks) > 1 and now.seconds - self._marks[1].seconds >= PACE_SECONDS:
+            self._marks.popleft()
+        since = self._marks[0]
+        self._marks.append(now)
+        seconds, steps = now.seconds - since.seconds, now.step - since.step
+        words, examples = now.words - since.words, now.examples - since.examples
+        figures = []
+        if seconds > 0 and max(words, examples) > 0:
+            figures.append(f"{_short((words or examples) / seconds)} {'words' if words else 'examples'}/s")
+        if now.steps and steps > 0:
+            figures.append(f"{_clock(max(now.steps - now.step, 0) * seconds / steps)} left")
+        return figures
 
 
 class Lines(Silence):
@@ -64,11 +65,10 @@ class Lines(Silence):
         if isinstance(event, Started):
             self._pace, self._epochs = Pace(event), event.epochs
         if isinstance(event, Progress) and self._pace is not None:
-            if time.monotonic() - self._last < PLAIN_SECONDS:
-                return
-            self._last = time.monotonic()
-            parts = [f"epoch {event.epoch + 1}/{self._epochs}", _updates(event), *_figures(event)]
-            self.say(", ".join(part for part in (*parts, self._pace.speed(event), self._pace.left(event)) if part))
+            pace = self._pace.figures(event)
+            if time.monotonic() - self._last >= PLAIN_SECONDS:
+                self._last = time.monotonic()
+                self.say(", ".join([_epoch(event, self._epochs), _updates(event), *_figures(event), *pace]))
         elif line := sentence(event, self.folder):
             self.say(line)
 
@@ -84,19 +84,21 @@ class Live(Silence):
     def __init__(self, folder: str) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+        from rich.table import Column
 
         self.folder = folder
         self._pace: Pace | None = None
         self._epochs = 0
-        self._score = ""
+        self._score: list[str] = []
         self._rich = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=12),
             TaskProgressColumn(),
-            TextColumn("{task.fields[figures]}", style="dim"),
+            TextColumn("{task.fields[figures]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
             console=Console(stderr=True),
             transient=True,
+            expand=True,
         )
         self._task: Any = None
 
@@ -116,12 +118,14 @@ class Live(Silence):
             self._pace, self._epochs = Pace(event), event.epochs
             self._rich.update(self._task, description="training", total=event.steps or None, completed=event.step)
         if isinstance(event, Scored):
-            self._score = f"{event.score.name} {event.score.value:.4g}"
+            self._score = [f"dev {event.score.name} {event.score.value:.4g}"]
         if isinstance(event, Progress) and self._pace is not None:
-            figures = [*_figures(event), self._score, self._pace.speed(event), self._pace.left(event)]
+            # What is worth most comes first: the line is cut where the terminal ends.
+            first, *rest = _figures(event) or [""]
+            figures = [*self._pace.figures(event)[::-1], first, *self._score, *rest]
             self._rich.update(
-                self._task, description=f"epoch {event.epoch + 1}/{self._epochs}", total=event.steps or None,
-                completed=event.step, figures=" · ".join(figure for figure in figures if figure),
+                self._task, description=_epoch(event, self._epochs), total=event.steps or None,
+                completed=event.step, figures=", ".join(filter(None, figures)),
             )  # fmt: skip
         elif line := sentence(event, self.folder):
             self._rich.console.print(f"textkit: {line}", markup=False, highlight=False, soft_wrap=True)
@@ -133,7 +137,7 @@ def sentence(event: Event, folder: str) -> str:
         return event.text
     if isinstance(event, Started):
         again = f"going on after update {event.step:,}, " if event.step else ""
-        return f"{again}training {event.parameters:,} parameters on {event.device}"
+        return f"{again}training {f'{event.parameters:,} parameters ' if event.parameters else ''}on {event.device}"
     if isinstance(event, EpochDone):
         loss = "" if event.loss is None else f", loss {event.loss:.4g}"
         return f"epoch {event.epoch} done: {event.step:,} updates{loss}, {_clock(event.seconds)}"
@@ -163,6 +167,10 @@ def display(folder: str, interactive: bool, quiet: bool) -> Silence:
     return Live(folder) if interactive else Lines(folder)
 
 
+def _epoch(event: Progress, epochs: int) -> str:
+    return f"epoch {event.epoch + 1}/{epochs}"
+
+
 def _updates(event: Progress) -> str:
     if not event.steps:
         return f"update {event.step:,}"
@@ -170,8 +178,11 @@ def _updates(event: Progress) -> str:
 
 
 def _figures(event: Progress) -> list[str]:
-    loss = [] if event.loss is None else [f"loss {event.loss:.4g}"]
-    return [*loss, f"learning rate {event.learning_rate:.3g}"] if event.learning_rate else loss
+    figures = {} if event.loss is None else {"loss": event.loss}
+    figures |= event.detail
+    if event.learning_rate:
+        figures["rate"] = event.learning_rate
+    return [f"{key.replace('_', ' ')} {value:.4g}" for key, value in figures.items()]
 
 
 def _short(number: float) -> str:

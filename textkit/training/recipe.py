@@ -20,7 +20,7 @@ from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Plugin, Training
 from textkit.registry import registry
 from textkit.training.corpus import Corpus
-from textkit.training.preparing import check_options
+from textkit.training.preparing import check_options, has_score
 from textkit.training.run import Run, describe_file
 
 SEED = 1
@@ -53,6 +53,8 @@ def begin(folder: Path, recipe: Recipe) -> Run:
         raise UsageError("missing argument DATA: the files to train on")
     if folder.exists():
         raise UsageError(f"-o {folder}: exists; give another folder, or --resume to go on with this run")
+    if recipe.dev and not has_score(plugin):
+        raise UsageError(f"--dev: has no effect on {plugin.name}, which has no dev score")
     for paths in (recipe.data, recipe.dev):
         Corpus(paths).check()
     seed = SEED if recipe.seed is None else recipe.seed

@@ -15,9 +15,10 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -201,16 +202,19 @@ class Run:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Nobody else trains this run meanwhile: TextkitError where somebody does (not seen on Windows)."""
-        with (self.folder / "lock").open("w") as stream:
-            with suppress(ImportError):
-                import fcntl
-
-                try:
-                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except OSError:
-                    raise TextkitError(f"{self.folder}: another process is training this run") from None
+        try:
+            import fcntl
+        except ImportError:
             yield
-        (self.folder / "lock").unlink(missing_ok=True)
+            return
+        handle = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise TextkitError(f"{self.folder}: another process is training this run") from None
+        finally:
+            os.close(handle)
 
     def finish(self) -> None:
         """Marks the run complete and removes what only an unfinished one needs."""

@@ -95,7 +95,7 @@ class Loop:
         self.meter = Meter(self.position)
         with blaming(self.plugin, "network"):
             self.network = run.new_network().to(device)
-        self.parameters = sum(parameter.numel() for parameter in self.network.parameters() if parameter.requires_grad)
+        self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
         self.learner: Descent | OwnUpdate | None = None
         if self.plugin.update is not None:
             self.learner = OwnUpdate(self.plugin, self.network, run.config, threads)
@@ -134,7 +134,7 @@ class Loop:
             logs = self.plugin.fit(self.network, self.corpus, run.vocabulary, run.config, run)
         for log in blamed(self.plugin, "fit", logs):
             at.step += 1
-            at.examples, at.words = int(log.get("examples", 0)), int(log.get("words", 0))
+            at.examples, at.words = int(log.get("examples", at.examples)), int(log.get("words", at.words))
             at.last_loss = at.last_loss if log.get("loss") is None else float(log["loss"])
             detail = {key: float(value) for key, value in log.items() if key not in ("examples", "words", "loss")}
             yield Progress(0, at.step, 0, log.get("loss"), 1, 0.0, at.examples, at.words, self._seconds(), detail)
