@@ -1,0 +1,49 @@
+# textkit: every target works on a fresh clone. PYTHON names the interpreter that .venv is made of (3.11 or newer).
+PYTHON ?= python3
+DATA ?= ../shared/data
+PEERS ?= .venv-peers
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint bench models docs clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED)  ## make .venv and install textkit with all it needs, in the versions of constraints.txt
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing textkit and what it needs into .venv (some minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,test]'
+	@touch $@
+
+demo: $(INSTALLED)  ## stream text through the shipped model, then train, export and serve a small one
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
+
+test: $(INSTALLED) lint  ## everything but the slow tests, under 10 minutes on 2 cores
+	$(BIN)/python -m pytest -q -m "not slow"
+
+check: $(INSTALLED) lint  ## all tests, the slow ones too
+	$(BIN)/python -m pytest -q
+
+lint: $(INSTALLED)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(BIN)/lint-imports --no-cache > .venv/imports.log 2>&1 || { cat .venv/imports.log; exit 1; }
+
+bench: $(INSTALLED)  ## textkit beside its peers, in turn, into docs/benchmarks.md (DATA=folder with the data sets)
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
+	$(BIN)/python benchmarks/run.py $(DATA) --peers $(PEERS)/bin/python
+
+models: $(INSTALLED)  ## train the shipped default models again (DATA=folder with the data sets)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/en_words.py $(DATA) exported_models/en-words
+
+docs: $(INSTALLED)  ## docs/cli.md from --help
+	$(BIN)/python docs/make_cli.py
+
+clean:  ## remove what was built; .venv stays
+	rm -rf build dist *.egg-info demo .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
