@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -116,8 +116,8 @@ class Loop:
             self.parameters,
         )  # fmt: skip
         while not at.end(self.training):
-            yield from self._pass(stop)
-            if stop() and not at.end(self.training):
+            stopped = yield from self._pass(stop)
+            if stopped and not at.end(self.training):
                 yield from self._save()
                 yield Stopped(at.step, saved=True)
                 return
@@ -144,8 +144,8 @@ class Loop:
         yield from self._score()
         yield from self._finish("fit")
 
-    def _pass(self, stop: Callable[[], bool]) -> Iterator[Event]:
-        """One epoch, or what is left of it, or as much of it as there are updates or time for."""
+    def _pass(self, stop: Callable[[], bool]) -> Generator[Event, None, bool]:
+        """One epoch, or what is left of it, or as much of it as there are updates for; whether `stop` ended it."""
         at, training = self.position, self.training
         for batch in self._batches(at.batch):
             rate = learning_rate(training, at.step, self.steps)
@@ -155,8 +155,10 @@ class Loop:
             at.batch += 1
             at.step += outcome.updated
             yield from self._after_batch(outcome.updated)
-            if at.end(training) or stop():
-                return
+            if at.end(training):
+                return False
+            if stop():
+                return True
         if not at.batch:
             names = ", ".join(map(str, self.corpus.paths))
             raise TextkitError(f"{names}: the corpus is too small: {self.plugin.name} made no batch of it")
@@ -169,6 +171,7 @@ class Loop:
         if not training.eval_steps:
             yield from self._score()
         yield from self._save_in_time()
+        return False
 
     def _after_batch(self, updated: bool) -> Iterator[Event]:
         """What may be due: a line to show, a dev score, a checkpoint."""
