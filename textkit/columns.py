@@ -71,12 +71,13 @@ def records(reader: Reader, kind: str = "lines", column: str | None = None, skip
         return
     parse = _json_lines(reader, column or TEXT_FIELD) if kind == "jsonl" else _table(reader, kind, column)
     for block, numbers in parse:
-        if block.problems and not skip:
-            first = min(block.problems)
+        problems = {at: f"{reader.name}:{numbers[at]}: {why}" for at, why in block.problems.items()}
+        if problems and not skip:
+            first = min(problems)
             yield block.part(0, first)
             yield Block([])
-            raise TextkitError(f"{reader.name}:{numbers[first]}: {block.problems[first]}")
-        yield block
+            raise TextkitError(problems[first])
+        yield Block(block.texts, block.fields, problems)
 
 
 def _json_lines(reader: Reader, name: str) -> Iterator[tuple[Block, Sequence[int]]]:

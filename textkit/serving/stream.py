@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from textkit.columns import Block
 
-WINDOW_LINES = 8192
+WINDOW_LINES = 2048
 WINDOW_CHARACTERS = 1 << 22
+_AHEAD = 2
 
 
 def windows(
@@ -79,34 +81,51 @@ def batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
         start = stop
 
 
-def staged(items: Iterable[Any], stages: Iterable[Callable[[Any], Any]], ahead: int = 2) -> Iterator[Any]:
-    """What the `stages`, one after the other, make of each item, in order; each stage works in a thread of its own.
+def staged(items: Iterable[Any], stages: Iterable[Callable[[Any], Any]], threads: int = 2) -> Iterator[Any]:
+    """What the `stages`, one after the other, make of each item, in order. With `threads` > 1 each stage has a thread.
 
-    Reading `items` and taking results stay in the caller's thread, so that Ctrl-C meets no work half done there. None
-    among `items` is a pause: everything begun is finished and given before it is passed on. At most `ahead` items per
-    stage are under way. An exception of a stage is raised in its item's place; nothing after it is given.
+    Reading `items` and taking results stay in the caller's thread, where Ctrl-C arrives. None among `items` is a pause:
+    everything begun is finished and given before it is passed on. At most _AHEAD items a stage are under way. What an
+    item's stage raises is raised in the item's place, and nothing after it is given. When reading is interrupted, what
+    is finished is given first.
     """
     stages = list(stages)
+    if threads < 2:
+        for item in items:
+            yield None if item is None else reduce(lambda value, stage: stage(value), stages, item)
+        return
     pools = [ThreadPoolExecutor(1, thread_name_prefix="textkit-stage") for _ in stages]
     waiting: deque[Future[Any]] = deque()
     try:
-        for item in items:
-            if item is None:
-                while waiting:
+        for item in _until_interrupted(items):
+            if item is None or item is _INTERRUPTED:
+                while waiting and (item is None or waiting[0].done()):
                     yield waiting.popleft().result()
+                if item is _INTERRUPTED:
+                    raise KeyboardInterrupt
                 yield None
                 continue
             future: Future[Any] = pools[0].submit(stages[0], item)
             for pool, stage in zip(pools[1:], stages[1:], strict=True):
                 future = pool.submit(_after, future, stage)
             waiting.append(future)
-            while len(waiting) >= ahead * len(stages) or (waiting and waiting[0].done()):
+            while waiting and (len(waiting) >= _AHEAD * len(stages) or waiting[0].done()):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
         for pool in pools:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+_INTERRUPTED = object()
+
+
+def _until_interrupted(items: Iterable[Any]) -> Iterator[Any]:
+    try:
+        yield from items
+    except KeyboardInterrupt:
+        yield _INTERRUPTED
 
 
 def _after(before: Future[Any], stage: Callable[[Any], Any]) -> Any:

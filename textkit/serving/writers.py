@@ -1,0 +1,187 @@
+"""Vectors out: text, JSON lines, .npy and raw f32, to a stream or a file. Knows no model.
+
+One record for each record in. One that could not be used (`Block.problems`) is a null record: zeros as numbers, null as
+JSON, so that line n of the output belongs to record n of the input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from textkit.columns import Block
+from textkit.errors import TextkitError
+from textkit.serving.decimals import EXACT_DIGITS, decimals
+
+HEADER = 128  # bytes of a .npy header, room for any number of rows
+
+Tokens = list[list[tuple[str, np.ndarray]]]
+
+
+def text_of(block: Block, vectors: np.ndarray) -> bytes:
+    """A line each: the numbers with one space between, as fastText's print-sentence-vectors writes them (`%.5g`)."""
+    return decimals(vectors)
+
+
+def jsonl_of(block: Block, vectors: np.ndarray) -> bytes:
+    """An object each: the record's own fields, then `embedding`, nine digits a number, which give every f32 back."""
+    numbers = decimals(vectors, EXACT_DIGITS, ", ").split(b"\n")
+    return b"".join(
+        b"%b%b}\n" % (_opened(block, at, "embedding"), b"null" if at in block.problems else b"[%b]" % numbers[at])
+        for at in range(len(block))
+    )
+
+
+def f32_of(block: Block, vectors: np.ndarray) -> memoryview:
+    """Little-endian f32, row after row."""
+    return memoryview(np.ascontiguousarray(vectors, "<f4")).cast("B")
+
+
+def tokens_text_of(block: Block, tokens: Tokens) -> bytes:
+    """A line each: `token number number ...` for each token, tabs between tokens."""
+    lines = []
+    for line in tokens:
+        numbers = decimals(np.array([vector for _, vector in line], np.float32)).split(b"\n") if line else []
+        cells = [_bytes(token) + b" " + number for (token, _), number in zip(line, numbers, strict=False)]
+        lines.append(b"\t".join(cells) + b"\n")
+    return b"".join(lines)
+
+
+def tokens_jsonl_of(block: Block, tokens: Tokens) -> bytes:
+    """An object each: the record's own fields, then `tokens`, a list of {"token", "embedding"}."""
+    lines = []
+    for at, line in enumerate(tokens):
+        matrix = np.array([vector for _, vector in line], np.float32)
+        numbers = decimals(matrix, EXACT_DIGITS, ", ").split(b"\n") if line else []
+        cells = [
+            b'{"token": %b, "embedding": [%b]}' % (_json(token), number)
+            for (token, _), number in zip(line, numbers, strict=False)
+        ]
+        value = b"null" if at in block.problems else b"[%b]" % b", ".join(cells)
+        lines.append(b"%b%b}\n" % (_opened(block, at, "tokens"), value))
+    return b"".join(lines)
+
+
+def _opened(block: Block, at: int, key: str) -> bytes:
+    """The beginning of record `at` as an object, up to `"key": `."""
+    fields: Any = None if block.fields is None else block.fields[at]
+    if at in block.problems:
+        return b'{"error": %b, "%b": ' % (_json(block.problems[at]), key.encode())
+    if fields is None:
+        fields = {"text": block.texts[at]}
+    elif isinstance(fields, tuple):  # a JSON line: its source as it stands, unless it has such a key already
+        source, fields = fields
+        if fields is None:
+            fields = {}
+        elif key not in fields:
+            return b'%b, "%b": ' % (_bytes(source.strip()[:-1].rstrip()), key.encode())
+    fields = {name: value for name, value in fields.items() if name != key}
+    start = _json(fields)[:-1]
+    return b'%b%b"%b": ' % (start, b", " if fields else b"", key.encode())
+
+
+def _json(value: Any) -> bytes:
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which only an escape can spell
+        return json.dumps(value).encode()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
+
+
+def npy_header(rows: int, dim: int) -> bytes:
+    """The header of a .npy file, version 1.0, of f32[rows, dim]: always HEADER bytes."""
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dim}), }}"
+    return b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little") + text.ljust(HEADER - 11).encode() + b"\n"
+
+
+class Npy:
+    """Writes rows as a .npy file: the header last, by seeking back; where that cannot be, rows wait in a temporary file."""
+
+    def __init__(self, out: BinaryIO, dim: int) -> None:
+        self._out, self._dim, self._rows = out, dim, 0
+        self._start = _position(out)
+        self._spool: Any = None
+        if self._start is None:
+            self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `finish`, or with the process
+        else:
+            out.write(npy_header(0, dim))
+
+    def write(self, rows: memoryview) -> None:
+        self._rows += len(rows) // (4 * self._dim)
+        (self._spool or self._out).write(rows)
+
+    def finish(self) -> None:
+        header = npy_header(self._rows, self._dim)
+        if self._spool is None:
+            end = self._out.seek(0, os.SEEK_CUR)
+            self._out.seek(self._start or 0)
+            self._out.write(header)
+            self._out.seek(end)
+            return
+        self._out.write(header)
+        self._spool.seek(0)
+        while part := self._spool.read(1 << 20):
+            self._out.write(part)
+        self._spool.close()
+
+
+def _position(out: BinaryIO) -> int | None:
+    """Where `out` stands, None where it cannot go back there and write."""
+    try:
+        if not out.seekable():
+            return None
+        with contextlib.suppress(ImportError):  # not on Windows
+            import fcntl
+
+            if fcntl.fcntl(out.fileno(), fcntl.F_GETFL) & os.O_APPEND:  # `>> file`: every write goes to the end
+                return None
+        return out.tell()
+    except OSError:
+        return None
+
+
+@contextmanager
+def output_file(path: str) -> Iterator[BinaryIO]:
+    """`path` to write to: a temporary sibling that is renamed to it at the end, and removed where something fails.
+
+    What is no regular file (/dev/null, a named pipe) is written to as it is. Raises TextkitError naming `path`.
+    """
+    target = os.path.realpath(path)
+    if os.path.isdir(target):
+        raise TextkitError(f"{path}: is a directory")
+    try:
+        if os.path.exists(target) and not os.path.isfile(target):
+            with open(target, "wb") as stream:
+                yield stream
+            return
+        sibling = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.{os.getpid()}.tmp")
+        try:
+            with open(sibling, "xb") as stream:
+                if os.path.exists(target):
+                    os.chmod(sibling, os.stat(target).st_mode & 0o7777)
+                yield stream
+            os.replace(sibling, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(sibling)
+            raise
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise TextkitError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+Formatter = Callable[[Block, Any], Any]  # gives bytes, or what writes as bytes
+FORMATTERS: dict[str, Formatter] = {"text": text_of, "jsonl": jsonl_of, "npy": f32_of, "f32": f32_of}
+TOKEN_FORMATTERS: dict[str, Formatter] = {"text": tokens_text_of, "jsonl": tokens_jsonl_of}
