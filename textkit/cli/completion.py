@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import click
 
+from textkit.cli.options import Talk, talk_options
+
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
+@talk_options
+def completion(shell: str, talk: Talk) -> None:
     """Print the completion script of a shell: verbs, options, and the names of models and plugins.
 
     \b
