@@ -43,8 +43,8 @@ def has_score(plugin: Plugin) -> bool:
     return type(plugin).score is not Plugin.score
 
 
-def check_options(plugin: Plugin, training: Training) -> None:
-    """UsageError for an engine option that would have no effect, rather than silence."""
+def without_effect(plugin: Plugin) -> dict[str, str]:
+    """The engine options that the plugin cannot obey, each with the reason."""
     reasons = {}
     if plugin.update is not None or plugin.fit is not None:
         reasons |= dict.fromkeys(_OF_DESCENT, "which is not trained by the gradient of a loss")
@@ -52,7 +52,12 @@ def check_options(plugin: Plugin, training: Training) -> None:
         reasons |= dict.fromkeys(_OF_BATCHES, "which is not trained batch by batch")
     if not has_score(plugin):
         reasons |= dict.fromkeys(("patience", "eval_steps"), "which has no dev score")
-    for key, reason in reasons.items():
+    return reasons
+
+
+def check_options(plugin: Plugin, training: Training) -> None:
+    """UsageError for an engine option that would have no effect, rather than silence."""
+    for key, reason in without_effect(plugin).items():
         if getattr(training, key) != getattr(plugin.training, key):
             raise UsageError(f"{key}: has no effect on {plugin.name}, {reason}")
 

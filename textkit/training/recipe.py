@@ -20,7 +20,7 @@ from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Plugin, Training
 from textkit.registry import registry
 from textkit.training.corpus import Corpus
-from textkit.training.preparing import check_options, has_score
+from textkit.training.preparing import check_options, has_score, without_effect
 from textkit.training.run import Run, describe_file
 
 SEED = 1
@@ -113,8 +113,9 @@ class Option:
 
 
 def options(plugin: Plugin) -> dict[str, list[Option]]:
-    """All options of a training, the plugin's own first."""
-    return {plugin.name: _options(plugin.Config, plugin.Config()), "engine": _options(Training, plugin.training)}
+    """All options that a training of the plugin obeys, its own first."""
+    engine = [option for option in _options(Training, plugin.training) if option.name not in without_effect(plugin)]
+    return {plugin.name: _options(plugin.Config, plugin.Config()), "engine": engine}
 
 
 def _options(cls: type, values: Any) -> list[Option]:
@@ -127,7 +128,8 @@ def _options(cls: type, values: Any) -> list[Option]:
 
 def _comments(cls: type) -> dict[str, str]:
     """The comment on the line of each field, read from the source where there is one; metadata["comment"] otherwise."""
-    told = {name: field.metadata.get("comment", "") for name, field in getattr(cls, "__dataclass_fields__", {}).items()}
+    fields = getattr(cls, "__dataclass_fields__", {})
+    told = {name: field.metadata["comment"] for name, field in fields.items() if "comment" in field.metadata}
     try:
         source = textwrap.dedent(inspect.getsource(cls))
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
@@ -135,12 +137,12 @@ def _comments(cls: type) -> dict[str, str]:
     except (OSError, TypeError, SyntaxError, tokenize.TokenError, AttributeError):
         return told
     on_line = {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
-    found = {
-        node.target.id: on_line[node.end_lineno]
-        for node in body
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.end_lineno in on_line
-    }
-    return {**told, **found}
+    found = {}
+    for node in body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            lines = [on_line[number] for number in range(node.lineno, node.end_lineno + 1) if number in on_line]
+            found[node.target.id] = " ".join(lines)
+    return {**told, **{name: comment for name, comment in found.items() if comment}}
 
 
 def _same(what: str, before: Any, now: Any) -> None:

@@ -1,0 +1,322 @@
+"""`textkit train`: killed and gone on with, stopped by Ctrl-C, refused in one line, shown, logged."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from textkit.cli import run as run_command
+from textkit.cli.options import Talk
+from textkit.plugin import Score
+from textkit.registry import registry
+from textkit.training import progress
+from textkit.training.events import Progress, Scored, Started
+
+TOYS = str(Path(__file__).with_name("training_toys.py"))
+
+
+@pytest.fixture(autouse=True)
+def fresh_registry(monkeypatch):
+    monkeypatch.setattr(registry, "_files", [])
+    monkeypatch.setattr(registry, "_entries", None)
+    monkeypatch.setattr(registry, "_instances", {})
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draw = random.Random(1)
+    lines = (" ".join(draw.choice("abcdefgh") for _ in range(5)) + "\n" for _ in range(100))
+    Path("data.txt").write_text("".join(lines))
+    return tmp_path
+
+
+@pytest.fixture
+def textkit(data, capfd):
+    """textkit(word...) -> exit code, stdout, stderr; in this process."""
+
+    def textkit(*words):
+        capfd.readouterr()
+        code = run_command([*map(str, words), "--plugin", TOYS], Talk())
+        return code, *capfd.readouterr()
+
+    return textkit
+
+
+def start(*words, **options):
+    environment = {**os.environ, "PYTHONHASHSEED": "random"}
+    command = [sys.executable, "-m", "textkit", "train", *words, "--plugin", TOYS, "--threads", "1"]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, **options)
+
+
+def wait_for(path, process):
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline, f"{path} did not come"
+        time.sleep(0.01)
+
+
+SETTINGS = ["schedule=linear", "warmup=4", "accumulate=2", "clip=1", "epochs=4"]
+TOY = ["toy", "data.txt", *(word for setting in SETTINGS for word in ("--set", setting))]
+SLOW = ["--set", "checkpoint_seconds=0.2"]
+
+
+def weights(name):
+    return Path(name, "weights.safetensors").read_bytes()
+
+
+def test_killed_and_resumed_it_ends_with_the_same_bits(data, textkit):
+    # `slow` is an option of the plugin, so both trainings have it; 72 batches of 0.02 s.
+    assert textkit("train", *TOY, "-o", "whole", "--threads", 1, "--set", "slow=0.02")[0] == 0
+    process = start(*TOY, *SLOW, "--set", "slow=0.02", "-o", "run")
+    wait_for(data / "run/checkpoint.safetensors", process)
+    time.sleep(0.3)  # somewhere after a checkpoint
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not json.loads(Path("run/run.json").read_text())["complete"]
+    process = start("-o", "run", "--resume")
+    error = process.communicate()[1]
+    assert process.returncode == 0
+    assert "going on after update" in error
+    assert weights("run") == weights("whole")
+    assert not Path("run/checkpoint.safetensors").exists()
+
+
+def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(data, textkit):
+    assert textkit("train", *TOY, "-o", "whole", "--threads", 1, "--set", "slow=0.02")[0] == 0
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        folder = f"run{code}"
+        process = start(*TOY, *SLOW, "--set", "slow=0.02", "-o", folder)
+        wait_for(data / folder / "checkpoint.safetensors", process)
+        process.send_signal(number)
+        error = process.communicate()[1]
+        assert process.returncode == code
+        assert f"go on with: textkit train -o {folder} --resume" in error
+        assert "Traceback" not in error
+        assert textkit("train", "-o", folder, "--resume")[0] == 0
+        assert weights(folder) == weights("whole")
+
+
+def test_killed_before_the_first_checkpoint_it_begins_anew(data, textkit, monkeypatch):
+    monkeypatch.setenv("TOY_KILL", "1")
+    process = start("toy-own", "data.txt", "-o", "run", "--set", "fail=kill")
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    monkeypatch.delenv("TOY_KILL")
+    assert textkit("train", "toy-own", "data.txt", "-o", "run", "--resume", "--set", "fail=kill")[0] == 0
+    assert textkit("train", "toy-own", "data.txt", "-o", "whole", "--set", "fail=kill")[0] == 0
+    assert weights("run") == weights("whole")
+
+
+def test_a_complete_run_says_so(textkit):
+    code, out, error = textkit("train", *TOY, "-o", "run")
+    assert (code, out) == (0, "")
+    assert "trained in" in error
+    kept = weights("run")
+    code, _, error = textkit("train", *TOY, "-o", "run", "--resume")
+    assert code == 0
+    assert "is complete already" in error
+    assert weights("run") == kept
+    record = json.loads(Path("run/run.json").read_text())
+    assert record["command"][:4] == ["textkit", "train", "toy", "data.txt"]
+    assert record["data"][0]["bytes"] == 1000
+
+
+def test_quiet_and_plain(textkit):
+    assert textkit("train", *TOY, "-o", "run", "-q") == (0, "", "")
+    _, _, error = textkit("train", *TOY, "-o", "again")
+    lines = error.splitlines()
+    assert all(line.startswith("textkit: ") for line in lines)
+    assert sum(line.startswith("textkit: epoch ") for line in lines) >= 4
+    assert any("best so far" in line for line in lines)
+
+
+def test_on_a_terminal_it_is_live(data):
+    main, side = pty.openpty()
+    command = [sys.executable, "-m", "textkit", "train", *TOY, "-o", "run", "--plugin", TOYS, "--set", "slow=0.02"]
+    process = subprocess.Popen(command, stderr=side, stdout=subprocess.PIPE, env={**os.environ, "TERM": "xterm"})
+    os.close(side)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(main, 65536)
+        except OSError:  # the other side is closed
+            break
+    os.close(main)
+    assert process.wait() == 0
+    assert process.stdout.read() == b""
+    process.stdout.close()
+    for expected in (b"\x1b[2K", b"epoch 2/4", "━".encode(), b"left", b"words/s", b"trained in"):
+        assert expected in shown
+
+
+def test_metrics_are_lines_of_json(textkit):
+    textkit("train", *TOY, "-o", "run", "--set", "log_seconds=0")
+    records = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    assert [record["event"] for record in records].count("epoch") == 4
+    (first, *_) = [record for record in records if record["event"] == "progress"]
+    assert first.keys() >= {"step", "epoch", "loss", "learning_rate", "examples", "words", "seconds", "gradient_norm"}
+    best = [record for record in records if record["event"] == "score" and record["best"]]
+    assert best[-1]["loss"] == json.loads(Path("run/run.json").read_text())["facts"]["dev_score"]["value"]
+
+
+def test_options_are_listed_with_their_comments(textkit):
+    code, out, _ = textkit("train", "toy", "--show-options")
+    assert code == 0
+    assert "dim=4         numbers a word\n" in out
+    assert "epochs=3                 passes over the training data\n" in out
+    assert "betas=0.9,0.999          adam, adamw\n" in out
+    code, out, _ = textkit("train", "word2vec", "--show-options")
+    assert code == 0
+    assert all(line.startswith("#") or "  " in line for line in out.splitlines())  # those of base classes too
+
+
+REFUSED = [
+    (["toy", "none.txt", "-o", "run"], 1, "none.txt: no such file"),
+    (["toy", ".", "-o", "run"], 1, ".: is a directory"),
+    (["toy", "data.txt", "empty.txt", "-o", "run"], 1, "empty.txt: is empty"),
+    (["toy", "binary.txt", "-o", "run"], 1, "binary.txt: is binary, not text"),
+    (["toy", "data.txt", "--dev", "none.txt", "-o", "run"], 1, "none.txt: no such file"),
+    (["toy", "one.txt", "-o", "run"], 1, "one.txt: the corpus is too small"),
+    (["toy-own", "data.txt", "--dev", "data.txt", "-o", "run"], 2, "--dev: has no effect on toy-own"),
+    (["toy", "data.txt"], 2, "missing option '-o'"),
+    (["toy", "-o", "run"], 2, "missing argument DATA"),
+    (["-o", "run"], 2, "missing argument PLUGIN"),
+    (["toyy", "data.txt", "-o", "run"], 2, "unknown plugin 'toyy'; did you mean 'toy'?"),
+    (
+        ["toy", "data.txt", "-o", "run", "--set", "dimm=3"],
+        2,
+        "--set dimm=3: unknown option 'dimm'; did you mean 'dim'?",
+    ),
+    (["toy", "data.txt", "-o", "run", "--set", "dim=x"], 2, "--set dim=x: dim takes a whole number, not 'x'"),
+    (["toy", "data.txt", "-o", "run", "--config", "none.toml"], 1, "none.toml: No such file or directory"),
+    (["toy", "data.txt", "-o", "run", "--set", "precision=fp16", "--device", "cpu"], 2, "precision=fp16: needs a GPU"),
+    (
+        ["toy", "data.txt", "-o", "run", "--set", "fail=loss"],
+        1,
+        "plugin 'toy' failed in loss: ValueError: a mistake of",
+    ),
+    (["toy", "data.txt", "-o", "run", "--set", "fail=nan"], 1, "training diverged: the loss of update 1 is nan"),
+    (["toy", "-o", "run", "--resume"], 1, "run: no such training run"),
+    (["toy", "data.txt", "-o", "."], 2, "-o .: exists; give another folder, or --resume"),
+    (["toy", "data.txt", "-o", "data.txt/run"], 1, "-o data.txt/run: Not a directory"),
+    (["--show-options"], 2, "--show-options: of which plugin?"),
+    (["toy", "data.txt", "-o", "run", "--seed", "-1"], 2, "'--seed': -1 is not in the range"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "message"), REFUSED)
+def test_refused_in_one_line_with_nothing_left(textkit, words, code, message):
+    Path("empty.txt").write_text("")
+    Path("binary.txt").write_bytes(b"a\0b\n")
+    Path("one.txt").write_text("a b c\n")
+    found, out, error = textkit("train", "-q", *words)
+    assert (found, out) == (code, "")
+    assert message in error
+    assert error.startswith("textkit: ")
+    assert error.count("\n") == 1
+    assert not Path("run").exists()
+
+
+@pytest.fixture
+def interrupted(textkit):
+    """A run that was stopped at its first checkpoint."""
+    process = start("toy", "data.txt", "-o", "run", "--set", "dim=5", "--set", "slow=0.05", "--seed", "3", *SLOW)
+    wait_for(Path("run/checkpoint.safetensors"), process)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    return textkit
+
+
+def test_what_may_change_when_a_run_goes_on_and_what_may_not(interrupted):
+    textkit = interrupted
+    refused = [
+        (["toy-own"], "run is a run of toy, not of toy-own"),
+        (["--set", "dim=6"], "dim was 5 when the run began, not 6"),
+        (["--set", "epochs=9"], "epochs was 3 when the run began, not 9"),
+        (["--seed", "4"], "--seed was 3 when the run began, not 4"),
+        (["toy", "other.txt"], "DATA was "),
+        (["toy", "data.txt", "--dev", "other.txt"], "--dev was nothing when the run began"),
+    ]
+    Path("other.txt").write_text("a b\n")
+    for words, message in refused:
+        code, _, error = textkit("train", *words, "-o", "run", "--resume")
+        assert code == 2
+        assert message in error
+    code, _, error = textkit("train", "toy", "data.txt", "-o", "run")
+    assert code == 2
+    assert "--resume to go on" in error
+    before = Path("data.txt").read_text()
+    Path("data.txt").write_text(before.replace("a", "b"))
+    code, _, error = textkit("train", "-o", "run", "--resume")
+    assert code == 1
+    assert "data.txt: is not the file that the run began with" in error
+    Path("data.txt").write_text(before)
+    said_again = ["toy", "data.txt", "--set", "dim=5", "--seed", "3", "--set", "checkpoint_seconds=9"]
+    assert textkit("train", *said_again, "-o", "run", "--resume")[0] == 0
+
+
+def test_a_run_of_a_plugin_that_is_not_here_says_which_option_brings_it(textkit, capfd, monkeypatch):
+    textkit("train", "toy-fit", "data.txt", "-o", "run")
+    monkeypatch.setattr(registry, "_files", [])
+    monkeypatch.setattr(registry, "_entries", None)
+    capfd.readouterr()
+    assert run_command(["train", "-o", "run", "--resume"], Talk()) == 2
+    assert "its plugin 'toy-fit' is not installed; name the file it is in with --plugin FILE" in capfd.readouterr().err
+
+
+def event(**values):
+    base = {
+        "epoch": 1,
+        "step": 0,
+        "steps": 400,
+        "loss": 1.5,
+        "weight": 1,
+        "learning_rate": 0.1,
+        "examples": 0,
+        "words": 0,
+    }
+    return Progress(**{**base, "seconds": 0.0, **values})
+
+
+def test_pace_is_that_of_the_last_seconds():
+    # 100 updates and 10,000 words in the first 100 s, then 10 updates and 50,000 words a second.
+    pace = progress.Pace(Started(0, 5, 0, 400, 0, 0, 0.0, "cpu", 1))
+    assert pace.figures(event(step=100, words=10_000, seconds=100.0)) == ["100 words/s", "0:05:00 left"]
+    for second in range(1, 21):
+        figures = pace.figures(event(step=100 + 10 * second, words=10_000 + 50_000 * second, seconds=100.0 + second))
+    assert figures == ["50k words/s", "10.0 s left"]
+
+
+def test_pace_counts_examples_where_there_are_no_words():
+    pace = progress.Pace(Started(0, 5, 0, 0, 0, 0, 0.0, "cpu", 1))
+    assert pace.figures(event(step=1, steps=0, examples=30, seconds=2.0)) == ["15 examples/s"]
+
+
+def test_plain_lines_come_every_few_seconds(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    lines = progress.Lines("run")
+    lines.show(Started(0, 5, 0, 400, 0, 0, 0.0, "cpu", 1234))
+    for second in range(25):
+        now[0] = float(second)
+        lines.show(event(step=second, words=1000 * second, seconds=now[0], detail={"gradient_norm": 0.25}))
+    lines.show(Scored(1, 24, Score("bleu", 31.27, True), best=True))
+    monkeypatch.undo()
+    assert capsys.readouterr().err.splitlines() == [
+        "textkit: training 1,234 parameters on cpu",
+        "textkit: epoch 2/5, update 10/400 (2%), loss 1.5, gradient norm 0.25, rate 0.1, 1000 words/s, 0:06:30 left",
+        "textkit: epoch 2/5, update 20/400 (5%), loss 1.5, gradient norm 0.25, rate 0.1, 1000 words/s, 0:06:20 left",
+        "textkit: dev bleu 31.27 (best so far)",
+    ]
