@@ -229,8 +229,8 @@ def _unzstd(raw: Iterator[bytes], name: str) -> Iterator[bytes]:
                 # In small steps, for a step has no limit to what it gives, and a kilobyte can stand for 32 MB.
                 out = decoder.decompress(data[:_ZSTANDARD_STEP])
                 data = (decoder.unused_data if decoder.eof else b"") + data[_ZSTANDARD_STEP:]
-                if out:
-                    yield out
+                for at in range(0, len(out), BLOCK):
+                    yield out[at : at + BLOCK]
                 started = not decoder.eof
     except zstandard.ZstdError as error:
         raise TextkitError(f"{name}: damaged zstandard data: {error}") from error
