@@ -164,7 +164,7 @@ def test_parity_check_sees_every_kind_of_difference(plain):
     rule, rows = Words(WORDS), export._lookup(TABLE)
     batches = list(parity.cases(rule, LINES))
     assert {case.ids.shape for case in batches} >= {(1, 1), (2, 512), (5, 17)}
-    assert parity.check(plain, rows, batches, None, None)["max_relative"] < 1e-6
+    assert parity.check(parity.load(plain), rows, batches, None, None)["max_relative"] < 1e-6
     wrong = TABLE.copy()
     wrong[2, 1] += 1e-3
     for graph, probability, component in (
@@ -174,7 +174,7 @@ def test_parity_check_sees_every_kind_of_difference(plain):
         (table_graph({"table": np.where(TABLE == 4, np.nan, TABLE)}), None, None),
     ):
         with pytest.raises(TextkitError, match="differs from the model by .* nothing was written"):
-            parity.check(graph, rows, batches, probability, component)
+            parity.check(parity.load(graph), rows, batches, probability, component)
 
 
 class Encoder(torch.nn.Module):

@@ -15,11 +15,12 @@ import numpy as np
 
 from textkit import bundle
 from textkit.errors import TextkitError, UsageError, nearest
-from textkit.plugin import TASKS, Graph, Plugin
+from textkit.plugin import POOLING, TASKS, Graph, Plugin
 from textkit.registry import registry
 from textkit.text import TextRule
 from textkit.training import parity, quantize
 from textkit.training.embedding_graph import graft, refuse_size, table_graph
+from textkit.training.guard import blaming
 
 if TYPE_CHECKING:
     from textkit.training.run import Run
@@ -59,7 +60,10 @@ def export(
     if plugin.task != "embed":
         raise TextkitError(f"{run.folder}: models for {plugin.task!r} cannot be exported by this textkit")
     rule = run.vocabulary
-    graph = _graph_of(plugin, plugin.graphs(run.network(), rule, run.config))
+    network = run.network()
+    with blaming(plugin, "graphs"):
+        graph = _graph_of(plugin, plugin.graphs(network, rule, run.config))
+    defaults = {"pooling": "mean", "normalize": False} | _defaults_of(plugin)
     sample = [line for line in run.sample() if line.strip()]
     exported = _export_embed(graph, rule, sample, precision)
     data = [{"file": Path(file["file"]).name, **{key: file[key] for key in ("bytes", "sha256")}} for file in run.data]
@@ -78,7 +82,7 @@ def export(
         graphs={"embed": exported.graph},
         plugin=_origin(plugin),
         limits={"tokens": graph.limit or TOKEN_LIMIT},
-        defaults={"pooling": "mean", "normalize": False} | plugin.defaults(),
+        defaults=defaults,
         dim=exported.dim,
         data=[*data, *([{"note": data_note}] if data_note else [])],
         licence=licence,
@@ -160,13 +164,14 @@ def _export_embed(graph: Graph, rule: TextRule, sample: Sequence[str], precision
     component = parity.first_component(rows, rule, sample, probability, limit)
     batches = list(parity.cases(rule, sample, limit))
     full = graft(body, probability, component)
-    figures = {"against": "torch"} | parity.check(full, rows, batches, probability, component)
-    parity.check_padding(full, batches)
+    session = parity.load(full)
+    figures = {"against": "torch"} | parity.check(session, rows, batches, probability, component)
+    parity.check_padding(session, batches)
     dim = body.graph.output[0].type.tensor_type.shape.dim[2].dim_value
     if precision == "fp32":
         return Exported(full, dim, figures)
     lower = graft(quantize.lower(body, precision), probability, component)
-    deviation = parity.deviation(lower, rows, batches)
+    deviation = parity.deviation(parity.load(lower), rows, batches)
     quantize.refuse_deviation(precision, deviation)
     return Exported(lower, dim, figures | {"deviation": deviation})
 
@@ -191,10 +196,11 @@ def _export_table(
     stored = quantize.store(table, precision)
     component = parity.first_component(rows, rule, sample, probability, limit)
     graph = table_graph(stored, probability, component)
+    session = parity.load(graph)
     reference = rows if precision == "fp32" else _lookup(stored["table"], stored.get("scale"))
-    figures = {"against": against} | parity.check(graph, reference, batches, probability, component)
+    figures = {"against": against} | parity.check(session, reference, batches, probability, component)
     if precision != "fp32":
-        figures["deviation"] = parity.deviation(graph, rows, batches)
+        figures["deviation"] = parity.deviation(session, rows, batches)
         quantize.refuse_deviation(precision, figures["deviation"])
     return Exported(graph, int(table.shape[1]), figures)
 
@@ -208,12 +214,22 @@ def _lookup(table: np.ndarray, scale: np.ndarray | None = None) -> parity.Rows:
 
 def _graph_of(plugin: Plugin, graphs: Mapping[str, Graph]) -> Graph:
     wanted = set(TASKS[plugin.task])
-    if set(graphs) != wanted:
+    if set(graphs) != wanted or not all(isinstance(graph, Graph) for graph in graphs.values()):
         raise TextkitError(
-            f"plugin {plugin.name!r} is broken: it gives the graphs {', '.join(sorted(graphs)) or 'none'}, "
-            f"the task {plugin.task!r} has {', '.join(sorted(wanted))}"
+            f"plugin {plugin.name!r} is broken: it gives the graphs {', '.join(map(str, graphs)) or 'none'}, "
+            f"the task {plugin.task!r} has {', '.join(sorted(wanted))}, each a textkit.plugin.Graph"
         )
     return graphs["embed"]
+
+
+def _defaults_of(plugin: Plugin) -> dict[str, Any]:
+    with blaming(plugin, "defaults"):
+        defaults = dict(plugin.defaults())
+    known = {"pooling": POOLING, "normalize": (False, True)}
+    for key, value in defaults.items():
+        if key not in known or value not in known[key]:
+            raise TextkitError(f"plugin {plugin.name!r} is broken: its defaults have {key}={value!r}")
+    return defaults
 
 
 def _scores(run: Run) -> list[dict[str, Any]]:

@@ -122,14 +122,18 @@ def first_component(
     return directions[:, -1].astype(np.float32)
 
 
-def check(graph: bytes, rows: Rows, batches: Sequence[Case], probability: Any, component: Any) -> dict[str, Any]:
+def load(graph: bytes) -> Session:
+    """The graph as the checks below run it: on the CPU, where results repeat, with one thread."""
+    from textkit.serving.session import Session
+
+    return Session(graph, device="cpu", threads=1)
+
+
+def check(session: Session, rows: Rows, batches: Sequence[Case], probability: Any, component: Any) -> dict[str, Any]:
     """Runs every case through the graph with each pooling, normalised and not, and compares. Figures for the manifest.
 
     Raises TextkitError with the worst figure where graph and reference disagree, are not numbers or differ in shape.
     """
-    from textkit.serving.session import Session
-
-    session = Session(graph, device="cpu", threads=1)
     worst, where, lines = 0.0, "", 0
     for case in batches:
         if case.name == MORE:
@@ -171,11 +175,8 @@ def _compare(
     )
 
 
-def check_padding(graph: bytes, batches: Sequence[Case]) -> None:
+def check_padding(session: Session, batches: Sequence[Case]) -> None:
     """Raises TextkitError where a line's vector depends on the padding behind it: then batches would change results."""
-    from textkit.serving.session import Session
-
-    session = Session(graph, device="cpu", threads=1)
     for case in batches:
         if case.name not in (RAGGED, UNSEEN):
             continue
@@ -193,15 +194,12 @@ def check_padding(graph: bytes, batches: Sequence[Case]) -> None:
                 )
 
 
-def deviation(graph: bytes, rows: Rows, batches: Sequence[Case]) -> dict[str, Any]:
+def deviation(session: Session, rows: Rows, batches: Sequence[Case]) -> dict[str, Any]:
     """How far the line vectors (mean) of a graph of lower precision are from the model's own: over the lines of real
     text, or over all cases where there are none.
 
     `max_abs` in the vectors' unit, `max_relative` to the largest number, `worst_cosine` of the lines' vectors.
     """
-    from textkit.serving.session import Session
-
-    session = Session(graph, device="cpu", threads=1)
     largest, scale, cosine, lines = 0.0, 0.0, 1.0, 0
     for case in [case for case in batches if case.name in (SAMPLE, MORE)] or batches:
         expected = rows(case.ids, case.weight)
