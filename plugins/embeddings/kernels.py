@@ -188,7 +188,7 @@ def skipgram_kernel(dim: int) -> Callable:
                 for o in range(outputs):
                     copy(context[targets[o]], y[o])
                 products(x, m, y, outputs, g)
-                if pairs % _EVERY == 0:
+                if p % _EVERY == 0:
                     for a in range(m):
                         loss += _negative_log_sigmoid(g[a * outputs])
                         for o in range(1, outputs):

@@ -39,7 +39,7 @@ class Prediction(TextOptions):
     ns_exponent: float = 0.75  # noise words are drawn by count^ns_exponent
     sample: float = 1e-3  # t: words with a frequency far above it are randomly left out; 0: none is
     vectors: str = "centre"  # which are exported: centre | context | sum
-    softmax_words: int = 64  # words of text an update with loss=softmax
+    softmax_words: int = 16  # words of text an update with loss=softmax
 
     subwords: ClassVar[bool] = False
 

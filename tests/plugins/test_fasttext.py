@@ -1,0 +1,140 @@
+"""fasttext: the step against autograd, the rows of a word, vectors of unseen words, byte-pair pieces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from textkit_plugins.embeddings.kernels import alias_table, bag_kernel
+from textkit_plugins.embeddings.predicting import FastTextConfig
+
+from textkit.errors import UsageError
+from textkit.plugin import Epoch
+from textkit.registry import registry
+from textkit.text import NGrams, Pieces, Words
+from textkit.training.corpus import Corpus
+from textkit.training.run import Run
+
+
+@pytest.mark.parametrize("dim", [2, 7, 32])
+def test_a_step_is_the_gradient_with_all_of_it_to_each_row(dim: int) -> None:
+    # Words 0 (rows 0, 4, 5, 6), 1 (rows 1, 4), 2 (row 2), 3 (row 3: noise alone). fastText gives each row of the mean the
+    # whole gradient of the hidden layer, not its share.
+    offsets = np.array([0, 4, 6, 7, 8])
+    rows = np.array([0, 4, 5, 6, 1, 4, 2, 3], np.int32)
+    random = np.random.default_rng(1)
+    centre = random.normal(size=(7, dim)).astype(np.float32)
+    context = random.normal(size=(4, dim)).astype(np.float32)
+    c, o = centre.astype(np.float64), context.astype(np.float64)
+
+    def sigmoid(x: float) -> float:
+        return 1 / (1 + np.exp(-x))
+
+    for word, targets in ((0, [1]), (1, [0, 2]), (2, [1])):  # a line of three with window 1
+        own = rows[offsets[word] : offsets[word + 1]]
+        hidden, error = c[own].mean(0), np.zeros(dim)
+        for target in targets:
+            for label, output in ((1, target), (0, 3), (0, 3)):
+                g = 0.1 * (label - sigmoid(hidden @ o[output]))
+                error += g * o[output]
+                o[output] += g * hidden
+        c[own] += error
+    pairs, _, _ = bag_kernel(dim)(
+        np.array([0, 1, 2, -1], np.int32), centre, context, offsets, rows, np.ones(4, np.float32),
+        *alias_table(np.array([0, 0, 0, 1.0])), 1, 2, np.float32(0.1), np.uint64(1), False, False,
+    )  # fmt: skip
+    assert pairs == 4
+    np.testing.assert_allclose(centre, c, atol=2e-6)
+    np.testing.assert_allclose(context, o, atol=2e-6)
+
+
+def corpus_of(path: Path) -> Path:
+    random = np.random.default_rng(5)
+    stems = ["walk", "talk", "jump", "paint"], ["table", "chair", "window", "carpet"]
+    endings = ["ing", "ed", "s"], ["s", "less", "top"]
+    with path.open("w") as out:
+        for _ in range(3000):
+            kind = random.integers(2)
+            chosen = zip(random.choice(stems[kind], 6), random.choice(endings[kind], 6), strict=True)
+            # One combination of each kind is held out, to be unseen
+            words = [stem + end for stem, end in chosen if (stem, end) not in (("jump", "ing"), ("window", "less"))]
+            out.write(" ".join(words) + "\n")
+    return path
+
+
+def trained(tmp_path: Path, **options: object) -> tuple[Words, np.ndarray, torch.nn.Module]:
+    plugin, data = registry.get("fasttext"), corpus_of(tmp_path / "text")
+    config = FastTextConfig(dim=16, sample=0, **options)
+    run = Run.create(tmp_path / "run", plugin, config, plugin.training, 1, [data])
+    corpus = Corpus([data])
+    run.save_vocabulary(plugin.vocabulary(corpus, config))
+    network = run.new_network()
+    for number in range(3):
+        for batch in plugin.batches(corpus, run.vocabulary, config, Epoch(number, 1, 0, 20_000, run)):
+            log = plugin.update(network, batch, 0.05, config, 1)
+            assert np.isfinite(log["loss"])
+    return run.vocabulary, plugin.graphs(network, run.vocabulary, config)["embed"].module.weight.numpy(), network
+
+
+def vector(vocabulary: Words, table: np.ndarray, word: str) -> np.ndarray:
+    encoded = vocabulary.encode([word])
+    weight = np.ones(len(encoded.ids)) if encoded.weight is None else encoded.weight
+    return weight @ table[encoded.ids]
+
+
+@pytest.mark.parametrize("options", [{}, {"model": "cbow"}, {"kind": "pieces", "pieces": 60}, {"bucket": 50}], ids=str)
+def test_unseen_words_lie_among_their_kind(tmp_path: Path, options: dict) -> None:
+    vocabulary, table, _ = trained(tmp_path, **options)
+    assert len(vocabulary) == len(table)
+
+    def cosine(a: str, b: str) -> float:
+        x, y = vector(vocabulary, table, a), vector(vocabulary, table, b)
+        return float(x @ y / np.linalg.norm(x) / np.linalg.norm(y))
+
+    for unseen, kind, other in (("jumping", "walking", "tables"), ("windowless", "chairs", "talked")):
+        assert unseen not in vocabulary
+        assert cosine(unseen, kind) > cosine(unseen, other) + 0.2
+
+
+def test_a_word_is_the_mean_of_its_row_and_its_ngrams(tmp_path: Path) -> None:
+    vocabulary, table, network = trained(tmp_path)
+    assert isinstance(vocabulary.subwords, NGrams)
+    word = vocabulary.id("walking")
+    spelled, _ = vocabulary.subwords.rows(["walking"])
+    # <walking> has 9 characters: 7 trigrams, 6, 5 and 4 longer ones; each of its n-grams has a row, as it was trained on
+    assert len(spelled) == 22
+    raw = network.centre.detach().numpy()
+    np.testing.assert_allclose(table[word], raw[[word, *spelled]].mean(0), atol=1e-6)
+    np.testing.assert_array_equal(table[spelled], raw[spelled])
+    assert vector(vocabulary, table, "walking") == pytest.approx(table[word])
+
+
+def test_only_buckets_that_occur_have_rows(tmp_path: Path) -> None:
+    vocabulary, _, _ = trained(tmp_path)
+    every = NGrams(3, 6, 2_000_000, 0)
+    distinct = np.unique(every.rows(vocabulary.words)[0])
+    np.testing.assert_array_equal(vocabulary.subwords.kept, distinct)
+    assert len(vocabulary.encode(["xqzxqz"]).ids) == 0  # none of its n-grams was ever seen
+
+
+def test_pieces_are_spelled_by_the_tokenizer_in_the_vocabulary(tmp_path: Path) -> None:
+    vocabulary, table, _ = trained(tmp_path, kind="pieces", pieces=60)
+    assert isinstance(vocabulary.subwords, Pieces)
+    assert len(vocabulary.subwords) == 60
+    tokens = vocabulary.subwords.tokenizer.encode("jumping").tokens
+    assert "".join(tokens) == "jumping"
+    assert 1 < len(tokens) < 7
+    ids = [vocabulary.subwords.tokenizer.token_to_id(token) + len(vocabulary.words) for token in tokens]
+    np.testing.assert_allclose(vector(vocabulary, table, "jumping"), table[ids].mean(0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "option", ["minn=0", "minn=5 maxn=4", "bucket=0", "bucket=3000000000", "kind=letters", "pieces=1"]
+)
+def test_wrong_options_are_refused(option: str) -> None:
+    from textkit import config
+
+    with pytest.raises(UsageError, match=option.split("=")[0]):
+        config.resolve(registry.get("fasttext"), None, option.split())
