@@ -23,45 +23,43 @@ def read_text(source: Source, room: Room, header: tuple[int, int] | None, dim: i
     Raises TextkitError naming the file and the line of the first one that is no word and `dim` finite numbers, or where
     the header's count is not kept.
     """
-    count = wanted = None
-    if header is not None:
-        count = header[0]
-        wanted = room.wanted(count)
-        source.expect(count * (2 * dim + 2), f"{count:,} vectors of {dim} numbers")
-        room.check(source.name, wanted, 0, dim)
-    elif room.max_vocab is not None:
-        wanted = room.max_vocab
-    names, table = Names(), Growing(dim, wanted if source.plain and header is not None else None)
-    line = 1 if header is None else 2
-    first = line
+    count, most = (None if header is None else header[0]), room.max_vocab
+    if count is not None:
+        source.expect(count * (2 * dim + 2) - 1, f"{count:,} vectors of {dim} numbers")
+        room.check(source.name, room.wanted(count), 0, dim)
+        most = most if most is not None and most < count else None
+    reserved = room.wanted(count) if count is not None and source.plain else None
+    names, table = Names(), Growing(dim, reserved)
+    first = 1 if header is None else 2
+    done = 0  # lines behind the header
     for block in source.blocks(BLOCK):
         lines = block.split(b"\n")
         lines.pop()
         if not lines[-1].strip():
-            lines = _without_blank_end(source, lines, line)
-        if count is not None and line - first + len(lines) > count:
-            raise TextkitError(
-                f"{source.name}: line {first + count}: the header promises {count:,} vectors, here is one more"
-            )
-        words, values = _parse(source.name, lines, line, dim)
-        fresh = names.add(words)
-        values = values if fresh is None else values[fresh]
-        if wanted is not None and len(names) >= wanted:
-            table.append(values[: wanted - len(table)])
+            lines = _without_blank_end(source, lines, first + done)
+        while lines and (most is None or len(table) < most):
+            part = lines[: None if most is None else most - len(table)]
+            if count is not None and done + len(part) > count:
+                place = f"{source.name}: line {first + count}"
+                raise TextkitError(f"{place}: the header promises {count:,} vectors, here is one more")
+            words, values = _parse(source.name, part, first + done, dim)
+            fresh = names.add(words)
+            table.append(values if fresh is None else values[fresh])
+            room.check(source.name, len(table), 0, dim)
+            done += len(part)
+            lines = lines[len(part) :]
+        if most is not None and len(table) == most:
             break
-        table.append(values)
-        room.check(source.name, len(table), 0, dim)
-        line += len(lines)
     else:
-        if count is not None and line - first < count:
+        if count is not None and done < count:
             raise TextkitError(
-                f"{source.name}: the header promises {count:,} vectors, the file has {line - first:,}: truncated?"
+                f"{source.name}: the header promises {count:,} vectors, the file has {done:,}: truncated?"
             )
     words = names.done()
     if not words:
         raise TextkitError(f"{source.name}: holds no word")
     name = "GloVe text" if header is None else "word2vec text"
-    return Foreign(name, words[: len(table)], table.done(), duplicates=names.duplicates, invalid=names.invalid)
+    return Foreign(name, words, table.done(), duplicates=names.duplicates, invalid=names.invalid)
 
 
 def columns(line: bytes, dim: int | None = None) -> tuple[bytes, list[bytes]] | None:

@@ -27,38 +27,44 @@ def read_binary(source: Source, room: Room, count: int, dim: int) -> Foreign:
     names, table = Names(), Growing(dim, wanted if source.plain else None)
     done = 0  # vectors read, duplicates too
     rest = b""
-    while done < count and len(names) < wanted:
+    while done < count and len(table) < wanted:
         data = source.some()
         if not data:
             raise source.short(f"vector {done + 1:,} of the {count:,} that its header promises")
         rest = rest + data if rest else data
-        if len(rest) < min(_BLOCK, 4 * dim + 2):
-            continue
-        words, vectors, end = _records(source.name, rest, done, min(count - done, _BLOCK // (4 * dim) + 1), 4 * dim)
-        rest = rest[end:]
-        if not words:
-            continue
-        values = np.frombuffer(b"".join(vectors), "<f4").reshape(len(words), dim)
-        sound = np.isfinite(values).all(axis=1)
-        if not sound.all():
-            bad = int(np.argmin(sound))
-            word = words[bad][:40].decode("utf-8", "replace")
-            raise TextkitError(f"{source.name}: vector {done + bad + 1} ({word!r}) holds NaN or infinity")
-        fresh = names.add(words)
-        values = values if fresh is None else values[fresh]
-        table.append(values[: wanted - len(table)])
-        done += len(words)
+        start = 0
+        while done < count and len(table) < wanted:
+            most = min(count - done, wanted - len(table), _BLOCK // (4 * dim) + 1)
+            words, vectors, end = _records(source.name, rest, start, done, most, 4 * dim)
+            if not words:
+                break
+            fresh = names.add(words)
+            values = _finite(source.name, words, vectors, done, dim)
+            table.append(values if fresh is None else values[fresh])
+            done += len(words)
+            start = end
+        rest = rest[start:]
     if done == count and (rest + source.peek(1)).strip(b"\n"):
         raise TextkitError(f"{source.name}: goes on behind the {count:,} vectors that its header promises")
-    words = names.done()[: len(table)]
-    return Foreign("word2vec binary", words, table.done(), duplicates=names.duplicates, invalid=names.invalid)
+    return Foreign("word2vec binary", names.done(), table.done(), duplicates=names.duplicates, invalid=names.invalid)
 
 
-def _records(name: str, data: bytes, done: int, most: int, width: int) -> tuple[list[bytes], list[bytes], int]:
-    """Up to `most` whole records of `data`: words, vectors of `width` bytes, and how many bytes they take."""
+def _finite(name: str, words: list[bytes], vectors: list[bytes], done: int, dim: int) -> np.ndarray:
+    """The vectors f32[word, dim], of which the first is number `done` + 1 of the file."""
+    values = np.frombuffer(b"".join(vectors), "<f4").reshape(len(words), dim)
+    sound = np.isfinite(values).all(axis=1)
+    if not sound.all():
+        bad = int(np.argmin(sound))
+        word = words[bad][:40].decode("utf-8", "replace")
+        raise TextkitError(f"{name}: vector {done + bad + 1} ({word!r}) holds NaN or infinity")
+    return values
+
+
+def _records(name: str, data: bytes, at: int, done: int, most: int, width: int) -> tuple[list[bytes], list[bytes], int]:
+    """Up to `most` whole records of `data` from `at` on: words, vectors of `width` bytes, and where the next begins."""
     words: list[bytes] = []
     vectors: list[bytes] = []
-    at, size = 0, len(data)
+    size = len(data)
     while len(words) < most:
         space = data.find(b" ", at, at + LONGEST)
         if space < 0:
