@@ -80,7 +80,7 @@ def _draw(threshold, alias, state, out, first, last):
 
 @njit(inline="always")
 def _sigmoid(x):
-    """The logistic function by a rational form of tanh(x/2) (7th over 6th degree, error < 2e-6): LLVM vectorises it."""
+    """The logistic function by a rational form of tanh(x/2), which LLVM vectorises; off by 5e-5 at most, 5e-7 below |x| = 6."""
     h = min(max(x * np.float32(0.5), np.float32(-4.97)), np.float32(4.97))
     s = h * h
     top = h * (np.float32(135135) + s * (np.float32(17325) + s * (np.float32(378) + s)))

@@ -9,9 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from textkit_plugins.embeddings import network as networks
-from textkit_plugins.embeddings.kernels import alias_table, bag_kernel, skipgram_kernel
-from textkit_plugins.embeddings.predicting import Word2VecConfig
 
 from textkit.errors import UsageError
 from textkit.plugin import Epoch
@@ -19,6 +16,9 @@ from textkit.registry import registry
 from textkit.text import Words
 from textkit.training.corpus import Corpus
 from textkit.training.run import Run
+from textkit_plugins.embeddings import network as networks
+from textkit_plugins.embeddings.kernels import alias_table, bag_kernel, skipgram_kernel
+from textkit_plugins.embeddings.predicting import Word2VecConfig
 
 KEEP_ALL = np.ones(6, np.float32)
 
