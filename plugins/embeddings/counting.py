@@ -120,7 +120,8 @@ class PpmiSvd(_Counting):
         """Fills the table; yields the number of pairs counted, of positive ones, and the largest singular value."""
         import torch
 
-        from textkit_plugins.embeddings.ppmi import Association, kept_share, ppmi, svd, weigh
+        from textkit_plugins.embeddings.ppmi import Association, kept_share, ppmi, weigh
+        from textkit_plugins.embeddings.truncated_svd import truncated_svd
 
         counts = _count(corpus, vocabulary, config, run)
         yield {"words": int(vocabulary.counts.sum()), "pairs": len(counts.columns)}
@@ -132,7 +133,7 @@ class PpmiSvd(_Counting):
                 f" (window={config.window}, neg={config.neg:g})"
             )
         yield {"positive": matrix.nnz}
-        left, singular, right = svd(matrix, config.dim, run.seed)
+        left, singular, right = truncated_svd(matrix, config.dim, run.seed)
         tables = {"centre": left, "context": right}
         tables = {name: weigh(table, singular, config.eig) for name, table in tables.items()}
         if config.vectors == "sum":
