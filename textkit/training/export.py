@@ -15,6 +15,7 @@ import numpy as np
 
 from textkit import bundle
 from textkit.errors import TextkitError, UsageError, nearest
+from textkit.manifest import is_name
 from textkit.plugin import POOLING, TASKS, Graph, Plugin
 from textkit.registry import registry
 from textkit.text import TextRule
@@ -55,6 +56,7 @@ def export(
     graph does not compute what the module does, and where a lower precision costs too much.
     """
     check_precision(precision)
+    name = _checked_name(Path(folder), name)
     bundle.check_target(Path(folder), overwrite)
     plugin = run.plugin
     if plugin.task != "embed":
@@ -76,7 +78,7 @@ def export(
     }
     return bundle.write(
         Path(folder),
-        name=name or Path(folder).resolve().name,
+        name=name,
         task=plugin.task,
         rule=rule,
         graphs={"embed": exported.graph},
@@ -120,12 +122,13 @@ def export_embedding_table(
     NaN or infinity, or is over 2 GB, where parity fails, and where lower precision costs too much.
     """
     check_precision(precision)
+    name = _checked_name(Path(folder), name)
     bundle.check_target(Path(folder), overwrite)
     sample = [line for line in sample if line.strip()]
     exported = _export_table(table, _lookup(table), "numpy", rule, probability, sample, precision, limit)
     return bundle.write(
         Path(folder),
-        name=name or Path(folder).resolve().name,
+        name=name,
         task="embed",
         rule=rule,
         graphs={"embed": exported.graph},
@@ -147,6 +150,17 @@ def check_precision(precision: str) -> None:
     """Raises UsageError for a precision there is not."""
     if precision not in quantize.PRECISIONS:
         raise UsageError(f"--precision {precision}: unknown{nearest(precision, quantize.PRECISIONS)}")
+
+
+def _checked_name(folder: Path, name: str | None) -> str:
+    """The model's name: the one given, or the folder's."""
+    found = folder.resolve().name if name is None else name
+    if not is_name(found):
+        which = (
+            f"--name {name}" if name is not None else f"-o {folder}: its last part cannot name a model, give a --name"
+        )
+        raise UsageError(f"{which}: use letters, digits, '.', '_', '+' and '-', at most 100")
+    return found
 
 
 def _export_embed(graph: Graph, rule: TextRule, sample: Sequence[str], precision: str) -> Exported:
