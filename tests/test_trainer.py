@@ -448,14 +448,23 @@ def test_a_loss_that_is_no_number_ends_it_and_the_last_checkpoint_stays(make, da
     assert only(Started, finish(run, data, resume=True))[0].step == 10
 
 
-def test_weights_that_are_no_numbers_are_never_kept(make, data):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({}, "update 75 .*no checkpoint was"), ({"checkpoint_steps": 5}, "update 15 .*the checkpoint of update 10 is")],
+)
+def test_weights_that_are_no_numbers_are_never_kept(make, data, options, message):
     class Exploding(ToyOwn):
         def update(self, network, batch, learning_rate, config, threads):
-            network.table.weight.detach().numpy()[0, 0] = np.nan
+            calls.append(0)
+            if len(calls) == 13:
+                network.table.weight.detach().numpy()[0, 0] = np.nan
             return {"examples": 1}
 
-    with pytest.raises(TextkitError, match=r"table\.weight holds what is no number after update 75 .*no checkpoint"):
-        finish(make(Exploding()), data)
+    calls = []
+    run = make(Exploding(), **options)
+    with pytest.raises(TextkitError, match=rf"table\.weight holds what is no number after {message}"):
+        finish(run, data)
+    assert not run.weights.exists()
 
 
 def test_a_mask_of_minus_infinity_is_no_divergence(make, data):
