@@ -42,19 +42,20 @@ def read(path: str | os.PathLike[str], metric: str | None = None) -> tuple[str, 
 
 
 def guess(lines: list[str]) -> str | None:
-    """What lines look like. The first may be a header, so the second decides where there is one."""
+    """What most lines look like; the first of several may be a header and has no say, but for `: section`."""
     if lines[0].startswith(":"):
         return analogies.METRIC
-    line = lines[min(1, len(lines) - 1)]
-    cells = line.split("\t")
-    sentences = similarity.sentence_pair(cells)
-    # Columns separated by tabs are word pairs where every text in sight is one word.
-    found = map(similarity.sentence_pair, (other.split("\t") for other in lines[1:] or lines))
-    if sentences and any(" " in text.strip() for pair in found if pair for text in pair[:2]):
+    kinds = [kind for line in lines[1:] if (kind := _kind(line))]
+    return max(kinds, key=kinds.count) if kinds else _kind(lines[0])
+
+
+def _kind(line: str) -> str | None:
+    pair = similarity.sentence_pair(line.split("\t"))
+    if pair and any(" " in text.strip() for text in pair[:2]):
         return similarity.SENTENCES
     parts = similarity.columns(line)
     if len(parts) >= 3 and any(similarity.as_number(part) is not None for part in parts[2:]):
         return similarity.WORDS
-    if sentences:
+    if pair:
         return similarity.SENTENCES
-    return analogies.METRIC if len(line.split()) == 4 else None
+    return analogies.METRIC if line.startswith(":") or len(line.split()) == 4 else None
