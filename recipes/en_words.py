@@ -18,6 +18,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from textkit import bundle
+
 LICENCE = "CC BY-SA 4.0"
 NOTE = (
     "WikiText-2 train (Merity et al. 2016, CC BY-SA 3.0), detokenised, sentences with <unk> left out; English side of the"
@@ -61,20 +63,33 @@ def textkit(*arguments: str | Path) -> str:
 def main(data: Path, folder: Path) -> None:
     recipe = Path(__file__).with_suffix(".toml")
     with tempfile.TemporaryDirectory() as scratch:
-        corpus = Path(scratch, "english.txt")
+        corpus, run = Path(scratch, "english.txt"), Path(scratch, "run")
         with corpus.open("w", encoding="utf-8") as out:
             for sentence in (*wikitext(data / "wikitext2/train.txt.gz"), *tatoeba(data / "tatoeba/train.en-de.tsv.gz")):
                 out.write(sentence + "\n")
-        run = Path(scratch, "run")
+        # One thread, so that the same recipe gives the same model.
         textkit("train", "fasttext", corpus, "-o", run, "--config", recipe, "--seed", "1", "--threads", "1")
-        trial = Path(scratch, "trial")
-        facts = ("--name", folder.name, "--precision", "int8", "--licence", LICENCE, "--data-note", NOTE)
-        textkit("export-onnx", run, "-o", trial, *facts)
-        scores = []
-        for file, metric in (("wordvec/wordsim353.tsv", "similarity"), ("sts/dev.csv", "sts")):
-            found = json.loads(textkit("evaluate", "-m", trial, data / file, "--metric", metric, "--json"))
-            scores.append(found)
-        print(json.dumps(scores, indent=1))
+        note = ("--licence", LICENCE, "--data-note", NOTE)
+        textkit("export-onnx", run, "-o", folder, "--name", folder.name, "--precision", "int8", *note, "--overwrite")
+    manifest = bundle.read(folder).manifest
+    bundle.amend(
+        folder,
+        defaults={**manifest.defaults, "pooling": "sif"},
+        made={**manifest.made, "command": "make models", "export": "recipes/en_words.py, recipes/en_words.toml"},
+        scores=[
+            score
+            for file, metric in (("wordvec/wordsim353.tsv", "similarity"), ("sts/dev.csv", "sts"))
+            for score in measured(folder, data / file, metric)
+        ],
+    )
+
+
+def measured(folder: Path, file: Path, metric: str) -> list[dict[str, object]]:
+    """A score as the manifest holds it, with the command that measures it again."""
+    found = json.loads(textkit("evaluate", "-m", folder, file, "--metric", metric, "--json"))
+    name = "/".join(file.parts[-2:])
+    command = f"textkit evaluate -m {folder.name} {name} --metric {metric}"
+    return [{"metric": metric, "value": round(found["value"], 4), "data": name, "command": command}]
 
 
 if __name__ == "__main__":
