@@ -70,7 +70,7 @@ class Pieces:
         return self._tokenizer[0]
 
     def __len__(self) -> int:
-        return self.tokenizer.get_vocab_size()
+        return max(self.tokenizer.get_vocab().values(), default=-1) + 1  # ids may have gaps
 
     def rows(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """The rows of each word's pieces, end to end i64[total], and how many each word has i64[word]."""

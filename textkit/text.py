@@ -238,7 +238,7 @@ class Pretokenized(TextRule):
         self.tokenizer.no_truncation()
 
     def __len__(self) -> int:
-        return self.tokenizer.get_vocab_size()
+        return max(self.tokenizer.get_vocab().values(), default=-1) + 1  # ids may have gaps
 
     def encode(self, lines: Sequence[str]) -> Encoded:
         try:

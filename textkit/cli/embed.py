@@ -171,35 +171,43 @@ def _destination(output: str | None, stdout: BinaryIO) -> AbstractContextManager
 
 
 def _pump(job: _Job, embedder: Embedder, tally: _Tally, out: BinaryIO, show: Callable[[int], None]) -> None:
-    from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, staged, windows
-    from textkit.serving.writers import FORMATTERS, TOKEN_FORMATTERS, Npy
+    """Every record through the model and out."""
+    from textkit.serving.stream import staged
+    from textkit.serving.writers import Npy
 
-    npy = Npy(out, embedder.dim) if job.format == "npy" else None
-    write = npy.write if npy else out.write
-    # The vectors of tokens take as many times more room as a line has tokens.
-    characters = WINDOW_CHARACTERS // 64 if job.tokens else WINDOW_CHARACTERS
-    blocks = windows(_records(job, tally), 1 if job.line_buffered else WINDOW_LINES, characters)
-    formatted = (TOKEN_FORMATTERS if job.tokens else FORMATTERS)[job.format]
-    if job.tokens:
-        items = (block and (block, block.texts) for block in blocks)
-        work = embedder.tokens
-    else:
-        items = (block and (block, embedder.encode(block.texts)) for block in blocks)
-        work = embedder.vectors
-    stages = [lambda item: (item[0], work(item[1])), lambda item: (len(item[0]), formatted(*item))]
-    for result in staged(items, stages, threads=embedder.threads):
-        if result is None:
-            out.flush()
-            continue
-        count, data = result
-        write(data)
-        if job.line_buffered:
-            out.flush()
-        tally.records += count
-        show(tally.records)
-    if npy:
-        npy.finish()
+    with Npy(out, embedder.dim) if job.format == "npy" else nullcontext(out) as target:
+        for result in staged(*_work(job, embedder, tally), threads=embedder.threads):
+            if result is None:
+                out.flush()
+                continue
+            count, data = result
+            target.write(data)
+            if job.line_buffered:
+                out.flush()
+            tally.records += count
+            show(tally.records)
+        if isinstance(target, Npy):
+            target.finish()
     out.flush()
+
+
+def _work(job: _Job, embedder: Embedder, tally: _Tally) -> tuple[Iterator[Any], list[Callable[[Any], Any]]]:
+    """The windows to work on, None where the input pauses, and the stages that make each into (records, bytes)."""
+    from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, windows
+    from textkit.serving.writers import FORMATTERS, TOKEN_FORMATTERS
+
+    blocks = _records(job, tally)
+    lines = 1 if job.line_buffered else WINDOW_LINES
+    if job.tokens:  # their vectors take as many times more room as a line has tokens
+        write = TOKEN_FORMATTERS[job.format]
+        cut = windows(blocks, lines, WINDOW_CHARACTERS // 64)
+        return cut, [lambda block: (len(block), write(block, embedder.tokens(block.texts)))]
+    form = FORMATTERS[job.format]
+    cut = windows(blocks, lines, WINDOW_CHARACTERS)
+    return (block and (block, embedder.encode(block.texts)) for block in cut), [
+        lambda item: (item[0], embedder.vectors(item[1])),
+        lambda item: (len(item[0]), form(*item)),
+    ]
 
 
 def _records(job: _Job, tally: _Tally) -> Iterator[Block]:

@@ -242,7 +242,7 @@ class Embedder:
         for at in range(len(starts) if stop > start else 0):
             feeds, _ = _padded(encoded, starts[at : at + 1], lengths[at : at + 1])
             tokens = self.session.run(feeds | options, ["tokens"])["tokens"][0]  # [token, dim]
-            parts.append(tokens * feeds["weight"][0][:, None])
+            parts.append((tokens * feeds["weight"][0][:, None])[: lengths[at]])
         return np.concatenate(parts)
 
 

@@ -41,7 +41,7 @@ def jsonl_of(block: Block, vectors: np.ndarray) -> bytes:
 
 def f32_of(block: Block, vectors: np.ndarray) -> memoryview:
     """Little-endian f32, row after row."""
-    return memoryview(np.ascontiguousarray(vectors, "<f4")).cast("B")
+    return np.ascontiguousarray(vectors, "<f4").reshape(-1).view(np.uint8).data
 
 
 def tokens_text_of(block: Block, tokens: Tokens) -> bytes:
@@ -113,9 +113,16 @@ class Npy:
         self._start = _position(out)
         self._spool: Any = None
         if self._start is None:
-            self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `finish`, or with the process
+            self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
         else:
             out.write(npy_header(0, dim))
+
+    def __enter__(self) -> Npy:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._spool is not None:
+            self._spool.close()
 
     def write(self, rows: memoryview) -> None:
         self._rows += len(rows) // (4 * self._dim)
@@ -133,7 +140,6 @@ class Npy:
         self._spool.seek(0)
         while part := self._spool.read(1 << 20):
             self._out.write(part)
-        self._spool.close()
 
 
 def _position(out: BinaryIO) -> int | None:

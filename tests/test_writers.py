@@ -1,0 +1,261 @@
+"""Vectors out: digits against Python's own, .npy through numpy.load, JSON through json, files whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from textkit.columns import Block
+from textkit.errors import TextkitError
+from textkit.serving import decimals as digits_of
+from textkit.serving.decimals import EXACT_DIGITS, TEXT_DIGITS, decimals
+from textkit.serving.writers import (
+    Npy,
+    f32_of,
+    jsonl_of,
+    npy_header,
+    output_file,
+    text_of,
+    tokens_jsonl_of,
+    tokens_text_of,
+)
+
+# --- decimals ---------------------------------------------------------------------------------------------------------
+
+
+def by_python(matrix: np.ndarray, digits: int, separator: str) -> bytes:
+    return "".join(separator.join(f"{float(n):.{digits}g}" for n in row) + "\n" for row in matrix).encode()
+
+
+def numbers_to_write() -> np.ndarray:
+    """f32[n, 7]: every kind of number, many of each."""
+    generator = np.random.default_rng(2)
+    spread = generator.standard_normal(60_000) * 10.0 ** generator.integers(-9, 9, 60_000)
+    halves = generator.integers(-(2**17), 2**17, 60_000) / 2.0 ** generator.integers(0, 17, 60_000)  # ties of rounding
+    any_bits = generator.integers(0, 2**32, 30_000, dtype=np.uint32)
+    any_bits[(any_bits >> 23) & 0xFF == 0xFF] = 0  # infinity and nan are in `special`
+    powers = 10.0 ** np.arange(-12, 13)
+    below = np.nextafter(powers.astype(np.float32), np.float32(0))
+    special = [0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1.03125, 9.99995, 999.995, 999.994, 3.4e38, 1e-45, 0.1]
+    parts = [spread, halves, any_bits.view(np.float32), powers, -powers, below, special]
+    flat = np.concatenate([np.asarray(part, np.float32) for part in parts])
+    return flat[: len(flat) // 7 * 7].reshape(-1, 7)
+
+
+@pytest.mark.parametrize("digits", [TEXT_DIGITS, EXACT_DIGITS])
+@pytest.mark.parametrize("separator", [" ", ", "])
+def test_digits_are_those_of_percent_g(digits: int, separator: str) -> None:
+    matrix = numbers_to_write()
+    assert decimals(matrix, digits, separator) == by_python(matrix, digits, separator)
+
+
+@pytest.mark.parametrize("digits", [TEXT_DIGITS, EXACT_DIGITS])
+def test_few_numbers_are_written_alike(digits: int) -> None:
+    few = numbers_to_write()[-40:]
+    plain = few[~np.isnan(few).any(axis=1)]
+    digits_of._table.cache_clear()
+    without_table = decimals(plain, digits)
+    assert digits_of._table.cache_info().currsize == 0
+    digits_of._table()
+    assert decimals(plain, digits) == without_table == by_python(plain, digits, " ")
+
+
+def test_nine_digits_give_every_number_back() -> None:
+    matrix = np.random.default_rng(3).standard_normal((2000, 50)).astype(np.float32)
+    text = decimals(matrix, EXACT_DIGITS)
+    assert np.array_equal(np.array([line.split() for line in text.splitlines()], np.float32), matrix)
+
+
+def test_shapes_without_numbers() -> None:
+    assert decimals(np.zeros((0, 3), np.float32)) == b""
+    assert decimals(np.zeros((2, 0), np.float32)) == b"\n\n"
+
+
+# --- formats ----------------------------------------------------------------------------------------------------------
+
+VECTORS = np.array([[0.5, -0.25], [1 / 3, 1e-6], [0, 0]], np.float32)
+
+
+def test_text_is_what_fasttext_users_expect() -> None:
+    assert text_of(Block(["a", "b", ""]), VECTORS) == b"0.5 -0.25\n0.33333 1e-06\n0 0\n"
+
+
+def objects(data: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in data.decode().splitlines()]
+
+
+def test_jsonl_of_lines() -> None:
+    data = jsonl_of(Block(['say "é"', "\u2028\\", ""]), VECTORS)
+    assert data.count(b"\n") == 3
+    assert [value["text"] for value in map(json.loads, data.decode().split("\n")[:-1])] == ['say "é"', "\u2028\\", ""]
+    assert np.array_equal(
+        np.array([json.loads(line)["embedding"] for line in data.split(b"\n")[:-1]], np.float32), VECTORS
+    )
+
+
+def test_jsonl_carries_the_records_own_fields() -> None:
+    sources = ['{"id": 12345678901234567890, "text": "a"} ', '{"text": "b", "embedding": "old", "x": "\\ud800"}', "{}"]
+    fields = [(source, json.loads(source)) for source in sources]
+    block = Block(["a", "b", ""], fields, {2: "x:3: no field 'text'"})
+    data = jsonl_of(block, VECTORS)
+    assert data.startswith(b'{"id": 12345678901234567890, "text": "a", "embedding": [0.5, -0.25]}\n')
+    assert objects(data)[1] == {"text": "b", "x": "\ud800", "embedding": [pytest.approx(1 / 3), pytest.approx(1e-6)]}
+    assert objects(data)[2] == {"error": "x:3: no field 'text'", "embedding": None}
+    table = Block(["a", "b"], [{"id": "1", "said": "a"}, {}])
+    assert jsonl_of(table, VECTORS[:2]).startswith(
+        b'{"id": "1", "said": "a", "embedding": [0.5, -0.25]}\n{"embedding": ['
+    )
+    blank = Block([""], [("", None)])
+    assert objects(jsonl_of(blank, VECTORS[2:])) == [{"embedding": [0, 0]}]
+
+
+TOKENS = [[("the", VECTORS[0]), ("cat", VECTORS[1])], [], []]
+
+
+def test_tokens() -> None:
+    block = Block(["the cat", "", ""], None, {2: "x:3: broken"})
+    assert tokens_text_of(block, TOKENS) == b"the 0.5 -0.25\tcat 0.33333 1e-06\n\n\n"
+    first, blank, skipped = objects(tokens_jsonl_of(block, TOKENS))
+    assert first["text"] == "the cat"
+    assert [token["token"] for token in first["tokens"]] == ["the", "cat"]
+    assert np.array_equal(np.array([token["embedding"] for token in first["tokens"]], np.float32), VECTORS[:2])
+    assert blank == {"text": "", "tokens": []}
+    assert skipped == {"error": "x:3: broken", "tokens": None}
+
+
+def test_f32_is_little_endian_rows() -> None:
+    assert bytes(f32_of(Block(["a"]), VECTORS[:1].astype(">f4"))) == b"\0\0\0\x3f\0\0\x80\xbe"
+
+
+# --- .npy -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_header_is_numpys_own() -> None:
+    for rows, dim in ((0, 1), (3, 2), (10**15, 4096)):
+        header = npy_header(rows, dim)
+        assert len(header) == 128
+        stream = io.BytesIO(header)
+        assert np.lib.format.read_magic(stream) == (1, 0)
+        assert np.lib.format.read_array_header_1_0(stream) == ((rows, dim), False, np.dtype("<f4"))
+
+
+def write_npy(out: Any) -> None:
+    with Npy(out, 2) as npy:
+        for rows in (VECTORS, VECTORS[:0], VECTORS[:1]):
+            npy.write(f32_of(Block([]), rows))
+        npy.finish()
+    out.flush()
+
+
+EXPECTED = np.concatenate([VECTORS, VECTORS[:1]])
+
+
+def test_npy_into_a_file(tmp_path: Path) -> None:
+    with open(tmp_path / "x.npy", "wb") as out:
+        write_npy(out)
+    assert np.array_equal(np.load(tmp_path / "x.npy"), EXPECTED)
+
+
+def test_npy_behind_what_is_in_the_file_already(tmp_path: Path) -> None:
+    for mode in ("r+b", "ab"):  # as `{ head; textkit; } > file` and as `textkit >> file`
+        path = tmp_path / mode
+        path.write_bytes(b"before")
+        with open(path, mode) as out:
+            out.seek(6)
+            write_npy(out)
+            out.write(b"after")
+        data = path.read_bytes()
+        assert data.startswith(b"before")
+        assert data.endswith(b"after")
+        assert np.array_equal(np.load(io.BytesIO(data[6:])), EXPECTED)
+
+
+def test_npy_into_a_pipe() -> None:
+    read, write = os.pipe()
+    received: list[bytes] = []
+    with open(read, "rb") as source:
+        reader = threading.Thread(target=lambda: received.append(source.read()))
+        reader.start()
+        with open(write, "wb") as out:
+            write_npy(out)
+        reader.join()
+    assert np.array_equal(np.load(io.BytesIO(received[0])), EXPECTED)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_appears_whole(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    with output_file(str(path)) as out:
+        out.write(b"data")
+        assert not path.exists()
+    assert path.read_bytes() == b"data"
+    assert os.listdir(tmp_path) == ["out"]
+    mask = os.umask(0)
+    os.umask(mask)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    path.write_bytes(b"old")
+    path.chmod(0o640)
+
+    def fail() -> None:
+        with output_file(str(path)) as out:
+            out.write(b"new")
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        fail()
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["out"]
+    with output_file(str(path)) as out:
+        out.write(b"new")
+    assert path.read_bytes() == b"new"
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+    with output_file(str(tmp_path / "link")) as out:
+        out.write(b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes() == b"new"
+
+
+def test_what_is_no_file_is_written_to_as_it_is(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    received: list[bytes] = []
+    reader = threading.Thread(target=lambda: received.append(pipe.read_bytes()))
+    reader.start()
+    with output_file(str(pipe)) as out:
+        out.write(b"through")
+    reader.join()
+    assert received == [b"through"]
+    with output_file("/dev/null") as out:
+        out.write(b"away")
+    assert not Path("/dev/null").is_file()
+
+
+def test_files_that_cannot_be_written(tmp_path: Path) -> None:
+    def write(path: str) -> None:
+        with output_file(path) as out:
+            out.write(b"x" * 10**6)
+
+    with pytest.raises(TextkitError, match="is a directory"):
+        write(str(tmp_path))
+    with pytest.raises(TextkitError, match="no/out: cannot be written: No such file"):
+        write(str(tmp_path / "no" / "out"))
+    with pytest.raises(TextkitError, match="/dev/full: cannot be written: No space left"):
+        write("/dev/full")
