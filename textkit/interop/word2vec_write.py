@@ -16,6 +16,7 @@ from typing import BinaryIO
 import numpy as np
 
 from textkit.errors import TextkitError, UsageError
+from textkit.serving.decimals import EXACT_DIGITS, decimals
 
 FORMATS = ("word2vec", "word2vec-binary")
 _ENDINGS = {".bin": "word2vec-binary", ".vec": "word2vec", ".txt": "word2vec"}
@@ -48,7 +49,6 @@ def write_word2vec(out: BinaryIO, words: Sequence[str], table: np.ndarray, binar
         raise TextkitError("there is no word that word2vec's formats can hold")
     dim = table.shape[1]
     out.write(b"%d %d\n" % (len(rows), dim))
-    numbers = " ".join(["%.9g"] * dim)
     for start in range(0, len(rows), _ROWS):
         part = rows[start : start + _ROWS]
         vectors = np.ascontiguousarray(table[part], "<f4")
@@ -56,10 +56,8 @@ def write_word2vec(out: BinaryIO, words: Sequence[str], table: np.ndarray, binar
         if binary:  # with the newline behind each vector that the original tool writes
             lines = [b"%b %b\n" % (name, vector.tobytes()) for name, vector in zip(names, vectors, strict=True)]
         else:
-            lines = [
-                b"%b %b\n" % (name, (numbers % tuple(vector)).encode())
-                for name, vector in zip(names, vectors.tolist(), strict=True)
-            ]
+            numbers = decimals(vectors, EXACT_DIGITS).split(b"\n")
+            lines = [b"%b %b\n" % pair for pair in zip(names, numbers, strict=False)]
         out.write(b"".join(lines))
     return len(words) - len(rows)
 
