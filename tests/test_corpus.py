@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -32,6 +33,20 @@ def test_chunks_have_the_length_asked_for(numbers):
     chunks = list(Corpus(numbers).chunks(300))
     assert [len(chunk) for chunk in chunks] == [300] * 6 + [200]
     assert sum(chunks, []) == [str(n) for n in range(2000)]
+
+
+def test_memory_does_not_grow_with_the_corpus(tmp_path):
+    (tmp_path / "a").write_text(
+        "some words on a line of eighty characters, so that there are many of them, and no\n" * 200_000
+    )
+    tracemalloc.start()
+    corpus = Corpus([tmp_path / "a"]).sampled(100, seed=1)
+    lines = sum(len(chunk) for chunk in corpus.chunks(1000))
+    counts = corpus.split(1, tmp_path / "dev", tmp_path / "test")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert lines == sum(counts.values()) == 200_000  # 16 MB
+    assert peak < 6e6
 
 
 def test_zstandard(tmp_path):

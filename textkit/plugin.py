@@ -148,7 +148,11 @@ class Plugin(ABC):
         """
 
     def loss(self, network: torch.nn.Module, batch: Any) -> tuple[torch.Tensor, Mapping[str, float]]:
-        """The objective as a scalar with a gradient (mean over the batch), and what to log; `examples` counts them."""
+        """The objective as a scalar with a gradient (a mean over the batch), and what to log.
+
+        Logged `examples` and `words` are counts, for the speed; `weight` says what the loss is a mean of where that is
+        not the examples (tokens, say), so that accumulated batches add up to the bigger batch. The rest is shown.
+        """
         raise TypeError(f"plugin {self.name!r} defines none of loss, update, fit")
 
     def score(self, network: torch.nn.Module, dev: Corpus, vocabulary: TextRule, config: Any) -> Score | None:
@@ -165,7 +169,12 @@ class Plugin(ABC):
     # autograd is too slow; changes the network in place, returns what to log with `loss` and `examples`.
     #
     # fit(network, corpus, vocabulary, config, run) -> Iterator[Mapping[str, float]]: a model that no gradient steps train;
-    # fills the network in place, yields what to show while it works.
+    # fills the network in place, yields what to show while it works. One that is interrupted begins anew.
+    #
+    # Plugins that take either door train on the CPU, unless a class attribute `devices = ("cpu", "cuda")` says otherwise.
+    #
+    # steps(corpus, vocabulary, config, epoch) -> int, where a plugin defines it, is how many batches an epoch has; else
+    # schedules that must know (linear, cosine) have them counted.
     update: ClassVar[Any] = None
     fit: ClassVar[Any] = None
 
@@ -181,7 +190,7 @@ class Epoch:
     number: int
     seed: int
     start: int = 0  # batches already done
-    batch_size: int = 32
+    batch_size: int = 32  # full-batch descent down a gradient asks for pieces here, and sums them up to one update
     run: Run | None = None  # where a plugin may keep encoded data between epochs
 
 
