@@ -6,12 +6,14 @@ of a corpus larger than memory needs no list of its lines; and it can sample its
 
 from __future__ import annotations
 
+import hashlib
 import math
 import random
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from textkit.errors import TextkitError
 from textkit.lines import check_readable, read_blocks
 
 SHARES = {"train": 70, "dev": 20, "test": 10}  # percent of the lines
+_HASHED = 1 << 20  # bytes read at once
 
 
 class Corpus:
@@ -142,6 +145,20 @@ class Reservoir:
     def _skip(self) -> None:
         self._width *= math.exp(math.log(1 - self._random.random()) / self._size)
         self._next += int(math.log(1 - self._random.random()) / math.log1p(-min(self._width, 1 - 1e-16))) + 1
+
+
+def describe_file(path: Path) -> dict[str, Any]:
+    """What a run remembers of a data file; TextkitError where it cannot be read."""
+    digest = hashlib.sha256()
+    size = 0
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(_HASHED):
+                digest.update(block)
+                size += len(block)
+    except OSError as error:
+        raise TextkitError(f"{path}: {error.strerror}") from error
+    return {"file": str(path.resolve()), "bytes": size, "sha256": digest.hexdigest()}
 
 
 def parts_of(numbers: np.ndarray, seed: int) -> np.ndarray:

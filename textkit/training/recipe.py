@@ -19,9 +19,9 @@ from textkit import config
 from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Plugin, Training
 from textkit.registry import registry
-from textkit.training.corpus import Corpus
+from textkit.training.corpus import Corpus, describe_file
 from textkit.training.preparing import check_options, has_score, without_effect
-from textkit.training.run import Run, describe_file
+from textkit.training.run import Run
 
 SEED = 1
 

@@ -13,11 +13,10 @@ The folder stands alone: it opens with the training data gone. Knows no training
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +29,7 @@ from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Plugin, Training
 from textkit.registry import registry
 from textkit.text import TextRule, Words, rule_from_spec
+from textkit.training.corpus import describe_file
 from textkit.training.durable import replace_file
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 SAMPLE_LINES = 5000
-_HASHED = 1 << 20  # bytes read at once
 
 
 class Run:
@@ -289,17 +288,3 @@ class Run:
         else:
             raise TextkitError(f"{self.folder}: has no weights yet; go on with textkit train -o {self.folder} --resume")
         return network.eval()
-
-
-def describe_file(path: Path) -> Mapping[str, Any]:
-    """What a run remembers of a data file; TextkitError where it cannot be read."""
-    digest = hashlib.sha256()
-    size = 0
-    try:
-        with path.open("rb") as stream:
-            while block := stream.read(_HASHED):
-                digest.update(block)
-                size += len(block)
-    except OSError as error:
-        raise TextkitError(f"{path}: {error.strerror}") from error
-    return {"file": str(path.resolve()), "bytes": size, "sha256": digest.hexdigest()}
