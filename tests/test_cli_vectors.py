@@ -318,3 +318,19 @@ def test_evaluate_of_bad_data(call, tmp_path, models):
     assert call("evaluate", "-m", models / "people", tmp_path / "nowhere")[0] == 1
     code, _, error = call("evaluate", "-m", models / "people", bad, "--metric", "bleu")
     assert (code, error.count("\n")) == (2, 1)
+
+
+def test_a_model_with_a_tokenizer_has_neighbours_too(call, tmp_path):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    from textkit.text import Pretokenized
+    from textkit.training.export import export_embedding_table
+
+    tokenizer = Tokenizer(models.WordLevel({word: at for at, word in enumerate([*PEOPLE, "[UNK]"])}, "[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    table = np.array([*PEOPLE.values(), [0, 0, 0, 0.5, 1]], np.float32)
+    export_embedding_table(tmp_path / "m", rule=Pretokenized(tokenizer.to_str().encode()), table=table)
+    code, out, error = call("nearest", "-m", tmp_path / "m", "-k", 1, "queen", "queen girl", "zebra")
+    assert (code, error) == (0, "")
+    # `zebra` is [UNK] to this tokenizer, whose own row is nearest to it.
+    assert out == "queen\twoman\t0.707107\nqueen girl\twoman\t0.816497\nzebra\t[UNK]\t1.000000\n"

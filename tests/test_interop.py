@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from vector_files import FASTTEXT, SUPERVISED, VECTORS, WORDS, golden
 
 from textkit.errors import TextkitError, UsageError
@@ -81,7 +82,7 @@ def fasttext(
         (binary([b"cat", b"dog", b"fish"], TABLE, b""), "word2vec binary"),  # gensim
     ],
 )
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstandard.compress])
 def test_formats_are_told_by_content(tmp_path, content, kind, pack):
     found = read(file(tmp_path, pack(content)))
     assert (found.format, found.words) == (kind, ["cat", "dog", "fish"])

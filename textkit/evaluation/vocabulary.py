@@ -36,8 +36,11 @@ class Vocabulary:
     def __init__(self, embedder: Embedder) -> None:
         self.words = embedder.words()
         self.table = unit(embedder.matrix())
-        self._ids = {word: row for row, word in reversed(list(enumerate(self.words)))}
         self._rule = embedder.bundle.rule
+        # A table of words knows its rows already, and a second dict of a million words is 100 MB.
+        own = isinstance(self._rule, Words)
+        ids = {} if own else {word: row for row, word in reversed(list(enumerate(self.words)))}
+        self._id: Callable[[str], int] = self._rule.id if own else lambda word: ids.get(word, -1)
         self.name = embedder.bundle.folder.name
         # Words are compared as they are, whatever pooling lines are served with by default.
         self._embedder = copy.copy(embedder)
@@ -75,10 +78,10 @@ class Vocabulary:
 
     def find(self, word: str) -> int:
         """The row of a word, -1 for none: as it stands, else as the model normalises it."""
-        row = self._ids.get(word, -1)
+        row = self._id(word)
         if row < 0:
             parts = self._split(word)
-            row = self._ids.get(parts[0], -1) if len(parts) == 1 else -1
+            row = self._id(parts[0]) if len(parts) == 1 else -1
         return row
 
     def find_folded(self, word: str) -> int:
@@ -94,10 +97,10 @@ class Vocabulary:
             return Query(self.table[row], (row,))
         parts = self._split(text)
         for part in parts or [text]:
-            if part not in self._ids and not self._has_vector(part):
+            if self._id(part) < 0 and not self._has_vector(part):
                 raise TextkitError(f"{part!r} is not in the vocabulary of {self.name}{self._hint(part)}")
         vector = self._embedder([text])[0]
-        return Query(vector, tuple(self._ids[part] for part in parts if part in self._ids))
+        return Query(vector, tuple(row for part in parts if (row := self._id(part)) >= 0))
 
     def vectors(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """f32[word, dim] (unit where the word is of the table), whether it has a vector, whether it is of the table."""
