@@ -1,4 +1,4 @@
-"""The networks of ppmi-svd and glove: tables of vectors, and GloVe's step in torch for a GPU. Knows no text, no counting."""
+"""The network of glove, and its step: by the kernel on the CPU, in torch on a GPU. Knows no text and no counting."""
 
 from __future__ import annotations
 
@@ -12,17 +12,6 @@ if TYPE_CHECKING:
 
 _SLICE = 4096  # pairs that the GPU adds up before it moves; sums of many more overshoot for frequent words
 _THREADED = 8192  # pairs under which a second thread does not pay
-
-
-class Table(torch.nn.Module):
-    """A vector f32[dim] for each id, and nothing else."""
-
-    def __init__(self, rows: torch.Tensor) -> None:
-        super().__init__()
-        self.rows = torch.nn.Parameter(rows, requires_grad=False)  # [word, dim]
-
-    def forward(self, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        return self.rows[ids]  # [line, token, dim]
 
 
 class GloveVectors(torch.nn.Module):

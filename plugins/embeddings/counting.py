@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from textkit.text import Words
     from textkit.training.corpus import Corpus
     from textkit.training.run import Run
-    from textkit_plugins.embeddings.count_network import GloveVectors, Table
+    from textkit_plugins.embeddings.count_network import GloveVectors
 
 PAIRS_FILE = "pairs.glove"  # in the scratch folder of a run
 _VECTORS = ("centre", "context", "sum")
@@ -63,11 +63,12 @@ class _Counting(Plugin):
         import torch
 
         probability = (vocabulary.counts / vocabulary.counts.sum()).astype(np.float32)
-        rows = torch.nn.Embedding.from_pretrained(self.table(network, config).rows)  # exported without torch's exporter
+        # A plain table: the exporter stores it as it is, without asking torch for a graph.
+        rows = torch.nn.Embedding.from_pretrained(self.table(network, config))
         return {"embed": Graph(rows, {"probability": probability})}
 
-    def table(self, network: torch.nn.Module, config: CountOptions) -> Table:
-        """The vectors that are exported."""
+    def table(self, network: torch.nn.Module, config: CountOptions) -> torch.Tensor:
+        """The vectors that are exported, [word, dim]."""
         raise NotImplementedError
 
     def defaults(self) -> dict[str, Any]:
@@ -103,19 +104,17 @@ class PpmiSvd(_Counting):
         """Words by frequency, at least `dim`: a matrix of fewer has not that many singular values."""
         return words.build(corpus, config, least=max(2, config.dim))
 
-    def network(self, config: Config, vocabulary: Words) -> Table:
+    def network(self, config: Config, vocabulary: Words) -> torch.nn.Embedding:
         import torch
 
-        from textkit_plugins.embeddings.count_network import Table
-
-        return Table(torch.zeros(len(vocabulary), config.dim))
+        return torch.nn.Embedding.from_pretrained(torch.zeros(len(vocabulary), config.dim))
 
     def batches(self, corpus: Corpus, vocabulary: Words, config: Config, epoch: Epoch) -> Iterator[Any]:
         """None: `fit` reads the corpus by itself."""
         return iter(())
 
     def fit(
-        self, network: Table, corpus: Corpus, vocabulary: Words, config: Config, run: Run
+        self, network: torch.nn.Embedding, corpus: Corpus, vocabulary: Words, config: Config, run: Run
     ) -> Iterator[Mapping[str, float]]:
         """Fills the table; yields the number of pairs counted, of positive ones, and the largest singular value."""
         import torch
@@ -139,11 +138,11 @@ class PpmiSvd(_Counting):
         if config.vectors == "sum":
             # The paper's section 3.3 adds vectors of length 1; U and V of another length would not weigh alike.
             tables["sum"] = _normalized(tables["centre"]) + _normalized(tables["context"])
-        network.rows.data.copy_(torch.from_numpy(np.ascontiguousarray(tables[config.vectors], np.float32)))
+        network.weight.data.copy_(torch.from_numpy(np.ascontiguousarray(tables[config.vectors], np.float32)))
         yield {"singular_value": float(singular[0])}
 
-    def table(self, network: Table, config: Config) -> Table:
-        return network
+    def table(self, network: torch.nn.Embedding, config: Config) -> torch.Tensor:
+        return network.weight
 
 
 class Glove(_Counting):
@@ -214,10 +213,8 @@ class Glove(_Counting):
         loss = kernel_step(network, batch, options, threads) if on_cpu else tensor_step(network, batch, options)
         return {"loss": loss / examples, "examples": examples}
 
-    def table(self, network: GloveVectors, config: Config) -> Table:
-        from textkit_plugins.embeddings.count_network import Table
-
-        return Table(network.vectors(config.vectors))
+    def table(self, network: GloveVectors, config: Config) -> torch.Tensor:
+        return network.vectors(config.vectors)
 
 
 def _count(corpus: Corpus, vocabulary: Words, config: CountOptions, run: Run) -> cooccurrence.Counts:
