@@ -163,3 +163,57 @@ def test_a_weight_used_as_table_and_as_matrix_is_stored_once():
     ]
     assert len(halves) <= 2  # torch's exporter may have folded the transpose into a second copy
     assert found.parity["deviation"]["worst_cosine"] > 0.9999
+
+
+def test_products_are_right_whatever_way_the_weight_lies():
+    """One weight shared by two Gemms that transpose it and a MatMul that does not; with bias and without."""
+    rng = np.random.default_rng(4)
+    square = rng.standard_normal((40, 40)).astype(np.float32)
+    bias = rng.standard_normal(40).astype(np.float32)
+    make = onnx.helper.make_node
+    graph = onnx.helper.make_graph(
+        [
+            make("Gemm", ["given", "square", "bias"], ["first"], transB=1),
+            make("Gemm", ["first", "square"], ["second"], transB=1),
+            make("MatMul", ["second", "square"], ["third"]),
+            make("Gemm", ["third", "square"], ["halved"], alpha=0.5),  # left alone: rare, and a product of its own kind
+        ],
+        "g",
+        [onnx.helper.make_tensor_value_info("given", onnx.TensorProto.FLOAT, ["n", 40])],
+        [onnx.helper.make_tensor_value_info("halved", onnx.TensorProto.FLOAT, ["n", 40])],
+        [numpy_helper.from_array(square, "square"), numpy_helper.from_array(bias, "bias")],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 23)], ir_version=10)
+    lowered = quantize.lower(model, "int8")
+    onnx.checker.check_model(lowered, full_check=True)
+    operators = [node.op_type for node in lowered.graph.node]
+    assert (operators.count("MatMulInteger"), operators.count("Gemm"), operators.count("Add")) == (3, 1, 1)
+    given = rng.standard_normal((5, 40)).astype(np.float32)
+    expected = ((given @ square.T + bias) @ square.T) @ square @ square * 0.5
+    found = Session(lowered.SerializeToString(), "cpu", 1).run({"given": given})["halved"]
+    assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
+
+
+def test_int8_of_attention_with_a_blank_line_in_the_batch():
+    """Attention over nothing is NaN; in whole numbers it would spoil the scale of every line beside it."""
+    torch.manual_seed(3)
+    layer = torch.nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
+
+    class Encoder(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = torch.nn.Embedding(300, 32)
+            self.layers = torch.nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+
+        def forward(self, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+            return self.layers(self.embedding(ids), src_key_padding_mask=weight == 0)
+
+    found = export._export_embed(Graph(Encoder().eval()), Words(WORDS), LINES, "int8")
+    session = parity.load(found.graph)
+    ids, weight = RANDOM.integers(0, 300, (4, 6)), np.ones((4, 6), np.float32)
+    full = session.run(parity.feeds(parity.Case("", ids, weight), 0, False))["vector"]
+    weight[2] = 0
+    blanked = session.run(parity.feeds(parity.Case("", ids, weight), 0, False))["vector"]
+    assert not blanked[2].any()
+    kept = [0, 1, 3]
+    assert np.abs(blanked[kept] - full[kept]).max() < 0.05 * np.abs(full).max()

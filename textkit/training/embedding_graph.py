@@ -72,13 +72,20 @@ def refuse_size(shape: tuple[int, ...], itemsize: int) -> None:
 
 
 def graft(body: onnx.ModelProto, probability: np.ndarray | None = None, component: np.ndarray | None = None) -> bytes:
-    """Puts the pooling half behind `body` (ids i64[line, token], weight f32[line, token] -> rows f32[line, token,
-    dim]).
+    """Puts the pooling half behind `body`: ids i64[line, token], weight f32[line, token] -> rows f32[line, token, dim].
 
-    `tokens` is `rows` with zeros where the weight is 0, whatever the network computed for padding (NaN included).
+    `tokens` is `rows` with zeros where the weight is 0, whatever the network computed for padding. A line that is all
+    padding shows the network its tokens: attention over nothing is not a number, and one such line in a batch would
+    spoil the scale that int8 takes from all of it.
     """
     from onnx import helper
 
+    shown = [
+        helper.make_node("ReduceMax", ["weight", "axis_one"], ["largest_weight"], keepdims=1),  # [line, 1]
+        helper.make_node("Equal", ["largest_weight", "zero"], ["all_padding"]),
+        helper.make_node("Where", ["all_padding", "one", "weight"], ["shown_weight"]),  # [line, token]
+    ]
+    body = _copied(body)
     rows = body.graph.output[0]
     dim = rows.type.tensor_type.shape.dim[2].dim_value
     head, constants = pooling(dim, probability, component)
@@ -87,11 +94,12 @@ def graft(body: onnx.ModelProto, probability: np.ndarray | None = None, componen
         helper.make_node("Unsqueeze", ["real", "axis_two"], ["real_column"]),  # [line, token, 1]
         helper.make_node("Where", ["real_column", rows.name, "zero"], ["tokens"]),
     ]
+    constants["one"] = np.float32(1)
     # Names of this file could clash with the exporter's: everything of the body but its two inputs gets a prefix.
-    names = {"ids": "ids", "weight": "weight"}
+    names = {"ids": "ids", "weight": "shown_weight"}
     _prefix(body.graph, "body/", names)
     mask[2].input[1] = names.get(rows.name, rows.name)
-    graph = _graph([*body.graph.node, *mask, *head], constants, dim)
+    graph = _graph([*shown, *body.graph.node, *mask, *head], constants, dim)
     graph.initializer.extend(body.graph.initializer)
     others = [opset for opset in body.opset_import if opset.domain not in ("", "ai.onnx")]
     model = _model(graph, others)
@@ -256,6 +264,12 @@ def _field(number: int, size: int) -> bytes:
         head.append(size & 0x7F | 0x80)
         size >>= 7
     return bytes([*head, size])
+
+
+def _copied(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = type(model)()
+    copy.CopyFrom(model)
+    return copy
 
 
 def _prefix(graph: onnx.GraphProto, prefix: str, names: dict[str, str]) -> None:

@@ -5,16 +5,12 @@ Measured deviation is parity.py's business; here are the ways to store. Knows no
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import tempfile
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textkit.errors import TextkitError, UsageError, nearest, one_line
+from textkit.errors import TextkitError, UsageError, nearest
 
 if TYPE_CHECKING:
     import onnx
@@ -82,7 +78,7 @@ def lower(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
         _store_half(lowered.graph)
     elif precision == "int8":
         _store_rows(lowered.graph)
-        lowered = _quantize_matrices(lowered)
+        _quantize_matrices(lowered.graph)
     return lowered
 
 
@@ -157,33 +153,78 @@ def _insert_behind(graph: onnx.GraphProto, node: onnx.NodeProto, new: list[onnx.
         graph.node.insert(at + step, inserted)
 
 
-def _quantize_matrices(model: onnx.ModelProto) -> onnx.ModelProto:
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+def _quantize_matrices(graph: onnx.GraphProto) -> None:
+    """Multiplies by constant matrices in whole numbers: DynamicQuantizeLinear, MatMulInteger, and the scales afterwards.
 
-    # value_info left by torch's exporter contradicts what the quantizer infers, and it gives up.
-    del model.graph.value_info[:]
-    with tempfile.TemporaryDirectory(prefix="textkit-") as folder, _quiet():
-        file = Path(folder) / "int8.onnx"
-        try:
-            quantize_dynamic(
-                model,
-                file,
-                # By default it makes an invalid node of ai.onnx's Attention.
-                op_types_to_quantize=["MatMul", "Gemm", "LSTM"],
-                per_channel=True,
-                weight_type=QuantType.QInt8,
-            )
-            return onnx.load(file)
-        except Exception as error:  # it raises anything, AssertionError included
-            raise TextkitError(f"--precision int8: the graph cannot be quantised: {one_line(error)[:300]}") from error
+    Written here because onnxruntime's own quantizer spoils graphs: it transposes a weight that two Gemms share twice over,
+    and makes an invalid node of ai.onnx's Attention.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = {weight.name: weight for weight in graph.initializer}
+    stored: set[str] = set()  # weights, with their orientation, that are stored as whole numbers already
+    dynamic: set[str] = set()  # activations that are quantised already
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        transposed = _product(node)
+        weight = weights.get(node.input[1]) if transposed is not None else None
+        if weight is None or weight.data_type != TensorProto.FLOAT or len(weight.dims) != 2 or _size(weight) < SMALL:
+            nodes.append(node)
+            continue
+        key = weight.name + "/transposed" * transposed
+        if key not in stored:
+            stored.add(key)
+            columns = numpy_helper.to_array(weight)
+            columns = store(columns if transposed else columns.T, "int8")
+            steps = np.ascontiguousarray(columns["table"].T)  # [in, out]
+            for name, array in (
+                ("steps", steps),
+                ("scale", columns["scale"]),
+                ("zero", np.zeros(steps.shape[1], np.int8)),
+            ):
+                graph.initializer.append(numpy_helper.from_array(array, f"{key}/{name}"))
+        given, output = node.input[0], node.output[0]
+        if given not in dynamic:
+            dynamic.add(given)
+            parts = [f"{given}/given_{part}" for part in ("steps", "scale", "zero")]
+            nodes.append(helper.make_node("DynamicQuantizeLinear", [given], parts))
+        bias = node.input[2] if len(node.input) > 2 else ""
+        product = f"{output}/product" if bias else output
+        nodes += [
+            helper.make_node(
+                "MatMulInteger",
+                [f"{given}/given_steps", f"{key}/steps", f"{given}/given_zero", f"{key}/zero"],
+                [f"{output}/sum"],
+            ),
+            helper.make_node("Cast", [f"{output}/sum"], [f"{output}/whole"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", [f"{given}/given_scale", f"{key}/scale"], [f"{output}/scale"]),
+            helper.make_node("Mul", [f"{output}/whole", f"{output}/scale"], [product]),
+        ]
+        if bias:
+            nodes.append(helper.make_node("Add", [product, bias], [output]))
+    del graph.node[:]
+    graph.node.extend(nodes)
+    _drop_unused(graph)
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The quantizer advises on the root logger, which would set up logging for the whole process."""
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
+def _product(node: onnx.NodeProto) -> bool | None:
+    """Whether the second factor of a plain matrix product lies transposed; None for a node that is none."""
+    if node.op_type == "MatMul":
+        return False
+    if node.op_type != "Gemm":
+        return None
+    settings = {attribute.name: attribute for attribute in node.attribute}
+    plain = all(settings[name].f == 1 for name in ("alpha", "beta") if name in settings)
+    if not plain or ("transA" in settings and settings["transA"].i):
+        return None
+    return "transB" in settings and bool(settings["transB"].i)
+
+
+def _size(weight: onnx.TensorProto) -> int:
+    return int(np.prod(weight.dims))
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    kept = [weight for weight in graph.initializer if _mentions(graph, weight.name)]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
