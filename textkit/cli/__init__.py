@@ -118,6 +118,9 @@ def run(args: list[str], talk: Talk) -> int:
     return 0
 
 
+_OF_TRAINING = ("torch", "onnx", "onnxscript", "safetensors", "scipy", "numba")  # the extra [train]
+
+
 def _verdict(error: BaseException) -> tuple[int, str]:
     """The exit code of an exception and the line to say, '' for none."""
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
@@ -130,6 +133,8 @@ def _verdict(error: BaseException) -> tuple[int, str]:
         return error.exit_code, _usage_line(error)
     if isinstance(error, MemoryError):
         return 1, "out of memory"
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _OF_TRAINING:
+        return 1, f"this needs {error.name}, which is not installed: pip install 'textkit[train]'"
     if isinstance(error, OSError) and error.strerror:
         return 1, f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, SystemExit):

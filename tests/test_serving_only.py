@@ -1,0 +1,91 @@
+"""Serving needs the exported folder and no training library: every default model serves where those cannot be imported.
+
+CI runs this file a second time in an environment that `pip install .` alone has made.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from textkit import places
+
+BARRED = ("torch", "onnx", "onnxscript", "transformers", "scipy", "numba", "safetensors", "zstandard")
+# A finder in front of all others refuses the barred modules; then the command runs as the console script runs it.
+RUN = f"""
+import sys
+
+class Barred:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {BARRED!r}:
+            raise ModuleNotFoundError(f"{{name}} is barred in this test", name=name)
+
+sys.meta_path.insert(0, Barred())
+from textkit.cli import main
+main()
+"""
+
+
+def textkit(*arguments: str, text: str = "") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([sys.executable, "-c", RUN, *arguments], input=text.encode(), capture_output=True, timeout=120)
+
+
+def test_the_bar_holds() -> None:
+    code = RUN.replace("from textkit.cli import main\nmain()", "import torch")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+    assert done.returncode == 1
+    assert b"barred in this test" in done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(places.DEFAULTS.values()))
+def test_default_models_serve(name: str) -> None:
+    done = textkit("embed", "-m", name, text="A cat.\n\nпривет, 世界 🙂\n")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == b""
+    vectors = np.array([line.split() for line in done.stdout.decode().splitlines()], np.float32)
+    assert vectors.shape == (3, 128)
+    assert np.abs(vectors[0]).max() > 0.01
+    assert not vectors[1].any()
+
+
+def test_the_vector_verbs_need_no_training_library() -> None:
+    near = textkit("nearest", "-k", "2", "music")
+    assert near.returncode == 0, near.stderr
+    assert [line.split("\t")[0] for line in near.stdout.decode().splitlines()] == ["music", "music"]
+    assert textkit("analogy", "walk", "walked", "jump").stdout.split(b"\t")[3] == b"jumped"
+
+
+def test_the_verbs_that_look_around_need_none_either(tmp_path: Path) -> None:
+    models = json.loads(textkit("models", "--json").stdout)["models"]
+    assert any(model["name"] == "en-words" for model in models)
+    plugins = json.loads(textkit("plugins", "--json").stdout)["plugins"]
+    assert {"word2vec", "glove", "fasttext", "ppmi-svd"} <= {plugin["name"] for plugin in plugins}
+
+
+def test_training_without_its_extra_says_what_to_install(tmp_path: Path) -> None:
+    corpus = tmp_path / "text"
+    corpus.write_text("a b a b a b a b a b\n" * 20)
+    done = textkit("train", "word2vec", str(corpus), "-o", str(tmp_path / "run"))
+    assert done.returncode == 1
+    assert done.stderr.count(b"\n") == 1
+    assert done.stderr.startswith(b"textkit: ")
+    assert b"textkit[train]" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_environment_made_for_serving_has_no_training_library() -> None:
+    """In CI's second run; in the first one, torch is there."""
+    try:
+        importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        for library in BARRED:
+            with pytest.raises(importlib.metadata.PackageNotFoundError):
+                importlib.metadata.version(library)
+    else:
+        pytest.skip("torch is installed here")
