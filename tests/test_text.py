@@ -95,6 +95,31 @@ def test_words_without_an_id_are_left_out() -> None:
     assert rule.vocabulary()[1].tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize("subwords", [None, NGrams(1, 2, 31, 3)], ids=["words", "ngrams"])
+@pytest.mark.parametrize("third", ["\0", "x"])
+def test_nul_is_text_and_no_end_of_a_line(third: str, subwords: NGrams | None) -> None:
+    # Lines are looked up as one text with a NUL where each ends, unless one of them holds a NUL.
+    rule = Words(["a", "b", third], subwords=subwords)
+    assert ("\0" in rule, rule.id("\0")) == ((True, 2) if third == "\0" else (False, -1))
+    for lines in (
+        ["a \0 b", "b", ""],
+        ["a", "b \0"],
+        ["\0", ""],
+        ["", "a b", ""],
+        ["", "", "b"],
+        ["two\nlines b", "a"],
+    ):
+        together = rule.encode(lines)
+        apart = [rule.encode_words(rule.normalizer.words([line])) for line in lines]
+        assert lists(together) == [lists(one)[0] for one in apart]
+        assert lists(together) == [lists(rule.encode([line]))[0] for line in lines]
+        widths = [sum(stop - start for _, start, stop in rule.tokens(line)) for line in lines]
+        assert together.lengths.tolist() == widths
+    assert lists(rule.encode(["a \0 b"]))[0][0] == 0
+    if third == "\0":
+        assert lists(rule.encode(["a \0 b", "b"])) == [[0, 2, 1], [1]]
+
+
 def test_a_word_twice_is_refused() -> None:
     with pytest.raises(TextkitError, match="occurs twice"):
         Words(["a", "b", "a"])
