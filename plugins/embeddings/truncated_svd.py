@@ -27,10 +27,10 @@ def truncated_svd(matrix: scipy.sparse.csr_matrix, dim: int, seed: int) -> tuple
     """The largest `dim` singular triplets: left f32[row, dim], singular f32[dim] descending, right f32[column, dim].
 
     `matrix` f32[row, column] square. Repeats for the same `seed`, from which the first block of vectors is drawn. Holds
-    at most 3 * dim + 64 vectors beside the results; `dim` is at most the number of rows.
+    at most 3 * dim + 64 vectors, or 256, beside the results; `dim` is at most the number of rows.
     """
     size = matrix.shape[0]
-    most = 3 * dim + _BLOCK  # vectors of the basis, after which it is compressed
+    most = max(3 * dim, 6 * _BLOCK) + _BLOCK  # vectors of the basis, after which it is compressed
     if size <= max(_DENSE, most + _BLOCK):
         left, singular, right = np.linalg.svd(matrix.toarray(), full_matrices=False)
         return left[:, :dim], singular[:dim], right[:dim].T
