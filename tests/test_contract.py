@@ -79,6 +79,8 @@ def toys() -> Iterator[None]:
     registry.add_file(TOYS)
     yield
     registry._files, registry._entries = before, None
+    for name in ("toy", "toy-own", "toy-fit"):
+        registry._instances.pop(name, None)
 
 
 @pytest.fixture(scope="module")
