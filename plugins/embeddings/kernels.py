@@ -18,6 +18,8 @@ from collections.abc import Callable
 import numpy as np
 from numba import njit
 
+from textkit_plugins.embeddings.row_kernels import add_rows, copy_row, dots
+
 _OPTIONS = {"cache": True, "nogil": True, "fastmath": True, "boundscheck": False, "error_model": "numpy"}
 SENTENCE = 1000  # words looked at together; longer lines are worked off in pieces, as word2vec.c does
 _EVERY = np.int64(16)  # the loss is computed for one centre in so many: a logarithm costs as much as a dot product
@@ -101,61 +103,7 @@ def skipgram_kernel(dim: int) -> Callable:
     threshold f32[word], alias i32[word], window, negatives, rate f32, seed) -> (pairs, summed loss, pairs in that sum).
     """
 
-    wide = -(-dim // 16) * 16
-
-    @njit(**_OPTIONS)
-    def copy(source, target):
-        for d in range(dim):
-            target[d] = source[d]
-
-    @njit(**_OPTIONS)
-    def products(x, m, y, outputs, g):
-        """g[a * outputs + o] = x[a] . y[o], three rows of y at a time, so that each load of x serves thrice."""
-        for a in range(m):
-            v = x[a]
-            o = 0
-            while o + 3 <= outputs:
-                y0, y1, y2 = y[o], y[o + 1], y[o + 2]
-                s0 = np.float32(0)
-                s1 = np.float32(0)
-                s2 = np.float32(0)
-                for d in range(wide):
-                    s0 += v[d] * y0[d]
-                    s1 += v[d] * y1[d]
-                    s2 += v[d] * y2[d]
-                g[a * outputs + o] = s0
-                g[a * outputs + o + 1] = s1
-                g[a * outputs + o + 2] = s2
-                o += 3
-            while o < outputs:
-                y0 = y[o]
-                s0 = np.float32(0)
-                for d in range(wide):
-                    s0 += v[d] * y0[d]
-                g[a * outputs + o] = s0
-                o += 1
-
-    @njit(**_OPTIONS)
-    def add_rows(row, factors, rows, count):
-        """row += sum of factors[i] * rows[i], four at a time so that `row` is read and written a quarter as often."""
-        i = 0
-        while i + 4 <= count:
-            r0, r1, r2, r3 = rows[i], rows[i + 1], rows[i + 2], rows[i + 3]
-            f0, f1, f2, f3 = factors[i], factors[i + 1], factors[i + 2], factors[i + 3]
-            for d in range(dim):
-                row[d] += f0 * r0[d] + f1 * r1[d] + f2 * r2[d] + f3 * r3[d]
-            i += 4
-        if i + 2 <= count:
-            r0, r1 = rows[i], rows[i + 1]
-            f0, f1 = factors[i], factors[i + 1]
-            for d in range(dim):
-                row[d] += f0 * r0[d] + f1 * r1[d]
-            i += 2
-        if i < count:
-            r0 = rows[i]
-            f0 = factors[i]
-            for d in range(dim):
-                row[d] += f0 * r0[d]
+    wide = -(-dim // 16) * 16  # rows copied here are padded with zeros to whole vectors
 
     @njit(**_OPTIONS)
     def run(tokens, centre, context, keep, threshold, alias, window, negatives, rate, seed):
@@ -166,8 +114,7 @@ def skipgram_kernel(dim: int) -> Callable:
         targets = np.empty(outputs, np.int32)
         x = np.zeros((2 * window, wide), np.float32)
         y = np.zeros((outputs, wide), np.float32)
-        g = np.zeros(2 * window * outputs + 3, np.float32)
-        h = np.zeros((outputs, 2 * window), np.float32)
+        g = np.zeros(2 * window * outputs, np.float32)
         at, pairs, loss, measured = 0, 0, 0.0, 0
         while at < tokens.shape[0]:
             at, words, state = _read_sentence(tokens, at, keep, state, sentence)
@@ -184,10 +131,11 @@ def skipgram_kernel(dim: int) -> Callable:
                 targets[0] = sentence[p]
                 state = _draw(threshold, alias, state, targets, 1, outputs)
                 for a in range(m):
-                    copy(centre[inputs[a]], x[a])
+                    copy_row(centre[inputs[a]], x[a], dim)
                 for o in range(outputs):
-                    copy(context[targets[o]], y[o])
-                products(x, m, y, outputs, g)
+                    copy_row(context[targets[o]], y[o], dim)
+                for a in range(m):
+                    dots(x[a], y, outputs, g[a * outputs :], wide)
                 if p % _EVERY == 0:
                     for a in range(m):
                         loss += _negative_log_sigmoid(g[a * outputs])
@@ -204,12 +152,9 @@ def skipgram_kernel(dim: int) -> Callable:
                         for a in range(m):
                             g[a * outputs + o] = np.float32(0)
                 for o in range(outputs):
-                    for a in range(m):
-                        h[o, a] = g[a * outputs + o]
-                for o in range(outputs):
-                    add_rows(context[targets[o]], h[o], x, m)
+                    add_rows(context[targets[o]], g[o:], outputs, x, m, dim)
                 for a in range(m):
-                    add_rows(centre[inputs[a]], g[a * outputs : (a + 1) * outputs], y, outputs)
+                    add_rows(centre[inputs[a]], g[a * outputs :], 1, y, outputs, dim)
         return pairs, loss, measured
 
     return run
@@ -229,44 +174,28 @@ def bag_kernel(dim: int) -> Callable:
     """
 
     @njit(**_OPTIONS)
-    def predict(hidden, error, row, label, rate):
+    def predict(hidden, error, context, word, label, rate, g):
         """One output: error += g * row, row += g * hidden with g = rate * (label - sigmoid(hidden . row)); the score."""
-        score = np.float32(0)
-        for d in range(dim):
-            score += hidden[d] * row[d]
-        g = rate * (label - _sigmoid(score))
-        for d in range(dim):
-            v = row[d]
-            error[d] += g * v
-            row[d] = v + g * hidden[d]
+        row = context[word : word + 1]
+        dots(hidden[0], row, 1, g, dim)
+        score = g[0]
+        g[0] = rate * (label - _sigmoid(score))
+        add_rows(error[0], g, 0, row, 1, dim)
+        add_rows(row[0], g, 0, hidden, 1, dim)
         return score
 
     @njit(**_OPTIONS)
-    def mean(centre, bag, count, hidden):
+    def mean(centre, bag, count, hidden, g):
         hidden[:] = np.float32(0)
-        i = 0
-        while i + 4 <= count:
-            r0, r1, r2, r3 = centre[bag[i]], centre[bag[i + 1]], centre[bag[i + 2]], centre[bag[i + 3]]
-            for d in range(dim):
-                hidden[d] += (r0[d] + r1[d]) + (r2[d] + r3[d])
-            i += 4
-        while i < count:
-            r0 = centre[bag[i]]
-            for d in range(dim):
-                hidden[d] += r0[d]
-            i += 1
-        scale = _ONE / np.float32(count)
-        for d in range(dim):
-            hidden[d] *= scale
+        g[0] = _ONE / np.float32(count)
+        for i in range(count):
+            add_rows(hidden[0], g, 0, centre[bag[i] : bag[i] + 1], 1, dim)
 
     @njit(**_OPTIONS)
-    def spread(centre, bag, count, error, scale):
-        for d in range(dim):
-            error[d] *= scale
+    def spread(centre, bag, count, error, scale, g):
+        g[0] = scale
         for i in range(count):
-            row = centre[bag[i]]
-            for d in range(dim):
-                row[d] += error[d]
+            add_rows(centre[bag[i]], g, 0, error, 1, dim)
 
     @njit(**_OPTIONS)
     def run(tokens, centre, context, offsets, rows, keep, threshold, alias, window, negatives, rate, seed, cbow, share):
@@ -277,8 +206,9 @@ def bag_kernel(dim: int) -> Callable:
             longest = max(longest, offsets[word + 1] - offsets[word])
         bag = np.empty(longest * (2 * window if cbow else 1), np.int32)
         targets = np.empty(negatives + 1, np.int32)
-        hidden = np.zeros(dim, np.float32)
-        error = np.zeros(dim, np.float32)
+        hidden = np.zeros((1, dim), np.float32)
+        error = np.zeros((1, dim), np.float32)
+        g = np.zeros(1, np.float32)
         at, pairs, loss, measured = 0, 0, 0.0, 0
         while at < tokens.shape[0]:
             at, words, state = _read_sentence(tokens, at, keep, state, sentence)
@@ -294,25 +224,25 @@ def bag_kernel(dim: int) -> Callable:
                         for j in range(offsets[sentence[q]], offsets[sentence[q] + 1]):
                             bag[count] = rows[j]
                             count += 1
-                mean(centre, bag, count, hidden)
+                mean(centre, bag, count, hidden, g)
                 error[:] = np.float32(0)
                 measure = p % _EVERY == 0
                 for q in range(first, last):
                     if (q == p) != cbow:
                         continue
                     target = sentence[q]
-                    score = predict(hidden, error, context[target], _ONE, rate)
+                    score = predict(hidden, error, context, target, _ONE, rate, g)
                     if measure:
                         loss += _negative_log_sigmoid(score)
                         measured += 1
                     state = _draw(threshold, alias, state, targets, 0, negatives)
                     for k in range(negatives):
                         if targets[k] != target:
-                            score = predict(hidden, error, context[targets[k]], np.float32(0), rate)
+                            score = predict(hidden, error, context, targets[k], np.float32(0), rate, g)
                             if measure:
                                 loss += _negative_log_sigmoid(-score)
                     pairs += 1
-                spread(centre, bag, count, error, _ONE / np.float32(count) if share else _ONE)
+                spread(centre, bag, count, error, _ONE / np.float32(count) if share else _ONE, g)
         return pairs, loss, measured
 
     return run
