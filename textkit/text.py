@@ -170,7 +170,7 @@ class Words(TextRule):
         ids = np.fromiter(map(self._ids.__getitem__, words), np.int64, len(words))
         is_end = ids == _END
         lengths = np.diff(np.flatnonzero(is_end), prepend=-1, append=len(ids)) - 1
-        return self._encoded(ids[~is_end], lengths, (word for word in words if self._ids[word] == -1))
+        return self._encoded(ids[~is_end], lengths, (words[at] for at in np.flatnonzero(ids == -1).tolist()))
 
     def encode_words(self, lines: Iterable[Sequence[str]]) -> Encoded:
         """As `encode`, for lines that are words already."""
@@ -178,7 +178,7 @@ class Words(TextRule):
         words = list(chain.from_iterable(lines))
         ids = np.maximum(np.fromiter(map(self._ids.__getitem__, words), np.int64, len(words)), -1)
         lengths = np.fromiter(map(len, lines), np.int64, len(lines))
-        return self._encoded(ids, lengths, (word for word in words if word not in self))
+        return self._encoded(ids, lengths, (words[at] for at in np.flatnonzero(ids < 0).tolist()))
 
     def _encoded(self, ids: np.ndarray, lengths: np.ndarray, unseen: Iterable[str]) -> Encoded:
         """`ids` i64[word], -1 for the words `unseen`."""

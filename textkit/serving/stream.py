@@ -38,8 +38,7 @@ def windows(
                 held, count, size = [], 0, 0
             yield None
             continue
-        for part in _cut(block, lines, characters):
-            weight = sum(map(len, part.texts))
+        for part, weight in _cut(block, lines, characters):
             if held and (count + len(part) > lines or size + weight > characters):
                 yield Block.joined(held)
                 held, count, size = [], 0, 0
@@ -50,18 +49,21 @@ def windows(
         yield Block.joined(held)
 
 
-def _cut(block: Block, lines: int, characters: int) -> Iterator[Block]:
-    """`block` in parts no larger than a window, but for a line that is longer than a window by itself."""
-    start = size = 0
-    if len(block) <= lines and sum(map(len, block.texts)) <= characters:
-        yield block
-        return
-    for at, text in enumerate(block.texts):
-        if at > start and (at - start >= lines or size + len(text) > characters):
-            yield block.part(start, at)
-            start, size = at, 0
-        size += len(text)
-    yield block.part(start, len(block))
+def _cut(block: Block, lines: int, characters: int) -> Iterator[tuple[Block, int]]:
+    """`block` in parts no larger than a window, but for a line that is longer than one; the characters of each."""
+    for begin in range(0, len(block), lines):
+        part = block if len(block) <= lines else block.part(begin, min(begin + lines, len(block)))
+        total = sum(map(len, part.texts))
+        if total <= characters:
+            yield part, total
+            continue
+        start = size = 0
+        for at, text in enumerate(part.texts):
+            if at > start and size + len(text) > characters:
+                yield part.part(start, at), size
+                start, size = at, 0
+            size += len(text)
+        yield part.part(start, len(part)), size
 
 
 def batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:

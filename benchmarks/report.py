@@ -1,0 +1,60 @@
+"""docs/benchmarks.md, one section a script: `section` replaces a script's own part and leaves the others alone."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+HEAD = """# Benchmarks
+
+Each section is written by a script under `benchmarks/` that runs textkit and its peers in turn, in one run on one
+machine; `make bench DATA=folder` runs them all. Seconds move from machine to machine: compare the ratios.
+"""
+
+
+def section(name: str, markdown: str, page: Path = PAGE) -> None:
+    """Writes `markdown`, which begins with its own heading, between the markers of `name`, at the end if it is new."""
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    part = f"{begin}\n{markdown.strip()}\n{end}"
+    text = page.read_text(encoding="utf-8") if page.exists() else HEAD
+    found = re.search(re.escape(begin) + ".*?" + re.escape(end), text, re.DOTALL)
+    text = text[: found.start()] + part + text[found.end() :] if found else f"{text.rstrip()}\n\n{part}\n"
+    page.parent.mkdir(exist_ok=True)
+    sibling = page.with_suffix(".tmp")
+    sibling.write_text(text, encoding="utf-8")
+    sibling.replace(page)
+
+
+def machine(packages: Sequence[str] = ("numpy", "onnxruntime-gpu", "onnxruntime", "torch")) -> str:
+    """One line: processor, CPUs at hand, Python, versions of textkit and of those of `packages` that are there, date."""
+    facts = [processor(), f"{len(os.sched_getaffinity(0))} CPUs", f"Python {platform.python_version()}"]
+    for package in ("textkit", *packages):
+        try:
+            facts.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    return ", ".join([*facts, time.strftime("%Y-%m-%d")])
+
+
+def processor() -> str:
+    """The processor's name, with the widest vector instructions it has."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or platform.machine()
+    name = re.search(r"model name\s*:\s*(.*)", text)
+    flags = set((re.search(r"flags\s*:\s*(.*)", text) or ["", ""])[1].split())
+    widest = next((flag for flag in ("avx512_bf16", "avx512_vnni", "avx512f", "avx2") if flag in flags), "")
+    return " ".join(filter(None, [name[1].strip() if name else platform.machine(), f"({widest})" if widest else ""]))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A markdown table; all columns but the first to the right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
