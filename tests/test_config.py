@@ -48,7 +48,9 @@ def test_defaults_are_the_plugins():
 
 
 def test_set_beats_file_beats_defaults(tmp_path):
-    file = toml(tmp_path, "dim = 50\n[training]\nepochs = 7\nlearning_rate = 1\n[model]\nshared = true\nlengths = [2]\n")
+    file = toml(
+        tmp_path, "dim = 50\n[training]\nepochs = 7\nlearning_rate = 1\n[model]\nshared = true\nlengths = [2]\n"
+    )
     options, training = config.resolve(PLUGIN, file, ["epochs=9", "mode = cbow"])
     assert options == Options(dim=50, shared=True, lengths=(2,), mode="cbow")
     assert (training.epochs, training.learning_rate) == (9, 1.0)

@@ -33,7 +33,9 @@ main()
 
 
 def textkit(*arguments: str, text: str = "") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([sys.executable, "-c", RUN, *arguments], input=text.encode(), capture_output=True, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-c", RUN, *arguments], input=text.encode(), capture_output=True, timeout=120
+    )
 
 
 def test_the_bar_holds() -> None:

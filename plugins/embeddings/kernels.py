@@ -166,11 +166,11 @@ def bag_kernel(dim: int) -> Callable:
 
     run(tokens i32[token] with -1 at line ends, centre f32[row, dim], context f32[word, dim], offsets i64[word + 1],
     rows i32[...] (the rows of word w are rows[offsets[w]:offsets[w + 1]]), keep f32[word], threshold f32[word],
-    alias i32[word], window, negatives, rate f32, seed, cbow, share) -> (pairs, summed loss, pairs in that sum).
+    alias i32[word], window, negatives, rate f32, seed, cbow) -> (pairs, summed loss, pairs in that sum).
 
     cbow: the bag holds the rows of the window's words and predicts the centre word; else it holds the rows of the centre
-    word and predicts each word of the window. share: each row of the bag gets its share 1/n of the gradient, which is the
-    derivative (Irsoy et al. 2021, arXiv 2012.15332); else all of it, as fastText does.
+    word and predicts each word of the window. Each row of the bag gets the whole gradient of the mean and not its share 1/n,
+    as in word2vec.c and fastText: with the share, the derivative, the same learning rate learns a fraction of it.
     """
 
     @njit(**_OPTIONS)
@@ -192,13 +192,13 @@ def bag_kernel(dim: int) -> Callable:
             add_rows(hidden[0], g, 0, centre[bag[i] : bag[i] + 1], 1, dim)
 
     @njit(**_OPTIONS)
-    def spread(centre, bag, count, error, scale, g):
-        g[0] = scale
+    def spread(centre, bag, count, error, g):
+        g[0] = _ONE
         for i in range(count):
             add_rows(centre[bag[i]], g, 0, error, 1, dim)
 
     @njit(**_OPTIONS)
-    def run(tokens, centre, context, offsets, rows, keep, threshold, alias, window, negatives, rate, seed, cbow, share):
+    def run(tokens, centre, context, offsets, rows, keep, threshold, alias, window, negatives, rate, seed, cbow):
         state = _seeded(seed)
         sentence = np.empty(SENTENCE, np.int32)
         longest = np.int64(0)
@@ -242,7 +242,7 @@ def bag_kernel(dim: int) -> Callable:
                             if measure:
                                 loss += _negative_log_sigmoid(-score)
                     pairs += 1
-                spread(centre, bag, count, error, _ONE / np.float32(count) if share else _ONE, g)
+                spread(centre, bag, count, error, g)
         return pairs, loss, measured
 
     return run

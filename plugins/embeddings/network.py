@@ -93,7 +93,7 @@ def descend(
             return skipgram_kernel(options.dim)(share, *tables, *noise, *steps, own)
         bags = [network.offsets.numpy(), network.rows.numpy()]
         run = bag_kernel(options.dim)
-        return run(share, *tables, *bags, *noise, *steps, own, options.model == "cbow", not options.subwords)
+        return run(share, *tables, *bags, *noise, *steps, own, options.model == "cbow")
 
     shares = np.array_split(tokens, threads) if threads > 1 and len(tokens) >= 100 * threads else [tokens]
     if len(shares) == 1:

@@ -31,7 +31,9 @@ _LEAST_BATCHES = 100  # an epoch; a small corpus is cut finer than batch_size, s
 class Prediction(TextOptions):
     """What both families have in common, under the papers' names."""
 
-    model: str = "skipgram"  # skipgram: a word predicts its neighbours | cbow: the neighbours' mean predicts the word
+    model: str = (
+        "skipgram"  # skipgram: a word predicts its neighbours | cbow: their mean predicts it (learning_rate=0.05)
+    )
     loss: str = "negative"  # negative: negative sampling | softmax: over the whole vocabulary, slow and exact
     dim: int = 100  # of the vectors
     window: int = 5  # neighbours on each side at most; each position draws its reach from 1..window

@@ -43,7 +43,7 @@ def test_a_step_is_the_gradient_with_all_of_it_to_each_row(dim: int) -> None:
         c[own] += error
     pairs, _, _ = bag_kernel(dim)(
         np.array([0, 1, 2, -1], np.int32), centre, context, offsets, rows, np.ones(4, np.float32),
-        *alias_table(np.array([0, 0, 0, 1.0])), 1, 2, np.float32(0.1), np.uint64(1), False, False,
+        *alias_table(np.array([0, 0, 0, 1.0])), 1, 2, np.float32(0.1), np.uint64(1), False,
     )  # fmt: skip
     assert pairs == 4
     np.testing.assert_allclose(centre, c, atol=2e-5)  # the sigmoid is off by 5e-5 at most
