@@ -13,10 +13,9 @@ import zstandard
 from vector_files import FASTTEXT, SUPERVISED, VECTORS, WORDS, golden
 
 from textkit.errors import TextkitError, UsageError
-from textkit.interop.decimals import parse_decimals
 from textkit.interop.foreign import read
 from textkit.interop.table import Growing, Room
-from textkit.interop.word2vec_write import format_of, replacing, write_word2vec
+from textkit.interop.word2vec_write import format_of, write_word2vec
 
 TEXT = b"3 2\ncat 1 2\ndog -0.5 1e-3\nfish 5 6.25\n"
 TABLE = np.array([[1, 2], [-0.5, 1e-3], [5, 6.25]], np.float32)
@@ -300,32 +299,6 @@ def test_growing_table_keeps_what_came():
     assert growing.done()[:, 0].tolist() == [at for at in range(100) for _ in range(at)]
 
 
-# Decimal numbers.
-
-
-@pytest.mark.parametrize("form", ["%.9g", "%.6f", "%.17g", "%r"])
-def test_decimals_equal_strtod(form):
-    random = np.random.default_rng(7)
-    values = (random.standard_normal(5000) * 10.0 ** random.integers(-12, 12, 5000)).astype(np.float32)
-    spelled = [(repr(value) if form == "%r" else form % value).encode() for value in values.tolist()]
-    expected = np.array([np.float32(float(text)) for text in spelled])
-    np.testing.assert_array_equal(parse_decimals([b" ".join(spelled[:2500]), *spelled[2500:]]), expected)
-
-
-def test_decimals_of_every_spelling():
-    spelled = b"+1 -.5 5. 1e3 00012.50 -1e-3 123456789012345 1234567890123456789 0.000000000000000000001"
-    expected = [1, -0.5, 5, 1000, 12.5, -0.001, 123456789012345, 1234567890123456789, 1e-21]
-    assert parse_decimals([spelled]).tolist() == np.array(expected, np.float32).tolist()
-
-
-@pytest.mark.parametrize(
-    "text", [b"", b"1  2", b" 1", b"1 ", b"-", b".", b"1.2.3", b"x", b"--1", b"1e", b"1_0", b"0x1", b"1,5"]
-)
-def test_what_is_no_decimal(text):
-    with pytest.raises(ValueError, match=r"."):
-        parse_decimals([text])
-
-
 # Writing.
 
 
@@ -359,19 +332,3 @@ def test_format_by_name():
     assert format_of("x.vec", "word2vec-binary") == "word2vec-binary"
     with pytest.raises(UsageError, match=r"x\.npy: ends in none of"):
         format_of("x.npy", None)
-
-
-def test_replacing_leaves_what_was_there_when_it_fails(tmp_path):
-    path = tmp_path / "out"
-    path.write_text("before")
-    with pytest.raises(TypeError), replacing(path) as out:
-        out.writelines([b"half", None])
-    assert path.read_text() == "before"
-    with replacing(path) as out:
-        out.write(b"after")
-    assert path.read_text() == "after"
-    assert os.listdir(tmp_path) == ["out"]
-    with pytest.raises(TextkitError, match="is a directory"), replacing(tmp_path):
-        pass
-    with pytest.raises(TextkitError, match="No space left"), replacing(Path("/dev/full")) as out:
-        out.write(b"x")

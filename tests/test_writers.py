@@ -1,4 +1,4 @@
-"""Vectors out: digits against Python's own, .npy through numpy.load, JSON through json, files whole or not at all."""
+"""Vectors out: .npy through numpy.load, JSON through json, files whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ import pytest
 
 from textkit.columns import Block
 from textkit.errors import TextkitError
-from textkit.serving import decimals as digits_of
-from textkit.serving.decimals import EXACT_DIGITS, TEXT_DIGITS, decimals
 from textkit.serving.writers import (
     Npy,
     f32_of,
@@ -26,57 +24,6 @@ from textkit.serving.writers import (
     tokens_jsonl_of,
     tokens_text_of,
 )
-
-# --- decimals ---------------------------------------------------------------------------------------------------------
-
-
-def by_python(matrix: np.ndarray, digits: int, separator: str) -> bytes:
-    return "".join(separator.join(f"{float(n):.{digits}g}" for n in row) + "\n" for row in matrix).encode()
-
-
-def numbers_to_write() -> np.ndarray:
-    """f32[n, 7]: every kind of number, many of each."""
-    generator = np.random.default_rng(2)
-    spread = generator.standard_normal(60_000) * 10.0 ** generator.integers(-9, 9, 60_000)
-    halves = generator.integers(-(2**17), 2**17, 60_000) / 2.0 ** generator.integers(0, 17, 60_000)  # ties of rounding
-    any_bits = generator.integers(0, 2**32, 30_000, dtype=np.uint32)
-    any_bits[(any_bits >> 23) & 0xFF == 0xFF] = 0  # infinity and nan are in `special`
-    powers = 10.0 ** np.arange(-12, 13)
-    below = np.nextafter(powers.astype(np.float32), np.float32(0))
-    special = [0.0, -0.0, np.nan, -np.nan, np.inf, -np.inf, 1.03125, 9.99995, 999.995, 999.994, 3.4e38, 1e-45, 0.1]
-    parts = [spread, halves, any_bits.view(np.float32), powers, -powers, below, special]
-    flat = np.concatenate([np.asarray(part, np.float32) for part in parts])
-    return flat[: len(flat) // 7 * 7].reshape(-1, 7)
-
-
-@pytest.mark.parametrize("digits", [TEXT_DIGITS, EXACT_DIGITS])
-@pytest.mark.parametrize("separator", [" ", ", "])
-def test_digits_are_those_of_percent_g(digits: int, separator: str) -> None:
-    matrix = numbers_to_write()
-    assert decimals(matrix, digits, separator) == by_python(matrix, digits, separator)
-
-
-@pytest.mark.parametrize("digits", [TEXT_DIGITS, EXACT_DIGITS])
-def test_few_numbers_are_written_alike(digits: int) -> None:
-    few = numbers_to_write()[-40:]
-    plain = few[~np.isnan(few).any(axis=1)]
-    digits_of._table.cache_clear()
-    without_table = decimals(plain, digits)
-    assert digits_of._table.cache_info().currsize == 0
-    digits_of._table()
-    assert decimals(plain, digits) == without_table == by_python(plain, digits, " ")
-
-
-def test_nine_digits_give_every_number_back() -> None:
-    matrix = np.random.default_rng(3).standard_normal((2000, 50)).astype(np.float32)
-    text = decimals(matrix, EXACT_DIGITS)
-    assert np.array_equal(np.array([line.split() for line in text.splitlines()], np.float32), matrix)
-
-
-def test_shapes_without_numbers() -> None:
-    assert decimals(np.zeros((0, 3), np.float32)) == b""
-    assert decimals(np.zeros((2, 0), np.float32)) == b"\n\n"
-
 
 # --- formats ----------------------------------------------------------------------------------------------------------
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from textkit.cli.options import Talk, device_option, protected_stdout, talk_options, threads_option
@@ -28,7 +26,8 @@ def convert(model: str, out: str, chosen: str | None, device: str, threads: int 
     .bin. Of a model, every word of the vocabulary goes through its graph. Subwords have no place in the format: what is
     written are the vectors of whole words.
     """
-    from textkit.interop.word2vec_write import format_of, replacing, vectors_of, write_word2vec
+    from textkit.interop.word2vec_write import format_of, vectors_of, write_word2vec
+    from textkit.serving.writers import output_file
 
     binary = format_of(out, chosen) == "word2vec-binary"
     with protected_stdout() as stdout:
@@ -36,7 +35,7 @@ def convert(model: str, out: str, chosen: str | None, device: str, threads: int 
         if out == "-":
             left_out = write_word2vec(stdout, words, table, binary)
         else:
-            with replacing(Path(out)) as stream:
+            with output_file(out) as stream:
                 left_out = write_word2vec(stream, words, table, binary)
     if left_out:
         talk.warn(f"{left_out:,} words left out: they are empty or hold white space, and the format cannot say so")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from textkit.decimals import parse_decimals
 from textkit.errors import TextkitError
-from textkit.interop.decimals import parse_decimals
 from textkit.interop.source import Source
 from textkit.interop.table import Foreign, Growing, Names, Room
 

@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 import numpy as np
 
+from textkit.decimals import EXACT_DIGITS, format_decimals
 from textkit.errors import TextkitError, UsageError
-from textkit.serving.decimals import EXACT_DIGITS, decimals
 
 FORMATS = ("word2vec", "word2vec-binary")
 _ENDINGS = {".bin": "word2vec-binary", ".vec": "word2vec", ".txt": "word2vec"}
@@ -56,35 +53,10 @@ def write_word2vec(out: BinaryIO, words: Sequence[str], table: np.ndarray, binar
         if binary:  # with the newline behind each vector that the original tool writes
             lines = [b"%b %b\n" % (name, vector.tobytes()) for name, vector in zip(names, vectors, strict=True)]
         else:
-            numbers = decimals(vectors, EXACT_DIGITS).split(b"\n")
+            numbers = format_decimals(vectors, EXACT_DIGITS).split(b"\n")
             lines = [b"%b %b\n" % pair for pair in zip(names, numbers, strict=False)]
         out.write(b"".join(lines))
     return len(words) - len(rows)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` when all of it is written, and leaves nothing where that fails.
-
-    A path that is there and no regular file (a pipe, /dev/null) is written to as it is. Raises TextkitError naming it.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    direct = path.exists() and not stat.S_ISREG(path.stat().st_mode)
-    try:
-        if path.is_dir():
-            raise TextkitError(f"{path}: is a directory")
-        with open(path if direct else part, "wb") as stream:
-            yield stream
-            stream.flush()
-            if not direct:
-                os.fsync(stream.fileno())
-        if not direct:
-            os.replace(part, path)
-    except OSError as error:
-        raise TextkitError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 def vectors_of(

@@ -17,8 +17,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from textkit.columns import Block
+from textkit.decimals import EXACT_DIGITS, format_decimals
 from textkit.errors import TextkitError
-from textkit.serving.decimals import EXACT_DIGITS, decimals
 
 HEADER = 128  # bytes of a .npy header, room for any number of rows
 
@@ -27,12 +27,12 @@ Tokens = list[list[tuple[str, np.ndarray]]]
 
 def text_of(block: Block, vectors: np.ndarray) -> bytes:
     """A line each: the numbers with one space between, as fastText's print-sentence-vectors writes them (`%.5g`)."""
-    return decimals(vectors)
+    return format_decimals(vectors)
 
 
 def jsonl_of(block: Block, vectors: np.ndarray) -> bytes:
     """An object each: the record's own fields, then `embedding`, nine digits a number, which give every f32 back."""
-    numbers = decimals(vectors, EXACT_DIGITS, ", ").split(b"\n")
+    numbers = format_decimals(vectors, EXACT_DIGITS, ", ").split(b"\n")
     return b"".join(
         b"%b%b}\n" % (_opened(block, at, "embedding"), b"null" if at in block.problems else b"[%b]" % numbers[at])
         for at in range(len(block))
@@ -48,7 +48,7 @@ def tokens_text_of(block: Block, tokens: Tokens) -> bytes:
     """A line each: `token number number ...` for each token, tabs between tokens."""
     lines = []
     for line in tokens:
-        numbers = decimals(np.array([vector for _, vector in line], np.float32)).split(b"\n") if line else []
+        numbers = format_decimals(np.array([vector for _, vector in line], np.float32)).split(b"\n") if line else []
         cells = [_bytes(token) + b" " + number for (token, _), number in zip(line, numbers, strict=False)]
         lines.append(b"\t".join(cells) + b"\n")
     return b"".join(lines)
@@ -59,7 +59,7 @@ def tokens_jsonl_of(block: Block, tokens: Tokens) -> bytes:
     lines = []
     for at, line in enumerate(tokens):
         matrix = np.array([vector for _, vector in line], np.float32)
-        numbers = decimals(matrix, EXACT_DIGITS, ", ").split(b"\n") if line else []
+        numbers = format_decimals(matrix, EXACT_DIGITS, ", ").split(b"\n") if line else []
         cells = [
             b'{"token": %b, "embedding": [%b]}' % (_json(token), number)
             for (token, _), number in zip(line, numbers, strict=False)

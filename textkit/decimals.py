@@ -1,9 +1,13 @@
-"""Numbers as text, fast: a matrix as lines of decimals. Knows no format of files and no model.
+"""Numbers as text and back, fast: a matrix as lines of decimals, decimals as numbers. Knows no file format and no model.
 
-Python's own `%.5g` takes 150 ns a number, numpy's ways 500 ns. Here the digits of a number are looked up in a table made
-once, which takes 40 ns: a number is a whole number of `digits` places times a power of ten, and what `%g` would write
-for that is a row of the table. Numbers too small, too large or too few for the table go to `%g` itself; the bytes are
-the same.
+Writing: Python's own `%.5g` takes 150 ns a number, numpy's ways 500 ns. Here the digits of a number are looked up in a
+table made once, which takes 40 ns: a number is a whole number of `digits` places times a power of ten, and what `%g`
+would write for that is a row of the table. Numbers too small, too large or too few for the table go to `%g` itself; the
+bytes are the same.
+
+Reading: four times as fast as np.fromstring. Digits are taken column by column over all numbers: the first of each, the
+second of each. Whole digits up to 15 and a power of ten up to 22 are exact in f64, so one division rounds once, as C's
+strtod does (Clinger 1990); what is longer, or has an exponent, is left to float().
 """
 
 from __future__ import annotations
@@ -25,8 +29,11 @@ _WIDTH = 10  # characters of the longest row of the table, 0.00012345
 _FEW = 50_000  # numbers: below, making the table would take longer than doing without
 _ROWS = 1 << 14  # numbers formatted at once, so that all stays in the processor's cache
 
+_LONGEST = 16  # characters behind the sign: 15 digits and a point
+_PARSED = 1 << 17  # bytes at once, so that the columns stay in the processor's cache
 
-def decimals(matrix: np.ndarray, digits: int = TEXT_DIGITS, separator: str = " ") -> bytes:
+
+def format_decimals(matrix: np.ndarray, digits: int = TEXT_DIGITS, separator: str = " ") -> bytes:
     """`matrix` f32[row, column] as text: a row a line, each number as `%.{digits}g`, `separator` (one or two
     characters) between them. `digits`: TEXT_DIGITS or EXACT_DIGITS.
     """
@@ -136,3 +143,52 @@ def _without_zeros(digits: np.ndarray) -> np.ndarray:
     """The same with NUL for the zeros at the end of each row."""
     trailing = np.cumprod((digits == ord("0"))[:, ::-1], axis=1)[:, ::-1]
     return np.where(trailing, 0, digits).astype(np.uint8)
+
+
+def parse_decimals(data: list[bytes]) -> np.ndarray:
+    """The numbers f32[total] of `data`, each item numbers with one space between. ValueError for anything else."""
+    found: list[np.ndarray] = []
+    part: list[bytes] = []
+    size = 0
+    for item in data:
+        part.append(item)
+        size += len(item)
+        if size > _PARSED:
+            found.append(_parse(b" ".join(part)))
+            part, size = [], 0
+    if part:
+        found.append(_parse(b" ".join(part)))
+    return np.concatenate(found) if found else np.empty(0, np.float32)
+
+
+def _parse(text: bytes) -> np.ndarray:
+    characters = np.frombuffer(text + b" " * _LONGEST, np.uint8)
+    ends = np.flatnonzero(characters[: len(text) + 1] == ord(" "))
+    starts = np.append(0, ends[:-1] + 1)
+    negative = characters[starts] == ord("-")
+    digits = starts + negative
+    lengths = ends - digits
+    value = np.zeros(len(starts))
+    decimals = np.zeros(len(starts), np.int64)  # digits behind the point
+    points = np.zeros(len(starts), np.int64)
+    plain = (lengths > 0) & (lengths <= _LONGEST)
+    for column in range(min(int(lengths.max()), _LONGEST)):
+        character = characters[digits + column]
+        inside = column < lengths
+        digit = character - np.uint8(ord("0"))  # wraps round below
+        is_digit = inside & (digit < 10)
+        is_point = inside & (character == ord("."))
+        plain &= is_digit | is_point | ~inside
+        value = np.where(is_digit, value * 10 + digit, value)
+        decimals += is_digit & (points > 0)
+        points += is_point
+    plain &= (points < 2) & (lengths > points) & (lengths - points < _LONGEST)
+    value = np.where(negative, -value, value) / 10.0 ** np.minimum(decimals, 22)
+    others = np.flatnonzero(~plain)
+    if len(others):
+        spelled = [text[starts[at] : ends[at]] for at in others]
+        if any(b"_" in number for number in spelled):  # Python's own way to write 1000
+            raise ValueError("not a number")
+        value[others] = list(map(float, spelled))
+    with np.errstate(over="ignore"):  # too large for f32 is infinity, which the caller refuses
+        return value.astype(np.float32)
