@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import resource
 import signal
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -127,24 +128,25 @@ def test_random_state_kept():
     assert draw() == expected
 
 
-@pytest.fixture
+@contextmanager
 def full_disk():
-    """No file may grow beyond 100 bytes, as on a disk with no more room."""
+    """No file may grow beyond 100 bytes, as on a disk with no more room; not even the one pytest may be writing to."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_full_disk_leaves_the_last_file_and_nothing_else(tmp_path, request):
+def test_a_full_disk_leaves_the_last_file_and_nothing_else(tmp_path):
     path = tmp_path / "w.safetensors"
     save_network(Tied(1.0), path)
-    request.getfixturevalue("full_disk")
-    with pytest.raises(TextkitError, match=r"w\.safetensors: cannot be written"):
+    with full_disk(), pytest.raises(TextkitError, match=r"w\.safetensors: cannot be written"):
         save_network(Tied(2.0), path)
-    with pytest.raises(TextkitError, match=r"w\.safetensors: cannot be written: File too large"):
+    with full_disk(), pytest.raises(TextkitError, match=r"w\.safetensors: cannot be written: File too large"):
         replace_file(path, bytes(1000))
     assert [file.name for file in tmp_path.iterdir()] == ["w.safetensors"]
     network = Tied()
