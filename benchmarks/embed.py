@@ -25,6 +25,8 @@ from typing import Any
 
 import report
 
+# As an installed textkit runs: with its modules compiled once and kept.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 PEERS = ("fasttext", "fasttext-words", "model2vec")
 NAMES = {
     "textkit": "textkit embed --format npy, whole process",
@@ -88,14 +90,16 @@ def measure(
 def textkit_rate(command: list[str], lines: Path, count: int, folder: Path) -> float:
     target = folder / "vectors.npy"
     begun = time.perf_counter()
-    subprocess.run([*command, "--format", "npy", "--threads", "2", str(lines), "-o", str(target)], check=True)
+    subprocess.run(
+        [*command, "--format", "npy", "--threads", "2", str(lines), "-o", str(target)], check=True, env=ENVIRONMENT
+    )
     seconds = time.perf_counter() - begun
     target.unlink()
     return count / seconds
 
 
 def peer_rates(python: str | None, lines: Path, folder: Path) -> Iterator[tuple[str, float]]:
-    script = Path(__file__).with_name("embed_peer.py")
+    script = Path(__file__).parent / "peers" / "embed_peer.py"
     for peer in PEERS if python else ():
         run = [str(python), str(script), peer, str(lines), str(folder)]
         done = subprocess.run(run, check=True, stdout=subprocess.PIPE)
@@ -107,7 +111,7 @@ def first_vector(command: list[str], times: int = 11) -> float:
     seconds = []
     for _ in range(times):
         begun = time.perf_counter()
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT) as process:
             assert process.stdin
             assert process.stdout
             process.stdin.write(b"hello\n")
