@@ -160,7 +160,7 @@ def examples_of(
 
 
 def descend_blocks(network: WordVectors, tokens: np.ndarray, seed: int, rate: float, options: Prediction) -> dict:
-    """Skip-gram with negative sampling on a GPU (or, to test it, the CPU): updates of BLOCK words as batched products.
+    """Negative sampling on a GPU (or, to test it, the CPU): updates of BLOCK words as batched products. No subwords.
 
     As the CPU kernel, a window shares its negatives. All gradients of an update are taken at the same point, so that a word
     with many pairs would overshoot: its summed step counts as that of at most CROWD pairs.
@@ -185,37 +185,56 @@ CROWD = 16.0  # pairs a word's step may count for: rate * CROWD * curvature stay
 def _block(
     network: WordVectors, text: Tensor, rate: float, options: Prediction, random: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    centre, context, window = network.centre, network.context, options.window
+    """One update: the number of pairs and their summed loss, scalars."""
+    centre, context = network.centre, network.context
+    words, at, inside = _windows(network, text, options, random)  # [n], [n, 2w], [n, 2w]
+    if not len(words):
+        return torch.zeros((), device=text.device), torch.zeros((), device=text.device)
+    slot = torch.randint(0, len(network.alias), (len(words), options.negative), generator=random, device=text.device)
+    luck = torch.rand(slot.shape, generator=random, device=text.device)
+    noise = torch.where(luck < network.threshold[slot], slot, network.alias[slot].long())  # [n, K]
+    inputs, outputs = words[at], torch.cat([words[:, None], noise], 1)  # [n, 2w], [n, 1 + K]
+    x, y = centre[inputs], context[outputs]  # [n, 2w, dim], [n, 1 + K, dim]
+    present = inside  # [n, h]: h is 2w, each word of the window for itself, or 1, their mean
+    if options.model == "cbow":
+        width = inside.sum(1)[:, None, None]  # [n, 1, 1]
+        x = (x * inside[:, :, None]).sum(1, keepdim=True) / width.clamp(min=1)  # [n, 1, dim]
+        present = inside.any(1, keepdim=True)
+    score = x @ y.transpose(1, 2)  # [n, h, 1 + K]
+    label = torch.zeros_like(score)
+    label[:, :, 0] = 1
+    own = outputs == words[:, None]  # [n, 1 + K]: noise that is the target makes no step
+    own[:, 0] = False
+    g = (label - torch.sigmoid(score)) * (present[:, :, None] & ~own[:, None])  # [n, h, 1 + K]
+    loss = (functional.softplus(torch.where(label > 0, -score, score)) * present[:, :, None]).sum()
+    forward = ((g @ y) * inside[:, :, None]).flatten(0, 1)  # [n * 2w, dim]; for CBOW the mean's, whole, to each word
+    backward = (g.transpose(1, 2) @ x).flatten(0, 1)  # [n * (1 + K), dim]
+    used = present.sum(1, keepdim=True).expand(outputs.shape)
+    _step(centre, inputs.flatten(), forward, inside.flatten(), rate)
+    _step(context, outputs.flatten(), backward, used.flatten(), rate)
+    return present.sum(), loss
+
+
+def _windows(
+    network: WordVectors, text: Tensor, options: Prediction, random: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Subsampled words i64[n], the positions around each i64[n, 2w], and which of them its window holds bool[n, 2w]."""
     line = torch.cumsum(text < 0, 0)
     drawn = torch.rand(len(text), generator=random, device=text.device)
     stay = (text >= 0) & (drawn < network.keep[text.clamp(min=0)])
     words, line = text[stay], line[stay]  # [n]
-    n = len(words)
-    if n < 2:
-        return rate * 0 * centre.sum(), rate * 0 * centre.sum()
+    n, window = len(words), options.window
     reach = torch.randint(1, window + 1, (n, 1), generator=random, device=text.device)
-    distance = torch.cat([torch.arange(-window, 0), torch.arange(1, window + 1)]).to(text.device)  # [2w]
+    steps = [*range(-window, 0), *range(1, window + 1)]
+    distance = torch.tensor(steps, device=text.device)  # [2w]
     at = torch.arange(n, device=text.device)[:, None] + distance  # [n, 2w]
     inside = (at >= 0) & (at < n) & (distance.abs() <= reach)
-    at = at.clamp(0, n - 1)
-    inside &= line[at] == line[:, None]
-    inputs = words[at]  # [n, 2w]
-    slot = torch.randint(0, len(network.alias), (n, options.negative), generator=random, device=text.device)
-    luck = torch.rand(slot.shape, generator=random, device=text.device)
-    noise = torch.where(luck < network.threshold[slot], slot, network.alias[slot].long())  # [n, K]
-    outputs = torch.cat([words[:, None], noise], 1)  # [n, 1 + K]
-    x, y = centre[inputs], context[outputs]  # [n, 2w, dim], [n, 1 + K, dim]
-    score = x @ y.transpose(1, 2)  # [n, 2w, 1 + K]
-    label = torch.zeros_like(outputs, dtype=score.dtype)
-    label[:, 0] = 1
-    valid = inside[:, :, None] & torch.cat([torch.ones_like(words[:, None]) > 0, noise != words[:, None]], 1)[:, None]
-    g = (label[:, None] - torch.sigmoid(score)) * valid  # [n, 2w, 1 + K]
-    lost = (functional.softplus(torch.where(label[:, None] > 0, -score, score)) * inside[:, :, None]).sum()
-    for table, ids, step, weight in (
-        (centre, inputs, g @ y, inside.to(score.dtype)),
-        (context, outputs, g.transpose(1, 2) @ x, inside.sum(1, keepdim=True).expand(outputs.shape).to(score.dtype)),
-    ):
-        crowd = torch.zeros(len(table), device=text.device).index_add_(0, ids.flatten(), weight.flatten())
-        scale = rate / (crowd / CROWD).clamp(min=1)  # [row]
-        table.index_add_(0, ids.flatten(), (step * scale[ids][:, :, None]).flatten(0, 1))
-    return inside.sum(), lost
+    at = at.clamp(0, max(n - 1, 0))
+    return words, at, inside & (line[at] == line[:, None])
+
+
+def _step(table: Tensor, ids: Tensor, step: Tensor, weight: Tensor, rate: float) -> None:
+    """table[ids] += rate * step, where a row that `weight` counts more than CROWD times takes CROWD times its mean step."""
+    crowd = torch.zeros(len(table), device=table.device).index_add_(0, ids, weight.to(table.dtype))
+    scale = rate / (crowd / CROWD).clamp(min=1)  # [row]
+    table.index_add_(0, ids, step * scale[ids][:, None])

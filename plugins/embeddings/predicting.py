@@ -109,7 +109,6 @@ class Predicting(Plugin):
 
     task = "embed"
     training = Training(epochs=5, batch_size=20_000, optimizer="sgd", learning_rate=0.025, schedule="linear")
-    devices = ("cpu", "cuda")
 
     def steps(self, corpus: Corpus, vocabulary: Words, config: Prediction, epoch: Epoch) -> int:
         """Batches an epoch."""
@@ -155,6 +154,7 @@ class Word2Vec(Predicting):
     name = "word2vec"
     summary = "skip-gram and CBOW word vectors, negative sampling or softmax (Mikolov et al. 2013)"
     Config = Word2VecConfig
+    devices = ("cpu", "cuda")
 
     def vocabulary(self, corpus: Corpus, config: Word2VecConfig) -> Words:
         return words_of.build(corpus, config)

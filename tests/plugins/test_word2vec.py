@@ -195,16 +195,17 @@ def test_softmax_is_cross_entropy_over_the_vocabulary(model: str) -> None:
     np.testing.assert_allclose(network.context.detach(), context + context_step, atol=1e-6)
 
 
-def test_the_step_for_gpus_takes_the_same_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    # One pair of lines of two words; noise always word 5. All gradients are taken at the start, so a rate this small
+@pytest.mark.parametrize("model", ["skipgram", "cbow"])
+def test_the_step_for_gpus_takes_the_same_gradient(model: str) -> None:
+    # Two lines of three words; noise always word 5. All gradients are taken at the start, so a rate this small
     # makes the CPU's one-after-the-other the same to first order.
-    network, config = small_network()
-    config = dataclasses.replace(config, window=1)
+    network, config = small_network(model=model)
+    config = dataclasses.replace(config, window=1, negative=2)
     threshold, alias = only(5)
     for name, array in (("threshold", threshold), ("alias", alias)):
         getattr(network, name).copy_(torch.from_numpy(array))
     start = [network.centre.detach().clone(), network.context.detach().clone()]
-    tokens = np.array([0, 1, -1, 2, 3, -1], np.int32)
+    tokens = np.array([0, 1, 2, -1, 2, 3, 4, -1], np.int32)
     steps = []
     for step in (
         lambda: networks.descend(network, tokens, 1, 1e-3, config, 1),
@@ -213,7 +214,7 @@ def test_the_step_for_gpus_takes_the_same_gradient(monkeypatch: pytest.MonkeyPat
         with torch.no_grad():
             network.centre.copy_(start[0])
             network.context.copy_(start[1])
-        assert step()["pairs"] == 4
+        assert step()["pairs"] == (8 if model == "skipgram" else 6)
         steps.append((network.centre.detach() - start[0], network.context.detach() - start[1]))
     for cpu, gpu in zip(*steps, strict=True):
         assert float(cpu.abs().max()) > 1e-4
