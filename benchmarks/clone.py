@@ -1,0 +1,46 @@
+"""Lets a clone that nobody installed be imported and run as textkit: for machines where there is no pip to be had.
+
+Knows the packages and entry points that pyproject.toml declares, nothing of what is in them.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import re
+import sys
+import tempfile
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def reach() -> None:
+    """Makes `import textkit` work here and in the processes started from here. Where a textkit is installed, that is it."""
+    try:
+        version("textkit")
+    except PackageNotFoundError:
+        shelf = tempfile.TemporaryDirectory(prefix="textkit-clone-")
+        atexit.register(shelf.cleanup)
+        _lay_out(Path(shelf.name))
+        sys.path.insert(0, shelf.name)
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [shelf.name, os.environ.get("PYTHONPATH")]))
+
+
+def _lay_out(shelf: Path) -> None:
+    """Links to the packages, and what pip would have written of their names, version and entry points."""
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    for package, folder in declared["tool"]["setuptools"]["package-dir"].items():
+        (shelf / package).symlink_to(ROOT / folder)
+    number = re.search(r'__version__ = "(.+)"', (ROOT / "textkit" / "__init__.py").read_text())
+    told = shelf / f"textkit-{number[1]}.dist-info"
+    told.mkdir()
+    (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: textkit\nVersion: {number[1]}\n")
+    groups = declared["project"]["entry-points"].items()
+    (told / "entry_points.txt").write_text(
+        "\n".join(
+            f"[{group}]\n" + "".join(f"{name} = {place}\n" for name, place in names.items()) for group, names in groups
+        )
+    )

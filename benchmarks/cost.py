@@ -1,0 +1,61 @@
+"""What a command costs: its wall seconds and its peak memory. Knows no benchmark.
+
+The command is started by this file as a small process of its own: the system counts the memory of whoever starts a
+process into the new one's peak, and a script that has numpy and torch in it would be most of what is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`seconds` from start to exit, `peak_mb` resident (10^6 bytes), and what the command wrote to stdout."""
+
+    seconds: float
+    peak_mb: float
+    stdout: str
+
+
+class Failed(Exception):
+    """A command that ended with an error; says which and its last words."""
+
+
+def cost(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Cost:
+    """Runs `command` to its end, `environment` added to this process's. Raises Failed where its exit code is not 0."""
+    words = [str(word) for word in command]
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder, "cost.json")
+        starter = [sys.executable, "-I", "-S", __file__, str(told), *words]
+        ended = subprocess.run(
+            starter, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False
+        )
+        found = json.loads(told.read_text()) if told.exists() else {"code": ended.returncode}
+    if found["code"]:
+        said = (ended.stderr.strip() or ended.stdout.strip()).split("\n")
+        raise Failed(f"{' '.join(words[:6])}: exit code {found['code']}: {' / '.join(said[-3:])}")
+    return Cost(found["seconds"], found["peak_mb"], ended.stdout)
+
+
+def _start(told: str, command: list[str]) -> None:
+    begun = time.perf_counter()
+    child = subprocess.Popen(command)
+    _, status, usage = os.wait4(child.pid, 0)
+    seconds = time.perf_counter() - begun
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
+    code = os.waitstatus_to_exitcode(status)
+    peak = usage.ru_maxrss * unit / 1e6
+    Path(told).write_text(json.dumps({"seconds": seconds, "peak_mb": peak, "code": code}))
+
+
+if __name__ == "__main__":
+    _start(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,252 @@
+"""textkit on a GPU: `python benchmarks/gpu.py DATA [--peers PYTHON]`. Says at once what there is to measure, and why not.
+
+`textkit embed`: vectors of the CPU and of CUDA beside each other, lines/s of both, for the shipped model and a bigger
+one. word2vec: `textkit train --device cuda` beside gensim on the CPU of the same machine; without --peers alone. Each half
+is left out where onnxruntime, or torch, has no GPU; the other is still measured. DATA holds wikitext2/, tatoeba/ and
+wordvec/. The section goes to docs/benchmarks.md, or to --page FILE (which may be a copy, to be carried home). Runs from a
+clone that is not installed, too. `--try-on-cpu` goes through all of it with the CPU in the GPU's place; nothing is
+written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import importlib.util
+import statistics
+import sys
+import tempfile
+import time
+from collections import Counter
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import clone
+import report
+from cost import Failed, cost
+
+if TYPE_CHECKING:
+    import numpy as np
+    from training import Bench
+
+    from textkit.serving.embedder import Embedder
+
+NEEDED = (
+    "click",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "platformdirs",
+    "rich",
+    "safetensors",
+    "tokenizers",
+    "torch",
+    "numba",
+)
+BIG = (100_000, 300)  # words and dimensions of the bigger model
+LARGE_BATCH = 65_536  # padded tokens; the default is made for a CPU's cache
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", type=Path, help="folder that holds wikitext2/, tatoeba/ and wordvec/")
+    parser.add_argument("--peers", metavar="PYTHON", help="a Python that has gensim; without it textkit runs alone")
+    parser.add_argument("--rounds", type=int, default=3, help="seeds of word2vec, and repetitions of embed")
+    parser.add_argument("--quick", action="store_true", help="a part of the data, one round; nothing is written down")
+    parser.add_argument("--try-on-cpu", action="store_true", help="the CPU in the GPU's place; nothing is written down")
+    parser.add_argument("--page", type=Path, default=report.PAGE, help="where the section goes")
+    given = parser.parse_args()
+    given.device = "cpu" if given.try_on_cpu else "cuda"
+    given.rounds = 1 if given.quick else given.rounds
+    if not given.data.is_dir():
+        parser.error(f"{given.data}: no such folder")
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        sys.exit(f"not to be measured: this Python lacks {', '.join(missing)}")
+    clone.reach()
+    from textkit.errors import TextkitError
+
+    why_not = {"embed": None, "train": None} if given.try_on_cpu else reasons()
+    for half, reason in why_not.items():
+        print(f"textkit {half}: {'on the GPU' if reason is None else f'not on a GPU: {reason}'}", file=sys.stderr)
+    if all(why_not.values()):
+        print("No GPU to measure; docs/benchmarks.md is left as it is.")
+        return
+    parts = [f"## On a GPU\n\n{where()}."]
+    failed = False
+    with tempfile.TemporaryDirectory(prefix="textkit-bench-") as scratch:
+        for half, measure in (("embed", embed), ("train", train)):
+            reason = why_not[half]
+            try:
+                text = measure(given, Path(scratch)) if reason is None else f"`textkit {half}`: not measured: {reason}"
+            except (Failed, TextkitError) as error:
+                text, failed = f"`textkit {half}`: failed: {error}", True
+            parts.append(text)
+            print(text, flush=True)
+    if not given.quick and not given.try_on_cpu:
+        report.section("gpu", "\n\n".join(parts), given.page)
+    sys.exit(int(failed))
+
+
+def reasons() -> dict[str, str | None]:
+    """Why each half cannot use a GPU; None where it can."""
+    import torch
+
+    from textkit.serving.session import available_device
+
+    torch_sees = torch.cuda.is_available()
+    why = "has no CUDA in it" if torch.version.cuda is None else "finds no GPU that it can use"
+    return {"embed": available_device("cuda"), "train": None if torch_sees else f"torch {torch.__version__} {why}"}
+
+
+def where() -> str:
+    """The machine, its GPU, and the command."""
+    import torch
+
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU for torch"
+    machine = report.machine(("numpy", "onnxruntime-gpu", "onnxruntime", "torch"))
+    return f"{name}; {machine}.\n`python benchmarks/gpu.py DATA --peers PYTHON`"
+
+
+def embed(given: argparse.Namespace, scratch: Path) -> str:
+    """The section on `textkit embed`."""
+    with gzip.open(given.data / "tatoeba" / "train.en-de.tsv.gz", "rt", encoding="utf-8") as rows:
+        lines = [row.split("\t")[0] for row in islice(rows, 5_000 if given.quick else None)]
+    text = scratch / "lines.txt"
+    text.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    models: dict[str, str | Path | None] = {
+        "the default model": None,
+        "fp32, {:,} x {}".format(*BIG): big_model(lines, scratch / "big"),
+    }
+    cells, differences = [], []
+    for name, model in models.items():
+        differences.append([name, *deviations(model, lines, given.device)])
+        for device, batch in (("cpu", None), (given.device, None), (given.device, LARGE_BATCH)):
+            rates = [measured(model, lines, text, device, batch) for _ in range(given.rounds)]
+            middle = [f"{statistics.median(column):,.0f}" for column in zip(*rates, strict=True)]
+            cells.append([name, device + (f", --batch-tokens {batch}" if batch else ""), *middle])
+    differs = report.table(["largest difference", "mean", "max", "sif", "mean, normalized"], differences)
+    rates_of = report.table(
+        ["model", "device", "ids to vectors, lines/s", "in process, lines/s", "whole process, lines/s"], cells
+    )
+    return f"""### textkit embed
+
+CUDA beside the CPU, {len(lines):,} English lines of Tatoeba; wanted: 1e-4 at most.
+
+{differs}
+
+Medians of {given.rounds} rounds. Text becomes ids on the CPU: "ids to vectors" leaves that out.
+
+{rates_of}"""
+
+
+def deviations(model: str | Path | None, lines: list[str], device: str) -> list[str]:
+    """The largest absolute difference of a number between the CPU's vectors and the device's, for each kind of pooling."""
+    import numpy as np
+
+    from textkit.serving.embedder import Embedder
+
+    found = []
+    for pooling, normalize in (("mean", False), ("max", False), ("sif", False), ("mean", True)):
+        here, there = (
+            on(Embedder(model, where_to, pooling=pooling, normalize=normalize))(lines) for where_to in ("cpu", device)
+        )
+        largest = float(np.abs(here - there).max())
+        found.append(f"{largest:.1e}" if largest <= 1e-4 else f"**{largest:.1e}, too much**")
+    return found
+
+
+def on(embedder: Embedder) -> Embedder:
+    """The embedder, for it runs where it was told to: Session raises for a GPU that it does not get."""
+    print(f"{embedder.bundle.folder.name}: on {embedder.session.device}", file=sys.stderr)
+    return embedder
+
+
+def measured(
+    model: str | Path | None, lines: list[str], text: Path, device: str, batch: int | None
+) -> tuple[float, ...]:
+    """Lines/s of the graph with its padding, of text to vectors in process, and of `textkit embed` as a whole process."""
+
+    from textkit.serving.embedder import BATCH_TOKENS, Embedder
+
+    embedder = Embedder(model, device, batch_tokens=batch or BATCH_TOKENS)
+    encoded = embedder.encode(lines)
+    embedder(lines[:2000])  # the graph is loaded, the GPU awake
+    embedder.vectors(encoded)
+    seconds = []
+    for work in (lambda: embedder.vectors(encoded), lambda: embedder(lines)):
+        begun = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - begun)
+    out = text.with_name("vectors.npy")
+    command = [sys.executable, "-m", "textkit", "embed", text, "-o", out, "--device", device]
+    command += [] if model is None else ["-m", model]
+    command += [] if batch is None else ["--batch-tokens", str(batch)]
+    seconds.append(cost(command).seconds)
+    out.unlink()
+    return tuple(len(lines) / one for one in seconds)
+
+
+def big_model(lines: list[str], folder: Path) -> Path:
+    """A bundle of random vectors for the words of the lines, and made-up words up to the number wanted."""
+    import numpy as np
+
+    from textkit.text import Normalizer, Words
+    from textkit.training.export import export_embedding_table
+
+    count, dim = BIG
+    seen = Counter(chain.from_iterable(Normalizer().words(lines)))
+    words = [word for word, _ in seen.most_common(count)]
+    words += [f"made-up-{number}" for number in range(count - len(words))]
+    counts = np.array([seen.get(word, 1) for word in words], np.float64)
+    table: np.ndarray = np.random.default_rng(1).standard_normal((count, dim), np.float32)
+    probability = (counts / counts.sum()).astype(np.float32)
+    return export_embedding_table(folder, rule=Words(words), table=table, probability=probability, sample=lines[:1000])
+
+
+def train(given: argparse.Namespace, scratch: Path) -> str:
+    """The section on word2vec."""
+    import training
+    from comparison import RATIOS, described, processes, seed_table, speeds
+    from trained import Corpus, Trained, median
+
+    corpus = Corpus.write(given.data / "wikitext2" / "train.txt.gz", scratch / "corpus.txt", 4 if given.quick else 1)
+    bench: Bench = training.Bench(given.data, given.peers, corpus, scratch, given.quick)
+    bench.warm("word2vec")
+    settings: dict[str, Any] = {**training.WORD2VEC, "epochs": bench.epochs(5)}
+    theirs: dict[str, list[Trained]] = {mode: [] for mode in training.MODES if given.peers}
+    ours: list[Trained] = []
+    for seed in range(1, given.rounds + 1):
+        for mode, found in theirs.items():
+            job = {**settings, "mode": mode, "threads": bench.threads, "seed": seed}
+            found.append(bench.peer("word2vec_gensim.py", job))
+        ours.append(bench.textkit("word2vec", settings, seed=seed, device=given.device))
+    on_devices = ", ".join(sorted({one.detail["device"] for one in ours}))
+    head = f"""### word2vec training
+
+`textkit train word2vec --device {given.device}` (it ran on {on_devices}); skip-gram, {described(settings)};
+{training.text_of(bench)}. words/s of the training loop alone, its first batch left out."""
+    if not theirs:
+        mine = [[f"{one.rate:,.0f}", f"{one.seconds:.1f}", f"{one.rho:.3f}"] for one in ours]
+        return head + "\n\n" + report.table(["words/s", "process, s", "WordSim-353, Spearman"], mine)
+    fastest = max(theirs, key=lambda mode: median([one.rate for one in theirs[mode]]))
+    gensim = theirs[fastest]
+    versions = ", ".join(f"{name} {number}" for name, number in gensim[0].detail["versions"].items())
+    row = [*speeds(gensim, ours), *processes(gensim, ours)]
+    columns = [
+        f"gensim, {bench.threads} threads, words/s",
+        "textkit words/s",
+        *RATIOS,
+        "gensim process, s",
+        "textkit process, s",
+    ]
+    return f"""{head} Wanted: 20 times gensim ({versions}), which reads from a {fastest}.
+
+{report.table(columns, [row])}
+
+{seed_table("gensim", list(zip(gensim, ours, strict=True)))}"""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""All benchmarks, one after the other: `python benchmarks/run.py DATA --peers PYTHON`, which is what `make bench` runs.
+
+Each script measures textkit and its peers in turn and writes its own sections of docs/benchmarks.md. One that fails stops
+nothing else; the exit code says that one did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+# Each script, and what makes it quick, which then writes nothing down.
+SCRIPTS = {
+    "embed": ["--rounds", "1", "--memory-lines", "200000", "--no-report"],
+    "training": ["--quick"],
+    "gpu": ["--quick"],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", type=Path, help="folder with the data sets")
+    parser.add_argument("--peers", metavar="PYTHON", required=True, help="the Python that has benchmarks/peers.txt")
+    parser.add_argument("--only", choices=SCRIPTS, action="append", help="this script; may be given several times")
+    parser.add_argument("--quick", action="store_true", help="tries everything and writes nothing down")
+    given = parser.parse_args()
+    if not given.data.is_dir():
+        parser.error(f"{given.data}: no such folder; make bench DATA=folder names the one with the data sets")
+    failed = []
+    for name in given.only or SCRIPTS:
+        command = [sys.executable, str(HERE / f"{name}.py"), str(given.data), "--peers", given.peers]
+        command += SCRIPTS[name] if given.quick else []
+        print(f"== {name}", file=sys.stderr, flush=True)
+        begun = time.perf_counter()
+        code = subprocess.run(command, check=False).returncode
+        print(f"== {name}: {time.perf_counter() - begun:.0f} s, exit code {code}", file=sys.stderr, flush=True)
+        failed += [name] if code else []
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()

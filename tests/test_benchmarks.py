@@ -1,0 +1,285 @@
+"""The benchmark scripts: their arithmetic by hand-computed figures, their processes, what they write. Times nothing."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """The modules of benchmarks/, which import one another by their bare names, as scripts do."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    names = ("clone", "comparison", "cost", "gpu", "report", "run", "trained", "training")
+    modules: dict[str, ModuleType] = {}
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name in names:
+        modules[name] = __import__(name)
+    yield SimpleNamespace(**modules)
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("script", ["embed", "training", "gpu", "run"])
+def test_each_script_tells_how_it_is_called(script: str) -> None:
+    done = subprocess.run([sys.executable, BENCHMARKS / f"{script}.py", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--peers" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("script", "peers"),
+    [("run", ["--peers", "python"]), ("training", ["--peers", "python"]), ("gpu", [])],
+)
+def test_a_folder_that_is_not_there_is_named(script: str, peers: list[str]) -> None:
+    command = [sys.executable, BENCHMARKS / f"{script}.py", "no/such/data", *peers]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "no/such/data" in done.stderr.strip().split("\n")[-1]
+
+
+def test_a_section_replaces_its_own_part_of_the_page_alone(bench: SimpleNamespace, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    bench.report.section("one", "## One\n\nbefore it was", page)
+    bench.report.section("two", "## Two", page)
+    bench.report.section("one", "## One\n\nnew, with \\1 in it", page)
+    text = page.read_text()
+    assert text.count("<!-- begin one -->") == 1
+    assert "before it was" not in text
+    assert text.index("new, with \\1 in it") < text.index("## Two")
+    assert text.startswith("# Benchmarks")
+
+
+def test_a_table_in_markdown(bench: SimpleNamespace) -> None:
+    assert bench.report.table(["a", "b"], [[1, "x"], [2, "y"]]) == "| a | b |\n| --- | ---: |\n| 1 | x |\n| 2 | y |"
+
+
+def test_a_command_costs_its_own_memory_and_not_its_parents(bench: SimpleNamespace) -> None:
+    ours = np.ones(40_000_000)  # 320 MB
+    spent = bench.cost.cost([sys.executable, "-c", "print('said')"])
+    assert spent.stdout == "said\n"
+    assert 0 < spent.seconds < 60
+    assert 1 < spent.peak_mb < 100
+    big = bench.cost.cost([sys.executable, "-c", "x = bytearray(b'1') * 200_000_000"])
+    assert 200 < big.peak_mb < 300
+    assert ours.sum() == 40_000_000
+
+
+def test_a_command_that_fails_says_why(bench: SimpleNamespace) -> None:
+    with pytest.raises(bench.cost.Failed, match=r"exit code 3: no luck"):
+        bench.cost.cost([sys.executable, "-c", "import sys; print('no luck', file=sys.stderr); sys.exit(3)"])
+    with pytest.raises(bench.cost.Failed, match="no-such-program"):
+        bench.cost.cost(["no-such-program"])
+
+
+def test_the_environment_of_a_command_is_added_to(bench: SimpleNamespace) -> None:
+    code = "import os; print(os.environ['OMP_NUM_THREADS'], 'PATH' in os.environ)"
+    assert bench.cost.cost([sys.executable, "-c", code], bench.trained.limited(3)).stdout == "3 True\n"
+
+
+def test_the_corpus_is_lower_case_words_without_unk(bench: SimpleNamespace, tmp_path: Path) -> None:
+    source = tmp_path / "train.txt.gz"
+    source.write_bytes(gzip.compress(" \n = The <unk> Title = \n <unk> \n A\u00a0Word , \n".encode()))
+    corpus = bench.trained.Corpus.write(source, tmp_path / "corpus.txt")
+    assert corpus.path.read_text() == "= the title =\na word ,\n"
+    assert corpus.words == 7
+    assert bench.trained.Corpus.write(source, tmp_path / "part.txt", 3).words == 3  # lines 0 and 3
+
+
+EVENTS = [
+    {"event": "progress", "words": 100, "seconds": 2.0},
+    {"event": "progress", "words": 300, "seconds": 2.5},
+    {"event": "epoch", "epoch": 1, "seconds": 3.0},
+    {"event": "progress", "words": 900, "seconds": 4.0},
+    {"event": "epoch", "epoch": 2, "seconds": 4.0},
+    {"event": "epoch", "epoch": 3, "seconds": 4.75},
+    {"event": "done"},
+]
+
+
+def test_the_rate_is_that_of_the_loop_in_words_of_the_text(bench: SimpleNamespace) -> None:
+    # 800 words of the vocabulary in 2 s are 400 words/s; 900 of them are 1,080 words of the text, a fifth more.
+    assert bench.trained.rate(EVENTS, 1080) == pytest.approx(480)
+    assert bench.trained.first_seconds(EVENTS) == 2.0
+    assert bench.trained.epoch_seconds(EVENTS) == [1.0, 0.75]
+    assert math.isnan(bench.trained.rate(EVENTS[:1], 1080))
+    assert math.isnan(bench.trained.rate([{**event, "words": 0} for event in EVENTS[:2]], 1080))
+
+
+def test_medians_leave_out_what_was_not_measured(bench: SimpleNamespace) -> None:
+    assert bench.trained.median([3.0, math.nan, 1.0, 2.0]) == 2.0
+    assert math.isnan(bench.trained.median([math.nan]))
+
+
+def test_both_sides_in_a_table(bench: SimpleNamespace) -> None:
+    def one(rate: float, rho: float) -> object:
+        return bench.trained.Trained(rate, 2.0, 1.0, rho, {})
+
+    theirs, ours = [one(1000, 0.3), one(2000, 0.2), one(1000, 0.1)], [one(3000, 0.3), one(4000, 0.1), one(5000, 0.2)]
+    assert bench.comparison.speeds(theirs, ours) == ["1,000", "4,000", "**3.00**", "3.00 2.00 5.00"]
+    assert bench.comparison.processes(theirs, ours) == ["2.0", "2.0"]
+    table = bench.comparison.seed_table("peer", list(zip(theirs, ours, strict=True)))
+    assert "| 1 | 0.300 | 0.300 | yes |\n| 2 | 0.200 | 0.100 | **no** |\n| 3 | 0.100 | 0.200 | yes |" in table
+    assert table.endswith("No lower on 2 of 3 seeds.")
+    collapsed = bench.comparison.seed_table("peer", [(one(1, 0.1), one(1, math.nan))])
+    assert "**no**" in collapsed
+
+
+PEER = """
+import json, sys
+import numpy as np
+job = json.loads(open(sys.argv[1]).read())
+if job["seed"] == 2:
+    print(json.dumps({"error": "Encountered NaN."}))
+    sys.exit()
+assert job["wanted"] == ["cat", "car", "dog", "bus", "none"], job
+angle = np.array([0.0, 1.5, 0.2, 1.4, 0.0])
+matrix = np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
+having = np.array([True, True, True, True, False])
+np.savez(job["output"], matrix=matrix, having=having, inside=having)
+print("something a library prints")
+print(json.dumps({"seconds": 2.0, "raw_words": 50}))
+"""
+
+
+def test_a_peer_is_measured_by_textkits_own_evaluation(
+    bench: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "peer.py").write_text(PEER)
+    (tmp_path / "pairs.tsv").write_text("# pairs\nCat\tDog\t9\nCar\tBus\t10\nCat\tCar\t1\ndog\tnone\t5\n")
+    monkeypatch.setattr(bench.trained, "PEERS", tmp_path)
+    pairs = bench.trained.word_pairs(tmp_path / "pairs.tsv")
+    assert pairs.first == ["cat", "car", "cat", "dog"]
+    told = bench.trained.peer(sys.executable, "peer.py", {"threads": 1, "seed": 1}, tmp_path, pairs)
+    assert told.rate == 25.0
+    assert told.rho == pytest.approx(
+        1.0
+    )  # cosines of 0.2, 0.1 and 1.5 rad; the pair with an unknown word does not count
+    with pytest.raises(bench.cost.Failed, match="Encountered NaN"):
+        bench.trained.peer(sys.executable, "peer.py", {"threads": 1, "seed": 2}, tmp_path, pairs)
+
+
+def test_a_training_by_textkit_is_measured(bench: SimpleNamespace, tmp_path: Path) -> None:
+    corpus = bench.trained.Corpus(tmp_path / "corpus.txt", 12_000)
+    corpus.path.write_text("The cat ran, .\nthe Dog ran .\nThe bus ran .\n" * 1000)
+    pairs = SimpleNamespace(
+        first=["cat", "Dog", "bus"], second=["Dog", "bus", "ran,"], scores=np.array([1.0, 2.0, 3.0])
+    )
+    told = bench.trained.textkit("word2vec", corpus, tmp_path, {"dim": 4, "epochs": 3}, pairs, seed=2, threads=1)
+    assert told.rate > 0
+    assert told.seconds > 0
+    assert -1 <= told.rho <= 1
+    assert told.detail["vocabulary"] == 8  # words as they stand: The the cat Dog bus ran ran, .
+    assert told.detail["device"] == "cpu"
+    assert len(told.detail["epochs"]) == 2
+    assert '"seed": 2' in (tmp_path / "run" / "run.json").read_text()
+
+
+def test_fasttext_that_stops_with_nan_is_run_again_with_another_seed(
+    bench: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = []
+
+    def peer(self: object, script: str, job: dict[str, int]) -> str:
+        seeds.append(job["seed"])
+        if len(seeds) < 3:
+            raise bench.cost.Failed("Encountered NaN.")
+        return "trained"
+
+    monkeypatch.setattr(bench.training.Bench, "peer", peer)
+    setting = bench.training.Bench(Path(), "python", None, Path(), True)
+    assert bench.training.unstopped(setting, {"seed": 7}) == ("trained", 2)
+    assert seeds == [7, 107, 207]
+    seeds[:] = range(-100, -90)
+    monkeypatch.setattr(bench.training, "TRIES", 0)
+    assert bench.training.unstopped(setting, {"seed": 7}) == (None, 0)
+
+
+def test_a_script_that_fails_stops_no_other(
+    bench: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad.py").write_text("raise SystemExit(1)")
+    (tmp_path / "good.py").write_text("import sys; open(sys.argv[0] + '.called', 'w').write(' '.join(sys.argv[1:]))")
+    monkeypatch.setattr(bench.run, "HERE", tmp_path)
+    monkeypatch.setattr(bench.run, "SCRIPTS", {"bad": [], "good": ["--small"]})
+    monkeypatch.setattr(sys, "argv", ["run.py", str(tmp_path), "--peers", "py", "--quick"])
+    with pytest.raises(SystemExit, match="failed: bad"):
+        bench.run.main()
+    assert (tmp_path / "good.py.called").read_text() == f"{tmp_path} --peers py --small"
+
+
+def test_without_a_gpu_the_page_stays_as_it_is(
+    bench: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    monkeypatch.setattr(bench.gpu, "reasons", lambda: {"embed": "no driver", "train": "no CUDA in it"})
+    monkeypatch.setattr(sys, "argv", ["gpu.py", str(tmp_path), "--page", str(page)])
+    bench.gpu.main()
+    said = capsys.readouterr()
+    assert "No GPU to measure" in said.out
+    assert "textkit embed: not on a GPU: no driver" in said.err
+    assert not page.exists()
+
+
+def test_each_half_of_the_gpu_page_stands_alone(
+    bench: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.md"
+
+    def broken(given: object, scratch: Path) -> str:
+        raise bench.cost.Failed("CUDA out of memory")
+
+    monkeypatch.setattr(bench.gpu, "reasons", lambda: {"embed": "made without CUDA", "train": None})
+    monkeypatch.setattr(bench.gpu, "train", lambda given, scratch: f"trained on {given.device}, {given.rounds} rounds")
+    monkeypatch.setattr(sys, "argv", ["gpu.py", str(tmp_path), "--page", str(page), "--rounds", "2"])
+    with pytest.raises(SystemExit) as ended:
+        bench.gpu.main()
+    assert ended.value.code == 0
+    assert "`textkit embed`: not measured: made without CUDA\n\ntrained on cuda, 2 rounds" in page.read_text()
+    monkeypatch.setattr(bench.gpu, "train", broken)
+    with pytest.raises(SystemExit) as ended:
+        bench.gpu.main()
+    assert ended.value.code == 1
+    assert "`textkit train`: failed: CUDA out of memory" in page.read_text()
+
+
+def test_differences_between_devices_are_seen(bench: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    import textkit.serving.embedder as module
+
+    def embedder(model: object, device: str, pooling: str, normalize: bool) -> object:
+        shift = {"mean": 5e-5, "max": 2e-4, "sif": math.nan}[pooling] if device == "cuda" else 0.0
+
+        def call(lines: list[str]) -> np.ndarray:
+            return np.zeros((2, 3), np.float32) - np.float32(shift)
+
+        return call
+
+    monkeypatch.setattr(module, "Embedder", embedder)
+    monkeypatch.setattr(bench.gpu, "on", lambda given: given)
+    small, large, none, normalized = bench.gpu.deviations(None, ["a", "b"], "cuda")
+    assert (small, normalized) == ("5.0e-05", "5.0e-05")
+    assert large == "**2.0e-04, too much**"
+    assert "too much" in none
+
+
+def test_a_clone_that_is_not_installed_runs(bench: SimpleNamespace, tmp_path: Path) -> None:
+    bench.clone._lay_out(tmp_path)
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from importlib.metadata import entry_points, version\n"
+        "import textkit, textkit_plugins, textkit_models\n"
+        "print(version('textkit') == textkit.__version__, *sorted(e.name for e in entry_points(group='textkit.plugins')))"
+    )
+    # Without site-packages there is no other textkit to be found.
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code, tmp_path], capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "fasttext", "glove", "ppmi-svd", "word2vec"], done.stderr
