@@ -56,8 +56,8 @@ def test_imported_vectors_are_served(models):
     ]  # fmt: skip
     manifest = json.loads((models / "people" / "manifest.json").read_text())
     assert manifest["text"]["normalizer"] == {"lowercase": False, "unicode": "none", "punctuation": "keep"}
-    assert manifest["data"] == [{"name": "people.file", "format": "GloVe text"}]
-    assert manifest["made"]["command"][:2] == ["textkit", *sys.argv[1:2]]
+    assert manifest["data"] == [{"file": "people.file", "format": "GloVe text"}]
+    assert manifest["made"]["command"] == f"textkit import {models / 'people.file'} -o {models / 'people'}"
 
 
 def test_fasttext_vectors_are_fasttexts_own(models):

@@ -35,6 +35,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def one_line(error: BaseException) -> str:
     """The message of any exception as a single line, with its type where the message alone says nothing."""
     text = " ".join(str(error).split())
-    return (
-        text if isinstance(error, TextkitError) else f"{type(error).__name__}: {text}" if text else type(error).__name__
-    )
+    if isinstance(error, TextkitError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

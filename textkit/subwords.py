@@ -103,11 +103,8 @@ def subwords_from_spec(spec: Mapping[str, Any] | None, read: Callable[[str], byt
         raise ValueError(f"n-grams of {ngrams.minimum} to {ngrams.maximum} characters")
     if not 1 <= ngrams.buckets < 2**31:
         raise ValueError(f"n-grams in {ngrams.buckets} buckets")
-    if (
-        kept is not None
-        and len(kept)
-        and not (kept[0] >= 0 and kept[-1] < ngrams.buckets and (np.diff(kept) > 0).all())
-    ):
+    given = np.empty(0, "<i4") if kept is None else kept
+    if len(given) and not (given[0] >= 0 and given[-1] < ngrams.buckets and (np.diff(given) > 0).all()):
         raise ValueError(f"{BUCKETS_FILE}: not ascending numbers below {ngrams.buckets}")
     return ngrams
 
@@ -136,9 +133,8 @@ def hash_ngrams(
     data = np.frombuffer(b"".join(encoded), np.uint8)
     starts = np.flatnonzero((data & 0xC0) != 0x80)  # the first byte of each character
     sizes = np.diff(np.append(starts, len(data))).astype(np.int32)
-    owner = np.repeat(np.arange(len(words), dtype=np.int32), np.fromiter(map(len, encoded), np.int64, len(words)))[
-        starts
-    ]
+    widths = np.fromiter(map(len, encoded), np.int64, len(words))
+    owner = np.repeat(np.arange(len(words), dtype=np.int32), widths)[starts]
     signed = data.view(np.int8).astype(np.int32).view(np.uint32)  # int8_t sign-extended to 32 bits
     flat: list[np.ndarray] = []
     counts = np.zeros(len(words), np.int64)

@@ -54,9 +54,7 @@ class Normalizer:
 
     lowercase: bool = True
     unicode: str = "NFC"  # NFC | NFKC | NFD | NFKD | none
-    punctuation: str = (
-        "split"  # split: each mark is a word (BERT's pre-tokenizer) | keep: words are what spaces separate
-    )
+    punctuation: str = "split"  # split: each mark is a word, as BERT has it | keep: words are what spaces separate
 
     def __post_init__(self) -> None:
         if self.unicode not in ("NFC", "NFKC", "NFD", "NFKD", "none"):

@@ -146,9 +146,8 @@ def _usage_line(error: click.ClickException) -> str:
     """click's message in this program's style: one line, the nearest name, where to read on."""
     message = " ".join(error.format_message().split()).rstrip(".")
     if isinstance(error, click.NoSuchOption):
-        known = (
-            [name for option in error.ctx.command.get_params(error.ctx) for name in option.opts] if error.ctx else []
-        )
+        options = error.ctx.command.get_params(error.ctx) if error.ctx else []
+        known = [name for option in options for name in option.opts]
         close = nearest(error.option_name, known)
         message = f"no such option {error.option_name}{close if 'did you mean' in close else ''}"
     context = getattr(error, "ctx", None)

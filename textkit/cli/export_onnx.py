@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from textkit.cli.options import Talk, plugin_option, protected_stdout, talk_options
-from textkit.cli.train import Remembering
+from textkit.cli.options import Remembering, Talk, plugin_option, protected_stdout, talk_options
 
 
 @click.command("export-onnx", cls=Remembering)
@@ -47,5 +46,5 @@ def export_onnx(ctx: click.Context, run: Path, folder: Path, talk: Talk, **facts
     from textkit.training.run import Run
 
     with protected_stdout():
-        written = export(Run.open(run), folder, command=ctx.meta["textkit.command"], **facts)
+        written = export(Run.open(run), folder, command=ctx.meta[Remembering.KEY], **facts)
     talk.note(f"wrote {written}")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+import shlex
 from pathlib import Path
 
 import click
 
-from textkit.cli.options import Talk, protected_stdout, talk_options
+from textkit.cli.options import Remembering, Talk, protected_stdout, talk_options
 
 
-@click.command("import")
+@click.command("import", cls=Remembering)
 @click.argument("source", metavar="SOURCE")
 @click.option(
     "-o",
@@ -41,7 +41,9 @@ from textkit.cli.options import Talk, protected_stdout, talk_options
 )
 @click.option("--overwrite", is_flag=True, help="Replace a model that DIR holds already.")
 @talk_options
+@click.pass_context
 def import_(
+    ctx: click.Context,
     source: str,
     folder: Path,
     max_vocab: int | None,
@@ -73,6 +75,6 @@ def import_(
             talk.warn(said)
         written = make_bundle(
             found, folder, source=source, precision=precision, name=name, licence=licence, sample=lines,
-            made={"command": ["textkit", *sys.argv[1:]]}, overwrite=overwrite,
+            made={"command": shlex.join(ctx.meta[Remembering.KEY])}, overwrite=overwrite,
         )  # fmt: skip
     talk.note(f"read {len(found.words):,} words of {found.table.shape[1]} numbers ({found.format}), wrote {written}")

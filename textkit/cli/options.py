@@ -80,6 +80,16 @@ def talk_options(function: Function) -> Function:
     return with_talk  # type: ignore[return-value]
 
 
+class Remembering(click.Command):
+    """A command that keeps the words it was called with, for run.json and the manifest: `ctx.meta[Remembering.KEY]`."""
+
+    KEY = "textkit.command"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[self.KEY] = ["textkit", ctx.info_name or "", *args]
+        return super().parse_args(ctx, args)
+
+
 class Device(click.ParamType):
     """auto, cpu, cuda or cuda:N."""
 

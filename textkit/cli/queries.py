@@ -40,9 +40,8 @@ class Form:
         words = [*words, *[""] * (len(self.heads) - len(words))]
         if self.as_json:
             told = None if found is None else [{"word": word, self.score: round(score, 6)} for word, score in found]
-            text = (
-                json.dumps(dict(zip(self.heads, words, strict=False)) | {self.answers: told}, ensure_ascii=False) + "\n"
-            )
+            record = dict(zip(self.heads, words, strict=False)) | {self.answers: told}
+            text = json.dumps(record, ensure_ascii=False) + "\n"
         else:
             rows = [(*words, word, f"{score:.6f}") for word, score in found or ()] or [(*words, "", "")]
             text = "".join("\t".join(map(_cell, row)) + "\n" for row in rows)
@@ -118,6 +117,6 @@ class Dialogue:
 
 
 def _cell(text: str) -> str:
-    return (
-        text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n") if "\t" in text or "\n" in text else text
-    )
+    if "\t" not in text and "\n" not in text:
+        return text
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")

@@ -9,15 +9,15 @@ from typing import Any
 
 import click
 
-from textkit.cli.options import Talk, complete_plugin, device_option, plugin_option, talk_options, threads_option
-
-
-class Remembering(click.Command):
-    """A command that keeps the words it was called with, for run.json."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta["textkit.command"] = ["textkit", ctx.info_name or "", *args]
-        return super().parse_args(ctx, args)
+from textkit.cli.options import (
+    Remembering,
+    Talk,
+    complete_plugin,
+    device_option,
+    plugin_option,
+    talk_options,
+    threads_option,
+)
 
 
 class Patience:
@@ -67,7 +67,7 @@ def train(ctx: click.Context, talk: Talk, folder: Path | None, show_options: boo
         return list_options(rest["plugin"])
     if folder is None:
         raise click.UsageError("missing option '-o': the folder of the run", ctx)
-    rest["command"] = ctx.meta["textkit.command"]
+    rest["command"] = ctx.meta[Remembering.KEY]
     return run_training(talk, folder, resume, **rest)
 
 

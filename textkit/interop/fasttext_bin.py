@@ -20,9 +20,7 @@ from textkit.text import NGrams, hash_ngrams
 MAGIC = struct.pack("<i", 793712314)
 _VERSIONS = (11, 12)
 _ARGS = struct.Struct("<12id")  # Args::save
-_DICTIONARY = struct.Struct(
-    "<3iqq"
-)  # Dictionary::save: entries, words, labels, tokens, pruned buckets (-1: none pruned)
+_DICTIONARY = struct.Struct("<3iqq")  # Dictionary::save: entries, words, labels, tokens, pruned buckets (-1: none)
 _MATRIX = struct.Struct("<?qq")  # whether it is quantised, rows, columns
 _ENTRY = 9  # bytes behind a word and its NUL: count i64, type i8 (0 word, 1 label)
 _LONGEST = 1 << 20  # bytes of a word; more says that the file is damaged

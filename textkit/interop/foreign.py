@@ -97,7 +97,7 @@ def make_bundle(
         sample=sample,
         name=name,
         precision=precision,
-        data=[{"name": os.path.basename(source), "format": read.format}],
+        data=[{"file": os.path.basename(source), "format": read.format}],
         licence=licence,
         made={"imported": read.format, "probability": frequency, "duplicates": read.duplicates} | (made or {}),
         overwrite=overwrite,

@@ -134,9 +134,7 @@ class Descent:
         self.batches, self.weight = plain["batches"], plain["weight"]
         if self.scaler is not None and plain["scaler"] is not None:
             self.scaler.load_state_dict(plain["scaler"])
-            self.scaler.scale(
-                torch.zeros(1, device=self.device)
-            )  # it holds its scale on the device from the first use on
+            self.scaler.scale(torch.zeros(1, device=self.device))  # from its first use on it holds its scale there
 
     def _precision(self) -> AbstractContextManager[Any]:
         import torch

@@ -156,9 +156,7 @@ def _checked_name(folder: Path, name: str | None) -> str:
     """The model's name: the one given, or the folder's."""
     found = folder.resolve().name if name is None else name
     if not is_name(found):
-        which = (
-            f"--name {name}" if name is not None else f"-o {folder}: its last part cannot name a model, give a --name"
-        )
+        which = f"-o {folder}: its last part cannot name a model, give a --name" if name is None else f"--name {name}"
         raise UsageError(f"{which}: use letters, digits, '.', '_', '+' and '-', at most 100")
     return found
 

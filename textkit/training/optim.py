@@ -26,10 +26,11 @@ def optimizer(training: Training, parameters: Sequence[torch.nn.Parameter]) -> t
         return torch.optim.SGD(parameters, training.learning_rate, momentum=training.momentum)
     if training.optimizer == "adagrad":
         return torch.optim.Adagrad(parameters, training.learning_rate, eps=training.epsilon)
-    kind, decay = (
-        (torch.optim.AdamW, training.weight_decay) if training.optimizer == "adamw" else (torch.optim.Adam, 0.0)
+    if training.optimizer == "adam":
+        return torch.optim.Adam(parameters, training.learning_rate, training.betas, training.epsilon)
+    return torch.optim.AdamW(
+        parameters, training.learning_rate, training.betas, training.epsilon, training.weight_decay
     )
-    return kind(parameters, training.learning_rate, betas=training.betas, eps=training.epsilon, weight_decay=decay)
 
 
 def learning_rate(training: Training, step: int, steps: int) -> float:
@@ -39,7 +40,7 @@ def learning_rate(training: Training, step: int, steps: int) -> float:
     w' = max(w, 1), after it:
 
         constant      peak
-        inverse-sqrt  peak * sqrt(w' / n)                                (Vaswani et al. 2017, equation 3)
+        inverse-sqrt  peak * sqrt(w' / n), at least `least`              (Vaswani et al. 2017, equation 3)
         linear        peak + (least - peak) * f,                         f = (n - w') / (steps - w' + 1), at most 1
         cosine        least + (peak - least) * (1 + cos(pi * f)) / 2     (Loshchilov and Hutter 2017, equation 5)
 

@@ -39,9 +39,8 @@ STRANGE = (
     "\x00 \x07",
 )
 
-Rows = Callable[
-    [np.ndarray, np.ndarray], np.ndarray
-]  # ids i64[line, token], weight f32[line, token] -> f32[line, token, dim]
+# ids i64[line, token], weight f32[line, token] -> f32[line, token, dim]
+Rows = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,17 +23,8 @@ SPLIT_RULE = "a line's share is splitmix64(number from 0, through all files, xor
 
 # What only the gradient of a loss can obey: a plugin with an update or a fit of its own never sees these.
 _OF_DESCENT = (
-    "accumulate",
-    "optimizer",
-    "momentum",
-    "betas",
-    "epsilon",
-    "clip",
-    "l1",
-    "l2",
-    "weight_decay",
-    "precision",
-)
+    "accumulate", "optimizer", "momentum", "betas", "epsilon", "clip", "l1", "l2", "weight_decay", "precision",
+)  # fmt: skip
 _OF_BATCHES = ("max_steps", "checkpoint_steps")
 
 
@@ -88,11 +78,6 @@ def choose_device(asked: str, plugin: Plugin, training: Training) -> torch.devic
     return device
 
 
-def threads_at_hand() -> int:
-    """The CPUs this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @contextmanager
 def repeatable(device: torch.device, threads: int, seed: int) -> Iterator[None]:
     """Seeds all generators, sets torch's threads, has torch choose kernels that repeat (on the CPU); all undone after."""
@@ -111,9 +96,8 @@ def repeatable(device: torch.device, threads: int, seed: int) -> Iterator[None]:
         try:
             if device.type == "cpu":
                 torch.use_deterministic_algorithms(True, warn_only=True)
-                torch.utils.deterministic.fill_uninitialized_memory = (
-                    False  # costs time, and nothing here reads such memory
-                )
+                # Filling costs time, and nothing here reads such memory.
+                torch.utils.deterministic.fill_uninitialized_memory = False
             yield
         finally:
             torch.utils.deterministic.fill_uninitialized_memory = fill

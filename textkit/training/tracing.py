@@ -84,9 +84,7 @@ def trace(module: torch.nn.Module, ids: int) -> onnx.ModelProto:
                 external_data=False,
                 verbose=False,
             )
-    except (
-        Exception
-    ) as error:  # the exporter raises what it likes, and wraps the reason in advice to its own developers
+    except Exception as error:  # it raises what it likes, and wraps the reason in advice to its own developers
         reason: BaseException = error
         while reason.__cause__ is not None:
             reason = reason.__cause__

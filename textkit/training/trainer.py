@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from textkit.errors import TextkitError, TextkitWarning, UsageError
 from textkit.plugin import Epoch, Score
+from textkit.serving.session import cpus
 from textkit.training import checkpoint
 from textkit.training.batching import move
 from textkit.training.corpus import Corpus
@@ -31,7 +32,6 @@ from textkit.training.preparing import (
     parts,
     repeatable,
     split,
-    threads_at_hand,
 )
 from textkit.training.run import Run
 
@@ -64,7 +64,7 @@ def train(
     check_options(plugin, training)
     where = choose_device(device, plugin, training)
     before = run.facts.get("threads")
-    threads = threads or before or threads_at_hand()
+    threads = threads or before or cpus()
     if before not in (None, threads):
         warnings.warn(
             TextkitWarning(f"begun with --threads {before}: the last bits may differ with {threads}"), stacklevel=2
