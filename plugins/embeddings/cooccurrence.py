@@ -1,12 +1,12 @@
 """How often words stand near each other, counted in bounded memory, on disk as a sparse matrix. Knows no model; no torch.
 
 The text is cut into shards, each counted in memory and written as a sparse matrix by rows; the shards are then added up, a
-block of rows at a time. Memory stays under `memory_mb` for any length of text, save that one row of every shard must fit.
+block of rows at a time. The memory that it takes stays under `memory_mb` for any length of text, save that one row of
+every shard must fit; pages of the text itself, which is mapped, come and go as the system likes.
 """
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,25 +38,35 @@ def weights(window: int, weighting: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Counts:
-    """A symmetric sparse matrix by rows: starts i64[word + 1], columns i32[pair], values f32[pair], the last two on disk.
+    """A symmetric sparse matrix by rows: starts i64[word + 1] in memory, its pairs in two files, columns i32, values f32.
 
-    Row i is what stood near word i. A row's columns are in no particular order, but always in the same.
+    Row i is what stood near word i. A row's columns are in no particular order, but always in the same. The files are read,
+    not mapped: pages of a mapped file count as this process's memory for as long as the system has no other use for them.
     """
 
     starts: np.ndarray
-    columns: np.ndarray
-    values: np.ndarray
+    column_file: Path
+    value_file: Path
+
+    @property
+    def pairs(self) -> int:
+        return int(self.starts[-1])
 
     def blocks(self, pairs: int) -> Iterator[tuple[int, int]]:
         """Ranges of rows (first, last + 1) with at most `pairs` pairs each, or a single row."""
         return row_blocks(self.starts, pairs)
 
-    def block(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The pairs of rows first..last-1, in memory: rows i64, columns i64, values f64, each [pair]."""
-        lengths = np.diff(self.starts[first : last + 1])
-        part = slice(self.starts[first], self.starts[last])
-        rows = np.repeat(np.arange(first, last), lengths)
-        return rows, self.columns[part].astype(np.int64), self.values[part].astype(np.float64)
+    def block(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """The pairs of rows first..last-1: columns i32[pair], values f32[pair]."""
+        start, end = self.starts[first], self.starts[last]
+        return (
+            np.fromfile(self.column_file, np.int32, end - start, offset=4 * start),
+            np.fromfile(self.value_file, np.float32, end - start, offset=4 * start),
+        )
+
+    def rows(self, first: int, last: int) -> np.ndarray:
+        """The row of each pair of rows first..last-1, i32[pair]."""
+        return np.repeat(np.arange(first, last, dtype=np.int32), np.diff(self.starts[first : last + 1]))
 
 
 def count(ids: np.ndarray, size: int, weight: np.ndarray, folder: Path, memory_mb: int) -> Counts:
@@ -74,7 +84,7 @@ def count(ids: np.ndarray, size: int, weight: np.ndarray, folder: Path, memory_m
         _count_shard(text, first, min(first + tokens, len(text)), size, weight, folder / f"shard{number}")
         for number, first in enumerate(range(0, len(text), tokens))
     ]
-    return shards[0] if len(shards) == 1 else _add(shards, size, folder, memory_mb * _MB // (2 * _ENTRY))
+    return shards[0] if len(shards) == 1 else _add(shards, size, folder, memory_mb * _MB // (3 * _ENTRY))
 
 
 def row_blocks(starts: np.ndarray, pairs: int) -> Iterator[tuple[int, int]]:
@@ -112,19 +122,16 @@ def _add(shards: Sequence[Counts], size: int, folder: Path, entries: int) -> Cou
     with _Writer(folder / "sum") as writer:
         for first, last in row_blocks(sum(shard.starts for shard in shards), entries):
             own = np.stack([shard.starts[first : last + 1] for shard in shards])  # [shard, row + 1]
-            parts = [slice(ends[0], ends[-1]) for ends in own]
             held = own - own[:, :1]
             held += np.concatenate([[0], np.cumsum(held[:-1, -1])])[:, None]
-            columns = np.concatenate([shard.columns[part] for shard, part in zip(shards, parts, strict=True)])
-            values = np.concatenate([shard.values[part] for shard, part in zip(shards, parts, strict=True)])
+            columns, values = map(np.concatenate, zip(*(shard.block(first, last) for shard in shards), strict=True))
             row_starts = np.zeros(last - first + 1, np.int64)
             summed = np.empty(len(columns), np.int32), np.empty(len(columns), np.float32)
             pairs = add_rows(held, columns, values, size, row_starts, *summed)
             writer.write(summed[0][:pairs], summed[1][:pairs])
             starts[first + 1 : last + 1] = starts[first] + row_starts[1:]
     for path in folder.glob("shard*"):
-        with contextlib.suppress(PermissionError):  # Windows keeps a file that is mapped; the caller removes the folder
-            path.unlink()
+        path.unlink()
     return writer.counts(starts)
 
 
@@ -147,9 +154,4 @@ class _Writer:
             file.close()
 
     def counts(self, starts: np.ndarray) -> Counts:
-        return Counts(starts, mapped(self.paths[0], np.int32), mapped(self.paths[1], np.float32))
-
-
-def mapped(path: Path, dtype: np.typing.DTypeLike) -> np.ndarray:
-    """A file as a read-only array [item]; an empty one too, which numpy.memmap refuses."""
-    return np.memmap(path, dtype, "r") if path.stat().st_size else np.empty(0, dtype)
+        return Counts(starts, *self.paths)

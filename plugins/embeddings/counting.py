@@ -21,6 +21,8 @@ from textkit_plugins.embeddings import vocabulary as words
 from textkit_plugins.embeddings.vocabulary import TextOptions
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import torch
 
     from textkit.text import Words
@@ -123,7 +125,7 @@ class PpmiSvd(_Counting):
         from textkit_plugins.embeddings.truncated_svd import truncated_svd
 
         counts = _count(corpus, vocabulary, config, run)
-        yield {"words": int(vocabulary.counts.sum()), "pairs": len(counts.columns)}
+        yield {"words": int(vocabulary.counts.sum()), "pairs": counts.pairs}
         association = Association(config.cds, config.neg, kept_share(vocabulary.counts, config.t))
         matrix = ppmi(counts, association, run.scratch / "counts", config.memory_mb)
         if matrix.nnz == 0:
@@ -177,7 +179,7 @@ class Glove(_Counting):
 
     def steps(self, corpus: Corpus, vocabulary: Words, config: Config, epoch: Epoch) -> int:
         """Batches an epoch."""
-        pairs = len(_pairs(corpus, vocabulary, config, epoch))
+        _, pairs = _pairs(corpus, vocabulary, config, epoch)
         return math.ceil(pairs / (epoch.batch_size or pairs))
 
     def batches(
@@ -189,11 +191,13 @@ class Glove(_Counting):
         """
         import torch
 
-        pairs = _pairs(corpus, vocabulary, config, epoch)
-        size = epoch.batch_size or len(pairs)
-        order = np.random.default_rng([epoch.seed, epoch.number]).permutation(math.ceil(len(pairs) / size))
-        for number in order[epoch.start :]:
-            batch = pairs[number * size : (number + 1) * size]
+        from textkit_plugins.embeddings.shuffled_pairs import read
+
+        path, pairs = _pairs(corpus, vocabulary, config, epoch)
+        size = epoch.batch_size or pairs
+        order = np.random.default_rng([epoch.seed, epoch.number]).permutation(math.ceil(pairs / size))
+        for number in order[epoch.start :].tolist():
+            batch = read(path, number * size, (number + 1) * size)
             yield {key: torch.from_numpy(np.ascontiguousarray(batch[key])) for key in batch.dtype.names}
 
     def update(
@@ -222,13 +226,13 @@ def _count(corpus: Corpus, vocabulary: Words, config: CountOptions, run: Run) ->
     weight = cooccurrence.weights(config.window, config.weighting)
     ids = words.encoded(corpus, vocabulary, run)
     counts = cooccurrence.count(ids, len(vocabulary), weight, run.scratch / "counts", config.memory_mb)
-    if not len(counts.columns):
+    if not counts.pairs:
         raise TextkitError(f"{corpus.paths[0]}: the corpus is too small: no line of it has two words of the vocabulary")
     return counts
 
 
-def _pairs(corpus: Corpus, vocabulary: Words, config: Glove.Config, epoch: Epoch) -> np.ndarray:
-    """All pairs in the order of shuffled_pairs.py, a mapped file that is made when it is first asked for."""
+def _pairs(corpus: Corpus, vocabulary: Words, config: Glove.Config, epoch: Epoch) -> tuple[Path, int]:
+    """The file of all pairs, shuffled, which is made when it is first asked for, and how many there are."""
     from textkit_plugins.embeddings import shuffled_pairs
 
     path = epoch.run.scratch / PAIRS_FILE
@@ -236,7 +240,7 @@ def _pairs(corpus: Corpus, vocabulary: Words, config: Glove.Config, epoch: Epoch
         counts = _count(corpus, vocabulary, config, epoch.run)
         shuffled_pairs.write(counts, path, epoch.batch_size, epoch.seed, config.memory_mb)
         shutil.rmtree(epoch.run.scratch / "counts", ignore_errors=True)
-    return np.memmap(path, shuffled_pairs.PAIR, "r")
+    return path, path.stat().st_size // shuffled_pairs.PAIR.itemsize
 
 
 def _normalized(table: np.ndarray) -> np.ndarray:

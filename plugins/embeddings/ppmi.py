@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textkit_plugins.embeddings.cooccurrence import Counts, mapped
+from textkit_plugins.embeddings.cooccurrence import Counts
 
 if TYPE_CHECKING:
     import scipy.sparse
@@ -50,7 +50,7 @@ def ppmi(counts: Counts, association: Association, folder: Path, memory_mb: int)
     keep = association.keep if association.keep is not None else np.ones(size)
     near = np.zeros(size)  # [word]: pairs that the word is in
     for first, last in counts.blocks(block):
-        rows, columns, values = counts.block(first, last)
+        rows, (columns, values) = counts.rows(first, last), counts.block(first, last)
         near[first:last] = np.bincount(rows - first, values * keep[rows] * keep[columns], last - first)
     smoothed = near**association.cds
     with np.errstate(divide="ignore"):  # a word that is near no other has no pair to spoil
@@ -61,16 +61,22 @@ def ppmi(counts: Counts, association: Association, folder: Path, memory_mb: int)
     paths = folder / "ppmi.columns", folder / "ppmi.values"
     with paths[0].open("wb") as column_file, paths[1].open("wb") as value_file:
         for first, last in counts.blocks(block):
-            rows, columns, values = counts.block(first, last)
+            rows, (columns, values) = counts.rows(first, last), counts.block(first, last)
             pmi = (np.log(values * keep[rows] * keep[columns]) - log_row[rows] - log_column[columns]).astype(np.float32)
             positive = pmi > 0
-            column_file.write(columns[positive].astype(np.int32))
+            column_file.write(columns[positive])
             value_file.write(pmi[positive])
             starts[first + 1 : last + 1] = np.bincount(rows[positive] - first, minlength=last - first)
     starts = np.cumsum(starts)
     if starts[-1] < 1 << 31:
         starts = starts.astype(np.int32)  # else scipy copies the columns to i64
-    return scipy.sparse.csr_matrix((mapped(paths[1], np.float32), mapped(paths[0], np.int32), starts), (size, size))
+    columns, values = (_mapped(path, dtype) for path, dtype in zip(paths, (np.int32, np.float32), strict=True))
+    return scipy.sparse.csr_matrix((values, columns, starts), (size, size))
+
+
+def _mapped(path: Path, dtype: np.typing.DTypeLike) -> np.ndarray:
+    """A file as a read-only array [item]; an empty one too, which numpy.memmap refuses."""
+    return np.memmap(path, dtype, "r") if path.stat().st_size else np.empty(0, dtype)
 
 
 def weigh(vectors: np.ndarray, singular: np.ndarray, eig: float) -> np.ndarray:

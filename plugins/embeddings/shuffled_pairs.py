@@ -48,6 +48,11 @@ def write(counts: Counts, path: Path, batch_size: int, seed: int, memory_mb: int
     os.replace(part, path)
 
 
+def read(path: Path, first: int, last: int) -> np.ndarray:
+    """The pairs first..last-1 of a file, or those that it has of them: PAIR[pair]."""
+    return np.fromfile(path, PAIR, last - first, offset=first * PAIR.itemsize)
+
+
 def tile_order(pairs: np.ndarray) -> np.ndarray:
     """The order i64[pair] that goes through the matrix tile by tile.
 
@@ -62,7 +67,7 @@ def tile_order(pairs: np.ndarray) -> np.ndarray:
 
 def _dealt(counts: Counts, path: Path, block: int, random: np.random.Generator) -> Iterator[np.ndarray]:
     """All pairs in parts of about `block`, each a random sample: PAIR[pair]."""
-    hands = -(-len(counts.columns) // block)
+    hands = -(-counts.pairs // block)
     if hands <= 1:
         yield _pairs(counts, 0, len(counts.starts) - 1)
         return
@@ -80,9 +85,7 @@ def _dealt(counts: Counts, path: Path, block: int, random: np.random.Generator) 
 
 
 def _pairs(counts: Counts, first: int, last: int) -> np.ndarray:
-    part = slice(counts.starts[first], counts.starts[last])
-    pairs = np.empty(part.stop - part.start, PAIR)
-    pairs["row"] = np.repeat(np.arange(first, last, dtype=np.int32), np.diff(counts.starts[first : last + 1]))
-    pairs["column"] = counts.columns[part]
-    pairs["log"] = np.log(counts.values[part])
+    columns, values = counts.block(first, last)
+    pairs = np.empty(len(columns), PAIR)
+    pairs["row"], pairs["column"], pairs["log"] = counts.rows(first, last), columns, np.log(values)
     return pairs

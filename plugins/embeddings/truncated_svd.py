@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _DENSE = 500  # up to so many rows LAPACK's SVD of the whole matrix is as fast
 _BLOCK = 32  # vectors that the matrix is multiplied by at once
 _TOLERANCE = 1e-3  # the largest residual, as a share of the smallest eigenvalue wanted; values err by its square
-_ROUNDING = 1e-6  # the same, as a share of the largest eigenvalue: what f32 can do
+_ROUNDING = 1e-5  # the same, as a share of the largest eigenvalue: what f32 can do
 _CHECKED = 4  # blocks between two looks at the residuals
 _MOST_BLOCKS = 1000  # a spectrum so flat that this does not suffice has no leading directions to speak of
 
@@ -58,9 +58,13 @@ def _leading(matrix: scipy.sparse.csr_matrix, dim: int, most: int, random: np.ra
         share = known.T @ image  # [width, block]
         inner[:width, width - _BLOCK : width] = share
         inner[width - _BLOCK : width, :width] = share.T
-        image -= known @ share
-        image -= known @ (known.T @ image)  # twice is enough (Parlett 1980)
-        block, over = np.linalg.qr(image)
+        block, over = np.linalg.qr(image - known @ share)
+        spent = np.abs(np.diag(over)) <= 10 * np.finfo(np.float32).eps * np.abs(inner).max()
+        if spent.any():  # the image has no more directions than these (a matrix of small rank): others take their place
+            block[:, spent] = random.standard_normal((size, spent.sum()), dtype=np.float32)
+            over[spent] = 0
+        block, again = np.linalg.qr(block - known @ (known.T @ block))  # twice is enough (Parlett 1980)
+        over = again @ over
         if width < dim + _BLOCK or (number % _CHECKED and width < most):
             continue
         values, vectors = np.linalg.eigh(inner[:width, :width])

@@ -179,12 +179,15 @@ def test_slices_of_several_threads_make_one_pass() -> None:
 # The pairs
 
 
-def counts_of(words: int, seed: int = 0) -> Counts:
-    random = np.random.default_rng(seed)
+def counts_of(folder: Path, words: int) -> Counts:
+    random = np.random.default_rng(0)
     table = random.poisson(0.8, (words, words)) * random.random((words, words))
     rows, columns = np.nonzero(table)
     starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=words))])
-    return Counts(starts, columns.astype(np.int32), table[rows, columns].astype(np.float32))
+    folder.mkdir()
+    columns.astype(np.int32).tofile(folder / "columns")
+    table[rows, columns].astype(np.float32).tofile(folder / "values")
+    return Counts(starts, folder / "columns", folder / "values")
 
 
 @pytest.mark.parametrize("batch_size", [0, 1, 100, 5000])
@@ -193,15 +196,16 @@ def test_every_pair_is_there_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int, megabyte: int
 ) -> None:
     monkeypatch.setattr(shuffled_pairs, "_MB", megabyte)  # 100 kB: 1,000 pairs at a time, dealt into a dozen files
-    counts = counts_of(150)
+    counts = counts_of(tmp_path / "counts", 150)
+    columns, values = counts.block(0, 150)
     shuffled_pairs.write(counts, tmp_path / "pairs", batch_size, seed=1, memory_mb=1)
-    assert [path.name for path in tmp_path.iterdir()] == ["pairs"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["counts", "pairs"]
     pairs = np.fromfile(tmp_path / "pairs", PAIR)
-    assert len(pairs) == len(counts.columns) > 10_000
+    assert len(pairs) == counts.pairs > 10_000
     order = np.lexsort((pairs["column"], pairs["row"]))
     np.testing.assert_array_equal(pairs["row"][order], np.repeat(np.arange(150), np.diff(counts.starts)))
-    np.testing.assert_array_equal(pairs["column"][order], counts.columns)
-    np.testing.assert_allclose(pairs["log"][order], np.log(counts.values), rtol=1e-6)
+    np.testing.assert_array_equal(pairs["column"][order], columns)
+    np.testing.assert_allclose(pairs["log"][order], np.log(values), rtol=1e-6)
     # What is not sorted together (all, without batches) is a fair sample of the rows: a mean of 74.5 +- 4 standard errors
     sample = pairs["row"][: {0: len(pairs), 5000: 5000}.get(batch_size, 1000)]
     assert abs(sample.mean() - 74.5) < 4 * 43.3 / math.sqrt(len(sample))
@@ -209,7 +213,7 @@ def test_every_pair_is_there_once(
 
 def test_pairs_are_shuffled_by_the_seed(tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("again", 1), ("b", 2)):
-        shuffled_pairs.write(counts_of(60), tmp_path / name, 64, seed, memory_mb=1)
+        shuffled_pairs.write(counts_of(tmp_path / f"counts-{name}", 60), tmp_path / name, 64, seed, memory_mb=1)
     a, again, b = ((tmp_path / name).read_bytes() for name in ("a", "again", "b"))
     assert a == again != b
 

@@ -22,12 +22,15 @@ from textkit_plugins.embeddings.counting import PpmiSvd
 
 def dense(counts: Counts) -> np.ndarray:
     size = len(counts.starts) - 1
-    return scipy.sparse.csr_matrix((counts.values, counts.columns, counts.starts), (size, size)).toarray()
+    columns, values = counts.block(0, size)
+    return scipy.sparse.csr_matrix((values, columns, counts.starts), (size, size)).toarray()
 
 
-def counted(matrix: np.ndarray) -> Counts:
+def counted(matrix: np.ndarray, folder: Path) -> Counts:
     sparse = scipy.sparse.csr_matrix(matrix.astype(np.float32))
-    return Counts(sparse.indptr.astype(np.int64), sparse.indices.astype(np.int32), sparse.data)
+    sparse.indices.astype(np.int32).tofile(folder / "columns")
+    sparse.data.tofile(folder / "values")
+    return Counts(sparse.indptr.astype(np.int64), folder / "columns", folder / "values")
 
 
 def by_brute_force(ids: list[int], size: int, weight: np.ndarray) -> np.ndarray:
@@ -76,9 +79,8 @@ def test_counts_of_random_text(
     weight = cooccurrence.weights(window, "harmonic")
     counts = cooccurrence.count(ids, 13, weight, tmp_path / "counts", 1)
     np.testing.assert_allclose(dense(counts), by_brute_force(ids.tolist(), 13, weight), rtol=1e-6)
-    assert len(set(zip(np.repeat(np.arange(13), np.diff(counts.starts)), counts.columns, strict=True))) == len(
-        counts.columns
-    ), "a pair is there twice"
+    pairs = set(zip(counts.rows(0, 13).tolist(), counts.block(0, 13)[0].tolist(), strict=True))
+    assert len(pairs) == counts.pairs, "a pair is there twice"
     assert len(list((tmp_path / "counts").iterdir())) == 2
 
 
@@ -95,14 +97,14 @@ COUNTS = np.array([[0, 2, 1], [2, 0, 1], [1, 1, 0]])  # near: a 3, b 3, c 2, in 
 
 
 def test_ppmi_by_hand(tmp_path: Path) -> None:
-    found = ppmi.ppmi(counted(COUNTS), ppmi.Association(cds=1), tmp_path, 1).toarray()
+    found = ppmi.ppmi(counted(COUNTS, tmp_path), ppmi.Association(cds=1), tmp_path, 1).toarray()
     ab, ac = 0.5753641, 0.2876821  # log(2 * 8 / (3 * 3)), log(1 * 8 / (3 * 2))
     np.testing.assert_allclose(found, [[0, ab, ac], [ab, 0, ac], [ac, ac, 0]], atol=1e-6)
 
 
 def test_context_smoothing_by_hand(tmp_path: Path) -> None:
     # 3^.75 = 2.2795071, 2^.75 = 1.6817928, together 2 * 2.2795071 + 1.6817928 = 6.2408070
-    found = ppmi.ppmi(counted(COUNTS), ppmi.Association(), tmp_path, 1).toarray()
+    found = ppmi.ppmi(counted(COUNTS, tmp_path), ppmi.Association(), tmp_path, 1).toarray()
     ab = 0.6016852  # log(2 * 6.2408070 / (3 * 2.2795071))
     ac = 0.2126368  # log(1 * 6.2408070 / (3 * 1.6817928)): a rare context is worth less than above
     ca = 0.3140031  # log(1 * 6.2408070 / (2 * 2.2795071))
@@ -111,7 +113,7 @@ def test_context_smoothing_by_hand(tmp_path: Path) -> None:
 
 def test_shift_by_hand(tmp_path: Path) -> None:
     # log 1.3 = 0.2623643 is subtracted: a-c falls below zero and out
-    found = ppmi.ppmi(counted(COUNTS), ppmi.Association(neg=1.3), tmp_path, 1)
+    found = ppmi.ppmi(counted(COUNTS, tmp_path), ppmi.Association(neg=1.3), tmp_path, 1)
     assert found.nnz == 4
     expected = [[0, 0.3393209, 0], [0.3393209, 0, 0], [0.0516388, 0.0516388, 0]]
     np.testing.assert_allclose(found.toarray(), expected, atol=1e-6)
@@ -123,7 +125,9 @@ def test_subsampling_by_hand(tmp_path: Path) -> None:
     np.testing.assert_allclose(keep, [0.3162278, 1, 1], atol=1e-7)
     assert ppmi.kept_share(np.array([90, 9, 1]), 0.0) is None
     # kept by half each: a-b counts 2/4, a-c and b-c 1/2; near: a 1, b 1, c 1, in all 3
-    found = ppmi.ppmi(counted(COUNTS), ppmi.Association(cds=1, keep=np.array([0.5, 0.5, 1])), tmp_path, 1).toarray()
+    found = ppmi.ppmi(
+        counted(COUNTS, tmp_path), ppmi.Association(cds=1, keep=np.array([0.5, 0.5, 1])), tmp_path, 1
+    ).toarray()
     all_alike = 0.4054651  # log(1/2 * 3 / (1 * 1))
     np.testing.assert_allclose(found, all_alike * (1 - np.eye(3)), atol=1e-6)
 
@@ -132,9 +136,9 @@ def test_ppmi_does_not_depend_on_blocks_and_skips_lonely_words(tmp_path: Path, m
     table = np.random.default_rng(0).poisson(0.7, (40, 40))
     table = table + table.T
     table[7] = table[:, 7] = 0
-    whole = ppmi.ppmi(counted(table), ppmi.Association(), tmp_path, 1).toarray()
+    whole = ppmi.ppmi(counted(table, tmp_path), ppmi.Association(), tmp_path, 1).toarray()
     monkeypatch.setattr(ppmi, "_MB", 800)  # ten pairs a block
-    np.testing.assert_array_equal(ppmi.ppmi(counted(table), ppmi.Association(), tmp_path, 1).toarray(), whole)
+    np.testing.assert_array_equal(ppmi.ppmi(counted(table, tmp_path), ppmi.Association(), tmp_path, 1).toarray(), whole)
     near = table.sum(1)
     context = near**0.75 / (near**0.75).sum()
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -164,16 +168,18 @@ def test_svd_is_numpys(size: int, dim: int) -> None:
     np.testing.assert_allclose(matrix @ right, left * singular, atol=2e-3 * singular[0])
 
 
-def test_svd_of_a_matrix_of_small_rank() -> None:
+@pytest.mark.parametrize(("rank", "dim"), [(3, 10), (1, 100), (60, 60)])
+def test_svd_of_a_matrix_of_small_rank(rank: int, dim: int) -> None:
     random = np.random.default_rng(5)
-    factors = random.normal(size=(2, 800, 3))
-    factors[:, 100:] = 0
+    factors = random.normal(size=(2, 800, rank))
+    factors[:, 100:] = 0  # the image of the matrix has 100 coordinates
     matrix = scipy.sparse.csr_matrix((factors[0] @ factors[1].T).astype(np.float32))
-    left, singular, right = truncated_svd.truncated_svd(matrix, 10, seed=1)
+    left, singular, right = truncated_svd.truncated_svd(matrix, dim, seed=1)
     np.testing.assert_allclose((left * singular) @ right.T, matrix.toarray(), atol=1e-3)
-    np.testing.assert_allclose(singular[3:], 0, atol=1e-3)
+    np.testing.assert_allclose(left.T @ left, np.eye(dim), atol=1e-5)
+    np.testing.assert_allclose(singular[rank:], 0, atol=1e-3)
     weighed = ppmi.weigh(left, singular, eig=0.0)
-    np.testing.assert_allclose(np.linalg.norm(weighed, axis=0), [1, 1, 1, 0, 0, 0, 0, 0, 0, 0], atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(weighed, axis=0), np.arange(dim) < rank, atol=1e-5)
 
 
 def test_svd_repeats() -> None:
