@@ -23,7 +23,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import report
+
+from textkit.serving.session import gpu_count
 
 # As an installed textkit runs: with its modules compiled once and kept.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -83,6 +86,7 @@ def measure(
             "lines_per_second": medians,
             "ratio": {who: statistics.median(ratio[who] for ratio in ratios) for who in rates if who != "textkit"},
             "first_vector_seconds": first_vector(command),
+            "cuda": cuda(command, lines, count, folder),
             "memory": memory(command, lines, memory_lines) if memory_lines else None,
         }
 
@@ -120,6 +124,20 @@ def first_vector(command: list[str], times: int = 11) -> float:
             seconds.append(time.perf_counter() - begun)
             process.stdin.close()
     return statistics.median(seconds)
+
+
+def cuda(command: list[str], lines: Path, count: int, folder: Path) -> dict[str, float] | None:
+    """The rate on a GPU and the largest difference to the CPU's vectors; None without a GPU."""
+    if not gpu_count()[0]:
+        return None
+    seconds = {}
+    for device in ("cpu", "cuda", "cuda"):  # the second time on the GPU counts
+        target = folder / f"{device}.npy"
+        begun = time.perf_counter()
+        subprocess.run([*command, "--device", device, str(lines), "-o", str(target)], check=True, env=ENVIRONMENT)
+        seconds[device] = time.perf_counter() - begun
+    apart = np.abs(np.load(folder / "cpu.npy") - np.load(folder / "cuda.npy")).max()
+    return {"lines_per_second": count / seconds["cuda"], "largest_difference": float(apart)}
 
 
 def memory(command: list[str], lines: Path, count: int) -> dict[str, Any]:
@@ -188,6 +206,11 @@ def markdown(found: dict[str, Any]) -> str:
         report.table(["", "lines/s", "textkit is faster by"], rows),
         f"First vector: {found['first_vector_seconds']:.2f} s after the process starts (median of 11, warm).",
     ]
+    if on_gpu := found["cuda"]:
+        parts.append(
+            f"On the GPU, whole process: {on_gpu['lines_per_second']:,.0f} lines/s; no number differs from the CPU's by "
+            f"more than {on_gpu['largest_difference']:.1e}."
+        )
     if memory_found := found["memory"]:
         tenths = ", ".join(f"{megabytes:.0f}" for megabytes in memory_found["after_each_tenth_mb"])
         parts.append(

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -310,6 +311,26 @@ def test_a_line_of_10_mb_and_one_of_100_000_characters(tmp_path: Path) -> None:
     np.testing.assert_allclose(long, short, rtol=1e-3, atol=1e-4)
     assert any(word)
     assert b"2 lines had more than the model's 65,536 tokens" in done.stderr
+
+
+def test_progress_is_shown_to_a_person_alone(model: str, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text("the cat\n" * 50_000)
+    screen, terminal = os.openpty()
+    process = subprocess.Popen(
+        command("-m", model, "--line-buffered", path),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=terminal,
+        env=os.environ | {"TERM": "xterm"},
+    )
+    os.close(terminal)
+    shown = b""
+    with process, open(screen, "rb", buffering=0) as display:
+        while b"lines/s" not in shown:
+            shown += display.read(1000)  # OSError where the process ends without it
+        process.kill()
+    assert re.search(rb"[0-9,]+ lines, [0-9,]+ lines/s", shown)
 
 
 def test_it_says_where_it_runs_when_asked(model: str) -> None:

@@ -68,6 +68,7 @@ TOKENS = [[("the", VECTORS[0]), ("cat", VECTORS[1])], [], []]
 
 def test_tokens() -> None:
     block = Block(["the cat", "", ""], None, {2: "x:3: broken"})
+    assert tokens_text_of(Block(["x"]), [[("a\tb\n", VECTORS[2])]]) == b"a\\tb\\n 0 0\n"
     assert tokens_text_of(block, TOKENS) == b"the 0.5 -0.25\tcat 0.33333 1e-06\n\n\n"
     first, blank, skipped = objects(tokens_jsonl_of(block, TOKENS))
     assert first["text"] == "the cat"

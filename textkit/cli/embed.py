@@ -22,7 +22,9 @@ from textkit.cli.options import (
     talk_options,
     threads_option,
 )
+from textkit.columns import INPUTS
 from textkit.errors import TextkitError, UsageError
+from textkit.serving import BATCH_TOKENS
 
 if TYPE_CHECKING:
     from textkit.columns import Block
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "jsonl", "npy", "f32")
 SUFFIXES = {".npy": "npy", ".f32": "f32", ".jsonl": "jsonl", ".ndjson": "jsonl"}  # what -o FILE says of the format
-INPUTS = ("lines", "tsv", "csv", "jsonl")
 
 
 @click.command()
@@ -49,8 +50,21 @@ INPUTS = ("lines", "tsv", "csv", "jsonl")
     "--input", "kind", type=click.Choice(INPUTS), default="lines", show_default=True, help="What a record is."
 )
 @click.option("--column", metavar="N|NAME", help="The text's column, by number (then there is no header) or by name.")
-@click.option("--batch-tokens", type=click.IntRange(min=1), metavar="N", help="Largest batch, in padded tokens.")
-@click.option("--split-long/--cut-long", "split", default=True, help="What becomes of lines too long for the model.")
+@click.option(
+    "--batch-tokens",
+    type=click.IntRange(min=1),
+    default=BATCH_TOKENS,
+    show_default=True,
+    metavar="N",
+    help="The largest batch, in tokens, padding and all.",
+)
+@click.option(
+    "--split-long/--cut-long",
+    "split",
+    default=True,
+    show_default=True,
+    help="What becomes of a line too long for the model: the mean of its parts, or its beginning.",
+)
 @device_option
 @threads_option
 @on_error_option
@@ -88,7 +102,7 @@ class _Job:
     normalize: bool | None
     kind: str
     column: str | None
-    batch_tokens: int | None
+    batch_tokens: int
     split: bool
     device: str
     threads: int | None
@@ -111,7 +125,7 @@ class _Job:
             raise UsageError(f"--format {self.format} is not for a terminal: -o FILE or a pipe takes it")
 
     def embedder(self) -> Embedder:
-        from textkit.serving.embedder import BATCH_TOKENS, Embedder
+        from textkit.serving.embedder import Embedder
 
         return Embedder(
             self.model,
@@ -119,7 +133,7 @@ class _Job:
             self.threads,
             self.pooling,
             self.normalize,
-            self.batch_tokens or BATCH_TOKENS,
+            self.batch_tokens,
             "split" if self.split else "cut",
         )
 
@@ -155,13 +169,14 @@ def run(job: _Job, talk: Talk) -> None:
     device = embedder.session.device  # loads the graph: a damaged model is told of before anything is read
     talk.note(f"{embedder.bundle.folder}: {embedder.dim} dimensions, pooling {embedder.pooling}, on {device}")
     tally = _Tally()
-    with ExitStack() as stack:
-        stdout = stack.enter_context(protected_stdout())
-        out = stack.enter_context(_destination(job.output, stdout))
-        try:
-            _pump(job, embedder, tally, out, stack.enter_context(_progress(talk)))
-        finally:
-            tally.say(talk, embedder)
+    try:
+        with ExitStack() as stack:
+            show = stack.enter_context(_progress(talk))  # first: it looks where stdout leads
+            stdout = stack.enter_context(protected_stdout())
+            out = stack.enter_context(_destination(job.output, stdout))
+            _pump(job, embedder, tally, out, show)
+    finally:
+        tally.say(talk, embedder)
 
 
 def _destination(output: str | None, stdout: BinaryIO) -> AbstractContextManager[BinaryIO]:
@@ -176,7 +191,8 @@ def _pump(job: _Job, embedder: Embedder, tally: _Tally, out: BinaryIO, show: Cal
     from textkit.serving.writers import Npy
 
     with Npy(out, embedder.dim) if job.format == "npy" else nullcontext(out) as target:
-        for result in staged(*_work(job, embedder, tally), threads=embedder.threads):
+        # Handing single lines from thread to thread costs more than it saves.
+        for result in staged(*_work(job, embedder, tally), threads=1 if job.line_buffered else embedder.threads):
             if result is None:
                 out.flush()
                 continue
@@ -233,7 +249,7 @@ def _records(job: _Job, tally: _Tally) -> Iterator[Block]:
 @contextmanager
 def _progress(talk: Talk) -> Iterator[Callable[[int], None]]:
     """Shows lines and lines/s on stderr from the second second on, where a person sees it and nothing else happens."""
-    if not talk.interactive or any(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
+    if not talk.interactive or _conversation():
         yield lambda count: None
         return
     begun = time.monotonic()
@@ -257,6 +273,11 @@ def _progress(talk: Talk) -> Iterator[Callable[[int], None]]:
     finally:
         if display is not None:
             display.stop()
+
+
+def _conversation() -> bool:
+    """Whether lines are typed at a terminal or written to one."""
+    return any(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
 
 
 def _lines(count: int) -> str:

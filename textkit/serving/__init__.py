@@ -7,6 +7,7 @@ from typing import Any
 
 from textkit.errors import UsageError, nearest
 
+BATCH_TOKENS = 4096  # padded: larger batches leave the processor's cache (4096 rows of 256 numbers are 4 MB)
 TASKS = {"embed": "textkit.serving.embedder:Embedder"}  # task -> its callable
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from textkit import bundle as bundles
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.plugin import POOLING
+from textkit.serving import BATCH_TOKENS
 from textkit.serving.session import Session, cpus
 from textkit.serving.stream import batches
 from textkit.text import Encoded
@@ -23,7 +24,6 @@ from textkit.text import Encoded
 if TYPE_CHECKING:
     from textkit.bundle import Bundle
 
-BATCH_TOKENS = 4096  # padded: larger batches leave the processor's cache (4096 rows of 256 numbers are 4 MB)
 LONG = ("split", "cut")
 # Lines are padded to a multiple of this. Sums are added in groups of up to 8, by place: with whole groups alone a line's
 # vector is the same to the last bit in every batch, and not only to 1e-7. It costs a tenth of the graph's time.

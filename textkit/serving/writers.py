@@ -22,6 +22,8 @@ from textkit.errors import TextkitError
 
 HEADER = 128  # bytes of a .npy header, room for any number of rows
 
+_ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
 Tokens = list[list[tuple[str, np.ndarray]]]
 
 
@@ -45,11 +47,13 @@ def f32_of(block: Block, vectors: np.ndarray) -> memoryview:
 
 
 def tokens_text_of(block: Block, tokens: Tokens) -> bytes:
-    """A line each: `token number number ...` for each token, tabs between tokens."""
+    """A line each: `token number number ...` for each token, tabs between tokens; \\t, \\n, \\r where a token has one."""
     lines = []
     for line in tokens:
         numbers = format_decimals(np.array([vector for _, vector in line], np.float32)).split(b"\n") if line else []
-        cells = [_bytes(token) + b" " + number for (token, _), number in zip(line, numbers, strict=False)]
+        cells = [
+            _bytes(token.translate(_ESCAPES)) + b" " + number for (token, _), number in zip(line, numbers, strict=False)
+        ]
         lines.append(b"\t".join(cells) + b"\n")
     return b"".join(lines)
 
