@@ -68,7 +68,8 @@ def wait_for(path, process):
 
 SETTINGS = ["schedule=linear", "warmup=4", "accumulate=2", "clip=1", "epochs=4"]
 TOY = ["toy", "data.txt", *(word for setting in SETTINGS for word in ("--set", setting))]
-SLOW = ["--set", "checkpoint_seconds=0.2"]
+# 72 batches that take 0.05 s each: however busy the machine, there is time to interrupt them behind a checkpoint.
+SLOW = ["--set", "slow=0.05", "--set", "checkpoint_seconds=0.2"]
 
 
 def weights(name):
@@ -76,9 +77,8 @@ def weights(name):
 
 
 def test_killed_and_resumed_it_ends_with_the_same_bits(data, textkit):
-    # `slow` is an option of the plugin, so both trainings have it; 72 batches of 0.02 s.
-    assert textkit("train", *TOY, "-o", "whole", "--threads", 1, "--set", "slow=0.02")[0] == 0
-    process = start(*TOY, *SLOW, "--set", "slow=0.02", "-o", "run")
+    assert textkit("train", *TOY, "-o", "whole", "--threads", 1)[0] == 0
+    process = start(*TOY, *SLOW, "-o", "run")
     wait_for(data / "run/checkpoint.safetensors", process)
     time.sleep(0.3)  # somewhere after a checkpoint
     process.send_signal(signal.SIGKILL)
@@ -94,8 +94,8 @@ def test_killed_and_resumed_it_ends_with_the_same_bits(data, textkit):
 
 
 def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(data, textkit):
-    assert textkit("train", *TOY, "-o", "whole", "--threads", 1, "--set", "slow=0.02")[0] == 0
-    process = start(*TOY, *SLOW, "--set", "slow=0.02", "-o", "run")
+    assert textkit("train", *TOY, "-o", "whole", "--threads", 1)[0] == 0
+    process = start(*TOY, *SLOW, "-o", "run")
     wait_for(data / "run/checkpoint.safetensors", process)
     process.send_signal(signal.SIGINT)
     error = process.communicate()[1]
@@ -163,8 +163,11 @@ def test_metrics_are_lines_of_json(textkit):
     textkit("train", *TOY, "-o", "run", "--set", "log_seconds=0")
     records = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
     assert [record["event"] for record in records].count("epoch") == 4
-    (first, *_) = [record for record in records if record["event"] == "progress"]
-    assert first.keys() >= {"step", "epoch", "loss", "learning_rate", "examples", "words", "seconds", "gradient_norm"}
+    shown = [record for record in records if record["event"] == "progress"]
+    for record in shown:
+        assert record.keys() >= {"step", "epoch", "loss", "learning_rate", "examples", "words", "seconds"}
+    # A line shown between two updates has no gradient: on a busy machine the first may be one.
+    assert max(record.get("gradient_norm", 0) for record in shown) > 0
     best = [record for record in records if record["event"] == "score" and record["best"]]
     assert best[-1]["loss"] == json.loads(Path("run/run.json").read_text())["facts"]["dev_score"]["value"]
 

@@ -122,7 +122,7 @@ def test_an_exception_comes_in_its_items_place(threads: int) -> None:
 def test_what_raises_while_reading_comes_after_what_was_read() -> None:
     def items() -> Iterator[int]:
         yield 1
-        time.sleep(0.05)
+        time.sleep(0.5)  # in which the first item is done
         raise KeyboardInterrupt
 
     results = staged(items(), [double], 2)
