@@ -164,23 +164,43 @@ plugin_option = click.option(
 )
 
 
-class _Stdout(io.FileIO):
-    """A file whose failed writes say which one it was."""
+class _Stdout(io.BufferedWriter):
+    """A buffered stdout whose failed writes say which file it was.
 
-    def write(self, data: Any) -> int | None:
-        try:
+    Not a FileIO with such a `write`: Ctrl-C between the system's write and the return of a method in Python would have
+    the buffer take the bytes for unwritten, and write them again.
+    """
+
+    def __init__(self, descriptor: int, closefd: bool = True) -> None:
+        super().__init__(io.FileIO(descriptor, "wb", closefd=closefd), BUFFER)
+
+    def write(self, data: Any) -> int:
+        with _named():
             return super().write(data)
-        except OSError as error:
-            error.filename = "stdout"
-            raise
+
+    def flush(self) -> None:
+        with _named():
+            super().flush()
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        with _named():
+            return super().seek(offset, whence)
+
+
+@contextmanager
+def _named() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        error.filename = "stdout"
+        raise
 
 
 def name_stdout() -> None:
     """Has the errors of sys.stdout say that they are stdout's, and takes characters that its encoding lacks."""
     if sys.stdout is not None:
-        binary = io.BufferedWriter(_Stdout(1, "wb", closefd=False), BUFFER)
         sys.stdout = io.TextIOWrapper(
-            binary, sys.stdout.encoding, "backslashreplace", line_buffering=sys.stdout.isatty()
+            _Stdout(1, closefd=False), sys.stdout.encoding, "backslashreplace", line_buffering=sys.stdout.isatty()
         )
 
 
@@ -193,7 +213,7 @@ def protected_stdout() -> Iterator[BinaryIO]:
     if sys.stdout is None:  # then fd 1 may belong to any file opened since
         raise TextkitError("stdout is closed")
     sys.stdout.flush()
-    stream = io.BufferedWriter(_Stdout(os.dup(1), "wb"), BUFFER)
+    stream = _Stdout(os.dup(1))
     _point_stdout_at_stderr()
     try:
         yield stream
