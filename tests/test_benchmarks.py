@@ -205,6 +205,31 @@ def test_fasttext_that_stops_with_nan_is_run_again_with_another_seed(
     assert bench.training.unstopped(setting, {"seed": 7}) == (None, 0)
 
 
+def test_a_part_that_fails_stops_no_other(
+    bench: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(setting: object) -> str:
+        raise bench.cost.Failed("gensim has gone")
+
+    (tmp_path / "wikitext2").mkdir()
+    (tmp_path / "wikitext2" / "train.txt.gz").write_bytes(gzip.compress(b"one two\n\n\n\nthree\n"))
+    page = tmp_path / "page.md"
+    call = ["training.py", str(tmp_path), "--peers", "py", "--page", str(page)]
+    good = lambda setting: f"## Good, {setting.corpus.words} words"  # noqa: E731
+    monkeypatch.setattr(bench.training, "PARTS", {"bad": broken, "good": good})
+    monkeypatch.setattr(sys, "argv", call)
+    with pytest.raises(SystemExit, match="^bad: gensim has gone$"):
+        bench.training.main()
+    assert "## Good, 3 words" in page.read_text()
+    page.unlink()
+    for arguments, written in ((["--quick"], False), ([], True)):
+        monkeypatch.setattr(sys, "argv", [*call, "--only", "good", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            bench.training.main()
+        assert ended.value.code is None
+        assert page.exists() == written
+
+
 def test_a_script_that_fails_stops_no_other(
     bench: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
