@@ -19,6 +19,9 @@ import numpy as np
 import pytest
 from small_embedder import write_ngrams, write_words
 
+import textkit.cli
+from textkit.errors import TextkitError
+
 LINES = "The cat.\ncat\n\ndog unknown SAT\n"
 TEXT = "1.6667 -1.3333 -1\n4 -4 0\n0 0 0\n1 5 1.5\n"
 
@@ -237,6 +240,18 @@ def test_ctrl_c_ends_with_130_and_what_was_done(filter_process: subprocess.Popen
     assert filter_process.stdout.read() == b""
     assert filter_process.stderr
     assert filter_process.stderr.read() == b""
+
+
+def test_ctrl_c_while_onnxruntime_is_imported_is_ctrl_c() -> None:
+    # Its extension module makes an ImportError of it, and the session a TextkitError of that.
+    try:
+        try:
+            raise ImportError("initialization failed") from KeyboardInterrupt()
+        except ImportError as error:
+            raise TextkitError("onnxruntime does not import") from error
+    except TextkitError as error:
+        assert textkit.cli._verdict(error) == (130, "")
+    assert textkit.cli._verdict(TextkitError("else")) == (1, "else")
 
 
 def test_ctrl_c_removes_the_unfinished_file(model: str, tmp_path: Path) -> None:

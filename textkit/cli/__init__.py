@@ -123,7 +123,7 @@ _OF_TRAINING = ("torch", "onnx", "onnxscript", "safetensors", "scipy", "numba") 
 
 def _verdict(error: BaseException) -> tuple[int, str]:
     """The exit code of an exception and the line to say, '' for none."""
-    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+    if isinstance(error, (KeyboardInterrupt, click.Abort)) or _is_interrupted(error):
         return 130, ""
     if isinstance(error, BrokenPipeError):  # `| head` has seen enough
         return 0, ""
@@ -140,6 +140,15 @@ def _verdict(error: BaseException) -> tuple[int, str]:
     if isinstance(error, SystemExit):
         return (error.code, "") if isinstance(error.code, int) else (1, str(error.code or ""))
     return 1, f"unexpected {one_line(error)} (a fault of textkit's; --debug shows where)"
+
+
+def _is_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind `error`: an extension module that it meets while importing makes an ImportError of it."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _usage_line(error: click.ClickException) -> str:
