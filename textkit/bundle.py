@@ -122,36 +122,13 @@ def write(
         raise TextkitError(f"--name {name}: use letters, digits, '.', '_', '+' and '-', at most 100")
     check_target(folder, overwrite)
     contents = {f"{graph}.onnx": model for graph, model in graphs.items()} | dict(rule.files())
-    headers = {graph: onnxfile.inspect(model, f"{graph}.onnx") for graph, model in graphs.items()}
     manifest = Manifest(
-        schema=SCHEMA,
-        name=name,
-        task=task,
-        text=rule.spec(),
-        plugin=dict(plugin),
-        textkit=__version__,
-        graphs={
-            graph: {
-                "file": f"{graph}.onnx",
-                "inputs": [port_to_json(port) for port in header.inputs],
-                "outputs": [port_to_json(port) for port in header.outputs],
-            }
-            for graph, header in headers.items()
-        },
-        files={
-            file: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-            for file, content in contents.items()
-        },
-        limits=dict(limits),
-        defaults=dict(defaults),
-        dim=dim,
-        data=list(data),
-        licence=licence,
-        scores=list(scores),
-        parity=dict(parity),
-        precision=precision,
-        made=dict(made),
-    )
+        schema=SCHEMA, name=name, task=task, text=rule.spec(), plugin=dict(plugin), textkit=__version__,
+        graphs={graph: _graph_entry(graph, model) for graph, model in graphs.items()},
+        files={file: _file_entry(content) for file, content in contents.items()},
+        limits=dict(limits), defaults=dict(defaults), dim=dim, data=list(data), licence=licence, scores=list(scores),
+        parity=dict(parity), precision=precision, made=dict(made),
+    )  # fmt: skip
     try:
         text = manifest.to_json()
     except (TypeError, ValueError) as error:
@@ -164,6 +141,18 @@ def write(
 
     _place(folder, fill)
     return folder
+
+
+def _graph_entry(graph: str, model: bytes) -> dict[str, Any]:
+    """What the manifest says of a graph. Raises TextkitError for a model that would not be read."""
+    file = f"{graph}.onnx"
+    header = onnxfile.inspect(model, file)
+    inputs, outputs = ([port_to_json(port) for port in side] for side in (header.inputs, header.outputs))
+    return {"file": file, "inputs": inputs, "outputs": outputs}
+
+
+def _file_entry(content: bytes) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
 
 def amend(folder: Path, **changes: Any) -> Bundle:

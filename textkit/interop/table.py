@@ -8,10 +8,10 @@ import numpy as np
 
 from textkit.errors import TextkitError
 from textkit.text import NGrams
+from textkit.training.embedding_graph import LARGEST, row_bytes
+from textkit.training.quantize import PRECISIONS
 
-LARGEST = 2**31 - 2**20  # bytes of tables that one ONNX file holds, less room for its nodes
 _UNKNOWN = 1 << 26  # bytes of rows allocated at first where the file's size says nothing
-_ROW_BYTES = {"fp32": (4, 0), "fp16": (2, 0), "int8": (1, 4)}  # bytes a number and bytes a row
 
 
 @dataclass
@@ -47,10 +47,10 @@ class Room:
         """Refuses `words` rows of words and `others` of n-grams that do not fit, and says what would."""
         if self.precision is None or self._fits(words + others, dim, self.precision):
             return
-        number, row = _ROW_BYTES[self.precision]
-        size = (words + others) * (dim * number + row)
+        row = row_bytes(dim, PRECISIONS[self.precision])
+        size = (words + others) * row
         ways = []
-        most = LARGEST // (dim * number + row) - others
+        most = LARGEST // row - others
         if most > 0:
             ways.append(f"--max-vocab {most}")
         ways += [f"--precision {other}" for other in ("fp16", "int8") if self._fits(words + others, dim, other)]
@@ -64,8 +64,7 @@ class Room:
 
     @staticmethod
     def _fits(rows: int, dim: int, precision: str) -> bool:
-        number, row = _ROW_BYTES[precision]
-        return rows * (dim * number + row) <= LARGEST
+        return rows * row_bytes(dim, PRECISIONS[precision]) <= LARGEST
 
 
 class Growing:

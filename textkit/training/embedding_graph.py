@@ -61,9 +61,14 @@ def table_graph(
     return _serialised(_model(_graph(nodes + head, constants, table.shape[1]), []), stored)
 
 
+def row_bytes(dim: int, itemsize: int) -> int:
+    """What one row of a table takes in an ONNX file: int8 rows have a scale each."""
+    return dim * itemsize + 4 * (itemsize == 1)
+
+
 def refuse_size(shape: tuple[int, ...], itemsize: int) -> None:
     """Raises TextkitError where a table of this shape, `itemsize` bytes a number, is too large for one ONNX file."""
-    size = shape[0] * (shape[1] * itemsize + 4 * (itemsize == 1))  # int8 rows have a scale each
+    size = shape[0] * row_bytes(shape[1], itemsize)
     if size > LARGEST:
         raise TextkitError(
             f"a table of {shape[0]:,} vectors takes {size / 1e9:.1f} GB, an ONNX file holds 2 GB: "
