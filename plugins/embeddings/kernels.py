@@ -8,6 +8,7 @@ Two shapes of the same step, each with the dimension compiled in, because LLVM t
 `skipgram_kernel`: the m words of a window against the centre word and its K negatives, as m x (1 + K) matrix products
 (Ji et al. 2016, arXiv 1604.04661: the negatives are shared by a window, not drawn again for each pair);
 `bag_kernel`: the mean of a bag of rows (the words of a window: CBOW; the n-grams of a word: fastText) against targets.
+Both are longer than a function should be: what numba compiles with a dimension is what closes over it.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ def skipgram_kernel(dim: int) -> Callable:
         x = np.zeros((2 * window, wide), np.float32)
         y = np.zeros((outputs, wide), np.float32)
         g = np.zeros(2 * window * outputs, np.float32)
-        at, pairs, loss, measured = 0, 0, 0.0, 0
+        at, centres, pairs, loss, measured = 0, 0, 0, 0.0, 0
         while at < tokens.shape[0]:
             at, words, state = _read_sentence(tokens, at, keep, state, sentence)
             for p in range(words):
@@ -136,12 +137,13 @@ def skipgram_kernel(dim: int) -> Callable:
                     copy_row(context[targets[o]], y[o], dim)
                 for a in range(m):
                     dots(x[a], y, outputs, g[a * outputs :], wide)
-                if p % _EVERY == 0:
+                if centres % _EVERY == 0:
                     for a in range(m):
                         loss += _negative_log_sigmoid(g[a * outputs])
                         for o in range(1, outputs):
                             loss += _negative_log_sigmoid(-g[a * outputs + o])
                     measured += m
+                centres += 1
                 pairs += m
                 for j in range(m * outputs):
                     g[j] = -rate * _sigmoid(g[j])
@@ -209,7 +211,7 @@ def bag_kernel(dim: int) -> Callable:
         hidden = np.zeros((1, dim), np.float32)
         error = np.zeros((1, dim), np.float32)
         g = np.zeros(1, np.float32)
-        at, pairs, loss, measured = 0, 0, 0.0, 0
+        at, centres, pairs, loss, measured = 0, 0, 0, 0.0, 0
         while at < tokens.shape[0]:
             at, words, state = _read_sentence(tokens, at, keep, state, sentence)
             for p in range(words):
@@ -226,7 +228,8 @@ def bag_kernel(dim: int) -> Callable:
                             count += 1
                 mean(centre, bag, count, hidden, g)
                 error[:] = np.float32(0)
-                measure = p % _EVERY == 0
+                measure = centres % _EVERY == 0
+                centres += 1
                 for q in range(first, last):
                     if (q == p) != cbow:
                         continue

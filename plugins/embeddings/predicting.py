@@ -40,20 +40,21 @@ class Prediction(TextOptions):
     negative: int = 5  # noise words a pair
     ns_exponent: float = 0.75  # noise words are drawn by count^ns_exponent
     sample: float = 1e-3  # t: words with a frequency far above it are randomly left out; 0: none is
-    vectors: str = "centre"  # which are exported: centre | context | sum
     softmax_words: int = 16  # words of text an update with loss=softmax
 
     subwords: ClassVar[bool] = False
+    vectors: ClassVar[str] = "centre"
+    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "model": ("skipgram", "cbow"),
+        "loss": ("negative", "softmax"),
+        "vectors": ("centre", "context", "sum"),
+        "kind": ("ngrams", "pieces"),
+    }
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        choices = {
-            "model": ("skipgram", "cbow"),
-            "loss": ("negative", "softmax"),
-            "vectors": ("centre", "context", "sum"),
-        }
-        for key, allowed in choices.items():
-            if getattr(self, key) not in allowed:
+        for key, allowed in self.choices.items():
+            if getattr(self, key, allowed[0]) not in allowed:
                 raise ValueError(f"{key}={getattr(self, key)}: one of {', '.join(allowed)}")
         for key in ("dim", "window", "negative", "softmax_words"):
             if getattr(self, key) < 1:
@@ -66,10 +67,15 @@ class Prediction(TextOptions):
 class Word2VecConfig(Prediction):
     """Mikolov et al. 2013. The defaults are those of word2vec.c for skip-gram, with min_count and sample for small corpora."""
 
+    vectors: str = "centre"  # which are exported: centre | context | sum
+
 
 @dataclass(frozen=True)
 class FastTextConfig(Prediction):
-    """Bojanowski et al. 2017. The defaults are those of the fastText program."""
+    """Bojanowski et al. 2017. The defaults are those of the fastText program.
+
+    The centre vectors are exported: a context vector belongs to a word, and an unseen word's subwords have none.
+    """
 
     ns_exponent: float = 0.5  # noise words are drawn by count^ns_exponent
     sample: float = 1e-4  # t: words with a frequency far above it are randomly left out; 0: none is
@@ -83,8 +89,6 @@ class FastTextConfig(Prediction):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.kind not in ("ngrams", "pieces"):
-            raise ValueError(f"kind={self.kind}: one of ngrams, pieces")
         if not 1 <= self.minn <= self.maxn:
             raise ValueError(f"minn={self.minn}, maxn={self.maxn}: 1 <= minn <= maxn")
         if not 1 <= self.bucket < 2**31 or self.pieces < 2:

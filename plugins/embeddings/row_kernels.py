@@ -5,6 +5,8 @@ which for rows of 100 numbers costs more than the sum itself. Here a row is a ha
 that stay in registers. Vectors have 16 floats, whatever the processor: LLVM splits them where its registers are narrower.
 
 `dim` must be a compile-time constant (a literal, or an int that the calling function closes over). Rows are f32, contiguous.
+
+numba's cache of compiled kernels looks at the file a kernel is in, not at this one: after a change here, touch kernels.py.
 """
 
 from __future__ import annotations
@@ -91,7 +93,7 @@ def _accepts(dim: Any, *arrays: tuple[Any, int]) -> bool:
 
 
 @intrinsic(prefer_literal=True)
-def copy_row(typingctx, source, target, dim):  # noqa: ARG001: numba's form
+def copy_row(typingctx, source, target, dim):  # numba's form
     """target[:dim] = source[:dim]; both f32[>= dim]."""
     if not _accepts(dim, (source, 1), (target, 1)):
         return None
@@ -106,7 +108,7 @@ def copy_row(typingctx, source, target, dim):  # noqa: ARG001: numba's form
 
 
 @intrinsic(prefer_literal=True)
-def dots(typingctx, row, rows, count, out, dim):  # noqa: ARG001: numba's form
+def dots(typingctx, row, rows, count, out, dim):  # numba's form
     """out[i] = row . rows[i] for i < count; row f32[>= dim], rows f32[>= count, >= dim], out f32[>= count]."""
     if not _accepts(dim, (row, 1), (rows, 2), (out, 1)):
         return None
@@ -138,7 +140,7 @@ def dots(typingctx, row, rows, count, out, dim):  # noqa: ARG001: numba's form
 
 
 @intrinsic(prefer_literal=True)
-def add_rows(typingctx, row, factors, stride, rows, count, dim):  # noqa: ARG001: numba's form
+def add_rows(typingctx, row, factors, stride, rows, count, dim):  # numba's form
     """row += sum of factors[i * stride] * rows[i] over i < count; row f32[>= dim], rows f32[>= count, >= dim]."""
     if not _accepts(dim, (row, 1), (factors, 1), (rows, 2)):
         return None
