@@ -244,13 +244,11 @@ def test_ctrl_c_ends_with_130_and_what_was_done(filter_process: subprocess.Popen
 
 def test_ctrl_c_while_onnxruntime_is_imported_is_ctrl_c() -> None:
     # Its extension module makes an ImportError of it, and the session a TextkitError of that.
-    try:
-        try:
-            raise ImportError("initialization failed") from KeyboardInterrupt()
-        except ImportError as error:
-            raise TextkitError("onnxruntime does not import") from error
-    except TextkitError as error:
-        assert textkit.cli._verdict(error) == (130, "")
+    failed = ImportError("initialization failed")
+    failed.__cause__ = KeyboardInterrupt()
+    error = TextkitError("onnxruntime does not import")
+    error.__cause__ = failed
+    assert textkit.cli._verdict(error) == (130, "")
     assert textkit.cli._verdict(TextkitError("else")) == (1, "else")
 
 
