@@ -6,7 +6,7 @@ a line does not show in its vector.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ LONG = ("split", "cut")
 # Lines are padded to a multiple of this. Sums are added in groups of up to 8, by place: with whole groups alone a line's
 # vector is the same to the last bit in every batch, and not only to 1e-7. It costs a tenth of the graph's time.
 _STEP = 8
+_PLAIN = {"pool": np.array(0), "normalize": np.array(False)}  # where `tokens` are asked for, and no `vector`
 _TINY = np.float32(np.finfo(np.float32).tiny)
 
 
@@ -123,22 +124,24 @@ class Embedder:
     def tokens(self, lines: Sequence[str]) -> list[list[tuple[str, np.ndarray]]]:
         """Each line's tokens with their vectors f32[dim]; one without any id (an unknown word) has the zero vector."""
         encoded = self.encode(lines)
-        ends = np.cumsum(encoded.lengths)
-        found: list[list[tuple[str, np.ndarray]]] = []
-        for line, start, stop in zip(lines, ends - encoded.lengths, ends, strict=True):
-            if start == stop and (not line or line.isspace()):
-                found.append([])
-                continue
-            rows = self._rows(encoded, int(start), int(stop))  # [token, dim]
-            words = self.bundle.rule.tokens(line)
+        starts = np.cumsum(encoded.lengths) - encoded.lengths
+        found: list[list[tuple[str, int, int]]] = []
+        for line, start in zip(lines, starts.tolist(), strict=True):
+            words = self.bundle.rule.tokens(line) if line and not line.isspace() else []
             if self.long == "cut":
-                words = [word for word in words if word[2] <= len(rows)]
-            sums = np.concatenate([np.zeros((1, self.dim)), np.cumsum(rows, axis=0, dtype=np.float64)])
-            vectors = np.array([sums[last] - sums[first] for _, first, last in words], np.float32).reshape(-1, self.dim)
-            if self.normalize:
-                vectors = _unit(vectors)
-            found.append([(word[0], vector) for word, vector in zip(words, vectors, strict=True)])
-        return found
+                words = [word for word in words if word[2] <= self.limit]
+            found.append([(word, start + first, start + last) for word, first, last in words])
+        spans = np.array([word[1:] for words in found for word in words], np.int64).reshape(-1, 2)
+        vectors = np.zeros((len(spans), self.dim), np.float32)
+        spelled = np.flatnonzero(spans[:, 1] > spans[:, 0])
+        if len(spelled):
+            # What lies between two spans (the end of a line that is cut) is summed too, and left out.
+            edges = np.append(spans[spelled].ravel(), len(encoded.ids))
+            rows = np.append(self._rows(encoded), np.zeros((1, self.dim), np.float32), axis=0)
+            vectors[spelled] = np.add.reduceat(rows, edges[:-1], axis=0)[::2]
+        vectors = _unit(vectors) if self.normalize else vectors
+        each = iter(vectors)
+        return [[(word, next(each)) for word, _, _ in words] for words in found]
 
     def words(self) -> list[str]:
         """The words of the vocabulary, in the order of `matrix`."""
@@ -194,11 +197,23 @@ class Embedder:
 
         def run(batch: np.ndarray) -> None:
             rows = plain[batch]
-            feeds, _ = _padded(encoded, starts[rows], lengths[rows])
-            vectors[rows] = self.session.run(feeds | options, ["vector"])["vector"]
+            feeds, _ = self._padded(encoded, starts[rows], lengths[rows])
+            vectors[rows] = self._run(feeds | options, "vector")
 
         self._spread(run, batches(lengths[plain], self.batch_tokens))
         return vectors
+
+    def _run(self, feeds: Mapping[str, np.ndarray], port: str) -> np.ndarray:
+        """One output of the graph. Raises TextkitError where it fails, or gives another shape than it promised."""
+        try:
+            given = self.session.run(feeds, [port])[port]
+        except TextkitError as error:
+            raise TextkitError(f"{self.bundle.folder}: {error}") from error
+        lines, tokens = feeds["ids"].shape
+        promised = (lines, self.dim) if port == "vector" else (lines, tokens, self.dim)
+        if given.shape != promised:
+            raise TextkitError(f"{self.bundle.folder}: the model gives {port} of shape {given.shape}, not {promised}")
+        return given
 
     def _spread(self, run: Callable[[np.ndarray], None], parts: Iterable[np.ndarray]) -> None:
         """Runs each of `parts`, several at a time where there are threads for it."""
@@ -215,50 +230,57 @@ class Embedder:
     def _max_of_words(self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, normalize: bool) -> np.ndarray:
         vectors = np.zeros((len(starts), self.dim), np.float32)
         begins = _word_starts(encoded)
-        options = {"pool": np.array(0), "normalize": np.array(False)}
 
-        def run(rows: np.ndarray) -> None:
-            feeds, places = _padded(encoded, starts[rows], lengths[rows])
-            tokens = self.session.run(feeds | options, ["tokens"])["tokens"]  # [line, token, dim]
-            real = np.arange(places.shape[1]) < lengths[rows, None]  # [line, token]
+        def run(part: np.ndarray) -> None:
+            feeds, places = self._padded(encoded, starts[part], lengths[part])
+            tokens = self.session.run(feeds | _PLAIN, ["tokens"])["tokens"]  # [line, token, dim]
+            real = np.arange(places.shape[1]) < lengths[part, None]  # [line, token]
             weighted = tokens[real] * feeds["weight"][real][:, None]  # [id, dim]
-            firsts = np.cumsum(lengths[rows]) - lengths[rows]  # of each line among them
+            firsts = np.cumsum(lengths[part]) - lengths[part]  # of each line among them
             begin = begins[places[real]]
             begin[firsts] = True
             words = np.add.reduceat(weighted, np.flatnonzero(begin), axis=0)  # [word, dim]
-            vectors[rows] = np.maximum.reduceat(words, np.cumsum(begin)[firsts] - 1, axis=0)
+            vectors[part] = np.maximum.reduceat(words, np.cumsum(begin)[firsts] - 1, axis=0)
 
         self._spread(run, batches(lengths, self.batch_tokens))
         return _unit(vectors) if normalize else vectors
 
-    def _rows(self, encoded: Encoded, start: int, stop: int) -> np.ndarray:
-        """What the graph makes of each id of a line, times its weight, f32[token, dim]; a long line's parts end to end."""
-        starts, lengths = self._parts(encoded, start, stop - start)
-        if self.long == "cut":
-            starts, lengths = starts[:1], lengths[:1]
-        self.long_lines += stop - start > self.limit
-        options = {"pool": np.array(0), "normalize": np.array(False)}
-        parts = [np.zeros((0, self.dim), np.float32)]
-        for at in range(len(starts) if stop > start else 0):
-            feeds, _ = _padded(encoded, starts[at : at + 1], lengths[at : at + 1])
-            tokens = self.session.run(feeds | options, ["tokens"])["tokens"][0]  # [token, dim]
-            parts.append((tokens * feeds["weight"][0][:, None])[: lengths[at]])
-        return np.concatenate(parts)
+    def _rows(self, encoded: Encoded) -> np.ndarray:
+        """What the graph makes of each id, times its weight, f32[total, dim]; of a long line's parts, each by itself."""
+        starts, lengths = np.cumsum(encoded.lengths) - encoded.lengths, encoded.lengths
+        too_long = np.flatnonzero(lengths > self.limit)
+        self.long_lines += len(too_long)
+        parts = [self._parts(encoded, int(starts[line]), int(lengths[line])) for line in too_long]
+        whole = (lengths > 0) & (lengths <= self.limit)
+        starts = np.concatenate([starts[whole], *(part[0] for part in parts)])
+        lengths = np.concatenate([lengths[whole], *(part[1] for part in parts)])
+        rows = np.zeros((len(encoded.ids), self.dim), np.float32)
 
+        def run(part: np.ndarray) -> None:
+            feeds, places = self._padded(encoded, starts[part], lengths[part])
+            tokens = self.session.run(feeds | _PLAIN, ["tokens"])["tokens"]  # [line, token, dim]
+            real = np.arange(places.shape[1]) < lengths[part, None]  # [line, token]
+            rows[places[real]] = tokens[real] * feeds["weight"][real][:, None]
 
-def _padded(encoded: Encoded, starts: np.ndarray, lengths: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The ports `ids` and `weight` [line, token] for parts of the flat ids, and the place of each in them."""
-    width = -(-int(lengths.max()) // _STEP) * _STEP
-    places = starts[:, None] + np.arange(width)  # [line, token]
-    if int(lengths.min()) == width:
-        weight = np.ones(places.shape, np.float32) if encoded.weight is None else encoded.weight[places]
-        return {"ids": encoded.ids[places], "weight": weight}, places
-    real = np.arange(width) < lengths[:, None]
-    np.minimum(places, len(encoded.ids) - 1, out=places)
-    weight = real.astype(np.float32)
-    if encoded.weight is not None:
-        weight *= encoded.weight[places]
-    return {"ids": np.where(real, encoded.ids[places], 0), "weight": weight}, places
+        self._spread(run, batches(lengths, self.batch_tokens))
+        return rows
+
+    def _padded(
+        self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """The ports `ids` and `weight` [line, token] for parts of the flat ids, and the place of each in them."""
+        longest = int(lengths.max())
+        width = min(-(-longest // _STEP) * _STEP, max(longest, self.limit))
+        places = starts[:, None] + np.arange(width)  # [line, token]
+        if int(lengths.min()) == width:
+            weight = np.ones(places.shape, np.float32) if encoded.weight is None else encoded.weight[places]
+            return {"ids": encoded.ids[places], "weight": weight}, places
+        real = np.arange(width) < lengths[:, None]
+        np.minimum(places, len(encoded.ids) - 1, out=places)
+        weight = real.astype(np.float32)
+        if encoded.weight is not None:
+            weight *= encoded.weight[places]
+        return {"ids": np.where(real, encoded.ids[places], 0), "weight": weight}, places
 
 
 def _word_starts(encoded: Encoded) -> np.ndarray:

@@ -48,29 +48,28 @@ def f32_of(block: Block, vectors: np.ndarray) -> memoryview:
 
 def tokens_text_of(block: Block, tokens: Tokens) -> bytes:
     """A line each: `token number number ...` for each token, tabs between tokens; \\t, \\n, \\r where a token has one."""
-    lines = []
-    for line in tokens:
-        numbers = format_decimals(np.array([vector for _, vector in line], np.float32)).split(b"\n") if line else []
-        cells = [
-            _bytes(token.translate(_ESCAPES)) + b" " + number for (token, _), number in zip(line, numbers, strict=False)
-        ]
-        lines.append(b"\t".join(cells) + b"\n")
-    return b"".join(lines)
+    numbers = _numbers(tokens)
+    lines = [
+        b"\t".join([_bytes(token.translate(_ESCAPES)) + b" " + next(numbers) for token, _ in line]) for line in tokens
+    ]
+    return b"".join(line + b"\n" for line in lines)
 
 
 def tokens_jsonl_of(block: Block, tokens: Tokens) -> bytes:
     """An object each: the record's own fields, then `tokens`, a list of {"token", "embedding"}."""
+    numbers = _numbers(tokens, EXACT_DIGITS, ", ")
     lines = []
     for at, line in enumerate(tokens):
-        matrix = np.array([vector for _, vector in line], np.float32)
-        numbers = format_decimals(matrix, EXACT_DIGITS, ", ").split(b"\n") if line else []
-        cells = [
-            b'{"token": %b, "embedding": [%b]}' % (_json(token), number)
-            for (token, _), number in zip(line, numbers, strict=False)
-        ]
+        cells = [b'{"token": %b, "embedding": [%b]}' % (_json(token), next(numbers)) for token, _ in line]
         value = b"null" if at in block.problems else b"[%b]" % b", ".join(cells)
         lines.append(b"%b%b}\n" % (_opened(block, at, "tokens"), value))
     return b"".join(lines)
+
+
+def _numbers(tokens: Tokens, *form: Any) -> Iterator[bytes]:
+    """The numbers of each token's vector as `format_decimals` writes them."""
+    vectors = [vector for line in tokens for _, vector in line]
+    return iter(format_decimals(np.array(vectors, np.float32), *form).split(b"\n") if vectors else ())
 
 
 def _opened(block: Block, at: int, key: str) -> bytes:
