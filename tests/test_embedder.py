@@ -123,6 +123,23 @@ def test_threads_of_the_caller_share_an_embedder(ngrams: Path) -> None:
             assert np.array_equal(vectors, expected)
 
 
+@pytest.mark.parametrize(("limit", "width"), [(10, 10), (9, 9), (100, 16)])
+def test_padding_never_reaches_beyond_the_models_limit(tmp_path: Path, limit: int, width: int) -> None:
+    # A network may have no position there.
+    embedder = Embedder(write_words(tmp_path / "x", limit=limit))
+    shapes = []
+    run = embedder.session.run
+
+    def spied(feeds: dict[str, np.ndarray], outputs: list[str]) -> dict[str, np.ndarray]:
+        shapes.append(feeds["ids"].shape)
+        return run(feeds, outputs)
+
+    embedder.session.run = spied  # type: ignore[method-assign]
+    embedder(["cat " * 9])
+    embedder.tokens(["cat " * 9])
+    assert shapes == [(1, width), (1, width)]
+
+
 # --- words that several ids spell -------------------------------------------------------------------------------------
 
 
