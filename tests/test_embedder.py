@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import numpy_helper
+from small_bundle import embed_model, write_small
 from small_embedder import PROBABILITY, TABLE, WORDS, vectors_of, write_ngrams, write_words
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
@@ -83,6 +85,28 @@ def test_normalised_vectors_have_length_1_and_blank_ones_stay_zero(words: Path) 
         assert vectors[2:].tolist() == [[0, 0, 0]] * 2
 
 
+def test_one_str_is_no_list_of_lines(words: Path) -> None:
+    with pytest.raises(TypeError, match="lines is one str"):
+        Embedder(words)("cat")
+
+
+def test_a_graph_that_gives_other_shapes_than_it_states(tmp_path: Path) -> None:
+    model = embed_model()
+    table = next(tensor for tensor in model.graph.initializer if tensor.name == "table")
+    table.CopyFrom(numpy_helper.from_array(np.ones((3, 5), np.float32), "table"))
+    folder = write_small(tmp_path / "small", graphs={"embed": model.SerializeToString()})
+    with pytest.raises(TextkitError, match=r"small: the model gives vector of shape \(1, 5\), not \(1, 2\)"):
+        Embedder(folder)(["cat"])
+
+
+def test_a_graph_that_fails_says_so_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    graph = embed_model(np.ones((1, 2), np.float32)).SerializeToString()  # one row, where there are three words
+    folder = write_small(tmp_path / "small", graphs={"embed": graph})
+    with pytest.raises(TextkitError, match="small: the model failed: .* out of data bounds"):
+        Embedder(folder)(["dog"])
+    assert capfd.readouterr().err == ""
+
+
 def test_no_lines_at_all(words: Path) -> None:
     assert Embedder(words)([]).shape == (0, 3)
     assert Embedder(words)(["", " "]).tolist() == [[0, 0, 0]] * 2
@@ -106,11 +130,13 @@ def test_results_do_not_depend_on_the_batch(model: str, pooling: str, request: p
     np.testing.assert_allclose(again, one_by_one[shuffled], rtol=0, atol=1e-7)
 
 
-def test_mean_and_max_are_the_same_to_the_last_bit(ngrams: Path) -> None:
+@pytest.mark.parametrize("dim", [7, 50, 128])
+def test_results_are_the_same_to_the_last_bit(tmp_path: Path, dim: int) -> None:
     # More than the contract asks, and what the padding to whole groups of 8 is for.
     lines = some_lines(200)
-    for pooling in ("mean", "max"):
-        embedder = Embedder(ngrams, pooling=pooling)
+    folder = write_ngrams(tmp_path / "model", dim=dim, sample=lines)  # the sample gives sif a component to remove
+    for pooling in ("mean", "max", "sif"):
+        embedder = Embedder(folder, pooling=pooling)
         assert np.array_equal(embedder(lines), np.concatenate([embedder([line]) for line in lines]))
 
 

@@ -143,12 +143,16 @@ def pooling(
     if component is None:
         sif += _mean(weight, "sif", "sif_vector")
     else:
-        constants["component_column"] = np.asarray(component, np.float32)[:, None]
+        constants["component"] = np.asarray(component, np.float32)[None, None, :]  # [1, 1, dim]
         constants["component_row"] = np.asarray(component, np.float32)[None, :]
         sif += [
             *_mean(weight, "sif", "sif_whole"),
-            helper.make_node("MatMul", ["sif_whole", "component_column"], ["along"]),  # [line, 1]
-            helper.make_node("MatMul", ["along", "component_row"], ["shared"]),  # [line, dim]
+            # A product for each line: onnxruntime would make one of all lines, which adds up in an order that depends on
+            # their number, if the constant came second.
+            helper.make_node("Unsqueeze", ["sif_whole", "axis_two"], ["sif_column"]),  # [line, dim, 1]
+            helper.make_node("MatMul", ["component", "sif_column"], ["along_column"]),  # [line, 1, 1]
+            helper.make_node("Squeeze", ["along_column", "axis_two"], ["along"]),  # [line, 1]
+            helper.make_node("Mul", ["along", "component_row"], ["shared"]),  # [line, dim]
             helper.make_node("Sub", ["sif_whole", "shared"], ["sif_vector"]),
         ]
     others = _choice("is_max", _max("max_vector"), "max_vector", sif, "sif_vector", "other_vector", dim)
