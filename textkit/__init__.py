@@ -7,7 +7,7 @@ def load(model: str | None = None, task: str = "embed", **options):
     """The exported model `model` (a name or a folder; None: the default of `task`) as a callable, list[str] -> list.
 
     Imports onnxruntime, never torch. `textkit.load()(["hello"])` gives one vector a line.
-    Options are those of the task's callable: `device`, `threads`, `pooling`, `normalize`, `batch_tokens`.
+    Options are those of the task's callable: `device`, `threads`, `pooling`, `normalize`, `batch_tokens`, `long`.
     """
     from textkit.serving import open_model
 

@@ -7,7 +7,7 @@ exports. The training loop, checkpoints, export with its parity check, the comma
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -171,12 +171,15 @@ class Plugin(ABC):
     # fit(network, corpus, vocabulary, config, run) -> Iterator[Mapping[str, float]]: a model that no gradient steps train;
     # fills the network in place, yields what to show while it works. One that is interrupted begins anew.
     #
-    # Plugins that take either door train on the CPU, unless a class attribute `devices = ("cpu", "cuda")` says otherwise.
-    #
-    # steps(corpus, vocabulary, config, epoch) -> int, where a plugin defines it, is how many batches an epoch has; else
-    # schedules that must know (linear, cosine) have them counted.
     update: ClassVar[Any] = None
     fit: ClassVar[Any] = None
+
+    # Where it can train, of "cpu" and "cuda"; None: on both down a gradient, on the CPU alone through either door.
+    devices: ClassVar[tuple[str, ...] | None] = None
+
+    # steps(corpus, vocabulary, config, epoch) -> int: how many batches an epoch has, where the plugin knows; None: schedules
+    # that must know (linear, cosine) have them counted.
+    steps: ClassVar[Any] = None
 
     def defaults(self) -> dict[str, Any]:
         """Serving defaults written into the manifest (for embed: `pooling`, `normalize`)."""
@@ -192,8 +195,3 @@ class Epoch:
     start: int = 0  # batches already done
     batch_size: int = 32  # full-batch descent down a gradient asks for pieces here, and sums them up to one update
     run: Run | None = None  # where a plugin may keep encoded data between epochs
-
-
-def required(task: str) -> Iterable[str]:
-    """The names of the graphs a bundle of `task` must have."""
-    return TASKS[task].keys()

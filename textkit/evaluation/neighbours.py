@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-METHODS = ("3cosadd", "3cosmul")
 ROWS = 1 << 16  # of the table, scored at once
 SCORES = 1 << 24  # scores held at once: 64 MB
 EPSILON = np.float32(0.001)  # Levy & Goldberg 2014, equation 4: keeps 3CosMul from dividing by zero

@@ -60,7 +60,7 @@ def choose_device(asked: str, plugin: Plugin, training: Training) -> torch.devic
     """
     import torch
 
-    able = getattr(plugin, "devices", ("cpu", "cuda") if plugin.update is None and plugin.fit is None else ("cpu",))
+    able = plugin.devices or (("cpu", "cuda") if plugin.update is None and plugin.fit is None else ("cpu",))
     here = torch.cuda.is_available()
     if asked.startswith("cuda"):
         if "cuda" not in able:

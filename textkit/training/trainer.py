@@ -19,7 +19,7 @@ from textkit.serving.session import cpus
 from textkit.training import checkpoint
 from textkit.training.batching import move
 from textkit.training.corpus import Corpus
-from textkit.training.descent import FULL_BATCH_PIECE, Descent, OwnUpdate
+from textkit.training.descent import FULL_BATCH_PIECE, Descent, Outcome, OwnUpdate
 from textkit.training.events import Done, EpochDone, Event, Progress, Saved, Scored, Stage, Started, Stopped
 from textkit.training.guard import blamed, blaming
 from textkit.training.optim import NEEDS_TOTAL, learning_rate
@@ -163,7 +163,8 @@ class Loop:
             names = ", ".join(map(str, self.corpus.paths))
             raise TextkitError(f"{names}: the corpus is too small: {self.plugin.name} made no batch of it")
         if self.learner.batches:  # the last group of the epoch is a smaller one
-            self.learner.update(learning_rate(training, at.step, self.steps))
+            rate = learning_rate(training, at.step, self.steps)
+            self.meter.add(Outcome(None, 0.0, 0, 0, self.learner.update(rate), True), rate)
             at.step += 1
         yield from self._show()
         at.end_epoch()
@@ -253,11 +254,10 @@ class Loop:
     def _count_batches(self) -> Iterator[Event]:
         """How many batches an epoch has: the plugin's `steps` says so, or they are counted if the schedule must know."""
         at = self.position
-        told = getattr(self.plugin, "steps", None)
-        if told is not None and not at.epoch_batches:
+        if self.plugin.steps is not None and not at.epoch_batches:
             epoch = Epoch(0, self.run.seed, 0, self.training.batch_size, self.run)
             with blaming(self.plugin, "steps"):
-                at.epoch_batches = int(told(self.corpus, self.run.vocabulary, self.run.config, epoch))
+                at.epoch_batches = int(self.plugin.steps(self.corpus, self.run.vocabulary, self.run.config, epoch))
         elif self.training.schedule in NEEDS_TOTAL and not at.epoch_batches:
             yield Stage(f"counting the batches of an epoch, for schedule={self.training.schedule}")
             with checkpoint.random_state_kept():
