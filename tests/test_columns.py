@@ -47,8 +47,8 @@ def test_tsv_quotes_are_plain_characters(tmp_path: Path) -> None:
 
 # --- CSV --------------------------------------------------------------------------------------------------------------
 
-CSV = 'id,said\r\n1,"two\r\nlines, ""quoted"""\n2,5" pipe\n\n3,"" \n4,"last'
-CSV_TEXTS = ['two\nlines, "quoted"', '5" pipe', "", " ", "last\n"]
+CSV = 'id,said\r\n1,"two\r\nlines, ""quoted"""\n2,5" pipe\n\n3,"" \n4,"last"'
+CSV_TEXTS = ['two\nlines, "quoted"', '5" pipe', "", " ", "last"]
 
 
 @pytest.mark.parametrize("size", [*range(1, 30), 1 << 18])
@@ -74,6 +74,15 @@ def test_a_quote_that_is_never_closed_ends_at_the_limit(tmp_path: Path, monkeypa
     monkeypatch.setattr(columns, "LONGEST_FIELD", 1000)
     with pytest.raises(TextkitError, match=r"x:\d+: malformed CSV: field larger than field limit \(1000\)"):
         read(tmp_path / "x", 'a,b\n1,"open\n' + "more\n" * 1000, "csv", "b")
+
+
+def test_a_quote_open_at_the_end_is_an_error_behind_the_records_before(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text('a\nb\n"c\nd\n')
+    with Reader(tmp_path / "x") as reader:
+        blocks = records(reader, "csv", "1", skip=True)
+        assert next(blocks).texts == ["a", "b"]
+        with pytest.raises(TextkitError, match="x:3: malformed CSV: the quote of this record is never closed"):
+            list(blocks)
 
 
 def test_csv_records_come_as_soon_as_they_are_whole() -> None:

@@ -191,7 +191,12 @@ def _csv_rows(reader: Reader) -> Iterator[tuple[list[list[str]], Sequence[int]]]
         if not lines:
             yield [], ()
     if held:
-        yield _parsed((_csv_line(line) for line in held), reader.name, done)
+        rows, numbers = _parsed(_lines_then_exception(held), reader.name, done)
+        if rows:
+            yield rows, numbers
+        last = numbers[-1] if numbers else done
+        if last < done + len(held):  # one stray quote would take all lines behind it into one record, in silence
+            raise TextkitError(f"{reader.name}:{last + 1}: malformed CSV: the quote of this record is never closed")
 
 
 def _csv_line(line: str) -> str:
