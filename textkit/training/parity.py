@@ -143,9 +143,12 @@ def check(session: Session, rows: Rows, batches: Sequence[Case], probability: An
             plain = pooled(expected, case.ids, case.weight, pool, False, probability, component)
             # Normalising a vector that cancelled to almost nothing magnifies rounding: compare what has a length.
             sound = _has_length(plain, expected) | ~(case.weight > 0).any(axis=1)
+            lengths = np.linalg.norm(plain, axis=1)
             for normalize in (False, True):
                 wanted = pooled(expected, case.ids, case.weight, pool, normalize, probability, component)
-                difference = _compare(session, case, pool, normalize, wanted, expected, sound | (not normalize))
+                difference = _compare(
+                    session, case, pool, normalize, wanted, expected, sound | (not normalize), lengths
+                )
                 if difference > worst:
                     worst, where = difference, f"{name}{', normalised' * normalize}, case {case.name!r}"
     if worst > TOLERANCE:
@@ -157,9 +160,19 @@ def check(session: Session, rows: Rows, batches: Sequence[Case], probability: An
 
 
 def _compare(
-    session: Session, case: Case, pool: int, normalize: bool, vectors: np.ndarray, tokens: np.ndarray, sound: np.ndarray
+    session: Session,
+    case: Case,
+    pool: int,
+    normalize: bool,
+    vectors: np.ndarray,
+    tokens: np.ndarray,
+    sound: np.ndarray,
+    lengths: np.ndarray,
 ) -> float:
-    """The largest relative difference of both outputs; `sound` bool[line]: the lines whose vector is compared."""
+    """The largest relative difference of both outputs; `sound` bool[line]: the lines whose vector is compared.
+
+    `lengths` f64[line]: of the vectors before normalising, which divides rounding by them as well.
+    """
     given = session.run(feeds(case, pool, normalize))
     if given["vector"].shape != vectors.shape or given["tokens"].shape != tokens.shape:
         return float("inf")
@@ -168,8 +181,11 @@ def _compare(
     real = case.weight > 0
     # Beside the rows, not beside the vectors: these can cancel, and what is left of them is rounding alone.
     scale = float(np.abs(tokens[real]).max(initial=0))
+    difference = given["vector"] - vectors
+    if normalize:
+        difference = difference * np.where(lengths > 0, np.minimum(lengths, scale), scale)[:, None]  # [line, dim]
     return max(
-        _difference(given["vector"][sound], vectors[sound], 1.0 if normalize else scale),
+        _difference(difference[sound], np.zeros_like(difference[sound]), scale),
         _difference(given["tokens"][real], tokens[real], scale),
     )
 
