@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from textkit.training.corpus import Corpus
     from textkit_plugins.embeddings.network import WordVectors
 
+_LOOKED_AT = 1 << 20  # words of the text looked at together
 _LEAST_BATCHES = 100  # an epoch; a small corpus is cut finer than batch_size, so that the learning rate falls smoothly
 
 
@@ -117,6 +118,7 @@ class Predicting(Plugin):
     def steps(self, corpus: Corpus, vocabulary: Words, config: Prediction, epoch: Epoch) -> int:
         """Batches an epoch."""
         tokens = words_of.encoded(corpus, vocabulary, epoch.run)
+        _refuse_lone_words(corpus, tokens)
         return -(-len(tokens) // _size(len(tokens), config, epoch))
 
     def batches(self, corpus: Corpus, vocabulary: Words, config: Prediction, epoch: Epoch) -> Iterator[Stretch]:
@@ -201,6 +203,15 @@ class FastText(Predicting):
         rows[own] = np.arange(len(counts))
         rows[~own] = spelled
         return WordVectors(vocabulary.counts, offsets, rows, config, bound=1 / config.dim)
+
+
+def _refuse_lone_words(corpus: Corpus, tokens: np.ndarray) -> None:
+    """Raises TextkitError where no line has two words: none has a context, and noise alone would be exported."""
+    for start in range(0, len(tokens), _LOOKED_AT):
+        words = tokens[start : start + _LOOKED_AT + 1] >= 0
+        if (words[1:] & words[:-1]).any():
+            return
+    raise TextkitError(f"{corpus.paths[0]}: the corpus is too small: no line of it has two words of the vocabulary")
 
 
 def _size(tokens: int, config: Prediction, epoch: Epoch) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from textkit.errors import UsageError
+from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Epoch
 from textkit.registry import registry
 from textkit.text import Words
@@ -283,6 +283,25 @@ def test_words_of_one_kind_end_up_together(tmp_path: Path, options: dict) -> Non
             cosines = unit @ unit[vocabulary.id(word)]
             near = {vocabulary.words[i] for i in np.argsort(-cosines)[:3]}
             assert near == set(group)
+
+
+@pytest.mark.parametrize("plugin", ["word2vec", "fasttext"])
+def test_lines_of_one_word_are_too_small_a_corpus(tmp_path: Path, plugin: str) -> None:
+    data = tmp_path / "text"
+    data.write_text("a\nb\n" * 9)
+    with pytest.raises(TextkitError, match="text: the corpus is too small: no line of it has two words"):
+        start(tmp_path / "run", data, plugin)
+    data.write_text("a\nb\n" * 9 + "b a\n")
+    assert start(tmp_path / "run2", data, plugin) > 0
+
+
+def start(folder: Path, data: Path, name: str) -> int:
+    """The number of updates an epoch."""
+    plugin = registry.get(name)
+    config = plugin.Config(dim=2, min_count=1)
+    run = Run.create(folder, plugin, config, plugin.training, 1, [data])
+    corpus = Corpus([data])
+    return plugin.steps(corpus, plugin.vocabulary(corpus, config), config, Epoch(0, 1, 0, 20_000, run))
 
 
 def test_one_thread_repeats_to_the_bit_and_two_learn_as_well(tmp_path: Path) -> None:
