@@ -252,7 +252,8 @@ def test_ctrl_c_while_onnxruntime_is_imported_is_ctrl_c() -> None:
     assert textkit.cli._verdict(TextkitError("else")) == (1, "else")
 
 
-def test_ctrl_c_removes_the_unfinished_file(model: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_removes_the_unfinished_file(model: str, tmp_path: Path, number: int, code: int) -> None:
     process = subprocess.Popen(command("-m", model, "-o", tmp_path / "out"), stdin=subprocess.PIPE)
     assert process.stdin
     process.stdin.write(b"cat\n")
@@ -261,10 +262,16 @@ def test_ctrl_c_removes_the_unfinished_file(model: str, tmp_path: Path) -> None:
     while not os.listdir(tmp_path) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert len(os.listdir(tmp_path)) == 1
-    process.send_signal(signal.SIGINT)
-    assert process.wait(10) == 130
+    process.send_signal(number)
+    assert process.wait(10) == code
     process.stdin.close()
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdout"])
+def test_stdout_by_its_names_is_stdout(model: str, name: str) -> None:
+    done = embed("-m", model, "-o", name, given="cat\n")
+    assert (rows(done.stdout.decode()), done.stderr) == (rows(embed("-m", model, given="cat\n").stdout.decode()), b"")
 
 
 def test_head_ends_it_quietly(model: str) -> None:

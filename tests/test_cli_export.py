@@ -106,6 +106,7 @@ def test_a_model_is_replaced_only_on_request(textkit, trained, tmp_path):
         (["RUN", "-o", "full", "--plugin", "TOYS"], 1, "full: exists and is not a model's folder; it is left alone"),
         (["RUN", "-o", "file", "--plugin", "TOYS"], 1, "file: exists and is not a folder"),
         (["RUN", "--plugin", "TOYS"], 2, "Missing option '-o'"),
+        (["file", "-o", "m"], 1, "file: is no training run (it has no run.json)"),
         ([], 2, "Missing argument 'RUN'"),
     ],
 )

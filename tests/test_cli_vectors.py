@@ -122,6 +122,13 @@ def test_import_of_what_is_none_writes_nothing(call, tmp_path):
     assert call("import", tmp_path / "v")[0] == call("import", tmp_path / "v", "-o", "m", "--max-vocab", 0)[0] == 2
 
 
+def test_import_of_a_line_of_too_many_numbers_is_refused_at_once(call, tmp_path):
+    wide = tmp_path / "wide"
+    wide.write_text("a" + " 1" * 1_000_000)
+    code, _, error = call("import", wide, "-o", tmp_path / "model")
+    assert (code, "is none of word2vec text" in error) == (1, True)
+
+
 def test_import_reads_stdin(call, tmp_path):
     code, _, error = call("import", "-", "-o", tmp_path / "m", "--max-vocab", 4, stdin=glove(PEOPLE))
     assert (code, error) == (0, "")
@@ -148,6 +155,7 @@ def test_convert_to_stdout(call, tmp_path, models):
     code, out, error = call("convert", models / "people", "-")
     assert (code, error) == (0, "")
     assert out.splitlines()[:3] == ["6 5", "king 1 1 0 0 0", "man 0 1 0 0 0"]
+    assert call("convert", models / "people", "/dev/stdout")[:2] == (0, out)
     assert call("convert", models / "people", "-", "--format", "word2vec-binary")[1].startswith("6 5\nking \0\0\udc80?")
 
 
@@ -316,6 +324,9 @@ def test_evaluate_of_bad_data(call, tmp_path, models):
     assert code == 1
     assert error == (f"textkit: {bad}: 0 of 2 pairs have both words, from which no correlation can be computed\n")
     assert call("evaluate", "-m", models / "people", tmp_path / "nowhere")[0] == 1
+    bad.write_text("a," + "b" * 200_000 + "\n")  # more than the csv module takes in a field
+    code, _, error = call("evaluate", "-m", models / "people", bad)
+    assert (code, error.count("\n"), "is no analogy" in error) == (1, 1, True)
     code, _, error = call("evaluate", "-m", models / "people", bad, "--metric", "bleu")
     assert (code, error.count("\n")) == (2, 1)
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -86,6 +88,7 @@ def main(args: Sequence[str] | None = None) -> None:
     talk = Talk()
     name_stdout()
     _route_warnings(talk)
+    _heed_sigterm()
     try:
         code = run(list(sys.argv[1:] if args is None else args), talk)
         code = _flush_stdout(talk, code)
@@ -178,6 +181,16 @@ def _flush_stdout(talk: Talk, code: int) -> int:
         talk.error(_verdict(error)[1])
         return 1
     return code
+
+
+def _heed_sigterm() -> None:
+    """SIGTERM ends like Ctrl-C: what was done is flushed, and no unfinished file is left behind. Exit code 143."""
+
+    def end(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    with suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, end)
 
 
 def _route_warnings(talk: Talk) -> None:

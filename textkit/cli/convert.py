@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import Talk, device_option, protected_stdout, talk_options, threads_option
+from textkit.cli.options import STDOUT, Talk, device_option, protected_stdout, talk_options, threads_option
 
 
 @click.command()
@@ -29,6 +29,7 @@ def convert(model: str, out: str, chosen: str | None, device: str, threads: int 
     from textkit.interop.word2vec_write import format_of, vectors_of, write_word2vec
     from textkit.serving.writers import output_file
 
+    out = "-" if out in STDOUT else out
     binary = format_of(out, chosen) == "word2vec-binary"
     with protected_stdout() as stdout:
         words, table = vectors_of(model, device, threads, talk.warn)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from textkit.cli.options import (
+    STDOUT,
     Talk,
     device_option,
     line_buffered_option,
@@ -40,7 +41,9 @@ SUFFIXES = {".npy": "npy", ".f32": "f32", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), help="Of the output. Default: by OUT's suffix, else text."
 )
-@click.option("-o", "--output", metavar="OUT", help="Write to this file, whole or not at all, instead of stdout.")
+@click.option(
+    "-o", "--output", metavar="OUT", help="Write to this file, whole or not at all, instead of stdout (also named -)."
+)
 @click.option(
     "--pooling", type=click.Choice(["mean", "max", "sif"]), help="How words make a line. Default: the model's."
 )
@@ -111,6 +114,8 @@ class _Job:
     format: str = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.output in STDOUT:
+            self.output = None
         suffix = PurePath(self.output or "").suffix.lower()
         self.format = self.form or ("text" if self.tokens else SUFFIXES.get(suffix, "text"))
         if self.tokens and self.format not in ("text", "jsonl"):

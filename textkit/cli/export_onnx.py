@@ -46,5 +46,8 @@ def export_onnx(ctx: click.Context, run: Path, folder: Path, talk: Talk, **facts
     from textkit.training.run import Run
 
     with protected_stdout():
-        written = export(Run.open(run), folder, command=ctx.meta[Remembering.KEY], **facts)
+        opened = Run.open(run)
+        if not opened.complete:
+            talk.warn(f"{run}: the training is not complete; what is exported is its weights so far")
+        written = export(opened, folder, command=ctx.meta[Remembering.KEY], **facts)
     talk.note(f"wrote {written}")

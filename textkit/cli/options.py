@@ -18,6 +18,7 @@ from textkit.errors import TextkitError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")  # as -o says it; see protected_stdout
 BUFFER = 1 << 16  # bytes held back before they reach a pipe or a file; the streams flush when their input pauses
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,7 +80,8 @@ def columns(line: str) -> list[str]:
     if "\t" in line:
         return [cell.strip() for cell in line.split("\t")]
     if "," in line:
-        return [cell.strip() for cell in next(csv.reader([line]))]
+        with suppress(csv.Error):  # a field longer than the module takes: no word
+            return [cell.strip() for cell in next(csv.reader([line]))]
     return line.split()
 
 

@@ -67,7 +67,7 @@ def columns(line: bytes, dim: int | None = None) -> tuple[bytes, list[bytes]] | 
     parts = cells(line)
     if dim is None:
         dim = next((n for n, part in enumerate(reversed(parts)) if not _is_number(part)), len(parts) - 1)
-    if not 0 < dim < len(parts):
+    if not 0 < dim < len(parts) or dim > WIDEST:
         return None
     word = line.replace(b"\t", b" ").strip(b" \r")
     for _ in range(dim):

@@ -96,11 +96,11 @@ class Run:
         file = folder / "run.json"
         try:
             record = json.loads(file.read_bytes())
-        except FileNotFoundError:
-            why = "is no training run (it has no run.json)" if folder.is_dir() else "no such training run"
+        except (FileNotFoundError, NotADirectoryError):
+            why = "is no training run (it has no run.json)" if folder.exists() else "no such training run"
             raise TextkitError(f"{folder}: {why}") from None
         except (OSError, ValueError) as error:
-            raise TextkitError(f"{file}: cannot be read: {error}") from error
+            raise TextkitError(f"{file}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
         if not isinstance(record, dict) or record.get("schema") != SCHEMA:
             raise TextkitError(f"{file}: not written by this version of textkit")
         missing = {"plugin", "seed", "config", "training", "data", "dev", "split", "complete", "facts"} - record.keys()
