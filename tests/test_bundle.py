@@ -201,6 +201,10 @@ def test_text_rule_that_reads_elsewhere(folder):
         ({"lisence": "MIT"}, "unknown key 'lisence'; did you mean 'licence'?"),
         ({"dim": 0}, "'dim' is not a positive whole number"),
         ({"dim": "2"}, "'dim' is not a positive whole number"),
+        ({"dim": 3}, "graph 'embed', output 'vector' has 2 numbers, where 'dim' states 3"),
+        ({"defaults__pooling": "sum"}, "'defaults' has an unknown 'pooling': there is mean, max, sif"),
+        ({"defaults__pooling": ["mean"]}, "'defaults' has an unknown 'pooling'"),
+        ({"defaults__normalize": "no"}, "'defaults' has a 'normalize' that is neither true nor false"),
         ({"limits": {}}, "'limits' has no positive whole number 'tokens'"),
         ({"limits__tokens": -1}, "'limits' has no positive whole number 'tokens'"),
         ({"limits__tokens": True}, "'limits' has no positive whole number 'tokens'"),
@@ -488,6 +492,8 @@ def test_paths(shelves):
     assert bundle.find(str(shelves / "user" / "yours"), "embed") == shelves / "user" / "yours"
     with pytest.raises(TextkitError, match=r"-m \./none: no such model folder"):
         bundle.find("./none", "embed")
+    with pytest.raises(UsageError, match="-m '': names no model"):
+        bundle.find("", "embed")
 
 
 def test_a_folder_beside_one_is_taken_when_it_is_a_model(shelves):

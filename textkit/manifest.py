@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from textkit.errors import TextkitError, nearest
-from textkit.plugin import TASKS, Port
+from textkit.plugin import POOLING, TASKS, Port
 
 SCHEMA = 1
 FILE = "manifest.json"
@@ -124,7 +124,15 @@ def _checked(cls: type[Manifest], values: Any) -> Manifest:
         _require(isinstance(facts, dict) and _count(facts.get("bytes"), 0), f"{file!r} states no size")
         _require(bool(_SHA256.fullmatch(str(facts.get("sha256")))), f"{file!r} states no sha256")
     _check_graphs(manifest)
+    _check_defaults(manifest)
     return manifest
+
+
+def _check_defaults(manifest: Manifest) -> None:
+    """What `embed` serves where no option says otherwise."""
+    pooling, normalize = manifest.defaults.get("pooling", POOLING[0]), manifest.defaults.get("normalize", False)
+    _require(pooling in POOLING, f"'defaults' has an unknown 'pooling': there is {', '.join(POOLING)}")
+    _require(isinstance(normalize, bool), "'defaults' has a 'normalize' that is neither true nor false")
 
 
 def _check_graphs(manifest: Manifest) -> None:
@@ -142,6 +150,7 @@ def _check_graphs(manifest: Manifest) -> None:
         inputs, outputs = manifest.ports(graph)
         _check_side(f"graph {graph!r}, input", inputs, signatures[graph].inputs)
         _check_side(f"graph {graph!r}, output", outputs, signatures[graph].outputs)
+        _check_dim(f"graph {graph!r}, output", outputs, signatures[graph].outputs, manifest.dim)
 
 
 def _check_side(where: str, ports: Sequence[Port], wanted: Sequence[Port]) -> None:
@@ -167,6 +176,17 @@ def _check_side(where: str, ports: Sequence[Port], wanted: Sequence[Port]) -> No
                 and all(free[i] for i, axis in enumerate(port.axes) if isinstance(axis, str)),
                 f"{where} {port.name!r} has axes {list(candidate.axes)}, not {list(port.axes)}",
             )
+
+
+def _check_dim(where: str, ports: Sequence[Port], wanted: Sequence[Port], dim: int | None) -> None:
+    """What the task calls `dim` is the manifest's number, where the graph says it."""
+    for port in wanted:
+        for candidate in (candidate for candidate in ports if _matches(candidate, port)):
+            for axis, name in zip(candidate.axes, port.axes, strict=False):
+                _require(
+                    name != "dim" or isinstance(axis, str) or axis == dim,
+                    f"{where} {candidate.name!r} has {axis} numbers, where 'dim' states {dim}",
+                )
 
 
 def _matches(candidate: Port, port: Port) -> bool:

@@ -24,6 +24,8 @@ def find(model: str | None, task: str) -> Path:
     TEXTKIT_MODEL_<TASK>, the user's configuration, or the package says, and never what the current folder holds.
     Raises UsageError for an unknown name, with the nearest one; TextkitError for a path where there is nothing.
     """
+    if model == "":  # as a path it would be the current folder
+        raise UsageError("-m '': names no model")
     if model is not None:
         return _resolve(model, f"-m {model}", [HERE, user_folder(), package_folder()])
     variable = f"TEXTKIT_MODEL_{task.upper()}"

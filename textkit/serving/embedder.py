@@ -75,7 +75,9 @@ class Embedder:
         self._workers: ThreadPoolExecutor | None = None
 
     def __call__(self, lines: Sequence[str]) -> np.ndarray:
-        """The vector of each line, f32[line, dim]."""
+        """The vector of each line, f32[line, dim]. TypeError for one str, which is a list of its characters else."""
+        if isinstance(lines, str):
+            raise TypeError("lines is one str: give a list of them")
         return self.vectors(self.encode(lines))
 
     def __getstate__(self) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def _cuda_session(graph: bytes, index: int, threads: int | None) -> tuple[onnxru
     options = {"device_id": str(index), "use_tf32": "0"}
     ort.set_default_logger_severity(4)  # onnxruntime's own lines about missing libraries; the reason is given in ours
     try:
-        session = _create(graph, threads, [(CUDA, options), CPU], severity=4)
+        session = _create(graph, threads, [(CUDA, options), CPU])
     except TextkitError as error:
         return None, f"{error}; {REPAIR}"
     finally:
@@ -177,10 +177,10 @@ def _cuda_session(graph: bytes, index: int, threads: int | None) -> tuple[onnxru
     return session, ""
 
 
-def _create(graph: bytes, threads: int | None, providers: list[Any], severity: int = 3) -> onnxruntime.InferenceSession:
+def _create(graph: bytes, threads: int | None, providers: list[Any]) -> onnxruntime.InferenceSession:
     ort = _import()
     options = ort.SessionOptions()
-    options.log_severity_level = severity
+    options.log_severity_level = 4  # what fails comes as an exception; its line on stderr would be a second
     options.intra_op_num_threads = threads or cpus()
     options.inter_op_num_threads = 1
     try:
