@@ -6,7 +6,8 @@ Each function works on arrays that its caller made and gives the interpreter loc
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from textkit_plugins.embeddings.compiled import njit
 
 _OPTIONS = {"cache": True, "nogil": True, "fastmath": True, "boundscheck": False, "error_model": "numpy"}
 

@@ -17,8 +17,8 @@ import functools
 from collections.abc import Callable
 
 import numpy as np
-from numba import njit
 
+from textkit_plugins.embeddings.compiled import njit
 from textkit_plugins.embeddings.row_kernels import add_rows, copy_row, dots
 
 _OPTIONS = {"cache": True, "nogil": True, "fastmath": True, "boundscheck": False, "error_model": "numpy"}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numba import njit
 
+from textkit_plugins.embeddings import compiled
 from textkit_plugins.embeddings.row_kernels import add_rows, copy_row, dots
 
 
@@ -42,3 +43,16 @@ def test_rows_of_any_width(dim: int) -> None:
     copied = np.zeros(dim + 3, np.float32)
     copy(row, copied)
     np.testing.assert_array_equal(copied, [*row[:dim], 0, 0, 0])
+
+
+def test_kernels_compile_where_nothing_can_be_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    why = "cannot cache function 'twice': no locator available for file 'x'"
+
+    def refuse(self: object, function: object) -> None:
+        raise RuntimeError(why)
+
+    monkeypatch.setattr("numba.core.caching.FunctionCache.__init__", refuse)
+    assert compiled.njit(cache=True)(lambda x: x + x)(21) == 42
+    why = "something else"
+    with pytest.raises(RuntimeError, match="something else"):
+        compiled.njit(cache=True)(lambda x: x)
