@@ -241,6 +241,12 @@ def interrupted(textkit):
     return textkit
 
 
+def test_export_tells_of_a_training_that_is_not_complete(interrupted):
+    code, out, error = interrupted("export-onnx", "run", "-o", "model")
+    assert (code, out) == (0, "")
+    assert error == "textkit: warning: run: the training is not complete; what is exported is its weights so far\n"
+
+
 def test_what_may_change_when_a_run_goes_on_and_what_may_not(interrupted):
     textkit = interrupted
     refused = [
