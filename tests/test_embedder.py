@@ -6,6 +6,7 @@ import pickle
 import random
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -117,7 +118,10 @@ def test_no_lines_at_all(words: Path) -> None:
 
 @pytest.mark.parametrize("pooling", ["mean", "max", "sif"])
 @pytest.mark.parametrize("model", ["words", "ngrams"])
-def test_results_do_not_depend_on_the_batch(model: str, pooling: str, request: pytest.FixtureRequest) -> None:
+def test_results_do_not_depend_on_the_batch(
+    model: str, pooling: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textkit.serving.embedder._HEAVY", 0)  # so that threads take batches, light as these are
     folder = request.getfixturevalue(model)
     lines = [*some_lines(300), " ".join(["the cat catalogue"] * 100), "", "cat"]
     alone = Embedder(folder, pooling=pooling, threads=1)
@@ -140,7 +144,31 @@ def test_results_are_the_same_to_the_last_bit(tmp_path: Path, dim: int) -> None:
         assert np.array_equal(embedder(lines), np.concatenate([embedder([line]) for line in lines]))
 
 
-def test_threads_of_the_caller_share_an_embedder(ngrams: Path) -> None:
+def test_threads_take_a_batch_each_where_batches_are_heavy(ngrams: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    embedder = Embedder(ngrams, threads=2, batch_tokens=16)
+    run = embedder.session.run
+    names: list[str] = []
+    meeting = threading.Barrier(2, timeout=10)
+
+    def spied(feeds: dict[str, np.ndarray], outputs: list[str]) -> dict[str, np.ndarray]:
+        names.append(threading.current_thread().name)
+        if len(names) in (2, 3):
+            meeting.wait()  # passes when both workers have a batch
+        return run(feeds, outputs)
+
+    embedder.session.run = spied  # type: ignore[method-assign]
+    monkeypatch.setattr("textkit.serving.embedder._HEAVY", 0)
+    embedder(["the cat sat"] * 100)
+    assert len(set(names)) == 3
+    monkeypatch.setattr("textkit.serving.embedder._HEAVY", 1000)
+    done = len(names)
+    embedder(["the cat sat"] * 100)
+    assert set(names[done:]) == {"MainThread"}
+
+
+@pytest.mark.parametrize("heavy", [0, 1000])
+def test_threads_of_the_caller_share_an_embedder(ngrams: Path, monkeypatch: pytest.MonkeyPatch, heavy: float) -> None:
+    monkeypatch.setattr("textkit.serving.embedder._HEAVY", heavy)
     lines = some_lines(64)
     embedder = Embedder(ngrams, threads=2, batch_tokens=32)
     expected = embedder(lines)

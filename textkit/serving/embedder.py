@@ -6,6 +6,8 @@ a line does not show in its vector.
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +30,9 @@ LONG = ("split", "cut")
 # Lines are padded to a multiple of this. Sums are added in groups of up to 8, by place: with whole groups alone a line's
 # vector is the same to the last bit in every batch, and not only to 1e-7. It costs a tenth of the graph's time.
 _STEP = 8
+# Seconds a batch must take for threads to take one each. Those of a table of vectors take 0.5 ms, and two threads that
+# pass Python's lock to and fro are slower with them than one.
+_HEAVY = 0.005
 _PLAIN = {"pool": np.array(0), "normalize": np.array(False)}  # where `tokens` are asked for, and no `vector`
 _TINY = np.float32(np.finfo(np.float32).tiny)
 
@@ -218,15 +223,16 @@ class Embedder:
         return given
 
     def _spread(self, run: Callable[[np.ndarray], None], parts: Iterable[np.ndarray]) -> None:
-        """Runs each of `parts`, several at a time where there are threads for it."""
-        parts = list(parts)
-        if len(parts) < 2 or self.threads < 2 or self.session.device != "cpu":
-            for part in parts:
-                run(part)
-            return
-        if self._workers is None:
+        """Runs each of `parts`: one after the other where that is quick, else several at a time."""
+        waiting = deque(parts)
+        while waiting:
+            begun = time.perf_counter()
+            run(waiting.popleft())
+            if time.perf_counter() - begun > _HEAVY and self.threads > 1 and self.session.device == "cpu":
+                break
+        if self._workers is None and waiting:
             self._workers = ThreadPoolExecutor(self.threads, thread_name_prefix="textkit-embed")
-        for _ in self._workers.map(run, parts):
+        for _ in self._workers.map(run, waiting) if self._workers else ():
             pass
 
     def _max_of_words(self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, normalize: bool) -> np.ndarray:

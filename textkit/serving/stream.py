@@ -17,7 +17,7 @@ import numpy as np
 
 from textkit.columns import Block
 
-WINDOW_LINES = 2048
+WINDOW_LINES = 4096
 WINDOW_CHARACTERS = 1 << 22
 _AHEAD = 2
 
