@@ -22,6 +22,7 @@ from textkit import bundle
 from textkit.errors import TextkitError, UsageError
 from textkit.serving import open_model
 from textkit.serving.embedder import Embedder
+from textkit.serving.padding import parts
 from textkit.text import Pretokenized
 from textkit.training.export import export_embedding_table
 
@@ -220,15 +221,15 @@ def test_a_spelled_word_counts_as_one_word(ngrams: Path, pooling: str, normalize
 @pytest.mark.parametrize("limit", [1, 2, 5, 7, 64])
 def test_a_split_line_is_pooled_as_the_whole(tmp_path: Path, limit: int, pooling: str, normalize: bool) -> None:
     whole = Embedder(write_ngrams(tmp_path / "whole"), pooling=pooling, normalize=normalize)
-    parts = Embedder(write_ngrams(tmp_path / "parts", limit=limit), pooling=pooling, normalize=normalize)
+    cut = Embedder(write_ngrams(tmp_path / "parts", limit=limit), pooling=pooling, normalize=normalize)
     lines = some_lines(60, 30)
     if pooling == "max":  # a word that is longer than the limit is cut, and its maximum is not that of the whole
         widths = [[stop - start for _, start, stop in whole.bundle.rule.tokens(line)] for line in lines]
         lines = [line for line, spans in zip(lines, widths, strict=True) if max(spans, default=0) <= limit]
-    np.testing.assert_allclose(parts(lines), whole(lines), atol=1e-6)
+    np.testing.assert_allclose(cut(lines), whole(lines), atol=1e-6)
     lengths = whole.encode(lines).lengths
     assert whole.long_lines == 0
-    assert parts.long_lines == (lengths > limit).sum() > 0
+    assert cut.long_lines == (lengths > limit).sum() > 0
 
 
 def test_a_part_ends_where_a_word_ends(tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_a_part_ends_where_a_word_ends(tmp_path: Path) -> None:
     encoded = embedder.encode([line])
     assert encoded.spans is not None
     assert encoded.spans.tolist() == [7, 9, 1, 7, 1, 9]
-    starts, lengths = embedder._parts(encoded, 0, 34)
+    starts, lengths = parts(encoded, 0, 34, 12)
     assert (starts.tolist(), lengths.tolist()) == ([0, 7, 17, 25], [7, 10, 8, 9])
     rows = vectors_of(embedder.bundle.rule, table_of(tmp_path / "x"), line)
     np.testing.assert_allclose(embedder([line]), [rows.max(0)], atol=1e-6)

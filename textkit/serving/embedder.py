@@ -19,6 +19,7 @@ from textkit import bundle as bundles
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.plugin import POOLING
 from textkit.serving import BATCH_TOKENS
+from textkit.serving.padding import padded, parts, word_starts
 from textkit.serving.session import Session, cpus
 from textkit.serving.stream import batches
 from textkit.text import Encoded
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from textkit.bundle import Bundle
 
 LONG = ("split", "cut")
-# Lines are padded to a multiple of this. Sums are added in groups of up to 8, by place: with whole groups alone a line's
-# vector is the same to the last bit in every batch, and not only to 1e-7. It costs a tenth of the graph's time.
-_STEP = 8
 # Seconds a batch must take for threads to take one each. Those of a table of vectors take 0.5 ms, and two threads that
 # pass Python's lock to and fro are slower with them than one.
 _HEAVY = 0.005
@@ -162,7 +160,7 @@ class Embedder:
 
     def _of_parts(self, encoded: Encoded, start: int, length: int) -> np.ndarray:
         """The vector f32[dim] of a line that is longer than the model takes."""
-        starts, lengths = self._parts(encoded, start, length)
+        starts, lengths = parts(encoded, start, length, self.limit)
         vectors = self._pooled(encoded, starts, lengths, False)  # [part, dim]
         if self.pooling == "max":
             vector = vectors.max(axis=0, keepdims=True)
@@ -172,19 +170,6 @@ class Embedder:
             vector = (shares / shares.sum()) @ vectors.astype(np.float64)
             vector = vector[None].astype(np.float32)
         return (_unit(vector) if self.normalize else vector)[0]
-
-    def _parts(self, encoded: Encoded, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Where the parts of a long line begin, and their lengths: none over the limit, words whole where they fit."""
-        borders = _word_starts(encoded)[start : start + length] if encoded.spans is not None else None
-        cuts = [0]
-        while length - cuts[-1] > self.limit:
-            cut = cuts[-1] + self.limit
-            if borders is not None and not borders[cut]:
-                before = np.flatnonzero(borders[cuts[-1] + 1 : cut])
-                cut = cuts[-1] + 1 + int(before[-1]) if len(before) else cut
-            cuts.append(cut)
-        places = np.array(cuts)
-        return start + places, np.diff(np.append(places, length))
 
     def _pooled(
         self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, normalize: bool, pooling: str | None = None
@@ -204,7 +189,7 @@ class Embedder:
 
         def run(batch: np.ndarray) -> None:
             rows = plain[batch]
-            feeds, _ = self._padded(encoded, starts[rows], lengths[rows])
+            feeds, _ = padded(encoded, starts[rows], lengths[rows], self.limit)
             vectors[rows] = self._run(feeds | options, "vector")
 
         self._spread(run, batches(lengths[plain], self.batch_tokens))
@@ -222,9 +207,9 @@ class Embedder:
             raise TextkitError(f"{self.bundle.folder}: the model gives {port} of shape {given.shape}, not {promised}")
         return given
 
-    def _spread(self, run: Callable[[np.ndarray], None], parts: Iterable[np.ndarray]) -> None:
-        """Runs each of `parts`: one after the other where that is quick, else several at a time."""
-        waiting = deque(parts)
+    def _spread(self, run: Callable[[np.ndarray], None], work: Iterable[np.ndarray]) -> None:
+        """Runs each batch of `work`: one after the other where that is quick, else several at a time."""
+        waiting = deque(work)
         while waiting:
             begun = time.perf_counter()
             run(waiting.popleft())
@@ -237,15 +222,12 @@ class Embedder:
 
     def _max_of_words(self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, normalize: bool) -> np.ndarray:
         vectors = np.zeros((len(starts), self.dim), np.float32)
-        begins = _word_starts(encoded)
+        begins = word_starts(encoded)
 
         def run(part: np.ndarray) -> None:
-            feeds, places = self._padded(encoded, starts[part], lengths[part])
-            tokens = self.session.run(feeds | _PLAIN, ["tokens"])["tokens"]  # [line, token, dim]
-            real = np.arange(places.shape[1]) < lengths[part, None]  # [line, token]
-            weighted = tokens[real] * feeds["weight"][real][:, None]  # [id, dim]
+            places, weighted = self._weighted(encoded, starts[part], lengths[part])
             firsts = np.cumsum(lengths[part]) - lengths[part]  # of each line among them
-            begin = begins[places[real]]
+            begin = begins[places]
             begin[firsts] = True
             words = np.add.reduceat(weighted, np.flatnonzero(begin), axis=0)  # [word, dim]
             vectors[part] = np.maximum.reduceat(words, np.cumsum(begin)[firsts] - 1, axis=0)
@@ -258,47 +240,25 @@ class Embedder:
         starts, lengths = np.cumsum(encoded.lengths) - encoded.lengths, encoded.lengths
         too_long = np.flatnonzero(lengths > self.limit)
         self.long_lines += len(too_long)
-        parts = [self._parts(encoded, int(starts[line]), int(lengths[line])) for line in too_long]
+        cuts = [parts(encoded, int(starts[line]), int(lengths[line]), self.limit) for line in too_long]
         whole = (lengths > 0) & (lengths <= self.limit)
-        starts = np.concatenate([starts[whole], *(part[0] for part in parts)])
-        lengths = np.concatenate([lengths[whole], *(part[1] for part in parts)])
+        starts = np.concatenate([starts[whole], *(cut[0] for cut in cuts)])
+        lengths = np.concatenate([lengths[whole], *(cut[1] for cut in cuts)])
         rows = np.zeros((len(encoded.ids), self.dim), np.float32)
 
         def run(part: np.ndarray) -> None:
-            feeds, places = self._padded(encoded, starts[part], lengths[part])
-            tokens = self.session.run(feeds | _PLAIN, ["tokens"])["tokens"]  # [line, token, dim]
-            real = np.arange(places.shape[1]) < lengths[part, None]  # [line, token]
-            rows[places[real]] = tokens[real] * feeds["weight"][real][:, None]
+            places, weighted = self._weighted(encoded, starts[part], lengths[part])
+            rows[places] = weighted
 
         self._spread(run, batches(lengths, self.batch_tokens))
         return rows
 
-    def _padded(
-        self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray
-    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """The ports `ids` and `weight` [line, token] for parts of the flat ids, and the place of each in them."""
-        longest = int(lengths.max())
-        width = min(-(-longest // _STEP) * _STEP, max(longest, self.limit))
-        places = starts[:, None] + np.arange(width)  # [line, token]
-        if int(lengths.min()) == width:
-            weight = np.ones(places.shape, np.float32) if encoded.weight is None else encoded.weight[places]
-            return {"ids": encoded.ids[places], "weight": weight}, places
-        real = np.arange(width) < lengths[:, None]
-        np.minimum(places, len(encoded.ids) - 1, out=places)
-        weight = real.astype(np.float32)
-        if encoded.weight is not None:
-            weight *= encoded.weight[places]
-        return {"ids": np.where(real, encoded.ids[places], 0), "weight": weight}, places
-
-
-def _word_starts(encoded: Encoded) -> np.ndarray:
-    """Whether a word begins at each id, bool[total]."""
-    begins = np.ones(len(encoded.ids), bool)
-    if encoded.spans is not None:
-        spans = encoded.spans[encoded.spans > 0]
-        begins[:] = False
-        begins[np.cumsum(spans) - spans] = True
-    return begins
+    def _weighted(self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The places of a batch's ids, end to end i64[id], and what the graph makes of each, times its weight."""
+        feeds, places = padded(encoded, starts, lengths, self.limit)
+        tokens = self._run(feeds | _PLAIN, "tokens")  # [line, token, dim]
+        real = np.arange(places.shape[1]) < lengths[:, None]  # [line, token]
+        return places[real], tokens[real] * feeds["weight"][real][:, None]  # [id], [id, dim]
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
