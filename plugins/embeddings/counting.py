@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -69,9 +70,9 @@ class _Counting(Plugin):
         rows = torch.nn.Embedding.from_pretrained(self.table(network, config))
         return {"embed": Graph(rows, {"probability": probability})}
 
+    @abstractmethod
     def table(self, network: torch.nn.Module, config: CountOptions) -> torch.Tensor:
         """The vectors that are exported, [word, dim]."""
-        raise NotImplementedError
 
     def defaults(self) -> dict[str, Any]:
         return {"pooling": "mean", "normalize": False}
