@@ -154,7 +154,9 @@ def test_hard_link(folder, tmp_path):
 def test_hard_links_of_an_installer_are_taken(folder, tmp_path, monkeypatch):
     os.link(folder / "words.txt", tmp_path / "second")
     monkeypatch.setattr(bundle, "package_folder", lambda: tmp_path.resolve())
-    bundle.read(folder).verify()
+    taken = bundle.read(folder)
+    taken.verify()
+    assert taken.file("words.txt") == (tmp_path / "second").read_bytes()
 
 
 @pytest.mark.parametrize("name", ["words.txt", FILE])
@@ -381,8 +383,10 @@ def test_overwriting_a_model(tmp_path, folder):
 
 def test_an_empty_folder_is_taken_and_parents_are_made(tmp_path):
     (tmp_path / "empty").mkdir()
-    bundle.read(write_small(tmp_path / "empty")).verify()
-    bundle.read(write_small(tmp_path / "a" / "b" / "c")).verify()
+    for folder in (tmp_path / "empty", tmp_path / "a" / "b" / "c"):
+        written = bundle.read(write_small(folder))
+        written.verify()
+        assert written.folder == folder
 
 
 @pytest.mark.parametrize("at", [0, 1, 2, 3])

@@ -161,7 +161,7 @@ class Word2Vec(Predicting):
     summary = "skip-gram and CBOW word vectors, negative sampling or softmax (Mikolov et al. 2013)"
     Config = Word2VecConfig
     devices = ("cpu", "cuda")
-    # Small batches keep threads at neighbouring text. WordSim-353 after WikiText-2 at two threads, mean of ten seeds: 0.386
+    # Small batches keep threads at neighbouring text. WordSim-353 after WikiText-2 at two threads, mean of ten seeds: 0.385
     # with 5,000 words, 0.376 with 20,000; one thread, five seeds, 20,000: 0.381.
     training = Training(epochs=5, batch_size=5_000, optimizer="sgd", learning_rate=0.025, schedule="linear")
 

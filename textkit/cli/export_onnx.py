@@ -7,33 +7,15 @@ from typing import Any
 
 import click
 
-from textkit.cli.options import Remembering, Talk, plugin_option, protected_stdout, talk_options
+from textkit.cli.options import Remembering, Talk, bundle_options, plugin_option, protected_stdout, talk_options
 
 
 @click.command("export-onnx", cls=Remembering)
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    "folder",
-    metavar="DIR",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The model's folder.",
-)
-@click.option(
-    "--precision",
-    type=click.Choice(["fp32", "fp16", "int8"]),
-    default="fp32",
-    show_default=True,
-    help="How weights are stored. What the lower ones cost is measured and written into the manifest.",
-)
-@click.option("--name", metavar="NAME", help="What the manifest calls the model. Default: the folder's name.")
-@click.option("--licence", metavar="TEXT", default="", help="The model's licence, for the manifest.")
+@bundle_options
 @click.option(
     "--data-note", metavar="TEXT", default="", help="What the training data is and where it is from, for the manifest."
 )
-@click.option("--overwrite", is_flag=True, help="Replace a model that DIR holds already.")
 @plugin_option
 @talk_options
 @click.pass_context

@@ -7,20 +7,12 @@ from pathlib import Path
 
 import click
 
-from textkit.cli.options import Remembering, Talk, protected_stdout, talk_options
+from textkit.cli.options import Remembering, Talk, bundle_options, protected_stdout, talk_options
 
 
 @click.command("import", cls=Remembering)
 @click.argument("source", metavar="SOURCE")
-@click.option(
-    "-o",
-    "--output",
-    "folder",
-    metavar="DIR",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="The model's folder.",
-)
+@bundle_options
 @click.option(
     "--max-vocab",
     type=click.IntRange(min=1),
@@ -28,18 +20,8 @@ from textkit.cli.options import Remembering, Talk, protected_stdout, talk_option
     help="Keep the first N words of the file, which are its most frequent.",
 )
 @click.option(
-    "--precision",
-    type=click.Choice(["fp32", "fp16", "int8"]),
-    default="fp32",
-    show_default=True,
-    help="How the vectors are stored.",
-)
-@click.option("--name", metavar="NAME", help="What the manifest calls the model. Default: the folder's name.")
-@click.option("--licence", metavar="TEXT", default="", help="The vectors' licence, for the manifest.")
-@click.option(
     "--sample", metavar="FILE", help="Lines of text that the common component of --pooling sif is taken from."
 )
-@click.option("--overwrite", is_flag=True, help="Replace a model that DIR holds already.")
 @talk_options
 @click.pass_context
 def import_(

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import click
@@ -249,3 +250,33 @@ def _restore_stdout(stream: BinaryIO) -> None:
 
         ctypes.CDLL(None).fflush(None)
     os.dup2(stream.fileno(), 1)
+
+
+_BUNDLE = (
+    click.option(
+        "-o",
+        "--output",
+        "folder",
+        metavar="DIR",
+        required=True,
+        type=click.Path(path_type=Path),
+        help="The model's folder.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["fp32", "fp16", "int8"]),
+        default="fp32",
+        show_default=True,
+        help="How weights are stored. What the lower ones cost is measured and written into the manifest.",
+    ),
+    click.option("--name", metavar="NAME", help="What the manifest calls the model. Default: the folder's name."),
+    click.option("--licence", metavar="TEXT", default="", help="The model's licence, for the manifest."),
+    click.option("--overwrite", is_flag=True, help="Replace a model that DIR holds already."),
+)
+
+
+def bundle_options(function: Function) -> Function:
+    """The options of a verb that writes a model's folder: folder, precision, name, licence, overwrite."""
+    for option in reversed(_BUNDLE):
+        function = option(function)
+    return function
