@@ -27,7 +27,7 @@ API_VERSION = 1
 class Port:
     """One input or output of a graph: its name, element type (numpy's name) and axes (a str is free, an int is fixed).
 
-    A name that ends in `*` stands for any number of ports with that prefix.
+    A name that ends in `*` stands for any number of ports with that prefix, of any type, whose first axes are these.
     """
 
     name: str
@@ -60,6 +60,31 @@ TASKS: Mapping[str, Mapping[str, Signature]] = MappingProxyType(
                 ),
             )
         },
+        "translate": {
+            "encode": Signature(
+                inputs=(
+                    Port("source", "int64", ("line", "source")),
+                    Port("source_mask", "bool", ("line", "source")),
+                ),
+                outputs=(Port("memory.*", "", ("line",)), Port("state.*", "", ("line",))),
+            ),
+            "step": Signature(
+                inputs=(
+                    Port("token", "int64", ("line", "beam")),
+                    Port("parent", "int64", ("line", "beam")),
+                    Port("k", "int64"),
+                    Port("memory.*", "", ("line",)),
+                    Port("state.*", "", ("line", "from")),
+                ),
+                outputs=(
+                    Port("top_id", "int64", ("line", "beam", "k")),
+                    Port("top_logprob", "float32", ("line", "beam", "k")),
+                    Port("logprob", "float32", ("line", "beam", "vocab")),
+                    Port("attention", "float32", ("line", "beam", "source")),
+                    Port("state.*", "", ("line", "beam")),
+                ),
+            ),
+        },
     }
 )
 
@@ -71,7 +96,8 @@ class Graph:
     """What a plugin gives the exporter for one graph of its task.
 
     `module`: for `embed`, a torch module (ids i64[line, token], weight f32[line, token]) -> f32[line, token, dim]; the
-    exporter adds pooling and normalisation. `constants`: arrays the wrapper of the task needs (embed: `probability`
+    exporter adds pooling and normalisation. For `translate`, see docs/architecture.md: an `encode` module names its
+    `outputs`, a `step` module its `memory` and `state`. `constants`: arrays the wrapper of the task needs (embed: `probability`
     f32[id], the unigram probability of each id, for SIF weights a / (a + p)). `limit`: the most tokens of a line that the
     module takes, 0 for any number.
 
@@ -120,6 +146,7 @@ class Score:
     value: float
     higher_is_better: bool
     detail: Mapping[str, float] = field(default_factory=dict)
+    samples: tuple[str, ...] = ()  # lines to look at while it learns: "source ||| output ||| reference"
 
 
 class Plugin(ABC):
@@ -129,6 +156,7 @@ class Plugin(ABC):
     task: ClassVar[str]  # a key of TASKS
     summary: ClassVar[str]  # one line for `textkit plugins`
     Config: ClassVar[type]  # a frozen dataclass of hyperparameters, the papers' names, one comment a field
+    data: ClassVar[str] = "lines"  # what DATA holds: lines | pairs ("source<tab>target", or two line-aligned files)
     training: ClassVar[Training] = Training()  # this family's defaults of the engine's options
     api: ClassVar[int] = API_VERSION
 
