@@ -1,5 +1,6 @@
 """The walk through an ONNX file: what it finds, what it refuses, and that no bytes make it stumble or dawdle."""
 
+import contextlib
 import random
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from small_bundle import embed_model
 from textkit import onnxfile
 from textkit.errors import TextkitError
 from textkit.plugin import Port
+from textkit.serving.session import Session
 
 
 def refusal(model: onnx.ModelProto | bytes) -> str:
@@ -270,3 +272,92 @@ def test_imports_nothing_heavy():
         "import sys, textkit.onnxfile; print({'onnx', 'numpy', 'onnxruntime', 'google.protobuf'} & sys.modules.keys())"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def branching() -> onnx.ModelProto:
+    """x -> a -> y; a -> b -> z, the only one that needs the weight; an If whose branch uses b alone -> w."""
+    port = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Neg", ["x"], ["a"]),
+        helper.make_node("Exp", ["a"], ["y"]),
+        helper.make_node("Abs", ["a"], ["b"]),
+        helper.make_node("Add", ["b", "weight"], ["z"]),
+        helper.make_node("Constant", [], ["yes"], value_int=1),
+        helper.make_node("Cast", ["yes"], ["condition"], to=TensorProto.BOOL),
+        helper.make_node(
+            "If",
+            ["condition"],
+            ["w"],
+            then_branch=body(helper.make_node("Sqrt", ["b"], ["inner"])),
+            else_branch=body(helper.make_node("Neg", ["x"], ["inner"])),
+        ),
+    ]
+    outputs = [port(name, TensorProto.FLOAT, ["n"]) for name in ("y", "z", "w")]
+    weights = [numpy_helper.from_array(np.ones(1, np.float32), "weight")]
+    graph = helper.make_graph(nodes, "g", [port("x", TensorProto.FLOAT, ["n"])], outputs, weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10)
+
+
+@pytest.mark.parametrize(
+    ("names", "nodes"),
+    [
+        (["y"], ["Neg", "Exp"]),
+        (["z"], ["Neg", "Abs", "Add"]),
+        (["w"], ["Neg", "Abs", "Constant", "Cast", "If"]),  # b is used inside the branch alone
+        (["w", "y"], ["Neg", "Exp", "Abs", "Constant", "Cast", "If"]),
+        (["y", "z", "w"], ["Neg", "Exp", "Abs", "Add", "Constant", "Cast", "If"]),
+    ],
+)
+def test_outputs_are_kept_with_the_nodes_they_need(names, nodes):
+    """The same as onnx itself makes of the model without those outputs and nodes; onnxruntime computes the same."""
+    model = branching()
+    kept = onnxfile.keep_outputs(model.SerializeToString(), names)
+    expected = branching()
+    for node in [node for node in expected.graph.node if node.op_type not in nodes]:
+        expected.graph.node.remove(node)
+    for port in [port for port in expected.graph.output if port.name not in names]:
+        expected.graph.output.remove(port)
+    assert kept == expected.SerializeToString()
+    x = np.array([-4, 0.25], np.float32)
+    whole = {"y": np.exp(-x), "w": np.sqrt(np.abs(x))}
+    for name in set(names) & set(whole):
+        session = Session(model.SerializeToString(), "cpu", 1, outputs=names)
+        assert session.outputs == [port.name for port in expected.graph.output]
+        assert session.run({"x": x})[name] == pytest.approx(whole[name])
+
+
+def test_all_outputs_kept_leave_every_byte():
+    data = branching().SerializeToString()
+    assert onnxfile.keep_outputs(data, ["w", "z", "y"]) == data
+    large = embed_model(np.ones((2000, 256), np.float32)).SerializeToString()
+    assert onnxfile.keep_outputs(large, ["vector", "tokens"]) == large
+
+
+def test_an_output_that_is_not_there_is_refused():
+    with pytest.raises(TextkitError, match=r"^m.onnx: has no output 'logits'$"):
+        onnxfile.keep_outputs(branching().SerializeToString(), ["y", "logits"], "m.onnx")
+
+
+def test_damage_never_surprises_the_pruning():
+    data = branching().SerializeToString()
+    for size in range(len(data)):
+        with contextlib.suppress(TextkitError):
+            onnxfile.keep_outputs(data[:size], ["y"])
+    rng = random.Random(11)
+    refused = 0
+    for _ in range(3000):
+        changed = bytearray(data)
+        for _ in range(rng.randint(1, 4)):
+            changed[rng.randrange(len(data))] = rng.randrange(256)
+        try:
+            onnxfile.keep_outputs(bytes(changed), ["y"])
+        except TextkitError:
+            refused += 1
+    assert 300 < refused < 3000
+
+
+def test_graphs_nested_too_deep_are_refused_by_the_pruning():
+    deep = nested(body(helper.make_node("Neg", ["x"], ["inner"])), onnxfile.MAX_DEPTH + 1)
+    data = model_of(helper.make_node("If", ["x"], ["y"], then_branch=deep)).SerializeToString()
+    with pytest.raises(TextkitError, match="nests graphs more than 16 deep"):
+        onnxfile.keep_outputs(data, ["y"])

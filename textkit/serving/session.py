@@ -13,11 +13,12 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from textkit import onnxfile
 from textkit.errors import TextkitError, TextkitWarning, UsageError
 
 if TYPE_CHECKING:
@@ -38,13 +39,17 @@ PROBE = (
 class Session:
     """One graph, loaded. `device`: 'cpu' or 'cuda:N', what it really runs on. Cannot be pickled; make a new one."""
 
-    def __init__(self, graph: bytes, device: str = "auto", threads: int | None = None) -> None:
-        """`device`: auto, cpu, cuda or cuda:N; `threads`: None for as many as this process may use.
+    def __init__(
+        self, graph: bytes, device: str = "auto", threads: int | None = None, outputs: Collection[str] | None = None
+    ) -> None:
+        """`device`: auto, cpu, cuda or cuda:N; `threads`: None for as many as this process may use; `outputs`: those that
+        will be asked for, None for all: onnxruntime computes whatever a graph can give, asked for or not.
 
         Raises UsageError for a device of another name, TextkitError for a graph that does not load or a GPU that was
         asked for and cannot be had. `auto` with a GPU that is there and cannot be used warns and takes the CPU.
         """
         wanted = _parse(device)
+        graph = graph if outputs is None else onnxfile.keep_outputs(graph, outputs)
         gpus = 0 if wanted == "cpu" else gpu_count()[0]
         self.device, self._session = "cpu", None
         if wanted != "cpu" and (gpus or wanted != "auto"):
