@@ -1,0 +1,335 @@
+"""The transformer of Vaswani et al. 2017 (arXiv 1706.03762), whole, and the modules behind the graphs encode and step.
+
+Equations and names are the paper's; pre-norm as Xiong et al. 2020 (arXiv 2002.04745), rotary positions as Su et al. 2021
+(arXiv 2104.09864). Knows no text, no loss and no search. What is exported is given explicit masks over the full query axis.
+By its options it is a MarianMT model as well: norm=post, activation=swish, output_bias, sines before cosines.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from textkit_plugins.transformer.translating import TransformerConfig
+
+Weights = list[Tensor]  # of attentions, collected for pictures
+
+
+def sinusoids(length: int, dim: int) -> Tensor:
+    """f32[length, dim]: sines of position / 10000^(2i/dim) in the first half, cosines in the second (section 3.5).
+
+    The paper interleaves them; which column is which is nothing to a network that is trained, and this is Marian's order.
+    """
+    angle = angles(length, dim)  # [position, dim / 2]
+    return torch.cat([angle.sin(), angle.cos()], 1).float()
+
+
+def angles(length: int, dim: int) -> Tensor:
+    """f64[length, dim / 2]: position / 10000^(2i/dim)."""
+    rate = 10000.0 ** (-torch.arange(0, dim, 2, dtype=torch.float64) / dim)
+    return torch.arange(length, dtype=torch.float64)[:, None] * rate
+
+
+def rotate(x: Tensor, table: Tensor) -> Tensor:
+    """Turns the pairs (x_i, x_{i + width/2}) of x [..., token, width] by the angles whose cosines and sines are in
+    `table` [token, width] (Su et al. 2021, equation 34)."""
+    cosine, sine = table.to(x.dtype).chunk(2, -1)
+    first, second = x.chunk(2, -1)
+    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], -1)
+
+
+def weights_of(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
+    """softmax(q k^T / sqrt(width)) [line, head, query, key] (equation 1); a query that may see nothing sees all alike."""
+    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])  # [line, head, query, key]
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -1e9) if mask.dtype == torch.bool else scores + mask
+    return scores.softmax(-1)
+
+
+class Attention(nn.Module):
+    """Multi-head attention, section 3.2.2, with W^Q, W^K and W^V fused: one matrix `qkv`, or `query` and `memory` (k, v)."""
+
+    def __init__(self, config: TransformerConfig, cross: bool) -> None:
+        super().__init__()
+        dim = config.dim
+        self.heads = config.heads
+        self.dropout = config.attention_dropout
+        if cross:
+            self.query, self.memory = nn.Linear(dim, dim), nn.Linear(dim, 2 * dim)
+        else:
+            self.qkv = nn.Linear(dim, 3 * dim)
+        self.output = nn.Linear(dim, dim)
+
+    def split(self, x: Tensor, parts: int) -> tuple[Tensor, ...]:
+        """[line, token, parts * dim] -> parts times [line, head, token, width]"""
+        return tuple(part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in x.chunk(parts, -1))
+
+    def attend(
+        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, causal: bool = False
+    ) -> Tensor:
+        """[line, head, query, width] and [line, head, key, width] -> [line, query, dim]"""
+        dropout = self.dropout if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(query, key, value, mask, dropout, is_causal=causal)
+        return self.output(mixed.transpose(1, 2).flatten(2))  # [line, query, dim]
+
+    def itself(
+        self, x: Tensor, mask: Tensor | None, turn: Tensor | None, causal: bool = False, seen: Weights | None = None
+    ) -> Tensor:
+        """Self-attention over x [line, token, dim]."""
+        query, key, value = self.split(self.qkv(x), 3)  # [line, head, token, width]
+        if turn is not None:
+            query, key = rotate(query, turn), rotate(key, turn)
+        if seen is not None:
+            shown = x.new_ones(x.shape[1], x.shape[1], dtype=torch.bool).tril() if causal else mask
+            seen.append(weights_of(query, key, shown))
+        return self.attend(query, key, value, mask, causal)
+
+    def next(
+        self, x: Tensor, past_key: Tensor, past_value: Tensor, turn: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Self-attention of one more token of each beam, x [line, beam, dim], with all before it
+        [line, beam, head, past, width]; and these with it."""
+        query, key, value = (part.unflatten(-1, (self.heads, 1, -1)) for part in self.qkv(x).chunk(3, -1))
+        if turn is not None:
+            query, key = rotate(query, turn), rotate(key, turn)  # [line, beam, head, 1, width]
+        key, value = torch.cat([past_key, key], 3), torch.cat([past_value, value], 3)  # [..., past + 1, width]
+        mixed = F.scaled_dot_product_attention(query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1))
+        return self.output(mixed.reshape(x.shape)), key, value  # [line, beam, dim]
+
+    def other(self, x: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, seen: Weights | None = None) -> Tensor:
+        """Cross-attention of x [line, query, dim], tokens or beams, to key and value [line, head, source, width]."""
+        (query,) = self.split(self.query(x), 1)  # [line, head, query, width]
+        if seen is not None:
+            seen.append(weights_of(query, key, mask))
+        return self.attend(query, key, value, mask)
+
+
+class FeedForward(nn.Module):
+    """Equation 2: max(0, x W_1 + b_1) W_2 + b_2, with a choice for max(0, .)."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.inner = nn.Linear(config.dim, config.feedforward)
+        self.outer = nn.Linear(config.feedforward, config.dim)
+        self.activation = {"relu": F.relu, "gelu": F.gelu, "swish": F.silu}[config.activation]
+        self.dropout = nn.Dropout(config.activation_dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.outer(self.dropout(self.activation(self.inner(x))))
+
+
+class Layer(nn.Module):
+    """A layer of the encoder, or with `cross` of the decoder; each sub-layer has a residual and a norm."""
+
+    def __init__(self, config: TransformerConfig, cross: bool) -> None:
+        super().__init__()
+        self.pre = config.norm == "pre"
+        self.attention = Attention(config, cross=False)
+        self.attention_norm = nn.LayerNorm(config.dim, config.norm_epsilon)
+        if cross:
+            self.cross = Attention(config, cross=True)
+            self.cross_norm = nn.LayerNorm(config.dim, config.norm_epsilon)
+        self.feedforward = FeedForward(config)
+        self.feedforward_norm = nn.LayerNorm(config.dim, config.norm_epsilon)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def before(self, x: Tensor, norm: nn.LayerNorm) -> Tensor:
+        return norm(x) if self.pre else x
+
+    def after(self, x: Tensor, y: Tensor, norm: nn.LayerNorm) -> Tensor:
+        x = x + self.dropout(y)
+        return x if self.pre else norm(x)
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None, turn: Tensor | None, causal: bool = False, seen: Weights | None = None
+    ) -> Tensor:
+        """The self-attention sub-layer."""
+        y = self.attention.itself(self.before(x, self.attention_norm), mask, turn, causal, seen)
+        return self.after(x, y, self.attention_norm)
+
+    def rest(
+        self, x: Tensor, memory: tuple[Tensor, Tensor] | None = None, mask: Tensor | None = None,
+        seen: Weights | None = None,
+    ) -> Tensor:  # fmt: skip
+        """The sub-layers after self-attention."""
+        if memory is not None:
+            y = self.cross.other(self.before(x, self.cross_norm), *memory, mask, seen)
+            x = self.after(x, y, self.cross_norm)
+        return self.after(x, self.feedforward(self.before(x, self.feedforward_norm)), self.feedforward_norm)
+
+
+class Transformer(nn.Module):
+    """Encoder and decoder. Tied tables are one parameter with one name."""
+
+    def __init__(self, config: TransformerConfig, source_size: int, target_size: int) -> None:
+        super().__init__()
+        if config.tie == "all" and source_size != target_size:
+            raise ValueError(f"tie=all: the sides have {source_size} and {target_size} words")
+        dim, rows = config.dim, config.max_tokens
+        self.config = config
+        self.scale = math.sqrt(dim) if config.scale_embedding else 1.0
+        self.source_embedding = nn.Embedding(source_size, dim)
+        self.target_embedding = None if config.tie == "all" else nn.Embedding(target_size, dim)
+        self.output = nn.Embedding(target_size, dim) if config.tie == "none" else None  # rows of W, never looked up
+        self.output_bias = nn.Parameter(torch.zeros(target_size)) if config.output_bias else None
+        if config.positions == "learned":
+            self.source_positions, self.target_positions = nn.Embedding(rows, dim), nn.Embedding(rows, dim)
+        elif config.positions == "sinusoidal":
+            self.register_buffer("table", sinusoids(rows, dim), persistent=False)
+        else:
+            angle = angles(rows, dim // config.heads)
+            self.register_buffer("table", torch.cat([angle.cos(), angle.sin()], 1).float(), persistent=False)
+        self.encoder_layers = nn.ModuleList(Layer(config, cross=False) for _ in range(config.encoder_layers))
+        self.decoder_layers = nn.ModuleList(Layer(config, cross=True) for _ in range(config.decoder_layers))
+        pre = config.norm == "pre"
+        self.encoder_norm = nn.LayerNorm(dim, config.norm_epsilon) if pre else nn.Identity()
+        self.decoder_norm = nn.LayerNorm(dim, config.norm_epsilon) if pre else nn.Identity()
+        self.dropout = nn.Dropout(config.dropout)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """Xavier uniform matrices (Glorot and Bengio 2010), W^Q, W^K, W^V by 1/sqrt(2) smaller, as fairseq has it (Ott et
+        al. 2019); tables normal(0, dim^-0.5), so that times sqrt(dim) they have the size of a position; biases 0."""
+        for name, parameter in self.named_parameters():
+            if "embedding" in name or "positions" in name or name == "output.weight":
+                nn.init.normal_(parameter, 0, self.config.dim**-0.5)
+            elif parameter.dim() == 2:
+                square = "qkv" in name or "query" in name or ".memory" in name
+                for part in parameter.data.split(self.config.dim) if square else [parameter]:
+                    nn.init.xavier_uniform_(part, 2**-0.5 if square else 1.0)
+            elif name.endswith("bias"):
+                nn.init.zeros_(parameter)
+
+    @property
+    def target_table(self) -> nn.Embedding:
+        return self.target_embedding or self.source_embedding
+
+    @property
+    def project_weight(self) -> Tensor:
+        return (self.output or self.target_table).weight
+
+    @property
+    def project_bias(self) -> Tensor | None:
+        return self.output_bias
+
+    def project(self, hidden: Tensor) -> Tensor:
+        """[..., dim] -> logits [..., vocab]"""
+        return F.linear(hidden, self.project_weight, self.output_bias)
+
+    def embed(self, ids: Tensor, table: nn.Embedding, positions: Tensor | None) -> Tensor:
+        """Ids [line, token] and a row for each position, or one for all -> [line, token, dim]"""
+        x = table(ids) * self.scale
+        return self.dropout(x if positions is None else x + positions)
+
+    def places(self, start: int, length: int, target: bool) -> tuple[Tensor | None, Tensor | None]:
+        """What is added to the embeddings of positions start..start + length, and what turns queries and keys."""
+        if self.config.positions == "rotary":
+            return None, self.table[start : start + length]
+        if self.config.positions == "sinusoidal":
+            return self.table[start : start + length], None
+        learnt = self.target_positions if target else self.source_positions
+        return learnt.weight[start : start + length], None
+
+    def encode(self, source: Tensor, mask: Tensor | None, seen: Weights | None = None) -> Tensor:
+        """[line, source] -> [line, source, dim]; mask [line, 1, 1 or source, source], bool or added to the scores."""
+        add, turn = self.places(0, source.shape[1], target=False)
+        x = self.embed(source, self.source_embedding, add)
+        for layer in self.encoder_layers:
+            x = layer.rest(layer(x, mask, turn, seen=seen))
+        return self.encoder_norm(x)
+
+    def memory_of(self, layer: Layer, encoded: Tensor) -> tuple[Tensor, ...]:
+        """What a decoder layer looks at: key and value [line, head, source, width]."""
+        return layer.cross.split(layer.cross.memory(encoded), 2)
+
+    def hidden(
+        self, source: Tensor, source_mask: Tensor, target_in: Tensor, seen: dict[str, Weights] | None = None
+    ) -> Tensor:
+        """[line, source] and [line, target] -> [line, target, dim], each from the tokens up to it, in one pass."""
+        kind = source.device.type
+        dtype = (
+            torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.source_embedding.weight.dtype
+        )
+        mask = torch.zeros(source.shape, dtype=dtype, device=source.device).masked_fill_(~source_mask, -math.inf)
+        mask = mask[:, None, None, :]  # [line, 1, 1, source]
+        seen = seen or {}
+        encoded = self.encode(source, mask, seen.get("encoder"))
+        add, turn = self.places(0, target_in.shape[1], target=True)
+        x = self.embed(target_in, self.target_table, add)
+        for layer in self.decoder_layers:
+            x = layer(x, None, turn, causal=True, seen=seen.get("decoder"))
+            x = layer.rest(x, self.memory_of(layer, encoded), mask, seen.get("cross"))
+        return self.decoder_norm(x)
+
+    def explain(self, source: Tensor, source_mask: Tensor, target_in: Tensor) -> dict[str, Tensor]:
+        """Every weight of every attention: encoder f32[layer, line, head, source, source], decoder f32[layer, line, head,
+        target, target], cross f32[layer, line, head, target, source]."""
+        seen: dict[str, Weights] = {"encoder": [], "decoder": [], "cross": []}
+        self.hidden(source, source_mask, target_in, seen)
+        return {name: torch.stack(weights) for name, weights in seen.items()}
+
+    def encoder(self) -> Encode:
+        return Encode(self)
+
+    def stepper(self) -> Step:
+        return Step(self)
+
+
+class Encode(nn.Module):
+    """The graph encode: what the decoder looks at, computed once a line, and a cache that is still empty."""
+
+    def __init__(self, network: Transformer) -> None:
+        super().__init__()
+        self.network = network
+        layers = range(len(network.decoder_layers))
+        self.outputs = (
+            *(f"memory.{part}{layer}" for layer in layers for part in ("key", "value")), "memory.mask",
+            *(f"state.{part}{layer}" for layer in layers for part in ("key", "value")),
+        )  # fmt: skip
+
+    def forward(self, source: Tensor, source_mask: Tensor) -> tuple[Tensor, ...]:
+        network = self.network
+        mask = source_mask[:, None, None, :].expand(-1, 1, source.shape[1], -1)  # [line, 1, source, source]
+        encoded = network.encode(source, mask)
+        memory = [part for layer in network.decoder_layers for part in network.memory_of(layer, encoded)]
+        config = network.config
+        state = [encoded.new_zeros(source.shape[0], config.heads, 0, config.dim // config.heads)] * len(memory)
+        return (*memory, source_mask.clone(), *(part.clone() for part in state))
+
+
+class Step(nn.Module):
+    """The graph step: one more token of every beam. Beams are the queries of one cross-attention a line."""
+
+    def __init__(self, network: Transformer) -> None:
+        super().__init__()
+        self.network = network
+        outputs = Encode(network).outputs
+        self.memory = tuple(name for name in outputs if name.startswith("memory."))
+        self.state = tuple(name for name in outputs if name.startswith("state."))
+
+    def forward(self, token: Tensor, *ports: Tensor) -> tuple[Tensor, ...]:
+        """token i64[line, beam], the memory [line, ...], the state [line, beam, head, past, width] -> logits f32[line,
+        beam, vocab], attention f32[line, beam, source] (the last layer's, mean of its heads), the state."""
+        network = self.network
+        memory, source_mask, state = (
+            ports[: len(self.memory) - 1],
+            ports[len(self.memory) - 1],
+            ports[len(self.memory) :],
+        )
+        mask = source_mask[:, None, None, :].expand(-1, 1, token.shape[1], -1)  # [line, 1, beam, source]
+        add, turn = network.places(state[0].shape[3], 1, target=True)
+        x = network.embed(token, network.target_table, add)  # [line, beam, dim]
+        new: list[Tensor] = []
+        seen: Weights = []
+        for at, layer in enumerate(network.decoder_layers):
+            y, *grown = layer.attention.next(layer.before(x, layer.attention_norm), *state[2 * at : 2 * at + 2], turn)
+            x = layer.after(x, y, layer.attention_norm)
+            last = at == len(network.decoder_layers) - 1
+            x = layer.rest(x, memory[2 * at : 2 * at + 2], mask, seen if last else None)
+            new += grown
+        return (network.project(network.decoder_norm(x)), seen[0].mean(1), *new)

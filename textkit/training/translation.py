@@ -1,0 +1,233 @@
+"""What every family that translates has in common: text, batches of pairs, loss, dev score, graphs. Light: no torch.
+
+Knows no architecture. A subclass gives a Config that derives from TranslationOptions, and `network`. Its networks have
+
+    config                                       the options, for the label smoothing
+    hidden(source, source_mask, target_in)       -> f32[line, target, dim]: teacher forcing, in one pass
+    project(f32[token, dim])                     -> logits f32[token, vocab]
+    project_weight, project_bias (optional)      where the projection is one matrix and a bias or None: a faster loss
+    encoder(), stepper()                         -> modules behind the graphs, sharing the weights (docs/architecture.md)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit.errors import TextkitError
+from textkit.plugin import Epoch, Graph, Plugin, Score
+from textkit.training.tokenizing import TokenizerOptions
+
+if TYPE_CHECKING:
+    import torch
+
+    from textkit.text import Encoded
+    from textkit.training.corpus import Corpus
+    from textkit.training.pair_batches import PairBatch
+    from textkit.translation_text import TranslationText
+
+SAMPLES = 3  # dev lines shown with each score
+_SCORE_TOKENS = 4096  # padded, at once, while scoring
+_BLEU_TOKENS = ("13a", "none", "char", "intl")
+
+
+@dataclass(frozen=True)
+class TranslationOptions(TokenizerOptions):
+    """Options of text, batches, loss and score."""
+
+    label_smoothing: float = 0.1  # share of the probability spread evenly over all words (Szegedy et al. 2016)
+    batch_tokens: int = 4096  # padded tokens a batch, on each side at most
+    max_tokens: int = 256  # longest side of a pair; longer pairs are left out, and no longer line is translated whole
+    max_ratio: float = 9.0  # pairs with a side so many times longer than the other are left out; 0: none is
+    score: str = "bleu"  # what early stopping watches on the dev pairs: bleu (greedy search) | loss
+    bleu_tokenize: str = "13a"  # sacrebleu's tokenizer: 13a | none (text that is tokenised already) | char | intl
+    score_lines: int = 1000  # dev lines translated for a BLEU score, evenly spread; 0: all
+
+    def __post_init__(self) -> None:
+        inherited = getattr(super(), "__post_init__", None)
+        if inherited:
+            inherited()
+        for key, allowed in (("score", ("bleu", "loss")), ("bleu_tokenize", _BLEU_TOKENS)):
+            if getattr(self, key) not in allowed:
+                raise ValueError(f"{key}={getattr(self, key)}: one of {', '.join(allowed)}")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing={self.label_smoothing}: must be at least 0 and below 1")
+        for key, least in (("batch_tokens", 1), ("max_tokens", 2), ("max_ratio", 0), ("score_lines", 0)):
+            if getattr(self, key) < least:
+                raise ValueError(f"{key}={getattr(self, key)}: must be at least {least}")
+        if self.batch_tokens < self.max_tokens:
+            raise ValueError(f"batch_tokens={self.batch_tokens}: no pair of max_tokens={self.max_tokens} would fit")
+
+
+class TranslationPlugin(Plugin):
+    """A family that translates: `network` is all that is missing."""
+
+    task = "translate"
+    data = "pairs"
+    Config = TranslationOptions
+
+    def vocabulary(self, corpus: Corpus, config: Any) -> TranslationText:
+        from textkit.training.tokenizing import learn
+
+        return learn(corpus, config)
+
+    def batches(self, corpus: Corpus, vocabulary: TranslationText, config: Any, epoch: Epoch) -> Iterator[PairBatch]:
+        from textkit.training.pair_batches import encoded_pairs, token_batches
+
+        pairs = encoded_pairs(corpus, vocabulary, epoch.run, config.max_tokens, config.max_ratio)
+        yield from token_batches(pairs, epoch, config.batch_tokens)
+
+    def steps(self, corpus: Corpus, vocabulary: TranslationText, config: Any, epoch: Epoch) -> int:
+        """Batches an epoch."""
+        from textkit.training.pair_batches import count_batches, encoded_pairs
+
+        pairs = encoded_pairs(corpus, vocabulary, epoch.run, config.max_tokens, config.max_ratio)
+        return count_batches(pairs, epoch, config.batch_tokens)
+
+    def loss(self, network: torch.nn.Module, batch: PairBatch) -> tuple[torch.Tensor, Mapping[str, Any]]:
+        """The mean label-smoothed cross-entropy of the target tokens; `perplexity` is of the tokens themselves."""
+        from textkit.training.translation_loss import smoothed_cross_entropy
+
+        hidden = network.hidden(batch.source, batch.source_mask, batch.target_in)[batch.target_mask]  # [token, dim]
+        wanted = batch.target_out[batch.target_mask]
+        loss, exact = smoothed_cross_entropy(network, hidden, wanted, network.config.label_smoothing)
+        count = len(wanted)
+        log = {"weight": count, "examples": len(batch.source), "words": count, "perplexity": exact.exp()}
+        return loss, log
+
+    def score(self, network: torch.nn.Module, dev: Corpus, vocabulary: TranslationText, config: Any) -> Score:
+        """BLEU of greedy translations with the loss beside it, or the loss (per token, without label smoothing)."""
+        from textkit.training.pairs import pair
+
+        pairs = [pair(line) for line in dev.lines()]
+        pairs = [(source, target) for source, target in pairs if source.strip() and target.strip()]
+        if not pairs:
+            raise TextkitError(f"{dev.paths[0]}: the dev part has no pair of lines with text on both sides")
+        loss = dev_loss(network, pairs, vocabulary, config)
+        detail = {"loss": loss, "perplexity": math.exp(min(loss, 700))}
+        whole = config.score == "bleu"
+        lines = pairs[: SAMPLES if not whole else None]
+        if whole and 0 < config.score_lines < len(lines):
+            lines = [lines[at * len(lines) // config.score_lines] for at in range(config.score_lines)]
+        found = translations(network, [source for source, _ in lines], vocabulary, config)
+        samples = tuple(
+            f"{source} ||| {translation} ||| {target}"
+            for (source, target), translation in list(zip(lines, found, strict=True))[:SAMPLES]
+        )
+        if not whole:
+            return Score("loss", loss, False, {"perplexity": detail["perplexity"]}, samples)
+        return Score("bleu", bleu(lines, found, config), True, detail, samples)
+
+    def graphs(self, network: torch.nn.Module, vocabulary: TranslationText, config: Any) -> Mapping[str, Graph]:
+        return {
+            "encode": Graph(network.encoder(), limit=config.max_tokens),
+            "step": Graph(network.stepper(), limit=config.max_tokens),
+        }
+
+    def defaults(self) -> dict[str, Any]:
+        return {"beam_size": 4, "length_penalty": 1.0}
+
+
+def bleu(pairs: Sequence[tuple[str, str]], found: Sequence[str], config: Any) -> float:
+    """sacrebleu's corpus BLEU of `found` beside `pairs`; a source that occurs twice is one line with several references."""
+    from sacrebleu.metrics import BLEU
+
+    lines: dict[str, tuple[str, list[str]]] = {}
+    for (source, target), translation in zip(pairs, found, strict=True):
+        lines.setdefault(source, (translation, []))[1].append(target)
+    most = max(len(references) for _, references in lines.values())
+    streams = [
+        [references[at] if at < len(references) else None for _, references in lines.values()] for at in range(most)
+    ]
+    metric = BLEU(tokenize=config.bleu_tokenize, lowercase=config.lowercase, force=True)
+    return metric.corpus_score([translation for translation, _ in lines.values()], streams).score
+
+
+def translations(network: torch.nn.Module, lines: Sequence[str], vocabulary: TranslationText, config: Any) -> list[str]:
+    """Greedy translations, with the caches of the step module; lines beyond max_tokens are cut."""
+    import torch
+
+    from textkit.training.greedy import greedy
+
+    encode, step = network.encoder().eval(), network.stepper().eval()
+    device = next(network.parameters()).device
+    encoded = rows(vocabulary.encode(list(lines)))
+    encoded = [ids if len(ids) <= config.max_tokens else _cut(ids, config.max_tokens) for ids in encoded]
+    found: list[list[int]] = [[] for _ in lines]
+    for group in _groups([len(ids) for ids in encoded], _SCORE_TOKENS // 4):
+        source, mask = (
+            torch.from_numpy(part).to(device) for part in _padded([encoded[at] for at in group], vocabulary.source_pad)
+        )
+        longest = (2 * mask.sum(1) + 10).clamp(max=config.max_tokens)
+        for at, ids in zip(
+            group, greedy(encode, step, source, mask, vocabulary.start, vocabulary.eos, longest), strict=True
+        ):
+            found[at] = ids
+    return vocabulary.decode(found)
+
+
+def dev_loss(
+    network: torch.nn.Module, pairs: Sequence[tuple[str, str]], vocabulary: TranslationText, config: Any
+) -> float:
+    """The mean of -log p(token) over the target tokens; pairs beyond max_tokens are left out."""
+    import torch
+
+    from textkit.training.translation_loss import smoothed_cross_entropy
+
+    device = next(network.parameters()).device
+    sources, targets = (
+        rows(found)
+        for found in (
+            vocabulary.encode([source for source, _ in pairs]),
+            vocabulary.encode_target([target for _, target in pairs]),
+        )
+    )
+    kept = [at for at in range(len(pairs)) if max(len(sources[at]), len(targets[at])) <= config.max_tokens]
+    if not kept:
+        raise TextkitError(f"every dev pair is longer than max_tokens={config.max_tokens}")
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for group in _groups([max(len(sources[at]), len(targets[at])) for at in kept], _SCORE_TOKENS):
+            chosen = [kept[at] for at in group]
+            source, source_mask = _padded([sources[at] for at in chosen], vocabulary.source_pad)
+            target, target_mask = _padded([targets[at] for at in chosen], vocabulary.pad)
+            before = np.concatenate([np.full((len(target), 1), vocabulary.start), target[:, :-1]], 1)  # [line, target]
+            source, source_mask, before, target, target_mask = (
+                torch.from_numpy(part).to(device) for part in (source, source_mask, before, target, target_mask)
+            )
+            hidden = network.hidden(source, source_mask, before)[target_mask]  # [token, dim]
+            _, exact = smoothed_cross_entropy(network, hidden, target[target_mask], 0.0)
+            total, count = total + float(exact) * len(hidden), count + len(hidden)
+    return total / count
+
+
+def rows(encoded: Encoded) -> list[np.ndarray]:
+    """The ids of each line."""
+    return np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1])
+
+
+def _cut(ids: np.ndarray, longest: int) -> np.ndarray:
+    """The first ids and the last one, eos."""
+    return np.concatenate([ids[: longest - 1], ids[-1:]])
+
+
+def _groups(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
+    """Places of lines of similar length, so many that with padding they have `tokens`, longest first."""
+    order = np.argsort(-np.asarray(lengths), kind="stable").tolist()
+    while order:
+        size = max(1, tokens // lengths[order[0]])
+        yield order[:size]
+        order = order[size:]
+
+
+def _padded(lines: Sequence[np.ndarray], pad: int) -> tuple[np.ndarray, np.ndarray]:
+    """i64[line, token], and where it is real bool[line, token]."""
+    lengths = np.array([len(ids) for ids in lines])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    ids = np.full(mask.shape, pad, np.int64)
+    ids[mask] = np.concatenate(lines)
+    return ids, mask

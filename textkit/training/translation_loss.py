@@ -1,0 +1,105 @@
+"""Label-smoothed cross-entropy whose logits are never whole in memory. Knows a network's projection, and no text.
+
+With eps = label smoothing, V words and lse = log sum exp of the logits z of one token (Szegedy et al. 2016, section 7):
+
+    loss   = lse - (1 - eps) z_y - eps / V sum z
+    d/dz   = softmax(z) - (1 - eps) [at y] - eps / V
+
+The logits of a batch are by far its largest tensor, so they are made, used and dropped 512 tokens at a time. Where the
+projection is one matrix (`project_weight`, `project_bias`), its gradient is taken at once, while the logits are there; any
+other projection is computed once more on the way back (Chen et al. 2016, arXiv 1604.06174).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+CHUNK = 512  # tokens
+
+
+def smoothed_cross_entropy(
+    network: nn.Module, hidden: Tensor, target: Tensor, smoothing: float, chunk: int = CHUNK
+) -> tuple[Tensor, Tensor]:
+    """The mean over tokens of the loss, with a gradient, and of -log p(target), without; hidden f32[token, dim],
+    target i64[token]."""
+    weight = getattr(network, "project_weight", None)
+    if weight is not None:
+        bias = getattr(network, "project_bias", None)
+        kind = hidden.device.type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        loss, exact = _Linear.apply(hidden, weight, bias, target, smoothing, chunk, dtype)
+    else:
+        parts = [
+            checkpoint(_of_chunk, network.project, part, wanted, smoothing, use_reentrant=False)
+            for part, wanted in zip(hidden.split(chunk), target.split(chunk), strict=True)
+        ]
+        loss, exact = (torch.stack(sums).sum() for sums in zip(*parts, strict=True))
+    return loss / len(target), exact.detach() / len(target)
+
+
+def _of_chunk(project: Any, hidden: Tensor, target: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+    """The two sums over the tokens of a chunk."""
+    logits = project(hidden).float()  # [token, vocab]
+    lse = logits.logsumexp(-1)
+    wanted = logits.gather(1, target[:, None])[:, 0]
+    return (lse - (1 - smoothing) * wanted - smoothing * logits.mean(-1)).sum(), (lse - wanted).sum()
+
+
+class _Linear(torch.autograd.Function):
+    """Sums over tokens for logits hidden W^T + b; the gradient of the first comes with them, its scale at backward.
+
+    The gradient's constant part, eps / V, is one row for all tokens and is kept out of the big matrix: less work, and
+    in bfloat16 it would be lost beside the probabilities.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, smoothing: float, chunk: int,
+        dtype: torch.dtype,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        flat = hidden.to(dtype)
+        matrix = weight.to(dtype)
+        needed = ctx.needs_input_grad[:3]
+        to_hidden = torch.empty_like(hidden) if needed[0] else None
+        to_weight = torch.zeros_like(weight, dtype=torch.float32) if needed[1] else None
+        to_bias = torch.zeros_like(bias, dtype=torch.float32) if needed[2] else None
+        even = smoothing / len(weight)
+        loss = exact = hidden.new_zeros((), dtype=torch.float32)
+        with torch.autocast(hidden.device.type, enabled=False):
+            total = weight.sum(0, dtype=torch.float32)  # [dim]
+            for start in range(0, len(flat), chunk):
+                part, wanted = flat[start : start + chunk], target[start : start + chunk, None]
+                logits = part @ matrix.T if bias is None else torch.addmm(bias.to(dtype), part, matrix.T)
+                at_target = logits.gather(1, wanted).float()  # [token, 1]
+                of_all = part.float() @ total + (0 if bias is None else bias.sum())  # sum of the logits, [token]
+                top = logits.amax(1, keepdim=True).float()
+                share = logits.softmax(1)  # [token, vocab]
+                lse = top - share.amax(1, keepdim=True).float().log()
+                exact = exact + (lse - at_target).sum()
+                loss = loss + (lse - (1 - smoothing) * at_target).sum() - even * of_all.sum()
+                if not any(needed):
+                    continue
+                share.scatter_add_(1, wanted, torch.full_like(wanted, -(1 - smoothing), dtype=dtype))
+                if needed[0]:
+                    to_hidden[start : start + chunk] = share @ matrix
+                if needed[1]:
+                    to_weight += share.T @ part
+                if needed[2]:
+                    to_bias += share.sum(0, dtype=torch.float32)
+            if needed[0]:
+                to_hidden -= (even * total).to(hidden.dtype)
+            if needed[1]:
+                to_weight -= even * flat.sum(0, dtype=torch.float32)
+            if needed[2]:
+                to_bias -= even * len(flat)
+        ctx.save_for_backward(to_hidden, to_weight, to_bias)
+        ctx.mark_non_differentiable(exact)
+        return loss, exact
+
+    @staticmethod
+    def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        return *(None if part is None else part * scale for part in ctx.saved_tensors), None, None, None, None
