@@ -1,7 +1,8 @@
 """How text becomes ids: one of a closed set of rules, described in the manifest, so that serving needs no plugin.
 
-Three rules: `words` (a table of words), `words` with subwords (hashed character n-grams, or byte-pair pieces, for words
-not in the table), `tokenizer` (a Hugging Face tokenizer.json). Knows no file system, no graph and no model; numpy only.
+The rules: `words` (a table of words), `words` with subwords (hashed character n-grams, or byte-pair pieces, for words
+not in the table), `tokenizer` (a Hugging Face tokenizer.json), `translation` (two sides: translation_text.py). Knows no
+file system, no graph and no model; numpy only.
 """
 
 from __future__ import annotations
@@ -235,6 +236,10 @@ def rule_from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Tex
         kind = spec["kind"]
         if kind == "tokenizer":
             return Pretokenized(read(spec["file"]))
+        if kind == "translation":
+            from textkit import translation_text  # which leans on this file
+
+            return translation_text.from_spec(spec, read)
         if kind == "words":
             words = read(spec["words"]).decode("utf-8")
             normalizer = Normalizer(**spec["normalizer"])

@@ -89,7 +89,6 @@ def list_options(plugin: str | None) -> None:
 
 def run_training(talk: Talk, folder: Path, resume: bool, **rest: Any) -> None:
     """Begins or goes on with a run and drives it to its end, or to where somebody stops it: exit code 130, or 143."""
-    from textkit.training.corpus import Corpus
     from textkit.training.events import Started, Stopped
     from textkit.training.logbook import Logbook
     from textkit.training.progress import display
@@ -98,12 +97,12 @@ def run_training(talk: Talk, folder: Path, resume: bool, **rest: Any) -> None:
 
     device, threads, tensorboard = rest.pop("device"), rest.pop("threads"), rest.pop("tensorboard")
     run = (go_on if resume else begin)(folder, Recipe(**rest))
-    data = Corpus(file["file"] for file in run.data)
-    dev = Corpus(file["file"] for file in run.dev) if run.dev else None
     with swept(run, not resume), Patience() as patience, display(str(folder), talk.interactive, talk.quiet) as screen:
         book = Logbook(run, tensorboard)
         try:
-            for event in events_of(run, data, dev, device, threads, resume, stop=lambda: bool(patience.asked)):
+            for event in events_of(
+                run, run.corpus, run.dev_corpus, device, threads, resume, stop=lambda: bool(patience.asked)
+            ):
                 # fit has no checkpoints: there a signal ends it at once.
                 patience.gentle = patience.gentle or (isinstance(event, Started) and run.plugin.fit is None)
                 book.write(event)

@@ -54,26 +54,29 @@ class Corpus:
     def blocks(self) -> Iterator[list[str]]:
         """As `lines`, in lists of whatever length is fastest to read."""
         if self.part is None:
-            for path in self.paths:
-                yield from read_blocks(path)
+            yield from self._read()
             return
         for block, parts in self._parts():
             yield [block[at] for at in np.flatnonzero(parts == list(SHARES).index(self.part))]
 
     def _parts(self) -> Iterator[tuple[list[str], np.ndarray]]:
         number = 0  # of the block's first line, through all files
+        for block in self._read():
+            yield block, parts_of(np.arange(number, number + len(block)), self.seed)
+            number += len(block)
+
+    def _read(self) -> Iterator[list[str]]:
+        """The lines of all files, whatever the part."""
         for path in self.paths:
-            for block in read_blocks(path):
-                yield block, parts_of(np.arange(number, number + len(block)), self.seed)
-                number += len(block)
+            yield from read_blocks(path)
 
     def split(self, seed: int, dev: Path, test: Path) -> dict[str, int]:
         """Writes the dev and the test lines to files and says how many lines each part has, those of training included.
 
-        The training lines are then `Corpus(paths, "train", seed)`.
+        The training lines are then those of `with_part("train", seed)`.
         """
         counts = np.zeros(len(SHARES), np.int64)
-        whole = Corpus(self.paths, seed=seed)
+        whole = self.with_part(None, seed)
         with (
             dev.open("w", encoding="utf-8", newline="\n") as held,
             test.open("w", encoding="utf-8", newline="\n") as kept,
@@ -83,6 +86,14 @@ class Corpus:
                 held.writelines(f"{block[at]}\n" for at in np.flatnonzero(parts == 1))
                 kept.writelines(f"{block[at]}\n" for at in np.flatnonzero(parts == 2))
         return dict(zip(SHARES, counts.tolist(), strict=True))
+
+    def with_part(self, part: str | None, seed: int) -> Corpus:
+        """A corpus of the same files that has the lines of one part of the split."""
+        return type(self)(self.paths, part, seed)
+
+    def with_paths(self, paths: Iterable[str | Path]) -> Corpus:
+        """A corpus of the same kind of other files."""
+        return type(self)(paths)
 
     def sampled(self, size: int, seed: int) -> Sampled:
         """This corpus; it keeps a sample of at most `size` lines with text from the first pass that reaches the end."""
@@ -102,18 +113,28 @@ class Sampled(Corpus):
 
     def __init__(self, corpus: Corpus, size: int, seed: int) -> None:
         super().__init__(corpus.paths, corpus.part, corpus.seed)
+        self.corpus = corpus
         self.size = size
         self.sample_seed = seed
         self.sample: list[str] | None = None
         self.total: int | None = None
 
+    def with_part(self, part: str | None, seed: int) -> Corpus:
+        return self.corpus.with_part(part, seed)
+
+    def with_paths(self, paths: Iterable[str | Path]) -> Corpus:
+        return self.corpus.with_paths(paths)
+
+    def check(self) -> None:
+        self.corpus.check()
+
     def blocks(self) -> Iterator[list[str]]:
         if self.sample is not None:
-            yield from super().blocks()
+            yield from self.corpus.blocks()
             return
         reservoir = Reservoir(self.size, self.sample_seed)
         total = 0
-        for block in super().blocks():
+        for block in self.corpus.blocks():
             reservoir.add([line for line in block if line and not line.isspace()])
             total += len(block)
             yield block

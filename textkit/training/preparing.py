@@ -23,7 +23,7 @@ SPLIT_RULE = "a line's share is splitmix64(number from 0, through all files, xor
 
 # What only the gradient of a loss can obey: a plugin with an update or a fit of its own never sees these.
 _OF_DESCENT = (
-    "accumulate", "optimizer", "momentum", "betas", "epsilon", "clip", "l1", "l2", "weight_decay", "precision",
+    "accumulate", "optimizer", "momentum", "betas", "epsilon", "clip", "l1", "l2", "weight_decay", "precision", "ema",
 )  # fmt: skip
 _OF_BATCHES = ("max_steps", "checkpoint_steps")
 
@@ -125,8 +125,8 @@ def parts(run: Run, corpus: Corpus, dev: Corpus | None) -> tuple[Corpus, Corpus 
     """What to train on, what to score on while training, and what to score on at the end."""
     if run.split is None:
         return corpus, dev, None
-    train = Corpus(corpus.paths, "train", run.split["seed"])
-    return train, Corpus([run.folder / "dev.txt"]), Corpus([run.folder / "test.txt"])
+    train = corpus.with_part("train", run.split["seed"])
+    return train, corpus.with_paths([run.folder / "dev.txt"]), corpus.with_paths([run.folder / "test.txt"])
 
 
 def learn_vocabulary(run: Run, corpus: Corpus) -> Iterator[Event]:

@@ -19,7 +19,8 @@ from textkit import config
 from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Plugin, Training
 from textkit.registry import registry
-from textkit.training.corpus import Corpus, describe_file
+from textkit.training.corpus import describe_file
+from textkit.training.pairs import corpus_of
 from textkit.training.preparing import check_options, has_score, without_effect
 from textkit.training.run import Run
 
@@ -56,7 +57,8 @@ def begin(folder: Path, recipe: Recipe) -> Run:
     if recipe.dev and not has_score(plugin):
         raise UsageError(f"--dev: has no effect on {plugin.name}, which has no dev score")
     for paths in (recipe.data, recipe.dev):
-        Corpus(paths).check()
+        if paths:
+            corpus_of(plugin, paths).check()
     seed = SEED if recipe.seed is None else recipe.seed
     return Run.create(folder, plugin, options, training, seed, recipe.data, recipe.dev, recipe.command)
 

@@ -29,8 +29,9 @@ from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Plugin, Training
 from textkit.registry import registry
 from textkit.text import TextRule, Words, rule_from_spec
-from textkit.training.corpus import describe_file
+from textkit.training.corpus import Corpus, describe_file
 from textkit.training.durable import replace_file
+from textkit.training.pairs import corpus_of
 
 if TYPE_CHECKING:
     import torch
@@ -154,6 +155,16 @@ class Run:
     def dev(self) -> list[dict[str, Any]]:
         """The dev files, as `data`."""
         return self._record["dev"]
+
+    @property
+    def corpus(self) -> Corpus:
+        """The training data again, as long as its files are there: lines or pairs, as the plugin has it."""
+        return corpus_of(self.plugin, [file["file"] for file in self.data])
+
+    @property
+    def dev_corpus(self) -> Corpus | None:
+        """The dev files, as `corpus`; None where none were given."""
+        return corpus_of(self.plugin, [file["file"] for file in self.dev]) if self.dev else None
 
     @property
     def split(self) -> dict[str, Any] | None:

@@ -1,0 +1,244 @@
+"""How the two sides of a translation become ids: a tokenizer.json a side, or one for both, and the ids around them.
+
+Knows no graph, no model and no training. numpy; tokenizers is imported when a rule is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from textkit.errors import TextkitError
+from textkit.subwords import read_tokenizer
+from textkit.text import TOKENIZER_FILE, Encoded, TextRule
+
+TARGET_FILE = "target_tokenizer.json"
+SOURCE_IDS_FILE = "source_ids.i32"
+TARGET_IDS_FILE = "target_ids.i32"
+SPACE = "▁"  # U+2581: begins a piece before which there is a space, and the first piece of a line
+
+_MOST_ROWS = 1 << 24  # of an embedding table: a bound for what a manifest may claim
+
+
+class Side:
+    """One side's tokenizer. `ids` i64[tokenizer id] says which row of the model each of its ids is; None: the same one."""
+
+    def __init__(self, json: bytes, name: str, ids: np.ndarray | None = None) -> None:
+        self.json = json
+        self.ids = ids
+        self.tokenizer = read_tokenizer(json, name)
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        self.rows = max(self.tokenizer.get_vocab().values(), default=-1) + 1  # ids may have gaps
+        self._back: dict[int, int] | None = None
+        if ids is None:
+            return
+        if len(ids) < self.rows:
+            raise TextkitError(f"{name}: has {self.rows} ids, its map to the model's ids {len(ids)}")
+        # Where several ids of the tokenizer are one row of the model, the first of them speaks for it.
+        self._back = dict(zip(ids[self.rows - 1 :: -1].tolist(), range(self.rows - 1, -1, -1), strict=True))
+        self.rows = int(ids.max(initial=-1)) + 1
+
+    def encode(self, lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """The model's ids of the lines, end to end i64[total], and how many each has i64[line]."""
+        encodings = _guarded(lambda: self.tokenizer.encode_batch_fast(list(lines), add_special_tokens=False))
+        ids = [encoding.ids for encoding in encodings]
+        lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+        flat = np.fromiter(chain.from_iterable(ids), np.int64, int(lengths.sum()))
+        return flat if self.ids is None else self.ids[flat], lengths
+
+    def piece(self, row: int) -> str | None:
+        """The piece that a row of the model stands for; None where it stands for none."""
+        at = row if self._back is None else self._back.get(row, -1)
+        return self.tokenizer.id_to_token(at) if at >= 0 else None
+
+    def decode(self, lines: Iterable[Sequence[int]], dropped: frozenset[int]) -> list[str]:
+        """The text of lines of rows, without the rows `dropped`."""
+        kept = [[row for row in line if row not in dropped] for line in lines]
+        if self._back is not None:
+            kept = [[self._back[row] for row in line if row in self._back] for line in kept]
+        return _guarded(lambda: self.tokenizer.decode_batch(kept, skip_special_tokens=False))
+
+
+class TranslationText(TextRule):
+    """Source lines and target lines as ids, and ids of the target as text.
+
+    `start`, `eos`, `pad`, `unk` are ids of the target, `source_eos` and `source_pad` of the source. Without `target` one
+    tokenizer serves both sides and an id means the same on both (`shared`). `reverse`: a line's source ids stand in
+    reversed order, eos last all the same (Sutskever et al. 2014, section 3.3).
+
+    `source_ids`, `target_ids` (i32[tokenizer id]) map a tokenizer's ids to the model's; `source_size`, `target_size` are the
+    rows of the embedding tables where those have more than the tokenizers have ids.
+    """
+
+    kind = "translation"
+
+    def __init__(
+        self,
+        tokenizer: bytes,
+        target: bytes | None = None,
+        *,
+        start: int,
+        eos: int,
+        pad: int,
+        unk: int,
+        source_eos: int | None = None,
+        source_pad: int | None = None,
+        source_ids: np.ndarray | None = None,
+        target_ids: np.ndarray | None = None,
+        source_size: int = 0,
+        target_size: int = 0,
+        reverse: bool = False,
+    ) -> None:
+        self.start, self.eos, self.pad, self.unk = start, eos, pad, unk
+        self.source_eos = eos if source_eos is None else source_eos
+        self.source_pad = pad if source_pad is None else source_pad
+        self.reverse = reverse
+        self.shared = target is None
+        self.source = Side(tokenizer, TOKENIZER_FILE, source_ids)
+        if target is None and target_ids is None:
+            self.target = self.source
+        else:
+            self.target = Side(tokenizer if target is None else target, TARGET_FILE, target_ids)
+        self._size = max(source_size, self.source.rows, self.source_eos + 1, self.source_pad + 1)
+        self.target_size = max(target_size, self.target.rows, start + 1, eos + 1, pad + 1, unk + 1)
+        self._special = frozenset((start, eos, pad))
+
+    def __len__(self) -> int:
+        return self._size
+
+    def encode(self, lines: Sequence[str]) -> Encoded:
+        """The source ids of each line, eos after each."""
+        ids, lengths = self.source.encode(lines)
+        if self.reverse:
+            ends = np.cumsum(lengths)
+            ids = ids[np.repeat(2 * ends - lengths, lengths) - 1 - np.arange(len(ids))]
+        return _ended(ids, lengths, self.source_eos)
+
+    def encode_target(self, lines: Sequence[str]) -> Encoded:
+        """The target ids of each line, eos after each and no start before."""
+        return _ended(*self.target.encode(lines), self.eos)
+
+    def decode(self, lines: Iterable[Sequence[int]]) -> list[str]:
+        """The text of lines of target ids; start, eos and pad are left out, an unknown word reads `<unk>`."""
+        return self.target.decode(lines, self._special)
+
+    def normalized(self, line: str) -> str:
+        """The line as the source side reads it: what `decode` gives back where both sides share a tokenizer."""
+        return _normalized(self.source.tokenizer, line)
+
+    def normalized_target(self, line: str) -> str:
+        """The line as the target side reads it: what `decode` gives back for the ids of `encode_target`."""
+        return _normalized(self.target.tokenizer, line)
+
+    def source_tokens(self, line: str) -> list[str]:
+        """The pieces of the source, one for each id of `encode([line])`; an unknown one as it stands in the line."""
+        encoding = _guarded(lambda: self.source.tokenizer.encode(line, add_special_tokens=False))
+        unknown = (
+            {piece for piece in (self.source.tokenizer.model.unk_token,) if piece}
+            if hasattr(self.source.tokenizer.model, "unk_token")
+            else set()
+        )
+        pieces = []
+        for piece, (first, last) in zip(encoding.tokens, encoding.offsets, strict=True):
+            if piece in unknown:
+                before = first == 0 or line[first].isspace() or line[first - 1].isspace()
+                piece = (SPACE if before else "") + line[first:last].strip()
+            pieces.append(piece)
+        return [*(reversed(pieces) if self.reverse else pieces), self.source.piece(self.source_eos) or "</s>"]
+
+    def target_token(self, token: int) -> str:
+        """The piece a target id stands for; empty where it stands for none."""
+        return self.target.piece(token) or ""
+
+    def detokenized(self, pieces: Sequence[str]) -> str:
+        """The text of pieces, some of which may be a source's (where an unknown word is replaced by what it was)."""
+        decoder = self.target.tokenizer.decoder
+        return decoder.decode(list(pieces)) if decoder else " ".join(pieces)
+
+    def tokens(self, line: str) -> list[tuple[str, int, int]]:
+        return [(piece, at, at + 1) for at, piece in enumerate(self.source_tokens(line))]
+
+    def vocabulary(self) -> tuple[list[str], np.ndarray]:
+        pieces = {row: self.source.piece(row) for row in range(len(self))}
+        known = {row: piece for row, piece in pieces.items() if piece is not None}
+        return list(known.values()), np.fromiter(known, np.int64, len(known))
+
+    def spec(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "tokenizer": TOKENIZER_FILE,
+            "target_tokenizer": None if self.shared else TARGET_FILE,
+            "source_ids": None if self.source.ids is None else SOURCE_IDS_FILE,
+            "target_ids": None if self.target.ids is None else TARGET_IDS_FILE,
+            "start": self.start, "eos": self.eos, "pad": self.pad, "unk": self.unk,
+            "source_eos": self.source_eos, "source_pad": self.source_pad,
+            "source_size": len(self), "target_size": self.target_size,
+            "reverse": self.reverse,
+        }  # fmt: skip
+
+    def files(self) -> dict[str, bytes]:
+        files = {TOKENIZER_FILE: self.source.json}
+        if not self.shared:
+            files[TARGET_FILE] = self.target.json
+        for name, side in ((SOURCE_IDS_FILE, self.source), (TARGET_IDS_FILE, self.target)):
+            if side.ids is not None:
+                files[name] = side.ids.astype("<i4").tobytes()
+        return files
+
+
+def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> TranslationText:
+    """The rule a manifest describes; KeyError, TypeError or ValueError where it describes none rightly."""
+    numbers = {}
+    for key in ("start", "eos", "pad", "unk", "source_eos", "source_pad", "source_size", "target_size"):
+        value = numbers[key] = spec[key]
+        if type(value) is not int or not 0 <= value <= _MOST_ROWS:
+            raise ValueError(f"{key} is {value!r}")
+    if type(spec["reverse"]) is not bool:
+        raise ValueError(f"reverse is {spec['reverse']!r}")
+    rule = TranslationText(
+        read(spec["tokenizer"]),
+        read(spec["target_tokenizer"]) if spec["target_tokenizer"] else None,
+        source_ids=_read_ids(spec["source_ids"], read),
+        target_ids=_read_ids(spec["target_ids"], read),
+        reverse=spec["reverse"],
+        **numbers,
+    )
+    if (len(rule), rule.target_size) != (numbers["source_size"], numbers["target_size"]):
+        raise ValueError("ids beyond source_size or target_size")
+    return rule
+
+
+def _read_ids(name: str | None, read: Callable[[str], bytes]) -> np.ndarray | None:
+    if name is None:
+        return None
+    ids = np.frombuffer(read(name), "<i4").astype(np.int64)
+    if len(ids) and not 0 <= ids.min() <= ids.max() < _MOST_ROWS:
+        raise ValueError(f"{name}: ids from {ids.min()} to {ids.max()}")
+    return ids
+
+
+def _ended(ids: np.ndarray, lengths: np.ndarray, eos: int) -> Encoded:
+    """`ids` with `eos` after each line."""
+    laid = np.full(len(ids) + len(lengths), eos, np.int64)
+    inner = np.ones(len(laid), bool)
+    inner[np.cumsum(lengths + 1) - 1] = False
+    laid[inner] = ids
+    return Encoded(laid, lengths + 1)
+
+
+def _normalized(tokenizer: Any, line: str) -> str:
+    return tokenizer.normalizer.normalize_str(line) if tokenizer.normalizer else line
+
+
+def _guarded(call: Callable[[], Any]) -> Any:
+    """`call()`; TextkitError for any failure of the tokenizer's, also for a pattern that backtracks too far."""
+    try:
+        return call()
+    except BaseException as error:  # such a pattern surfaces as a PanicException, which is no Exception
+        if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
+            raise
+        raise TextkitError(f"the model's tokenizer failed: {error}") from error
