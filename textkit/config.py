@@ -64,7 +64,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "precision": ("fp32", "bf16", "fp16"),
 }
 _LEAST = {"epochs": 1, "accumulate": 1}  # every other number of the engine begins at 0
-_BELOW_ONE = ("momentum", "betas")
+_BELOW_ONE = ("momentum", "betas", "ema")
 
 
 def check_training(training: Training) -> Training:

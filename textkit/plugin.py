@@ -88,6 +88,9 @@ TASKS: Mapping[str, Mapping[str, Signature]] = MappingProxyType(
     }
 )
 
+NEXT = (
+    ".next"  # a graph cannot give what it takes under one name: the step's `state.x.next` is the next step's `state.x`
+)
 POOLING = ("mean", "max", "sif")  # the values 0, 1, 2 of the port `pool`
 
 
@@ -130,6 +133,7 @@ class Training:
     l1: float = 0.0  # penalty on the sum of |weight|
     l2: float = 0.0  # penalty on half the sum of weight^2
     weight_decay: float = 0.0  # adamw's decoupled decay
+    ema: float = 0.0  # decay of a moving average of the weights, which is scored and kept; 0: none
     patience: int = 0  # stop after this many dev scores without a better one; 0: never
     eval_steps: int = 0  # updates between dev scores; 0: once an epoch
     checkpoint_seconds: float = 60.0  # at most this much work is lost to kill -9

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 State = tuple[Mapping[str, "torch.Tensor"], Mapping[str, Any]]  # tensors, and plain values
 _NETWORK = "network."  # begins the names of the network's tensors in a checkpoint
+_AVERAGE = "learner.average."  # and of those that its learner averages
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> None:
@@ -82,11 +83,19 @@ def save_network(network: torch.nn.Module, path: Path) -> None:
 def load_network(network: torch.nn.Module, path: Path) -> None:
     """Fills `network` in place, so that tied weights stay tied, from a file of weights or a checkpoint.
 
-    TextkitError where names or shapes do not fit.
+    Of a checkpoint whose learner keeps an average of the weights it takes that. TextkitError where names or shapes do
+    not fit.
     """
+    import torch
+
     prefix = _NETWORK if read_header(path).get("kind") == "checkpoint" else ""
     tensors, _ = load_tensors(path, prefix)
     _fill(network, {name.removeprefix(prefix): value for name, value in tensors.items()}, path)
+    averages, _ = load_tensors(path, _AVERAGE) if prefix else ({}, {})
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if _AVERAGE + name in averages:
+                parameter.copy_(averages[_AVERAGE + name])
 
 
 def save_checkpoint(

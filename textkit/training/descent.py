@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from textkit.errors import TextkitError
 from textkit.plugin import Plugin, Training
+from textkit.training.averaging import Average
 from textkit.training.optim import optimizer, penalize
 
 if TYPE_CHECKING:
@@ -49,10 +50,12 @@ class Descent:
         self.network = network
         self.training = training
         self.device = device
-        self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        named = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+        self.parameters = [parameter for _, parameter in named]
         if not self.parameters:
             raise TextkitError(f"plugin {plugin.name!r}: its network has nothing to train")
         self.optimizer = optimizer(training, self.parameters)
+        self.average = Average(named, training.ema) if training.ema else None
         self.scaler = torch.amp.GradScaler("cuda") if training.precision == "fp16" else None
         self.group = training.accumulate if training.batch_size else 0  # batches an update; 0: all of the epoch
         self.batches = 0  # summed up since the last update
@@ -95,11 +98,17 @@ class Descent:
             self.scaler.step(self.optimizer)
             self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update()
         self.batches, self.weight = 0, 0.0
         return detail
 
+    def kept(self) -> AbstractContextManager[None]:
+        """Inside, the network holds the weights that are scored and kept: the average of those it learns with, if any."""
+        return nullcontext() if self.average is None else self.average.in_place()
+
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """The optimizer, the gradient summed up so far, and the scale of fp16: tensors, and plain values."""
+        """The optimizer, the gradient summed up so far, the average, the scale of fp16: tensors, and plain values."""
         import torch
 
         tensors: dict[str, torch.Tensor] = {}
@@ -114,8 +123,12 @@ class Descent:
             for index, parameter in enumerate(self.parameters):
                 if parameter.grad is not None:
                     tensors[f"gradient.{index}"] = parameter.grad
-        scaler = None if self.scaler is None else self.scaler.state_dict()
-        return tensors, {"optimizer": plain, "batches": self.batches, "weight": self.weight, "scaler": scaler}
+        values = {"optimizer": plain, "batches": self.batches, "weight": self.weight}
+        values["scaler"] = None if self.scaler is None else self.scaler.state_dict()
+        if self.average is not None:
+            averages, values["average"] = self.average.state()
+            tensors |= {f"average.{name}": value for name, value in averages.items()}
+        return tensors, values
 
     def load(self, state: tuple[Mapping[str, torch.Tensor], Mapping[str, Any]]) -> None:
         """The inverse of `state`."""
@@ -127,11 +140,15 @@ class Descent:
             kind, index, *name = key.split(".", 2)
             if kind == "optimizer":
                 moments.setdefault(int(index), {})[name[0]] = value
-            else:
+            elif kind == "gradient":
                 self.parameters[int(index)].grad = value.to(self.device, copy=True)
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.batches, self.weight = plain["batches"], plain["weight"]
+        if self.average is not None:
+            prefix = "average."
+            averages = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+            self.average.load(averages, plain["average"])
         if self.scaler is not None and plain["scaler"] is not None:
             self.scaler.load_state_dict(plain["scaler"])
             self.scaler.scale(torch.zeros(1, device=self.device))  # from its first use on it holds its scale there
@@ -163,6 +180,9 @@ class OwnUpdate:
 
     def update(self, learning_rate: float) -> Mapping[str, Any]:
         return {}
+
+    def kept(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         return {}, {}

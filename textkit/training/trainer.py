@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -199,15 +200,20 @@ class Loop:
         if self.dev is None:
             return
         yield from self._show()
-        score = self._score_on(self.dev)
-        at.scored_step = at.step
-        if score is None:
-            return
-        best = at.take(score)
-        if best:
-            self._check_finite()
-            checkpoint.save_network(self.network, self.run.weights)
+        with self._kept():
+            score = self._score_on(self.dev)
+            at.scored_step = at.step
+            if score is None:
+                return
+            best = at.take(score)
+            if best:
+                self._check_finite()
+                checkpoint.save_network(self.network, self.run.weights)
         yield Scored(at.epoch, at.step, score, best)
+
+    def _kept(self) -> AbstractContextManager[None]:
+        """Inside, the network holds the weights to score and to keep."""
+        return nullcontext() if self.learner is None else self.learner.kept()
 
     def _score_on(self, corpus: Corpus) -> Score | None:
         import torch
@@ -222,8 +228,9 @@ class Loop:
         """Keeps the weights, scores the test lines with the best ones, and writes down what came of it."""
         at, facts = self.position, self.run.facts
         if at.best is None:
-            self._check_finite()
-            checkpoint.save_network(self.network, self.run.weights)
+            with self._kept():
+                self._check_finite()
+                checkpoint.save_network(self.network, self.run.weights)
         else:
             facts.update(dev_score=at.best_detail, best_step=at.best_step)
             if self.test is not None:
