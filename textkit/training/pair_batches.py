@@ -179,8 +179,8 @@ def token_batches(pairs: EncodedPairs, epoch: Epoch, batch_tokens: int) -> Itera
         yield pair_batch(pairs, order[cuts[batch] : cuts[batch + 1]])
 
 
-def count_batches(pairs: EncodedPairs, batch_tokens: int) -> int:
-    """How many batches an epoch has, every epoch alike."""
+def count_batches(pairs: EncodedPairs, epoch: Epoch, batch_tokens: int) -> int:
+    """How many batches the epoch has, those before `epoch.start` among them: every epoch has as many."""
     order = np.lexsort((pairs.source_lengths, pairs.target_lengths))
     return len(_cuts(pairs.source_lengths[order], pairs.target_lengths[order], batch_tokens)) - 1
 
