@@ -75,7 +75,8 @@ class Logbook:
             self._line({**record, "seconds": round(event.seconds, 3)})
         elif isinstance(event, Scored):
             score = {event.score.name: event.score.value, **event.score.detail}
-            self._line({"event": "score", "epoch": event.epoch, "step": event.step, **score, "best": event.best})
+            record = {"event": "score", "epoch": event.epoch, "step": event.step, **score, "best": event.best}
+            self._line(record | ({"samples": list(event.score.samples)} if event.score.samples else {}))
             self._scalars(event.step, {f"dev/{key}": value for key, value in score.items()})
         elif event.reason != "complete":
             self._line({"event": "done", "step": event.facts.get("steps", 0), "reason": event.reason})

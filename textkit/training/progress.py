@@ -12,9 +12,12 @@ from contextlib import suppress
 from typing import Any
 
 from textkit.training.events import Done, EpochDone, Event, Progress, Scored, Stage, Started, Stopped
+from textkit.training.samples import COLUMNS, fit
 
 PLAIN_SECONDS = 10.0  # between two plain lines inside an epoch
 PACE_SECONDS = 10.0  # over which speed is measured
+_NAME = "textkit: "  # begins a line
+_SAMPLES = 3  # shown of a dev score, at most
 
 
 class Silence:
@@ -71,10 +74,12 @@ class Lines(Silence):
                 self.say(", ".join([_epoch(event, self._epochs), _updates(event), *_figures(event), *pace]))
         elif line := sentence(event, self.folder):
             self.say(line)
+            for sample in _samples(event):
+                self.say(fit(sample, COLUMNS - len(_NAME)))
 
     def say(self, text: str) -> None:
         with suppress(OSError, ValueError, AttributeError):  # stderr closed: there is nobody to tell
-            sys.stderr.write(f"textkit: {text}\n")
+            sys.stderr.write(f"{_NAME}{text}\n")
             sys.stderr.flush()
 
 
@@ -128,7 +133,11 @@ class Live(Silence):
                 completed=event.step, figures=", ".join(filter(None, figures)),
             )  # fmt: skip
         elif line := sentence(event, self.folder):
-            self._rich.console.print(f"textkit: {line}", markup=False, highlight=False, soft_wrap=True)
+            self._rich.console.print(f"{_NAME}{line}", markup=False, highlight=False, soft_wrap=True)
+            columns = min(COLUMNS, self._rich.console.width)
+            for sample in _samples(event):
+                line = "  " + fit(sample, columns - 2)
+                self._rich.console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def sentence(event: Event, folder: str) -> str:
@@ -165,6 +174,10 @@ def display(folder: str, interactive: bool, quiet: bool) -> Silence:
     if quiet:
         return Silence()
     return Live(folder) if interactive else Lines(folder)
+
+
+def _samples(event: Event) -> tuple[str, ...]:
+    return event.score.samples[:_SAMPLES] if isinstance(event, Scored) else ()
 
 
 def _epoch(event: Progress, epochs: int) -> str:
