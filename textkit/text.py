@@ -1,8 +1,8 @@
 """How text becomes ids: one of a closed set of rules, described in the manifest, so that serving needs no plugin.
 
 The rules: `words` (a table of words), `words` with subwords (hashed character n-grams, or byte-pair pieces, for words
-not in the table), `tokenizer` (a Hugging Face tokenizer.json), `translation` (two sides: translation_text.py). Knows no
-file system, no graph and no model; numpy only.
+not in the table), `tokenizer` (a Hugging Face tokenizer.json), `translation` (two sides: translation_text.py),
+`sentencepiece` (MarianMT's two sides: sentencepiece_text.py). Knows no file system, no graph and no model; numpy only.
 """
 
 from __future__ import annotations
@@ -240,6 +240,10 @@ def rule_from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Tex
             from textkit import translation_text  # which leans on this file
 
             return translation_text.from_spec(spec, read)
+        if kind == "sentencepiece":
+            from textkit import sentencepiece_text
+
+            return sentencepiece_text.from_spec(spec, read)
         if kind == "words":
             words = read(spec["words"]).decode("utf-8")
             normalizer = Normalizer(**spec["normalizer"])

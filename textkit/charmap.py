@@ -1,0 +1,196 @@
+"""Characters replaced by a table, the longest key at a place: SentencePiece's normalisation. Knows no tokenizer; numpy only.
+
+The normalizer `Precompiled` of the library tokenizers looks a whole grapheme up and takes the first, shortest key: it drops
+the second accent of a decomposed Vietnamese letter, and any mark behind a character that has a rule. Hence our own.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+MAX_PLACES = 1 << 20  # walked through in a table; nmt_nfkc, the usual one, has 225,000 keys, most of them Korean
+_LONGEST = 1 << 10  # bytes of a key
+_BEYOND = "\U00010000-\U0010ffff"  # the regular expressions' own tables end in front of these
+_KEYS = {"table", "single", "first", "following"}
+
+
+class Table:
+    """SentencePiece's precompiled_charsmap: u32 size of a trie, the trie, then the values, each ended by NUL.
+
+    The trie is a double array as darts-clone writes it (Aoe 1989): each unit u32 holds a label in its lowest byte, the
+    offset of its children in its upper bits, and whether a key ends here; then child 0 is the place of the key's value.
+    Raises ValueError for bytes that are none.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        size = struct.unpack_from("<I", data)[0] if len(data) >= 4 else 0
+        if not 0 < size <= len(data) - 4 or size % 4:
+            raise ValueError("its size does not fit")
+        self.units = np.frombuffer(data, "<u4", size // 4, 4)
+        self.values = data[4 + size :]
+
+    def value(self, at: int) -> str:
+        end = self.values.find(b"\0", at)
+        if at > len(self.values) or end < 0:
+            raise ValueError("it points outside of itself")
+        return self.values[at:end].decode("utf-8")
+
+    def longest(self, text: str) -> tuple[int, str] | None:
+        """How many characters the longest key has with which `text` begins, and its value."""
+        units, found = self.units, None
+        place = _base(0, int(units[0]))
+        for at, byte in enumerate(text.encode("utf-8", "replace")):
+            place ^= byte
+            unit = int(units[place]) if place < len(units) else 0
+            if byte == 0 or unit & 0x800000FF != byte:
+                break
+            place = _base(place, unit)
+            if unit & 0x100 and place < len(units):
+                found = at + 1, int(units[place]) & 0x7FFFFFFF
+        if found is None:
+            return None
+        return len(text.encode("utf-8", "replace")[: found[0]].decode("utf-8", "replace")), self.value(found[1])
+
+    def entries(self) -> Iterator[tuple[str, int]]:
+        """Each key and the place of its value, shorter keys first. ValueError for a table that is damaged."""
+        labels = np.arange(1, 256, dtype=np.int64)
+        visited = 0
+        keys: Sequence[bytes] = [b""]
+        nodes = np.zeros(1, np.int64)  # places in `units`
+        for _ in range(_LONGEST):
+            if not len(nodes):
+                return
+            visited += len(nodes)
+            if visited > MAX_PLACES:  # branches share their ends, so that a small table spells many keys
+                break
+            unit = self.units[nodes].astype(np.int64)
+            base = _base(nodes, unit)  # [node]
+            ends = np.flatnonzero(unit & 0x100)
+            if (base[ends] >= len(self.units)).any():
+                raise ValueError("it points outside of itself")
+            values = self.units[base[ends]].astype(np.int64) & 0x7FFFFFFF
+            yield from zip([keys[at].decode("utf-8") for at in ends.tolist()], values.tolist(), strict=True)
+            nodes, keys = self._children(labels, base, keys)
+        raise ValueError(f"it has more than {MAX_PLACES:,} places, or goes in circles")
+
+    def _children(self, labels: np.ndarray, base: np.ndarray, keys: Sequence[bytes]) -> tuple[np.ndarray, list[bytes]]:
+        """Places and keys of the children of the nodes at `base` i64[node], a thousand nodes at a time."""
+        units = self.units
+        places, names = [np.zeros(0, np.int64)], []
+        for start in range(0, len(base), 1024):
+            child = base[start : start + 1024, None] ^ labels  # [node, label]
+            inside = child < len(units)
+            unit = units[np.where(inside, child, 0)].astype(np.int64)
+            node, label = np.nonzero(inside & ((unit & 0x800000FF) == labels))
+            places.append(child[node, label])
+            names += [keys[start + n] + bytes((c + 1,)) for n, c in zip(node.tolist(), label.tolist(), strict=True)]
+        return np.concatenate(places), names
+
+
+class CharMap:
+    """text -> text. `single`: the keys of one character; `first` and `following`: the characters of the longer ones."""
+
+    def __init__(self, single: dict[str, str], first: str, following: str, table: bytes) -> None:
+        self.single, self.first, self.following = single, first, following
+        self._data = table
+        self._table: Table | None = None
+        plain = _class(char for char in single if char.isascii())
+        self._ascii = re.compile(plain) if plain else None
+        self._places: re.Pattern[str] | None = None
+
+    @classmethod
+    def of(cls, data: bytes) -> CharMap:
+        """What a precompiled_charsmap does, none of it where `data` is empty. ValueError where it is damaged."""
+        if not data:
+            return cls({}, "", "", b"")
+        table = Table(data)
+        single, long = {}, []
+        for key, at in table.entries():
+            value = table.value(at)
+            if len(key) == 1:
+                single[key] = value
+            elif key:
+                long.append(key)
+        first = {key[0] for key in long}
+        following = {char for key in long for char in key[1:]}
+        return cls(single, "".join(sorted(first)), "".join(sorted(following)), data if long else b"")
+
+    def __call__(self, text: str) -> str:
+        if text.isascii() and not (self.following and self.following[0].isascii()):  # no key of several characters
+            return self._ascii.sub(self._one, text) if self._ascii else text
+        if self._places is None:
+            # What finds every stretch in which a key may begin: no key that begins in one ends outside of it.
+            ways = [_class(self.first) + _class(self.following) + "+"] if self.first else []
+            ways += [_class(self.single)] if self.single else []
+            self._places = re.compile("|".join(ways) or "(?!)")
+        return self._places.sub(self._replaced, text)
+
+    def _one(self, found: re.Match[str]) -> str:
+        return self.single.get(found[0], found[0])
+
+    def _replaced(self, found: re.Match[str]) -> str:
+        text = found[0]
+        if len(text) == 1:
+            return self.single.get(text, text)
+        if self._table is None:
+            self._table = Table(self._data)
+        parts, at = [], 0
+        while at < len(text):
+            size, value = self._table.longest(text[at : at + _LONGEST]) or (1, text[at])
+            parts.append(value)
+            at += size
+        return "".join(parts)
+
+    def to_json(self) -> bytes:
+        entries = {
+            "table": base64.b64encode(self._data).decode(), "single": self.single,
+            "first": self.first, "following": self.following,
+        }  # fmt: skip
+        return json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> CharMap:
+        """Raises ValueError for anything but what `to_json` writes."""
+        entries = json.loads(data)
+        if not isinstance(entries, dict) or set(entries) != _KEYS:
+            raise ValueError("not a table of characters")
+        single, first, following = entries["single"], entries["first"], entries["following"]
+        if not (isinstance(single, dict) and isinstance(first, str) and isinstance(following, str)):
+            raise ValueError("not a table of characters")
+        if not all(len(key) == 1 and isinstance(value, str) for key, value in single.items()):
+            raise ValueError("its single characters are none")
+        table = base64.b64decode(entries["table"], validate=True)
+        if bool(first) != bool(following) or bool(first) != bool(table):
+            raise ValueError("half a table of characters")
+        if table:
+            Table(table)
+        return cls(single, first, following, table)
+
+
+def _base(place: Any, unit: Any) -> Any:
+    """Where the children of a unit lie: this, exclusive or their label."""
+    return place ^ ((unit >> 10) << ((unit & 0x200) >> 6))
+
+
+def _class(chars: Iterable[str]) -> str:
+    """A regular expression for one of the characters, "" for none; any beyond U+FFFF where one of them is there."""
+    codes = sorted(set(map(ord, chars)))
+    ranges: list[list[int]] = []
+    for code in codes:
+        if code > 0xFFFF:
+            break
+        if ranges and ranges[-1][1] == code - 1:
+            ranges[-1][1] = code
+        else:
+            ranges.append([code, code])
+    body = "".join(f"\\u{first:04x}-\\u{last:04x}" for first, last in ranges)
+    if codes and codes[-1] > 0xFFFF:
+        body += _BEYOND
+    return f"[{body}]" if body else ""
