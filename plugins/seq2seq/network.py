@@ -1,0 +1,314 @@
+"""Recurrent encoder and decoder with attention, whole, and the modules behind the graphs encode and step.
+
+After Sutskever et al. 2014 (arXiv 1409.3215), Bahdanau et al. 2015 (1409.0473) and Luong et al. 2015 (1508.04025), with
+Luong's order of things: h_t from the word and h_{t-1}, weights and context c_t from h_t, the readout tanh(W_c [c_t; h_t])
+(equation 5). Knows no text, no loss and no search. Padding stands at the end of a line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from textkit.training.recurrent import Recurrent, RecurrentOperator, State
+from textkit_plugins.seq2seq.translating import teacher_probability
+
+if TYPE_CHECKING:
+    from textkit_plugins.seq2seq.translating import Seq2SeqConfig
+
+NOT = -1e9  # the score of padding: its weight is 0, and a line of padding alone weighs it evenly
+
+
+class Memory(NamedTuple):
+    """What the decoder sees of a line. Without attention both tensors are None; keys are None where they are the values."""
+
+    keys: Tensor | None  # f32[line, source, key]
+    values: Tensor | None  # f32[line, source, encoder width]: the top layer's states
+    mask: Tensor  # bool[line, source]
+
+
+class Going(NamedTuple):
+    """Where the decoder stands. The first axis is whatever is decoded side by side: lines, or lines times beams."""
+
+    layers: tuple[State, ...]  # each f32[line, hidden]
+    feed: Tensor | None  # f32[line, readout]: the last readout, with input feeding
+    position: Tensor | None  # i64[line]: words decoded, with attention by position
+
+
+class Attention(nn.Module):
+    """Scores of source states for decoder states, what they weigh, and the weighted sum: Luong et al., equations 7 and 8.
+
+    uniform   1                      every state alike
+    position  T_ij                   of the places in target and source alone
+    dot       h_i . s_j
+    general   h_i . W s_j
+    additive  v . tanh(W h_i + U s_j)   Bahdanau et al., appendix A.1.2
+    """
+
+    def __init__(self, config: Seq2SeqConfig) -> None:
+        super().__init__()
+        self.kind, self.softmax = config.attention, config.normalize == "softmax"
+        width = config.encoder_width
+        if self.kind == "position":
+            self.table = nn.Parameter(torch.zeros(config.max_tokens, config.max_tokens))  # T
+        elif self.kind == "general":
+            self.key = nn.Linear(width, config.hidden, bias=False)
+        elif self.kind == "additive":
+            inner = config.attention_dim or config.hidden
+            self.key = nn.Linear(width, inner, bias=False)  # U
+            self.query = nn.Linear(config.hidden, inner)  # W
+            self.score = nn.Linear(inner, 1, bias=False)  # v
+
+    def keys(self, values: Tensor) -> Tensor | None:
+        """The part of a score that is the source's alone: f32[line, source, key]."""
+        return self.key(values) if self.kind in ("general", "additive") else None
+
+    def forward(self, hidden: Tensor, memory: Memory, position: Tensor | None) -> tuple[Tensor, Tensor]:
+        """hidden f32[line, query, hidden]: steps, or beams; position i64[line or 1, query] -> context f32[line, query, encoder
+        width], weights f32[line, query, source]."""
+        mask = memory.mask[:, None]  # [line, 1, source]
+        scores = self.scores(hidden, memory, position).float()
+        weights = scores.masked_fill(~mask, NOT).softmax(2) if self.softmax else scores.masked_fill(~mask, 0.0)
+        return torch.matmul(weights.to(memory.values.dtype), memory.values), weights
+
+    def scores(self, hidden: Tensor, memory: Memory, position: Tensor | None) -> Tensor:
+        """f32[line, query, source]"""
+        keys = memory.values if memory.keys is None else memory.keys
+        if self.kind == "uniform":
+            return torch.ones_like(hidden[:, :, :1]) * memory.mask[:, None]
+        if self.kind == "position":
+            last = len(self.table) - 1
+            sources = torch.arange(memory.mask.shape[1], device=position.device).clamp(max=last)  # [source]
+            rows = functional.embedding(position.clamp(max=last), self.table)  # [line or 1, query, position]
+            return rows[:, :, sources].expand(len(hidden), -1, -1)
+        if self.kind == "additive":
+            mixed = self.query(hidden)[:, :, None] + keys[:, None]  # [line, query, source, key]
+            return self.score(torch.tanh(mixed))[..., 0]
+        return torch.matmul(hidden.to(keys.dtype), keys.transpose(1, 2))
+
+
+class Seq2Seq(nn.Module):
+    """Encoder and decoder of one kind of cell. Tied tables are one parameter with one name."""
+
+    def __init__(self, config: Seq2SeqConfig, source_size: int, target_size: int) -> None:
+        super().__init__()
+        self.config = config
+        width, hidden = config.encoder_width, config.hidden
+        directions = 2 if config.bidirectional else 1
+        self.readout = hidden if config.tie == "none" else config.embedding  # numbers that the output is made of
+        self.source_embedding = nn.Embedding(source_size, config.embedding)
+        self.target_embedding = None if config.tie == "all" else nn.Embedding(target_size, config.embedding)
+        self.output = nn.Embedding(target_size, self.readout) if config.tie == "none" else None  # never looked up
+        self.output_bias = nn.Parameter(torch.zeros(target_size))
+        self.encoder_layers = nn.ModuleList(
+            Recurrent(config.cell, width if layer else config.embedding, width // directions, config.bidirectional)
+            for layer in range(config.layers)
+        )
+        read = config.embedding + (self.readout if config.input_feeding else 0)
+        self.decoder_layers = nn.ModuleList(
+            Recurrent(config.cell, hidden if layer else read, hidden) for layer in range(config.layers)
+        )
+        self.states = self.decoder_layers[0].states
+        linear = config.bridge == "linear"
+        self.bridge = nn.ModuleList(nn.Linear(width, hidden) for _ in range(config.layers * self.states * linear))
+        self.attention = None if config.attention == "none" else Attention(config)
+        self.combine = None  # W_c
+        if self.attention is not None or self.readout != hidden:
+            self.combine = nn.Linear(hidden + (0 if self.attention is None else width), self.readout, bias=False)
+        self.dropout = nn.Dropout(config.dropout)
+        if not config.always_taught:
+            self.register_buffer("batches", torch.zeros((), dtype=torch.int64))  # learnt from: for `teacher`
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """As the option `initial` says; a matrix of several gates is several matrices."""
+        if self.config.initial == "uniform":
+            for parameter in self.parameters():
+                nn.init.uniform_(parameter, -self.config.initial_range, self.config.initial_range)
+        else:
+            for name, parameter in self.named_parameters():
+                if parameter.dim() == 1 or name == "attention.table":
+                    nn.init.zeros_(parameter)
+                elif "embedding" in name or name.startswith("output"):
+                    nn.init.normal_(parameter, 0, parameter.shape[1] ** -0.5)
+                elif ".layer." not in name:
+                    nn.init.xavier_uniform_(parameter)
+        for layer in (*self.encoder_layers, *self.decoder_layers):
+            for name, parameter in layer.named_parameters():
+                gates = parameter.data.split(layer.hidden)
+                if self.config.initial == "orthogonal" and parameter.dim() == 2:
+                    for gate in gates:
+                        (nn.init.orthogonal_ if "_hh_" in name else nn.init.xavier_uniform_)(gate)
+                if self.config.cell == "lstm" and "bias_ih" in name:
+                    gates[1].add_(self.config.forget_bias)  # torch's gates: input, forget, cell, output
+
+    @property
+    def target_table(self) -> nn.Embedding:
+        return self.target_embedding or self.source_embedding
+
+    @property
+    def project_weight(self) -> Tensor:
+        return (self.output or self.target_table).weight
+
+    @property
+    def project_bias(self) -> Tensor:
+        return self.output_bias
+
+    def project(self, readout: Tensor) -> Tensor:
+        """[..., readout] -> logits [..., vocab]"""
+        return functional.linear(readout, self.project_weight, self.output_bias)
+
+    def encode(
+        self, source: Tensor, source_mask: Tensor, layers: Iterable[nn.Module] | None = None
+    ) -> tuple[Memory, Going]:
+        """[line, source] twice -> what the decoder looks at, and where it begins. `layers` may stand in for the encoder's."""
+        x = self.source_embedding(source)  # [line, source, embedding]
+        lengths = source_mask.sum(1).clamp(min=1)
+        last: list[Tensor] = []
+        for layer in layers or self.encoder_layers:
+            x, state = layer(self.dropout(x), lengths)  # [line, source, encoder width]
+            last += state
+        if self.config.bridge == "linear":
+            last = [torch.tanh(bridge(state)).float() for bridge, state in zip(self.bridge, last, strict=True)]
+        elif self.config.bridge == "none":
+            last = [state.new_zeros(len(source), self.config.hidden) for state in last]
+        feed = x.new_zeros(len(source), self.readout) if self.config.input_feeding else None
+        position = source.new_zeros(len(source)) if self.config.attention == "position" else None
+        states = tuple(tuple(last[at : at + self.states]) for at in range(0, len(last), self.states))
+        memory = Memory(None, None, source_mask)
+        if self.attention is not None:
+            memory = Memory(self.attention.keys(x), x, source_mask)
+        return memory, Going(states, feed, position)
+
+    def look(self, hidden: Tensor, memory: Memory, position: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Decoder states f32[line, query, hidden] -> readouts f32[line, query, readout], weights f32[line, query, source]."""
+        weights = None
+        if self.attention is not None:
+            context, weights = self.attention(hidden, memory, position)
+            hidden = torch.cat([context.to(hidden.dtype), hidden], 2)  # [line, query, encoder width + hidden]
+        if self.combine is not None:
+            hidden = torch.tanh(self.combine(hidden))  # [line, query, readout]
+        return self.dropout(hidden), weights
+
+    def climb(self, inputs: Tensor, layers: tuple[State, ...]) -> tuple[State, ...]:
+        """One step of all decoder layers: inputs f32[line, gates] of the lowest, each layer's states before -> after."""
+        after: list[State] = []
+        for at, (layer, state) in enumerate(zip(self.decoder_layers, layers, strict=True)):
+            after.append(layer.advance(layer.inputs(self.dropout(after[-1][0])) if at else inputs, state))
+        return tuple(after)
+
+    def hidden(self, source: Tensor, source_mask: Tensor, target_in: Tensor) -> Tensor:
+        """[line, source] twice and [line, target] -> readouts f32[line, target, readout], each from the words up to it.
+
+        While training, by the schedule of the option `teacher`, some words are the decoder's own instead of the reference's.
+        """
+        memory, going = self.encode(source, source_mask)
+        taught = None  # where the reference's word is read, bool[line, target]; None: everywhere
+        if self.training and not self.config.always_taught:
+            probability = teacher_probability(self.config, int(self.batches))
+            taught = torch.rand(target_in.shape, device=target_in.device) < probability
+            self.batches += 1
+        if taught is not None or self.config.input_feeding:
+            return self._word_by_word(memory, going, target_in, taught)
+        x = self.target_table(target_in)  # [line, target, embedding]
+        for layer, state in zip(self.decoder_layers, going.layers, strict=True):
+            x, _ = layer(self.dropout(x), None, state)  # [line, target, hidden]
+        steps = torch.arange(target_in.shape[1], device=target_in.device)[None]  # [1, target]
+        return self.look(x, memory, steps)[0]
+
+    def _word_by_word(self, memory: Memory, going: Going, target_in: Tensor, taught: Tensor | None) -> Tensor:
+        """What `hidden` gives, where a step depends on the outcome of the one before."""
+        first = self.decoder_layers[0]
+        given = first.inputs(self.dropout(self.target_table(target_in)))  # [line, target, gates]
+        layers, feed, readouts = going.layers, going.feed, []
+        for step, inputs in enumerate(given.unbind(1)):  # [line, gates]
+            if taught is not None and step:
+                with torch.no_grad():
+                    own = self.project(readouts[-1]).argmax(-1)  # [line]
+                told = first.inputs(self.dropout(self.target_table(own)))  # [line, gates]
+                inputs = torch.where(taught[:, step, None], inputs, told)
+            if feed is not None:
+                inputs = inputs + first.inputs(feed, self.config.embedding)
+            layers = self.climb(inputs, layers)
+            position = target_in.new_full((1, 1), step)
+            readout, _ = self.look(layers[-1][0][:, None], memory, position)  # [line, 1, readout]
+            readouts.append(readout[:, 0])
+            feed = None if feed is None else readouts[-1]
+        return torch.stack(readouts, 1)  # [line, target, readout]
+
+    def encoder(self) -> Encode:
+        return Encode(self)
+
+    def stepper(self) -> Step:
+        return Step(self)
+
+
+def ports_of(network: Seq2Seq) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of memory and state, as far as the network has them."""
+    config = network.config
+    seen = config.attention != "none"
+    keys = config.attention in ("general", "additive")
+    memory = (("memory.keys", keys), ("memory.values", seen), ("memory.mask", True))
+    state = (
+        ("state.hidden", True), ("state.cell", network.states == 2), ("state.feed", config.input_feeding),
+        ("state.position", config.attention == "position"),
+    )  # fmt: skip
+    return tuple(name for name, has in memory if has), tuple(name for name, has in state if has)
+
+
+class Encode(nn.Module):
+    """The graph encode: state.hidden and state.cell f32[line, layer, hidden], state.feed f32[line, readout], state.position
+    i64[line, 1], and the memory. Its recurrent layers leave as ONNX operators."""
+
+    def __init__(self, network: Seq2Seq) -> None:
+        super().__init__()
+        self.network = network
+        self.layers = nn.ModuleList(RecurrentOperator(layer) for layer in network.encoder_layers)
+        memory, state = ports_of(network)
+        self.outputs = (*memory, *state)
+
+    def forward(self, source: Tensor, source_mask: Tensor) -> tuple[Tensor, ...]:
+        memory, going = self.network.encode(source, source_mask, self.layers)
+        memory = memory._replace(mask=source_mask.clone())  # an output is no input
+        return (*(part for part in memory if part is not None), *_packed(going))
+
+
+class Step(nn.Module):
+    """The graph step: one more word of every beam. Beams are the queries of one attention a line."""
+
+    def __init__(self, network: Seq2Seq) -> None:
+        super().__init__()
+        self.network = network
+        self.memory, self.state = ports_of(network)
+
+    def forward(self, token: Tensor, *ports: Tensor) -> tuple[Tensor, ...]:
+        """token i64[line, beam], memory [line, ...], state [line, beam, ...] -> logits f32[line, beam, vocab], attention
+        f32[line, beam, source], state."""
+        network, given = self.network, dict(zip((*self.memory, *self.state), ports, strict=True))
+        memory = Memory(given.get("memory.keys"), given.get("memory.values"), given["memory.mask"])
+        flat = {name: given[name].flatten(0, 1) for name in self.state}  # [line * beam, ...]
+        states = [flat[name].unbind(1) for name in self.state[: network.states]]  # each layer's [line * beam, hidden]
+        x = network.dropout(network.target_table(token.flatten()))  # [line * beam, embedding]
+        if "state.feed" in flat:
+            x = torch.cat([x, flat["state.feed"]], 1)
+        layers = network.climb(network.decoder_layers[0].inputs(x), tuple(zip(*states, strict=True)))
+        position = given.get("state.position")  # [line, beam, 1]
+        hidden = layers[-1][0].view(*token.shape, -1)  # [line, beam, hidden]
+        readout, weights = network.look(hidden, memory, None if position is None else position[..., 0])
+        if weights is None:
+            weights = torch.zeros_like(hidden[:, :, :1]) * memory.mask[:, None]  # [line, beam, source]
+        feed = readout.flatten(0, 1) if "state.feed" in flat else None
+        going = Going(layers, feed, None if position is None else (position + 1).flatten())
+        new = (part.view(*token.shape, *part.shape[1:]) for part in _packed(going))
+        return network.project(readout), weights, *new
+
+
+def _packed(going: Going) -> tuple[Tensor, ...]:
+    """The state's ports, in their order, with the axis that `going` has in front."""
+    layers = (torch.stack(part, 1) for part in zip(*going.layers, strict=True))  # [line, layer, hidden]
+    position = None if going.position is None else going.position[:, None]
+    return tuple(part for part in (*layers, going.feed, position) if part is not None)
