@@ -229,11 +229,11 @@ class Transformer(nn.Module):
     def places(self, start: int, length: int, target: bool) -> tuple[Tensor | None, Tensor | None]:
         """What is added to the embeddings of positions start..start + length, and what turns queries and keys."""
         if self.config.positions == "rotary":
-            return None, self.table[start : start + length]
+            return None, self.table.narrow(0, start, length)
         if self.config.positions == "sinusoidal":
-            return self.table[start : start + length], None
+            return self.table.narrow(0, start, length), None
         learnt = self.target_positions if target else self.source_positions
-        return learnt.weight[start : start + length], None
+        return learnt.weight.narrow(0, start, length), None
 
     def encode(self, source: Tensor, mask: Tensor | None, seen: Weights | None = None) -> Tensor:
         """[line, source] -> [line, source, dim]; mask [line, 1, 1 or source, source], bool or added to the scores."""
@@ -296,7 +296,7 @@ class Encode(nn.Module):
         network = self.network
         mask = source_mask[:, None, None, :].expand(-1, 1, source.shape[1], -1)  # [line, 1, source, source]
         encoded = network.encode(source, mask)
-        memory = [part for layer in network.decoder_layers for part in network.memory_of(layer, encoded)]
+        memory = [part.contiguous() for layer in network.decoder_layers for part in network.memory_of(layer, encoded)]
         config = network.config
         state = [encoded.new_zeros(source.shape[0], config.heads, 0, config.dim // config.heads)] * len(memory)
         return (*memory, source_mask.clone(), *(part.clone() for part in state))

@@ -6,7 +6,7 @@ Text, batches, loss, score and graphs are those of every translation family, tex
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from textkit.plugin import Training
 from textkit.training.translation import TranslationOptions, TranslationPlugin
@@ -14,13 +14,6 @@ from textkit.training.translation import TranslationOptions, TranslationPlugin
 if TYPE_CHECKING:
     from textkit.translation_text import TranslationText
     from textkit_plugins.transformer.network import Transformer
-
-CHOICES = {
-    "positions": ("sinusoidal", "learned", "rotary"),
-    "norm": ("pre", "post"),
-    "tie": ("none", "decoder", "all"),
-    "activation": ("relu", "gelu", "swish"),
-}
 
 
 @dataclass(frozen=True)
@@ -35,19 +28,22 @@ class TransformerConfig(TranslationOptions):
     dropout: float = 0.1  # P_drop, on each sub-layer's output and on embedding + position
     attention_dropout: float = 0.0  # on the attention's weights
     activation_dropout: float = 0.0  # inside the feed-forward network
-    activation: str = "relu"  # relu | gelu | swish
-    positions: str = "sinusoidal"  # sinusoidal | learned | rotary (Su et al. 2021)
-    norm: str = "pre"  # pre: norm before each sub-layer and at the end | post: after each residual, as in the paper
+    activation: Literal["relu", "gelu", "swish"] = "relu"  # relu | gelu | swish
+    positions: Literal["sinusoidal", "learned", "rotary"] = (
+        "sinusoidal"  # sinusoidal | learned | rotary (Su et al. 2021)
+    )
+    norm: Literal["pre", "post"] = (
+        "pre"  # pre: norm before each sub-layer and at the end | post: after each residual, as in the paper
+    )
     norm_epsilon: float = 1e-5  # added to the variance
-    tie: str = "all"  # one table for: all: source, target, output (joint text alone) | decoder: target, output | none
+    tie: Literal["none", "decoder", "all"] = (
+        "all"  # one table for: all: source, target, output (joint text alone) | decoder: target, output | none
+    )
     scale_embedding: bool = True  # embeddings times sqrt(dim)
     output_bias: bool = False  # one number a target word, added to its logit
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for key, allowed in CHOICES.items():
-            if getattr(self, key) not in allowed:
-                raise ValueError(f"{key}={getattr(self, key)}: one of {', '.join(allowed)}")
         for key in ("encoder_layers", "decoder_layers", "dim", "heads", "feedforward"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key}={getattr(self, key)}: must be at least 1")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 SAMPLES = 3  # dev lines shown with each score
 _SCORE_TOKENS = 4096  # padded, at once, while scoring
-_BLEU_TOKENS = ("13a", "none", "char", "intl")
 
 
 @dataclass(frozen=True)
@@ -43,17 +42,14 @@ class TranslationOptions(TokenizerOptions):
     batch_tokens: int = 4096  # padded tokens a batch, on each side at most
     max_tokens: int = 256  # longest side of a pair; longer pairs are left out, and no longer line is translated whole
     max_ratio: float = 9.0  # pairs with a side so many times longer than the other are left out; 0: none is
-    score: str = "bleu"  # what early stopping watches on the dev pairs: bleu (greedy search) | loss
-    bleu_tokenize: str = "13a"  # sacrebleu's tokenizer: 13a | none (text that is tokenised already) | char | intl
+    score: Literal["bleu", "loss"] = "bleu"  # what early stopping watches on the dev pairs: bleu (greedy search) | loss
+    bleu_tokenize: Literal["13a", "none", "char", "intl"] = (
+        "13a"  # sacrebleu's tokenizer: 13a | none (text that is tokenised already) | char | intl
+    )
     score_lines: int = 1000  # dev lines translated for a BLEU score, evenly spread; 0: all
 
     def __post_init__(self) -> None:
-        inherited = getattr(super(), "__post_init__", None)
-        if inherited:
-            inherited()
-        for key, allowed in (("score", ("bleu", "loss")), ("bleu_tokenize", _BLEU_TOKENS)):
-            if getattr(self, key) not in allowed:
-                raise ValueError(f"{key}={getattr(self, key)}: one of {', '.join(allowed)}")
+        super().__post_init__()
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing={self.label_smoothing}: must be at least 0 and below 1")
         for key, least in (("batch_tokens", 1), ("max_tokens", 2), ("max_ratio", 0), ("score_lines", 0)):
@@ -107,7 +103,7 @@ class TranslationPlugin(Plugin):
         pairs = [(source, target) for source, target in pairs if source.strip() and target.strip()]
         if not pairs:
             raise TextkitError(f"{dev.paths[0]}: the dev part has no pair of lines with text on both sides")
-        loss = dev_loss(network, pairs, vocabulary, config)
+        loss = dev_loss(network, dev, vocabulary, config)
         detail = {"loss": loss, "perplexity": math.exp(min(loss, 700))}
         whole = config.score == "bleu"
         lines = pairs[: SAMPLES if not whole else None]
@@ -158,7 +154,7 @@ def translations(network: torch.nn.Module, lines: Sequence[str], vocabulary: Tra
     encoded = rows(vocabulary.encode(list(lines)))
     encoded = [ids if len(ids) <= config.max_tokens else _cut(ids, config.max_tokens) for ids in encoded]
     found: list[list[int]] = [[] for _ in lines]
-    for group in _groups([len(ids) for ids in encoded], _SCORE_TOKENS // 4):
+    for group in _groups(np.array([len(ids) for ids in encoded]), _SCORE_TOKENS):
         source, mask = (
             torch.from_numpy(part).to(device) for part in _padded([encoded[at] for at in group], vocabulary.source_pad)
         )
@@ -170,37 +166,22 @@ def translations(network: torch.nn.Module, lines: Sequence[str], vocabulary: Tra
     return vocabulary.decode(found)
 
 
-def dev_loss(
-    network: torch.nn.Module, pairs: Sequence[tuple[str, str]], vocabulary: TranslationText, config: Any
-) -> float:
+def dev_loss(network: torch.nn.Module, dev: Corpus, vocabulary: TranslationText, config: Any) -> float:
     """The mean of -log p(token) over the target tokens; pairs beyond max_tokens are left out."""
     import torch
 
+    from textkit.training.batching import move
+    from textkit.training.pair_batches import encoded_pairs, pair_batch
     from textkit.training.translation_loss import smoothed_cross_entropy
 
     device = next(network.parameters()).device
-    sources, targets = (
-        rows(found)
-        for found in (
-            vocabulary.encode([source for source, _ in pairs]),
-            vocabulary.encode_target([target for _, target in pairs]),
-        )
-    )
-    kept = [at for at in range(len(pairs)) if max(len(sources[at]), len(targets[at])) <= config.max_tokens]
-    if not kept:
-        raise TextkitError(f"every dev pair is longer than max_tokens={config.max_tokens}")
+    pairs = encoded_pairs(dev, vocabulary, None, config.max_tokens)
     total, count = 0.0, 0
     with torch.no_grad():
-        for group in _groups([max(len(sources[at]), len(targets[at])) for at in kept], _SCORE_TOKENS):
-            chosen = [kept[at] for at in group]
-            source, source_mask = _padded([sources[at] for at in chosen], vocabulary.source_pad)
-            target, target_mask = _padded([targets[at] for at in chosen], vocabulary.pad)
-            before = np.concatenate([np.full((len(target), 1), vocabulary.start), target[:, :-1]], 1)  # [line, target]
-            source, source_mask, before, target, target_mask = (
-                torch.from_numpy(part).to(device) for part in (source, source_mask, before, target, target_mask)
-            )
-            hidden = network.hidden(source, source_mask, before)[target_mask]  # [token, dim]
-            _, exact = smoothed_cross_entropy(network, hidden, target[target_mask], 0.0)
+        for chosen in _groups(np.maximum(pairs.source_lengths, pairs.target_lengths), _SCORE_TOKENS):
+            batch = move(pair_batch(pairs, chosen), device)
+            hidden = network.hidden(batch.source, batch.source_mask, batch.target_in)[batch.target_mask]
+            _, exact = smoothed_cross_entropy(network, hidden, batch.target_out[batch.target_mask], 0.0)
             total, count = total + float(exact) * len(hidden), count + len(hidden)
     return total / count
 
@@ -215,11 +196,11 @@ def _cut(ids: np.ndarray, longest: int) -> np.ndarray:
     return np.concatenate([ids[: longest - 1], ids[-1:]])
 
 
-def _groups(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
-    """Places of lines of similar length, so many that with padding they have `tokens`, longest first."""
-    order = np.argsort(-np.asarray(lengths), kind="stable").tolist()
-    while order:
-        size = max(1, tokens // lengths[order[0]])
+def _groups(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
+    """Numbers of lines of similar length, so many that with padding they have `tokens`; the longest first."""
+    order = np.argsort(-lengths, kind="stable")
+    while len(order):
+        size = max(1, tokens // int(lengths[order[0]]))
         yield order[:size]
         order = order[size:]
 
