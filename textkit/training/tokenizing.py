@@ -7,13 +7,14 @@ becomes one space. Knows no network and no batches.
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from textkit.errors import TextkitError
+from textkit.training import unigram
 from textkit.training.pairs import sides
 from textkit.translation_text import SPACE, TranslationText
 
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
     from textkit.training.corpus import Corpus
 
 PAD, UNK, START, EOS = range(4)
-# Names that no text can spell by accident need not be kept from it: they are no added tokens, and marks stand alone.
+# No text reaches them by their names: they are no added tokens of tokenizer.json, and no word of a text has these letters
+# in one piece (the unknown word excepted, which may well say that it is one).
 SPECIAL = ("<pad>", f"{SPACE}<unk>", "<s>", "</s>")
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 
 _LINES = 10_000  # read at once
+_SEEDS = 4  # candidates for each piece of a unigram model
 _RARE = 3  # a character seen less often is spelled by its bytes, so that these are learnt too
 _MARK = rf"{SPACE}?[\p{{P}}\p{{S}}&&[^{SPACE}]]"  # a punctuation mark or symbol, with the space before it
+_NAMES = rf"{SPACE}?<(?=0x[0-9A-F]{{2}}>|/?s>|pad>)"  # where a text has the name of a special token or a byte
 _IDEOGRAPH = rf"{SPACE}?[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}]"  # scripts without spaces: a word a character
 
 
@@ -55,102 +59,147 @@ class TokenizerOptions:
 
 def learn(corpus: Corpus, options: TokenizerOptions) -> TranslationText:
     """The rule for the pairs of `corpus`, the same every time. TextkitError for a vocabulary too small or without words."""
-    characters = _characters(corpus, options)
-    if not any(characters):
+    frame = _Frame(options)
+    counted = _counted_words(corpus, frame)
+    if not any(counted):
         raise TextkitError(f"{corpus.paths[0]}: no pair has text on it")
     if options.joint:
-        tokenizers = [_train(lambda: _both(corpus), characters[0] + characters[1], options)]
+        tokenizers = [_train(frame, counted[0] + counted[1], lambda: _texts(corpus))]
     else:
-        tokenizers = [_train(lambda side=side: _one(corpus, side), characters[side], options) for side in (0, 1)]
+        tokenizers = [_train(frame, counted[side], lambda side=side: _texts(corpus, side)) for side in (0, 1)]
     return TranslationText(*tokenizers, start=START, eos=EOS, pad=PAD, unk=UNK, reverse=options.reverse)
 
 
-def _both(corpus: Corpus) -> Iterator[list[str]]:
+class _Frame:
+    """What stands around a model: the normaliser, the cutting into words, the putting together again."""
+
+    def __init__(self, options: TokenizerOptions) -> None:
+        from tokenizers import Regex, decoders, normalizers, pre_tokenizers
+
+        self.options = options
+        self.spelled = options.spell_bytes and options.tokenizer != "word"
+        self.special = (*SPECIAL, *(BYTES if self.spelled else ()))
+        steps: list[Any] = [] if options.unicode == "none" else [getattr(normalizers, options.unicode)()]
+        steps += [normalizers.Lowercase()] if options.lowercase else []
+        # The sign for a space is read as one where it stands in text, for it could not be told from one afterwards.
+        steps += [normalizers.Replace(Regex(rf"[\s{SPACE}]+"), " "), normalizers.Strip()]
+        self.normalizer = normalizers.Sequence(steps)
+        cuts = [_MARK] if options.punctuation == "split" else [_NAMES]
+        cuts += [_IDEOGRAPH] if (options.tokenizer, options.punctuation) == ("word", "split") else []
+        spaces = pre_tokenizers.Metaspace(SPACE, "always", True)
+        marks = pre_tokenizers.Split(Regex("|".join(cuts)), "isolated")
+        self.pre_tokenizer = pre_tokenizers.Sequence([spaces, marks])
+        bytes_first = [decoders.ByteFallback()] if self.spelled else []
+        self.decoder = decoders.Sequence([*bytes_first, decoders.Metaspace(SPACE, "always", True)])
+
+    def words(self, text: str) -> list[str]:
+        """What the model will see of `text`, piece by piece."""
+        return [word for word, _ in self.pre_tokenizer.pre_tokenize_str(self.normalizer.normalize_str(text))]
+
+    def around(self, model: Any) -> Any:
+        """A Tokenizer with `model` in this frame."""
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer(model)
+        tokenizer.normalizer = self.normalizer
+        tokenizer.pre_tokenizer = self.pre_tokenizer
+        tokenizer.decoder = self.decoder
+        return tokenizer
+
+
+def _texts(corpus: Corpus, side: int | None = None) -> Iterator[list[str]]:
+    """The lines of one side, or of both."""
     for lines in corpus.chunks(_LINES):
-        yield from sides(lines)
+        both = sides(lines)
+        yield from both if side is None else (both[side],)
 
 
-def _one(corpus: Corpus, side: int) -> Iterator[list[str]]:
-    for lines in corpus.chunks(_LINES):
-        yield sides(lines)[side]
-
-
-def _characters(corpus: Corpus, options: TokenizerOptions) -> tuple[Counter[str], Counter[str]]:
-    """How often each character occurs on either side, white space left out."""
+def _counted_words(corpus: Corpus, frame: _Frame) -> tuple[Counter[str], Counter[str]]:
+    """How often each word of `frame` occurs on either side. What stands between spaces is counted first, cut later."""
     counters: tuple[Counter[str], Counter[str]] = Counter(), Counter()
     for lines in corpus.chunks(_LINES):
         for counter, texts in zip(counters, sides(lines), strict=True):
-            text = "\n".join(texts)
-            if options.unicode != "none":
-                text = unicodedata.normalize(options.unicode, text)
-            counter.update(text.lower() if options.lowercase else text)
-    for counter in counters:
-        for character in list(counter):
-            if character.isspace() or character == SPACE:
-                del counter[character]
-    return counters
+            counter.update("\n".join(texts).split())
+    words: tuple[Counter[str], Counter[str]] = Counter(), Counter()
+    for counter, cut in zip(counters, words, strict=True):
+        for text, count in counter.items():
+            for word in frame.words(text):
+                cut[word] += count
+    return words
 
 
-def _train(texts: Callable[[], Iterator[list[str]]], characters: Counter[str], options: TokenizerOptions) -> bytes:
-    """A tokenizer.json learnt from `texts()`."""
-    from tokenizers import Tokenizer, models, trainers
-
-    spelled = options.spell_bytes and options.tokenizer != "word"
-    special = [*SPECIAL, *(BYTES if spelled else ())]
-    alphabet = sorted(character for character, count in characters.items() if not spelled or count >= _RARE)
-    least = len(special) + (1 if options.tokenizer == "word" else len(alphabet) + 2)
+def _train(frame: _Frame, words: Counter[str], texts: Callable[[], Iterator[list[str]]]) -> bytes:
+    """A tokenizer.json for `words`, which `texts()` gives once more."""
+    options = frame.options
+    characters: Counter[str] = Counter()
+    for word, count in words.items():
+        for character in word:
+            characters[character] += count
+    del characters[SPACE]
+    least_seen = _RARE if frame.spelled else 1
+    alphabet = [SPACE, *sorted(character for character, count in characters.items() if count >= least_seen)]
+    least = len(frame.special) + (1 if options.tokenizer == "word" else len(alphabet) + 1)
     if options.vocab_size < least:
-        raise TextkitError(_too_small(options, least, len(alphabet), spelled))
-    shared: dict[str, Any] = {"vocab_size": options.vocab_size, "special_tokens": special, "show_progress": False}
+        raise TextkitError(_too_small(frame, least, len(alphabet)))
     if options.tokenizer == "word":
-        model = models.WordLevel(unk_token=SPECIAL[UNK])
-        trainer = trainers.WordLevelTrainer(min_frequency=options.min_count, **shared)
+        model = _word_model(words, options)
     elif options.tokenizer == "bpe":
-        model = models.BPE(unk_token=SPECIAL[UNK], byte_fallback=spelled)
-        trainer = trainers.BpeTrainer(initial_alphabet=[*alphabet, SPACE], limit_alphabet=len(alphabet) + 1, **shared)
+        model = _bpe_model(frame, alphabet, texts)
     else:
-        model = models.Unigram()
-        trainer = trainers.UnigramTrainer(unk_token=SPECIAL[UNK], initial_alphabet=[*alphabet, SPACE], **shared)
-    tokenizer = Tokenizer(model)
-    _frame(tokenizer, options)
-    tokenizer.train_from_iterator(texts(), trainer)
-    return _finished(tokenizer, options, spelled)
-
-
-def _frame(tokenizer: Any, options: TokenizerOptions) -> None:
-    """What stands around the model: normaliser, cutting into words, putting together again."""
-    from tokenizers import Regex, decoders, normalizers, pre_tokenizers
-
-    steps: list[Any] = [] if options.unicode == "none" else [getattr(normalizers, options.unicode)()]
-    steps += [normalizers.Lowercase()] if options.lowercase else []
-    # The sign for a space is read as one where it stands in text, for it could not be told from one afterwards.
-    steps += [normalizers.Replace(Regex(rf"[\s{SPACE}]+"), " "), normalizers.Strip()]
-    tokenizer.normalizer = normalizers.Sequence(steps)
-    cuts = [_MARK] if options.punctuation == "split" else []
-    cuts += [_IDEOGRAPH] if options.tokenizer == "word" and options.punctuation == "split" else []
-    words: list[Any] = [pre_tokenizers.Metaspace(SPACE, "always", True)]
-    words += [pre_tokenizers.Split(Regex("|".join(cuts)), "isolated")] if cuts else []
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(words)
-    joined = decoders.Metaspace(SPACE, "always", True)
-    tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), joined])
-
-
-def _finished(tokenizer: Any, options: TokenizerOptions, spelled: bool) -> bytes:
-    """The tokenizer.json, with no token that a text could call by its name."""
-    content = json.loads(tokenizer.to_str())
-    content["added_tokens"] = []
-    if options.tokenizer == "unigram":
-        content["model"]["byte_fallback"] = spelled
-    if options.tokenizer == "word" and len(content["model"]["vocab"]) == len(SPECIAL):
-        raise TextkitError(f"min_count={options.min_count}: no word occurs so often")
+        model = _unigram_model(frame, words, alphabet, texts)
+    content = json.loads(frame.around(model).to_str())
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _too_small(options: TokenizerOptions, least: int, characters: int, spelled: bool) -> str:
+def _word_model(words: Counter[str], options: TokenizerOptions) -> Any:
+    from tokenizers import models
+
+    frequent = [word for word, count in words.items() if count >= options.min_count]
+    if not frequent:
+        raise TextkitError(f"min_count={options.min_count}: no word occurs so often")
+    frequent.sort(key=lambda word: (-words[word], word))
+    entries = dict.fromkeys((*SPECIAL, *frequent))
+    known = islice(entries, options.vocab_size)
+    return models.WordLevel({word: at for at, word in enumerate(known)}, unk_token=SPECIAL[UNK])
+
+
+def _bpe_model(frame: _Frame, alphabet: list[str], texts: Callable[[], Iterator[list[str]]], seeds: int = 0) -> Any:
+    """Byte pairs (Sennrich et al. 2016); `seeds`: so many of them rather than vocab_size, as candidates for others."""
+    from tokenizers import models, trainers
+
+    tokenizer = frame.around(models.BPE(unk_token=SPECIAL[UNK], byte_fallback=frame.spelled))
+    trainer = trainers.BpeTrainer(
+        vocab_size=seeds or frame.options.vocab_size,
+        special_tokens=list(frame.special),
+        initial_alphabet=alphabet,
+        limit_alphabet=len(alphabet),
+        max_token_length=unigram.LONGEST if seeds else None,
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts(), trainer)
+    return tokenizer.model
+
+
+def _unigram_model(
+    frame: _Frame, words: Counter[str], alphabet: list[str], texts: Callable[[], Iterator[list[str]]]
+) -> Any:
+    from tokenizers import Tokenizer, models
+
+    size = frame.options.vocab_size - len(frame.special)
+    seeds = Tokenizer(_bpe_model(frame, alphabet, texts, _SEEDS * size)).get_vocab()
+    merges = sorted(seeds.keys() - set(frame.special), key=seeds.__getitem__)
+    pieces = unigram.fit(words, merges, alphabet, size)
+    lowest = pieces[-1][1]
+    entries = [*((name, lowest) for name in frame.special), *pieces]
+    return models.Unigram(entries, unk_id=UNK, byte_fallback=frame.spelled)
+
+
+def _too_small(frame: _Frame, least: int, characters: int) -> str:
+    options = frame.options
     if options.tokenizer == "word":
         return f"vocab_size={options.vocab_size}: too small: {len(SPECIAL)} special tokens and a word need {least}"
-    parts = f"{len(SPECIAL)} special tokens, " + ("256 bytes, " if spelled else "")
+    parts = f"{len(SPECIAL)} special tokens, " + (f"{len(BYTES)} bytes, " if frame.spelled else "")
     return (
         f"vocab_size={options.vocab_size}: too small for {options.tokenizer}: {parts}the {characters} characters of the"
-        f" text and a piece made of them need {least}" + ("; spell_bytes=false needs 256 less" if spelled else "")
+        f" text and a piece made of them need {least}" + ("; spell_bytes=false needs fewer" if frame.spelled else "")
     )
