@@ -36,7 +36,7 @@ class Going(NamedTuple):
 
     layers: tuple[State, ...]  # each f32[line, hidden]
     feed: Tensor | None  # f32[line, readout]: the last readout, with input feeding
-    position: Tensor | None  # i64[line]: words decoded, with attention by position
+    position: Tensor | None  # i64[line]: words decoded before, with attention by position
 
 
 class Attention(nn.Module):
@@ -83,8 +83,8 @@ class Attention(nn.Module):
         if self.kind == "position":
             last = len(self.table) - 1
             sources = torch.arange(memory.mask.shape[1], device=position.device).clamp(max=last)  # [source]
-            rows = functional.embedding(position.clamp(max=last), self.table)  # [line or 1, query, position]
-            return rows[:, :, sources].expand(len(hidden), -1, -1)
+            rows = functional.embedding(position.clamp(max=last), self.table)  # [line or 1, query, place]
+            return rows.index_select(2, sources).expand(hidden.shape[0], -1, -1)
         if self.kind == "additive":
             mixed = self.query(hidden)[:, :, None] + keys[:, None]  # [line, query, source, key]
             return self.score(torch.tanh(mixed))[..., 0]
@@ -175,9 +175,9 @@ class Seq2Seq(nn.Module):
         if self.config.bridge == "linear":
             last = [torch.tanh(bridge(state)).float() for bridge, state in zip(self.bridge, last, strict=True)]
         elif self.config.bridge == "none":
-            last = [state.new_zeros(len(source), self.config.hidden) for state in last]
-        feed = x.new_zeros(len(source), self.readout) if self.config.input_feeding else None
-        position = source.new_zeros(len(source)) if self.config.attention == "position" else None
+            last = [state.new_zeros(source.shape[0], self.config.hidden) for state in last]
+        feed = x.new_zeros(source.shape[0], self.readout) if self.config.input_feeding else None
+        position = source.new_zeros(source.shape[0]) if self.config.attention == "position" else None
         states = tuple(tuple(last[at : at + self.states]) for at in range(0, len(last), self.states))
         memory = Memory(None, None, source_mask)
         if self.attention is not None:
@@ -248,21 +248,20 @@ class Seq2Seq(nn.Module):
 
 
 def ports_of(network: Seq2Seq) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of memory and state, as far as the network has them."""
+    """The names of memory and state, as far as the network has them, in the order of Memory and Going."""
     config = network.config
     seen = config.attention != "none"
     keys = config.attention in ("general", "additive")
     memory = (("memory.keys", keys), ("memory.values", seen), ("memory.mask", True))
-    state = (
-        ("state.hidden", True), ("state.cell", network.states == 2), ("state.feed", config.input_feeding),
-        ("state.position", config.attention == "position"),
-    )  # fmt: skip
+    kinds = ("hidden", "cell")[: network.states]
+    layers = ((f"state.{kind}{layer}", True) for layer in range(config.layers) for kind in kinds)
+    state = (*layers, ("state.feed", config.input_feeding), ("state.position", config.attention == "position"))
     return tuple(name for name, has in memory if has), tuple(name for name, has in state if has)
 
 
 class Encode(nn.Module):
-    """The graph encode: state.hidden and state.cell f32[line, layer, hidden], state.feed f32[line, readout], state.position
-    i64[line, 1], and the memory. Its recurrent layers leave as ONNX operators."""
+    """The graph encode: the memory; state.hidden0, state.cell0 and so on f32[line, hidden], state.feed f32[line, readout],
+    state.position i64[line]. Its recurrent layers leave as ONNX operators."""
 
     def __init__(self, network: Seq2Seq) -> None:
         super().__init__()
@@ -274,7 +273,7 @@ class Encode(nn.Module):
     def forward(self, source: Tensor, source_mask: Tensor) -> tuple[Tensor, ...]:
         memory, going = self.network.encode(source, source_mask, self.layers)
         memory = memory._replace(mask=source_mask.clone())  # an output is no input
-        return (*(part for part in memory if part is not None), *_packed(going))
+        return tuple(part for part in (*memory, *sum(going.layers, ()), going.feed, going.position) if part is not None)
 
 
 class Step(nn.Module):
@@ -290,25 +289,19 @@ class Step(nn.Module):
         f32[line, beam, source], state."""
         network, given = self.network, dict(zip((*self.memory, *self.state), ports, strict=True))
         memory = Memory(given.get("memory.keys"), given.get("memory.values"), given["memory.mask"])
-        flat = {name: given[name].flatten(0, 1) for name in self.state}  # [line * beam, ...]
-        states = [flat[name].unbind(1) for name in self.state[: network.states]]  # each layer's [line * beam, hidden]
+        feed, position = given.get("state.feed"), given.get("state.position")  # [line, beam, readout], [line, beam]
+        states = network.states * network.config.layers
+        flat = [part.flatten(0, 1) for part in ports[len(self.memory) :][:states]]  # [line * beam, hidden]
+        layers = tuple(tuple(flat[at : at + network.states]) for at in range(0, states, network.states))
         x = network.dropout(network.target_table(token.flatten()))  # [line * beam, embedding]
-        if "state.feed" in flat:
-            x = torch.cat([x, flat["state.feed"]], 1)
-        layers = network.climb(network.decoder_layers[0].inputs(x), tuple(zip(*states, strict=True)))
-        position = given.get("state.position")  # [line, beam, 1]
+        x = x if feed is None else torch.cat([x, feed.flatten(0, 1)], 1)
+        layers = network.climb(network.decoder_layers[0].inputs(x), layers)
         hidden = layers[-1][0].view(*token.shape, -1)  # [line, beam, hidden]
-        readout, weights = network.look(hidden, memory, None if position is None else position[..., 0])
+        readout, weights = network.look(hidden, memory, position)
         if weights is None:
             weights = torch.zeros_like(hidden[:, :, :1]) * memory.mask[:, None]  # [line, beam, source]
-        feed = readout.flatten(0, 1) if "state.feed" in flat else None
-        going = Going(layers, feed, None if position is None else (position + 1).flatten())
-        new = (part.view(*token.shape, *part.shape[1:]) for part in _packed(going))
-        return network.project(readout), weights, *new
-
-
-def _packed(going: Going) -> tuple[Tensor, ...]:
-    """The state's ports, in their order, with the axis that `going` has in front."""
-    layers = (torch.stack(part, 1) for part in zip(*going.layers, strict=True))  # [line, layer, hidden]
-    position = None if going.position is None else going.position[:, None]
-    return tuple(part for part in (*layers, going.feed, position) if part is not None)
+        logits = network.project(readout.flatten(0, 1)).view(*token.shape, -1)
+        new = [part.view(*token.shape, -1) for part in sum(layers, ())]
+        new += [] if feed is None else [readout]
+        new += [] if position is None else [position + 1]
+        return logits, weights, *new

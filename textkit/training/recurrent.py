@@ -71,9 +71,9 @@ class Recurrent(nn.Module):
         if self.cell == "rnn":
             return (torch.tanh(inputs + recurrent).float(),)
         if self.cell == "gru":
-            size = 2 * self.hidden
-            reset, update = torch.sigmoid(inputs[:, :size] + recurrent[:, :size]).chunk(2, 1)  # [line, hidden]
-            new = torch.tanh(inputs[:, size:] + reset * recurrent[:, size:])
+            (r, z, n), (reset, update, new) = inputs.chunk(3, 1), recurrent.chunk(3, 1)  # [line, hidden]: torch's gates
+            reset, update = torch.sigmoid(r + reset), torch.sigmoid(z + update)
+            new = torch.tanh(n + reset * new)
             return ((new + update * (hidden - new)).float(),)
         take, keep, new, show = (inputs + recurrent).chunk(4, 1)  # [line, hidden]: gates i, f, g, o
         cell = torch.sigmoid(keep) * state[1] + torch.sigmoid(take) * torch.tanh(new)
