@@ -11,6 +11,7 @@ import json
 import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,7 @@ class CharMap:
         self._places: re.Pattern[str] | None = None
 
     @classmethod
+    @lru_cache(maxsize=1)  # 2 s of work, and both sides of a translation have one and the same
     def of(cls, data: bytes) -> CharMap:
         """What a precompiled_charsmap does, none of it where `data` is empty. ValueError where it is damaged."""
         if not data:

@@ -1,0 +1,101 @@
+"""A small random MarianMT checkpoint, made with transformers and sentencepiece on lines written here."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+ENGLISH = (
+    "I am going home.", "A man rides a bike.", "Two dogs play in the snow.", "Where is the station?",
+    "She reads a book about the sea.", "The children are singing a song.", "He has never been to Berlin.",
+    "It is raining, so we stay at home.", "Do you want tea or coffee?", "The bike is older than the man.",
+    "We were singing in the rain.", "A woman in a red coat is waiting for the bus.", "Nobody knows where the book is.",
+)  # fmt: skip
+GERMAN = (
+    "Ich gehe nach Hause.", "Ein Mann fährt Fahrrad.", "Zwei Hunde spielen im Schnee.", "Wo ist der Bahnhof?",
+    "Sie liest ein Buch über das Meer.", "Die Kinder singen ein Lied.", "Er war noch nie in Berlin.",
+    "Es regnet, also bleiben wir zu Hause.", "Möchtest du Tee oder Kaffee?", "Das Fahrrad ist älter als der Mann.",
+    "Wir haben im Regen gesungen.", "Eine Frau in einem roten Mantel wartet auf den Bus.", "Niemand weiß, wo das Buch ist.",
+)  # fmt: skip
+
+
+def train_spm(lines: tuple[str, ...] | list[str], path: Path, size: int, **options: Any) -> None:
+    """A SentencePiece model of `lines` at `path`."""
+    import io
+
+    import sentencepiece
+
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_writer=model, vocab_size=size, num_threads=1, minloglevel=2,
+        hard_vocab_limit=False, **options,
+    )  # fmt: skip
+    path.write_bytes(model.getvalue())
+
+
+def pieces_of(path: Path) -> list[str]:
+    import sentencepiece
+
+    model = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    return [model.id_to_piece(at) for at in range(len(model))]
+
+
+def vocabulary_of(*lists: list[str], seed: int = 0) -> dict[str, int]:
+    """As OPUS-MT's: </s> 0, <unk> 1, the pieces of both sides in an order of their own, <pad> last."""
+    pieces = sorted({piece for pieces in lists for piece in pieces} - {"</s>", "<unk>", "<s>", "<pad>"})
+    random.Random(seed).shuffle(pieces)
+    return {piece: at for at, piece in enumerate(["</s>", "<unk>", *pieces, "<pad>"])}
+
+
+def make_checkpoint(
+    folder: Path, *, own: bool = False, seed: int = 0, generation: dict[str, Any] | None = None, **config: Any
+) -> Any:
+    """Writes a checkpoint and returns its model. `own`: a vocabulary and a table for each side."""
+    import torch
+    from transformers import GenerationConfig, MarianConfig, MarianMTModel
+
+    folder.mkdir(parents=True, exist_ok=True)
+    train_spm(ENGLISH, folder / "source.spm", 120)
+    train_spm(GERMAN, folder / "target.spm", 130)
+    source, target = (pieces_of(folder / f"{side}.spm") for side in ("source", "target"))
+    tokenizer: dict[str, Any] = {"source_lang": "en", "target_lang": "de", "tokenizer_class": "MarianTokenizer"}
+    if own:
+        # One id of each special token for both sides, as config.json has it; pad comes last of the smaller.
+        vocabulary, target_vocabulary = vocabulary_of(source), vocabulary_of(target, seed=1)
+        size = min(len(vocabulary), len(target_vocabulary))
+        for table in (vocabulary, target_vocabulary):
+            at = table.pop("<pad>")
+            for piece in [piece for piece, row in table.items() if row == size - 1]:
+                table[piece] = at
+            table["<pad>"] = size - 1
+        (folder / "target_vocab.json").write_text(json.dumps(target_vocabulary))
+        tokenizer["separate_vocabs"] = True
+    else:
+        vocabulary = target_vocabulary = vocabulary_of(source, target)
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    pad = vocabulary["<pad>"]
+    options = {
+        "vocab_size": len(vocabulary), "decoder_vocab_size": len(target_vocabulary), "d_model": 16, "encoder_layers": 2,
+        "decoder_layers": 2, "encoder_attention_heads": 4, "decoder_attention_heads": 4, "encoder_ffn_dim": 24,
+        "decoder_ffn_dim": 24, "activation_function": "swish", "scale_embedding": True, "max_position_embeddings": 64,
+        "pad_token_id": pad, "eos_token_id": 0, "forced_eos_token_id": 0, "decoder_start_token_id": pad,
+        "share_encoder_decoder_embeddings": not own, "init_std": 0.4,
+    } | config  # fmt: skip
+    torch.manual_seed(seed)
+    model = MarianMTModel(MarianConfig(**options)).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias") or "layer_norm" in name:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        model.final_logits_bias.copy_(0.3 * torch.randn_like(model.final_logits_bias))
+    model.generation_config = GenerationConfig(
+        **{
+            "num_beams": 4, "length_penalty": 1.0, "max_length": 24, "bad_words_ids": [[pad]], "pad_token_id": pad,
+            "eos_token_id": 0, "forced_eos_token_id": 0, "decoder_start_token_id": pad,
+        } | (generation or {})
+    )  # fmt: skip
+    model.save_pretrained(folder)
+    return model

@@ -1,0 +1,146 @@
+"""The files of a Hugging Face checkpoint's folder, read with suspicion: JSON of bounded size, and tensors.
+
+Only regular files are opened; links are followed, for Hugging Face's own cache is made of them. A pickle is read by torch's
+weights-only reader, which builds tensors and nothing else. Knows no architecture.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textkit.errors import TextkitError, one_line
+
+if TYPE_CHECKING:
+    import torch
+
+MAX_JSON = 1 << 26  # bytes; a vocabulary of 250,000 pieces takes 6 MB
+MAX_WEIGHTS = 1 << 33  # bytes; an ONNX file holds a quarter of that
+WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_SHARDED = tuple(f"{name}.index.json" for name in WEIGHTS)
+_NAMED = 5  # tensors named in one message
+
+
+class Checkpoint:
+    """The folder of a checkpoint. Every method raises TextkitError naming the file, in one line."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise TextkitError(f"{self.folder}: {'not a folder' if self.folder.exists() else 'no such folder'}")
+
+    def has(self, name: str) -> bool:
+        return os.path.lexists(self.folder / name)
+
+    def read(self, name: str, most: int = MAX_JSON) -> bytes:
+        """The bytes of a file of at most `most` of them."""
+        path = self.folder / name
+        size = self._size(name)
+        if size > most:
+            raise TextkitError(f"{path}: {size:,} bytes, more than the {most:,} that such a file may have")
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise TextkitError(f"{path}: {error.strerror}") from None
+
+    def json(self, name: str) -> dict[str, Any]:
+        """The JSON object in a file."""
+        path = self.folder / name
+        data = self.read(name)
+        try:
+            found = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise TextkitError(f"{path}: not JSON: {one_line(error)}") from None
+        if not isinstance(found, dict):
+            raise TextkitError(f"{path}: not a JSON object")
+        return found
+
+    def _size(self, name: str) -> int:
+        path = self.folder / name
+        try:
+            state = os.stat(path)
+        except OSError as error:
+            raise TextkitError(f"{path}: {error.strerror}") from None
+        if not stat.S_ISREG(state.st_mode):
+            raise TextkitError(f"{path}: not a regular file")
+        return state.st_size
+
+    def weights_file(self) -> str:
+        """The name of the file that holds the tensors."""
+        for name in WEIGHTS:
+            if self.has(name):
+                return name
+        for name in _SHARDED:
+            if self.has(name):
+                raise TextkitError(f"{self.folder / name}: weights in several files are not read: save them as one")
+        raise TextkitError(f"{self.folder}: has neither {' nor '.join(WEIGHTS)}")
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Every tensor by name, f32 on the CPU. Refused: what is no table of tensors of floating point numbers."""
+        import torch
+
+        name = self.weights_file()
+        path = self.folder / name
+        size = self._size(name)
+        if size > MAX_WEIGHTS:
+            raise TextkitError(f"{path}: {size / 1e9:.1f} GB, more than a single ONNX file can take")
+        found = _load(path, name)
+        if not isinstance(found, Mapping) or not all(
+            isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in found.items()
+        ):
+            raise TextkitError(f"{path}: not a table of tensors by name")
+        tensors = {}
+        for key, tensor in found.items():
+            if tensor.layout != torch.strided or tensor.device.type != "cpu":
+                raise TextkitError(
+                    f"{path}: {key[:100]} is a {tensor.layout} tensor on {tensor.device}, not a plain one"
+                )
+            if not tensor.dtype.is_floating_point:
+                raise TextkitError(f"{path}: {key[:100]} is {tensor.dtype}, not floating point (quantised?)")
+            tensors[key] = tensor.detach().to(torch.float32)
+        return tensors
+
+
+def _load(path: Path, name: str) -> Any:
+    import torch
+
+    try:
+        if name.endswith(".safetensors"):
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except ImportError as error:
+        raise TextkitError(f"{path}: reading it needs the package {error.name}: pip install 'textkit[train]'") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # either library raises what it likes
+        reason = str(error).split("\n")[0].split(" (1) ")[0][:300]
+        raise TextkitError(f"{path}: its tensors cannot be read: {type(error).__name__}: {reason}") from None
+
+
+def check_tensors(path: str | Path, found: Mapping[str, Any], wanted: Mapping[str, tuple[int, ...]]) -> None:
+    """Raises TextkitError, in one line, for tensors that are missing, too many, or of another shape than `wanted`."""
+    faults = []
+    for said, names in (
+        ("lacks", [name for name in wanted if name not in found]),
+        ("has besides", [name for name in found if name not in wanted]),
+    ):
+        if names:
+            faults.append(f"{said} {_listed(names)}")
+    for name, shape in wanted.items():
+        if name in found and tuple(found[name].shape) != shape:
+            faults.append(f"{name} is {list(found[name].shape)}, config.json makes it {list(shape)}")
+            break
+    if faults:
+        raise TextkitError(f"{path}: not the tensors of the model that config.json describes: {'; '.join(faults)}")
+
+
+def _listed(names: Collection[str]) -> str:
+    names = [name[:100] for name in names]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
