@@ -5,7 +5,9 @@ Knows no graph, no model and no training. numpy; tokenizers is imported when a r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -26,10 +28,10 @@ _MOST_ROWS = 1 << 24  # of an embedding table: a bound for what a manifest may c
 class Side:
     """One side's tokenizer. `ids` i64[tokenizer id] says which row of the model each of its ids is; None: the same one."""
 
-    def __init__(self, json: bytes, name: str, ids: np.ndarray | None = None) -> None:
-        self.json = json
+    def __init__(self, content: bytes, name: str, ids: np.ndarray | None = None) -> None:
+        self.json = content
         self.ids = ids
-        self.tokenizer = read_tokenizer(json, name)
+        self.tokenizer = read_tokenizer(content, name)
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         self.rows = max(self.tokenizer.get_vocab().values(), default=-1) + 1  # ids may have gaps
@@ -41,6 +43,12 @@ class Side:
         # Where several ids of the tokenizer are one row of the model, the first of them speaks for it.
         self._back = dict(zip(ids[self.rows - 1 :: -1].tolist(), range(self.rows - 1, -1, -1), strict=True))
         self.rows = int(ids.max(initial=-1)) + 1
+
+    @cached_property
+    def unknown(self) -> int | None:
+        """The tokenizer's own id for what it does not know."""
+        model = json.loads(self.json)["model"]
+        return model["unk_id"] if "unk_id" in model else self.tokenizer.token_to_id(model.get("unk_token") or "")
 
     def encode(self, lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """The model's ids of the lines, end to end i64[total], and how many each has i64[line]."""
@@ -137,16 +145,11 @@ class TranslationText(TextRule):
     def source_tokens(self, line: str) -> list[str]:
         """The pieces of the source, one for each id of `encode([line])`; an unknown one as it stands in the line."""
         encoding = _guarded(lambda: self.source.tokenizer.encode(line, add_special_tokens=False))
-        unknown = (
-            {piece for piece in (self.source.tokenizer.model.unk_token,) if piece}
-            if hasattr(self.source.tokenizer.model, "unk_token")
-            else set()
-        )
         pieces = []
-        for piece, (first, last) in zip(encoding.tokens, encoding.offsets, strict=True):
-            if piece in unknown:
-                before = first == 0 or line[first].isspace() or line[first - 1].isspace()
-                piece = (SPACE if before else "") + line[first:last].strip()
+        for token, piece, (first, last) in zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True):
+            if token == self.source.unknown:  # its span takes the space before it in
+                apart = first == 0 or line[first - 1].isspace() or line[first:last][:1].isspace()
+                piece = (SPACE if apart else "") + line[first:last].strip()
             pieces.append(piece)
         return [*(reversed(pieces) if self.reverse else pieces), self.source.piece(self.source_eos) or "</s>"]
 

@@ -10,10 +10,12 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -92,60 +94,40 @@ def encoded_pairs(
     TextkitError where no pair is left, naming the counts.
     """
     if run is None:
-        return _open(_encode(corpus, rule, max_tokens, max_ratio), rule, corpus)
+        return _opened(*_in_memory(corpus, rule, max_tokens, max_ratio), rule, corpus)
     key = [list(map(str, corpus.paths)), corpus.part, corpus.seed, max_tokens, max_ratio]
     folder = run.scratch / f"pairs-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}"
     if not folder.exists():
-        _write(folder, _encode(corpus, rule, max_tokens, max_ratio))
-    arrays = {name: _mapped(folder / f"{name}.npy") for name in _ARRAYS}
+        _write(folder, corpus, rule, max_tokens, max_ratio)
     counts = json.loads((folder / _FACTS).read_bytes())
     if run.facts.get("pairs") != counts:
         run.facts["pairs"] = counts
         run.save()
-    return _open((arrays, counts), rule, corpus)
+    read = partial(np.memmap, dtype="<i4", mode="r") if counts["kept"] else partial(np.fromfile, dtype="<i4")
+    return _opened([read(folder / name) for name in _FILES], counts, rule, corpus)
 
 
-_ARRAYS = ("source", "target", "source_starts", "target_starts")
-_Made = tuple[dict[str, np.ndarray], dict[str, int]]
+_FILES = ("source.i32", "target.i32", "source_lengths.i32", "target_lengths.i32")
 
 
-def _encode(corpus: Corpus, rule: TranslationText, max_tokens: int, max_ratio: float) -> _Made:
-    counts = dict.fromkeys(("kept", "empty", "long", "lopsided"), 0)
-    ids: tuple[list[np.ndarray], list[np.ndarray]] = [], []
-    lengths: tuple[list[np.ndarray], list[np.ndarray]] = [], []
-    for lines in corpus.chunks(_LINES):
-        sources, targets = sides(lines)
-        encoded = rule.encode(sources), rule.encode_target(targets)
-        shorter = np.minimum(encoded[0].lengths, encoded[1].lengths) - 1  # without eos
-        longer = np.maximum(encoded[0].lengths, encoded[1].lengths) - 1
-        keep = np.ones(len(lines), bool)
-        for reason, bad in (
-            ("empty", shorter == 0),
-            ("long", longer >= max_tokens if max_tokens else False),
-            ("lopsided", longer > max_ratio * shorter if max_ratio else False),
-        ):
-            bad = keep & bad
-            counts[reason] += int(bad.sum())
-            keep &= ~bad
-        counts["kept"] += int(keep.sum())
-        for side, encoding in enumerate(encoded):
-            ids[side].append(encoding.ids[np.repeat(keep, encoding.lengths)].astype(np.int32))
-            lengths[side].append(encoding.lengths[keep])
-    arrays = {}
-    for side, name in enumerate(("source", "target")):
-        arrays[name] = np.concatenate(ids[side]) if ids[side] else np.empty(0, np.int32)
-        arrays[f"{name}_starts"] = np.cumsum(np.concatenate([[0], *lengths[side]]), dtype=np.int64)
-    return arrays, counts
+def _in_memory(corpus: Corpus, *how: Any) -> tuple[list[np.ndarray], dict[str, int]]:
+    counts: dict[str, int] = {}
+    parts = list(_encoded(corpus, *how, counts))
+    return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)], counts
 
 
-def _write(folder: Path, made: _Made) -> None:
-    """All of it or nothing: another process may be doing the same."""
+def _write(folder: Path, corpus: Corpus, *how: Any) -> None:
+    """All of it or nothing, in flat memory. Another process of the same training may be doing the same."""
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    for name, array in made[0].items():
-        np.save(part / f"{name}.npy", array)
-    (part / _FACTS).write_text(json.dumps(made[1]))
+    counts: dict[str, int] = {}
+    with ExitStack() as stack:
+        streams = [stack.enter_context((part / name).open("wb")) for name in _FILES]
+        for arrays in _encoded(corpus, *how, counts):
+            for stream, array in zip(streams, arrays, strict=True):
+                stream.write(array.astype("<i4").tobytes())
+    (part / _FACTS).write_text(json.dumps(counts))
     try:
         os.rename(part, folder)
     except OSError:
@@ -154,16 +136,39 @@ def _write(folder: Path, made: _Made) -> None:
         shutil.rmtree(part)
 
 
-def _mapped(path: Path) -> np.ndarray:
-    return np.load(path, "r", allow_pickle=False)
+def _encoded(
+    corpus: Corpus, rule: TranslationText, max_tokens: int, max_ratio: float, counts: dict[str, int]
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """The pairs that are kept, some at a time: source ids, target ids, lengths of both, i32; fills `counts`."""
+    counts.update(dict.fromkeys(("kept", "empty", "long", "lopsided"), 0))
+    for lines in corpus.chunks(_LINES):
+        sources, targets = sides(lines)
+        encoded = rule.encode(sources), rule.encode_target(targets)
+        shorter = np.minimum(encoded[0].lengths, encoded[1].lengths) - 1  # without eos
+        longer = np.maximum(encoded[0].lengths, encoded[1].lengths) - 1
+        keep = np.ones(len(lines), bool)
+        for reason, found in (
+            ("empty", shorter == 0),
+            ("long", longer >= max_tokens if max_tokens else ~keep),
+            ("lopsided", longer > max_ratio * shorter if max_ratio else ~keep),
+        ):
+            counts[reason] += int((keep & found).sum())
+            keep &= ~found
+        counts["kept"] += int(keep.sum())
+        ids = [encoding.ids[np.repeat(keep, encoding.lengths)] for encoding in encoded]
+        lengths = [encoding.lengths[keep] for encoding in encoded]
+        yield tuple(array.astype(np.int32) for array in (*ids, *lengths))
 
 
-def _open(made: _Made, rule: TranslationText, corpus: Corpus) -> EncodedPairs:
-    arrays, counts = made
+def _opened(
+    arrays: Sequence[np.ndarray], counts: Mapping[str, int], rule: TranslationText, corpus: Corpus
+) -> EncodedPairs:
     if not counts["kept"]:
         told = ", ".join(f"{count} {reason}" for reason, count in counts.items() if reason != "kept")
         raise TextkitError(f"{corpus.paths[0]}: no pair is left to learn from: {told}")
-    return EncodedPairs(**arrays, start=rule.start, pad=rule.pad, source_pad=rule.source_pad, counts=counts)
+    source, target, *lengths = arrays
+    starts = [np.concatenate([[0], np.cumsum(side, dtype=np.int64)]) for side in lengths]
+    return EncodedPairs(source, target, *starts, rule.start, rule.pad, rule.source_pad, counts)
 
 
 def token_batches(pairs: EncodedPairs, epoch: Epoch, batch_tokens: int) -> Iterator[PairBatch]:
