@@ -1,0 +1,104 @@
+"""What a search has chosen, step by step, and the hypotheses that are read off it. Knows no model and no scores' origin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One translation of one line. `ids`: its tokens, eos last where it ended of itself, else it was cut at its limit."""
+
+    ids: list[int]
+    score: float  # logprob / length^length_penalty
+    logprob: float  # the sum of its tokens' log-probabilities
+    ended: bool
+    logprobs: np.ndarray | None = None  # f32[target], of each of `ids`
+    attention: np.ndarray | None = None  # f32[target, source], the row of each of `ids`
+
+
+class History:
+    """The token and the parent of every beam of every line at every step."""
+
+    def __init__(self, steps: int, lines: int, beams: int) -> None:
+        self.beams = beams
+        self._token = np.empty((steps, lines, beams), np.int32)  # memory is taken where it is written
+        self._parent = np.empty((steps, lines, beams), np.int32) if beams > 1 else None
+        self._logprob: np.ndarray | None = None
+        self.attention: np.ndarray | None = None
+        self._whole = np.arange(lines)
+
+    def keep(self, logprobs: bool, source: int) -> None:
+        """Has log-probabilities kept, and attention over `source` > 0 tokens."""
+        steps, lines, beams = self._token.shape
+        if logprobs:
+            self._logprob = np.empty((steps, lines, beams), np.float32)
+        if source:
+            self.attention = np.empty((steps, lines, beams, source), np.float32)
+
+    def see(self, step: int, rows: np.ndarray, attention: np.ndarray) -> None:
+        """The attention f32[row, beam, source] of beams as they were before step `step` chose."""
+        if self.attention is not None:
+            self.attention[step, rows, : attention.shape[1]] = attention
+
+    def write(
+        self, step: int, rows: np.ndarray, token: np.ndarray, parent: np.ndarray, logprob: np.ndarray | None = None
+    ) -> None:
+        """token, parent [row, beam] chosen at step `step` for the lines `rows`; their logprob where it is kept."""
+        at = slice(None) if len(rows) == len(self._whole) else rows
+        self._token[step, at] = token
+        if self._parent is not None:
+            self._parent[step, at] = parent
+        if self._logprob is not None:
+            self._logprob[step, at] = logprob
+
+    @property
+    def wants_logprob(self) -> bool:
+        return self._logprob is not None
+
+    def trace(
+        self, line: np.ndarray, length: np.ndarray, beam: np.ndarray, ended: np.ndarray, eos: int,
+        score: np.ndarray, logprob: np.ndarray,
+    ) -> list[Hypothesis]:  # fmt: skip
+        """Hypotheses, each by its line, its length with the end, the beam it was in, and whether eos ended it there.
+
+        `beam` is where the last token but eos stands; eos is in no beam. All are [hypothesis].
+        """
+        count, longest = len(line), int(length.max(initial=1))
+        ids = np.full((count, longest), eos, np.int64)
+        begin = np.zeros((count, longest), np.int64)  # the beam that each token was added to
+        logprobs = np.zeros((count, longest), np.float32)
+        last = length - 1 - ended  # the step of the last token that stands in a beam
+        place = beam.copy()
+        every = np.arange(count)
+        begin[every, length - 1] = place
+        for step in range(int(last.max(initial=-1)), -1, -1):
+            live = np.flatnonzero(last >= step)
+            at = (step, line[live], place[live])
+            ids[live, step] = self._token[at]
+            if self._logprob is not None:
+                logprobs[live, step] = self._logprob[at]
+            if self._parent is not None:
+                place[live] = begin[live, step] = self._parent[at]
+        begin[:, 0] = 0  # there was one
+        if self._logprob is not None:  # that of eos is what the others leave of the sum
+            rest = (logprob - logprobs.sum(1, dtype=np.float64))[ended]
+            logprobs[every[ended], length[ended] - 1] = rest
+        found = []
+        for at, size in enumerate(length.tolist()):
+            seen = None
+            if self.attention is not None:
+                seen = self.attention[np.arange(size), line[at], begin[at, :size]]  # [target, source]
+            found.append(
+                Hypothesis(
+                    ids[at, :size].tolist(),
+                    float(score[at]),
+                    float(logprob[at]),
+                    bool(ended[at]),
+                    logprobs[at, :size].copy() if self._logprob is not None else None,
+                    seen,
+                )
+            )
+        return found

@@ -1,0 +1,124 @@
+"""The choice of sampling: one token for each sample of each line, drawn from what the model thinks likely.
+
+Random numbers come from Philox, a generator that counts (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"):
+its key is the seed and the line, its counter the sample, so neither the batch nor its order shows. Knows no model; numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textkit.serving.history import History, Hypothesis
+
+if TYPE_CHECKING:
+    from textkit.serving.constraints import Constraints
+    from textkit.serving.decoding import Search, Target
+
+_MOST_CHOICES = 256  # a larger top-k is cut from the whole distribution: the graph's top-k is not made for that
+
+
+class Samples:
+    """The samples of the lines of a batch: each is a beam that continues itself until it ends."""
+
+    def __init__(self, target: Target, options: Search, constraints: Constraints, keys: np.ndarray) -> None:
+        limits, samples = constraints.limits, options.n_best
+        lines = len(limits)
+        self.options, self.constraints, self.eos = options, constraints, target.eos
+        self.by_choices = 0 < options.top_k <= _MOST_CHOICES or options.temperature == 0
+        self.choices = max(1, options.top_k) if self.by_choices and options.temperature else 1
+        self.history = History(int(limits.max()), lines, samples)
+        self._keys = keys
+        self._uniform = np.empty((lines, samples, 0))  # [line, sample, step]
+        self._logprob = np.zeros((lines, samples))
+        self._length = np.zeros((lines, samples), np.int64)  # with the end, 0: it goes on
+        self._ended = np.zeros((lines, samples), bool)
+        self._slots = np.arange(samples)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every step needs the whole distribution."""
+        return not self.by_choices
+
+    def choose(
+        self, step: int, rows: np.ndarray, outputs: Mapping[str, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """token and parent i64[row, sample] of the next step, and which rows are done."""
+        if self.by_choices:
+            ids: np.ndarray | None = outputs["top_id"]
+            logprob = self.constraints.apply(step, outputs["top_id"], outputs["top_logprob"])
+        else:
+            logprob, ids = self.constraints.apply_whole(step, outputs["logprob"]), None
+            if self.options.top_k or self.options.top_p < 1:
+                ids = np.argsort(-logprob, axis=2, kind="stable")
+                logprob = np.take_along_axis(logprob, ids, 2)
+        at = self._draw(logprob, self._numbers(step)[rows])  # [row, sample]
+        beam = np.broadcast_to(self._slots, at.shape) if logprob.shape[1] > 1 else np.zeros_like(at)
+        row = np.arange(len(rows))[:, None]
+        token = at if ids is None else ids[row, beam, at]
+        chosen = logprob[row, beam, at]
+        forced = self.constraints.forced(step)
+        if forced is not None:
+            token[forced[0]] = forced[1][:, None]
+            chosen[forced[0]] = outputs["logprob"][forced[0], 0, forced[1]][:, None]
+        self.history.write(step, rows, token, beam, chosen)
+        return token, beam, self._advance(step, rows, token, chosen)
+
+    def _draw(self, logprob: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+        """One place of each [row, beam, :] for each number of `uniform` f64[row, sample]; [row, sample]."""
+        options = self.options
+        if options.temperature == 0:
+            return np.broadcast_to(logprob.argmax(2), uniform.shape)
+        best = np.maximum(logprob.max(2, keepdims=True), np.finfo(np.float32).min)
+        weight = np.exp((logprob - best).astype(np.float64) / options.temperature)  # [row, beam, choice]
+        if options.top_k:
+            weight[np.cumsum(weight > 0, axis=2) > options.top_k] = 0
+        summed = np.cumsum(weight, axis=2)
+        if options.top_p < 1:  # the fewest that reach it: those before which it is not yet reached
+            weight[summed - weight >= options.top_p * summed[:, :, -1:]] = 0
+            summed = np.cumsum(weight, axis=2)
+        mark = uniform * summed[:, :, -1]  # [row, sample]
+        return np.minimum((summed <= mark[:, :, None]).sum(2), (weight > 0).cumsum(2).argmax(2))
+
+    def _numbers(self, step: int) -> np.ndarray:
+        """f64[line, sample] of a step, in [0, 1)."""
+        if step >= self._uniform.shape[2]:
+            steps = max(64, 2 * step)
+            seed = self.options.seed
+            self._uniform = np.array(
+                [[_stream(seed, *key, sample, steps) for sample in self._slots.tolist()] for key in self._keys.tolist()]
+            )
+        return self._uniform[:, :, step]
+
+    def _advance(self, step: int, rows: np.ndarray, token: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        """Adds up what goes on, and says which rows do no more."""
+        goes = self._length[rows] == 0
+        self._logprob[rows] += np.where(goes, chosen, 0)
+        ends = goes & (token == self.eos)
+        self._ended[rows] |= ends
+        stops = ends | (goes & (self.constraints.limits <= step + 1)[:, None])
+        length = np.where(stops, step + 1, self._length[rows])
+        self._length[rows] = length
+        return (length > 0).all(1)
+
+    def keep_rows(self, rows: np.ndarray) -> None:
+        """Nothing is held by row."""
+
+    def found(self) -> list[list[Hypothesis]]:
+        """The samples of each line, in the order in which they were drawn."""
+        lines, samples = self._length.shape
+        line, sample = (part.ravel() for part in np.indices((lines, samples)))
+        length, ended, logprob = self._length.ravel(), self._ended.ravel(), self._logprob.ravel()
+        score = logprob / (length + ~ended).astype(np.float64) ** self.options.length_penalty
+        traced = self.history.trace(line, length, sample, ended, self.eos, score, logprob)
+        return [traced[at : at + samples] for at in range(0, lines * samples, samples)]
+
+
+def _stream(seed: int, line: int, part: int, sample: int, count: int) -> np.ndarray:
+    """The first `count` numbers of a sample of a part of a line, f64 in [0, 1)."""
+    bits = np.random.Philox(
+        key=np.array([seed % 2**64, line], np.uint64), counter=np.array([0, 0, part, sample], np.uint64)
+    )
+    return np.random.Generator(bits).random(count)
