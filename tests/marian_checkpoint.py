@@ -50,7 +50,13 @@ def vocabulary_of(*lists: list[str], seed: int = 0) -> dict[str, int]:
 
 
 def make_checkpoint(
-    folder: Path, *, own: bool = False, seed: int = 0, generation: dict[str, Any] | None = None, **config: Any
+    folder: Path,
+    *,
+    own: bool = False,
+    seed: int = 0,
+    ending: float = 4.0,
+    generation: dict[str, Any] | None = None,
+    **config: Any,
 ) -> Any:
     """Writes a checkpoint and returns its model. `own`: a vocabulary and a table for each side."""
     import torch
@@ -91,6 +97,7 @@ def make_checkpoint(
             if name.endswith("bias") or "layer_norm" in name:
                 parameter.add_(0.1 * torch.randn_like(parameter))
         model.final_logits_bias.copy_(0.3 * torch.randn_like(model.final_logits_bias))
+        model.final_logits_bias[0, [0, pad]] += torch.tensor([ending, 2.0])  # translations end; <pad> would be likely
     model.generation_config = GenerationConfig(
         **{
             "num_beams": 4, "length_penalty": 1.0, "max_length": 24, "bad_words_ids": [[pad]], "pad_token_id": pad,

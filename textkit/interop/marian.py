@@ -75,7 +75,7 @@ def read(folder: str | Path) -> Marian:
     tensors = checkpoint.tensors()
     state = network_state(tensors, shape, str(checkpoint.folder / checkpoint.weights_file()))
     name = "generation_config.json" if checkpoint.has("generation_config.json") else "config.json"
-    defaults, notes = _defaults(checkpoint.json(name), shape, str(checkpoint.folder / name))
+    defaults, notes = _defaults(checkpoint.json(name), shape, rule.unk, str(checkpoint.folder / name))
     return Marian(rule, shape, _options(shape, state), state, defaults, notes)
 
 
@@ -323,11 +323,8 @@ _NEUTRAL = {
 }  # fmt: skip
 
 
-def _defaults(generation: Mapping[str, Any], shape: Shape, path: str) -> tuple[dict[str, Any], list[str]]:
-    """How a model of this checkpoint translates where no option says otherwise, and what of `generation` is left out.
-
-    transformers counts the token that it begins with to max_length, textkit counts what it says.
-    """
+def _defaults(generation: Mapping[str, Any], shape: Shape, unk: int, path: str) -> tuple[dict[str, Any], list[str]]:
+    """How a model of this checkpoint translates where no option says otherwise, and what of `generation` is left out."""
 
     def get(key: str, kinds: tuple[type, ...], default: Any, least: float, most: float) -> Any:
         value = generation.get(key)
@@ -336,25 +333,29 @@ def _defaults(generation: Mapping[str, Any], shape: Shape, path: str) -> tuple[d
             raise TextkitError(f"{path}: {key} is {str(value)[:50]}, not a number from {least} to {most}")
         return value
 
-    longest = get("max_length", (int,), shape.positions, 2, 1 << 20) - 1
+    # transformers counts the token that it begins with and the end that it forces; textkit counts neither.
+    longest = get("max_length", (int,), shape.positions, 3, 1 << 20) - 2
     defaults = {
         "beam_size": get("num_beams", (int,), 1, 1, 1 << 10),
         "length_penalty": float(get("length_penalty", (int, float), 1.0, -100, 100)),
-        "max_length": min(longest, shape.positions),
+        "max_length": min(longest, shape.positions - 1),
     }
-    notes = []
     banned = generation.get("bad_words_ids") or []
     if not isinstance(banned, list) or not all(
         isinstance(ids, list) and ids and all(type(at) is int and 0 <= at < shape.target_size for at in ids)
         for ids in banned
     ):
         raise TextkitError(f"{path}: bad_words_ids is {str(banned)[:50]}, no list of lists of ids")
-    # transformers never lets eos be a bad word.
-    defaults["suppress"] = sorted({ids[0] for ids in banned if len(ids) == 1 and ids[0] != shape.eos})
-    if any(len(ids) > 1 for ids in banned):
-        notes.append("bad_words_ids of several ids are left out")
-    if generation.get("forced_eos_token_id") not in (None, shape.eos):
-        notes.append(f"forced_eos_token_id {generation['forced_eos_token_id']} is left out: it is not eos")
+    defaults["allow_unk"] = [unk] not in banned
+    notes = []
+    if [shape.pad] not in banned:
+        notes.append("<pad> is never produced, though bad_words_ids does not forbid it")
+    if any(ids not in ([unk], [shape.pad], [shape.start], [shape.eos]) for ids in banned):
+        notes.append("bad_words_ids of other tokens than <unk> and <pad> are left out")
+    if generation.get("forced_eos_token_id") != shape.eos:
+        notes.append(
+            "forced_eos_token_id is not eos: a translation that is cut at max_length counts as ended all the same"
+        )
     if generation.get("early_stopping") not in (None, False):
         notes.append("early_stopping is left out: the search goes on while a better translation is possible")
     notes += [
