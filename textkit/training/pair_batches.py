@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, TextkitWarning
 from textkit.training.corpus import Corpus
 from textkit.training.pairs import sides
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _LINES = 20_000  # encoded at once
 _FACTS = "pairs.json"
+_MANY = 0.1  # a share of the pairs that is worth a warning when left out; fewer are told of at the end
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,8 @@ def encoded_pairs(
 
     Left out and counted: a side without a token ("empty"), more than `max_tokens` ids on a side with its eos ("long"),
     a side of more than `max_ratio` times the other's tokens ("lopsided"), in this order; 0 sets no limit. With a run
-    the ids are in files of its scratch folder, made once, and the counts in its facts; without one in memory.
+    the ids are in files of its scratch folder, made once, and the counts in its facts; a warning tells where many pairs
+    are left out. Without one everything is in memory.
 
     TextkitError where no pair is left, naming the counts.
     """
@@ -99,10 +102,9 @@ def encoded_pairs(
     folder = run.scratch / f"pairs-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}"
     if not folder.exists():
         _write(folder, corpus, rule, max_tokens, max_ratio)
+        _warn_of_many(json.loads((folder / _FACTS).read_bytes()), corpus)
     counts = json.loads((folder / _FACTS).read_bytes())
-    if run.facts.get("pairs") != counts:
-        run.facts["pairs"] = counts
-        run.save()
+    run.facts["pairs"] = counts
     read = partial(np.memmap, dtype="<i4", mode="r") if counts["kept"] else partial(np.fromfile, dtype="<i4")
     return _opened([read(folder / name) for name in _FILES], counts, rule, corpus)
 
@@ -160,12 +162,23 @@ def _encoded(
         yield tuple(array.astype(np.int32) for array in (*ids, *lengths))
 
 
+def left_out(counts: Mapping[str, int]) -> str:
+    """Why pairs were left out, in words."""
+    return ", ".join(f"{count:,} {reason}" for reason, count in counts.items() if reason != "kept" and count)
+
+
+def _warn_of_many(counts: Mapping[str, int], corpus: Corpus) -> None:
+    total = sum(counts.values())
+    if 0 < counts["kept"] < (1 - _MANY) * total:
+        told = f"{total - counts['kept']:,} of {total:,} pairs are left out: {left_out(counts)}"
+        warnings.warn(TextkitWarning(f"{corpus.paths[0]}: {told}"), stacklevel=3)
+
+
 def _opened(
     arrays: Sequence[np.ndarray], counts: Mapping[str, int], rule: TranslationText, corpus: Corpus
 ) -> EncodedPairs:
     if not counts["kept"]:
-        told = ", ".join(f"{count} {reason}" for reason, count in counts.items() if reason != "kept")
-        raise TextkitError(f"{corpus.paths[0]}: no pair is left to learn from: {told}")
+        raise TextkitError(f"{corpus.paths[0]}: no pair is left to learn from: {left_out(counts)}")
     source, target, *lengths = arrays
     starts = [np.concatenate([[0], np.cumsum(side, dtype=np.int64)]) for side in lengths]
     return EncodedPairs(source, target, *starts, rule.start, rule.pad, rule.source_pad, counts)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from textkit.training.events import Done, EpochDone, Event, Progress, Scored, Stage, Started, Stopped
+from textkit.training.pair_batches import left_out
 from textkit.training.samples import COLUMNS, fit
 
 PLAIN_SECONDS = 10.0  # between two plain lines inside an epoch
@@ -165,7 +166,7 @@ def sentence(event: Event, folder: str) -> str:
         for key in ("dev", "test"):
             if score := event.facts.get(f"{key}_score"):
                 figures += f", {key} {score['name']} {score['value']:.4g}"
-        return f"trained in {_clock(event.facts['seconds'])}{why}{figures}; the run is {folder}"
+        return f"trained in {_clock(event.facts['seconds'])}{why}{figures}{_left_out(event)}; the run is {folder}"
     return ""
 
 
@@ -174,6 +175,13 @@ def display(folder: str, interactive: bool, quiet: bool) -> Silence:
     if quiet:
         return Silence()
     return Live(folder) if interactive else Lines(folder)
+
+
+def _left_out(event: Done) -> str:
+    """The pairs that were not learnt from, where the data is pairs."""
+    counts = event.facts.get("pairs") or {}
+    gone = sum(counts.values()) - counts.get("kept", 0)
+    return f"; {gone:,} of {gone + counts['kept']:,} pairs were left out ({left_out(counts)})" if gone else ""
 
 
 def _samples(event: Event) -> tuple[str, ...]:
