@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 CHUNK = 512  # tokens
+_TINY = 1e-30  # a probability
 
 
 def smoothed_cross_entropy(
@@ -49,6 +50,13 @@ def _of_chunk(project: Any, hidden: Tensor, target: Tensor, smoothing: float) ->
     return (lse - (1 - smoothing) * wanted - smoothing * logits.mean(-1)).sum(), (lse - wanted).sum()
 
 
+def _log_sum(logits: Tensor, share: Tensor, at_target: Tensor) -> Tensor:
+    """log sum exp of the logits [token, 1]: by z_y - log p_y, which costs nothing, unless a p_y is too small for that."""
+    if logits.is_cuda or bool((share < _TINY).any()):
+        return logits.float().logsumexp(1, keepdim=True)
+    return at_target - share.log()
+
+
 class _Linear(torch.autograd.Function):
     """Sums over tokens for logits hidden W^T + b; the gradient of the first comes with them, its scale at backward.
 
@@ -76,9 +84,8 @@ class _Linear(torch.autograd.Function):
                 logits = part @ matrix.T if bias is None else torch.addmm(bias.to(dtype), part, matrix.T)
                 at_target = logits.gather(1, wanted).float()  # [token, 1]
                 of_all = part.float() @ total + (0 if bias is None else bias.sum())  # sum of the logits, [token]
-                top = logits.amax(1, keepdim=True).float()
                 share = logits.softmax(1)  # [token, vocab]
-                lse = top - share.amax(1, keepdim=True).float().log()
+                lse = _log_sum(logits, share.gather(1, wanted).float(), at_target)
                 exact = exact + (lse - at_target).sum()
                 loss = loss + (lse - (1 - smoothing) * at_target).sum() - even * of_all.sum()
                 if not any(needed):
