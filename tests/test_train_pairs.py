@@ -1,0 +1,104 @@
+"""`textkit train` on pairs, from files to weights: two files or TSV, the split, resume, what does not fit refused."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from textkit.cli import run as run_command
+from textkit.cli.options import Talk
+from textkit.training.pairs import PairCorpus
+from textkit.training.recipe import Recipe, begin
+from textkit.training.run import Run
+from textkit.training.trainer import train
+
+TINY = (
+    "dim=8", "heads=2", "encoder_layers=1", "decoder_layers=1", "feedforward=8", "tokenizer=word", "min_count=1",
+    "batch_tokens=256", "epochs=2", "score=loss", "warmup=1",
+)  # fmt: skip
+THINGS, DINGE = ("bikes", "cars", "dogs"), ("Räder", "Autos", "Hunde")
+
+
+@pytest.fixture
+def textkit(tmp_path, monkeypatch, capfd):
+    """textkit train(word...) -> exit code, stderr; in this process, among the files of 60 pairs."""
+    monkeypatch.chdir(tmp_path)
+    english = [f"a man sees {n % 7} red {THINGS[n % 3]} ." for n in range(60)]
+    german = [f"ein Mann sieht {n % 7} rote {DINGE[n % 3]} ." for n in range(60)]
+    Path("a.en").write_text("\n".join(english))
+    Path("a.de.gz").write_bytes(gzip.compress(("\n".join(german) + "\n").encode()))
+    pairs = [f"{source}\t{target}\tCC-BY" for source, target in zip(english, german, strict=True)]
+    Path("a.tsv").write_text("\n".join(pairs[:30]) + "\n")
+    Path("b.tsv").write_text("\n".join(pairs[30:]) + "\n")
+
+    def textkit(*words):
+        capfd.readouterr()
+        settings = (word for setting in TINY for word in ("--set", setting))
+        code = run_command(["train", *words, *settings, "--threads", "1", "--device", "cpu"], Talk())
+        return code, capfd.readouterr().err
+
+    return textkit
+
+
+def weights(folder):
+    return Path(folder, "weights.safetensors").read_bytes()
+
+
+def test_two_files_and_tsv_teach_the_same(textkit):
+    assert textkit("transformer", "a.en", "a.de.gz", "-o", "two")[0] == 0
+    assert textkit("transformer", "a.tsv", "b.tsv", "-o", "tsv")[0] == 0
+    assert weights("two") == weights("tsv")
+    run = Run.open(Path("two"))
+    assert isinstance(run.corpus, PairCorpus)
+    assert run.dev_corpus is None
+    lines = list(run.corpus.lines())
+    assert len(lines) == 60
+    parts = [PairCorpus(["two/dev.txt"]), PairCorpus(["two/test.txt"]), run.corpus.with_part("train", run.seed)]
+    assert sorted(line for part in parts for line in part.lines()) == sorted(lines)
+    counts = run.split["lines"]
+    assert run.facts["pairs"] == {"kept": counts["train"], "empty": 0, "long": 0, "lopsided": 0}
+    assert set(run.sample()) <= set(lines)
+    assert run.facts["words"] == 2 * sum(len(line.split("\t")[1].split()) + 1 for line in parts[2].lines())
+
+
+def test_dev_pairs_of_two_files(textkit):
+    code, error = textkit("transformer", "a.tsv", "b.tsv", "--dev", "a.en", "--dev", "a.de.gz", "-o", "run")
+    assert (code, "dev loss" in error) == (0, True)
+    run = Run.open(Path("run"))
+    assert run.split is None
+    assert [pair.count("\t") for pair in run.dev_corpus.lines()] == [1] * 60
+    assert run.facts["pairs"]["kept"] == 60
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights(textkit):
+    assert textkit("transformer", "a.tsv", "b.tsv", "-o", "whole")[0] == 0
+    steps = Run.open(Path("whole")).facts["steps"]
+    assert steps > 3
+    begin(Path("begun"), Recipe("transformer", [Path("a.tsv"), Path("b.tsv")], [], None, TINY, None))
+    for _ in range(steps):  # stopped after every batch
+        run = Run.open(Path("begun"))
+        list(train(run, run.corpus, run.dev_corpus, "cpu", 1, resume=True, stop=lambda: True))
+    assert textkit("-o", "begun", "--resume")[0] == 0
+    assert weights("begun") == weights("whole")
+    assert Run.open(Path("begun")).facts["pairs"] == Run.open(Path("whole")).facts["pairs"]
+    assert not Path("begun/scratch").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a.en", "b.tsv"], "a.en has 60 lines, b.tsv 30: line by line they must belong together"),
+        (["a.en"], "a.en: has no tab in its first line: pairs are TSV files, or two files of lines"),
+        (["a.tsv", "--dev", "a.en"], "a.en: has no tab in its first line"),
+        (["a.tsv", "--set", "vocab_size=3"], "vocab_size=3: too small: 4 special tokens and a word need 5"),
+        (["a.tsv", "--dev", "b.tsv", "--set", "max_tokens=3"], "a.tsv: no pair is left to learn from: 30 long"),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_one_line_and_no_folder(textkit, words, message):
+    code, error = textkit("transformer", "-o", "run", *words)
+    assert code == 1
+    assert message in error.splitlines()[-1]
+    assert error.splitlines()[-1].startswith("textkit: ")
+    assert not Path("run").exists()
