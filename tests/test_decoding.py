@@ -208,7 +208,7 @@ def test_the_batch_does_not_show(options: Search) -> None:
 def test_lines_that_are_done_leave_the_batch() -> None:
     model = Toy(2, end=1.5)
     source, mask = sources(40)
-    found = search(model, source, mask, TARGET, PLAIN, most=60)
+    found = search(model, source, mask, TARGET, replace(PLAIN, length_penalty=0.0), most=60)
     assert [lines for lines, *_ in model.steps] == sorted((lines for lines, *_ in model.steps), reverse=True)
     assert model.steps[0] == (40, 1, 5, False)  # one beam at first, and no more choices than can matter
     assert {k for *_, k, _ in model.steps} == {5}

@@ -68,6 +68,11 @@ class Session:
         self.inputs = [port.name for port in self._session.get_inputs()]
         self.outputs = [port.name for port in self._session.get_outputs()]
 
+    @property
+    def inner(self) -> onnxruntime.InferenceSession:
+        """onnxruntime's own session, for on_device.py."""
+        return self._session
+
     def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
         """The outputs by name, all of them or those asked for. Raises TextkitError where the graph fails."""
         names = self.outputs if outputs is None else list(outputs)

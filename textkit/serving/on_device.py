@@ -1,0 +1,68 @@
+"""Runs graphs whose memory and state stay on a GPU: session.py's door to onnxruntime, by IOBinding.
+
+NOT TRIED YET: it needs a GPU, and neither the tests nor the machine it was written on has one; benchmarks/gpu.py runs it
+where there is one. Knows no port by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit.errors import TextkitError
+
+if TYPE_CHECKING:
+    from textkit.serving.session import Session
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """An OrtValue [line, ...] that is bound as [line, 1, ...]: there is no reshaping of what lies on a GPU."""
+
+    value: Any
+
+
+class OnDevice:
+    """The graphs of one GPU, `cuda:N`."""
+
+    def __init__(self, device: str) -> None:
+        self._index = int(device.partition(":")[2])
+
+    def run(
+        self, session: Session, feeds: Mapping[str, np.ndarray], bound: Mapping[str, Any], wanted: Collection[str]
+    ) -> dict[str, Any]:
+        """`feeds` from the host, `bound` on the GPU; of the outputs those `wanted` come back as arrays, the others stay."""
+        binding = session.inner.io_binding()
+        for name, array in feeds.items():
+            binding.bind_cpu_input(name, np.ascontiguousarray(array))
+        for name, value in bound.items():
+            if isinstance(value, Fresh):
+                value, (lines, *shape) = value.value, value.value.shape()
+                where = value.element_type(), [lines, 1, *shape], value.data_ptr()
+                binding.bind_input(name, "cuda", self._index, *where)
+            else:
+                binding.bind_ortvalue_input(name, value)
+        for name in session.outputs:
+            if name in wanted:
+                binding.bind_output(name, "cpu")
+            else:
+                binding.bind_output(name, "cuda", self._index)
+        try:
+            session.inner.run_with_iobinding(binding)
+        except Exception as error:  # onnxruntime's exceptions have no common base but this
+            raise TextkitError(f"the model failed: {' '.join(str(error).split())[:500]}") from error
+        values = dict(zip(session.outputs, binding.get_outputs(), strict=True))
+        return {name: value.numpy() if name in wanted else value for name, value in values.items()}
+
+    def take(self, rows: np.ndarray) -> Callable[[Any], Any]:
+        """What keeps the lines `rows` of an OrtValue. By way of the host: lines leave a batch a few times only."""
+        import onnxruntime
+
+        def kept(value: Any) -> Any:
+            array = np.ascontiguousarray(value.numpy()[rows])
+            return onnxruntime.OrtValue.ortvalue_from_numpy(array, "cuda", self._index)
+
+        return kept

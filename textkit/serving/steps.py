@@ -1,0 +1,114 @@
+"""The graphs encode and step of an exported model as what textkit.serving.decoding searches over.
+
+On the CPU arrays go in and out of onnxruntime. On a GPU memory and state stay there (on_device.py), and only tokens, parents
+and the k best come and go. Knows ports by the prefixes of the task's signature; no text and no search.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit.errors import TextkitError
+from textkit.plugin import NEXT
+from textkit.serving.on_device import Fresh, OnDevice
+from textkit.serving.session import Session
+
+if TYPE_CHECKING:
+    from textkit.bundle import Bundle
+
+_TRAVELS = ("state.", "cache.")  # what a step gives the next: of a beam, or of all beams of a line
+_CHOICES = ("top_id", "top_logprob")
+
+
+class Steps:
+    """A model's two graphs, loaded. May be used by several threads at once: nothing of a search is kept here.
+
+    The step graph is loaded with the outputs that a plain search needs, for onnxruntime computes every output there is; a
+    second session, with all of them, when one is first needed (`full`). `attention`: whether plain steps give it too.
+    """
+
+    def __init__(
+        self, bundle: Bundle, device: str = "auto", threads: int | None = None, attention: bool = False
+    ) -> None:
+        """Raises TextkitError where a graph does not load, or the device cannot be had."""
+        self._bundle, self._threads = bundle, threads
+        self._encode = Session(bundle.graph("encode"), device, threads)
+        self.device = self._encode.device
+        inputs, outputs = (tuple(port.name for port in side) for side in bundle.manifest.ports("step"))
+        self._memory = [name for name in inputs if name.startswith("memory.")]
+        self._state = [name for name in inputs if name.startswith(_TRAVELS)]
+        given = {name.removesuffix(NEXT) for name in outputs}
+        if missing := sorted({*self._memory, *self._state} - set(self._encode.outputs)):
+            raise TextkitError(f"{bundle.folder}: the graph 'step' takes {missing[0]!r}, which 'encode' does not give")
+        if missing := sorted(set(self._state) - given):
+            raise TextkitError(f"{bundle.folder}: the graph 'step' does not give the next {missing[0]!r}")
+        graph = bundle.graph("step")
+        self._attention = attention
+        plain = [name for name in outputs if name in _CHOICES or name.startswith(_TRAVELS)]
+        plain += ["attention"] if attention else []
+        self._plain = Session(graph, self.device, threads, outputs=plain)
+        self._names = self._named(self._plain)
+        self._whole: Session | None = None
+        self._whole_names: list[str] = []
+        self._loading = threading.Lock()
+        self._on_device = None if self.device == "cpu" else OnDevice(self.device)
+
+    def encode(self, source: np.ndarray, source_mask: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
+        """source i64[line, source], source_mask bool[line, source] -> memory and state by port, state.* [line, 1, ...]."""
+        feeds = {"source": source, "source_mask": source_mask}
+        try:
+            device = self._on_device
+            found = self._encode.run(feeds) if device is None else device.run(self._encode, feeds, {}, ())
+        except TextkitError as error:
+            raise TextkitError(f"{self._bundle.folder}: {error}") from error
+        memory = {name: found[name] for name in self._memory}
+        beam = Fresh if self._on_device is not None else lambda value: value[:, None]  # its axis is put in
+        return memory, {name: beam(found[name]) if name.startswith("state.") else found[name] for name in self._state}
+
+    def step(
+        self,
+        token: np.ndarray,
+        parent: np.ndarray,
+        k: int,
+        memory: dict[str, Any],
+        state: Mapping[str, Any],
+        full: bool,
+    ) -> dict[str, Any]:
+        """What the graph gives, state and cache under the names of the ports that take them."""
+        session, names = (self._full(), self._whole_names) if full else (self._plain, self._names)
+        feeds = {"token": token, "parent": parent, "k": np.array(k)}
+        try:
+            if self._on_device is not None:
+                bound = memory | {name: state[name] for name in self._state}
+                found = self._on_device.run(session, feeds, bound, (*_CHOICES, "logprob", "attention"))
+                return {name.removesuffix(NEXT): value for name, value in found.items()}
+            feeds |= memory
+            for name in self._state:
+                feeds[name] = state[name]
+            return dict(zip(names, session.run(feeds).values(), strict=True))
+        except TextkitError as error:
+            raise TextkitError(f"{self._bundle.folder}: {error}") from error
+
+    def keep(
+        self, memory: dict[str, Any], state: Mapping[str, Any], rows: np.ndarray
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Memory and state of the lines `rows` alone."""
+        take = (lambda value: value[rows]) if self._on_device is None else self._on_device.take(rows)
+        return {name: take(memory[name]) for name in self._memory}, {name: take(state[name]) for name in self._state}
+
+    def _full(self) -> Session:
+        if self._whole is None:
+            with self._loading:
+                if self._whole is None:
+                    whole = Session(self._bundle.graph("step"), self.device, self._threads)
+                    self._whole_names = self._named(whole)
+                    self._whole = whole
+        return self._whole
+
+    @staticmethod
+    def _named(session: Session) -> list[str]:
+        return [name.removesuffix(NEXT) for name in session.outputs]
