@@ -19,24 +19,28 @@ class Part:
     space: str = ""
 
 
+# Possessive quantifiers and the looks back keep the time linear: a run of 100,000 dots is looked at once.
 _CLOSERS = "\"'”’»«)\\]}›“"
-_OPENERS = "\"'“‘„«»([{¿¡‹–—-"
-# One or more marks with what closes behind them, and white space; or an ideographic mark, which needs no space; or line ends.
+_OPENERS = "\\-\"'“‘„«»(\\[{¿¡‹–—"
+# One or more marks with what closes behind them, and white space; or ideographic marks, which need no space; or line ends.
 _END = re.compile(
-    rf"[.!?…]+[{_CLOSERS}]*(?P<space>\s+)(?=[{_OPENERS}]*\s?[^\W_])"
-    r"|[。！？][」』）”’]*(?P<wide>\s*)(?=\S)"
-    r"|(?P<lines>[^\S\n\r]*[\n\r]\s*)(?=\S)"
-)  # fmt: skip
-_LAST_WORD = re.compile(rf"[{_OPENERS}]*([^\s{_OPENERS}]*)$")
+    rf"(?<![.!?…])[.!?…]++[{_CLOSERS}]*+(?P<space>\s++)(?=[{_OPENERS}]*+\s?[^\W_])"
+    r"|(?<![。！？])[。！？]++[」』）”’]*+(?P<wide>\s*+)(?=\S)"
+    r"|(?P<lines>(?<![^\S\n\r])[^\S\n\r]*+[\n\r]\s*+)(?=\S)"
+)
+_BEGINS = re.compile(rf"[{_OPENERS}\s]*+(\S?)")
+_LAST_WORD = re.compile(rf"([^\s{_OPENERS}]*+)$")
+_LONGEST_WORD = 40  # characters: none that is longer is an abbreviation
 
 # What is followed by a capital all the same. Without the dot, in lower case; English and German, and what many share.
-_ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof st sr jr rev hon gen col lt sgt capt cmdr gov sen rep pres vs etc cf al fig figs eq no nos vol ed eds pp p "
-    "approx dept est inc ltd co corp jan feb mar apr jun jul aug sep sept oct nov dec mt ft ave blvd rd op "
-    "nr hr fr frl bzw ca bspw evtl ggf inkl exkl max min mio mrd tel str abs art abb bd hg hrsg jh jhd kap lt od s sog ua usf vgl "
-    "zb zzt dh dgl verf geb gest verh vorm ehem ev kath phil dipl ing med jur mag "
-    "m mme mlle sra srta d ud uds av".split()
-)
+_WORDS = """
+    mr mrs ms dr prof st sr jr rev hon gen col lt sgt capt cmdr gov sen rep pres vs etc cf al fig figs eq no nos vol ed eds
+    pp p approx dept est inc ltd co corp jan feb mar apr jun jul aug sep sept oct nov dec mt ft ave blvd rd op
+    nr hr fr frl bzw ca bspw evtl ggf inkl exkl max min mio mrd tel str abs art abb bd hg hrsg jh jhd kap od s sog ua usf
+    vgl zb zzt dh dgl verf geb gest verh vorm ehem ev kath phil dipl ing med jur mag
+    m mme mlle sra srta d ud uds av
+"""
+_ABBREVIATIONS = frozenset(_WORDS.split())
 _DOTTED = re.compile(r"[^\W\d_](\.[^\W\d_])+")  # e.g, z.B, U.S
 _SHORT_NUMBER = re.compile(r"\d{1,2}|[IVXLCDM]{1,5}")  # the 3. of a date, Louis XIV.
 
@@ -56,22 +60,23 @@ def sentences(line: str) -> list[Part]:
 
 def _ends(line: str, start: int, match: re.Match[str]) -> bool:
     """Whether the marks that matched end a sentence that began at `start`."""
-    follows = re.sub(rf"^[{_OPENERS}\s]+", "", line[match.end() : match.end() + 8])[:1]
+    begins = _BEGINS.match(line, match.end())
+    follows = begins[1] if begins else ""
     if follows.islower():
         return False
     marks = line[match.start() : match.start("space")]
     if not marks.startswith(".") or marks.startswith(".."):
         return True
-    found = _LAST_WORD.search(line, start, match.start())
+    found = _LAST_WORD.search(line[max(start, match.start() - _LONGEST_WORD) : match.start()])
     word = found[1] if found else ""
     if word.lower() in _ABBREVIATIONS or _DOTTED.fullmatch(word) or (len(word) == 1 and word.isalpha() and word != "I"):
         return False
-    if _SHORT_NUMBER.fullmatch(word):
+    if word != "I" and _SHORT_NUMBER.fullmatch(word):
         return match.end() - match.start("space") > 1  # a number ends a sentence where two spaces say so
     return not follows.isdigit() or not word.isdigit()
 
 
-_CLAUSE = re.compile(r"[,;:–—)\]”»…。、，；：][\"'”’»)]*\s*|\s[–—-]\s|[.!?]\s")
+_CLAUSE = re.compile(r"[,;:)\]”»…][\"'”’»)]*+\s++|[。、，；：]++|\s[–—-]\s|[.!?]\s")
 _SPACE = re.compile(r"\s+")
 
 
