@@ -103,7 +103,7 @@ class Seq2Seq(nn.Module):
         self.source_embedding = nn.Embedding(source_size, config.embedding)
         self.target_embedding = None if config.tie == "all" else nn.Embedding(target_size, config.embedding)
         self.output = nn.Embedding(target_size, self.readout) if config.tie == "none" else None  # never looked up
-        self.output_bias = nn.Parameter(torch.zeros(target_size))
+        self.project_bias = nn.Parameter(torch.zeros(target_size))
         self.encoder_layers = nn.ModuleList(
             Recurrent(config.cell, width if layer else config.embedding, width // directions, config.bidirectional)
             for layer in range(config.layers)
@@ -154,13 +154,9 @@ class Seq2Seq(nn.Module):
     def project_weight(self) -> Tensor:
         return (self.output or self.target_table).weight
 
-    @property
-    def project_bias(self) -> Tensor:
-        return self.output_bias
-
     def project(self, readout: Tensor) -> Tensor:
         """[..., readout] -> logits [..., vocab]"""
-        return functional.linear(readout, self.project_weight, self.output_bias)
+        return functional.linear(readout, self.project_weight, self.project_bias)
 
     def encode(
         self, source: Tensor, source_mask: Tensor, layers: Iterable[nn.Module] | None = None
@@ -172,6 +168,7 @@ class Seq2Seq(nn.Module):
         for layer in layers or self.encoder_layers:
             x, state = layer(self.dropout(x), lengths)  # [line, source, encoder width]
             last += state
+        x = self.dropout(x)
         if self.config.bridge == "linear":
             last = [torch.tanh(bridge(state)).float() for bridge, state in zip(self.bridge, last, strict=True)]
         elif self.config.bridge == "none":

@@ -45,7 +45,9 @@ class Seq2SeqConfig(TranslationOptions):
     tie: Literal["none", "decoder", "all"] = (
         "decoder"  # one table for: all: source, target, output (joint text alone) | decoder: target, output | none
     )
-    dropout: float = 0.3  # on embeddings, between layers, before the output (Zaremba et al. 2014)
+    dropout: float = (
+        0.3  # on embeddings, between layers, on the encoder's last and before the output (Zaremba et al. 2014)
+    )
     initial: Literal["orthogonal", "uniform"] = (
         "orthogonal"  # orthogonal: recurrent matrices (Saxe et al. 2014), others by Glorot and Bengio 2010
         # | uniform: everything in +-initial_range (Sutskever et al. 2014)
