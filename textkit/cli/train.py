@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,13 +20,24 @@ from textkit.cli.options import (
     threads_option,
 )
 
+if TYPE_CHECKING:
+    from textkit.training.run import Run
+
 
 class Patience:
-    """Ctrl-C and SIGTERM: once the loop runs they ask it to stop and write a checkpoint; before, and twice, they end it."""
+    """Ctrl-C and SIGTERM: once the loop runs they ask it to stop and write a checkpoint; before, and twice, they end it.
 
-    def __init__(self) -> None:
+    To one of several processes (not `alone`) a Ctrl-C comes twice: from the terminal, and from the launcher that met it.
+    What comes within TWICE_SECONDS is once.
+    """
+
+    TWICE_SECONDS = 3.0
+
+    def __init__(self, alone: bool = True) -> None:
         self.gentle = False
         self.asked = 0  # the signal that asked
+        self._alone = alone
+        self._when = 0.0
 
     def __enter__(self) -> Patience:
         self._before = {number: signal.signal(number, self._take) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -36,9 +48,11 @@ class Patience:
             signal.signal(number, handler)
 
     def _take(self, number: int, frame: FrameType | None) -> None:
+        if self.asked and not self._alone and time.monotonic() - self._when < self.TWICE_SECONDS:
+            return
         if self.asked or not self.gentle:
             raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
-        self.asked = number
+        self.asked, self._when = number, time.monotonic()
 
 
 @click.command(cls=Remembering)
@@ -60,8 +74,11 @@ class Patience:
 def train(ctx: click.Context, talk: Talk, folder: Path | None, show_options: bool, resume: bool, **rest: Any) -> None:
     """Train the model PLUGIN on the lines of DATA, files that are plain, gzip or zstandard, into the folder RUN.
 
-    PLUGIN is a name that `textkit plugins` lists. Without --dev, a plugin that has a dev score trains on 70 % of the
-    lines, watches 20 % and is scored on 10 % at the end; the others train on everything.
+    PLUGIN is a name that `textkit plugins` lists. One that translates learns from pairs of lines: DATA, like --dev (twice),
+    is TSV (source, tab, target; further columns are ignored), or two files whose lines belong together.
+
+    Without --dev, a plugin that has a dev score trains on 70 % of the lines, watches 20 % and is scored on 10 % at the end;
+    the others train on everything.
     """
     if show_options:
         return list_options(rest["plugin"])
@@ -89,32 +106,56 @@ def list_options(plugin: str | None) -> None:
 
 def run_training(talk: Talk, folder: Path, resume: bool, **rest: Any) -> None:
     """Begins or goes on with a run and drives it to its end, or to where somebody stops it: exit code 130, or 143."""
+    from textkit.training.parallel import Deserted, Follower, joined
+    from textkit.training.recipe import Recipe, begin, go_on, swept
+
+    driven = {"device": rest.pop("device"), "threads": rest.pop("threads"), "resume": resume}
+    tensorboard = rest.pop("tensorboard")
+    code = 0
+    with joined() as team:
+        if team.leads:
+            run = (go_on if resume else begin)(folder, Recipe(**rest))
+            with swept(run, not resume):
+                team.wait()
+                code = drive(talk, run, tensorboard, team=team, **driven)
+        else:
+            talk.quiet = True  # one of several speaks for all; errors are said by whoever meets them
+            try:
+                team.wait()
+                code = drive(talk, Follower.open(folder), False, team=team, **driven)
+            except Deserted:
+                code = 1
+    if code:
+        raise SystemExit(code)
+
+
+def drive(talk: Talk, run: Run, tensorboard: bool, **rest: Any) -> int:
+    """Trains, shows and logs. The exit code: 0, or where a signal stopped it, 130 or 143."""
     from textkit.training.events import Started, Stopped
     from textkit.training.logbook import Logbook
     from textkit.training.progress import display
-    from textkit.training.recipe import Recipe, begin, go_on, swept
     from textkit.training.trainer import train as events_of
 
-    device, threads, tensorboard = rest.pop("device"), rest.pop("threads"), rest.pop("tensorboard")
-    run = (go_on if resume else begin)(folder, Recipe(**rest))
-    with swept(run, not resume), Patience() as patience, display(str(folder), talk.interactive, talk.quiet) as screen:
-        book = Logbook(run, tensorboard)
+    folder, team = run.folder, rest["team"]
+    with Patience(team.alone) as patience, display(str(folder), talk.interactive, talk.quiet) as screen:
+        book = Logbook(run, tensorboard) if team.leads else None
         try:
-            for event in events_of(
-                run, run.corpus, run.dev_corpus, device, threads, resume, stop=lambda: bool(patience.asked)
-            ):
+            for event in events_of(run, run.corpus, run.dev_corpus, stop=lambda: bool(patience.asked), **rest):
                 # fit has no checkpoints: there a signal ends it at once.
                 patience.gentle = patience.gentle or (isinstance(event, Started) and run.plugin.fit is None)
-                book.write(event)
+                if book is not None:
+                    book.write(event)
                 screen.show(event)
                 if isinstance(event, Stopped):
-                    raise SystemExit(128 + patience.asked)
+                    return 128 + (patience.asked or signal.SIGINT)
         except KeyboardInterrupt:
             if run.has_vocabulary:
                 screen.show(Stopped(0, saved=False))
             raise
         finally:
-            book.close()
+            if book is not None:
+                book.close()
+    return 0
 
 
 def _typed(value: Any) -> str:

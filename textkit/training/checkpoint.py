@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,18 +103,27 @@ def save_checkpoint(
     network: torch.nn.Module,
     learner: State,
     position: Mapping[str, Any],
+    states: Sequence[State] = (),
 ) -> None:
-    """The network, what its learner says of itself (tensors and plain values), the position, the random state."""
-    random_tensors, random_values = random_state()
+    """The network, what its learner says of itself (tensors and plain values), the position, the random state.
+
+    `states`: the random states of the processes of a team, by rank, instead of this one's.
+    """
+    (random_tensors, random_values), *others = states or [random_state()]
     tensors = {_NETWORK + name: value for name, value in network.state_dict().items()}
     tensors |= {f"learner.{name}": value for name, value in learner[0].items()}
     tensors |= {f"random.{name}": value for name, value in random_tensors.items()}
     header = {"kind": "checkpoint", "learner": learner[1], "position": dict(position), "random": random_values}
+    for rank, (random_tensors, header[f"random.{rank}"]) in enumerate(others, 1):
+        tensors |= {f"random.{rank}.{name}": value for name, value in random_tensors.items()}
     save_tensors(path, tensors, header)
 
 
-def load_checkpoint(path: Path, network: torch.nn.Module) -> tuple[State, dict[str, Any], State]:
-    """Fills the network; gives the learner's state, the position, and the random state for `set_random_state`."""
+def load_checkpoint(path: Path, network: torch.nn.Module, rank: int = 0) -> tuple[State, dict[str, Any], State | None]:
+    """Fills the network; gives the learner's state, the position, and the random state for `set_random_state`.
+
+    `rank`: of the process in its team; None for the random state of one that was not there when it was written.
+    """
     tensors, header = load_tensors(path)
     if header.get("kind") != "checkpoint":
         raise TextkitError(f"{path}: holds weights alone, no checkpoint")
@@ -123,7 +132,9 @@ def load_checkpoint(path: Path, network: torch.nn.Module) -> tuple[State, dict[s
         return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
     _fill(network, part(_NETWORK), path)
-    return (part("learner."), header["learner"]), header["position"], (part("random."), header["random"])
+    key = f"random.{rank}" if rank else "random"
+    state = (part(f"{key}."), header[key]) if key in header else None
+    return (part("learner."), header["learner"]), header["position"], state
 
 
 def random_state() -> State:

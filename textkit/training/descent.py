@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from textkit.errors import TextkitError
 from textkit.plugin import Plugin, Training
 from textkit.training.averaging import Average
 from textkit.training.optim import optimizer, penalize
+from textkit.training.parallel import ALONE, Alone
 
 if TYPE_CHECKING:
     import torch
@@ -37,13 +38,25 @@ class Outcome:
     updated: bool  # whether the network changed
 
 
+_NOTHING = Outcome(None, 0.0, 0, 0, {}, False)
+
+
 class Descent:
     """Down the gradient: batches are summed up to an update, penalised, clipped, and handed to the optimizer.
 
-    A group of batches gives the gradient of their union: each loss, a mean, is weighted by what it is a mean of.
+    A group of batches gives the gradient of their union: each loss, a mean, is weighted by what it is a mean of. In a
+    team a process learns from its share of a group, and what came of the batches of all is told when the group is done
+    (of the rest that is logged, that of its own).
     """
 
-    def __init__(self, plugin: Plugin, network: torch.nn.Module, training: Training, device: torch.device) -> None:
+    def __init__(
+        self,
+        plugin: Plugin,
+        network: torch.nn.Module,
+        training: Training,
+        device: torch.device,
+        team: Alone = ALONE,
+    ) -> None:
         import torch
 
         self.plugin = plugin
@@ -57,29 +70,39 @@ class Descent:
         self.optimizer = optimizer(training, self.parameters)
         self.average = Average(named, training.ema) if training.ema else None
         self.scaler = torch.amp.GradScaler("cuda") if training.precision == "fp16" else None
-        self.group = training.accumulate if training.batch_size else 0  # batches an update; 0: all of the epoch
-        self.batches = 0  # summed up since the last update
-        self.weight = 0.0  # of them
+        self.team = team
+        # Batches an update, of all processes; 0: all of the epoch.
+        self.group = training.accumulate * team.size if training.batch_size else 0
+        self.batches = 0  # gone by since the last update
+        self.weight = 0.0  # of those summed up
+        self.held: list[Outcome] = []  # of those, in a team
 
     def learn(self, batch: Any, learning_rate: float) -> Outcome:
-        """Adds a batch, and updates the network where it completes a group."""
+        """Adds a batch, unless another process does, and updates the network where it completes a group."""
+        outcome = self._add(batch) if self.team.owns(self.batches) else _NOTHING
+        self.batches += 1
+        if not self.team.alone:
+            self.held.append(outcome)
+            outcome = _NOTHING
+        if self.batches != self.group:
+            return outcome
+        done = self.update(learning_rate)
+        return done if outcome is _NOTHING else replace(outcome, detail={**outcome.detail, **done.detail}, updated=True)
+
+    def _add(self, batch: Any) -> Outcome:
         with self._precision():
             loss, log = _loss_of(self.plugin, self.network, batch)
         outcome = _outcome(loss.detach(), log, batch)
         share = loss if self.group == 1 else loss * outcome.weight
         (share if self.scaler is None else self.scaler.scale(share)).backward()
-        self.batches += 1
         self.weight += outcome.weight
-        updated = self.batches == self.group
-        detail = self.update(learning_rate) if updated else {}
-        return Outcome(
-            outcome.loss, outcome.weight, outcome.examples, outcome.words, {**outcome.detail, **detail}, updated
-        )
+        return outcome
 
-    def update(self, learning_rate: float) -> Mapping[str, Any]:
-        """Changes the network by what was summed up; gives what is worth logging."""
+    def update(self, learning_rate: float) -> Outcome:
+        """Changes the network by what was summed up; gives what is worth logging, in a team of the batches too."""
         import torch
 
+        done = replace(_NOTHING, updated=True) if self.team.alone else self._add_up()
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
         if self.group != 1 and self.weight:
@@ -87,7 +110,7 @@ class Descent:
                 if parameter.grad is not None:
                     parameter.grad.div_(self.weight)
         penalize(self.parameters, self.training.l1, self.training.l2)
-        detail: dict[str, Any] = {}
+        detail = dict(done.detail)
         if self.training.clip:
             detail["gradient_norm"] = torch.nn.utils.clip_grad_norm_(self.parameters, self.training.clip)
         for part in self.optimizer.param_groups:
@@ -101,7 +124,31 @@ class Descent:
         if self.average is not None:
             self.average.update()
         self.batches, self.weight = 0, 0.0
-        return detail
+        return replace(done, detail=detail)
+
+    def _add_up(self) -> Outcome:
+        """Adds up the gradients of all processes, and what came of their batches."""
+        import torch
+
+        held, self.held = [outcome for outcome in self.held if outcome is not _NOTHING], []
+        counts = [sum(outcome.examples for outcome in held), sum(outcome.words for outcome in held)]
+        have = [parameter.grad is not None for parameter in self.parameters]
+        self.weight, examples, words, *have = self.team.add_up([self.weight, *counts, *have])
+        gradients = []
+        for parameter in (parameter for parameter, count in zip(self.parameters, have, strict=True) if count):
+            if parameter.grad is None:  # another process has one
+                parameter.grad = torch.zeros_like(parameter)
+            gradients.append(parameter.grad)
+        loss = torch.zeros(1, dtype=torch.float64, device=self.device)
+        for outcome in held:
+            loss += outcome.loss * outcome.weight
+        self.team.add_up_tensors([*gradients, loss])
+        detail: dict[str, Any] = {}
+        for key in dict.fromkeys(key for outcome in held for key in outcome.detail):
+            values = [outcome.detail[key] for outcome in held if key in outcome.detail]
+            detail[key] = sum(values) / len(values)
+        mean = loss[0] / self.weight if self.weight else None
+        return Outcome(mean, self.weight, int(examples), int(words), detail, True)
 
     def kept(self) -> AbstractContextManager[None]:
         """Inside, the network holds the weights that are scored and kept: the average of those it learns with, if any."""
@@ -140,11 +187,13 @@ class Descent:
             kind, index, *name = key.split(".", 2)
             if kind == "optimizer":
                 moments.setdefault(int(index), {})[name[0]] = value
-            elif kind == "gradient":
+            elif kind == "gradient" and self.team.leads:
                 self.parameters[int(index)].grad = value.to(self.device, copy=True)
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        self.batches, self.weight = plain["batches"], plain["weight"]
+        self.batches = plain["batches"]
+        if self.team.leads:  # what was summed up is there once
+            self.weight = plain["weight"]
         if self.average is not None:
             prefix = "average."
             averages = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
@@ -176,10 +225,10 @@ class OwnUpdate:
     def learn(self, batch: Any, learning_rate: float) -> Outcome:
         log = self.plugin.update(self.network, batch, learning_rate, self.options, self.threads)
         outcome = _outcome(log.get("loss"), log, batch)
-        return Outcome(outcome.loss, outcome.weight, outcome.examples, outcome.words, outcome.detail, True)
+        return replace(outcome, updated=True)
 
-    def update(self, learning_rate: float) -> Mapping[str, Any]:
-        return {}
+    def update(self, learning_rate: float) -> Outcome:
+        return _NOTHING
 
     def kept(self) -> AbstractContextManager[None]:
         return nullcontext()

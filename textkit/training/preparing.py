@@ -79,8 +79,11 @@ def choose_device(asked: str, plugin: Plugin, training: Training) -> torch.devic
 
 
 @contextmanager
-def repeatable(device: torch.device, threads: int, seed: int) -> Iterator[None]:
-    """Seeds all generators, sets torch's threads, has torch choose kernels that repeat (on the CPU); all undone after."""
+def repeatable(device: torch.device, threads: int, seed: int, rank: int = 0) -> Iterator[None]:
+    """Seeds all generators, sets torch's threads, has torch choose kernels that repeat (on the CPU); all undone after.
+
+    `rank`: of the process in its team, so that each draws numbers of its own.
+    """
     import torch
 
     from textkit.training.checkpoint import random_state_kept
@@ -88,6 +91,8 @@ def repeatable(device: torch.device, threads: int, seed: int) -> Iterator[None]:
     before = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     fill = torch.utils.deterministic.fill_uninitialized_memory
+    if rank:
+        seed = int(np.random.SeedSequence([seed, rank]).generate_state(1, np.uint64)[0] >> 1)
     with random_state_kept():
         random.seed(seed)
         np.random.seed(seed % 2**32)

@@ -3,6 +3,9 @@
 Owns batches, schedule, dev scores, checkpoints and going on after an interruption; knows no model and no optimizer. All
 of where a training stands goes into a checkpoint: one that goes on from there ends, on the CPU, with the same bits as one
 that was never interrupted.
+
+In a team (textkit.training.parallel) every process goes through this loop. What depends on a clock or a signal is asked
+of all of them, between two groups of batches, so that none waits for what the others do not do; the leader alone writes.
 """
 
 from __future__ import annotations
@@ -15,15 +18,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from textkit.errors import TextkitError, TextkitWarning, UsageError
-from textkit.plugin import Epoch, Score
+from textkit.plugin import Epoch, Score, Training
 from textkit.serving.session import cpus
 from textkit.training import checkpoint
 from textkit.training.batching import move
 from textkit.training.corpus import Corpus
-from textkit.training.descent import FULL_BATCH_PIECE, Descent, Outcome, OwnUpdate
+from textkit.training.descent import FULL_BATCH_PIECE, Descent, OwnUpdate
 from textkit.training.events import Done, EpochDone, Event, Progress, Saved, Scored, Stage, Started, Stopped
 from textkit.training.guard import blamed, blaming
 from textkit.training.optim import NEEDS_TOTAL, learning_rate
+from textkit.training.parallel import ALONE, Alone
 from textkit.training.position import Diverged, Meter, Position
 from textkit.training.preparing import (
     check_options,
@@ -50,6 +54,7 @@ def train(
     threads: int | None = None,
     resume: bool = False,
     stop: Callable[[], bool] = lambda: False,
+    team: Alone = ALONE,
 ) -> Iterator[Event]:
     """Trains `run` to its end, or until `stop`, asked after every batch, says so: then a checkpoint is written.
 
@@ -63,18 +68,26 @@ def train(
     if run.checkpoint.exists() and not resume:
         raise UsageError(f"{run.folder}: holds a training that was interrupted; --resume goes on with it")
     check_options(plugin, training)
-    where = choose_device(device, plugin, training)
+    if not team.alone and (plugin.update is not None or plugin.fit is not None):
+        raise UsageError(
+            f"{plugin.name}: only what is trained by the gradient of a loss is trained in several processes"
+        )
+    where = team.device(choose_device(device, plugin, training))
+    _tell_other_team(run, training, team)
     before = run.facts.get("threads")
-    threads = threads or before or cpus()
+    threads = threads or before or max(1, cpus() // team.local_size)
     if before not in (None, threads):
         warnings.warn(
             TextkitWarning(f"begun with --threads {before}: the last bits may differ with {threads}"), stacklevel=2
         )
-    with run.locked(), repeatable(where, threads, run.seed):
-        yield from split(run, corpus, dev)
+    with run.locked(), repeatable(where, threads, run.seed, team.rank):
+        if team.leads:
+            yield from split(run, corpus, dev)
+            yield from learn_vocabulary(run, parts(run, corpus, dev)[0])
+        team.wait()
+        run.refresh()
         learnt, dev, test = parts(run, corpus, dev)
-        yield from learn_vocabulary(run, learnt)
-        loop = Loop(run, learnt, dev if has_score(plugin) else None, test, where, threads)
+        loop = Loop(run, learnt, dev if has_score(plugin) else None, test, where, threads, team)
         try:
             yield from loop.descend(stop) if plugin.fit is None else loop.fit(stop)
         except Diverged as error:
@@ -84,33 +97,58 @@ def train(
             raise TextkitError(f"{error}; {kept}") from error
 
 
+def _tell_other_team(run: Run, training: Training, team: Alone) -> None:
+    """Warns where a run goes on with more processes or fewer than it had: its updates are of other sizes from here on."""
+    before = run.facts.get("processes", team.size)
+    if before != team.size and training.batch_size:
+        sizes = [f"{number * training.accumulate} batches" for number in (before, team.size)]
+        warnings.warn(
+            TextkitWarning(
+                f"begun with processes: {before}, now {team.size}: an update was of {sizes[0]}, is of {sizes[1]}"
+            ),
+            stacklevel=3,
+        )
+
+
 class Loop:
     """One training between its vocabulary and its end."""
 
     def __init__(
-        self, run: Run, corpus: Corpus, dev: Corpus | None, test: Corpus | None, device: torch.device, threads: int
+        self,
+        run: Run,
+        corpus: Corpus,
+        dev: Corpus | None,
+        test: Corpus | None,
+        device: torch.device,
+        threads: int,
+        team: Alone,
     ) -> None:
-        self.run, self.corpus, self.dev, self.test = run, corpus, dev, test
+        self.run, self.corpus, self.dev, self.test, self.team = run, corpus, dev, test, team
         self.plugin, self.training, self.device = run.plugin, run.training, device
         self.position = Position()
         self.meter = Meter(self.position)
         with blaming(self.plugin, "network"):
             self.network = run.new_network().to(device)
+        team.align(self.network)
         self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
         self.learner: Descent | OwnUpdate | None = None
         if self.plugin.update is not None:
             self.learner = OwnUpdate(self.plugin, self.network, run.config, threads)
         elif self.plugin.fit is None:
-            self.learner = Descent(self.plugin, self.network, self.training, device)
+            self.learner = Descent(self.plugin, self.network, self.training, device, team)
         self._began = self._saved = time.monotonic()
-        run.facts.update(device=str(device), threads=threads, parameters=self.parameters)
+        run.facts.update(device=str(device), processes=team.size, threads=threads, parameters=self.parameters)
         run.save()
 
     def descend(self, stop: Callable[[], bool]) -> Iterator[Event]:
         """Batch by batch to the end."""
         at = self.position
         self._go_on()
-        yield from self._count_batches()
+        if self.team.leads:
+            yield from self._count_batches()
+            if not self.team.alone:
+                self._make_files()
+        at.epoch_batches = self.team.share(lambda: at.epoch_batches)
         self.network.train()
         yield Started(
             at.epoch, self.training.epochs, at.step, self.steps, at.examples, at.words, at.seconds, str(self.device),
@@ -158,14 +196,14 @@ class Loop:
             yield from self._after_batch(outcome.updated)
             if at.end(training):
                 return False
-            if stop():
+            if self._together and self.team.any(stop()):
                 return True
         if not at.batch:
             names = ", ".join(map(str, self.corpus.paths))
             raise TextkitError(f"{names}: the corpus is too small: {self.plugin.name} made no batch of it")
         if self.learner.batches:  # the last group of the epoch is a smaller one
             rate = learning_rate(training, at.step, self.steps)
-            self.meter.add(Outcome(None, 0.0, 0, 0, self.learner.update(rate), True), rate)
+            self.meter.add(self.learner.update(rate), rate)
             at.step += 1
         yield from self._show()
         at.end_epoch()
@@ -188,7 +226,12 @@ class Loop:
         """Reads the losses that may still be on the device; one that is no number ends the training here."""
         at = self.position
         if self.meter.waiting:
-            read = self.meter.read()
+            try:
+                read = self.meter.read()
+            except Diverged:
+                if self.team.leads:
+                    raise
+                return  # the leader sees the same and says so
             yield Progress(
                 epoch=at.epoch, step=at.step, steps=self.steps, examples=at.examples, words=at.words,
                 seconds=self._seconds(), **read,
@@ -201,19 +244,23 @@ class Loop:
             return
         yield from self._show()
         with self._kept():
-            score = self._score_on(self.dev)
+            score = self.team.share(lambda: self._score_on(self.dev))
             at.scored_step = at.step
             if score is None:
                 return
             best = at.take(score)
             if best:
-                self._check_finite()
-                checkpoint.save_network(self.network, self.run.weights)
+                self._keep()
         yield Scored(at.epoch, at.step, score, best)
 
     def _kept(self) -> AbstractContextManager[None]:
         """Inside, the network holds the weights to score and to keep."""
         return nullcontext() if self.learner is None else self.learner.kept()
+
+    def _keep(self) -> None:
+        if self.team.leads:
+            self._check_finite()
+            checkpoint.save_network(self.network, self.run.weights)
 
     def _score_on(self, corpus: Corpus) -> Score | None:
         import torch
@@ -229,11 +276,10 @@ class Loop:
         at, facts = self.position, self.run.facts
         if at.best is None:
             with self._kept():
-                self._check_finite()
-                checkpoint.save_network(self.network, self.run.weights)
+                self._keep()
         else:
             facts.update(dev_score=at.best_detail, best_step=at.best_step)
-            if self.test is not None:
+            if self.test is not None and self.team.leads:
                 yield Stage("scoring the test lines")
                 checkpoint.load_network(self.network, self.run.weights)
                 score = self._score_on(self.test)
@@ -241,11 +287,17 @@ class Loop:
         facts.update(reason=reason, epochs=at.epoch, steps=at.step, examples=at.examples, words=at.words)
         facts.update(seconds=round(self._seconds(), 3), loss=at.mean_loss())
         self.run.finish()
+        self.team.wait()
         yield Done(reason, facts)
 
     @property
     def steps(self) -> int:
         return self.position.steps(self.training, self.learner.group)
+
+    @property
+    def _together(self) -> bool:
+        """Whether all processes stand at the same place: between two groups."""
+        return self.team.alone or not self.learner.batches
 
     def _seconds(self) -> float:
         return self.position.seconds + time.monotonic() - self._began
@@ -273,25 +325,34 @@ class Loop:
     def _save_in_time(self, updated: bool = False) -> Iterator[Event]:
         every = self.training.checkpoint_steps
         due = updated and every and self.position.step % every == 0
-        if due or time.monotonic() - self._saved >= self.training.checkpoint_seconds:
+        due = due or time.monotonic() - self._saved >= self.training.checkpoint_seconds
+        if self._together and self.team.any(due):
             yield from self._save()
 
     def _save(self) -> Iterator[Event]:
         yield from self._show()  # first: a loss that is no number must not get into a checkpoint
-        self._check_finite()
         position = {**asdict(self.position), "seconds": self._seconds()}
-        checkpoint.save_checkpoint(self.run.checkpoint, self.network, self.learner.state(), position)
+        states = self.team.gather(checkpoint.random_state())
+        if self.team.leads:
+            self._check_finite()
+            checkpoint.save_checkpoint(self.run.checkpoint, self.network, self.learner.state(), position, states)
         self._saved = time.monotonic()
         yield Saved(self.position.step, self.run.checkpoint)
 
     def _go_on(self) -> None:
         if not self.run.checkpoint.exists():
             return
-        learner, position, random = checkpoint.load_checkpoint(self.run.checkpoint, self.network)
+        learner, position, random = checkpoint.load_checkpoint(self.run.checkpoint, self.network, self.team.rank)
         self.learner.load(learner)
         for key, value in position.items():
             setattr(self.position, key, value)
-        checkpoint.set_random_state(random)
+        if random is not None:
+            checkpoint.set_random_state(random)
+
+    def _make_files(self) -> None:
+        """Has the plugin make what it keeps in the run, before several processes want it."""
+        with checkpoint.random_state_kept():
+            next(iter(self._batches(self.position.batch)), None)
 
     def _check_finite(self) -> None:
         import torch

@@ -1,0 +1,235 @@
+"""Several processes that train one network: who does what, and what they tell each other. Knows no loop and no plugin.
+
+    torchrun --nproc-per-node 2 -m textkit train ...
+
+Every process holds the whole network and goes through the same batches in the same order. Batch n of a group, those that
+make one update, is learnt from by process n % W of W; gradients, each weighted by what its loss is a mean of, are added
+up; then every process makes the same update. So W processes with accumulate=A do what one does with accumulate=A*W, but
+for the order in which floats are added, and for dropout, which every process draws for itself. Each makes all batches
+and drops what is another's: that costs W times the work of making one, which is small beside that of learning from it.
+
+The leader (rank 0) alone writes the run, scores and talks. All processes need to see the run's folder. Buffers of the
+network, which no gradient changes, are the leader's.
+
+Not torch's DistributedDataParallel: it does its bookkeeping in the network's forward, while a plugin's loss may call any
+method of the network; it must have as many backward passes from every process, and the last group of an epoch may be
+smaller; and it takes the mean over processes, not over tokens.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from textkit.errors import TextkitError, UsageError
+from textkit.training.run import Run
+
+if TYPE_CHECKING:
+    import torch
+
+Thing = TypeVar("Thing")
+
+PATIENCE = timedelta(hours=12)  # for the leader while it scores, or reads the data
+_BUCKET = 1 << 25  # bytes of gradients sent at once
+
+
+class Deserted(TextkitError):
+    """Another process has ended; it has said why."""
+
+
+class Alone:
+    """One process: it leads, everything is its own, and there is nobody to ask. `Team` has the same methods."""
+
+    rank, size, local_size = 0, 1, 1
+    alone = True
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def owns(self, number: int) -> bool:
+        """Whether this process learns from the batch of that number in its group."""
+        return number % self.size == self.rank
+
+    def device(self, chosen: torch.device) -> torch.device:
+        """This process' own device, of the kind that was chosen."""
+        return chosen
+
+    def wait(self) -> None:
+        """Until all have come here."""
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so for any process; the same answer everywhere."""
+        return flag
+
+    def share(self, make: Callable[[], Thing]) -> Thing:
+        """What the leader makes, given to all."""
+        return make()
+
+    def gather(self, thing: Thing) -> list[Thing]:
+        """Everybody's, by rank, for the leader; nothing for the others."""
+        return [thing]
+
+    def add_up(self, figures: Sequence[float]) -> list[float]:
+        """The sums over all processes."""
+        return list(figures)
+
+    def add_up_tensors(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Puts the sums over all processes in their place."""
+
+    def align(self, network: torch.nn.Module) -> None:
+        """Gives all processes the leader's network."""
+
+
+ALONE = Alone()
+
+
+class Team(Alone):
+    """This process among those that torch.distributed has joined: CPU tensors go by gloo, those of a GPU by nccl."""
+
+    alone = False
+
+    def __init__(self) -> None:
+        import torch.distributed as dist
+
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.local_rank = int(os.environ.get("LOCAL_RANK", self.rank))
+        self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+
+    def device(self, chosen: torch.device) -> torch.device:
+        """UsageError where there is no GPU for each process."""
+        import torch
+
+        if chosen.type != "cuda":
+            return chosen
+        if chosen.index is not None:
+            raise UsageError(f"--device {chosen}: of several processes each takes its own GPU; say --device cuda")
+        if self.local_rank >= torch.cuda.device_count():
+            raise UsageError(f"{self.local_size} processes and {torch.cuda.device_count()} GPUs: each takes its own")
+        torch.cuda.set_device(self.local_rank)
+        return torch.device("cuda", self.local_rank)
+
+    def wait(self) -> None:
+        self.add_up([0.0])
+
+    def any(self, flag: bool) -> bool:
+        return self.add_up([float(flag)])[0] > 0
+
+    def share(self, make: Callable[[], Thing]) -> Thing:
+        import torch
+        import torch.distributed as dist
+
+        given = [make() if self.leads else None]
+        with _deserted():
+            dist.broadcast_object_list(given, 0, device=torch.device("cpu"))
+        return given[0]
+
+    def gather(self, thing: Thing) -> list[Thing]:
+        """By pickle, between processes of one program."""
+        import torch.distributed as dist
+
+        found: list[Any] = [None] * self.size
+        with _deserted():
+            dist.all_gather_object(found, thing)
+        return found if self.leads else []
+
+    def add_up(self, figures: Sequence[float]) -> list[float]:
+        import torch
+        import torch.distributed as dist
+
+        summed = torch.tensor(figures, dtype=torch.float64)
+        with _deserted():
+            dist.all_reduce(summed)
+        return summed.tolist()
+
+    def add_up_tensors(self, tensors: Sequence[torch.Tensor]) -> None:
+        """In pieces of some megabytes, the next on its way while one is put back."""
+        import torch
+        import torch.distributed as dist
+
+        sent = []
+        for bucket in _buckets(tensors):
+            flat = torch.cat([tensor.reshape(-1) for tensor in bucket])  # [number]
+            with _deserted():
+                sent.append((bucket, flat, dist.all_reduce(flat, async_op=True)))
+        for bucket, flat, work in sent:
+            with _deserted():
+                work.wait()
+            parts = flat.split([tensor.numel() for tensor in bucket])
+            torch._foreach_copy_(list(bucket), [part.view_as(to) for part, to in zip(parts, bucket, strict=True)])
+
+    def align(self, network: torch.nn.Module) -> None:
+        import torch
+        import torch.distributed as dist
+
+        with _deserted(), torch.no_grad():
+            for tensor in network.state_dict().values():
+                sent = tensor.contiguous()
+                dist.broadcast(sent, 0)
+                tensor.copy_(sent)
+
+
+class Follower(Run):
+    """A run that another process writes: reads what is there, and changes nothing."""
+
+    def refresh(self) -> None:
+        """Reads run.json once more."""
+        self._record = Run.open(self.folder)._record
+
+    def save(self) -> None:
+        pass
+
+    def finish(self) -> None:
+        pass
+
+    def locked(self) -> Any:
+        return nullcontext()
+
+
+def several() -> bool:
+    """Whether this process was started as one of several that belong together, as torchrun does it."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+@contextmanager
+def joined() -> Iterator[Alone]:
+    """The processes that RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT tell of, joined; ALONE where they are not set."""
+    if not several():
+        yield ALONE
+        return
+    import torch
+    import torch.distributed as dist
+
+    gpus = torch.cuda.is_available() and dist.is_nccl_available()
+    try:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=PATIENCE)
+    except (RuntimeError, ValueError) as error:
+        raise TextkitError(f"RANK and WORLD_SIZE are set, but the processes cannot be joined: {error}") from error
+    yield Team()
+    dist.destroy_process_group()  # not after an error: the others may be waiting for what will not come
+
+
+@contextmanager
+def _deserted() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise Deserted("another process of this training has ended") from error
+
+
+def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
+    """The tensors in their order, those of a kind that follow each other together, up to a size."""
+    bucket: list[torch.Tensor] = []
+    size = 0
+    for tensor in tensors:
+        other = bucket and (tensor.dtype, tensor.device) != (bucket[0].dtype, bucket[0].device)
+        if bucket and (other or size + tensor.nbytes > _BUCKET):
+            yield bucket
+            bucket, size = [], 0
+        bucket.append(tensor)
+        size += tensor.nbytes
+    if bucket:
+        yield bucket
