@@ -5,6 +5,7 @@ torchrun itself is tried once; the other tests start their processes as it does,
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -25,13 +26,26 @@ from textkit.training.parallel import ALONE, _buckets
 
 TOYS = str(Path(__file__).with_name("training_toys.py"))
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["torch", "textkit.training.trainer", "textkit.cli.train"])
+CONTEXT.set_forkserver_preload(
+    [
+        "torch",
+        "torch._dynamo",
+        "torch.distributed",
+        "safetensors.torch",
+        "textkit.training.trainer",
+        "textkit.cli.train",
+    ]
+)
 
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
     """100 lines of one to seven words."""
     monkeypatch.chdir(tmp_path)
+    write()
+
+
+def write():
     draw = random.Random(1)
     lines = (" ".join(draw.choice("abcdefgh") for _ in range(draw.randrange(1, 8))) + "\n" for _ in range(100))
     Path("data.txt").write_text("".join(lines))
@@ -39,10 +53,11 @@ def data(tmp_path, monkeypatch):
 
 def process(folder, words, rank, size, port):
     os.chdir(folder)
-    os.environ.update(
-        RANK=str(rank), WORLD_SIZE=str(size), LOCAL_RANK=str(rank), LOCAL_WORLD_SIZE=str(size),
-        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), OMP_NUM_THREADS="1",
-    )  # fmt: skip
+    if size:
+        os.environ.update(
+            RANK=str(rank), WORLD_SIZE=str(size), LOCAL_RANK=str(rank), LOCAL_WORLD_SIZE=str(size),
+            MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port),
+        )  # fmt: skip
     error = os.open(f"stderr.{rank}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(error, 2)
     sys.stderr = os.fdopen(error, "w")
@@ -52,14 +67,14 @@ def process(folder, words, rank, size, port):
 
 
 class Processes:
-    """The processes of one training."""
+    """The processes of one training; 0: one that knows of no others."""
 
     def __init__(self, size, *words):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         given = (os.getcwd(), [*map(str, words), "--threads", "1"])
-        self.all = [CONTEXT.Process(target=process, args=(*given, rank, size, port)) for rank in range(size)]
+        self.all = [CONTEXT.Process(target=process, args=(*given, rank, size, port)) for rank in range(size or 1)]
         for one in self.all:
             one.start()
 
@@ -81,8 +96,8 @@ class Processes:
 
 
 def alone(*words):
-    command = [sys.executable, "-m", "textkit", "train", *words, "--plugin", TOYS, "--threads", "1"]
-    subprocess.run(command, check=True)
+    codes, said = Processes(0, *words).end()
+    assert codes == [0], said
 
 
 def settings(**options):
@@ -144,14 +159,18 @@ def test_three_processes(data, options):
 RANDOM = settings(dropout=0.5, accumulate=2, epochs=4, ema=0.9, batch_size=3)
 
 
-@pytest.fixture
-def whole(data):
-    codes, said = Processes(2, "toy", "data.txt", *RANDOM, "-o", "whole").end()
-    assert codes == [0, 0], said
-    return Path("whole/weights.safetensors").read_bytes()
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The weights where nothing happens meanwhile."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with contextlib.chdir(folder):
+        write()
+        codes, said = Processes(2, "toy", "data.txt", *RANDOM, "-o", "whole").end()
+        assert codes == [0, 0], said
+        return Path("whole/weights.safetensors").read_bytes()
 
 
-def test_one_that_is_killed_ends_all_and_they_go_on_to_the_same_bits(whole):
+def test_one_that_is_killed_ends_all_and_they_go_on_to_the_same_bits(data, undisturbed):
     slow = settings(slow=0.05, checkpoint_steps=1)
     processes = Processes(2, "toy", "data.txt", *RANDOM, *slow, "-o", "run")
     processes.reach("run/checkpoint.safetensors")
@@ -162,10 +181,10 @@ def test_one_that_is_killed_ends_all_and_they_go_on_to_the_same_bits(whole):
     codes, said = Processes(2, "-o", "run", "--resume").end()
     assert codes == [0, 0], said
     assert "going on after update" in said[0]
-    assert Path("run/weights.safetensors").read_bytes() == whole
+    assert Path("run/weights.safetensors").read_bytes() == undisturbed
 
 
-def test_a_signal_to_one_stops_all_with_a_checkpoint(whole):
+def test_a_signal_to_one_stops_all_with_a_checkpoint(data):
     slow = settings(slow=0.05, checkpoint_steps=1)
     processes = Processes(2, "toy", "data.txt", *RANDOM, *slow, "-o", "run")
     processes.reach("run/checkpoint.safetensors")
