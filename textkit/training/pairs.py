@@ -10,6 +10,8 @@ from textkit.lines import Reader, read_blocks
 from textkit.plugin import Plugin
 from textkit.training.corpus import Corpus
 
+TAB = "\t"
+
 
 def corpus_of(plugin: Plugin, paths: Iterable[str | Path]) -> Corpus:
     """The data of `plugin` in `paths`: lines, or pairs of them."""
@@ -18,7 +20,7 @@ def corpus_of(plugin: Plugin, paths: Iterable[str | Path]) -> Corpus:
 
 def pair(line: str) -> tuple[str, str]:
     """The two sides of a line of a PairCorpus."""
-    source, _, target = line.partition("\t")
+    source, _, target = line.partition(TAB)
     return source, target
 
 
@@ -41,7 +43,7 @@ class PairCorpus(Corpus):
     @property
     def aligned(self) -> bool:
         """Whether the paths are two files that belong together."""
-        return len(self.paths) == 2 and "\t" not in _first_text(self.paths[0])
+        return len(self.paths) == 2 and TAB not in _first_text(self.paths[0])
 
     def check(self) -> None:
         super().check()
@@ -52,7 +54,7 @@ class PairCorpus(Corpus):
             return
         for path in self.paths:
             first = _first_text(path)
-            if first and "\t" not in first:
+            if first and TAB not in first:
                 raise TextkitError(f"{path}: has no tab in its first line: pairs are TSV files, or two files of lines")
 
     def _read(self) -> Iterator[list[str]]:
@@ -93,9 +95,6 @@ class PairCorpus(Corpus):
         return TextkitError(
             f"{self.paths[0]} has {first} lines, {self.paths[1]} {second}: line by line they must belong together"
         )
-
-
-TAB = "\t"
 
 
 def _two_columns(path: Path, number: int, line: str) -> str:

@@ -44,9 +44,7 @@ class TokenizerOptions:
     joint: bool = True  # one vocabulary for both sides; false: one each of vocab_size
     unicode: Literal["NFC", "NFKC", "none"] = "NFC"  # NFC | NFKC | none: the Unicode form text is brought to
     lowercase: bool = False  # lower-case both sides
-    punctuation: Literal["split", "keep"] = (
-        "split"  # split: each mark a token of its own | keep: spaces alone part words
-    )
+    punctuation: Literal["split", "keep"] = "split"  # split: a mark is a token of its own | keep: part of its word
     spell_bytes: bool = True  # bpe, unigram: spell a character not in the vocabulary by its bytes; false: <unk>
     min_count: int = 2  # word: least occurrences of a word that gets an entry
     reverse: bool = False  # read the source backwards (Sutskever et al. 2014)
