@@ -81,10 +81,12 @@ class Checkpoint:
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """Every tensor by name, f32 on the CPU. Refused: what is no table of tensors of floating point numbers."""
-        import torch
-
         name = self.weights_file()
         path = self.folder / name
+        try:
+            import torch
+        except ImportError:
+            raise TextkitError(f"{path}: reading it needs the package torch: pip install 'textkit[train]'") from None
         size = self._size(name)
         if size > MAX_WEIGHTS:
             raise TextkitError(f"{path}: {size / 1e9:.1f} GB, more than a single ONNX file can take")

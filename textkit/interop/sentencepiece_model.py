@@ -14,7 +14,7 @@ import numpy as np
 
 from textkit.charmap import CharMap
 from textkit.errors import TextkitError
-from textkit.sentencepiece_text import Segmenter, bpe, unigram
+from textkit.segmenter import Segmenter, bpe, unigram
 from textkit.translation_text import SPACE
 
 MAX_BYTES = 1 << 28  # of a model file; 256,000 pieces take 5 MB
