@@ -337,3 +337,17 @@ def test_a_line_of_100_000_characters(tmp_path):
         rule = made(tmp_path, tokenizer=tokenizer)
         for line in ("x" * 100_000, "a man " * 16_000):
             assert len(rule.encode([line]).ids) > 1
+
+
+def test_a_pattern_that_never_ends_gets_one_line(capfd):
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({"<unk>": 0}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("(x+x+)+y"), "removed")
+    rule = TranslationText(tokenizer.to_str().encode(), start=0, eos=0, pad=0, unk=0)
+    with pytest.raises(TextkitError, match="the model's tokenizer failed") as caught:
+        rule.encode(["x" * 40])
+    assert "\n" not in str(caught.value)
+    with pytest.raises(TextkitError, match="the model's tokenizer failed"):
+        rule.source_tokens("x" * 40)
+    capfd.readouterr()  # where the library writes its panic
