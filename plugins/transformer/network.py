@@ -46,10 +46,11 @@ def rotate(x: Tensor, table: Tensor) -> Tensor:
 def weights_of(query: Tensor, key: Tensor, mask: Tensor | None, causal: bool = False) -> Tensor:
     """softmax(q k^T / sqrt(width)) [line, head, query, key] (equation 1); a query that may see nothing sees all alike."""
     scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2)  # [line, head, query, key]
+    scores = scores.float()  # bfloat16 is slower to exponentiate, and coarser
     if causal:
         mask = torch.full(scores.shape[-2:], -math.inf, dtype=scores.dtype, device=scores.device).triu(1)
     if mask is not None:
-        scores = scores.masked_fill(~mask, -1e9) if mask.dtype == torch.bool else scores + mask
+        scores = scores.masked_fill(~mask, -1e9) if mask.dtype == torch.bool else scores + mask.float()
     return scores.softmax(-1)
 
 
@@ -61,7 +62,7 @@ def attention(
     torch's own way back in bfloat16 takes ten times as long on a CPU as the plain products do, so these stand in for it.
     """
     if query.device.type == "cpu" and query.dtype == torch.bfloat16 and query.requires_grad:
-        return F.dropout(weights_of(query, key, mask, causal), dropout) @ value
+        return F.dropout(weights_of(query, key, mask, causal), dropout).to(value.dtype) @ value
     return F.scaled_dot_product_attention(query, key, value, mask, dropout, is_causal=causal)
 
 

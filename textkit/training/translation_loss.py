@@ -85,12 +85,14 @@ class _Linear(torch.autograd.Function):
                 at_target = logits.gather(1, wanted).float()  # [token, 1]
                 of_all = part.float() @ total + (0 if bias is None else bias.sum())  # sum of the logits, [token]
                 share = logits.softmax(1)  # [token, vocab]
-                lse = _log_sum(logits, share.gather(1, wanted).float(), at_target)
+                share_at_target = share.gather(1, wanted)
+                lse = _log_sum(logits, share_at_target.float(), at_target)
                 exact = exact + (lse - at_target).sum()
                 loss = loss + (lse - (1 - smoothing) * at_target).sum() - even * of_all.sum()
                 if not any(needed):
                     continue
-                share.scatter_add_(1, wanted, torch.full_like(wanted, -(1 - smoothing), dtype=dtype))
+                each = torch.arange(len(part), device=part.device)
+                share[each, wanted[:, 0]] = (share_at_target - (1 - smoothing))[:, 0]  # scatter_ would copy all of it
                 if needed[0]:
                     to_hidden[start : start + chunk] = share @ matrix
                 if needed[1]:
