@@ -29,7 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "embed": ("textkit.cli.embed:embed", "Turn each line into a vector."),
     "nearest": ("textkit.cli.nearest:nearest", "Show the words nearest to a word."),
     "analogy": ("textkit.cli.analogy:analogy", "Answer: A is to B as C is to what?"),
-    "evaluate": ("textkit.cli.evaluate:evaluate", "Score a model on word pairs or analogies."),
+    "evaluate": ("textkit.cli.evaluate:evaluate", "Score a model on test data: BLEU, word pairs, analogies."),
     "import": ("textkit.cli.import_:import_", "Make a model of word vectors in another tool's format."),
     "convert": ("textkit.cli.convert:convert", "Write a model's word vectors in another tool's format."),
     "models": ("textkit.cli.models:models", "List the models that can be served."),

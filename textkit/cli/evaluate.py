@@ -3,14 +3,47 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from textkit.cli.options import Talk, device_option, model_option, protected_stdout, talk_options, threads_option
 
 if TYPE_CHECKING:
+    from textkit.bundle import Bundle
     from textkit.evaluation.result import Result
+
+# metric -> the task of the models that it is for
+METRICS = dict.fromkeys(("similarity", "analogies", "sts"), "embed") | dict.fromkeys(("bleu", "chrf"), "translate")
+# Options that only models of one task obey.
+OPTIONS = {
+    "embed": ("restrict_vocab", "known_only", "pooling"),
+    "translate": ("tokenize", "lowercase", "beam_size", "length_penalty", "no_repeat_ngram_size", "batch_tokens"),
+}
+
+
+class Metrics(click.ParamType):
+    """One metric, or several of one task with commas between them."""
+
+    name = "metric"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        from textkit.errors import nearest
+
+        metrics = tuple(name.strip() for name in value.split(","))
+        for metric in metrics:
+            if metric not in METRICS:
+                self.fail(f"{metric!r}: unknown{nearest(metric, METRICS)}", param, ctx)
+        if len(metrics) > 1 and {METRICS[metric] for metric in metrics} != {"translate"}:
+            self.fail(f"{value!r}: several at a time are bleu,chrf", param, ctx)
+        return metrics
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(metric) for metric in METRICS if metric.startswith(incomplete)]
 
 
 @click.command()
@@ -18,10 +51,13 @@ if TYPE_CHECKING:
 @model_option
 @click.option(
     "--metric",
-    type=click.Choice(["similarity", "analogies", "sts"]),
-    help="What DATA is. Default: what its lines look like.",
+    "metrics",
+    type=Metrics(),
+    metavar="NAME[,NAME]",
+    help="similarity, analogies or sts: what DATA is. Default: what its lines look like. For translations bleu, chrf or both."
+    " Default: bleu.",
 )
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a file, with the figures of its sections.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object a file and metric, with all its figures.")
 @click.option(
     "--restrict-vocab",
     type=click.IntRange(min=1),
@@ -34,45 +70,112 @@ if TYPE_CHECKING:
     "--known-only", is_flag=True, help="Word pairs: leave out words that only subwords give a vector, as gensim does."
 )
 @click.option("--pooling", type=click.Choice(["mean", "max", "sif"]), help="Sentence pairs. Default: the model's own.")
+@click.option(
+    "--tokenize", metavar="NAME", help="BLEU: sacrebleu's name of a tokenizer (13a, none, char, ...). Default: 13a."
+)
+@click.option("--lowercase", is_flag=True, help="Translations: upper and lower case are the same.")
+@click.option("--beam-size", type=click.IntRange(min=1), metavar="N", help="Translations. Default: the model's own.")
+@click.option("--length-penalty", type=float, metavar="X", help="Translations. Default: the model's own.")
+@click.option(
+    "--no-repeat-ngram-size", type=click.IntRange(min=0), metavar="N", help="Translations. Default: the model's own."
+)
+@click.option(
+    "--batch-tokens", type=click.IntRange(min=1), metavar="N", help="Translations: the largest batch, in source tokens."
+)
 @device_option
 @threads_option
 @talk_options
+@click.pass_context
 def evaluate(
-    data: tuple[str, ...],
-    model: str | None,
-    metric: str | None,
-    as_json: bool,
-    restrict_vocab: int,
-    known_only: bool,
-    pooling: str | None,
-    device: str,
-    threads: int | None,
-    talk: Talk,
-) -> None:
+    ctx: click.Context, data: tuple[str, ...], model: str | None, metrics: tuple[str, ...] | None, as_json: bool,
+    talk: Talk, **options: Any,
+) -> None:  # fmt: skip
     """Score a model on files of test data; '-' reads stdin.
 
     \b
     similarity  word pairs with scores: Spearman's correlation with the cosines
     analogies   four words a line, ": name" begins a section: accuracy of 3CosAdd
     sts         sentence pairs with scores, separated by tabs: Spearman's correlation
+    bleu, chrf  lines and their translations: a file of lines and files of references that belong to it line by line, or
+                TSV files (source, reference; lines with the same source are several references of one)
 
     Writes metric, value, how many items were used, how many there are, how many hold a word that is not in the vocabulary,
     and the file, separated by tabs; for analogies a line for each section follows. A word is looked for as the model
-    normalises it, then without regard to case.
+    normalises it, then without regard to case. Of translations: metric, value, lines, references, sacrebleu's signature,
+    and the files.
     """
-    from textkit.evaluation.embeddings import Evaluator
+    from textkit import bundle as bundles
     from textkit.lines import check_readable
-    from textkit.serving.embedder import Embedder
 
     check_readable(path for path in data if path != "-")
+    found = bundles.read(bundles.find(model, METRICS[metrics[0]] if metrics else "embed"))
+    task = _task(ctx, found, metrics)
+    given = {name: options[name] for name in ("device", "threads", *OPTIONS[task])}
     with protected_stdout() as out:
-        embedder = Embedder(model, device, threads, pooling)
-        talk.note(f"{embedder.bundle.folder} on {embedder.session.device}")
-        evaluator = Evaluator(embedder)
-        for path in data:
-            result = evaluator(path, metric, restrict_vocab, known_only)
-            out.write(_record(result, path, as_json).encode("utf-8", "replace"))
+        for record in (_vectors if task == "embed" else _translations)(talk, found, data, metrics, as_json, **given):
+            out.write(record.encode("utf-8", "replace"))
             out.flush()
+
+
+def _task(ctx: click.Context, model: Bundle, metrics: tuple[str, ...] | None) -> str:
+    """The model's task; UsageError for a metric or an option that is not for it."""
+    from textkit.errors import UsageError
+
+    task = model.manifest.task
+    if task not in OPTIONS:
+        raise UsageError(f"{model.folder}: there is no test data for a model for {task!r}")
+    if metrics and METRICS[metrics[0]] != task:
+        known = ", ".join(metric for metric, kind in METRICS.items() if kind == task)
+        raise UsageError(f"--metric {','.join(metrics)}: {model.folder} is a model for {task!r}, which has {known}")
+    for other in OPTIONS:
+        for name in OPTIONS[other] if other != task else ():
+            if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+                raise UsageError(f"--{name.replace('_', '-')}: has no effect on {model.folder}, a model for {task!r}")
+    return task
+
+
+def _vectors(
+    talk: Talk, model: Bundle, data: tuple[str, ...], metrics: tuple[str, ...] | None, as_json: bool, device: str,
+    threads: int | None, restrict_vocab: int, known_only: bool, pooling: str | None,
+) -> Iterator[str]:  # fmt: skip
+    from textkit.evaluation.embeddings import Evaluator
+    from textkit.serving.embedder import Embedder
+
+    embedder = Embedder(model, device, threads, pooling)
+    talk.note(f"{embedder.bundle.folder} on {embedder.session.device}")
+    evaluator = Evaluator(embedder)
+    for path in data:
+        yield _record(evaluator(path, metrics and metrics[0], restrict_vocab, known_only), path, as_json)
+
+
+def _translations(
+    talk: Talk, model: Bundle, data: tuple[str, ...], metrics: tuple[str, ...] | None, as_json: bool, device: str,
+    threads: int | None, tokenize: str | None, lowercase: bool, batch_tokens: int | None, **search: Any,
+) -> Iterator[str]:  # fmt: skip
+    from textkit.evaluation.translation import METRICS as KNOWN
+    from textkit.evaluation.translation import Scorer, read_tests
+    from textkit.serving.translator import BATCH_TOKENS, Translator
+
+    scorer = Scorer(
+        metrics or KNOWN[:1], tokenize, lowercase
+    )  # first: it may be missing, and translating takes a while
+    tests = list(read_tests(data))
+    translator = Translator(model, device, threads, batch_tokens=batch_tokens or BATCH_TOKENS, **search)
+    talk.note(f"{model.folder} on {translator.steps.device}")
+    for test in tests:
+        began = time.monotonic()
+        translations = translator(test.sources)
+        talk.note(f"{test.name}: {len(translations):,} lines in {time.monotonic() - began:.1f} s")
+        for figure in scorer(translations, test.references):
+            if as_json:
+                yield json.dumps({"data": test.name} | figure.record(), ensure_ascii=False) + "\n"
+                continue
+            row = (figure.metric, f"{figure.value:.2f}", figure.lines, figure.references, figure.signature, test.name)
+            yield "\t".join(map(str, row)) + "\n"
+    if translator.long_lines:
+        talk.warn(f"{translator.long_lines:,} lines held a sentence longer than the model takes; it was split")
+    if translator.incomplete:
+        talk.warn(f"{translator.incomplete:,} translations were cut at the limit of their length")
 
 
 def _record(result: Result, path: str, as_json: bool) -> str:
