@@ -355,7 +355,9 @@ def test_the_doors(words: Path) -> None:
         Embedder(bundle.read(words)),
     ):
         assert opened(["the cat"]).tolist() == expected  # type: ignore[attr-defined]
-    with pytest.raises(UsageError, match="unknown task 'translate'"):
+    with pytest.raises(UsageError, match="unknown task 'tranlate'; did you mean 'translate'"):
+        open_model(words, "tranlate")
+    with pytest.raises(TextkitError, match="a model for 'embed', not for 'translate'"):
         open_model(words, "translate")
     with pytest.raises(UsageError, match="unknown option 'poling'; did you mean 'pooling'"):
         open_model(words, poling="max")

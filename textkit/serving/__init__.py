@@ -8,17 +8,29 @@ from typing import Any
 from textkit.errors import UsageError, nearest
 
 BATCH_TOKENS = 4096  # padded: larger batches leave the processor's cache (4096 rows of 256 numbers are 4 MB)
-TASKS = {"embed": "textkit.serving.embedder:Embedder"}  # task -> its callable
+TASKS = {  # task -> its callable
+    "embed": "textkit.serving.embedder:Embedder",
+    "translate": "textkit.serving.translator:Translator",
+}
 
 
-def open_model(model: Any = None, task: str = "embed", **options: Any) -> Callable[[list[str]], Any]:
+def open_model(model: Any = None, task: str | None = None, **options: Any) -> Callable[[list[str]], Any]:
     """The exported model `model` (a name or a folder; None: the default of `task`) as the callable of its task.
+
+    `task`: what the model must be for; None: whatever it is for, and `embed` where no model is named.
 
     Raises UsageError for an unknown task, model or option, TextkitError for a model that is damaged.
     """
     import importlib
     import inspect
 
+    from textkit import bundle
+
+    if task is None and model is not None:
+        if not isinstance(model, bundle.Bundle):
+            model = bundle.read(bundle.find(str(model), "embed"))
+        task = model.manifest.task
+    task = "embed" if task is None else task
     if task not in TASKS:
         raise UsageError(f"unknown task {task!r}{nearest(task, TASKS)}")
     module, _, name = TASKS[task].partition(":")

@@ -1,0 +1,162 @@
+"""What verbs that are filters share: records in from files or stdin, bytes out, in order, and what is said of them.
+
+Knows no model and no verb; light to import.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from textkit.cli.options import STDOUT, Talk, protected_stdout
+from textkit.columns import INPUTS
+from textkit.errors import TextkitError, UsageError
+
+if TYPE_CHECKING:
+    from textkit.columns import Block
+
+files_argument = click.argument("files", metavar="[FILE]...", nargs=-1)
+output_option = click.option(
+    "-o", "--output", metavar="OUT", help="Write to this file, whole or not at all, instead of stdout (also named -)."
+)
+input_option = click.option(
+    "--input", "kind", type=click.Choice(INPUTS), default="lines", show_default=True, help="What a record is."
+)
+column_option = click.option(
+    "--column", metavar="N|NAME", help="The text's column, by number (then there is no header) or by name."
+)
+
+
+@dataclass(kw_only=True)
+class Filter:
+    """The options of any filter, checked as far as argv alone shows them."""
+
+    files: tuple[str, ...]
+    output: str | None
+    kind: str
+    column: str | None
+    on_error: str
+    line_buffered: bool
+
+    def __post_init__(self) -> None:
+        if self.output in STDOUT:
+            self.output = None
+        if self.kind == "lines" and self.column is not None:
+            raise UsageError(f"--column {self.column}: lines have no columns; say --input tsv, csv or jsonl")
+        if self.kind in ("tsv", "csv") and self.column is not None and self.column.isdecimal() and not int(self.column):
+            raise UsageError("--column 0: columns count from 1")
+
+
+@dataclass
+class Tally:
+    """What is said on stderr at the end, of whatever was out of the ordinary with the input."""
+
+    records: int = 0
+    skipped: int = 0
+    first_problem: str = ""
+    invalid: dict[str, int] = field(default_factory=dict)  # file -> lines with bytes that are no UTF-8
+
+    def say(self, talk: Talk) -> None:
+        for name, count in self.invalid.items():
+            talk.warn(f"{name}: {count_of_lines(count)} held bytes that are no UTF-8; they became U+FFFD")
+        if self.skipped:
+            what = "record was" if self.skipped == 1 else "records were"
+            talk.warn(
+                f"{self.skipped:,} {what} skipped, a null record in the place of each; the first: {self.first_problem}"
+            )
+
+
+@contextmanager
+def opened(job: Filter, talk: Talk) -> Iterator[tuple[BinaryIO, Callable[[int], None]]]:
+    """Where the output goes, and what shows the progress. stdout is kept for data; a file is written whole or not at all."""
+    with ExitStack() as stack:
+        show = stack.enter_context(_progress(talk))  # first: it looks where stdout leads
+        stdout = stack.enter_context(protected_stdout())
+        yield stack.enter_context(_destination(job.output, stdout)), show
+
+
+def _destination(output: str | None, stdout: BinaryIO) -> AbstractContextManager[BinaryIO]:
+    from textkit.serving.writers import output_file
+
+    return nullcontext(stdout) if output is None else output_file(output)
+
+
+def pump(
+    results: Iterable[tuple[int, Any] | None], job: Filter, tally: Tally, out: BinaryIO, write: Callable[[Any], Any],
+    show: Callable[[int], None],
+) -> None:  # fmt: skip
+    """Writes what each result holds, (records, bytes); None, a pause of the input, flushes `out`."""
+    for result in results:
+        if result is None:
+            out.flush()
+            continue
+        count, data = result
+        write(data)
+        if job.line_buffered:
+            out.flush()
+        tally.records += count
+        show(tally.records)
+
+
+def records(job: Filter, tally: Tally) -> Iterator[Block]:
+    """The records of all files, stdin where there are none."""
+    from textkit.columns import records
+    from textkit.lines import Reader
+
+    for file in job.files or ("-",):
+        if file == "-" and sys.stdin is None:
+            raise TextkitError("stdin is closed")
+        with Reader(None if file == "-" else file) as reader:
+            try:
+                for block in records(reader, job.kind, job.column, job.on_error == "skip"):
+                    if block.problems:
+                        tally.first_problem = tally.first_problem or block.problems[min(block.problems)]
+                        tally.skipped += len(block.problems)
+                    yield block
+            finally:
+                if reader.invalid:
+                    tally.invalid[reader.name] = tally.invalid.get(reader.name, 0) + reader.invalid
+
+
+@contextmanager
+def _progress(talk: Talk) -> Iterator[Callable[[int], None]]:
+    """Shows lines and lines/s on stderr from the second second on, where a person sees it and nothing else happens."""
+    if not talk.interactive or _conversation():
+        yield lambda count: None
+        return
+    begun = time.monotonic()
+    display: Any = None
+
+    def show(count: int) -> None:
+        nonlocal display
+        seconds = time.monotonic() - begun
+        if seconds < 1:
+            return
+        if display is None:
+            from rich.console import Console
+            from rich.status import Status
+
+            display = Status("", console=Console(stderr=True))
+            display.start()
+        display.update(f"{count:,} lines, {count / seconds:,.0f} lines/s")
+
+    try:
+        yield show
+    finally:
+        if display is not None:
+            display.stop()
+
+
+def _conversation() -> bool:
+    """Whether lines are typed at a terminal or written to one."""
+    return any(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+
+
+def count_of_lines(count: int) -> str:
+    return f"{count:,} line" if count == 1 else f"{count:,} lines"

@@ -1,0 +1,373 @@
+"""Lines -> translations, with an exported model of the task `translate`. Knows no architecture, no file format, no torch.
+
+A line is its sentences, each at most as long as the model takes; they are translated each by itself, a text that occurs twice
+once, in batches of similar length, and joined with the white space that stood between them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit import bundle as bundles
+from textkit.errors import TextkitError, UsageError, nearest
+from textkit.serving.decoding import Hypothesis, Search, Target, search
+from textkit.serving.sentences import Part, halves, sentences
+from textkit.serving.session import cpus
+from textkit.serving.steps import Steps
+from textkit.serving.stream import batches
+from textkit.serving.unknown import replaced
+from textkit.translation_text import TranslationText
+
+if TYPE_CHECKING:
+    from textkit.bundle import Bundle
+
+LONG = ("split", "cut")
+BATCH_TOKENS = 2048  # of the source, padded
+DEFAULTS = {
+    "beam_size": 4,
+    "length_penalty": 1.0,
+    "max_length_factor": 3.0,
+    "no_repeat_ngram_size": 0,
+    "sentences": True,
+}
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One translation of one line. Of several sentences: their texts joined, log-probabilities added, tokens in a row."""
+
+    text: str
+    score: float = 0.0  # logprob / length^length_penalty
+    logprob: float = 0.0  # the sum of its tokens' log-probabilities
+    length: int = 0  # tokens, the end of each sentence too
+    complete: bool = True  # it ended of itself; else it was cut at the limit
+    # Where they were asked for:
+    tokens: tuple[str, ...] = ()  # of the translation, without ends
+    word_scores: tuple[float, ...] = ()  # log-probability of each token, the end of each sentence too
+    source_tokens: tuple[str, ...] = ()
+    alignment: tuple[tuple[int, int], ...] = ()  # (source token, target token), from 0: where each target token looked
+
+
+class Translator:
+    """list[str] -> list[str]; a whitespace-only line is "". Can be pickled; the graphs load when used.
+
+    `long_lines` counts the lines so far that held a sentence of more tokens than the model takes (`limits.tokens` of its
+    manifest), `incomplete` those whose translation was cut at the limit of its length.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Bundle | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        beam_size: int | None = None,
+        n_best: int = 1,
+        length_penalty: float | None = None,
+        min_length: int = 0,
+        max_length: int | None = None,
+        max_length_factor: float | None = None,
+        no_repeat_ngram_size: int | None = None,
+        allow_unk: bool = False,
+        replace_unk: bool = False,
+        sample: bool = False,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 0,
+        word_scores: bool = False,
+        alignment: bool = False,
+        sentences: bool | None = None,
+        long: str = "split",
+        batch_tokens: int = BATCH_TOKENS,
+        batch_lines: int | None = None,
+        workers: int = 1,
+    ) -> None:
+        """`model`: a name, a folder or a Bundle; None: the default. The options of the search are those of decoding.Search;
+        None: the model's own. `replace_unk`: an unknown word becomes the source's word that was looked at. `sentences`: whether
+        those of a line are translated each by itself. `long`: what becomes of a sentence that is too long: `split` or `cut`.
+        `batch_tokens`: the largest batch, in source tokens, padding and all; `batch_lines`: and in lines. `workers`: batches
+        that are under way at a time, which share the `threads`.
+
+        Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
+        """
+        if not isinstance(model, bundles.Bundle):
+            model = bundles.read(bundles.find(None if model is None else str(model), "translate"), "translate")
+        self.bundle = model
+        own = DEFAULTS | self._stated(model)
+        given = {
+            "beam_size": beam_size, "length_penalty": length_penalty, "max_length_factor": max_length_factor,
+            "no_repeat_ngram_size": no_repeat_ngram_size, "sentences": sentences,
+        }  # fmt: skip
+        own |= {key: value for key, value in given.items() if value is not None}
+        self.sentences = bool(own.pop("sentences"))
+        self.options = Search(
+            **own, n_best=n_best, min_length=min_length, max_length=max_length, allow_unk=allow_unk or replace_unk,
+            sample=sample, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
+        )  # fmt: skip
+        if long not in LONG:
+            raise UsageError(f"unknown long {long!r}{nearest(str(long), LONG)}")
+        for name, value in (("batch_tokens", batch_tokens), ("batch_lines", batch_lines), ("workers", workers)):
+            if value is not None and value < 1:
+                raise UsageError(f"{name}={value}: must be at least 1")
+        self.limit: int = model.manifest.limits["tokens"]
+        self.most = max(1, int(model.manifest.limits.get("target", self.limit)) - 1)  # its end takes a place too
+        self.replace_unk, self.word_scores, self.alignment = replace_unk, word_scores, alignment
+        self.device, self.threads, self.workers, self.long = device, threads or cpus(), workers, long
+        self.batch_tokens, self.batch_lines = batch_tokens, batch_lines
+        self.long_lines = self.incomplete = 0
+        self._steps: Steps | None = None
+        self._pool: ThreadPoolExecutor | None = None
+
+    @staticmethod
+    def _stated(model: Bundle) -> dict[str, Any]:
+        """The manifest's own options of the search."""
+        stated = {key: value for key, value in model.manifest.defaults.items() if key in DEFAULTS}
+        for key, value in stated.items():
+            kind = type(DEFAULTS[key])
+            if type(value) is not kind and (kind is not float or type(value) is not int):
+                raise TextkitError(f"{model.folder}: its manifest's default {key!r} is {value!r}")
+        return stated
+
+    def __call__(self, lines: Sequence[str]) -> list[str]:
+        """The best translation of each line. TypeError for one str, which is a list of its characters else."""
+        return [translations[0].text for translations in self.translate(lines)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"bundle": self.bundle.folder, "_steps": None, "_pool": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state | {"bundle": bundles.read(state["bundle"], "translate")}
+
+    @property
+    def steps(self) -> Steps:
+        """The graphs, loaded. `steps.device` is where they really run."""
+        if self._steps is None:
+            threads = max(1, self.threads // self.workers)
+            self._steps = Steps(self.bundle, self.device, threads, self.alignment or self.replace_unk)
+        return self._steps
+
+    @property
+    def rule(self) -> TranslationText:
+        """How text becomes ids and ids text. Raises TextkitError where the model says it of one side only."""
+        rule = self.bundle.rule
+        if not isinstance(rule, TranslationText):
+            raise TextkitError(f"{self.bundle.folder}: says how text becomes ids, not how ids become text")
+        return rule
+
+    def translate(
+        self, lines: Sequence[str], first: int = 0, prefixes: Sequence[str] | None = None
+    ) -> list[list[Translation]]:
+        """The `n_best` translations of each line, best first (samples: as they were drawn); "" alone for a blank line.
+
+        `first`: the number of the first line, which random numbers depend on. `prefixes`: what the translation of each line
+        begins with, "" for anything; such a line is not cut into sentences.
+        """
+        if isinstance(lines, str):
+            raise TypeError("lines is one str: give a list of them")
+        if prefixes is not None and len(prefixes) != len(lines):
+            raise UsageError(f"{len(prefixes)} prefixes for {len(lines)} lines")
+        begins = [""] * len(lines) if prefixes is None else [prefix.strip() for prefix in prefixes]
+        parts = [self._parts(line, begin) for line, begin in zip(lines, begins, strict=True)]
+        jobs, parts, too_long = self._jobs(parts, begins, first)
+        self.long_lines += too_long
+        found = self._run(jobs)
+        each = iter(found[job] for line in parts for job, _ in line)
+        translations = []
+        for line in parts:
+            of_parts = [(next(each), space) for _, space in line]
+            joined = [self._joined(of_parts, rank) for rank in range(self.options.n_best if of_parts else 1)]
+            unique = list(dict.fromkeys(one for one in joined if one is not None))
+            if not self.options.sample:
+                unique.sort(key=lambda one: -one.score)
+            kept = joined if self.options.sample else unique
+            translations.append([one for one in kept if one is not None])
+            self.incomplete += not translations[-1][0].complete
+        return translations
+
+    def _parts(self, line: str, prefix: str) -> list[Part]:
+        if not line or line.isspace():
+            return []
+        return [Part(line.strip())] if prefix or not self.sentences else sentences(line)
+
+    def _jobs(
+        self, lines: list[list[Part]], begins: list[str], first: int
+    ) -> tuple[list[_Job], list[list[tuple[int, str]]], int]:
+        """What there is to translate, for each line its parts as (job, white space behind), and how many lines held one that
+        is too long."""
+        texts = {part.text: np.zeros(0, np.int64) for line in lines for part in line}
+        pieces = self._encode(texts)
+        jobs: dict[Any, int] = {}
+        made: list[_Job] = []
+        taken = []
+        prefix_ids = self._prefix_ids(begins)
+        for number, (line, begin) in enumerate(zip(lines, begins, strict=True)):
+            taken.append([])
+            whole = [piece for part in line for piece in _spaced(pieces.get(part.text, [part]), part.space)]
+            for at, part in enumerate(whole):
+                prefix = prefix_ids[begin] if not at else ()
+                key: Any = (number, at) if self.options.sample else (part.text, prefix)
+                if key not in jobs:
+                    jobs[key] = len(made)
+                    made.append(_Job(part.text, texts[part.text], prefix, (first + number, at)))
+                taken[-1].append((jobs[key], part.space))
+        return made, taken, sum(any(part.text in pieces for part in line) for line in lines)
+
+    def _encode(self, texts: dict[str, np.ndarray]) -> dict[str, list[Part]]:
+        """Puts the ids of each text in its place, and those of what it is cut into where it is too long: these are given
+        back, text -> parts. `texts` holds the ids of all parts then."""
+        pieces: dict[str, list[Part]] = {}
+        waiting = list(texts)
+        while waiting:
+            encoded = self.rule.encode(waiting)
+            ends = np.cumsum(encoded.lengths).tolist()
+            again: dict[str, None] = {}
+            for text, length, end in zip(waiting, encoded.lengths.tolist(), ends, strict=True):
+                ids = encoded.ids[end - length : end]
+                if length > self.limit and self.long == "split" and len(text) > 1:
+                    count = -(-length // self.limit)
+                    pieces[text] = list(halves(text, (count // 2) / count if count > 1 else 0.5))
+                    again |= dict.fromkeys(part.text for part in pieces[text] if part.text not in texts)
+                    continue
+                if length > self.limit:
+                    pieces[text] = [Part(text)]
+                    # A source in reversed order has its beginning last.
+                    ids = ids[-self.limit :] if self.rule.reverse else np.append(ids[: self.limit - 1], ids[-1])
+                texts[text] = ids
+            waiting = list(again)
+            texts |= dict.fromkeys(waiting, np.zeros(0, np.int64))
+        return {text: list(_leaves(text, pieces)) for text in pieces}
+
+    def _prefix_ids(self, begins: Iterable[str]) -> dict[str, tuple[int, ...]]:
+        """The target ids of each prefix, their end left out."""
+        known = list(dict.fromkeys(begins))
+        encoded = self.rule.encode_target(known)
+        ends = np.cumsum(encoded.lengths).tolist()
+        lengths = encoded.lengths.tolist()
+        each = (encoded.ids[end - length : end - 1].tolist() for length, end in zip(lengths, ends, strict=True))
+        return {begin: tuple(ids) if begin else () for begin, ids in zip(known, each, strict=True)}
+
+    def _run(self, jobs: list[_Job]) -> list[list[Translation]]:
+        """The translations of each job."""
+        found: list[list[Translation]] = [[Translation("")] for _ in jobs]
+        # What is nothing but its end (control characters, say) has nothing to translate.
+        real = np.array([at for at, job in enumerate(jobs) if len(job.ids) > 1], np.int64)
+        if not len(real):
+            return found
+
+        def run(batch: np.ndarray) -> None:
+            for at, translations in zip(batch.tolist(), self._batch([jobs[at] for at in batch]), strict=True):
+                found[at] = translations
+
+        lengths = np.array([len(jobs[at].ids) for at in real.tolist()])
+        work = [real[part] for batch in batches(lengths, self.batch_tokens) for part in self._cut(batch)]
+        if self.workers == 1 or len(work) == 1:
+            for batch in work:
+                run(batch)
+            return found
+        steps = self.steps  # loaded once, before several want it
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix=f"textkit-translate-{steps.device}")
+        for _ in self._pool.map(run, reversed(work)):  # the longest first, so that no worker is left with one alone
+            pass
+        return found
+
+    def _cut(self, batch: np.ndarray) -> Iterator[np.ndarray]:
+        size = self.batch_lines or len(batch)
+        for start in range(0, len(batch), size):
+            yield batch[start : start + size]
+
+    def _batch(self, jobs: list[_Job]) -> list[list[Translation]]:
+        rule = self.rule
+        lengths = np.array([len(job.ids) for job in jobs])
+        mask = np.arange(lengths.max()) < lengths[:, None]  # [line, source]
+        source = np.full(mask.shape, rule.source_pad)
+        source[mask] = np.concatenate([job.ids for job in jobs])
+        hypotheses = search(
+            self.steps, source, mask, Target(rule.start, rule.eos, rule.unk, rule.pad, rule.target_size), self.options,
+            most=self.most, prefixes=[job.prefix for job in jobs], keys=np.array([job.key for job in jobs]),
+            logprobs=self.word_scores, attention=self.alignment or self.replace_unk,
+        )  # fmt: skip
+        texts = iter(rule.decode([hypothesis.ids for line in hypotheses for hypothesis in line]))
+        return [
+            [self._translation(job, hypothesis, next(texts)) for hypothesis in line]
+            for job, line in zip(jobs, hypotheses, strict=True)
+        ]
+
+    def _translation(self, job: _Job, hypothesis: Hypothesis, text: str) -> Translation:
+        rule = self.rule
+        ids = hypothesis.ids[:-1] if hypothesis.ended else hypothesis.ids
+        made = Translation(
+            text, hypothesis.score, hypothesis.logprob, len(ids) + 1, hypothesis.ended,
+            word_scores=() if hypothesis.logprobs is None else tuple(hypothesis.logprobs.tolist()),
+        )  # fmt: skip
+        if self.word_scores or self.alignment:
+            made = replace(made, tokens=tuple(map(rule.target_token, ids)))
+        if hypothesis.attention is None or not ids:
+            return made
+        words = len(job.ids) - 1
+        looked = hypothesis.attention[: len(ids), :words].argmax(1)  # [target]
+        looked = (words - 1 - looked if rule.reverse else looked).tolist()
+        tokens = rule.source_tokens(job.text)[:-1]
+        tokens = tokens[::-1] if rule.reverse else tokens
+        if self.replace_unk and rule.unk in ids:
+            made = replace(made, text=rule.detokenized(replaced(rule, ids, tokens, looked)))
+        if self.alignment:
+            pairs = sorted(zip(looked, range(len(ids)), strict=True))
+            made = replace(made, source_tokens=tuple(tokens), alignment=tuple(pairs))
+        return made
+
+    def _joined(self, parts: list[tuple[list[Translation], str]], rank: int) -> Translation | None:
+        """The translations of number `rank` of a line's parts as one; a part that has fewer gives its last."""
+        if not parts:
+            return Translation("") if not rank else None
+        chosen = [(found[min(rank, len(found) - 1)], space) for found, space in parts]
+        if len(chosen) == 1:
+            return chosen[0][0] if rank < len(parts[0][0]) else None
+        if rank and all(rank >= len(found) for found, _ in parts):
+            return None
+        joined = chosen[0][0]
+        space = chosen[0][1]
+        for more, behind in chosen[1:]:
+            sources, targets = len(joined.source_tokens), len(joined.tokens)
+            joined = Translation(
+                joined.text + space + more.text, 0.0, joined.logprob + more.logprob, joined.length + more.length,
+                joined.complete and more.complete, joined.tokens + more.tokens, joined.word_scores + more.word_scores,
+                joined.source_tokens + more.source_tokens,
+                joined.alignment + tuple((i + sources, j + targets) for i, j in more.alignment),
+            )  # fmt: skip
+            space = behind
+        return replace(joined, score=joined.logprob / max(1, joined.length) ** self.options.length_penalty)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A text to translate."""
+
+    text: str
+    ids: np.ndarray  # i64[source], its end last
+    prefix: tuple[int, ...]
+    key: tuple[int, int]  # its line's number, and its own in the line
+
+
+def _leaves(text: str, pieces: dict[str, list[Part]]) -> Iterator[Part]:
+    """What `text` was cut into, and that in turn, with an explicit stack: a line may be cut into thousands."""
+    stack = [Part(text)]
+    while stack:
+        part = stack.pop()
+        cut = pieces.get(part.text)
+        if cut is None or cut[0].text == part.text:
+            yield part
+        else:
+            stack += reversed(_spaced(cut, part.space))
+
+
+def _spaced(parts: Sequence[Part], space: str) -> list[Part]:
+    """`parts` with `space` behind the last."""
+    return [*parts[:-1], dataclasses.replace(parts[-1], space=space)]
