@@ -351,3 +351,18 @@ def test_a_pattern_that_never_ends_gets_one_line(capfd):
     with pytest.raises(TextkitError, match="the model's tokenizer failed"):
         rule.source_tokens("x" * 40)
     capfd.readouterr()  # where the library writes its panic
+
+
+def test_marks_part_words_or_belong_to_them(tmp_path):
+    text = "don't , (ok)\tja-nein .\n" * 2
+    split, keep = (made(tmp_path, text, tokenizer="word", punctuation=how) for how in ("split", "keep"))
+    assert split.source_tokens("don't , (ok)")[:-1] == ["▁don", "'", "t", "▁,", "▁(", "ok", ")"]
+    assert keep.source_tokens("don't , (ok)")[:-1] == ["▁don't", "▁,", "▁(ok)"]
+    assert "▁ja-nein" in keep.vocabulary()[0]
+
+
+@pytest.mark.parametrize("tokenizer", ["bpe", "unigram"])
+def test_a_character_seen_twice_is_spelled_by_its_bytes_and_one_seen_thrice_has_an_entry(tmp_path, tokenizer):
+    rule = made(tmp_path, TSV * 5 + "ж\tя\nж\tx\nя я\ty\n", tokenizer=tokenizer)
+    assert rule.source_tokens("ж")[:-1] == ["▁", "<0xD0>", "<0xB6>"]
+    assert "".join(rule.source_tokens("я")[:-1]) == "▁я"
