@@ -68,7 +68,7 @@ def test_steps_are_the_whole_pass(cell):
             state = recurrent.advance(inputs[:, step], state)
             torch.testing.assert_close(state[0], outputs[:, step])
     torch.testing.assert_close(state, last)
-    parts = recurrent.inputs(x[..., :1]) + recurrent.inputs(x[..., 1:], 1)
+    parts = recurrent.inputs(x[..., :1]) + x[..., 1:] @ recurrent.columns(1).T
     torch.testing.assert_close(parts, inputs)
 
 

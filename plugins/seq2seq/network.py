@@ -221,6 +221,7 @@ class Seq2Seq(nn.Module):
         """What `hidden` gives, where a step depends on the outcome of the one before."""
         first = self.decoder_layers[0]
         given = first.inputs(self.dropout(self.target_table(target_in)))  # [line, target, gates]
+        fed = first.columns(self.config.embedding)  # [gates, readout], or nothing
         layers, feed, readouts = going.layers, going.feed, []
         for step, inputs in enumerate(given.unbind(1)):  # [line, gates]
             if taught is not None and step:
@@ -229,7 +230,7 @@ class Seq2Seq(nn.Module):
                 told = first.inputs(self.dropout(self.target_table(own)))  # [line, gates]
                 inputs = torch.where(taught[:, step, None], inputs, told)
             if feed is not None:
-                inputs = inputs + first.inputs(feed, self.config.embedding)
+                inputs = inputs + functional.linear(feed, fed)
             layers = self.climb(inputs, layers)
             position = target_in.new_full((1, 1), step)
             readout, _ = self.look(layers[-1][0][:, None], memory, position)  # [line, 1, readout]

@@ -51,15 +51,21 @@ class Recurrent(nn.Module):
             outputs, _ = pad_packed_sequence(packed, batch_first=True, total_length=x.shape[1])
         return outputs, tuple(_together(part) for part in (last if self.cell == "lstm" else (last,)))
 
-    def inputs(self, x: Tensor, first: int = 0) -> Tensor:
+    def inputs(self, x: Tensor) -> Tensor:
         """What inputs add to the gates, of any number of steps at once: f32[..., inputs] -> f32[..., gates].
 
-        `x` may be a part of the inputs, from the `first` on; the parts' sum is what all of them add.
+        `x` may be the first of the inputs alone: what the others add is x W^T with W of `columns`.
         """
-        weight, bias = self.layer.weight_ih_l0, None if first else self.layer.bias_ih_l0
-        if x.shape[-1] != weight.shape[1]:
-            weight = weight[:, first : first + x.shape[-1]]
-        return functional.linear(x, weight, bias)
+        weight = self.layer.weight_ih_l0
+        return functional.linear(
+            x, weight if x.shape[-1] == weight.shape[1] else weight[:, : x.shape[-1]], self.layer.bias_ih_l0
+        )
+
+    def columns(self, first: int) -> Tensor:
+        """The matrix f32[gates, n] of the inputs from the `first` on, cut and under autocast cast once for many steps."""
+        weight = self.layer.weight_ih_l0[:, first:]
+        kind = weight.device.type
+        return weight.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else weight
 
     def advance(self, inputs: Tensor, state: State) -> State:
         """One step forwards: `inputs(x)` f32[line, gates] and the states before -> the states after; the first is the output.
