@@ -54,7 +54,7 @@ def make_checkpoint(
     *,
     own: bool = False,
     seed: int = 0,
-    ending: float = 4.0,
+    ending: float = 2.5,
     generation: dict[str, Any] | None = None,
     **config: Any,
 ) -> Any:
@@ -96,6 +96,8 @@ def make_checkpoint(
         for name, parameter in model.named_parameters():
             if name.endswith("bias") or "layer_norm" in name:
                 parameter.add_(0.1 * torch.randn_like(parameter))
+            elif "encoder_attn" in name or "self_attn" in name:
+                parameter.mul_(2.5)  # so that what comes next depends on the source and on all before, not on the last
         model.final_logits_bias.copy_(0.3 * torch.randn_like(model.final_logits_bias))
         model.final_logits_bias[0, [0, pad]] += torch.tensor([ending, 2.0])  # translations end; <pad> would be likely
     model.generation_config = GenerationConfig(

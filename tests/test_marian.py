@@ -310,3 +310,97 @@ def test_what_a_generation_config_says(checkpoint, tmp_path):
     changed(folder, "config.json", num_beams=3, max_length=40)
     assert marian.read(folder).defaults["beam_size"] == 3
     assert marian.read(folder).defaults["max_length"] == 38
+
+
+class TorchSteps:
+    """The plugin's own modules as what is searched over: many models without an export each."""
+
+    def __init__(self, read) -> None:
+        from textkit.training.translation_ports import Modules
+
+        plugin = registry.get(marian.PLUGIN)
+        self.modules = Modules(plugin.graphs(network(read), read.rule, plugin.Config(**read.options)))
+
+    def encode(self, source, source_mask):
+        import torch
+
+        with torch.no_grad():
+            memory, state = self.modules.encode(torch.from_numpy(source), torch.from_numpy(source_mask))
+        return memory, state
+
+    def keep(self, memory, state, rows):
+        import torch
+
+        rows = torch.from_numpy(rows)
+        kept = {name: value[rows] for name, value in state.items() if name.startswith(("state.", "cache."))}
+        return {name: value[rows] for name, value in memory.items()}, kept
+
+    def step(self, token, parent, k, memory, state, full):
+        import torch
+
+        state = {name: value for name, value in state.items() if name.startswith(("state.", "cache."))}
+        with torch.no_grad():
+            stepped = self.modules.step(torch.from_numpy(token), torch.from_numpy(parent), memory, state)
+        logprob = stepped.logits.log_softmax(-1)
+        best = logprob.topk(k)
+        chosen = {"top_id": best.indices.numpy(), "top_logprob": best.values.numpy(), "logprob": logprob.numpy()}
+        return chosen | stepped.state
+
+
+def searched(model, read, lines: list[str]) -> list[list[int]]:
+    """The ids of each line's best translation, without its end."""
+    from textkit.serving.decoding import Search, Target, search
+
+    rule = read.rule
+    encoded = [rule.encode([line]).ids for line in lines]
+    lengths = np.array([len(ids) for ids in encoded])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    source = np.full(mask.shape, rule.source_pad)
+    source[mask] = np.concatenate(encoded)
+    found = search(
+        model, source, mask, Target(rule.start, rule.eos, rule.unk, rule.pad, rule.target_size), Search(**read.defaults),
+        most=read.shape.positions - 1,
+    )  # fmt: skip
+    return [[at for at in line[0].ids if at != rule.eos] for line in found]
+
+
+def generated(folder, model, lines: list[str], **options) -> list[list[int]]:
+    """The same of transformers."""
+    import torch
+
+    with torch.no_grad():
+        found = model.generate(**their_tokenizer(folder)(lines, return_tensors="pt", padding=True), **options)
+    ended = ([*line, 0] for line in found[:, 1:].tolist())
+    return [line[: line.index(0)] for line in ended]
+
+
+GENERATIONS = {
+    "beam 4": ({}, {}),
+    "greedy": ({"num_beams": 1}, {}),
+    "separate sides": ({}, {"own": True, "ending": 2.0}),
+    "short favoured": ({"num_beams": 6, "length_penalty": 0.0}, {"ending": 1.0}),
+    "between": ({"num_beams": 3, "length_penalty": 0.6}, {"own": True, "ending": 2.0}),
+    "long favoured": ({"length_penalty": 1.6, "max_length": 60}, {"ending": 4.0}),
+    "negative": ({"length_penalty": -0.5}, {"seed": 3}),
+    "always cut": ({"num_beams": 8, "max_length": 7}, {"ending": 0.0}),
+    "the longest": ({"max_length": 64}, {"ending": 0.0}),
+    "relu": ({}, {"activation_function": "relu", "scale_embedding": False, "ending": 2.0}),
+    "no unknown": ({"bad_words_ids": "with <unk>"}, {"seed": 5}),
+}
+
+
+@pytest.mark.parametrize("kind", GENERATIONS)
+def test_same_translations_as_transformers(checkpoint, kind):
+    """Token for token, whatever the search: lines that end, lines that are cut, <pad> likely and forbidden."""
+    generation, options = GENERATIONS[kind]
+    if "bad_words_ids" in generation:
+        pad = checkpoint(**options)[1].config.pad_token_id
+        generation = {"bad_words_ids": [[pad], [1]]}
+    folder, model = checkpoint(generation=generation, **options)
+    read = marian.read(folder)
+    assert read.notes == []
+    lines = sentences(40)
+    wanted = generated(folder, model, lines)
+    assert searched(TorchSteps(read), read, lines) == wanted
+    assert len({len(line) for line in wanted}) > 1 or "cut" in kind or "longest" in kind
+    assert len(set(map(tuple, wanted))) > 20  # they depend on the source

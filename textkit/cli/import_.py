@@ -1,13 +1,16 @@
-"""`textkit import`: word vectors of another tool become a model to serve. Parses and tells; textkit.interop works."""
+"""`textkit import`: another tool's word vectors, or a translation model, to serve. Parses and tells; textkit.interop works."""
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
 from textkit.cli.options import Remembering, Talk, bundle_options, protected_stdout, talk_options
+from textkit.errors import UsageError
 
 
 @click.command("import", cls=Remembering)
@@ -20,7 +23,10 @@ from textkit.cli.options import Remembering, Talk, bundle_options, protected_std
     help="Keep the first N words of the file, which are its most frequent.",
 )
 @click.option(
-    "--sample", metavar="FILE", help="Lines of text that the common component of --pooling sif is taken from."
+    "--sample",
+    metavar="FILE",
+    help="Lines of text: of word vectors the common component of --pooling sif is taken from them, a translation "
+    "model's graphs are tried on them.",
 )
 @talk_options
 @click.pass_context
@@ -36,27 +42,58 @@ def import_(
     overwrite: bool,
     talk: Talk,
 ) -> None:
-    """Make a model of the word vectors in SOURCE, another tool's file; '-' reads stdin.
+    """Make a model of SOURCE: another tool's file of word vectors ('-' reads stdin), or a MarianMT checkpoint's folder.
 
-    Reads word2vec's text and binary formats, GloVe's text and fastText's .bin, plain or compressed, and tells them apart
-    by what is in the file. Words stay as the file spells them, upper and lower case included. A fastText model keeps its
-    character n-grams, so words that it has not seen get vectors too. Needs the package onnx (pip install 'textkit[train]').
+    Word vectors are read in word2vec's text and binary formats, GloVe's text and fastText's .bin, plain or compressed,
+    told apart by what is in the file. Words stay as the file spells them, upper and lower case included. A fastText model
+    keeps its character n-grams, so words that it has not seen get vectors too.
 
     A line's vector is the plain mean of its words' vectors. fastText's print-sentence-vectors brings each word's vector
     to length 1 before it takes the mean: its numbers for lines are others, those for words are the same.
+
+    A folder is a Hugging Face checkpoint of MarianMT (OPUS-MT): config.json, generation_config.json, model.safetensors or
+    pytorch_model.bin (read without running anything), source.spm, target.spm, vocab.json. The model translates as
+    transformers does, token for token; beam size, length penalty and longest translation are the checkpoint's own.
+
+    Needs the packages of training (pip install 'textkit[train]').
     """
     from textkit.bundle import check_target
+
+    options: dict[str, Any] = {
+        "source": source, "precision": precision, "name": name, "licence": licence, "overwrite": overwrite,
+        "made": {"command": shlex.join(ctx.meta[Remembering.KEY])},
+    }  # fmt: skip
+    with protected_stdout():
+        check_target(folder, overwrite)
+        if os.path.isdir(source):
+            if max_vocab is not None:
+                raise UsageError("--max-vocab is for word vectors, not for a translation model")
+            _import_marian(folder, sample, options, talk)
+        else:
+            _import_vectors(folder, sample, max_vocab, options, talk)
+
+
+def _import_vectors(
+    folder: Path, sample: str | None, max_vocab: int | None, options: dict[str, Any], talk: Talk
+) -> None:
     from textkit.interop.foreign import describe, make_bundle, read, sample_lines
     from textkit.interop.table import Room
 
-    with protected_stdout():
-        check_target(folder, overwrite)
-        lines = sample_lines(sample) if sample else []
-        found = read(source, Room(precision, max_vocab))
-        for said in describe(found):
-            talk.warn(said)
-        written = make_bundle(
-            found, folder, source=source, precision=precision, name=name, licence=licence, sample=lines,
-            made={"command": shlex.join(ctx.meta[Remembering.KEY])}, overwrite=overwrite,
-        )  # fmt: skip
+    lines = sample_lines(sample) if sample else []
+    found = read(options["source"], Room(options["precision"], max_vocab))
+    for said in describe(found):
+        talk.warn(said)
+    written = make_bundle(found, folder, sample=lines, **options)
     talk.note(f"read {len(found.words):,} words of {found.table.shape[1]} numbers ({found.format}), wrote {written}")
+
+
+def _import_marian(folder: Path, sample: str | None, options: dict[str, Any], talk: Talk) -> None:
+    from textkit.interop.foreign import sample_lines
+    from textkit.interop.marian import make_bundle, read
+
+    lines = sample_lines(sample) if sample else []
+    found = read(options["source"])
+    for said in found.notes:
+        talk.warn(said)
+    written = make_bundle(found, folder, sample=lines, **options)
+    talk.note(f"read a model of {len(found.rule):,} and {found.rule.target_size:,} words, wrote {written}")
