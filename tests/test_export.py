@@ -12,10 +12,10 @@ import torch
 
 from textkit import bundle, onnxfile
 from textkit.errors import TextkitError, UsageError
-from textkit.plugin import Graph
+from textkit.plugin import Graph, Port
 from textkit.serving.session import Session
 from textkit.text import NGrams, Words
-from textkit.training import batching, export, parity, quantize, tracing
+from textkit.training import batching, export_embedding, parity, quantize, tracing
 from textkit.training.embedding_graph import IR_VERSION, OPSET, table_graph
 
 MEAN, MAX, SIF = 0, 1, 2
@@ -91,10 +91,10 @@ def test_empty_axes(plain, shape, pool):
 def test_component_is_what_lines_share():
     table = np.array([[10, 1], [10, -1], [10, 0.5]], np.float32)
     rule = Words(["a", "b", "c"])
-    found = parity.first_component(export._lookup(table), rule, ["a", "b", "c", "a b"], None)
+    found = parity.first_component(export_embedding._lookup(table), rule, ["a", "b", "c", "a b"], None)
     assert abs(found[0]) == pytest.approx(1, abs=1e-3)
     assert np.linalg.norm(found) == pytest.approx(1)
-    assert parity.first_component(export._lookup(table), rule, [], None) is None
+    assert parity.first_component(export_embedding._lookup(table), rule, [], None) is None
 
 
 def test_graph_is_what_onnxruntime_reads(plain):
@@ -110,7 +110,7 @@ def test_graph_is_what_onnxruntime_reads(plain):
 def test_table_becomes_a_bundle(tmp_path):
     rule = Words(WORDS)
     probability = np.array([0.5, 0.3, 0.1, 0.1], np.float32)
-    folder = export.export_embedding_table(
+    folder = export_embedding.export_embedding_table(
         tmp_path / "model", rule=rule, table=TABLE, probability=probability, sample=LINES, licence="CC0-1.0",
         plugin={"name": "test", "version": "1"}, defaults={"normalize": True}, data=[{"file": "x"}], made={"seed": 3},
     )  # fmt: skip
@@ -127,7 +127,7 @@ def test_table_becomes_a_bundle(tmp_path):
 
 def test_existing_folder_is_kept_unless_overwritten(tmp_path):
     def write(table, **more):
-        return export.export_embedding_table(tmp_path / "m", rule=Words(WORDS), table=table, **more)
+        return export_embedding.export_embedding_table(tmp_path / "m", rule=Words(WORDS), table=table, **more)
 
     write(TABLE)
     with pytest.raises(TextkitError, match="holds a model already"):
@@ -150,18 +150,18 @@ def test_existing_folder_is_kept_unless_overwritten(tmp_path):
 )
 def test_unsound_table_is_refused(tmp_path, table, more, message):
     with pytest.raises(TextkitError, match=message):
-        export.export_embedding_table(tmp_path / "model", rule=Words(WORDS), table=table, **more)
+        export_embedding.export_embedding_table(tmp_path / "model", rule=Words(WORDS), table=table, **more)
     assert not list(tmp_path.iterdir())
 
 
 def test_unknown_precision_is_a_usage_error(tmp_path):
     with pytest.raises(UsageError, match="--precision int4: unknown; did you mean 'int8'"):
-        export.export_embedding_table(tmp_path / "model", rule=Words(WORDS), table=TABLE, precision="int4")
+        export_embedding.export_embedding_table(tmp_path / "model", rule=Words(WORDS), table=TABLE, precision="int4")
 
 
 def test_parity_check_sees_every_kind_of_difference(plain):
     """A graph that is right passes; one wrong number, in the rows or in SIF's constants, does not."""
-    rule, rows = Words(WORDS), export._lookup(TABLE)
+    rule, rows = Words(WORDS), export_embedding._lookup(TABLE)
     batches = list(parity.cases(rule, LINES))
     assert {case.ids.shape for case in batches} >= {(1, 1), (2, 512), (5, 17)}
     assert parity.check(parity.load(plain), rows, batches, None, None)["max_relative"] < 1e-6
@@ -182,7 +182,10 @@ def test_what_nearly_cancels_is_measured_beside_what_it_is_made_of():
     random = np.random.default_rng(0)
     table = np.repeat(random.normal(size=(1, 64)), 300, axis=0) + 2e-3 * random.normal(size=(300, 64))
     table, rule = table.astype(np.float32), Words([f"w{i}" for i in range(299)])
-    rows, lines = export._lookup(table), [" ".join(f"w{i}" for i in random.integers(0, 299, 20)) for _ in range(64)]
+    rows, lines = (
+        export_embedding._lookup(table),
+        [" ".join(f"w{i}" for i in random.integers(0, 299, 20)) for _ in range(64)],
+    )
     component = parity.first_component(rows, rule, lines, None)
     graph = table_graph({"table": table}, None, component)
     batches = list(parity.cases(rule, lines))
@@ -229,20 +232,20 @@ def rule() -> Words:
 def test_network_is_traced_and_pooled(rule, capfd):
     torch.manual_seed(1)
     network = Encoder(len(rule)).eval()
-    found = export._export_embed(Graph(network), rule, LINES, "fp32")
+    found = export_embedding.export_module(Graph(network), rule, LINES, "fp32")
     assert capfd.readouterr().out == ""
     assert found.dim == 32
     assert found.parity["against"] == "torch"
     assert found.parity["max_relative"] < 1e-5
-    header = onnxfile.inspect(found.graph, "embed.onnx")
+    header = onnxfile.inspect(found.graphs["embed"], "embed.onnx")
     assert [port.axes for port in header.inputs] == [("line", "token"), ("line", "token"), (), ()]
     assert header.opsets[""] == OPSET
-    assert str(Path(__file__).parent).encode() not in found.graph  # torch writes stack traces into its graphs
-    assert b"site-packages" not in found.graph
+    assert str(Path(__file__).parent).encode() not in found.graphs["embed"]  # torch writes stack traces into its graphs
+    assert b"site-packages" not in found.graphs["embed"]
     ids, weight = batching.padded(rule, ["the cat", "zzz the sat on the mat"])
     with torch.no_grad():
         alone = network(torch.from_numpy(ids[:1, :2]), torch.ones(1, 2))[0].numpy()
-    given = run(found.graph, ids, weight)
+    given = run(found.graphs["embed"], ids, weight)
     assert given["vector"][0] == pytest.approx(alone.mean(axis=0), abs=1e-5)
     assert not given["tokens"][0, 2:].any()  # padding is zeros whatever attention makes of it
 
@@ -258,7 +261,7 @@ def test_network_is_traced_and_pooled(rule, capfd):
 def test_broken_modules_are_refused(rule, broken, message):
     torch.manual_seed(1)
     with pytest.raises(TextkitError, match=message):
-        export._export_embed(Graph(broken(len(rule))), rule, LINES, "fp32")
+        export_embedding.export_module(Graph(broken(len(rule))), rule, LINES, "fp32")
 
 
 def test_frozen_axis_is_seen_in_the_graph():
@@ -273,11 +276,14 @@ def test_frozen_axis_is_seen_in_the_graph():
         def forward(self, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
             return self.table[ids]
 
-    model = tracing.trace(Rows(), 3)
-    tracing.refuse_surprises(model)
+    ports = [Port("ids", "int64", ("line", "token")), Port("weight", "float32", ("line", "token"))]
+    rows = [Port("rows", "float32", ("line", "token", 4))]
+    examples = [torch.zeros(3, 7, dtype=torch.int64), torch.ones(3, 7)]
+    model = tracing.trace(Rows(), list(zip(ports, examples, strict=True)), rows, "embed")
+    tracing.refuse_surprises(model, ports, rows)
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 7
     with pytest.raises(TextkitError, match="froze an axis of 'ids'"):
-        tracing.refuse_surprises(model)
+        tracing.refuse_surprises(model, ports, rows)
 
 
 def test_longest_line_of_a_network_is_kept_to(rule):
@@ -292,12 +298,14 @@ def test_longest_line_of_a_network_is_kept_to(rule):
             return self.embedding(ids) + self.positions(torch.arange(ids.shape[1]))
 
     lines = ["the cat " * 40]
-    found = export._export_embed(Graph(Positions(len(rule)), limit=20), rule, lines, "fp32")
+    found = export_embedding.export_module(Graph(Positions(len(rule)), limit=20), rule, lines, "fp32")
     assert math.isfinite(found.parity["max_relative"])
 
 
 def test_only_tables_skip_the_exporter():
-    assert tracing.table_of(torch.nn.Embedding(3, 2)).shape == (3, 2)
-    assert tracing.table_of(torch.nn.Embedding(3, 2, max_norm=1.0)) is None  # looks up something else than its rows
-    assert tracing.table_of(Recentred(3)) is None
+    assert export_embedding.table_of(torch.nn.Embedding(3, 2)).shape == (3, 2)
+    assert (
+        export_embedding.table_of(torch.nn.Embedding(3, 2, max_norm=1.0)) is None
+    )  # looks up something else than its rows
+    assert export_embedding.table_of(Recentred(3)) is None
     assert set(quantize.PRECISIONS) == {"fp32", "fp16", "int8"}

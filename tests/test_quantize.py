@@ -13,7 +13,7 @@ from textkit.errors import TextkitError
 from textkit.plugin import Graph
 from textkit.serving.session import Session
 from textkit.text import Words
-from textkit.training import export, parity, quantize
+from textkit.training import export_embedding, parity, quantize
 from textkit.training.embedding_graph import table_graph
 
 WORDS = [f"word{number}" for number in range(300)]
@@ -52,7 +52,7 @@ def test_table_graph_computes_with_what_is_stored(precision, bytes_each, relativ
 @pytest.mark.parametrize(("precision", "cosine"), [("fp16", 0.9999), ("int8", 0.999)])
 def test_deviation_is_in_the_manifest(tmp_path, precision, cosine):
     table = RANDOM.standard_normal((300, 100)).astype(np.float32)
-    folder = export.export_embedding_table(
+    folder = export_embedding.export_embedding_table(
         tmp_path / "model", rule=Words(WORDS), table=table, sample=LINES, precision=precision
     )
     manifest = bundle.read(folder).manifest
@@ -76,7 +76,7 @@ def test_a_table_that_int8_would_ruin_is_refused(tmp_path):
     table[:, 0] = np.where(np.arange(300) % 2, 1000, -1000)
     lines = [f"word{at} word{at + 1}" for at in range(0, 300, 2)]  # the huge numbers cancel
     with pytest.raises(TextkitError, match=r"--precision int8 .* cosine of .* 0\.99 is the least allowed"):
-        export.export_embedding_table(
+        export_embedding.export_embedding_table(
             tmp_path / "model", rule=Words(WORDS), table=table, sample=lines, precision="int8"
         )
     assert not list(tmp_path.iterdir())
@@ -106,17 +106,18 @@ def network() -> Network:
 
 @pytest.fixture(scope="module")
 def full(network) -> bytes:
-    return export._export_embed(Graph(network), Words(WORDS), LINES, "fp32").graph
+    return export_embedding.export_module(Graph(network), Words(WORDS), LINES, "fp32").graphs["embed"]
 
 
 @pytest.mark.parametrize(("precision", "kind", "share"), [("fp16", np.float16, 0.55), ("int8", np.int8, 0.35)])
 def test_traced_network(network, full, precision, kind, share):
-    found = export._export_embed(Graph(network), Words(WORDS), LINES, precision)
-    assert len(found.graph) < share * len(full)
+    found = export_embedding.export_module(Graph(network), Words(WORDS), LINES, precision)
+    assert len(found.graphs["embed"]) < share * len(full)
     figures = found.parity["deviation"]
     assert 0.99 < figures["worst_cosine"] < 1
     weights = {
-        weight.name: numpy_helper.to_array(weight) for weight in onnx.load_from_string(found.graph).graph.initializer
+        weight.name: numpy_helper.to_array(weight)
+        for weight in onnx.load_from_string(found.graphs["embed"]).graph.initializer
     }
     large = [weight for weight in weights.values() if weight.size >= 1024]
     assert len(large) == 4
@@ -155,10 +156,10 @@ def test_a_weight_used_as_table_and_as_matrix_is_stored_once():
             return torch.softmax(self.embedding(ids) @ self.embedding.weight.T, -1) @ self.embedding.weight
 
     torch.manual_seed(3)
-    found = export._export_embed(Graph(Tied().eval()), Words(WORDS), LINES, "fp16")
+    found = export_embedding.export_module(Graph(Tied().eval()), Words(WORDS), LINES, "fp16")
     halves = [
         weight.name
-        for weight in onnx.load_from_string(found.graph).graph.initializer
+        for weight in onnx.load_from_string(found.graphs["embed"]).graph.initializer
         if weight.data_type == onnx.TensorProto.FLOAT16
     ]
     assert len(halves) <= 2  # torch's exporter may have folded the transpose into a second copy
@@ -208,8 +209,8 @@ def test_int8_of_attention_with_a_blank_line_in_the_batch():
         def forward(self, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
             return self.layers(self.embedding(ids), src_key_padding_mask=weight == 0)
 
-    found = export._export_embed(Graph(Encoder().eval()), Words(WORDS), LINES, "int8")
-    session = parity.load(found.graph)
+    found = export_embedding.export_module(Graph(Encoder().eval()), Words(WORDS), LINES, "int8")
+    session = parity.load(found.graphs["embed"])
     ids, weight = RANDOM.integers(0, 300, (4, 6)), np.ones((4, 6), np.float32)
     full = session.run(parity.feeds(parity.Case("", ids, weight), 0, False))["vector"]
     weight[2] = 0

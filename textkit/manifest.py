@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from textkit.errors import TextkitError, nearest
-from textkit.plugin import POOLING, TASKS, Port
+from textkit.plugin import NEXT, OPTIONAL, POOLING, TASKS, Port
 
 SCHEMA = 1
 FILE = "manifest.json"
@@ -137,7 +137,7 @@ def _check_defaults(manifest: Manifest) -> None:
 
 def _check_graphs(manifest: Manifest) -> None:
     signatures = TASKS[manifest.task]
-    for graph in signatures:
+    for graph in (graph for graph in signatures if graph not in OPTIONAL.get(manifest.task, ())):
         _require(graph in manifest.graphs, f"the graph {graph!r} of the task {manifest.task!r} is missing")
     for graph, stated in manifest.graphs.items():
         _require(graph in signatures, f"the task {manifest.task!r} has no graph {graph[:100]!r}")
@@ -151,6 +151,20 @@ def _check_graphs(manifest: Manifest) -> None:
         _check_side(f"graph {graph!r}, input", inputs, signatures[graph].inputs)
         _check_side(f"graph {graph!r}, output", outputs, signatures[graph].outputs)
         _check_dim(f"graph {graph!r}, output", outputs, signatures[graph].outputs, manifest.dim)
+    if {"encode", "step"} <= signatures.keys():
+        _check_travelling(manifest)
+
+
+def _check_travelling(manifest: Manifest) -> None:
+    """What `encode` gives is what `step` takes, and what a step takes, the one before gives, but for the memory."""
+    ports = [*manifest.ports("encode")[1:], *manifest.ports("step")]
+    given, taken, passed = (
+        {port.name: port.dtype for port in side if port.name.startswith(("memory.", "state.", "cache."))}
+        for side in ports
+    )
+    _require(given == taken, "what the graph 'encode' gives is not what 'step' takes: memory.*, state.*, cache.*")
+    wanted = {name + NEXT: dtype for name, dtype in taken.items() if not name.startswith("memory.")}
+    _require(passed == wanted, f"the graph 'step' gives not each state.* and cache.* that it takes, named *{NEXT}")
 
 
 def _check_side(where: str, ports: Sequence[Port], wanted: Sequence[Port]) -> None:

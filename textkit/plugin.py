@@ -66,7 +66,11 @@ TASKS: Mapping[str, Mapping[str, Signature]] = MappingProxyType(
                     Port("source", "int64", ("line", "source")),
                     Port("source_mask", "bool", ("line", "source")),
                 ),
-                outputs=(Port("memory.*", "", ("line",)), Port("state.*", "", ("line",))),
+                outputs=(
+                    Port("memory.*", "", ("line",)),
+                    Port("state.*", "", ("line",)),
+                    Port("cache.*", "", ("line",)),
+                ),
             ),
             "step": Signature(
                 inputs=(
@@ -75,6 +79,7 @@ TASKS: Mapping[str, Mapping[str, Signature]] = MappingProxyType(
                     Port("k", "int64"),
                     Port("memory.*", "", ("line",)),
                     Port("state.*", "", ("line", "from")),
+                    Port("cache.*", "", ("line",)),
                 ),
                 outputs=(
                     Port("top_id", "int64", ("line", "beam", "k")),
@@ -82,15 +87,29 @@ TASKS: Mapping[str, Mapping[str, Signature]] = MappingProxyType(
                     Port("logprob", "float32", ("line", "beam", "vocab")),
                     Port("attention", "float32", ("line", "beam", "source")),
                     Port("state.*", "", ("line", "beam")),
+                    Port("cache.*", "", ("line",)),
+                ),
+            ),
+            "explain": Signature(
+                inputs=(
+                    Port("source", "int64", ("line", "source")),
+                    Port("source_mask", "bool", ("line", "source")),
+                    Port("target", "int64", ("line", "target")),
+                ),
+                outputs=(
+                    Port("encoder", "float32", ("line", "layer", "head", "source", "source")),
+                    Port("decoder", "float32", ("line", "layer", "head", "target", "target")),
+                    Port("cross", "float32", ("line", "layer", "head", "target", "source")),
                 ),
             ),
         },
     }
 )
 
-NEXT = (
-    ".next"  # a graph cannot give what it takes under one name: the step's `state.x.next` is the next step's `state.x`
-)
+# Graphs of a task that a model may lack: made on request, for pictures.
+OPTIONAL: Mapping[str, frozenset[str]] = MappingProxyType({"translate": frozenset({"explain"})})
+# A graph cannot give what it takes under one name: the step's output `state.x.next` is the next step's input `state.x`.
+NEXT = ".next"
 POOLING = ("mean", "max", "sif")  # the values 0, 1, 2 of the port `pool`
 
 

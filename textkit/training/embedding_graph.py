@@ -102,7 +102,7 @@ def graft(body: onnx.ModelProto, probability: np.ndarray | None = None, componen
     constants["one"] = np.float32(1)
     # Names of this file could clash with the exporter's: everything of the body but its two inputs gets a prefix.
     names = {"ids": "ids", "weight": "shown_weight"}
-    _prefix(body.graph, "body/", names)
+    prefix(body.graph, "body/", names)
     mask[2].input[1] = names.get(rows.name, rows.name)
     graph = _graph([*shown, *body.graph.node, *mask, *head], constants, dim)
     graph.initializer.extend(body.graph.initializer)
@@ -281,17 +281,17 @@ def _copied(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def _prefix(graph: onnx.GraphProto, prefix: str, names: dict[str, str]) -> None:
-    """Renames every value of `graph` and of its subgraphs that is not in `names`; `names` takes the new ones in."""
+def prefix(graph: onnx.GraphProto, mark: str, names: dict[str, str]) -> None:
+    """Puts `mark` before every name of `graph` and its subgraphs that is not in `names`, which takes the new ones in."""
     for value in [*graph.input, *graph.initializer]:
-        value.name = names.setdefault(value.name, prefix + value.name)
+        value.name = names.setdefault(value.name, mark + value.name)
     for node in graph.node:
-        node.name = prefix + node.name if node.name else ""
-        node.input[:] = [names.setdefault(name, prefix + name) if name else "" for name in node.input]
+        node.name = mark + node.name if node.name else ""
+        node.input[:] = [names.setdefault(name, mark + name) if name else "" for name in node.input]
         for attribute in node.attribute:
             for subgraph in [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]:
-                _prefix(subgraph, prefix, names)
-        node.output[:] = [names.setdefault(name, prefix + name) if name else "" for name in node.output]
+                prefix(subgraph, mark, names)
+        node.output[:] = [names.setdefault(name, mark + name) if name else "" for name in node.output]
     for value in graph.output:
-        value.name = names.setdefault(value.name, prefix + value.name)
+        value.name = names.setdefault(value.name, mark + value.name)
     del graph.value_info[:]

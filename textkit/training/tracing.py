@@ -10,57 +10,28 @@ import contextlib
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from textkit.errors import TextkitError, one_line
+from textkit.plugin import Port
 from textkit.training.embedding_graph import IR_VERSION, LARGEST, OPSET
-from textkit.training.parity import Rows
 
 if TYPE_CHECKING:
     import onnx
     import torch
 
-EXAMPLE = (3, 7)  # line, token: sizes that neither are 1 nor alike, for 1 and equal sizes are taken for constants
 
+def trace(
+    module: torch.nn.Module, inputs: Sequence[tuple[Port, torch.Tensor]], outputs: Sequence[Port], graph: str
+) -> onnx.ModelProto:
+    """The graph of a module whose forward takes `inputs` in order and gives `outputs`, one tensor or a tuple.
 
-def table_of(module: torch.nn.Module) -> np.ndarray | None:
-    """The table f32[id, dim] of a torch.nn.Embedding, which needs no exporter; None for any other module."""
-    import torch
-
-    if type(module) is not torch.nn.Embedding or module.max_norm is not None:
-        return None
-    return module.weight.detach().cpu().numpy().astype(np.float32, copy=False)
-
-
-def rows_of(module: torch.nn.Module) -> Rows:
-    """The module as a function of arrays, ids and weight i64, f32 [line, token] -> f32[line, token, dim].
-
-    Rows of padding are zeros, whatever the module makes of them, as in the exported graph.
-    """
-    import torch
-
-    lookup = type(module) is torch.nn.Embedding  # takes the ids alone
-
-    def rows(ids: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            arguments = (torch.from_numpy(ids), torch.from_numpy(weight))
-            found = (module(arguments[0]) if lookup else module(*arguments)).float().numpy()
-        if found.ndim != 3 or found.shape[:2] != ids.shape:
-            raise TextkitError(
-                f"the module of graph 'embed' gives {found.shape} for ids {ids.shape}, not [line, token, dim]"
-            )
-        return np.where((weight > 0)[:, :, None], found, np.float32(0))
-
-    return rows
-
-
-def trace(module: torch.nn.Module, ids: int) -> onnx.ModelProto:
-    """The graph of an `embed` module: ids i64[line, token], weight f32[line, token] -> rows f32[line, token, dim].
-
-    `ids`: how many there are. Raises TextkitError where torch cannot export it, or froze an axis.
+    Each input comes with an example, whose free axes (a str in the port) should be neither 0, 1 nor alike: such sizes are
+    taken for constants. `graph`: what messages call it. Raises TextkitError where torch cannot export the module or froze
+    an axis that a port leaves free.
     """
     import torch
 
@@ -69,18 +40,20 @@ def trace(module: torch.nn.Module, ids: int) -> onnx.ModelProto:
         raise TextkitError(
             f"the model's weights take {size / 1e9:.1f} GB, an ONNX file holds 2 GB: train with a smaller --max-vocab"
         )
-    free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
-    example = (torch.arange(EXAMPLE[0] * EXAMPLE[1]).reshape(EXAMPLE) % ids, torch.ones(EXAMPLE))
+    free = tuple(
+        {at: torch.export.Dim.DYNAMIC for at, axis in enumerate(port.axes) if isinstance(axis, str)}
+        for port, _ in inputs
+    )
     try:
-        with _quiet():
+        with _quiet(), torch.no_grad():
             program = torch.onnx.export(
-                _ports(module),
-                example,
+                _variadic(module),
+                tuple(example for _, example in inputs),
                 dynamo=True,
                 opset_version=OPSET,
-                input_names=["ids", "weight"],
-                output_names=["rows"],
-                dynamic_shapes={"ids": free, "weight": free},
+                input_names=[port.name for port, _ in inputs],
+                output_names=[port.name for port in outputs],
+                dynamic_shapes={"given": free},
                 external_data=False,
                 verbose=False,
             )
@@ -88,15 +61,16 @@ def trace(module: torch.nn.Module, ids: int) -> onnx.ModelProto:
         reason: BaseException = error
         while reason.__cause__ is not None:
             reason = reason.__cause__
-        raise TextkitError(f"torch cannot export the graph 'embed': {one_line(reason)[:300]}") from error
+        raise TextkitError(f"torch cannot export the graph {graph!r}: {one_line(reason)[:300]}") from error
     model = program.model_proto
     _widen_masks(model.graph)
     _strip(model)
-    refuse_surprises(model)
+    refuse_surprises(model, [port for port, _ in inputs], outputs)
+    _name_axes(model.graph, [*(port for port, _ in inputs), *outputs])
     return model
 
 
-def refuse_surprises(model: onnx.ModelProto) -> None:
+def refuse_surprises(model: onnx.ModelProto, inputs: Sequence[Port], outputs: Sequence[Port]) -> None:
     """Raises TextkitError for a traced graph that would not do what the module does, or not everywhere."""
     import onnx
 
@@ -104,14 +78,20 @@ def refuse_surprises(model: onnx.ModelProto) -> None:
         onnx.checker.check_model(model)
     except Exception as error:  # ValidationError is no subclass of anything narrower
         raise TextkitError(f"the exported graph is not valid: {one_line(error)[:300]}") from error
-    ports = {port.name: _axes(port) for port in [*model.graph.input, *model.graph.output]}
-    if list(ports) != ["ids", "weight", "rows"]:
-        raise TextkitError(f"the exported graph has the ports {', '.join(ports)} and not ids, weight, rows")
-    for name, axes in ports.items():
-        if any(isinstance(axis, int) for axis in axes[:2]):
-            raise TextkitError(f"torch froze an axis of {name!r} at the example's size {axes}: no other line would fit")
-    if len(ports["rows"]) != 3 or not isinstance(ports["rows"][2], int):
-        raise TextkitError(f"the exported graph gives rows of {ports['rows']}, not [line, token, dim] with a fixed dim")
+    found = {port.name: _axes(port) for port in [*model.graph.input, *model.graph.output]}
+    wanted = {port.name: port.axes for port in [*inputs, *outputs]}
+    if list(found) != list(wanted):
+        raise TextkitError(f"the exported graph has the ports {', '.join(found)} and not {', '.join(wanted)}")
+    for name, axes in found.items():
+        stated = f"{axes}, not [{', '.join(map(str, wanted[name]))}]"
+        if len(axes) != len(wanted[name]):
+            raise TextkitError(f"the exported graph's {name!r} has the axes {stated}")
+        if any(isinstance(axis, int) and isinstance(free, str) for axis, free in zip(axes, wanted[name], strict=True)):
+            raise TextkitError(
+                f"torch froze an axis of {name!r} at the example's size: {stated}; no other line would fit"
+            )
+        if any(isinstance(fixed, int) and axis != fixed for axis, fixed in zip(axes, wanted[name], strict=True)):
+            raise TextkitError(f"the exported graph's {name!r} has the axes {stated}")
     opsets = {opset.domain: opset.version for opset in model.opset_import}
     if model.ir_version > IR_VERSION or opsets.get("", OPSET) != OPSET:
         raise TextkitError(
@@ -121,19 +101,27 @@ def refuse_surprises(model: onnx.ModelProto) -> None:
         raise TextkitError("the exported graph keeps its weights outside the file")
 
 
-def _ports(module: torch.nn.Module) -> torch.nn.Module:
-    """The module with its arguments under the names of the ports."""
+def _name_axes(graph: onnx.GraphProto, ports: Sequence[Port]) -> None:
+    """Free axes under the ports' names instead of the exporter's own."""
+    for value, port in zip([*graph.input, *graph.output], ports, strict=True):
+        for dim, axis in zip(value.type.tensor_type.shape.dim, port.axes, strict=True):
+            if isinstance(axis, str):
+                dim.dim_param = axis
+
+
+def _variadic(module: torch.nn.Module) -> torch.nn.Module:
+    """The module taking any number of tensors, so that axes are stated for a list and not for its names of arguments."""
     import torch
 
-    class Ports(torch.nn.Module):
+    class Variadic(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.module = module
 
-        def forward(self, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-            return self.module(ids, weight)
+        def forward(self, *given: torch.Tensor) -> Any:
+            return self.module(*given)
 
-    return Ports().eval()
+    return Variadic().eval()
 
 
 @contextlib.contextmanager

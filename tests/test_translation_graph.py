@@ -1,0 +1,269 @@
+"""The graphs of `translate`: what is put around a step module, by hand-computed numbers, and what the exporter refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+from translation_toys import LINES, Encode, Step, rule
+
+from textkit import bundle, onnxfile
+from textkit.errors import TextkitError
+from textkit.plugin import Graph
+from textkit.serving.session import Session
+from textkit.training import export, export_translation, parity_translation
+from textkit.training.embedding_graph import IR_VERSION, OPSET
+from textkit.training.translation_graph import step_graph
+from textkit.training.translation_ports import Modules
+
+
+def graphs(rows: int) -> dict[str, Graph]:
+    torch.manual_seed(1)
+    encode = Encode(rows)
+    return {"encode": Graph(encode), "step": Graph(Step(encode, rows))}
+
+
+@pytest.fixture(scope="module")
+def toy() -> export.Exported:
+    return export_translation.exported(graphs(12), rule(), LINES, "fp32")
+
+
+def logits_graph(vocab: int) -> bytes:
+    """A step whose body looks the logits of a token up in `memory.table` [line, vocab, vocab] (of the first line)."""
+    port = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Gather", ["memory.table", "token"], ["logits"]),  # [line, beam, vocab]
+        helper.make_node("Cast", ["token"], ["attention"], to=TensorProto.FLOAT),
+        helper.make_node("Identity", ["state.x"], ["state.x.next"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "body",
+        [
+            port("token", TensorProto.INT64, ["line", "beam"]),
+            port("memory.table", TensorProto.FLOAT, ["words", vocab]),
+            port("state.x", TensorProto.FLOAT, ["line", "beam", 2]),
+        ],
+        [
+            port("logits", TensorProto.FLOAT, ["line", "beam", vocab]),
+            port("attention", TensorProto.FLOAT, ["line", "beam"]),
+            port("state.x.next", TensorProto.FLOAT, ["line", "beam", 2]),
+        ],
+    )
+    body = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    return step_graph(body)
+
+
+def test_best_words_by_hand():
+    """p = 1/2, 1/4, 1/8, 1/8 and the other way round: the words in order and their log-probabilities."""
+    table = np.log(np.array([[4, 2, 1, 1], [1, 1, 2, 4]], np.float32))
+    given = Session(logits_graph(4), "cpu", 1).run(
+        {
+            "token": np.array([[0, 1]]), "parent": np.array([[0, 0]]), "k": np.array(2), "memory.table": table,
+            "state.x": np.zeros((1, 1, 2), np.float32),
+        }
+    )  # fmt: skip
+    assert given["top_id"].tolist() == [[[0, 1], [3, 2]]]
+    assert given["top_logprob"] == pytest.approx(np.log(np.array([[[0.5, 0.25], [0.5, 0.25]]])), abs=1e-6)
+    assert given["logprob"][0, 0] == pytest.approx(np.log([0.5, 0.25, 0.125, 0.125]), abs=1e-6)
+
+
+@pytest.mark.parametrize("vocab", [2, 63, 64, 107, 1000, 1009, 3 * 641])
+@pytest.mark.parametrize("k", [1, 2, 50, 10_000])
+def test_best_words_of_any_vocabulary(vocab, k):
+    """In blocks or padded to blocks: as sorting all of them gives."""
+    k = min(k, vocab)
+    logits = np.random.default_rng(vocab).standard_normal((3, vocab)).astype(np.float32)
+    given = Session(logits_graph(vocab), "cpu", 1).run(
+        {
+            "token": np.array([[0, 1], [2, 0], [1, 1]]), "parent": np.zeros((3, 2), np.int64), "k": np.array(k),
+            "memory.table": logits, "state.x": np.zeros((3, 1, 2), np.float32),
+        }
+    )  # fmt: skip
+    wanted = np.argsort(-logits, axis=1)[:, :k][np.array([[0, 1], [2, 0], [1, 1]])]
+    assert np.array_equal(given["top_id"], wanted)
+    assert np.array_equal(given["top_logprob"], np.take_along_axis(given["logprob"], wanted, axis=2))
+    assert np.exp(given["logprob"]).sum(-1) == pytest.approx(1, abs=1e-4)
+
+
+def test_state_follows_the_parent():
+    state = np.arange(12, dtype=np.float32).reshape(2, 3, 2)  # [line, from, 2]
+    given = Session(logits_graph(2), "cpu", 1).run(
+        {
+            "token": np.zeros((2, 4), np.int64), "parent": np.array([[2, 0, 0, 1], [1, 1, 2, 0]]), "k": np.array(1),
+            "memory.table": np.zeros((2, 2), np.float32), "state.x": state,
+        }
+    )  # fmt: skip
+    assert given["state.x.next"].tolist() == [
+        [[4, 5], [0, 1], [0, 1], [2, 3]],
+        [[8, 9], [8, 9], [10, 11], [6, 7]],
+    ]
+
+
+def test_ports_of_the_exported_graphs(toy):
+    encode, step = (onnxfile.inspect(toy.graphs[name], name) for name in ("encode", "step"))
+    assert (encode.ir, encode.opsets) == (IR_VERSION, {"": OPSET})
+    assert [(port.name, port.axes) for port in encode.inputs] == [
+        ("source", ("line", "source")), ("source_mask", ("line", "source")),
+    ]  # fmt: skip
+    assert {port.name: (port.dtype, port.axes) for port in encode.outputs} == {
+        "memory.rows": ("float32", ("line", "source", 8)), "memory.mask": ("bool", ("line", "source")),
+        "state.sum": ("float32", ("line", 8)), "state.history": ("int64", ("line", 0)),
+        "cache.words": ("float32", ("line", 0)),
+    }  # fmt: skip
+    assert {port.name: port.axes for port in step.inputs} == {
+        "token": ("line", "beam"), "parent": ("line", "beam"), "k": (),
+        "memory.rows": ("line", "source", 8), "memory.mask": ("line", "source"),
+        "state.sum": ("line", "from", 8), "state.history": ("line", "from", "past"), "cache.words": ("line", "past4"),
+    }  # fmt: skip
+    assert {port.name: port.axes for port in step.outputs} == {
+        "top_id": ("line", "beam", "k"), "top_logprob": ("line", "beam", "k"), "logprob": ("line", "beam", 12),
+        "attention": ("line", "beam", "source"), "state.sum.next": ("line", "beam", 8),
+        "state.history.next": ("line", "beam", "next"), "cache.words.next": ("line", "next6"),
+    }  # fmt: skip
+    for graph in toy.graphs.values():
+        onnx.checker.check_model(onnx.load_from_string(graph))
+
+
+def test_histories_follow_beams_and_caches_stay(toy):
+    """Three steps: one beam becomes two, they cross, the second is taken twice."""
+    model = parity_translation.Graphs(toy.graphs)
+    memory, state = model.encode(np.array([[5, 6, 3]]), np.ones((1, 3), bool))
+    for token, parent in (([[4, 5]], [[0, 0]]), ([[6, 7]], [[1, 0]]), ([[8, 9]], [[1, 1]])):
+        _, state = model.step(np.array(token), np.array(parent), 2, memory, state)
+    assert state["state.history"].tolist() == [[[4, 7, 8], [4, 7, 9]]]
+    assert state["cache.words"].tolist() == [[4, 5, 6, 7, 8, 9]]
+
+
+def test_parity_is_in_the_figures(toy):
+    assert toy.parity["against"] == "torch"
+    assert 0 <= toy.parity["max_relative"] < 1e-5
+    assert toy.limits == {"tokens": export.TOKEN_LIMIT, "target": export.TOKEN_LIMIT}
+
+
+def test_parity_sees_a_wrong_number_anywhere(toy):
+    """Each weight of each graph a little off, one at a time: seen every time."""
+    modules = Modules(graphs(12))
+    changed = 0
+    for name, graph in toy.graphs.items():
+        for at, weight in enumerate(onnx.load_from_string(graph).graph.initializer):
+            array = onnx.numpy_helper.to_array(weight)
+            if array.dtype != np.float32 or array.size < 8:
+                continue
+            model = onnx.load_from_string(graph)
+            wrong = array.copy()
+            wrong[..., 3] += 0.01
+            model.graph.initializer[at].CopyFrom(onnx.numpy_helper.from_array(wrong, weight.name))
+            graphs_ = parity_translation.Graphs(toy.graphs | {name: model.SerializeToString()})
+            with pytest.raises(TextkitError, match="differ from the model by .* nothing was written"):
+                parity_translation.check(graphs_, modules, rule(), parity_translation.cases(rule(), LINES))
+            changed += 1
+    assert changed >= 3
+
+
+def test_parity_sees_states_of_the_wrong_parent(toy):
+    model = onnx.load_from_string(toy.graphs["step"])
+    (unsqueeze,) = (node for node in model.graph.node if node.output[0] == "parent_index")
+    model.graph.node.insert(0, helper.make_node("Mul", ["parent", "zero_parent"], ["no_parent"]))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.int64(0), "zero_parent"))
+    next(node for node in model.graph.node if node.output[0] == "parent_index").input[0] = "no_parent"
+    broken = parity_translation.Graphs(toy.graphs | {"step": model.SerializeToString()})
+    with pytest.raises(TextkitError, match="differ from the model"):
+        parity_translation.check(broken, Modules(graphs(12)), rule(), parity_translation.cases(rule(), LINES))
+
+
+class Leaky(Encode):
+    """Broken: counts padding as words."""
+
+    def forward(self, source: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        rows, _, _, *rest = super().forward(source, torch.ones_like(mask))
+        return rows, torch.ones_like(mask), rows.sum(1), *rest
+
+
+class Forgetful(Step):
+    """Broken: gives one beam's state only."""
+
+    def forward(self, *given: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        logits, attention, sums, *rest = super().forward(*given)
+        return logits, attention, sums[:, :1], *rest
+
+
+class Unnamed(Step):
+    state = ("state.sum", "state.history", "memory.words")
+
+
+class Other(Step):
+    state = ("state.sum", "state.history", "cache.other")
+
+
+@pytest.mark.parametrize(
+    ("encode", "step", "message"),
+    [
+        (Leaky, Step, "changes by .* when the line is padded"),
+        (Encode, Forgetful, r"gives 'state.sum' \(3, 1, 8\) for \(3, 4\) tokens"),
+        (Encode, Unnamed, "neither memory.*, state.* nor cache.*"),
+        (Encode, Other, "not the same"),
+        (Encode, lambda encode, ids: torch.nn.Linear(2, 2), "has no 'memory' that names its ports"),
+        (Encode, lambda encode, ids: Step(encode, 5), "fails: IndexError: index out of range"),
+    ],
+)
+def test_broken_modules_are_refused(encode, step, message):
+    torch.manual_seed(1)
+    encoder = encode(12)
+    with pytest.raises(TextkitError, match=message):
+        export_translation.exported({"encode": Graph(encoder), "step": Graph(step(encoder, 12))}, rule(), LINES, "fp32")
+
+
+def written(tmp_path, precision: str = "fp32", **more) -> bundle.Bundle:
+    folder = export.export_graphs(
+        tmp_path / "model", task="translate", rule=rule(), graphs=graphs(12), sample=LINES, precision=precision, **more
+    )
+    return bundle.read(folder, "translate")
+
+
+def test_bundle_without_a_training_run(tmp_path):
+    read = written(tmp_path, defaults={"beam_size": 2}, licence="CC0-1.0")
+    read.verify()
+    assert read.manifest.defaults == {"beam_size": 2, "length_penalty": 1.0}
+    assert read.manifest.limits == {"tokens": export.TOKEN_LIMIT, "target": export.TOKEN_LIMIT}
+    assert read.rule.target_size == 12
+    assert read.manifest.parity["lines"] > 20
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda ports: ports["step"]["inputs"].pop(), "is not what 'step' takes"),
+        (lambda ports: ports["step"]["outputs"].pop(), "gives not each state"),
+        (lambda ports: ports["encode"]["outputs"][2].update(dtype="float64"), "is not what 'step' takes"),
+        (lambda ports: ports["step"]["outputs"][-1].update(name="cache.words"), "gives not each state"),
+        (lambda ports: ports.pop("step"), "the graph 'step' of the task 'translate' is missing"),
+        (lambda ports: ports.update(other=ports["step"]), "has no graph 'other'"),
+    ],
+)
+def test_manifest_whose_graphs_do_not_fit_together(tmp_path, change, message):
+    import json
+
+    folder = written(tmp_path).folder
+    manifest = json.loads((folder / "manifest.json").read_text())
+    change(manifest["graphs"])
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(TextkitError, match=message):
+        bundle.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("defaults", "wrong"),
+    [
+        ({"beam_size": 4, "length_penalty": 0.6, "max_length_factor": 2}, ""),
+        ({"beam_size": 0}, "beam_size=0"),
+        ({"beam_size": True}, "beam_size=True"),
+        ({"beam_size": 2.0}, "beam_size=2.0"),
+        ({"length_penalty": float("nan")}, "length_penalty=nan"),
+        ({"pooling": "mean"}, "pooling='mean'"),
+    ],
+)
+def test_defaults_of_a_plugin(defaults, wrong):
+    assert export_translation.refuse_defaults(defaults) == wrong

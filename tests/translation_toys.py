@@ -1,0 +1,63 @@
+"""Small rules and step modules for the tests of translation's export. Each is in sight of what it is meant to show."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+
+from textkit.translation_text import TranslationText
+
+WORDS = ["a", "man", "rides", "bike", "red", "the", "dog", "runs"]
+PAD, UNK, START, EOS = range(4)
+LINES = ["a man rides the bike", "the dog runs", "red red bike", "dog", "a man runs the dog rides a bike red man"]
+
+
+def rule(extra: int = 0) -> TranslationText:
+    """Words in both languages, four special tokens before them; `extra` rows of the target without a word."""
+    words = ["<pad>", "<unk>", "<s>", "</s>", *WORDS]
+    tokenizer = {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
+        "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": None, "decoder": None,
+        "model": {"type": "WordLevel", "vocab": {word: at for at, word in enumerate(words)}, "unk_token": "<unk>"},
+    }  # fmt: skip
+    return TranslationText(
+        json.dumps(tokenizer).encode(), start=START, eos=EOS, pad=PAD, unk=UNK, target_size=len(words) + extra
+    )
+
+
+class Encode(torch.nn.Module):
+    """memory.rows [line, source, dim]; a state that counts, a sum of the source and, for caches, an empty one."""
+
+    outputs = ("memory.rows", "memory.mask", "state.sum", "state.history", "cache.words")
+
+    def __init__(self, ids: int, dim: int = 8) -> None:
+        super().__init__()
+        self.table = torch.nn.Embedding(ids, dim)
+
+    def forward(self, source: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        rows = self.table(source) * mask[:, :, None]  # [line, source, dim]
+        nothing = mask[:, :0]  # [line, 0]
+        return rows, mask.clone(), rows.sum(1), nothing.long(), nothing.float()
+
+
+class Step(torch.nn.Module):
+    """`state.sum` takes in the words, `state.history` lists them beam by beam, `cache.words` all words of all beams."""
+
+    memory = ("memory.rows", "memory.mask")
+    state = ("state.sum", "state.history", "cache.words")
+
+    def __init__(self, encode: Encode, ids: int) -> None:
+        super().__init__()
+        self.table = torch.nn.Embedding(ids, encode.table.embedding_dim)
+        self.output = torch.nn.Linear(encode.table.embedding_dim, ids)
+
+    def forward(self, token: torch.Tensor, rows: torch.Tensor, mask: torch.Tensor, sums: torch.Tensor,
+                history: torch.Tensor, words: torch.Tensor) -> tuple[torch.Tensor, ...]:  # fmt: skip
+        sums = torch.tanh(sums + self.table(token))  # [line, beam, dim]
+        scores = (sums @ rows.transpose(1, 2)).masked_fill(~mask[:, None], -1e9)  # [line, beam, source]
+        attention = scores.softmax(-1)
+        mixed = sums + attention @ rows + 1e-3 * words.sum(1)[:, None, None]  # [line, beam, dim]
+        history = torch.cat([history, token[:, :, None]], 2)  # [line, beam, past + 1]
+        words = torch.cat([words, token.float()], 1)  # [line, pool + beam]
+        return self.output(mixed), attention, sums, history, words

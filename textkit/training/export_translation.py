@@ -1,0 +1,69 @@
+"""Exports the task `translate`: the graphs encode, step and, where asked for, explain, each traced, proven and stored.
+
+Knows no plugin, no training run and no architecture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from textkit.errors import TextkitError
+from textkit.plugin import Graph
+from textkit.text import TextRule
+from textkit.training import parity_translation, quantize, tracing
+from textkit.training.exported import TOKEN_LIMIT, Exported
+from textkit.training.translation_graph import step_graph, whole_graph
+from textkit.training.translation_ports import Modules, ports_of
+
+if TYPE_CHECKING:
+    import onnx
+
+DEFAULTS: Mapping[str, Any] = {"beam_size": 4, "length_penalty": 1.0}
+# Serving options that a plugin may set: the numbers they lie between.
+RANGES: Mapping[str, tuple[type, float, float]] = {
+    "beam_size": (int, 1, 1024),
+    "length_penalty": (float, 0, 100),
+    "min_length": (int, 0, 1 << 20),
+    "max_length": (int, 1, 1 << 20),
+    "max_length_factor": (float, 0, 1000),
+    "no_repeat_ngram_size": (int, 0, 1000),
+}
+
+
+def refuse_defaults(defaults: Mapping[str, Any]) -> str:
+    """What is wrong with a plugin's defaults; empty where nothing is."""
+    for key, value in defaults.items():
+        kind, least, most = RANGES.get(key, (str, 0, 0))
+        number = type(value) is int or (kind is float and type(value) is float)
+        if not number or not least <= value <= most:
+            return f"{key}={value!r}"
+    return ""
+
+
+def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str], precision: str) -> Exported:
+    """The graphs of modules as they are served, with the figures that say how near they are to the modules."""
+    source_ids, target_ids = len(rule), int(getattr(rule, "target_size", 0))
+    if not target_ids:
+        raise TextkitError(f"a rule of kind {rule.kind!r} gives no target text: translation needs one that does")
+    limits = {"tokens": graphs["encode"].limit or TOKEN_LIMIT, "target": graphs["step"].limit or TOKEN_LIMIT}
+    modules = Modules(graphs)
+    encode, step = ports_of(modules, source_ids, target_ids)
+    bodies = {
+        "encode": tracing.trace(modules.encode_module, encode.inputs, encode.outputs, "encode"),
+        "step": tracing.trace(modules.step_module, step.inputs, step.outputs, "step"),
+    }
+    written = _grafted(bodies)
+    full = parity_translation.Graphs(written)
+    batches = parity_translation.cases(rule, sample, limits["tokens"])
+    figures = {"against": "torch"} | parity_translation.check(full, modules, rule, batches, limits["target"])
+    if precision != "fp32":
+        written = _grafted({name: quantize.lower(body, precision) for name, body in bodies.items()})
+        lower = parity_translation.Graphs(written)
+        figures["deviation"] = parity_translation.deviation(full, lower, rule, sample, limits)
+        parity_translation.refuse_deviation(precision, figures["deviation"])
+    return Exported(written, limits, figures)
+
+
+def _grafted(bodies: Mapping[str, onnx.ModelProto]) -> dict[str, bytes]:
+    return {"encode": whole_graph(bodies["encode"], "encode"), "step": step_graph(bodies["step"])}
