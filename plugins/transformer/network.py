@@ -38,9 +38,9 @@ def angles(length: int, dim: int) -> Tensor:
 def rotate(x: Tensor, table: Tensor) -> Tensor:
     """Turns the pairs (x_i, x_{i + width/2}) of x [..., token, width] by the angles whose cosines and sines are in
     `table` [token, width] (Su et al. 2021, equation 34)."""
-    cosine, sine = table.to(x.dtype).chunk(2, -1)
+    cosine, sine = table.chunk(2, -1)  # float32: in half of it far positions would be one
     first, second = x.chunk(2, -1)
-    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], -1)
+    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], -1).to(x.dtype)
 
 
 def weights_of(query: Tensor, key: Tensor, mask: Tensor | None, causal: bool = False) -> Tensor:

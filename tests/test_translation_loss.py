@@ -1,0 +1,82 @@
+"""The chunked loss beside torch's cross-entropy: value, gradients, chunks, bfloat16, logits hard to exponentiate."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from textkit.training.translation_loss import smoothed_cross_entropy
+
+
+def problem(tokens=37, dim=8, words=50, bias=True, scale=1.0):
+    torch.manual_seed(3)
+    hidden = (torch.randn(tokens, dim) * scale).requires_grad_()
+    weight = torch.randn(words, dim, requires_grad=True)
+    return hidden, weight, torch.randn(words, requires_grad=True) if bias else None, torch.randint(words, (tokens,))
+
+
+def as_matrix(weight, bias):
+    return SimpleNamespace(project_weight=weight, project_bias=bias)
+
+
+def as_function(weight, bias):
+    return SimpleNamespace(project=lambda hidden: F.linear(hidden, weight, bias))
+
+
+@pytest.mark.parametrize("network", [as_matrix, as_function])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("chunk", [1, 16, 512])
+def test_value_and_gradient_are_those_of_torch(network, bias, smoothing, chunk):
+    hidden, weight, b, target = problem(bias=bias)
+    inputs = [part for part in (hidden, weight, b) if part is not None]
+    logits = F.linear(hidden, weight, b)
+    want = F.cross_entropy(logits, target, label_smoothing=smoothing)
+    loss, exact = smoothed_cross_entropy(network(weight, b), hidden, target, smoothing, chunk)
+    torch.testing.assert_close(loss, want)
+    torch.testing.assert_close(exact, F.cross_entropy(logits, target).detach())
+    assert not exact.requires_grad
+    got, wanted = torch.autograd.grad(loss * 3, inputs), torch.autograd.grad(want * 3, inputs)  # the scale counts
+    for a, b in zip(got, wanted, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+
+
+def test_a_loss_by_hand():
+    # Logits (0, ln 3): probabilities 1/4, 3/4. The first word is right, eps = 0.2 over two words: 0.9 ln 4 + 0.1 ln 4/3.
+    network = as_matrix(torch.tensor([[0.0], [1.0986123]]), None)
+    loss, exact = smoothed_cross_entropy(network, torch.ones(1, 1), torch.tensor([0]), 0.2)
+    assert float(loss) == pytest.approx(1.2764332, abs=1e-6)
+    assert float(exact) == pytest.approx(1.3862944, abs=1e-6)
+
+
+def test_probabilities_too_small_for_a_float():
+    hidden, weight, bias, target = problem(scale=200.0)
+    want = F.cross_entropy(F.linear(hidden, weight, bias), target, label_smoothing=0.1)
+    assert want > 100
+    loss, _ = smoothed_cross_entropy(as_matrix(weight, bias), hidden, target, 0.1, 16)
+    torch.testing.assert_close(loss, want)
+
+
+def test_bfloat16_keeps_close_and_its_gradients_are_float32():
+    hidden, weight, bias, target = problem(tokens=600, words=300)
+    inputs = [hidden, weight, bias]
+    want = F.cross_entropy(F.linear(hidden, weight, bias), target, label_smoothing=0.1)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, _ = smoothed_cross_entropy(as_matrix(weight, bias), hidden, target, 0.1)
+    assert loss.dtype == torch.float32
+    assert abs(float((loss - want).detach())) < 0.02
+    for a, b in zip(torch.autograd.grad(loss, inputs), torch.autograd.grad(want, inputs), strict=True):
+        assert a.dtype == torch.float32
+        assert F.cosine_similarity(a.flatten(), b.flatten(), 0) > 0.999
+
+
+def test_only_what_is_asked_for_gets_a_gradient():
+    hidden, weight, _, target = problem()
+    loss, _ = smoothed_cross_entropy(as_matrix(weight.detach(), None), hidden, target, 0.1)
+    loss.backward()
+    assert hidden.grad is not None
+    with torch.no_grad():
+        smoothed_cross_entropy(as_matrix(weight, None), hidden, target, 0.1)
