@@ -4,7 +4,8 @@ The rules of a line: UTF-8, a byte order mark at the start of a file is dropped,
 counted; a line ends at `\\n` alone (`\\r\\n` accepted; U+2028 and NUL are text); a last line without newline counts.
 
 Bytes come from the file descriptor by os.read, never from Python's buffered stdin, so that it is known when the next
-read would wait: that is what lets a filter answer a person at once and still give a file full batches.
+read would wait: that is what lets a filter answer a person at once and still give a file full batches. Where a read would
+wait, it is waited for in textkit.waiting, so that a signal is always heeded.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from itertools import chain
 from typing import Any
 
 from textkit.errors import TextkitError
+from textkit.waiting import wait_readable
 
 BLOCK = 1 << 18  # bytes asked for by one read, and the most that one step of decompression gives
 _GZIP = b"\x1f\x8b"
@@ -83,7 +85,7 @@ class Reader:
         """The file's bytes, decompressed; b"" before a read that would wait."""
         head = b""
         while not head or any(len(head) < len(magic) and magic.startswith(head) for magic in (_GZIP, _ZSTANDARD)):
-            data = self._read()
+            data = self._read(self._ready())
             if not data:
                 break
             head += data
@@ -96,15 +98,18 @@ class Reader:
 
     def _raw(self) -> Iterator[bytes]:
         while True:
-            if not self._ready():
+            ready = self._ready()
+            if not ready:
                 yield b""
-            data = self._read()
+            data = self._read(ready)
             if not data:
                 return
             yield data
 
-    def _read(self) -> bytes:
+    def _read(self, ready: bool) -> bytes:
         try:
+            if not ready:
+                wait_readable(self._fd)
             return os.read(self._fd, self._block)
         except OSError as error:
             raise TextkitError(f"{self.name}: cannot be read: {error.strerror}") from error
