@@ -7,7 +7,7 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
-from translation_toys import LINES, Encode, Step, rule
+from translation_toys import LINES, Encode, Explain, Step, rule
 
 from textkit import bundle, onnxfile
 from textkit.errors import TextkitError
@@ -267,3 +267,29 @@ def test_manifest_whose_graphs_do_not_fit_together(tmp_path, change, message):
 )
 def test_defaults_of_a_plugin(defaults, wrong):
     assert export_translation.refuse_defaults(defaults) == wrong
+
+
+def test_explain_is_a_third_graph(tmp_path):
+    modules = graphs(12) | {"explain": Graph(Explain())}
+    folder = export.export_graphs(tmp_path / "model", task="translate", rule=rule(), graphs=modules, sample=LINES)
+    read = bundle.read(folder, "translate")
+    read.verify()
+    assert list(read.manifest.graphs) == ["encode", "step", "explain"]
+    given = Session(read.graph("explain"), "cpu", 1).run(
+        {"source": np.array([[4, 6, 3]]), "source_mask": np.ones((1, 3), bool), "target": np.array([[4, 5]])}
+    )
+    assert {name: array.shape for name, array in given.items()} == {
+        "encoder": (1, 2, 1, 3, 3), "decoder": (1, 2, 1, 2, 2), "cross": (1, 2, 1, 2, 3),
+    }  # fmt: skip
+    assert given["decoder"][0, 0, 0] == pytest.approx(
+        np.array([[1, 0], [np.exp(-1) / (1 + np.exp(-1)), 1 / (1 + np.exp(-1))]])
+    )
+
+
+def test_explain_of_the_wrong_shape_is_refused():
+    class Swapped(Explain):
+        def forward(self, *given: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return tuple(weights.transpose(0, 1) for weights in super().forward(*given))
+
+    with pytest.raises(TextkitError, match="graph 'explain' gives 'encoder'"):
+        export_translation.exported(graphs(12) | {"explain": Graph(Swapped())}, rule(), LINES, "fp32")

@@ -61,3 +61,21 @@ class Step(torch.nn.Module):
         history = torch.cat([history, token[:, :, None]], 2)  # [line, beam, past + 1]
         words = torch.cat([words, token.float()], 1)  # [line, pool + beam]
         return self.output(mixed), attention, sums, history, words
+
+
+class Explain(torch.nn.Module):
+    """Two layers of one head: weights that fall with the distance between words, and their squares."""
+
+    def forward(self, source: torch.Tensor, mask: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        def weights(query: torch.Tensor, key: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
+            scores = -(query[:, :, None] - key[:, None]).abs().float().masked_fill(~shown, 1e9)
+            return torch.stack([scores.softmax(-1), (2 * scores).softmax(-1)], 1)[
+                :, :, None
+            ]  # [line, layer, head, ...]
+
+        causal = torch.ones(target.shape[1], target.shape[1], dtype=torch.bool).tril()[None]
+        return (
+            weights(source, source, mask[:, None]),
+            weights(target, target, causal),
+            weights(target, source, mask[:, None]),
+        )

@@ -16,6 +16,9 @@ from textkit.cli.options import Remembering, Talk, bundle_options, plugin_option
 @click.option(
     "--data-note", metavar="TEXT", default="", help="What the training data is and where it is from, for the manifest."
 )
+@click.option(
+    "--explain", is_flag=True, help="With a graph that shows every head and layer of attention, for pictures."
+)
 @plugin_option
 @talk_options
 @click.pass_context

@@ -14,7 +14,7 @@ from textkit.text import TextRule
 from textkit.training import parity_translation, quantize, tracing
 from textkit.training.exported import TOKEN_LIMIT, Exported
 from textkit.training.translation_graph import step_graph, whole_graph
-from textkit.training.translation_ports import Modules, ports_of
+from textkit.training.translation_ports import Modules, explain_ports, ports_of
 
 if TYPE_CHECKING:
     import onnx
@@ -53,6 +53,11 @@ def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str],
         "encode": tracing.trace(modules.encode_module, encode.inputs, encode.outputs, "encode"),
         "step": tracing.trace(modules.step_module, step.inputs, step.outputs, "step"),
     }
+    if "explain" in graphs:
+        module = graphs["explain"].module.eval()
+        explain = explain_ports(module, source_ids, target_ids)
+        bodies["explain"] = tracing.trace(module, explain.inputs, explain.outputs, "explain")
+        parity_translation.check_explain(whole_graph(bodies["explain"], "explain"), module, rule)
     written = _grafted(bodies)
     full = parity_translation.Graphs(written)
     batches = parity_translation.cases(rule, sample, limits["tokens"])
@@ -66,4 +71,4 @@ def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str],
 
 
 def _grafted(bodies: Mapping[str, onnx.ModelProto]) -> dict[str, bytes]:
-    return {"encode": whole_graph(bodies["encode"], "encode"), "step": step_graph(bodies["step"])}
+    return {name: step_graph(body) if name == "step" else whole_graph(body, name) for name, body in bodies.items()}

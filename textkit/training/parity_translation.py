@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,6 +37,9 @@ PARENTS: Sequence[Sequence[int]] = (
     (0, 1, 1, 0),
     (3, 3, 0, 2),
 )
+
+if TYPE_CHECKING:
+    import torch
 
 Arrays = dict[str, np.ndarray]
 
@@ -162,6 +165,26 @@ def _check_padding(graphs: Graphs, rule: TextRule, case: Case) -> None:
                 f"what a line is translated to changes by {difference:.2g} of the largest number when the line is padded, "
                 f"{TOLERANCE:.0e} is allowed: the network must leave masked tokens out; nothing was written"
             )
+
+
+def check_explain(graph: bytes, module: torch.nn.Module, rule: TextRule) -> None:
+    """Raises TextkitError where the graph `explain` shows other weights than its module; of ragged lines and of one word."""
+    import torch
+
+    session, random = load(graph), np.random.default_rng(0)
+    for lines, tokens, words in ((1, 1, 1), (4, 9, 6), (2, 5, 11)):
+        source = random.integers(0, len(rule), (lines, tokens))
+        mask = np.arange(tokens) < np.maximum(1, tokens - np.arange(lines))[:, None]
+        target = random.integers(0, rule.target_size, (lines, words))  # type: ignore[attr-defined]
+        given = session.run({"source": source, "source_mask": mask, "target": target})
+        with torch.no_grad():
+            wanted = module(*map(torch.from_numpy, (source, mask, target)))
+        for (name, got), tensor in zip(given.items(), wanted, strict=True):
+            difference = _difference(got, tensor.numpy())
+            if not difference <= TOLERANCE:
+                raise TextkitError(
+                    f"the exported graph 'explain' gives {name!r} off by {difference:.2g}: nothing was written"
+                )
 
 
 def deviation(

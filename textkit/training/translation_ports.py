@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from textkit.errors import TextkitError, one_line
-from textkit.plugin import NEXT, Graph, Port
+from textkit.plugin import NEXT, TASKS, Graph, Port
 
 if TYPE_CHECKING:
     import torch
@@ -138,6 +138,33 @@ def ports_of(modules: Modules, source_ids: int, target_ids: int) -> tuple[Traced
             [*ports("scores"), *ports("new state", "next")],
         ),
     )
+
+
+def explain_ports(module: torch.nn.Module, source_ids: int, target_ids: int) -> Traced:
+    """The ports of an `explain` module, (source, source_mask, target) -> every attention's weights."""
+    import torch
+
+    source, mask, target = (
+        torch.arange(21).reshape(3, 7),
+        torch.ones(3, 7, dtype=torch.bool),
+        torch.arange(15).reshape(3, 5),
+    )
+    given = (source % source_ids, mask, target % target_ids)
+    with torch.no_grad():
+        found = _run(module, "explain", given, 3)
+    lines = TASKS["translate"]["explain"]
+    outputs = []
+    for port, tensor in zip(lines.outputs, found, strict=True):
+        sizes = dict(zip(port.axes, tensor.shape, strict=False))
+        wanted = {"line": 3, "source": 7, "target": 5}
+        if tensor.ndim != 5 or any(sizes[axis] != wanted.get(axis, sizes[axis]) for axis in port.axes):
+            raise TextkitError(
+                f"the module of graph 'explain' gives {port.name!r} {tuple(tensor.shape)}, not {list(port.axes)}"
+            )
+        outputs.append(
+            Port(port.name, port.dtype, tuple(sizes[axis] if axis in ("layer", "head") else axis for axis in port.axes))
+        )
+    return Traced(list(zip(lines.inputs, given, strict=True)), outputs)
 
 
 def _example(
