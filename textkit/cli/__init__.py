@@ -26,6 +26,7 @@ COMPLETE = "_TEXTKIT_COMPLETE"  # the variable by which a shell's completion scr
 VERBS: dict[str, tuple[str, str]] = {
     "train": ("textkit.cli.train:train", "Train a model on text files."),
     "export-onnx": ("textkit.cli.export_onnx:export_onnx", "Export a training run as a model to serve."),
+    "translate": ("textkit.cli.translate:translate", "Translate each line."),
     "embed": ("textkit.cli.embed:embed", "Turn each line into a vector."),
     "nearest": ("textkit.cli.nearest:nearest", "Show the words nearest to a word."),
     "analogy": ("textkit.cli.analogy:analogy", "Answer: A is to B as C is to what?"),
@@ -85,14 +86,14 @@ def command_line(ctx: click.Context, talk: Talk) -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """The entry point of `textkit`. Always ends in SystemExit."""
-    talk = Talk()
-    name_stdout()
-    _route_warnings(talk)
-    _heed_sigterm()
     try:
+        talk = Talk()
+        name_stdout()
+        _route_warnings(talk)
+        _heed_sigterm()
         code = run(list(sys.argv[1:] if args is None else args), talk)
         code = _flush_stdout(talk, code)
-    except KeyboardInterrupt:  # a second Ctrl-C while the first is dealt with
+    except KeyboardInterrupt:  # before there is anything to do, or a second one while the first is dealt with
         code = 130
     sys.exit(code)
 

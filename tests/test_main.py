@@ -1,0 +1,56 @@
+"""How `textkit` begins: a Ctrl-C while it imports ends it with 130 and not a word, by either name."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+# A package that textkit imports at its beginning, and what its import does here.
+INTERRUPT = "import os, signal, sys\nos.kill(os.getpid(), signal.SIGINT)\nsys.stderr.write('went on')\n"
+WRAPPED = f"try:\n    exec({INTERRUPT!r})\nexcept BaseException:\n    raise ImportError('as extension modules do')\n"
+
+
+def entry():
+    """What the script `textkit` runs, as pyproject.toml says it."""
+    text = Path(__file__).parent.with_name("pyproject.toml").read_text()
+    module, _, function = tomllib.loads(text)["project"]["scripts"]["textkit"].partition(":")
+    return module, function
+
+
+def script():
+    module, function = entry()
+    return ["-c", f"import sys; from {module} import {function}; sys.exit({function}())", "--version"]
+
+
+@pytest.mark.parametrize("click", [INTERRUPT, WRAPPED])
+@pytest.mark.parametrize("command", [["-m", "textkit", "--version"], script()])
+def test_ctrl_c_while_it_imports(tmp_path, command, click):
+    (tmp_path / "click.py").write_text(click)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
+@pytest.mark.parametrize("command", [["-m", "textkit", "--version"], script()])
+def test_it_runs(command):
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.split()[0], done.stderr) == (0, "textkit", "")
+
+
+def test_a_ctrl_c_that_is_to_be_ignored_is_ignored(tmp_path):
+    (tmp_path / "click.py").write_text(INTERRUPT + "sys.exit(7)\n")
+    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); from textkit.__main__ import main; main()"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (7, b"went on")
+
+
+def test_importing_the_entry_does_nothing():
+    module, function = entry()
+    assert callable(getattr(import_module(module), function))
