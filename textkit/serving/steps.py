@@ -41,11 +41,6 @@ class Steps:
         inputs, outputs = (tuple(port.name for port in side) for side in bundle.manifest.ports("step"))
         self._memory = [name for name in inputs if name.startswith("memory.")]
         self._state = [name for name in inputs if name.startswith(_TRAVELS)]
-        given = {name.removesuffix(NEXT) for name in outputs}
-        if missing := sorted({*self._memory, *self._state} - set(self._encode.outputs)):
-            raise TextkitError(f"{bundle.folder}: the graph 'step' takes {missing[0]!r}, which 'encode' does not give")
-        if missing := sorted(set(self._state) - given):
-            raise TextkitError(f"{bundle.folder}: the graph 'step' does not give the next {missing[0]!r}")
         graph = bundle.graph("step")
         self._attention = attention
         plain = [name for name in outputs if name in _CHOICES or name.startswith(_TRAVELS)]

@@ -22,7 +22,7 @@ from textkit.serving.sentences import Part, halves, sentences
 from textkit.serving.session import cpus
 from textkit.serving.steps import Steps
 from textkit.serving.stream import batches
-from textkit.serving.unknown import replaced
+from textkit.serving.unknown import replaced, shown
 from textkit.translation_text import TranslationText
 
 if TYPE_CHECKING:
@@ -160,6 +160,11 @@ class Translator:
         if not isinstance(rule, TranslationText):
             raise TextkitError(f"{self.bundle.folder}: says how text becomes ids, not how ids become text")
         return rule
+
+    def load(self) -> None:
+        """Reads and checks all that is needed now rather than when it is used. Raises TextkitError."""
+        self.rule  # noqa: B018 - read and kept
+        self.steps  # noqa: B018
 
     def translate(
         self, lines: Sequence[str], first: int = 0, prefixes: Sequence[str] | None = None
@@ -309,6 +314,8 @@ class Translator:
         )  # fmt: skip
         if self.word_scores or self.alignment:
             made = replace(made, tokens=tuple(map(rule.target_token, ids)))
+        if rule.unk in ids:
+            made = replace(made, text=rule.detokenized(shown(rule, ids)))
         if hypothesis.attention is None or not ids:
             return made
         words = len(job.ids) - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from textkit.translation_text import TranslationText
+from textkit.translation_text import SPACE, TranslationText
 
 
 def replaced(rule: TranslationText, ids: Sequence[int], source: Sequence[str], looked: Sequence[int]) -> list[str]:
@@ -14,6 +14,11 @@ def replaced(rule: TranslationText, ids: Sequence[int], source: Sequence[str], l
     for id, at in zip(ids, looked, strict=True):
         pieces.append(word_at(source, at) if id == rule.unk else rule.target_token(id))
     return pieces
+
+
+def shown(rule: TranslationText, ids: Sequence[int]) -> list[str]:
+    """The pieces of target `ids`, a space before each unknown one: most that are unknown are words."""
+    return [SPACE + rule.target_token(id) if id == rule.unk else rule.target_token(id) for id in ids]
 
 
 def word_at(pieces: Sequence[str], at: int) -> str:

@@ -36,7 +36,7 @@ def jsonl_of(block: Block, vectors: np.ndarray) -> bytes:
     """An object each: the record's own fields, then `embedding`, nine digits a number, which give every f32 back."""
     numbers = format_decimals(vectors, EXACT_DIGITS, ", ").split(b"\n")
     return b"".join(
-        b"%b%b}\n" % (_opened(block, at, "embedding"), b"null" if at in block.problems else b"[%b]" % numbers[at])
+        b"%b%b}\n" % (opened(block, at, "embedding"), b"null" if at in block.problems else b"[%b]" % numbers[at])
         for at in range(len(block))
     )
 
@@ -60,9 +60,9 @@ def tokens_jsonl_of(block: Block, tokens: Tokens) -> bytes:
     numbers = _numbers(tokens, EXACT_DIGITS, ", ")
     lines = []
     for at, line in enumerate(tokens):
-        cells = [b'{"token": %b, "embedding": [%b]}' % (_json(token), next(numbers)) for token, _ in line]
+        cells = [b'{"token": %b, "embedding": [%b]}' % (json_bytes(token), next(numbers)) for token, _ in line]
         value = b"null" if at in block.problems else b"[%b]" % b", ".join(cells)
-        lines.append(b"%b%b}\n" % (_opened(block, at, "tokens"), value))
+        lines.append(b"%b%b}\n" % (opened(block, at, "tokens"), value))
     return b"".join(lines)
 
 
@@ -72,25 +72,26 @@ def _numbers(tokens: Tokens, *form: Any) -> Iterator[bytes]:
     return iter(format_decimals(np.array(vectors, np.float32), *form).split(b"\n") if vectors else ())
 
 
-def _opened(block: Block, at: int, key: str) -> bytes:
-    """The beginning of record `at` as an object, up to `"key": `."""
+def opened(block: Block, at: int, key: str, *more: str) -> bytes:
+    """The beginning of record `at` as an object, up to `"key": `; its own fields of these names are left out."""
     fields: Any = None if block.fields is None else block.fields[at]
     if at in block.problems:
-        return b'{"error": %b, "%b": ' % (_json(block.problems[at]), key.encode())
+        return b'{"error": %b, "%b": ' % (json_bytes(block.problems[at]), key.encode())
     if fields is None:
         fields = {"text": block.texts[at]}
     elif isinstance(fields, tuple):  # a JSON line: its source as it stands, unless it has such a key already
         source, fields = fields
         if fields is None:
             fields = {}
-        elif key not in fields:
+        elif key not in fields and not any(name in fields for name in more):
             return b'%b, "%b": ' % (_bytes(source.strip()[:-1].rstrip()), key.encode())
-    fields = {name: value for name, value in fields.items() if name != key}
-    start = _json(fields)[:-1]
+    fields = {name: value for name, value in fields.items() if name != key and name not in more}
+    start = json_bytes(fields)[:-1]
     return b'%b%b"%b": ' % (start, b", " if fields else b"", key.encode())
 
 
-def _json(value: Any) -> bytes:
+def json_bytes(value: Any) -> bytes:
+    """`value` as JSON, in one line."""
     text = json.dumps(value, ensure_ascii=False)
     try:
         return text.encode()

@@ -1,0 +1,316 @@
+"""`textkit translate`: lines in, translations out. Parses and writes; textkit.serving works."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textkit.cli.filtering import (
+    Filter,
+    Tally,
+    column_option,
+    count_of_lines,
+    files_argument,
+    input_option,
+    opened,
+    output_option,
+    pump,
+    records,
+)
+from textkit.cli.options import (
+    Talk,
+    device_option,
+    line_buffered_option,
+    model_option,
+    on_error_option,
+    talk_options,
+    threads_option,
+)
+from textkit.errors import TextkitError, UsageError
+
+if TYPE_CHECKING:
+    from textkit.columns import Block
+    from textkit.serving.translator import Translator
+
+FORMATS = ("text", "jsonl", "nbest")
+SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".nbest": "nbest"}  # what -o FILE says of the format
+SECONDS = 2.0  # that a window of lines should take: what is done is written that often, and Ctrl-C loses no more
+FEWEST, MOST = 64, 4096  # lines of a window
+
+_POSITIVE = click.IntRange(min=1)
+_COUNT = click.IntRange(min=0)
+
+
+@click.command()
+@files_argument
+@model_option
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), help="Of the output. Default: by OUT's suffix, else text."
+)
+@output_option
+@click.option("-b", "--beam-size", type=_POSITIVE, metavar="N", help="1 is greedy search. Default: the model's, or 4.")
+@click.option("--n-best", type=_POSITIVE, default=1, metavar="N", help="Give the N best, in --format nbest or jsonl.")
+@click.option(
+    "--length-penalty",
+    type=float,
+    metavar="A",
+    help="Scores are log-probabilities / length^A. Default: the model's, or 1.",
+)
+@click.option("--min-length", type=_COUNT, default=0, metavar="N", help="The fewest tokens of a translation.")
+@click.option("--max-length", type=_POSITIVE, metavar="N", help="The most tokens. Default: what the model takes.")
+@click.option(
+    "--max-length-factor",
+    type=click.FloatRange(min=0),
+    metavar="F",
+    help="The most tokens for one of the source, and 16 on top; 0: no such limit. Default: the model's, or 3.",
+)
+@click.option("--no-repeat-ngram-size", type=_COUNT, metavar="N", help="No N tokens in a row occur twice. 0: they may.")
+@click.option("--prefix", metavar="FILE", help="A line for each of the input: what its translation begins with.")
+@click.option("--allow-unk", is_flag=True, help="Let unknown words be said, as <unk>.")
+@click.option("--replace-unk", is_flag=True, help="Put the source's word, by the attention, for an unknown one.")
+@click.option("--alignment", is_flag=True, help="Add which source token each token comes from, by the attention.")
+@click.option("--word-scores", is_flag=True, help="Add the log-probability of each token, ends too.")
+@click.option("--sample", is_flag=True, help="Draw --n-best translations at random instead of searching the best.")
+@click.option(
+    "--temperature", type=click.FloatRange(min=0), metavar="T", help="Below 1 samples are likelier, above more various."
+)
+@click.option("--top-k", type=_COUNT, metavar="N", help="Draw from the N likeliest tokens. 0: from all.")
+@click.option(
+    "--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P", help="Draw from the likeliest that make up P."
+)
+@click.option("--seed", type=_COUNT, metavar="N", help="Of the random numbers, with each line's number. Default: 0.")
+@input_option
+@column_option
+@click.option(
+    "--sentences/--no-sentences",
+    default=None,
+    help="Translate each sentence of a line by itself. Default: the model's.",
+)
+@click.option(
+    "--split-long/--cut-long",
+    "split",
+    default=True,
+    show_default=True,
+    help="What becomes of a sentence too long for the model.",
+)
+@click.option("--batch-tokens", type=_POSITIVE, metavar="N", help="The largest batch, in source tokens. Default: 2048.")
+@click.option("--batch-lines", type=_POSITIVE, metavar="N", help="The largest batch, in lines as well.")
+@click.option(
+    "--workers",
+    type=_POSITIVE,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Batches under way at a time; they share --threads.",
+)
+@device_option
+@threads_option
+@on_error_option
+@line_buffered_option
+@talk_options
+def translate(talk: Talk, **options: Any) -> None:
+    """Translate each line of the FILEs (or of stdin, also named -): a line in is a line out, in order.
+
+    \b
+    text   the translation, one line a record; behind ||| what --alignment (i-j) and --word-scores ask for
+    jsonl  the record's own fields, "translation", "score"; with --n-best a list "nbest" of such
+    nbest  `id ||| translation ||| F0= logprob ||| score` as Moses has it, the id counted from 0
+
+    A blank line stays blank. Several sentences on a line are translated each by itself and joined as they were; a sentence
+    that is too long is split where a clause or a word ends. Lines that occur twice are translated once. With --on-error
+    skip a record that cannot be read leaves an empty line in its place (in jsonl null), so that lines stay aligned.
+
+    --input tsv and csv: column 1 without --column; a name reads the first record as the header. jsonl: the field named
+    "text" without --column. Files may be compressed (gzip, zstandard).
+    """
+    run(_Job(**options), talk)
+
+
+@dataclass(kw_only=True)
+class _Job(Filter):
+    """The options, checked as far as argv alone shows them; None where the model's own or the default counts."""
+
+    model: str | None
+    form: str | None
+    beam_size: int | None
+    n_best: int
+    length_penalty: float | None
+    min_length: int
+    max_length: int | None
+    max_length_factor: float | None
+    no_repeat_ngram_size: int | None
+    prefix: str | None
+    allow_unk: bool
+    replace_unk: bool
+    alignment: bool
+    word_scores: bool
+    sample: bool
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    seed: int | None
+    sentences: bool | None
+    split: bool
+    batch_tokens: int | None
+    batch_lines: int | None
+    workers: int
+    device: str
+    threads: int | None
+    format: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        suffix = PurePath(self.output or "").suffix.lower()
+        self.format = self.form or SUFFIXES.get(suffix, "nbest" if self.n_best > 1 else "text")
+        if self.n_best > 1 and self.format == "text":
+            raise UsageError(f"--n-best {self.n_best}: text is one translation a line; say --format nbest or jsonl")
+        if self.sample and self.beam_size is not None:
+            raise UsageError(f"--beam-size {self.beam_size}: --sample searches nothing")
+        if self.beam_size is not None and self.n_best > self.beam_size:
+            raise UsageError(f"--n-best {self.n_best}: is more than --beam-size {self.beam_size} finds")
+        if self.prefix == "-" and "-" in (self.files or ("-",)):
+            raise UsageError("--prefix -: stdin is the input already")
+        if self.max_length is not None and self.min_length > self.max_length:
+            raise UsageError(f"--min-length {self.min_length}: is more than --max-length {self.max_length}")
+        for name in ("temperature", "top_k", "top_p", "seed"):
+            value = getattr(self, name)
+            if value is not None and not self.sample:
+                raise UsageError(f"--{name.replace('_', '-')} {value:g}: is for --sample")
+        for name in ("temperature", "length_penalty", "max_length_factor", "top_p"):
+            value = getattr(self, name)
+            if value is not None and not abs(value) < 1e9:  # nor NaN, which is in every range
+                raise UsageError(f"--{name.replace('_', '-')} {value}: is no number to work with")
+
+    def translator(self) -> Translator:
+        from textkit.serving.translator import Translator
+
+        given = (
+            "model", "device", "threads", "beam_size", "n_best", "length_penalty", "min_length", "max_length",
+            "max_length_factor", "no_repeat_ngram_size", "allow_unk", "replace_unk", "alignment", "word_scores", "sample",
+            "temperature", "top_k", "top_p", "seed", "sentences", "batch_tokens", "batch_lines", "workers",
+        )  # fmt: skip
+        options = {name: getattr(self, name) for name in given if getattr(self, name) is not None}
+        return Translator(**options, long="split" if self.split else "cut")
+
+
+def run(job: _Job, talk: Talk) -> None:
+    """Reads, translates and writes; says at the end what was out of the ordinary."""
+    from textkit.lines import check_readable
+
+    check_readable(file for file in (*job.files, *([job.prefix] if job.prefix else ())) if file != "-")
+    translator = job.translator()
+    translator.load()  # a damaged model is told of before anything is read
+    search = translator.options
+    how = (
+        f"{search.n_best} samples"
+        if search.sample
+        else f"beam {search.beam_size}, length penalty {search.length_penalty:g}"
+    )
+    talk.note(f"{translator.bundle.folder}: {how}, on {translator.steps.device}")
+    if translator.bundle.manifest.precision == "int8":
+        talk.note("an int8 model: what shares a batch with a line may change its translation a little")
+    tally = Tally()
+    try:
+        with opened(job, talk) as (out, show):
+            pump(_results(job, translator, tally), job, tally, out, out.write, show)
+    finally:
+        _say(tally, talk, translator)
+
+
+def _say(tally: Tally, talk: Talk, translator: Translator) -> None:
+    tally.say(talk)
+    if translator.long_lines:
+        done = "split, and the translations of the parts joined" if translator.long == "split" else "cut"
+        lines = count_of_lines(translator.long_lines)
+        talk.warn(f"{lines} held a sentence of more than the model's {translator.limit:,} tokens: {done}")
+    if translator.incomplete:
+        lines = count_of_lines(translator.incomplete)
+        talk.warn(
+            f"the translation of {lines} reached its longest length (--max-length, --max-length-factor) and was cut"
+        )
+
+
+def _results(job: _Job, translator: Translator, tally: Tally) -> Iterator[tuple[int, bytes] | None]:
+    """(records, bytes) of each window of lines, None where the input pauses."""
+    from textkit.serving.stream import WINDOW_CHARACTERS, windows
+    from textkit.serving.translation_writers import FORMATTERS
+
+    form = FORMATTERS[job.format]
+    prefixes = _Prefixes(job.prefix) if job.prefix else None
+    pace = _Pace(1 if job.line_buffered else None)
+    number = 0
+    for block in pace.joined(windows(records(job, tally), min(pace.lines, FEWEST), WINDOW_CHARACTERS // 16)):
+        if block is None:
+            yield None
+            continue
+        begun = time.perf_counter()
+        found = translator.translate(block.texts, number, prefixes.take(len(block)) if prefixes else None)
+        yield len(block), form(block, found, number)
+        number += len(block)
+        pace.took(len(block), time.perf_counter() - begun)
+    if prefixes:
+        prefixes.finish(number)
+
+
+class _Pace:
+    """How many lines are looked ahead over: as many as take about SECONDS. More make better batches, but come later."""
+
+    def __init__(self, lines: int | None) -> None:
+        self.fixed = lines is not None
+        self.lines = lines or FEWEST
+
+    def took(self, lines: int, seconds: float) -> None:
+        if not self.fixed and lines >= self.lines // 2:
+            aim = int(SECONDS * lines / max(seconds, 1e-6))
+            self.lines = max(FEWEST, min(MOST, aim, 4 * self.lines))
+
+    def joined(self, small: Iterable[Block | None]) -> Iterator[Block | None]:
+        """The windows `small` in larger ones; a pause ends one."""
+        from textkit.columns import Block
+
+        held: list[Block] = []
+        for block in small:
+            if block is not None:
+                held.append(block)
+            if held and (block is None or sum(map(len, held)) >= self.lines):
+                yield Block.joined(held)
+                held = []
+            if block is None:
+                yield None
+        if held:
+            yield Block.joined(held)
+
+
+class _Prefixes:
+    """The lines of --prefix FILE, as many at a time as the input has."""
+
+    def __init__(self, file: str) -> None:
+        from textkit.lines import Reader
+
+        self.file = file
+        self._reader = Reader(None if file == "-" else file)
+        self._blocks = iter(self._reader)
+        self._held: list[str] = []
+        self._taken = 0
+
+    def take(self, count: int) -> list[str]:
+        while len(self._held) < count:
+            block = next(self._blocks, None)
+            if block is None:
+                lines = self._taken + len(self._held)
+                raise TextkitError(f"--prefix {self.file}: has {count_of_lines(lines)}, the input has more")
+            self._held += block
+        taken, self._held = self._held[:count], self._held[count:]
+        self._taken += count
+        return taken
+
+    def finish(self, count: int) -> None:
+        """Raises TextkitError where lines are left after those of the input."""
+        left = len(self._held) + sum(map(len, self._blocks))
+        if left:
+            raise TextkitError(f"--prefix {self.file}: has {count_of_lines(count + left)}, the input {count:,}")

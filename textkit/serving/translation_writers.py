@@ -1,0 +1,95 @@
+"""Translations out: a line each, Moses' n-best lists, or JSON lines. Knows no model.
+
+One record for each record in, or with n-best a numbered group. Numbers have six digits: more than a batch can change.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from textkit.columns import Block
+from textkit.serving.translator import Translation
+from textkit.serving.writers import json_bytes, opened
+
+_ESCAPES = str.maketrans({"\n": "\\n", "\r": "\\r"})
+_KEYS = ("translation", "score", "logprob", "source_tokens", "tokens", "alignment", "word_scores", "nbest")
+
+Translations = Sequence[Sequence[Translation]]  # of each record, best first
+
+
+def text_of(block: Block, translations: Translations, first: int) -> bytes:
+    """A line each, and behind ||| the alignment (Pharaoh's i-j) and word scores where there are any, as Marian has them."""
+    lines = [" ||| ".join([_text(found[0]), *_details(found[0])]) for found in translations]
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
+
+
+def nbest_of(block: Block, translations: Translations, first: int) -> bytes:
+    """Lines `id ||| translation ||| F0= logprob ||| score`, the id the record's number, from 0."""
+    lines = []
+    for number, found in enumerate(translations, first):
+        for one in found:
+            scores = f"F0= {_number(one.logprob)}", _number(one.score)
+            lines.append(" ||| ".join([str(number), _text(one), *_details(one), *scores]))
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
+
+
+def jsonl_of(block: Block, translations: Translations, first: int) -> bytes:
+    """An object each: the record's own fields, "translation", "score", and "nbest", a list, where there are several asked
+    for; null for a record that could not be used."""
+    lines = []
+    for at, found in enumerate(translations):
+        if at in block.problems:
+            lines.append(b'%bnull, "score": null}\n' % opened(block, at, *_KEYS))
+            continue
+        fields = _fields(found[0])
+        if len(found) > 1:
+            fields["nbest"] = [_fields(one) for one in found]
+        # The first key stands in `opened` already.
+        rest = json_bytes({key: value for key, value in fields.items() if key != _KEYS[0]})[1:]
+        lines.append(b"%b%b, %b\n" % (opened(block, at, *_KEYS), json_bytes(fields[_KEYS[0]]), rest))
+    return b"".join(lines)
+
+
+def _text(translation: Translation) -> str:
+    return translation.text.translate(_ESCAPES)
+
+
+def _details(translation: Translation) -> list[str]:
+    details = []
+    if translation.source_tokens:
+        details.append(" ".join(f"{i}-{j}" for i, j in translation.alignment))
+    if translation.word_scores:
+        details.append("WordScores= " + " ".join(map(_number, translation.word_scores)))
+    return details
+
+
+def _fields(translation: Translation) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "translation": translation.text,
+        "score": _rounded(translation.score),
+        "logprob": _rounded(translation.logprob),
+    }
+    for key in ("source_tokens", "tokens", "alignment"):
+        if value := getattr(translation, key):
+            fields[key] = value
+    if translation.word_scores:
+        fields["word_scores"] = list(map(_rounded, translation.word_scores))
+    return fields
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def _rounded(value: float) -> float | None:
+    """JSON has no infinity: null, of a model that gives no numbers."""
+    return float(_number(value)) if math.isfinite(value) else None
+
+
+FORMATTERS: dict[str, Callable[[Block, Translations, int], bytes]] = {
+    "text": text_of,
+    "nbest": nbest_of,
+    "jsonl": jsonl_of,
+}
