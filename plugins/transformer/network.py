@@ -122,16 +122,22 @@ class Attention(nn.Module):
         return self.attend(query, key, value, mask, causal)
 
     def next(
-        self, x: Tensor, past_key: Tensor, past_value: Tensor, turn: Tensor | None
+        self, x: Tensor, past_key: Tensor, past_value: Tensor, mask: Tensor, turn: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Self-attention of one more token of each beam, x [line, beam, dim], with all before it
-        [line, beam, head, past, width]; and these with it."""
-        query, key, value = (part.unflatten(-1, (self.heads, 1, -1)) for part in self.qkv(x).chunk(3, -1))
+        """Self-attention of one more token of each beam, x [line, beam, dim]; and keys and values with it.
+
+        Those of all beams of a line lie together, [line, head, past, width], so that they need not be moved when beams
+        are chosen anew; `mask` bool[line, 1, beam, past + beam] says which of them a beam continues.
+        """
+        query, key, value = self.split(self.qkv(x), 3)  # [line, head, beam, width]
         if turn is not None:
-            query, key = rotate(query, turn), rotate(key, turn)  # [line, beam, head, 1, width]
-        key, value = torch.cat([past_key, key], 3), torch.cat([past_value, value], 3)  # [..., past + 1, width]
-        mixed = F.scaled_dot_product_attention(query.flatten(0, 1), key.flatten(0, 1), value.flatten(0, 1))
-        return self.output(mixed.reshape(x.shape)), key, value  # [line, beam, dim]
+            query, key = rotate(query, turn), rotate(key, turn)
+        key, value = (
+            torch.cat([past_key, key], 2),
+            torch.cat([past_value, value], 2),
+        )  # [line, head, past + beam, width]
+        mixed = F.scaled_dot_product_attention(query, key, value, mask)
+        return self.output(mixed.transpose(1, 2).flatten(2)), key, value  # [line, beam, dim]
 
     def other(self, x: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, seen: Weights | None = None) -> Tensor:
         """Cross-attention of x [line, query, dim], tokens or beams, to key and value [line, head, source, width]."""
@@ -267,6 +273,14 @@ class Transformer(nn.Module):
         learnt = self.target_positions if target else self.source_positions
         return learnt.weight.narrow(0, start, length), None
 
+    def place(self, position: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """The same for one token of each beam, at position i64[line, beam] of the target: [line, beam, dim] is added, [line,
+        1, beam, width] turns."""
+        if self.config.positions == "rotary":
+            return None, F.embedding(position, self.table)[:, None]
+        learnt = self.config.positions == "learned"
+        return F.embedding(position, self.target_positions.weight if learnt else self.table), None
+
     def encode(self, source: Tensor, mask: Tensor | None, seen: Weights | None = None) -> Tensor:
         """[line, source] -> [line, source, dim]; mask [line, 1, 1 or source, source], bool or added to the scores."""
         add, turn = self.places(0, source.shape[1], target=False)
@@ -321,7 +335,7 @@ class Encode(nn.Module):
         layers = range(len(network.decoder_layers))
         self.outputs = (
             *(f"memory.{part}{layer}" for layer in layers for part in ("key", "value")), "memory.mask",
-            *(f"state.{part}{layer}" for layer in layers for part in ("key", "value")),
+            *(f"cache.{part}{layer}" for layer in layers for part in ("key", "value")), "state.own",
         )  # fmt: skip
 
     def forward(self, source: Tensor, source_mask: Tensor) -> tuple[Tensor, ...]:
@@ -330,23 +344,27 @@ class Encode(nn.Module):
         encoded = network.encode(source, mask)
         memory = [part.contiguous() for layer in network.decoder_layers for part in network.memory_of(layer, encoded)]
         config = network.config
-        state = [encoded.new_zeros(source.shape[0], config.heads, 0, config.dim // config.heads)] * len(memory)
-        return (*memory, source_mask.clone(), *(part.clone() for part in state))
+        empty = encoded.new_zeros(source.shape[0], config.heads, 0, config.dim // config.heads)
+        return (*memory, source_mask.clone(), *(empty.clone() for _ in memory), source_mask[:, :0])
 
 
 class Step(nn.Module):
-    """The graph step: one more token of every beam. Beams are the queries of one cross-attention a line."""
+    """The graph step: one more token of every beam. Beams are the queries of one attention a line.
+
+    `cache.*` holds the keys and values of every token of every beam of a line, `state.own` bool[line, beam, past] says which
+    of them lead to a beam: that alone follows the beams when they are chosen anew.
+    """
 
     def __init__(self, network: Transformer) -> None:
         super().__init__()
         self.network = network
         outputs = Encode(network).outputs
         self.memory = tuple(name for name in outputs if name.startswith("memory."))
-        self.state = tuple(name for name in outputs if name.startswith("state."))
+        self.state = tuple(name for name in outputs if name.startswith(("cache.", "state.")))
 
     def forward(self, token: Tensor, *ports: Tensor) -> tuple[Tensor, ...]:
-        """token i64[line, beam], the memory [line, ...], the state [line, beam, head, past, width] -> logits f32[line,
-        beam, vocab], attention f32[line, beam, source] (the last layer's, mean of its heads), the state."""
+        """token i64[line, beam], the memory [line, ...], caches [line, head, past, width], own bool[line, beam, past] ->
+        logits f32[line, beam, vocab], attention f32[line, beam, source] (the last layer's, mean of its heads), the state."""
         network = self.network
         memory, source_mask, state = (
             ports[: len(self.memory) - 1],
@@ -354,14 +372,18 @@ class Step(nn.Module):
             ports[len(self.memory) :],
         )
         mask = source_mask[:, None, None, :].expand(-1, 1, token.shape[1], -1)  # [line, 1, beam, source]
-        add, turn = network.places(state[0].shape[3], 1, target=True)
+        beams = torch.arange(token.shape[1], device=token.device)
+        itself = (beams[:, None] == beams).expand(token.shape[0], -1, -1)  # [line, beam, beam]
+        own = torch.cat([state[-1], itself], 2)  # [line, beam, past + beam]
+        add, turn = network.place(own.sum(2) - 1)
         x = network.embed(token, network.target_table, add)  # [line, beam, dim]
         new: list[Tensor] = []
         seen: Weights = []
         for at, layer in enumerate(network.decoder_layers):
-            y, *grown = layer.attention.next(layer.before(x, layer.attention_norm), *state[2 * at : 2 * at + 2], turn)
+            past = state[2 * at : 2 * at + 2]
+            y, *grown = layer.attention.next(layer.before(x, layer.attention_norm), *past, own[:, None], turn)
             x = layer.after(x, y, layer.attention_norm)
             last = at == len(network.decoder_layers) - 1
             x = layer.rest(x, memory[2 * at : 2 * at + 2], mask, seen if last else None)
             new += grown
-        return (network.project(network.decoder_norm(x)), seen[0].mean(1), *new)
+        return (network.project(network.decoder_norm(x)), seen[0].mean(1), *new, own)

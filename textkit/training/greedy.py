@@ -34,7 +34,8 @@ def greedy(
     with torch.no_grad():
         ports = dict(zip(encode.outputs, encode(source, source_mask), strict=True))
         memory = [ports[name] for name in step.memory]  # [line, ...]
-        state = [ports[name][:, None] for name in step.state]  # [line, beam = 1, ...]
+        # A state belongs to a beam, [line, beam = 1, ...], a cache to all beams of a line.
+        state = [ports[name] if name.startswith("cache.") else ports[name][:, None] for name in step.state]
         token = torch.full((len(source), 1), start, device=source.device)
         going = left > 0
         while bool(going.any()):
