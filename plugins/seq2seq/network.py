@@ -7,7 +7,6 @@ Luong's order of things: h_t from the word and h_{t-1}, weights and context c_t 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -113,8 +112,8 @@ class Seq2Seq(nn.Module):
             Recurrent(config.cell, hidden if layer else read, hidden) for layer in range(config.layers)
         )
         self.states = self.decoder_layers[0].states
-        linear = config.bridge == "linear"
-        self.bridge = nn.ModuleList(nn.Linear(width, hidden) for _ in range(config.layers * self.states * linear))
+        bridges = config.layers * self.states if config.bridge == "linear" else 0
+        self.bridge = nn.ModuleList(nn.Linear(width, hidden) for _ in range(bridges))
         self.attention = None if config.attention == "none" else Attention(config)
         self.combine = None  # W_c
         if self.attention is not None or self.readout != hidden:
@@ -154,13 +153,17 @@ class Seq2Seq(nn.Module):
     def project_weight(self) -> Tensor:
         return (self.output or self.target_table).weight
 
+    def encoder(self) -> Encode:
+        return Encode(self)
+
+    def stepper(self) -> Step:
+        return Step(self)
+
     def project(self, readout: Tensor) -> Tensor:
         """[..., readout] -> logits [..., vocab]"""
         return functional.linear(readout, self.project_weight, self.project_bias)
 
-    def encode(
-        self, source: Tensor, source_mask: Tensor, layers: Iterable[nn.Module] | None = None
-    ) -> tuple[Memory, Going]:
+    def encode(self, source: Tensor, source_mask: Tensor, layers: nn.ModuleList | None = None) -> tuple[Memory, Going]:
         """[line, source] twice -> what the decoder looks at, and where it begins. `layers` may stand in for the encoder's."""
         x = self.source_embedding(source)  # [line, source, embedding]
         lengths = source_mask.sum(1).clamp(min=1)
@@ -170,16 +173,15 @@ class Seq2Seq(nn.Module):
             last += state
         x = self.dropout(x)
         if self.config.bridge == "linear":
-            last = [torch.tanh(bridge(state)).float() for bridge, state in zip(self.bridge, last, strict=True)]
+            last = [torch.tanh(bridge(state)) for bridge, state in zip(self.bridge, last, strict=True)]
         elif self.config.bridge == "none":
             last = [state.new_zeros(source.shape[0], self.config.hidden) for state in last]
         feed = x.new_zeros(source.shape[0], self.readout) if self.config.input_feeding else None
         position = source.new_zeros(source.shape[0]) if self.config.attention == "position" else None
+        last = [state.float() for state in last]  # as they stay, under autocast too
         states = tuple(tuple(last[at : at + self.states]) for at in range(0, len(last), self.states))
-        memory = Memory(None, None, source_mask)
-        if self.attention is not None:
-            memory = Memory(self.attention.keys(x), x, source_mask)
-        return memory, Going(states, feed, position)
+        keys, values = (None, None) if self.attention is None else (self.attention.keys(x), x)
+        return Memory(keys, values, source_mask), Going(states, feed, position)
 
     def look(self, hidden: Tensor, memory: Memory, position: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Decoder states f32[line, query, hidden] -> readouts f32[line, query, readout], weights f32[line, query, source]."""
@@ -221,28 +223,20 @@ class Seq2Seq(nn.Module):
         """What `hidden` gives, where a step depends on the outcome of the one before."""
         first = self.decoder_layers[0]
         given = first.inputs(self.dropout(self.target_table(target_in)))  # [line, target, gates]
-        fed = first.columns(self.config.embedding)  # [gates, readout], or nothing
-        layers, feed, readouts = going.layers, going.feed, []
+        fed = first.columns(self.config.embedding)  # [gates, readout], or empty
+        layers, readouts = going.layers, []
         for step, inputs in enumerate(given.unbind(1)):  # [line, gates]
             if taught is not None and step:
                 with torch.no_grad():
                     own = self.project(readouts[-1]).argmax(-1)  # [line]
                 told = first.inputs(self.dropout(self.target_table(own)))  # [line, gates]
                 inputs = torch.where(taught[:, step, None], inputs, told)
-            if feed is not None:
-                inputs = inputs + functional.linear(feed, fed)
+            if going.feed is not None:
+                inputs = inputs + functional.linear(readouts[-1] if step else going.feed, fed)
             layers = self.climb(inputs, layers)
-            position = target_in.new_full((1, 1), step)
-            readout, _ = self.look(layers[-1][0][:, None], memory, position)  # [line, 1, readout]
-            readouts.append(readout[:, 0])
-            feed = None if feed is None else readouts[-1]
+            query, place = layers[-1][0][:, None], target_in.new_full((1, 1), step)  # [line, 1, hidden], [1, 1]
+            readouts.append(self.look(query, memory, place)[0][:, 0])  # [line, readout]
         return torch.stack(readouts, 1)  # [line, target, readout]
-
-    def encoder(self) -> Encode:
-        return Encode(self)
-
-    def stepper(self) -> Step:
-        return Step(self)
 
 
 def ports_of(network: Seq2Seq) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -269,9 +263,9 @@ class Encode(nn.Module):
         self.outputs = (*memory, *state)
 
     def forward(self, source: Tensor, source_mask: Tensor) -> tuple[Tensor, ...]:
-        memory, going = self.network.encode(source, source_mask, self.layers)
-        memory = memory._replace(mask=source_mask.clone())  # an output is no input
-        return tuple(part for part in (*memory, *sum(going.layers, ()), going.feed, going.position) if part is not None)
+        (keys, values, _), going = self.network.encode(source, source_mask, self.layers)
+        parts = (keys, values, source_mask.clone(), *sum(going.layers, ()), going.feed, going.position)
+        return tuple(part for part in parts if part is not None)
 
 
 class Step(nn.Module):
@@ -300,6 +294,6 @@ class Step(nn.Module):
             weights = torch.zeros_like(hidden[:, :, :1]) * memory.mask[:, None]  # [line, beam, source]
         logits = network.project(readout.flatten(0, 1)).view(*token.shape, -1)
         new = [part.view(*token.shape, -1) for part in sum(layers, ())]
-        new += [] if feed is None else [readout]
-        new += [] if position is None else [position + 1]
+        new += [readout] if feed is not None else []
+        new += [position + 1] if position is not None else []
         return logits, weights, *new
