@@ -36,10 +36,13 @@ lint: $(INSTALLED)
 bench: $(INSTALLED)  ## textkit beside its peers, in turn, into docs/benchmarks.md (DATA=folder with the data sets)
 	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
-	$(BIN)/python benchmarks/run.py $(DATA) --peers $(PEERS)/bin/python
+	@test -x $(PEERS)-translation/bin/python || $(PYTHON) -m venv $(PEERS)-translation
+	@$(PEERS)-translation/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/translation_peers.txt
+	$(BIN)/python benchmarks/run.py $(DATA) --peers $(PEERS)/bin/python --translation-peers $(PEERS)-translation/bin/python
 
 models: $(INSTALLED)  ## train the shipped default models again (DATA=folder with the data sets)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/en_words.py $(DATA) exported_models/en-words
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/en_de.py $(DATA) exported_models/en-de
 
 docs: $(INSTALLED)  ## docs/cli.md from --help
 	$(BIN)/python docs/make_cli.py

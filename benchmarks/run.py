@@ -18,13 +18,18 @@ SCRIPTS = {
     "embed": ["--rounds", "1", "--memory-lines", "200000", "--no-report"],
     "training": ["--quick"],
     "gpu": ["--quick"],
+    "translate": ["--rounds", "1", "--lines", "32", "--memory-lines", "0", "--no-report"],
 }
+OTHERS = {"translate": "translation_peers"}  # which packages a script's peers are, where not peers.txt
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path, help="folder with the data sets")
     parser.add_argument("--peers", metavar="PYTHON", required=True, help="the Python that has benchmarks/peers.txt")
+    parser.add_argument(
+        "--translation-peers", metavar="PYTHON", help="the Python that has benchmarks/translation_peers.txt"
+    )
     parser.add_argument("--only", choices=SCRIPTS, action="append", help="this script; may be given several times")
     parser.add_argument("--quick", action="store_true", help="tries everything and writes nothing down")
     given = parser.parse_args()
@@ -32,7 +37,11 @@ def main() -> None:
         parser.error(f"{given.data}: no such folder; make bench DATA=folder names the one with the data sets")
     failed = []
     for name in given.only or SCRIPTS:
-        command = [sys.executable, str(HERE / f"{name}.py"), str(given.data), "--peers", given.peers]
+        peers = getattr(given, OTHERS.get(name, "peers"))
+        if peers is None:
+            print(f"== {name}: left out, --{OTHERS[name].replace('_', '-')} is not given", file=sys.stderr, flush=True)
+            continue
+        command = [sys.executable, str(HERE / f"{name}.py"), str(given.data), "--peers", peers]
         command += SCRIPTS[name] if given.quick else []
         print(f"== {name}", file=sys.stderr, flush=True)
         begun = time.perf_counter()
