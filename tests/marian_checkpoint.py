@@ -55,10 +55,14 @@ def make_checkpoint(
     own: bool = False,
     seed: int = 0,
     ending: float = 2.5,
+    sharp: float = 2.5,
     generation: dict[str, Any] | None = None,
     **config: Any,
 ) -> Any:
-    """Writes a checkpoint and returns its model. `own`: a vocabulary and a table for each side."""
+    """Writes a checkpoint and returns its model. `own`: a vocabulary and a table for each side.
+
+    `ending`: how likely translations end; `sharp`: how much attention picks out, and small differences grow.
+    """
     import torch
     from transformers import GenerationConfig, MarianConfig, MarianMTModel
 
@@ -97,7 +101,9 @@ def make_checkpoint(
             if name.endswith("bias") or "layer_norm" in name:
                 parameter.add_(0.1 * torch.randn_like(parameter))
             elif "encoder_attn" in name or "self_attn" in name:
-                parameter.mul_(2.5)  # so that what comes next depends on the source and on all before, not on the last
+                parameter.mul_(
+                    sharp
+                )  # so that what comes next depends on the source and on all before, not on the last
         model.final_logits_bias.copy_(0.3 * torch.randn_like(model.final_logits_bias))
         model.final_logits_bias[0, [0, pad]] += torch.tensor([ending, 2.0])  # translations end; <pad> would be likely
     model.generation_config = GenerationConfig(

@@ -180,6 +180,7 @@ def _defaults(generation: Mapping[str, Any], shape: Shape, unk: int, path: str) 
         "beam_size": get("num_beams", (int,), 1, 1, 1 << 10),
         "length_penalty": float(get("length_penalty", (int, float), 1.0, -100, 100)),
         "max_length": min(longest, shape.positions - 1),
+        "max_length_factor": 0.0,  # transformers knows no limit that depends on the source
     }
     banned = generation.get("bad_words_ids") or []
     if not isinstance(banned, list) or not all(
