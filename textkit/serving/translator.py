@@ -33,7 +33,9 @@ BATCH_TOKENS = 2048  # of the source, padded
 DEFAULTS = {
     "beam_size": 4,
     "length_penalty": 1.0,
+    "max_length": None,
     "max_length_factor": 3.0,
+    "allow_unk": False,
     "no_repeat_ngram_size": 0,
     "sentences": True,
 }
@@ -74,7 +76,7 @@ class Translator:
         max_length: int | None = None,
         max_length_factor: float | None = None,
         no_repeat_ngram_size: int | None = None,
-        allow_unk: bool = False,
+        allow_unk: bool | None = None,
         replace_unk: bool = False,
         sample: bool = False,
         temperature: float = 1.0,
@@ -102,14 +104,15 @@ class Translator:
         self.bundle = model
         own = DEFAULTS | self._stated(model)
         given = {
-            "beam_size": beam_size, "length_penalty": length_penalty, "max_length_factor": max_length_factor,
+            "beam_size": beam_size, "length_penalty": length_penalty, "max_length": max_length,
+            "max_length_factor": max_length_factor, "allow_unk": allow_unk or replace_unk or None,
             "no_repeat_ngram_size": no_repeat_ngram_size, "sentences": sentences,
         }  # fmt: skip
         own |= {key: value for key, value in given.items() if value is not None}
         self.sentences = bool(own.pop("sentences"))
         self.options = Search(
-            **own, n_best=n_best, min_length=min_length, max_length=max_length, allow_unk=allow_unk or replace_unk,
-            sample=sample, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
+            **own, n_best=n_best, min_length=min_length, sample=sample, temperature=temperature, top_k=top_k, top_p=top_p,
+            seed=seed,
         )  # fmt: skip
         if long not in LONG:
             raise UsageError(f"unknown long {long!r}{nearest(str(long), LONG)}")
@@ -130,7 +133,7 @@ class Translator:
         """The manifest's own options of the search."""
         stated = {key: value for key, value in model.manifest.defaults.items() if key in DEFAULTS}
         for key, value in stated.items():
-            kind = type(DEFAULTS[key])
+            kind = int if DEFAULTS[key] is None else type(DEFAULTS[key])
             if type(value) is not kind and (kind is not float or type(value) is not int):
                 raise TextkitError(f"{model.folder}: its manifest's default {key!r} is {value!r}")
         return stated
