@@ -634,3 +634,13 @@ def test_options_of_the_toy_are_what_these_tests_take_them_for():
     assert Toy.training == replace(Training(), epochs=3, batch_size=4, learning_rate=0.05)
     assert Options() == Options(4, 0.25, "", 0.0)
     assert Path(__file__).with_name("training_toys.py").exists()
+
+
+def test_a_fit_that_gives_what_is_no_number_is_told(make, data):
+    class Broken(ToyFit):
+        def fit(self, network, corpus, vocabulary, config, run):
+            torch.nn.init.constant_(network.table.weight, float("nan"))
+            yield {"loss": 0.5}
+
+    with pytest.raises(TextkitError, match=r"table\.weight holds what is no number after update 1"):
+        finish(make(Broken()), data)

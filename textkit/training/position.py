@@ -1,4 +1,4 @@
-"""Where a training stands, and when it ends; and the losses on their way from the device. Knows no loop, no network.
+"""Where a training stands, and when it ends; and the losses on their way from the device. Knows no loop.
 
 Losses are read in bunches, so that a GPU is not waited for at every batch.
 """
@@ -8,15 +8,29 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textkit.errors import TextkitError
 from textkit.plugin import Score, Training
 from textkit.training.descent import Outcome
 
+if TYPE_CHECKING:
+    import torch
+
 
 class Diverged(TextkitError):
     """The training has left the numbers."""
+
+
+def check_finite(network: torch.nn.Module, step: int, rate: float) -> None:
+    """Diverged, with the update and its learning rate, where a parameter holds what is no number."""
+    import torch
+
+    for name, parameter in network.named_parameters():
+        if not bool(torch.isfinite(parameter).all()):
+            raise Diverged(
+                f"training diverged: {name} holds what is no number after update {step} (learning_rate={rate:g})"
+            )
 
 
 @dataclass

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textkit.errors import TextkitError, UsageError
+from textkit.errors import TextkitError, TextkitWarning, UsageError
 from textkit.plugin import Plugin, Training
 from textkit.training.corpus import SHARES, Corpus
 from textkit.training.events import Event, Stage
@@ -108,6 +109,19 @@ def repeatable(device: torch.device, threads: int, seed: int, rank: int = 0) -> 
             torch.utils.deterministic.fill_uninitialized_memory = fill
             torch.use_deterministic_algorithms(before[1], warn_only=warn_only)
             torch.set_num_threads(before[0])
+
+
+def tell_changes(run: Run, threads: int, processes: int) -> None:
+    """Warns where a run goes on otherwise than it began: with other threads, or as another number of processes."""
+    before = run.facts.get("threads", threads)
+    if before != threads:
+        text = f"begun with --threads {before}: the last bits may differ with {threads}"
+        warnings.warn(TextkitWarning(text), stacklevel=3)
+    before = run.facts.get("processes", processes)
+    if before != processes and run.training.batch_size:
+        was, now = (f"{number * run.training.accumulate} batches" for number in (before, processes))
+        text = f"begun with processes: {before}, now {processes}: an update was of {was}, is of {now}"
+        warnings.warn(TextkitWarning(text), stacklevel=3)
 
 
 def split(run: Run, corpus: Corpus, dev: Corpus | None) -> Iterator[Event]:

@@ -109,9 +109,6 @@ class Run:
             raise TextkitError(f"{file}: damaged: it has no {min(missing)!r}")
         return cls(folder, record)
 
-    def refresh(self) -> None:
-        """Reads what another process may have written since; this one's own is what it wrote."""
-
     def save(self) -> None:
         """Writes run.json."""
         replace_file(self.folder / "run.json", json.dumps(self._record, indent=2, ensure_ascii=False).encode() + b"\n")

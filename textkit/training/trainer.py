@@ -6,29 +6,31 @@ that was never interrupted.
 
 In a team (textkit.training.parallel) every process goes through this loop. What depends on a clock or a signal is asked
 of all of them, between two groups of batches, so that none waits for what the others do not do; the leader alone writes.
+
+Longer than 300 lines: the order in which all of this happens is what the file is about.
 """
 
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from textkit.errors import TextkitError, TextkitWarning, UsageError
-from textkit.plugin import Epoch, Score, Training
+from textkit.errors import TextkitError, UsageError
+from textkit.plugin import Score
 from textkit.serving.session import cpus
 from textkit.training import checkpoint
 from textkit.training.batching import move
 from textkit.training.corpus import Corpus
 from textkit.training.descent import FULL_BATCH_PIECE, Descent, OwnUpdate
 from textkit.training.events import Done, EpochDone, Event, Progress, Saved, Scored, Stage, Started, Stopped
+from textkit.training.feeding import Feed
 from textkit.training.guard import blamed, blaming
-from textkit.training.optim import NEEDS_TOTAL, learning_rate
+from textkit.training.optim import learning_rate
 from textkit.training.parallel import ALONE, Alone
-from textkit.training.position import Diverged, Meter, Position
+from textkit.training.position import Diverged, Meter, Position, check_finite
 from textkit.training.preparing import (
     check_options,
     choose_device,
@@ -37,6 +39,7 @@ from textkit.training.preparing import (
     parts,
     repeatable,
     split,
+    tell_changes,
 )
 from textkit.training.run import Run
 
@@ -73,19 +76,15 @@ def train(
             f"{plugin.name}: only what is trained by the gradient of a loss is trained in several processes"
         )
     where = team.device(choose_device(device, plugin, training))
-    _tell_other_team(run, training, team)
-    before = run.facts.get("threads")
-    threads = threads or before or max(1, cpus() // team.local_size)
-    if before not in (None, threads):
-        warnings.warn(
-            TextkitWarning(f"begun with --threads {before}: the last bits may differ with {threads}"), stacklevel=2
-        )
+    threads = threads or run.facts.get("threads") or max(1, cpus() // team.local_size)
+    tell_changes(run, threads, team.size)
     with run.locked(), repeatable(where, threads, run.seed, team.rank):
         if team.leads:
             yield from split(run, corpus, dev)
             yield from learn_vocabulary(run, parts(run, corpus, dev)[0])
         team.wait()
-        run.refresh()
+        if not team.leads:
+            run.refresh()
         learnt, dev, test = parts(run, corpus, dev)
         loop = Loop(run, learnt, dev if has_score(plugin) else None, test, where, threads, team)
         try:
@@ -95,19 +94,6 @@ def train(
             if run.checkpoint.exists():
                 kept = f"the checkpoint of update {checkpoint.read_header(run.checkpoint)['position']['step']} is kept"
             raise TextkitError(f"{error}; {kept}") from error
-
-
-def _tell_other_team(run: Run, training: Training, team: Alone) -> None:
-    """Warns where a run goes on with more processes or fewer than it had: its updates are of other sizes from here on."""
-    before = run.facts.get("processes", team.size)
-    if before != team.size and training.batch_size:
-        sizes = [f"{number * training.accumulate} batches" for number in (before, team.size)]
-        warnings.warn(
-            TextkitWarning(
-                f"begun with processes: {before}, now {team.size}: an update was of {sizes[0]}, is of {sizes[1]}"
-            ),
-            stacklevel=3,
-        )
 
 
 class Loop:
@@ -136,6 +122,8 @@ class Loop:
             self.learner = OwnUpdate(self.plugin, self.network, run.config, threads)
         elif self.plugin.fit is None:
             self.learner = Descent(self.plugin, self.network, self.training, device, team)
+        whole = self.training.batch_size == 0 and isinstance(self.learner, Descent)
+        self.feed = Feed(run, corpus, FULL_BATCH_PIECE if whole else self.training.batch_size)
         self._began = self._saved = time.monotonic()
         run.facts.update(device=str(device), processes=team.size, threads=threads, parameters=self.parameters)
         run.save()
@@ -145,9 +133,9 @@ class Loop:
         at = self.position
         self._go_on()
         if self.team.leads:
-            yield from self._count_batches()
+            yield from self.feed.count(at)
             if not self.team.alone:
-                self._make_files()
+                self.feed.make_files(at)
         at.epoch_batches = self.team.share(lambda: at.epoch_batches)
         self.network.train()
         yield Started(
@@ -186,8 +174,8 @@ class Loop:
     def _pass(self, stop: Callable[[], bool]) -> Generator[Event, None, bool]:
         """One epoch, or what is left of it, or as much of it as there are updates for; whether `stop` ended it."""
         at, training = self.position, self.training
-        for batch in self._batches(at.batch):
-            rate = learning_rate(training, at.step, self.steps)
+        for batch in self.feed.batches(at.epoch, at.batch):
+            rate = self._rate()
             with blaming(self.plugin, "loss" if self.plugin.update is None else "update"):
                 outcome = self.learner.learn(move(batch, self.device), rate)
             self.meter.add(outcome, rate)
@@ -202,7 +190,7 @@ class Loop:
             names = ", ".join(map(str, self.corpus.paths))
             raise TextkitError(f"{names}: the corpus is too small: {self.plugin.name} made no batch of it")
         if self.learner.batches:  # the last group of the epoch is a smaller one
-            rate = learning_rate(training, at.step, self.steps)
+            rate = self._rate()
             self.meter.add(self.learner.update(rate), rate)
             at.step += 1
         yield from self._show()
@@ -292,7 +280,7 @@ class Loop:
 
     @property
     def steps(self) -> int:
-        return self.position.steps(self.training, self.learner.group)
+        return self.position.steps(self.training, 1 if self.learner is None else self.learner.group)
 
     @property
     def _together(self) -> bool:
@@ -301,26 +289,6 @@ class Loop:
 
     def _seconds(self) -> float:
         return self.position.seconds + time.monotonic() - self._began
-
-    def _batches(self, start: int) -> Iterator[Any]:
-        whole_epoch = self.training.batch_size == 0 and isinstance(self.learner, Descent)
-        size = FULL_BATCH_PIECE if whole_epoch else self.training.batch_size
-        epoch = Epoch(self.position.epoch, self.run.seed, start, size, self.run)
-        with blaming(self.plugin, "batches"):
-            batches = self.plugin.batches(self.corpus, self.run.vocabulary, self.run.config, epoch)
-        return blamed(self.plugin, "batches", batches)
-
-    def _count_batches(self) -> Iterator[Event]:
-        """How many batches an epoch has: the plugin's `steps` says so, or they are counted if the schedule must know."""
-        at = self.position
-        if self.plugin.steps is not None and not at.epoch_batches:
-            epoch = Epoch(0, self.run.seed, 0, self.training.batch_size, self.run)
-            with blaming(self.plugin, "steps"):
-                at.epoch_batches = int(self.plugin.steps(self.corpus, self.run.vocabulary, self.run.config, epoch))
-        elif self.training.schedule in NEEDS_TOTAL and not at.epoch_batches:
-            yield Stage(f"counting the batches of an epoch, for schedule={self.training.schedule}")
-            with checkpoint.random_state_kept():
-                at.epoch_batches = sum(1 for _ in self._batches(0))
 
     def _save_in_time(self, updated: bool = False) -> Iterator[Event]:
         every = self.training.checkpoint_steps
@@ -349,18 +317,9 @@ class Loop:
         if random is not None:
             checkpoint.set_random_state(random)
 
-    def _make_files(self) -> None:
-        """Has the plugin make what it keeps in the run, before several processes want it."""
-        with checkpoint.random_state_kept():
-            next(iter(self._batches(self.position.batch)), None)
-
     def _check_finite(self) -> None:
-        import torch
+        check_finite(self.network, self.position.step, self._rate(-1))
 
-        for name, parameter in self.network.named_parameters():
-            if not bool(torch.isfinite(parameter).all()):
-                rate = learning_rate(self.training, max(self.position.step - 1, 0), self.steps)
-                raise Diverged(
-                    f"training diverged: {name} holds what is no number after update {self.position.step}"
-                    f" (learning_rate={rate:g})"
-                )
+    def _rate(self, ahead: int = 0) -> float:
+        """The learning rate of the update to come, or of one before it."""
+        return learning_rate(self.training, max(self.position.step + ahead, 0), self.steps)

@@ -1,0 +1,49 @@
+"""The batches that a plugin makes of a run's data, epoch by epoch, and how many there are. Knows no network and no loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from textkit.plugin import Epoch
+from textkit.training.checkpoint import random_state_kept
+from textkit.training.corpus import Corpus
+from textkit.training.events import Event, Stage
+from textkit.training.guard import blamed, blaming
+from textkit.training.optim import NEEDS_TOTAL
+from textkit.training.position import Position
+from textkit.training.run import Run
+
+
+class Feed:
+    """The batches of `corpus`, of `size` examples where the plugin heeds it."""
+
+    def __init__(self, run: Run, corpus: Corpus, size: int) -> None:
+        self.run, self.corpus, self.size = run, corpus, size
+        self.plugin = run.plugin
+
+    def batches(self, number: int, start: int) -> Iterator[Any]:
+        """Those of epoch `number` from batch `start` on."""
+        epoch = Epoch(number, self.run.seed, start, self.size, self.run)
+        with blaming(self.plugin, "batches"):
+            batches = self.plugin.batches(self.corpus, self.run.vocabulary, self.run.config, epoch)
+        return blamed(self.plugin, "batches", batches)
+
+    def count(self, at: Position) -> Iterator[Event]:
+        """How many batches an epoch has: the plugin's `steps` says so, or they are counted if the schedule must know."""
+        training = self.run.training
+        if at.epoch_batches:
+            return
+        if self.plugin.steps is not None:
+            epoch = Epoch(0, self.run.seed, 0, training.batch_size, self.run)
+            with blaming(self.plugin, "steps"):
+                at.epoch_batches = int(self.plugin.steps(self.corpus, self.run.vocabulary, self.run.config, epoch))
+        elif training.schedule in NEEDS_TOTAL:
+            yield Stage(f"counting the batches of an epoch, for schedule={training.schedule}")
+            with random_state_kept():
+                at.epoch_batches = sum(1 for _ in self.batches(at.epoch, 0))
+
+    def make_files(self, at: Position) -> None:
+        """Has the plugin make what it keeps in the run, before several processes want it."""
+        with random_state_kept():
+            next(self.batches(at.epoch, at.batch), None)
