@@ -56,6 +56,7 @@ def make_checkpoint(
     seed: int = 0,
     ending: float = 2.5,
     sharp: float = 2.5,
+    pad_bias: float = 2.0,
     generation: dict[str, Any] | None = None,
     **config: Any,
 ) -> Any:
@@ -105,7 +106,9 @@ def make_checkpoint(
                     sharp
                 )  # so that what comes next depends on the source and on all before, not on the last
         model.final_logits_bias.copy_(0.3 * torch.randn_like(model.final_logits_bias))
-        model.final_logits_bias[0, [0, pad]] += torch.tensor([ending, 2.0])  # translations end; <pad> would be likely
+        model.final_logits_bias[0, [0, pad]] += torch.tensor(
+            [ending, pad_bias]
+        )  # translations end; <pad> would be likely
     model.generation_config = GenerationConfig(
         **{
             "num_beams": 4, "length_penalty": 1.0, "max_length": 24, "bad_words_ids": [[pad]], "pad_token_id": pad,

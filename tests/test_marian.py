@@ -139,7 +139,7 @@ def test_a_pickle_is_read_like_safetensors(checkpoint, tmp_path):
         assert torch.isfinite(tensor).all()
         expected = wanted.state[name].half().float()
         if name == "output_bias":
-            assert tensor[-1] == -1e9
+            assert tensor[-1] == -6e4
             tensor, expected = tensor[:-1], expected[:-1]
         assert torch.equal(tensor, expected)
 
@@ -294,17 +294,18 @@ def test_what_a_generation_config_says(checkpoint, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(checkpoint()[0], folder)
     read = marian.read(folder)
-    shared = {"max_length_factor": 0.0}
+    shared = {"max_length_factor": 0.0, "no_repeat_ngram_size": 0, "early_stopping": False}
     assert read.defaults == shared | {"beam_size": 4, "length_penalty": 1.0, "max_length": 22, "allow_unk": True}
     assert read.notes == []
     changed(
-        folder, "generation_config.json", num_beams=6, length_penalty=0.6, max_length=512, early_stopping=True,
-        no_repeat_ngram_size=3, bad_words_ids=[[1], [5, 6]], forced_eos_token_id=None,
+        folder, "generation_config.json", num_beams=6, length_penalty=0.6, max_length=512, early_stopping="never",
+        no_repeat_ngram_size=3, repetition_penalty=1.3, bad_words_ids=[[1], [5, 6]], forced_eos_token_id=None,
     )  # fmt: skip
     read = marian.read(folder)
-    assert read.defaults == shared | {"beam_size": 6, "length_penalty": 0.6, "max_length": 63, "allow_unk": False}
+    wanted = {"beam_size": 6, "length_penalty": 0.6, "max_length": 63, "allow_unk": False, "no_repeat_ngram_size": 3}
+    assert read.defaults == shared | wanted
     assert [note.split()[0] for note in read.notes] == [
-        "<pad>", "bad_words_ids", "forced_eos_token_id", "early_stopping", "no_repeat_ngram_size=3",
+        "<pad>", "bad_words_ids", "forced_eos_token_id", "early_stopping", "repetition_penalty=1.3",
     ]  # fmt: skip
     # Old checkpoints have it all in config.json.
     (folder / "generation_config.json").unlink()
@@ -386,6 +387,11 @@ GENERATIONS = {
     "always cut": ({"num_beams": 8, "max_length": 7}, {"ending": 0.0}),
     "the longest": ({"max_length": 64}, {"ending": 0.0}),
     "relu": ({}, {"activation_function": "relu", "scale_embedding": False, "ending": 2.0}),
+    "early": ({"early_stopping": True, "num_beams": 5}, {"ending": 1.0}),
+    "no repetition": ({"no_repeat_ngram_size": 2}, {"ending": 1.0}),
+    "made to add up": ({"renormalize_logits": True}, {"ending": 1.5, "pad_bias": 5.0}),
+    "not made to": ({}, {"ending": 1.5, "pad_bias": 5.0}),
+    "other bad words": ({"renormalize_logits": True, "bad_words_ids": "with others", "max_new_tokens": 15}, {}),
     "no unknown": ({"bad_words_ids": "with <unk>"}, {"seed": 5}),
 }
 
@@ -396,7 +402,8 @@ def test_same_translations_as_transformers(checkpoint, kind):
     generation, options = GENERATIONS[kind]
     if "bad_words_ids" in generation:
         pad = checkpoint(**options)[1].config.pad_token_id
-        generation = {"bad_words_ids": [[pad], [1]]}
+        others = range(20, 60) if generation["bad_words_ids"] == "with others" else ()
+        generation = generation | {"bad_words_ids": [[pad], [1], *([at] for at in others)]}
     folder, model = checkpoint(generation=generation, **options)
     read = marian.read(folder)
     assert read.notes == []

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from textkit import __version__
 from textkit.errors import TextkitError
 from textkit.interop.checkpoint import Checkpoint
-from textkit.interop.marian_network import Shape, network_state, options_of, read_shape
+from textkit.interop.marian_network import Shape, forbid, network_state, options_of, read_shape
 from textkit.interop.sentencepiece_model import CONTROL, NORMAL, SentencePieceModel, read_model
 from textkit.registry import registry
 from textkit.sentencepiece_text import SentencePieceText
@@ -51,7 +51,9 @@ def read(folder: str | Path) -> Marian:
     tensors = checkpoint.tensors()
     state = network_state(tensors, shape, str(checkpoint.folder / checkpoint.weights_file()))
     name = "generation_config.json" if checkpoint.has("generation_config.json") else "config.json"
-    defaults, notes = _defaults(checkpoint.json(name), shape, rule.unk, str(checkpoint.folder / name))
+    defaults, never, notes = _defaults(checkpoint.json(name), shape, rule.unk, str(checkpoint.folder / name))
+    if never:
+        forbid(state, never, shape)
     return Marian(rule, shape, options_of(shape, state), state, defaults, notes)
 
 
@@ -158,14 +160,17 @@ def _check_belongs(model: SentencePieceModel, known: Mapping[str, int], path: st
 # What else a generation_config.json may say, and the values at which it changes nothing.
 _NEUTRAL = {
     "do_sample": (False,), "num_beam_groups": (1,), "diversity_penalty": (0, 0.0), "repetition_penalty": (1, 1.0),
-    "no_repeat_ngram_size": (0,), "encoder_no_repeat_ngram_size": (0,), "min_length": (0,), "temperature": (1, 1.0),
-    "renormalize_logits": (False,), "remove_invalid_values": (False,), "penalty_alpha": (), "force_words_ids": (),
+    "encoder_no_repeat_ngram_size": (0,), "min_length": (0,), "temperature": (1, 1.0),
+    "remove_invalid_values": (False,), "penalty_alpha": (), "force_words_ids": (),
     "suppress_tokens": (), "begin_suppress_tokens": (), "sequence_bias": (), "forced_bos_token_id": (),
 }  # fmt: skip
 
 
-def _defaults(generation: Mapping[str, Any], shape: Shape, unk: int, path: str) -> tuple[dict[str, Any], list[str]]:
-    """How a model of this checkpoint translates where no option says otherwise, and what of `generation` is left out."""
+def _defaults(
+    generation: Mapping[str, Any], shape: Shape, unk: int, path: str
+) -> tuple[dict[str, Any], list[int], list[str]]:
+    """How a model of this checkpoint translates where no option says otherwise; the ids that have no probability at all; and
+    what of `generation` is left out."""
 
     def get(key: str, kinds: tuple[type, ...], default: Any, least: float, most: float) -> Any:
         value = generation.get(key)
@@ -176,33 +181,46 @@ def _defaults(generation: Mapping[str, Any], shape: Shape, unk: int, path: str) 
 
     # transformers counts the token that it begins with and the end that it forces; textkit counts neither.
     longest = get("max_length", (int,), shape.positions, 3, 1 << 20) - 2
-    defaults = {
-        "beam_size": get("num_beams", (int,), 1, 1, 1 << 10),
-        "length_penalty": float(get("length_penalty", (int, float), 1.0, -100, 100)),
-        "max_length": min(longest, shape.positions - 1),
-        "max_length_factor": 0.0,  # transformers knows no limit that depends on the source
-    }
+    if generation.get("max_new_tokens") is not None:
+        longest = get("max_new_tokens", (int,), 0, 2, 1 << 20) - 1
     banned = generation.get("bad_words_ids") or []
     if not isinstance(banned, list) or not all(
         isinstance(ids, list) and ids and all(type(at) is int and 0 <= at < shape.target_size for at in ids)
         for ids in banned
     ):
         raise TextkitError(f"{path}: bad_words_ids is {str(banned)[:50]}, no list of lists of ids")
-    defaults["allow_unk"] = [unk] not in banned
+    alone = {ids[0] for ids in banned if len(ids) == 1} - {shape.eos}  # transformers never bans eos
+    # Banned before the probabilities are made, or after: then what they would have had is nobody's.
+    never = sorted(alone) if generation.get("renormalize_logits") is True else []
+    defaults = {
+        "beam_size": get("num_beams", (int,), 1, 1, 1 << 10),
+        "length_penalty": float(get("length_penalty", (int, float), 1.0, -100, 100)),
+        "max_length": min(longest, shape.positions - 1),
+        "max_length_factor": 0.0,  # transformers knows no limit that depends on the source
+        "no_repeat_ngram_size": get("no_repeat_ngram_size", (int,), 0, 0, 1000),
+        "allow_unk": unk not in alone,
+        "early_stopping": generation.get("early_stopping") is True,
+    }
     notes = []
-    if [shape.pad] not in banned:
+    if "max_length" not in generation and "max_new_tokens" not in generation:
+        notes.append(
+            f"no max_length: a translation has {defaults['max_length']} tokens at most, where transformers has 20"
+        )
+    if shape.pad not in alone:
         notes.append("<pad> is never produced, though bad_words_ids does not forbid it")
-    if any(ids not in ([unk], [shape.pad], [shape.start], [shape.eos]) for ids in banned):
+    if any(len(ids) > 1 for ids in banned) or (not never and alone - {unk, shape.pad, shape.start}):
         notes.append("bad_words_ids of other tokens than <unk> and <pad> are left out")
     if generation.get("forced_eos_token_id") != shape.eos:
         notes.append(
             "forced_eos_token_id is not eos: a translation that is cut at max_length counts as ended all the same"
         )
-    if generation.get("early_stopping") not in (None, False):
-        notes.append("early_stopping is left out: the search goes on while a better translation is possible")
+    if generation.get("early_stopping") not in (None, False, True):
+        notes.append(
+            "early_stopping is left out: the search ends when the likeliest beam, as long as it is, is no better"
+        )
     notes += [
         f"{key}={generation[key]} is left out"
         for key, neutral in _NEUTRAL.items()
         if generation.get(key) is not None and generation[key] not in neutral
     ]
-    return defaults, notes
+    return defaults, never, notes

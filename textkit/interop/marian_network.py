@@ -6,7 +6,7 @@ the plugin is reached by name. Knows no text and no file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 _ACTIVATIONS = {"swish": "swish", "silu": "swish", "relu": "relu", "gelu": "gelu"}
-_LOWEST = -1e9  # stands for -infinity in a bias: the graph stays finite
+_LOWEST = -6e4  # stands for -infinity in a bias: the graph stays finite, as fp16 too, and exp of it is 0
 _TABLES = ("model.shared.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight")
 _HEAD, _BIAS = "lm_head.weight", "final_logits_bias"
 _POSITIONS = tuple(f"model.{side}.embed_positions.weight" for side in ("encoder", "decoder"))
@@ -161,6 +161,14 @@ def network_state(tensors: Mapping[str, torch.Tensor], shape: Shape, path: str) 
     for name, (ours, _) in _layers(shape).items():
         parts.setdefault(ours, []).append(found[name])
     return state | {name: torch.cat(tensors) for name, tensors in parts.items()}
+
+
+def forbid(state: dict[str, torch.Tensor], ids: Sequence[int], shape: Shape) -> None:
+    """Makes the probability of `ids` 0 in the network itself: the others' add up to 1 without them."""
+    import torch
+
+    bias = state.setdefault("output_bias", torch.zeros(shape.target_size))
+    bias[list(ids)] = _LOWEST
 
 
 def _tables(found: dict[str, torch.Tensor], shape: Shape, path: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

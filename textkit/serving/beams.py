@@ -28,6 +28,7 @@ class Beams:
         self.beams, self.n_best, self.eos, self.penalty = beams, options.n_best, target.eos, options.length_penalty
         # The best `beams` that do not end, and all that end among the best `beams`, are among each beam's beams + 1 best.
         self.choices = 1 if beams == 1 else beams + 1
+        self._early = options.early_stopping
         self.constraints = constraints
         self.history = History(int(limits.max()), lines, beams)
         self._score = np.zeros((lines, 1))  # f64[row, beam]; -inf: no such beam, or its line is done
@@ -150,7 +151,8 @@ class Beams:
         best = self._score[:, 0]
         over = best == -np.inf  # nothing goes on: frozen already, or no token may come
         if self._full:
-            over |= best / (step + 1.0) ** self.penalty <= self._kept_score[rows, -1]
+            worst = self._kept_score[rows, -1]
+            over |= (worst > -np.inf) if self._early else best / (step + 1.0) ** self.penalty <= worst
         if over.any():
             self._done |= over
             self._score[self._done] = -np.inf

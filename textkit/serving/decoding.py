@@ -7,7 +7,7 @@ was chosen in history.py.
 Beam search is that of Graves (2012, "Sequence Transduction with Recurrent Neural Networks") and Sutskever et al. (2014,
 section 3.2): of all continuations of a line's beams the likeliest go on. One that ends among the best `beam_size` is kept
 and its beam is given to the next. A line is done when as many as `beam_size` are kept and the likeliest beam, taken at the
-length it has, is no better than the worst of them; or at its limit of tokens.
+length it has, is no better than the worst of them; or at its limit of tokens. `early_stopping`: as soon as so many are kept.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ class Search:
     min_length: int = 0
     max_length: int | None = None
     max_length_factor: float = 0.0  # the most tokens for one of the source, and EXTRA_LENGTH; 0: no such limit
+    early_stopping: bool = False  # done with `beam_size` finished, though a better one may be on its way
     no_repeat_ngram_size: int = 0  # no n-gram of this size occurs twice; 0: any may
     allow_unk: bool = False
     sample: bool = False

@@ -36,6 +36,7 @@ DEFAULTS = {
     "max_length": None,
     "max_length_factor": 3.0,
     "allow_unk": False,
+    "early_stopping": False,
     "no_repeat_ngram_size": 0,
     "sentences": True,
 }
