@@ -79,6 +79,9 @@ def train(ctx: click.Context, talk: Talk, folder: Path | None, show_options: boo
 
     Without --dev, a plugin that has a dev score trains on 70 % of the lines, watches 20 % and is scored on 10 % at the end;
     the others train on everything.
+
+    Several processes train one network as `torchrun --nproc-per-node N -m textkit train ...`: with accumulate=A they make the
+    updates that one makes with accumulate=A*N.
     """
     if show_options:
         return list_options(rest["plugin"])
