@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "train": ("textkit.cli.train:train", "Train a model on text files."),
     "export-onnx": ("textkit.cli.export_onnx:export_onnx", "Export a training run as a model to serve."),
     "translate": ("textkit.cli.translate:translate", "Translate each line."),
+    "attention": ("textkit.cli.attention:attention", "Show what each word of a translation looks at."),
     "embed": ("textkit.cli.embed:embed", "Turn each line into a vector."),
     "nearest": ("textkit.cli.nearest:nearest", "Show the words nearest to a word."),
     "analogy": ("textkit.cli.analogy:analogy", "Answer: A is to B as C is to what?"),
