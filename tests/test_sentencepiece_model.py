@@ -249,6 +249,23 @@ def test_a_damaged_table_of_characters_is_refused(entries):
         CharMap.from_json(json.dumps(entries).encode())
 
 
+def test_a_table_that_points_outside_of_itself_is_an_error_of_the_model():
+    """A bundle's file, damaged in the values of its long keys, which are read when a line needs one."""
+    first, second = (
+        0x100 ^ 0xCC,
+        0x200 ^ 0x81,
+    )  # of the bytes of U+0301; children lie at a place's own, exclusive or its offset
+    trie = {
+        0: 0x100 << 10, first: (first ^ 0x200) << 10 | 0xCC, second: (second ^ 0x300) << 10 | 0x181,
+        0x300: 1 << 31 | 999,
+    }  # fmt: skip
+    table = struct.pack("<I", 4 * 1024) + struct.pack("<1024I", *(trie.get(at, 0) for at in range(1024))) + b"x\0"
+    charmap = CharMap({}, "e", "\u0301", table)
+    assert charmap("e") == "e"
+    with pytest.raises(TextkitError, match="points outside of itself"):
+        charmap("e\u0301")
+
+
 def test_a_manifest_s_description_is_checked():
     rule = rule_of(read_model(UNK + piece("▁a") + piece("</s>x") + piece("b"), "m"))
     files, spec = rule.files(), rule.spec()
@@ -260,5 +277,7 @@ def test_a_manifest_s_description_is_checked():
     ):  # fmt: skip
         with pytest.raises(TextkitError):
             rule_from_spec(spec | change, files.__getitem__).encode_target(["a"])
-    with pytest.raises(TextkitError):
-        rule_from_spec(spec, (files | {"vocabulary.json": b'{"a": "b"}'}).__getitem__)
+    for damaged in (b'{"a": "b"}', b"[" * 200_000, b"\xff"):
+        for name in ("vocabulary.json", "characters.json"):
+            with pytest.raises(TextkitError):
+                rule_from_spec(spec, (files | {name: damaged}).__getitem__)

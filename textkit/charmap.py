@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from textkit.errors import TextkitError
+
 MAX_PLACES = 1 << 20  # walked through in a table; nmt_nfkc, the usual one, has 225,000 keys, most of them Korean
 _LONGEST = 1 << 10  # bytes of a key
 _BEYOND = "\U00010000-\U0010ffff"  # the regular expressions' own tables end in front of these
@@ -145,7 +147,10 @@ class CharMap:
             self._table = Table(self._data)
         parts, at = [], 0
         while at < len(text):
-            size, value = self._table.longest(text[at : at + _LONGEST]) or (1, text[at])
+            try:
+                size, value = self._table.longest(text[at : at + _LONGEST]) or (1, text[at])
+            except ValueError as error:
+                raise TextkitError(f"the model's table of characters is damaged: {error}") from None
             parts.append(value)
             at += size
         return "".join(parts)
@@ -160,7 +165,7 @@ class CharMap:
     @classmethod
     def from_json(cls, data: bytes) -> CharMap:
         """Raises ValueError for anything but what `to_json` writes."""
-        entries = json.loads(data)
+        entries = loads(data)
         if not isinstance(entries, dict) or set(entries) != _KEYS:
             raise ValueError("not a table of characters")
         single, first, following = entries["single"], entries["first"], entries["following"]
@@ -174,6 +179,14 @@ class CharMap:
         if table:
             Table(table)
         return cls(single, first, following, table)
+
+
+def loads(data: bytes) -> Any:
+    """The JSON in a file of a model. ValueError for what is none, whatever it is."""
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
 
 
 def _base(place: Any, unit: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from textkit.charmap import CharMap
+from textkit.charmap import CharMap, loads
 from textkit.errors import TextkitError
 from textkit.segmenter import Segmenter
 from textkit.subwords import read_tokenizer
@@ -275,7 +275,7 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Sentence
 
 
 def _vocabulary(data: bytes) -> dict[str, int]:
-    entries = json.loads(data)
+    entries = loads(data)
     if not isinstance(entries, dict) or not all(type(row) is int and 0 <= row < _MOST_ROWS for row in entries.values()):
         raise ValueError(f"{VOCABULARY_FILE}: not a table of pieces and their rows")
     return entries
