@@ -13,8 +13,8 @@ PAD, UNK, START, EOS = range(4)
 LINES = ["a man rides the bike", "the dog runs", "red red bike", "dog", "a man runs the dog rides a bike red man"]
 
 
-def rule(extra: int = 0) -> TranslationText:
-    """Words in both languages, four special tokens before them; `extra` rows of the target without a word."""
+def rule(size: int = 12) -> TranslationText:
+    """Words in both languages, four special tokens before them; rows without a word up to `size`."""
     words = ["<pad>", "<unk>", "<s>", "</s>", *WORDS]
     tokenizer = {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
@@ -22,7 +22,7 @@ def rule(extra: int = 0) -> TranslationText:
         "model": {"type": "WordLevel", "vocab": {word: at for at, word in enumerate(words)}, "unk_token": "<unk>"},
     }  # fmt: skip
     return TranslationText(
-        json.dumps(tokenizer).encode(), start=START, eos=EOS, pad=PAD, unk=UNK, target_size=len(words) + extra
+        json.dumps(tokenizer).encode(), start=START, eos=EOS, pad=PAD, unk=UNK, source_size=size, target_size=size
     )
 
 

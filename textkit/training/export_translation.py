@@ -43,21 +43,38 @@ def refuse_defaults(defaults: Mapping[str, Any]) -> str:
 
 def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str], precision: str) -> Exported:
     """The graphs of modules as they are served, with the figures that say how near they are to the modules."""
-    source_ids, target_ids = len(rule), int(getattr(rule, "target_size", 0))
-    if not target_ids:
+    if not getattr(rule, "target_size", 0):
         raise TextkitError(f"a rule of kind {rule.kind!r} gives no target text: translation needs one that does")
     limits = {"tokens": graphs["encode"].limit or TOKEN_LIMIT, "target": graphs["step"].limit or TOKEN_LIMIT}
     modules = Modules(graphs)
-    encode, step = ports_of(modules, source_ids, target_ids)
+    return proven(modules, traced(modules, graphs, rule), rule, sample, limits, precision)
+
+
+def traced(modules: Modules, graphs: Mapping[str, Graph], rule: TextRule) -> dict[str, onnx.ModelProto]:
+    """What torch makes of each module."""
+    sizes = len(rule), rule.target_size  # type: ignore[attr-defined]
+    encode, step = ports_of(modules, *sizes)
     bodies = {
         "encode": tracing.trace(modules.encode_module, encode.inputs, encode.outputs, "encode"),
         "step": tracing.trace(modules.step_module, step.inputs, step.outputs, "step"),
     }
     if "explain" in graphs:
         module = graphs["explain"].module.eval()
-        explain = explain_ports(module, source_ids, target_ids)
+        explain = explain_ports(module, *sizes)
         bodies["explain"] = tracing.trace(module, explain.inputs, explain.outputs, "explain")
         parity_translation.check_explain(whole_graph(bodies["explain"], "explain"), module, rule)
+    return bodies
+
+
+def proven(
+    modules: Modules,
+    bodies: Mapping[str, onnx.ModelProto],
+    rule: TextRule,
+    sample: Sequence[str],
+    limits: Mapping[str, int],
+    precision: str,
+) -> Exported:
+    """The graphs around `bodies`, compared with the modules; in a lower precision with those of full precision besides."""
     written = _grafted(bodies)
     full = parity_translation.Graphs(written)
     batches = parity_translation.cases(rule, sample, limits["tokens"])

@@ -5,7 +5,7 @@ Measured deviation is parity.py's business; here are the ways to store. Knows no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,7 +68,8 @@ def lower(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
 
     fp16: weights are stored as halves and computed with as f32, so that any CPU runs them. int8: matrices as whole
     numbers with a scale a column, multiplied as whole numbers (activations get one scale a batch, so results depend a
-    little on the batch); tables that are looked up as whole numbers with a scale a row.
+    little on the batch); tables that are looked up as whole numbers with a scale a row. A table that is multiplied by too
+    (tied embeddings) is stored once: its rows' scales are the scales of its transpose's columns.
     """
     import onnx
 
@@ -77,8 +78,9 @@ def lower(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
     if precision == "fp16":
         _store_half(lowered.graph)
     elif precision == "int8":
-        _store_rows(lowered.graph)
-        _quantize_matrices(lowered.graph)
+        shared = _store_rows(lowered.graph)
+        _store_slices(lowered.graph)
+        _quantize_matrices(lowered.graph, shared)
     return lowered
 
 
@@ -105,17 +107,26 @@ def _store_half(graph: onnx.GraphProto) -> None:
         graph.node.insert(0, cast)
 
 
-def _store_rows(graph: onnx.GraphProto) -> None:
+def _store_rows(graph: onnx.GraphProto) -> dict[str, str]:
+    """Tables by whole numbers. Of those that are multiplied by as well: transposed table -> its scales."""
     from onnx import TensorProto, helper, numpy_helper
 
+    shared: dict[str, str] = {}
     for weight in list(graph.initializer):
-        lookups = _lookups(graph, weight.name)
-        if weight.data_type != TensorProto.FLOAT or len(weight.dims) != 2 or not lookups:
+        users = [node for node in graph.node if weight.name in node.input]
+        factors = [node for node in users if _is_factor(graph, node)]
+        lookups = _lookups(graph, weight.name, factors)
+        if weight.data_type != TensorProto.FLOAT or len(weight.dims) != 2 or not users or lookups is None:
             continue
         name = weight.name
         stored = store(numpy_helper.to_array(weight), "int8")
         weight.CopyFrom(numpy_helper.from_array(stored["table"], name))
         graph.initializer.append(numpy_helper.from_array(stored["scale"][:, None].copy(), f"{name}/scale"))
+        if factors:  # shapes of constants are changed when the graph is loaded
+            graph.initializer.append(numpy_helper.from_array(np.array([-1]), f"{name}/flat"))
+            flat = helper.make_node("Reshape", [f"{name}/scale", f"{name}/flat"], [f"{name}/scales"])
+            graph.node.insert(0, flat)
+            shared |= {node.output[0]: f"{name}/scales" for node in factors}
         for node in lookups:
             output = node.output[0]
             node.output[0] = f"{output}/steps"
@@ -129,15 +140,45 @@ def _store_rows(graph: onnx.GraphProto) -> None:
                 ],
             )
 
+    return shared
 
-def _lookups(graph: onnx.GraphProto, name: str) -> list[onnx.NodeProto] | None:
-    """The Gathers that look up rows of `name`; None where it is used in any other way, or in a graph within."""
-    users = [node for node in graph.node if name in node.input]
+
+def _store_slices(graph: onnx.GraphProto) -> None:
+    """Tables that pieces are cut from, those of positions, as halves: cast when they are cut."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    for weight in list(graph.initializer):
+        users = [node for node in graph.node if weight.name in node.input]
+        cut = users and all(node.op_type == "Slice" and node.input[0] == weight.name for node in users)
+        if not cut or weight.data_type != TensorProto.FLOAT or _size(weight) < SMALL:
+            continue
+        half = store(numpy_helper.to_array(weight), "fp16")["table"]
+        weight.CopyFrom(numpy_helper.from_array(half, weight.name))
+        for node in users:
+            piece = node.output[0]
+            node.output[0] = f"{piece}/half"
+            cast = helper.make_node("Cast", [f"{piece}/half"], [piece], to=TensorProto.FLOAT)
+            _insert_behind(graph, node, [cast])
+
+
+def _is_factor(graph: onnx.GraphProto, node: onnx.NodeProto) -> bool:
+    """Whether the node turns a matrix over for products that it is the second factor of, and for nothing else."""
+    if node.op_type != "Transpose" or list(node.attribute[0].ints if node.attribute else (1, 0)) != [1, 0]:
+        return False
+    users = [other for other in graph.node if node.output[0] in other.input]
+    return bool(users) and all(
+        other.op_type == "MatMul" and other.input[1] == node.output[0] != other.input[0] for other in users
+    )
+
+
+def _lookups(graph: onnx.GraphProto, name: str, others: Sequence[onnx.NodeProto] = ()) -> list[onnx.NodeProto] | None:
+    """The Gathers that look up rows of `name`; None where it is used in any other way but by `others`, or in a graph within."""
+    users = [node for node in graph.node if name in node.input and not any(node is other for other in others)]
     for node in users:
         if node.op_type != "Gather" or node.input[0] != name or any(a.name == "axis" and a.i for a in node.attribute):
             return None
     within = [attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g")]
-    return None if not users or any(_mentions(inner, name) for inner in within) else users
+    return None if not (users or others) or any(_mentions(inner, name) for inner in within) else users
 
 
 def _mentions(graph: onnx.GraphProto, name: str) -> bool:
@@ -153,8 +194,10 @@ def _insert_behind(graph: onnx.GraphProto, node: onnx.NodeProto, new: list[onnx.
         graph.node.insert(at + step, inserted)
 
 
-def _quantize_matrices(graph: onnx.GraphProto) -> None:
+def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> None:
     """Multiplies by constant matrices in whole numbers: DynamicQuantizeLinear, MatMulInteger, and the scales afterwards.
+
+    `shared`: matrices that are whole numbers already -> their columns' scales.
 
     Written here because onnxruntime's own quantizer spoils graphs: it transposes a weight that two Gemms share twice over,
     and makes an invalid node of ai.onnx's Attention.
@@ -167,22 +210,24 @@ def _quantize_matrices(graph: onnx.GraphProto) -> None:
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         transposed = _product(node)
-        weight = weights.get(node.input[1]) if transposed is not None else None
-        if weight is None or weight.data_type != TensorProto.FLOAT or len(weight.dims) != 2 or _size(weight) < SMALL:
+        factor = node.input[1] if transposed is not None else ""
+        weight = weights.get(factor)
+        if factor in shared:
+            steps, scale, zero = factor, shared[factor], ""
+        elif weight is None or weight.data_type != TensorProto.FLOAT or len(weight.dims) != 2 or _size(weight) < SMALL:
             nodes.append(node)
             continue
-        key = weight.name + "/transposed" * transposed
-        if key not in stored:
-            stored.add(key)
-            columns = numpy_helper.to_array(weight)
-            columns = store(columns if transposed else columns.T, "int8")
-            steps = np.ascontiguousarray(columns["table"].T)  # [in, out]
-            for name, array in (
-                ("steps", steps),
-                ("scale", columns["scale"]),
-                ("zero", np.zeros(steps.shape[1], np.int8)),
-            ):
-                graph.initializer.append(numpy_helper.from_array(array, f"{key}/{name}"))
+        else:
+            key = weight.name + "/transposed" * bool(transposed)
+            steps, scale, zero = (f"{key}/{part}" for part in ("steps", "scale", "zero"))
+            if key not in stored:
+                stored.add(key)
+                columns = numpy_helper.to_array(weight)
+                columns = store(columns if transposed else columns.T, "int8")
+                turned = np.ascontiguousarray(columns["table"].T)  # [in, out]
+                nothing = np.zeros(turned.shape[1], np.int8)
+                for name, array in ((steps, turned), (scale, columns["scale"]), (zero, nothing)):
+                    graph.initializer.append(numpy_helper.from_array(array, name))
         given, output = node.input[0], node.output[0]
         if given not in dynamic:
             dynamic.add(given)
@@ -193,11 +238,11 @@ def _quantize_matrices(graph: onnx.GraphProto) -> None:
         nodes += [
             helper.make_node(
                 "MatMulInteger",
-                [f"{given}/given_steps", f"{key}/steps", f"{given}/given_zero", f"{key}/zero"],
+                [f"{given}/given_steps", steps, f"{given}/given_zero", *([zero] if zero else [])],
                 [f"{output}/sum"],
             ),
             helper.make_node("Cast", [f"{output}/sum"], [f"{output}/whole"], to=TensorProto.FLOAT),
-            helper.make_node("Mul", [f"{given}/given_scale", f"{key}/scale"], [f"{output}/scale"]),
+            helper.make_node("Mul", [f"{given}/given_scale", scale], [f"{output}/scale"]),
             helper.make_node("Mul", [f"{output}/whole", f"{output}/scale"], [product]),
         ]
         if bias:
