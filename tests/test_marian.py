@@ -309,9 +309,9 @@ def test_what_a_generation_config_says(checkpoint, tmp_path):
     ]  # fmt: skip
     # Old checkpoints have it all in config.json.
     (folder / "generation_config.json").unlink()
-    changed(folder, "config.json", num_beams=3, max_length=40)
-    assert marian.read(folder).defaults["beam_size"] == 3
-    assert marian.read(folder).defaults["max_length"] == 38
+    changed(folder, "config.json", num_beams=3, max_length=40, forced_eos_token_id=None, bad_words_ids=[[131]])
+    read = marian.read(folder)
+    assert (read.defaults["beam_size"], read.defaults["max_length"], read.notes) == (3, 38, [])
 
 
 class TorchSteps:
@@ -459,14 +459,15 @@ def test_the_imported_model_translates_as_transformers(imported, beams):
     folder, model, made = imported
     lines = [line for line in [*sentences(40), *HOSTILE] if line.strip()]
     theirs = their_tokenizer(folder)
-    wanted = theirs.batch_decode(generated(folder, model, lines, num_beams=beams), skip_special_tokens=True)
-    # The line as it is, for textkit takes sentences apart and knows no white space at a line's ends.
-    lines = [line.strip() for line in lines]
+    found = dict(zip(lines, generated(folder, model, lines, num_beams=beams), strict=True))
+    # transformers leaves <unk> out of a text, textkit shows it.
+    lines = [line for line in lines if 1 not in found[line]]
+    wanted = [theirs.decode(found[line], skip_special_tokens=True) for line in lines]
     translator = Translator(made, "cpu", 1, beam_size=beams, sentences=False)
     assert translator.options.length_penalty == 1.0
     assert translator.options.max_length == 22
     assert translator.options.allow_unk
-    assert translator(lines) == wanted
+    assert translator([line.strip() for line in lines]) == wanted
     assert len(set(wanted)) > 15
 
 

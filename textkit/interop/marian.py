@@ -17,6 +17,7 @@ from textkit.errors import TextkitError
 from textkit.interop.checkpoint import Checkpoint
 from textkit.interop.marian_network import Shape, forbid, network_state, options_of, read_shape
 from textkit.interop.sentencepiece_model import CONTROL, NORMAL, SentencePieceModel, read_model
+from textkit.plugin import OPTIONAL
 from textkit.registry import registry
 from textkit.sentencepiece_text import SentencePieceText
 
@@ -50,8 +51,14 @@ def read(folder: str | Path) -> Marian:
     rule = _rule(checkpoint, shape)
     tensors = checkpoint.tensors()
     state = network_state(tensors, shape, str(checkpoint.folder / checkpoint.weights_file()))
-    name = "generation_config.json" if checkpoint.has("generation_config.json") else "config.json"
-    defaults, never, notes = _defaults(checkpoint.json(name), shape, rule.unk, str(checkpoint.folder / name))
+    name, generation = (
+        "config.json",
+        {"forced_eos_token_id": 0} | config,
+    )  # transformers' own default for old checkpoints
+    if checkpoint.has("generation_config.json"):
+        name = "generation_config.json"
+        generation = checkpoint.json(name)
+    defaults, never, notes = _defaults(generation, shape, rule.unk, str(checkpoint.folder / name))
     if never:
         forbid(state, never, shape)
     return Marian(rule, shape, options_of(shape, state), state, defaults, notes)
@@ -80,11 +87,12 @@ def make_bundle(
     config = plugin.Config(**read.options)
     network = plugin.network(config, read.rule)
     network.load_state_dict(read.state)
+    graphs = plugin.graphs(network.eval(), read.rule, config)
     return export_graphs(
         folder,
         task=plugin.task,
         rule=read.rule,
-        graphs=plugin.graphs(network.eval(), read.rule, config),
+        graphs={name: graph for name, graph in graphs.items() if name not in OPTIONAL[plugin.task]},
         sample=sample,
         precision=precision,
         name=name,
