@@ -325,6 +325,21 @@ class Transformer(nn.Module):
     def stepper(self) -> Step:
         return Step(self)
 
+    def explainer(self) -> Explain:
+        return Explain(self)
+
+
+class Explain(nn.Module):
+    """The graph explain: every weight of every attention, encoder, decoder and cross, [line, layer, head, query, key]."""
+
+    def __init__(self, network: Transformer) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, source: Tensor, source_mask: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        found = self.network.explain(source, source_mask, target)
+        return tuple(found[name].transpose(0, 1) for name in ("encoder", "decoder", "cross"))
+
 
 class Encode(nn.Module):
     """The graph encode: what the decoder looks at, computed once a line, and a cache that is still empty."""

@@ -7,6 +7,7 @@ Knows no architecture. A subclass gives a Config that derives from TranslationOp
     project(f32[token, dim])                     -> logits f32[token, vocab]
     project_weight, project_bias (optional)      where the projection is one matrix and a bias or None: a faster loss
     encoder(), stepper()                         -> modules behind the graphs, sharing the weights (docs/architecture.md)
+    explainer() (optional)                       -> that behind the graph explain: every head and layer, for pictures
 """
 
 from __future__ import annotations
@@ -119,10 +120,13 @@ class TranslationPlugin(Plugin):
         return Score("bleu", bleu(lines, found, config), True, detail, samples)
 
     def graphs(self, network: torch.nn.Module, vocabulary: TranslationText, config: Any) -> Mapping[str, Graph]:
-        return {
+        graphs = {
             "encode": Graph(network.encoder(), limit=config.max_tokens),
             "step": Graph(network.stepper(), limit=config.max_tokens),
         }
+        if hasattr(network, "explainer"):
+            graphs["explain"] = Graph(network.explainer(), limit=config.max_tokens)
+        return graphs
 
     def defaults(self) -> dict[str, Any]:
         return {"beam_size": 4, "length_penalty": 1.0}
