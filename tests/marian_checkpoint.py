@@ -21,6 +21,12 @@ GERMAN = (
 )  # fmt: skip
 
 
+HOSTILE = (
+    "", " ", "  a   b ", "ß", "Straße über ßß ü", "日本語", "🙂🙂 x", "</s> a <pad> b<unk>c", ">>de<< I am", ">>de<<",
+    "a>>de<<", ">> a", "ﬁ①Ｗ", "e\u0301\u0323", "＜/s＞", "▁a▁", "\u2028x\u00a0y\tz", "x" * 200,
+)  # fmt: skip
+
+
 def train_spm(lines: tuple[str, ...] | list[str], path: Path, size: int, **options: Any) -> None:
     """A SentencePiece model of `lines` at `path`."""
     import io
@@ -117,3 +123,53 @@ def make_checkpoint(
     )  # fmt: skip
     model.save_pretrained(folder)
     return model
+
+
+class Checkpoints:
+    """(options) -> folder of a checkpoint and transformers' model, each made once."""
+
+    def __init__(self, folder: Path) -> None:
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        self.folder = folder
+        self.made: dict[str, tuple[Path, Any]] = {}
+
+    def __call__(self, **options: Any) -> tuple[Path, Any]:
+        key = json.dumps(options, sort_keys=True)
+        if key not in self.made:
+            folder = self.folder / str(len(self.made)) / "checkpoint"
+            self.made[key] = folder, make_checkpoint(folder, **options)
+        return self.made[key]
+
+
+def sentences(count: int, seed: int = 0) -> list[str]:
+    """The lines of the checkpoint's text, and random ones of their words."""
+    generator = random.Random(seed)
+    words = " ".join(ENGLISH).split()
+    made = [" ".join(generator.choice(words) for _ in range(generator.randrange(1, 14))) for _ in range(count)]
+    return [*ENGLISH, *made]
+
+
+def their_tokenizer(folder: Path) -> Any:
+    from transformers import MarianTokenizer
+
+    return MarianTokenizer.from_pretrained(str(folder))
+
+
+def network(read: Any) -> Any:
+    """The plugin's network with what was read."""
+    from textkit.interop import marian
+    from textkit.registry import registry
+
+    plugin = registry.get(marian.PLUGIN)
+    made = plugin.network(plugin.Config(**read.options), read.rule)
+    made.load_state_dict(read.state)
+    return made.eval()
+
+
+def changed(folder: Path, name: str, **values: Any) -> None:
+    """Changes a JSON file; a value of None takes the key out."""
+    path = folder / name
+    entries = json.loads(path.read_text()) | values
+    path.write_text(json.dumps({key: value for key, value in entries.items() if value is not None}))

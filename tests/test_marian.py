@@ -1,4 +1,4 @@
-"""A MarianMT checkpoint, imported: tokenisation, logits and translations are those of transformers, damage is one line."""
+"""A MarianMT checkpoint is read: tokenisation and logits are those of transformers, damage is one line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pytest
 
 from textkit.errors import TextkitError
 from textkit.interop import marian
-from textkit.registry import registry
 from textkit.text import rule_from_spec
 
 pytest.importorskip("torch", reason="checkpoints are read with torch: pip install 'textkit[train]'")
@@ -22,44 +21,20 @@ pytest.importorskip(
 pytest.importorskip("sentencepiece", reason="sentencepiece makes the tokenizers: pip install '.[test]'")
 pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses:UserWarning")
 
-from marian_checkpoint import ENGLISH, GERMAN, make_checkpoint  # noqa: E402
-
-HOSTILE = (
-    "", " ", "  a   b ", "ß", "Straße über ßß ü", "日本語", "🙂🙂 x", "</s> a <pad> b<unk>c", ">>de<< I am", ">>de<<",
-    "a>>de<<", ">> a", "ﬁ①Ｗ", "e\u0301\u0323", "＜/s＞", "▁a▁", "\u2028x\u00a0y\tz", "x" * 200,
+from marian_checkpoint import (  # noqa: E402
+    ENGLISH,
+    GERMAN,
+    HOSTILE,
+    Checkpoints,
+    changed,
+    network,
+    their_tokenizer,
 )  # fmt: skip
-
-
-def sentences(count: int, seed: int = 0) -> list[str]:
-    """The lines of the checkpoint's text, and random ones of their words."""
-    generator = random.Random(seed)
-    words = " ".join(ENGLISH).split()
-    made = [" ".join(generator.choice(words) for _ in range(generator.randrange(1, 14))) for _ in range(count)]
-    return [*ENGLISH, *made]
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """(options) -> folder and transformers' model, each made once."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    made = {}
-
-    def get(**options):
-        key = json.dumps(options, sort_keys=True)
-        if key not in made:
-            folder = tmp_path_factory.mktemp("marian") / "checkpoint"
-            made[key] = folder, make_checkpoint(folder, **options)
-        return made[key]
-
-    return get
-
-
-def their_tokenizer(folder):
-    from transformers import MarianTokenizer
-
-    return MarianTokenizer.from_pretrained(str(folder))
+    return Checkpoints(tmp_path_factory.mktemp("marian"))
 
 
 @pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
@@ -85,13 +60,6 @@ def test_same_ids_as_marian_tokenizer(checkpoint, own):
     for _ in range(100):  # ids in any order, as a bad model gives them
         ids = generator.integers(0, ours.target_size, 12).tolist()
         assert ours.decode([ids]) == [theirs.decode(ids, skip_special_tokens=True)], ids
-
-
-def network(read):
-    plugin = registry.get(marian.PLUGIN)
-    made = plugin.network(plugin.Config(**read.options), read.rule)
-    made.load_state_dict(read.state)
-    return made.eval()
 
 
 @pytest.mark.parametrize(
@@ -151,13 +119,6 @@ def test_links_are_followed_as_the_cache_of_hugging_face_has_them(checkpoint, tm
     for file in folder.iterdir():
         (linked / file.name).symlink_to(file)
     assert marian.read(linked).options == marian.read(folder).options
-
-
-def changed(folder, name: str, **values):
-    """Changes a JSON file; a value of None takes the key out."""
-    path = folder / name
-    entries = json.loads(path.read_text()) | values
-    path.write_text(json.dumps({key: value for key, value in entries.items() if value is not None}))
 
 
 def retensored(folder, change):
@@ -312,190 +273,3 @@ def test_what_a_generation_config_says(checkpoint, tmp_path):
     changed(folder, "config.json", num_beams=3, max_length=40, forced_eos_token_id=None, bad_words_ids=[[131]])
     read = marian.read(folder)
     assert (read.defaults["beam_size"], read.defaults["max_length"], read.notes) == (3, 38, [])
-
-
-class TorchSteps:
-    """The plugin's own modules as what is searched over: many models without an export each."""
-
-    def __init__(self, read) -> None:
-        from textkit.training.translation_ports import Modules
-
-        plugin = registry.get(marian.PLUGIN)
-        self.modules = Modules(plugin.graphs(network(read), read.rule, plugin.Config(**read.options)))
-
-    def encode(self, source, source_mask):
-        import torch
-
-        with torch.no_grad():
-            memory, state = self.modules.encode(torch.from_numpy(source), torch.from_numpy(source_mask))
-        return memory, state
-
-    def keep(self, memory, state, rows):
-        import torch
-
-        rows = torch.from_numpy(rows)
-        kept = {name: value[rows] for name, value in state.items() if name.startswith(("state.", "cache."))}
-        return {name: value[rows] for name, value in memory.items()}, kept
-
-    def step(self, token, parent, k, memory, state, full):
-        import torch
-
-        state = {name: value for name, value in state.items() if name.startswith(("state.", "cache."))}
-        with torch.no_grad():
-            stepped = self.modules.step(torch.from_numpy(token), torch.from_numpy(parent), memory, state)
-        logprob = stepped.logits.log_softmax(-1)
-        best = logprob.topk(k)
-        chosen = {"top_id": best.indices.numpy(), "top_logprob": best.values.numpy(), "logprob": logprob.numpy()}
-        return chosen | stepped.state
-
-
-def searched(model, read, lines: list[str]) -> list[list[int]]:
-    """The ids of each line's best translation, without its end."""
-    from textkit.serving.decoding import Search, Target, search
-
-    rule = read.rule
-    encoded = [rule.encode([line]).ids for line in lines]
-    lengths = np.array([len(ids) for ids in encoded])
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    source = np.full(mask.shape, rule.source_pad)
-    source[mask] = np.concatenate(encoded)
-    found = search(
-        model, source, mask, Target(rule.start, rule.eos, rule.unk, rule.pad, rule.target_size), Search(**read.defaults),
-        most=read.shape.positions - 1,
-    )  # fmt: skip
-    return [[at for at in line[0].ids if at != rule.eos] for line in found]
-
-
-def generated(folder, model, lines: list[str], **options) -> list[list[int]]:
-    """The same of transformers."""
-    import torch
-
-    with torch.no_grad():
-        found = model.generate(**their_tokenizer(folder)(lines, return_tensors="pt", padding=True), **options)
-    ended = ([*line, 0] for line in found[:, 1:].tolist())
-    return [line[: line.index(0)] for line in ended]
-
-
-GENERATIONS = {
-    "beam 4": ({}, {}),
-    "greedy": ({"num_beams": 1}, {}),
-    "separate sides": ({}, {"own": True, "ending": 2.0}),
-    "short favoured": ({"num_beams": 6, "length_penalty": 0.0}, {"ending": 1.0}),
-    "between": ({"num_beams": 3, "length_penalty": 0.6}, {"own": True, "ending": 2.0}),
-    "long favoured": ({"length_penalty": 1.6, "max_length": 60}, {"ending": 3.0}),
-    "negative": ({"length_penalty": -0.5}, {"seed": 3}),
-    "always cut": ({"num_beams": 8, "max_length": 7}, {"ending": 0.0}),
-    "the longest": ({"max_length": 64}, {"ending": 0.0}),
-    "relu": ({}, {"activation_function": "relu", "scale_embedding": False, "ending": 2.0}),
-    "early": ({"early_stopping": True, "num_beams": 5}, {"ending": 1.0}),
-    "no repetition": ({"no_repeat_ngram_size": 2}, {"ending": 1.0}),
-    "made to add up": ({"renormalize_logits": True}, {"ending": 1.5, "pad_bias": 5.0}),
-    "not made to": ({}, {"ending": 1.5, "pad_bias": 5.0}),
-    "other bad words": ({"renormalize_logits": True, "bad_words_ids": "with others", "max_new_tokens": 15}, {}),
-    "no unknown": ({"bad_words_ids": "with <unk>"}, {"seed": 5}),
-}
-
-
-@pytest.mark.parametrize("kind", GENERATIONS)
-def test_same_translations_as_transformers(checkpoint, kind):
-    """Token for token, whatever the search: lines that end, lines that are cut, <pad> likely and forbidden."""
-    generation, options = GENERATIONS[kind]
-    if "bad_words_ids" in generation:
-        pad = checkpoint(**options)[1].config.pad_token_id
-        others = range(20, 60) if generation["bad_words_ids"] == "with others" else ()
-        generation = generation | {"bad_words_ids": [[pad], [1], *([at] for at in others)]}
-    folder, model = checkpoint(generation=generation, **options)
-    read = marian.read(folder)
-    assert read.notes == []
-    lines = sentences(40)
-    wanted = generated(folder, model, lines)
-    assert searched(TorchSteps(read), read, lines) == wanted
-    assert len({len(line) for line in wanted}) > 1 or "cut" in kind or "longest" in kind
-    assert len(set(map(tuple, wanted))) > 20  # they depend on the source
-
-
-@pytest.fixture(scope="module")
-def imported(checkpoint, tmp_path_factory):
-    """The folder of a checkpoint, transformers' model, and the folder of the bundle that `textkit import` made of it."""
-    from textkit.cli import run
-    from textkit.cli.options import Talk
-
-    pytest.importorskip("onnx", reason="models are made with onnx: pip install 'textkit[train]'")
-    folder, model = checkpoint(sharp=1.5, init_std=0.3)
-    bundle = tmp_path_factory.mktemp("imported") / "en-de"
-    sample = bundle.parent / "sample.txt"
-    sample.write_text("\n".join(ENGLISH))
-    assert run(["import", str(folder), "-o", str(bundle), "--sample", str(sample), "--licence", "CC0"], Talk()) == 0
-    return folder, model, bundle
-
-
-def test_the_exported_graphs_give_the_same_logits(imported):
-    import torch
-
-    from textkit import bundle
-    from textkit.serving.steps import Steps
-
-    folder, model, made = imported
-    tokenizer = their_tokenizer(folder)
-    given = tokenizer(list(ENGLISH), return_tensors="pt", padding=True)
-    target = torch.randint(131, (len(ENGLISH), 7), generator=torch.Generator().manual_seed(0))
-    target[:, 0] = 131
-    with torch.no_grad():
-        logits = model(**given, decoder_input_ids=target).logits.numpy()
-    logits -= logits.max(-1, keepdims=True)
-    wanted = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-    steps = Steps(bundle.read(made, "translate"), "cpu", 1)
-    memory, state = steps.encode(given.input_ids.numpy(), given.attention_mask.bool().numpy())
-    for at in range(target.shape[1]):
-        token = target[:, at : at + 1].numpy()
-        state = steps.step(token, np.zeros_like(token), 1, memory, state, full=True)
-        assert np.abs(state["logprob"][:, 0] - wanted[:, at]).max() < 1e-4
-
-
-@pytest.mark.parametrize("beams", [1, 4])
-def test_the_imported_model_translates_as_transformers(imported, beams):
-    from textkit.serving.translator import Translator
-
-    folder, model, made = imported
-    lines = [line for line in [*sentences(40), *HOSTILE] if line.strip()]
-    theirs = their_tokenizer(folder)
-    found = dict(zip(lines, generated(folder, model, lines, num_beams=beams), strict=True))
-    # transformers leaves <unk> out of a text, textkit shows it.
-    lines = [line for line in lines if 1 not in found[line]]
-    wanted = [theirs.decode(found[line], skip_special_tokens=True) for line in lines]
-    translator = Translator(made, "cpu", 1, beam_size=beams, sentences=False)
-    assert translator.options.length_penalty == 1.0
-    assert translator.options.max_length == 22
-    assert translator.options.allow_unk
-    assert translator([line.strip() for line in lines]) == wanted
-    assert len(set(wanted)) > 15
-
-
-def test_the_manifest_says_where_the_model_is_from(imported):
-    from textkit import bundle
-
-    folder, _, made = imported
-    read = bundle.read(made, "translate")
-    read.verify()
-    manifest = read.manifest
-    assert manifest.licence == "CC0"
-    assert manifest.data == [{"file": "checkpoint", "format": "MarianMT checkpoint"}]
-    assert manifest.made["imported"] == "MarianMT checkpoint"
-    assert manifest.made["command"].startswith("textkit import ")
-    assert manifest.limits == {"tokens": 64, "target": 64}
-    assert manifest.defaults["beam_size"] == 4
-
-
-def test_import_of_a_folder_refuses_in_one_line(checkpoint, tmp_path, capsys):
-    from textkit.cli import run
-    from textkit.cli.options import Talk
-
-    folder = tmp_path / "copy"
-    shutil.copytree(checkpoint()[0], folder)
-    changed(folder, "config.json", model_type="t5")
-    assert run(["import", str(folder), "-o", str(tmp_path / "out")], Talk()) == 1
-    assert capsys.readouterr().err == (
-        f"textkit: {folder}/config.json: a checkpoint of 't5' (MarianMTModel); MarianMT's ('marian') are read\n"
-    )
-    assert run(["import", str(folder), "-o", str(tmp_path / "out"), "--max-vocab", "5"], Talk()) == 2
-    assert not (tmp_path / "out").exists()
