@@ -33,6 +33,7 @@ BATCH_TOKENS = 2048  # of the source, padded
 DEFAULTS = {
     "beam_size": 4,
     "length_penalty": 1.0,
+    "min_length": 0,
     "max_length": None,
     "max_length_factor": 3.0,
     "allow_unk": False,
@@ -73,7 +74,7 @@ class Translator:
         beam_size: int | None = None,
         n_best: int = 1,
         length_penalty: float | None = None,
-        min_length: int = 0,
+        min_length: int | None = None,
         max_length: int | None = None,
         max_length_factor: float | None = None,
         no_repeat_ngram_size: int | None = None,
@@ -105,15 +106,14 @@ class Translator:
         self.bundle = model
         own = DEFAULTS | self._stated(model)
         given = {
-            "beam_size": beam_size, "length_penalty": length_penalty, "max_length": max_length,
+            "beam_size": beam_size, "length_penalty": length_penalty, "min_length": min_length, "max_length": max_length,
             "max_length_factor": max_length_factor, "allow_unk": allow_unk or replace_unk or None,
             "no_repeat_ngram_size": no_repeat_ngram_size, "sentences": sentences,
         }  # fmt: skip
         own |= {key: value for key, value in given.items() if value is not None}
         self.sentences = bool(own.pop("sentences"))
         self.options = Search(
-            **own, n_best=n_best, min_length=min_length, sample=sample, temperature=temperature, top_k=top_k, top_p=top_p,
-            seed=seed,
+            **own, n_best=n_best, sample=sample, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
         )  # fmt: skip
         if long not in LONG:
             raise UsageError(f"unknown long {long!r}{nearest(str(long), LONG)}")

@@ -28,6 +28,8 @@ RANGES: Mapping[str, tuple[type, float, float]] = {
     "max_length": (int, 1, 1 << 20),
     "max_length_factor": (float, 0, 1000),
     "no_repeat_ngram_size": (int, 0, 1000),
+    "allow_unk": (bool, False, True),
+    "sentences": (bool, False, True),
 }
 
 
@@ -35,8 +37,8 @@ def refuse_defaults(defaults: Mapping[str, Any]) -> str:
     """What is wrong with a plugin's defaults; empty where nothing is."""
     for key, value in defaults.items():
         kind, least, most = RANGES.get(key, (str, 0, 0))
-        number = type(value) is int or (kind is float and type(value) is float)
-        if not number or not least <= value <= most:
+        fits = type(value) is kind or (kind is float and type(value) is int)
+        if not fits or not least <= value <= most:
             return f"{key}={value!r}"
     return ""
 
