@@ -1,13 +1,13 @@
 """Lines -> translations, with an exported model of the task `translate`. Knows no architecture, no file format, no torch.
 
 A line is its sentences, each at most as long as the model takes; they are translated each by itself, a text that occurs twice
-once, in batches of similar length, and joined with the white space that stood between them.
+once, in batches of similar length, and joined with the white space that stood between them. Translator.__init__ is over 60
+lines, for it names every option.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 from textkit import bundle as bundles
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.serving.decoding import Hypothesis, Search, Target, search
-from textkit.serving.sentences import Part, halves, sentences
+from textkit.serving.jobs import Job, JobMaker
 from textkit.serving.session import cpus
 from textkit.serving.steps import Steps
 from textkit.serving.stream import batches
@@ -158,6 +158,10 @@ class Translator:
         return self._steps
 
     @property
+    def _maker(self) -> JobMaker:
+        return JobMaker(self.rule, self.limit, self.long == "cut", self.sentences, once=not self.options.sample)
+
+    @property
     def rule(self) -> TranslationText:
         """How text becomes ids and ids text. Raises TextkitError where the model says it of one side only."""
         rule = self.bundle.rule
@@ -183,8 +187,7 @@ class Translator:
         if prefixes is not None and len(prefixes) != len(lines):
             raise UsageError(f"{len(prefixes)} prefixes for {len(lines)} lines")
         begins = [""] * len(lines) if prefixes is None else [prefix.strip() for prefix in prefixes]
-        parts = [self._parts(line, begin) for line, begin in zip(lines, begins, strict=True)]
-        jobs, parts, too_long = self._jobs(parts, begins, first)
+        jobs, parts, too_long = self._maker.make(lines, begins, first)
         self.long_lines += too_long
         found = self._run(jobs)
         each = iter(found[job] for line in parts for job, _ in line)
@@ -200,69 +203,7 @@ class Translator:
             self.incomplete += not translations[-1][0].complete
         return translations
 
-    def _parts(self, line: str, prefix: str) -> list[Part]:
-        if not line or line.isspace():
-            return []
-        return [Part(line.strip())] if prefix or not self.sentences else sentences(line)
-
-    def _jobs(
-        self, lines: list[list[Part]], begins: list[str], first: int
-    ) -> tuple[list[_Job], list[list[tuple[int, str]]], int]:
-        """What there is to translate, for each line its parts as (job, white space behind), and how many lines held one that
-        is too long."""
-        texts = {part.text: np.zeros(0, np.int64) for line in lines for part in line}
-        pieces = self._encode(texts)
-        jobs: dict[Any, int] = {}
-        made: list[_Job] = []
-        taken = []
-        prefix_ids = self._prefix_ids(begins)
-        for number, (line, begin) in enumerate(zip(lines, begins, strict=True)):
-            taken.append([])
-            whole = [piece for part in line for piece in _spaced(pieces.get(part.text, [part]), part.space)]
-            for at, part in enumerate(whole):
-                prefix = prefix_ids[begin] if not at else ()
-                key: Any = (number, at) if self.options.sample else (part.text, prefix)
-                if key not in jobs:
-                    jobs[key] = len(made)
-                    made.append(_Job(part.text, texts[part.text], prefix, (first + number, at)))
-                taken[-1].append((jobs[key], part.space))
-        return made, taken, sum(any(part.text in pieces for part in line) for line in lines)
-
-    def _encode(self, texts: dict[str, np.ndarray]) -> dict[str, list[Part]]:
-        """Puts the ids of each text in its place, and those of what it is cut into where it is too long: these are given
-        back, text -> parts. `texts` holds the ids of all parts then."""
-        pieces: dict[str, list[Part]] = {}
-        waiting = list(texts)
-        while waiting:
-            encoded = self.rule.encode(waiting)
-            ends = np.cumsum(encoded.lengths).tolist()
-            again: dict[str, None] = {}
-            for text, length, end in zip(waiting, encoded.lengths.tolist(), ends, strict=True):
-                ids = encoded.ids[end - length : end]
-                if length > self.limit and self.long == "split" and len(text) > 1:
-                    count = -(-length // self.limit)
-                    pieces[text] = list(halves(text, (count // 2) / count if count > 1 else 0.5))
-                    again |= dict.fromkeys(part.text for part in pieces[text] if part.text not in texts)
-                    continue
-                if length > self.limit:
-                    pieces[text] = [Part(text)]
-                    # A source in reversed order has its beginning last.
-                    ids = ids[-self.limit :] if self.rule.reverse else np.append(ids[: self.limit - 1], ids[-1])
-                texts[text] = ids
-            waiting = list(again)
-            texts |= dict.fromkeys(waiting, np.zeros(0, np.int64))
-        return {text: list(_leaves(text, pieces)) for text in pieces}
-
-    def _prefix_ids(self, begins: Iterable[str]) -> dict[str, tuple[int, ...]]:
-        """The target ids of each prefix, their end left out."""
-        known = list(dict.fromkeys(begins))
-        encoded = self.rule.encode_target(known)
-        ends = np.cumsum(encoded.lengths).tolist()
-        lengths = encoded.lengths.tolist()
-        each = (encoded.ids[end - length : end - 1].tolist() for length, end in zip(lengths, ends, strict=True))
-        return {begin: tuple(ids) if begin else () for begin, ids in zip(known, each, strict=True)}
-
-    def _run(self, jobs: list[_Job]) -> list[list[Translation]]:
+    def _run(self, jobs: list[Job]) -> list[list[Translation]]:
         """The translations of each job."""
         found: list[list[Translation]] = [[Translation("")] for _ in jobs]
         # What is nothing but its end (control characters, say) has nothing to translate.
@@ -292,7 +233,7 @@ class Translator:
         for start in range(0, len(batch), size):
             yield batch[start : start + size]
 
-    def _batch(self, jobs: list[_Job]) -> list[list[Translation]]:
+    def _batch(self, jobs: list[Job]) -> list[list[Translation]]:
         rule = self.rule
         lengths = np.array([len(job.ids) for job in jobs])
         mask = np.arange(lengths.max()) < lengths[:, None]  # [line, source]
@@ -309,7 +250,7 @@ class Translator:
             for job, line in zip(jobs, hypotheses, strict=True)
         ]
 
-    def _translation(self, job: _Job, hypothesis: Hypothesis, text: str) -> Translation:
+    def _translation(self, job: Job, hypothesis: Hypothesis, text: str) -> Translation:
         rule = self.rule
         ids = hypothesis.ids[:-1] if hypothesis.ended else hypothesis.ids
         made = Translation(
@@ -355,30 +296,3 @@ class Translator:
             )  # fmt: skip
             space = behind
         return replace(joined, score=joined.logprob / max(1, joined.length) ** self.options.length_penalty)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A text to translate."""
-
-    text: str
-    ids: np.ndarray  # i64[source], its end last
-    prefix: tuple[int, ...]
-    key: tuple[int, int]  # its line's number, and its own in the line
-
-
-def _leaves(text: str, pieces: dict[str, list[Part]]) -> Iterator[Part]:
-    """What `text` was cut into, and that in turn, with an explicit stack: a line may be cut into thousands."""
-    stack = [Part(text)]
-    while stack:
-        part = stack.pop()
-        cut = pieces.get(part.text)
-        if cut is None or cut[0].text == part.text:
-            yield part
-        else:
-            stack += reversed(_spaced(cut, part.space))
-
-
-def _spaced(parts: Sequence[Part], space: str) -> list[Part]:
-    """`parts` with `space` behind the last."""
-    return [*parts[:-1], dataclasses.replace(parts[-1], space=space)]
