@@ -218,3 +218,42 @@ def test_int8_of_attention_with_a_blank_line_in_the_batch():
     assert not blanked[2].any()
     kept = [0, 1, 3]
     assert np.abs(blanked[kept] - full[kept]).max() < 0.05 * np.abs(full).max()
+
+
+def test_lstm_by_whole_numbers():
+    """Both directions, ragged lengths, a state given: a quarter of the size, and near what full precision computes."""
+    dim, hidden, port = 24, 32, onnx.helper.make_tensor_value_info
+    weights = {
+        "w": RANDOM.normal(0, 0.3, (2, 4 * hidden, dim)), "r": RANDOM.normal(0, 0.2, (2, 4 * hidden, hidden)),
+        "b": RANDOM.normal(0, 0.1, (2, 8 * hidden)),
+    }  # fmt: skip
+    weights["w"][0, 5] *= 100  # a row that needs a scale of its own
+    float32, state = onnx.TensorProto.FLOAT, [2, "line", hidden]
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node(
+                "LSTM", ["x", "w", "r", "b", "lengths", "h", "c"], ["y", "last"], hidden_size=hidden,
+                direction="bidirectional",
+            )  # fmt: skip
+        ],
+        "g",
+        [
+            port("x", float32, ["token", "line", dim]), port("lengths", onnx.TensorProto.INT32, ["line"]),
+            port("h", float32, state), port("c", float32, state),
+        ],
+        [port("y", float32, ["token", 2, "line", hidden]), port("last", float32, state)],
+        [numpy_helper.from_array(array.astype(np.float32), name) for name, array in weights.items()],
+    )  # fmt: skip
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 23)], ir_version=10)
+    lowered = quantize.lower(model, "int8")
+    assert [node.op_type for node in lowered.graph.node] == ["DynamicQuantizeLSTM"]
+    assert lowered.ByteSize() < 0.4 * model.ByteSize()
+    feeds = {
+        "x": RANDOM.normal(size=(7, 3, dim)), "lengths": np.array([7, 2, 5], np.int32),
+        "h": RANDOM.normal(size=(2, 3, hidden)), "c": RANDOM.normal(size=(2, 3, hidden)),
+    }  # fmt: skip
+    feeds = {name: array if name == "lengths" else array.astype(np.float32) for name, array in feeds.items()}
+    full, low = (Session(part.SerializeToString(), "cpu", 1).run(feeds) for part in (model, lowered))
+    for name in ("y", "last"):
+        assert 0 < np.abs(full[name] - low[name]).max() < 0.05
+    assert quantize.lower(model, "fp16").graph.node[-1].op_type == "LSTM"
