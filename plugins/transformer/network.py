@@ -2,7 +2,8 @@
 
 Equations and names are the paper's; pre-norm as Xiong et al. 2020 (arXiv 2002.04745), rotary positions as Su et al. 2021
 (arXiv 2104.09864). Knows no text, no loss and no search. What is exported is given explicit masks over the full query axis.
-By its options it is a MarianMT model as well: norm=post, activation=swish, output_bias, sines before cosines.
+By its options it is a MarianMT model as well: norm=post, activation=swish, output_bias, sines before cosines. Over 300
+lines, for the network and its two graphs are read together.
 """
 
 from __future__ import annotations
@@ -132,10 +133,8 @@ class Attention(nn.Module):
         query, key, value = self.split(self.qkv(x), 3)  # [line, head, beam, width]
         if turn is not None:
             query, key = rotate(query, turn), rotate(key, turn)
-        key, value = (
-            torch.cat([past_key, key], 2),
-            torch.cat([past_value, value], 2),
-        )  # [line, head, past + beam, width]
+        key = torch.cat([past_key, key], 2)  # [line, head, past + beam, width]
+        value = torch.cat([past_value, value], 2)
         mixed = F.scaled_dot_product_attention(query, key, value, mask)
         return self.output(mixed.transpose(1, 2).flatten(2)), key, value  # [line, beam, dim]
 
