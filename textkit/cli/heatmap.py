@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 STYLES = ("color", "shades", "numbers")
 SHADES = " .:-=+*#%@"
-# The colours of matplotlib's map viridis, equally far apart: light is much, also to eyes that see no red.
-VIRIDIS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
+# From dark blue to cream, equally far apart (YlGnBu of colorbrewer2.org): light is much, also to eyes that see no red.
+RAMP = ((8, 29, 88), (34, 94, 168), (29, 145, 192), (65, 182, 196), (127, 205, 187), (199, 233, 180), (255, 255, 217))
+# The same among the 256 colours of a terminal that has no others. The nearest would be grey in between.
+RAMP_256 = (17, 18, 25, 31, 37, 79, 115, 151, 187, 230)
 _LABEL, _HEAD = 24, 16  # the most cells of a target word, the most lines of a source word
 _GRADIENT = 16  # cells of the legend's
 
@@ -84,15 +86,14 @@ def _blocks(
     widths = [max(cell_len(head) + 1, least + gap) for head in heads]
     if sum(widths) - gap <= room:
         return [_block(_across(heads, widths, labels, screen), widths, labels, weights, top, screen)]
+    least += least == 2 and 3 * len(heads) <= room  # easier to read
     count = -(-len(heads) * least // room)  # blocks
     size = -(-len(heads) // count)
     blocks = []
     for start in range(0, len(heads), size):
-        part = heads[start : start + size]
-        lines = _block(
-            _down(part, least, labels), [least] * len(part), labels, weights[:, start : start + size], top, screen
-        )
-        blocks.append(lines)
+        part, widths = heads[start : start + size], [least] * size
+        head = _down(part, least, labels, screen)
+        blocks.append(_block(head, widths[: len(part)], labels, weights[:, start : start + size], top, screen))
     return blocks
 
 
@@ -107,7 +108,7 @@ def _across(heads: list[str], widths: list[int], labels: list[str], screen: Scre
     return [" " * cell_len(labels[0]) + "".join(cells)]
 
 
-def _down(heads: list[str], width: int, labels: list[str]) -> list[str]:
+def _down(heads: list[str], width: int, labels: list[str], screen: Screen) -> list[str]:
     """Source words from top to bottom, each ending just above its column, which is `width` cells wide."""
     from rich.cells import cell_len
 
@@ -123,7 +124,8 @@ def _down(heads: list[str], width: int, labels: list[str]) -> list[str]:
             at = line - (height - len(stack))
             cluster = stack[at] if at >= 0 else ""
             free = width - cell_len(cluster)
-            text += " " * (free if width > 2 else 0) + cluster + " " * (0 if width > 2 else free)
+            before = free if screen.style == "numbers" else free // 2
+            text += " " * before + cluster + " " * (free - before)
         lines.append(text)
     return lines
 
@@ -138,7 +140,7 @@ def _block(
         line = Text(label)
         for weight, width in zip(row, widths, strict=True):
             if screen.style == "color":
-                line.append(" " * width, f"on {_color(weight / top)}")
+                line.append(" " * width, f"on {_color(weight / top, screen)}")
             elif screen.style == "shades":
                 shade = SHADES[round(max(0.0, min(1.0, weight / top)) * (len(SHADES) - 1))]
                 line.append(shade * (width - 1 if width > 2 else width) + " " * (width > 2))
@@ -158,17 +160,20 @@ def _legend(title: str, top: float, screen: Screen) -> Text:
     line.append("0% ")
     if screen.style == "color":
         for at in range(_GRADIENT):
-            line.append(" ", f"on {_color(at / (_GRADIENT - 1))}")
+            line.append(" ", f"on {_color(at / (_GRADIENT - 1), screen)}")
     else:
         line.append(f"'{SHADES}'")
     return line.append(f" {100 * top:.0f}%")
 
 
-def _color(share: float) -> str:
+def _color(share: float, screen: Screen) -> str:
     """The colour of a weight that is `share` of the largest, for rich."""
-    place = max(0.0, min(1.0, share)) * (len(VIRIDIS) - 1)
-    at = min(int(place), len(VIRIDIS) - 2)
-    mixed = (round(a + (b - a) * (place - at)) for a, b in zip(VIRIDIS[at], VIRIDIS[at + 1], strict=True))
+    share = max(0.0, min(1.0, share))
+    if screen.colors == "256":
+        return f"color({RAMP_256[round(share * (len(RAMP_256) - 1))]})"
+    place = share * (len(RAMP) - 1)
+    at = min(int(place), len(RAMP) - 2)
+    mixed = (round(a + (b - a) * (place - at)) for a, b in zip(RAMP[at], RAMP[at + 1], strict=True))
     return f"rgb({','.join(map(str, mixed))})"
 
 

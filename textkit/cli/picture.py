@@ -20,7 +20,8 @@ SUFFIXES = (".png", ".svg", ".pdf")
 DPI = 150
 _CELL, _LETTER = 0.32, 0.085  # inches of a word's column, and of a letter of a label
 _MOST = 40.0  # inches of a side
-_SMALL = 12  # words of a side up to which a head among many has them written beside it
+_BAR = 2.4  # inches, the longest bar of colours
+_BOXES = "Last Resort"  # comes with matplotlib, and draws a box for any character
 _MAP = "Blues"
 # What no timestamp and no random name may get into.
 _SAME = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
@@ -77,7 +78,8 @@ def one(source: Sequence[str], target: Sequence[str], weights: np.ndarray, title
     axes = figure.add_axes((left / width, 0.1 / height, wide / width, high / height))
     image = _heatmap(axes, weights, float(weights.max()) or 1.0)
     _label(axes, source, target, min(10.0, 72 * cell * 0.8))
-    bar = figure.add_axes(((left + wide + 0.15) / width, 0.1 / height, 0.14 / width, high / height))
+    long = min(high, _BAR)
+    bar = figure.add_axes(((left + wide + 0.15) / width, (0.1 + high - long) / height, 0.14 / width, long / height))
     figure.colorbar(image, bar).outline.set_visible(False)
     bar.tick_params(labelsize=8, length=2)
     if title:
@@ -108,11 +110,12 @@ def every(source: Sequence[str], target: Sequence[str], weights: np.ndarray, tit
                 axes.yaxis.set_label_position("right")
                 axes.set_ylabel(f"layer {layer + 1}", fontsize=8, rotation=270, va="bottom")
     bottom = height - above - layers * high - (layers - 1) * gap
-    bar = figure.add_axes(((left + heads * (wide + gap) + 0.3) / width, bottom / height, 0.14 / width, high / height))
+    x, long = left + heads * (wide + gap) + 0.3, min(high, _BAR)
+    bar = figure.add_axes((x / width, bottom / height, 0.14 / width, long / height))
     figure.colorbar(image, bar, ticks=[0, 0.5, 1]).outline.set_visible(False)
     bar.tick_params(labelsize=7, length=2)
     if title:
-        figure.text((left + (heads * (wide + gap) - gap) / 2) / width, (bottom - 0.45) / height, title,
+        figure.text((left + (heads * (wide + gap) - gap) / 2) / width, (bottom - 0.38) / height, title,
                     fontsize=9, color="0.35", ha="center", va="top", parse_math=False)  # fmt: skip
     return figure
 
@@ -141,11 +144,13 @@ def fonts(text: str) -> tuple[list[str], str]:
     from matplotlib import font_manager
 
     families = ["DejaVu Sans"]  # comes with matplotlib
-    missing = _left(set(text) - {" "}, font_manager.findfont(families[0]), 0)
+    missing = _left(set(text) - {" "}, font_manager.findfont(families[0]))
     if not missing:
         return families, ""
     for entry in sorted(font_manager.fontManager.ttflist, key=_likely):
-        left = _left(missing, entry.fname, getattr(entry, "index", 0)) if entry.name not in families else missing
+        if entry.name in families or entry.name.startswith(_BOXES):
+            continue
+        left = _left(missing, entry.fname)
         if left < missing:
             families.append(entry.name)
             missing = left
@@ -160,7 +165,7 @@ def _likely(entry: Any) -> tuple[bool, bool, str]:
     return not plain, not any(part in entry.name for part in ("CJK", "Noto Sans", "Unicode", "WenQuanYi")), entry.name
 
 
-def _left(characters: Iterable[str], file: str, index: int) -> set[str]:
+def _left(characters: Iterable[str], file: str) -> set[str]:
     """The characters that a font lacks."""
     from matplotlib.ft2font import FT2Font
 

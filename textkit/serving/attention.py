@@ -182,8 +182,8 @@ class Attention:
         if not self.explained:
             return "attention"
         if self.every:
-            return f"{self.kind} attention, {self.layers} layers of {self.heads} heads"
-        head = f"mean of {self.heads} heads" if self.head is None else f"head {self.head} of {self.heads}"
+            return f"{self.kind} attention, every head of every layer"
+        head = "mean of all heads" if self.head is None else f"head {self.head} of {self.heads}"
         return f"{self.kind} attention, layer {self.layer} of {self.layers}, {head}"
 
 
