@@ -257,3 +257,27 @@ def test_lstm_by_whole_numbers():
     for name in ("y", "last"):
         assert 0 < np.abs(full[name] - low[name]).max() < 0.05
     assert quantize.lower(model, "fp16").graph.node[-1].op_type == "LSTM"
+
+
+def test_a_table_that_a_gemm_takes_transposed_is_stored_once():
+    """Rows looked up, and products with all rows: linear(table[ids], table) + bias."""
+    table, port = RANDOM.normal(size=(100, 32)).astype(np.float32), onnx.helper.make_tensor_value_info
+    bias = RANDOM.normal(size=100).astype(np.float32)
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Gather", ["table", "ids"], ["rows"]),
+            onnx.helper.make_node("Gemm", ["rows", "table", "bias"], ["scores"], transB=1),
+        ],
+        "g",
+        [port("ids", onnx.TensorProto.INT64, ["id"])],
+        [port("scores", onnx.TensorProto.FLOAT, ["id", 100])],
+        [numpy_helper.from_array(table, "table"), numpy_helper.from_array(bias, "bias")],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 23)], ir_version=10)
+    lowered = quantize.lower(model, "int8")
+    large = [weight.data_type for weight in lowered.graph.initializer if np.prod(weight.dims) >= 3200]
+    assert large == [onnx.TensorProto.INT8]
+    ids = np.array([3, 99, 0])
+    got = Session(lowered.SerializeToString(), "cpu", 1).run({"ids": ids})["scores"]
+    wanted = table[ids] @ table.T + bias
+    assert 0 < np.abs(got - wanted).max() < 0.02 * np.abs(wanted).max()

@@ -117,6 +117,7 @@ def _store_rows(graph: onnx.GraphProto) -> dict[str, str]:
     from onnx import TensorProto, helper, numpy_helper
 
     shared: dict[str, str] = {}
+    _turn_tables(graph)
     for weight in list(graph.initializer):
         users = [node for node in graph.node if weight.name in node.input]
         factors = [node for node in users if _is_factor(graph, node)]
@@ -148,6 +149,24 @@ def _store_rows(graph: onnx.GraphProto) -> dict[str, str]:
     return shared
 
 
+def _turn_tables(graph: onnx.GraphProto) -> None:
+    """Turns a table that is looked up over by a node of its own, where a Gemm would take it transposed."""
+    from onnx import helper
+
+    for weight in list(graph.initializer):
+        users = [node for node in graph.node if weight.name in node.input]
+        gemms = [node for node in users if node.op_type == "Gemm" and _product(node) and node.input[1] == weight.name]
+        if not gemms or not _lookups(graph, weight.name, gemms):
+            continue
+        turned = f"{weight.name}/turned"
+        graph.node.insert(0, helper.make_node("Transpose", [weight.name], [turned], perm=[1, 0]))
+        for node in gemms:
+            node.input[1] = turned
+            kept = [attribute for attribute in node.attribute if attribute.name != "transB"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+
+
 def _store_slices(graph: onnx.GraphProto) -> None:
     """Tables that pieces are cut from, those of positions, as halves: cast when they are cut."""
     from onnx import TensorProto, helper, numpy_helper
@@ -172,7 +191,8 @@ def _is_factor(graph: onnx.GraphProto, node: onnx.NodeProto) -> bool:
         return False
     users = [other for other in graph.node if node.output[0] in other.input]
     return bool(users) and all(
-        other.op_type == "MatMul" and other.input[1] == node.output[0] != other.input[0] for other in users
+        _product(other) is False and [at for at, name in enumerate(other.input) if name == node.output[0]] == [1]
+        for other in users
     )
 
 
