@@ -269,6 +269,8 @@ def test_manifest_whose_graphs_do_not_fit_together(tmp_path, model, change, mess
         ({"beam_size": 2.0}, "beam_size=2.0"),
         ({"length_penalty": float("nan")}, "length_penalty=nan"),
         ({"pooling": "mean"}, "pooling='mean'"),
+        ({"beam": None}, "beam=None"),
+        ({"sentences": True, "allow_unk": 1}, "allow_unk=1"),
     ],
 )
 def test_defaults_of_a_plugin(defaults, wrong):

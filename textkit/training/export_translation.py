@@ -36,9 +36,9 @@ RANGES: Mapping[str, tuple[type, float, float]] = {
 def refuse_defaults(defaults: Mapping[str, Any]) -> str:
     """What is wrong with a plugin's defaults; empty where nothing is."""
     for key, value in defaults.items():
-        kind, least, most = RANGES.get(key, (str, 0, 0))
+        kind, least, most = RANGES.get(key, (type(None), 0, 0))
         fits = type(value) is kind or (kind is float and type(value) is int)
-        if not fits or not least <= value <= most:
+        if key not in RANGES or not fits or not least <= value <= most:
             return f"{key}={value!r}"
     return ""
 
