@@ -50,8 +50,7 @@ class Screen:
             colored = seen and console.color_system in many and not console.no_color
             style = "color" if colored else "shades" if console.is_terminal else "numbers"
         colors = console.color_system if console.color_system in many else "truecolor"
-        width = console.width if console.is_terminal else shutil.get_terminal_size((80, 24)).columns
-        return cls(max(20, width), style, colors)
+        return cls(max(20, shutil.get_terminal_size((80, 24)).columns), style, colors)
 
 
 def draw(source: Sequence[str], target: Sequence[str], weights: np.ndarray, screen: Screen, title: str = "") -> str:
