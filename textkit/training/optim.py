@@ -18,7 +18,7 @@ def optimizer(training: Training, parameters: Sequence[torch.nn.Parameter]) -> t
     """The optimizer that `training.optimizer` names.
 
     sgd: with heavy-ball momentum. adagrad: Duchi et al. 2011. adam: Kingma and Ba 2015. adamw: Loshchilov and Hutter
-    2019, the one whose `weight_decay` is decoupled from the gradient.
+    2019, the one whose `weight_decay` is decoupled from the gradient. Both fused: one pass over a parameter, not ten.
     """
     import torch
 
@@ -27,9 +27,9 @@ def optimizer(training: Training, parameters: Sequence[torch.nn.Parameter]) -> t
     if training.optimizer == "adagrad":
         return torch.optim.Adagrad(parameters, training.learning_rate, eps=training.epsilon)
     if training.optimizer == "adam":
-        return torch.optim.Adam(parameters, training.learning_rate, training.betas, training.epsilon)
+        return torch.optim.Adam(parameters, training.learning_rate, training.betas, training.epsilon, fused=True)
     return torch.optim.AdamW(
-        parameters, training.learning_rate, training.betas, training.epsilon, training.weight_decay
+        parameters, training.learning_rate, training.betas, training.epsilon, training.weight_decay, fused=True
     )
 
 
