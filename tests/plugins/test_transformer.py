@@ -416,3 +416,10 @@ def test_greedy_steps_are_the_likeliest_words_of_the_whole_pass(copied):
         before = torch.tensor([[rule.start, *ids]])
         logits = network.project(network.hidden(source[line : line + 1], mask[line : line + 1], before))
         assert logits[0].argmax(-1).tolist() == [*ids, rule.eos]
+
+
+def test_the_graph_explain_has_lines_first():
+    network = small(encoder_layers=3)
+    shown = network.explain(SOURCE, MASK, TARGET)
+    for name, weights in zip(("encoder", "decoder", "cross"), network.explainer()(SOURCE, MASK, TARGET), strict=True):
+        torch.testing.assert_close(weights, shown[name].transpose(0, 1))
