@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import pytest
 from small_bundle import write_small
+from small_translator import write_translator
 
 from textkit import __version__, cli, places
 from textkit.cli import VERBS, options, run
@@ -371,6 +372,7 @@ def shelf(tmp_path, monkeypatch):
     monkeypatch.setattr(places, "package_folder", lambda: tmp_path / "none")
     monkeypatch.setattr(places, "configuration_file", lambda: tmp_path / "none.toml")
     monkeypatch.setenv("TEXTKIT_MODEL_EMBED", str(tmp_path / "exported_models" / "pets"))
+    monkeypatch.setenv("TEXTKIT_MODEL_TRANSLATE", str(write_translator(tmp_path / "translator")))
     write_small(Path("exported_models/pets"))
     write_small(Path("exported_models/torn"))
     (tmp_path / "exported_models/torn/words.txt").write_text("cat\n")
