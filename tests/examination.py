@@ -1,0 +1,142 @@
+"""Those who sit the examination of plugins: each installed family and the toys, trained a few steps and exported, once."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from textkit import config
+from textkit.plugin import Graph, Plugin, Training
+from textkit.registry import Registry, registry
+from textkit.training.corpus import Corpus
+from textkit.training.export import export
+from textkit.training.pairs import corpus_of
+from textkit.training.run import Run
+from textkit.training.trainer import train
+
+TOYS = Path(__file__).parent / "training_toys.py"
+SEED = 11
+# Set where the plugin or the engine has such an option.
+TINY = {
+    "dim": 8, "min_count": 1, "epochs": 3, "batch_size": 16, "bucket": 500, "pieces": 80, "x_max": 10, "embedding": 8,
+    "hidden": 8, "layers": 1, "encoder_layers": 1, "decoder_layers": 1, "heads": 2, "feedforward": 16, "tokenizer": "word",
+    "vocab_size": 100, "batch_tokens": 256, "max_tokens": 32, "patience": 0,
+}  # fmt: skip
+VARIANTS = {"fasttext-pieces": ("fasttext", {"kind": "pieces"})}
+WORDS = ["the", "cat", "sat", "on", "mat", "naïve", "ünïcödé", "日本", "dog", "ran", "far", "home", "and", "slept"]
+MET = [
+    "",
+    "  \t ",
+    "the cat sat",
+    "xqzzvkw",
+    "the xqzzvkw cat",
+    "NAÏVE Ünïcödé",
+    "日本語 の 文",
+    "\U0001f600 !?",
+    "a" * 500,
+]
+
+
+def named(task: str | None = None) -> list[str]:
+    """Who sits it, of one task or of all."""
+    found = Registry()
+    found.add_file(TOYS)
+    every = sorted([*found.names(), *VARIANTS])
+    return [name for name in every if task in (None, found.get(VARIANTS.get(name, (name,))[0]).task)]
+
+
+@dataclass
+class Candidate:
+    """One plugin, its run on the tiny corpus, and its model."""
+
+    plugin: Plugin
+    options: object
+    training: Training
+    run: Run
+    events: list
+    corpus: Corpus
+    model: Path
+
+    @functools.cached_property
+    def graphs(self) -> dict[str, Graph]:
+        return dict(self.plugin.graphs(self.run.network(), self.run.vocabulary, self.options))
+
+    @property
+    def graph(self) -> Graph:
+        return self.graphs["embed"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def toys() -> Iterator[None]:
+    """The toys are plugins while a module of the examination runs; each imports this."""
+    before = list(registry._files)
+    registry.add_file(TOYS)
+    yield
+    registry._files, registry._entries = before, None
+    for name in ("toy", "toy-own", "toy-fit"):
+        registry._instances.pop(name, None)
+
+
+_made: dict[str, Candidate] = {}
+
+
+def made(name: str, temporary: pytest.TempPathFactory) -> Candidate:
+    """The candidate of a name, trained when it is first asked for."""
+    if name not in _made:
+        _made[name] = _make(name, temporary.mktemp(name))
+    return _made[name]
+
+
+def _make(name: str, folder: Path) -> Candidate:
+    name, extra = VARIANTS.get(name, (name, {}))
+    plugin = registry.get(name)
+    file = folder / "lines.txt"
+    file.write_text("".join(f"{line}\n" for line in lines(plugin.data)))
+    corpus = corpus_of(plugin, [file])
+    options, training = tiny(plugin, extra)
+    run = Run.create(folder / "run", plugin, options, training, SEED, corpus.paths)
+    events = list(train(run, corpus, device="cpu", threads=1))
+    return Candidate(plugin, options, training, run, events, corpus, export(run, folder / "model"))
+
+
+def lines(data: str) -> list[str]:
+    """120 lines, or pairs of lines without an empty side."""
+    random = np.random.default_rng(2)
+    share = 1 / np.arange(1, len(WORDS) + 1)
+
+    def line(least: int) -> str:
+        return " ".join(random.choice(WORDS, random.integers(least, 12), p=share / share.sum()))
+
+    return [line(0) if data == "lines" else f"{line(1)}\t{line(1)}" for _ in range(120)]
+
+
+def tiny(plugin: Plugin, extra: dict[str, object]) -> tuple[object, Training]:
+    known = {field.name for field in [*dataclasses.fields(plugin.Config), *dataclasses.fields(Training)]}
+    wanted = {key: value for key, value in TINY.items() if key in known} | extra
+    if plugin.fit is not None:
+        del wanted["epochs"], wanted["batch_size"]
+    if plugin.training.patience == 0:
+        del wanted["patience"]
+    return config.resolve(plugin, None, [f"{key}={value}" for key, value in wanted.items()])
+
+
+def same(left: object, right: object) -> bool:
+    """Whether two batches hold the same, however they are built: bit by bit."""
+    if isinstance(left, torch.Tensor):
+        return isinstance(right, torch.Tensor) and torch.equal(left, right)
+    if isinstance(left, np.ndarray):
+        return isinstance(right, np.ndarray) and np.array_equal(left, right)
+    if dataclasses.is_dataclass(left):
+        return type(left) is type(right) and same(vars(left), vars(right))
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(same(value, right[key]) for key, value in left.items())
+    if isinstance(left, (list, tuple)):
+        return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
+    return left == right

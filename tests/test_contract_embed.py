@@ -1,0 +1,130 @@
+"""What the task embed asks of every plugin on top of test_contract.py: vectors served are those of the network."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from examination import MET, Candidate, made, named, toys  # noqa: F401
+
+from textkit import bundle
+from textkit.plugin import POOLING
+from textkit.serving.embedder import Embedder
+from textkit.training import parity
+from textkit.training.export import export
+
+
+@pytest.fixture(scope="module", params=named("embed"))
+def candidate(request, tmp_path_factory) -> Candidate:
+    return made(request.param, tmp_path_factory)
+
+
+def test_parity_is_stated(candidate):
+    assert 0 <= bundle.read(candidate.model).manifest.parity["max_relative"] <= parity.TOLERANCE
+
+
+def rows_of(candidate: Candidate, ids: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """What the torch module makes of each token, zeros for padding: f32[line, token, dim]."""
+    module = candidate.graph.module
+    arguments = (torch.from_numpy(ids), torch.from_numpy(weight))
+    with torch.no_grad():
+        rows = module(*arguments[: 1 if isinstance(module, torch.nn.Embedding) else 2]).numpy()
+    return np.where((weight > 0)[:, :, None], rows, 0)
+
+
+def reference(candidate: Candidate, line: str, pool: int, normalize: bool, component: np.ndarray) -> np.ndarray:
+    """One line through the torch module, alone and without padding, then pooled as the signature of `embed` says."""
+    encoded = candidate.run.vocabulary.encode([line])
+    ids = encoded.ids[None]
+    weight = np.ones(ids.shape, np.float32) if encoded.weight is None else encoded.weight[None]
+    rows = rows_of(candidate, ids, weight)
+    if POOLING[pool] == "max" and encoded.spans is not None:  # the maximum is over words, not over what spells them
+        ends = np.cumsum(encoded.spans)
+        words = [
+            (rows[0] * weight[0][:, None])[end - span : end].sum(0)
+            for end, span in zip(ends, encoded.spans, strict=True)
+            if span
+        ]
+        rows, weight = np.array(words)[None], np.ones((1, len(words)), np.float32)
+    probability = candidate.graph.constants.get("probability")
+    return parity.pooled(rows, ids, weight, pool, normalize, probability, component)[0]
+
+
+@pytest.mark.parametrize("pooling", POOLING)
+@pytest.mark.parametrize("normalize", [False, True])
+def test_served_vectors_are_those_of_the_network(candidate, pooling, normalize):
+    embed = Embedder(candidate.model, device="cpu", threads=1, pooling=pooling, normalize=normalize)
+    lines = [*MET, *candidate.run.sample()[:6]]
+    vectors = embed(lines)
+    scale = max(1.0 if normalize else 0.0, float(np.abs(embed.matrix()).max()))
+    assert vectors.shape == (len(lines), embed.dim)
+    assert vectors.dtype == np.float32
+    rule = candidate.run.vocabulary
+    pool = POOLING.index(pooling)
+    component = parity.first_component(
+        lambda ids, weight: rows_of(candidate, ids, weight),
+        rule,
+        candidate.run.sample(),
+        candidate.graph.constants.get("probability"),
+    )
+    for line, vector in zip(lines, vectors, strict=True):
+        if not line.strip() or not rule.encode([line]).lengths[0]:
+            assert not vector.any(), line
+            continue
+        length = np.linalg.norm(reference(candidate, line, pool, False, component))
+        if normalize and length < 1e-3 * scale:
+            continue  # SIF took all but rounding away, and what is left was made as long as the others
+        expected = reference(candidate, line, pool, normalize, component)
+        assert np.abs(vector - expected).max() <= 1e-4 * scale, line
+
+
+def test_line_does_not_depend_on_its_batch(candidate):
+    embed = Embedder(candidate.model, device="cpu", threads=1)
+    lines = [*MET, *candidate.run.sample()[:20]]
+    together = embed(lines)
+    apart = np.concatenate([embed([line]) for line in lines])
+    backwards = embed(lines[::-1])[::-1]
+    scale = float(np.abs(together).max())
+    assert np.abs(together - apart).max() <= 1e-5 * scale
+    assert np.abs(together - backwards).max() <= 1e-5 * scale
+    assert embed([]).shape == (0, embed.dim)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_lower_precision_states_what_it_costs(candidate, tmp_path, precision):
+    folder = export(candidate.run, tmp_path / "model", precision)
+    manifest = bundle.read(folder).manifest
+    assert manifest.precision == precision
+    figures = manifest.parity["deviation"]
+    assert figures["lines"] > 0
+    assert figures["worst_cosine"] >= (0.9999 if precision == "fp16" else 0.99)
+    full, lower = Embedder(candidate.model, "cpu", 1, normalize=False), Embedder(folder, "cpu", 1, normalize=False)
+    lines = candidate.run.sample()
+    if full.pooling == "mean":
+        assert np.abs(full(lines) - lower(lines)).max() <= figures["max_abs"] * 1.01 + 1e-6
+
+
+def test_serves_where_there_is_no_torch(candidate):
+    """In a fresh process in which neither torch nor onnx nor the plugins can be imported."""
+    program = (
+        "import json, sys\n"
+        "for name in ('torch', 'onnx', 'onnxscript', 'transformers', 'textkit_plugins', 'textkit.training'):\n"
+        "    sys.modules[name] = None\n"
+        "from textkit.serving.embedder import Embedder\n"
+        "lines = json.loads(sys.stdin.read())\n"
+        "print(json.dumps(Embedder(sys.argv[1], device='cpu', threads=1)(lines).tolist()))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, candidate.model],
+        input=json.dumps(MET),
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    here = Embedder(candidate.model, device="cpu", threads=1)(MET)
+    assert np.array_equal(np.array(json.loads(done.stdout), np.float32), here)
