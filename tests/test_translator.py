@@ -18,6 +18,7 @@ import textkit
 from textkit import bundle
 from textkit.errors import TextkitError, UsageError
 from textkit.serving import open_model
+from textkit.serving.decoding import Search
 from textkit.serving.sentences import Part, halves, sentences
 from textkit.serving.translator import Translation, Translator
 from textkit.serving.unknown import word_at
@@ -127,6 +128,11 @@ def test_a_long_line_without_a_space(model: Path) -> None:
     assert translator.long_lines == 1
 
 
+def test_a_line_of_accents_alone_is_halved_like_any_other() -> None:
+    first, second = halves("\u0301" * 100_000)
+    assert (len(first.text), len(second.text)) == (50_000, 50_000)  # not 1 at the end, and so on 100,000 times
+
+
 def test_cut(model: Path) -> None:
     translator = Translator(model, long="cut")
     assert translator(["the dog " * 20, "the man"]) == [("der Hund " * 20)[: len("der Hund " * 5 + "der")], "der Mann"]
@@ -134,6 +140,23 @@ def test_cut(model: Path) -> None:
     reverse = write_translator(model.parent / "reverse-cut", reverse=True)
     # The beginning is kept there too, and comes out in reversed order as this model has it.
     assert Translator(reverse, long="cut")(["a cat " + "the dog " * 20])[0].endswith("Katze ein")
+
+
+@pytest.mark.parametrize(
+    ("beams", "vocabulary", "lines"),
+    [(4, 8000, 2097), (4, 58_101, 288), (50, 8000, 104), (200, 8000, 6), (100_000, 8000, 1)],
+)
+def test_wide_beams_and_large_vocabularies_take_fewer_lines_at_once(beams: int, vocabulary: int, lines: int) -> None:
+    assert Search(beam_size=beams).lines_at_once(vocabulary) == lines
+    assert Search(n_best=beams, sample=True).lines_at_once(vocabulary) == lines
+
+
+def test_wide_beams_are_given_batches_that_small(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    translator = Translator(model, beam_size=300)  # 2 lines at once
+    sizes = []
+    monkeypatch.setattr(translator, "_batch", lambda jobs: sizes.append(len(jobs)) or [[Translation("")]] * len(jobs))
+    translator(["the dog", "the man", "the cat", "a man", "a dog"])
+    assert sizes == [2, 2, 1]
 
 
 def test_at_the_limit_of_length_it_is_told(model: Path) -> None:

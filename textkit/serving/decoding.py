@@ -28,6 +28,10 @@ __all__ = ["Hypothesis", "Search", "StepModel", "Target", "search"]
 
 EXTRA_LENGTH = 16  # tokens that `max_length_factor` allows on top: a short line may have a long translation
 
+_LOGITS = (
+    1 << 26
+)  # floats of a step: lines * beams * vocabulary; more is reached by wide beams and large vocabularies alone
+_PAIRS = 1 << 18  # lines * beams * beams: each beam may see what every other beam of its line has cached
 _COMPACT = 4  # finished lines leave when they have cost a line's step for every so many lines in the batch
 
 
@@ -106,6 +110,10 @@ class Search:
     def beams(self) -> int:
         """How many a line has at a time."""
         return self.n_best if self.sample else self.beam_size
+
+    def lines_at_once(self, vocabulary: int) -> int:
+        """How many lines a batch may have, for its logits and the attention among its beams to stay within some 256 MB each."""
+        return max(1, min(_LOGITS // (self.beams * vocabulary), _PAIRS // self.beams**2))
 
     def limits(self, source_lengths: np.ndarray, most: int) -> np.ndarray:
         """The most tokens of each line's translation, i64[line]; `most`: what the model takes."""

@@ -78,6 +78,9 @@ def _ends(line: str, start: int, match: re.Match[str]) -> bool:
 
 _CLAUSE = re.compile(r"[,;:)\]”»…][\"'”’»)]*+\s++|[。、，；：]++|\s[–—-]\s|[.!?]\s")
 _SPACE = re.compile(r"\s+")
+_LONGEST_CLUSTER = (
+    32  # characters: where there are more accents they are no letter's, and a line of them alone is halved
+)
 
 
 def halves(text: str, share: float = 0.5) -> tuple[Part, Part]:
@@ -96,8 +99,8 @@ def halves(text: str, share: float = 0.5) -> tuple[Part, Part]:
             if bare and second.strip():
                 rest = second.lstrip()
                 return Part(bare, first[len(bare) :] + second[: len(second) - len(rest)]), Part(rest)
-    while aim < len(text) - 1 and _joins(text[aim]):  # not between a letter and its accent
-        aim += 1
+    end = min(aim + _LONGEST_CLUSTER, len(text) - 1)
+    aim = next((at for at in range(aim, end) if not _joins(text[at])), aim)  # not between a letter and its accent
     return Part(text[:aim]), Part(text[aim:])
 
 

@@ -229,7 +229,7 @@ class Translator:
         return found
 
     def _cut(self, batch: np.ndarray) -> Iterator[np.ndarray]:
-        size = self.batch_lines or len(batch)
+        size = min(self.batch_lines or len(batch), self.options.lines_at_once(self.rule.target_size))
         for start in range(0, len(batch), size):
             yield batch[start : start + size]
 
