@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import pytest
 from small_embedder import write_ngrams, write_words
 
 import textkit.cli
+from textkit.cli import filtering
 from textkit.errors import TextkitError
 
 LINES = "The cat.\ncat\n\ndog unknown SAT\n"
@@ -351,6 +353,17 @@ def test_progress_is_shown_to_a_person_alone(model: str, tmp_path: Path) -> None
             shown += display.read(1000)  # OSError where the process ends without it
         process.kill()
     assert re.search(rb"[0-9,]+ lines, [0-9,]+ lines/s", shown)
+
+
+@pytest.mark.parametrize(("files", "output", "quiet"), [(True, True, False), (False, True, True), (True, False, True)])
+def test_progress_keeps_out_of_lines_typed_or_shown_at_a_terminal(
+    files: bool, output: bool, quiet: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With files and -o the terminal has nothing else to show, though stdin and stdout are one."""
+    for name in ("stdin", "stdout"):
+        monkeypatch.setattr(sys, name, SimpleNamespace(isatty=lambda: True))
+    job = SimpleNamespace(files=("x",) if files else (), output="out" if output else None)
+    assert filtering._conversation(job) is quiet
 
 
 def test_it_says_where_it_runs_when_asked(model: str) -> None:

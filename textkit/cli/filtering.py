@@ -76,7 +76,7 @@ class Tally:
 def opened(job: Filter, talk: Talk) -> Iterator[tuple[BinaryIO, Callable[[int], None]]]:
     """Where the output goes, and what shows the progress. stdout is kept for data; a file is written whole or not at all."""
     with ExitStack() as stack:
-        show = stack.enter_context(_progress(talk))  # first: it looks where stdout leads
+        show = stack.enter_context(_progress(job, talk))  # first: it looks where stdout leads
         stdout = stack.enter_context(protected_stdout())
         yield stack.enter_context(_destination(job.output, stdout)), show
 
@@ -125,9 +125,9 @@ def records(job: Filter, tally: Tally) -> Iterator[Block]:
 
 
 @contextmanager
-def _progress(talk: Talk) -> Iterator[Callable[[int], None]]:
+def _progress(job: Filter, talk: Talk) -> Iterator[Callable[[int], None]]:
     """Shows lines and lines/s on stderr from the second second on, where a person sees it and nothing else happens."""
-    if not talk.interactive or _conversation():
+    if not talk.interactive or _conversation(job):
         yield lambda count: None
         return
     begun = time.monotonic()
@@ -153,9 +153,10 @@ def _progress(talk: Talk) -> Iterator[Callable[[int], None]]:
             display.stop()
 
 
-def _conversation() -> bool:
-    """Whether lines are typed at a terminal or written to one."""
-    return any(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+def _conversation(job: Filter) -> bool:
+    """Whether lines are typed at a terminal or written to one: with files and -o it has nothing but the progress to show."""
+    used = (sys.stdin if "-" in (job.files or ("-",)) else None, sys.stdout if job.output is None else None)
+    return any(stream is not None and stream.isatty() for stream in used)
 
 
 def count_of_lines(count: int) -> str:
