@@ -106,6 +106,14 @@ def test_blank_lines_before_the_first_text_do_not_decide(tmp_path):
     assert PairCorpus([plain, tsv]).aligned
 
 
+def test_files_without_one_whole_pair_are_refused_at_once(tmp_path):
+    """A dev file too: its score would only be due after the first epoch."""
+    blanks, text = write(tmp_path / "blanks", ["", " "]), write(tmp_path / "text", ["a", "b"])
+    for paths in ([blanks], [blanks, blanks], [text, blanks], [write(tmp_path / "a.tsv", ["\t", "a\t ", "\tb"])]):
+        with pytest.raises(TextkitError, match=f"{paths[0].name}: has no pair of lines with text on both sides"):
+            PairCorpus(paths).check()
+
+
 def test_the_split_gives_every_pair_to_one_part_and_writes_tsv(tmp_path):
     two = PairCorpus([write(tmp_path / "a", ENGLISH), write(tmp_path / "b", GERMAN)])
     counts = two.split(3, tmp_path / "dev.txt", tmp_path / "test.txt")

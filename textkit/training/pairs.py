@@ -51,11 +51,16 @@ class PairCorpus(Corpus):
             counts = tuple(map(_count, self.paths))
             if counts[0] != counts[1]:
                 raise self._unequal(*counts)
-            return
-        for path in self.paths:
-            first = _first_text(path)
-            if first and TAB not in first:
-                raise TextkitError(f"{path}: has no tab in its first line: pairs are TSV files, or two files of lines")
+        else:
+            for path in self.paths:
+                first = _first_text(path)
+                if first and TAB not in first:
+                    raise TextkitError(
+                        f"{path}: has no tab in its first line: pairs are TSV files, or two files of lines"
+                    )
+        # Now, and not when a dev score is due: a first epoch may take hours.
+        if not any(source.strip() and target.strip() for source, target in map(pair, self.lines())):
+            raise TextkitError(f"{self.paths[0]}: has no pair of lines with text on both sides")
 
     def _read(self) -> Iterator[list[str]]:
         if self.aligned:
