@@ -101,9 +101,10 @@ def test_jsonl(model: str, tmp_path: Path, capfd: Any) -> None:
     assert wrong["translation"] is None
     assert "no field 'text'" in wrong["error"]
     assert "1 record was skipped" in ran.err
-    (tmp_path / "in.txt").write_text("The dog. A cat.\n")
+    (tmp_path / "in.txt").write_text("The dog. A cat.\n\n")
     ran = Ran(capfd, "-m", model, "-o", tmp_path / "out.jsonl", "--n-best", 2, "--alignment", tmp_path / "in.txt")
-    value = json.loads((tmp_path / "out.jsonl").read_text())
+    value, blank = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    assert [one["translation"] for one in blank["nbest"]] == [""]  # a list for every line, whatever it holds
     assert (value["text"], value["translation"]) == ("The dog. A cat.", "der Hund. ein Katze.")
     assert [one["translation"] for one in value["nbest"]] == ["der Hund. ein Katze.", "der Hund! ein Katze!"]
     assert value["nbest"][1]["alignment"] == [[i, i] for i in range(6)]

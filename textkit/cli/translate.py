@@ -253,7 +253,7 @@ def _results(job: _Job, translator: Translator, tally: Tally) -> Iterator[tuple[
             continue
         begun = time.perf_counter()
         found = translator.translate(block.texts, number, prefixes.take(len(block)) if prefixes else None)
-        yield len(block), form(block, found, number)
+        yield len(block), form(block, found, number, job.n_best > 1)
         number += len(block)
         pace.took(len(block), time.perf_counter() - begun)
     if prefixes:

@@ -19,13 +19,13 @@ _KEYS = ("translation", "score", "logprob", "source_tokens", "tokens", "alignmen
 Translations = Sequence[Sequence[Translation]]  # of each record, best first
 
 
-def text_of(block: Block, translations: Translations, first: int) -> bytes:
+def text_of(block: Block, translations: Translations, first: int, many: bool = False) -> bytes:
     """A line each, and behind ||| the alignment (Pharaoh's i-j) and word scores where there are any, as Marian has them."""
     lines = [" ||| ".join([_text(found[0]), *_details(found[0])]) for found in translations]
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
-def nbest_of(block: Block, translations: Translations, first: int) -> bytes:
+def nbest_of(block: Block, translations: Translations, first: int, many: bool = False) -> bytes:
     """Lines `id ||| translation ||| F0= logprob ||| score`, the id the record's number, from 0."""
     lines = []
     for number, found in enumerate(translations, first):
@@ -35,16 +35,16 @@ def nbest_of(block: Block, translations: Translations, first: int) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
-def jsonl_of(block: Block, translations: Translations, first: int) -> bytes:
-    """An object each: the record's own fields, "translation", "score", and "nbest", a list, where there are several asked
-    for; null for a record that could not be used."""
+def jsonl_of(block: Block, translations: Translations, first: int, many: bool = False) -> bytes:
+    """An object each: the record's own fields, "translation", "score", and "nbest", a list, where `many` are asked for, though
+    one line may have but one; null for a record that could not be used."""
     lines = []
     for at, found in enumerate(translations):
         if at in block.problems:
             lines.append(b'%bnull, "score": null}\n' % opened(block, at, *_KEYS))
             continue
         fields = _fields(found[0])
-        if len(found) > 1:
+        if many:
             fields["nbest"] = [_fields(one) for one in found]
         # The first key stands in `opened` already.
         rest = json_bytes({key: value for key, value in fields.items() if key != _KEYS[0]})[1:]
@@ -88,7 +88,7 @@ def _rounded(value: float) -> float | None:
     return float(_number(value)) if math.isfinite(value) else None
 
 
-FORMATTERS: dict[str, Callable[[Block, Translations, int], bytes]] = {
+FORMATTERS: dict[str, Callable[[Block, Translations, int, bool], bytes]] = {
     "text": text_of,
     "nbest": nbest_of,
     "jsonl": jsonl_of,
