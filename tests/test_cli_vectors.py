@@ -226,7 +226,7 @@ def test_nearest_finds_words_with_spaces_and_long_input(call, tmp_path):
     assert (code, out) == (0, "bär\tnew\t1.000000\n" * 1000)
     code, out, error = call("nearest", "-m", tmp_path / "m", "--on-error", "skip", stdin=b"\xff\nnew")
     assert (code, out.splitlines()[0]) == (0, "\ufffd\t\t")
-    assert "1 lines held bytes that are not UTF-8" in error
+    assert "stdin: 1 line held bytes that are no UTF-8" in error
 
 
 def test_a_person_typing_gets_each_answer_at_once(models):

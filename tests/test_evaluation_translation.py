@@ -150,7 +150,7 @@ def test_evaluate_reads_stdin(call, model):  # noqa: F811
 def test_evaluate_tells_of_what_was_cut(call, model):  # noqa: F811
     code, _, error = call("evaluate", "-m", model, "-", stdin="the dog " * 9 + "\tder Hund\n")
     assert code == 0
-    assert "warning: 1 lines held a sentence longer than the model takes; it was split" in error
+    assert "warning: 1 line held a sentence longer than the model takes; it was split" in error
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from textkit.cli.filtering import count_of_lines
 from textkit.cli.options import (
     Talk,
     device_option,
@@ -186,7 +187,9 @@ def _lines(talk: Talk) -> Iterator[tuple[str | None, str]]:
             if not block:
                 yield None, ""
         if reader.invalid:
-            talk.warn(f"{reader.invalid} lines held bytes that are not UTF-8; they became U+FFFD")
+            talk.warn(
+                f"{reader.name}: {count_of_lines(reader.invalid)} held bytes that are no UTF-8; they became U+FFFD"
+            )
 
 
 def _record(found: Weights, as_json: bool, screen: Screen) -> bytes:

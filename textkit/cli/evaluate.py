@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from textkit.cli.filtering import count_of_lines
 from textkit.cli.options import Talk, device_option, model_option, protected_stdout, talk_options, threads_option
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _translations(
             row = (figure.metric, f"{figure.value:.2f}", figure.lines, figure.references, figure.signature, test.name)
             yield "\t".join(map(str, row)) + "\n"
     if translator.long_lines:
-        talk.warn(f"{translator.long_lines:,} lines held a sentence longer than the model takes; it was split")
+        talk.warn(f"{count_of_lines(translator.long_lines)} held a sentence longer than the model takes; it was split")
     if translator.incomplete:
         talk.warn(f"{translator.incomplete:,} translations were cut at the limit of their length")
 

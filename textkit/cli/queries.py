@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from textkit.cli.filtering import count_of_lines
 from textkit.cli.options import Talk
 from textkit.errors import TextkitError
 
@@ -62,7 +63,9 @@ def from_stdin(split: Callable[[str], tuple[str, ...]], talk: Talk) -> Iterator[
             if not lines:
                 yield None
         if reader.invalid:
-            talk.warn(f"{reader.invalid} lines held bytes that are not UTF-8; they became U+FFFD")
+            talk.warn(
+                f"{reader.name}: {count_of_lines(reader.invalid)} held bytes that are no UTF-8; they became U+FFFD"
+            )
 
 
 @dataclass(frozen=True)
