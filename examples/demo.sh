@@ -11,28 +11,31 @@ show() { printf '$ %s\n' "$1"; eval "$1"; }
 say "1. The shipped model turns each line into a vector (here its first five numbers of 128)."
 show "echo 'The cat sat on the mat.' | textkit embed | cut -d' ' -f1-5"
 
-say "2. It is a filter: a line in is a line out, in order, however many there are."
+say "2. Another one translates, English to German."
+show "printf 'I am going home.\\nWhere is the station?\\n' | textkit translate"
+
+say "3. Both are filters: a line in is a line out, in order, however many there are."
 show "yes 'One line of many.' | head -n 200000 | textkit embed --format f32 | wc -c"
 echo "   (200,000 lines x 128 numbers x 4 bytes)"
 
-say "3. Words that mean the same lie close together; a word it has never seen is spelled by its n-grams."
+say "4. Words that mean the same lie close together; a word it has never seen is spelled by its n-grams."
 show "textkit nearest -k 3 music unmusically"
 
 rm -rf "$folder"
 mkdir -p "$folder"
-say "4. Now a model of your own. Raw text: the reference manual that every Python carries."
+say "5. Now a model of your own. Raw text: the reference manual that every Python carries."
 # shellcheck disable=SC2016
 show "python -c 'from pydoc_data.topics import topics; print(*topics.values(), sep=\"\\n\")' > $folder/manual.txt"
 show "wc $folder/manual.txt"
 
-say "5. Train word vectors on it (PyTorch and compiled kernels, on this machine)."
+say "6. Train word vectors on it (PyTorch and compiled kernels, on this machine)."
 show "textkit train fasttext $folder/manual.txt -o $folder/run --set epochs=20 --set dim=64"
 
-say "6. Export them: compared with the trained network first, then written as a folder that serves without PyTorch."
+say "7. Export them: compared with the trained network first, then written as a folder that serves without PyTorch."
 show "textkit export-onnx $folder/run -o $folder/manual-words --precision int8"
 show "ls $folder/manual-words"
 
-say "7. Serve them."
+say "8. Serve them."
 show "echo 'raise an exception' | textkit embed -m $folder/manual-words | cut -d' ' -f1-5"
 show "textkit nearest -m $folder/manual-words -k 3 integer exceptional"
 

@@ -16,7 +16,10 @@ import pytest
 
 from textkit import places
 
-BARRED = ("torch", "onnx", "onnxscript", "transformers", "scipy", "numba", "safetensors", "zstandard")
+BARRED = (
+    "torch", "onnx", "onnxscript", "transformers", "scipy", "numba", "safetensors", "zstandard", "sacrebleu", "matplotlib",
+    "sentencepiece",
+)  # fmt: skip
 # A finder in front of all others refuses the barred modules; then the command runs as the console script runs it.
 RUN = f"""
 import sys
@@ -45,11 +48,27 @@ def test_the_bar_holds() -> None:
     assert b"barred in this test" in done.stderr
 
 
-@pytest.mark.parametrize("name", sorted(places.DEFAULTS.values()))
-def test_default_models_serve(name: str) -> None:
-    done = textkit("embed", "-m", name, text="A cat.\n\nпривет, 世界 🙂\n")
+TEXT = "A cat.\n\nпривет, 世界 🙂\n"
+
+
+@pytest.mark.parametrize("task", sorted(places.DEFAULTS))
+def test_default_models_serve(task: str) -> None:
+    done = textkit(task, text=TEXT)
     assert done.returncode == 0, done.stderr
     assert done.stderr == b""
+    assert len(done.stdout.decode().split("\n")) == 4
+
+
+def test_the_default_translator_knows_a_simple_sentence() -> None:
+    done = textkit("translate", text="I am going home.\n\nThank you!\n")
+    first, blank, last, end = done.stdout.decode().split("\n")
+    assert "Haus" in first
+    assert (blank, end) == ("", "")
+    assert "dank" in last.lower()
+
+
+def test_the_default_vectors_are_what_they_are() -> None:
+    done = textkit("embed", text=TEXT)
     vectors = np.array([line.split() for line in done.stdout.decode().splitlines()], np.float32)
     assert vectors.shape == (3, 128)
     assert np.abs(vectors[0]).max() > 0.01

@@ -14,7 +14,7 @@ from textkit.manifest import FILE, is_name
 from textkit.plugin import TASKS
 
 HERE = Path("exported_models")  # of the current folder; for a name given with -m alone
-DEFAULTS = {"embed": "en-words"}  # task -> the package's model
+DEFAULTS = {"embed": "en-words", "translate": "en-de"}  # task -> the package's model
 
 
 def find(model: str | None, task: str) -> Path:
