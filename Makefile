@@ -16,7 +16,7 @@ setup: $(INSTALLED)  ## make .venv and install textkit with all it needs, in the
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing textkit and what it needs into .venv (some minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,plot,test]'
 	@touch $@
 
 demo: $(INSTALLED)  ## stream text through the shipped model, then train, export and serve a small one

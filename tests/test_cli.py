@@ -549,3 +549,9 @@ def test_docs_cli_is_current():
     page = Path(__file__).parent.parent / "docs" / "make_cli.py"
     done = subprocess.run([sys.executable, str(page), "--check"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), "run python docs/make_cli.py"
+
+
+def test_an_unknown_option_of_a_verb_that_is_called_as_a_function_is() -> None:
+    done = textkit("nearest", "--modell", "x", "word")  # textkit.cli.nearest, the verb, once hid errors.nearest
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("textkit: no such option --modell; did you mean '--model'")

@@ -16,9 +16,9 @@ from typing import Any
 
 import click
 
-from textkit import __version__
+from textkit import __version__, errors
 from textkit.cli.options import Talk, name_stdout, talk_options
-from textkit.errors import TextkitError, TextkitWarning, nearest, one_line
+from textkit.errors import TextkitError, TextkitWarning, one_line
 
 COMPLETE = "_TEXTKIT_COMPLETE"  # the variable by which a shell's completion script asks
 
@@ -55,7 +55,7 @@ class LazyGroup(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args[0] not in VERBS and not ctx.resilient_parsing:
-            raise click.UsageError(f"unknown command {args[0]!r}{nearest(args[0], VERBS)}", ctx)
+            raise click.UsageError(f"unknown command {args[0]!r}{errors.nearest(args[0], VERBS)}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -162,7 +162,7 @@ def _usage_line(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption):
         options = error.ctx.command.get_params(error.ctx) if error.ctx else []
         known = [name for option in options for name in option.opts]
-        close = nearest(error.option_name, known)
+        close = errors.nearest(error.option_name, known)  # the verb's module is textkit.cli.nearest
         message = f"no such option {error.option_name}{close if 'did you mean' in close else ''}"
     context = getattr(error, "ctx", None)
     hint = f" (see '{context.command_path} --help')" if context else ""
