@@ -1,4 +1,4 @@
-"""What a command costs: its wall seconds and its peak memory. Knows no benchmark.
+"""What a command costs: its wall seconds and its peak memory; the seconds to its first line. Knows no benchmark.
 
 The command is started by this file as a small process of its own: the system counts the memory of whoever starts a
 process into the new one's peak, and a script that has numpy and torch in it would be most of what is measured.
@@ -15,6 +15,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+# As an installed textkit runs: with its modules compiled once and kept.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,23 @@ def cost(command: Sequence[str | Path], environment: Mapping[str, str] | None = 
         said = (ended.stderr.strip() or ended.stdout.strip()).split("\n")
         raise Failed(f"{' '.join(words[:6])}: exit code {found['code']}: {' / '.join(said[-3:])}")
     return Cost(found["seconds"], found["peak_mb"], ended.stdout)
+
+
+def first_line(command: Sequence[str], line: bytes, times: int = 11) -> float:
+    """Median seconds from the start of `command` to the first line of its output, its input still open after `line`."""
+    seconds = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT) as process:
+            assert process.stdin
+            assert process.stdout
+            process.stdin.write(line)
+            process.stdin.flush()
+            if not process.stdout.readline():
+                raise Failed(f"{' '.join(command)}: ended without a line")
+            seconds.append(time.perf_counter() - begun)
+            process.stdin.close()
+    return sorted(seconds)[times // 2]
 
 
 def _start(told: str, command: list[str]) -> None:

@@ -25,11 +25,10 @@ from typing import Any
 
 import numpy as np
 import report
+from cost import ENVIRONMENT, first_line
 
 from textkit.serving.session import gpu_count
 
-# As an installed textkit runs: with its modules compiled once and kept.
-ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 PEERS = ("fasttext", "fasttext-words", "model2vec")
 NAMES = {
     "textkit": "textkit embed --format npy, whole process",
@@ -85,7 +84,7 @@ def measure(
             "rounds": rounds,
             "lines_per_second": medians,
             "ratio": {who: statistics.median(ratio[who] for ratio in ratios) for who in rates if who != "textkit"},
-            "first_vector_seconds": first_vector(command),
+            "first_vector_seconds": first_line(command, b"hello\n"),
             "cuda": cuda(command, lines, count, folder),
             "memory": memory(command, lines, memory_lines) if memory_lines else None,
         }
@@ -108,22 +107,6 @@ def peer_rates(python: str | None, lines: Path, folder: Path) -> Iterator[tuple[
         run = [str(python), str(script), peer, str(lines), str(folder)]
         done = subprocess.run(run, check=True, stdout=subprocess.PIPE)
         yield peer, json.loads(done.stdout.splitlines()[-1])["rate"]
-
-
-def first_vector(command: list[str], times: int = 11) -> float:
-    """Median seconds from the start of the process to the first line of its output, its input still open."""
-    seconds = []
-    for _ in range(times):
-        begun = time.perf_counter()
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT) as process:
-            assert process.stdin
-            assert process.stdout
-            process.stdin.write(b"hello\n")
-            process.stdin.flush()
-            process.stdout.readline()
-            seconds.append(time.perf_counter() - begun)
-            process.stdin.close()
-    return statistics.median(seconds)
 
 
 def cuda(command: list[str], lines: Path, count: int, folder: Path) -> dict[str, float] | None:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import report
-from cost import cost
+from cost import cost, first_line
 
 PEERS = Path(__file__).resolve().parent / "peers"
 LENGTH = 18  # target tokens of every translation
@@ -162,23 +162,6 @@ def spread(ratios: list[float]) -> str:
     return f"{min(ratios):.2f}-{max(ratios):.2f}"
 
 
-def first_line(times: int = 11) -> float:
-    """Median seconds from the start of the process to the default model's first line, its input still open."""
-    seconds = []
-    for _ in range(times):
-        begun = time.perf_counter()
-        command = [sys.executable, "-m", "textkit", "translate"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-            assert process.stdin
-            assert process.stdout
-            process.stdin.write(b"I am going home.\n")
-            process.stdin.flush()
-            process.stdout.readline()
-            seconds.append(time.perf_counter() - begun)
-            process.stdin.close()
-    return statistics.median(seconds)
-
-
 def memory(data: Path, folder: Path, count: int) -> tuple[float, float, float]:
     """Peak MB of the default model over a tenth of `count` distinct lines and over all, and lines/s of the latter."""
     with gzip.open(data / "tatoeba/train.en-de.tsv.gz", "rt", encoding="utf-8") as pairs:
@@ -213,9 +196,10 @@ def main() -> None:
             report.table(["", "textkit", "CTranslate2", "times as fast", "optimum", "times as fast"], rows),
         ]
         if options.memory_lines:
+            first = first_line([sys.executable, "-m", "textkit", "translate"], b"I am going home.\n")
             few, many, rate = memory(options.data, Path(name), options.memory_lines)
             parts.append(
-                f"Default model: first line {first_line():.2f} s after the process starts (median of 11, warm); "
+                f"Default model: first line {first:.2f} s after the process starts (median of 11, warm); "
                 f"{options.memory_lines:,} lines of Tatoeba: {rate:,.0f} lines/s, at most {many:.0f} MB resident "
                 f"({few:.0f} MB for a tenth of them)."
             )
@@ -226,7 +210,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--job":
+    if sys.argv[1:2] == ["--job"]:
         print(json.dumps(textkit_rate(json.loads(Path(sys.argv[2]).read_text()))))
     else:
         main()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -125,6 +129,25 @@ def tiny(plugin: Plugin, extra: dict[str, object]) -> tuple[object, Training]:
     if plugin.training.patience == 0:
         del wanted["patience"]
     return config.resolve(plugin, None, [f"{key}={value}" for key, value in wanted.items()])
+
+
+def served_without_torch(model: Path, door: str, lines: list[str]) -> Any:
+    """What `door`, a class of textkit.serving ("module.Class"), makes of the lines, in a fresh process in which neither torch
+    nor onnx nor the plugins can be imported; as JSON has it."""
+    module, name = door.split(".")
+    program = (
+        "import json, sys\n"
+        "for name in ('torch', 'onnx', 'onnxscript', 'transformers', 'textkit_plugins', 'textkit.training'):\n"
+        "    sys.modules[name] = None\n"
+        f"from textkit.serving.{module} import {name}\n"
+        f"found = {name}(sys.argv[1], device='cpu', threads=1)(json.loads(sys.stdin.read()))\n"
+        "print(json.dumps(found if isinstance(found, list) else found.tolist()))\n"
+    )
+    command = [sys.executable, "-c", program, str(model)]
+    done = subprocess.run(command, input=json.dumps(lines), text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return json.loads(done.stdout)
 
 
 def same(left: object, right: object) -> bool:

@@ -19,8 +19,6 @@ GERMAN = (
     "Es regnet, also bleiben wir zu Hause.", "Möchtest du Tee oder Kaffee?", "Das Fahrrad ist älter als der Mann.",
     "Wir haben im Regen gesungen.", "Eine Frau in einem roten Mantel wartet auf den Bus.", "Niemand weiß, wo das Buch ist.",
 )  # fmt: skip
-
-
 HOSTILE = (
     "", " ", "  a   b ", "ß", "Straße über ßß ü", "日本語", "🙂🙂 x", "</s> a <pad> b<unk>c", ">>de<< I am", ">>de<<",
     "a>>de<<", ">> a", "ﬁ①Ｗ", "e\u0301\u0323", "＜/s＞", "▁a▁", "\u2028x\u00a0y\tz", "x" * 200,
@@ -108,13 +106,11 @@ def make_checkpoint(
             if name.endswith("bias") or "layer_norm" in name:
                 parameter.add_(0.1 * torch.randn_like(parameter))
             elif "encoder_attn" in name or "self_attn" in name:
-                parameter.mul_(
-                    sharp
-                )  # so that what comes next depends on the source and on all before, not on the last
+                # so that what comes next depends on the source and on all before, not on the last
+                parameter.mul_(sharp)
         model.final_logits_bias.copy_(0.3 * torch.randn_like(model.final_logits_bias))
-        model.final_logits_bias[0, [0, pad]] += torch.tensor(
-            [ending, pad_bias]
-        )  # translations end; <pad> would be likely
+        # translations end; <pad> would be likely
+        model.final_logits_bias[0, [0, pad]] += torch.tensor([ending, pad_bias])
     model.generation_config = GenerationConfig(
         **{
             "num_beams": 4, "length_penalty": 1.0, "max_length": 24, "bad_words_ids": [[pad]], "pad_token_id": pad,

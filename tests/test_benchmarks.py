@@ -19,7 +19,7 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 def bench(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The modules of benchmarks/, which import one another by their bare names, as scripts do."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    names = ("clone", "comparison", "cost", "gpu", "report", "run", "trained", "training")
+    names = ("clone", "comparison", "cost", "gpu", "report", "run", "trained", "training", "translate")
     modules: dict[str, ModuleType] = {}
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -30,7 +30,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         sys.modules.pop(name, None)
 
 
-@pytest.mark.parametrize("script", ["embed", "training", "gpu", "run"])
+@pytest.mark.parametrize("script", ["embed", "training", "gpu", "translate", "run"])
 def test_each_script_tells_how_it_is_called(script: str) -> None:
     done = subprocess.run([sys.executable, BENCHMARKS / f"{script}.py", "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -241,6 +241,39 @@ def test_a_script_that_fails_stops_no_other(
     with pytest.raises(SystemExit, match="failed: bad"):
         bench.run.main()
     assert (tmp_path / "good.py.called").read_text() == f"{tmp_path} --peers py --small"
+
+
+def test_a_script_with_peers_of_its_own_gets_those_and_is_left_out_without(
+    bench: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "translate.py").write_text("import sys; open(sys.argv[0] + '.called', 'w').write(sys.argv[3])")
+    monkeypatch.setattr(bench.run, "HERE", tmp_path)
+    call = ["run.py", str(tmp_path), "--peers", "py", "--only", "translate"]
+    monkeypatch.setattr(sys, "argv", call)
+    bench.run.main()
+    assert "translate: left out, --translation-peers is not given" in capsys.readouterr().err
+    assert not (tmp_path / "translate.py.called").exists()
+    monkeypatch.setattr(sys, "argv", [*call, "--translation-peers", "other"])
+    bench.run.main()
+    assert (tmp_path / "translate.py.called").read_text() == "other"
+
+
+def test_translation_is_compared_round_by_round(bench: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = {"textkit": iter([100.0, 400.0, 300.0]), "ctranslate2": iter([200.0, 200.0, 200.0]),
+             "optimum": iter([50.0, 100.0, 50.0])}  # fmt: skip
+    fake = SimpleNamespace(rate=lambda side, case, again: {"rate": next(rates[side]), "tokens": 18})
+    monkeypatch.setattr(bench.translate, "CASES", {"a case": (1, 4, "fp32")})
+    # Ratios 0.5, 2, 1.5 and 2, 4, 6; medians of the rounds' ratios, not ratios of the medians (300 / 50 would be 6).
+    assert bench.translate.compared(fake, 3, 1) == [
+        ["a case", "300", "200", "**1.50** (0.50-2.00)", "50", "**4.00** (2.00-6.00)"]
+    ]
+
+
+def test_the_first_line_comes_while_the_input_is_open(bench: SimpleNamespace) -> None:
+    answers = "import sys; print(sys.stdin.readline(), flush=True); sys.stdin.read()"
+    assert 0 < bench.cost.first_line([sys.executable, "-c", answers], b"a line\n", 3) < 30
+    with pytest.raises(bench.cost.Failed, match="ended without a line"):
+        bench.cost.first_line([sys.executable, "-c", "input()"], b"a line\n", 3)
 
 
 def test_without_a_gpu_the_page_stays_as_it_is(

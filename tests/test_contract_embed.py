@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
-from examination import MET, Candidate, made, named, toys  # noqa: F401
+from examination import MET, Candidate, made, named, served_without_torch, toys  # noqa: F401
 
 from textkit import bundle
 from textkit.plugin import POOLING
@@ -109,22 +105,5 @@ def test_lower_precision_states_what_it_costs(candidate, tmp_path, precision):
 
 
 def test_serves_where_there_is_no_torch(candidate):
-    """In a fresh process in which neither torch nor onnx nor the plugins can be imported."""
-    program = (
-        "import json, sys\n"
-        "for name in ('torch', 'onnx', 'onnxscript', 'transformers', 'textkit_plugins', 'textkit.training'):\n"
-        "    sys.modules[name] = None\n"
-        "from textkit.serving.embedder import Embedder\n"
-        "lines = json.loads(sys.stdin.read())\n"
-        "print(json.dumps(Embedder(sys.argv[1], device='cpu', threads=1)(lines).tolist()))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, candidate.model],
-        input=json.dumps(MET),
-        text=True,
-        capture_output=True,
-        check=True,
-    )
-    assert done.stderr == ""
-    here = Embedder(candidate.model, device="cpu", threads=1)(MET)
-    assert np.array_equal(np.array(json.loads(done.stdout), np.float32), here)
+    served = served_without_torch(candidate.model, "embedder.Embedder", MET)
+    assert np.array_equal(np.array(served, np.float32), Embedder(candidate.model, device="cpu", threads=1)(MET))

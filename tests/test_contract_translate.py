@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
-from examination import MET, Candidate, made, named, toys  # noqa: F401
+from examination import MET, Candidate, made, named, served_without_torch, toys  # noqa: F401
 
 from textkit import bundle
 from textkit.serving.translator import Translator
@@ -66,21 +62,5 @@ def test_lower_precision_states_what_it_costs(candidate, tmp_path, precision):
 
 
 def test_serves_where_there_is_no_torch(candidate):
-    """In a fresh process in which neither torch nor onnx nor the plugins can be imported."""
-    program = (
-        "import json, sys\n"
-        "for name in ('torch', 'onnx', 'onnxscript', 'transformers', 'textkit_plugins', 'textkit.training'):\n"
-        "    sys.modules[name] = None\n"
-        "from textkit.serving.translator import Translator\n"
-        "lines = json.loads(sys.stdin.read())\n"
-        "print(json.dumps(Translator(sys.argv[1], device='cpu', threads=1)(lines)))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, candidate.model],
-        input=json.dumps(MET),
-        text=True,
-        capture_output=True,
-        check=True,
-    )
-    assert done.stderr == ""
-    assert json.loads(done.stdout) == Translator(candidate.model, device="cpu", threads=1)(MET)
+    served = served_without_torch(candidate.model, "translator.Translator", MET)
+    assert served == Translator(candidate.model, device="cpu", threads=1)(MET)
