@@ -34,8 +34,6 @@ class PieceSide:
     `silent`: the rows of SentencePiece's own control pieces, which are no text. Has what translation_text.Side has.
     """
 
-    ids = None
-
     def __init__(
         self,
         segmenter: Segmenter,

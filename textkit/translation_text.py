@@ -18,31 +18,20 @@ from textkit.subwords import read_tokenizer
 from textkit.text import TOKENIZER_FILE, Encoded, TextRule
 
 TARGET_FILE = "target_tokenizer.json"
-SOURCE_IDS_FILE = "source_ids.i32"
-TARGET_IDS_FILE = "target_ids.i32"
 SPACE = "▁"  # U+2581: begins a piece before which there is a space, and the first piece of a line
 
 _MOST_ROWS = 1 << 24  # of an embedding table: a bound for what a manifest may claim
 
 
 class Side:
-    """One side's tokenizer. `ids` i64[tokenizer id] says which row of the model each of its ids is; None: the same one."""
+    """One side's tokenizer; its ids are the rows of the model."""
 
-    def __init__(self, content: bytes, name: str, ids: np.ndarray | None = None) -> None:
+    def __init__(self, content: bytes, name: str) -> None:
         self.json = content
-        self.ids = ids
         self.tokenizer = read_tokenizer(content, name)
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         self.rows = max(self.tokenizer.get_vocab().values(), default=-1) + 1  # ids may have gaps
-        self._back: dict[int, int] | None = None
-        if ids is None:
-            return
-        if len(ids) < self.rows:
-            raise TextkitError(f"{name}: has {self.rows} ids, its map to the model's ids {len(ids)}")
-        # Where several ids of the tokenizer are one row of the model, the first of them speaks for it.
-        self._back = dict(zip(ids[self.rows - 1 :: -1].tolist(), range(self.rows - 1, -1, -1), strict=True))
-        self.rows = int(ids.max(initial=-1)) + 1
 
     @cached_property
     def unknown(self) -> int | None:
@@ -55,19 +44,15 @@ class Side:
         encodings = _guarded(lambda: self.tokenizer.encode_batch_fast(list(lines), add_special_tokens=False))
         ids = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
-        flat = np.fromiter(chain.from_iterable(ids), np.int64, int(lengths.sum()))
-        return flat if self.ids is None else self.ids[flat], lengths
+        return np.fromiter(chain.from_iterable(ids), np.int64, int(lengths.sum())), lengths
 
     def piece(self, row: int) -> str | None:
         """The piece that a row of the model stands for; None where it stands for none."""
-        at = row if self._back is None else self._back.get(row, -1)
-        return self.tokenizer.id_to_token(at) if at >= 0 else None
+        return self.tokenizer.id_to_token(row)
 
     def decode(self, lines: Iterable[Sequence[int]], dropped: frozenset[int]) -> list[str]:
         """The text of lines of rows, without the rows `dropped`."""
         kept = [[row for row in line if row not in dropped] for line in lines]
-        if self._back is not None:
-            kept = [[self._back[row] for row in line if row in self._back] for line in kept]
         return _guarded(lambda: self.tokenizer.decode_batch(kept, skip_special_tokens=False))
 
 
@@ -76,10 +61,8 @@ class TranslationText(TextRule):
 
     `start`, `eos`, `pad`, `unk` are ids of the target, `source_eos` and `source_pad` of the source. Without `target` one
     tokenizer serves both sides and an id means the same on both (`shared`). `reverse`: a line's source ids stand in
-    reversed order, eos last all the same (Sutskever et al. 2014, section 3.3).
-
-    `source_ids`, `target_ids` (i32[tokenizer id]) map a tokenizer's ids to the model's; `source_size`, `target_size` are the
-    rows of the embedding tables where those have more than the tokenizers have ids.
+    reversed order, eos last all the same (Sutskever et al. 2014, section 3.3). `source_size`, `target_size` are the rows of
+    the embedding tables where those have more than the tokenizers have ids.
     """
 
     kind = "translation"
@@ -95,8 +78,6 @@ class TranslationText(TextRule):
         unk: int,
         source_eos: int | None = None,
         source_pad: int | None = None,
-        source_ids: np.ndarray | None = None,
-        target_ids: np.ndarray | None = None,
         source_size: int = 0,
         target_size: int = 0,
         reverse: bool = False,
@@ -106,11 +87,8 @@ class TranslationText(TextRule):
         self.source_pad = pad if source_pad is None else source_pad
         self.reverse = reverse
         self.shared = target is None
-        self.source = Side(tokenizer, TOKENIZER_FILE, source_ids)
-        if target is None and target_ids is None:
-            self.target = self.source
-        else:
-            self.target = Side(tokenizer if target is None else target, TARGET_FILE, target_ids)
+        self.source = Side(tokenizer, TOKENIZER_FILE)
+        self.target = self.source if target is None else Side(target, TARGET_FILE)
         self._size = max(source_size, self.source.rows, self.source_eos + 1, self.source_pad + 1)
         self.target_size = max(target_size, self.target.rows, start + 1, eos + 1, pad + 1, unk + 1)
         self._special = frozenset((start, eos, pad))
@@ -175,8 +153,6 @@ class TranslationText(TextRule):
             "kind": self.kind,
             "tokenizer": TOKENIZER_FILE,
             "target_tokenizer": None if self.shared else TARGET_FILE,
-            "source_ids": None if self.source.ids is None else SOURCE_IDS_FILE,
-            "target_ids": None if self.target.ids is None else TARGET_IDS_FILE,
             "start": self.start, "eos": self.eos, "pad": self.pad, "unk": self.unk,
             "source_eos": self.source_eos, "source_pad": self.source_pad,
             "source_size": len(self), "target_size": self.target_size,
@@ -187,9 +163,6 @@ class TranslationText(TextRule):
         files = {TOKENIZER_FILE: self.source.json}
         if not self.shared:
             files[TARGET_FILE] = self.target.json
-        for name, side in ((SOURCE_IDS_FILE, self.source), (TARGET_IDS_FILE, self.target)):
-            if side.ids is not None:
-                files[name] = side.ids.astype("<i4").tobytes()
         return files
 
 
@@ -205,23 +178,12 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Translat
     rule = TranslationText(
         read(spec["tokenizer"]),
         read(spec["target_tokenizer"]) if spec["target_tokenizer"] else None,
-        source_ids=_read_ids(spec["source_ids"], read),
-        target_ids=_read_ids(spec["target_ids"], read),
         reverse=spec["reverse"],
         **numbers,
     )
     if (len(rule), rule.target_size) != (numbers["source_size"], numbers["target_size"]):
         raise ValueError("ids beyond source_size or target_size")
     return rule
-
-
-def _read_ids(name: str | None, read: Callable[[str], bytes]) -> np.ndarray | None:
-    if name is None:
-        return None
-    ids = np.frombuffer(read(name), "<i4").astype(np.int64)
-    if len(ids) and not 0 <= ids.min() <= ids.max() < _MOST_ROWS:
-        raise ValueError(f"{name}: ids from {ids.min()} to {ids.max()}")
-    return ids
 
 
 def _ended(ids: np.ndarray, lengths: np.ndarray, eos: int) -> Encoded:
