@@ -15,7 +15,8 @@ from translation_toys import LINES, Encode, Explain, Step, rule
 
 from textkit import bundle, onnxfile
 from textkit.errors import TextkitError
-from textkit.plugin import Graph
+from textkit.plugin import SETTINGS, TASKS, Graph, wrong_default
+from textkit.serving import translator
 from textkit.serving.session import Session
 from textkit.training import export, export_translation, parity_translation, quantize
 from textkit.training.embedding_graph import IR_VERSION, OPSET
@@ -271,10 +272,19 @@ def test_manifest_whose_graphs_do_not_fit_together(tmp_path, model, change, mess
         ({"pooling": "mean"}, "pooling='mean'"),
         ({"beam": None}, "beam=None"),
         ({"sentences": True, "allow_unk": 1}, "allow_unk=1"),
+        ({"allow_unk": None}, "allow_unk=None"),
+        ({"early_stopping": True, "max_length": None}, "max_length=None"),
     ],
 )
 def test_defaults_of_a_plugin(defaults, wrong):
-    assert export_translation.refuse_defaults(defaults) == wrong
+    assert wrong_default("translate", defaults) == wrong
+
+
+def test_what_a_model_may_state_is_what_the_translator_reads():
+    assert SETTINGS.keys() == TASKS.keys()
+    assert SETTINGS["translate"].keys() == translator.DEFAULTS.keys()
+    serves = {key: value for key, value in translator.DEFAULTS.items() if value is not None}
+    assert wrong_default("translate", serves) == ""
 
 
 def test_explain_is_a_third_graph(model):

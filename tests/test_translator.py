@@ -294,7 +294,7 @@ def test_the_models_own_options(tmp_path: Path) -> None:
     assert (options.beam_size, options.length_penalty, options.max_length_factor) == (3, 0, 0.5)
     assert (options.no_repeat_ngram_size, translator.sentences, translator.most) == (2, False, LIMIT - 1)
     assert Translator(translator.bundle, beam_size=1, sentences=True).options.beam_size == 1
-    with pytest.raises(TextkitError, match="default 'beam_size' is '9'"):
+    with pytest.raises(TextkitError, match="'defaults' has beam_size='9'"):
         Translator(write_translator(tmp_path / "bad", defaults={"beam_size": "9"}))
 
 

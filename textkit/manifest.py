@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from textkit.errors import TextkitError, nearest
-from textkit.plugin import NEXT, OPTIONAL, POOLING, TASKS, Port
+from textkit.plugin import NEXT, OPTIONAL, TASKS, Port, wrong_default
 
 SCHEMA = 1
 FILE = "manifest.json"
@@ -124,15 +124,9 @@ def _checked(cls: type[Manifest], values: Any) -> Manifest:
         _require(isinstance(facts, dict) and _count(facts.get("bytes"), 0), f"{file!r} states no size")
         _require(bool(_SHA256.fullmatch(str(facts.get("sha256")))), f"{file!r} states no sha256")
     _check_graphs(manifest)
-    _check_defaults(manifest)
+    wrong = wrong_default(manifest.task, manifest.defaults)
+    _require(not wrong, f"'defaults' has {wrong[:100]}: the task {manifest.task!r} has no such option or value")
     return manifest
-
-
-def _check_defaults(manifest: Manifest) -> None:
-    """What `embed` serves where no option says otherwise."""
-    pooling, normalize = manifest.defaults.get("pooling", POOLING[0]), manifest.defaults.get("normalize", False)
-    _require(pooling in POOLING, f"'defaults' has an unknown 'pooling': there is {', '.join(POOLING)}")
-    _require(isinstance(normalize, bool), "'defaults' has a 'normalize' that is neither true nor false")
 
 
 def _check_graphs(manifest: Manifest) -> None:

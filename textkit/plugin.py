@@ -114,6 +114,49 @@ POOLING = ("mean", "max", "sif")  # the values 0, 1, 2 of the port `pool`
 
 
 @dataclass(frozen=True)
+class Setting:
+    """What a serving option may be: of a kind (a whole number is a float too), one of `choices` or from `least` to `most`."""
+
+    kind: type
+    least: float = 0
+    most: float = 1
+    choices: tuple[Any, ...] = ()
+
+    def allows(self, value: Any) -> bool:
+        if type(value) is not self.kind and (self.kind, type(value)) != (float, int):
+            return False
+        return value in self.choices if self.choices else self.least <= value <= self.most
+
+
+# The serving options of a task that a model may state defaults of.
+SETTINGS: Mapping[str, Mapping[str, Setting]] = MappingProxyType(
+    {
+        "embed": {"pooling": Setting(str, choices=POOLING), "normalize": Setting(bool)},
+        "translate": {
+            "beam_size": Setting(int, 1, 1024),
+            "length_penalty": Setting(float, -100, 100),
+            "min_length": Setting(int, 0, 1 << 20),
+            "max_length": Setting(int, 1, 1 << 20),
+            "max_length_factor": Setting(float, 0, 1000),
+            "no_repeat_ngram_size": Setting(int, 0, 1000),
+            "allow_unk": Setting(bool),
+            "early_stopping": Setting(bool),
+            "sentences": Setting(bool),
+        },
+    }
+)
+
+
+def wrong_default(task: str, defaults: Mapping[str, Any]) -> str:
+    """What is wrong with a model's serving defaults, as key=value; empty where nothing is."""
+    for key, value in defaults.items():
+        setting = SETTINGS[task].get(key)
+        if setting is None or not setting.allows(value):
+            return f"{key}={value!r}"
+    return ""
+
+
+@dataclass(frozen=True)
 class Graph:
     """What a plugin gives the exporter for one graph of its task.
 
@@ -233,7 +276,7 @@ class Plugin(ABC):
     steps: ClassVar[Any] = None
 
     def defaults(self) -> dict[str, Any]:
-        """Serving defaults written into the manifest (for embed: `pooling`, `normalize`)."""
+        """Serving defaults written into the manifest: some of the task's SETTINGS."""
         return {}
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 LONG = ("split", "cut")
 BATCH_TOKENS = 2048  # of the source, padded
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {  # of the task's SETTINGS
     "beam_size": 4,
     "length_penalty": 1.0,
     "min_length": 0,
@@ -104,7 +104,7 @@ class Translator:
         if not isinstance(model, bundles.Bundle):
             model = bundles.read(bundles.find(None if model is None else str(model), "translate"), "translate")
         self.bundle = model
-        own = DEFAULTS | self._stated(model)
+        own = DEFAULTS | model.manifest.defaults
         given = {
             "beam_size": beam_size, "length_penalty": length_penalty, "min_length": min_length, "max_length": max_length,
             "max_length_factor": max_length_factor, "allow_unk": allow_unk or replace_unk or None,
@@ -128,16 +128,6 @@ class Translator:
         self.long_lines = self.incomplete = 0
         self._steps: Steps | None = None
         self._pool: ThreadPoolExecutor | None = None
-
-    @staticmethod
-    def _stated(model: Bundle) -> dict[str, Any]:
-        """The manifest's own options of the search."""
-        stated = {key: value for key, value in model.manifest.defaults.items() if key in DEFAULTS}
-        for key, value in stated.items():
-            kind = int if DEFAULTS[key] is None else type(DEFAULTS[key])
-            if type(value) is not kind and (kind is not float or type(value) is not int):
-                raise TextkitError(f"{model.folder}: its manifest's default {key!r} is {value!r}")
-        return stated
 
     def __call__(self, lines: Sequence[str]) -> list[str]:
         """The best translation of each line. TypeError for one str, which is a list of its characters else."""

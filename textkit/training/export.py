@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from textkit import bundle
 from textkit.errors import TextkitError
-from textkit.plugin import OPTIONAL, TASKS, Graph, Plugin
+from textkit.plugin import OPTIONAL, TASKS, Graph, Plugin, wrong_default
 from textkit.registry import registry
 from textkit.text import TextRule
 from textkit.training import export_embedding, export_translation
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["TOKEN_LIMIT", "check_precision", "export", "export_embedding_table", "export_graphs"]
 
-# task -> (graphs, rule, sample, precision) -> what is written; and the task's serving defaults, with what is wrong in others
+# task -> (graphs, rule, sample, precision) -> what is written; and the serving defaults of models that state none
 Exporter = Callable[[Mapping[str, Graph], TextRule, Sequence[str], str], Exported]
 EXPORTERS: Mapping[str, Exporter] = {"embed": export_embedding.exported, "translate": export_translation.exported}
-DEFAULTS = {"embed": export_embedding, "translate": export_translation}
+DEFAULTS = {"embed": export_embedding.DEFAULTS, "translate": export_translation.DEFAULTS}
 
 
 def export(
@@ -119,7 +119,7 @@ def export_graphs(
         graphs=found.graphs,
         plugin=dict(plugin or {"name": "", "version": ""}),
         limits=found.limits,
-        defaults=DEFAULTS[task].DEFAULTS | dict(defaults or {}),
+        defaults={**DEFAULTS[task], **(defaults or {})},
         dim=found.dim,
         data=data,
         licence=licence,
@@ -148,7 +148,7 @@ def _graphs_of(plugin: Plugin, graphs: Mapping[str, Graph], explain: bool) -> Ma
 def _defaults_of(plugin: Plugin) -> dict[str, Any]:
     with blaming(plugin, "defaults"):
         defaults = dict(plugin.defaults())
-    if wrong := DEFAULTS[plugin.task].refuse_defaults(defaults):
+    if wrong := wrong_default(plugin.task, defaults):
         raise TextkitError(f"plugin {plugin.name!r} is broken: its defaults have {wrong}")
     return defaults
 

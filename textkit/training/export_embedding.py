@@ -13,7 +13,7 @@ import numpy as np
 
 from textkit import bundle
 from textkit.errors import TextkitError
-from textkit.plugin import POOLING, Graph, Port
+from textkit.plugin import Graph, Port
 from textkit.text import TextRule
 from textkit.training import parity, quantize
 from textkit.training.embedding_graph import graft, refuse_size, table_graph
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 
 EXAMPLE = (3, 7)  # line, token: sizes that neither are 1 nor alike, for 1 and equal sizes are taken for constants
 DEFAULTS = {"pooling": "mean", "normalize": False}
-CHOICES: Mapping[str, tuple[Any, ...]] = {"pooling": POOLING, "normalize": (False, True)}
-
-
-def refuse_defaults(defaults: Mapping[str, Any]) -> str:
-    """What is wrong with a plugin's defaults; empty where nothing is."""
-    wrong = [f"{key}={value!r}" for key, value in defaults.items() if value not in CHOICES.get(key, ())]
-    return wrong[0] if wrong else ""
 
 
 def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str], precision: str) -> Exported:

@@ -20,27 +20,6 @@ if TYPE_CHECKING:
     import onnx
 
 DEFAULTS: Mapping[str, Any] = {"beam_size": 4, "length_penalty": 1.0}
-# Serving options that a plugin may set: the numbers they lie between.
-RANGES: Mapping[str, tuple[type, float, float]] = {
-    "beam_size": (int, 1, 1024),
-    "length_penalty": (float, 0, 100),
-    "min_length": (int, 0, 1 << 20),
-    "max_length": (int, 1, 1 << 20),
-    "max_length_factor": (float, 0, 1000),
-    "no_repeat_ngram_size": (int, 0, 1000),
-    "allow_unk": (bool, False, True),
-    "sentences": (bool, False, True),
-}
-
-
-def refuse_defaults(defaults: Mapping[str, Any]) -> str:
-    """What is wrong with a plugin's defaults; empty where nothing is."""
-    for key, value in defaults.items():
-        kind, least, most = RANGES.get(key, (type(None), 0, 0))
-        fits = type(value) is kind or (kind is float and type(value) is int)
-        if key not in RANGES or not fits or not least <= value <= most:
-            return f"{key}={value!r}"
-    return ""
 
 
 def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str], precision: str) -> Exported:
