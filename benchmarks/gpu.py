@@ -1,11 +1,12 @@
 """textkit on a GPU: `python benchmarks/gpu.py DATA [--peers PYTHON]`. Says at once what there is to measure, and why not.
 
 `textkit embed`: vectors of the CPU and of CUDA beside each other, lines/s of both, for the shipped model and a bigger
-one. word2vec: `textkit train --device cuda` beside gensim on the CPU of the same machine; without --peers alone. Each half
-is left out where onnxruntime, or torch, has no GPU; the other is still measured. DATA holds wikitext2/, tatoeba/ and
-wordvec/. The section goes to docs/benchmarks.md, or to --page FILE (which may be a copy, to be carried home). Runs from a
-clone that is not installed, too. `--try-on-cpu` goes through all of it with the CPU in the GPU's place; nothing is
-written.
+one. `textkit translate`: tokens/s in fp16 and fp32 beside CTranslate2 on the same GPU, and whether a GPU translates as the
+CPU does; with --translation-peers alone, for they make the model. word2vec: `textkit train --device cuda` beside gensim on
+the CPU of the same machine; without --peers alone. Each part is left out where onnxruntime, or torch, has no GPU; the others
+are still measured. DATA holds wikitext2/, tatoeba/, multi30k/ and wordvec/. The section goes to docs/benchmarks.md, or to
+--page FILE (which may be a copy, to be carried home). Runs from a clone that is not installed, too. `--try-on-cpu` goes
+through all of it with the CPU in the GPU's place; nothing is written.
 """
 
 from __future__ import annotations
@@ -45,14 +46,16 @@ NEEDED = (
     "numba",
 )
 BIG = (100_000, 300)  # words and dimensions of the bigger model
+PARTS = ("embed", "translate", "train")
 LARGE_BATCH = 65_536  # padded tokens; the default is made for a CPU's cache
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data", type=Path, help="folder that holds wikitext2/, tatoeba/ and wordvec/")
+    parser.add_argument("data", type=Path, help="folder that holds wikitext2/, tatoeba/, multi30k/ and wordvec/")
     parser.add_argument("--peers", metavar="PYTHON", help="a Python that has gensim; without it textkit runs alone")
-    parser.add_argument("--rounds", type=int, default=3, help="seeds of word2vec, and repetitions of embed")
+    parser.add_argument("--translation-peers", metavar="PYTHON", help="a Python that has translation_peers.txt")
+    parser.add_argument("--rounds", type=int, default=3, help="seeds of word2vec, and repetitions of the others")
     parser.add_argument("--quick", action="store_true", help="a part of the data, one round; nothing is written down")
     parser.add_argument("--try-on-cpu", action="store_true", help="the CPU in the GPU's place; nothing is written down")
     parser.add_argument("--page", type=Path, default=report.PAGE, help="where the section goes")
@@ -67,21 +70,21 @@ def main() -> None:
     clone.reach()
     from textkit.errors import TextkitError
 
-    why_not = {"embed": None, "train": None} if given.try_on_cpu else reasons()
-    for half, reason in why_not.items():
-        print(f"textkit {half}: {'on the GPU' if reason is None else f'not on a GPU: {reason}'}", file=sys.stderr)
+    why_not = dict.fromkeys(PARTS) if given.try_on_cpu else reasons()
+    for part, reason in why_not.items():
+        print(f"textkit {part}: {'on the GPU' if reason is None else f'not on a GPU: {reason}'}", file=sys.stderr)
     if all(why_not.values()):
         print("No GPU to measure; docs/benchmarks.md is left as it is.")
         return
     parts = [f"## On a GPU\n\n{where()}."]
     failed = False
     with tempfile.TemporaryDirectory(prefix="textkit-bench-") as scratch:
-        for half, measure in (("embed", embed), ("train", train)):
-            reason = why_not[half]
+        for part, measure in (("embed", embed), ("translate", translate), ("train", train)):
+            reason = why_not[part]
             try:
-                text = measure(given, Path(scratch)) if reason is None else f"`textkit {half}`: not measured: {reason}"
+                text = measure(given, Path(scratch)) if reason is None else f"`textkit {part}`: not measured: {reason}"
             except (Failed, TextkitError) as error:
-                text, failed = f"`textkit {half}`: failed: {error}", True
+                text, failed = f"`textkit {part}`: failed: {error}", True
             parts.append(text)
             print(text, flush=True)
     if not given.quick and not given.try_on_cpu:
@@ -90,14 +93,15 @@ def main() -> None:
 
 
 def reasons() -> dict[str, str | None]:
-    """Why each half cannot use a GPU; None where it can."""
+    """Why each part cannot use a GPU; None where it can."""
     import torch
 
     from textkit.serving.session import available_device
 
     torch_sees = torch.cuda.is_available()
     why = "has no CUDA in it" if torch.version.cuda is None else "finds no GPU that it can use"
-    return {"embed": available_device("cuda"), "train": None if torch_sees else f"torch {torch.__version__} {why}"}
+    serves = available_device("cuda")
+    return {"embed": serves, "translate": serves, "train": None if torch_sees else f"torch {torch.__version__} {why}"}
 
 
 def where() -> str:
@@ -203,6 +207,42 @@ def big_model(lines: list[str], folder: Path) -> Path:
     table: np.ndarray = np.random.default_rng(1).standard_normal((count, dim), np.float32)
     probability = (counts / counts.sum()).astype(np.float32)
     return export_embedding_table(folder, rule=Words(words), table=table, probability=probability, sample=lines[:1000])
+
+
+def translate(given: argparse.Namespace, scratch: Path) -> str:
+    """The section on `textkit translate`."""
+    from translate import compared
+    from translating import LENGTH, Models
+
+    if not given.translation_peers:
+        return "`textkit translate`: not measured: --translation-peers is not given."
+    # CTranslate2 has no float16 on a CPU.
+    precisions = ("fp32",) if given.device == "cpu" else ("fp32", "fp16")
+    lines = 32 if given.quick else 512
+    models = Models.marian(
+        given.data, given.translation_peers, scratch / "marian", lines, precisions=precisions, optimum=False
+    )
+    cases = {
+        f"{precision}, {batch} lines, {'greedy' if beam == 1 else f'beam {beam}'}": (batch, beam, precision)
+        for precision in reversed(precisions)
+        for batch in (32, 128)
+        for beam in (4, 1)
+    }
+    rows = compared(models, cases, ("ctranslate2",), given.rounds, given.device)
+    here = models.rate("textkit", (32, 4, "fp32"), 1)["lines"]
+    alike = []
+    for precision in precisions:
+        there = models.rate("textkit", (32, 4, precision), 1, given.device)["lines"]
+        share = sum(one == other for one, other in zip(here, there, strict=True)) / len(here)
+        alike.append(f"{precision} {share:.1%}")
+    return f"""### textkit translate
+
+A Marian-shaped model ({models.about}), {lines} lines of Multi30k, {LENGTH} tokens of translation each; target tokens/s of
+the search, loading not counted; {given.rounds} rounds in turn, median of the rounds' ratios (range).
+
+{report.table(["", "textkit", "CTranslate2", "times as fast"], rows)}
+
+Lines translated as the CPU does in fp32 (32 lines, beam 4): {", ".join(alike)}."""
 
 
 def train(given: argparse.Namespace, scratch: Path) -> str:

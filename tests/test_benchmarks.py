@@ -19,7 +19,7 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 def bench(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The modules of benchmarks/, which import one another by their bare names, as scripts do."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    names = ("clone", "comparison", "cost", "gpu", "report", "run", "trained", "training", "translate")
+    names = ("clone", "comparison", "cost", "gpu", "report", "run", "trained", "training", "translate", "translating")
     modules: dict[str, ModuleType] = {}
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -258,14 +258,18 @@ def test_a_script_with_peers_of_its_own_gets_those_and_is_left_out_without(
     assert (tmp_path / "translate.py.called").read_text() == "other"
 
 
-def test_translation_is_compared_round_by_round(bench: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_translation_is_compared_round_by_round(bench: SimpleNamespace) -> None:
     rates = {"textkit": iter([100.0, 400.0, 300.0]), "ctranslate2": iter([200.0, 200.0, 200.0]),
              "optimum": iter([50.0, 100.0, 50.0])}  # fmt: skip
-    fake = SimpleNamespace(rate=lambda side, case, again: {"rate": next(rates[side]), "tokens": 18})
-    monkeypatch.setattr(bench.translate, "CASES", {"a case": (1, 4, "fp32")})
+    fake = SimpleNamespace(rate=lambda side, case, again, device: {"rate": next(rates[side]), "tokens": 18})
     # Ratios 0.5, 2, 1.5 and 2, 4, 6; medians of the rounds' ratios, not ratios of the medians (300 / 50 would be 6).
-    assert bench.translate.compared(fake, 3, 1) == [
+    assert bench.translate.compared(fake, {"a case": (1, 4, "fp32")}, ("ctranslate2", "optimum"), 3) == [
         ["a case", "300", "200", "**1.50** (0.50-2.00)", "50", "**4.00** (2.00-6.00)"]
+    ]
+    # optimum has no int8 here.
+    rates |= {"textkit": iter([3.0]), "ctranslate2": iter([2.0])}
+    assert bench.translate.compared(fake, {"int8": (32, 1, "int8")}, ("ctranslate2", "optimum"), 1) == [
+        ["int8", "3", "2", "**1.50** (1.50-1.50)", "", ""]
     ]
 
 
@@ -280,7 +284,9 @@ def test_without_a_gpu_the_page_stays_as_it_is(
     bench: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "page.md"
-    monkeypatch.setattr(bench.gpu, "reasons", lambda: {"embed": "no driver", "train": "no CUDA in it"})
+    monkeypatch.setattr(
+        bench.gpu, "reasons", lambda: {"embed": "no driver", "translate": "no driver", "train": "no CUDA in it"}
+    )
     monkeypatch.setattr(sys, "argv", ["gpu.py", str(tmp_path), "--page", str(page)])
     bench.gpu.main()
     said = capsys.readouterr()
@@ -289,7 +295,7 @@ def test_without_a_gpu_the_page_stays_as_it_is(
     assert not page.exists()
 
 
-def test_each_half_of_the_gpu_page_stands_alone(
+def test_each_part_of_the_gpu_page_stands_alone(
     bench: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = tmp_path / "page.md"
@@ -297,13 +303,17 @@ def test_each_half_of_the_gpu_page_stands_alone(
     def broken(given: object, scratch: Path) -> str:
         raise bench.cost.Failed("CUDA out of memory")
 
-    monkeypatch.setattr(bench.gpu, "reasons", lambda: {"embed": "made without CUDA", "train": None})
+    why_not = {"embed": "made without CUDA", "translate": None, "train": None}
+    monkeypatch.setattr(bench.gpu, "reasons", lambda: why_not)
     monkeypatch.setattr(bench.gpu, "train", lambda given, scratch: f"trained on {given.device}, {given.rounds} rounds")
     monkeypatch.setattr(sys, "argv", ["gpu.py", str(tmp_path), "--page", str(page), "--rounds", "2"])
     with pytest.raises(SystemExit) as ended:
         bench.gpu.main()
     assert ended.value.code == 0
-    assert "`textkit embed`: not measured: made without CUDA\n\ntrained on cuda, 2 rounds" in page.read_text()
+    assert (
+        "`textkit embed`: not measured: made without CUDA\n\n"
+        "`textkit translate`: not measured: --translation-peers is not given.\n\ntrained on cuda, 2 rounds"
+    ) in page.read_text()
     monkeypatch.setattr(bench.gpu, "train", broken)
     with pytest.raises(SystemExit) as ended:
         bench.gpu.main()

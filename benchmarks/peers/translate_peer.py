@@ -2,8 +2,8 @@
 
 JOB is JSON: `peer` (ctranslate2 | optimum), `model` (a folder of its format, made by `convert`), `tokens` (a file, a JSON list
 of source tokens a line), `beam`, `batch`, `length` (tokens of every translation), `threads`, `compute` (ctranslate2's type),
-`again` (times it all, the best counts). Or `peer`: convert, with `checkpoint` and `model`. Loading is not counted. Knows no
-textkit.
+`again` (times it all, the best counts). Or `peer`: convert, with `checkpoint`, `model`, `optimum` (whether that format, too).
+Loading is not counted. Knows no textkit.
 """
 
 from __future__ import annotations
@@ -65,12 +65,15 @@ def optimum(job: dict[str, Any]) -> tuple[Work, list[Any]]:
 
 
 def convert(job: dict[str, Any]) -> None:
-    """The checkpoint in both peers' formats."""
+    """The checkpoint in CTranslate2's format, and where `optimum` is true in that one's."""
     import ctranslate2.converters
-    from optimum.onnxruntime import ORTModelForSeq2SeqLM
 
     checkpoint, target = Path(job["checkpoint"]), Path(job["model"])
     ctranslate2.converters.TransformersConverter(str(checkpoint)).convert(str(target / "ctranslate2"), force=True)
+    if not job["optimum"]:
+        return
+    from optimum.onnxruntime import ORTModelForSeq2SeqLM
+
     ORTModelForSeq2SeqLM.from_pretrained(checkpoint, export=True).save_pretrained(target / "optimum")
     shutil.copy(checkpoint / "vocab.json", target / "optimum")
 
@@ -85,13 +88,14 @@ def main() -> None:
     lines = sorted(lines, key=len)
     batches = [lines[at : at + job["batch"]] for at in range(0, len(lines), job["batch"])]
     work(batches[-1])
-    best, count = float("inf"), 0
+    best, made = float("inf"), []
     for _ in range(job["again"]):
         begun = time.perf_counter()
-        count = sum(len(tokens) for batch in batches for tokens in work(batch))
+        made = [tokens for batch in batches for tokens in work(batch)]
         best = min(best, time.perf_counter() - begun)
+    count = sum(map(len, made))
     name = {"ctranslate2": "ctranslate2", "optimum": "optimum-onnx"}[job["peer"]]
-    print(json.dumps({"rate": count / best, "tokens": count, "version": version(name)}))
+    print(json.dumps({"rate": count / best, "tokens": count, "lines": made, "version": version(name)}))
 
 
 if __name__ == "__main__":
