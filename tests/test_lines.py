@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -166,6 +167,12 @@ def test_missing_files_and_directories(tmp_path: Path) -> None:
             check_readable([path])
     with pytest.raises(TextkitError, match="cannot be opened"):
         list(read_lines("a\0b"))
+
+
+def test_a_stdin_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it then
+    with pytest.raises(TextkitError, match="stdin is closed"):
+        Reader(None)
 
 
 def test_check_readable_opens_no_named_pipe(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ class Reader:
     """One file, or stdin for None. Iterating gives blocks of whole lines, list[str] without their line ends.
 
     An empty block says that nothing can be read just now: whoever holds lines back had better let them go. Raises
-    TextkitError naming the file for one that is missing, a directory, unreadable, or damaged in its compression.
+    TextkitError naming the file for one that is missing, a directory, unreadable, or damaged in its compression, and for a
+    stdin that is closed.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, block: int = BLOCK) -> None:
@@ -43,7 +44,7 @@ class Reader:
         self.lines = 0  # lines given so far
         self._block = block
         self._owned = path is not None
-        self._fd = sys.stdin.fileno() if path is None else _open(self.name)
+        self._fd = _stdin() if path is None else _open(self.name)
         mode = os.fstat(self._fd).st_mode
         if stat.S_ISDIR(mode):
             self.close()
@@ -165,6 +166,12 @@ def read_blocks(path: str | os.PathLike[str], block: int = BLOCK) -> Iterator[li
                 yield lines
         if not reader.lines:
             raise TextkitError(f"{reader.name}: is empty")
+
+
+def _stdin() -> int:
+    if sys.stdin is None:  # then fd 0 may belong to any file opened since
+        raise TextkitError("stdin is closed")
+    return sys.stdin.fileno()
 
 
 def _open(name: str) -> int:
