@@ -42,7 +42,6 @@ class Steps:
         self._memory = [name for name in inputs if name.startswith("memory.")]
         self._state = [name for name in inputs if name.startswith(_TRAVELS)]
         graph = bundle.graph("step")
-        self._attention = attention
         plain = [name for name in outputs if name in _CHOICES or name.startswith(_TRAVELS)]
         plain += ["attention"] if attention else []
         self._plain = Session(graph, self.device, threads, outputs=plain)
