@@ -172,6 +172,11 @@ def test_prefixes(model: str, lines: Path, tmp_path: Path, capfd: Any) -> None:
     ran = Ran(capfd, "-m", model, "--prefix", tmp_path / "prefix", lines)
     assert (ran.code, ran.out) == (1, TEXT)
     assert "has 5 lines, the input 3" in ran.err
+    (tmp_path / "prefix").write_bytes(b"die eine Kerl\n\nein \xff\n")
+    ran = Ran(capfd, "-m", model, "--prefix", tmp_path / "prefix", "--max-length", 1, lines)
+    assert ran.code == 0
+    assert f"{tmp_path / 'prefix'}: 1 line held bytes that are no UTF-8" in ran.err
+    assert ran.out.startswith("die eine Kerl")
 
 
 def test_more_lines_than_a_window(model: str, tmp_path: Path, capfd: Any) -> None:

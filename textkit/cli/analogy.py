@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import (
-    Talk,
-    device_option,
-    line_buffered_option,
-    model_option,
-    on_error_option,
-    protected_stdout,
-    talk_options,
-    threads_option,
-)
+from textkit.cli.options import Talk, answering_options, model_option, protected_stdout
 from textkit.errors import TextkitError, UsageError
 
 
@@ -29,11 +20,7 @@ from textkit.errors import TextkitError, UsageError
     help="The cosine with B - A + C (Mikolov et al. 2013), or cosines multiplied and divided (Levy & Goldberg 2014).",
 )
 @click.option("--json", "--jsonl", "as_json", is_flag=True, help="A JSON object a line.")
-@device_option
-@threads_option
-@on_error_option
-@line_buffered_option
-@talk_options
+@answering_options
 def analogy(
     words: tuple[str, ...],
     model: str | None,

@@ -3,23 +3,13 @@ picture.py draw."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from textkit.cli.filtering import count_of_lines
-from textkit.cli.options import (
-    Talk,
-    device_option,
-    line_buffered_option,
-    model_option,
-    on_error_option,
-    protected_stdout,
-    talk_options,
-    threads_option,
-)
+from textkit.cli.filtering import typed_lines
+from textkit.cli.options import Talk, answering_options, model_option, protected_stdout
 from textkit.errors import TextkitError, UsageError
 
 if TYPE_CHECKING:
@@ -51,17 +41,13 @@ _POSITIVE = click.IntRange(min=1)
     type=click.Choice(["color", "shades", "numbers"]),
     help="How weights are shown. Default: color on a terminal that has colours, shades on another, else numbers.",
 )
-@device_option
-@threads_option
-@on_error_option
-@line_buffered_option
-@talk_options
+@answering_options
 def attention(talk: Talk, **options: Any) -> None:
     """Show what each word of a translation looks at: a heat map of SENTENCE, or of each line of stdin.
 
     Target words down, source words across; a row is where the model looked when it said that word, and its weights sum to
     one. Of words that are several pieces: the sum over the pieces looked at, the mean over those that look. Kinds, layers and
-    heads are shown by models that were exported with `textkit export-onnx --explain`.
+    heads are shown by models that were made with `--explain` (`textkit export-onnx`, `textkit import`).
 
     --json writes {"source": [...], "target": [...], "weights": [[...]]}, a row of weights for each target word; with --all a
     list of layers of lists of heads of such. Heat maps are separated by a blank line. A blank line, and with --on-error skip
@@ -137,19 +123,19 @@ def _filter(job: _Job, attention: Attention, out: BinaryIO, screen: Screen, talk
     from textkit.serving.attention import BLANK
 
     skipped, first = 0, True
-    for line, where in _lines(talk):
-        if line is None:
-            out.flush()
-            continue
-        try:
-            found = attention(line)
-        except TextkitError as error:
-            if job.on_error == "fail":
-                raise TextkitError(f"{where}: {error}") from error
-            found, skipped = BLANK, skipped + 1
-        out.write((b"" if first or job.as_json else b"\n") + _record(found, job.as_json, screen))
-        first = False
-        if job.line_buffered:
+    for lines in typed_lines(talk):
+        for line, where in lines:
+            try:
+                found = attention(line)
+            except TextkitError as error:
+                if job.on_error == "fail":
+                    raise TextkitError(f"{where}: {error}") from error
+                found, skipped = BLANK, skipped + 1
+            out.write((b"" if first or job.as_json else b"\n") + _record(found, job.as_json, screen))
+            first = False
+            if job.line_buffered:
+                out.flush()
+        if not lines:
             out.flush()
     if skipped:
         talk.warn(f"{skipped} sentences could not be shown; each left a record without words")
@@ -161,7 +147,7 @@ def _draw(job: _Job, attention: Attention, path: str, talk: Talk) -> None:
 
     sentence = job.sentence
     if sentence is None:
-        lines = [line for line, _ in _lines(talk) if line is not None]
+        lines = [line for block in typed_lines(talk) for line, _ in block]
         if len(lines) != 1:
             raise TextkitError(f"-o {path}: a picture shows one sentence, stdin has {len(lines):,} lines")
         sentence = lines[0]
@@ -172,24 +158,6 @@ def _draw(job: _Job, attention: Attention, path: str, talk: Talk) -> None:
         missing = picture.write(stream, path, found.source, found.target, found.weights, found.title)
     if missing:
         talk.warn(f"no font on this machine has {missing}: drawn as boxes")
-
-
-def _lines(talk: Talk) -> Iterator[tuple[str | None, str]]:
-    """(line, its place) of stdin; None where the input pauses."""
-    from textkit.lines import Reader
-
-    number = 0
-    with Reader(None) as reader:
-        for block in reader:
-            for line in block:
-                number += 1
-                yield line, f"line {number}"
-            if not block:
-                yield None, ""
-        if reader.invalid:
-            talk.warn(
-                f"{reader.name}: {count_of_lines(reader.invalid)} held bytes that are no UTF-8; they became U+FFFD"
-            )
 
 
 def _record(found: Weights, as_json: bool, screen: Screen) -> bytes:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass, field
-from pathlib import PurePath
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -17,21 +16,14 @@ from textkit.cli.filtering import (
     column_option,
     count_of_lines,
     files_argument,
+    format_option,
     input_option,
     opened,
     output_option,
     pump,
     records,
 )
-from textkit.cli.options import (
-    Talk,
-    device_option,
-    line_buffered_option,
-    model_option,
-    on_error_option,
-    talk_options,
-    threads_option,
-)
+from textkit.cli.options import Talk, answering_options, model_option
 from textkit.errors import UsageError
 from textkit.serving import BATCH_TOKENS
 
@@ -45,9 +37,7 @@ SUFFIXES = {".npy": "npy", ".f32": "f32", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 @click.command()
 @files_argument
 @model_option
-@click.option(
-    "--format", "form", type=click.Choice(FORMATS), help="Of the output. Default: by OUT's suffix, else text."
-)
+@format_option(FORMATS)
 @output_option
 @click.option(
     "--pooling", type=click.Choice(["mean", "max", "sif"]), help="How words make a line. Default: the model's."
@@ -71,11 +61,7 @@ SUFFIXES = {".npy": "npy", ".f32": "f32", ".jsonl": "jsonl", ".ndjson": "jsonl"}
     show_default=True,
     help="What becomes of a line too long for the model: the mean of its parts, or its beginning.",
 )
-@device_option
-@threads_option
-@on_error_option
-@line_buffered_option
-@talk_options
+@answering_options
 def embed(talk: Talk, **options: Any) -> None:
     """Turn each line of the FILEs (or of stdin, also named -) into a vector: a line in is a record out, in order.
 
@@ -99,21 +85,15 @@ def embed(talk: Talk, **options: Any) -> None:
 class _Job(Filter):
     """The options, checked as far as argv alone shows them."""
 
-    model: str | None
-    form: str | None
     pooling: str | None
     tokens: bool
     normalize: bool | None
     batch_tokens: int
     split: bool
-    device: str
-    threads: int | None
-    format: str = field(init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        suffix = PurePath(self.output or "").suffix.lower()
-        self.format = self.form or ("text" if self.tokens else SUFFIXES.get(suffix, "text"))
+        self.format = self.format_of({} if self.tokens else SUFFIXES)
         if self.tokens and self.format not in ("text", "jsonl"):
             raise UsageError(
                 f"--tokens: lines differ in their number of tokens, which --format {self.format} cannot say"

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from textkit.cli.options import STDOUT, Talk, protected_stdout
 from textkit.columns import INPUTS
-from textkit.errors import TextkitError, UsageError
+from textkit.errors import UsageError
 
 if TYPE_CHECKING:
     from textkit.columns import Block
+    from textkit.lines import Reader
 
 files_argument = click.argument("files", metavar="[FILE]...", nargs=-1)
 output_option = click.option(
@@ -33,16 +35,27 @@ column_option = click.option(
 )
 
 
+def format_option(formats: Sequence[str]) -> Callable[[Any], Any]:
+    return click.option(
+        "--format", "form", type=click.Choice(formats), help="Of the output. Default: by OUT's suffix, else text."
+    )
+
+
 @dataclass(kw_only=True)
 class Filter:
     """The options of any filter, checked as far as argv alone shows them."""
 
     files: tuple[str, ...]
+    model: str | None
+    form: str | None
     output: str | None
     kind: str
     column: str | None
     on_error: str
+    device: str
+    threads: int | None
     line_buffered: bool
+    format: str = field(init=False)  # of the output; for each verb to say, with `format_of`
 
     def __post_init__(self) -> None:
         if self.output in STDOUT:
@@ -51,6 +64,10 @@ class Filter:
             raise UsageError(f"--column {self.column}: lines have no columns; say --input tsv, csv or jsonl")
         if self.kind in ("tsv", "csv") and self.column is not None and self.column.isdecimal() and not int(self.column):
             raise UsageError("--column 0: columns count from 1")
+
+    def format_of(self, suffixes: Mapping[str, str], default: str = "text") -> str:
+        """The output's format: the one asked for, else what `suffixes` says of OUT's name, else `default`."""
+        return self.form or suffixes.get(PurePath(self.output or "").suffix.lower(), default)
 
 
 @dataclass
@@ -62,9 +79,14 @@ class Tally:
     first_problem: str = ""
     invalid: dict[str, int] = field(default_factory=dict)  # file -> lines with bytes that are no UTF-8
 
+    def read(self, reader: Reader) -> None:
+        """Hears of a file that was read to its end, or is read no further."""
+        if reader.invalid:
+            self.invalid[reader.name] = self.invalid.get(reader.name, 0) + reader.invalid
+
     def say(self, talk: Talk) -> None:
         for name, count in self.invalid.items():
-            talk.warn(f"{name}: {count_of_lines(count)} held bytes that are no UTF-8; they became U+FFFD")
+            _say_invalid(talk, name, count)
         if self.skipped:
             what = "record was" if self.skipped == 1 else "records were"
             talk.warn(
@@ -110,8 +132,6 @@ def records(job: Filter, tally: Tally) -> Iterator[Block]:
     from textkit.lines import Reader
 
     for file in job.files or ("-",):
-        if file == "-" and sys.stdin is None:
-            raise TextkitError("stdin is closed")
         with Reader(None if file == "-" else file) as reader:
             try:
                 for block in records(reader, job.kind, job.column, job.on_error == "skip"):
@@ -120,8 +140,23 @@ def records(job: Filter, tally: Tally) -> Iterator[Block]:
                         tally.skipped += len(block.problems)
                     yield block
             finally:
-                if reader.invalid:
-                    tally.invalid[reader.name] = tally.invalid.get(reader.name, 0) + reader.invalid
+                tally.read(reader)
+
+
+def typed_lines(talk: Talk) -> Iterator[list[tuple[str, str]]]:
+    """(line, its place) of stdin, a list at a time; an empty one where the input pauses."""
+    from textkit.lines import Reader
+
+    with Reader(None) as reader:
+        for lines in reader:
+            first = reader.lines - len(lines) + 1
+            yield [(line, f"line {number}") for number, line in enumerate(lines, first)]
+        if reader.invalid:
+            _say_invalid(talk, reader.name, reader.invalid)
+
+
+def _say_invalid(talk: Talk, name: str, count: int) -> None:
+    talk.warn(f"{name}: {count_of_lines(count)} held bytes that are no UTF-8; they became U+FFFD")
 
 
 @contextmanager

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import (
-    Talk,
-    device_option,
-    line_buffered_option,
-    model_option,
-    on_error_option,
-    protected_stdout,
-    talk_options,
-    threads_option,
-)
+from textkit.cli.options import Talk, answering_options, model_option, protected_stdout
 
 
 @click.command()
@@ -21,11 +12,7 @@ from textkit.cli.options import (
 @model_option
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="How many neighbours.")
 @click.option("--json", "--jsonl", "as_json", is_flag=True, help="A JSON object a line.")
-@device_option
-@threads_option
-@on_error_option
-@line_buffered_option
-@talk_options
+@answering_options
 def nearest(
     words: tuple[str, ...],
     model: str | None,

@@ -166,6 +166,21 @@ plugin_option = click.option(
 )
 
 
+_ANSWERING = (device_option, threads_option, on_error_option, line_buffered_option, talk_options)
+
+
+def answering_options(function: Function) -> Function:
+    """The options with which a verb that answers each record ends: device, threads, on_error, line_buffered and talk."""
+    for option in reversed(_ANSWERING):
+        function = option(function)
+    return function
+
+
+explain_option = click.option(
+    "--explain", is_flag=True, help="With a graph that shows every head and layer of attention, for pictures."
+)
+
+
 class _Stdout(io.BufferedWriter):
     """A buffered stdout whose failed writes say which file it was.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from textkit.cli.filtering import count_of_lines
+from textkit.cli.filtering import typed_lines
 from textkit.cli.options import Talk
 from textkit.errors import TextkitError
 
@@ -51,21 +51,11 @@ class Form:
 
 def from_stdin(split: Callable[[str], tuple[str, ...]], talk: Talk) -> Iterator[list[Question] | None]:
     """A question a line, a list at a time; None where the input pauses."""
-    from textkit.lines import Reader
-
-    number = 0
-    with Reader(None) as reader:
-        for lines in reader:
-            for start in range(0, len(lines), AT_ONCE):
-                part = lines[start : start + AT_ONCE]
-                yield [Question(split(line), f"line {number + start + at}") for at, line in enumerate(part, 1)]
-            number += len(lines)
-            if not lines:
-                yield None
-        if reader.invalid:
-            talk.warn(
-                f"{reader.name}: {count_of_lines(reader.invalid)} held bytes that are no UTF-8; they became U+FFFD"
-            )
+    for lines in typed_lines(talk):
+        for start in range(0, len(lines), AT_ONCE):
+            yield [Question(split(line), where) for line, where in lines[start : start + AT_ONCE]]
+        if not lines:
+            yield None
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import PurePath
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,21 +19,14 @@ from textkit.cli.filtering import (
     column_option,
     count_of_lines,
     files_argument,
+    format_option,
     input_option,
     opened,
     output_option,
     pump,
     records,
 )
-from textkit.cli.options import (
-    Talk,
-    device_option,
-    line_buffered_option,
-    model_option,
-    on_error_option,
-    talk_options,
-    threads_option,
-)
+from textkit.cli.options import Talk, answering_options, model_option
 from textkit.errors import TextkitError, UsageError
 
 if TYPE_CHECKING:
@@ -52,11 +45,15 @@ _COUNT = click.IntRange(min=0)
 @click.command()
 @files_argument
 @model_option
-@click.option(
-    "--format", "form", type=click.Choice(FORMATS), help="Of the output. Default: by OUT's suffix, else text."
-)
+@format_option(FORMATS)
 @output_option
-@click.option("-b", "--beam-size", type=_POSITIVE, metavar="N", help="1 is greedy search. Default: the model's, or 4.")
+@click.option(
+    "-b",
+    "--beam-size",
+    type=_POSITIVE,
+    metavar="N",
+    help="1 is greedy search; a wide one takes much memory. Default: the model's, or 4.",
+)
 @click.option("--n-best", type=_POSITIVE, default=1, metavar="N", help="Give the N best, in --format nbest or jsonl.")
 @click.option(
     "--length-penalty",
@@ -73,7 +70,11 @@ _COUNT = click.IntRange(min=0)
     help="The most tokens for one of the source, and 16 on top; 0: no such limit. Default: the model's, or 3.",
 )
 @click.option("--no-repeat-ngram-size", type=_COUNT, metavar="N", help="No N tokens in a row occur twice. 0: they may.")
-@click.option("--prefix", metavar="FILE", help="A line for each of the input: what its translation begins with.")
+@click.option(
+    "--prefix",
+    metavar="FILE",
+    help="A line for each of the input: what its translation begins with; --max-length cuts none of it.",
+)
 @click.option("--allow-unk", is_flag=True, help="Let unknown words be said, as <unk>.")
 @click.option("--replace-unk", is_flag=True, help="Put the source's word, by the attention, for an unknown one.")
 @click.option("--alignment", is_flag=True, help="Add which source token each token comes from, by the attention.")
@@ -111,11 +112,7 @@ _COUNT = click.IntRange(min=0)
     metavar="N",
     help="Batches under way at a time; they share --threads.",
 )
-@device_option
-@threads_option
-@on_error_option
-@line_buffered_option
-@talk_options
+@answering_options
 def translate(talk: Talk, **options: Any) -> None:
     """Translate each line of the FILEs (or of stdin, also named -): a line in is a line out, in order.
 
@@ -124,9 +121,10 @@ def translate(talk: Talk, **options: Any) -> None:
     jsonl  the record's own fields, "translation", "score"; with --n-best a list "nbest" of such
     nbest  `id ||| translation ||| F0= logprob ||| score` as Moses has it, the id counted from 0
 
-    A blank line stays blank. Several sentences on a line are translated each by itself and joined as they were; a sentence
-    that is too long is split where a clause or a word ends. Lines that occur twice are translated once. With --on-error
-    skip a record that cannot be read leaves an empty line in its place (in jsonl null), so that lines stay aligned.
+    A blank line stays blank, and white space around a line is left out. Several sentences on a line are translated each by
+    itself and joined as they were; a sentence that is too long is split where a clause or a word ends. Lines that occur
+    twice are translated once. With --on-error skip a record that cannot be read leaves an empty line in its place (in
+    jsonl null), so that lines stay aligned.
 
     --input tsv and csv: column 1 without --column; a name reads the first record as the header. jsonl: the field named
     "text" without --column. Files may be compressed (gzip, zstandard).
@@ -138,8 +136,6 @@ def translate(talk: Talk, **options: Any) -> None:
 class _Job(Filter):
     """The options, checked as far as argv alone shows them; None where the model's own or the default counts."""
 
-    model: str | None
-    form: str | None
     beam_size: int | None
     n_best: int
     length_penalty: float | None
@@ -162,14 +158,10 @@ class _Job(Filter):
     batch_tokens: int | None
     batch_lines: int | None
     workers: int
-    device: str
-    threads: int | None
-    format: str = field(init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        suffix = PurePath(self.output or "").suffix.lower()
-        self.format = self.form or SUFFIXES.get(suffix, "nbest" if self.n_best > 1 else "text")
+        self.format = self.format_of(SUFFIXES, "nbest" if self.n_best > 1 else "text")
         if self.n_best > 1 and self.format == "text":
             raise UsageError(f"--n-best {self.n_best}: text is one translation a line; say --format nbest or jsonl")
         if self.sample and self.beam_size is not None:
@@ -244,20 +236,20 @@ def _results(job: _Job, translator: Translator, tally: Tally) -> Iterator[tuple[
     from textkit.serving.translation_writers import FORMATTERS
 
     form = FORMATTERS[job.format]
-    prefixes = _Prefixes(job.prefix) if job.prefix else None
     pace = _Pace(1 if job.line_buffered else None)
     number = 0
-    for block in pace.joined(windows(records(job, tally), min(pace.lines, FEWEST), WINDOW_CHARACTERS // 16)):
-        if block is None:
-            yield None
-            continue
-        begun = time.perf_counter()
-        found = translator.translate(block.texts, number, prefixes.take(len(block)) if prefixes else None)
-        yield len(block), form(block, found, number, job.n_best > 1)
-        number += len(block)
-        pace.took(len(block), time.perf_counter() - begun)
-    if prefixes:
-        prefixes.finish(number)
+    with _Prefixes(job.prefix, tally) if job.prefix else nullcontext() as prefixes:
+        for block in pace.joined(windows(records(job, tally), min(pace.lines, FEWEST), WINDOW_CHARACTERS // 16)):
+            if block is None:
+                yield None
+                continue
+            begun = time.perf_counter()
+            found = translator.translate(block.texts, number, prefixes.take(len(block)) if prefixes else None)
+            yield len(block), form(block, found, number, job.n_best > 1)
+            number += len(block)
+            pace.took(len(block), time.perf_counter() - begun)
+        if prefixes:
+            prefixes.finish(number)
 
 
 class _Pace:
@@ -292,14 +284,21 @@ class _Pace:
 class _Prefixes:
     """The lines of --prefix FILE, as many at a time as the input has."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, tally: Tally) -> None:
         from textkit.lines import Reader
 
-        self.file = file
+        self.file, self._tally = file, tally
         self._reader = Reader(None if file == "-" else file)
         self._blocks = iter(self._reader)
         self._held: list[str] = []
         self._taken = 0
+
+    def __enter__(self) -> _Prefixes:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._reader.close()
+        self._tally.read(self._reader)
 
     def take(self, count: int) -> list[str]:
         while len(self._held) < count:
