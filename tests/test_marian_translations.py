@@ -144,7 +144,12 @@ def imported(checkpoint, tmp_path_factory):
     bundle = tmp_path_factory.mktemp("imported") / "en-de"
     sample = bundle.parent / "sample.txt"
     sample.write_text("\n".join(ENGLISH))
-    assert run(["import", str(folder), "-o", str(bundle), "--sample", str(sample), "--licence", "CC0"], Talk()) == 0
+    assert (
+        run(
+            ["import", str(folder), "-o", str(bundle), "--sample", str(sample), "--licence", "CC0", "--explain"], Talk()
+        )
+        == 0
+    )
     return folder, model, bundle
 
 
@@ -169,6 +174,30 @@ def test_the_exported_graphs_give_the_same_logits(imported):
         token = target[:, at : at + 1].numpy()
         state = steps.step(token, np.zeros_like(token), 1, memory, state, full=True)
         assert np.abs(state["logprob"][:, 0] - wanted[:, at]).max() < 1e-4
+
+
+def test_the_explain_graph_gives_the_same_attention(imported):
+    import torch
+
+    from textkit import bundle
+    from textkit.serving.session import Session
+
+    folder, model, made = imported
+    given = their_tokenizer(folder)(list(ENGLISH), return_tensors="pt", padding=True)
+    target = torch.randint(131, (len(ENGLISH), 7), generator=torch.Generator().manual_seed(0))
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        wanted = model(**given, decoder_input_ids=target, output_attentions=True)
+    mask = given.attention_mask.bool().numpy()
+    found = Session(bundle.read(made, "translate").graph("explain"), "cpu", 1).run(
+        {"source": given.input_ids.numpy(), "source_mask": mask, "target": target.numpy()}
+    )
+    assert found["encoder"].shape[1:3] == (2, 4)  # layers, heads
+    for kind in ("encoder", "decoder", "cross"):
+        weights = torch.stack(wanted[f"{kind}_attentions"], 1).numpy()  # [line, layer, head, query, key]
+        real = mask[:, None, None, :, None] if kind == "encoder" else np.ones((1, 1, 1, 1, 1), bool)
+        assert weights.std() > 0.05
+        assert np.abs(np.where(real, found[kind] - weights, 0)).max() < 1e-5, kind
 
 
 @pytest.mark.parametrize("beams", [1, 4])
@@ -217,4 +246,7 @@ def test_import_of_a_folder_refuses_in_one_line(checkpoint, tmp_path, capsys):
         f"textkit: {folder}/config.json: a checkpoint of 't5' (MarianMTModel); MarianMT's ('marian') are read\n"
     )
     assert run(["import", str(folder), "-o", str(tmp_path / "out"), "--max-vocab", "5"], Talk()) == 2
+    vectors = tmp_path / "vectors.txt"
+    vectors.write_text("2 1\na 1\nb 2\n")
+    assert run(["import", str(vectors), "-o", str(tmp_path / "out"), "--explain"], Talk()) == 2
     assert not (tmp_path / "out").exists()

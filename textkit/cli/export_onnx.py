@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from textkit.cli.options import Remembering, Talk, bundle_options, plugin_option, protected_stdout, talk_options
+from textkit.cli.options import (
+    Remembering,
+    Talk,
+    bundle_options,
+    explain_option,
+    plugin_option,
+    protected_stdout,
+    talk_options,
+)
 
 
 @click.command("export-onnx", cls=Remembering)
@@ -16,9 +24,7 @@ from textkit.cli.options import Remembering, Talk, bundle_options, plugin_option
 @click.option(
     "--data-note", metavar="TEXT", default="", help="What the training data is and where it is from, for the manifest."
 )
-@click.option(
-    "--explain", is_flag=True, help="With a graph that shows every head and layer of attention, for pictures."
-)
+@explain_option
 @plugin_option
 @talk_options
 @click.pass_context

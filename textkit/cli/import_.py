@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from textkit.cli.options import Remembering, Talk, bundle_options, protected_stdout, talk_options
+from textkit.cli.options import Remembering, Talk, bundle_options, explain_option, protected_stdout, talk_options
 from textkit.errors import UsageError
 
 
@@ -28,6 +28,7 @@ from textkit.errors import UsageError
     help="Lines of text: of word vectors the common component of --pooling sif is taken from them, a translation "
     "model's graphs are tried on them.",
 )
+@explain_option
 @talk_options
 @click.pass_context
 def import_(
@@ -40,6 +41,7 @@ def import_(
     licence: str,
     sample: str | None,
     overwrite: bool,
+    explain: bool,
     talk: Talk,
 ) -> None:
     """Make a model of SOURCE: another tool's file of word vectors ('-' reads stdin), or a MarianMT checkpoint's folder.
@@ -68,8 +70,10 @@ def import_(
         if os.path.isdir(source):
             if max_vocab is not None:
                 raise UsageError("--max-vocab is for word vectors, not for a translation model")
-            _import_marian(folder, sample, options, talk)
+            _import_marian(folder, sample, options | {"explain": explain}, talk)
         else:
+            if explain:
+                raise UsageError("--explain is for a translation model, not for word vectors")
             _import_vectors(folder, sample, max_vocab, options, talk)
 
 

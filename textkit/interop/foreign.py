@@ -69,22 +69,16 @@ def make_bundle(
     folder: Path,
     *,
     source: str,
-    precision: str = "fp32",
-    name: str | None = None,
-    licence: str = "",
     sample: Sequence[str] = (),
     made: dict[str, Any] | None = None,
-    overwrite: bool = False,
+    **options: Any,
 ) -> Path:
     """Writes what was read as an `embed` bundle. Words are the file's own: nothing is lowercased, nothing split.
 
     SIF weights come from the file's counts; where it has none, from Zipf's law over its order (most frequent first, as
-    the tools write it): p(r) proportional to 1 / r. `sample`: lines of text that SIF's component is taken from.
+    the tools write it): p(r) proportional to 1 / r. `sample`: lines of text that SIF's component is taken from;
+    `options`: of export_embedding_table.
     """
-    try:
-        import onnx  # noqa: F401 - what the exporter cannot do without, said in one line
-    except ImportError:
-        raise TextkitError("making a model needs the package onnx: pip install 'textkit[train]'") from None
     from textkit.training.export import export_embedding_table
 
     rule = Words(read.words, Normalizer(lowercase=False, unicode="none", punctuation="keep"), read.ngrams)
@@ -95,12 +89,9 @@ def make_bundle(
         table=read.table,
         probability=_probability(read),
         sample=sample,
-        name=name,
-        precision=precision,
         data=[{"file": os.path.basename(source), "format": read.format}],
-        licence=licence,
         made={"imported": read.format, "probability": frequency, "duplicates": read.duplicates} | (made or {}),
-        overwrite=overwrite,
+        **options,
     )
 
 

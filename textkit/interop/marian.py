@@ -7,7 +7,7 @@ where each side has its own); the network is the plugin `transformer`'s (marian_
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,10 +51,8 @@ def read(folder: str | Path) -> Marian:
     rule = _rule(checkpoint, shape)
     tensors = checkpoint.tensors()
     state = network_state(tensors, shape, str(checkpoint.folder / checkpoint.weights_file()))
-    name, generation = (
-        "config.json",
-        {"forced_eos_token_id": 0} | config,
-    )  # transformers' own default for old checkpoints
+    # Old checkpoints have it all in config.json; the number is transformers' own default for them.
+    name, generation = "config.json", {"forced_eos_token_id": 0} | config
     if checkpoint.has("generation_config.json"):
         name = "generation_config.json"
         generation = checkpoint.json(name)
@@ -69,18 +67,11 @@ def make_bundle(
     folder: Path,
     *,
     source: str,
-    precision: str = "fp32",
-    name: str | None = None,
-    licence: str = "",
-    sample: Sequence[str] = (),
-    made: Mapping[str, Any] | None = None,
-    overwrite: bool = False,
+    explain: bool = False,
+    made: dict[str, Any] | None = None,
+    **options: Any,
 ) -> Path:
-    """Writes what was read as a `translate` bundle. `sample`: lines of text that the graphs are tried on."""
-    try:
-        import onnx  # noqa: F401 - what the exporter cannot do without, said in one line
-    except ImportError:
-        raise TextkitError("making a model needs the package onnx: pip install 'textkit[train]'") from None
+    """Writes what was read as a `translate` bundle. `explain`: with that graph too; `options`: of export_graphs."""
     from textkit.training.export import export_graphs
 
     plugin = registry.get(PLUGIN)
@@ -92,16 +83,12 @@ def make_bundle(
         folder,
         task=plugin.task,
         rule=read.rule,
-        graphs={name: graph for name, graph in graphs.items() if name not in OPTIONAL[plugin.task]},
-        sample=sample,
-        precision=precision,
-        name=name,
+        graphs={name: graph for name, graph in graphs.items() if explain or name not in OPTIONAL[plugin.task]},
         plugin={"name": plugin.name, "version": __version__},
         defaults=read.defaults,
         data=[{"file": os.path.basename(os.path.abspath(source)), "format": FORMAT}],
-        licence=licence,
-        made={"imported": FORMAT, "notes": read.notes} | dict(made or {}),
-        overwrite=overwrite,
+        made={"imported": FORMAT, "notes": read.notes} | (made or {}),
+        **options,
     )
 
 

@@ -87,7 +87,7 @@ class Attention:
         elif kind != "cross" or layer is not None or head is not None or every:
             raise UsageError(
                 f"{self.bundle.folder}: shows one weight for each pair of words; for kinds, layers and heads a model is "
-                "exported with 'textkit export-onnx --explain'"
+                "exported with 'textkit export-onnx --explain', or imported with it"
             )
         for name, value, most in (("layer", layer, self.layers), ("head", head, self.heads)):
             if value is not None and not 1 <= value <= most:

@@ -11,20 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textkit import bundle
 from textkit.errors import TextkitError
 from textkit.plugin import OPTIONAL, TASKS, Graph, Plugin, wrong_default
 from textkit.registry import registry
 from textkit.text import TextRule
 from textkit.training import export_embedding, export_translation
 from textkit.training.export_embedding import export_embedding_table
-from textkit.training.exported import TOKEN_LIMIT, Exported, check_precision, checked_name
+from textkit.training.exported import TOKEN_LIMIT, Exported, checked_name, write
 from textkit.training.guard import blaming
 
 if TYPE_CHECKING:
     from textkit.training.run import Run
 
-__all__ = ["TOKEN_LIMIT", "check_precision", "export", "export_embedding_table", "export_graphs"]
+__all__ = ["TOKEN_LIMIT", "export", "export_embedding_table", "export_graphs"]
 
 # task -> (graphs, rule, sample, precision) -> what is written; and the serving defaults of models that state none
 Exporter = Callable[[Mapping[str, Graph], TextRule, Sequence[str], str], Exported]
@@ -51,9 +50,7 @@ def export(
     where a plugin's module cannot be exported, where an exported graph does not compute what the module does, and where a
     lower precision costs too much.
     """
-    check_precision(precision)
-    name = checked_name(Path(folder), name)
-    bundle.check_target(Path(folder), overwrite)
+    name = checked_name(Path(folder), name, precision, overwrite)
     plugin = run.plugin
     rule = run.vocabulary
     network = run.network()
@@ -94,41 +91,22 @@ def export_graphs(
     sample: Sequence[str] = (),
     precision: str = "fp32",
     name: str | None = None,
-    plugin: Mapping[str, str] | None = None,
     defaults: Mapping[str, Any] | None = None,
-    data: Sequence[Any] = (),
-    licence: str = "",
-    scores: Sequence[Mapping[str, Any]] = (),
-    made: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    **facts: Any,
 ) -> Path:
     """Writes the bundle of modules that need not come from a training run, and returns its folder.
 
-    `graphs`: what a plugin's `graphs` gives; `sample`: lines of real text that the graphs are tried on. The other arguments
-    are the manifest's. Raises TextkitError as `export` does.
+    `graphs`: what a plugin's `graphs` gives; `sample`: lines of real text that the graphs are tried on; `facts`: those of the
+    manifest (exported.write has them). Raises TextkitError as `export` does.
     """
-    check_precision(precision)
-    name = checked_name(Path(folder), name)
-    bundle.check_target(Path(folder), overwrite)
+    name = checked_name(Path(folder), name, precision, overwrite)
     found = EXPORTERS[task](graphs, rule, [line for line in sample if line.strip()], precision)
-    return bundle.write(
-        Path(folder),
-        name=name,
-        task=task,
-        rule=rule,
-        graphs=found.graphs,
-        plugin=dict(plugin or {"name": "", "version": ""}),
-        limits=found.limits,
-        defaults={**DEFAULTS[task], **(defaults or {})},
-        dim=found.dim,
-        data=data,
-        licence=licence,
-        scores=scores,
-        parity=found.parity,
-        precision=precision,
-        made=dict(made or {}),
-        overwrite=overwrite,
-    )
+    defaults = {**DEFAULTS[task], **(defaults or {})}
+    return write(
+        Path(folder), found, task=task, rule=rule, name=name, precision=precision, defaults=defaults, overwrite=overwrite,
+        **facts,
+    )  # fmt: skip
 
 
 def _graphs_of(plugin: Plugin, graphs: Mapping[str, Graph], explain: bool) -> Mapping[str, Graph]:

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textkit import bundle
 from textkit.errors import TextkitError
 from textkit.plugin import Graph, Port
 from textkit.text import TextRule
 from textkit.training import parity, quantize
 from textkit.training.embedding_graph import graft, refuse_size, table_graph
-from textkit.training.exported import TOKEN_LIMIT, Exported, check_precision, checked_name
+from textkit.training.exported import TOKEN_LIMIT, Exported, checked_name, write
 
 if TYPE_CHECKING:
     import torch
@@ -102,45 +101,26 @@ def export_embedding_table(
     sample: Sequence[str] = (),
     name: str | None = None,
     precision: str = "fp32",
-    plugin: Mapping[str, str] | None = None,
     defaults: Mapping[str, Any] | None = None,
-    data: Sequence[Any] = (),
-    licence: str = "",
-    scores: Sequence[Mapping[str, Any]] = (),
-    made: Mapping[str, Any] | None = None,
     limit: int = TOKEN_LIMIT,
     overwrite: bool = False,
+    **facts: Any,
 ) -> Path:
     """Writes the bundle of a table of vectors f32[id, dim], row i for id i of `rule`, and returns its folder. No torch.
 
     `probability` f32[id]: the unigram probability of each id, for SIF weights; None: all alike. `sample`: lines of real
     text from which SIF's common component is taken and on which lower precision is measured; without them no component
-    is removed. The other arguments are the manifest's. Raises TextkitError for a table that does not fit `rule`, holds
-    NaN or infinity, or is over 2 GB, where parity fails, and where lower precision costs too much.
+    is removed; `facts`: those of the manifest (exported.write has them). Raises TextkitError for a table that does not fit
+    `rule`, holds NaN or infinity, or is over 2 GB, where parity fails, and where lower precision costs too much.
     """
-    check_precision(precision)
-    name = checked_name(Path(folder), name)
-    bundle.check_target(Path(folder), overwrite)
+    name = checked_name(Path(folder), name, precision, overwrite)
     sample = [line for line in sample if line.strip()]
     found = _export_table(table, _lookup(table), "numpy", rule, probability, sample, precision, limit)
-    return bundle.write(
-        Path(folder),
-        name=name,
-        task="embed",
-        rule=rule,
-        graphs=found.graphs,
-        plugin=dict(plugin or {"name": "", "version": ""}),
-        limits=found.limits,
-        defaults=DEFAULTS | dict(defaults or {}),
-        dim=found.dim,
-        data=data,
-        licence=licence,
-        scores=scores,
-        parity=found.parity,
-        precision=precision,
-        made=dict(made or {}),
-        overwrite=overwrite,
-    )
+    defaults = {**DEFAULTS, **(defaults or {})}
+    return write(
+        Path(folder), found, task="embed", rule=rule, name=name, precision=precision, defaults=defaults,
+        overwrite=overwrite, **facts,
+    )  # fmt: skip
 
 
 def table_of(module: torch.nn.Module) -> np.ndarray | None:
