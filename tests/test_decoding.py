@@ -25,7 +25,17 @@ def log_softmax(x: np.ndarray) -> np.ndarray:
     return x - np.log(np.exp(x).sum(-1, keepdims=True))
 
 
-class Toy:
+class Kept:
+    """Memory and state by name, whose first axis is the line."""
+
+    def keep(self, memory: Any, state: Any, rows: np.ndarray) -> tuple[Any, Any]:
+        return (
+            {name: value[rows] for name, value in memory.items()},
+            {name: value[rows] for name, value in state.items() if name.startswith("state.")},
+        )
+
+
+class Toy(Kept):
     """A recurrent decoder of random weights that sees the source's mean; f64, so that order never hangs on rounding."""
 
     def __init__(self, seed: int = 0, size: int = SIZE, dim: int = 5, end: float = 0.0) -> None:
@@ -63,7 +73,7 @@ class Toy:
         )
 
 
-class Written:
+class Written(Kept):
     """A model whose probabilities stand in a table: what was said so far -> next token -> probability."""
 
     def __init__(self, table: dict[tuple[int, ...], dict[int, float]]) -> None:

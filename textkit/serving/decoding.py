@@ -36,10 +36,7 @@ _COMPACT = 4  # finished lines leave when they have cost a line's step for every
 
 
 class StepModel(Protocol):
-    """What is searched over. Arrays of `memory` and `state` belong to lines along their first axis and are never read here.
-
-    A model may have `keep(memory, state, rows) -> (memory, state)`, the lines `rows` alone; else they are indexed.
-    """
+    """What is searched over. What `memory` and `state` hold belongs to lines, and is never read here."""
 
     def encode(self, source: np.ndarray, source_mask: np.ndarray) -> tuple[Any, Any]:
         """source i64[line, source], source_mask bool[line, source] -> memory [line, ...], state [line, 1, ...]."""
@@ -49,6 +46,9 @@ class StepModel(Protocol):
     ) -> Mapping[str, Any]:
         """token, parent i64[line, beam] -> top_id, top_logprob [line, beam, k], likeliest first; with `full` logprob [line,
         beam, vocab] too; attention [line, beam, source] where it was asked for. The answer is the next step's `state`."""
+
+    def keep(self, memory: Any, state: Any, rows: np.ndarray) -> tuple[Any, Any]:
+        """Memory and state of the lines `rows` alone."""
 
 
 @dataclass(frozen=True)
@@ -190,16 +190,6 @@ def _loop(
         if waste * _COMPACT >= len(rows):
             going = np.flatnonzero(~done)
             rows, token, parent, waste = rows[going], token[going], parent[going], 0
-            memory, state = keep(model, memory, state, going)
+            memory, state = model.keep(memory, state, going)
             chooser.keep_rows(going)
             constraints.keep_rows(going)
-
-
-def keep(model: StepModel, memory: Any, state: Any, rows: np.ndarray) -> tuple[Any, Any]:
-    """Memory and state of the lines `rows` alone."""
-    if hasattr(model, "keep"):
-        return model.keep(memory, state, rows)
-    return (
-        {name: value[rows] for name, value in memory.items()},
-        {name: value[rows] for name, value in state.items() if name.startswith("state.")},
-    )
