@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textkit.errors import TextkitError, UsageError
-from textkit.serving.decoding import Target, search
+from textkit.serving.decoding import search
 from textkit.serving.session import Session
 from textkit.serving.translator import Translator
 from textkit.translation_text import SPACE
@@ -130,10 +130,12 @@ class Attention:
         return self._merged(sides[rows], sides[columns], found)
 
     def _translated(self, source: np.ndarray) -> list[int]:
-        rule, translator = self.translator.rule, self.translator
-        target = Target(rule.start, rule.eos, rule.unk, rule.pad, rule.target_size)
+        translator = self.translator
         mask = np.ones((1, len(source)), bool)
-        return search(translator.steps, source[None], mask, target, translator.options, most=translator.most)[0][0].ids
+        found = search(
+            translator.steps, source[None], mask, translator.target, translator.options, most=translator.most
+        )
+        return found[0][0].ids
 
     def _given(self, translation: str) -> list[int]:
         ids = self.translator.rule.encode_target([translation.strip()]).ids.tolist()

@@ -159,6 +159,12 @@ class Translator:
             raise TextkitError(f"{self.bundle.folder}: says how text becomes ids, not how ids become text")
         return rule
 
+    @property
+    def target(self) -> Target:
+        """What a search has to know of the target's ids."""
+        rule = self.rule
+        return Target(rule.start, rule.eos, rule.unk, rule.pad, rule.target_size)
+
     def load(self) -> None:
         """Reads and checks all that is needed now rather than when it is used. Raises TextkitError."""
         self.rule  # noqa: B018 - read and kept
@@ -230,7 +236,7 @@ class Translator:
         source = np.full(mask.shape, rule.source_pad)
         source[mask] = np.concatenate([job.ids for job in jobs])
         hypotheses = search(
-            self.steps, source, mask, Target(rule.start, rule.eos, rule.unk, rule.pad, rule.target_size), self.options,
+            self.steps, source, mask, self.target, self.options,
             most=self.most, prefixes=[job.prefix for job in jobs], keys=np.array([job.key for job in jobs]),
             logprobs=self.word_scores, attention=self.alignment or self.replace_unk,
         )  # fmt: skip
@@ -251,7 +257,7 @@ class Translator:
             made = replace(made, tokens=tuple(map(rule.target_token, ids)))
         if rule.unk in ids:
             made = replace(made, text=rule.detokenized(shown(rule, ids)))
-        if hypothesis.attention is None or not ids:
+        if hypothesis.attention is None or not ids or not (self.alignment or rule.unk in ids):
             return made
         words = len(job.ids) - 1
         looked = hypothesis.attention[: len(ids), :words].argmax(1)  # [target]
