@@ -1,4 +1,4 @@
-"""A stranger's plugin: the code of docs/plugins.md, installed by pip as a distribution of its own, found and used."""
+"""A stranger's plugins: the code of docs/plugins.md, installed by pip as a distribution of its own or named as a file."""
 
 from __future__ import annotations
 
@@ -17,21 +17,28 @@ WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine",
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> Path:
-    """A folder for PYTHONPATH in which pip installed the page's three files. Needs no network."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("target")
+def written(tmp_path_factory) -> Path:
+    """A folder with the page's files."""
+    folder = tmp_path_factory.mktemp("source")
     # The paragraph before a file's code begins with its name.
     blocks = re.findall(
         r"^`([\w./]+)` [^`]*(?:`[^`\n]+`[^`]*)*\n\n```\w+\n(.*?)```", PAGE.read_text(), re.DOTALL | re.MULTILINE
     )
     assert [name for name, _ in blocks] == [
-        "pyproject.toml", "textkit_neighbours/__init__.py", "textkit_neighbours/network.py",
+        "pyproject.toml", "textkit_neighbours/__init__.py", "textkit_neighbours/network.py", "textkit_reader.py",
     ]  # fmt: skip
     for name, code in blocks:
-        (source / name).parent.mkdir(exist_ok=True)
-        (source / name).write_text(code)
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(code)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def installed(written, tmp_path_factory) -> Path:
+    """A folder for PYTHONPATH in which pip installed the page's first three files. Needs no network."""
+    target = tmp_path_factory.mktemp("target")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-index"]
-    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--target", target, source], check=True)
+    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--target", target, written], check=True)
     return target
 
 
@@ -108,3 +115,22 @@ def test_is_served_without_the_plugin(model, tmp_path):
 def test_unknown_where_it_is_not_installed(tmp_path):
     textkit(tmp_path, "train", "neighbours", "x.txt", "-o", tmp_path / "run", code=2)
     assert not (tmp_path / "run").exists()
+
+
+def test_one_file_that_translates(written, tmp_path):
+    """Trained and exported with --plugin, served without: it has learnt which word is which."""
+    german = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn"]
+    random = np.random.default_rng(5)
+    picked = [random.integers(0, 10, random.integers(1, 5)) for _ in range(600)]
+    pairs = [" ".join(WORDS[at] for at in line) + "\t" + " ".join(german[at] for at in line) for line in picked]
+    (tmp_path / "pairs.tsv").write_text("\n".join(pairs) + "\n")
+    plugin = ("--plugin", written / "textkit_reader.py")
+    options = [f"--set={option}" for option in ("tokenizer=word", "dim=32", "batch_tokens=256", "max_tokens=16")]
+    textkit(tmp_path, "train", "reader", tmp_path / "pairs.tsv", "-o", tmp_path / "run", *plugin, *options, "-q")
+    textkit(tmp_path, "export-onnx", tmp_path / "run", "-o", tmp_path / "model", *plugin, "-q")
+    manifest = json.loads((tmp_path / "model" / "manifest.json").read_text())
+    assert manifest["plugin"]["name"] == "reader"
+    assert [score["metric"] for score in manifest["scores"]] == ["bleu", "bleu"]
+    text = "three\n\nfive eight\nten one seven\n"
+    found = textkit(tmp_path, "translate", "-m", tmp_path / "model", text=text).split("\n")
+    assert found == ["drei", "", "fünf acht", "zehn eins sieben", ""]
