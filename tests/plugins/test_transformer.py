@@ -20,7 +20,8 @@ from textkit.registry import registry
 from textkit.training.greedy import greedy
 from textkit.training.pair_batches import PairBatch
 from textkit.training.pairs import PairCorpus
-from textkit_plugins.transformer.network import Dropout, Transformer, attention, rotate, sinusoids, weights_of
+from textkit_plugins.transformer.attention import attention, rotate, sinusoids, weights_of
+from textkit_plugins.transformer.network import Dropout, Transformer
 from textkit_plugins.transformer.translating import TransformerConfig, TransformerPlugin
 
 RECIPES = Path(__file__).parents[2] / "recipes"
