@@ -17,15 +17,13 @@ import numpy as np
 from textkit.charmap import CharMap, loads
 from textkit.errors import TextkitError
 from textkit.segmenter import Segmenter
-from textkit.subwords import read_tokenizer
+from textkit.subwords import guarded, read_tokenizer
 from textkit.text import TOKENIZER_FILE
-from textkit.translation_text import SPACE, TranslationText, _guarded
+from textkit.translation_text import BYTE, MOST_ROWS, SPACE, TranslationText, numbers_of
 
 CHARACTERS_FILE = "characters.json"
 VOCABULARY_FILE = "vocabulary.json"
 SIDES = ("source", "target")
-_BYTE = re.compile("<0x([0-9A-F]{2})>")
-_MOST_ROWS = 1 << 24
 
 
 class PieceSide:
@@ -100,7 +98,7 @@ class PieceSide:
 
     def _rows(self, texts: Sequence[str]) -> list[list[int]]:
         tokenizer, table = self._tokenizer()
-        encodings = _guarded(lambda: tokenizer.encode_batch_fast(list(texts), add_special_tokens=False))
+        encodings = guarded(lambda: tokenizer.encode_batch_fast(list(texts), add_special_tokens=False))
         rows = []
         for text, encoding in zip(texts, encodings, strict=True):
             ids = encoding.ids
@@ -109,7 +107,7 @@ class PieceSide:
 
     def pieces(self, text: str) -> list[str]:
         """The pieces of normalised text; a stretch without one is a piece, or its bytes are."""
-        encoding = _guarded(lambda: self.tokenizer.encode(text, add_special_tokens=False))
+        encoding = guarded(lambda: self.tokenizer.encode(text, add_special_tokens=False))
         pieces: list[str] = []
         open_ = False  # whether the last piece is such a stretch
         for at, piece, (first, last) in zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True):
@@ -155,7 +153,7 @@ class PieceSide:
     def joined(self, pieces: Sequence[str]) -> str:
         text = "".join(piece for piece in pieces if piece not in self.silent)
         if self.segmenter.spelled:
-            text = re.sub(f"(?:{_BYTE.pattern})+", _unspelled, text)
+            text = re.sub(f"(?:{BYTE.pattern})+", _unspelled, text)
         return text.replace(SPACE, " ").strip()
 
     def files(self) -> dict[str, bytes]:
@@ -167,7 +165,7 @@ class PieceSide:
 
 
 def _unspelled(found: re.Match[str]) -> str:
-    return bytes(int(byte, 16) for byte in _BYTE.findall(found[0])).decode("utf-8", "replace")
+    return bytes(int(byte, 16) for byte in BYTE.findall(found[0])).decode("utf-8", "replace")
 
 
 class SentencePieceText(TranslationText):
@@ -248,9 +246,7 @@ _NUMBERS = ("start", "eos", "pad", "unk", "source_eos", "source_pad", "source_un
 
 def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> SentencePieceText:
     """The rule a manifest describes; KeyError, TypeError or ValueError where it describes none rightly."""
-    for key in _NUMBERS:
-        if type(spec[key]) is not int or not 0 <= spec[key] <= _MOST_ROWS:
-            raise ValueError(f"{key} is {spec[key]!r}")
+    numbers = numbers_of(spec, _NUMBERS)
     for key in ("specials", "silent"):
         if not isinstance(spec[key], list) or not all(isinstance(text, str) and text for text in spec[key]):
             raise ValueError(f"{key} is {spec[key]!r}")
@@ -267,13 +263,12 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Sentence
         vocabularies.append(
             None if vocabularies and side["vocabulary"] == spec["source"]["vocabulary"] else side["vocabulary"]
         )
-    numbers = {key: spec[key] for key in _NUMBERS}
     tables = [None if name is None else _vocabulary(read(name)) for name in vocabularies]
     return SentencePieceText(*segmenters, *tables, **numbers, specials=spec["specials"], silent=spec["silent"])
 
 
 def _vocabulary(data: bytes) -> dict[str, int]:
     entries = loads(data)
-    if not isinstance(entries, dict) or not all(type(row) is int and 0 <= row < _MOST_ROWS for row in entries.values()):
+    if not isinstance(entries, dict) or not all(type(row) is int and 0 <= row < MOST_ROWS for row in entries.values()):
         raise ValueError(f"{VOCABULARY_FILE}: not a table of pieces and their rows")
     return entries

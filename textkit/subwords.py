@@ -119,6 +119,16 @@ def read_tokenizer(json: bytes, name: str) -> Any:
         raise TextkitError(f"{name}: not a tokenizer: {error}") from error
 
 
+def guarded(call: Callable[[], Any]) -> Any:
+    """`call()`; TextkitError for any failure of a model's tokenizer, also for a pattern that backtracks too far."""
+    try:
+        return call()
+    except BaseException as error:  # such a pattern surfaces as a PanicException, which is no Exception
+        if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
+            raise
+        raise TextkitError(f"the model's tokenizer failed: {error}") from error
+
+
 def hash_ngrams(
     words: Sequence[str | bytes], minimum: int, maximum: int, buckets: int
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from textkit.errors import TextkitError
 from textkit.normalizer import Normalizer
-from textkit.subwords import NGrams, Pieces, hash_ngrams, read_tokenizer, subwords_from_spec
+from textkit.subwords import NGrams, Pieces, guarded, hash_ngrams, read_tokenizer, subwords_from_spec
 
 __all__ = [
     "Encoded", "NGrams", "Normalizer", "Pieces", "Pretokenized", "TextRule", "Words", "hash_ngrams", "rule_from_spec",
@@ -207,17 +207,12 @@ class Pretokenized(TextRule):
         return max(self.tokenizer.get_vocab().values(), default=-1) + 1  # ids may have gaps
 
     def encode(self, lines: Sequence[str]) -> Encoded:
-        try:
-            ids = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(lines))]
-        except BaseException as error:  # a pattern that backtracks too far surfaces as a PanicException, no Exception
-            if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
-                raise
-            raise TextkitError(f"the model's tokenizer failed: {error}") from error
+        ids = [encoding.ids for encoding in guarded(lambda: self.tokenizer.encode_batch_fast(list(lines)))]
         flat = np.array([token for line in ids for token in line], np.int64)
         return Encoded(flat, np.fromiter(map(len, ids), np.int64, len(ids)))
 
     def tokens(self, line: str) -> list[tuple[str, int, int]]:
-        return [(token, at, at + 1) for at, token in enumerate(self.tokenizer.encode(line).tokens)]
+        return [(token, at, at + 1) for at, token in enumerate(guarded(lambda: self.tokenizer.encode(line)).tokens)]
 
     def vocabulary(self) -> tuple[list[str], np.ndarray]:
         vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda entry: entry[1])

@@ -6,6 +6,7 @@ Knows no graph, no model and no training. numpy; tokenizers is imported when a r
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
@@ -13,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from textkit.errors import TextkitError
-from textkit.subwords import read_tokenizer
+from textkit.subwords import guarded, read_tokenizer
 from textkit.text import TOKENIZER_FILE, Encoded, TextRule
 
 TARGET_FILE = "target_tokenizer.json"
 SPACE = "▁"  # U+2581: begins a piece before which there is a space, and the first piece of a line
+BYTE = re.compile("<0x([0-9A-F]{2})>")  # a piece that is one byte of a character
 
-_MOST_ROWS = 1 << 24  # of an embedding table: a bound for what a manifest may claim
+MOST_ROWS = 1 << 24  # of an embedding table: a bound for what a manifest may claim
 
 
 class Side:
@@ -41,7 +42,7 @@ class Side:
 
     def encode(self, lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """The model's ids of the lines, end to end i64[total], and how many each has i64[line]."""
-        encodings = _guarded(lambda: self.tokenizer.encode_batch_fast(list(lines), add_special_tokens=False))
+        encodings = guarded(lambda: self.tokenizer.encode_batch_fast(list(lines), add_special_tokens=False))
         ids = [encoding.ids for encoding in encodings]
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
         return np.fromiter(chain.from_iterable(ids), np.int64, int(lengths.sum())), lengths
@@ -53,7 +54,7 @@ class Side:
     def decode(self, lines: Iterable[Sequence[int]], dropped: frozenset[int]) -> list[str]:
         """The text of lines of rows, without the rows `dropped`."""
         kept = [[row for row in line if row not in dropped] for line in lines]
-        return _guarded(lambda: self.tokenizer.decode_batch(kept, skip_special_tokens=False))
+        return guarded(lambda: self.tokenizer.decode_batch(kept, skip_special_tokens=False))
 
 
 class TranslationText(TextRule):
@@ -122,7 +123,7 @@ class TranslationText(TextRule):
 
     def source_tokens(self, line: str) -> list[str]:
         """The pieces of the source, one for each id of `encode([line])`; an unknown one as it stands in the line."""
-        encoding = _guarded(lambda: self.source.tokenizer.encode(line, add_special_tokens=False))
+        encoding = guarded(lambda: self.source.tokenizer.encode(line, add_special_tokens=False))
         pieces = []
         for token, piece, (first, last) in zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True):
             if token == self.source.unknown:  # its span takes the space before it in
@@ -168,11 +169,7 @@ class TranslationText(TextRule):
 
 def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> TranslationText:
     """The rule a manifest describes; KeyError, TypeError or ValueError where it describes none rightly."""
-    numbers = {}
-    for key in ("start", "eos", "pad", "unk", "source_eos", "source_pad", "source_size", "target_size"):
-        value = numbers[key] = spec[key]
-        if type(value) is not int or not 0 <= value <= _MOST_ROWS:
-            raise ValueError(f"{key} is {value!r}")
+    numbers = numbers_of(spec, ("start", "eos", "pad", "unk", "source_eos", "source_pad", "source_size", "target_size"))
     if type(spec["reverse"]) is not bool:
         raise ValueError(f"reverse is {spec['reverse']!r}")
     rule = TranslationText(
@@ -186,6 +183,15 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Translat
     return rule
 
 
+def numbers_of(spec: Mapping[str, Any], keys: Iterable[str]) -> dict[str, int]:
+    """The ids and sizes that a manifest states; ValueError for one that is none."""
+    numbers = {key: spec[key] for key in keys}
+    for key, value in numbers.items():
+        if type(value) is not int or not 0 <= value <= MOST_ROWS:
+            raise ValueError(f"{key} is {value!r}")
+    return numbers
+
+
 def _ended(ids: np.ndarray, lengths: np.ndarray, eos: int) -> Encoded:
     """`ids` with `eos` after each line."""
     laid = np.full(len(ids) + len(lengths), eos, np.int64)
@@ -197,13 +203,3 @@ def _ended(ids: np.ndarray, lengths: np.ndarray, eos: int) -> Encoded:
 
 def _normalized(tokenizer: Any, line: str) -> str:
     return tokenizer.normalizer.normalize_str(line) if tokenizer.normalizer else line
-
-
-def _guarded(call: Callable[[], Any]) -> Any:
-    """`call()`; TextkitError for any failure of the tokenizer's, also for a pattern that backtracks too far."""
-    try:
-        return call()
-    except BaseException as error:  # such a pattern surfaces as a PanicException, which is no Exception
-        if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
-            raise
-        raise TextkitError(f"the model's tokenizer failed: {error}") from error

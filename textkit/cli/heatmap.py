@@ -19,7 +19,6 @@ import numpy as np
 if TYPE_CHECKING:
     from rich.text import Text
 
-STYLES = ("color", "shades", "numbers")
 SHADES = " .:-=+*#%@"
 # From dark blue to cream, equally far apart (YlGnBu of colorbrewer2.org): light is much, also to eyes that see no red.
 RAMP = ((8, 29, 88), (34, 94, 168), (29, 145, 192), (65, 182, 196), (127, 205, 187), (199, 233, 180), (255, 255, 217))
@@ -31,7 +30,7 @@ _GRADIENT = 16  # cells of the legend's
 
 @dataclass(frozen=True)
 class Screen:
-    """What is written to: how many cells a line has, one of STYLES, and rich's name for its colours."""
+    """What is written to: how many cells a line has, its style (color, shades or numbers), and rich's name for its colours."""
 
     width: int = 80
     style: str = "numbers"

@@ -7,7 +7,6 @@ not how weights are drawn.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +19,12 @@ from textkit.errors import TextkitError, UsageError
 from textkit.serving.decoding import search
 from textkit.serving.session import Session
 from textkit.serving.translator import Translator
-from textkit.translation_text import SPACE
+from textkit.translation_text import BYTE, SPACE
 
 if TYPE_CHECKING:
     from textkit.bundle import Bundle
 
 KINDS = ("cross", "encoder", "decoder")  # who looks at whom: target at source, source at source, target at target
-_BYTE = re.compile("<0x([0-9A-F]{2})>")
 _INSIDE = "'’-‐"  # marks that a word may have inside
 
 
@@ -207,7 +205,7 @@ def words(pieces: Sequence[str]) -> list[tuple[str, int]]:
     units: list[tuple[str, int]] = []
     spelled = bytearray()
     for at, piece in enumerate(pieces):
-        byte = _BYTE.fullmatch(piece)
+        byte = BYTE.fullmatch(piece)
         if byte is None:
             spelled.clear()
             units.append((piece, at))
