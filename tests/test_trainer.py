@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +106,14 @@ def test_a_training_from_end_to_end(make, data):
 def test_training_lowers_the_loss(make, data):
     losses = [event.loss for event in only(EpochDone, finish(make(epochs=5, dropout=0), data))]
     assert losses == sorted(losses, reverse=True)
+
+
+def test_what_torch_keeps_is_bounded_unless_the_user_set_it(make, data, monkeypatch):
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
+    finish(make(epochs=1), data)
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "64"
+    assert os.environ["THP_MEM_ALLOC_ENABLE"] == "0"
 
 
 def test_without_a_dev_score_it_trains_on_everything(make, data):

@@ -38,6 +38,7 @@ from textkit.training.preparing import (
     learn_vocabulary,
     parts,
     repeatable,
+    spare_memory,
     split,
     tell_changes,
 )
@@ -75,6 +76,7 @@ def train(
         raise UsageError(
             f"{plugin.name}: only what is trained by the gradient of a loss is trained in several processes"
         )
+    spare_memory()
     where = team.device(choose_device(device, plugin, training))
     threads = threads or run.facts.get("threads") or max(1, cpus() // team.local_size)
     tell_changes(run, threads, team.size)
