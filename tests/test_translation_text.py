@@ -82,8 +82,8 @@ def test_words_of_the_training_come_back_as_they_were(tmp_path, tokenizer):
 def test_white_space_is_normalised_as_documented(tmp_path, tokenizer):
     rule = made(tmp_path, tokenizer=tokenizer)
     lines = ["  a  man ", "a\tman", "a\u00a0man", "a\u3000\u2028man", "a▁man", "▁a man▁▁", "a man"]
-    assert back(rule, lines) == ["a man"] * len(lines) == [rule.normalized(line) for line in lines]
-    assert rule.normalized_target(" a  man") == "a man"
+    assert back(rule, lines) == ["a man"] * len(lines)
+    assert rule.decode([rule.encode_target([" a  man"]).ids.tolist()]) == ["a man"]
     assert back(rule, ["", " ", "▁", "\t\u00a0"]) == [""] * 4
     assert rule.encode(["", " "]).ids.tolist() == [rule.eos] * 2
 
@@ -99,7 +99,7 @@ def test_white_space_is_normalised_as_documented(tmp_path, tokenizer):
 )
 def test_unicode_form_and_case(tmp_path, options, line, expected):
     rule = made(tmp_path, **options)
-    assert back(rule, [line]) == [expected] == [rule.normalized(line)]
+    assert back(rule, [line]) == [expected]
 
 
 def real_lines(*path: str, most: int = 3000) -> list[str]:

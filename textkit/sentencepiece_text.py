@@ -200,12 +200,6 @@ class SentencePieceText(TranslationText):
         self.specials = tuple(specials)
         self._special = frozenset((start, eos, pad, unk))
 
-    def normalized(self, line: str) -> str:
-        return self.source.joined([self.source.segmenter.normalized(line)])
-
-    def normalized_target(self, line: str) -> str:
-        return self.target.joined([self.target.segmenter.normalized(line)])
-
     def source_tokens(self, line: str) -> list[str]:
         return [*self.source.line_pieces(line), self.source.piece(self.source_eos) or "</s>"]
 

@@ -113,14 +113,6 @@ class TranslationText(TextRule):
         """The text of lines of target ids; start, eos and pad are left out, an unknown word reads `<unk>`."""
         return self.target.decode(lines, self._special)
 
-    def normalized(self, line: str) -> str:
-        """The line as the source side reads it: what `decode` gives back where both sides share a tokenizer."""
-        return _normalized(self.source.tokenizer, line)
-
-    def normalized_target(self, line: str) -> str:
-        """The line as the target side reads it: what `decode` gives back for the ids of `encode_target`."""
-        return _normalized(self.target.tokenizer, line)
-
     def source_tokens(self, line: str) -> list[str]:
         """The pieces of the source, one for each id of `encode([line])`; an unknown one as it stands in the line."""
         encoding = guarded(lambda: self.source.tokenizer.encode(line, add_special_tokens=False))
@@ -199,7 +191,3 @@ def _ended(ids: np.ndarray, lengths: np.ndarray, eos: int) -> Encoded:
     inner[np.cumsum(lengths + 1) - 1] = False
     laid[inner] = ids
     return Encoded(laid, lengths + 1)
-
-
-def _normalized(tokenizer: Any, line: str) -> str:
-    return tokenizer.normalizer.normalize_str(line) if tokenizer.normalizer else line
