@@ -50,6 +50,17 @@ def test_as_sacrebleu_itself_with_references_of_unequal_number():
     assert chrf.signature.startswith("nrefs:var|case:mixed|eff:yes|nc:6|nw:0")
 
 
+def test_the_dev_score_of_a_training_is_the_same_figure():
+    from textkit.training.translation import TranslationOptions, bleu
+
+    pairs = [("eins", REFERENCES[0][0]), ("zwei", REFERENCES[1][0]), ("eins", REFERENCES[0][1])]
+    found = [FOUND[0], FOUND[1], "of a source that occurs again"]
+    assert bleu(pairs, found, TranslationOptions()) == Scorer()(FOUND, REFERENCES)[0].value
+    shouted = [text.upper() for text in found]
+    assert bleu(pairs, shouted, TranslationOptions()) < 1
+    assert bleu(pairs, shouted, TranslationOptions(lowercase=True)) == Scorer()(FOUND, REFERENCES)[0].value
+
+
 def test_case_and_tokenizer():
     assert Scorer()(["THE CAT sat on"], [["the cat sat on"]])[0].value < 50
     lower = Scorer(["bleu", "chrf"], "char", True)(["THE CAT sat on"], [["the cat sat on"]])

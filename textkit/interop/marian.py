@@ -16,7 +16,7 @@ from textkit import __version__
 from textkit.errors import TextkitError
 from textkit.interop.checkpoint import Checkpoint
 from textkit.interop.marian_network import Shape, forbid, network_state, options_of, read_shape
-from textkit.interop.sentencepiece_model import CONTROL, NORMAL, SentencePieceModel, read_model
+from textkit.interop.sentencepiece_model import CONTROL, MAX_BYTES, NORMAL, SentencePieceModel, read_model
 from textkit.plugin import OPTIONAL
 from textkit.registry import registry
 from textkit.sentencepiece_text import SentencePieceText
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 PLUGIN = "transformer"
 FORMAT = "MarianMT checkpoint"
-_SPM = 1 << 28  # bytes of a SentencePiece model
 _SPECIALS = {"eos": "</s>", "unk": "<unk>", "pad": "<pad>"}
 
 
@@ -105,7 +104,7 @@ def _rule(checkpoint: Checkpoint, shape: Shape) -> SentencePieceText:
     target_vocabulary = _vocabulary(checkpoint, "target_vocab.json", shape.target_size, shape) if own else None
     segmenters, silent = [], set()
     for name, known in (("source.spm", vocabulary), ("target.spm", target_vocabulary or vocabulary)):
-        model = read_model(checkpoint.read(name, _SPM), str(folder / name))
+        model = read_model(checkpoint.read(name, MAX_BYTES), str(folder / name))
         segmenter = model.segmenter(str(folder / name))
         _check_belongs(model, known, str(folder / name))
         silent |= {piece for piece, kind in zip(model.pieces, model.types, strict=True) if kind == CONTROL}

@@ -128,23 +128,16 @@ class TranslationPlugin(Plugin):
             graphs["explain"] = Graph(network.explainer(), limit=config.max_tokens)
         return graphs
 
-    def defaults(self) -> dict[str, Any]:
-        return {"beam_size": 4, "length_penalty": 1.0}
-
 
 def bleu(pairs: Sequence[tuple[str, str]], found: Sequence[str], config: Any) -> float:
     """sacrebleu's corpus BLEU of `found` beside `pairs`; a source that occurs twice is one line with several references."""
-    from sacrebleu.metrics import BLEU
+    from textkit.evaluation.translation import Scorer
 
     lines: dict[str, tuple[str, list[str]]] = {}
     for (source, target), translation in zip(pairs, found, strict=True):
         lines.setdefault(source, (translation, []))[1].append(target)
-    most = max(len(references) for _, references in lines.values())
-    streams = [
-        [references[at] if at < len(references) else None for _, references in lines.values()] for at in range(most)
-    ]
-    metric = BLEU(tokenize=config.bleu_tokenize, lowercase=config.lowercase, force=True)
-    return metric.corpus_score([translation for translation, _ in lines.values()], streams).score
+    scored, references = zip(*lines.values(), strict=True)
+    return Scorer(tokenize=config.bleu_tokenize, lowercase=config.lowercase)(scored, references)[0].value
 
 
 def translations(network: torch.nn.Module, lines: Sequence[str], vocabulary: TranslationText, config: Any) -> list[str]:
