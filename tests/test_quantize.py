@@ -13,7 +13,7 @@ from textkit.errors import TextkitError
 from textkit.plugin import Graph
 from textkit.serving.session import Session
 from textkit.text import Words
-from textkit.training import export_embedding, parity, quantize
+from textkit.training import export_embedding, parity, quantize, quantize_graph
 from textkit.training.embedding_graph import table_graph
 
 WORDS = [f"word{number}" for number in range(300)]
@@ -139,7 +139,7 @@ def test_lower_leaves_the_graph_it_was_given():
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 23)], ir_version=10)
     before = model.SerializeToString()
     for precision, operators in (("fp16", ["Gather", "Cast"]), ("int8", ["Gather", "Cast", "Gather", "Mul"])):
-        lowered = quantize.lower(model, precision)
+        lowered = quantize_graph.lower(model, precision)
         assert sorted(node.op_type for node in lowered.graph.node) == sorted(operators)
         rows = Session(lowered.SerializeToString(), "cpu", 1).run({"ids": np.array([3, 3, 9])})["rows"]
         assert rows == pytest.approx(numpy_helper.to_array(table)[[3, 3, 9]], abs=0.02)
@@ -185,7 +185,7 @@ def test_products_are_right_whatever_way_the_weight_lies():
         [numpy_helper.from_array(square, "square"), numpy_helper.from_array(bias, "bias")],
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 23)], ir_version=10)
-    lowered = quantize.lower(model, "int8")
+    lowered = quantize_graph.lower(model, "int8")
     onnx.checker.check_model(lowered, full_check=True)
     operators = [node.op_type for node in lowered.graph.node]
     assert (operators.count("MatMulInteger"), operators.count("Gemm"), operators.count("Add")) == (3, 1, 1)
@@ -245,7 +245,7 @@ def test_lstm_by_whole_numbers():
         [numpy_helper.from_array(array.astype(np.float32), name) for name, array in weights.items()],
     )  # fmt: skip
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 23)], ir_version=10)
-    lowered = quantize.lower(model, "int8")
+    lowered = quantize_graph.lower(model, "int8")
     assert [node.op_type for node in lowered.graph.node] == ["DynamicQuantizeLSTM"]
     assert lowered.ByteSize() < 0.4 * model.ByteSize()
     feeds = {
@@ -256,7 +256,7 @@ def test_lstm_by_whole_numbers():
     full, low = (Session(part.SerializeToString(), "cpu", 1).run(feeds) for part in (model, lowered))
     for name in ("y", "last"):
         assert 0 < np.abs(full[name] - low[name]).max() < 0.05
-    assert quantize.lower(model, "fp16").graph.node[-1].op_type == "LSTM"
+    assert quantize_graph.lower(model, "fp16").graph.node[-1].op_type == "LSTM"
 
 
 def test_a_table_that_a_gemm_takes_transposed_is_stored_once():
@@ -274,7 +274,7 @@ def test_a_table_that_a_gemm_takes_transposed_is_stored_once():
         [numpy_helper.from_array(table, "table"), numpy_helper.from_array(bias, "bias")],
     )
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 23)], ir_version=10)
-    lowered = quantize.lower(model, "int8")
+    lowered = quantize_graph.lower(model, "int8")
     large = [weight.data_type for weight in lowered.graph.initializer if np.prod(weight.dims) >= 3200]
     assert large == [onnx.TensorProto.INT8]
     ids = np.array([3, 99, 0])

@@ -14,7 +14,7 @@ import numpy as np
 from textkit.errors import TextkitError
 from textkit.plugin import Graph, Port
 from textkit.text import TextRule
-from textkit.training import parity, quantize
+from textkit.training import parity, quantize, quantize_graph
 from textkit.training.embedding_graph import graft, refuse_size, table_graph
 from textkit.training.exported import TOKEN_LIMIT, Exported, checked_name, write
 
@@ -50,7 +50,7 @@ def export_module(graph: Graph, rule: TextRule, sample: Sequence[str], precision
     dim = body.graph.output[0].type.tensor_type.shape.dim[2].dim_value
     if precision == "fp32":
         return Exported({"embed": full}, {"tokens": limit}, figures, dim)
-    lower = graft(quantize.lower(body, precision), probability, component)
+    lower = graft(quantize_graph.lower(body, precision), probability, component)
     deviation = parity.deviation(parity.load(lower), rows, batches)
     quantize.refuse_deviation(precision, deviation)
     return Exported({"embed": lower}, {"tokens": limit}, figures | {"deviation": deviation}, dim)

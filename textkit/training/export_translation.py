@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from textkit.errors import TextkitError
 from textkit.plugin import Graph
 from textkit.text import TextRule
-from textkit.training import parity_translation, quantize, tracing
+from textkit.training import parity_translation, quantize_graph, tracing
 from textkit.training.exported import TOKEN_LIMIT, Exported
 from textkit.training.translation_graph import step_graph, whole_graph
 from textkit.training.translation_ports import Modules, explain_ports, ports_of
@@ -61,7 +61,7 @@ def proven(
     batches = parity_translation.cases(rule, sample, limits["tokens"])
     figures = {"against": "torch"} | parity_translation.check(full, modules, rule, batches, limits["target"])
     if precision != "fp32":
-        written = _grafted({name: quantize.lower(body, precision) for name, body in bodies.items()})
+        written = _grafted({name: quantize_graph.lower(body, precision) for name, body in bodies.items()})
         lower = parity_translation.Graphs(written)
         figures["deviation"] = parity_translation.deviation(full, lower, rule, sample, limits)
         parity_translation.refuse_deviation(precision, figures["deviation"])

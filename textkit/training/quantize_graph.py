@@ -1,0 +1,290 @@
+"""Stores the weights of a traced graph in fewer bytes, and multiplies by them in whole numbers where that is int8.
+
+Measured deviation is the business of the parity checks. Knows no plugin and no bundle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textkit.training.quantize import store
+
+if TYPE_CHECKING:
+    import onnx
+
+CONTRIB = "com.microsoft"  # onnxruntime's own operators
+SMALL = 1024  # numbers; a weight of fewer (a bias, a scale of a norm) stays as it is
+
+
+def lower(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
+    """A traced graph with its weights in fewer bytes; the graph given is left alone.
+
+    fp16: weights are stored as halves and computed with as f32, so that any CPU runs them. int8: matrices as whole
+    numbers with a scale a column, multiplied as whole numbers (activations get one scale a batch, so results depend a
+    little on the batch); tables that are looked up as whole numbers with a scale a row. A table that is multiplied by too
+    (tied embeddings) is stored once: its rows' scales are the scales of its transpose's columns.
+    """
+    import onnx
+
+    lowered = onnx.ModelProto()
+    lowered.CopyFrom(model)
+    if precision == "fp16":
+        _store_half(lowered.graph)
+    elif precision == "int8":
+        shared = _store_rows(lowered.graph)
+        _store_slices(lowered.graph)
+        _quantize_matrices(lowered.graph, shared)
+        if _quantize_recurrences(lowered.graph):
+            known = {opset.domain for opset in lowered.opset_import}
+            lowered.opset_import.extend([] if CONTRIB in known else [onnx.helper.make_opsetid(CONTRIB, 1)])
+    return lowered
+
+
+def _store_half(graph: onnx.GraphProto) -> None:
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for weight in graph.initializer:
+        array = numpy_helper.to_array(weight)
+        if weight.data_type != TensorProto.FLOAT or array.size < SMALL:
+            continue
+        name, half = weight.name, f"{weight.name}/half"
+        weight.CopyFrom(numpy_helper.from_array(store(array, "fp16")["table"], half))
+        lookups = _lookups(graph, name)
+        if lookups is None:  # folded when the model is loaded
+            casts.append(helper.make_node("Cast", [half], [name], to=TensorProto.FLOAT))
+        for node in lookups or ():  # cast what was looked up: a table cast whole would be held as f32
+            node.input[0] = half
+            rows = f"{node.output[0]}/half"
+            after = helper.make_node("Cast", [rows], [node.output[0]], to=TensorProto.FLOAT)
+            node.output[0] = rows
+            _insert_behind(graph, node, [after])
+    for cast in reversed(casts):
+        graph.node.insert(0, cast)
+
+
+def _store_rows(graph: onnx.GraphProto) -> dict[str, str]:
+    """Tables by whole numbers. Of those that are multiplied by as well: transposed table -> its scales."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    shared: dict[str, str] = {}
+    _turn_tables(graph)
+    for weight in list(graph.initializer):
+        users = [node for node in graph.node if weight.name in node.input]
+        factors = [node for node in users if _is_factor(graph, node)]
+        lookups = _lookups(graph, weight.name, factors)
+        if weight.data_type != TensorProto.FLOAT or len(weight.dims) != 2 or not users or lookups is None:
+            continue
+        name = weight.name
+        stored = store(numpy_helper.to_array(weight), "int8")
+        weight.CopyFrom(numpy_helper.from_array(stored["table"], name))
+        graph.initializer.append(numpy_helper.from_array(stored["scale"][:, None].copy(), f"{name}/scale"))
+        if factors:  # shapes of constants are changed when the graph is loaded
+            graph.initializer.append(numpy_helper.from_array(np.array([-1]), f"{name}/flat"))
+            flat = helper.make_node("Reshape", [f"{name}/scale", f"{name}/flat"], [f"{name}/scales"])
+            graph.node.insert(0, flat)
+            shared |= {node.output[0]: f"{name}/scales" for node in factors}
+        for node in lookups:
+            output = node.output[0]
+            node.output[0] = f"{output}/steps"
+            _insert_behind(
+                graph,
+                node,
+                [
+                    helper.make_node("Cast", [f"{output}/steps"], [f"{output}/whole"], to=TensorProto.FLOAT),
+                    helper.make_node("Gather", [f"{name}/scale", node.input[1]], [f"{output}/step"]),  # [..., 1]
+                    helper.make_node("Mul", [f"{output}/whole", f"{output}/step"], [output]),
+                ],
+            )
+
+    return shared
+
+
+def _turn_tables(graph: onnx.GraphProto) -> None:
+    """Turns a table that is looked up over by a node of its own, where a Gemm would take it transposed."""
+    from onnx import helper
+
+    for weight in list(graph.initializer):
+        users = [node for node in graph.node if weight.name in node.input]
+        gemms = [node for node in users if node.op_type == "Gemm" and _product(node) and node.input[1] == weight.name]
+        if not gemms or not _lookups(graph, weight.name, gemms):
+            continue
+        turned = f"{weight.name}/turned"
+        graph.node.insert(0, helper.make_node("Transpose", [weight.name], [turned], perm=[1, 0]))
+        for node in gemms:
+            node.input[1] = turned
+            kept = [attribute for attribute in node.attribute if attribute.name != "transB"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+
+
+def _store_slices(graph: onnx.GraphProto) -> None:
+    """Tables that pieces are cut from, those of positions, as halves: cast when they are cut."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    for weight in list(graph.initializer):
+        users = [node for node in graph.node if weight.name in node.input]
+        cut = users and all(node.op_type == "Slice" and node.input[0] == weight.name for node in users)
+        if not cut or weight.data_type != TensorProto.FLOAT or _size(weight) < SMALL:
+            continue
+        half = store(numpy_helper.to_array(weight), "fp16")["table"]
+        weight.CopyFrom(numpy_helper.from_array(half, weight.name))
+        for node in users:
+            piece = node.output[0]
+            node.output[0] = f"{piece}/half"
+            cast = helper.make_node("Cast", [f"{piece}/half"], [piece], to=TensorProto.FLOAT)
+            _insert_behind(graph, node, [cast])
+
+
+def _is_factor(graph: onnx.GraphProto, node: onnx.NodeProto) -> bool:
+    """Whether the node turns a matrix over for products that it is the second factor of, and for nothing else."""
+    if node.op_type != "Transpose" or list(node.attribute[0].ints if node.attribute else (1, 0)) != [1, 0]:
+        return False
+    users = [other for other in graph.node if node.output[0] in other.input]
+    return bool(users) and all(
+        _product(other) is False and [at for at, name in enumerate(other.input) if name == node.output[0]] == [1]
+        for other in users
+    )
+
+
+def _lookups(graph: onnx.GraphProto, name: str, others: Sequence[onnx.NodeProto] = ()) -> list[onnx.NodeProto] | None:
+    """The Gathers that look up rows of `name`; None where it is used in any other way but by `others`, or in a graph within."""
+    users = [node for node in graph.node if name in node.input and not any(node is other for other in others)]
+    for node in users:
+        if node.op_type != "Gather" or node.input[0] != name or any(a.name == "axis" and a.i for a in node.attribute):
+            return None
+    within = [attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g")]
+    return None if not (users or others) or any(_mentions(inner, name) for inner in within) else users
+
+
+def _mentions(graph: onnx.GraphProto, name: str) -> bool:
+    return any(
+        name in node.input or any(_mentions(a.g, name) for a in node.attribute if a.HasField("g"))
+        for node in graph.node
+    )
+
+
+def _insert_behind(graph: onnx.GraphProto, node: onnx.NodeProto, new: list[onnx.NodeProto]) -> None:
+    at = next(at for at, other in enumerate(graph.node) if other.output == node.output) + 1
+    for step, inserted in enumerate(new):
+        graph.node.insert(at + step, inserted)
+
+
+def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> None:
+    """Multiplies by constant matrices in whole numbers: DynamicQuantizeLinear, MatMulInteger, and the scales afterwards.
+
+    `shared`: matrices that are whole numbers already -> their columns' scales.
+
+    Written here because onnxruntime's own quantizer spoils graphs: it transposes a weight that two Gemms share twice over,
+    and makes an invalid node of ai.onnx's Attention.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = {weight.name: weight for weight in graph.initializer}
+    stored: set[str] = set()  # weights, with their orientation, that are stored as whole numbers already
+    dynamic: set[str] = set()  # activations that are quantised already
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        transposed = _product(node)
+        factor = node.input[1] if transposed is not None else ""
+        weight = weights.get(factor)
+        if factor in shared:
+            steps, scale, zero = factor, shared[factor], ""
+        elif weight is None or weight.data_type != TensorProto.FLOAT or len(weight.dims) != 2 or _size(weight) < SMALL:
+            nodes.append(node)
+            continue
+        else:
+            key = weight.name + "/transposed" * bool(transposed)
+            steps, scale, zero = (f"{key}/{part}" for part in ("steps", "scale", "zero"))
+            if key not in stored:
+                stored.add(key)
+                columns = numpy_helper.to_array(weight)
+                columns = store(columns if transposed else columns.T, "int8")
+                turned = np.ascontiguousarray(columns["table"].T)  # [in, out]
+                nothing = np.zeros(turned.shape[1], np.int8)
+                for name, array in ((steps, turned), (scale, columns["scale"]), (zero, nothing)):
+                    graph.initializer.append(numpy_helper.from_array(array, name))
+        given, output = node.input[0], node.output[0]
+        if given not in dynamic:
+            dynamic.add(given)
+            parts = [f"{given}/given_{part}" for part in ("steps", "scale", "zero")]
+            nodes.append(helper.make_node("DynamicQuantizeLinear", [given], parts))
+        bias = node.input[2] if len(node.input) > 2 else ""
+        product = f"{output}/product" if bias else output
+        nodes += [
+            helper.make_node(
+                "MatMulInteger",
+                [f"{given}/given_steps", steps, f"{given}/given_zero", *([zero] if zero else [])],
+                [f"{output}/sum"],
+            ),
+            helper.make_node("Cast", [f"{output}/sum"], [f"{output}/whole"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", [f"{given}/given_scale", scale], [f"{output}/scale"]),
+            helper.make_node("Mul", [f"{output}/whole", f"{output}/scale"], [product]),
+        ]
+        if bias:
+            nodes.append(helper.make_node("Add", [product, bias], [output]))
+    del graph.node[:]
+    graph.node.extend(nodes)
+    _drop_unused(graph)
+
+
+def _quantize_recurrences(graph: onnx.GraphProto) -> int:
+    """Turns LSTMs of constant weights into onnxruntime's DynamicQuantizeLSTM, a scale a row of W and R; how many.
+
+    There is no such operator for GRU and RNN: they stay as they are.
+    """
+    from onnx import TensorProto, numpy_helper
+
+    weights = {weight.name: weight for weight in graph.initializer}
+    found = 0
+    for node in graph.node:
+        matrices = [weights.get(name) for name in node.input[1:3]] if node.op_type == "LSTM" else [None]
+        plain = all(weight is not None and weight.data_type == TensorProto.FLOAT for weight in matrices)
+        if not plain or any(attribute.name == "layout" and attribute.i for attribute in node.attribute):
+            continue
+        found += 1
+        inputs = [*node.input, *[""] * (8 - len(node.input))]
+        for at, weight in enumerate(matrices, 1):
+            name = f"{weight.name}/rows"
+            if f"{name}/scale" not in weights:
+                array = numpy_helper.to_array(weight)  # [direction, 4 * hidden, in]
+                parts = [store(rows, "int8") for rows in array]
+                steps = np.stack([part["table"].T for part in parts])  # [direction, in, 4 * hidden]
+                scale = np.stack([part["scale"] for part in parts])  # [direction, 4 * hidden]
+                zero = np.zeros(scale.shape, np.int8)
+                for part, values in (("steps", steps), ("scale", scale), ("zero", zero)):
+                    tensor = numpy_helper.from_array(np.ascontiguousarray(values), f"{name}/{part}")
+                    weights[tensor.name] = tensor
+                    graph.initializer.append(tensor)
+            inputs[at] = f"{name}/steps"
+            inputs += [f"{name}/scale", f"{name}/zero"]
+        node.op_type, node.domain = "DynamicQuantizeLSTM", CONTRIB
+        node.input[:] = inputs
+    _drop_unused(graph)
+    return found
+
+
+def _product(node: onnx.NodeProto) -> bool | None:
+    """Whether the second factor of a plain matrix product lies transposed; None for a node that is none."""
+    if node.op_type == "MatMul":
+        return False
+    if node.op_type != "Gemm":
+        return None
+    settings = {attribute.name: attribute for attribute in node.attribute}
+    plain = all(settings[name].f == 1 for name in ("alpha", "beta") if name in settings)
+    if not plain or ("transA" in settings and settings["transA"].i):
+        return None
+    return "transB" in settings and bool(settings["transB"].i)
+
+
+def _size(weight: onnx.TensorProto) -> int:
+    return int(np.prod(weight.dims))
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    kept = [weight for weight in graph.initializer if _mentions(graph, weight.name)]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
