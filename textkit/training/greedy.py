@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from textkit.training.translation_ports import is_cache
+
 if TYPE_CHECKING:
     import torch
 
@@ -35,7 +37,7 @@ def greedy(
         ports = dict(zip(encode.outputs, encode(source, source_mask), strict=True))
         memory = [ports[name] for name in step.memory]  # [line, ...]
         # A state belongs to a beam, [line, beam = 1, ...], a cache to all beams of a line.
-        state = [ports[name] if name.startswith("cache.") else ports[name][:, None] for name in step.state]
+        state = [ports[name] if is_cache(name) else ports[name][:, None] for name in step.state]
         token = torch.full((len(source), 1), start, device=source.device)
         going = left > 0
         while bool(going.any()):
