@@ -145,20 +145,31 @@ def _check_graphs(manifest: Manifest) -> None:
         _check_side(f"graph {graph!r}, input", inputs, signatures[graph].inputs)
         _check_side(f"graph {graph!r}, output", outputs, signatures[graph].outputs)
         _check_dim(f"graph {graph!r}, output", outputs, signatures[graph].outputs, manifest.dim)
-    if {"encode", "step"} <= signatures.keys():
+    if "step" in signatures:
         _check_travelling(manifest)
 
 
 def _check_travelling(manifest: Manifest) -> None:
-    """What `encode` gives is what `step` takes, and what a step takes, the one before gives, but for the memory."""
-    ports = [*manifest.ports("encode")[1:], *manifest.ports("step")]
-    given, taken, passed = (
-        {port.name: port.dtype for port in side if port.name.startswith(("memory.", "state.", "cache."))}
-        for side in ports
-    )
-    _require(given == taken, "what the graph 'encode' gives is not what 'step' takes: memory.*, state.*, cache.*")
+    """What a step takes, the one before gives, but for the memory; the graph before the first, `encode`, gives all of it. Of
+    a task without that one, `score` takes and gives what a step does."""
+    taken, passed = _travelling(manifest, "step")
+    if "encode" in manifest.graphs:
+        given = _travelling(manifest, "encode")[1]
+        _require(given == taken, "what the graph 'encode' gives is not what 'step' takes: memory.*, state.*, cache.*")
+    else:
+        same = _travelling(manifest, "score") == (taken, passed)
+        _require(same, "the graph 'score' takes and gives other state.* and cache.* than 'step'")
     wanted = {name + NEXT: dtype for name, dtype in taken.items() if not name.startswith("memory.")}
     _require(passed == wanted, f"the graph 'step' gives not each state.* and cache.* that it takes, named *{NEXT}")
+
+
+def _travelling(manifest: Manifest, graph: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The ports of a graph that belong to the task's loop, and their types: what it takes, what it gives."""
+    taken, given = (
+        {port.name: port.dtype for port in side if port.name.startswith(("memory.", "state.", "cache."))}
+        for side in manifest.ports(graph)
+    )
+    return taken, given
 
 
 def _check_side(where: str, ports: Sequence[Port], wanted: Sequence[Port]) -> None:

@@ -28,7 +28,7 @@ def find(model: str | None, task: str) -> Path:
         raise UsageError("-m '': names no model")
     if model is not None:
         return _resolve(model, f"-m {model}", [HERE, user_folder(), package_folder()])
-    variable = f"TEXTKIT_MODEL_{task.upper()}"
+    variable = _variable(task)
     if chosen := os.environ.get(variable):
         return _resolve(chosen, f"{variable}={chosen}", [user_folder(), package_folder()])
     if chosen := configured(task):
@@ -40,6 +40,15 @@ def find(model: str | None, task: str) -> Path:
     if not folder.is_dir():
         raise TextkitError(f"the default model {DEFAULTS[task]!r} is not installed; name one with -m or {variable}")
     return folder
+
+
+def has_default(task: str) -> bool:
+    """Whether the package, or the user, says which model a task has where none is named."""
+    return bool(os.environ.get(_variable(task)) or configured(task) or task in DEFAULTS)
+
+
+def _variable(task: str) -> str:
+    return f"TEXTKIT_MODEL_{task.upper()}"
 
 
 def installed() -> Iterator[tuple[str, Path]]:

@@ -60,6 +60,38 @@ TASKS: Mapping[str, Mapping[str, Signature]] = MappingProxyType(
                 ),
             )
         },
+        "language": {
+            "score": Signature(
+                inputs=(
+                    Port("previous", "int64", ("line",)),
+                    Port("ids", "int64", ("line", "token")),
+                    Port("weight", "float32", ("line", "token")),
+                    Port("state.*", "", ("line",)),
+                    Port("cache.*", "", ("line",)),
+                ),
+                outputs=(
+                    Port("logprob", "float32", ("line", "token")),
+                    Port("state.*", "", ("line",)),
+                    Port("cache.*", "", ("line",)),
+                ),
+            ),
+            "step": Signature(
+                inputs=(
+                    Port("token", "int64", ("line", "beam")),
+                    Port("parent", "int64", ("line", "beam")),
+                    Port("k", "int64"),
+                    Port("state.*", "", ("line", "from")),
+                    Port("cache.*", "", ("line",)),
+                ),
+                outputs=(
+                    Port("top_id", "int64", ("line", "beam", "k")),
+                    Port("top_logprob", "float32", ("line", "beam", "k")),
+                    Port("logprob", "float32", ("line", "beam", "vocab")),
+                    Port("state.*", "", ("line", "beam")),
+                    Port("cache.*", "", ("line",)),
+                ),
+            ),
+        },
         "translate": {
             "encode": Signature(
                 inputs=(
@@ -132,6 +164,12 @@ class Setting:
 SETTINGS: Mapping[str, Mapping[str, Setting]] = MappingProxyType(
     {
         "embed": {"pooling": Setting(str, choices=POOLING), "normalize": Setting(bool)},
+        "language": {
+            "max_tokens": Setting(int, 1, 1 << 20),
+            "temperature": Setting(float, 0, 100),
+            "top_k": Setting(int, 0, 1 << 24),
+            "top_p": Setting(float, 1e-9, 1),
+        },
         "translate": {
             "beam_size": Setting(int, 1, 1024),
             "length_penalty": Setting(float, -100, 100),
