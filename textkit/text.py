@@ -2,7 +2,8 @@
 
 The rules: `words` (a table of words), `words` with subwords (hashed character n-grams, or byte-pair pieces, for words
 not in the table), `tokenizer` (a Hugging Face tokenizer.json), `translation` (two sides: translation_text.py),
-`sentencepiece` (MarianMT's two sides: sentencepiece_text.py). Knows no file system, no graph and no model; numpy only.
+`sentencepiece` (MarianMT's two sides: sentencepiece_text.py), `language` (lines and what ends them: language_text.py).
+Knows no file system, no graph and no model; numpy only.
 """
 
 from __future__ import annotations
@@ -239,6 +240,10 @@ def rule_from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Tex
             from textkit import sentencepiece_text
 
             return sentencepiece_text.from_spec(spec, read)
+        if kind == "language":
+            from textkit import language_text
+
+            return language_text.from_spec(spec, read)
         if kind == "words":
             words = read(spec["words"]).decode("utf-8")
             normalizer = Normalizer(**spec["normalizer"])

@@ -103,11 +103,11 @@ class TranslationText(TextRule):
         if self.reverse:
             ends = np.cumsum(lengths)
             ids = ids[np.repeat(2 * ends - lengths, lengths) - 1 - np.arange(len(ids))]
-        return _ended(ids, lengths, self.source_eos)
+        return ended(ids, lengths, self.source_eos)
 
     def encode_target(self, lines: Sequence[str]) -> Encoded:
         """The target ids of each line, eos after each and no start before."""
-        return _ended(*self.target.encode(lines), self.eos)
+        return ended(*self.target.encode(lines), self.eos)
 
     def decode(self, lines: Iterable[Sequence[int]]) -> list[str]:
         """The text of lines of target ids; start, eos and pad are left out, an unknown word reads `<unk>`."""
@@ -184,7 +184,7 @@ def numbers_of(spec: Mapping[str, Any], keys: Iterable[str]) -> dict[str, int]:
     return numbers
 
 
-def _ended(ids: np.ndarray, lengths: np.ndarray, eos: int) -> Encoded:
+def ended(ids: np.ndarray, lengths: np.ndarray, eos: int) -> Encoded:
     """`ids` with `eos` after each line."""
     laid = np.full(len(ids) + len(lengths), eos, np.int64)
     inner = np.ones(len(laid), bool)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
@@ -140,25 +140,34 @@ def _train(frame: _Frame, words: Counter[str], texts: Callable[[], Iterator[list
     if options.vocab_size < least:
         raise TextkitError(_too_small(frame, least, len(alphabet)))
     if options.tokenizer == "word":
-        model = _word_model(words, options)
+        entries = (*SPECIAL, *frequent(words, options.min_count))
+        model = word_model(entries, options.vocab_size, SPECIAL[UNK])
     elif options.tokenizer == "bpe":
         model = _bpe_model(frame, alphabet, texts)
     else:
         model = _unigram_model(frame, words, alphabet, texts)
-    content = json.loads(frame.around(model).to_str())
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    return written(frame.around(model))
 
 
-def _word_model(words: Counter[str], options: TokenizerOptions) -> Any:
+def written(tokenizer: Any) -> bytes:
+    """A tokenizer.json without blanks."""
+    return json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def frequent(words: Counter[str], min_count: int) -> list[str]:
+    """The words that occur `min_count` times, the most frequent first."""
+    found = [word for word, count in words.items() if count >= min_count]
+    if not found:
+        raise TextkitError(f"min_count={min_count}: no word occurs so often")
+    return sorted(found, key=lambda word: (-words[word], word))
+
+
+def word_model(entries: Iterable[str], size: int, unknown: str) -> Any:
+    """A table of the first `size` of `entries`, each once."""
     from tokenizers import models
 
-    frequent = [word for word, count in words.items() if count >= options.min_count]
-    if not frequent:
-        raise TextkitError(f"min_count={options.min_count}: no word occurs so often")
-    frequent.sort(key=lambda word: (-words[word], word))
-    entries = dict.fromkeys((*SPECIAL, *frequent))
-    known = islice(entries, options.vocab_size)
-    return models.WordLevel({word: at for at, word in enumerate(known)}, unk_token=SPECIAL[UNK])
+    known = islice(dict.fromkeys(entries), size)
+    return models.WordLevel({word: at for at, word in enumerate(known)}, unk_token=unknown)
 
 
 def _bpe_model(frame: _Frame, alphabet: list[str], texts: Callable[[], Iterator[list[str]]], seeds: int = 0) -> Any:
