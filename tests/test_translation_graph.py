@@ -20,7 +20,7 @@ from textkit.serving import translator
 from textkit.serving.session import Session
 from textkit.training import export, export_translation, parity_translation, quantize
 from textkit.training.embedding_graph import IR_VERSION, OPSET
-from textkit.training.translation_graph import step_graph
+from textkit.training.step_graph import step_graph
 from textkit.training.translation_ports import Modules
 from textkit_plugins.transformer.network import Transformer
 from textkit_plugins.transformer.translating import TransformerConfig

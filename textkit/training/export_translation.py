@@ -13,7 +13,7 @@ from textkit.plugin import Graph
 from textkit.text import TextRule
 from textkit.training import parity_translation, quantize_graph, tracing
 from textkit.training.exported import TOKEN_LIMIT, Exported
-from textkit.training.translation_graph import step_graph, whole_graph
+from textkit.training.step_graph import step_graph, whole_graph
 from textkit.training.translation_ports import Modules, explain_ports, ports_of
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from textkit.training.translation_ports import is_cache
+from textkit.training.ports import is_cache
 
 if TYPE_CHECKING:
     import torch

@@ -17,7 +17,8 @@ from textkit.plugin import NEXT
 from textkit.text import TextRule
 from textkit.training.batching import padded
 from textkit.training.parity import STRANGE, load
-from textkit.training.translation_ports import Modules, is_cache
+from textkit.training.ports import is_cache
+from textkit.training.translation_ports import Modules
 
 TOLERANCE = 1e-4  # of the largest number in an output; float32 through 12 layers differs by about 1e-6 of it
 CHECKED = 24  # lines of real text compared with the modules

@@ -1,22 +1,30 @@
 """The modules that a plugin gives for the task `translate`, run in torch as their graphs will be run, and their ports.
 
-Which axes of a state are free is found by running two examples of other sizes: a plugin states names alone. Knows no ONNX
-and no plugin.
+Knows no ONNX and no plugin.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from textkit.errors import TextkitError, one_line
+from textkit.errors import TextkitError
 from textkit.plugin import NEXT, TASKS, Graph, Port
+from textkit.training.ports import (
+    FreeAxes,
+    Tensors,
+    Traced,
+    check_logits,
+    check_state,
+    is_cache,
+    names_of,
+    reordered,
+    run,
+)
 
 if TYPE_CHECKING:
     import torch
-
-Tensors = dict[str, Any]  # port -> tensor
 
 
 @dataclass(frozen=True)
@@ -38,9 +46,9 @@ class Modules:
 
     def __init__(self, graphs: Mapping[str, Graph]) -> None:
         self.encode_module, self.step_module = (graphs[name].module.eval() for name in ("encode", "step"))
-        self.outputs = _names(self.encode_module, "encode", "outputs")
-        self.memory = _names(self.step_module, "step", "memory")
-        self.state = _names(self.step_module, "step", "state")
+        self.outputs = names_of(self.encode_module, "encode", "outputs")
+        self.memory = names_of(self.step_module, "step", "memory")
+        self.state = names_of(self.step_module, "step", "state")
         for name in (*self.memory, *self.state):
             if not name.startswith(("memory.",) if name in self.memory else ("state.", "cache.")):
                 raise TextkitError(
@@ -60,7 +68,7 @@ class Modules:
 
     def encoded(self, source: torch.Tensor, source_mask: torch.Tensor) -> Tensors:
         """What the encode module itself gives."""
-        given = _run(self.encode_module, "encode", (source, source_mask), len(self.outputs))
+        given = run(self.encode_module, "encode", (source, source_mask), len(self.outputs))
         found = dict(zip(self.outputs, given, strict=True))
         for name, tensor in found.items():
             if not tensor.ndim or len(tensor) != len(source):
@@ -71,65 +79,29 @@ class Modules:
 
     def step(self, token: torch.Tensor, parent: torch.Tensor, memory: Tensors, state: Tensors) -> Stepped:
         """token, parent i64[line, beam], state [line, from, ...] of the step before, or of `encode`."""
-        return self.advance(token, memory, self.reordered(state, parent))
-
-    def reordered(self, state: Tensors, parent: torch.Tensor) -> Tensors:
-        """State [line, from, ...] -> [line, beam, ...]: that of beam parent i64[line, beam] of the same line."""
-        import torch
-
-        line = torch.arange(len(parent))[:, None]
-        return {name: value if is_cache(name) else value[line, parent] for name, value in state.items()}
+        return self.advance(token, memory, reordered(state, parent))
 
     def advance(self, token: torch.Tensor, memory: Tensors, state: Tensors) -> Stepped:
         """What the step module itself computes, its state reordered already."""
         given = (token, *(memory[name] for name in self.memory), *(state[name] for name in self.state))
-        logits, attention, *new = _run(self.step_module, "step", given, 2 + len(self.state))
-        if logits.ndim != 3 or logits.shape[:2] != token.shape:
-            raise TextkitError(
-                f"the module of graph 'step' gives logits {tuple(logits.shape)}, not [line, beam, vocab]"
-            )
+        logits, attention, *new = run(self.step_module, "step", given, 2 + len(self.state))
+        check_logits(logits, token, "step", "line, beam")
         found = dict(zip(self.state, new, strict=True))
-        for name, tensor in found.items():
-            wanted = (len(token),) if is_cache(name) else tuple(token.shape)
-            if tuple(tensor.shape[: len(wanted)]) != wanted:
-                raise TextkitError(
-                    f"the module of graph 'step' gives {name!r} {tuple(tensor.shape)} for {tuple(token.shape)} tokens"
-                )
+        check_state(found, token)
         return Stepped(logits, attention, found)
-
-
-def is_cache(name: str) -> bool:
-    return name.startswith("cache.")
-
-
-@dataclass(frozen=True)
-class Traced:
-    """What the exporter must know of one module: its ports, each input with an example."""
-
-    inputs: Sequence[tuple[Port, torch.Tensor]]
-    outputs: Sequence[Port]
 
 
 def ports_of(modules: Modules, source_ids: int, target_ids: int) -> tuple[Traced, Traced]:
     """The ports of `encode` and `step`, found by two runs; `source_ids`, `target_ids`: how many there are."""
     sizes = ((3, 7, 4, 5), (2, 9, 6, 4))  # line, source, beam, steps: no two alike, none 0 or 1
     first, second = (_example(modules, source_ids, target_ids, *size) for size in sizes)
-    names = {(one, other): name for name, one, other in zip(("line", "source", "beam"), *sizes, strict=False)}
-
-    def ports(group: str, new: str = "axis") -> list[Port]:
-        """`new`: what an axis is called that is free and neither line, source nor beam."""
-        found = []
-        for name, tensor in first[group].items():
-            axes: list[str | int] = []
-            for one, other in zip(tensor.shape, second[group][name].shape, strict=True):
-                if one != other and (one, other) not in names:
-                    names[one, other] = new if new not in names.values() else f"{new}{len(names)}"
-                axes.append(one if one == other else names[one, other])
-            found.append(Port(name, str(tensor.dtype).removeprefix("torch."), tuple(axes)))
-        return found
+    axes = FreeAxes(dict(zip(("line", "source", "beam"), zip(*sizes, strict=True), strict=False)))
 
     def examples(group: str, new: str = "axis") -> list[tuple[Port, torch.Tensor]]:
-        return [(port, first[group][port.name]) for port in ports(group, new)]
+        return axes.examples(first[group], second[group], new)
+
+    def ports(group: str, new: str = "axis") -> list[Port]:
+        return axes.ports(first[group], second[group], new)
 
     return (
         Traced(examples("source"), ports("encoded")),
@@ -151,7 +123,7 @@ def explain_ports(module: torch.nn.Module, source_ids: int, target_ids: int) -> 
     )
     given = (source % source_ids, mask, target % target_ids)
     with torch.no_grad():
-        found = _run(module, "explain", given, 3)
+        found = run(module, "explain", given, 3)
     lines = TASKS["translate"]["explain"]
     outputs = []
     for port, tensor in zip(lines.outputs, found, strict=True):
@@ -193,22 +165,3 @@ def _example(
         "scores": {"logits": stepped.logits, "attention": stepped.attention},
         "new state": {name + NEXT: tensor for name, tensor in stepped.state.items()},
     }
-
-
-def _names(module: torch.nn.Module, graph: str, attribute: str) -> tuple[str, ...]:
-    names = getattr(module, attribute, None)
-    if not isinstance(names, Sequence) or isinstance(names, str) or not all(isinstance(name, str) for name in names):
-        raise TextkitError(f"the module of graph {graph!r} has no {attribute!r} that names its ports")
-    return tuple(names)
-
-
-def _run(module: torch.nn.Module, graph: str, given: Sequence[torch.Tensor], count: int) -> tuple[torch.Tensor, ...]:
-    """The module's tensors, `count` of them."""
-    try:
-        found = module(*given)
-    except Exception as error:  # a plugin's module raises what it likes
-        raise TextkitError(f"the module of graph {graph!r} fails: {one_line(error)[:300]}") from error
-    found = (found,) if not isinstance(found, tuple | list) else tuple(found)
-    if len(found) != count:
-        raise TextkitError(f"the module of graph {graph!r} gives {len(found)} tensors, not {count}")
-    return found

@@ -1,4 +1,4 @@
-"""Builds the graphs of the task `translate` around what torch exported, with onnx.helper.
+"""Builds the graphs that are searched over, of `translate` and `language`, around what torch exported, with onnx.helper.
 
 In front of a step: each beam's state is fetched from the beam it continues. Behind it: the k best words of each beam and
 their log-probabilities. Written once, here: a recurrent decoder and a transformer get the same nodes. `logprob` and
@@ -23,12 +23,12 @@ _BLOCKS = (64, *range(63, 31, -1), *range(65, 257))  # sizes tried for blocks of
 
 def whole_graph(body: onnx.ModelProto, name: str) -> bytes:
     """A graph that is what torch exported: `encode`, `explain`."""
-    return _model(name, body.graph.node, body.graph.input, body.graph.output, body)
+    return wrapped(name, body.graph.node, body.graph.input, body.graph.output, body)
 
 
 def step_graph(body: onnx.ModelProto) -> bytes:
     """The graph `step` around `body`: token i64[line, beam], memory.*, state.* [line, beam, ...], cache.* [line, ...] ->
-    logits f32[line, beam, vocab], attention f32[line, beam, source], state.*.next, cache.*.next."""
+    logits f32[line, beam, vocab], where there is a source attention f32[line, beam, source], state.*.next, cache.*.next."""
     from onnx import TensorProto, helper
 
     copy = type(body)()
@@ -47,7 +47,7 @@ def step_graph(body: onnx.ModelProto) -> bytes:
     choice, constants = _choosing(vocab)
     port = helper.make_tensor_value_info
     beams: list[str | int] = ["line", "beam"]
-    return _model(
+    return wrapped(
         "step",
         [*_reordering(moved), *copy.graph.node, *choice],
         [
@@ -124,7 +124,7 @@ def _choosing(vocab: int) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
     ], constants
 
 
-def _model(
+def wrapped(
     name: str,
     nodes: Sequence[onnx.NodeProto],
     inputs: Sequence[onnx.ValueInfoProto],
@@ -134,6 +134,7 @@ def _model(
 ) -> bytes:
     from onnx import helper, numpy_helper
 
+    """A graph of `nodes` and the weights, functions and opsets of `body`."""
     extra = [numpy_helper.from_array(array, key) for key, array in (constants or {}).items()]
     graph = helper.make_graph(list(nodes), name, list(inputs), list(outputs), extra)
     graph.initializer.extend(body.graph.initializer)
