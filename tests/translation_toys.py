@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import torch
 
@@ -13,16 +14,21 @@ PAD, UNK, START, EOS = range(4)
 LINES = ["a man rides the bike", "the dog runs", "red red bike", "dog", "a man runs the dog rides a bike red man"]
 
 
+def word_level(words: Sequence[str], unknown: str = "<unk>") -> bytes:
+    """A tokenizer.json of words between spaces, ids in their order."""
+    content = {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
+        "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": None, "decoder": None,
+        "model": {"type": "WordLevel", "vocab": {word: at for at, word in enumerate(words)}, "unk_token": unknown},
+    }  # fmt: skip
+    return json.dumps(content).encode()
+
+
 def rule(size: int = 12) -> TranslationText:
     """Words in both languages, four special tokens before them; rows without a word up to `size`."""
     words = ["<pad>", "<unk>", "<s>", "</s>", *WORDS]
-    tokenizer = {
-        "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
-        "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": None, "decoder": None,
-        "model": {"type": "WordLevel", "vocab": {word: at for at, word in enumerate(words)}, "unk_token": "<unk>"},
-    }  # fmt: skip
     return TranslationText(
-        json.dumps(tokenizer).encode(), start=START, eos=EOS, pad=PAD, unk=UNK, source_size=size, target_size=size
+        word_level(words), start=START, eos=EOS, pad=PAD, unk=UNK, source_size=size, target_size=size
     )
 
 

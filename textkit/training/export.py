@@ -15,7 +15,7 @@ from textkit.errors import TextkitError
 from textkit.plugin import OPTIONAL, TASKS, Graph, Plugin, wrong_default
 from textkit.registry import registry
 from textkit.text import TextRule
-from textkit.training import export_embedding, export_translation
+from textkit.training import export_embedding, export_language, export_translation
 from textkit.training.export_embedding import export_embedding_table
 from textkit.training.exported import TOKEN_LIMIT, Exported, checked_name, write
 from textkit.training.guard import blaming
@@ -27,8 +27,16 @@ __all__ = ["TOKEN_LIMIT", "export", "export_embedding_table", "export_graphs"]
 
 # task -> (graphs, rule, sample, precision) -> what is written; and the serving defaults of models that state none
 Exporter = Callable[[Mapping[str, Graph], TextRule, Sequence[str], str], Exported]
-EXPORTERS: Mapping[str, Exporter] = {"embed": export_embedding.exported, "translate": export_translation.exported}
-DEFAULTS = {"embed": export_embedding.DEFAULTS, "translate": export_translation.DEFAULTS}
+EXPORTERS: Mapping[str, Exporter] = {
+    "embed": export_embedding.exported,
+    "language": export_language.exported,
+    "translate": export_translation.exported,
+}
+DEFAULTS = {
+    "embed": export_embedding.DEFAULTS,
+    "language": export_language.DEFAULTS,
+    "translate": export_translation.DEFAULTS,
+}
 
 
 def export(

@@ -106,9 +106,9 @@ def check(graphs: Graphs, modules: Modules, rule: TextRule, batches: Iterator[Ca
     worst, where, lines = 0.0, "", 0
     for case in batches:
         lines += len(case.source)
-        for what, difference in _differences(graphs, modules, rule, case, limit):
-            if not difference <= worst:
-                worst, where = difference, f"{what}, case {case.name!r}"
+        for what, apart in _differences(graphs, modules, rule, case, limit):
+            if not apart <= worst:
+                worst, where = apart, f"{what}, case {case.name!r}"
         if case.name == "ragged":
             _check_padding(graphs, rule, case)
     if not worst <= TOLERANCE:
@@ -130,7 +130,7 @@ def _differences(
         memory, state = graphs.encode(case.source, case.mask)
         wanted_memory, wanted_state = modules.encode(torch.from_numpy(case.source), torch.from_numpy(case.mask))
         for name, tensor in {**wanted_memory, **wanted_state}.items():
-            yield f"{name!r} of encode", _difference((memory | state)[name], tensor.numpy())
+            yield f"{name!r} of encode", difference((memory | state)[name], tensor.numpy())
         for at, beams in enumerate(PARENTS[: limit or None]):
             parent = np.tile(np.array(beams), (len(case.source), 1))
             token = random.integers(0, vocab, parent.shape)
@@ -139,14 +139,14 @@ def _differences(
             wanted = modules.step(torch.from_numpy(token), torch.from_numpy(parent), wanted_memory, wanted_state)
             wanted_state = wanted.state
             logprob = wanted.logits.double().log_softmax(-1).numpy()
-            yield f"'logprob' of step {at}", _difference(given["logprob"], logprob)
-            yield f"'attention' of step {at}", _difference(given["attention"], wanted.attention.numpy())
+            yield f"'logprob' of step {at}", difference(given["logprob"], logprob)
+            yield f"'attention' of step {at}", difference(given["attention"], wanted.attention.numpy())
             for name, tensor in wanted_state.items():
-                yield f"{name!r} of step {at}", _difference(state[name], tensor.numpy())
+                yield f"{name!r} of step {at}", difference(state[name], tensor.numpy())
             best = -np.sort(-logprob, axis=-1)[..., :k]
-            yield f"'top_logprob' of step {at}", _difference(given["top_logprob"], best)
+            yield f"'top_logprob' of step {at}", difference(given["top_logprob"], best)
             chosen = np.take_along_axis(logprob, given["top_id"] % vocab, axis=-1)
-            yield f"'top_id' of step {at}", _difference(chosen, best)
+            yield f"'top_id' of step {at}", difference(chosen, best)
             if any(len(set(ids)) < k for ids in given["top_id"].reshape(-1, k).tolist()):
                 yield f"'top_id' of step {at} (one word twice)", float("inf")
 
@@ -160,10 +160,10 @@ def _check_padding(graphs: Graphs, rule: TextRule, case: Case) -> None:
         alone, _ = graphs.step(
             token[:1], np.zeros_like(token[:1]), 1, *graphs.encode(case.source[part], case.mask[part])
         )
-        difference = _difference(alone["logprob"], together["logprob"][line : line + 1])
-        if not difference <= TOLERANCE:
+        apart = difference(alone["logprob"], together["logprob"][line : line + 1])
+        if not apart <= TOLERANCE:
             raise TextkitError(
-                f"what a line is translated to changes by {difference:.2g} of the largest number when the line is padded, "
+                f"what a line is translated to changes by {apart:.2g} of the largest number when the line is padded, "
                 f"{TOLERANCE:.0e} is allowed: the network must leave masked tokens out; nothing was written"
             )
 
@@ -181,10 +181,10 @@ def check_explain(graph: bytes, module: torch.nn.Module, rule: TextRule) -> None
         with torch.no_grad():
             wanted = module(*map(torch.from_numpy, (source, mask, target)))
         for (name, got), tensor in zip(given.items(), wanted, strict=True):
-            difference = _difference(got, tensor.numpy())
-            if not difference <= TOLERANCE:
+            apart = difference(got, tensor.numpy())
+            if not apart <= TOLERANCE:
                 raise TextkitError(
-                    f"the exported graph 'explain' gives {name!r} off by {difference:.2g}: nothing was written"
+                    f"the exported graph 'explain' gives {name!r} off by {apart:.2g}: nothing was written"
                 )
 
 
@@ -240,7 +240,7 @@ def refuse_deviation(precision: str, figures: Mapping[str, Any]) -> None:
         )
 
 
-def _difference(got: np.ndarray, wanted: np.ndarray) -> float:
+def difference(got: np.ndarray, wanted: np.ndarray) -> float:
     """The largest difference beside the largest number; infinite where shapes differ or one is not a number."""
     if got.shape != wanted.shape:
         return float("inf")
@@ -250,5 +250,5 @@ def _difference(got: np.ndarray, wanted: np.ndarray) -> float:
     apart = got != wanted  # infinities in the same place do not differ
     scale = max(1e-30, float(np.abs(wanted[np.isfinite(wanted)]).max(initial=0)))
     with np.errstate(invalid="ignore"):
-        difference = float(np.abs(got - wanted)[apart].max(initial=0)) / scale
-    return difference if np.isfinite(difference) else float("inf")
+        largest = float(np.abs(got - wanted)[apart].max(initial=0)) / scale
+    return largest if np.isfinite(largest) else float("inf")

@@ -1,0 +1,50 @@
+"""Exports the task `language`: the graphs score and step, each traced, proven and stored.
+
+Knows no plugin, no training run and no architecture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from textkit.errors import TextkitError
+from textkit.plugin import Graph
+from textkit.text import TextRule
+from textkit.training import parity_language, quantize_graph, tracing
+from textkit.training.exported import TOKEN_LIMIT, Exported
+from textkit.training.language_graph import score_graph
+from textkit.training.language_ports import Modules, ports_of
+from textkit.training.step_graph import step_graph
+
+if TYPE_CHECKING:
+    import onnx
+
+DEFAULTS: Mapping[str, Any] = {"max_tokens": 100, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
+
+
+def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str], precision: str) -> Exported:
+    """The graphs of modules as they are served, with the figures that say how near they are to the modules."""
+    if rule.kind != "language":
+        raise TextkitError(f"a rule of kind {rule.kind!r} has no end of a line: a language model needs one that does")
+    limits = {"tokens": min(graph.limit or TOKEN_LIMIT for graph in graphs.values())}
+    modules = Modules(graphs)
+    score, step = ports_of(modules, len(rule))
+    bodies = {
+        "score": tracing.trace(modules.score_module, score.inputs, score.outputs, "score"),
+        "step": tracing.trace(modules.step_module, step.inputs, step.outputs, "step"),
+    }
+    written = _whole(bodies)
+    full = parity_language.Graphs(written)
+    batches = parity_language.cases(rule, sample, limits["tokens"])
+    figures = {"against": "torch"} | parity_language.check(full, modules, rule, batches)
+    if precision != "fp32":
+        written = _whole({name: quantize_graph.lower(body, precision) for name, body in bodies.items()})
+        lower = parity_language.Graphs(written)
+        figures["deviation"] = parity_language.deviation(full, lower, modules, rule, sample, limits["tokens"])
+        parity_language.refuse_deviation(precision, figures["deviation"])
+    return Exported(written, limits, figures)
+
+
+def _whole(bodies: Mapping[str, onnx.ModelProto]) -> dict[str, bytes]:
+    return {name: step_graph(body) if name == "step" else score_graph(body) for name, body in bodies.items()}
