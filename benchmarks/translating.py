@@ -156,11 +156,11 @@ def textkit_rate(job: dict[str, Any]) -> dict[str, Any]:
     """As a peer's rate, by textkit.serving; runs in a process of its own."""
     from textkit import bundle
     from textkit.serving.decoding import Search, Target, search
-    from textkit.serving.steps import Steps
+    from textkit.serving.steps import TranslationSteps
 
     found = bundle.read(Path(job["model"]))
     rule = found.rule
-    steps = Steps(found, job["device"], job["threads"])
+    steps = TranslationSteps(found, job["device"], job["threads"])
     target = Target(rule.start, rule.eos, rule.unk, rule.pad, rule.target_size)
     options = Search(
         beam_size=job["beam"], length_penalty=1.0, min_length=job["length"], max_length=job["length"], allow_unk=True

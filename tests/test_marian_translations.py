@@ -157,7 +157,7 @@ def test_the_exported_graphs_give_the_same_logits(imported):
     import torch
 
     from textkit import bundle
-    from textkit.serving.steps import Steps
+    from textkit.serving.steps import TranslationSteps
 
     folder, model, made = imported
     tokenizer = their_tokenizer(folder)
@@ -168,7 +168,7 @@ def test_the_exported_graphs_give_the_same_logits(imported):
         logits = model(**given, decoder_input_ids=target).logits.numpy()
     logits -= logits.max(-1, keepdims=True)
     wanted = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-    steps = Steps(bundle.read(made, "translate"), "cpu", 1)
+    steps = TranslationSteps(bundle.read(made, "translate"), "cpu", 1)
     memory, state = steps.encode(given.input_ids.numpy(), given.attention_mask.bool().numpy())
     for at in range(target.shape[1]):
         token = target[:, at : at + 1].numpy()

@@ -12,7 +12,7 @@ from small_translator import rule
 from textkit import bundle
 from textkit.registry import registry
 from textkit.serving.decoding import Search, Target, search
-from textkit.serving.steps import Steps
+from textkit.serving.steps import TranslationSteps
 from textkit.training.export import export_graphs
 
 RULE = rule()
@@ -25,7 +25,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Steps]:
+def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, TranslationSteps]:
     """A random network, and its graphs as they are served."""
     plugin = registry.get(request.param)
     config = plugin.Config(**FAMILIES[request.param], dropout=0.0, max_tokens=MOST + 1, tie="none")
@@ -41,7 +41,7 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         graphs=plugin.graphs(network, RULE, config),
         sample=["the dog sees a cat."],
     )
-    return network, Steps(bundle.read(folder), "cpu", 1)
+    return network, TranslationSteps(bundle.read(folder), "cpu", 1)
 
 
 def plain(network: Any, source: list[int], options: Search) -> list[tuple[list[int], float]]:
@@ -75,7 +75,7 @@ def plain(network: Any, source: list[int], options: Search) -> list[tuple[list[i
 
 
 @pytest.mark.parametrize("options", [Search(beam_size=1), Search(beam_size=4, n_best=3), Search(length_penalty=0.0)])
-def test_as_a_plain_search_in_torch(family: tuple[Any, Steps], options: Search) -> None:
+def test_as_a_plain_search_in_torch(family: tuple[Any, TranslationSteps], options: Search) -> None:
     network, steps = family
     random = np.random.default_rng(3)
     lengths = random.integers(2, 9, 7)

@@ -22,7 +22,7 @@ from textkit.errors import UsageError
 from textkit.serving.beams import Beams
 from textkit.serving.constraints import Constraints
 from textkit.serving.history import Hypothesis
-from textkit.serving.samples import Samples
+from textkit.serving.samples import Samples, Watch
 
 __all__ = ["Hypothesis", "Search", "StepModel", "Target", "search"]
 
@@ -135,12 +135,15 @@ def search(
     keys: np.ndarray | None = None,
     logprobs: bool = False,
     attention: bool = False,
+    starts: np.ndarray | None = None,
+    watch: Watch | None = None,
 ) -> list[list[Hypothesis]]:
     """The `n_best` translations of each line, best first; at least one each.
 
     source i64[line, source], padded, and source_mask bool[line, source]; `most`: the most tokens of a translation that the
     model takes; `prefixes`: target ids with which each line's translations begin; `keys` i64[line, 2]: what a line's random
-    numbers depend on besides the seed, its number without. `logprobs`, `attention`: whether hypotheses have them.
+    numbers depend on besides the seed, its number without. `logprobs`, `attention`: whether hypotheses have them. `starts`
+    i64[line]: the token that each line's first step reads, `target.start` without. `watch`: told of every token of a sample.
     """
     lines = len(source)
     if not lines:
@@ -150,22 +153,23 @@ def search(
     if options.sample:
         if keys is None:
             keys = np.stack([np.arange(lines), np.zeros(lines, np.int64)], 1)
-        chooser: Beams | Samples = Samples(target, options, constraints, keys)
+        chooser: Beams | Samples = Samples(target, options, constraints, keys, watch)
     else:
         chooser = Beams(target, options, constraints)
     if logprobs or attention:
         chooser.history.keep(logprobs, source.shape[1] if attention else 0)
-    _loop(model, source, source_mask, target.start, chooser, constraints)
+    begin = np.full(lines, target.start) if starts is None else starts
+    _loop(model, source, source_mask, begin, chooser, constraints)
     return chooser.found()
 
 
 def _loop(
-    model: StepModel, source: np.ndarray, source_mask: np.ndarray, start: int, chooser: Beams | Samples,
+    model: StepModel, source: np.ndarray, source_mask: np.ndarray, starts: np.ndarray, chooser: Beams | Samples,
     constraints: Constraints,
 ) -> None:  # fmt: skip
     """Steps until every line is done. Runs once a step for all lines: nothing in it is done line by line."""
     memory, state = model.encode(source, source_mask)
-    token = np.full((len(source), 1), start)  # [line, beam]
+    token = starts[:, None]  # [line, beam]
     parent = np.zeros((len(source), 1), np.int64)
     rows = np.arange(len(source))  # the line in each row of the batch
     waste = 0  # steps of lines that were done, since some left last

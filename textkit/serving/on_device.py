@@ -57,12 +57,12 @@ class OnDevice:
         values = dict(zip(session.outputs, binding.get_outputs(), strict=True))
         return {name: value.numpy() if name in wanted else value for name, value in values.items()}
 
-    def take(self, rows: np.ndarray) -> Callable[[Any], Any]:
-        """What keeps the lines `rows` of an OrtValue. By way of the host: lines leave a batch a few times only."""
+    def put(self, array: np.ndarray) -> Any:
+        """An array as what lies on the GPU."""
         import onnxruntime
 
-        def kept(value: Any) -> Any:
-            array = np.ascontiguousarray(value.numpy()[rows])
-            return onnxruntime.OrtValue.ortvalue_from_numpy(array, "cuda", self._index)
+        return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), "cuda", self._index)
 
-        return kept
+    def take(self, rows: np.ndarray) -> Callable[[Any], Any]:
+        """What keeps the lines `rows` of an OrtValue. By way of the host: lines leave a batch a few times only."""
+        return lambda value: self.put(value.numpy()[rows])

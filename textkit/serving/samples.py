@@ -6,7 +6,7 @@ its key is the seed and the line, its counter the sample, so neither the batch n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,20 +17,25 @@ if TYPE_CHECKING:
     from textkit.serving.constraints import Constraints
     from textkit.serving.decoding import Search, Target
 
+# (step, rows i64[row], token i64[row, sample], going bool[row, sample]) -> which of those that go on are to end here, cut
+Watch = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
 _MOST_CHOICES = 256  # a larger top-k is cut from the whole distribution: the graph's top-k is not made for that
 
 
 class Samples:
     """The samples of the lines of a batch: each is a beam that continues itself until it ends."""
 
-    def __init__(self, target: Target, options: Search, constraints: Constraints, keys: np.ndarray) -> None:
+    def __init__(
+        self, target: Target, options: Search, constraints: Constraints, keys: np.ndarray, watch: Watch | None = None
+    ) -> None:
         limits, samples = constraints.limits, options.n_best
         lines = len(limits)
         self.options, self.constraints, self.eos = options, constraints, target.eos
         self.by_choices = 0 < options.top_k <= _MOST_CHOICES or options.temperature == 0
         self.choices = max(1, options.top_k) if self.by_choices and options.temperature else 1
         self.history = History(int(limits.max()), lines, samples)
-        self._keys = keys
+        self._keys, self._watch = keys, watch
         self._uniform = np.empty((lines, samples, 0))  # [line, sample, step]
         self._logprob = np.zeros((lines, samples))
         self._length = np.zeros((lines, samples), np.int64)  # with the end, 0: it goes on
@@ -99,6 +104,8 @@ class Samples:
         ends = goes & (token == self.eos)
         self._ended[rows] |= ends
         stops = ends | (goes & (self.constraints.limits <= step + 1)[:, None])
+        if self._watch is not None:
+            stops |= self._watch(step, rows, token, goes & ~ends)
         length = np.where(stops, step + 1, self._length[rows])
         self._length[rows] = length
         return (length > 0).all(1)

@@ -1,4 +1,4 @@
-"""The graphs encode and step of an exported model as what textkit.serving.decoding searches over.
+"""The graphs of an exported model as what textkit.serving.decoding searches over: encode, or score, and then step.
 
 On the CPU arrays go in and out of onnxruntime. On a GPU memory and state stay there (on_device.py), and only tokens, parents
 and the k best come and go. Knows ports by the prefixes of the task's signature; no text and no search.
@@ -7,6 +7,7 @@ and the k best come and go. Knows ports by the prefixes of the task's signature;
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 
 _TRAVELS = ("state.", "cache.")  # what a step gives the next: of a beam, or of all beams of a line
 _CHOICES = ("top_id", "top_logprob")
+READ = 4096  # tokens of what goes before that are read at once
 
 
-class Steps:
-    """A model's two graphs, loaded. May be used by several threads at once: nothing of a search is kept here.
+class Steps(ABC):
+    """A model's step graph, loaded. May be used by several threads at once: nothing of a search is kept here.
 
     The step graph is loaded with the outputs that a plain search needs, for onnxruntime computes every output there is; a
     second session, with all of them, when one is first needed (`full`). `attention`: whether plain steps give it too.
@@ -36,8 +38,8 @@ class Steps:
     ) -> None:
         """Raises TextkitError where a graph does not load, or the device cannot be had."""
         self._bundle, self._threads = bundle, threads
-        self._encode = Session(bundle.graph("encode"), device, threads)
-        self.device = self._encode.device
+        self._first = self._load_first(device)
+        self.device = self._first.device
         inputs, outputs = (tuple(port.name for port in side) for side in bundle.manifest.ports("step"))
         self._memory = [name for name in inputs if name.startswith("memory.")]
         self._state = [name for name in inputs if name.startswith(_TRAVELS)]
@@ -51,17 +53,27 @@ class Steps:
         self._loading = threading.Lock()
         self._on_device = None if self.device == "cpu" else OnDevice(self.device)
 
+    @abstractmethod
+    def _load_first(self, device: str) -> Session:
+        """The graph before the first step."""
+
+    @abstractmethod
     def encode(self, source: np.ndarray, source_mask: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
         """source i64[line, source], source_mask bool[line, source] -> memory and state by port, state.* [line, 1, ...]."""
-        feeds = {"source": source, "source_mask": source_mask}
+
+    def _run_first(self, feeds: Mapping[str, np.ndarray], bound: Mapping[str, Any]) -> dict[str, Any]:
+        """What the first graph gives, on the device."""
         try:
-            device = self._on_device
-            found = self._encode.run(feeds) if device is None else device.run(self._encode, feeds, {}, ())
+            if self._on_device is None:
+                return self._first.run({**feeds, **bound})
+            return self._on_device.run(self._first, feeds, bound, ())
         except TextkitError as error:
             raise TextkitError(f"{self._bundle.folder}: {error}") from error
-        memory = {name: found[name] for name in self._memory}
-        beam = Fresh if self._on_device is not None else lambda value: value[:, None]  # its axis is put in
-        return memory, {name: beam(found[name]) if name.startswith("state.") else found[name] for name in self._state}
+
+    def _with_beam(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """The state of lines as that of one beam each: an axis is put into state.*."""
+        beam = Fresh if self._on_device is not None else lambda value: value[:, None]
+        return {name: beam(found[name]) if name.startswith("state.") else found[name] for name in self._state}
 
     def step(
         self,
@@ -106,3 +118,49 @@ class Steps:
     @staticmethod
     def _named(session: Session) -> list[str]:
         return [name.removesuffix(NEXT) for name in session.outputs]
+
+
+class TranslationSteps(Steps):
+    """The graphs encode and step."""
+
+    def _load_first(self, device: str) -> Session:
+        return Session(self._bundle.graph("encode"), device, self._threads)
+
+    def encode(self, source: np.ndarray, source_mask: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
+        found = self._run_first({"source": source, "source_mask": source_mask}, {})
+        return {name: found[name] for name in self._memory}, self._with_beam(found)
+
+
+class LanguageSteps(Steps):
+    """The graphs score and step. The `source` of a search is what goes before: read at once, but for its last token, which the
+    first step reads. A line without a token is in a batch of such lines; one of more than READ tokens comes alone."""
+
+    def _load_first(self, device: str) -> Session:
+        # Without the log-probabilities, which take the longest.
+        outputs = [port.name for port in self._bundle.manifest.ports("score")[1] if port.name.startswith(_TRAVELS)]
+        return Session(self._bundle.graph("score"), device, self._threads, outputs=outputs)
+
+    def encode(self, source: np.ndarray, source_mask: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
+        lines, tokens = source.shape
+        if tokens == 0:
+            return {}, self._with_beam(self._on_its_device(beginning(self._bundle, lines)))
+        state: Mapping[str, Any] = beginning(self._bundle, lines)
+        previous = np.full(lines, self._bundle.rule.eos)  # type: ignore[attr-defined]
+        weight = source_mask.astype(np.float32)
+        for at in range(0, tokens, READ):
+            feeds = {"previous": previous, "ids": source[:, at : at + READ], "weight": weight[:, at : at + READ]}
+            arrays, bound = (feeds | state, {}) if at == 0 else (feeds, state)
+            found = self._run_first(arrays, bound)
+            state = {name.removesuffix(NEXT): value for name, value in found.items()}
+            previous = feeds["ids"][:, -1]
+        return {}, self._with_beam(state)
+
+    def _on_its_device(self, state: dict[str, np.ndarray]) -> dict[str, Any]:
+        return state if self._on_device is None else {name: self._on_device.put(array) for name, array in state.items()}
+
+
+def beginning(bundle: Bundle, lines: int) -> dict[str, np.ndarray]:
+    """The state of lines of which nothing is read: zeros, and of axes that grow nothing."""
+    ports = [port for port in bundle.manifest.ports("score")[0] if port.name.startswith(_TRAVELS)]
+    sizes = ((port, [0 if isinstance(axis, str) else axis for axis in port.axes[1:]]) for port in ports)
+    return {port.name: np.zeros((lines, *size), port.dtype) for port, size in sizes}

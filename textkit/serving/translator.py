@@ -20,7 +20,7 @@ from textkit.errors import TextkitError, UsageError, nearest
 from textkit.serving.decoding import Hypothesis, Search, Target, search
 from textkit.serving.jobs import Job, JobMaker
 from textkit.serving.session import cpus
-from textkit.serving.steps import Steps
+from textkit.serving.steps import TranslationSteps
 from textkit.serving.stream import batches
 from textkit.serving.unknown import replaced, shown
 from textkit.translation_text import TranslationText
@@ -126,7 +126,7 @@ class Translator:
         self.device, self.threads, self.workers, self.long = device, threads or cpus(), workers, long
         self.batch_tokens, self.batch_lines = batch_tokens, batch_lines
         self.long_lines = self.incomplete = 0
-        self._steps: Steps | None = None
+        self._steps: TranslationSteps | None = None
         self._pool: ThreadPoolExecutor | None = None
 
     def __call__(self, lines: Sequence[str]) -> list[str]:
@@ -140,11 +140,11 @@ class Translator:
         self.__dict__ = state | {"bundle": bundles.read(state["bundle"], "translate")}
 
     @property
-    def steps(self) -> Steps:
+    def steps(self) -> TranslationSteps:
         """The graphs, loaded. `steps.device` is where they really run."""
         if self._steps is None:
             threads = max(1, self.threads // self.workers)
-            self._steps = Steps(self.bundle, self.device, threads, self.alignment or self.replace_unk)
+            self._steps = TranslationSteps(self.bundle, self.device, threads, self.alignment or self.replace_unk)
         return self._steps
 
     @property
