@@ -1,362 +1,241 @@
-"""What language models have in common while they train: chunks by hand, the state between them, perplexity, going on."""
+"""How likely lines are, and what follows prompts: exported toys against loops over words in float64."""
 
 from __future__ import annotations
 
 import math
-import random
-from dataclasses import dataclass
-from types import SimpleNamespace
+import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from language_toys import LINES, WORDS, bag, graphs, logprobs, rule
 
-from textkit.config import resolve
+import textkit
+from textkit import bundle
 from textkit.errors import TextkitError, UsageError
-from textkit.plugin import Epoch, Training
-from textkit.training.carried import Carried
-from textkit.training.corpus import Corpus
-from textkit.training.events import EpochDone, Scored, Stopped
-from textkit.training.language import LanguageOptions, LanguagePlugin, dev_loss
-from textkit.training.run import Run
-from textkit.training.text_stream import count_chunks, encoded_text, side_by_side, text_chunks
-from textkit.training.trainer import train
+from textkit.plugin import Graph
+from textkit.serving import language
+from textkit.serving.generator import Generator
+from textkit.serving.language import LanguageModel, encode, pieces
+from textkit.training import export
 
-LETTERS = "abcdefgh"
+NETWORK = bag(dim=16, seed=3)
 
 
-@dataclass(frozen=True)
-class FadingOptions(LanguageOptions):
-    dropout: float = 0.0
+def ids_of(line: str) -> list[int]:
+    return [WORDS.index(word) if word in WORDS else 1 for word in line.split()] + [0]
 
 
-class Fading(LanguagePlugin):
-    """s_t = s_(t-1) / 2 + C(w_t): what was read fades, and the next word is a softmax over s_t."""
-
-    name = "fading"
-    summary = "a toy"
-    Config = FadingOptions
-    training = Training(epochs=3, learning_rate=0.05)
-
-    def network(self, config, vocabulary):
-        return Network(len(vocabulary), config.streams, config.dropout)
-
-
-class Network(nn.Module):
-    def __init__(self, words, streams, dropout=0.0):
-        super().__init__()
-        self.table = nn.Embedding(words, 4)
-        self.output = nn.Linear(4, words)
-        self.dropout = nn.Dropout(dropout)
-        self.carried = Carried(self.begin(streams))
-
-    @property
-    def project_weight(self):
-        return self.output.weight
-
-    @property
-    def project_bias(self):
-        return self.output.bias
-
-    def begin(self, lines):
-        return (torch.zeros(lines, 4),)
-
-    def hidden(self, token, state):
-        (mind,), found = state, []
-        for rows in self.dropout(self.table(token)).unbind(1):
-            mind = mind / 2 + rows
-            found.append(mind)
-        return torch.stack(found, 1), (mind,)
-
-
-class Given(nn.Module):
-    """log p of the next word is what a table says for the word before."""
-
-    def __init__(self, table):
-        super().__init__()
-        self.table = nn.Parameter(torch.tensor(table).log())
-
-    def begin(self, lines):
-        return ()
-
-    def hidden(self, token, state):
-        return self.table[token], ()
-
-    def project(self, hidden):
-        return hidden
-
-
-def epoch(number=0, start=0, seed=3):
-    return Epoch(number, seed, start)
-
-
-def chunks(ids, start=0, number=0, streams=2, bptt=3, random_bptt=False):
-    return list(text_chunks(np.asarray(ids, np.int32), epoch(number, start), streams, bptt, random_bptt))
-
-
-def corpus_of(tmp_path, text):
-    (tmp_path / "text.txt").write_text(text)
-    return Corpus([tmp_path / "text.txt"])
-
-
-def rule_of(corpus, **options):
-    return Fading().vocabulary(corpus, FadingOptions(**{"min_count": 1, **options}))
-
-
-def test_chunks_by_hand(monkeypatch):
-    """Eleven tokens in two streams of five, from token 4 of the ring on, and the token before each."""
-    monkeypatch.setattr(np.random, "default_rng", lambda seed: SimpleNamespace(integers=lambda high: 4))
-    first, second = chunks(np.arange(11))
-    assert first.ids.tolist() == [[3, 4, 5, 6], [8, 9, 10, 0]]
-    assert second.ids.tolist() == [[6, 7, 8], [0, 1, 2]]
-    assert (first.fresh, second.fresh) == (True, False)
-    assert (first.share, first.examples, first.words, second.words) == (1.0, 2, 6, 4)
-
-
-def test_every_word_is_guessed_once_an_epoch_after_the_one_before():
-    ids = np.arange(60)
-    for random_bptt in (False, True):
-        pairs = [
-            pair
-            for chunk in chunks(ids, streams=4, bptt=7, random_bptt=random_bptt)
-            for row in chunk.ids.tolist()
-            for pair in zip(row, row[1:], strict=False)
-        ]
-        assert sorted(after for _, after in pairs) == list(range(60))
-        assert all(after == (before + 1) % 60 for before, after in pairs)
-
-
-def test_an_epoch_begins_elsewhere_and_comes_again_from_anywhere():
-    ids = np.arange(1000)
-    for random_bptt in (False, True):
-        whole = chunks(ids, random_bptt=random_bptt, bptt=20)
-        assert len(whole) == count_chunks(ids, epoch(), 2, 20, random_bptt)
-        for start in (1, 5, len(whole)):
-            rest = chunks(ids, start, random_bptt=random_bptt, bptt=20)
-            assert len(rest) == len(whole) - start
-            assert all(torch.equal(a.ids, b.ids) and a[1:] == b[1:] for a, b in zip(rest, whole[start:], strict=True))
-        other = chunks(ids, number=1, random_bptt=random_bptt, bptt=20)
-        assert not torch.equal(whole[0].ids[0, :5], other[0].ids[0, :5])
-
-
-def test_random_lengths_are_those_of_the_paper():
-    """Merity et al. 2018, section 5: N(bptt, 5), for one in twenty N(bptt / 2, 5)."""
-    made = chunks(np.zeros(2_000_000), streams=1, bptt=70, random_bptt=True)[:-1]
-    lengths = np.array([chunk.words for chunk in made])
-    assert [chunk.share for chunk in made] == [length / 70 for length in lengths]
-    assert np.mean(lengths < 52) == pytest.approx(0.05, abs=0.005)
-    assert lengths[lengths > 52].mean() == pytest.approx(69.5, abs=0.2)  # whole numbers below those drawn
-    assert lengths[lengths > 52].std() == pytest.approx(5, abs=0.2)
-    assert lengths.min() >= 5
-    assert lengths.max() <= 90
-    assert min(chunk.words for chunk in chunks(np.zeros(400), streams=1, bptt=2, random_bptt=True)[:-1]) == 2
-
-
-def test_a_text_side_by_side_is_read_once():
-    ids = np.arange(10, 17)
-    (first, real_first), (second, real_second) = side_by_side(ids, 3, 9, 2)
-    assert first.tolist() == [[9, 10, 11], [12, 13, 14], [15, 16, 16]]
-    assert real_first.tolist() == [[True, True], [True, True], [True, False]]
-    assert second[:2].tolist() == [[11, 12], [14, 15]]
-    assert real_second.tolist() == [[True], [True], [False]]
-    ((only, real),) = side_by_side(ids[:2], 5, 9, 4)
-    assert only.tolist() == [[9, 10], [10, 11]]
-    assert real.all()
-
-
-def test_text_is_one_row_of_ids_in_a_file(tmp_path):
-    corpus = corpus_of(tmp_path, "b a\n\na\n")
-    rule = rule_of(corpus)
-    (tmp_path / "scratch").mkdir()
-    run = SimpleNamespace(scratch=tmp_path / "scratch", facts={})
-    found = encoded_text(corpus, rule, run)
-    assert isinstance(found, np.memmap)
-    assert [rule.token(int(row)) for row in found] == ["b", "a", "<eos>", "<eos>", "a", "<eos>"]
-    (tmp_path / "text.txt").write_text("other\n")
-    assert np.array_equal(encoded_text(corpus, rule, run), found)  # made once
-    assert len(encoded_text(corpus, rule, None)) == 2
-
-
-@pytest.mark.parametrize("random_bptt", [False, True])
-def test_state_goes_from_chunk_to_chunk_as_in_one_long_run(random_bptt):
-    ids = np.random.default_rng(0).integers(0, 9, 241)
-    torch.manual_seed(1)
-    network, plugin = Network(9, 3), Fading()
-    made = chunks(ids, streams=3, bptt=7, random_bptt=random_bptt)
-    total = 0.0
-    for chunk in made:
-        loss, log = plugin.loss(network, chunk)
-        total += loss.item() * chunk.words
-        assert log["words"] == log["weight"] == chunk.words
-        assert log["perplexity"].item() == pytest.approx(math.exp(loss.item()), rel=1e-5)
-    text = torch.cat([made[0].ids, *(chunk.ids[:, 1:] for chunk in made[1:])], 1)  # [stream, token + 1]
-    hidden, (last,) = network.hidden(text[:, :-1], network.begin(3))
-    wanted = nn.functional.cross_entropy(network.output(hidden).flatten(0, 1), text[:, 1:].flatten(), reduction="sum")
-    assert total == pytest.approx(wanted.item(), rel=1e-5)
-    assert torch.allclose(network.carried.state0, last, atol=1e-5)
-    assert not network.carried.state0.requires_grad
-    again, _ = plugin.loss(network, made[0])  # fresh: whatever was carried is forgotten
-    assert again.item() == pytest.approx(plugin.loss(network, made[0])[0].item(), abs=0)
-    assert not torch.equal(network.carried.state0, last)
-
-
-def test_a_short_chunk_has_a_smaller_gradient_and_the_same_loss():
-    network, plugin = Network(9, 2), Fading()
-    (chunk,) = chunks(np.arange(8), bptt=4)
-    plain, _ = plugin.loss(network, chunk)
-    plain.backward()
-    gradient = network.table.weight.grad.clone()
-    network.zero_grad()
-    scaled, _ = plugin.loss(network, chunk._replace(share=0.25))
-    scaled.backward()
-    assert scaled.item() == pytest.approx(plain.item(), rel=1e-6)
-    assert torch.allclose(network.table.weight.grad, gradient / 4, atol=1e-7)
-
-
-def test_penalties_are_learnt_from_and_not_counted_as_perplexity():
-    class Bound(Network):
-        def regularised(self, token, state):
-            return *self.hidden(token, state), self.table.weight.pow(2).sum()
-
-    torch.manual_seed(0)
-    network, plugin = Bound(9, 2), Fading()
-    (chunk,) = chunks(np.arange(8), bptt=4)
-    loss, log = plugin.loss(network, chunk)
-    assert loss.item() - log["perplexity"].log().item() == pytest.approx(
-        network.table.weight.pow(2).sum().item(), rel=1e-4
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export.export_graphs(
+        tmp_path_factory.mktemp("language") / "toy", task="language", rule=rule(), graphs=graphs(NETWORK), sample=LINES
     )
 
 
-# A language of two words and the end of a line; rows: <eos>, <unk>, a, b, of the word before.
-TABLE = [[0.5, 0.0001, 0.25, 0.2499], [0.25] * 4, [0.125, 0.0001, 0.25, 0.6249], [0.5, 0.0001, 0.4, 0.0999]]
+@pytest.fixture(scope="module")
+def model(folder: Path) -> LanguageModel:
+    return LanguageModel(folder, "cpu", 1)
 
 
-@pytest.mark.parametrize("streams", [1, 2, 3, 50])
-@pytest.mark.parametrize("bptt", [1, 2, 70])
-def test_perplexity_by_hand(tmp_path, streams, bptt):
-    """a b <eos> <eos> a <eos>: p = 1/4 * 0.6249 * 1/2 * 1/2 * 1/4 * 1/8."""
-    dev = corpus_of(tmp_path, "a b\n \na\n")
-    rule = rule_of(corpus_of(tmp_path, "a b\n \na\n"))
-    assert [rule.token(row) for row in range(4)] == ["<eos>", "<unk>", "a", "b"]
-    network = Given(TABLE)
-    options = LanguageOptions(score_streams=streams, bptt=bptt)
-    score = Fading().score(network, dev, rule, options)
-    product = 0.25 * 0.6249 * 0.5 * 0.5 * 0.25 * 0.125
-    assert score.value == pytest.approx(product ** (-1 / 6), rel=1e-5)
-    assert (score.name, score.higher_is_better) == ("perplexity", False)
-    assert score.detail == {"loss": pytest.approx(math.log(score.value), rel=1e-6)}
-    assert dev_loss(network, dev, rule, options)[1] == 6
+def test_scores_by_the_definition(model):
+    lines = ["the man rides a bike .", "", "b", "xylophone a", "   ", "c " * 300]
+    for line, found in zip(lines, model(lines), strict=True):
+        wanted = logprobs(NETWORK, ids_of(line))
+        assert found.tokens == len(wanted)
+        assert found.logprobs == pytest.approx(wanted, abs=1e-4)
+        assert found.logprob == pytest.approx(wanted.sum(), abs=1e-4 * len(wanted))
+        assert found.perplexity == pytest.approx(math.exp(-wanted.mean()), rel=1e-4)
+    unknown = model(["xylophone a"])[0]
+    assert unknown.unknown == 1
+    assert unknown.unknown_logprob == pytest.approx(logprobs(NETWORK, [1, 2, 0])[0], abs=1e-5)
 
 
-def test_perplexity_of_a_word_where_tokens_are_bytes(tmp_path):
-    """ab c<eos>, <eos>: six tokens of p = 1/257 each, in two words and two ends of lines."""
-    dev = corpus_of(tmp_path, "ab c\n\n")
-    rule = rule_of(dev, vocab="byte")
-    score = Fading().score(Given([[1 / 257] * 257] * 257), dev, rule, LanguageOptions())
-    assert score.value == pytest.approx(257, rel=1e-4)
-    assert score.detail["word_perplexity"] == pytest.approx(257 ** (6 / 4), rel=1e-4)
+def test_a_perplexity_by_hand():
+    assert language.perplexity(math.log(1 / 2) + math.log(1 / 8), 2) == pytest.approx(4)
+    assert language.perplexity(-1e9, 1) == math.inf
+    assert language.perplexity(0.0, 0) == math.inf
 
 
-def test_dev_score_reads_a_text_with_its_state(tmp_path):
-    dev = corpus_of(tmp_path, "".join(f"{a} {b}\n" for a in LETTERS for b in LETTERS))
-    rule = rule_of(dev)
-    network = Network(len(rule), 4).eval()
-    held = network.carried.state0 + 1
-    network.carried.state0 = held
-    total, count = dev_loss(network, dev, rule, LanguageOptions(score_streams=1, bptt=5))
-    ids = torch.tensor(np.concatenate([[0], rule.encode(list(dev.lines())).ids]))[None]  # [1, token + 1]
-    hidden, _ = network.hidden(ids[:, :-1], network.begin(1))
-    wanted = nn.functional.cross_entropy(network.output(hidden)[0], ids[0, 1:], reduction="sum")
-    assert (total, count) == (pytest.approx(wanted.item(), rel=1e-5), 192)
-    assert torch.equal(network.carried.state0, held)  # what training carries is untouched
+def test_what_shares_a_batch_with_a_line_changes_nothing(model):
+    random = np.random.default_rng(0)
+    lines = [" ".join(random.choice(WORDS[2:], size)) for size in random.integers(0, 40, 150)]
+    together = model(lines)
+    for at in range(0, 150, 13):
+        assert model([lines[at]])[0].logprob == pytest.approx(together[at].logprob, abs=1e-4)
 
 
-class Known(Run):
-    """A run whose plugin is not in the registry."""
-
-    plugin = Fading()
-
-
-@pytest.fixture
-def make(tmp_path):
-    draw = random.Random(1)
-    file = tmp_path / "data.txt"
-    file.write_text(
-        "".join(" ".join(draw.choice(LETTERS) for _ in range(draw.randrange(9))) + "\n" for _ in range(200))
-    )
-
-    def make(folder="run", **options):
-        given = {"streams": 3, "bptt": 8, "min_count": 1, "dropout": 0.3, **options}
-        config, training = resolve(Known.plugin, None, [f"{key}={value}" for key, value in given.items()])
-        return Known.create(tmp_path / folder, Known.plugin, config, training, 1, [file])
-
-    return make
+def test_pieces_carry_the_state(model, monkeypatch):
+    lines = ["the man rides a bike . " * 20, "a b c", "the bike"]
+    at_once = [found.logprobs for found in model(lines)]
+    monkeypatch.setattr(language, "_LOGITS", 3 * 7 * len(WORDS))  # seven tokens at a time
+    for found, wanted in zip(model(lines), at_once, strict=True):
+        assert found.logprobs == pytest.approx(wanted, abs=1e-5)
 
 
-def finish(run, **options):
-    return list(train(run, run.corpus, device="cpu", threads=1, **options))
+def test_a_text_read_on_and_on(model, monkeypatch):
+    """The state goes from line to line, whatever pieces it is given in."""
+    lines = ["the man", "", "rides a bike .", "c"]
+    ids = [token for line in lines for token in ids_of(line)]
+    wanted = logprobs(NETWORK, ids)
+    stream = model.stream()
+    parts = [stream(lines[:1]), stream(lines[1:])]
+    assert np.concatenate([part[0] for part in parts]).tolist() == ids
+    assert np.concatenate([part[1] for part in parts]) == pytest.approx(wanted, abs=1e-5)
+    monkeypatch.setattr(language, "_LOGITS", 2 * len(WORDS))
+    assert model.stream()(lines)[1] == pytest.approx(wanted, abs=1e-5)
+
+
+def test_pieces_by_hand():
+    assert list(pieces(10, 4, None)) == [(0, 4, 0), (4, 4, 0), (8, 2, 0)]
+    # It remembers 6: after six tokens it begins anew with the last three of them.
+    assert list(pieces(12, 4, 6)) == [(0, 4, 0), (4, 2, 0), (6, 3, 3), (9, 3, 3)]
+    assert list(pieces(4, 9, 6, held=5)) == [(0, 1, 0), (1, 3, 3)]
+    assert list(pieces(0, 4, 6)) == []
+
+
+@pytest.fixture(scope="module")
+def forgetful(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    """The same model, of which it is said that it remembers twelve tokens."""
+    folder = tmp_path_factory.mktemp("forgetful") / "toy"
+    made = {name: Graph(graph.module, limit=12) for name, graph in graphs(NETWORK).items()}
+    return LanguageModel(export.export_graphs(folder, task="language", rule=rule(), graphs=made), "cpu", 1)
+
+
+def in_windows(ids: list[int]) -> list[float]:
+    """Twelve tokens, and then six at a time, each after the six before them and one more."""
+    found = logprobs(NETWORK, ids[:12]).tolist()
+    for at in range(12, len(ids), 6):
+        with torch.no_grad():
+            read = torch.tensor([ids[at - 7], *ids[at - 6 : at + 5]])
+            means = NETWORK.table(read).double().cumsum(0) / torch.arange(1, len(read) + 1)[:, None]
+            logits = torch.tanh(means) @ NETWORK.output.weight.double().T + NETWORK.output.bias.double()
+            new = ids[at : at + 6]
+            found += logits.log_softmax(1)[torch.arange(6, 6 + len(new)), torch.tensor(new)].tolist()
+    return found
+
+
+def test_beyond_what_a_model_remembers(forgetful):
+    lines = ["the man rides a bike . a b c the man c c b a . the", "a b", "b " * 12]
+    for line, found in zip(lines, forgetful(lines), strict=True):
+        assert found.logprobs == pytest.approx(in_windows(ids_of(line)), abs=1e-4)
+    stream = forgetful.stream()
+    told = np.concatenate([stream([line])[1] for line in lines])
+    assert told == pytest.approx(in_windows([token for line in lines for token in ids_of(line)]), abs=1e-4)
+
+
+def test_a_long_line_becomes_the_same_ids_part_by_part(monkeypatch):
+    lines = ["the man  rides\ta bike . " * 4, "a", "", "the" * 90, " a b c the man rides a bike . xylophone b b"]
+    whole = rule().encode(lines)
+    monkeypatch.setattr(language, "_PART", 10)
+    cut = encode(rule(), lines)
+    assert cut.ids.tolist() == whole.ids.tolist()
+    assert cut.lengths.tolist() == whole.lengths.tolist()
+
+
+def test_loaded_by_name_pickled_and_refused(folder, model, tmp_path):
+    assert textkit.load(str(folder))(["a b"])[0].logprob == pytest.approx(model(["a b"])[0].logprob)
+    again = pickle.loads(pickle.dumps(model))
+    assert again(["a b"])[0].logprob == pytest.approx(model(["a b"])[0].logprob)
+    with pytest.raises(TypeError, match="one str"):
+        model("a b")
+    with pytest.raises(TextkitError, match="embed"):
+        LanguageModel("en-words")
+    assert model([]) == []
+
+
+# Generation.
+
+
+def likeliest(ids: list[int], count: int) -> list[int]:
+    """The likeliest word each time, by the definition; the end of a line ends it. <unk> is left out."""
+    made: list[int] = []
+    while len(made) < count and (not made or made[-1] != 0):
+        scores = [logprobs(NETWORK, [*ids, *made, word])[-1] if word != 1 else -math.inf for word in range(len(WORDS))]
+        made.append(int(np.argmax(scores)))
+    return made
+
+
+@pytest.mark.parametrize("prompt", ["the man", "a", "", "b c the the man rides"])
+def test_the_likeliest_words_one_by_one(folder, prompt):
+    generator = Generator(folder, "cpu", 1, temperature=0, max_tokens=6)
+    wanted = likeliest(ids_of(prompt)[:-1], 6)
+    (found,) = generator([prompt])[0]
+    assert found.text == " ".join(WORDS[word] for word in wanted if word)
+    assert found.whole == " ".join(filter(None, [prompt, found.text]))
+    assert found.tokens == len(wanted)
+    assert found.ended == (wanted[-1] == 0)
+    every = logprobs(NETWORK, ids_of(prompt)[:-1] + wanted)
+    assert found.logprob == pytest.approx(every[-len(wanted) :].sum(), abs=1e-4)
+
+
+def test_the_same_whatever_the_batch(folder):
+    prompts = ["the man", "", "a b c", "rides", "", "the man rides a bike"]
+    generator = Generator(folder, "cpu", 1, seed=5, samples=3, max_tokens=12)
+    together = generator(prompts, first=10)
+    assert [len(found) for found in together] == [3] * 6
+    assert len({found.text for found in together[0]}) > 1
+    for at, prompt in enumerate(prompts):
+        assert [one.text for one in generator([prompt], first=10 + at)[0]] == [one.text for one in together[at]]
+    assert Generator(folder, "cpu", 1, seed=6, max_tokens=12)(prompts)[0] != together[0][:1]
+
+
+def test_words_are_drawn_as_often_as_they_are_likely(folder):
+    generator = Generator(folder, "cpu", 1, samples=4000, max_tokens=1)
+    found = [one.text for one in generator(["the man"])[0]]
+    of_words = np.array([logprobs(NETWORK, [*ids_of("the man")[:-1], word])[-1] for word in range(len(WORDS))])
+    of_words[1] = -np.inf
+    wanted = np.exp(of_words) / np.exp(of_words).sum()
+    for word in range(2, len(WORDS)):
+        assert found.count(WORDS[word]) / 4000 == pytest.approx(wanted[word], abs=0.03)
+
+
+def test_a_string_that_stops(folder):
+    free = Generator(folder, "cpu", 1, seed=2, max_tokens=40)(["the man"])[0][0]
+    words = free.text.split()
+    stop = " ".join(words[3:5])  # spread over two tokens
+    cut = Generator(folder, "cpu", 1, seed=2, max_tokens=40, stop=[stop])(["the man"])[0][0]
+    assert cut.text == free.text[: free.text.index(stop)]
+    assert cut.ended
+    assert cut.tokens < free.tokens
+
+
+def test_what_is_told_as_it_comes(folder):
+    told: list[str] = []
+    generator = Generator(folder, "cpu", 1, seed=2, max_tokens=20)
+    found = generator.stream("the man", told.append)
+    assert "the man" + "".join(told) == found.whole
+    assert len(told) > 3
+    told.clear()
+    stop = found.text.split()[4]
+    cut = Generator(folder, "cpu", 1, seed=2, max_tokens=20, stop=[stop, "xyz"]).stream("the man", told.append)
+    assert "the man" + "".join(told) == cut.whole
+    assert stop not in "".join(told)
+
+
+def test_a_prompt_longer_than_the_model_remembers(forgetful):
+    generator = Generator(forgetful.bundle, "cpu", 1, temperature=0, max_tokens=4)
+    # Four of the twelve are for what follows.
+    (found,) = generator(["c c c c c the man rides a bike . b"])[0]
+    assert generator.cut_prompts == 1
+    assert found.text == generator(["c the man rides a bike . b"])[0][0].text
+    assert generator.cut_prompts == 1
+    with pytest.raises(UsageError, match="max_tokens=12: must be from 1 to 11"):
+        Generator(forgetful.bundle, max_tokens=12)
+    assert Generator(forgetful.bundle).max_tokens == 11
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"random_bptt": False, "accumulate": 3, "schedule": "linear"}, {"optimizer": "sgd", "ema": 0.9}]
-)
-def test_interrupted_anywhere_it_ends_with_the_same_bits(make, options):
-    whole = make("whole", **options)
-    finish(whole)
-    run, stops, draw = make(**options), 0, random.Random(5)
-    while not run.complete:
-        left = draw.randrange(1, 14)
-
-        def stop():
-            nonlocal left
-            left -= 1
-            return left <= 0
-
-        stops += any(isinstance(event, Stopped) for event in finish(Known.open(run.folder), resume=True, stop=stop))
-        random.random(), np.random.random(), torch.rand(1)  # another process has other states
-        run = Known.open(run.folder)
-    assert stops > 3
-    assert run.weights.read_bytes() == whole.weights.read_bytes()
-    assert run.facts["dev_score"] == whole.facts["dev_score"]
+    "options", [{"temperature": -1}, {"top_p": 0}, {"top_p": 1.5}, {"top_k": -1}, {"max_tokens": 0}, {"samples": 0},
+                {"stop": [""]}]
+)  # fmt: skip
+def test_options_that_are_refused(folder, options):
+    with pytest.raises(UsageError):
+        Generator(folder, **options)
 
 
-def test_what_was_read_before_an_interruption_is_still_in_mind(make):
-    """The test above would say nothing of the state if it changed nothing."""
-    run, forgetful = make(dropout=0), make("forgetful", dropout=0)
-    finish(run)
-    asked = iter([False] * 3)
-    finish(forgetful, stop=lambda: next(asked, True))
-    read, Carried.read = Carried.read, lambda self, fresh: read(self, True)
-    try:
-        finish(Known.open(forgetful.folder), resume=True)
-    finally:
-        Carried.read = read
-    assert run.weights.read_bytes() != forgetful.weights.read_bytes()
-
-
-def test_training_lowers_the_perplexity(make):
-    events = finish(make(epochs=6, dropout=0))
-    losses = [event.loss for event in events if isinstance(event, EpochDone)]
-    scores = [event.score.value for event in events if isinstance(event, Scored)]
-    assert losses[-1] < losses[0] - 0.1
-    assert scores[-1] < scores[0]
-
-
-def test_a_text_with_fewer_tokens_than_streams_is_an_error(make, tmp_path):
-    with pytest.raises(TextkitError, match=r"data\.txt: the corpus is too small: \d+ tokens for streams=5000"):
-        finish(make(streams=5000))
-
-
-def test_several_processes_are_refused(make):
-    run = make()
-    run.facts["processes"] = 2
-    run.save_vocabulary(rule_of(run.corpus))
-    with pytest.raises(UsageError, match="one process trains it"):
-        next(Fading().batches(run.corpus, run.vocabulary, run.config, Epoch(0, 1, 0, 3, run)))
-
-
-def test_options_out_of_range_are_refused():
-    for key in ("streams", "bptt", "score_streams"):
-        with pytest.raises(ValueError, match=f"{key}=0"):
-            LanguageOptions(**{key: 0})
+def test_a_bundle_without_the_text_of_a_language_model(tmp_path):
+    found = bundle.read(bundle.find("en-words", "embed"))
+    with pytest.raises(TextkitError, match="does not say"):
+        LanguageModel(found)

@@ -158,7 +158,9 @@ def test_a_graph_that_computes_something_else_is_not_written(toy, network):
 
 def test_a_model_that_forgets_says_how_much_it_takes(network):
     found = export_language.exported(graphs(network, limit=64), rule(), LINES, "fp32")
-    assert found.limits == {"tokens": 64}
+    assert found.limits == {"tokens": 64, "context": 64}
+    with pytest.raises(TextkitError, match="remembers nothing"):
+        export_language.exported(graphs(network, limit=1), rule(), LINES, "fp32")
 
 
 def test_another_kind_of_text_is_refused(network):

@@ -31,7 +31,7 @@ class Manifest:
     textkit: str  # the version that wrote it
     graphs: Mapping[str, Any]  # graph -> {"file", "inputs": [{"name", "dtype", "axes"}], "outputs": [...]}
     files: Mapping[str, Any]  # file -> {"sha256", "bytes"}; against damage, no proof of origin
-    limits: Mapping[str, Any]  # {"tokens": the longest line the graphs take}
+    limits: Mapping[str, Any]  # {"tokens": the longest line the graphs take}; language: "context", what a model remembers
     defaults: Mapping[str, Any]  # serving options of the task, e.g. {"pooling", "normalize"}
     dim: int | None  # width of the vectors, None where the task has none
     data: list[Any]  # what it was trained on
@@ -117,6 +117,7 @@ def _checked(cls: type[Manifest], values: Any) -> Manifest:
     )
     _require(manifest.dim is None or _count(manifest.dim, 1), "'dim' is not a positive whole number")
     _require(_count(manifest.limits.get("tokens"), 1), "'limits' has no positive whole number 'tokens'")
+    _require(_count(manifest.limits.get("context", 2), 2), "'limits' has a 'context' that is no whole number from 2 on")
     for key in ("name", "version"):
         _require(isinstance(manifest.plugin.get(key), str), f"'plugin' has no {key}")
     for file, facts in manifest.files.items():

@@ -10,6 +10,7 @@ from textkit.errors import UsageError, nearest
 BATCH_TOKENS = 4096  # padded: larger batches leave the processor's cache (4096 rows of 256 numbers are 4 MB)
 TASKS = {  # task -> its callable
     "embed": "textkit.serving.embedder:Embedder",
+    "language": "textkit.serving.language:LanguageModel",
     "translate": "textkit.serving.translator:Translator",
 }
 

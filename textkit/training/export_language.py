@@ -27,7 +27,10 @@ def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str],
     """The graphs of modules as they are served, with the figures that say how near they are to the modules."""
     if rule.kind != "language":
         raise TextkitError(f"a rule of kind {rule.kind!r} has no end of a line: a language model needs one that does")
-    limits = {"tokens": min(graph.limit or TOKEN_LIMIT for graph in graphs.values())}
+    context = [graph.limit for graph in graphs.values() if graph.limit]
+    limits = {"tokens": min(context, default=TOKEN_LIMIT)} | ({"context": min(context)} if context else {})
+    if context and min(context) < 2:
+        raise TextkitError(f"a language model that takes {min(context)} token remembers nothing: 2 are the least")
     modules = Modules(graphs)
     score, step = ports_of(modules, len(rule))
     bodies = {

@@ -1,0 +1,226 @@
+"""Prompts -> what may follow them, with an exported model of the task `language`. Knows no graph, no file and no torch.
+
+A prompt is read at once; then a token at a time is drawn by textkit.serving.decoding's samples, of all prompts of a batch
+side by side. What is drawn depends on the seed, the prompt's number and the sample alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit import bundle as bundles
+from textkit.errors import UsageError
+from textkit.language_text import LanguageText
+from textkit.serving.decoding import Hypothesis, Search, Target, search
+from textkit.serving.language import encode, opened, rule_of
+from textkit.serving.session import cpus
+from textkit.serving.steps import READ, LanguageSteps
+from textkit.serving.stream import batches
+
+if TYPE_CHECKING:
+    from textkit.bundle import Bundle
+
+BATCH_TOKENS = 4096  # of prompts read side by side
+DEFAULTS = {"max_tokens": 100, "temperature": 1.0, "top_k": 0, "top_p": 1.0}  # of the task's SETTINGS
+_MOST = 1 << 20  # tokens that a model without a limit of its own may be asked for
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What follows a prompt. `text`: without the prompt, up to the end of the line or what was to stop it; `whole`: prompt and
+    text. `ended`: whether it came to the end of the line, or to a string that stops it, rather than to `max_tokens`.
+    `logprob`: of its `tokens`, the end among them."""
+
+    text: str
+    whole: str
+    logprob: float
+    tokens: int
+    ended: bool
+
+
+class Generator:
+    """list[str] -> list[list[Generated]], `samples` for each prompt. Can be pickled; the graphs load when used.
+
+    `cut_prompts` counts the prompts so far that were longer than the model remembers: their beginnings were left out.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Bundle | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+        samples: int = 1,
+        stop: Sequence[str] = (),
+        allow_unk: bool = False,
+    ) -> None:
+        """`model`: a name, a folder or a Bundle; None: the default. `max_tokens`, `temperature` (0: the likeliest token each
+        time), `top_k` (0: all), `top_p`: the model's own where they are None. `stop`: strings that end a text, and are no part
+        of it. `allow_unk`: whether the word for unknown ones may be drawn.
+
+        Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
+        """
+        self.bundle = opened(model)
+        given = {"max_tokens": max_tokens, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+        own = (
+            DEFAULTS | self.bundle.manifest.defaults | {key: value for key, value in given.items() if value is not None}
+        )
+        self.context: int | None = self.bundle.manifest.limits.get("context")
+        self.max_tokens: int = own.pop("max_tokens")  # type: ignore[assignment]
+        most = _MOST if self.context is None else self.context - 1
+        if not 1 <= self.max_tokens <= most:
+            if max_tokens is not None:
+                raise UsageError(f"max_tokens={max_tokens}: must be from 1 to {most:,}, which is what the model takes")
+            self.max_tokens = most
+        if samples < 1:
+            raise UsageError(f"samples={samples}: must be at least 1")
+        if "" in stop:
+            raise UsageError("stop='': an empty string is everywhere")
+        self.options = Search(
+            **own,
+            sample=True,
+            n_best=samples,
+            seed=seed,
+            max_length=self.max_tokens,
+            length_penalty=0.0,
+            allow_unk=allow_unk,
+        )  # type: ignore[arg-type]
+        self.stop = tuple(stop)
+        self.device, self.threads = device, threads or cpus()
+        self.cut_prompts = 0
+        self._steps: LanguageSteps | None = None
+
+    def __call__(self, prompts: Sequence[str], first: int = 0) -> list[list[Generated]]:
+        """The samples of each prompt. `first`: the number of the first prompt, which random numbers depend on."""
+        if isinstance(prompts, str):
+            raise TypeError("prompts is one str: give a list of them")
+        ids = self._ids(prompts)
+        lengths = np.array([len(prompt) for prompt in ids], np.int64)
+        found: list[list[Generated]] = [[] for _ in prompts]
+        for batch in self._batches(lengths):
+            keys = np.stack([first + batch, np.zeros(len(batch), np.int64)], 1)
+            texts = self._batch([ids[at] for at in batch], [prompts[at] for at in batch], keys, None)
+            for at, generated in zip(batch.tolist(), texts, strict=True):
+                found[at] = generated
+        return found
+
+    def stream(self, prompt: str, tell: Callable[[str], None], first: int = 0) -> Generated:
+        """One text for one prompt; `tell` is given each new part of it as soon as it is certain."""
+        ids = self._ids([prompt])
+        keys = np.array([[first, 0]])
+        return self._batch(ids, [prompt], keys, tell)[0][0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"bundle": self.bundle.folder, "_steps": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state | {"bundle": bundles.read(state["bundle"], "language")}
+
+    @property
+    def steps(self) -> LanguageSteps:
+        """The graphs, loaded. `steps.device` is where they really run."""
+        if self._steps is None:
+            self._steps = LanguageSteps(self.bundle, self.device, self.threads)
+        return self._steps
+
+    @property
+    def rule(self) -> LanguageText:
+        return rule_of(self.bundle)
+
+    def _ids(self, prompts: Sequence[str]) -> list[np.ndarray]:
+        """The ids of each prompt, its end left out; the last of them, where the model does not remember all."""
+        encoded = encode(self.rule, prompts)
+        ids = [line[:-1] for line in np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1])] if len(prompts) else []
+        if self.context is None:
+            return ids
+        most = self.context - self.max_tokens  # at least 1
+        self.cut_prompts += sum(len(line) > most for line in ids)
+        return [line[-most:] for line in ids]
+
+    def _batches(self, lengths: np.ndarray) -> list[np.ndarray]:
+        """Prompts that are read side by side: by length, those without a token apart, and each that is very long."""
+        size = self.options.lines_at_once(len(self.rule))
+        found = []
+        for of_kind in (lengths == 0, (lengths > 0) & (lengths <= READ)):
+            places = np.flatnonzero(of_kind)
+            for batch in batches(np.maximum(lengths[places], 1), BATCH_TOKENS) if len(places) else ():
+                found += [places[batch[at : at + size]] for at in range(0, len(batch), size)]
+        return [*found, *np.flatnonzero(lengths > READ)[:, None]]
+
+    def _batch(
+        self, ids: Sequence[np.ndarray], prompts: Sequence[str], keys: np.ndarray, tell: Callable[[str], None] | None
+    ) -> list[list[Generated]]:
+        rule = self.rule
+        lengths = np.array([len(prompt) for prompt in ids])
+        mask = np.arange(lengths.max()) < lengths[:, None]  # [line, token]
+        source = np.zeros(mask.shape, np.int64)
+        source[mask] = np.concatenate(ids)
+        starts = np.array([prompt[-1] if len(prompt) else rule.eos for prompt in ids])
+        watch = _Watch(self, len(ids), prompts[0], tell) if self.stop or tell is not None else None
+        unk = rule.eos if rule.unk is None else rule.unk
+        target = Target(start=rule.eos, eos=rule.eos, unk=unk, pad=rule.eos, size=len(rule))
+        hypotheses = search(
+            self.steps, source, mask, target, self.options, most=self.max_tokens, keys=keys, starts=starts, watch=watch
+        )
+        texts = iter(rule.decode([hypothesis.ids for line in hypotheses for hypothesis in line]))
+        found = [
+            [self._generated(prompt, hypothesis, next(texts)) for hypothesis in line]
+            for prompt, line in zip(prompts, hypotheses, strict=True)
+        ]
+        if watch is not None:
+            watch.say(found[0][0].text)
+        return found
+
+    def _generated(self, prompt: str, hypothesis: Hypothesis, text: str) -> Generated:
+        stopped = [place for place in map(text.find, self.stop) if place >= 0]
+        text = text[: min(stopped)] if stopped else text
+        ended = hypothesis.ended or bool(stopped)
+        return Generated(text, joined(self.rule, prompt, text), hypothesis.logprob, len(hypothesis.ids), ended)
+
+
+def joined(rule: LanguageText, prompt: str, text: str) -> str:
+    """A prompt and what follows it: whole words have a space between them."""
+    return prompt + (" " if rule.words and text and prompt and not prompt[-1].isspace() else "") + text
+
+
+class _Watch:
+    """Sees the tokens of a batch as they are drawn: ends texts that hold what is to stop them, tells of the first's parts."""
+
+    def __init__(self, generator: Generator, lines: int, prompt: str, tell: Callable[[str], None] | None) -> None:
+        self._rule, self._stop, self._tell = generator.rule, generator.stop, tell
+        self._prompt = prompt
+        self._ids: list[list[list[int]]] = [[[] for _ in range(generator.options.n_best)] for _ in range(lines)]
+        self._told = 0  # characters
+        self._held = max(map(len, self._stop), default=1) - 1  # characters at the end that are not certain
+        # Tokens that a string to stop at may be spread over: a character has four bytes at most, and each may be a token.
+        self._tail = 4 * max(map(len, self._stop), default=0) + 8
+
+    def __call__(self, step: int, rows: np.ndarray, token: np.ndarray, going: np.ndarray) -> np.ndarray:
+        stops = np.zeros(going.shape, bool)
+        for row, sample in zip(*np.nonzero(going), strict=True):
+            ids = self._ids[rows[row]][sample]
+            ids.append(int(token[row, sample]))
+            if self._stop:
+                text = self._rule.decode([ids[-self._tail :]])[0]
+                stops[row, sample] = any(string in text for string in self._stop)
+        if self._tell is not None and going[0, 0] and not stops[0, 0]:
+            # A character whose bytes are not all there reads U+FFFD; what is at the end may yet become a string to stop at.
+            text = self._rule.decode([self._ids[0][0]])[0].rstrip("\ufffd")
+            self.say(text[: max(0, len(text) - self._held)])
+        return stops
+
+    def say(self, text: str) -> None:
+        """Tells of the first text, as far as it is certain, what is new."""
+        if self._tell is not None and len(text) > self._told:
+            before = "" if self._told else joined(self._rule, self._prompt, "x")[len(self._prompt) : -1]
+            self._tell(before + text[self._told :])
+            self._told = len(text)
