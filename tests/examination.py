@@ -132,9 +132,9 @@ def tiny(plugin: Plugin, extra: dict[str, object]) -> tuple[object, Training]:
     return config.resolve(plugin, None, [f"{key}={value}" for key, value in wanted.items()])
 
 
-def served_without_torch(model: Path, door: str, lines: list[str]) -> Any:
+def served_without_torch(model: Path, door: str, lines: list[str], said: str = "found") -> Any:
     """What `door`, a class of textkit.serving ("module.Class"), makes of the lines, in a fresh process in which neither torch
-    nor onnx nor the plugins can be imported; as JSON has it."""
+    nor onnx nor the plugins can be imported: `said` of what is `found`, as JSON has it."""
     module, name = door.split(".")
     program = (
         "import json, sys\n"
@@ -142,7 +142,7 @@ def served_without_torch(model: Path, door: str, lines: list[str]) -> Any:
         "    sys.modules[name] = None\n"
         f"from textkit.serving.{module} import {name}\n"
         f"found = {name}(sys.argv[1], device='cpu', threads=1)(json.loads(sys.stdin.read()))\n"
-        "print(json.dumps(found if isinstance(found, list) else found.tolist()))\n"
+        f"print(json.dumps({said}))\n"
     )
     command = [sys.executable, "-c", program, str(model)]
     done = subprocess.run(command, input=json.dumps(lines), text=True, capture_output=True, check=False)

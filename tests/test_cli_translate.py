@@ -17,8 +17,8 @@ from small_bundle import write_small
 from small_translator import write_translator
 
 import textkit.cli
+from textkit.cli.filtering import FEWEST, MOST, Pace
 from textkit.cli.options import Talk
-from textkit.cli.translate import FEWEST, MOST, _Pace
 from textkit.columns import Block
 
 LINES = "The dog sees a cat.\n\nA man. The dog!\n"
@@ -189,7 +189,7 @@ def test_more_lines_than_a_window(model: str, tmp_path: Path, capfd: Any) -> Non
 
 
 def test_windows_grow_with_the_pace() -> None:
-    pace = _Pace(None)
+    pace = Pace(None)
     small = [Block(["x"] * FEWEST) for _ in range(40)]
     sizes = []
     for block in pace.joined([*small, None, Block(["x"])]):

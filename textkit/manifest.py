@@ -31,7 +31,9 @@ class Manifest:
     textkit: str  # the version that wrote it
     graphs: Mapping[str, Any]  # graph -> {"file", "inputs": [{"name", "dtype", "axes"}], "outputs": [...]}
     files: Mapping[str, Any]  # file -> {"sha256", "bytes"}; against damage, no proof of origin
-    limits: Mapping[str, Any]  # {"tokens": the longest line the graphs take}; language: "context", what a model remembers
+    limits: Mapping[
+        str, Any
+    ]  # {"tokens": the longest line the graphs take}; language: "context", what a model remembers
     defaults: Mapping[str, Any]  # serving options of the task, e.g. {"pooling", "normalize"}
     dim: int | None  # width of the vectors, None where the task has none
     data: list[Any]  # what it was trained on

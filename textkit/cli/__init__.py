@@ -29,6 +29,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "translate": ("textkit.cli.translate:translate", "Translate each line."),
     "attention": ("textkit.cli.attention:attention", "Show what each word of a translation looks at."),
     "embed": ("textkit.cli.embed:embed", "Turn each line into a vector."),
+    "score": ("textkit.cli.score:score", "Say how likely each line is."),
+    "generate": ("textkit.cli.generate:generate", "Continue a prompt, or each line."),
     "nearest": ("textkit.cli.nearest:nearest", "Show the words nearest to a word."),
     "analogy": ("textkit.cli.analogy:analogy", "Answer: A is to B as C is to what?"),
     "evaluate": ("textkit.cli.evaluate:evaluate", "Score a model on test data: BLEU, word pairs, analogies."),

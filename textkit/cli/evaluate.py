@@ -17,10 +17,15 @@ if TYPE_CHECKING:
     from textkit.evaluation.result import Result
 
 # metric -> the task of the models that it is for
-METRICS = dict.fromkeys(("similarity", "analogies", "sts"), "embed") | dict.fromkeys(("bleu", "chrf"), "translate")
+METRICS = (
+    dict.fromkeys(("similarity", "analogies", "sts"), "embed")
+    | dict.fromkeys(("bleu", "chrf"), "translate")
+    | {"perplexity": "language"}
+)
 # Options that only models of one task obey.
 OPTIONS = {
     "embed": ("restrict_vocab", "known_only", "pooling"),
+    "language": (),
     "translate": ("tokenize", "lowercase", "beam_size", "length_penalty", "no_repeat_ngram_size", "batch_tokens"),
 }
 
@@ -56,7 +61,7 @@ class Metrics(click.ParamType):
     type=Metrics(),
     metavar="NAME[,NAME]",
     help="similarity, analogies or sts: what DATA is. Default: what its lines look like. For translations bleu, chrf or both."
-    " Default: bleu.",
+    " Default: bleu. For language models perplexity.",
 )
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a file and metric, with all its figures.")
 @click.option(
@@ -99,11 +104,12 @@ def evaluate(
     sts         sentence pairs with scores, separated by tabs: Spearman's correlation
     bleu, chrf  lines and their translations: a file of lines and files of references that belong to it line by line, or
                 TSV files (source, reference; lines with the same source are several references of one)
+    perplexity  lines of text, read one after the other with all that is before in mind
 
     Writes metric, value, how many items were used, how many there are, how many hold a word that is not in the vocabulary,
     and the file, separated by tabs; for analogies a line for each section follows. A word is looked for as the model
     normalises it, then without regard to case. Of translations: metric, value, lines, references, sacrebleu's signature,
-    and the files.
+    and the files. The perplexity is per word, the end of a line being one: items are words and ends of lines.
     """
     from textkit import bundle as bundles
     from textkit.lines import check_readable
@@ -113,7 +119,8 @@ def evaluate(
     task = _task(ctx, found, metrics)
     given = {name: options[name] for name in ("device", "threads", *OPTIONS[task])}
     with protected_stdout() as out:
-        for record in (_vectors if task == "embed" else _translations)(talk, found, data, metrics, as_json, **given):
+        measure = {"embed": _vectors, "language": _texts, "translate": _translations}[task]
+        for record in measure(talk, found, data, metrics, as_json, **given):
             out.write(record.encode("utf-8", "replace"))
             out.flush()
 
@@ -147,6 +154,19 @@ def _vectors(
     evaluator = Evaluator(embedder)
     for path in data:
         yield _record(evaluator(path, metrics and metrics[0], restrict_vocab, known_only), path, as_json)
+
+
+def _texts(
+    talk: Talk, model: Bundle, data: tuple[str, ...], metrics: tuple[str, ...] | None, as_json: bool, device: str,
+    threads: int | None,
+) -> Iterator[str]:  # fmt: skip
+    from textkit.evaluation.language import evaluate as perplexity_of
+    from textkit.serving.language import LanguageModel
+
+    language = LanguageModel(model, device, threads)
+    talk.note(f"{model.folder} on {language.session.device}")
+    for path in data:
+        yield _record(perplexity_of(language, path), path, as_json)
 
 
 def _translations(

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from textkit.columns import Block
     from textkit.lines import Reader
 
+SECONDS = 2.0  # that a window of lines should take: what is done is written that often, and Ctrl-C loses no more
+FEWEST, MOST = 64, 4096  # lines of a window
+
 files_argument = click.argument("files", metavar="[FILE]...", nargs=-1)
 output_option = click.option(
     "-o", "--output", metavar="OUT", help="Write to this file, whole or not at all, instead of stdout (also named -)."
@@ -124,6 +127,35 @@ def pump(
             out.flush()
         tally.records += count
         show(tally.records)
+
+
+class Pace:
+    """How many lines are looked ahead over: as many as take about SECONDS. More make better batches, but come later."""
+
+    def __init__(self, lines: int | None) -> None:
+        self.fixed = lines is not None
+        self.lines = lines or FEWEST
+
+    def took(self, lines: int, seconds: float) -> None:
+        if not self.fixed and lines >= self.lines // 2:
+            aim = int(SECONDS * lines / max(seconds, 1e-6))
+            self.lines = max(FEWEST, min(MOST, aim, 4 * self.lines))
+
+    def joined(self, small: Iterable[Block | None]) -> Iterator[Block | None]:
+        """The windows `small` in larger ones; a pause ends one."""
+        from textkit.columns import Block
+
+        held: list[Block] = []
+        for block in small:
+            if block is not None:
+                held.append(block)
+            if held and (block is None or sum(map(len, held)) >= self.lines):
+                yield Block.joined(held)
+                held = []
+            if block is None:
+                yield None
+        if held:
+            yield Block.joined(held)
 
 
 def records(job: Filter, tally: Tally) -> Iterator[Block]:

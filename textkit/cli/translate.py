@@ -6,7 +6,7 @@ Over 300 lines, for half of them are its options.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textkit.cli.filtering import (
+    FEWEST,
     Filter,
+    Pace,
     Tally,
     column_option,
     count_of_lines,
@@ -30,13 +32,10 @@ from textkit.cli.options import Talk, answering_options, model_option
 from textkit.errors import TextkitError, UsageError
 
 if TYPE_CHECKING:
-    from textkit.columns import Block
     from textkit.serving.translator import Translator
 
 FORMATS = ("text", "jsonl", "nbest")
 SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".nbest": "nbest"}  # what -o FILE says of the format
-SECONDS = 2.0  # that a window of lines should take: what is done is written that often, and Ctrl-C loses no more
-FEWEST, MOST = 64, 4096  # lines of a window
 
 _POSITIVE = click.IntRange(min=1)
 _COUNT = click.IntRange(min=0)
@@ -236,7 +235,7 @@ def _results(job: _Job, translator: Translator, tally: Tally) -> Iterator[tuple[
     from textkit.serving.translation_writers import FORMATTERS
 
     form = FORMATTERS[job.format]
-    pace = _Pace(1 if job.line_buffered else None)
+    pace = Pace(1 if job.line_buffered else None)
     number = 0
     with _Prefixes(job.prefix, tally) if job.prefix else nullcontext() as prefixes:
         for block in pace.joined(windows(records(job, tally), min(pace.lines, FEWEST), WINDOW_CHARACTERS // 16)):
@@ -250,35 +249,6 @@ def _results(job: _Job, translator: Translator, tally: Tally) -> Iterator[tuple[
             pace.took(len(block), time.perf_counter() - begun)
         if prefixes:
             prefixes.finish(number)
-
-
-class _Pace:
-    """How many lines are looked ahead over: as many as take about SECONDS. More make better batches, but come later."""
-
-    def __init__(self, lines: int | None) -> None:
-        self.fixed = lines is not None
-        self.lines = lines or FEWEST
-
-    def took(self, lines: int, seconds: float) -> None:
-        if not self.fixed and lines >= self.lines // 2:
-            aim = int(SECONDS * lines / max(seconds, 1e-6))
-            self.lines = max(FEWEST, min(MOST, aim, 4 * self.lines))
-
-    def joined(self, small: Iterable[Block | None]) -> Iterator[Block | None]:
-        """The windows `small` in larger ones; a pause ends one."""
-        from textkit.columns import Block
-
-        held: list[Block] = []
-        for block in small:
-            if block is not None:
-                held.append(block)
-            if held and (block is None or sum(map(len, held)) >= self.lines):
-                yield Block.joined(held)
-                held = []
-            if block is None:
-                yield None
-        if held:
-            yield Block.joined(held)
 
 
 class _Prefixes:

@@ -99,25 +99,24 @@ class Generator:
         self.cut_prompts = 0
         self._steps: LanguageSteps | None = None
 
-    def __call__(self, prompts: Sequence[str], first: int = 0) -> list[list[Generated]]:
-        """The samples of each prompt. `first`: the number of the first prompt, which random numbers depend on."""
+    def __call__(self, prompts: Sequence[str], numbers: Sequence[int] | None = None) -> list[list[Generated]]:
+        """The samples of each prompt. `numbers`: of the prompts, which random numbers depend on; from 0 where None."""
         if isinstance(prompts, str):
             raise TypeError("prompts is one str: give a list of them")
         ids = self._ids(prompts)
         lengths = np.array([len(prompt) for prompt in ids], np.int64)
+        every = np.arange(len(prompts)) if numbers is None else np.array(numbers, np.int64)
         found: list[list[Generated]] = [[] for _ in prompts]
         for batch in self._batches(lengths):
-            keys = np.stack([first + batch, np.zeros(len(batch), np.int64)], 1)
+            keys = np.stack([every[batch], np.zeros(len(batch), np.int64)], 1)
             texts = self._batch([ids[at] for at in batch], [prompts[at] for at in batch], keys, None)
             for at, generated in zip(batch.tolist(), texts, strict=True):
                 found[at] = generated
         return found
 
-    def stream(self, prompt: str, tell: Callable[[str], None], first: int = 0) -> Generated:
+    def stream(self, prompt: str, tell: Callable[[str], None]) -> Generated:
         """One text for one prompt; `tell` is given each new part of it as soon as it is certain."""
-        ids = self._ids([prompt])
-        keys = np.array([[first, 0]])
-        return self._batch(ids, [prompt], keys, tell)[0][0]
+        return self._batch(self._ids([prompt]), [prompt], np.zeros((1, 2), np.int64), tell)[0][0]
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"bundle": self.bundle.folder, "_steps": None}

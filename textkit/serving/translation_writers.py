@@ -5,15 +5,13 @@ One record for each record in, or with n-best a numbered group. Numbers have six
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from textkit.columns import Block
 from textkit.serving.translator import Translation
-from textkit.serving.writers import json_bytes, opened
+from textkit.serving.writers import LINE_ENDS, json_bytes, number, opened, rounded
 
-_ESCAPES = str.maketrans({"\n": "\\n", "\r": "\\r"})
 _KEYS = ("translation", "score", "logprob", "source_tokens", "tokens", "alignment", "word_scores", "nbest")
 
 Translations = Sequence[Sequence[Translation]]  # of each record, best first
@@ -28,10 +26,10 @@ def text_of(block: Block, translations: Translations, first: int, many: bool = F
 def nbest_of(block: Block, translations: Translations, first: int, many: bool = False) -> bytes:
     """Lines `id ||| translation ||| F0= logprob ||| score`, the id the record's number, from 0."""
     lines = []
-    for number, found in enumerate(translations, first):
+    for place, found in enumerate(translations, first):
         for one in found:
-            scores = f"F0= {_number(one.logprob)}", _number(one.score)
-            lines.append(" ||| ".join([str(number), _text(one), *_details(one), *scores]))
+            scores = f"F0= {number(one.logprob)}", number(one.score)
+            lines.append(" ||| ".join([str(place), _text(one), *_details(one), *scores]))
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
@@ -53,7 +51,7 @@ def jsonl_of(block: Block, translations: Translations, first: int, many: bool = 
 
 
 def _text(translation: Translation) -> str:
-    return translation.text.translate(_ESCAPES)
+    return translation.text.translate(LINE_ENDS)
 
 
 def _details(translation: Translation) -> list[str]:
@@ -61,31 +59,22 @@ def _details(translation: Translation) -> list[str]:
     if translation.source_tokens:
         details.append(" ".join(f"{i}-{j}" for i, j in translation.alignment))
     if translation.word_scores:
-        details.append("WordScores= " + " ".join(map(_number, translation.word_scores)))
+        details.append("WordScores= " + " ".join(map(number, translation.word_scores)))
     return details
 
 
 def _fields(translation: Translation) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "translation": translation.text,
-        "score": _rounded(translation.score),
-        "logprob": _rounded(translation.logprob),
+        "score": rounded(translation.score),
+        "logprob": rounded(translation.logprob),
     }
     for key in ("source_tokens", "tokens", "alignment"):
         if value := getattr(translation, key):
             fields[key] = value
     if translation.word_scores:
-        fields["word_scores"] = list(map(_rounded, translation.word_scores))
+        fields["word_scores"] = list(map(rounded, translation.word_scores))
     return fields
-
-
-def _number(value: float) -> str:
-    return f"{value:.6g}"
-
-
-def _rounded(value: float) -> float | None:
-    """JSON has no infinity: null, of a model that gives no numbers."""
-    return float(_number(value)) if math.isfinite(value) else None
 
 
 FORMATTERS: dict[str, Callable[[Block, Translations, int, bool], bytes]] = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,7 +23,8 @@ from textkit.errors import TextkitError
 
 HEADER = 128  # bytes of a .npy header, room for any number of rows
 
-_ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
+ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
+LINE_ENDS = str.maketrans({"\n": "\\n", "\r": "\\r"})
 
 Tokens = list[list[tuple[str, np.ndarray]]]
 
@@ -50,7 +52,7 @@ def tokens_text_of(block: Block, tokens: Tokens) -> bytes:
     """A line each: `token number number ...` for each token, tabs between tokens; \\t, \\n, \\r where a token has one."""
     numbers = _numbers(tokens)
     lines = [
-        b"\t".join([_bytes(token.translate(_ESCAPES)) + b" " + next(numbers) for token, _ in line]) for line in tokens
+        b"\t".join([_bytes(token.translate(ESCAPES)) + b" " + next(numbers) for token, _ in line]) for line in tokens
     ]
     return b"".join(line + b"\n" for line in lines)
 
@@ -97,6 +99,16 @@ def json_bytes(value: Any) -> bytes:
         return text.encode()
     except UnicodeEncodeError:  # half a surrogate pair, which only an escape can spell
         return json.dumps(value).encode()
+
+
+def number(value: float) -> str:
+    """Six digits: more than a batch can change."""
+    return f"{value:.6g}"
+
+
+def rounded(value: float) -> float | None:
+    """JSON has no infinity: null, of a model that gives no numbers."""
+    return float(number(value)) if math.isfinite(value) else None
 
 
 def _bytes(text: str) -> bytes:
