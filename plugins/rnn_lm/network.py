@@ -6,6 +6,8 @@ and no search. State is passed from call to call; `Carried` alone remembers some
 
 from __future__ import annotations
 
+import warnings
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -137,7 +139,10 @@ def weight_dropped(
     begin = [part[None] for part in state]  # [direction, line, hidden]
     run = {"rnn": torch.rnn_tanh, "gru": torch.gru, "lstm": torch.lstm}[layer.cell]
     given = begin if layer.cell == "lstm" else begin[0]
-    outputs, *after = run(x, given, weights, True, 1, 0.0, True, False, True)
+    with warnings.catch_warnings() if x.is_cuda else nullcontext():
+        if x.is_cuda:  # cuDNN says that the weights do not lie side by side, which a new matrix never does
+            warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
+        outputs, *after = run(x, given, weights, True, 1, 0.0, True, False, True)
     return outputs, tuple(part[0] for part in after)
 
 
