@@ -324,29 +324,25 @@ def text(tmp_path) -> Corpus:
     return Corpus([file])
 
 
-@pytest.mark.parametrize(
-    ("assignments", "precision"),
-    [(["cell=gru", "tie=false", "softmax=adaptive", "cutoffs=4,6"], "fp32"), ([], "int8")],
-)
-def test_graphs_are_served(assignments, precision, text):
+def test_graphs_of_an_adaptive_softmax_are_served(text):
     """Exported, which proves them against the modules; here, that the ports and their axes are what was promised."""
-    rule = learn(text, LanguageTokenizerOptions())
     plugin = RnnLmPlugin()
-    options, _ = config.resolve(plugin, None, ["embedding=8", "hidden=8", *assignments])
+    rule = learn(text, LanguageTokenizerOptions())
+    assignments = ["embedding=8", "hidden=8", "cell=gru", "tie=false", "softmax=adaptive", "cutoffs=4,6"]
+    options, _ = config.resolve(plugin, None, assignments)
     torch.manual_seed(0)
     network = plugin.network(options, rule)
-    found = exported(plugin.graphs(network, rule, options), rule, ["a b c d", "d"], precision)
+    found = exported(plugin.graphs(network, rule, options), rule, ["a b c d", "d"], "fp32")
     session = onnxruntime.InferenceSession(found.graphs["score"], providers=["CPUExecutionProvider"])
     names = [port.name for port in session.get_inputs()]
-    assert names == ["previous", "ids", "weight", *network.state]
-    assert [port.name for port in session.get_outputs()] == ["logprob", *(f"{name}.next" for name in network.state)]
-    if precision == "fp32":
-        begin = {name: part.numpy() for name, part in zip(network.state, network.begin(1), strict=True)}
-        ids = np.array([[3, 4, 0]])
-        given = {"previous": np.array([rule.eos]), "ids": ids, "weight": np.ones((1, 3), np.float32), **begin}
-        (logprob, *_) = session.run(None, given)
-        wanted, _ = words_read(network.eval(), torch.tensor([[rule.eos, 3, 4]]))
-        assert np.allclose(logprob[0], wanted[0, torch.arange(3), torch.tensor(ids[0])].detach(), atol=1e-5)
+    assert names == ["previous", "ids", "weight", "state.hidden0", "state.hidden1"]
+    assert [port.name for port in session.get_outputs()] == ["logprob", "state.hidden0.next", "state.hidden1.next"]
+    begin = {name: part.numpy() for name, part in zip(network.state, network.begin(1), strict=True)}
+    ids = np.array([[3, 4, 0]])
+    given = {"previous": np.array([rule.eos]), "ids": ids, "weight": np.ones((1, 3), np.float32), **begin}
+    (logprob, *_) = session.run(None, given)
+    wanted, _ = words_read(network.eval(), torch.tensor([[rule.eos, 3, 4]]))
+    assert np.allclose(logprob[0], wanted[0, torch.arange(3), torch.tensor(ids[0])].detach(), atol=1e-5)
 
 
 @pytest.mark.parametrize(
