@@ -1,1 +1,4 @@
-"""The transformer, encoder and decoder: translating.py says what it is to the engine, network.py holds the network."""
+"""The transformer: `transformer`, encoder and decoder, and `transformer-lm`, a decoder alone.
+
+translating.py and language.py say what they are to the engine, network.py and decoder.py hold the networks.
+"""

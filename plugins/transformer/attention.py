@@ -6,6 +6,7 @@ Rotary positions as Su et al. 2021 (arXiv 2104.09864). Knows no layer and no gra
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 if TYPE_CHECKING:
-    from textkit_plugins.transformer.translating import TransformerConfig
+    from textkit_plugins.transformer.options import AttentionOptions
 
 Weights = list[Tensor]  # of attentions, collected for pictures
 
@@ -67,7 +68,7 @@ def attention(
 class Attention(nn.Module):
     """Multi-head attention, section 3.2.2, with W^Q, W^K and W^V fused: one matrix `qkv`, or `query` and `memory` (k, v)."""
 
-    def __init__(self, config: TransformerConfig, cross: bool) -> None:
+    def __init__(self, config: AttentionOptions, cross: bool) -> None:
         super().__init__()
         dim = config.dim
         self.heads = config.heads
@@ -123,3 +124,42 @@ class Attention(nn.Module):
         if seen is not None:
             seen.append(weights_of(query, key, mask))
         return self.attend(query, key, value, mask)
+
+
+class Placed(nn.Module):
+    """A network whose tokens have places: what is added to their embeddings, or what turns queries and keys."""
+
+    def __init__(self, config: AttentionOptions, rows: int, learnt: Sequence[str]) -> None:
+        """`rows`: how many places; `learnt`: names of the tables of positions=learned, one a side."""
+        super().__init__()
+        self.config = config
+        self.scale = math.sqrt(config.dim) if config.scale_embedding else 1.0
+        if config.positions == "learned":
+            for name in learnt:
+                self.add_module(name, nn.Embedding(rows, config.dim))
+        elif config.positions == "sinusoidal":
+            self.register_buffer("table", sinusoids(rows, config.dim), persistent=False)
+        else:
+            angle = angles(rows, config.dim // config.heads)
+            self.register_buffer("table", torch.cat([angle.cos(), angle.sin()], 1).float(), persistent=False)
+
+    def embed(self, ids: Tensor, table: nn.Embedding, positions: Tensor | None) -> Tensor:
+        """Ids [line, token] and a row for each position, or one for all -> [line, token, dim]"""
+        x = table(ids) * self.scale
+        return self.dropout(x if positions is None else x + positions)
+
+    def places(self, start: int, length: int, learnt: str = "target_positions") -> tuple[Tensor | None, Tensor | None]:
+        """What is added to the embeddings of positions start..start + length, and what turns queries and keys."""
+        if self.config.positions == "rotary":
+            return None, self.table.narrow(0, start, length)
+        if self.config.positions == "sinusoidal":
+            return self.table.narrow(0, start, length), None
+        return self.get_submodule(learnt).weight.narrow(0, start, length), None
+
+    def place(self, position: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """The same for tokens at positions i64[line, token] of their own, of the target: [line, token, dim] is added, [line, 1,
+        token, width] turns."""
+        if self.config.positions == "rotary":
+            return None, F.embedding(position, self.table)[:, None]
+        learnt = self.config.positions == "learned"
+        return F.embedding(position, self.target_positions.weight if learnt else self.table), None

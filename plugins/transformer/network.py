@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from textkit_plugins.transformer.attention import Attention, Weights, angles, sinusoids
+from textkit_plugins.transformer.attention import Attention, Placed, Weights
 
 if TYPE_CHECKING:
+    from textkit_plugins.transformer.options import AttentionOptions
     from textkit_plugins.transformer.translating import TransformerConfig
 
 
@@ -41,7 +42,7 @@ class Dropout(nn.Module):
 class FeedForward(nn.Module):
     """Equation 2: max(0, x W_1 + b_1) W_2 + b_2, with a choice for max(0, .)."""
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: AttentionOptions) -> None:
         super().__init__()
         self.inner = nn.Linear(config.dim, config.feedforward)
         self.outer = nn.Linear(config.feedforward, config.dim)
@@ -55,7 +56,7 @@ class FeedForward(nn.Module):
 class Layer(nn.Module):
     """A layer of the encoder, or with `cross` of the decoder; each sub-layer has a residual and a norm."""
 
-    def __init__(self, config: TransformerConfig, cross: bool) -> None:
+    def __init__(self, config: AttentionOptions, cross: bool) -> None:
         super().__init__()
         self.pre = config.norm == "pre"
         self.attention = Attention(config, cross=False)
@@ -92,47 +93,39 @@ class Layer(nn.Module):
         return self.after(x, self.feedforward(self.before(x, self.feedforward_norm)), self.feedforward_norm)
 
 
-class Transformer(nn.Module):
+def initialise(network: nn.Module, dim: int) -> None:
+    """Xavier uniform matrices (Glorot and Bengio 2010), W^Q, W^K, W^V by 1/sqrt(2) smaller, as fairseq has it (Ott et
+    al. 2019); tables normal(0, dim^-0.5), so that times sqrt(dim) they have the size of a position; biases 0."""
+    for name, parameter in network.named_parameters():
+        if "embedding" in name or "positions" in name or name == "output.weight":
+            nn.init.normal_(parameter, 0, dim**-0.5)
+        elif parameter.dim() == 2:
+            square = "qkv" in name or "query" in name or ".memory" in name
+            for part in parameter.data.split(dim) if square else [parameter]:
+                nn.init.xavier_uniform_(part, 2**-0.5 if square else 1.0)
+        elif name.endswith("bias"):
+            nn.init.zeros_(parameter)
+
+
+class Transformer(Placed):
     """Encoder and decoder. Tied tables are one parameter with one name."""
 
     def __init__(self, config: TransformerConfig, source_size: int, target_size: int) -> None:
-        super().__init__()
         if config.tie == "all" and source_size != target_size:
             raise ValueError(f"tie=all: the sides have {source_size} and {target_size} words")
-        dim, rows = config.dim, config.max_tokens
-        self.config = config
-        self.scale = math.sqrt(dim) if config.scale_embedding else 1.0
+        super().__init__(config, config.max_tokens, ("source_positions", "target_positions"))
+        dim = config.dim
         self.source_embedding = nn.Embedding(source_size, dim)
         self.target_embedding = None if config.tie == "all" else nn.Embedding(target_size, dim)
         self.output = nn.Embedding(target_size, dim) if config.tie == "none" else None  # rows of W, never looked up
         self.output_bias = nn.Parameter(torch.zeros(target_size)) if config.output_bias else None
-        if config.positions == "learned":
-            self.source_positions, self.target_positions = nn.Embedding(rows, dim), nn.Embedding(rows, dim)
-        elif config.positions == "sinusoidal":
-            self.register_buffer("table", sinusoids(rows, dim), persistent=False)
-        else:
-            angle = angles(rows, dim // config.heads)
-            self.register_buffer("table", torch.cat([angle.cos(), angle.sin()], 1).float(), persistent=False)
         self.encoder_layers = nn.ModuleList(Layer(config, cross=False) for _ in range(config.encoder_layers))
         self.decoder_layers = nn.ModuleList(Layer(config, cross=True) for _ in range(config.decoder_layers))
         pre = config.norm == "pre"
         self.encoder_norm = nn.LayerNorm(dim, config.norm_epsilon) if pre else nn.Identity()
         self.decoder_norm = nn.LayerNorm(dim, config.norm_epsilon) if pre else nn.Identity()
         self.dropout = Dropout(config.dropout)
-        self._initialise()
-
-    def _initialise(self) -> None:
-        """Xavier uniform matrices (Glorot and Bengio 2010), W^Q, W^K, W^V by 1/sqrt(2) smaller, as fairseq has it (Ott et
-        al. 2019); tables normal(0, dim^-0.5), so that times sqrt(dim) they have the size of a position; biases 0."""
-        for name, parameter in self.named_parameters():
-            if "embedding" in name or "positions" in name or name == "output.weight":
-                nn.init.normal_(parameter, 0, self.config.dim**-0.5)
-            elif parameter.dim() == 2:
-                square = "qkv" in name or "query" in name or ".memory" in name
-                for part in parameter.data.split(self.config.dim) if square else [parameter]:
-                    nn.init.xavier_uniform_(part, 2**-0.5 if square else 1.0)
-            elif name.endswith("bias"):
-                nn.init.zeros_(parameter)
+        initialise(self, dim)
 
     @property
     def target_table(self) -> nn.Embedding:
@@ -150,31 +143,9 @@ class Transformer(nn.Module):
         """[..., dim] -> logits [..., vocab]"""
         return F.linear(hidden, self.project_weight, self.output_bias)
 
-    def embed(self, ids: Tensor, table: nn.Embedding, positions: Tensor | None) -> Tensor:
-        """Ids [line, token] and a row for each position, or one for all -> [line, token, dim]"""
-        x = table(ids) * self.scale
-        return self.dropout(x if positions is None else x + positions)
-
-    def places(self, start: int, length: int, target: bool) -> tuple[Tensor | None, Tensor | None]:
-        """What is added to the embeddings of positions start..start + length, and what turns queries and keys."""
-        if self.config.positions == "rotary":
-            return None, self.table.narrow(0, start, length)
-        if self.config.positions == "sinusoidal":
-            return self.table.narrow(0, start, length), None
-        learnt = self.target_positions if target else self.source_positions
-        return learnt.weight.narrow(0, start, length), None
-
-    def place(self, position: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """The same for one token of each beam, at position i64[line, beam] of the target: [line, beam, dim] is added, [line,
-        1, beam, width] turns."""
-        if self.config.positions == "rotary":
-            return None, F.embedding(position, self.table)[:, None]
-        learnt = self.config.positions == "learned"
-        return F.embedding(position, self.target_positions.weight if learnt else self.table), None
-
     def encode(self, source: Tensor, mask: Tensor | None, seen: Weights | None = None) -> Tensor:
         """[line, source] -> [line, source, dim]; mask [line, 1, 1 or source, source], bool or added to the scores."""
-        add, turn = self.places(0, source.shape[1], target=False)
+        add, turn = self.places(0, source.shape[1], "source_positions")
         x = self.embed(source, self.source_embedding, add)
         for layer in self.encoder_layers:
             x = layer.rest(layer(x, mask, turn, seen=seen))
@@ -196,7 +167,7 @@ class Transformer(nn.Module):
         mask = mask[:, None, None, :]  # [line, 1, 1, source]
         seen = seen or {}
         encoded = self.encode(source, mask, seen.get("encoder"))
-        add, turn = self.places(0, target_in.shape[1], target=True)
+        add, turn = self.places(0, target_in.shape[1])
         x = self.embed(target_in, self.target_table, add)
         for layer in self.decoder_layers:
             x = layer(x, None, turn, causal=True, seen=seen.get("decoder"))
