@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LINES = 64  # read side by side: a recurrent network's steps are matrices then
 _LOGITS = 1 << 24  # floats of a piece: lines * tokens * vocabulary
+_TOKENS = 1 << 13  # of a piece, on all lines
 _PART = 1 << 16  # characters of a line that become ids at a time, about
 _BORDER = re.compile(r"(?<=[^\s]) (?=[^\s])")  # where a line may be cut without another choice of tokens
 
@@ -96,6 +97,11 @@ class LanguageModel:
     def rule(self) -> LanguageText:
         return rule_of(self.bundle)
 
+    @property
+    def tokens_at_once(self) -> int:
+        """How many tokens go through the graph side by side and one after the other, of all lines together."""
+        return max(1, min(_LOGITS // len(self.rule), _TOKENS))
+
     def encode(self, lines: Sequence[str]) -> Encoded:
         """The lines as ids, the end of a line after each: the first half of the work."""
         return encode(self.rule, lines)
@@ -122,7 +128,7 @@ class LanguageModel:
 
     def _read(self, ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray, logprobs: np.ndarray) -> None:
         """Fills in `logprobs` [flat] for lines that lie at `starts` in the flat ids; the longest first."""
-        piece = max(1, _LOGITS // (len(starts) * len(self.rule)))
+        piece = max(1, self.tokens_at_once // len(starts))
         state: dict[str, np.ndarray] = beginning(self.bundle, len(starts))
         previous = np.full(len(starts), self.rule.eos)
         for begin, width, again in pieces(int(lengths[0]), piece, self.context):
@@ -171,8 +177,7 @@ class Stream:
         model = self._model
         ids = model.encode(lines).ids
         logprobs = np.zeros(len(ids), np.float32)
-        piece = max(1, _LOGITS // len(model.rule))
-        for begin, width, again in pieces(len(ids), piece, model.context, len(self._behind)):
+        for begin, width, again in pieces(len(ids), model.tokens_at_once, model.context, len(self._behind)):
             if again:
                 self._begin_anew(again)
             part = ids[None, begin : begin + width]
@@ -209,21 +214,20 @@ def pieces(length: int, piece: int, context: int | None, held: int = 0) -> Itera
 
 
 def encode(rule: LanguageText, lines: Sequence[str]) -> Encoded:
-    """The lines as ids. A long line is given to the tokenizer part by part: a tokenizer takes a hundred bytes a token."""
+    """The lines as ids. A long line is given to the tokenizer part by part, for one takes hundreds of bytes a token."""
     if all(len(line) <= _PART for line in lines):
         return rule.encode(lines)
-    parts = [part_of(line) for line in lines]
-    encoded = rule.encode([part for of_line in parts for part in of_line])
-    counts = [len(of_line) for of_line in parts]
-    last = np.cumsum(counts) - 1  # the part that ends each line
-    ends = np.cumsum(encoded.lengths)
-    keep = np.ones(len(encoded.ids), bool)
-    keep[np.delete(ends, last) - 1] = False  # a part ends no line
-    before = np.concatenate([[0], np.cumsum(keep)])[ends]
-    return Encoded(encoded.ids[keep], np.diff(before[last], prepend=0))
+    ids: list[np.ndarray] = []
+    lengths = []
+    for line in lines:
+        parts = parts_of(line)
+        of_line = [rule.encode([part]).ids[:-1] for part in parts[:-1]] + [rule.encode(parts[-1:]).ids]
+        ids += of_line
+        lengths.append(sum(map(len, of_line)))
+    return Encoded(np.concatenate(ids), np.array(lengths, np.int64))
 
 
-def part_of(line: str) -> list[str]:
+def parts_of(line: str) -> list[str]:
     """A line in parts that become the tokens it would become itself: cut before single spaces between words. One without such a
     place is one part."""
     cuts = [0]
