@@ -59,7 +59,7 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
-    "optimizer": ("sgd", "adagrad", "adam", "adamw"),
+    "optimizer": ("sgd", "nt-asgd", "adagrad", "adam", "adamw"),
     "schedule": ("constant", "linear", "inverse-sqrt", "cosine"),
     "precision": ("fp32", "bf16", "fp16"),
 }

@@ -221,9 +221,12 @@ class Training:
     max_steps: int = 0  # stop after this many updates; 0: epochs decide
     batch_size: int = 32  # examples a batch; 1: single-example descent; 0: full-batch descent
     accumulate: int = 1  # batches summed into one update
-    optimizer: str = "adam"  # sgd | adagrad | adam | adamw
+    optimizer: str = "adam"  # sgd | nt-asgd | adagrad | adam | adamw
     learning_rate: float = 1e-3  # the peak of the schedule
-    momentum: float = 0.0  # sgd alone
+    momentum: float = 0.0  # sgd, nt-asgd
+    nonmono: int = (
+        5  # nt-asgd: once the dev score is worse than before the last so many, the mean of the weights is kept
+    )
     betas: tuple[float, float] = (0.9, 0.999)  # adam, adamw
     epsilon: float = 1e-8  # adagrad, adam, adamw
     schedule: str = "constant"  # constant | linear | inverse-sqrt | cosine

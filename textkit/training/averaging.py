@@ -1,13 +1,19 @@
-"""The moving average of the weights: steadier than the last ones, and what is scored and kept. Knows no loop and no file."""
+"""Averages of the weights: steadier than the last ones, and what is scored and kept. Knows no loop and no file."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from textkit.errors import TextkitError
+from textkit.plugin import Score, Training
+
 if TYPE_CHECKING:
     import torch
+
+Named = Sequence[tuple[str, "torch.nn.Parameter"]]
 
 
 class Average:
@@ -21,25 +27,26 @@ class Average:
     are not averaged.
     """
 
-    def __init__(self, named: Sequence[tuple[str, torch.nn.Parameter]], decay: float) -> None:
+    begun = True  # whether there is an average yet
+
+    def __init__(self, named: Named, decay: float) -> None:
         self.decay = decay
         self.updates = 0
         self.names = [name for name, _ in named]
         self.parameters = [parameter for _, parameter in named]
-        self.values = [parameter.detach().clone() for parameter in self.parameters]
+        self.values = self._copies() if self.begun else []
 
     def update(self) -> None:
         """Takes in the parameters as they are after an update."""
-        import torch
-
         self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        with torch.no_grad():
-            torch._foreach_lerp_(self.values, [parameter.detach() for parameter in self.parameters], 1 - decay)
+        self._mix(1 - min(self.decay, (1 + self.updates) / (10 + self.updates)))
+
+    def heed(self, score: Score | None) -> None:
+        """Hears each dev score."""
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The parameters hold the average inside, and their own bits again after."""
+        """The parameters hold the average inside, if there is one yet, and their own bits again after."""
         self._swap()
         try:
             yield
@@ -48,20 +55,87 @@ class Average:
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """Tensors by the parameters' names, and plain values."""
-        return dict(zip(self.names, self.values, strict=True)), {"updates": self.updates}
+        values = dict(zip(self.names, self.values, strict=True)) if self.begun else {}
+        return values, {"updates": self.updates}
 
     def load(self, tensors: Mapping[str, torch.Tensor], plain: Mapping[str, Any]) -> None:
         """The inverse of `state`."""
         self.updates = plain["updates"]
-        for name, value in zip(self.names, self.values, strict=True):
+        for name, value in zip(self.names, self.values, strict=False):
             value.copy_(tensors[name])
+
+    def _copies(self) -> list[torch.Tensor]:
+        return [parameter.detach().clone() for parameter in self.parameters]
+
+    def _mix(self, share: float) -> None:
+        """Moves the average so far towards the parameters as they are."""
+        import torch
+
+        with torch.no_grad():
+            torch._foreach_lerp_(self.values, [parameter.detach() for parameter in self.parameters], share)
 
     def _swap(self) -> None:
         """In the parameters' own memory, for some modules hold on to it, and with one parameter's worth of it besides."""
         import torch
 
         with torch.no_grad():
-            for parameter, value in zip(self.parameters, self.values, strict=True):
+            for parameter, value in zip(self.parameters, self.values, strict=self.begun):
                 held = parameter.detach().clone()
                 parameter.copy_(value)
                 value.copy_(held)
+
+
+class TriggeredAverage(Average):
+    """The mean of all weights since the dev score stopped to get better: NT-ASGD (Merity et al. 2018, section 3).
+
+    Dev score number t (from 0; v, the lower the better) begins the average, once and for all, where
+
+        t > n   and   v > min(logs[0], ..., logs[t - n - 1])
+
+    that is where it is worse than the best of all before the last n: algorithm 1 of the paper as its text puts it ("fails
+    to improve for multiple cycles") and its authors' program computes it. From that score's weights w_T on,
+
+        average = (w_T + ... + w_k) / (k - T + 1)
+
+    Until then there is none, and the weights themselves are scored and kept.
+    """
+
+    begun = False
+
+    def __init__(self, named: Named, nonmono: int) -> None:
+        super().__init__(named, 0.0)
+        self.nonmono = nonmono
+        self.logs: list[float] = []
+
+    def update(self) -> None:
+        if self.begun:
+            self.updates += 1
+            self._mix(1 / (1 + self.updates))
+
+    def heed(self, score: Score | None) -> None:
+        """Begins the average where it is time to. A score that is no number counts as none."""
+        if self.begun or (score is not None and math.isnan(score.value)):
+            return
+        if score is None:
+            raise TextkitError("optimizer=nt-asgd: the plugin gives no dev score, which says when averaging begins")
+        value = -score.value if score.higher_is_better else score.value
+        before = self.logs[: max(len(self.logs) - self.nonmono, 0)]
+        self.logs.append(value)
+        if before and value > min(before):
+            self.begun, self.values = True, self._copies()
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        tensors, plain = super().state()
+        return tensors, {**plain, "logs": self.logs, "begun": self.begun}
+
+    def load(self, tensors: Mapping[str, torch.Tensor], plain: Mapping[str, Any]) -> None:
+        self.logs, self.begun = list(plain["logs"]), plain["begun"]
+        self.values = self._copies() if self.begun else []
+        super().load(tensors, plain)
+
+
+def average_of(named: Named, training: Training) -> Average | None:
+    """The average that the engine's options ask for."""
+    if training.optimizer == "nt-asgd":
+        return TriggeredAverage(named, training.nonmono)
+    return Average(named, training.ema) if training.ema else None

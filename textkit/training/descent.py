@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from textkit.errors import TextkitError
-from textkit.plugin import Plugin, Training
-from textkit.training.averaging import Average
+from textkit.plugin import Plugin, Score, Training
+from textkit.training.averaging import average_of
 from textkit.training.optim import optimizer, penalize
 from textkit.training.parallel import ALONE, Alone
 
@@ -68,7 +68,7 @@ class Descent:
         if not self.parameters:
             raise TextkitError(f"plugin {plugin.name!r}: its network has nothing to train")
         self.optimizer = optimizer(training, self.parameters)
-        self.average = Average(named, training.ema) if training.ema else None
+        self.average = average_of(named, training)
         self.scaler = torch.amp.GradScaler("cuda") if training.precision == "fp16" else None
         self.team = team
         # Batches an update, of all processes; 0: all of the epoch.
@@ -154,6 +154,16 @@ class Descent:
         """Inside, the network holds the weights that are scored and kept: the average of those it learns with, if any."""
         return nullcontext() if self.average is None else self.average.in_place()
 
+    @property
+    def waits(self) -> bool:
+        """Whether there is to be an average, and is none yet."""
+        return self.average is not None and not self.average.begun
+
+    def heed(self, score: Score | None) -> None:
+        """Hears the dev score of the weights that were `kept`, which may begin the average."""
+        if self.average is not None:
+            self.average.heed(score)
+
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """The optimizer, the gradient summed up so far, the average, the scale of fp16: tensors, and plain values."""
         import torch
@@ -214,6 +224,7 @@ class OwnUpdate:
     """By the plugin's `update`, which changes the network in place. All of its state is in the network."""
 
     group = 1
+    waits = False
 
     def __init__(self, plugin: Plugin, network: torch.nn.Module, options: Any, threads: int) -> None:
         self.plugin = plugin
@@ -232,6 +243,9 @@ class OwnUpdate:
 
     def kept(self) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def heed(self, score: Score | None) -> None:
+        pass
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         return {}, {}

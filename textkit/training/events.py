@@ -66,6 +66,7 @@ class Scored:
     step: int
     score: Score
     best: bool
+    averaging: bool = False  # nt-asgd: from here on the mean of the weights is scored and kept
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,7 @@ class Logbook:
         elif isinstance(event, Scored):
             score = {event.score.name: event.score.value, **event.score.detail}
             record = {"event": "score", "epoch": event.epoch, "step": event.step, **score, "best": event.best}
+            record |= {"averaging": True} if event.averaging else {}
             self._line(record | ({"samples": list(event.score.samples)} if event.score.samples else {}))
             self._scalars(event.step, {f"dev/{key}": value for key, value in score.items()})
         elif event.reason != "complete":

@@ -17,12 +17,13 @@ NEEDS_TOTAL = ("linear", "cosine")  # schedules that must know how many updates 
 def optimizer(training: Training, parameters: Sequence[torch.nn.Parameter]) -> torch.optim.Optimizer:
     """The optimizer that `training.optimizer` names.
 
-    sgd: with heavy-ball momentum. adagrad: Duchi et al. 2011. adam: Kingma and Ba 2015. adamw: Loshchilov and Hutter
-    2019, the one whose `weight_decay` is decoupled from the gradient. Both fused: one pass over a parameter, not ten.
+    sgd: with heavy-ball momentum; nt-asgd takes the same steps (what it averages: textkit.training.averaging). adagrad:
+    Duchi et al. 2011. adam: Kingma and Ba 2015. adamw: Loshchilov and Hutter 2019, the one whose `weight_decay` is
+    decoupled from the gradient. Both fused: one pass over a parameter, not ten.
     """
     import torch
 
-    if training.optimizer == "sgd":
+    if training.optimizer in ("sgd", "nt-asgd"):
         return torch.optim.SGD(parameters, training.learning_rate, momentum=training.momentum)
     if training.optimizer == "adagrad":
         return torch.optim.Adagrad(parameters, training.learning_rate, eps=training.epsilon)

@@ -25,7 +25,8 @@ SPLIT_RULE = "a line's share is splitmix64(number from 0, through all files, xor
 
 # What only the gradient of a loss can obey: a plugin with an update or a fit of its own never sees these.
 _OF_DESCENT = (
-    "accumulate", "optimizer", "momentum", "betas", "epsilon", "clip", "l1", "l2", "weight_decay", "precision", "ema",
+    "accumulate", "optimizer", "momentum", "nonmono", "betas", "epsilon", "clip", "l1", "l2", "weight_decay", "precision",
+    "ema",
 )  # fmt: skip
 _OF_BATCHES = ("max_steps", "checkpoint_steps")
 
@@ -48,7 +49,7 @@ def without_effect(plugin: Plugin) -> dict[str, str]:
     if plugin.fit is not None:
         reasons |= dict.fromkeys(_OF_BATCHES, "which is not trained batch by batch")
     if not has_score(plugin):
-        reasons |= dict.fromkeys(("patience", "eval_steps"), "which has no dev score")
+        reasons |= dict.fromkeys(("patience", "eval_steps", "nonmono"), "which has no dev score")
     return reasons
 
 
@@ -57,6 +58,11 @@ def check_options(plugin: Plugin, training: Training) -> None:
     for key, reason in without_effect(plugin).items():
         if getattr(training, key) != getattr(plugin.training, key):
             raise UsageError(f"{key}: has no effect on {plugin.name}, {reason}")
+    if training.optimizer == "nt-asgd":
+        if not has_score(plugin):
+            raise UsageError(f"optimizer=nt-asgd: {plugin.name} has no dev score, which says when averaging begins")
+        if training.ema:
+            raise UsageError(f"ema={training.ema}: optimizer=nt-asgd averages the weights already")
 
 
 def spare_memory() -> None:

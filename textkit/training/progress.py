@@ -152,7 +152,8 @@ def sentence(event: Event, folder: str) -> str:
         loss = "" if event.loss is None else f", loss {event.loss:.4g}"
         return f"epoch {event.epoch} done: {event.step:,} updates{loss}, {_clock(event.seconds)}"
     if isinstance(event, Scored):
-        return f"dev {event.score.name} {event.score.value:.4g}{' (best so far)' if event.best else ''}"
+        averaging = "; from here on the mean of the weights counts" if event.averaging else ""
+        return f"dev {event.score.name} {event.score.value:.4g}{' (best so far)' if event.best else ''}{averaging}"
     if isinstance(event, Stopped):
         if event.saved:
             return f"stopped after update {event.step:,}; go on with: textkit train -o {folder} --resume"

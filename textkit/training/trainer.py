@@ -236,12 +236,21 @@ class Loop:
         with self._kept():
             score = self.team.share(lambda: self._score_on(self.dev))
             at.scored_step = at.step
-            if score is None:
-                return
-            best = at.take(score)
+            best = score is not None and at.take(score)
             if best:
                 self._keep()
-        yield Scored(at.epoch, at.step, score, best)
+        averaging = self._heed(score)
+        if score is not None:
+            yield Scored(at.epoch, at.step, score, best, averaging)
+
+    def _heed(self, score: Score | None) -> bool:
+        """Whether it is this score that has the learner average the weights. Patience begins there: it is what no better
+        scores lead to first."""
+        if self.learner is None or not self.learner.waits:
+            return False
+        self.learner.heed(score)
+        self.position.waited = 0
+        return not self.learner.waits
 
     def _kept(self) -> AbstractContextManager[None]:
         """Inside, the network holds the weights to score and to keep."""
