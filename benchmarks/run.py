@@ -18,6 +18,7 @@ SCRIPTS = {
     "embed": ["--rounds", "1", "--memory-lines", "200000", "--no-report"],
     "training": ["--quick"],
     "gpu": ["--quick"],
+    "language": ["--rounds", "1", "--steps", "20", "--lines", "50", "--memory-lines", "0", "--no-report"],
     "translate": ["--rounds", "1", "--lines", "32", "--memory-lines", "0", "--no-report"],
 }
 OTHERS = {"translate": "translation_peers"}  # which packages a script's peers are, where not peers.txt
@@ -42,6 +43,8 @@ def main() -> None:
             print(f"== {name}: left out, --{OTHERS[name].replace('_', '-')} is not given", file=sys.stderr, flush=True)
             continue
         command = [sys.executable, str(HERE / f"{name}.py"), str(given.data), "--peers", peers]
+        if name == "gpu" and given.translation_peers:
+            command += ["--translation-peers", given.translation_peers]
         command += SCRIPTS[name] if given.quick else []
         print(f"== {name}", file=sys.stderr, flush=True)
         begun = time.perf_counter()

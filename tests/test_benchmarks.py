@@ -30,7 +30,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         sys.modules.pop(name, None)
 
 
-@pytest.mark.parametrize("script", ["embed", "training", "gpu", "translate", "run"])
+@pytest.mark.parametrize("script", ["embed", "training", "gpu", "language", "translate", "run"])
 def test_each_script_tells_how_it_is_called(script: str) -> None:
     done = subprocess.run([sys.executable, BENCHMARKS / f"{script}.py", "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
