@@ -25,6 +25,7 @@ COMPLETE = "_TEXTKIT_COMPLETE"  # the variable by which a shell's completion scr
 # verb -> where it lives, and its line of `textkit --help`, which therefore imports none of them.
 VERBS: dict[str, tuple[str, str]] = {
     "train": ("textkit.cli.train:train", "Train a model on text files."),
+    "inspect": ("textkit.cli.inspect:inspect", "Show what a training did inside: gradients, norms of weights."),
     "export-onnx": ("textkit.cli.export_onnx:export_onnx", "Export a training run as a model to serve."),
     "translate": ("textkit.cli.translate:translate", "Translate each line."),
     "attention": ("textkit.cli.attention:attention", "Show what each word of a translation looks at."),

@@ -5,7 +5,7 @@ Knows no model. No window, no state of matplotlib's: the same weights give the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -44,14 +44,20 @@ def write(
 
     Gives the characters that no font on this machine has; they are drawn as boxes.
     """
+    figure = one if weights.ndim == 2 else every
+    return save(stream, path, "".join((*source, *target)), lambda: figure(source, target, weights, title))
+
+
+def save(stream: BinaryIO, path: str, text: str, draw: Callable[[], Figure]) -> str:
+    """Has `draw` make a figure, with fonts for `text`, and writes it. Gives the characters that no font has."""
     import warnings
 
     from matplotlib import rc_context
 
-    families, missing = fonts("".join((*source, *target)))
+    families, missing = fonts(text)
     kind = PurePath(path).suffix.lower()[1:]
     with rc_context({"font.family": families, "svg.hashsalt": "textkit", "axes.unicode_minus": False}):
-        figure = one(source, target, weights, title) if weights.ndim == 2 else every(source, target, weights, title)
+        figure = draw()
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"(?s)Glyph .* missing")
             figure.savefig(

@@ -56,6 +56,9 @@ class EpochDone:
     step: int
     loss: float | None
     seconds: float
+    norms: Mapping[str, float] = field(
+        default_factory=dict
+    )  # of each parameter; nothing where told at this step before
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Scored:
     score: Score
     best: bool
     averaging: bool = False  # nt-asgd: from here on the mean of the weights is scored and kept
+    norms: Mapping[str, float] = field(default_factory=dict)  # as of an epoch
 
 
 @dataclass(frozen=True)

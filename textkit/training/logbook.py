@@ -72,11 +72,11 @@ class Logbook:
     def _other(self, event: EpochDone | Scored | Done) -> None:
         if isinstance(event, EpochDone):
             record = {"event": "epoch", "epoch": event.epoch, "step": event.step, "loss": event.loss}
-            self._line({**record, "seconds": round(event.seconds, 3)})
+            self._line({**record, "seconds": round(event.seconds, 3), **_norms(event)})
         elif isinstance(event, Scored):
             score = {event.score.name: event.score.value, **event.score.detail}
             record = {"event": "score", "epoch": event.epoch, "step": event.step, **score, "best": event.best}
-            record |= {"averaging": True} if event.averaging else {}
+            record |= ({"averaging": True} if event.averaging else {}) | _norms(event)
             self._line(record | ({"samples": list(event.score.samples)} if event.score.samples else {}))
             self._scalars(event.step, {f"dev/{key}": value for key, value in score.items()})
         elif event.reason != "complete":
@@ -98,6 +98,10 @@ def _summary_writer() -> Any:
     except ImportError:
         raise TextkitError("--tensorboard: needs the extra: pip install 'textkit[tensorboard]'") from None
     return SummaryWriter
+
+
+def _norms(event: EpochDone | Scored) -> dict[str, Any]:
+    return {"norms": dict(event.norms)} if event.norms else {}
 
 
 def _step(line: str) -> float:

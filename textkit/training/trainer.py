@@ -13,7 +13,7 @@ Longer than 300 lines: the order in which all of this happens is what the file i
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from textkit.training.descent import FULL_BATCH_PIECE, Descent, OwnUpdate
 from textkit.training.events import Done, EpochDone, Event, Progress, Saved, Scored, Stage, Started, Stopped
 from textkit.training.feeding import Feed
 from textkit.training.guard import blamed, blaming
+from textkit.training.norms import weight_norms
 from textkit.training.optim import learning_rate
 from textkit.training.parallel import ALONE, Alone
 from textkit.training.position import Diverged, Meter, Position, check_finite
@@ -127,6 +128,7 @@ class Loop:
         whole = self.training.batch_size == 0 and isinstance(self.learner, Descent)
         self.feed = Feed(run, corpus, FULL_BATCH_PIECE if whole else self.training.batch_size)
         self._began = self._saved = time.monotonic()
+        self._told = -1  # the update whose norms were told last
         run.facts.update(device=str(device), processes=team.size, threads=threads, parameters=self.parameters)
         run.save()
 
@@ -197,7 +199,7 @@ class Loop:
             at.step += 1
         yield from self._show()
         at.end_epoch()
-        yield EpochDone(at.epoch, at.step, at.last_loss, self._seconds())
+        yield EpochDone(at.epoch, at.step, at.last_loss, self._seconds(), self._norms())
         if not training.eval_steps:
             yield from self._score()
         yield from self._save_in_time()
@@ -241,7 +243,12 @@ class Loop:
                 self._keep()
         averaging = self._heed(score)
         if score is not None:
-            yield Scored(at.epoch, at.step, score, best, averaging)
+            yield Scored(at.epoch, at.step, score, best, averaging, self._norms())
+
+    def _norms(self) -> Mapping[str, float]:
+        """Of the weights that learn, once an update."""
+        told, self._told = self._told, self.position.step
+        return {} if told == self._told else weight_norms(self.network)
 
     def _heed(self, score: Score | None) -> bool:
         """Whether it is this score that has the learner average the weights. Patience begins there: it is what no better

@@ -1,0 +1,126 @@
+"""Curves as a picture, drawn by matplotlib (the extra `plot`): a panel for each run, side by side on the same scale.
+
+Knows what inspecting finds, and no network. Names that users gave are drawn as they are, `$` and all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from textkit.training.inspecting import Gradients, Norms
+
+COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:pink", "tab:olive")
+_ACROSS = 4  # panels, at most
+_WIDE, _HIGH = 4.0, 3.4  # inches of a panel
+_OTHERS = "0.75"  # grey
+_NOTHING = 1e-20  # a gradient below it has vanished, and what is seen of the others need not be squeezed for it
+_GRID = {"color": "0.9", "linewidth": 0.6}
+
+
+def gradients(runs: Mapping[str, Gradients]) -> Figure:
+    """How long the gradient is against how far back it has come; what the other runs have is behind each, in grey."""
+    from matplotlib.figure import Figure
+
+    across = min(len(runs), _ACROSS)
+    down = -(-len(runs) // across)
+    figure = Figure(figsize=(_WIDE * across + 0.6, _HIGH * down + 0.5), layout="constrained")
+    grid = list(figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).flat)
+    names = dict.fromkeys(part for found in runs.values() for part in found.parts)
+    colours = dict(zip(names, _colours(len(names)), strict=True))
+    for axes, (name, found) in zip(grid, runs.items(), strict=False):
+        others = [other for key, other in runs.items() if key != name]
+        for at, other in enumerate(others):
+            _curve(axes, other.norm, color=_OTHERS, linewidth=1.2, label="the other runs" if not at else None)
+        for part, norm in found.parts.items() if len(found.parts) > 1 else ():
+            _curve(axes, norm, color=colours[part], linewidth=1.2, label=part)
+        _curve(axes, found.norm, color="black", linewidth=2.0, label="whole state")
+        axes.set_yscale("log")
+        axes.set_title(name, fontsize=10, parse_math=False)
+        axes.grid(**_GRID)
+        axes.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.08), frameon=False)
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], _NOTHING))
+        axes.tick_params(labelsize=8, labelbottom=True)
+    for axes in grid[len(runs) :]:
+        axes.set_visible(False)
+    chunks = max(found.chunks for found in runs.values())
+    figure.supxlabel(f"lag: tokens back from the last one (mean of {chunks} chunks)", fontsize=9)
+    figure.supylabel("norm of d loss / d state (nats per unit of state)", fontsize=9)
+    return figure
+
+
+def weights(runs: Mapping[str, Norms]) -> Figure:
+    """Norms of weights over the training, and below them its loss and the dev score."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=((_WIDE + 1.6) * len(runs) + 0.4, 2 * _HIGH), layout="constrained")
+    grid = figure.subplots(2, len(runs), squeeze=False, sharex="col")
+    for (above, below), (name, found) in zip(grid.T, runs.items(), strict=True):
+        by_epoch = len(set(found.epoch.tolist())) == len(found.epoch)
+        x = found.epoch if by_epoch else found.update
+        groups = grouped(found.parameters, found.norm)
+        if len(groups) > 1:
+            for colour, (part, norm) in zip(_colours(len(groups)), groups.items(), strict=True):
+                above.plot(x, norm, ".-", color=colour, linewidth=1.0, markersize=4, label=part)
+        above.plot(x, found.whole, ".-", color="black", linewidth=2.0, markersize=5, label="all weights")
+        above.set_yscale("log")
+        above.set_title(name, fontsize=10, parse_math=False)
+        above.set_ylabel("norm of weights (Euclidean)", fontsize=9)
+        _losses(below, x, found)
+        below.set_xlabel("epochs done" if by_epoch else "updates done", fontsize=9)
+        below.xaxis.get_major_locator().set_params(integer=True)
+        for axes in (above, below):
+            if found.best is not None:
+                axes.axvline(x[found.best], color="0.5", linestyle=":", linewidth=1.2)
+            axes.grid(**_GRID)
+            axes.tick_params(labelsize=8)
+            axes.tick_params(labelsize=7, axis="y", which="minor")
+        above.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    return figure
+
+
+def _losses(axes: Any, x: np.ndarray, found: Norms) -> None:
+    """Loss on the left, dev score on the right, and a legend of both."""
+    lines = axes.plot(x, found.loss, ".-", color="tab:blue", markersize=4, label="training loss")
+    axes.set_ylabel("loss", fontsize=9)
+    if not np.isnan(found.dev_loss).all():
+        lines += axes.plot(x, found.dev_loss, ".--", color="tab:blue", markersize=4, label="dev loss")
+    if found.name:
+        right = axes.twinx()
+        lines += right.plot(x, found.score, ".-", color="tab:red", markersize=4, label=f"dev {found.name}")
+        right.set_ylabel(f"dev {found.name}", fontsize=9, parse_math=False)
+        right.tick_params(labelsize=8)
+    if found.best is not None:
+        lines.append(axes.axvline(x[found.best], color="0.5", linestyle=":", linewidth=1.2, label="best dev score"))
+    axes.legend(lines, [line.get_label() for line in lines], fontsize=7, ncols=len(lines), handlelength=3, loc="lower center",
+                bbox_to_anchor=(0.5, 1), frameon=False)  # fmt: skip
+
+
+def grouped(names: Sequence[str], norms: np.ndarray, most: int = len(COLOURS)) -> dict[str, np.ndarray]:
+    """Norms f64[row, parameter] of groups of parameters, `most` at most: by as much of the path of their names as allows
+    that, the smaller ones of still more together as `others`."""
+    depths = range(max(name.count(".") for name in names) + 1, 0, -1)
+    paths = [[".".join(name.split(".")[:depth]) for name in names] for depth in depths]
+    keys = next((path for path in paths if len(set(path)) <= most), paths[-1])
+    squares: dict[str, np.ndarray] = {}
+    for at, key in enumerate(keys):
+        squares[key] = squares.get(key, 0) + norms[:, at] ** 2
+    if len(squares) > most:
+        order = sorted(squares, key=lambda key: -squares[key][-1])
+        rest = sum(squares.pop(key) for key in order[most - 1 :])
+        squares["others"] = rest
+    return {key: np.sqrt(square) for key, square in squares.items()}
+
+
+def _colours(count: int) -> list[str]:
+    return [COLOURS[at % len(COLOURS)] for at in range(count)]
+
+
+def _curve(axes: Any, norm: np.ndarray, **options: Any) -> None:
+    """A logarithm has no zero: where a gradient has vanished altogether its curve ends."""
+    axes.plot(np.arange(len(norm)), np.where(norm > 0, norm, np.nan), **options)
