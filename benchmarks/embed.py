@@ -85,6 +85,7 @@ def measure(
             "lines_per_second": medians,
             "ratio": {who: statistics.median(ratio[who] for ratio in ratios) for who in rates if who != "textkit"},
             "first_vector_seconds": first_line(command, b"hello\n"),
+            "help_seconds": first_line([sys.executable, "-m", "textkit", "--help"], b""),
             "cuda": cuda(command, lines, count, folder),
             "memory": memory(command, lines, memory_lines) if memory_lines else None,
         }
@@ -187,7 +188,8 @@ def markdown(found: dict[str, Any]) -> str:
         f"{found['lines']:,} English lines of Tatoeba; textkit's model: {found['model']}; two threads; medians of "
         f"{found['rounds']} rounds, in turn. The ratio is textkit's rate over the peer's, in the same round.",
         report.table(["", "lines/s", "textkit is faster by"], rows),
-        f"First vector: {found['first_vector_seconds']:.2f} s after the process starts (median of 11, warm).",
+        f"First vector: {found['first_vector_seconds']:.2f} s after the process starts (median of 11, warm); "
+        f"`textkit --help`: {found['help_seconds']:.2f} s.",
     ]
     if on_gpu := found["cuda"]:
         parts.append(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import resource
 import subprocess
 import sys
 import warnings
@@ -67,16 +66,13 @@ def test_help_imports_nothing_heavy(args):
     assert not modules_after(*args) & HEAVY
 
 
-@pytest.mark.parametrize("args", [["--help"], ["--version"], ["train", "--help"], ["embed", "--help"]], ids=" ".join)
-def test_help_answers_in_a_tenth_of_a_second(args):
-    """In processor time, which is what it waits for: wall time on a busy machine says who else is there."""
-    seconds = []
-    for _ in range(10):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert textkit(*args).returncode == 0
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(seconds) <= 0.1
+@pytest.mark.parametrize("args", [["--help"], ["--version"], *([verb, "--help"] for verb in VERBS)], ids=" ".join)
+def test_help_imports_little(args):
+    """What help takes is Python, click, and a few modules more; the seconds stand in benchmarks/embed.py."""
+    bare = subprocess.run(
+        [sys.executable, "-c", "import sys, click; print(*sys.modules)"], capture_output=True, text=True
+    )
+    assert len(modules_after(*args)) - len(bare.stdout.split()) <= 40
 
 
 # --help, --version and wrong usage.
