@@ -43,6 +43,22 @@ class Signature:
     outputs: tuple[Port, ...]
 
 
+# What travels from step to step: it belongs to a line, in a step to each of its beams, or to all beams of a line.
+_OF_LINES = (Port("state.*", "", ("line",)), Port("cache.*", "", ("line",)))
+_WORD = (
+    Port("token", "int64", ("line", "beam")),
+    Port("parent", "int64", ("line", "beam")),
+    Port("k", "int64"),
+)
+_BEFORE = (Port("state.*", "", ("line", "from")), Port("cache.*", "", ("line",)))
+_AFTER = (Port("state.*", "", ("line", "beam")), Port("cache.*", "", ("line",)))
+_CHOICE = (
+    Port("top_id", "int64", ("line", "beam", "k")),
+    Port("top_logprob", "float32", ("line", "beam", "k")),
+    Port("logprob", "float32", ("line", "beam", "vocab")),
+)
+_SOURCE = (Port("source", "int64", ("line", "source")), Port("source_mask", "bool", ("line", "source")))
+
 # A task is a graph signature: the serving side knows these names and no architecture. docs/architecture.md explains each.
 TASKS: Mapping[str, Mapping[str, Signature]] = MappingProxyType(
     {
@@ -66,68 +82,20 @@ TASKS: Mapping[str, Mapping[str, Signature]] = MappingProxyType(
                     Port("previous", "int64", ("line",)),
                     Port("ids", "int64", ("line", "token")),
                     Port("weight", "float32", ("line", "token")),
-                    Port("state.*", "", ("line",)),
-                    Port("cache.*", "", ("line",)),
+                    *_OF_LINES,
                 ),
-                outputs=(
-                    Port("logprob", "float32", ("line", "token")),
-                    Port("state.*", "", ("line",)),
-                    Port("cache.*", "", ("line",)),
-                ),
+                outputs=(Port("logprob", "float32", ("line", "token")), *_OF_LINES),
             ),
-            "step": Signature(
-                inputs=(
-                    Port("token", "int64", ("line", "beam")),
-                    Port("parent", "int64", ("line", "beam")),
-                    Port("k", "int64"),
-                    Port("state.*", "", ("line", "from")),
-                    Port("cache.*", "", ("line",)),
-                ),
-                outputs=(
-                    Port("top_id", "int64", ("line", "beam", "k")),
-                    Port("top_logprob", "float32", ("line", "beam", "k")),
-                    Port("logprob", "float32", ("line", "beam", "vocab")),
-                    Port("state.*", "", ("line", "beam")),
-                    Port("cache.*", "", ("line",)),
-                ),
-            ),
+            "step": Signature(inputs=(*_WORD, *_BEFORE), outputs=(*_CHOICE, *_AFTER)),
         },
         "translate": {
-            "encode": Signature(
-                inputs=(
-                    Port("source", "int64", ("line", "source")),
-                    Port("source_mask", "bool", ("line", "source")),
-                ),
-                outputs=(
-                    Port("memory.*", "", ("line",)),
-                    Port("state.*", "", ("line",)),
-                    Port("cache.*", "", ("line",)),
-                ),
-            ),
+            "encode": Signature(inputs=_SOURCE, outputs=(Port("memory.*", "", ("line",)), *_OF_LINES)),
             "step": Signature(
-                inputs=(
-                    Port("token", "int64", ("line", "beam")),
-                    Port("parent", "int64", ("line", "beam")),
-                    Port("k", "int64"),
-                    Port("memory.*", "", ("line",)),
-                    Port("state.*", "", ("line", "from")),
-                    Port("cache.*", "", ("line",)),
-                ),
-                outputs=(
-                    Port("top_id", "int64", ("line", "beam", "k")),
-                    Port("top_logprob", "float32", ("line", "beam", "k")),
-                    Port("logprob", "float32", ("line", "beam", "vocab")),
-                    Port("attention", "float32", ("line", "beam", "source")),
-                    Port("state.*", "", ("line", "beam")),
-                    Port("cache.*", "", ("line",)),
-                ),
+                inputs=(*_WORD, Port("memory.*", "", ("line",)), *_BEFORE),
+                outputs=(*_CHOICE, Port("attention", "float32", ("line", "beam", "source")), *_AFTER),
             ),
             "explain": Signature(
-                inputs=(
-                    Port("source", "int64", ("line", "source")),
-                    Port("source_mask", "bool", ("line", "source")),
-                    Port("target", "int64", ("line", "target")),
-                ),
+                inputs=(*_SOURCE, Port("target", "int64", ("line", "target"))),
                 outputs=(
                     Port("encoder", "float32", ("line", "layer", "head", "source", "source")),
                     Port("decoder", "float32", ("line", "layer", "head", "target", "target")),

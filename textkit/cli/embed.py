@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from textkit.cli.filtering import (
+    JSONL,
     Filter,
     Tally,
     column_option,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from textkit.serving.embedder import Embedder
 
 FORMATS = ("text", "jsonl", "npy", "f32")
-SUFFIXES = {".npy": "npy", ".f32": "f32", ".jsonl": "jsonl", ".ndjson": "jsonl"}  # what -o FILE says of the format
+SUFFIXES = JSONL | {".npy": "npy", ".f32": "f32"}  # what -o FILE says of the format
 
 
 @click.command()

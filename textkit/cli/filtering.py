@@ -38,6 +38,15 @@ column_option = click.option(
 )
 
 
+top_k_option = click.option(
+    "--top-k", type=click.IntRange(min=0), metavar="N", help="Draw from the N likeliest tokens. 0: from all."
+)
+top_p_option = click.option(
+    "--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P", help="Draw from the likeliest that make up P."
+)
+JSONL = {".jsonl": "jsonl", ".ndjson": "jsonl"}  # what -o FILE says of the format
+
+
 def format_option(formats: Sequence[str]) -> Callable[[Any], Any]:
     return click.option(
         "--format", "form", type=click.Choice(formats), help="Of the output. Default: by OUT's suffix, else text."
@@ -67,6 +76,13 @@ class Filter:
             raise UsageError(f"--column {self.column}: lines have no columns; say --input tsv, csv or jsonl")
         if self.kind in ("tsv", "csv") and self.column is not None and self.column.isdecimal() and not int(self.column):
             raise UsageError("--column 0: columns count from 1")
+
+    def check_numbers(self, *names: str) -> None:
+        """UsageError for one that is too large to work with, or no number: that is in every range."""
+        for name in names:
+            value = getattr(self, name)
+            if value is not None and not abs(value) < 1e9:
+                raise UsageError(f"--{name.replace('_', '-')} {value}: is no number to work with")
 
     def format_of(self, suffixes: Mapping[str, str], default: str = "text") -> str:
         """The output's format: the one asked for, else what `suffixes` says of OUT's name, else `default`."""

@@ -11,6 +11,7 @@ import click
 
 from textkit.cli.filtering import (
     FEWEST,
+    JSONL,
     Filter,
     Pace,
     Tally,
@@ -21,6 +22,8 @@ from textkit.cli.filtering import (
     output_option,
     pump,
     records,
+    top_k_option,
+    top_p_option,
 )
 from textkit.cli.options import Talk, answering_options, model_option
 from textkit.errors import UsageError
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
     from textkit.serving.generator import Generated, Generator
 
 FORMATS = ("text", "jsonl")
-SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl"}  # what -o FILE says of the format
 
 _POSITIVE = click.IntRange(min=1)
 _COUNT = click.IntRange(min=0)
@@ -49,10 +51,8 @@ _COUNT = click.IntRange(min=0)
     metavar="T",
     help="Below 1 likelier, above more various; 0: the likeliest token each time. Default: the model's, or 1.",
 )
-@click.option("--top-k", type=_COUNT, metavar="N", help="Draw from the N likeliest tokens. 0: from all.")
-@click.option(
-    "--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P", help="Draw from the likeliest that make up P."
-)
+@top_k_option
+@top_p_option
 @click.option(
     "--seed",
     type=_COUNT,
@@ -115,13 +115,10 @@ class _Job(Filter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.format = self.format_of(SUFFIXES)
+        self.format = self.format_of(JSONL)
         if "" in self.stop:
             raise UsageError("--stop '': an empty string is everywhere")
-        for name in ("temperature", "top_p"):
-            value = getattr(self, name)
-            if value is not None and not abs(value) < 1e9:  # nor NaN, which is in every range
-                raise UsageError(f"--{name.replace('_', '-')} {value}: is no number to work with")
+        self.check_numbers("temperature", "top_p")
 
     def generator(self) -> Generator:
         from textkit.serving.generator import Generator

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textkit.cli.filtering import (
+    JSONL,
     Filter,
     Tally,
     column_option,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from textkit.serving.language import LanguageModel
 
 FORMATS = ("text", "jsonl")
-SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl"}  # what -o FILE says of the format
 
 
 @click.command()
@@ -68,7 +68,7 @@ class _Job(Filter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.format = self.format_of(SUFFIXES)
+        self.format = self.format_of(JSONL)
         if self.per_token and self.per_word:
             raise UsageError("--per-token, --per-word: one of them at a time")
 

@@ -15,6 +15,7 @@ import click
 
 from textkit.cli.filtering import (
     FEWEST,
+    JSONL,
     Filter,
     Pace,
     Tally,
@@ -27,6 +28,8 @@ from textkit.cli.filtering import (
     output_option,
     pump,
     records,
+    top_k_option,
+    top_p_option,
 )
 from textkit.cli.options import Talk, answering_options, model_option
 from textkit.errors import TextkitError, UsageError
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from textkit.serving.translator import Translator
 
 FORMATS = ("text", "jsonl", "nbest")
-SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".nbest": "nbest"}  # what -o FILE says of the format
+SUFFIXES = JSONL | {".nbest": "nbest"}  # what -o FILE says of the format
 
 _POSITIVE = click.IntRange(min=1)
 _COUNT = click.IntRange(min=0)
@@ -82,10 +85,8 @@ _COUNT = click.IntRange(min=0)
 @click.option(
     "--temperature", type=click.FloatRange(min=0), metavar="T", help="Below 1 samples are likelier, above more various."
 )
-@click.option("--top-k", type=_COUNT, metavar="N", help="Draw from the N likeliest tokens. 0: from all.")
-@click.option(
-    "--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P", help="Draw from the likeliest that make up P."
-)
+@top_k_option
+@top_p_option
 @click.option("--seed", type=_COUNT, metavar="N", help="Of the random numbers, with each line's number. Default: 0.")
 @input_option
 @column_option
@@ -175,10 +176,7 @@ class _Job(Filter):
             value = getattr(self, name)
             if value is not None and not self.sample:
                 raise UsageError(f"--{name.replace('_', '-')} {value:g}: is for --sample")
-        for name in ("temperature", "length_penalty", "max_length_factor", "top_p"):
-            value = getattr(self, name)
-            if value is not None and not abs(value) < 1e9:  # nor NaN, which is in every range
-                raise UsageError(f"--{name.replace('_', '-')} {value}: is no number to work with")
+        self.check_numbers("temperature", "length_penalty", "max_length_factor", "top_p")
 
     def translator(self) -> Translator:
         from textkit.serving.translator import Translator

@@ -61,7 +61,7 @@ class Average:
     def load(self, tensors: Mapping[str, torch.Tensor], plain: Mapping[str, Any]) -> None:
         """The inverse of `state`."""
         self.updates = plain["updates"]
-        for name, value in zip(self.names, self.values, strict=False):
+        for name, value in zip(self.names, self.values, strict=self.begun):
             value.copy_(tensors[name])
 
     def _copies(self) -> list[torch.Tensor]:

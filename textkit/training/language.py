@@ -126,7 +126,7 @@ class LanguagePlugin(Plugin):
 
 def cross_entropy(network: torch.nn.Module, hidden: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """The mean of -log p(target): hidden f32[token, dim], target i64[token]."""
-    from textkit.training.translation_loss import smoothed_cross_entropy
+    from textkit.training.chunked_loss import smoothed_cross_entropy
 
     if hasattr(network, "cross_entropy"):
         return network.cross_entropy(hidden, target)

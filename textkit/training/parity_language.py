@@ -17,7 +17,7 @@ from textkit.text import TextRule
 from textkit.training.batching import padded
 from textkit.training.language_ports import Modules, spread
 from textkit.training.parity import STRANGE, load
-from textkit.training.parity_translation import BATCH, CHECKED, LONGEST, MEASURED, PARENTS, TOLERANCE, difference
+from textkit.training.parity_steps import BATCH, CHECKED, LONGEST, MEASURED, PARENTS, TOLERANCE, difference
 
 Arrays = dict[str, np.ndarray]
 MOST_RAISED = 0.25  # of the perplexity, by a lower precision

@@ -17,27 +17,12 @@ from textkit.plugin import NEXT
 from textkit.text import TextRule
 from textkit.training.batching import padded
 from textkit.training.parity import STRANGE, load
+from textkit.training.parity_steps import BATCH, CHECKED, LONGEST, MEASURED, PARENTS, TOLERANCE, difference
 from textkit.training.ports import is_cache
 from textkit.training.translation_ports import Modules
 
-TOLERANCE = 1e-4  # of the largest number in an output; float32 through 12 layers differs by about 1e-6 of it
-CHECKED = 24  # lines of real text compared with the modules
-MEASURED = 64  # lines of real text that a lower precision is measured on
-STEPS = 40  # the longest translation it is measured along
-BATCH = 8
-LONGEST = 128  # tokens of the longest line of a check
+STEPS = 40  # the longest translation that a lower precision is measured along
 LEAST_SAME = 0.5  # of the likeliest words, that must be the same in lower precision
-# Which beam of the step before each beam continues: from one to three, straight on, crossed and repeated, fewer, more.
-PARENTS: Sequence[Sequence[int]] = (
-    (0, 0, 0),
-    (0, 1, 2),
-    (2, 0, 0),
-    (1, 2, 1),
-    (2, 0),
-    (1, 0),
-    (0, 1, 1, 0),
-    (3, 3, 0, 2),
-)
 
 if TYPE_CHECKING:
     import torch
@@ -238,17 +223,3 @@ def refuse_deviation(precision: str, figures: Mapping[str, Any]) -> None:
             f"--precision {precision} changes the likeliest word in {1 - figures['same_word']:.0%} of the places, more than "
             f"{1 - LEAST_SAME:.0%}: nothing was written"
         )
-
-
-def difference(got: np.ndarray, wanted: np.ndarray) -> float:
-    """The largest difference beside the largest number; infinite where shapes differ or one is not a number."""
-    if got.shape != wanted.shape:
-        return float("inf")
-    if got.dtype == bool or np.issubdtype(got.dtype, np.integer):
-        return 0.0 if np.array_equal(got, wanted) else float("inf")
-    got, wanted = got.astype(np.float64), wanted.astype(np.float64)
-    apart = got != wanted  # infinities in the same place do not differ
-    scale = max(1e-30, float(np.abs(wanted[np.isfinite(wanted)]).max(initial=0)))
-    with np.errstate(invalid="ignore"):
-        largest = float(np.abs(got - wanted)[apart].max(initial=0)) / scale
-    return largest if np.isfinite(largest) else float("inf")

@@ -87,7 +87,7 @@ class TranslationPlugin(Plugin):
 
     def loss(self, network: torch.nn.Module, batch: PairBatch) -> tuple[torch.Tensor, Mapping[str, Any]]:
         """The mean label-smoothed cross-entropy of the target tokens; `perplexity` is of the tokens themselves."""
-        from textkit.training.translation_loss import smoothed_cross_entropy
+        from textkit.training.chunked_loss import smoothed_cross_entropy
 
         hidden = network.hidden(batch.source, batch.source_mask, batch.target_in)[batch.target_mask]  # [token, dim]
         wanted = batch.target_out[batch.target_mask]
@@ -168,8 +168,8 @@ def dev_loss(network: torch.nn.Module, dev: Corpus, vocabulary: TranslationText,
     import torch
 
     from textkit.training.batching import move
+    from textkit.training.chunked_loss import smoothed_cross_entropy
     from textkit.training.pair_batches import encoded_pairs, pair_batch
-    from textkit.training.translation_loss import smoothed_cross_entropy
 
     device = next(network.parameters()).device
     pairs = encoded_pairs(dev, vocabulary, None, config.max_tokens)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from textkit.training.translation_loss import smoothed_cross_entropy
+from textkit.training.chunked_loss import smoothed_cross_entropy
 
 
 def problem(tokens=37, dim=8, words=50, bias=True, scale=1.0):
