@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from textkit.training.carried import Carried
-from textkit.training.recurrent import Recurrent, RecurrentOperator
 from textkit.training.chunked_loss import smoothed_cross_entropy
+from textkit.training.recurrent import Recurrent, RecurrentOperator
 from textkit_plugins.rnn_lm.adaptive import AdaptiveSoftmax
 
 if TYPE_CHECKING:
