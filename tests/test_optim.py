@@ -61,6 +61,20 @@ def test_cosine():
     assert low == pytest.approx([0.2 + 0.8 * rate for rate in expected])
 
 
+def test_a_cooldown_falls_from_where_the_schedule_stood():
+    # updates 1 to 3 as ever; then from the third's sqrt(1/3) towards 0.1 in thirds
+    third = math.sqrt(1 / 3)
+    expected = [1, math.sqrt(1 / 2), third, third + (0.1 - third) / 3, third + (0.1 - third) * 2 / 3]
+    options = {"learning_rate": 1.0, "schedule": "inverse-sqrt", "cooldown": 2, "min_learning_rate": 0.1}
+    assert rates(5, **options) == pytest.approx(expected)
+    assert learning_rate(Training(**options), 50, 5) == pytest.approx(0.1), "more updates than counted"
+
+
+def test_a_cooldown_longer_than_the_training_is_linear_from_its_first_update():
+    # all 4 updates are the cooldown: 1 - n / 5
+    assert rates(4, learning_rate=1.0, cooldown=9) == pytest.approx([0.8, 0.6, 0.4, 0.2])
+
+
 def parameter(*values):
     return torch.nn.Parameter(torch.tensor(values, dtype=torch.float64))
 

@@ -192,14 +192,13 @@ class Training:
     optimizer: str = "adam"  # sgd | nt-asgd | adagrad | adam | adamw
     learning_rate: float = 1e-3  # the peak of the schedule
     momentum: float = 0.0  # sgd, nt-asgd
-    nonmono: int = (
-        5  # nt-asgd: once the dev score is worse than before the last so many, the mean of the weights is kept
-    )
+    nonmono: int = 5  # nt-asgd: the mean of the weights is kept once the dev score is worse than so many scores before
     betas: tuple[float, float] = (0.9, 0.999)  # adam, adamw
     epsilon: float = 1e-8  # adagrad, adam, adamw
     schedule: str = "constant"  # constant | linear | inverse-sqrt | cosine
     warmup: int = 0  # updates in which the rate rises linearly from 0
-    min_learning_rate: float = 0.0  # where linear and cosine end
+    cooldown: int = 0  # updates at the end in which the rate falls linearly to min_learning_rate, whatever the schedule
+    min_learning_rate: float = 0.0  # where linear, cosine and a cooldown end
     clip: float = 0.0  # largest gradient norm; 0: no clipping
     l1: float = 0.0  # penalty on the sum of |weight|
     l2: float = 0.0  # penalty on half the sum of weight^2

@@ -10,7 +10,7 @@ from textkit.training.checkpoint import random_state_kept
 from textkit.training.corpus import Corpus
 from textkit.training.events import Event, Stage
 from textkit.training.guard import blamed, blaming
-from textkit.training.optim import NEEDS_TOTAL
+from textkit.training.optim import needs_total
 from textkit.training.position import Position
 from textkit.training.run import Run
 
@@ -38,8 +38,8 @@ class Feed:
             epoch = Epoch(0, self.run.seed, 0, training.batch_size, self.run)
             with blaming(self.plugin, "steps"):
                 at.epoch_batches = int(self.plugin.steps(self.corpus, self.run.vocabulary, self.run.config, epoch))
-        elif training.schedule in NEEDS_TOTAL:
-            yield Stage(f"counting the batches of an epoch, for schedule={training.schedule}")
+        elif needs_total(training):
+            yield Stage("counting the batches of an epoch, for the schedule")
             with random_state_kept():
                 at.epoch_batches = sum(1 for _ in self.batches(at.epoch, 0))
 

@@ -11,8 +11,6 @@ from textkit.plugin import Training
 if TYPE_CHECKING:
     import torch
 
-NEEDS_TOTAL = ("linear", "cosine")  # schedules that must know how many updates there will be
-
 
 def optimizer(training: Training, parameters: Sequence[torch.nn.Parameter]) -> torch.optim.Optimizer:
     """The optimizer that `training.optimizer` names.
@@ -35,7 +33,7 @@ def optimizer(training: Training, parameters: Sequence[torch.nn.Parameter]) -> t
 
 
 def learning_rate(training: Training, step: int, steps: int) -> float:
-    """The rate of the update that follows `step` updates, of `steps` in all (read by `linear` and `cosine` alone).
+    """The rate of the update that follows `step` updates, of `steps` in all (read where `needs_total`).
 
     The n-th update (n = step + 1) of a warm-up of w updates has the rate peak * n / w, so the w-th has the peak. With
     w' = max(w, 1), after it:
@@ -46,9 +44,26 @@ def learning_rate(training: Training, step: int, steps: int) -> float:
         cosine        least + (peak - least) * (1 + cos(pi * f)) / 2     (Loshchilov and Hutter 2017, equation 5)
 
     so that the first update after the warm-up, or of all, has the peak, and the last is one step short of `least`.
+
+    With a `cooldown` of c updates, the last c go from the rate r of the (steps - c)-th towards `least`, as linear does:
+    r + (least - r) * (n - (steps - c)) / (c + 1)                              (Hägele et al. 2024, arXiv 2405.18392)
     """
+    n, least = step + 1, training.min_learning_rate
+    begin = max(steps - training.cooldown, 0)
+    if not training.cooldown or n <= begin:
+        return _scheduled(training, n, steps)
+    rate = _scheduled(training, max(begin, 1), steps)
+    return rate + (least - rate) * min((n - begin) / (steps - begin + 1), 1.0)
+
+
+def needs_total(training: Training) -> bool:
+    """Whether the rate depends on how many updates there will be in all."""
+    return training.schedule in ("linear", "cosine") or training.cooldown > 0
+
+
+def _scheduled(training: Training, n: int, steps: int) -> float:
+    """The rate of the n-th update without a cooldown."""
     peak, least = training.learning_rate, training.min_learning_rate
-    n = step + 1
     if n < training.warmup:
         return peak * n / training.warmup
     after = max(training.warmup, 1)
