@@ -1,0 +1,45 @@
+"""What the recipes of the shipped models have in common: textkit run as a user runs it, and scores for the manifest."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from textkit import bundle
+
+
+def textkit(*arguments: str | Path) -> str:
+    """Runs textkit as a user does; what it says on stderr is seen, its stdout is given back."""
+    command = ["textkit", *map(str, arguments)]
+    print("$", " ".join(command), file=sys.stderr)
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def train(run: Path, *arguments: str | Path) -> None:
+    """`textkit train ARGUMENTS -o RUN --seed 1`, or on with it where it was interrupted."""
+    if run.exists():
+        textkit("train", "-o", run, "--resume")
+    else:
+        textkit("train", *arguments, "-o", run, "--seed", "1")
+
+
+def ship(run: Path, folder: Path, licence: str, note: str, **changes: object) -> None:
+    """Exports a run as int8; `changes` are to the manifest. The command that makes it again is `make models`."""
+    names = ("--name", folder.name, "--licence", licence, "--data-note", note)
+    textkit("export-onnx", run, "-o", folder, "--precision", "int8", *names, "--overwrite")
+    recipe = f"recipes/{folder.name.replace('-', '_')}"
+    made = {**bundle.read(folder).manifest.made, "command": "make models", "export": f"{recipe}.py, {recipe}.toml"}
+    bundle.amend(folder, made=made, **changes)
+
+
+def measured(folder: Path, file: Path, *options: str, digits: int = 2) -> list[dict[str, object]]:
+    """The figures of `textkit evaluate` as the manifest holds them, with the command that measures them again."""
+    name = "/".join(file.parts[-2:])
+    command = " ".join(["textkit", "evaluate", "-m", folder.name, name, *options])
+    lines = textkit("evaluate", "-m", folder, file, *options, "--json").splitlines()
+    return [
+        {"metric": one["metric"], "value": round(one["value"], digits), "data": name, "command": command}
+        for one in map(json.loads, lines)
+    ]
