@@ -19,7 +19,19 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 def bench(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """The modules of benchmarks/, which import one another by their bare names, as scripts do."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    names = ("clone", "comparison", "cost", "gpu", "report", "run", "trained", "training", "translate", "translating")
+    names = (
+        "clone",
+        "comparison",
+        "cost",
+        "gpu",
+        "recipes",
+        "report",
+        "run",
+        "trained",
+        "training",
+        "translate",
+        "translating",
+    )
     modules: dict[str, ModuleType] = {}
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -39,7 +51,7 @@ def test_each_script_tells_how_it_is_called(script: str) -> None:
 
 @pytest.mark.parametrize(
     ("script", "peers"),
-    [("run", ["--peers", "python"]), ("training", ["--peers", "python"]), ("gpu", [])],
+    [("run", ["--peers", "python"]), ("training", ["--peers", "python"]), ("gpu", []), ("recipes", ["runs"])],
 )
 def test_a_folder_that_is_not_there_is_named(script: str, peers: list[str]) -> None:
     command = [sys.executable, BENCHMARKS / f"{script}.py", "no/such/data", *peers]
@@ -352,3 +364,44 @@ def test_a_clone_that_is_not_installed_runs(bench: SimpleNamespace, tmp_path: Pa
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code, tmp_path], capture_output=True, text=True)
     known = ["fasttext", "glove", "nnlm", "ppmi-svd", "rnn-lm", "seq2seq", "transformer", "transformer-lm", "word2vec"]
     assert done.stdout.split() == ["True", *known], done.stderr
+
+
+def test_a_recipe_is_scored_in_both_precisions_with_what_its_training_took(
+    bench: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    called: list[list[str]] = []
+
+    def textkit(*arguments: object) -> str:
+        called.append([*map(str, arguments)])
+        return '{"metric": "bleu", "value": 41.234}\n{"metric": "chrf", "value": 1}\n'
+
+    facts = {"seconds": 5400.0, "device": "cpu", "parameters": 2605056, "steps": 9600}
+    monkeypatch.setattr(bench.recipes, "textkit", textkit)
+    monkeypatch.setattr(bench.recipes, "trained", lambda *_: SimpleNamespace(folder=tmp_path / "run", facts=facts))
+    recipe = bench.recipes.RECIPES_OF["multi30k"][0]
+    row = bench.recipes.row(recipe, Path("data"), tmp_path)
+    assert row == ["`multi30k-transformer`", "2,605,056", "9,600", "1.5 h, cpu", "41.23", "41.23", "41.0"]
+    assert [words[0] for words in called] == ["export-onnx", "evaluate"] * 2
+    assert [words[words.index("--precision") + 1] for words in called[::2]] == ["fp32", "int8"]
+    tested = ["data/multi30k/tok/test_2016_flickr.en", "data/multi30k/tok/test_2016_flickr.de"]
+    assert called[1][3:] == [*tested, "--beam-size", "5", "--tokenize", "none", "--json"]
+
+
+def test_every_recipe_of_the_benchmark_is_a_file(bench: SimpleNamespace) -> None:
+    names = [recipe.name for recipes in bench.recipes.RECIPES_OF.values() for recipe in recipes]
+    assert len(names) == 6
+    assert all((bench.recipes.RECIPES / f"{name}.toml").is_file() for name in names)
+
+
+def test_an_interrupted_run_is_gone_on_with_and_a_missing_one_trained(
+    bench: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    called: list[list[str]] = []
+    monkeypatch.setattr(bench.recipes, "textkit", lambda *arguments: called.append([*map(str, arguments)]))
+    monkeypatch.setattr(bench.recipes.Run, "open", lambda folder: SimpleNamespace(complete=False, folder=folder))
+    recipe = bench.recipes.RECIPES_OF["wikitext2"][0]
+    bench.recipes.trained(recipe, Path("data"), tmp_path)
+    assert called.pop()[:5] == ["train", "rnn-lm", "data/wikitext2/train.txt.gz", "--dev", "data/wikitext2/valid.txt"]
+    (tmp_path / recipe.name).mkdir()
+    bench.recipes.trained(recipe, Path("data"), tmp_path)
+    assert called == [["train", "-o", str(tmp_path / recipe.name), "--resume"]]
