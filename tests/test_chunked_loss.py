@@ -44,6 +44,33 @@ def test_value_and_gradient_are_those_of_torch(network, bias, smoothing, chunk):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("network", [as_matrix, as_function])
+@pytest.mark.parametrize("chunk", [2, 7, 512])
+def test_two_passes_that_should_agree_are_those_of_the_formula(network, chunk):
+    hidden, weight, bias, target = problem(tokens=38)
+    target[19:] = target[:19]
+    logits = F.linear(hidden, weight, bias)
+    p, q = logits.log_softmax(1).chunk(2)
+    apart = F.kl_div(q, p, reduction="sum", log_target=True) + F.kl_div(p, q, reduction="sum", log_target=True)
+    # Liang et al. 2021, equation 4: the sum of both entropies and 5 / 2 of both divergences; halved, and a mean of 19 tokens
+    want = F.cross_entropy(logits, target, label_smoothing=0.1) + 5 / 2 * apart / 2 / 19
+    loss, exact = smoothed_cross_entropy(network(weight, bias), hidden, target, 0.1, chunk, agreement=5.0)
+    torch.testing.assert_close(loss, want)
+    torch.testing.assert_close(exact, F.cross_entropy(logits, target).detach())
+    inputs = [hidden, weight, bias]
+    for a, b in zip(torch.autograd.grad(loss, inputs), torch.autograd.grad(want, inputs), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
+
+
+def test_a_disagreement_by_hand():
+    # p = (1/4, 3/4), q = (1/2, 1/2): KL(p || q) + KL(q || p) = 1/4 ln 3; half of half of 8 of it is added to the mean entropy.
+    hidden = torch.tensor([[1.0], [0.0]])
+    network = as_matrix(torch.tensor([[0.0], [1.0986123]]), None)
+    loss, exact = smoothed_cross_entropy(network, hidden, torch.tensor([0, 0]), 0.0, agreement=8.0)
+    assert float(exact) == pytest.approx((1.3862944 + 0.6931472) / 2, abs=1e-6)
+    assert float(loss - exact) == pytest.approx(8 / 4 * 0.25 * 1.0986123, abs=1e-6)
+
+
 def test_a_loss_by_hand():
     # Logits (0, ln 3): probabilities 1/4, 3/4. The first word is right, eps = 0.2 over two words: 0.9 ln 4 + 0.1 ln 4/3.
     network = as_matrix(torch.tensor([[0.0], [1.0986123]]), None)

@@ -5,6 +5,11 @@ With eps = label smoothing, V words and lse = log sum exp of the logits z of one
     loss   = lse - (1 - eps) z_y - eps / V sum z
     d/dz   = softmax(z) - (1 - eps) [at y] - eps / V
 
+R-Drop (Liang et al. 2021, arXiv 2106.14448) reads a batch twice, with other dropout, and adds `agreement` times the mean of
+KL(p || q) and KL(q || p) of the two distributions of each token. With u = log p - log q, of the logits z behind p:
+
+    KL(p || q) = sum p u        d/dz (KL(p || q) + KL(q || p)) = p (u - KL(p || q)) + p - q
+
 The logits of a batch are by far its largest tensor, so they are made, used and dropped 512 tokens at a time. Where the
 projection is one matrix (`project_weight`, `project_bias`), its gradient is taken at once, while the logits are there; any
 other projection is computed once more on the way back (Chen et al. 2016, arXiv 1604.06174).
@@ -23,31 +28,67 @@ _TINY = 1e-30  # a probability
 
 
 def smoothed_cross_entropy(
-    network: nn.Module, hidden: Tensor, target: Tensor, smoothing: float, chunk: int = CHUNK
+    network: nn.Module,
+    hidden: Tensor,
+    target: Tensor,
+    smoothing: float,
+    chunk: int = CHUNK,
+    agreement: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """The mean over tokens of the loss, with a gradient, and of -log p(target), without; hidden f32[token, dim],
-    target i64[token]."""
+    target i64[token].
+
+    With an `agreement` hidden and target hold all tokens twice, those of the second pass after those of the first; it is
+    added as R-Drop has it: half of it, for the loss is the mean of the passes where the paper adds them up.
+    """
     weight = getattr(network, "project_weight", None)
     if weight is not None:
         bias = getattr(network, "project_bias", None)
         kind = hidden.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
-        loss, exact = _Linear.apply(hidden, weight, bias, target, smoothing, chunk, dtype)
+        loss, exact = _Linear.apply(hidden, weight, bias, target, smoothing, chunk, dtype, agreement)
     else:
         parts = [
-            checkpoint(_of_chunk, network.project, part, wanted, smoothing, use_reentrant=False)
-            for part, wanted in zip(hidden.split(chunk), target.split(chunk), strict=True)
+            checkpoint(
+                _of_chunk, network.project, hidden[rows], target[rows], smoothing, agreement, use_reentrant=False
+            )
+            for rows in _chunks(len(hidden), chunk, agreement > 0)
         ]
         loss, exact = (torch.stack(sums).sum() for sums in zip(*parts, strict=True))
     return loss / len(target), exact.detach() / len(target)
 
 
-def _of_chunk(project: Any, hidden: Tensor, target: Tensor, smoothing: float) -> tuple[Tensor, Tensor]:
+def _chunks(count: int, chunk: int, twice: bool) -> list[Any]:
+    """Which rows are taken at once: so many, and where all are there twice each with its other."""
+    if not twice:
+        return [slice(start, start + chunk) for start in range(0, count, chunk)]
+    return [torch.cat([rows, rows + count // 2]) for rows in torch.arange(count // 2).split(max(1, chunk // 2))]
+
+
+def _of_chunk(
+    project: Any, hidden: Tensor, target: Tensor, smoothing: float, agreement: float
+) -> tuple[Tensor, Tensor]:
     """The two sums over the tokens of a chunk."""
     logits = project(hidden).float()  # [token, vocab]
     lse = logits.logsumexp(-1)
     wanted = logits.gather(1, target[:, None])[:, 0]
-    return (lse - (1 - smoothing) * wanted - smoothing * logits.mean(-1)).sum(), (lse - wanted).sum()
+    loss = (lse - (1 - smoothing) * wanted - smoothing * logits.mean(-1)).sum()
+    if agreement:
+        first, second = (logits - lse[:, None]).chunk(2)
+        loss = loss + agreement / 2 * ((first.exp() - second.exp()) * (first - second)).sum()
+    return loss, (lse - wanted).sum()
+
+
+def _disagreement(logits: Tensor, share: Tensor, lse: Tensor, weight: float) -> tuple[Tensor, Tensor]:
+    """`weight` times KL(p || q) + KL(q || p), summed over the tokens of the two halves, and its gradient by the logits.
+    logits, share = softmax(logits) [2 token, vocab], lse [2 token, 1]."""
+    first, second = (logits.float() - lse).chunk(2)
+    ahead = first - second  # [token, vocab]: log p - log q
+    p, q = share.float().chunk(2)
+    there, back = torch.linalg.vecdot(p, ahead)[:, None], -torch.linalg.vecdot(q, ahead)[:, None]  # [token, 1]
+    apart = p - q
+    gradient = torch.cat([p * (ahead - there) + apart, q * (-ahead - back) - apart])
+    return weight * (there + back).sum(), weight * gradient
 
 
 def _log_sum(logits: Tensor, share: Tensor, at_target: Tensor) -> Tensor:
@@ -67,7 +108,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, smoothing: float, chunk: int,
-        dtype: torch.dtype,
+        dtype: torch.dtype, agreement: float,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
         flat = hidden.to(dtype)
         matrix = weight.to(dtype)
@@ -79,8 +120,8 @@ class _Linear(torch.autograd.Function):
         loss = exact = hidden.new_zeros((), dtype=torch.float32)
         with torch.autocast(hidden.device.type, enabled=False):
             total = weight.sum(0, dtype=torch.float32)  # [dim]
-            for start in range(0, len(flat), chunk):
-                part, wanted = flat[start : start + chunk], target[start : start + chunk, None]
+            for rows in _chunks(len(flat), chunk, agreement > 0):
+                part, wanted = flat[rows], target[rows, None]
                 logits = part @ matrix.T if bias is None else torch.addmm(bias.to(dtype), part, matrix.T)
                 at_target = logits.gather(1, wanted).float()  # [token, 1]
                 of_all = part.float() @ total + (0 if bias is None else bias.sum())  # sum of the logits, [token]
@@ -89,12 +130,17 @@ class _Linear(torch.autograd.Function):
                 lse = _log_sum(logits, share_at_target.float(), at_target)
                 exact = exact + (lse - at_target).sum()
                 loss = loss + (lse - (1 - smoothing) * at_target).sum() - even * of_all.sum()
+                if agreement:
+                    apart, apart_gradient = _disagreement(logits, share, lse, agreement / 2)
+                    loss = loss + apart
                 if not any(needed):
                     continue
                 each = torch.arange(len(part), device=part.device)
                 share[each, wanted[:, 0]] = (share_at_target - (1 - smoothing))[:, 0]  # scatter_ would copy all of it
+                if agreement:
+                    share += apart_gradient
                 if needed[0]:
-                    to_hidden[start : start + chunk] = share @ matrix
+                    to_hidden[rows] = share @ matrix
                 if needed[1]:
                     to_weight += share.T @ part
                 if needed[2]:
@@ -111,4 +157,4 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, scale: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        return *(None if part is None else part * scale for part in ctx.saved_tensors), None, None, None, None
+        return *(None if part is None else part * scale for part in ctx.saved_tensors), *[None] * 5

@@ -73,6 +73,7 @@ class PairBatch(NamedTuple):
     target_out: torch.Tensor  # i64[line, target], eos last
     target_mask: torch.Tensor  # bool[line, target]
     tokens: int | None = None  # of the target, counted beforehand so that nobody waits for a GPU to count them
+    agreement: float = 0.0  # R-Drop's weight: above 0 the batch is read twice
 
     @property
     def examples(self) -> int:

@@ -40,6 +40,8 @@ class TranslationOptions(TokenizerOptions):
     """Options of text, batches, loss and score."""
 
     label_smoothing: float = 0.1  # share of the probability spread evenly over all words (Szegedy et al. 2016)
+    rdrop: float = 0.0  # R-Drop (Liang et al. 2021): how much two passes with other dropout have to agree; 0: one pass
+    rdrop_epoch: int = 0  # epochs before R-Drop begins: an update takes twice the time with it
     batch_tokens: int = 4096  # padded tokens a batch, on each side at most
     max_tokens: int = 256  # longest side of a pair; longer pairs are left out, and no longer line is translated whole
     max_ratio: float = 9.0  # pairs with a side so many times longer than the other are left out; 0: none is
@@ -53,7 +55,14 @@ class TranslationOptions(TokenizerOptions):
         super().__post_init__()
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing={self.label_smoothing}: must be at least 0 and below 1")
-        for key, least in (("batch_tokens", 1), ("max_tokens", 2), ("max_ratio", 0), ("score_lines", 0)):
+        for key, least in (
+            ("batch_tokens", 1),
+            ("max_tokens", 2),
+            ("max_ratio", 0),
+            ("score_lines", 0),
+            ("rdrop", 0),
+            ("rdrop_epoch", 0),
+        ):
             if getattr(self, key) < least:
                 raise ValueError(f"{key}={getattr(self, key)}: must be at least {least}")
         if self.batch_tokens < self.max_tokens:
@@ -76,7 +85,9 @@ class TranslationPlugin(Plugin):
         from textkit.training.pair_batches import encoded_pairs, token_batches
 
         pairs = encoded_pairs(corpus, vocabulary, epoch.run, config.max_tokens, config.max_ratio)
-        yield from token_batches(pairs, epoch, config.batch_tokens)
+        agreement = config.rdrop if epoch.number >= config.rdrop_epoch else 0.0
+        for batch in token_batches(pairs, epoch, config.batch_tokens):
+            yield batch._replace(agreement=agreement)
 
     def steps(self, corpus: Corpus, vocabulary: TranslationText, config: Any, epoch: Epoch) -> int:
         """Batches an epoch."""
@@ -86,13 +97,17 @@ class TranslationPlugin(Plugin):
         return count_batches(pairs, epoch, config.batch_tokens)
 
     def loss(self, network: torch.nn.Module, batch: PairBatch) -> tuple[torch.Tensor, Mapping[str, Any]]:
-        """The mean label-smoothed cross-entropy of the target tokens; `perplexity` is of the tokens themselves."""
+        """The mean label-smoothed cross-entropy of the target tokens, and R-Drop's part; `perplexity` is of the tokens."""
         from textkit.training.chunked_loss import smoothed_cross_entropy
 
-        hidden = network.hidden(batch.source, batch.source_mask, batch.target_in)[batch.target_mask]  # [token, dim]
-        wanted = batch.target_out[batch.target_mask]
-        loss, exact = smoothed_cross_entropy(network, hidden, wanted, network.config.label_smoothing)
-        count = len(wanted)
+        count = batch.words
+        parts = batch[:5]
+        if batch.agreement:  # every line twice, the second time with other dropout
+            parts = tuple(part.repeat(2, 1) for part in parts)
+        source, source_mask, target_in, target_out, target_mask = parts
+        hidden = network.hidden(source, source_mask, target_in)[target_mask]  # [token, dim]
+        wanted, smoothing = target_out[target_mask], network.config.label_smoothing
+        loss, exact = smoothed_cross_entropy(network, hidden, wanted, smoothing, agreement=batch.agreement)
         log = {"weight": count, "examples": len(batch.source), "words": count, "perplexity": exact.exp()}
         return loss, log
 
