@@ -87,12 +87,13 @@ def test_probabilities_too_small_for_a_float():
     torch.testing.assert_close(loss, want)
 
 
-def test_bfloat16_keeps_close_and_its_gradients_are_float32():
+@pytest.mark.parametrize("agreement", [0.0, 1.0])
+def test_bfloat16_keeps_close_and_its_gradients_are_float32(agreement):
     hidden, weight, bias, target = problem(tokens=600, words=300)
     inputs = [hidden, weight, bias]
-    want = F.cross_entropy(F.linear(hidden, weight, bias), target, label_smoothing=0.1)
+    want, _ = smoothed_cross_entropy(as_matrix(weight, bias), hidden, target, 0.1, agreement=agreement)
     with torch.autocast("cpu", torch.bfloat16):
-        loss, _ = smoothed_cross_entropy(as_matrix(weight, bias), hidden, target, 0.1)
+        loss, _ = smoothed_cross_entropy(as_matrix(weight, bias), hidden, target, 0.1, agreement=agreement)
     assert loss.dtype == torch.float32
     assert abs(float((loss - want).detach())) < 0.02
     for a, b in zip(torch.autograd.grad(loss, inputs), torch.autograd.grad(want, inputs), strict=True):

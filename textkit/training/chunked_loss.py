@@ -140,7 +140,7 @@ class _Linear(torch.autograd.Function):
                 if agreement:
                     share += apart_gradient
                 if needed[0]:
-                    to_hidden[rows] = share @ matrix
+                    to_hidden[rows] = (share @ matrix).to(hidden.dtype)
                 if needed[1]:
                     to_weight += share.T @ part
                 if needed[2]:
