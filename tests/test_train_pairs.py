@@ -6,9 +6,13 @@ import gzip
 from pathlib import Path
 
 import pytest
+import torch
 
 from textkit.cli import run as run_command
 from textkit.cli.options import Talk
+from textkit.config import resolve
+from textkit.plugin import Epoch
+from textkit.registry import registry
 from textkit.training.pairs import PairCorpus
 from textkit.training.recipe import Recipe, begin
 from textkit.training.run import Run
@@ -102,3 +106,31 @@ def test_what_cannot_be_learnt_from_is_one_line_and_no_folder(textkit, words, me
     assert message in error.splitlines()[-1]
     assert error.splitlines()[-1].startswith("textkit: ")
     assert not Path("run").exists()
+
+
+@pytest.mark.parametrize("family", ["transformer", "seq2seq"])
+def test_r_drop_begins_at_its_epoch_and_asks_two_passes_to_agree(family, textkit):
+    plugin = registry.get(family)
+    sizes = {"transformer": TINY[:5], "seq2seq": ("embedding=8", "hidden=8")}[family]
+    words = (*sizes, "tokenizer=word", "min_count=1", "batch_tokens=256", "dropout=0.5", "rdrop=3", "rdrop_epoch=1")
+    config, _ = resolve(plugin, None, words)
+    corpus = PairCorpus([Path("a.tsv")])
+    rule = plugin.vocabulary(corpus, config)
+    before, after = (next(plugin.batches(corpus, rule, config, Epoch(number, 1, 0, 32, None))) for number in (0, 1))
+    assert (before.agreement, after.agreement) == (0.0, 3.0)
+    torch.manual_seed(0)
+    network = plugin.network(config, rule)
+
+    def loss(agreement):
+        torch.manual_seed(1)
+        found, log = plugin.loss(network, after._replace(agreement=agreement))
+        assert log["words"] == log["weight"] == after.words
+        assert log["examples"] == len(after.source)
+        return found.item()
+
+    network.train()
+    one, two, three = loss(1.0), loss(2.0), loss(3.0)
+    assert two > one
+    assert three - two == pytest.approx(two - one, rel=1e-3), "in proportion to the weight"
+    network.eval()
+    assert loss(3.0) == pytest.approx(loss(0.0), rel=1e-5), "without dropout there is nothing to agree on"
