@@ -59,10 +59,12 @@ def smoothed_cross_entropy(
 
 
 def _chunks(count: int, chunk: int, twice: bool) -> list[Any]:
-    """Which rows are taken at once: so many, and where all are there twice each with its other."""
+    """Which rows are taken at once: `chunk` of them; where all are there twice a quarter of that, each with its other, for
+    there are more matrices to be kept near the processor."""
     if not twice:
         return [slice(start, start + chunk) for start in range(0, count, chunk)]
-    return [torch.cat([rows, rows + count // 2]) for rows in torch.arange(count // 2).split(max(1, chunk // 2))]
+    half = count // 2
+    return [torch.cat([rows, rows + half]) for rows in torch.arange(half).split(max(1, chunk // 8))]
 
 
 def _of_chunk(
@@ -79,16 +81,17 @@ def _of_chunk(
     return loss, (lse - wanted).sum()
 
 
-def _disagreement(logits: Tensor, share: Tensor, lse: Tensor, weight: float) -> tuple[Tensor, Tensor]:
-    """`weight` times KL(p || q) + KL(q || p), summed over the tokens of the two halves, and its gradient by the logits.
+def _disagreement(logits: Tensor, share: Tensor, lse: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """KL(p || q) + KL(q || p), summed over the tokens of the two halves, and its gradient by the logits of each half.
     logits, share = softmax(logits) [2 token, vocab], lse [2 token, 1]."""
-    first, second = (logits.float() - lse).chunk(2)
-    ahead = first - second  # [token, vocab]: log p - log q
-    p, q = share.float().chunk(2)
+    half = len(logits) // 2
+    ahead = torch.sub(logits[:half].float(), logits[half:])  # [token, vocab]
+    ahead.sub_(lse[:half] - lse[half:])  # log p - log q
+    p, q = share[:half].float(), share[half:].float()
     there, back = torch.linalg.vecdot(p, ahead)[:, None], -torch.linalg.vecdot(q, ahead)[:, None]  # [token, 1]
-    apart = p - q
-    gradient = torch.cat([p * (ahead - there) + apart, q * (-ahead - back) - apart])
-    return weight * (there + back).sum(), weight * gradient
+    of_p = (ahead + (1 - there)).mul_(p).sub_(q)
+    of_q = ((1 - back) - ahead).mul_(q).sub_(p)
+    return (there + back).sum(), of_p, of_q
 
 
 def _log_sum(logits: Tensor, share: Tensor, at_target: Tensor) -> Tensor:
@@ -131,14 +134,16 @@ class _Linear(torch.autograd.Function):
                 exact = exact + (lse - at_target).sum()
                 loss = loss + (lse - (1 - smoothing) * at_target).sum() - even * of_all.sum()
                 if agreement:
-                    apart, apart_gradient = _disagreement(logits, share, lse, agreement / 2)
-                    loss = loss + apart
+                    apart, of_first, of_second = _disagreement(logits, share, lse)
+                    loss = loss + agreement / 2 * apart
                 if not any(needed):
                     continue
                 each = torch.arange(len(part), device=part.device)
                 share[each, wanted[:, 0]] = (share_at_target - (1 - smoothing))[:, 0]  # scatter_ would copy all of it
                 if agreement:
-                    share += apart_gradient
+                    half = len(share) // 2
+                    share[:half].add_(of_first, alpha=agreement / 2)
+                    share[half:].add_(of_second, alpha=agreement / 2)
                 if needed[0]:
                     to_hidden[rows] = (share @ matrix).to(hidden.dtype)
                 if needed[1]:
