@@ -37,10 +37,10 @@ def textkit(tmp_path, monkeypatch, capfd):
     Path("a.tsv").write_text("\n".join(pairs[:30]) + "\n")
     Path("b.tsv").write_text("\n".join(pairs[30:]) + "\n")
 
-    def textkit(*words):
+    def textkit(*words, after=()):
         capfd.readouterr()
         settings = (word for setting in TINY for word in ("--set", setting))
-        code = run_command(["train", *words, *settings, "--threads", "1", "--device", "cpu"], Talk())
+        code = run_command(["train", *words, *settings, *after, "--threads", "1", "--device", "cpu"], Talk())
         return code, capfd.readouterr().err
 
     return textkit
@@ -76,15 +76,20 @@ def test_dev_pairs_of_two_files(textkit):
     assert run.facts["pairs"]["kept"] == 60
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_weights(textkit):
-    assert textkit("transformer", "a.tsv", "b.tsv", "-o", "whole")[0] == 0
+SPELT = ("tokenizer=bpe", "vocab_size=340", "bpe_dropout=0.3")
+
+
+@pytest.mark.parametrize("settings", [(), SPELT], ids=["words", "bpe_dropout"])
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights(settings, textkit):
+    words = [word for setting in settings for word in ("--set", setting)]
+    assert textkit("transformer", "a.tsv", "b.tsv", "-o", "whole", after=words)[0] == 0
     steps = Run.open(Path("whole")).facts["steps"]
     assert steps > 3
-    begin(Path("begun"), Recipe("transformer", [Path("a.tsv"), Path("b.tsv")], [], None, TINY, None))
+    begin(Path("begun"), Recipe("transformer", [Path("a.tsv"), Path("b.tsv")], [], None, (*TINY, *settings), None))
     for _ in range(steps):  # stopped after every batch
         run = Run.open(Path("begun"))
         list(train(run, run.corpus, run.dev_corpus, "cpu", 1, resume=True, stop=lambda: True))
-    assert textkit("-o", "begun", "--resume")[0] == 0
+    assert textkit("-o", "begun", "--resume", after=words)[0] == 0
     assert weights("begun") == weights("whole")
     assert Run.open(Path("begun")).facts["pairs"] == Run.open(Path("whole")).facts["pairs"]
     assert not Path("begun/scratch").exists()

@@ -48,11 +48,17 @@ class TokenizerOptions:
     spell_bytes: bool = True  # bpe, unigram: spell a character not in the vocabulary by its bytes; false: <unk>
     min_count: int = 2  # word: least occurrences of a word that gets an entry
     reverse: bool = False  # read the source backwards (Sutskever et al. 2014)
+    bpe_dropout: float = 0.0  # bpe: merges left out while training, others each epoch (Provilkov et al. 2020); 0: none
 
     def __post_init__(self) -> None:
         for key in ("vocab_size", "min_count"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key}={getattr(self, key)}: must be at least 1")
+        if not 0 <= self.bpe_dropout < 1:
+            raise ValueError(f"bpe_dropout={self.bpe_dropout}: must be at least 0 and below 1")
+        if self.bpe_dropout and (self.tokenizer != "bpe" or self.reverse):
+            why = "the source is read backwards" if self.tokenizer == "bpe" else f"tokenizer={self.tokenizer}"
+            raise ValueError(f"bpe_dropout={self.bpe_dropout}: is for byte pairs read forwards, and {why}")
 
 
 def learn(corpus: Corpus, options: TokenizerOptions) -> TranslationText:

@@ -82,15 +82,18 @@ class TranslationPlugin(Plugin):
         return learn(corpus, config)
 
     def batches(self, corpus: Corpus, vocabulary: TranslationText, config: Any, epoch: Epoch) -> Iterator[PairBatch]:
+        from textkit.training.bpe_dropout import respelt
         from textkit.training.pair_batches import encoded_pairs, token_batches
 
         pairs = encoded_pairs(corpus, vocabulary, epoch.run, config.max_tokens, config.max_ratio)
+        if config.bpe_dropout:
+            pairs = respelt(pairs, vocabulary, config.bpe_dropout, config.max_tokens, epoch)
         agreement = config.rdrop if epoch.number >= config.rdrop_epoch else 0.0
         for batch in token_batches(pairs, epoch, config.batch_tokens):
             yield batch._replace(agreement=agreement)
 
     def steps(self, corpus: Corpus, vocabulary: TranslationText, config: Any, epoch: Epoch) -> int:
-        """Batches an epoch."""
+        """Batches an epoch; with bpe_dropout, where each has other lengths, one without it."""
         from textkit.training.pair_batches import count_batches, encoded_pairs
 
         pairs = encoded_pairs(corpus, vocabulary, epoch.run, config.max_tokens, config.max_ratio)
