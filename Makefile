@@ -43,6 +43,7 @@ bench: $(INSTALLED)  ## textkit beside its peers, in turn, into docs/benchmarks.
 models: $(INSTALLED)  ## train the shipped default models again (DATA=folder with the data sets)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/en_words.py $(DATA) exported_models/en-words
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/en_de.py $(DATA) exported_models/en-de
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/en_lm.py $(DATA) exported_models/en-lm
 
 docs: $(INSTALLED)  ## docs/cli.md from --help
 	$(BIN)/python docs/make_cli.py

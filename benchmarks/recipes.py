@@ -1,9 +1,9 @@
 """The published settings of recipes/, trained here and scored as the literature scores them.
 
-    python benchmarks/recipes.py DATA RUNS [--only multi30k | --only wikitext2] [--no-report]
+    python benchmarks/recipes.py DATA RUNS [--only multi30k | --only wikitext2] [--no-training] [--no-report]
 
 RUNS is a folder with a training run a recipe, under the recipe's name. A run that was interrupted is gone on with, one that
-is missing is trained: hours each on a CPU. Test files are scored once a recipe and precision, and nothing is chosen by them.
+is missing is trained, hours each on a CPU; or both are left out. Nothing is chosen by the test files.
 """
 
 from __future__ import annotations
@@ -85,13 +85,18 @@ def textkit(*arguments: str | Path) -> str:
     ).stdout
 
 
+def whole(folder: Path) -> bool:
+    """Whether a training ended here."""
+    return folder.exists() and Run.open(folder).complete
+
+
 def trained(recipe: Recipe, data: Path, runs: Path) -> Run:
     folder = runs / recipe.name
     if not folder.exists():
         dev = [word for file in recipe.dev for word in ("--dev", data / file)]
         files = [data / file for file in recipe.train]
         textkit("train", recipe.plugin, *files, *dev, "-o", folder, "--config", RECIPES / f"{recipe.name}.toml")
-    elif not Run.open(folder).complete:
+    elif not whole(folder):
         textkit("train", "-o", folder, "--resume")
     return Run.open(folder)
 
@@ -117,12 +122,17 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder that holds multi30k/ and wikitext2/")
     parser.add_argument("runs", type=Path, help="folder of the training runs")
     parser.add_argument("--only", choices=RECIPES_OF, action="append", help="these data; may be given several times")
+    parser.add_argument("--no-training", action="store_true", help="leave out what RUNS does not hold whole")
     parser.add_argument("--no-report", action="store_true", help="print, and leave docs/benchmarks.md alone")
     options = parser.parse_args()
     if not options.data.is_dir():
         parser.error(f"{options.data}: no such folder")
     for name in options.only or RECIPES_OF:
-        rows = [row(recipe, options.data, options.runs) for recipe in RECIPES_OF[name]]
+        recipes = [one for one in RECIPES_OF[name] if not options.no_training or whole(options.runs / one.name)]
+        if not recipes:
+            print(f"{name}: {options.runs} holds no run of its recipes", file=sys.stderr)
+            continue
+        rows = [row(recipe, options.data, options.runs) for recipe in recipes]
         head = ["recipe", "parameters", "updates", "trained in", *PRECISIONS, "wanted"]
         command = f"`python benchmarks/recipes.py DATA RUNS --only {name}`"
         text = "\n\n".join([HEADS[name], report.table(head, rows), f"{report.machine()}. {command}"])

@@ -14,7 +14,7 @@ from textkit.manifest import FILE, is_name
 from textkit.plugin import TASKS
 
 HERE = Path("exported_models")  # of the current folder; for a name given with -m alone
-DEFAULTS = {"embed": "en-words", "translate": "en-de"}  # task -> the package's model
+DEFAULTS = {"embed": "en-words", "language": "en-lm", "translate": "en-de"}  # task -> the package's model
 
 
 def find(model: str | None, task: str) -> Path:
@@ -34,17 +34,10 @@ def find(model: str | None, task: str) -> Path:
     if chosen := configured(task):
         where = f"{configuration_file()}: {task} = {chosen!r}"
         return _resolve(chosen, where, [user_folder(), package_folder()], configuration_file().parent)
-    if task not in DEFAULTS:
-        raise UsageError(f"there is no default model for {task!r}; name one with -m or {variable}")
     folder = package_folder() / DEFAULTS[task]
     if not folder.is_dir():
         raise TextkitError(f"the default model {DEFAULTS[task]!r} is not installed; name one with -m or {variable}")
     return folder
-
-
-def has_default(task: str) -> bool:
-    """Whether the package, or the user, says which model a task has where none is named."""
-    return bool(os.environ.get(_variable(task)) or configured(task) or task in DEFAULTS)
 
 
 def _variable(task: str) -> str:

@@ -127,14 +127,10 @@ def _models() -> Iterator[Finding]:
     """The default of each task, and every model that does not read."""
     from textkit.bundle import find, read
     from textkit.cli.models import listed
-    from textkit.places import has_default
     from textkit.plugin import TASKS
 
     for task in TASKS:
         try:
-            if not has_default(task):
-                yield Finding(f"default for {task}", "absent", "name a model with -m")
-                continue
             folder = find(None, task)
             bundle = read(folder, task)
             for graph in bundle.manifest.graphs:

@@ -72,14 +72,12 @@ def listed(talk: Talk) -> Iterator[Model]:
 def _defaults(talk: Talk) -> set[Path]:
     """The folders of the tasks' default models."""
     from textkit.bundle import find
-    from textkit.places import has_default
     from textkit.plugin import TASKS
 
     found = set()
     for task in TASKS:
         try:
-            if has_default(task):
-                found.add(find(None, task).resolve())
+            found.add(find(None, task).resolve())
         except TextkitError as error:
             talk.warn(error)
     return found
