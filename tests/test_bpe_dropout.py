@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from textkit.plugin import Epoch
-from textkit.training.bpe_dropout import Merges, respelt
+from textkit.training.bpe_dropout import Merges, _hashed, respelt
 from textkit.training.pair_batches import encoded_pairs
 from textkit.training.pairs import PairCorpus
 from textkit.training.tokenizing import TokenizerOptions, learn
@@ -114,6 +114,14 @@ def test_probabilities_by_hand():
     for spelling, share in (((abc,), 0.25), ((ab, c), 0.25), ((a, b, c), 0.5)):
         assert found.pop(spelling) / 4000 == pytest.approx(share, abs=0.03)  # four standard deviations
     assert not found
+
+
+def test_words_of_the_same_ids_are_one_kind_and_no_others():
+    random_ids = np.random.default_rng(0).integers(0, 50, 60_000).astype(np.int32)
+    words = np.arange(0, 60_000, 3)
+    kinds = _hashed(random_ids, words)
+    triples = [tuple(triple) for triple in random_ids.reshape(-1, 3).tolist()]
+    assert len(set(kinds.tolist())) == len(set(triples)) == len(set(zip(kinds.tolist(), triples, strict=True)))
 
 
 def test_the_first_merge_by_rank_is_done_first():

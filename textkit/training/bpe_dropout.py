@@ -3,7 +3,7 @@
 A word is merged as ever, from its characters, but at each step every merge that could be done is left out with a probability;
 what remains of rank is done. Works on ids: a piece says which characters it is made of. Each word of a corpus is spelt a
 number of times beforehand, and each of its occurrences takes one of those spellings, another one each epoch: so an epoch
-costs no more than looking up. Knows no network.
+costs no more than looking up, and memory for its ids. Knows no network.
 """
 
 from __future__ import annotations
@@ -90,12 +90,12 @@ class Spellings(NamedTuple):
         first = merges.begins[ids] | (ids == eos)
         first[starts[:-1]] = True
         words = np.flatnonzero(first)
-        kinds: dict[bytes, int] = {}
-        word = np.array([kinds.setdefault(piece.tobytes(), len(kinds)) for piece in np.split(ids, words[1:])])
-        count = min(MOST, max(_LEAST, _ALL // len(kinds)))
+        _, examples, word = np.unique(_hashed(ids, words), return_index=True, return_inverse=True)
+        count = min(MOST, max(_LEAST, _ALL // len(examples)))
+        ends = np.append(words[1:], len(ids))
         spelt = [
             merges.spelt(characters, dropout, chance)
-            for characters in (merges.characters(np.frombuffer(kind, ids.dtype).tolist()) for kind in kinds)
+            for characters in (merges.characters(ids[words[at] : ends[at]].tolist()) for at in examples)
             for _ in range(count)
         ]
         ends = np.cumsum(np.fromiter(map(len, spelt), np.int64, len(spelt)))
@@ -146,6 +146,16 @@ def _spellings(pairs: EncodedPairs, rule: TranslationText, dropout: float, epoch
         replace_file(file, write)
     with np.load(file, allow_pickle=False) as found:
         return [Spellings(*(found[f"{at}.{name}"] for name in Spellings._fields)) for at in (0, 1)]
+
+
+def _hashed(ids: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """A number for each word, u64[word], the same for the same ids: 64 bits, so that no two words share one."""
+    lengths = np.diff(np.append(words, len(ids)))
+    at = np.arange(len(ids)) - np.repeat(words, lengths)  # in its word
+    mixed = (ids.astype(np.uint64) << np.uint64(32)) + at.astype(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):  # splitmix64
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return np.add.reduceat(mixed, words)
 
 
 def _instead(

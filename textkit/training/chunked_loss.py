@@ -52,19 +52,20 @@ def smoothed_cross_entropy(
             checkpoint(
                 _of_chunk, network.project, hidden[rows], target[rows], smoothing, agreement, use_reentrant=False
             )
-            for rows in _chunks(len(hidden), chunk, agreement > 0)
+            for rows in _chunks(hidden, chunk, agreement > 0)
         ]
         loss, exact = (torch.stack(sums).sum() for sums in zip(*parts, strict=True))
     return loss / len(target), exact.detach() / len(target)
 
 
-def _chunks(count: int, chunk: int, twice: bool) -> list[Any]:
+def _chunks(hidden: Tensor, chunk: int, twice: bool) -> list[Any]:
     """Which rows are taken at once: `chunk` of them; where all are there twice a quarter of that, each with its other, for
     there are more matrices to be kept near the processor."""
     if not twice:
-        return [slice(start, start + chunk) for start in range(0, count, chunk)]
-    half = count // 2
-    return [torch.cat([rows, rows + half]) for rows in torch.arange(half).split(max(1, chunk // 8))]
+        return [slice(start, start + chunk) for start in range(0, len(hidden), chunk)]
+    half = len(hidden) // 2
+    firsts = torch.arange(half, device=hidden.device).split(max(1, chunk // 8))
+    return [torch.cat([rows, rows + half]) for rows in firsts]
 
 
 def _of_chunk(
@@ -123,7 +124,7 @@ class _Linear(torch.autograd.Function):
         loss = exact = hidden.new_zeros((), dtype=torch.float32)
         with torch.autocast(hidden.device.type, enabled=False):
             total = weight.sum(0, dtype=torch.float32)  # [dim]
-            for rows in _chunks(len(flat), chunk, agreement > 0):
+            for rows in _chunks(flat, chunk, agreement > 0):
                 part, wanted = flat[rows], target[rows, None]
                 logits = part @ matrix.T if bias is None else torch.addmm(bias.to(dtype), part, matrix.T)
                 at_target = logits.gather(1, wanted).float()  # [token, 1]
