@@ -6,7 +6,7 @@ DATA holds wikitext2/ and tatoeba/. A line is a sentence of Tatoeba, or sentence
 the lines are in random order: the model is asked about lines of their own. WikiText-2's valid and one sentence of Tatoeba
 in a hundred (by a hash of it) choose the best weights; the scores in the manifest are those of WikiText-2's test, written as
 people write, and of tatoeba/dev.en-de.tsv, which lie beside RUN afterwards. RUN is the folder of the training, which is gone on
-with where it was interrupted; without it a temporary one.
+with where it was interrupted; without it a temporary one. About 40 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -54,10 +54,8 @@ def main(data: Path, folder: Path, run: Path | None = None) -> None:
         files = prepare(data, run.parent)
         train(run, "rnn-lm", files["train"], "--dev", files["held"], "--config", Path(__file__).with_suffix(".toml"))
         ship(run, folder, LICENCE, NOTE)
-        bundle.amend(
-            folder,
-            scores=[*measured(folder, files["wikitext2-test"]), *measured(folder, files["tatoeba-dev"])],
-        )
+        scores = [measured(folder, files[name], name=f"{name}.txt") for name in ("wikitext2-test", "tatoeba-dev")]
+    bundle.amend(folder, scores=[score for found in scores for score in found])
 
 
 if __name__ == "__main__":

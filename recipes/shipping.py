@@ -34,9 +34,9 @@ def ship(run: Path, folder: Path, licence: str, note: str, **changes: object) ->
     bundle.amend(folder, made=made, **changes)
 
 
-def measured(folder: Path, file: Path, *options: str, digits: int = 2) -> list[dict[str, object]]:
+def measured(folder: Path, file: Path, *options: str, name: str = "", digits: int = 2) -> list[dict[str, object]]:
     """The figures of `textkit evaluate` as the manifest holds them, with the command that measures them again."""
-    name = "/".join(file.parts[-2:])
+    name = name or "/".join(file.parts[-2:])
     command = " ".join(["textkit", "evaluate", "-m", folder.name, name, *options])
     lines = textkit("evaluate", "-m", folder, file, *options, "--json").splitlines()
     return [
