@@ -363,6 +363,7 @@ def test_no_colours_even_on_a_terminal(args, environment):
 @pytest.fixture
 def shelf(tmp_path, monkeypatch):
     """A folder with a sound model and a broken one, as ./exported_models; nothing else."""
+    monkeypatch.setenv("TEXTKIT_MODEL_LANGUAGE", str(places.package_folder() / places.DEFAULTS["language"]))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(places, "user_folder", lambda: tmp_path / "none")
     monkeypatch.setattr(places, "package_folder", lambda: tmp_path / "none")
