@@ -117,6 +117,7 @@ def test_unknown_where_it_is_not_installed(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow  # 40 s: trains, exports and serves by commands of their own
 def test_one_file_that_translates(written, tmp_path):
     """Trained and exported with --plugin, served without: it has learnt which word is which."""
     german = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn"]
