@@ -85,7 +85,8 @@ class Samples:
             weight[summed - weight >= options.top_p * summed[:, :, -1:]] = 0
             summed = np.cumsum(weight, axis=2)
         mark = uniform * summed[:, :, -1]  # [row, sample]
-        return np.minimum((summed <= mark[:, :, None]).sum(2), (weight > 0).cumsum(2).argmax(2))
+        last = weight.shape[2] - 1 - (weight[:, :, ::-1] > 0).argmax(2)  # the last that may be drawn, [row, beam]
+        return np.minimum((summed <= mark[:, :, None]).sum(2), last)
 
     def _numbers(self, step: int) -> np.ndarray:
         """f64[line, sample] of a step, in [0, 1)."""
