@@ -52,7 +52,8 @@ def main() -> None:
         parts = ["## Language models", bench.training(), *(bench.serving(dim) for dim in SIZES)]
         if given.memory_lines:
             parts.append(bench.memory())
-    parts.append(f"{report.machine()}. `python benchmarks/language.py DATA`")
+    how = f"--rounds {given.rounds} --steps {given.steps} --lines {given.lines} --memory-lines {given.memory_lines}"
+    parts.append(f"{report.machine()}. `python benchmarks/language.py DATA {how}`")
     print("\n\n".join(parts))
     if not given.no_report:
         report.section("language", "\n\n".join(parts))

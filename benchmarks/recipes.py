@@ -134,7 +134,8 @@ def main() -> None:
             continue
         rows = [row(recipe, options.data, options.runs) for recipe in recipes]
         head = ["recipe", "parameters", "updates", "trained in", *PRECISIONS, "wanted"]
-        command = f"`python benchmarks/recipes.py DATA RUNS --only {name}`"
+        training = " --no-training" if options.no_training else ""
+        command = f"`python benchmarks/recipes.py DATA RUNS --only {name}{training}`"
         text = "\n\n".join([HEADS[name], report.table(head, rows), f"{report.machine()}. {command}"])
         print(text)
         if not options.no_report:

@@ -109,7 +109,8 @@ def main() -> None:
                 f"{options.memory_lines:,} lines of Tatoeba: {rate:,.0f} lines/s, at most {many:.0f} MB resident "
                 f"({few:.0f} MB for a tenth of them)."
             )
-    parts.append(f"{report.machine()}. `python benchmarks/translate.py DATA --peers PYTHON --run RUN`")
+    how = f"--rounds {options.rounds} --lines {options.lines}" + (" --run RUN" if options.run else "")
+    parts.append(f"{report.machine()}. `python benchmarks/translate.py DATA --peers PYTHON {how}`")
     print("\n\n".join(parts))
     if not options.no_report:
         report.section("translate", "\n\n".join(parts))

@@ -25,13 +25,13 @@ def train(run: Path, *arguments: str | Path) -> None:
         textkit("train", *arguments, "-o", run, "--seed", "1")
 
 
-def ship(run: Path, folder: Path, licence: str, note: str, **changes: object) -> None:
-    """Exports a run as int8; `changes` are to the manifest. The command that makes it again is `make models`."""
+def ship(run: Path, folder: Path, licence: str, note: str) -> None:
+    """Exports a run as int8. The command that makes it again is `make models`."""
     names = ("--name", folder.name, "--licence", licence, "--data-note", note)
     textkit("export-onnx", run, "-o", folder, "--precision", "int8", *names, "--overwrite")
     recipe = f"recipes/{folder.name.replace('-', '_')}"
     made = {**bundle.read(folder).manifest.made, "command": "make models", "export": f"{recipe}.py, {recipe}.toml"}
-    bundle.amend(folder, made=made, **changes)
+    bundle.amend(folder, made=made)
 
 
 def measured(folder: Path, file: Path, *options: str, name: str = "", digits: int = 2) -> list[dict[str, object]]:

@@ -106,9 +106,9 @@ def test_a_pair_that_would_be_too_long_stays_as_it_is(corpus):
 
 def test_probabilities_by_hand():
     # Merges: a b -> ab, then ab c -> abc. With p = 1/2, abc comes of two kept merges, 1/4; "ab c" of one, 1/4; "a b c" 1/2.
-    merges = Merges.__new__(Merges)
     a, b, c, ab, abc = range(5)
-    merges.of = {(a, b): (0, ab), (ab, c): (1, abc)}
+    merges = Merges({(a, b): (0, ab), (ab, c): (1, abc)})
+    assert merges.characters([abc, ab]) == [a, b, c, a, b]
     chance = random.Random(1)
     found = Counter(tuple(merges.spelt([a, b, c], 0.5, chance)) for _ in range(4000))
     for spelling, share in (((abc,), 0.25), ((ab, c), 0.25), ((a, b, c), 0.5)):
@@ -125,8 +125,7 @@ def test_words_of_the_same_ids_are_one_kind_and_no_others():
 
 
 def test_the_first_merge_by_rank_is_done_first():
-    merges = Merges.__new__(Merges)
-    merges.of = {(0, 1): (1, 3), (1, 2): (0, 4)}
+    merges = Merges({(0, 1): (1, 3), (1, 2): (0, 4)})
     assert merges.spelt([0, 1, 2], 0.0, random.Random(1)) == [0, 4]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -34,18 +34,17 @@ _ALL = 300_000  # spellings of all words together, if none has fewer than _LEAST
 class Merges:
     """A tokenizer's merges by ids: of (left, right) the rank and the id they become."""
 
-    def __init__(self, side: Side) -> None:
+    def __init__(self, of: Mapping[tuple[int, int], tuple[int, int]]) -> None:
+        self._of = of
+        self._parts = {whole: pair for pair, (_, whole) in reversed(of.items())}  # the first merge of each piece
+
+    @classmethod
+    def read(cls, side: Side) -> Merges:
+        """Those of tokenizer.json."""
         model = json.loads(side.json)["model"]
-        vocabulary: dict[str, int] = model["vocab"]
-        self.of: dict[tuple[int, int], tuple[int, int]] = {}
-        self._parts: dict[int, tuple[int, int]] = {}
-        for rank, merge in enumerate(model["merges"]):
-            left, right = merge.split(" ") if isinstance(merge, str) else merge
-            pair, whole = (vocabulary[left], vocabulary[right]), vocabulary[left + right]
-            self.of[pair] = (rank, whole)
-            self._parts.setdefault(whole, pair)
-        self.begins = np.zeros(side.rows, bool)  # a word begins at these ids
-        self.begins[[at for piece, at in vocabulary.items() if piece.startswith(SPACE)]] = True
+        ids: dict[str, int] = model["vocab"]
+        merges = (merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"])
+        return cls({(ids[a], ids[b]): (rank, ids[a + b]) for rank, (a, b) in enumerate(merges)})
 
     def characters(self, ids: Sequence[int]) -> list[int]:
         """What no merge made, which these pieces are made of."""
@@ -63,9 +62,9 @@ class Merges:
         word = list(characters)
         while len(word) > 1:
             found = [
-                (*self.of[pair], at)
+                (*self._of[pair], at)
                 for at, pair in enumerate(zip(word, word[1:], strict=False))
-                if pair in self.of and chance.random() >= dropout
+                if pair in self._of and chance.random() >= dropout
             ]
             if not found:
                 break
@@ -86,8 +85,9 @@ class Spellings(NamedTuple):
     @classmethod
     def of(cls, ids: np.ndarray, starts: np.ndarray, side: Side, eos: int, dropout: float, seed: int) -> Spellings:
         """Of lines, whose ids stand end to end, an eos after each; `starts`: where each begins, i64[line + 1]."""
-        merges, chance = Merges(side), random.Random(seed)
-        first = merges.begins[ids] | (ids == eos)
+        merges, chance = Merges.read(side), random.Random(seed)
+        begins = np.array([(side.piece(row) or "").startswith(SPACE) for row in range(side.rows)])
+        first = begins[ids] | (ids == eos)
         first[starts[:-1]] = True
         words = np.flatnonzero(first)
         _, examples, word = np.unique(_hashed(ids, words), return_index=True, return_inverse=True)

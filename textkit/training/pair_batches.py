@@ -79,6 +79,10 @@ class PairBatch(NamedTuple):
     def examples(self) -> int:
         return self.source.shape[0]
 
+    def twice(self) -> PairBatch:
+        """Every pair once more, after all of them."""
+        return PairBatch(*(part.repeat(2, 1) for part in self[:5]))
+
     @property
     def words(self) -> int:
         """Target tokens, eos among them."""

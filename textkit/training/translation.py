@@ -104,12 +104,9 @@ class TranslationPlugin(Plugin):
         from textkit.training.chunked_loss import smoothed_cross_entropy
 
         count = batch.words
-        parts = batch[:5]
-        if batch.agreement:  # every line twice, the second time with other dropout
-            parts = tuple(part.repeat(2, 1) for part in parts)
-        source, source_mask, target_in, target_out, target_mask = parts
-        hidden = network.hidden(source, source_mask, target_in)[target_mask]  # [token, dim]
-        wanted, smoothing = target_out[target_mask], network.config.label_smoothing
+        read = batch.twice() if batch.agreement else batch  # the second time with other dropout
+        hidden = network.hidden(read.source, read.source_mask, read.target_in)[read.target_mask]  # [token, dim]
+        wanted, smoothing = read.target_out[read.target_mask], network.config.label_smoothing
         loss, exact = smoothed_cross_entropy(network, hidden, wanted, smoothing, agreement=batch.agreement)
         log = {"weight": count, "examples": len(batch.source), "words": count, "perplexity": exact.exp()}
         return loss, log
