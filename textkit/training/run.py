@@ -292,10 +292,8 @@ class Run:
         from textkit.training.checkpoint import load_network
 
         network = self.new_network()
-        if self.weights.exists():
-            load_network(network, self.weights)
-        elif self.checkpoint.exists():
-            load_network(network, self.checkpoint)
-        else:
+        file = self.weights if self.weights.exists() else self.checkpoint
+        if not file.exists():
             raise TextkitError(f"{self.folder}: has no weights yet; go on with textkit train -o {self.folder} --resume")
+        load_network(network, file)
         return network.eval()
