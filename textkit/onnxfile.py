@@ -3,16 +3,17 @@
 Refuses what could reach outside the file (external data) or what textkit does not serve (operators of unknown domains,
 opsets newer than onnxruntime's), and gives the graph's ports; takes outputs out, with the nodes that nothing else needs.
 Knows nothing of tensors' contents, which it steps over without a copy, and nothing of bundles or tasks. Field numbers are
-those of onnx.proto, which never change. Over 300 lines, because both are one walk over the same bytes.
+those of onnx.proto, which never change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from textkit.errors import TextkitError
 from textkit.plugin import Port
+from textkit.protobuf import BYTES, Damaged, Message
 
 DOMAINS = ("", "ai.onnx", "com.microsoft")
 MAX_BYTES = 2**31 - 1  # protobuf's own limit
@@ -21,7 +22,6 @@ MAX_IR = 13
 MAX_FIELDS = 1_000_000  # a transformer of 24 layers has about 200,000
 MAX_DEPTH = 16  # graphs within graphs: If and Loop bodies
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _EXTERNAL = "keeps its weights outside the file (external data)"
 _DTYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "str", 9: "bool",
@@ -45,7 +45,7 @@ def inspect(data: bytes, name: str) -> Header:
         raise TextkitError(f"{name}: {len(data)} bytes, more than the {MAX_BYTES} of a single ONNX file")
     try:
         return _Walk(data).model()
-    except _Refusal as refusal:
+    except Damaged as refusal:
         raise TextkitError(f"{name}: {refusal}") from None
 
 
@@ -58,21 +58,19 @@ def keep_outputs(data: bytes, names: Collection[str], where: str = "graph") -> b
     """
     try:
         return _Walk(data).pruned(set(names))
-    except _Refusal as refusal:
+    except Damaged as refusal:
         raise TextkitError(f"{where}: {refusal}") from None
 
 
-class _Refusal(Exception):
+class _Refusal(Damaged):
     """Why a model is not loaded."""
 
 
-class _Walk:
-    """One pass over one file. Offsets instead of slices, so that a tensor of any size costs nothing."""
+class _Walk(Message):
+    """One pass over one file."""
 
     def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.fields_left = MAX_FIELDS
-        self.tag = 0  # where the field of bytes yielded last begins
+        super().__init__(data, MAX_FIELDS)
 
     def model(self) -> Header:
         ir, opsets, graphs, ports = 0, {}, 0, ([], [])
@@ -106,7 +104,7 @@ class _Walk:
         tag, first, last = graphs[0]
         kept = self.pruned_graph(first, last, names)
         size = sum(stop - start for start, stop in kept)
-        head = bytes([7 << 3 | _BYTES]) + _varint(size)
+        head = bytes([7 << 3 | BYTES]) + _varint(size)
         view = memoryview(self.data)
         return b"".join([view[:tag], head, *(view[start:stop] for start, stop in kept), view[last:]])
 
@@ -274,53 +272,6 @@ class _Walk:
             return self.data[start:stop].decode("utf-8")
         except UnicodeDecodeError:
             raise _Refusal("damaged: a name is not UTF-8") from None
-
-    def fields(self, start: int, stop: int, messages: set[int]) -> Iterator[tuple[int, int, int | None]]:
-        """The fields of one message: (number, value, None) of a number, (number, first, last + 1) of bytes.
-
-        `messages`: the fields that must be bytes; another wire type there would hide them from this walk.
-        """
-        data, at = self.data, start
-        while at < stop:
-            self.fields_left -= 1
-            if self.fields_left < 0:
-                raise _Refusal(f"has more than {MAX_FIELDS} fields")
-            begin = at
-            tag, at = self.varint(at, stop, 5)
-            number, wire = tag >> 3, tag & 7
-            if number == 0 or (wire != _BYTES and number in messages):
-                raise _Refusal("damaged: not a protobuf of a model")
-            if wire == _BYTES:
-                size, at = self.varint(at, stop, 5)
-                if size > stop - at:
-                    raise _Refusal("damaged or cut off: a field ends outside its message")
-                self.tag = begin
-                yield number, at, at + size
-                at += size
-            elif wire == _VARINT:
-                value, at = self.varint(at, stop, 10)
-                yield number, value, None
-            elif wire in (_FIXED32, _FIXED64):
-                size = 4 if wire == _FIXED32 else 8
-                if size > stop - at:
-                    raise _Refusal("damaged or cut off: a field ends outside its message")
-                yield number, int.from_bytes(data[at : at + size], "little"), None
-                at += size
-            else:  # groups, which ONNX has never had
-                raise _Refusal("damaged: not a protobuf of a model")
-
-    def varint(self, at: int, stop: int, longest: int) -> tuple[int, int]:
-        """A base-128 number and the offset behind it; `longest`: the bytes that protobuf's own reader allows."""
-        value = 0
-        for shift in range(0, 7 * longest, 7):
-            if at >= stop:
-                raise _Refusal("damaged or cut off: it ends in the middle of a field")
-            byte = self.data[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value, at
-        raise _Refusal("damaged: a number is too long")
 
 
 def _varint(value: int) -> bytes:

@@ -1,6 +1,6 @@
 """Reads a SentencePiece .model (or .spm): its pieces, how it normalises text, and the same as textkit's own rule.
 
-A bounded walk of the protobuf in plain Python; SentencePiece itself is not needed. Kudo and Richardson 2018. Field
+SentencePiece itself is not needed. Kudo and Richardson 2018. Field
 numbers are those of sentencepiece_model.proto, which never change. Knows no checkpoint and no vocabulary but its own.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from textkit.charmap import CharMap
 from textkit.errors import TextkitError
+from textkit.protobuf import BYTES, FIXED32, VARINT, Damaged, Message
 from textkit.segmenter import Segmenter, bpe, unigram
 from textkit.translation_text import SPACE
 
@@ -23,12 +24,11 @@ _LONGEST = 1 << 12  # bytes of a piece
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 _MODELS = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _WIRES = {  # message -> field -> how it is written; a field written otherwise is damage, one not named is stepped over
-    "model": {1: _BYTES, 2: _BYTES, 3: _BYTES},
-    "piece": {1: _BYTES, 2: _FIXED32, 3: _VARINT},
-    "trainer": {3: _VARINT, 24: _VARINT, 35: _VARINT},
-    "normalizer": {2: _BYTES, 3: _VARINT, 4: _VARINT, 5: _VARINT},
+    "model": {1: BYTES, 2: BYTES, 3: BYTES},
+    "piece": {1: BYTES, 2: FIXED32, 3: VARINT},
+    "trainer": {3: VARINT, 24: VARINT, 35: VARINT},
+    "normalizer": {2: BYTES, 3: VARINT, 4: VARINT, 5: VARINT},
 }
 
 
@@ -94,12 +94,8 @@ def read_model(data: bytes, name: str) -> SentencePieceModel:
         raise TextkitError(f"{name}: {len(data)} bytes, more than the {MAX_BYTES} of a SentencePiece model")
     try:
         return _model(data)
-    except _Damaged as damage:
+    except Damaged as damage:
         raise TextkitError(f"{name}: not a sound SentencePiece model: {damage}") from None
-
-
-class _Damaged(Exception):
-    """What is wrong with the file."""
 
 
 def _model(data: bytes) -> SentencePieceModel:
@@ -113,20 +109,20 @@ def _model(data: bytes) -> SentencePieceModel:
             scores.append(score)
             types.append(kind)
             if len(pieces) > MAX_PIECES:
-                raise _Damaged(f"more than {MAX_PIECES:,} pieces")
+                raise Damaged(f"more than {MAX_PIECES:,} pieces")
         elif number == 2:
             trainer.update(_fields(value, "trainer"))
         elif number == 3:
             normalizer.update(_fields(value, "normalizer"))
     if not pieces:
-        raise _Damaged("it has no pieces")
+        raise Damaged("it has no pieces")
     if len(set(pieces)) < len(pieces):
-        raise _Damaged("a piece occurs twice")
+        raise Damaged("a piece occurs twice")
     if types.count(UNKNOWN) != 1:
-        raise _Damaged(f"{types.count(UNKNOWN)} pieces stand for unknown text, one must")
+        raise Damaged(f"{types.count(UNKNOWN)} pieces stand for unknown text, one must")
     model_type = _MODELS.get(trainer.get(3, 1))
     if model_type is None:
-        raise _Damaged(f"its model type {trainer[3]} is not known")
+        raise Damaged(f"its model type {trainer[3]} is not known")
     return SentencePieceModel(
         pieces, scores, types, model_type, bytes(normalizer.get(2, b"")),
         add_dummy_prefix=bool(normalizer.get(3, 1)), remove_extra_whitespaces=bool(normalizer.get(4, 1)),
@@ -145,11 +141,11 @@ def _piece(data: bytes) -> tuple[str, float, int]:
         else:
             kind = value
     if not 0 < len(text) <= _LONGEST:
-        raise _Damaged(f"a piece of {len(text)} bytes")
+        raise Damaged(f"a piece of {len(text)} bytes")
     if not NORMAL <= kind <= BYTE:
-        raise _Damaged(f"a piece of the unknown type {kind}")
+        raise Damaged(f"a piece of the unknown type {kind}")
     if not np.isfinite(score):
-        raise _Damaged("a score is NaN or infinite")
+        raise Damaged("a score is NaN or infinite")
     return _utf8(text, "a piece"), score, kind
 
 
@@ -157,42 +153,14 @@ def _utf8(data: bytes, what: str) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        raise _Damaged(f"{what} is not UTF-8") from None
+        raise Damaged(f"{what} is not UTF-8") from None
 
 
 def _fields(data: bytes, message: str) -> Iterator[tuple[int, int | bytes]]:
     """The fields of a message that _WIRES names, in order: numbers, bytes, or the four bytes of a float."""
-    wires, at, stop = _WIRES[message], 0, len(data)
-    while at < stop:
-        tag, at = _varint(data, at)
-        number, wire = tag >> 3, tag & 7
-        if wire == _VARINT:
-            value, at = _varint(data, at)
-        else:
-            if wire == _BYTES:
-                size, at = _varint(data, at)
-            elif wire in (_FIXED32, _FIXED64):
-                size = 4 if wire == _FIXED32 else 8
-            else:
-                raise _Damaged("no protobuf")
-            if size > stop - at:
-                raise _Damaged("cut off: a field ends outside its message")
-            value = data[at : at + size] if number in wires else b""
-            at += size
-        if number == 0 or (number in wires and wires[number] != wire):
-            raise _Damaged("no protobuf of a model")
-        if number in wires:
-            yield number, value
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(data):
-            raise _Damaged("cut off in the middle of a field")
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise _Damaged("a number is too long")
+    known = _WIRES[message]
+    for number, wire, first, last in Message(data, len(data)).wires(0, len(data)):
+        if number in known and known[number] != wire:
+            raise Damaged("damaged: not a protobuf of a model")
+        if number in known:
+            yield number, first if last is None else data[first:last]

@@ -1,0 +1,76 @@
+"""Walks through the wire format of protobuf in plain Python, with bounds at every step. Knows no message's meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # wire types
+
+
+class Damaged(Exception):
+    """Why this is no message: a phrase."""
+
+
+class Message:
+    """Bytes that hold messages within messages. Offsets instead of slices, so that a field of any size costs nothing."""
+
+    def __init__(self, data: bytes, most: int) -> None:
+        """`most`: fields that are read at all, those of inner messages among them."""
+        self.data = data
+        self.most = self.fields_left = most
+        self.tag = 0  # where the field that was yielded last begins
+
+    def fields(self, start: int, stop: int, messages: Collection[int]) -> Iterator[tuple[int, int, int | None]]:
+        """The fields of one message: (number, value, None) of a number, (number, first, last + 1) of bytes.
+
+        `messages`: the fields that must be bytes; another wire type there would hide them from this walk.
+        """
+        for number, wire, first, last in self.wires(start, stop):
+            if wire != BYTES and number in messages:
+                raise Damaged("damaged: not a protobuf of a model")
+            if wire in (FIXED32, FIXED64):
+                yield number, int.from_bytes(self.data[first:last], "little"), None
+            else:
+                yield number, first, last
+
+    def wires(self, start: int, stop: int) -> Iterator[tuple[int, int, int, int | None]]:
+        """The fields with their wire types: (number, VARINT, value, None), or (number, wire type, first, last + 1)."""
+        at = start
+        while at < stop:
+            self.fields_left -= 1
+            if self.fields_left < 0:
+                raise Damaged(f"has more than {self.most} fields")
+            begin = at
+            tag, at = self.varint(at, stop, 5)
+            number, wire = tag >> 3, tag & 7
+            if number == 0:
+                raise Damaged("damaged: not a protobuf of a model")
+            if wire == VARINT:
+                value, at = self.varint(at, stop, 10)
+                self.tag = begin
+                yield number, wire, value, None
+                continue
+            if wire == BYTES:
+                size, at = self.varint(at, stop, 5)
+            elif wire in (FIXED32, FIXED64):
+                size = 4 if wire == FIXED32 else 8
+            else:  # groups, which neither ONNX nor SentencePiece has ever had
+                raise Damaged("damaged: not a protobuf of a model")
+            if size > stop - at:
+                raise Damaged("damaged or cut off: a field ends outside its message")
+            self.tag = begin
+            yield number, wire, at, at + size
+            at += size
+
+    def varint(self, at: int, stop: int, longest: int) -> tuple[int, int]:
+        """A base-128 number and the offset behind it; `longest`: the bytes that protobuf's own reader allows."""
+        value = 0
+        for shift in range(0, 7 * longest, 7):
+            if at >= stop:
+                raise Damaged("damaged or cut off: it ends in the middle of a field")
+            byte = self.data[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value, at
+        raise Damaged("damaged: a number is too long")
