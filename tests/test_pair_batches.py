@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -253,8 +254,11 @@ def test_many_pairs_left_out_are_worth_a_warning(tmp_path):
     rule, run = words(corpus), Folder(tmp_path)
     with pytest.warns(TextkitWarning, match=r"pairs\.tsv: 3 of 20 pairs are left out: 2 empty, 1 long$"):
         encoded_pairs(corpus, rule, run, 4)
-    encoded_pairs(corpus, rule, run, 4)  # not told again
-    encoded_pairs(corpus, rule, run)  # two of twenty are not many
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = encoded_pairs(corpus, rule, run, 4)  # not told again
+        more = encoded_pairs(corpus, rule, run)  # two of twenty are not many
+    assert (len(again), len(more)) == (17, 18)
 
 
 def test_the_end_tells_of_pairs_left_out():

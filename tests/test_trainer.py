@@ -584,7 +584,8 @@ def test_other_threads_are_worth_a_warning(make, data):
     run = make(epochs=1)
     finish(run, data, stop=lambda: True)
     with pytest.warns(TextkitWarning, match="begun with --threads 1"):
-        list(train(run, Corpus([data]), threads=2, resume=True))
+        events = list(train(run, Corpus([data]), threads=2, resume=True))
+    assert isinstance(events[-1], Done)
 
 
 def test_an_interrupted_run_gives_the_network_of_its_checkpoint(make, data):
