@@ -415,7 +415,7 @@ def test_the_graph_chooses_where_top_k_is_small() -> None:
     assert {step[2:] for step in model.steps} == {(7, False)}  # 4, and the three that may not come
     model.steps.clear()
     search(model, *sources(3), TARGET, Search(sample=True), most=9)
-    assert {full for *_, full in model.steps} == {True}
+    assert {step[2:] for step in model.steps} == {(0, True)}  # no choices of the graph's
 
 
 # --- options ----------------------------------------------------------------------------------------------------------

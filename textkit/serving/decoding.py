@@ -44,8 +44,9 @@ class StepModel(Protocol):
     def step(
         self, token: np.ndarray, parent: np.ndarray, k: int, memory: Any, state: Any, full: bool
     ) -> Mapping[str, Any]:
-        """token, parent i64[line, beam] -> top_id, top_logprob [line, beam, k], likeliest first; with `full` logprob [line,
-        beam, vocab] too; attention [line, beam, source] where it was asked for. The answer is the next step's `state`."""
+        """token, parent i64[line, beam] -> top_id, top_logprob [line, beam, k], likeliest first, neither where k is 0; with
+        `full` logprob [line, beam, vocab]; attention [line, beam, source] where it was asked for. The answer is the next
+        step's `state`."""
 
     def keep(self, memory: Any, state: Any, rows: np.ndarray) -> tuple[Any, Any]:
         """Memory and state of the lines `rows` alone."""
@@ -176,8 +177,9 @@ def _loop(
     step = 0
     while True:
         full = chooser.whole or constraints.whole(step)
-        outputs = model.step(token, parent, constraints.choices(step, chooser.choices), memory, state, full)
-        if constraints.too_few(outputs["top_id"]):
+        k = 0 if chooser.whole else constraints.choices(step, chooser.choices)
+        outputs = model.step(token, parent, k, memory, state, full)
+        if k and constraints.too_few(outputs["top_id"]):
             outputs = model.step(token, parent, constraints.choices(step, chooser.choices), memory, state, full)
         if chooser.history.attention is not None:
             chooser.history.see(step, rows, outputs["attention"])

@@ -1,4 +1,4 @@
-"""The choice of sampling: one token for each sample of each line, drawn from what the model thinks likely.
+"""The choice of sampling: one token for each sample of each line, drawn (drawing.py) from what the model thinks likely.
 
 Random numbers come from Philox, a generator that counts (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"):
 its key is the seed and the line, its counter the sample, so neither the batch nor its order shows. Knows no model; numpy.
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from textkit.serving.drawing import draw, draw_ordered
 from textkit.serving.history import History, Hypothesis
 
 if TYPE_CHECKING:
@@ -51,18 +52,17 @@ class Samples:
         self, step: int, rows: np.ndarray, outputs: Mapping[str, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """token and parent i64[row, sample] of the next step, and which rows are done."""
+        options, uniform = self.options, self._numbers(step)[rows]
         if self.by_choices:
-            ids: np.ndarray | None = outputs["top_id"]
-            logprob = self.constraints.apply(step, outputs["top_id"], outputs["top_logprob"])
+            ids = outputs["top_id"]
+            logprob = self.constraints.apply(step, ids, outputs["top_logprob"])
+            at = draw_ordered(logprob, uniform, options.temperature, options.top_k, options.top_p)  # [row, sample]
         else:
-            logprob, ids = self.constraints.apply_whole(step, outputs["logprob"]), None
-            if self.options.top_k or self.options.top_p < 1:
-                ids = np.argsort(-logprob, axis=2, kind="stable")
-                logprob = np.take_along_axis(logprob, ids, 2)
-        at = self._draw(logprob, self._numbers(step)[rows])  # [row, sample]
-        beam = np.broadcast_to(self._slots, at.shape) if logprob.shape[1] > 1 else np.zeros_like(at)
+            logprob = self.constraints.apply_whole(step, outputs["logprob"])
+            at = draw(logprob, uniform, options.temperature, options.top_k, options.top_p)
         row = np.arange(len(rows))[:, None]
-        token = at if ids is None else ids[row, beam, at]
+        beam = np.broadcast_to(self._slots, at.shape) if logprob.shape[1] > 1 else np.zeros_like(at)
+        token = ids[row, beam, at] if self.by_choices else at
         chosen = logprob[row, beam, at]
         forced = self.constraints.forced(step)
         if forced is not None:
@@ -70,23 +70,6 @@ class Samples:
             chosen[forced[0]] = outputs["logprob"][forced[0], 0, forced[1]][:, None]
         self.history.write(step, rows, token, beam, chosen)
         return token, beam, self._advance(step, rows, token, chosen)
-
-    def _draw(self, logprob: np.ndarray, uniform: np.ndarray) -> np.ndarray:
-        """One place of each [row, beam, :] for each number of `uniform` f64[row, sample]; [row, sample]."""
-        options = self.options
-        if options.temperature == 0:
-            return np.broadcast_to(logprob.argmax(2), uniform.shape)
-        best = np.maximum(logprob.max(2, keepdims=True), np.finfo(np.float32).min)
-        weight = np.exp((logprob - best).astype(np.float64) / options.temperature)  # [row, beam, choice]
-        if options.top_k:
-            weight[np.cumsum(weight > 0, axis=2) > options.top_k] = 0
-        summed = np.cumsum(weight, axis=2)
-        if options.top_p < 1:  # the fewest that reach it: those before which it is not yet reached
-            weight[summed - weight >= options.top_p * summed[:, :, -1:]] = 0
-            summed = np.cumsum(weight, axis=2)
-        mark = uniform * summed[:, :, -1]  # [row, sample]
-        last = weight.shape[2] - 1 - (weight[:, :, ::-1] > 0).argmax(2)  # the last that may be drawn, [row, beam]
-        return np.minimum((summed <= mark[:, :, None]).sum(2), last)
 
     def _numbers(self, step: int) -> np.ndarray:
         """f64[line, sample] of a step, in [0, 1)."""

@@ -29,8 +29,8 @@ READ = 4096  # tokens of what goes before that are read at once
 class Steps(ABC):
     """A model's step graph, loaded. May be used by several threads at once: nothing of a search is kept here.
 
-    The step graph is loaded with the outputs that a plain search needs, for onnxruntime computes every output there is; a
-    second session, with all of them, when one is first needed (`full`). `attention`: whether plain steps give it too.
+    The step graph is loaded with the outputs that a search needs, when it needs them, for onnxruntime computes every output
+    there is: the likeliest tokens, or the whole distribution, or both. `attention`: whether a step gives it too.
     """
 
     def __init__(
@@ -43,13 +43,8 @@ class Steps(ABC):
         inputs, outputs = (tuple(port.name for port in side) for side in bundle.manifest.ports("step"))
         self._memory = [name for name in inputs if name.startswith("memory.")]
         self._state = [name for name in inputs if name.startswith(_TRAVELS)]
-        graph = bundle.graph("step")
-        plain = [name for name in outputs if name in _CHOICES or name.startswith(_TRAVELS)]
-        plain += ["attention"] if attention else []
-        self._plain = Session(graph, self.device, threads, outputs=plain)
-        self._names = self._named(self._plain)
-        self._whole: Session | None = None
-        self._whole_names: list[str] = []
+        self._more = [name for name in outputs if name.startswith(_TRAVELS)] + ["attention"] * attention
+        self._sessions: dict[tuple[bool, bool], tuple[Session, list[str]]] = {}
         self._loading = threading.Lock()
         self._on_device = None if self.device == "cpu" else OnDevice(self.device)
 
@@ -85,7 +80,7 @@ class Steps(ABC):
         full: bool,
     ) -> dict[str, Any]:
         """What the graph gives, state and cache under the names of the ports that take them."""
-        session, names = (self._full(), self._whole_names) if full else (self._plain, self._names)
+        session, names = self._giving(k > 0, full)
         feeds = {"token": token, "parent": parent, "k": np.array(k)}
         try:
             if self._on_device is not None:
@@ -106,18 +101,16 @@ class Steps(ABC):
         take = (lambda value: value[rows]) if self._on_device is None else self._on_device.take(rows)
         return {name: take(memory[name]) for name in self._memory}, {name: take(state[name]) for name in self._state}
 
-    def _full(self) -> Session:
-        if self._whole is None:
+    def _giving(self, choices: bool, whole: bool) -> tuple[Session, list[str]]:
+        """The step graph with the likeliest tokens, the whole distribution or both; what it gives by the ports that take it."""
+        key = choices, whole
+        if key not in self._sessions:
             with self._loading:
-                if self._whole is None:
-                    whole = Session(self._bundle.graph("step"), self.device, self._threads)
-                    self._whole_names = self._named(whole)
-                    self._whole = whole
-        return self._whole
-
-    @staticmethod
-    def _named(session: Session) -> list[str]:
-        return [name.removesuffix(NEXT) for name in session.outputs]
+                if key not in self._sessions:
+                    outputs = [*_CHOICES] * choices + ["logprob"] * whole + self._more
+                    session = Session(self._bundle.graph("step"), self.device, self._threads, outputs=outputs)
+                    self._sessions[key] = session, [name.removesuffix(NEXT) for name in session.outputs]
+        return self._sessions[key]
 
 
 class TranslationSteps(Steps):

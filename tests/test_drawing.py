@@ -1,0 +1,98 @@
+"""Places drawn from distributions, against sums in float64 over all places, one number at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from textkit.serving.drawing import draw, draw_ordered
+
+ALMOST_ONE = float(np.nextafter(1, 0))
+
+
+def plain(logprob: np.ndarray, number: float, temperature: float, top_k: int, top_p: float) -> tuple[int, float]:
+    """The place of one distribution that a number falls on, and how far it is from the next, as a share of all."""
+    order = np.argsort(-logprob, kind="stable")
+    weight = np.exp((logprob - logprob.max()) / temperature)
+    if top_k:
+        weight[order[top_k:]] = 0
+    if top_p < 1:
+        before = np.cumsum(weight[order]) - weight[order]
+        weight[order[before >= top_p * weight.sum()]] = 0
+    summed = np.cumsum(weight) / weight.sum()
+    return int(np.searchsorted(summed, number, side="right")), float(np.abs(summed - number).min())
+
+
+@pytest.mark.parametrize("size", [3, 255, 256, 257, 9_000])
+@pytest.mark.parametrize(
+    ("temperature", "top_k", "top_p"),
+    [(1, 0, 1), (0.7, 0, 1), (1, 0, 0.6), (1.5, 0, 0.97), (3, 0, 0.999), (1, 700, 1), (1, 300, 0.8), (1, 9_000, 1)],
+)
+def test_the_place_that_a_number_falls_on(size: int, temperature: float, top_k: int, top_p: float) -> None:
+    random = np.random.default_rng(size)
+    logprob = random.normal(scale=3, size=(4, 2, size)).astype(np.float32)
+    logprob[:, :, random.integers(0, size, size // 3)] = -np.inf
+    logprob[..., size // 2] = 0
+    numbers = random.random((4, 2))
+    found = draw(logprob, numbers, temperature, top_k, top_p)
+    compared = 0
+    for row, sample in np.ndindex(4, 2):
+        given = logprob[row, sample].astype(np.float64)
+        wanted, distance = plain(given, numbers[row, sample], temperature, top_k, top_p)
+        if distance > 1e-6:
+            compared += 1
+            assert found[row, sample] == wanted
+        alone = draw(
+            logprob[row : row + 1, sample : sample + 1], numbers[None, row, None, sample], temperature, top_k, top_p
+        )
+        assert alone[0, 0] == found[row, sample]  # whatever is beside it
+    assert compared >= 4
+
+
+def test_samples_of_one_distribution() -> None:
+    logprob = np.array([[[np.log(0.1), np.log(0.2), -np.inf, np.log(0.7)]]], np.float32)
+    numbers = np.array([[0, 0.05, 0.15, 0.29, 0.31, ALMOST_ONE]])
+    assert draw(logprob, numbers).tolist() == [[0, 0, 1, 1, 3, 3]]
+
+
+@pytest.mark.parametrize(("top_k", "top_p"), [(0, 1.0), (0, 0.5), (400, 1.0)])
+@pytest.mark.parametrize("size", [5, 5_000])
+def test_what_may_not_be_drawn_never_is(top_k: int, top_p: float, size: int) -> None:
+    logprob = np.full((1, 1, size), -np.inf, np.float32)
+    logprob[0, 0, [1, size - 2]] = -1
+    found = draw(logprob, np.array([[0, 0.2, 0.6, ALMOST_ONE]]), 1, top_k, top_p)[0]
+    assert found.tolist() == ([1, 1, 1, 1] if top_p < 1 else [1, 1, size - 2, size - 2])
+    draw(np.full((1, 1, size), -np.inf, np.float32), np.array([[0.5]]), 1, top_k, top_p)  # nothing may: no error
+
+
+def test_places_as_likely_as_each_other_come_in_their_order() -> None:
+    logprob = np.full((1, 1, 6_000), -1, np.float32)
+    logprob[0, 0, 4_000] = 0
+    numbers = np.array([[0, ALMOST_ONE]])
+    assert draw(logprob, numbers, top_k=1_000)[0].tolist() == [0, 4_000]
+    # Of the first 999 and of 4,000, whose weight is e times theirs: 0.99 * (999 + e) = 991.7.
+    assert draw(logprob, np.array([[0.99]]), top_k=1_000) == 991
+    logprob[0, 0, 4_000] = -1
+    assert draw(logprob, numbers, top_k=1_000)[0].tolist() == [0, 999]
+    assert draw(logprob, numbers, top_p=0.5)[0].tolist() == [0, 2_999]
+    assert draw(logprob, numbers, top_k=1_000, top_p=0.1)[0].tolist() == [0, 99]
+    assert draw(logprob, numbers, top_p=1e-300)[0].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("temperature", [1e-300, 1e-9])
+@pytest.mark.parametrize("top_p", [1.0, 0.9])
+def test_a_temperature_near_nothing_is_the_likeliest(temperature: float, top_p: float) -> None:
+    logprob = np.random.default_rng(0).normal(size=(1, 1, 5_000)).astype(np.float32)
+    assert draw(logprob, np.array([[0.9]]), temperature, 0, top_p) == logprob.argmax()
+    assert draw(logprob, np.array([[0.9]]), 0) == logprob.argmax()
+
+
+def test_in_order_already() -> None:
+    logprob = np.log(np.array([[[0.5, 0.3, 0.2]]], np.float32))
+    numbers = np.array([[0.49, 0.51, 0.81]])
+    assert draw_ordered(logprob, numbers).tolist() == [[0, 1, 2]]
+    assert draw_ordered(logprob, numbers, top_p=0.6).tolist() == [[0, 0, 1]]  # of 0.8: 0.625 and 0.375
+    assert draw_ordered(logprob, numbers, top_k=1).tolist() == [[0, 0, 0]]
+    assert draw_ordered(logprob, numbers, temperature=0).tolist() == [[0, 0, 0]]
+    logprob[0, 0, 0] = -np.inf  # top-k counts those that may come
+    assert draw_ordered(logprob, numbers, top_k=1).tolist() == [[1, 1, 1]]

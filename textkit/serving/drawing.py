@@ -1,0 +1,117 @@
+"""Drawing from distributions: which place of [row, beam, :] a random number of [0, 1) falls on. Knows no model; numpy.
+
+A whole vocabulary is tens of thousands of places at every token: they are not put in order, and only what is near the number
+drawn, or near where top-p ends, is looked at one by one. What is found depends on the row alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+_BLOCK = 256  # places whose weights are added up together
+_BUCKETS, _FINE = 1024, 32  # top-p adds up places within 1/32 nat of each other, down to 32 nats below the likeliest
+
+
+def draw(
+    logprob: np.ndarray, uniform: np.ndarray, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
+) -> np.ndarray:
+    """A place i64[row, sample] for each number of `uniform` f64[row, sample], in proportion to exp(logprob / temperature) of
+    the `top_k` likeliest (0: all), and of these of the fewest that make up `top_p`. Of places as likely as each other the
+    first are kept.
+
+    logprob f32[row, beam, place], -inf where nothing may be drawn; one beam for all samples, or one for each.
+    """
+    if temperature == 0:
+        return np.broadcast_to(logprob.argmax(2), uniform.shape)
+    rows, beams, size = logprob.shape
+    weight = np.zeros((rows, beams, -(-size // _BLOCK) * _BLOCK), np.float32)
+    below = _below(logprob, temperature)
+    np.exp(-below, out=weight[:, :, :size])
+    if 0 < top_k < size:
+        _keep_likeliest(below, weight, top_k)
+    if top_p < 1:
+        _keep_share(below, weight, top_p)
+    return _by_blocks(weight, uniform)
+
+
+def draw_ordered(
+    logprob: np.ndarray, uniform: np.ndarray, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
+) -> np.ndarray:
+    """As `draw`, of few places, the likeliest first; some may be -inf."""
+    if temperature == 0:
+        return np.broadcast_to(logprob.argmax(2), uniform.shape)
+    weight = np.exp(-_below(logprob, temperature).astype(np.float64))  # [row, beam, place]
+    if top_k:
+        weight[np.cumsum(weight > 0, axis=2) > top_k] = 0
+    summed = np.cumsum(weight, axis=2)
+    if top_p < 1:  # the fewest that reach it: those before which it is not yet reached
+        weight[summed - weight >= top_p * summed[:, :, -1:]] = 0
+        summed = np.cumsum(weight, axis=2)
+    mark = uniform * summed[:, :, -1]  # [row, sample]
+    return np.minimum((summed <= mark[:, :, None]).sum(2), _last(weight))
+
+
+def _below(logprob: np.ndarray, temperature: float) -> np.ndarray:
+    """How far each place is below the likeliest, / temperature: f32[row, beam, place] from 0 on."""
+    largest = np.maximum(logprob.max(2, keepdims=True), np.finfo(np.float32).min)  # a number where all are -inf
+    below = np.subtract(largest, logprob, dtype=np.float32)
+    if temperature != 1:
+        with np.errstate(over="ignore"):
+            below /= np.float32(max(temperature, 1e-30))
+    return below
+
+
+def _keep_likeliest(below: np.ndarray, weight: np.ndarray, count: int) -> None:
+    """Takes the weight from all but the `count` likeliest places of each row and beam."""
+    size = below.shape[2]
+    most = np.partition(below, count - 1, axis=2)[:, :, count - 1, None]  # of the last that stays
+    of_place = weight[:, :, :size]
+    of_place[below > most] = 0
+    for row, beam in np.argwhere((below <= most).sum(2) > count):  # more are as likely as the last
+        like = np.flatnonzero(below[row, beam] == most[row, beam])
+        of_place[row, beam, like[count - int((below[row, beam] < most[row, beam]).sum()) :]] = 0
+
+
+def _keep_share(below: np.ndarray, weight: np.ndarray, share: float) -> None:
+    """Takes the weight from all but the fewest places that have `share` of it (Holtzman et al. 2020)."""
+    rows, beams, size = below.shape
+    of_place = weight[:, :, :size]
+    bucket = np.fmin(below * np.float32(_FINE), np.float32(_BUCKETS - 1)).astype(np.int64)  # NaN: the last
+    flat = bucket + np.arange(rows * beams).reshape(rows, beams, 1) * _BUCKETS
+    summed = np.cumsum(
+        np.bincount(flat.ravel(), of_place.ravel(), rows * beams * _BUCKETS).reshape(rows, beams, _BUCKETS), axis=2
+    )
+    wanted = share * summed[:, :, -1]  # [row, beam]
+    last = np.minimum((summed < wanted[:, :, None]).sum(2), _BUCKETS - 1)  # the bucket where it is reached
+    of_place[bucket > last[:, :, None]] = 0
+    for row, beam in np.ndindex(rows, beams):
+        at = int(last[row, beam])
+        among = np.flatnonzero(bucket[row, beam] == at)
+        among = among[np.argsort(below[row, beam, among], kind="stable")]
+        of_each = of_place[row, beam, among].astype(np.float64)
+        before = np.cumsum(of_each) - of_each + (summed[row, beam, at - 1] if at else 0)
+        gone = before >= wanted[row, beam]
+        gone[:1] &= at > 0  # the likeliest of all stays, whatever rounding says
+        of_place[row, beam, among[gone]] = 0
+
+
+def _by_blocks(weight: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """The block that each number falls on by the sums of blocks, and then the place by the sums within it."""
+    rows, beams, size = weight.shape
+    by_block = weight.reshape(rows, beams, size // _BLOCK, _BLOCK)
+    of_block = by_block.sum(3)
+    ends = np.cumsum(of_block, axis=2, dtype=np.float64)  # [row, beam, block]
+    mark = uniform * ends[:, :, -1]  # [row, sample]
+    block = np.minimum((ends <= mark[:, :, None]).sum(2), _last(of_block))
+    row = np.arange(rows)[:, None]
+    beam = np.arange(block.shape[1]) if beams > 1 else np.zeros(block.shape[1], np.int64)
+    within = by_block[row, beam, block]  # [row, sample, place]
+    rest = mark - ends[row, beam, block] + of_block[row, beam, block]
+    place = (np.cumsum(within, axis=2, dtype=np.float64) <= rest[:, :, None]).sum(2)
+    return block * _BLOCK + np.minimum(place, _last(within))
+
+
+def _last(weight: np.ndarray) -> np.ndarray:
+    """The last place of [row, beam, :] that may be drawn, [row, beam]; the first where none may."""
+    found = weight.shape[2] - 1 - (weight[:, :, ::-1] > 0).argmax(2)
+    return np.where(weight.any(2), found, 0)
