@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from textkit.plugin import Epoch
+from textkit.registry import registry
 from textkit.training.bpe_dropout import Merges, _hashed, respelt
 from textkit.training.pair_batches import encoded_pairs
 from textkit.training.pairs import PairCorpus
@@ -85,6 +87,16 @@ def test_an_epoch_is_always_the_same_and_no_other_is(corpus, tmp_path):
     assert same(respelt(pairs, rule, 0.3, 0, at(3)), first), "with a file or without"
     assert not same(respelt(pairs, rule, 0.3, 0, at(4, run)), first)
     assert not same(respelt(pairs, rule, 0.3, 0, at(3, seed=2)), first)
+
+
+def test_the_epochs_length_is_that_of_the_first(tmp_path):
+    (tmp_path / "pairs.tsv").write_text("".join(f"{line}\n" for line in LINES))
+    corpus, plugin = PairCorpus([tmp_path / "pairs.tsv"]), registry.get("seq2seq")
+    config = plugin.Config(vocab_size=340, bpe_dropout=0.5, batch_tokens=64, max_tokens=60)
+    rule = plugin.vocabulary(corpus, config)
+    counted = {plugin.steps(corpus, rule, config, at(number)) for number in (0, 3)}
+    assert counted == {len(list(plugin.batches(corpus, rule, config, at(0))))}
+    assert counted != {plugin.steps(corpus, rule, replace(config, bpe_dropout=0.0), at(0))}
 
 
 def test_a_pair_that_would_be_too_long_stays_as_it_is(corpus):

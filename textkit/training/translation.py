@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from textkit.text import Encoded
     from textkit.training.corpus import Corpus
-    from textkit.training.pair_batches import PairBatch
+    from textkit.training.pair_batches import EncodedPairs, PairBatch
     from textkit.translation_text import TranslationText
 
 SAMPLES = 3  # dev lines shown with each score
@@ -82,22 +82,28 @@ class TranslationPlugin(Plugin):
         return learn(corpus, config)
 
     def batches(self, corpus: Corpus, vocabulary: TranslationText, config: Any, epoch: Epoch) -> Iterator[PairBatch]:
-        from textkit.training.bpe_dropout import respelt
-        from textkit.training.pair_batches import encoded_pairs, token_batches
+        from textkit.training.pair_batches import token_batches
 
-        pairs = encoded_pairs(corpus, vocabulary, epoch.run, config.max_tokens, config.max_ratio)
-        if config.bpe_dropout:
-            pairs = respelt(pairs, vocabulary, config.bpe_dropout, config.max_tokens, epoch)
+        pairs = self._pairs(corpus, vocabulary, config, epoch)
         agreement = config.rdrop if epoch.number >= config.rdrop_epoch else 0.0
         for batch in token_batches(pairs, epoch, config.batch_tokens):
             yield batch._replace(agreement=agreement)
 
     def steps(self, corpus: Corpus, vocabulary: TranslationText, config: Any, epoch: Epoch) -> int:
-        """Batches an epoch; with bpe_dropout, where each has other lengths, one without it."""
-        from textkit.training.pair_batches import count_batches, encoded_pairs
+        """Batches an epoch; with bpe_dropout, where each has other lengths, those of the first."""
+        from textkit.training.pair_batches import count_batches
+
+        pairs = self._pairs(corpus, vocabulary, config, replace(epoch, number=0))
+        return count_batches(pairs, epoch, config.batch_tokens)
+
+    @staticmethod
+    def _pairs(corpus: Corpus, vocabulary: TranslationText, config: Any, epoch: Epoch) -> EncodedPairs:
+        """The pairs worth learning from, as the epoch spells them."""
+        from textkit.training.bpe_dropout import respelt
+        from textkit.training.pair_batches import encoded_pairs
 
         pairs = encoded_pairs(corpus, vocabulary, epoch.run, config.max_tokens, config.max_ratio)
-        return count_batches(pairs, epoch, config.batch_tokens)
+        return respelt(pairs, vocabulary, config.bpe_dropout, config.max_tokens, epoch) if config.bpe_dropout else pairs
 
     def loss(self, network: torch.nn.Module, batch: PairBatch) -> tuple[torch.Tensor, Mapping[str, Any]]:
         """The mean label-smoothed cross-entropy of the target tokens, and R-Drop's part; `perplexity` is of the tokens."""
