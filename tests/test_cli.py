@@ -113,6 +113,11 @@ def test_every_verb_is_there_with_the_options_that_all_have():
         (["completion", "tcsh"], "invalid value for "),
         (["plugins", "--plugin", "none.py"], f"--plugin {Path('none.py').absolute()}: no such file"),
         (["plugins", "--plugin"], "option '--plugin' requires an argument"),
+        (["generate", b"\xff"], "invalid value for '[PROMPT]': it holds bytes that are no UTF-8"),
+        (["generate", "x", "--stop", b"\xff"], "invalid value for '--stop': it holds bytes that are no UTF-8"),
+        (["attention", b"a \xff"], "invalid value for '[SENTENCE]': it holds bytes that are no UTF-8"),
+        (["nearest", "a", b"\xff"], "invalid value for '[WORD]...': it holds bytes that are no UTF-8"),
+        (["analogy", b"\xff", "b", "c"], "invalid value for '[A B C]...': it holds bytes that are no UTF-8"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(args, line):

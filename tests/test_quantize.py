@@ -13,7 +13,7 @@ from textkit.errors import TextkitError
 from textkit.plugin import Graph
 from textkit.serving.session import Session
 from textkit.text import Words
-from textkit.training import export_embedding, parity, quantize, quantize_graph
+from textkit.training import export_embedding, parity, quantize, quantize_blocks, quantize_graph
 from textkit.training.embedding_graph import table_graph
 
 WORDS = [f"word{number}" for number in range(300)]
@@ -281,3 +281,56 @@ def test_a_table_that_a_gemm_takes_transposed_is_stored_once():
     got = Session(lowered.SerializeToString(), "cpu", 1).run({"ids": ids})["scores"]
     wanted = table[ids] @ table.T + bias
     assert 0 < np.abs(got - wanted).max() < 0.02 * np.abs(wanted).max()
+
+
+def test_blocks_have_their_own_scale():
+    rows = np.zeros((2, quantize_blocks.BLOCK + 2), np.float32)
+    rows[0, :2], rows[0, -2:] = [1.27, -0.635], [254, -2]
+    blocks, scale = quantize_blocks.store_blocks(rows)
+    assert blocks.shape == (2, 2, quantize_blocks.BLOCK)
+    assert scale.tolist() == [pytest.approx([0.01, 2]), [0, 0]]
+    assert blocks[0, 0, :3].tolist() == [255, 64, 128]  # 0 is 128, and halves to even: -63.5 -> -64
+    assert blocks[0, 1, :3].tolist() == [255, 127, 128]
+    assert (blocks[1] == 128).all()
+
+
+@pytest.mark.parametrize("width", [64, 72])  # whole blocks, and a part of one
+def test_by_row_no_result_depends_on_what_is_beside_it(width):
+    """Every way a weight may lie: a table that is multiplied by too, Gemms that transpose and have a bias, a MatMul."""
+    make, random = onnx.helper.make_node, np.random.default_rng(width)
+    sizes = {"table": (300, width), "wide": (128, width), "bias": (128,), "narrow": (128, width)}
+    weights = {name: random.standard_normal(size).astype(np.float32) / 8 for name, size in sizes.items()}
+    graph = onnx.helper.make_graph(
+        [
+            make("Gather", ["table", "ids"], ["rows"]),
+            make("Gemm", ["rows", "wide", "bias"], ["inner"], transB=1),
+            make("Tanh", ["inner"], ["bent"]),
+            make("MatMul", ["bent", "narrow"], ["outer"]),
+            make("Transpose", ["table"], ["turned"], perm=[1, 0]),
+            make("MatMul", ["outer", "turned"], ["logits"]),
+        ],
+        "g",
+        [onnx.helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, ["n"])],
+        [onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["n", 300])],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 23)], ir_version=10)
+
+    def computed(model: onnx.ModelProto, ids: list[int]) -> np.ndarray:
+        return Session(model.SerializeToString(), "cpu", 1).run({"ids": np.array(ids)})["logits"]
+
+    ids = [7, 7, 299, 0, 31, 8, 100, 201, 55]
+    full, rows, batch = (computed(each, ids) for each in (model, lowered(model, True), lowered(model, False)))
+    for found in (rows, batch):
+        assert np.abs(found - full).max() < 0.03 * np.abs(full).max()
+    alone = np.stack([computed(lowered(model, True), [id])[0] for id in ids])
+    assert np.array_equal(alone, rows)
+    assert not np.array_equal(computed(lowered(model, False), ids[:1])[0], batch[0])
+    large = [weight for weight in lowered(model, True).graph.initializer if np.prod(weight.dims) >= 1024]
+    whole = [weight for weight in large if weight.data_type == onnx.TensorProto.UINT8]
+    assert len(whole) == 3
+    assert sum(len(weight.raw_data) for weight in large) < 1.4 * (300 + 128 + 128) * width
+
+
+def lowered(model: onnx.ModelProto, by_row: bool) -> onnx.ModelProto:
+    return quantize_graph.lower(model, "int8", by_row)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import Talk, answering_options, model_option, protected_stdout
+from textkit.cli.options import Talk, Text, answering_options, model_option, protected_stdout
 from textkit.errors import TextkitError, UsageError
 
 
 @click.command()
-@click.argument("words", metavar="[A B C]...", nargs=-1)
+@click.argument("words", type=Text(), metavar="[A B C]...", nargs=-1)
 @model_option
 @click.option("-k", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="How many answers.")
 @click.option(

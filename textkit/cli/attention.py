@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from textkit.cli.filtering import typed_lines
-from textkit.cli.options import Talk, answering_options, model_option, protected_stdout
+from textkit.cli.options import Talk, Text, answering_options, model_option, protected_stdout
 from textkit.errors import TextkitError, UsageError
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ _POSITIVE = click.IntRange(min=1)
 
 
 @click.command()
-@click.argument("sentence", metavar="[SENTENCE]", required=False)
+@click.argument("sentence", type=Text(), metavar="[SENTENCE]", required=False)
 @model_option
 @click.option("-o", "--output", metavar="PICTURE", help="Draw to this file: .png, .svg or .pdf. Needs matplotlib.")
-@click.option("--target", metavar="TEXT", help="Show this translation instead of the model's own.")
+@click.option("--target", type=Text(), metavar="TEXT", help="Show this translation instead of the model's own.")
 @click.option(
     "--kind",
     type=click.Choice(["cross", "encoder", "decoder"]),

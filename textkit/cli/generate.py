@@ -25,7 +25,7 @@ from textkit.cli.filtering import (
     top_k_option,
     top_p_option,
 )
-from textkit.cli.options import Talk, answering_options, model_option
+from textkit.cli.options import Talk, Text, answering_options, model_option
 from textkit.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _COUNT = click.IntRange(min=0)
 
 
 @click.command()
-@click.argument("prompt", metavar="[PROMPT]", required=False)
+@click.argument("prompt", type=Text(), metavar="[PROMPT]", required=False)
 @model_option
 @format_option(FORMATS)
 @output_option
@@ -66,6 +66,7 @@ _COUNT = click.IntRange(min=0)
 )
 @click.option(
     "--stop",
+    type=Text(),
     multiple=True,
     metavar="S",
     help="End a text where S would come, and leave S out. May be given several times.",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import Talk, answering_options, model_option, protected_stdout
+from textkit.cli.options import Talk, Text, answering_options, model_option, protected_stdout
 
 
 @click.command()
-@click.argument("words", metavar="[WORD]...", nargs=-1)
+@click.argument("words", type=Text(), metavar="[WORD]...", nargs=-1)
 @model_option
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="How many neighbours.")
 @click.option("--json", "--jsonl", "as_json", is_flag=True, help="A JSON object a line.")

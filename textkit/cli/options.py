@@ -92,6 +92,19 @@ class Remembering(click.Command):
         return super().parse_args(ctx, args)
 
 
+class Text(click.ParamType):
+    """Text on the command line itself, which a shell may give any bytes."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            self.fail("it holds bytes that are no UTF-8", param, ctx)
+        return value
+
+
 class Device(click.ParamType):
     """auto, cpu, cuda or cuda:N."""
 

@@ -148,12 +148,14 @@ class Generator:
     def _batches(self, lengths: np.ndarray) -> list[np.ndarray]:
         """Prompts that are read side by side: by length, those without a token apart, and each that is very long."""
         size = self.options.lines_at_once(len(self.rule))
+        short = lengths <= READ
+        kinds = np.where(lengths > 0, 1, 0) if not self.steps.reads_alone else lengths
         found = []
-        for of_kind in (lengths == 0, (lengths > 0) & (lengths <= READ)):
-            places = np.flatnonzero(of_kind)
-            for batch in batches(np.maximum(lengths[places], 1), BATCH_TOKENS) if len(places) else ():
+        for kind in np.unique(kinds[short]).tolist():
+            places = np.flatnonzero(short & (kinds == kind))
+            for batch in batches(np.maximum(lengths[places], 1), BATCH_TOKENS):
                 found += [places[batch[at : at + size]] for at in range(0, len(batch), size)]
-        return [*found, *np.flatnonzero(lengths > READ)[:, None]]
+        return [*found, *np.flatnonzero(~short)[:, None]]
 
     def _batch(
         self, ids: Sequence[np.ndarray], prompts: Sequence[str], keys: np.ndarray, tell: Callable[[str], None] | None

@@ -6,7 +6,7 @@ where there is one. Knows no port by name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,3 +66,7 @@ class OnDevice:
     def take(self, rows: np.ndarray) -> Callable[[Any], Any]:
         """What keeps the lines `rows` of an OrtValue. By way of the host: lines leave a batch a few times only."""
         return lambda value: self.put(value.numpy()[rows])
+
+    def join(self, values: Sequence[Any]) -> Any:
+        """OrtValues one behind the other, by way of the host."""
+        return self.put(np.concatenate([value.numpy() for value in values]))

@@ -137,6 +137,21 @@ class LanguageSteps(Steps):
         lines, tokens = source.shape
         if tokens == 0:
             return {}, self._with_beam(self._on_its_device(beginning(self._bundle, lines)))
+        if not self.reads_alone or lines == 1:
+            return {}, self._with_beam(self._read(source, source_mask))
+        every = [self._read(source[at : at + 1], source_mask[at : at + 1]) for at in range(lines)]
+        join = np.concatenate if self._on_device is None else self._on_device.join
+        return {}, self._with_beam({name: join([state[name] for state in every]) for name in self._state})
+
+    @property
+    def reads_alone(self) -> bool:
+        """Whether lines are read one by one: in whole numbers what goes through `score` together has one scale, and a line's
+        state would depend on the others. Give lines of the same length, for padding counts as well."""
+        return self._bundle.manifest.precision == "int8"
+
+    def _read(self, source: np.ndarray, source_mask: np.ndarray) -> Mapping[str, Any]:
+        """The state after what goes before."""
+        lines, tokens = source.shape
         state: Mapping[str, Any] = beginning(self._bundle, lines)
         previous = np.full(lines, self._bundle.rule.eos)  # type: ignore[attr-defined]
         weight = source_mask.astype(np.float32)
@@ -146,7 +161,7 @@ class LanguageSteps(Steps):
             found = self._run_first(arrays, bound)
             state = {name.removesuffix(NEXT): value for name, value in found.items()}
             previous = feeds["ids"][:, -1]
-        return {}, self._with_beam(state)
+        return state
 
     def _on_its_device(self, state: dict[str, np.ndarray]) -> dict[str, Any]:
         return state if self._on_device is None else {name: self._on_device.put(array) for name, array in state.items()}

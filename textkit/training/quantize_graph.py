@@ -5,27 +5,29 @@ Measured deviation is the business of the parity checks. Knows no plugin and no 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from textkit.training.graph_edits import SMALL, drop_unused, insert_behind, is_factor, lookups, product, size
 from textkit.training.quantize import store
+from textkit.training.quantize_blocks import multiply_by_blocks
 
 if TYPE_CHECKING:
     import onnx
 
 CONTRIB = "com.microsoft"  # onnxruntime's own operators
-SMALL = 1024  # numbers; a weight of fewer (a bias, a scale of a norm) stays as it is
 
 
-def lower(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
+def lower(model: onnx.ModelProto, precision: str, by_row: bool = False) -> onnx.ModelProto:
     """A traced graph with its weights in fewer bytes; the graph given is left alone.
 
     fp16: weights are stored as halves and computed with as f32, so that any CPU runs them. int8: matrices as whole
     numbers with a scale a column, multiplied as whole numbers (activations get one scale a batch, so results depend a
     little on the batch); tables that are looked up as whole numbers with a scale a row. A table that is multiplied by too
-    (tied embeddings) is stored once: its rows' scales are the scales of its transpose's columns.
+    (tied embeddings) is stored once: its rows' scales are the scales of its transpose's columns. With `by_row` matrices have a
+    scale for every few numbers, and activations scales of their own (quantize_blocks.py): no row's result depends on another's.
     """
     import onnx
 
@@ -34,12 +36,14 @@ def lower(model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
     if precision == "fp16":
         _store_half(lowered.graph)
     elif precision == "int8":
+        contrib = multiply_by_blocks(lowered.graph) if by_row else 0
         shared = _store_rows(lowered.graph)
         _store_slices(lowered.graph)
-        _quantize_matrices(lowered.graph, shared)
-        if _quantize_recurrences(lowered.graph):
-            known = {opset.domain for opset in lowered.opset_import}
-            lowered.opset_import.extend([] if CONTRIB in known else [onnx.helper.make_opsetid(CONTRIB, 1)])
+        if not by_row:
+            _quantize_matrices(lowered.graph, shared)
+            contrib = _quantize_recurrences(lowered.graph)
+        if contrib and all(opset.domain != CONTRIB for opset in lowered.opset_import):
+            lowered.opset_import.append(onnx.helper.make_opsetid(CONTRIB, 1))
     return lowered
 
 
@@ -53,15 +57,15 @@ def _store_half(graph: onnx.GraphProto) -> None:
             continue
         name, half = weight.name, f"{weight.name}/half"
         weight.CopyFrom(numpy_helper.from_array(store(array, "fp16")["table"], half))
-        lookups = _lookups(graph, name)
-        if lookups is None:  # folded when the model is loaded
+        gathers = lookups(graph, name)
+        if gathers is None:  # folded when the model is loaded
             casts.append(helper.make_node("Cast", [half], [name], to=TensorProto.FLOAT))
-        for node in lookups or ():  # cast what was looked up: a table cast whole would be held as f32
+        for node in gathers or ():  # cast what was looked up: a table cast whole would be held as f32
             node.input[0] = half
             rows = f"{node.output[0]}/half"
             after = helper.make_node("Cast", [rows], [node.output[0]], to=TensorProto.FLOAT)
             node.output[0] = rows
-            _insert_behind(graph, node, [after])
+            insert_behind(graph, node, [after])
     for cast in reversed(casts):
         graph.node.insert(0, cast)
 
@@ -74,9 +78,9 @@ def _store_rows(graph: onnx.GraphProto) -> dict[str, str]:
     _turn_tables(graph)
     for weight in list(graph.initializer):
         users = [node for node in graph.node if weight.name in node.input]
-        factors = [node for node in users if _is_factor(graph, node)]
-        lookups = _lookups(graph, weight.name, factors)
-        if weight.data_type != TensorProto.FLOAT or len(weight.dims) != 2 or not users or lookups is None:
+        factors = [node for node in users if is_factor(graph, node)]
+        gathers = lookups(graph, weight.name, factors)
+        if weight.data_type != TensorProto.FLOAT or len(weight.dims) != 2 or not users or gathers is None:
             continue
         name = weight.name
         stored = store(numpy_helper.to_array(weight), "int8")
@@ -87,10 +91,10 @@ def _store_rows(graph: onnx.GraphProto) -> dict[str, str]:
             flat = helper.make_node("Reshape", [f"{name}/scale", f"{name}/flat"], [f"{name}/scales"])
             graph.node.insert(0, flat)
             shared |= {node.output[0]: f"{name}/scales" for node in factors}
-        for node in lookups:
+        for node in gathers:
             output = node.output[0]
             node.output[0] = f"{output}/steps"
-            _insert_behind(
+            insert_behind(
                 graph,
                 node,
                 [
@@ -109,8 +113,8 @@ def _turn_tables(graph: onnx.GraphProto) -> None:
 
     for weight in list(graph.initializer):
         users = [node for node in graph.node if weight.name in node.input]
-        gemms = [node for node in users if node.op_type == "Gemm" and _product(node) and node.input[1] == weight.name]
-        if not gemms or not _lookups(graph, weight.name, gemms):
+        gemms = [node for node in users if node.op_type == "Gemm" and product(node) and node.input[1] == weight.name]
+        if not gemms or not lookups(graph, weight.name, gemms):
             continue
         turned = f"{weight.name}/turned"
         graph.node.insert(0, helper.make_node("Transpose", [weight.name], [turned], perm=[1, 0]))
@@ -128,7 +132,7 @@ def _store_slices(graph: onnx.GraphProto) -> None:
     for weight in list(graph.initializer):
         users = [node for node in graph.node if weight.name in node.input]
         cut = users and all(node.op_type == "Slice" and node.input[0] == weight.name for node in users)
-        if not cut or weight.data_type != TensorProto.FLOAT or _size(weight) < SMALL:
+        if not cut or weight.data_type != TensorProto.FLOAT or size(weight) < SMALL:
             continue
         half = store(numpy_helper.to_array(weight), "fp16")["table"]
         weight.CopyFrom(numpy_helper.from_array(half, weight.name))
@@ -136,41 +140,7 @@ def _store_slices(graph: onnx.GraphProto) -> None:
             piece = node.output[0]
             node.output[0] = f"{piece}/half"
             cast = helper.make_node("Cast", [f"{piece}/half"], [piece], to=TensorProto.FLOAT)
-            _insert_behind(graph, node, [cast])
-
-
-def _is_factor(graph: onnx.GraphProto, node: onnx.NodeProto) -> bool:
-    """Whether the node turns a matrix over for products that it is the second factor of, and for nothing else."""
-    if node.op_type != "Transpose" or list(node.attribute[0].ints if node.attribute else (1, 0)) != [1, 0]:
-        return False
-    users = [other for other in graph.node if node.output[0] in other.input]
-    return bool(users) and all(
-        _product(other) is False and [at for at, name in enumerate(other.input) if name == node.output[0]] == [1]
-        for other in users
-    )
-
-
-def _lookups(graph: onnx.GraphProto, name: str, others: Sequence[onnx.NodeProto] = ()) -> list[onnx.NodeProto] | None:
-    """The Gathers that look up rows of `name`; None where it is used in any other way but by `others`, or in a graph within."""
-    users = [node for node in graph.node if name in node.input and not any(node is other for other in others)]
-    for node in users:
-        if node.op_type != "Gather" or node.input[0] != name or any(a.name == "axis" and a.i for a in node.attribute):
-            return None
-    within = [attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g")]
-    return None if not (users or others) or any(_mentions(inner, name) for inner in within) else users
-
-
-def _mentions(graph: onnx.GraphProto, name: str) -> bool:
-    return any(
-        name in node.input or any(_mentions(a.g, name) for a in node.attribute if a.HasField("g"))
-        for node in graph.node
-    )
-
-
-def _insert_behind(graph: onnx.GraphProto, node: onnx.NodeProto, new: list[onnx.NodeProto]) -> None:
-    at = next(at for at, other in enumerate(graph.node) if other.output == node.output) + 1
-    for step, inserted in enumerate(new):
-        graph.node.insert(at + step, inserted)
+            insert_behind(graph, node, [cast])
 
 
 def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> None:
@@ -188,12 +158,12 @@ def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> Non
     dynamic: set[str] = set()  # activations that are quantised already
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
-        transposed = _product(node)
+        transposed = product(node)
         factor = node.input[1] if transposed is not None else ""
         weight = weights.get(factor)
         if factor in shared:
             steps, scale, zero = factor, shared[factor], ""
-        elif weight is None or weight.data_type != TensorProto.FLOAT or len(weight.dims) != 2 or _size(weight) < SMALL:
+        elif weight is None or weight.data_type != TensorProto.FLOAT or len(weight.dims) != 2 or size(weight) < SMALL:
             nodes.append(node)
             continue
         else:
@@ -213,7 +183,7 @@ def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> Non
             parts = [f"{given}/given_{part}" for part in ("steps", "scale", "zero")]
             nodes.append(helper.make_node("DynamicQuantizeLinear", [given], parts))
         bias = node.input[2] if len(node.input) > 2 else ""
-        product = f"{output}/product" if bias else output
+        unbiased = f"{output}/product" if bias else output
         nodes += [
             helper.make_node(
                 "MatMulInteger",
@@ -222,13 +192,13 @@ def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> Non
             ),
             helper.make_node("Cast", [f"{output}/sum"], [f"{output}/whole"], to=TensorProto.FLOAT),
             helper.make_node("Mul", [f"{given}/given_scale", scale], [f"{output}/scale"]),
-            helper.make_node("Mul", [f"{output}/whole", f"{output}/scale"], [product]),
+            helper.make_node("Mul", [f"{output}/whole", f"{output}/scale"], [unbiased]),
         ]
         if bias:
-            nodes.append(helper.make_node("Add", [product, bias], [output]))
+            nodes.append(helper.make_node("Add", [unbiased, bias], [output]))
     del graph.node[:]
     graph.node.extend(nodes)
-    _drop_unused(graph)
+    drop_unused(graph)
 
 
 def _quantize_recurrences(graph: onnx.GraphProto) -> int:
@@ -263,28 +233,5 @@ def _quantize_recurrences(graph: onnx.GraphProto) -> int:
             inputs += [f"{name}/scale", f"{name}/zero"]
         node.op_type, node.domain = "DynamicQuantizeLSTM", CONTRIB
         node.input[:] = inputs
-    _drop_unused(graph)
+    drop_unused(graph)
     return found
-
-
-def _product(node: onnx.NodeProto) -> bool | None:
-    """Whether the second factor of a plain matrix product lies transposed; None for a node that is none."""
-    if node.op_type == "MatMul":
-        return False
-    if node.op_type != "Gemm":
-        return None
-    settings = {attribute.name: attribute for attribute in node.attribute}
-    plain = all(settings[name].f == 1 for name in ("alpha", "beta") if name in settings)
-    if not plain or ("transA" in settings and settings["transA"].i):
-        return None
-    return "transB" in settings and bool(settings["transB"].i)
-
-
-def _size(weight: onnx.TensorProto) -> int:
-    return int(np.prod(weight.dims))
-
-
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    kept = [weight for weight in graph.initializer if _mentions(graph, weight.name)]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
