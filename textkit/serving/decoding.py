@@ -32,6 +32,7 @@ _LOGITS = (
     1 << 26
 )  # floats of a step: lines * beams * vocabulary; more is reached by wide beams and large vocabularies alone
 _PAIRS = 1 << 18  # lines * beams * beams: each beam may see what every other beam of its line has cached
+_MOST_CHOICES = 256  # a larger top-k is cut from the whole distribution: the graph's top-k is not made for that
 _COMPACT = 4  # finished lines leave when they have cost a line's step for every so many lines in the batch
 
 
@@ -111,6 +112,11 @@ class Search:
     def beams(self) -> int:
         """How many a line has at a time."""
         return self.n_best if self.sample else self.beam_size
+
+    @property
+    def draws_from_all(self) -> bool:
+        """Whether samples are drawn from whole distributions, not from the likeliest that a graph gives."""
+        return self.sample and self.temperature > 0 and not 0 < self.top_k <= _MOST_CHOICES
 
     def lines_at_once(self, vocabulary: int) -> int:
         """How many lines a batch may have, for its logits and the attention among its beams to stay within some 256 MB each."""

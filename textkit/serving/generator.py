@@ -128,7 +128,9 @@ class Generator:
     def steps(self) -> LanguageSteps:
         """The graphs, loaded. `steps.device` is where they really run."""
         if self._steps is None:
-            self._steps = LanguageSteps(self.bundle, self.device, self.threads)
+            steps = LanguageSteps(self.bundle, self.device, self.threads)
+            steps.load(self.options)
+            self._steps = steps
         return self._steps
 
     @property

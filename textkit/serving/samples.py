@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 # (step, rows i64[row], token i64[row, sample], going bool[row, sample]) -> which of those that go on are to end here, cut
 Watch = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
-_MOST_CHOICES = 256  # a larger top-k is cut from the whole distribution: the graph's top-k is not made for that
-
 
 class Samples:
     """The samples of the lines of a batch: each is a beam that continues itself until it ends."""
@@ -33,8 +31,8 @@ class Samples:
         limits, samples = constraints.limits, options.n_best
         lines = len(limits)
         self.options, self.constraints, self.eos = options, constraints, target.eos
-        self.by_choices = 0 < options.top_k <= _MOST_CHOICES or options.temperature == 0
-        self.choices = max(1, options.top_k) if self.by_choices and options.temperature else 1
+        self.whole = options.draws_from_all  # whether every step needs the whole distribution, and no choices
+        self.choices = max(1, options.top_k) if options.temperature else 1
         self.history = History(int(limits.max()), lines, samples)
         self._keys, self._watch = keys, watch
         self._uniform = np.empty((lines, samples, 0))  # [line, sample, step]
@@ -43,26 +41,21 @@ class Samples:
         self._ended = np.zeros((lines, samples), bool)
         self._slots = np.arange(samples)
 
-    @property
-    def whole(self) -> bool:
-        """Whether every step needs the whole distribution."""
-        return not self.by_choices
-
     def choose(
         self, step: int, rows: np.ndarray, outputs: Mapping[str, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """token and parent i64[row, sample] of the next step, and which rows are done."""
         options, uniform = self.options, self._numbers(step)[rows]
-        if self.by_choices:
+        if self.whole:
+            logprob = self.constraints.apply_whole(step, outputs["logprob"])
+            at = draw(logprob, uniform, options.temperature, options.top_k, options.top_p)  # [row, sample]
+        else:
             ids = outputs["top_id"]
             logprob = self.constraints.apply(step, ids, outputs["top_logprob"])
-            at = draw_ordered(logprob, uniform, options.temperature, options.top_k, options.top_p)  # [row, sample]
-        else:
-            logprob = self.constraints.apply_whole(step, outputs["logprob"])
-            at = draw(logprob, uniform, options.temperature, options.top_k, options.top_p)
+            at = draw_ordered(logprob, uniform, options.temperature, options.top_k, options.top_p)
         row = np.arange(len(rows))[:, None]
         beam = np.broadcast_to(self._slots, at.shape) if logprob.shape[1] > 1 else np.zeros_like(at)
-        token = ids[row, beam, at] if self.by_choices else at
+        token = at if self.whole else ids[row, beam, at]
         chosen = logprob[row, beam, at]
         forced = self.constraints.forced(step)
         if forced is not None:

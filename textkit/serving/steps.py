@@ -20,6 +20,7 @@ from textkit.serving.session import Session
 
 if TYPE_CHECKING:
     from textkit.bundle import Bundle
+    from textkit.serving.decoding import Search
 
 _TRAVELS = ("state.", "cache.")  # what a step gives the next: of a beam, or of all beams of a line
 _CHOICES = ("top_id", "top_logprob")
@@ -36,7 +37,7 @@ class Steps(ABC):
     def __init__(
         self, bundle: Bundle, device: str = "auto", threads: int | None = None, attention: bool = False
     ) -> None:
-        """Raises TextkitError where a graph does not load, or the device cannot be had."""
+        """Raises TextkitError where the first graph does not load, or the device cannot be had."""
         self._bundle, self._threads = bundle, threads
         self._first = self._load_first(device)
         self.device = self._first.device
@@ -100,6 +101,10 @@ class Steps(ABC):
         """Memory and state of the lines `rows` alone."""
         take = (lambda value: value[rows]) if self._on_device is None else self._on_device.take(rows)
         return {name: take(memory[name]) for name in self._memory}, {name: take(state[name]) for name in self._state}
+
+    def load(self, options: Search) -> None:
+        """Loads the step graph as a search with these options will use it. Raises TextkitError where it does not load."""
+        self._giving(not options.draws_from_all, options.draws_from_all)
 
     def _giving(self, choices: bool, whole: bool) -> tuple[Session, list[str]]:
         """The step graph with the likeliest tokens, the whole distribution or both; what it gives by the ports that take it."""

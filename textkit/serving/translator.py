@@ -144,7 +144,9 @@ class Translator:
         """The graphs, loaded. `steps.device` is where they really run."""
         if self._steps is None:
             threads = max(1, self.threads // self.workers)
-            self._steps = TranslationSteps(self.bundle, self.device, threads, self.alignment or self.replace_unk)
+            steps = TranslationSteps(self.bundle, self.device, threads, self.alignment or self.replace_unk)
+            steps.load(self.options)
+            self._steps = steps
         return self._steps
 
     @property
