@@ -24,9 +24,11 @@ def draw(
     if temperature == 0:
         return np.broadcast_to(logprob.argmax(2), uniform.shape)
     rows, beams, size = logprob.shape
-    weight = np.zeros((rows, beams, -(-size // _BLOCK) * _BLOCK), np.float32)
+    weight = np.empty((rows, beams, -(-size // _BLOCK) * _BLOCK), np.float32)
+    weight[:, :, size:] = 0
     below = _below(logprob, temperature)
-    np.exp(-below, out=weight[:, :, :size])
+    of_place = weight[:, :, :size]
+    np.exp(np.negative(below, out=of_place), out=of_place)
     if 0 < top_k < size:
         _keep_likeliest(below, weight, top_k)
     if top_p < 1:
@@ -47,8 +49,7 @@ def draw_ordered(
     if top_p < 1:  # the fewest that reach it: those before which it is not yet reached
         weight[summed - weight >= top_p * summed[:, :, -1:]] = 0
         summed = np.cumsum(weight, axis=2)
-    mark = uniform * summed[:, :, -1]  # [row, sample]
-    return np.minimum((summed <= mark[:, :, None]).sum(2), _last(weight))
+    return _first_beyond(summed, uniform * summed[:, :, -1], weight)
 
 
 def _below(logprob: np.ndarray, temperature: float) -> np.ndarray:
@@ -102,16 +103,18 @@ def _by_blocks(weight: np.ndarray, uniform: np.ndarray) -> np.ndarray:
     of_block = by_block.sum(3)
     ends = np.cumsum(of_block, axis=2, dtype=np.float64)  # [row, beam, block]
     mark = uniform * ends[:, :, -1]  # [row, sample]
-    block = np.minimum((ends <= mark[:, :, None]).sum(2), _last(of_block))
+    block = _first_beyond(ends, mark, of_block)
     row = np.arange(rows)[:, None]
     beam = np.arange(block.shape[1]) if beams > 1 else np.zeros(block.shape[1], np.int64)
     within = by_block[row, beam, block]  # [row, sample, place]
     rest = mark - ends[row, beam, block] + of_block[row, beam, block]
-    place = (np.cumsum(within, axis=2, dtype=np.float64) <= rest[:, :, None]).sum(2)
-    return block * _BLOCK + np.minimum(place, _last(within))
+    return block * _BLOCK + _first_beyond(np.cumsum(within, axis=2, dtype=np.float64), rest, within)
 
 
-def _last(weight: np.ndarray) -> np.ndarray:
-    """The last place of [row, beam, :] that may be drawn, [row, beam]; the first where none may."""
-    found = weight.shape[2] - 1 - (weight[:, :, ::-1] > 0).argmax(2)
-    return np.where(weight.any(2), found, 0)
+def _first_beyond(summed: np.ndarray, mark: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The first place whose sum is beyond a mark, [row, sample]; where rounding leaves none, the last that has any weight."""
+    found = (summed <= mark[:, :, None]).sum(2)
+    if (found == weight.shape[2]).any():
+        last = weight.shape[2] - 1 - (weight[:, :, ::-1] > 0).argmax(2)
+        found = np.minimum(found, np.where(weight.any(2), last, 0))
+    return found
