@@ -36,6 +36,7 @@ def child(body: str, *args: str, shell: str = "{}", **how) -> subprocess.Complet
         "import click, os, sys, time\n"
         "from textkit import cli\n"
         "from textkit.cli.options import *\n"
+        "from textkit.cli.stdout import *\n"
         "@click.command()\n"
         "@talk_options\n"
         "def attempt(talk):\n" + "".join(f"    {line}\n" for line in body.splitlines()) + "if __name__ == '__main__':\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from textkit.serving.drawing import draw, draw_ordered
+from textkit.serving.drawing import draw
 
 ALMOST_ONE = float(np.nextafter(1, 0))
 
@@ -87,12 +87,12 @@ def test_a_temperature_near_nothing_is_the_likeliest(temperature: float, top_p: 
     assert draw(logprob, np.array([[0.9]]), 0) == logprob.argmax()
 
 
-def test_in_order_already() -> None:
+def test_few_places() -> None:
     logprob = np.log(np.array([[[0.5, 0.3, 0.2]]], np.float32))
     numbers = np.array([[0.49, 0.51, 0.81]])
-    assert draw_ordered(logprob, numbers).tolist() == [[0, 1, 2]]
-    assert draw_ordered(logprob, numbers, top_p=0.6).tolist() == [[0, 0, 1]]  # of 0.8: 0.625 and 0.375
-    assert draw_ordered(logprob, numbers, top_k=1).tolist() == [[0, 0, 0]]
-    assert draw_ordered(logprob, numbers, temperature=0).tolist() == [[0, 0, 0]]
+    assert draw(logprob, numbers).tolist() == [[0, 1, 2]]
+    assert draw(logprob, numbers, top_p=0.6).tolist() == [[0, 0, 1]]  # of 0.8: 0.625 and 0.375
+    assert draw(logprob, numbers, top_k=1).tolist() == [[0, 0, 0]]
+    assert draw(logprob, numbers, temperature=0).tolist() == [[0, 0, 0]]
     logprob[0, 0, 0] = -np.inf  # top-k counts those that may come
-    assert draw_ordered(logprob, numbers, top_k=1).tolist() == [[1, 1, 1]]
+    assert draw(logprob, numbers, top_k=1).tolist() == [[1, 1, 1]]

@@ -17,7 +17,8 @@ from typing import Any
 import click
 
 from textkit import __version__, errors
-from textkit.cli.options import Talk, name_stdout, talk_options
+from textkit.cli.options import Talk, talk_options
+from textkit.cli.stdout import name_stdout
 from textkit.errors import TextkitError, TextkitWarning, one_line
 
 COMPLETE = "_TEXTKIT_COMPLETE"  # the variable by which a shell's completion script asks

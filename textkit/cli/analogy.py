@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import Talk, Text, answering_options, model_option, protected_stdout
+from textkit.cli.options import Talk, Text, answering_options, model_option
+from textkit.cli.stdout import protected_stdout
 from textkit.errors import TextkitError, UsageError
 
 

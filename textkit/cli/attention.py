@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from textkit.cli.filtering import typed_lines
-from textkit.cli.options import Talk, Text, answering_options, model_option, protected_stdout
+from textkit.cli.options import Talk, Text, answering_options, model_option
+from textkit.cli.stdout import protected_stdout
 from textkit.errors import TextkitError, UsageError
 
 if TYPE_CHECKING:

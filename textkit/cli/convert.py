@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import STDOUT, Talk, device_option, protected_stdout, talk_options, threads_option
+from textkit.cli.options import Talk, device_option, talk_options, threads_option
+from textkit.cli.stdout import STDOUT, protected_stdout
 
 
 @click.command()

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from textkit.cli.options import Talk, plugin_option, protected_stdout, talk_options
+from textkit.cli.options import Talk, plugin_option, talk_options
+from textkit.cli.stdout import protected_stdout
 from textkit.errors import TextkitError
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textkit.cli.filtering import count_of_lines
-from textkit.cli.options import Talk, device_option, model_option, protected_stdout, talk_options, threads_option
+from textkit.cli.options import Talk, device_option, model_option, talk_options, threads_option
+from textkit.cli.stdout import protected_stdout
 
 if TYPE_CHECKING:
     from textkit.bundle import Bundle

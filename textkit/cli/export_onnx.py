@@ -7,15 +7,8 @@ from typing import Any
 
 import click
 
-from textkit.cli.options import (
-    Remembering,
-    Talk,
-    bundle_options,
-    explain_option,
-    plugin_option,
-    protected_stdout,
-    talk_options,
-)
+from textkit.cli.options import Remembering, Talk, bundle_options, explain_option, plugin_option, talk_options
+from textkit.cli.stdout import protected_stdout
 
 
 @click.command("export-onnx", cls=Remembering)

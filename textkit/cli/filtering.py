@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from textkit.cli.options import STDOUT, Talk, protected_stdout
+from textkit.cli.options import Talk
+from textkit.cli.stdout import STDOUT, protected_stdout
 from textkit.columns import INPUTS
 from textkit.errors import UsageError
 

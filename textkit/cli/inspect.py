@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textkit.cli.options import Talk, plugin_option, protected_stdout, talk_options
+from textkit.cli.options import Talk, plugin_option, talk_options
+from textkit.cli.stdout import protected_stdout
 from textkit.errors import UsageError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from textkit.cli.options import Talk, protected_stdout, talk_options
+from textkit.cli.options import Talk, talk_options
+from textkit.cli.stdout import protected_stdout
 from textkit.errors import TextkitError
 
 

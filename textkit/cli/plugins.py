@@ -6,7 +6,8 @@ from dataclasses import asdict
 
 import click
 
-from textkit.cli.options import Talk, plugin_option, protected_stdout, talk_options
+from textkit.cli.options import Talk, plugin_option, talk_options
+from textkit.cli.stdout import protected_stdout
 
 
 @click.command()

@@ -36,22 +36,6 @@ def draw(
     return _by_blocks(weight, uniform)
 
 
-def draw_ordered(
-    logprob: np.ndarray, uniform: np.ndarray, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
-) -> np.ndarray:
-    """As `draw`, of few places, the likeliest first; some may be -inf."""
-    if temperature == 0:
-        return np.broadcast_to(logprob.argmax(2), uniform.shape)
-    weight = np.exp(-_below(logprob, temperature).astype(np.float64))  # [row, beam, place]
-    if top_k:
-        weight[np.cumsum(weight > 0, axis=2) > top_k] = 0
-    summed = np.cumsum(weight, axis=2)
-    if top_p < 1:  # the fewest that reach it: those before which it is not yet reached
-        weight[summed - weight >= top_p * summed[:, :, -1:]] = 0
-        summed = np.cumsum(weight, axis=2)
-    return _first_beyond(summed, uniform * summed[:, :, -1], weight)
-
-
 def _below(logprob: np.ndarray, temperature: float) -> np.ndarray:
     """How far each place is below the likeliest, / temperature: f32[row, beam, place] from 0 on."""
     largest = np.maximum(logprob.max(2, keepdims=True), np.finfo(np.float32).min)  # a number where all are -inf

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textkit.serving.drawing import draw, draw_ordered
+from textkit.serving.drawing import draw
 from textkit.serving.history import History, Hypothesis
 
 if TYPE_CHECKING:
@@ -48,14 +48,12 @@ class Samples:
         options, uniform = self.options, self._numbers(step)[rows]
         if self.whole:
             logprob = self.constraints.apply_whole(step, outputs["logprob"])
-            at = draw(logprob, uniform, options.temperature, options.top_k, options.top_p)  # [row, sample]
         else:
-            ids = outputs["top_id"]
-            logprob = self.constraints.apply(step, ids, outputs["top_logprob"])
-            at = draw_ordered(logprob, uniform, options.temperature, options.top_k, options.top_p)
+            logprob = self.constraints.apply(step, outputs["top_id"], outputs["top_logprob"])
+        at = draw(logprob, uniform, options.temperature, options.top_k, options.top_p)  # [row, sample]
         row = np.arange(len(rows))[:, None]
         beam = np.broadcast_to(self._slots, at.shape) if logprob.shape[1] > 1 else np.zeros_like(at)
-        token = at if self.whole else ids[row, beam, at]
+        token = at if self.whole else outputs["top_id"][row, beam, at]
         chosen = logprob[row, beam, at]
         forced = self.constraints.forced(step)
         if forced is not None:
