@@ -33,7 +33,11 @@ PLAIN = {
     "dropout_output": 0.2, "activation_regularization": 0, "temporal_activation_regularization": 0,
     "optimizer": "sgd", "learning_rate": 20, "clip": 0.25, "streams": 20, "bptt": 35, "random_bptt": "false", "min_count": 1,
 }  # fmt: skip
-ADAPTIVE = {"softmax": "adaptive", "tie": "false"}
+SOFTMAXES = {
+    "full": ("textkit, full softmax", {}),
+    "sampled": ("textkit, sampled softmax", {"softmax": "sampled"}),
+    "adaptive": ("textkit, adaptive softmax, untied", {"softmax": "adaptive", "tie": "false"}),
+}  # fmt: skip
 SIZES = (200, 650)
 
 
@@ -91,14 +95,14 @@ class Bench:
 
     def training(self) -> str:
         """The section on training."""
-        rates: dict[str, list[float]] = {"torch": [], "full": [], "adaptive": []}
+        rates: dict[str, list[float]] = {name: [] for name in ("torch", *SOFTMAXES)}
         for _ in range(self.given.rounds):
             job = {"ids": str(self.folder / "ids.npy"), "streams": 20, "bptt": 35, "dropout": 0.2}
             rates["torch"].append(self.peer("train", 200, steps=self.given.steps, **job)["rate"])
-            for name, more in (("full", {}), ("adaptive", ADAPTIVE)):
+            for name, (_, more) in SOFTMAXES.items():
                 rates[name].append(self.train(name, more))
         rows = []
-        for name, label in (("full", "textkit, full softmax"), ("adaptive", "textkit, adaptive softmax, untied")):
+        for name, (label, _) in SOFTMAXES.items():
             ratios = [ours / theirs for ours, theirs in zip(rates[name], rates["torch"], strict=True)]
             rows.append([label, f"{statistics.median(rates[name]):,.0f}", spread(ratios)])
         return f"""### Training

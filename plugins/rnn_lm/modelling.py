@@ -30,12 +30,10 @@ class RnnLmConfig(LanguageOptions):
     hidden: int = 512  # states of a layer; with tie the last one has as many as a word
     bidirectional: bool = False  # refused: what has read the words to come cannot say which comes next
     tie: bool = True  # one table for input and output (Inan et al. 2017; Press and Wolf 2017)
-    softmax: Literal["full", "adaptive"] = (
-        "full"  # adaptive: rare words in clusters of fewer numbers (Grave et al. 2017)
-    )
-    cutoffs: tuple[
-        int, ...
-    ] = ()  # adaptive: the word that begins each cluster, by frequency; none: a 15th, a 3rd of all
+    softmax: Literal["full", "sampled", "adaptive"] = "full"  # sampled: Jean et al. 2015 | adaptive: Grave et al. 2017
+    frequent: int = 0  # sampled: words that are always looked at, by frequency; 0: an 8th of all
+    samples: int = 2048  # sampled: words drawn for a chunk of training beside those and its own
+    cutoffs: tuple[int, ...] = ()  # adaptive: first word of each cluster, by frequency; none: a 15th, a 3rd of all
     div_value: float = 4.0  # adaptive: each cluster's words have so many times fewer numbers than the one's before
     variational: bool = (
         True  # a chunk has one mask of dropout for all its tokens (Gal and Ghahramani 2016), or each its own
@@ -55,12 +53,14 @@ class RnnLmConfig(LanguageOptions):
             raise ValueError(
                 "bidirectional=true: a model that has read the words to come cannot say which word comes next"
             )
-        _check_sizes(self, ("layers", "embedding", "hidden"))
+        _check_sizes(self, ("layers", "embedding", "hidden", "samples"))
         _check_shares(self, [f"dropout_{place}" for place in ("embedding", "input", "hidden", "output")])
         _check_shares(self, ["weight_drop"])
         for key in ("activation_regularization", "temporal_activation_regularization", "initial_range"):
             if getattr(self, key) < 0:
                 raise ValueError(f"{key}={getattr(self, key)}: must be at least 0")
+        if self.frequent < 0:
+            raise ValueError(f"frequent={self.frequent}: must be at least 0")
         if self.div_value < 1:
             raise ValueError(f"div_value={self.div_value}: must be at least 1")
         if list(self.cutoffs) != sorted({cutoff for cutoff in self.cutoffs if cutoff > 0}):
@@ -80,6 +80,10 @@ class RnnLmConfig(LanguageOptions):
         if cutoffs[-1] >= words:
             raise TextkitError(f"cutoffs: {cutoffs[-1]} is beyond a vocabulary of {words}")
         return (*cutoffs, words)
+
+    def always(self, words: int) -> int:
+        """How many words, of so many, a sampled softmax always looks at."""
+        return min(self.frequent or max(1, words // 8), words)
 
 
 class RnnLmPlugin(LanguagePlugin):

@@ -18,6 +18,7 @@ from textkit.training.carried import Carried
 from textkit.training.chunked_loss import smoothed_cross_entropy
 from textkit.training.recurrent import Recurrent, RecurrentOperator
 from textkit_plugins.rnn_lm.adaptive import AdaptiveSoftmax
+from textkit_plugins.rnn_lm.sampled import candidates
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,10 +35,11 @@ class RnnLm(nn.Module):
         widths = config.widths
         self.embedding = nn.Embedding(words, config.embedding)
         self.layers = nn.ModuleList(Recurrent(config.cell, widths[at], widths[at + 1]) for at in range(config.layers))
-        full = config.softmax == "full"
+        full = config.softmax != "adaptive"
         self.output = None if config.tie or not full else nn.Embedding(words, widths[-1])  # never looked up
         self.project_bias = nn.Parameter(torch.zeros(words)) if full else None
         self.adaptive = None if full else AdaptiveSoftmax(widths[-1], config.clusters(words), config.div_value)
+        self.frequent = config.always(words) if config.softmax == "sampled" else 0
         kinds = ("hidden", "cell")[: self.layers[0].states]
         self.state = tuple(f"state.{kind}{layer}" for layer in range(config.layers) for kind in kinds)
         for table in (self.embedding, self.output):
@@ -59,9 +61,12 @@ class RnnLm(nn.Module):
         return functional.linear(hidden, self.project_weight, self.project_bias)
 
     def cross_entropy(self, hidden: Tensor, target: Tensor) -> Tensor:
-        """The mean of -log p(target): hidden f32[token, dim], target i64[token]."""
+        """The mean of -log p(target): hidden f32[token, dim], target i64[token]; in training, of a sampled softmax, near it."""
         if self.adaptive is not None:
             return self.adaptive(hidden, target)
+        if self.frequent and self.training:
+            words, weight, place = candidates(target, len(self.project_bias), self.frequent, self.config.samples)
+            return smoothed_cross_entropy(_Some(self, words, weight), hidden, place, 0.0)[0]
         return smoothed_cross_entropy(self, hidden, target, 0.0)[0]
 
     def begin(self, lines: int) -> tuple[Tensor, ...]:
@@ -144,6 +149,14 @@ def weight_dropped(
             warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
         outputs, *after = run(x, given, weights, True, 1, 0.0, True, False, True)
     return outputs, tuple(part[0] for part in after)
+
+
+class _Some:
+    """The rows of a full softmax that belong to some words, i64[c], with `weight` f32[c] added to their logits."""
+
+    def __init__(self, network: RnnLm, words: Tensor, weight: Tensor) -> None:
+        self.project_weight = functional.embedding(words, network.project_weight)
+        self.project_bias = network.project_bias[words] + weight
 
 
 class Score(nn.Module):

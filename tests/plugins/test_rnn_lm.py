@@ -1,4 +1,5 @@
-"""rnn-lm and nnlm: each regulariser beside its formula, the adaptive softmax beside torch's, steps beside whole passes,
+"""rnn-lm and nnlm: each regulariser beside its formula, the adaptive softmax beside torch's, the
+sampled one beside the full, steps beside whole passes,
 graphs, a text learnt."""
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from textkit.training.text_stream import encoded_text, text_chunks
 from textkit_plugins.rnn_lm.adaptive import AdaptiveSoftmax
 from textkit_plugins.rnn_lm.modelling import NnlmConfig, NnlmPlugin, RnnLmConfig, RnnLmPlugin
 from textkit_plugins.rnn_lm.network import RnnLm, weight_dropped
+from textkit_plugins.rnn_lm.sampled import candidates
 from textkit_plugins.rnn_lm.window import Nnlm
 
 CELLS = ("rnn", "gru", "lstm")
@@ -54,6 +56,7 @@ ALL = {
     "untied": lambda: small(tie=False),
     "three layers": lambda: small(layers=3),
     "adaptive": lambda: small(tie=False, softmax="adaptive", cutoffs=(3, 6)),
+    "sampled": lambda: small(softmax="sampled", samples=2),
     "nnlm": window,
     "nnlm direct": lambda: window(direct=True),
     "bigram": lambda: window(order=2),
@@ -257,6 +260,66 @@ def test_clusters_by_themselves_and_by_hand():
         assert all(a < b for a, b in pairwise(found))
     with pytest.raises(TextkitError, match="cutoffs: 50 is beyond a vocabulary of 40"):
         RnnLmConfig(softmax="adaptive", tie=False, cutoffs=(10, 50)).clusters(40)
+
+
+# ---- the sampled softmax
+
+
+def test_candidates_by_hand():
+    torch.manual_seed(1)
+    target = torch.tensor([7, 0, 4, 7, 1, 9])
+    words, weight, place = candidates(target, 10, frequent=3, samples=2)
+    assert words[:6].tolist() == [0, 1, 2, 4, 7, 9]  # the frequent ones, and the targets that are not
+    assert set(words[6:].tolist()) <= {3, 5, 6, 8}
+    assert len(set(words.tolist())) == len(words) == 8
+    assert weight.tolist() == pytest.approx([0.0] * 6 + [math.log(4 / 2)] * 2)
+    assert words[place].tolist() == target.tolist()
+    words, weight, _ = candidates(target, 10, frequent=3, samples=50)  # more than there are: all, as they are
+    assert sorted(words.tolist()) == list(range(10))
+    assert weight.tolist() == [0.0] * 10
+    words, _, place = candidates(target, 10, frequent=10, samples=2)
+    assert words.tolist() == list(range(10))
+    assert place.tolist() == target.tolist()
+
+
+def test_the_mean_sum_over_samples_is_that_over_all_words():
+    torch.manual_seed(2)
+    logits, target = torch.randn(20).double() * 2, torch.tensor([3, 11])
+    found = []
+    for _ in range(4000):
+        words, weight, _ = candidates(target, 20, frequent=5, samples=4)
+        found.append((logits[words] + weight).exp().sum())
+    spread = torch.stack(found).std() / math.sqrt(len(found))
+    assert spread > 0
+    assert abs(torch.stack(found).mean() - logits.exp().sum()) < 4 * spread
+
+
+def test_a_sample_is_for_training_alone():
+    network = small(softmax="sampled", frequent=2, samples=3)
+    nn.init.normal_(network.project_bias)
+    hidden, target = torch.randn(4, 6) * 5, torch.tensor([1, 5, 9, 9])
+    full = small()
+    full.load_state_dict(network.state_dict())
+    exact = full.cross_entropy(hidden, target)
+    assert network.eval().cross_entropy(hidden, target).item() == exact.item()
+    torch.manual_seed(1)
+    losses = {round(network.train().cross_entropy(hidden, target).item(), 6) for _ in range(20)}
+    assert len(losses) > 5
+    enough = small(softmax="sampled", frequent=2, samples=WORDS).train()
+    enough.load_state_dict(full.state_dict())
+    loss = enough.cross_entropy(hidden, target)
+    assert loss.item() == pytest.approx(exact.item(), rel=1e-5)
+    names = ("embedding.weight", "project_bias")
+    got = torch.autograd.grad(loss, [enough.get_parameter(name) for name in names])
+    wanted = torch.autograd.grad(exact, [full.get_parameter(name) for name in names])
+    for mine, theirs in zip(got, wanted, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-5)
+
+
+def test_how_many_words_are_frequent():
+    assert RnnLmConfig(softmax="sampled").always(33_278) == 4159
+    assert RnnLmConfig(softmax="sampled").always(5) == 1
+    assert RnnLmConfig(softmax="sampled", frequent=100).always(40) == 40
 
 
 # ---- the window
