@@ -68,10 +68,8 @@ def test_the_likeliest_continuation_is_the_network_s(candidate):
     assert found.text == rule.decode([made_of])[0]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_samples_do_not_depend_on_their_batch(candidate, tmp_path, precision):
-    model = candidate.model if precision == "fp32" else export(candidate.run, tmp_path / "model", precision)
-    generator = Generator(model, max_tokens=24, samples=2, seed=3, **PLAIN)
+def test_samples_do_not_depend_on_their_batch(candidate):
+    generator = Generator(candidate.model, max_tokens=24, samples=2, seed=3, **PLAIN)
     prompts = ["the", "", "the cat sat on", "日本", "", "the dog", "a cat sat", "on the mat", "日本 the cat"] * 3
     together = generator(prompts)
     assert [len(found) for found in together] == [2] * len(prompts)

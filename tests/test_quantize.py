@@ -296,9 +296,10 @@ def test_blocks_have_their_own_scale():
 
 @pytest.mark.parametrize("width", [64, 72])  # whole blocks, and a part of one
 def test_by_row_no_result_depends_on_what_is_beside_it(width):
-    """Every way a weight may lie: a table that is multiplied by too, Gemms that transpose and have a bias, a MatMul."""
+    """Every way a weight may lie: a table that is multiplied by too, Gemms that transpose and have a bias, a MatMul, and one
+    whose bias is added behind it, as products of more than two axes have it."""
     make, random = onnx.helper.make_node, np.random.default_rng(width)
-    sizes = {"table": (300, width), "wide": (128, width), "bias": (128,), "narrow": (128, width)}
+    sizes = {"table": (300, width), "wide": (128, width), "bias": (128,), "narrow": (128, width), "many": (300,)}
     weights = {name: random.standard_normal(size).astype(np.float32) / 8 for name, size in sizes.items()}
     graph = onnx.helper.make_graph(
         [
@@ -307,7 +308,8 @@ def test_by_row_no_result_depends_on_what_is_beside_it(width):
             make("Tanh", ["inner"], ["bent"]),
             make("MatMul", ["bent", "narrow"], ["outer"]),
             make("Transpose", ["table"], ["turned"], perm=[1, 0]),
-            make("MatMul", ["outer", "turned"], ["logits"]),
+            make("MatMul", ["outer", "turned"], ["products"]),
+            make("Add", ["products", "many"], ["logits"]),
         ],
         "g",
         [onnx.helper.make_tensor_value_info("ids", onnx.TensorProto.INT64, ["n"])],
@@ -326,6 +328,7 @@ def test_by_row_no_result_depends_on_what_is_beside_it(width):
     alone = np.stack([computed(lowered(model, True), [id])[0] for id in ids])
     assert np.array_equal(alone, rows)
     assert not np.array_equal(computed(lowered(model, False), ids[:1])[0], batch[0])
+    assert [node for node in lowered(model, True).graph.node if node.op_type in ("Add", "Gemm", "MatMul")] == []
     large = [weight for weight in lowered(model, True).graph.initializer if np.prod(weight.dims) >= 1024]
     whole = [weight for weight in large if weight.data_type == onnx.TensorProto.UINT8]
     assert len(whole) == 3

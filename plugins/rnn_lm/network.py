@@ -188,12 +188,10 @@ class Step(nn.Module):
     def forward(self, token: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """token i64[line, beam], state f32[line, beam, width] -> logits f32[line, beam, vocab], the state after."""
         network, after = self.network, []
-        x = network.embedding(token.flatten())  # [line * beam, embedding]
+        x = network.embedding(token)  # [line, beam, embedding]: beams stay an axis, for every Reshape would cost a call
         size = network.layers[0].states
         for at, layer in enumerate(network.layers):
-            before = tuple(part.flatten(0, 1) for part in state[size * at : size * (at + 1)])  # [line * beam, width]
-            new = layer.advance(layer.inputs(x), before)
+            new = layer.advance(layer.inputs(x), tuple(state[size * at : size * (at + 1)]))
             x = new[0]
             after += new
-        logits = network.project(x).view(*token.shape, -1)
-        return logits, *(part.view(*token.shape, -1) for part in after)
+        return network.project(x), *after

@@ -76,8 +76,9 @@ class Constraints:
         return np.where(barred, np.float32(-np.inf), top_logprob) if barred.any() else top_logprob
 
     def apply_whole(self, step: int, logprob: np.ndarray) -> np.ndarray:
-        """As `apply`, for the whole distribution f32[row, beam, vocab]."""
-        logprob = logprob.copy()
+        """As `apply`, for the whole distribution f32[row, beam, vocab], which is changed itself where nothing is forced."""
+        if step < self.longest_prefix:
+            logprob = logprob.copy()
         logprob[..., self.never] = -np.inf
         if step < self.least:
             logprob[..., self.eos] = -np.inf

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+_LOWEST = np.finfo(np.float32).min
 _BLOCK = 256  # places whose weights are added up together
 _BUCKETS, _FINE = 1024, 32  # top-p adds up places within 1/32 nat of each other, down to 32 nats below the likeliest
 
@@ -26,24 +27,19 @@ def draw(
     rows, beams, size = logprob.shape
     weight = np.empty((rows, beams, -(-size // _BLOCK) * _BLOCK), np.float32)
     weight[:, :, size:] = 0
-    below = _below(logprob, temperature)
     of_place = weight[:, :, :size]
-    np.exp(np.negative(below, out=of_place), out=of_place)
-    if 0 < top_k < size:
-        _keep_likeliest(below, weight, top_k)
-    if top_p < 1:
-        _keep_share(below, weight, top_p)
-    return _by_blocks(weight, uniform)
-
-
-def _below(logprob: np.ndarray, temperature: float) -> np.ndarray:
-    """How far each place is below the likeliest, / temperature: f32[row, beam, place] from 0 on."""
-    largest = np.maximum(logprob.max(2, keepdims=True), np.finfo(np.float32).min)  # a number where all are -inf
-    below = np.subtract(largest, logprob, dtype=np.float32)
+    largest = np.maximum(logprob.max(2, keepdims=True), _LOWEST)  # a number where all are -inf
+    np.subtract(logprob, largest, out=of_place, dtype=np.float32)
     if temperature != 1:
         with np.errstate(over="ignore"):
-            below /= np.float32(max(temperature, 1e-30))
-    return below
+            of_place /= np.float32(max(temperature, 1e-30))
+    below = np.negative(of_place) if 0 < top_k < size or top_p < 1 else None  # from the likeliest, in nats
+    np.exp(of_place, out=of_place)
+    if below is not None and 0 < top_k < size:
+        _keep_likeliest(below, weight, top_k)
+    if below is not None and top_p < 1:
+        _keep_share(below, weight, top_p)
+    return _by_blocks(weight, uniform)
 
 
 def _keep_likeliest(below: np.ndarray, weight: np.ndarray, count: int) -> None:

@@ -78,13 +78,27 @@ def _multiply(graph: onnx.GraphProto, node: onnx.NodeProto, key: str, rows: np.n
     from onnx import helper
 
     blocks, scales = _stored(graph, key, rows)
-    bias = ["", "", node.input[2]] if len(node.input) > 2 and node.input[2] else []
+    bias = ["", "", name] if (name := node.input[2] if len(node.input) > 2 else _added(graph, node, len(rows))) else []
     settings = {"K": rows.shape[1], "N": rows.shape[0], "bits": 8, "block_size": BLOCK, "accuracy_level": 4}
     node.CopyFrom(
         helper.make_node(
             "MatMulNBits", [node.input[0], blocks, scales, *bias], list(node.output), domain="com.microsoft", **settings
         )
     )
+
+
+def _added(graph: onnx.GraphProto, node: onnx.NodeProto, width: int) -> str:
+    """The name of the constant f32[width] that alone is done with a product: to be added; its Add is taken out of the graph."""
+    output = node.output[0]
+    users = [user for user in graph.node if output in user.input]
+    if len(users) != 1 or users[0].op_type != "Add" or any(output == port.name for port in graph.output):
+        return ""
+    (other,) = [name for name in users[0].input if name != output] or [output]
+    if not any(weight.name == other and list(weight.dims) == [width] for weight in graph.initializer):
+        return ""
+    node.output[0] = users[0].output[0]
+    graph.node.remove(users[0])
+    return other
 
 
 def _look_up(graph: onnx.GraphProto, node: onnx.NodeProto, key: str, rows: np.ndarray) -> None:

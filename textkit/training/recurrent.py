@@ -68,20 +68,23 @@ class Recurrent(nn.Module):
         return weight.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else weight
 
     def advance(self, inputs: Tensor, state: State) -> State:
-        """One step forwards: `inputs(x)` f32[line, gates] and the states before -> the states after; the first is the output.
+        """One step forwards: `inputs(x)` f32[..., gates] and the states before -> the states after; the first is the output.
 
         States stay fp32 under autocast: a cell state sums up over the whole line.
         """
         hidden = state[0]
-        recurrent = functional.linear(hidden, self.layer.weight_hh_l0, self.layer.bias_hh_l0)  # [line, gates]
+        recurrent = functional.linear(hidden, self.layer.weight_hh_l0, self.layer.bias_hh_l0)  # [..., gates]
         if self.cell == "rnn":
             return (torch.tanh(inputs + recurrent).float(),)
         if self.cell == "gru":
-            (r, z, n), (reset, update, new) = inputs.chunk(3, 1), recurrent.chunk(3, 1)  # [line, hidden]: torch's gates
+            (r, z, n), (reset, update, new) = (
+                inputs.chunk(3, -1),
+                recurrent.chunk(3, -1),
+            )  # [..., hidden]: torch's gates
             reset, update = torch.sigmoid(r + reset), torch.sigmoid(z + update)
             new = torch.tanh(n + reset * new)
             return ((new + update * (hidden - new)).float(),)
-        take, keep, new, show = (inputs + recurrent).chunk(4, 1)  # [line, hidden]: gates i, f, g, o
+        take, keep, new, show = (inputs + recurrent).chunk(4, -1)  # [..., hidden]: gates i, f, g, o
         cell = torch.sigmoid(keep) * state[1] + torch.sigmoid(take) * torch.tanh(new)
         return (torch.sigmoid(show) * torch.tanh(cell)).float(), cell.float()
 
