@@ -196,7 +196,8 @@ def _epoch(event: Progress, epochs: int) -> str:
 def _updates(event: Progress) -> str:
     if not event.steps:
         return f"update {event.step:,}"
-    return f"update {event.step:,}/{event.steps:,} ({event.step / event.steps:.0%})"
+    steps = max(event.steps, event.step)  # of chunks of random lengths one epoch has a few more than another
+    return f"update {event.step:,}/{steps:,} ({event.step / steps:.0%})"
 
 
 def _figures(event: Progress) -> list[str]:
