@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from textkit.training.recurrent import CELLS, Recurrent, RecurrentOperator
+from textkit.training.recurrent import CELLS, Recurrent, RecurrentOperator, RecurrentStep
 
 LENGTHS = torch.tensor([5, 1, 3])
 
@@ -88,7 +88,19 @@ def test_one_step_by_hand(cell):
             value.fill_(1.0 if "weight" in name else 0.0)
         state = (torch.tensor([[0.5]]), torch.tensor([[0.25]]))[: recurrent.states]
         after = recurrent.advance(recurrent.inputs(torch.ones(1, 1)), state)
+        exported = RecurrentStep(recurrent)(torch.ones(1, 1), state)
     assert [float(part) for part in after] == pytest.approx(BY_HAND[cell], abs=1e-6)
+    assert [float(part) for part in exported] == pytest.approx(BY_HAND[cell], abs=1e-6)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_step_to_be_exported_is_that_of_the_layer_whatever_the_axes(cell):
+    recurrent = layer(cell)
+    x, state = torch.randn(2, 6, 4), tuple(torch.randn(2, 6, 3) for _ in range(recurrent.states))
+    with torch.no_grad():
+        wanted = recurrent.advance(recurrent.inputs(x), state)
+        found = RecurrentStep(recurrent)(x, state)
+    torch.testing.assert_close(found, wanted)
 
 
 @pytest.mark.parametrize("cell", CELLS)

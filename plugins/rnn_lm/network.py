@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from textkit.training.carried import Carried
 from textkit.training.chunked_loss import smoothed_cross_entropy
-from textkit.training.recurrent import Recurrent, RecurrentOperator
+from textkit.training.recurrent import Recurrent, RecurrentOperator, RecurrentStep
 from textkit_plugins.rnn_lm.adaptive import AdaptiveSoftmax
 from textkit_plugins.rnn_lm.sampled import candidates
 
@@ -183,6 +183,7 @@ class Step(nn.Module):
     def __init__(self, network: RnnLm) -> None:
         super().__init__()
         self.network = network
+        self.layers = nn.ModuleList(RecurrentStep(layer) for layer in network.layers)
         self.state, self.begin = network.state, network.begin
 
     def forward(self, token: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
@@ -190,8 +191,8 @@ class Step(nn.Module):
         network, after = self.network, []
         x = network.embedding(token)  # [line, beam, embedding]: beams stay an axis, for every Reshape would cost a call
         size = network.layers[0].states
-        for at, layer in enumerate(network.layers):
-            new = layer.advance(layer.inputs(x), tuple(state[size * at : size * (at + 1)]))
+        for at, layer in enumerate(self.layers):
+            new = layer(x, tuple(state[size * at : size * (at + 1)]))
             x = new[0]
             after += new
         return network.project(x), *after

@@ -3,8 +3,9 @@
 `Recurrent` is a layer to train: a whole pass is one call of torch's own loop, a single step (`inputs`, `advance`) plain
 arithmetic. `RecurrentOperator` is the same layer in an encoder that is to be exported: torch's exporter freezes the length
 of nn.LSTM's loop from the second export of a process on and cannot pack lines, so the ONNX operator is put into the graph by
-name, with the lengths as its `sequence_lens`. Equations: Elman 1990 (rnn); Cho et al. 2014, arXiv 1406.1078, with the reset
-gate behind the matrix (gru); Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000 (lstm).
+name, with the lengths as its `sequence_lens`. `RecurrentStep` is a single step to be exported. Equations: Elman 1990 (rnn);
+Cho et al. 2014, arXiv 1406.1078, with the reset gate behind the matrix (gru); Hochreiter and Schmidhuber 1997 with the forget
+gate of Gers et al. 2000 (lstm).
 """
 
 from __future__ import annotations
@@ -92,6 +93,42 @@ class Recurrent(nn.Module):
         """States as torch's layers take them."""
         parts = [part.unflatten(1, (self.directions, self.hidden)).transpose(0, 1).contiguous() for part in state]
         return tuple(parts) if self.cell == "lstm" else parts[0]  # [direction, line, hidden]
+
+
+class RecurrentStep(nn.Module):
+    """A step of a `Recurrent` forwards that is to be exported: both matrices are one where the cell's equations allow it, and
+    an lstm's gates lie side by side, for at a token at a time every operator counts.
+
+    Made anew from a trained layer for each export: it holds the layer's weights as they were then.
+    """
+
+    def __init__(self, layer: Recurrent) -> None:
+        super().__init__()
+        self.recurrent = layer
+        if layer.cell == "gru":  # its reset gate is behind the matrix of the state alone
+            return
+        inner, blocks = layer.layer, {"rnn": (0,), "lstm": (0, 1, 3, 2)}[layer.cell]  # gates i, f, o, g
+
+        def ordered(rows: Tensor) -> Tensor:
+            parts = rows.detach().chunk(len(blocks))
+            return torch.cat([parts[block] for block in blocks])
+
+        weight = ordered(torch.cat([inner.weight_ih_l0, inner.weight_hh_l0], 1))  # [gates, inputs + hidden]
+        self.register_buffer("weight", weight, persistent=False)
+        self.register_buffer("bias", ordered(inner.bias_ih_l0 + inner.bias_hh_l0), persistent=False)
+
+    def forward(self, x: Tensor, state: State) -> State:
+        """f32[..., inputs] and the states before -> the states after; the first is the output."""
+        layer = self.recurrent
+        if layer.cell == "gru":
+            return layer.advance(layer.inputs(x), state)
+        summed = functional.linear(torch.cat([x, state[0]], -1), self.weight, self.bias)  # [..., gates]
+        if layer.cell == "rnn":
+            return (torch.tanh(summed),)
+        gates, new = summed.split([3 * layer.hidden, layer.hidden], -1)
+        take, keep, show = torch.sigmoid(gates).chunk(3, -1)  # [..., hidden]
+        cell = keep * state[1] + take * torch.tanh(new)
+        return show * torch.tanh(cell), cell
 
 
 class RecurrentOperator(nn.Module):
