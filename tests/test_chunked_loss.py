@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from textkit.training.chunked_loss import smoothed_cross_entropy
 
@@ -106,5 +107,6 @@ def test_only_what_is_asked_for_gets_a_gradient():
     loss, _ = smoothed_cross_entropy(as_matrix(weight.detach(), None), hidden, target, 0.1)
     loss.backward()
     assert hidden.grad is not None
-    with torch.no_grad():
+    with torch.no_grad(), FlopCounterMode(display=False) as counted:
         smoothed_cross_entropy(as_matrix(weight, None), hidden, target, 0.1)
+    assert counted.get_total_flops() == 2 * 37 * 8 * 50  # the logits, and no product for a gradient

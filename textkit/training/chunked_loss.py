@@ -46,7 +46,10 @@ def smoothed_cross_entropy(
         bias = getattr(network, "project_bias", None)
         kind = hidden.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
-        loss, exact = _Linear.apply(hidden, weight, bias, target, smoothing, chunk, dtype, agreement)
+        given = hidden, weight, bias
+        if not torch.is_grad_enabled():  # which a Function is not told: it would take gradients that nobody asks for
+            given = tuple(None if part is None else part.detach() for part in given)
+        loss, exact = _Linear.apply(*given, target, smoothing, chunk, dtype, agreement)
     else:
         parts = [
             checkpoint(
