@@ -78,7 +78,8 @@ def _multiply(graph: onnx.GraphProto, node: onnx.NodeProto, key: str, rows: np.n
     from onnx import helper
 
     blocks, scales = _stored(graph, key, rows)
-    bias = ["", "", name] if (name := node.input[2] if len(node.input) > 2 else _added(graph, node, len(rows))) else []
+    name = node.input[2] if len(node.input) > 2 else _added(graph, node, len(rows))
+    bias = ["", "", name] if name else []
     settings = {"K": rows.shape[1], "N": rows.shape[0], "bits": 8, "block_size": BLOCK, "accuracy_level": 4}
     node.CopyFrom(
         helper.make_node(
@@ -88,7 +89,8 @@ def _multiply(graph: onnx.GraphProto, node: onnx.NodeProto, key: str, rows: np.n
 
 
 def _added(graph: onnx.GraphProto, node: onnx.NodeProto, width: int) -> str:
-    """The name of the constant f32[width] that alone is done with a product: to be added; its Add is taken out of the graph."""
+    """The name of the constant f32[width] that is added to a product, where nothing else is done with it; '' where there is
+    none. The Add is taken out of the graph."""
     output = node.output[0]
     users = [user for user in graph.node if output in user.input]
     if len(users) != 1 or users[0].op_type != "Add" or any(output == port.name for port in graph.output):

@@ -78,10 +78,8 @@ class Recurrent(nn.Module):
         if self.cell == "rnn":
             return (torch.tanh(inputs + recurrent).float(),)
         if self.cell == "gru":
-            (r, z, n), (reset, update, new) = (
-                inputs.chunk(3, -1),
-                recurrent.chunk(3, -1),
-            )  # [..., hidden]: torch's gates
+            r, z, n = inputs.chunk(3, -1)  # [..., hidden]: torch's gates
+            reset, update, new = recurrent.chunk(3, -1)
             reset, update = torch.sigmoid(r + reset), torch.sigmoid(z + update)
             new = torch.tanh(n + reset * new)
             return ((new + update * (hidden - new)).float(),)
