@@ -33,11 +33,12 @@ def draw(
     if temperature != 1:
         with np.errstate(over="ignore"):
             of_place /= np.float32(max(temperature, 1e-30))
-    below = np.negative(of_place) if 0 < top_k < size or top_p < 1 else None  # from the likeliest, in nats
+    few, cut = 0 < top_k < size, top_p < 1
+    below = np.negative(of_place) if few or cut else of_place  # how far from the likeliest, for these two alone
     np.exp(of_place, out=of_place)
-    if below is not None and 0 < top_k < size:
+    if few:
         _keep_likeliest(below, weight, top_k)
-    if below is not None and top_p < 1:
+    if cut:
         _keep_share(below, weight, top_p)
     return _by_blocks(weight, uniform)
 

@@ -95,12 +95,12 @@ def _added(graph: onnx.GraphProto, node: onnx.NodeProto, width: int) -> str:
     users = [user for user in graph.node if output in user.input]
     if len(users) != 1 or users[0].op_type != "Add" or any(output == port.name for port in graph.output):
         return ""
-    (other,) = [name for name in users[0].input if name != output] or [output]
-    if not any(weight.name == other and list(weight.dims) == [width] for weight in graph.initializer):
-        return ""
-    node.output[0] = users[0].output[0]
-    graph.node.remove(users[0])
-    return other
+    constants = [weight.name for weight in graph.initializer if list(weight.dims) == [width]]
+    found = [name for name in users[0].input if name in constants]
+    if found:
+        node.output[0] = users[0].output[0]
+        graph.node.remove(users[0])
+    return found[0] if found else ""
 
 
 def _look_up(graph: onnx.GraphProto, node: onnx.NodeProto, key: str, rows: np.ndarray) -> None:

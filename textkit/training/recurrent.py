@@ -84,13 +84,19 @@ class Recurrent(nn.Module):
             new = torch.tanh(n + reset * new)
             return ((new + update * (hidden - new)).float(),)
         take, keep, new, show = (inputs + recurrent).chunk(4, -1)  # [..., hidden]: gates i, f, g, o
-        cell = torch.sigmoid(keep) * state[1] + torch.sigmoid(take) * torch.tanh(new)
-        return (torch.sigmoid(show) * torch.tanh(cell)).float(), cell.float()
+        take, keep, show = torch.sigmoid(take), torch.sigmoid(keep), torch.sigmoid(show)
+        return tuple(part.float() for part in _remembered(take, keep, show, torch.tanh(new), state[1]))
 
     def _apart(self, state: State) -> Tensor | tuple[Tensor, ...]:
         """States as torch's layers take them."""
         parts = [part.unflatten(1, (self.directions, self.hidden)).transpose(0, 1).contiguous() for part in state]
         return tuple(parts) if self.cell == "lstm" else parts[0]  # [direction, line, hidden]
+
+
+def _remembered(take: Tensor, keep: Tensor, show: Tensor, new: Tensor, cell: Tensor) -> State:
+    """An lstm's states after a step, by its gates and what is new, f32[..., hidden] each."""
+    cell = keep * cell + take * new
+    return show * torch.tanh(cell), cell
 
 
 class RecurrentStep(nn.Module):
@@ -125,8 +131,7 @@ class RecurrentStep(nn.Module):
             return (torch.tanh(summed),)
         gates, new = summed.split([3 * layer.hidden, layer.hidden], -1)
         take, keep, show = torch.sigmoid(gates).chunk(3, -1)  # [..., hidden]
-        cell = keep * state[1] + take * torch.tanh(new)
-        return show * torch.tanh(cell), cell
+        return _remembered(take, keep, show, torch.tanh(new), state[1])
 
 
 class RecurrentOperator(nn.Module):
