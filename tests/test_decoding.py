@@ -28,6 +28,8 @@ def log_softmax(x: np.ndarray) -> np.ndarray:
 class Kept:
     """Memory and state by name, whose first axis is the line."""
 
+    draws = False
+
     def keep(self, memory: Any, state: Any, rows: np.ndarray) -> tuple[Any, Any]:
         return (
             {name: value[rows] for name, value in memory.items()},
@@ -59,18 +61,28 @@ class Toy(Kept):
         return {"memory.mean": mean, "memory.mask": source_mask}, {"state.hidden": np.zeros_like(mean)[:, None]}
 
     def step(
-        self, token: np.ndarray, parent: np.ndarray, k: int, memory: Any, state: Any, full: bool
+        self, token: np.ndarray, parent: np.ndarray, k: int, memory: Any, state: Any, full: bool, draw: Any = None
     ) -> dict[str, Any]:
         self.steps.append((*token.shape, k, full))
         hidden = np.take_along_axis(state["state.hidden"], parent[:, :, None], 1)
         hidden, logprob = self.next(hidden, token, memory["memory.mean"][:, None])
         top = np.argsort(-logprob, axis=2, kind="stable")[:, :, :k]
         out = {"top_id": top, "top_logprob": np.take_along_axis(logprob, top, 2), "state.hidden": hidden}
+        if draw is not None:
+            weight = np.exp((logprob + draw.bias) / draw.temperature).cumsum(2)
+            at = (weight < draw.uniform[:, :, None] * weight[:, :, -1:]).sum(2)
+            out |= {"drawn_id": at, "drawn_logprob": np.take_along_axis(logprob, at[:, :, None], 2)[:, :, 0]}
         # Attention that tells who attended: the token fed, plus a thousandth of the source's place.
         place = np.arange(memory["memory.mask"].shape[1]) / 1000
         return (
             out | {"attention": (token[:, :, None] + place).astype(np.float32)} | ({"logprob": logprob} if full else {})
         )
+
+
+class Drawing(Toy):
+    """One that draws what it says."""
+
+    draws = True
 
 
 class Written(Kept):
@@ -83,7 +95,7 @@ class Written(Kept):
         return {}, {"state.said": np.full((len(source), 1, 0), -1)}
 
     def step(
-        self, token: np.ndarray, parent: np.ndarray, k: int, memory: Any, state: Any, full: bool
+        self, token: np.ndarray, parent: np.ndarray, k: int, memory: Any, state: Any, full: bool, draw: Any = None
     ) -> dict[str, Any]:
         said = np.concatenate([np.take_along_axis(state["state.said"], parent[:, :, None], 1), token[:, :, None]], 2)
         logprob = np.full((*token.shape, SIZE), -np.inf)
@@ -377,6 +389,19 @@ def test_how_often_a_token_is_drawn(options: Search, expected: dict[int, float])
         assert found[id] == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / 4000) + 1e-9)
 
 
+def test_a_model_draws_as_often() -> None:
+    """As `test_how_often`, by the search's numbers: the first place whose sum reaches the number."""
+    model = Drawing(0)
+    model.inner[:], model.embedding[:] = 0, 0  # one distribution for all steps
+    with np.errstate(divide="ignore"):
+        model.bias = np.log([0, 0.05, 0.25, 0, 0.4, 0.2, 0.1] + [0] * 5)
+    count = 4000
+    found = search(model, np.full((count, 1), 4), np.ones((count, 1), bool), TARGET, Search(sample=True, max_length=1))
+    share = np.bincount([(line[0].ids or [EOS])[0] for line in found], minlength=SIZE) / count
+    expected = np.array([0, 0.05, 0, 0, 0.4, 0.2, 0.1] + [0] * 5) / 0.75  # the unknown word is left out
+    assert np.abs(share - expected).max() < 4 * math.sqrt(0.25 / count)
+
+
 def test_samples_differ_by_seed_line_part_and_number_and_repeat() -> None:
     model = Toy(1, end=-1.0)
     source, mask = (np.repeat(part, 2, 0) for part in ONE)
@@ -416,6 +441,52 @@ def test_the_graph_chooses_where_top_k_is_small() -> None:
     model.steps.clear()
     search(model, *sources(3), TARGET, Search(sample=True), most=9)
     assert {step[2:] for step in model.steps} == {(0, True)}  # no choices of the graph's
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Search(sample=True, n_best=3, seed=2),
+        Search(sample=True, temperature=0.7, max_length_factor=0.5),  # lines leave at lengths of their own
+        Search(sample=True, n_best=2, temperature=1.4, min_length=6, max_length=30, length_penalty=0.5),
+        Search(sample=True, n_best=2, max_length=1),
+        Search(sample=True, n_best=2, top_p=0.9),
+        Search(sample=True, n_best=2, top_k=3, no_repeat_ngram_size=2),
+    ],
+)
+@pytest.mark.parametrize("watched", [False, True])
+def test_samples_are_the_same_whoever_draws(options: Search, watched: bool) -> None:
+    def run(model: Toy) -> tuple[list[list[Hypothesis]], list[Any]]:
+        seen: list[Any] = []
+
+        def watch(step: int, rows: np.ndarray, token: np.ndarray, going: np.ndarray) -> np.ndarray:
+            seen.extend((step, rows.tolist(), token[going].tolist()))
+            return going & (token == 7)
+
+        each = watch if watched else None
+        return search(model, *sources(30), TARGET, options, most=60, watch=each, logprobs=True), seen
+
+    by_model, by_us = Drawing(6, end=0.2), Toy(6, end=0.2)
+    found, seen = run(by_model)
+    wanted, as_seen = run(by_us)
+    assert seen == as_seen
+    assert any(full for *_, full in by_us.steps) == (options.top_k == 0)
+    # A graph draws of the whole vocabulary alone: nothing else of its distribution is asked for then.
+    plainly = options.top_k == 0 and options.top_p == 1
+    assert all((k, full) == (0, False) for _, _, k, full in by_model.steps) == plainly
+    for got, want in zip(found, wanted, strict=True):
+        for one, other in zip(got, want, strict=True):
+            assert (one.ids, one.ended) == (other.ids, other.ended)
+            np.testing.assert_allclose([one.score, one.logprob], [other.score, other.logprob], rtol=1e-9)
+            np.testing.assert_allclose(one.logprobs, other.logprobs, atol=1e-6)
+
+
+def test_a_prefix_is_not_drawn_by_the_model() -> None:
+    model, options = Drawing(3, end=0.5), Search(sample=True, n_best=2, max_length=9)
+    found = search(model, *sources(4), TARGET, options, prefixes=[(4,), (), (5, 6), ()])
+    wanted = search(Toy(3, end=0.5), *sources(4), TARGET, options, prefixes=[(4,), (), (5, 6), ()])
+    assert [[one.ids for one in line] for line in found] == [[one.ids for one in line] for line in wanted]
+    assert [one.ids[:2] for one in found[2]] == [[5, 6], [5, 6]]
 
 
 # --- options ----------------------------------------------------------------------------------------------------------

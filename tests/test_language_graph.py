@@ -16,6 +16,7 @@ from textkit.serving.session import Session
 from textkit.training import export, export_language, parity_language
 from textkit.training.exported import TOKEN_LIMIT
 from textkit.training.language_ports import Modules
+from textkit.training.parity_steps import fed, plain_draw
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,7 @@ def test_a_step_says_what_scoring_says(toy, network):
     session = Session(toy.graphs["step"], "cpu", 1)
     state = {name: value[:, None] for name, value in start(1).items()}
     zero = np.zeros((1, 1), np.int64)
-    given = session.run({"token": np.array([[0]]), "parent": zero, "k": np.array(3)} | state)
+    given = session.run({"token": np.array([[0]]), "parent": zero, "k": np.array(3)} | fed(plain_draw((1, 1))) | state)
     everything = [logprobs(network, [word])[0] for word in range(len(WORDS))]
     assert given["logprob"][0, 0] == pytest.approx(everything, abs=1e-5)
     assert given["top_id"][0, 0].tolist() == np.argsort(everything)[::-1][:3].tolist()
@@ -75,7 +76,7 @@ def test_the_ports_of_the_manifest(toy, tmp_path, network):
     found = bundle.read(folder, "language")
     score, step = ([port.name for port in found.manifest.ports(graph)[0]] for graph in ("score", "step"))
     assert score == ["previous", "ids", "weight", "state.sum", "state.count"]
-    assert step == ["token", "parent", "k", "state.sum", "state.count"]
+    assert step == ["token", "parent", "k", "uniform", "temperature", "bias", "state.sum", "state.count"]
     assert found.manifest.limits == {"tokens": TOKEN_LIMIT}
     assert found.manifest.defaults["temperature"] == 1
     assert found.manifest.parity["max_relative"] <= 1e-4

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,9 +18,11 @@ from textkit import bundle, onnxfile
 from textkit.errors import TextkitError
 from textkit.plugin import SETTINGS, TASKS, Graph, wrong_default
 from textkit.serving import translator
+from textkit.serving.drawing import draw
 from textkit.serving.session import Session
 from textkit.training import export, export_translation, parity_translation, quantize
 from textkit.training.embedding_graph import IR_VERSION, OPSET
+from textkit.training.parity_steps import fed, plain_draw
 from textkit.training.step_graph import step_graph
 from textkit.training.translation_ports import Modules
 from textkit_plugins.transformer.network import Transformer
@@ -63,13 +66,16 @@ def logits_graph(vocab: int) -> bytes:
     return step_graph(body)
 
 
+NOT_DRAWN = fed(plain_draw((1, 1)))  # for every line and beam
+
+
 def test_best_words_by_hand():
     """p = 1/2, 1/4, 1/8, 1/8 and the other way round: the words in order and their log-probabilities."""
     table = np.log(np.array([[4, 2, 1, 1], [1, 1, 2, 4]], np.float32))
     given = Session(logits_graph(4), "cpu", 1).run(
         {
             "token": np.array([[0, 1]]), "parent": np.array([[0, 0]]), "k": np.array(2), "memory.table": table,
-            "state.x": np.zeros((1, 1, 2), np.float32),
+            "state.x": np.zeros((1, 1, 2), np.float32), **NOT_DRAWN,
         }
     )  # fmt: skip
     assert given["top_id"].tolist() == [[[0, 1], [3, 2]]]
@@ -86,7 +92,7 @@ def test_best_words_of_any_vocabulary(vocab, k):
     given = Session(logits_graph(vocab), "cpu", 1).run(
         {
             "token": np.array([[0, 1], [2, 0], [1, 1]]), "parent": np.zeros((3, 2), np.int64), "k": np.array(k),
-            "memory.table": logits, "state.x": np.zeros((3, 1, 2), np.float32),
+            "memory.table": logits, "state.x": np.zeros((3, 1, 2), np.float32), **NOT_DRAWN,
         }
     )  # fmt: skip
     wanted = np.argsort(-logits, axis=1)[:, :k][np.array([[0, 1], [2, 0], [1, 1]])]
@@ -95,12 +101,66 @@ def test_best_words_of_any_vocabulary(vocab, k):
     assert np.exp(given["logprob"]).sum(-1) == pytest.approx(1, abs=1e-4)
 
 
+def drawn_of(table: np.ndarray, uniform: list[float], temperature: float = 1.0, barred: tuple[int, ...] = ()) -> Any:
+    """The words of a table's first distribution that numbers fall on, and their log-probabilities."""
+    vocab, count = table.shape[1], len(uniform)
+    bias = np.zeros(vocab, np.float32)
+    bias[list(barred)] = -np.inf
+    given = Session(logits_graph(vocab), "cpu", 1, outputs=["drawn_id", "drawn_logprob"]).run(
+        {
+            "token": np.zeros((1, count), np.int64), "uniform": np.array([uniform], np.float32), "bias": bias,
+            "temperature": np.array(temperature, np.float32), "memory.table": table.astype(np.float32),
+        }
+    )  # fmt: skip
+    return given["drawn_id"][0].tolist(), given["drawn_logprob"][0]
+
+
+def test_words_are_drawn_by_hand():
+    table = np.log(np.array([[0.5, 0.25, 0.125, 0.125]]))
+    ids, logprob = drawn_of(table, [1e-30, 0.4999, 0.5001, 0.7499, 0.7501, 0.8749, 0.8751, 1.0])
+    assert ids == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert logprob == pytest.approx(table[0, ids], abs=1e-6)
+    # Without the first 1/4, 1/8 and 1/8 are left: halves and quarters; squared 4 : 1 : 1; the log-probabilities stay.
+    ids, logprob = drawn_of(table, [1e-30, 0.499, 0.501, 0.749, 0.751, 1.0], barred=(0,))
+    assert ids == [1, 1, 2, 2, 3, 3]
+    assert logprob == pytest.approx(table[0, ids], abs=1e-6)
+    assert drawn_of(table, [0.66, 0.67, 0.83, 0.84], 0.5, (0,))[0] == [1, 2, 2, 3]
+    assert drawn_of(table, [1e-30, 0.5, 1.0], 1e-30)[0] == [0, 0, 0]
+    assert drawn_of(table, [1e-30, 1.0], barred=(0, 1, 3))[0] == [2, 2]
+
+
+@pytest.mark.parametrize("vocab", [1, 2, 255, 256, 257, 1009, 33_278])
+def test_words_of_any_vocabulary_are_drawn(vocab):
+    """As textkit draws them of the distribution itself; where the sums of f32 are a word apart, of a word beside it."""
+    random = np.random.default_rng(vocab)
+    table = random.normal(0, 3, (1, vocab))
+    uniform = random.random(50).astype(np.float32)
+    barred = tuple(random.choice(vocab, vocab // 4, replace=False).tolist())
+    ids, _ = drawn_of(table, uniform.tolist(), 1.3, barred)
+    left = table.astype(np.float32)
+    left[0, list(barred)] = -np.inf
+    wanted = draw(left[:, None], uniform[None].astype(np.float64), 1.3)[0]
+    assert not set(ids) & set(barred)
+    assert np.mean(ids == wanted) >= 0.9
+    assert abs(np.array(ids) - wanted).max() <= 3
+
+
+def test_what_may_not_come_is_not_drawn_though_all_else_is_unlikely():
+    """A word that is barred with nearly all of the weight, in front of, behind and between the others."""
+    for barred in (0, 300, 999):
+        table = np.full((1, 1000), -90.0)  # e^-90 of it is no number of f32
+        table[0, barred] = 0
+        ids, _ = drawn_of(table, np.linspace(0.001, 1, 50).tolist(), 0.5, (barred,))
+        assert barred not in ids
+        assert len(set(ids)) > 40
+
+
 def test_state_follows_the_parent():
     state = np.arange(12, dtype=np.float32).reshape(2, 3, 2)  # [line, from, 2]
     given = Session(logits_graph(2), "cpu", 1).run(
         {
             "token": np.zeros((2, 4), np.int64), "parent": np.array([[2, 0, 0, 1], [1, 1, 2, 0]]), "k": np.array(1),
-            "memory.table": np.zeros((2, 2), np.float32), "state.x": state,
+            "memory.table": np.zeros((2, 2), np.float32), "state.x": state, **NOT_DRAWN,
         }
     )  # fmt: skip
     assert given["state.x.next"].tolist() == [
@@ -122,11 +182,13 @@ def test_ports_of_the_exported_graphs(toy):
     }  # fmt: skip
     assert {port.name: port.axes for port in step.inputs} == {
         "token": ("line", "beam"), "parent": ("line", "beam"), "k": (),
+        "uniform": ("line", "beam"), "temperature": (), "bias": ("vocab",),
         "memory.rows": ("line", "source", 8), "memory.mask": ("line", "source"),
         "state.sum": ("line", "from", 8), "state.history": ("line", "from", "past"), "cache.words": ("line", "past4"),
     }  # fmt: skip
     assert {port.name: port.axes for port in step.outputs} == {
         "top_id": ("line", "beam", "k"), "top_logprob": ("line", "beam", "k"), "logprob": ("line", "beam", 12),
+        "drawn_id": ("line", "beam"), "drawn_logprob": ("line", "beam"),
         "attention": ("line", "beam", "source"), "state.sum.next": ("line", "beam", 8),
         "state.history.next": ("line", "beam", "next"), "cache.words.next": ("line", "next6"),
     }  # fmt: skip
@@ -387,13 +449,17 @@ def test_keys_and_values_are_joined_inside_attention(tied):
     caches = {port.name for port in graph.input if port.name.startswith("cache.")}
     assert len(caches) == 4
     assert {node.op_type for node in graph.node if caches & set(node.input)} == {"Attention"}
-    assert {node.input[0] for node in graph.node if node.op_type == "GatherND"} == {"state.own", "choice/rows"}
+    assert {node.input[0] for node in graph.node if node.op_type == "GatherND"} == {
+        "state.own", "choice/rows", "draw/blocks",
+    }  # fmt: skip
 
 
 def test_outputs_nobody_asks_for_take_their_nodes_along(tied):
     step = tied["fp32"].graphs["step"]
     outputs = [port.name for port in onnxfile.inspect(step, "step").outputs]
-    few = onnxfile.keep_outputs(step, [name for name in outputs if name not in ("attention", "logprob")])
+    few = onnxfile.keep_outputs(
+        step, [name for name in outputs if name not in ("attention", "logprob", "drawn_id", "drawn_logprob")]
+    )
     kinds, whole = ([node.op_type for node in onnx.load_from_string(data).graph.node] for data in (few, step))
     assert "Softmax" in whole  # of the weights to look at; the network's own are inside of Attention
     assert "Softmax" not in kinds

@@ -148,6 +148,7 @@ def _check_graphs(manifest: Manifest) -> None:
         _check_side(f"graph {graph!r}, input", inputs, signatures[graph].inputs)
         _check_side(f"graph {graph!r}, output", outputs, signatures[graph].outputs)
         _check_dim(f"graph {graph!r}, output", outputs, signatures[graph].outputs, manifest.dim)
+        _check_optional(graph, [*inputs, *outputs], [*signatures[graph].inputs, *signatures[graph].outputs])
     if "step" in signatures:
         _check_travelling(manifest)
 
@@ -175,11 +176,19 @@ def _travelling(manifest: Manifest, graph: str) -> tuple[dict[str, str], dict[st
     return taken, given
 
 
+def _check_optional(graph: str, ports: Sequence[Port], wanted: Sequence[Port]) -> None:
+    """A graph has all the ports that it may lack, or none of them."""
+    names = {port.name for port in ports}
+    lacks = [port.name for port in wanted if port.optional and port.name not in names]
+    has = [port.name for port in wanted if port.optional and port.name in names]
+    _require(not (lacks and has), f"graph {graph!r} has {', '.join(has)} and lacks {', '.join(lacks)}")
+
+
 def _check_side(where: str, ports: Sequence[Port], wanted: Sequence[Port]) -> None:
     """Ports have the task's names and types, and axes that the task leaves free are free on the way in."""
     for port in wanted:
         found = [candidate for candidate in ports if _matches(candidate, port)]
-        _require(bool(found) or port.name.endswith("*"), f"{where} {port.name!r} is missing")
+        _require(bool(found) or port.name.endswith("*") or port.optional, f"{where} {port.name!r} is missing")
         for candidate in found:
             _require(
                 port.dtype in ("", candidate.dtype),

@@ -50,7 +50,7 @@ def inspect(data: bytes, name: str) -> Header:
 
 
 def keep_outputs(data: bytes, names: Collection[str], where: str = "graph") -> bytes:
-    """The same model with only these outputs, and without the nodes that only the others needed.
+    """The same model with only these outputs, and without the nodes and the inputs that only the others needed.
 
     onnxruntime computes every node of a graph, even one whose output nobody asked for or that leads to no output at all.
     The rest stays byte for byte. Raises TextkitError, its line beginning with `where`, for bytes that are no model and for a
@@ -110,24 +110,28 @@ class _Walk(Message):
 
     def pruned_graph(self, start: int, stop: int, names: set[str]) -> list[tuple[int, int]]:
         """The pieces of the data that make the graph with these outputs. A node stands behind those it needs."""
-        nodes, outputs, dropped = [], {}, []
-        for number, value, end in self.fields(start, stop, {1, 12}):
+        nodes, inputs, outputs, dropped = [], [], {}, []
+        for number, value, end in self.fields(start, stop, {1, 11, 12}):
             begin = self.tag
             if number == 1:
                 nodes.append((begin, value, end))
+            elif number == 11:
+                inputs.append((self.port_name(value, end), begin, end))
             elif number == 12:
                 outputs.setdefault(self.port_name(value, end), []).append((begin, end))
         if missing := names - outputs.keys():
             raise _Refusal(f"has no output {min(missing)[:100]!r}")
         for name, spans in outputs.items():
             dropped += spans if name not in names else []
-        needed = set(names)
+        needed, unneeded = set(names), set()
         for begin, first, last in reversed(nodes):
             used, made = self.node_names(first, last, 0)
             if needed.isdisjoint(made):
                 dropped.append((begin, last))
+                unneeded |= used
             else:
                 needed |= used
+        dropped += [(begin, end) for name, begin, end in inputs if name in unneeded - needed]
         kept = []
         for begin, end in sorted(dropped):
             kept.append((start, begin))

@@ -27,12 +27,14 @@ API_VERSION = 1
 class Port:
     """One input or output of a graph: its name, element type (numpy's name) and axes (a str is free, an int is fixed).
 
-    A name that ends in `*` stands for any number of ports with that prefix, of any type, whose first axes are these.
+    A name that ends in `*` stands for any number of ports with that prefix, of any type, whose first axes are these. Of ports
+    that are `optional` a graph has all or none.
     """
 
     name: str
     dtype: str
     axes: tuple[str | int, ...] = ()
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ _WORD = (
     Port("token", "int64", ("line", "beam")),
     Port("parent", "int64", ("line", "beam")),
     Port("k", "int64"),
+    Port("uniform", "float32", ("line", "beam"), optional=True),
+    Port("temperature", "float32", optional=True),
+    Port("bias", "float32", ("vocab",), optional=True),
 )
 _BEFORE = (Port("state.*", "", ("line", "from")), Port("cache.*", "", ("line",)))
 _AFTER = (Port("state.*", "", ("line", "beam")), Port("cache.*", "", ("line",)))
@@ -56,6 +61,8 @@ _CHOICE = (
     Port("top_id", "int64", ("line", "beam", "k")),
     Port("top_logprob", "float32", ("line", "beam", "k")),
     Port("logprob", "float32", ("line", "beam", "vocab")),
+    Port("drawn_id", "int64", ("line", "beam"), optional=True),
+    Port("drawn_logprob", "float32", ("line", "beam"), optional=True),
 )
 _SOURCE = (Port("source", "int64", ("line", "source")), Port("source_mask", "bool", ("line", "source")))
 

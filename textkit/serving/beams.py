@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Beams:
     """The beams of the lines of a batch, by row (what is going on), and what each line has finished, by line."""
 
-    whole = False  # the likeliest continuations are enough
+    whole = draws = False  # the likeliest continuations are enough
 
     def __init__(self, target: Target, options: Search, constraints: Constraints) -> None:
         limits, beams = constraints.limits, options.beam_size

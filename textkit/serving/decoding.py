@@ -21,6 +21,7 @@ import numpy as np
 from textkit.errors import UsageError
 from textkit.serving.beams import Beams
 from textkit.serving.constraints import Constraints
+from textkit.serving.drawing import Draw
 from textkit.serving.history import Hypothesis
 from textkit.serving.samples import Samples, Watch
 
@@ -39,15 +40,24 @@ _COMPACT = 4  # finished lines leave when they have cost a line's step for every
 class StepModel(Protocol):
     """What is searched over. What `memory` and `state` hold belongs to lines, and is never read here."""
 
+    draws: bool  # whether `step` takes a Draw
+
     def encode(self, source: np.ndarray, source_mask: np.ndarray) -> tuple[Any, Any]:
         """source i64[line, source], source_mask bool[line, source] -> memory [line, ...], state [line, 1, ...]."""
 
     def step(
-        self, token: np.ndarray, parent: np.ndarray, k: int, memory: Any, state: Any, full: bool
+        self,
+        token: np.ndarray,
+        parent: np.ndarray,
+        k: int,
+        memory: Any,
+        state: Any,
+        full: bool,
+        draw: Draw | None = None,
     ) -> Mapping[str, Any]:
         """token, parent i64[line, beam] -> top_id, top_logprob [line, beam, k], likeliest first, neither where k is 0; with
-        `full` logprob [line, beam, vocab]; attention [line, beam, source] where it was asked for. The answer is the next
-        step's `state`."""
+        `full` logprob [line, beam, vocab]; with `draw` drawn_id, drawn_logprob [line, beam]; attention [line, beam, source]
+        where it was asked for. The answer is the next step's `state`."""
 
     def keep(self, memory: Any, state: Any, rows: np.ndarray) -> tuple[Any, Any]:
         """Memory and state of the lines `rows` alone."""
@@ -118,6 +128,11 @@ class Search:
         """Whether samples are drawn from whole distributions, not from the likeliest that a graph gives."""
         return self.sample and self.temperature > 0 and not 0 < self.top_k <= _MOST_CHOICES
 
+    @property
+    def draws_plainly(self) -> bool:
+        """Whether they are drawn from all tokens at once, none left out but for those that never come: a graph can do that."""
+        return self.draws_from_all and not self.top_k and self.top_p == 1 and not self.no_repeat_ngram_size
+
     def lines_at_once(self, vocabulary: int) -> int:
         """How many lines a batch may have, for its logits and the attention among its beams to stay within some 256 MB each."""
         return max(1, min(_LOGITS // (self.beams * vocabulary), _PAIRS // self.beams**2))
@@ -160,7 +175,8 @@ def search(
     if options.sample:
         if keys is None:
             keys = np.stack([np.arange(lines), np.zeros(lines, np.int64)], 1)
-        chooser: Beams | Samples = Samples(target, options, constraints, keys, watch)
+        by_graph = model.draws and options.draws_plainly and not constraints.longest_prefix
+        chooser: Beams | Samples = Samples(target, options, constraints, keys, watch, by_graph)
     else:
         chooser = Beams(target, options, constraints)
     if logprobs or attention:
@@ -176,15 +192,16 @@ def _loop(
 ) -> None:  # fmt: skip
     """Steps until every line is done. Runs once a step for all lines: nothing in it is done line by line."""
     memory, state = model.encode(source, source_mask)
-    token = starts[:, None]  # [line, beam]
-    parent = np.zeros((len(source), 1), np.int64)
+    token = np.repeat(starts[:, None], chooser.beams if chooser.draws else 1, 1)  # [line, beam]
+    parent = np.zeros_like(token)
     rows = np.arange(len(source))  # the line in each row of the batch
     waste = 0  # steps of lines that were done, since some left last
     step = 0
     while True:
         full = chooser.whole or constraints.whole(step)
-        k = 0 if chooser.whole else constraints.choices(step, chooser.choices)
-        outputs = model.step(token, parent, k, memory, state, full)
+        k = constraints.choices(step, chooser.choices) if chooser.choices else 0
+        draw = chooser.draw(step, rows) if chooser.draws else None
+        outputs = model.step(token, parent, k, memory, state, full, draw)
         if k and constraints.too_few(outputs["top_id"]):
             outputs = model.step(token, parent, constraints.choices(step, chooser.choices), memory, state, full)
         if chooser.history.attention is not None:
@@ -193,7 +210,7 @@ def _loop(
         constraints.chosen(token, parent)
         state = outputs
         step += 1
-        if not done.any():
+        if done is None or not done.any():
             continue
         gone = int(done.sum())
         if gone == len(rows):

@@ -6,11 +6,24 @@ drawn, or near where top-p ends, is looked at one by one. What is found depends 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 _LOWEST = np.finfo(np.float32).min
 _BLOCK = 256  # places whose weights are added up together
 _BUCKETS, _FINE = 1024, 32  # top-p adds up places within 1/32 nat of each other, down to 32 nats below the likeliest
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What a step graph draws tokens by, in proportion to exp((logprob + bias) / temperature) of the whole vocabulary: a
+    number f32[row, beam] in (0, 1] for each beam, `temperature` f32[] above 0, `bias` f32[vocab], -inf for what may not be
+    drawn."""
+
+    uniform: np.ndarray
+    temperature: np.ndarray
+    bias: np.ndarray
 
 
 def draw(

@@ -34,11 +34,16 @@ class OnDevice:
     def run(
         self, session: Session, feeds: Mapping[str, np.ndarray], bound: Mapping[str, Any], wanted: Collection[str]
     ) -> dict[str, Any]:
-        """`feeds` from the host, `bound` on the GPU; of the outputs those `wanted` come back as arrays, the others stay."""
+        """`feeds` from the host, `bound` on the GPU, what the graph does not take left out; of the outputs those `wanted` come
+        back as arrays, the others stay."""
         binding = session.inner.io_binding()
+        takes = frozenset(session.inputs)
         for name, array in feeds.items():
-            binding.bind_cpu_input(name, np.ascontiguousarray(array))
+            if name in takes:
+                binding.bind_cpu_input(name, np.ascontiguousarray(array))
         for name, value in bound.items():
+            if name not in takes:
+                continue
             if isinstance(value, Fresh):
                 value, (lines, *shape) = value.value, value.value.shape()
                 where = value.element_type(), [lines, 1, *shape], value.data_ptr()

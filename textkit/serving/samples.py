@@ -1,7 +1,9 @@
 """The choice of sampling: one token for each sample of each line, drawn (drawing.py) from what the model thinks likely.
 
-Random numbers come from Philox, a generator that counts (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"):
-its key is the seed and the line, its counter the sample, so neither the batch nor its order shows. Knows no model; numpy.
+A graph that can draw does so itself where no word but a few is left out: its distributions, of tens of thousands of words a
+token, need not leave it then. Random numbers come from Philox, a generator that counts (Salmon et al. 2011, "Parallel random
+numbers: as easy as 1, 2, 3"): its key is the seed and the line, its counter the sample, so neither the batch nor its order
+shows. Knows no model; numpy.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textkit.serving.drawing import draw
+from textkit.serving.drawing import Draw, draw
 from textkit.serving.history import History, Hypothesis
 
 if TYPE_CHECKING:
@@ -23,70 +25,129 @@ Watch = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 class Samples:
-    """The samples of the lines of a batch: each is a beam that continues itself until it ends."""
+    """The samples of the lines of a batch: each is a beam that continues itself until it ends.
+
+    `by_graph`: the model draws the tokens, else they are drawn here. What goes on is held by row, what is done by line.
+    """
 
     def __init__(
-        self, target: Target, options: Search, constraints: Constraints, keys: np.ndarray, watch: Watch | None = None
+        self,
+        target: Target,
+        options: Search,
+        constraints: Constraints,
+        keys: np.ndarray,
+        watch: Watch | None = None,
+        by_graph: bool = False,
     ) -> None:
         limits, samples = constraints.limits, options.n_best
         lines = len(limits)
-        self.options, self.constraints, self.eos = options, constraints, target.eos
-        self.whole = options.draws_from_all  # whether every step needs the whole distribution, and no choices
-        self.choices = max(1, options.top_k) if options.temperature else 1
+        self.options, self.constraints, self.eos, self.beams = options, constraints, target.eos, samples
+        self.draws = by_graph
+        self.whole = options.draws_from_all and not by_graph  # every step needs the whole distribution
+        self.choices = 0 if options.draws_from_all else max(1, options.top_k) if options.temperature else 1
         self.history = History(int(limits.max()), lines, samples)
         self._keys, self._watch = keys, watch
-        self._uniform = np.empty((lines, samples, 0))  # [line, sample, step]
+        self._uniform = np.empty((0, lines, samples))  # [step, line, sample]
+        self._temperature = np.array(max(options.temperature, 1e-30), np.float32)
+        self._going = np.ones((lines, samples), bool)  # [row, sample]
+        self._done: np.ndarray | None = None  # bool[row], where any is
+        self._pending: list[
+            tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+        ] = []  # steps not written down yet
+        self._sum = np.zeros(
+            (lines, samples)
+        )  # of log-probabilities, [row, sample]; means nothing once a sample has ended
+        self._slots = np.tile(np.arange(samples), (lines, 1))  # [row, sample]
+        self._first = int(limits.min())  # the step before which no row is at its limit
         self._logprob = np.zeros((lines, samples))
-        self._length = np.zeros((lines, samples), np.int64)  # with the end, 0: it goes on
+        self._length = np.zeros((lines, samples), np.int64)  # with the end
         self._ended = np.zeros((lines, samples), bool)
-        self._slots = np.arange(samples)
+
+    def draw(self, step: int, rows: np.ndarray) -> Draw:
+        """What the model draws the tokens of `step` by."""
+        return Draw(self._numbers(step, rows), self._temperature, self.constraints.bias(step))
 
     def choose(
         self, step: int, rows: np.ndarray, outputs: Mapping[str, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """token and parent i64[row, sample] of the next step, and which rows are done; None: none is."""
+        if self.draws:
+            token, beam, chosen = outputs["drawn_id"], self._slots, outputs["drawn_logprob"]
+        else:
+            token, beam, chosen = self._drawn(step, rows, outputs)
+        self._pending.append((step, rows, token, beam, chosen))
+        return token, beam, self._advance(step, rows, token)
+
+    def _drawn(
+        self, step: int, rows: np.ndarray, outputs: Mapping[str, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """token and parent i64[row, sample] of the next step, and which rows are done."""
-        options, uniform = self.options, self._numbers(step)[rows]
+        """token i64[row, sample], the beam that it continues, and its log-probability."""
+        options = self.options
         if self.whole:
             logprob = self.constraints.apply_whole(step, outputs["logprob"])
         else:
             logprob = self.constraints.apply(step, outputs["top_id"], outputs["top_logprob"])
-        at = draw(logprob, uniform, options.temperature, options.top_k, options.top_p)  # [row, sample]
+        at = draw(
+            logprob, self._numbers(step, rows), options.temperature, options.top_k, options.top_p
+        )  # [row, sample]
         row = np.arange(len(rows))[:, None]
-        beam = np.broadcast_to(self._slots, at.shape) if logprob.shape[1] > 1 else np.zeros_like(at)
+        beam = self._slots if logprob.shape[1] > 1 else np.zeros_like(at)
         token = at if self.whole else outputs["top_id"][row, beam, at]
         chosen = logprob[row, beam, at]
         forced = self.constraints.forced(step)
         if forced is not None:
             token[forced[0]] = forced[1][:, None]
             chosen[forced[0]] = outputs["logprob"][forced[0], 0, forced[1]][:, None]
-        self.history.write(step, rows, token, beam, chosen)
-        return token, beam, self._advance(step, rows, token, chosen)
+        return token, beam, chosen
 
-    def _numbers(self, step: int) -> np.ndarray:
-        """f64[line, sample] of a step, in [0, 1)."""
-        if step >= self._uniform.shape[2]:
-            steps = max(64, 2 * step)
+    def _numbers(self, step: int, rows: np.ndarray) -> np.ndarray:
+        """[row, sample] of a step: f64 in [0, 1), or f32 in (0, 1] for a graph to draw by: the same numbers, as far as f32 has
+        them, and so the same tokens."""
+        if step >= len(self._uniform):
+            steps, samples = max(64, 2 * step), range(self.beams)
             seed = self.options.seed
-            self._uniform = np.array(
-                [[_stream(seed, *key, sample, steps) for sample in self._slots.tolist()] for key in self._keys.tolist()]
-            )
-        return self._uniform[:, :, step]
+            numbers = [[_stream(seed, *key, sample, steps) for sample in samples] for key in self._keys.tolist()]
+            self._uniform = np.ascontiguousarray(np.moveaxis(np.array(numbers), 2, 0))
+            if self.draws:
+                self._uniform = np.maximum(self._uniform, 1e-30).astype(np.float32)
+        numbers = self._uniform[step]
+        return numbers if len(rows) == len(numbers) else numbers[rows]
 
-    def _advance(self, step: int, rows: np.ndarray, token: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        """Adds up what goes on, and says which rows do no more."""
-        goes = self._length[rows] == 0
-        self._logprob[rows] += np.where(goes, chosen, 0)
-        ends = goes & (token == self.eos)
-        self._ended[rows] |= ends
-        stops = ends | (goes & (self.constraints.limits <= step + 1)[:, None])
+    def _advance(self, step: int, rows: np.ndarray, token: np.ndarray) -> np.ndarray | None:
+        """Ends what is at its end, and says which rows do no more; None: all go on.
+
+        As long as nothing ends next to nothing is done: a step leaves little of Python in the processor's caches, and the
+        first call of numpy behind it takes ten times what the same call takes in a row of others.
+        """
+        if self._watch is None and step + 1 < self._first and self.eos not in token.ravel().tolist():
+            return self._done
+        self._write()
+        going = self._going
+        ends = (token == self.eos) & going
+        stops = ends | (going & (self.constraints.limits <= step + 1)[:, None])
         if self._watch is not None:
-            stops |= self._watch(step, rows, token, goes & ~ends)
-        length = np.where(stops, step + 1, self._length[rows])
-        self._length[rows] = length
-        return (length > 0).all(1)
+            stops |= self._watch(step, rows, token, going & ~ends)
+        row, sample = np.nonzero(stops)
+        at = rows[row], sample
+        self._length[at], self._ended[at], self._logprob[at] = step + 1, ends[row, sample], self._sum[row, sample]
+        going[row, sample] = False
+        done = ~going.any(1)
+        self._done = done if done.any() else None
+        return self._done
+
+    def _write(self) -> None:
+        """Writes down what was chosen since the last time."""
+        for step, rows, token, beam, chosen in self._pending:
+            self.history.write(step, rows, token, beam, chosen)
+            self._sum += chosen
+        self._pending.clear()
 
     def keep_rows(self, rows: np.ndarray) -> None:
-        """Nothing is held by row."""
+        """Goes on with these rows alone."""
+        self._write()
+        self._going, self._sum, self._slots = self._going[rows], self._sum[rows], self._slots[rows]
+        self._done = None
+        self._first = int(self.constraints.limits[rows].min())
 
     def found(self) -> list[list[Hypothesis]]:
         """The samples of each line, in the order in which they were drawn."""

@@ -67,6 +67,7 @@ class Session:
             self._session = _create(graph, threads, [CPU])
         self.inputs = [port.name for port in self._session.get_inputs()]
         self.outputs = [port.name for port in self._session.get_outputs()]
+        self._takes = frozenset(self.inputs)
 
     @property
     def inner(self) -> onnxruntime.InferenceSession:
@@ -74,10 +75,13 @@ class Session:
         return self._session
 
     def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-        """The outputs by name, all of them or those asked for. Raises TextkitError where the graph fails."""
+        """The outputs by name, all of them or those asked for; what the graph does not take is left out of `feeds`. Raises
+        TextkitError where the graph fails."""
         names = self.outputs if outputs is None else list(outputs)
+        takes = self._takes
+        given = {name: array for name, array in feeds.items() if name in takes}
         try:
-            return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+            return dict(zip(names, self._session.run(names, given), strict=True))
         except Exception as error:  # onnxruntime's exceptions have no common base but this
             raise TextkitError(f"the model failed: {_reason(error)}") from error
 

@@ -21,9 +21,10 @@ from textkit.serving.session import Session
 if TYPE_CHECKING:
     from textkit.bundle import Bundle
     from textkit.serving.decoding import Search
+    from textkit.serving.drawing import Draw
 
 _TRAVELS = ("state.", "cache.")  # what a step gives the next: of a beam, or of all beams of a line
-_CHOICES = ("top_id", "top_logprob")
+_CHOICES, _DRAWN = ("top_id", "top_logprob"), ("drawn_id", "drawn_logprob")
 READ = 4096  # tokens of what goes before that are read at once
 
 
@@ -31,7 +32,8 @@ class Steps(ABC):
     """A model's step graph, loaded. May be used by several threads at once: nothing of a search is kept here.
 
     The step graph is loaded with the outputs that a search needs, when it needs them, for onnxruntime computes every output
-    there is: the likeliest tokens, or the whole distribution, or both. `attention`: whether a step gives it too.
+    there is: the likeliest tokens, the whole distribution, or tokens that it draws. `attention`: whether a step gives it too.
+    `draws`: whether the graph can draw; graphs of earlier versions of textkit cannot.
     """
 
     def __init__(
@@ -44,8 +46,9 @@ class Steps(ABC):
         inputs, outputs = (tuple(port.name for port in side) for side in bundle.manifest.ports("step"))
         self._memory = [name for name in inputs if name.startswith("memory.")]
         self._state = [name for name in inputs if name.startswith(_TRAVELS)]
+        self.draws = _DRAWN[0] in outputs
         self._more = [name for name in outputs if name.startswith(_TRAVELS)] + ["attention"] * attention
-        self._sessions: dict[tuple[bool, bool], tuple[Session, list[str]]] = {}
+        self._sessions: dict[tuple[bool, bool, bool], tuple[Session, list[str]]] = {}
         self._loading = threading.Lock()
         self._on_device = None if self.device == "cpu" else OnDevice(self.device)
 
@@ -79,14 +82,17 @@ class Steps(ABC):
         memory: dict[str, Any],
         state: Mapping[str, Any],
         full: bool,
+        draw: Draw | None = None,
     ) -> dict[str, Any]:
         """What the graph gives, state and cache under the names of the ports that take them."""
-        session, names = self._giving(k > 0, full)
+        session, names = self._giving(k > 0, full, draw is not None)
         feeds = {"token": token, "parent": parent, "k": np.array(k)}
+        if draw is not None:
+            feeds |= {"uniform": draw.uniform, "temperature": draw.temperature, "bias": draw.bias}
         try:
             if self._on_device is not None:
                 bound = memory | {name: state[name] for name in self._state}
-                found = self._on_device.run(session, feeds, bound, (*_CHOICES, "logprob", "attention"))
+                found = self._on_device.run(session, feeds, bound, (*_CHOICES, *_DRAWN, "logprob", "attention"))
                 return {name.removesuffix(NEXT): value for name, value in found.items()}
             feeds |= memory
             for name in self._state:
@@ -104,15 +110,17 @@ class Steps(ABC):
 
     def load(self, options: Search) -> None:
         """Loads the step graph as a search with these options will use it. Raises TextkitError where it does not load."""
-        self._giving(not options.draws_from_all, options.draws_from_all)
+        drawn = self.draws and options.draws_plainly
+        self._giving(not options.draws_from_all, options.draws_from_all and not drawn, drawn)
 
-    def _giving(self, choices: bool, whole: bool) -> tuple[Session, list[str]]:
-        """The step graph with the likeliest tokens, the whole distribution or both; what it gives by the ports that take it."""
-        key = choices, whole
+    def _giving(self, choices: bool, whole: bool, drawn: bool) -> tuple[Session, list[str]]:
+        """The step graph with the likeliest tokens, the whole distribution, drawn tokens; what it gives by the ports that take
+        it."""
+        key = choices, whole, drawn
         if key not in self._sessions:
             with self._loading:
                 if key not in self._sessions:
-                    outputs = [*_CHOICES] * choices + ["logprob"] * whole + self._more
+                    outputs = [*_CHOICES] * choices + ["logprob"] * whole + [*_DRAWN] * drawn + self._more
                     session = Session(self._bundle.graph("step"), self.device, self._threads, outputs=outputs)
                     self._sessions[key] = session, [name.removesuffix(NEXT) for name in session.outputs]
         return self._sessions[key]

@@ -13,11 +13,24 @@ import numpy as np
 
 from textkit.errors import TextkitError
 from textkit.plugin import NEXT
+from textkit.serving.drawing import Draw
 from textkit.text import TextRule
 from textkit.training.batching import padded
 from textkit.training.language_ports import Modules, spread
 from textkit.training.parity import STRANGE, load
-from textkit.training.parity_steps import BATCH, CHECKED, LONGEST, MEASURED, PARENTS, TOLERANCE, difference
+from textkit.training.parity_steps import (
+    BATCH,
+    CHECKED,
+    LONGEST,
+    MEASURED,
+    PARENTS,
+    TOLERANCE,
+    difference,
+    draw_of,
+    drawn_apart,
+    fed,
+    plain_draw,
+)
 
 Arrays = dict[str, np.ndarray]
 MOST_RAISED = 0.25  # of the perplexity, by a lower precision
@@ -37,9 +50,12 @@ class Graphs:
         found = self._score.run({"previous": previous, "ids": ids, "weight": weight, **state})
         return found["logprob"], {name: found[name + NEXT] for name in self.states}
 
-    def step(self, token: np.ndarray, parent: np.ndarray, k: int, state: Arrays) -> tuple[Arrays, Arrays]:
+    def step(
+        self, token: np.ndarray, parent: np.ndarray, k: int, state: Arrays, draw: Draw | None = None
+    ) -> tuple[Arrays, Arrays]:
         """The outputs, and the state for the step after."""
-        given = self._step.run({"token": token, "parent": parent, "k": np.array(k), **state})
+        draw = draw or plain_draw(token.shape)
+        given = self._step.run({"token": token, "parent": parent, "k": np.array(k), **fed(draw), **state})
         return given, {name: given[name + NEXT] for name in self.states}
 
 
@@ -113,10 +129,12 @@ def _differences(
             parent = np.tile(np.array(beams), (len(ids), 1))
             token = random.integers(0, len(rule), parent.shape)
             k = min(len(rule), (1, 8, 3, 40)[at % 4])
-            given, state = graphs.step(token, parent, k, state)
+            draw = draw_of(parent.shape, len(rule), at)
+            given, state = graphs.step(token, parent, k, state, draw)
             logits, wanted_state = modules.step(torch.from_numpy(token), torch.from_numpy(parent), wanted_state)
             wanted = logits.double().log_softmax(-1).numpy()
             yield f"'logprob' of step {at}", difference(given["logprob"], wanted)
+            yield f"'drawn_id' of step {at}", drawn_apart(given, wanted, draw)
             for name, tensor in wanted_state.items():
                 yield f"{name!r} of step {at}", difference(state[name], tensor.numpy())
             best = -np.sort(-wanted, axis=-1)[..., :k]

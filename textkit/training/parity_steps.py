@@ -5,9 +5,11 @@ Knows no task, no plugin and no graph.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+
+from textkit.serving.drawing import Draw
 
 TOLERANCE = 1e-4  # of the largest number in an output; float32 through 12 layers differs by about 1e-6 of it
 CHECKED = 24  # lines of real text compared with the modules
@@ -25,6 +27,42 @@ PARENTS: Sequence[Sequence[int]] = (
     (0, 1, 1, 0),
     (3, 3, 0, 2),
 )
+
+
+def draw_of(shape: tuple[int, ...], vocab: int, at: int) -> Draw:
+    """What the words of step `at` are drawn by: numbers of all sizes, the largest one among them, and some words barred."""
+    random = np.random.default_rng(at)
+    uniform = 1 - random.random(shape, np.float32) ** (1 + at % 3)
+    uniform.flat[0] = (1.0, 1e-12)[at % 2]
+    bias = np.where(random.random(vocab) < 0.3, -np.inf, random.normal(size=vocab)).astype(np.float32)
+    bias[random.integers(vocab)] = 0.0
+    return Draw(uniform, np.array((1.0, 0.6, 2.5)[at % 3], np.float32), bias)
+
+
+def plain_draw(shape: tuple[int, ...]) -> Draw:
+    """Where nobody looks at what is drawn."""
+    return Draw(np.ones(shape, np.float32), np.array(1, np.float32), np.zeros(1, np.float32))
+
+
+def fed(draw: Draw) -> dict[str, np.ndarray]:
+    return {"uniform": draw.uniform, "temperature": draw.temperature, "bias": draw.bias}
+
+
+def drawn_apart(given: Mapping[str, np.ndarray], logprob: np.ndarray, draw: Draw) -> float:
+    """How far the numbers are from what the words drawn by them have of the whole, as `logprob` f64[line, beam, vocab] says;
+    and their log-probabilities from those of `logprob`. Infinite for a word that may not come."""
+    weight = (logprob + draw.bias) / float(draw.temperature)
+    weight = np.exp(weight - weight.max(-1, keepdims=True))
+    weight /= weight.sum(-1, keepdims=True)
+    drawn = given["drawn_id"][..., None]
+    if drawn.min() < 0 or drawn.max() >= logprob.shape[-1]:
+        return float("inf")
+    share, end = (np.take_along_axis(part, drawn, -1)[..., 0] for part in (weight, np.cumsum(weight, -1)))
+    if not share.all():
+        return float("inf")
+    apart = np.maximum(draw.uniform - end, end - share - draw.uniform).max()
+    of_drawn = np.take_along_axis(logprob, drawn, -1)[..., 0]
+    return max(float(apart), difference(given["drawn_logprob"], of_drawn), 0.0)
 
 
 def difference(got: np.ndarray, wanted: np.ndarray) -> float:

@@ -14,10 +14,23 @@ import numpy as np
 
 from textkit.errors import TextkitError
 from textkit.plugin import NEXT
+from textkit.serving.drawing import Draw
 from textkit.text import TextRule
 from textkit.training.batching import padded
 from textkit.training.parity import STRANGE, load
-from textkit.training.parity_steps import BATCH, CHECKED, LONGEST, MEASURED, PARENTS, TOLERANCE, difference
+from textkit.training.parity_steps import (
+    BATCH,
+    CHECKED,
+    LONGEST,
+    MEASURED,
+    PARENTS,
+    TOLERANCE,
+    difference,
+    draw_of,
+    drawn_apart,
+    fed,
+    plain_draw,
+)
 from textkit.training.ports import is_cache
 from textkit.training.translation_ports import Modules
 
@@ -54,10 +67,11 @@ class Graphs:
         return memory, {name: found[name] if is_cache(name) else found[name][:, None] for name in self._states}
 
     def step(
-        self, token: np.ndarray, parent: np.ndarray, k: int, memory: Arrays, state: Arrays
+        self, token: np.ndarray, parent: np.ndarray, k: int, memory: Arrays, state: Arrays, draw: Draw | None = None
     ) -> tuple[Arrays, Arrays]:
         """The outputs, and the state for the step after."""
-        given = self._step.run({"token": token, "parent": parent, "k": np.array(k), **memory, **state})
+        draw = draw or plain_draw(token.shape)
+        given = self._step.run({"token": token, "parent": parent, "k": np.array(k), **fed(draw), **memory, **state})
         return given, {name: given[name + NEXT] for name in self._states}
 
 
@@ -120,11 +134,13 @@ def _differences(
             parent = np.tile(np.array(beams), (len(case.source), 1))
             token = random.integers(0, vocab, parent.shape)
             k = min(vocab, (1, 8, 3, 40)[at % 4])
-            given, state = graphs.step(token, parent, k, memory, state)
+            draw = draw_of(parent.shape, vocab, at)
+            given, state = graphs.step(token, parent, k, memory, state, draw)
             wanted = modules.step(torch.from_numpy(token), torch.from_numpy(parent), wanted_memory, wanted_state)
             wanted_state = wanted.state
             logprob = wanted.logits.double().log_softmax(-1).numpy()
             yield f"'logprob' of step {at}", difference(given["logprob"], logprob)
+            yield f"'drawn_id' of step {at}", drawn_apart(given, logprob, draw)
             yield f"'attention' of step {at}", difference(given["attention"], wanted.attention.numpy())
             for name, tensor in wanted_state.items():
                 yield f"{name!r} of step {at}", difference(state[name], tensor.numpy())

@@ -1,8 +1,9 @@
 """Builds the graphs that are searched over, of `translate` and `language`, around what torch exported, with onnx.helper.
 
 In front of a step: each beam's state is fetched from the beam it continues. Behind it: the k best words of each beam and
-their log-probabilities. Written once, here: a recurrent decoder and a transformer get the same nodes. `logprob` and
-`attention` are branches of their own, which textkit.onnxfile.keep_outputs takes off. Knows no plugin, no torch and no bundle.
+their log-probabilities, and a word that is drawn from the whole distribution. Written once, here: a recurrent decoder and a
+transformer get the same nodes. `logprob`, `attention`, the best and the drawn are branches of their own, and
+textkit.onnxfile.keep_outputs takes off what a search does not need. Knows no plugin, no torch and no bundle.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 
 _BLOCKS = (64, *range(63, 31, -1), *range(65, 257))  # sizes tried for blocks of the vocabulary: 64 is the fastest
+_SUMMED = 256  # words whose probabilities are added up together where one is drawn
+_TINY = 1e-30  # less than any probability that counts, and a number all the same
 
 
 def whole_graph(body: onnx.ModelProto, name: str) -> bytes:
@@ -45,25 +48,31 @@ def step_graph(body: onnx.ModelProto) -> bytes:
     names = {port.name: port.name for port in [*inputs, *outputs]} | {name: f"{name}/of_parent" for name in moved}
     prefix(copy.graph, "body/", names)
     choice, constants = _choosing(vocab)
+    draw, more = _drawing(vocab)
     port = helper.make_tensor_value_info
     beams: list[str | int] = ["line", "beam"]
     return wrapped(
         "step",
-        [*_reordering(moved), *copy.graph.node, *choice],
+        [*_reordering(moved), *copy.graph.node, *choice, *draw],
         [
             given[0],
             port("parent", TensorProto.INT64, beams),
             port("k", TensorProto.INT64, []),
+            port("uniform", TensorProto.FLOAT, beams),
+            port("temperature", TensorProto.FLOAT, []),
+            port("bias", TensorProto.FLOAT, ["vocab"]),
             *given[1:],
         ],
         [
             port("top_id", TensorProto.INT64, [*beams, "k"]),
             port("top_logprob", TensorProto.FLOAT, [*beams, "k"]),
             port("logprob", TensorProto.FLOAT, [*beams, vocab]),
+            port("drawn_id", TensorProto.INT64, beams),
+            port("drawn_logprob", TensorProto.FLOAT, beams),
             *made,
         ],
         copy,
-        constants | {"last_axis": np.array([2])},
+        constants | more | {"last_axis": np.array([2])},
     )
 
 
@@ -124,6 +133,65 @@ def _choosing(vocab: int) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
     ], constants
 
 
+def _drawing(vocab: int) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
+    """logprob [line, beam, vocab], uniform [line, beam] in (0, 1], temperature, bias [vocab] -> a word of each beam, drawn in
+    proportion to exp((logprob + bias) / temperature), and its log-probability as the model has it.
+
+    The word is the first at which the sum of all up to it reaches `uniform` of the whole: found among the sums of blocks, and
+    then within a block, for CumSum goes one by one. Neither rounding nor a weight of nothing leads to a word that may not be
+    drawn: a sum that reaches a number above 0 has just grown.
+    """
+    from onnx import TensorProto, helper
+
+    padding = -vocab % _SUMMED
+    node = helper.make_node
+    constants = {
+        "draw/pads": np.array([0, 0, 0, 0, 0, padding]),
+        "draw/nothing": np.float32(0),
+        "draw/tiny": np.float32(_TINY),
+        "draw/blocked": np.array([0, 0, -1, _SUMMED]),
+        "draw/block": np.int64(_SUMMED),
+        "draw/axis": np.array(2),
+        "draw/last_axis": np.array([-1]),
+        "draw/last_block": np.array([(vocab + padding) // _SUMMED - 1]),
+        "draw/last_place": np.array([_SUMMED - 1]),
+    }
+
+    def first_reaching(sums: str, mark: str, found: str) -> list[onnx.NodeProto]:
+        return [
+            node("GreaterOrEqual", [sums, mark], [f"{found}/reached"]),
+            node("Cast", [f"{found}/reached"], [f"{found}/ones"], to=TensorProto.FLOAT),  # ArgMax knows no bool
+            node("ArgMax", [f"{found}/ones"], [found], axis=2, keepdims=1),  # [line, beam, 1]
+        ]
+
+    return [
+        node("Add", ["logprob", "bias"], ["draw/biased"]),
+        node("Div", ["draw/biased", "temperature"], ["draw/tempered"]),
+        node("Softmax", ["draw/tempered"], ["draw/weight"], axis=-1),
+        node("Pad", ["draw/weight", "draw/pads", "draw/nothing"], ["draw/padded"]),
+        node("Reshape", ["draw/padded", "draw/blocked"], ["draw/blocks"]),  # [line, beam, block, place]
+        node("ReduceSum", ["draw/blocks", "draw/last_axis"], ["draw/of_block"], keepdims=0),  # [line, beam, block]
+        node("CumSum", ["draw/of_block", "draw/axis"], ["draw/sums"]),
+        node("Gather", ["draw/sums", "draw/last_block"], ["draw/whole"], axis=2),  # [line, beam, 1]
+        node("Unsqueeze", ["uniform", "draw/last_axis"], ["draw/uniform"]),
+        node("Mul", ["draw/whole", "draw/uniform"], ["draw/mark"]),
+        *first_reaching("draw/sums", "draw/mark", "draw/at"),
+        node("GatherND", ["draw/blocks", "draw/at"], ["draw/within"], batch_dims=2),  # [line, beam, place]
+        node("CumSum", ["draw/within", "draw/axis"], ["draw/sums_within"]),
+        node("GatherElements", ["draw/sums", "draw/at"], ["draw/reached"], axis=2),
+        node("Sub", ["draw/reached", "draw/mark"], ["draw/beyond"]),  # from the mark to the end of its block
+        node("Gather", ["draw/sums_within", "draw/last_place"], ["draw/whole_within"], axis=2),
+        node("Sub", ["draw/whole_within", "draw/beyond"], ["draw/rest"]),
+        node("Max", ["draw/rest", "draw/tiny"], ["draw/mark_within"]),
+        *first_reaching("draw/sums_within", "draw/mark_within", "draw/place"),
+        node("Mul", ["draw/at", "draw/block"], ["draw/first"]),
+        node("Add", ["draw/first", "draw/place"], ["draw/id"]),  # [line, beam, 1]
+        node("GatherElements", ["logprob", "draw/id"], ["draw/logprob"], axis=2),
+        node("Squeeze", ["draw/id", "draw/last_axis"], ["drawn_id"]),
+        node("Squeeze", ["draw/logprob", "draw/last_axis"], ["drawn_logprob"]),
+    ], constants
+
+
 def wrapped(
     name: str,
     nodes: Sequence[onnx.NodeProto],
@@ -132,9 +200,9 @@ def wrapped(
     body: onnx.ModelProto,
     constants: Mapping[str, np.ndarray] | None = None,
 ) -> bytes:
+    """A graph of `nodes` and the weights, functions and opsets of `body`."""
     from onnx import helper, numpy_helper
 
-    """A graph of `nodes` and the weights, functions and opsets of `body`."""
     extra = [numpy_helper.from_array(array, key) for key, array in (constants or {}).items()]
     graph = helper.make_graph(list(nodes), name, list(inputs), list(outputs), extra)
     graph.initializer.extend(body.graph.initializer)
