@@ -77,6 +77,24 @@ def test_samples_do_not_depend_on_their_batch(candidate):
         assert [one.text for one in generator([prompt], [at])[0]] == [one.text for one in together[at]]
 
 
+@pytest.mark.parametrize("options", [{}, {"temperature": 0.7, "samples": 3}, {"stop": ["s"]}])
+def test_samples_are_the_same_however_they_are_drawn(candidate, options):
+    """In place, by the graph, and, as of models of earlier versions, of the whole distribution that the graph gives."""
+    prompts = ["the", "", "the cat sat on", "日本", "a cat"] * 2
+    found = []
+    for draws, same_shape in ((True, None), (True, False), (False, False)):
+        generator = Generator(candidate.model, max_tokens=40, seed=5, **options, **PLAIN)
+        assert generator.steps.draws
+        generator.steps.draws = draws
+        if same_shape is not None:
+            generator.steps._same_shape = same_shape
+        found.append([[(one.text, one.tokens, one.ended, one.logprob) for one in line] for line in generator(prompts)])
+    assert found[0] == found[1]
+    for line, other in zip(found[0], found[2], strict=True):
+        assert [one[:3] for one in line] == [one[:3] for one in other]
+        assert [one[3] for one in line] == pytest.approx([one[3] for one in other], rel=1e-5)
+
+
 def test_the_perplexity_of_a_file_is_that_of_the_network(candidate, tmp_path):
     """The state goes from line to line."""
     lines = candidate.run.sample()[:20]

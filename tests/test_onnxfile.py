@@ -326,6 +326,21 @@ def test_outputs_are_kept_with_the_nodes_they_need(names, nodes):
         assert session.run({"x": x})[name] == pytest.approx(whole[name])
 
 
+def test_inputs_that_nothing_kept_needs_are_dropped():
+    """But not one that no node ever took: what feeds it need not know which outputs are kept."""
+    model = branching()
+    port = helper.make_tensor_value_info
+    model.graph.node.append(helper.make_node("Mul", ["b", "factor"], ["scaled"]))
+    model.graph.input.extend([port(name, TensorProto.FLOAT, ["n"]) for name in ("factor", "spare")])
+    model.graph.output.append(port("scaled", TensorProto.FLOAT, ["n"]))
+    data, x = model.SerializeToString(), np.array([-4, 0.25], np.float32)
+    given = {"x": x, "factor": np.float32([2, 2]), "spare": x}
+    for names, inputs in ((["scaled", "y"], ["x", "factor", "spare"]), (["y"], ["x", "spare"])):
+        session = Session(data, "cpu", 1, outputs=names)
+        assert session.inputs == inputs
+        assert session.run(given)["y"] == pytest.approx(np.exp(-x))
+
+
 def test_all_outputs_kept_leave_every_byte():
     data = branching().SerializeToString()
     assert onnxfile.keep_outputs(data, ["w", "z", "y"]) == data

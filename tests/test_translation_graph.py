@@ -303,10 +303,22 @@ def test_bundle_without_a_training_run(model):
     assert read.manifest.parity["lines"] > 20
 
 
+def without(ports: list[dict[str, Any]], name: str) -> None:
+    ports[:] = [port for port in ports if port["name"] != name]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda ports: ports["step"]["inputs"].pop(), "is not what 'step' takes"),
+        (
+            lambda ports: without(ports["step"]["inputs"], "uniform"),
+            "graph 'step' has temperature, bias, drawn_id, drawn_logprob and lacks uniform",
+        ),
+        (
+            lambda ports: without(ports["step"]["outputs"], "drawn_id"),
+            "graph 'step' has uniform, temperature, bias, drawn_logprob and lacks drawn_id",
+        ),
         (lambda ports: ports["step"]["outputs"].pop(), "gives not each state"),
         (lambda ports: ports["encode"]["outputs"][2].update(dtype="float64"), "is not what 'step' takes"),
         (lambda ports: ports["step"]["outputs"][-1].update(name="cache.words"), "gives not each state"),

@@ -22,10 +22,11 @@ class Hypothesis:
 class History:
     """The token and the parent of every beam of every line at every step."""
 
-    def __init__(self, steps: int, lines: int, beams: int) -> None:
+    def __init__(self, steps: int, lines: int, beams: int, apart: bool = False) -> None:
+        """`apart`: each beam continues itself, from the second step on."""
         self.beams = beams
         self._token = np.empty((steps, lines, beams), np.int32)  # memory is taken where it is written
-        self._parent = np.empty((steps, lines, beams), np.int32) if beams > 1 else None
+        self._parent = np.empty((steps, lines, beams), np.int32) if beams > 1 and not apart else None
         self._logprob: np.ndarray | None = None
         self.attention: np.ndarray | None = None
         self._whole = np.arange(lines)
@@ -68,19 +69,24 @@ class History:
         """
         count, longest = len(line), int(length.max(initial=1))
         ids = np.full((count, longest), eos, np.int64)
-        begin = np.zeros((count, longest), np.int64)  # the beam that each token was added to
+        begin = np.repeat(beam[:, None], longest, 1)  # the beam that each token was added to
         logprobs = np.zeros((count, longest), np.float32)
         last = length - 1 - ended  # the step of the last token that stands in a beam
-        place = beam.copy()
         every = np.arange(count)
-        begin[every, length - 1] = place
-        for step in range(int(last.max(initial=-1)), -1, -1):
-            live = np.flatnonzero(last >= step)
-            at = (step, line[live], place[live])
-            ids[live, step] = self._token[at]
+        if self._parent is None:
+            inside = np.nonzero(np.arange(longest) <= last[:, None])  # [hypothesis, step]
+            at = inside[1], line[inside[0]], beam[inside[0]]
+            ids[inside] = self._token[at]
             if self._logprob is not None:
-                logprobs[live, step] = self._logprob[at]
-            if self._parent is not None:
+                logprobs[inside] = self._logprob[at]
+        else:
+            place = beam.copy()
+            for step in range(int(last.max(initial=-1)), -1, -1):
+                live = np.flatnonzero(last >= step)
+                at = (step, line[live], place[live])
+                ids[live, step] = self._token[at]
+                if self._logprob is not None:
+                    logprobs[live, step] = self._logprob[at]
                 place[live] = begin[live, step] = self._parent[at]
         begin[:, 0] = 0  # there was one
         if self._logprob is not None:  # that of eos is what the others leave of the sum

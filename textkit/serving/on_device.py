@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from textkit.errors import TextkitError
-
-if TYPE_CHECKING:
-    from textkit.serving.session import Session
+from textkit.serving.session import Session, failure
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class OnDevice:
         try:
             session.inner.run_with_iobinding(binding)
         except Exception as error:  # onnxruntime's exceptions have no common base but this
-            raise TextkitError(f"the model failed: {' '.join(str(error).split())[:500]}") from error
+            raise failure(error) from error
         values = dict(zip(session.outputs, binding.get_outputs(), strict=True))
         return {name: value.numpy() if name in wanted else value for name, value in values.items()}
 

@@ -45,7 +45,7 @@ class Samples:
         self.draws = by_graph
         self.whole = options.draws_from_all and not by_graph  # every step needs the whole distribution
         self.choices = 0 if options.draws_from_all else max(1, options.top_k) if options.temperature else 1
-        self.history = History(int(limits.max()), lines, samples)
+        self.history = History(int(limits.max()), lines, samples, apart=True)
         self._keys, self._watch = keys, watch
         self._uniform = np.empty((0, lines, samples))  # [step, line, sample]
         self._temperature = np.array(max(options.temperature, 1e-30), np.float32)

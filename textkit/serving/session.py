@@ -71,7 +71,7 @@ class Session:
 
     @property
     def inner(self) -> onnxruntime.InferenceSession:
-        """onnxruntime's own session, for on_device.py."""
+        """onnxruntime's own session, for what binds arrays to it: on_device.py, turns.py."""
         return self._session
 
     def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
@@ -83,7 +83,12 @@ class Session:
         try:
             return dict(zip(names, self._session.run(names, given), strict=True))
         except Exception as error:  # onnxruntime's exceptions have no common base but this
-            raise TextkitError(f"the model failed: {_reason(error)}") from error
+            raise failure(error) from error
+
+
+def failure(error: Exception) -> TextkitError:
+    """What to raise where a graph failed."""
+    return TextkitError(f"the model failed: {_reason(error)}")
 
 
 def cpus() -> int:

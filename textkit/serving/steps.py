@@ -1,7 +1,8 @@
 """The graphs of an exported model as what textkit.serving.decoding searches over: encode, or score, and then step.
 
-On the CPU arrays go in and out of onnxruntime. On a GPU memory and state stay there (on_device.py), and only tokens, parents
-and the k best come and go. Knows ports by the prefixes of the task's signature; no text and no search.
+On the CPU arrays go in and out of onnxruntime, or stay in place where a step only draws (turns.py). On a GPU memory and state
+stay there (on_device.py), and only tokens, parents and the k best come and go. Knows ports by the prefixes of the task's
+signature; no text and no search.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from textkit.errors import TextkitError
 from textkit.plugin import NEXT
 from textkit.serving.on_device import Fresh, OnDevice
 from textkit.serving.session import Session
+from textkit.serving.turns import Turns
 
 if TYPE_CHECKING:
     from textkit.bundle import Bundle
@@ -47,6 +49,11 @@ class Steps(ABC):
         self._memory = [name for name in inputs if name.startswith("memory.")]
         self._state = [name for name in inputs if name.startswith(_TRAVELS)]
         self.draws = _DRAWN[0] in outputs
+        ports = [port for port in bundle.manifest.ports("step")[0] if port.name in self._state]
+        self._same_shape = all(isinstance(size, int) for port in ports for size in port.axes[2:]) and not any(
+            name.startswith("cache.") for name in self._state
+        )
+        self._attention = attention
         self._more = [name for name in outputs if name.startswith(_TRAVELS)] + ["attention"] * attention
         self._sessions: dict[tuple[bool, bool, bool], tuple[Session, list[str]]] = {}
         self._loading = threading.Lock()
@@ -83,23 +90,40 @@ class Steps(ABC):
         state: Mapping[str, Any],
         full: bool,
         draw: Draw | None = None,
-    ) -> dict[str, Any]:
+    ) -> Mapping[str, Any]:
         """What the graph gives, state and cache under the names of the ports that take them."""
+        try:
+            if isinstance(state, Turns) and draw is not None:
+                return state.step(token, parent, draw)
+            return self._step(token, parent, k, memory, state, full, draw)
+        except TextkitError as error:
+            raise TextkitError(f"{self._bundle.folder}: {error}") from error
+
+    def _step(
+        self,
+        token: np.ndarray,
+        parent: np.ndarray,
+        k: int,
+        memory: dict[str, Any],
+        state: Mapping[str, Any],
+        full: bool,
+        draw: Draw | None,
+    ) -> Mapping[str, Any]:
         session, names = self._giving(k > 0, full, draw is not None)
         feeds = {"token": token, "parent": parent, "k": np.array(k)}
         if draw is not None:
             feeds |= {"uniform": draw.uniform, "temperature": draw.temperature, "bias": draw.bias}
-        try:
-            if self._on_device is not None:
-                bound = memory | {name: state[name] for name in self._state}
-                found = self._on_device.run(session, feeds, bound, (*_CHOICES, *_DRAWN, "logprob", "attention"))
-                return {name.removesuffix(NEXT): value for name, value in found.items()}
-            feeds |= memory
-            for name in self._state:
-                feeds[name] = state[name]
-            return dict(zip(names, session.run(feeds).values(), strict=True))
-        except TextkitError as error:
-            raise TextkitError(f"{self._bundle.folder}: {error}") from error
+        if self._on_device is not None:
+            bound = memory | {name: state[name] for name in self._state}
+            found = self._on_device.run(session, feeds, bound, (*_CHOICES, *_DRAWN, "logprob", "attention"))
+            return {name.removesuffix(NEXT): value for name, value in found.items()}
+        feeds |= memory
+        for name in self._state:
+            feeds[name] = state[name]
+        in_place = draw is not None and self._same_shape and not self._attention
+        if in_place and all(state[name].shape[:2] == token.shape for name in self._state):
+            return Turns(session, feeds, self._state).step(token, parent, draw)
+        return dict(zip(names, session.run(feeds).values(), strict=True))
 
     def keep(
         self, memory: dict[str, Any], state: Mapping[str, Any], rows: np.ndarray
