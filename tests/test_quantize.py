@@ -13,7 +13,7 @@ from textkit.errors import TextkitError
 from textkit.plugin import Graph
 from textkit.serving.session import Session
 from textkit.text import Words
-from textkit.training import export_embedding, parity, quantize, quantize_blocks, quantize_graph
+from textkit.training import export_embedding, graph_edits, parity, quantize, quantize_blocks, quantize_graph
 from textkit.training.embedding_graph import table_graph
 
 WORDS = [f"word{number}" for number in range(300)]
@@ -337,3 +337,41 @@ def test_by_row_no_result_depends_on_what_is_beside_it(width):
 
 def lowered(model: onnx.ModelProto, by_row: bool) -> onnx.ModelProto:
     return quantize_graph.lower(model, "int8", by_row)
+
+
+def wide(width: int, turned: bool, again: bool = False) -> onnx.ModelProto:
+    """x [..., 3] times a constant matrix, and a bias of 0, 1, 2, ... behind it; `again`: the product is given as well."""
+    random = np.random.default_rng(0)
+    matrix = random.integers(-4, 5, (width, 3) if turned else (3, width)).astype(np.float32)
+    node, port = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    nodes = [node("Transpose", ["matrix"], ["m"], perm=[1, 0])] if turned else []
+    nodes += [node("MatMul", ["x", "m" if turned else "matrix"], ["xm"]), node("Add", ["bias", "xm"], ["y"])]
+    nodes += [node("Neg", ["xm"], ["z"])] * again
+    weights = [numpy_helper.from_array(matrix, "matrix"), numpy_helper.from_array(np.arange(width, dtype="f4"), "bias")]
+    outputs = [port(name, onnx.TensorProto.FLOAT, ["a", "b", width]) for name in ("y", "z")[: 1 + again]]
+    graph = onnx.helper.make_graph(nodes, "g", [port("x", onnx.TensorProto.FLOAT, ["a", "b", 3])], outputs, weights)
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 23)], ir_version=10)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("shape", [(1, 1, 3), (2, 5, 3), (2, 0, 3)])
+def test_the_bias_of_a_wide_product_becomes_a_row_of_its_matrix(turned, shape):
+    model = wide(5000, turned)
+    x = np.random.default_rng(1).integers(-9, 10, shape).astype(np.float32)  # whole numbers: no rounding
+    wanted = Session(model.SerializeToString(), "cpu", 1).run({"x": x})["y"]
+    assert graph_edits.take_biases_in(model.graph) == 1
+    onnx.checker.check_model(model)
+    assert not {"Add", "Gemm"} & {node.op_type for node in model.graph.node}
+    assert np.array_equal(Session(model.SerializeToString(), "cpu", 1).run({"x": x})["y"], wanted)
+    half = quantize_graph.lower(
+        model, "fp16"
+    )  # whole numbers up to 2,048 are halves, and beyond every second or fourth
+    assert Session(half.SerializeToString(), "cpu", 1).run({"x": x})["y"] == pytest.approx(wanted, abs=2)
+
+
+@pytest.mark.parametrize(("width", "again"), [(100, False), (5000, True)])
+def test_a_bias_stays_where_it_gains_nothing_or_the_product_is_used_without_it(width, again):
+    model = wide(width, False, again)
+    before = model.SerializeToString()
+    assert graph_edits.take_biases_in(model.graph) == 0
+    assert model.SerializeToString() == before

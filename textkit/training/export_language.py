@@ -13,6 +13,7 @@ from textkit.plugin import Graph
 from textkit.text import TextRule
 from textkit.training import parity_language, quantize_graph, tracing
 from textkit.training.exported import TOKEN_LIMIT, Exported
+from textkit.training.graph_edits import take_biases_in
 from textkit.training.language_graph import score_graph
 from textkit.training.language_ports import Modules, ports_of
 from textkit.training.step_graph import step_graph
@@ -37,6 +38,8 @@ def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str],
         "score": tracing.trace(modules.score_module, score.inputs, score.outputs, "score"),
         "step": tracing.trace(modules.step_module, step.inputs, step.outputs, "step"),
     }
+    if precision != "int8":  # whose biases are added to whole numbers
+        take_biases_in(bodies["score"].graph)
     written = _whole(bodies)
     full = parity_language.Graphs(written)
     batches = parity_language.cases(rule, sample, limits["tokens"])

@@ -1,4 +1,4 @@
-"""What is asked of ONNX graphs, and done to them, by whatever stores their weights otherwise. Knows no precision."""
+"""What is asked of ONNX graphs, and done to them, when they are exported. Knows no precision."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx
 
+WIDE = 4096  # what a product gives to a row, for its bias to be worth a row of the matrix
 SMALL = 1024  # numbers; a weight of fewer (a bias, a scale of a norm) stays as it is
 
 
@@ -51,6 +52,49 @@ def product(node: onnx.NodeProto) -> bool | None:
     if not plain or ("transA" in settings and settings["transA"].i):
         return None
     return "transB" in settings and bool(settings["transB"].i)
+
+
+def take_biases_in(graph: onnx.GraphProto) -> int:
+    """Makes the bias of a wide product with a constant matrix one more row of the matrix, in place; how many.
+
+    Adding it afterwards is a pass over all that the product gives: a tenth of the time of 300 tokens' logits over 33,278 words
+    of 200 numbers each. onnxruntime's Gemm adds it no faster.
+    """
+    from onnx import helper, numpy_helper
+
+    constants = {weight.name: weight for weight in graph.initializer}
+    turned = {node.output[0] for node in graph.node if node.op_type == "Transpose" and node.input[0] in constants}
+    found = 0
+    for add in [node for node in graph.node if node.op_type == "Add"]:
+        bias = next((name for name in add.input if name in constants and len(constants[name].dims) == 1), "")
+        if not bias or constants[bias].dims[0] < WIDE:
+            continue
+        name = add.input[1 - list(add.input).index(bias)]
+        multiply = next((node for node in graph.node if name in node.output and node.op_type == "MatMul"), None)
+        if multiply is None or sum(name in node.input for node in graph.node) > 1:
+            continue
+        x, matrix = multiply.input
+        if matrix not in constants and matrix not in turned:
+            continue
+        found += 1
+        for key, array in (("row", np.array([0])), ("one", np.array([1]))):
+            graph.initializer.append(numpy_helper.from_array(array, f"{name}/{key}"))
+        ones = numpy_helper.from_array(np.ones(1, np.float32))
+        new = [
+            helper.make_node("Unsqueeze", [bias, f"{name}/row"], [f"{name}/bias"]),  # folded when the graph is loaded,
+            helper.make_node("Concat", [matrix, f"{name}/bias"], [f"{name}/matrix"], axis=0),  # and so is this
+            helper.make_node("Shape", [x], [f"{name}/shape"], start=0, end=-1),
+            helper.make_node("Concat", [f"{name}/shape", f"{name}/one"], [f"{name}/column"], axis=0),
+            helper.make_node("ConstantOfShape", [f"{name}/column"], [f"{name}/ones"], value=ones),
+            helper.make_node("Concat", [x, f"{name}/ones"], [f"{name}/given"], axis=-1),
+            helper.make_node("MatMul", [f"{name}/given", f"{name}/matrix"], list(add.output)),
+        ]
+        at = list(graph.node).index(add)
+        graph.node.remove(add)
+        for step, node in enumerate(new):
+            graph.node.insert(at + step, node)
+        graph.node.remove(multiply)
+    return found
 
 
 def insert_behind(graph: onnx.GraphProto, node: onnx.NodeProto, new: list[onnx.NodeProto]) -> None:
