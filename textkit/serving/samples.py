@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from textkit.serving.constraints import Constraints
     from textkit.serving.decoding import Search, Target
 
+_PENDING = 64  # steps that are written down together
+
 # (step, rows i64[row], token i64[row, sample], going bool[row, sample]) -> which of those that go on are to end here, cut
 Watch = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
@@ -51,12 +53,11 @@ class Samples:
         self._temperature = np.array(max(options.temperature, 1e-30), np.float32)
         self._going = np.ones((lines, samples), bool)  # [row, sample]
         self._done: np.ndarray | None = None  # bool[row], where any is
-        self._pending: list[
-            tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-        ] = []  # steps not written down yet
+        # Of steps that are not written down yet: step, rows, and tokens, beams and log-probabilities [row, sample].
+        self._pending: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
         self._sum = np.zeros(
             (lines, samples)
-        )  # of log-probabilities, [row, sample]; means nothing once a sample has ended
+        )  # of log-probabilities, [row, sample]; of no meaning once a sample has ended
         self._slots = np.tile(np.arange(samples), (lines, 1))  # [row, sample]
         self._first = int(limits.min())  # the step before which no row is at its limit
         self._logprob = np.zeros((lines, samples))
@@ -87,9 +88,8 @@ class Samples:
             logprob = self.constraints.apply_whole(step, outputs["logprob"])
         else:
             logprob = self.constraints.apply(step, outputs["top_id"], outputs["top_logprob"])
-        at = draw(
-            logprob, self._numbers(step, rows), options.temperature, options.top_k, options.top_p
-        )  # [row, sample]
+        uniform = self._numbers(step, rows)
+        at = draw(logprob, uniform, options.temperature, options.top_k, options.top_p)  # [row, sample]
         row = np.arange(len(rows))[:, None]
         beam = self._slots if logprob.shape[1] > 1 else np.zeros_like(at)
         token = at if self.whole else outputs["top_id"][row, beam, at]
@@ -119,7 +119,8 @@ class Samples:
         As long as nothing ends next to nothing is done: a step leaves little of Python in the processor's caches, and the
         first call of numpy behind it takes ten times what the same call takes in a row of others.
         """
-        if self._watch is None and step + 1 < self._first and self.eos not in token.ravel().tolist():
+        quiet = self._watch is None and step + 1 < self._first and len(self._pending) < _PENDING
+        if quiet and self.eos not in token.ravel().tolist():
             return self._done
         self._write()
         going = self._going
