@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from textkit.errors import TextkitError
 from textkit.language_text import LanguageText
+from textkit.serving.generator import _Watch
 from textkit.text import rule_from_spec
 from textkit.training.corpus import Corpus
 from textkit.training.language_tokenizing import LanguageTokenizerOptions, learn
@@ -91,6 +93,28 @@ def test_a_byte_is_a_token_and_half_a_character_is_shown_as_its_bytes(tmp_path):
     (found,) = ids_of(rule, ["a é"])
     assert [rule.token(row) for row in found] == ["a", " ", "<0xC3>", "<0xA9>", "<eos>"]
     assert rule.decode([found[:3], found[:4]]) == ["a \ufffd", "a é"]
+
+
+def test_bytes_of_any_kind_are_told_as_they_come_and_each_is_read_a_few_times(tmp_path, monkeypatch):
+    """Letters of one to four bytes, parted, and bytes that belong to none."""
+    rule = made(tmp_path, vocab="byte")
+    kinds = ["a", " ", "é", "日", "🙂", "\ufffd"]
+    data = [kind.encode() for kind in kinds] + [b"\xe6\x97", b"\xff", b"\x80"]
+    data = b"".join(data[at] for at in np.random.default_rng(3).integers(0, len(data), 2000))
+    token_of = {rule.token(at): at for at in range(len(rule))}
+    tokens = [token_of[chr(byte) if byte < 128 else f"<0x{byte:02X}>"] for byte in data]
+    whole = rule.decode([tokens])[0]
+    assert whole == data.decode(errors="replace")
+    read, told, decode = [0], [], rule.decode
+    monkeypatch.setattr(rule, "decode", lambda lines: read.append(sum(map(len, lines))) or decode(lines))
+    watch = _Watch(SimpleNamespace(rule=rule, stop=(), options=SimpleNamespace(n_best=1)), 1, "", told.append)
+    for step, token in enumerate(tokens):
+        watch(step, np.zeros(1, np.int64), np.array([[token]]), np.ones((1, 1), bool))
+    assert whole.startswith("".join(told))
+    assert len(told) > 1000
+    watch.say(whole)
+    assert "".join(told) == whole
+    assert sum(read) < 20 * len(tokens)
 
 
 def test_pairs_are_merged_within_words(tmp_path):

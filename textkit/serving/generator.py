@@ -203,6 +203,8 @@ class _Watch:
         self._prompt = prompt
         self._ids: list[list[list[int]]] = [[[] for _ in range(generator.options.n_best)] for _ in range(lines)]
         self._told = 0  # characters
+        self._text = ""  # of the first `_read` tokens of the first sample; those from `_known` on are read once more
+        self._known = self._read = 0
         self._held = max(map(len, self._stop), default=1) - 1  # characters at the end that are not certain
         # Tokens that a string to stop at may be spread over: a character has four bytes at most, and each may be a token.
         self._tail = 4 * max(map(len, self._stop), default=0) + 8
@@ -216,10 +218,24 @@ class _Watch:
                 text = self._rule.decode([ids[-self._tail :]])[0]
                 stops[row, sample] = any(string in text for string in self._stop)
         if self._tell is not None and going[0, 0] and not stops[0, 0]:
-            # A character whose bytes are not all there reads U+FFFD; what is at the end may yet become a string to stop at.
-            text = self._rule.decode([self._ids[0][0]])[0].rstrip("\ufffd")
-            self.say(text[: max(0, len(text) - self._held)])
+            text = self._whole_characters()
+            self.say(text[: max(0, len(text) - self._held)])  # the end may yet become a string to stop at
         return stops
+
+    def _whole_characters(self) -> str:
+        """The first text as far as its characters have all their bytes; the last ones read U+FFFD till then.
+
+        A few tokens are decoded each time, however long the text is: what was new the last time, for a word to know that it
+        is not the first, and what has come since.
+        """
+        ids = self._ids[0][0]
+        before, text = self._rule.decode([ids[self._known : self._read], ids[self._known :]])
+        new = text[len(before) :]
+        if new and not new.endswith("\ufffd"):
+            self._text += new
+            self._known, self._read = self._read, len(ids)
+            return self._text
+        return self._text + new.rstrip("\ufffd")
 
     def say(self, text: str) -> None:
         """Tells of the first text, as far as it is certain, what is new."""
