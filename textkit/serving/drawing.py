@@ -33,10 +33,26 @@ def draw(
     the `top_k` likeliest (0: all), and of these of the fewest that make up `top_p`. Of places as likely as each other the
     first are kept.
 
-    logprob f32[row, beam, place], -inf where nothing may be drawn; one beam for all samples, or one for each.
+    logprob f32[row, beam, place], -inf where nothing may be drawn; one beam for all samples, or one for each. With several
+    numbers for each place, `uniform` f64[row, sample, number], top-p is a matter of trying: a place drawn of all is taken where
+    those that are likelier make up less than `top_p`, and another is drawn where not; by the last number one of those that
+    are left when the others are cut off. That is the same distribution, and need not find where top-p ends.
     """
     if temperature == 0:
-        return np.broadcast_to(logprob.argmax(2), uniform.shape)
+        return np.broadcast_to(logprob.argmax(2), uniform.shape[:2])
+    weight, below = _weights(logprob, temperature, top_k, top_p < 1 and uniform.ndim == 2)
+    if top_p < 1 and uniform.ndim == 3:
+        return _tried(logprob, weight, uniform, temperature, top_k, top_p)
+    if top_p < 1:
+        _keep_share(below, weight, top_p)
+    return _by_blocks(weight, uniform)
+
+
+def _weights(
+    logprob: np.ndarray, temperature: float, top_k: int, wants_below: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """The weights f32[row, beam, place] of places, filled up with zeros to blocks, and how far each place is from the likeliest
+    where that is wanted."""
     rows, beams, size = logprob.shape
     weight = np.empty((rows, beams, -(-size // _BLOCK) * _BLOCK), np.float32)
     weight[:, :, size:] = 0
@@ -46,14 +62,53 @@ def draw(
     if temperature != 1:
         with np.errstate(over="ignore"):
             of_place /= np.float32(max(temperature, 1e-30))
-    few, cut = 0 < top_k < size, top_p < 1
-    below = np.negative(of_place) if few or cut else of_place  # how far from the likeliest, for these two alone
+    few = 0 < top_k < size
+    below = np.negative(of_place) if few or wants_below else of_place
     np.exp(of_place, out=of_place)
     if few:
         _keep_likeliest(below, weight, top_k)
-    if cut:
-        _keep_share(below, weight, top_p)
-    return _by_blocks(weight, uniform)
+    return weight, below
+
+
+def _tried(
+    logprob: np.ndarray, weight: np.ndarray, uniform: np.ndarray, temperature: float, top_k: int, top_p: float
+) -> np.ndarray:
+    """A place for each row and sample, by its first number that falls on one among those that make up `top_p`."""
+    found = np.zeros(uniform.shape[:2], np.int64)
+    left = np.ones(found.shape, bool)
+    rows = np.arange(len(found))  # in which places are still looked for
+    for at in range(uniform.shape[2] - 1):
+        some = weight if len(rows) == len(weight) else weight[rows]
+        place = _by_blocks(some, uniform[rows, :, at])
+        taken = left[rows] & _among(some, place, top_p)
+        found[rows] = np.where(taken, place, found[rows])
+        left[rows] &= ~taken
+        rows = rows[left[rows].any(1)]
+        if not len(rows):
+            return found
+    place = draw(logprob[rows], uniform[rows, :, -1], temperature, top_k, top_p)
+    found[rows] = np.where(left[rows], place, found[rows])
+    return found
+
+
+def _among(weight: np.ndarray, place: np.ndarray, share: float) -> np.ndarray:
+    """Whether places i64[row, sample] are among the fewest likeliest that have `share` of the weight."""
+    rows, samples = place.shape
+    found = np.zeros(place.shape, bool)
+    every = np.arange(rows)
+    for sample in range(samples):
+        of_place = weight[:, min(sample, weight.shape[1] - 1)]  # [row, place]
+        own = of_place[every, place[:, sample]]
+        wanted = share * of_place.sum(1).astype(np.float64)
+        up_to = np.where(of_place >= own[:, None], of_place, 0).sum(1)  # with all that are as likely
+        found[:, sample] = up_to - own < wanted
+        for row in np.flatnonzero(~found[:, sample]):
+            one, at = of_place[row], place[row, sample]
+            before = one[one > own[row]].sum(dtype=np.float64) + float(own[row]) * np.count_nonzero(
+                one[:at] == own[row]
+            )
+            found[row, sample] = before < wanted[row]
+    return found
 
 
 def _keep_likeliest(below: np.ndarray, weight: np.ndarray, count: int) -> None:

@@ -8,6 +8,7 @@ shows. Knows no model; numpy.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from textkit.serving.decoding import Search, Target
 
 _PENDING = 64  # steps that are written down together
+_TRIES = 4  # numbers for a token that top-p may cut off
 
 # (step, rows i64[row], token i64[row, sample], going bool[row, sample]) -> which of those that go on are to end here, cut
 Watch = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -49,7 +51,7 @@ class Samples:
         self.choices = 0 if options.draws_from_all else max(1, options.top_k) if options.temperature else 1
         self.history = History(int(limits.max()), lines, samples, apart=True)
         self._keys, self._watch = keys, watch
-        self._uniform = np.empty((0, lines, samples))  # [step, line, sample]
+        self._uniform = np.empty((0, lines, samples))  # [step, line, sample], with top-p [step, line, sample, number]
         self._temperature = np.array(max(options.temperature, 1e-30), np.float32)
         self._going = np.ones((lines, samples), bool)  # [row, sample]
         self._done: np.ndarray | None = None  # bool[row], where any is
@@ -102,16 +104,18 @@ class Samples:
 
     def _numbers(self, step: int, rows: np.ndarray) -> np.ndarray:
         """[row, sample] of a step: f64 in [0, 1), or f32 in (0, 1] for a graph to draw by: the same numbers, as far as f32 has
-        them, and so the same tokens."""
+        them, and so the same tokens. With top-p several: [row, sample, number]."""
         if step >= len(self._uniform):
             steps, samples = max(64, 2 * step), range(self.beams)
-            seed = self.options.seed
-            numbers = [[_stream(seed, *key, sample, steps) for sample in samples] for key in self._keys.tolist()]
-            self._uniform = np.ascontiguousarray(np.moveaxis(np.array(numbers), 2, 0))
+            seed, tries = self.options.seed, (_TRIES,) if self.options.top_p < 1 else ()
+            count = steps * math.prod(tries)
+            numbers = [[_stream(seed, *key, sample, count) for sample in samples] for key in self._keys.tolist()]
+            numbers = np.array(numbers).reshape(len(numbers), self.beams, steps, *tries)
+            self._uniform = np.ascontiguousarray(np.moveaxis(numbers, 2, 0))
             if self.draws:
                 self._uniform = np.maximum(self._uniform, 1e-30).astype(np.float32)
-        numbers = self._uniform[step]
-        return numbers if len(rows) == len(numbers) else numbers[rows]
+        of_step = self._uniform[step]
+        return of_step if len(rows) == len(of_step) else of_step[rows]
 
     def _advance(self, step: int, rows: np.ndarray, token: np.ndarray) -> np.ndarray | None:
         """Ends what is at its end, and says which rows do no more; None: all go on.
