@@ -16,7 +16,7 @@ from textkit.serving.session import Session
 from textkit.training import export, export_language, parity_language
 from textkit.training.exported import TOKEN_LIMIT
 from textkit.training.language_ports import Modules
-from textkit.training.parity_steps import fed, plain_draw
+from textkit.training.parity_steps import feeds
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_a_step_says_what_scoring_says(toy, network):
     session = Session(toy.graphs["step"], "cpu", 1)
     state = {name: value[:, None] for name, value in start(1).items()}
     zero = np.zeros((1, 1), np.int64)
-    given = session.run({"token": np.array([[0]]), "parent": zero, "k": np.array(3)} | fed(plain_draw((1, 1))) | state)
+    given = session.run(feeds(zero, zero, 3) | state)
     everything = [logprobs(network, [word])[0] for word in range(len(WORDS))]
     assert given["logprob"][0, 0] == pytest.approx(everything, abs=1e-5)
     assert given["top_id"][0, 0].tolist() == np.argsort(everything)[::-1][:3].tolist()

@@ -22,7 +22,7 @@ from textkit.serving.drawing import draw
 from textkit.serving.session import Session
 from textkit.training import export, export_translation, parity_translation, quantize
 from textkit.training.embedding_graph import IR_VERSION, OPSET
-from textkit.training.parity_steps import fed, plain_draw
+from textkit.training.parity_steps import feeds
 from textkit.training.step_graph import step_graph
 from textkit.training.translation_ports import Modules
 from textkit_plugins.transformer.network import Transformer
@@ -66,16 +66,13 @@ def logits_graph(vocab: int) -> bytes:
     return step_graph(body)
 
 
-NOT_DRAWN = fed(plain_draw((1, 1)))  # for every line and beam
-
-
 def test_best_words_by_hand():
     """p = 1/2, 1/4, 1/8, 1/8 and the other way round: the words in order and their log-probabilities."""
     table = np.log(np.array([[4, 2, 1, 1], [1, 1, 2, 4]], np.float32))
     given = Session(logits_graph(4), "cpu", 1).run(
         {
-            "token": np.array([[0, 1]]), "parent": np.array([[0, 0]]), "k": np.array(2), "memory.table": table,
-            "state.x": np.zeros((1, 1, 2), np.float32), **NOT_DRAWN,
+            **feeds(np.array([[0, 1]]), np.array([[0, 0]]), 2), "memory.table": table,
+            "state.x": np.zeros((1, 1, 2), np.float32),
         }
     )  # fmt: skip
     assert given["top_id"].tolist() == [[[0, 1], [3, 2]]]
@@ -91,8 +88,8 @@ def test_best_words_of_any_vocabulary(vocab, k):
     logits = np.random.default_rng(vocab).standard_normal((3, vocab)).astype(np.float32)
     given = Session(logits_graph(vocab), "cpu", 1).run(
         {
-            "token": np.array([[0, 1], [2, 0], [1, 1]]), "parent": np.zeros((3, 2), np.int64), "k": np.array(k),
-            "memory.table": logits, "state.x": np.zeros((3, 1, 2), np.float32), **NOT_DRAWN,
+            **feeds(np.array([[0, 1], [2, 0], [1, 1]]), np.zeros((3, 2), np.int64), k),
+            "memory.table": logits, "state.x": np.zeros((3, 1, 2), np.float32),
         }
     )  # fmt: skip
     wanted = np.argsort(-logits, axis=1)[:, :k][np.array([[0, 1], [2, 0], [1, 1]])]
@@ -159,8 +156,8 @@ def test_state_follows_the_parent():
     state = np.arange(12, dtype=np.float32).reshape(2, 3, 2)  # [line, from, 2]
     given = Session(logits_graph(2), "cpu", 1).run(
         {
-            "token": np.zeros((2, 4), np.int64), "parent": np.array([[2, 0, 0, 1], [1, 1, 2, 0]]), "k": np.array(1),
-            "memory.table": np.zeros((2, 2), np.float32), "state.x": state, **NOT_DRAWN,
+            **feeds(np.zeros((2, 4), np.int64), np.array([[2, 0, 0, 1], [1, 1, 2, 0]]), 1),
+            "memory.table": np.zeros((2, 2), np.float32), "state.x": state,
         }
     )  # fmt: skip
     assert given["state.x.next"].tolist() == [

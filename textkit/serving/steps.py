@@ -93,37 +93,25 @@ class Steps(ABC):
     ) -> Mapping[str, Any]:
         """What the graph gives, state and cache under the names of the ports that take them."""
         try:
-            if isinstance(state, Turns) and draw is not None:
+            if draw is not None and isinstance(state, Turns):
                 return state.step(token, parent, draw)
-            return self._step(token, parent, k, memory, state, full, draw)
+            session, names = self._giving(k > 0, full, draw is not None)
+            feeds = {"token": token, "parent": parent, "k": np.array(k)}
+            if draw is not None:
+                feeds |= {"uniform": draw.uniform, "temperature": draw.temperature, "bias": draw.bias}
+            if self._on_device is not None:
+                bound = memory | {name: state[name] for name in self._state}
+                found = self._on_device.run(session, feeds, bound, (*_CHOICES, *_DRAWN, "logprob", "attention"))
+                return {name.removesuffix(NEXT): value for name, value in found.items()}
+            feeds |= memory
+            for name in self._state:
+                feeds[name] = state[name]
+            in_place = draw is not None and self._same_shape and not self._attention
+            if in_place and all(state[name].shape[:2] == token.shape for name in self._state):
+                return Turns(session, feeds, self._state).step(token, parent, draw)
+            return dict(zip(names, session.run(feeds).values(), strict=True))
         except TextkitError as error:
             raise TextkitError(f"{self._bundle.folder}: {error}") from error
-
-    def _step(
-        self,
-        token: np.ndarray,
-        parent: np.ndarray,
-        k: int,
-        memory: dict[str, Any],
-        state: Mapping[str, Any],
-        full: bool,
-        draw: Draw | None,
-    ) -> Mapping[str, Any]:
-        session, names = self._giving(k > 0, full, draw is not None)
-        feeds = {"token": token, "parent": parent, "k": np.array(k)}
-        if draw is not None:
-            feeds |= {"uniform": draw.uniform, "temperature": draw.temperature, "bias": draw.bias}
-        if self._on_device is not None:
-            bound = memory | {name: state[name] for name in self._state}
-            found = self._on_device.run(session, feeds, bound, (*_CHOICES, *_DRAWN, "logprob", "attention"))
-            return {name.removesuffix(NEXT): value for name, value in found.items()}
-        feeds |= memory
-        for name in self._state:
-            feeds[name] = state[name]
-        in_place = draw is not None and self._same_shape and not self._attention
-        if in_place and all(state[name].shape[:2] == token.shape for name in self._state):
-            return Turns(session, feeds, self._state).step(token, parent, draw)
-        return dict(zip(names, session.run(feeds).values(), strict=True))
 
     def keep(
         self, memory: dict[str, Any], state: Mapping[str, Any], rows: np.ndarray

@@ -28,8 +28,7 @@ from textkit.training.parity_steps import (
     difference,
     draw_of,
     drawn_apart,
-    fed,
-    plain_draw,
+    feeds,
 )
 
 Arrays = dict[str, np.ndarray]
@@ -54,8 +53,7 @@ class Graphs:
         self, token: np.ndarray, parent: np.ndarray, k: int, state: Arrays, draw: Draw | None = None
     ) -> tuple[Arrays, Arrays]:
         """The outputs, and the state for the step after."""
-        draw = draw or plain_draw(token.shape)
-        given = self._step.run({"token": token, "parent": parent, "k": np.array(k), **fed(draw), **state})
+        given = self._step.run({**feeds(token, parent, k, draw), **state})
         return given, {name: given[name + NEXT] for name in self.states}
 
 
@@ -134,7 +132,7 @@ def _differences(
             logits, wanted_state = modules.step(torch.from_numpy(token), torch.from_numpy(parent), wanted_state)
             wanted = logits.double().log_softmax(-1).numpy()
             yield f"'logprob' of step {at}", difference(given["logprob"], wanted)
-            yield f"'drawn_id' of step {at}", drawn_apart(given, wanted, draw)
+            yield f"'drawn_id' of step {at}", drawn_apart(given, draw)
             for name, tensor in wanted_state.items():
                 yield f"{name!r} of step {at}", difference(state[name], tensor.numpy())
             best = -np.sort(-wanted, axis=-1)[..., :k]

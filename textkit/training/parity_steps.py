@@ -39,30 +39,28 @@ def draw_of(shape: tuple[int, ...], vocab: int, at: int) -> Draw:
     return Draw(uniform, np.array((1.0, 0.6, 2.5)[at % 3], np.float32), bias)
 
 
-def plain_draw(shape: tuple[int, ...]) -> Draw:
-    """Where nobody looks at what is drawn."""
-    return Draw(np.ones(shape, np.float32), np.array(1, np.float32), np.zeros(1, np.float32))
+def feeds(token: np.ndarray, parent: np.ndarray, k: int, draw: Draw | None = None) -> dict[str, np.ndarray]:
+    """What every step takes. Without `draw` something is drawn that nobody looks at."""
+    if draw is None:
+        draw = Draw(np.ones(token.shape, np.float32), np.array(1, np.float32), np.zeros(1, np.float32))
+    drawing = {"uniform": draw.uniform, "temperature": draw.temperature, "bias": draw.bias}
+    return {"token": token, "parent": parent, "k": np.array(k), **drawing}
 
 
-def fed(draw: Draw) -> dict[str, np.ndarray]:
-    return {"uniform": draw.uniform, "temperature": draw.temperature, "bias": draw.bias}
-
-
-def drawn_apart(given: Mapping[str, np.ndarray], logprob: np.ndarray, draw: Draw) -> float:
-    """How far the numbers are from what the words drawn by them have of the whole, as `logprob` f64[line, beam, vocab] says;
-    and their log-probabilities from those of `logprob`. Infinite for a word that may not come."""
+def drawn_apart(given: Mapping[str, np.ndarray], draw: Draw) -> float:
+    """How far the numbers are from what the words drawn by them have of the whole, by the log-probabilities that the step
+    gives; infinite for a word that may not come, and for one of another log-probability."""
+    logprob = given["logprob"].astype(np.float64)
     weight = (logprob + draw.bias) / float(draw.temperature)
     weight = np.exp(weight - weight.max(-1, keepdims=True))
     weight /= weight.sum(-1, keepdims=True)
     drawn = given["drawn_id"][..., None]
     if drawn.min() < 0 or drawn.max() >= logprob.shape[-1]:
         return float("inf")
-    share, end = (np.take_along_axis(part, drawn, -1)[..., 0] for part in (weight, np.cumsum(weight, -1)))
-    if not share.all():
+    share, end, own = (np.take_along_axis(part, drawn, -1)[..., 0] for part in (weight, np.cumsum(weight, -1), logprob))
+    if not share.all() or not np.array_equal(own, given["drawn_logprob"]):
         return float("inf")
-    apart = np.maximum(draw.uniform - end, end - share - draw.uniform).max()
-    of_drawn = np.take_along_axis(logprob, drawn, -1)[..., 0]
-    return max(float(apart), difference(given["drawn_logprob"], of_drawn), 0.0)
+    return max(0.0, float(np.maximum(draw.uniform - end, end - share - draw.uniform).max()))
 
 
 def difference(got: np.ndarray, wanted: np.ndarray) -> float:

@@ -28,8 +28,7 @@ from textkit.training.parity_steps import (
     difference,
     draw_of,
     drawn_apart,
-    fed,
-    plain_draw,
+    feeds,
 )
 from textkit.training.ports import is_cache
 from textkit.training.translation_ports import Modules
@@ -70,8 +69,7 @@ class Graphs:
         self, token: np.ndarray, parent: np.ndarray, k: int, memory: Arrays, state: Arrays, draw: Draw | None = None
     ) -> tuple[Arrays, Arrays]:
         """The outputs, and the state for the step after."""
-        draw = draw or plain_draw(token.shape)
-        given = self._step.run({"token": token, "parent": parent, "k": np.array(k), **fed(draw), **memory, **state})
+        given = self._step.run({**feeds(token, parent, k, draw), **memory, **state})
         return given, {name: given[name + NEXT] for name in self._states}
 
 
@@ -140,7 +138,7 @@ def _differences(
             wanted_state = wanted.state
             logprob = wanted.logits.double().log_softmax(-1).numpy()
             yield f"'logprob' of step {at}", difference(given["logprob"], logprob)
-            yield f"'drawn_id' of step {at}", drawn_apart(given, logprob, draw)
+            yield f"'drawn_id' of step {at}", drawn_apart(given, draw)
             yield f"'attention' of step {at}", difference(given["attention"], wanted.attention.numpy())
             for name, tensor in wanted_state.items():
                 yield f"{name!r} of step {at}", difference(state[name], tensor.numpy())
