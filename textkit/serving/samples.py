@@ -103,8 +103,8 @@ class Samples:
         return token, beam, chosen
 
     def _numbers(self, step: int, rows: np.ndarray) -> np.ndarray:
-        """[row, sample] of a step: f64 in [0, 1), or f32 in (0, 1] for a graph to draw by: the same numbers, as far as f32 has
-        them, and so the same tokens. With top-p several: [row, sample, number]."""
+        """[row, sample] of a step: f64 in [0, 1), or f32 in (0, 1] for a graph to draw by: the same numbers, and but for their
+        rounding the same tokens. With top-p several: [row, sample, number]."""
         if step >= len(self._uniform):
             steps, samples = max(64, 2 * step), range(self.beams)
             seed, tries = self.options.seed, (_TRIES,) if self.options.top_p < 1 else ()
