@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from textkit import bundle
-from textkit.plugin import NEXT
+from textkit.tasks import NEXT
 from textkit.translation_text import SPACE, TranslationText
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]

@@ -16,7 +16,8 @@ from examination import MET, SEED, Candidate, made, named, same, tiny, toys  # n
 
 from textkit import bundle, config
 from textkit.errors import TextkitError
-from textkit.plugin import OPTIONAL, TASKS, Epoch, wrong_default
+from textkit.plugin import Epoch
+from textkit.tasks import OPTIONAL, TASKS, wrong_default
 from textkit.text import rule_from_spec
 from textkit.training.events import Done, Progress, Stopped
 from textkit.training.export import TOKEN_LIMIT, export

@@ -8,8 +8,8 @@ import torch
 from examination import MET, Candidate, made, named, served_without_torch, toys  # noqa: F401
 
 from textkit import bundle
-from textkit.plugin import POOLING
 from textkit.serving.embedder import Embedder
+from textkit.tasks import POOLING
 from textkit.training import parity
 from textkit.training.export import export
 

@@ -12,8 +12,9 @@ import torch
 
 from textkit import bundle, onnxfile
 from textkit.errors import TextkitError, UsageError
-from textkit.plugin import Graph, Port
+from textkit.plugin import Graph
 from textkit.serving.session import Session
+from textkit.tasks import Port
 from textkit.text import NGrams, Words
 from textkit.training import batching, export_embedding, parity, quantize, tracing
 from textkit.training.embedding_graph import IR_VERSION, OPSET, table_graph

@@ -15,8 +15,8 @@ from small_bundle import embed_model
 
 from textkit import onnxfile
 from textkit.errors import TextkitError
-from textkit.plugin import Port
 from textkit.serving.session import Session
+from textkit.tasks import Port
 
 
 def refusal(model: onnx.ModelProto | bytes) -> str:

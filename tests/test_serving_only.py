@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from textkit import places
-from textkit.plugin import TASKS
+from textkit.tasks import TASKS
 
 BARRED = (
     "torch", "onnx", "onnxscript", "transformers", "scipy", "numba", "safetensors", "zstandard", "sacrebleu", "matplotlib",

@@ -16,10 +16,11 @@ from translation_toys import LINES, Encode, Explain, Step, rule
 
 from textkit import bundle, onnxfile
 from textkit.errors import TextkitError
-from textkit.plugin import SETTINGS, TASKS, Graph, wrong_default
+from textkit.plugin import Graph
 from textkit.serving import translator
 from textkit.serving.drawing import draw
 from textkit.serving.session import Session
+from textkit.tasks import SETTINGS, TASKS, wrong_default
 from textkit.training import export, export_translation, parity_translation, quantize
 from textkit.training.embedding_graph import IR_VERSION, OPSET
 from textkit.training.parity_steps import feeds

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from textkit.errors import TextkitError, nearest
-from textkit.plugin import NEXT, OPTIONAL, TASKS, Port, wrong_default
+from textkit.tasks import NEXT, OPTIONAL, TASKS, Port, wrong_default
 
 SCHEMA = 1
 FILE = "manifest.json"

@@ -12,8 +12,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from textkit.errors import TextkitError
-from textkit.plugin import Port
 from textkit.protobuf import BYTES, Damaged, Message
+from textkit.tasks import Port
 
 DOMAINS = ("", "ai.onnx", "com.microsoft")
 MAX_BYTES = 2**31 - 1  # protobuf's own limit

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.manifest import FILE, is_name
-from textkit.plugin import TASKS
+from textkit.tasks import TASKS
 
 HERE = Path("exported_models")  # of the current folder; for a name given with -m alone
 DEFAULTS = {"embed": "en-words", "language": "en-lm", "translate": "en-de"}  # task -> the package's model

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textkit.errors import TextkitError, TextkitWarning, UsageError, nearest, one_line
-from textkit.plugin import API_VERSION, TASKS, Plugin, Training
+from textkit.plugin import API_VERSION, Plugin, Training
+from textkit.tasks import TASKS
 
 GROUP = "textkit.plugins"
 VARIABLE = "TEXTKIT_PLUGINS"

@@ -128,7 +128,7 @@ def _models() -> Iterator[Finding]:
     """The default of each task, and every model that does not read."""
     from textkit.bundle import find, read
     from textkit.cli.models import listed
-    from textkit.plugin import TASKS
+    from textkit.tasks import TASKS
 
     for task in TASKS:
         try:

@@ -73,7 +73,7 @@ def listed(talk: Talk) -> Iterator[Model]:
 def _defaults(talk: Talk) -> set[Path]:
     """The folders of the tasks' default models."""
     from textkit.bundle import find
-    from textkit.plugin import TASKS
+    from textkit.tasks import TASKS
 
     found = set()
     for task in TASKS:

@@ -17,9 +17,9 @@ from textkit.errors import TextkitError
 from textkit.interop.checkpoint import Checkpoint
 from textkit.interop.marian_network import Shape, forbid, network_state, options_of, read_shape
 from textkit.interop.sentencepiece_model import CONTROL, MAX_BYTES, NORMAL, SentencePieceModel, read_model
-from textkit.plugin import OPTIONAL
 from textkit.registry import registry
 from textkit.sentencepiece_text import SentencePieceText
+from textkit.tasks import OPTIONAL
 
 if TYPE_CHECKING:
     import torch

@@ -17,11 +17,11 @@ import numpy as np
 
 from textkit import bundle as bundles
 from textkit.errors import TextkitError, UsageError, nearest
-from textkit.plugin import POOLING
 from textkit.serving import BATCH_TOKENS
 from textkit.serving.padding import padded, parts, word_starts
 from textkit.serving.session import Session, cpus
 from textkit.serving.stream import batches
+from textkit.tasks import POOLING
 from textkit.text import Encoded
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ import numpy as np
 from textkit import bundle as bundles
 from textkit.errors import TextkitError
 from textkit.language_text import LanguageText
-from textkit.plugin import NEXT
 from textkit.serving.session import Session, cpus
 from textkit.serving.steps import beginning
+from textkit.tasks import NEXT
 from textkit.text import Encoded
 
 if TYPE_CHECKING:

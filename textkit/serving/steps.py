@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit.errors import TextkitError
-from textkit.plugin import NEXT
 from textkit.serving.on_device import Fresh, OnDevice
 from textkit.serving.session import Session
 from textkit.serving.turns import Turns
+from textkit.tasks import NEXT
 
 if TYPE_CHECKING:
     from textkit.bundle import Bundle

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textkit.plugin import NEXT
 from textkit.serving.session import failure
+from textkit.tasks import NEXT
 
 if TYPE_CHECKING:
     from textkit.serving.drawing import Draw

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textkit.errors import TextkitError
-from textkit.plugin import OPTIONAL, TASKS, Graph, Plugin, wrong_default
+from textkit.plugin import Graph, Plugin
 from textkit.registry import registry
+from textkit.tasks import OPTIONAL, TASKS, wrong_default
 from textkit.text import TextRule
 from textkit.training import export_embedding, export_language, export_translation
 from textkit.training.export_embedding import export_embedding_table

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit.errors import TextkitError
-from textkit.plugin import Graph, Port
+from textkit.plugin import Graph
+from textkit.tasks import Port
 from textkit.text import TextRule
 from textkit.training import parity, quantize, quantize_graph
 from textkit.training.embedding_graph import graft, refuse_size, table_graph

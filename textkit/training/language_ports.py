@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from textkit.errors import TextkitError, one_line
-from textkit.plugin import NEXT, Graph, Port
+from textkit.plugin import Graph
+from textkit.tasks import NEXT, Port
 from textkit.training.ports import (
     FreeAxes,
     Tensors,

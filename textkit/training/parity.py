@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit.errors import TextkitError
-from textkit.plugin import POOLING
+from textkit.tasks import POOLING
 from textkit.text import TextRule
 from textkit.training.batching import padded
 from textkit.training.embedding_graph import SIF_A

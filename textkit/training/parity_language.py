@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from textkit.errors import TextkitError
-from textkit.plugin import NEXT
 from textkit.serving.drawing import Draw
+from textkit.tasks import NEXT
 from textkit.text import TextRule
 from textkit.training.batching import padded
 from textkit.training.language_ports import Modules, spread

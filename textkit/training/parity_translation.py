@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit.errors import TextkitError
-from textkit.plugin import NEXT
 from textkit.serving.drawing import Draw
+from textkit.tasks import NEXT
 from textkit.text import TextRule
 from textkit.training.batching import padded
 from textkit.training.parity import STRANGE, load

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from textkit.errors import TextkitError, one_line
-from textkit.plugin import Port
+from textkit.tasks import Port
 
 if TYPE_CHECKING:
     import torch

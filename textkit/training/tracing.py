@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit.errors import TextkitError, one_line
-from textkit.plugin import Port
+from textkit.tasks import Port
 from textkit.training.embedding_graph import IR_VERSION, LARGEST, OPSET
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textkit.errors import TextkitError
-from textkit.plugin import NEXT, TASKS, Graph, Port
+from textkit.plugin import Graph
+from textkit.tasks import NEXT, TASKS, Port
 from textkit.training.ports import (
     FreeAxes,
     Tensors,
