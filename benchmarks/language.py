@@ -181,7 +181,7 @@ times as fast with an adaptive softmax.
 
 {self.given.lines} lines of WikiText-2, {len(self.rule):,} words; tokens/s. `score`: ids to log-probabilities, beside nn.LSTM
 under inference_mode fed with the same pieces; `generate`: one text, a token at a time, beside a loop of torch. Each token
-reads the matrix of all words: in fp32 that is {4e-6 * len(self.rule) * dim:.0f} MB, and as quick as memory gives them.
+reads the matrix of all words, in fp32 {4e-6 * len(self.rule) * dim:.0f} MB.
 
 {report.table(["", "textkit", "torch", "times as fast", "wanted"], rows)}"""
 

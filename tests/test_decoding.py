@@ -197,6 +197,7 @@ def test_as_the_plain_search(case: str, seed: int) -> None:
     model = Toy(seed, end=end)
     source, mask = sources(13, seed)
     found = search(model, source, mask, TARGET, options, most=30)
+    assert all(1 <= len(hypotheses) <= options.n_best for hypotheses in found)
     for hypotheses, row, real in zip(found, source, mask, strict=True):
         compare(hypotheses, plain(model, row[real].tolist(), options, 30))
 

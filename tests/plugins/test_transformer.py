@@ -321,7 +321,9 @@ def test_the_graphs_are_the_modules(options):
     for lines, source, beams, past in ((1, 1, 1, 0), (2, 9, 3, 0), (5, 4, 1, 7), (1, 12, 6, 1)):
         mask = torch.from_numpy(np.arange(source) < random.integers(1, source + 1, (lines, 1)))
         ids = torch.from_numpy(random.integers(12, size=(lines, source)))
-        memory = same(graphs[0], encode, (ids, mask))[: len(step.memory)]
+        encoded = same(graphs[0], encode, (ids, mask))
+        assert len(encoded) == len(encode.outputs)
+        memory = encoded[: len(step.memory)]
         tokens = torch.from_numpy(random.integers(12, size=(lines, beams)))
         same(graphs[1], step, (tokens, *memory, *caches(step, lines, beams, past)))
 

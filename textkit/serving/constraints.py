@@ -28,6 +28,7 @@ class Constraints:
         self.never = np.array(sorted(never - {target.eos}), np.int64)
         self._is_never = np.zeros(target.size, bool)
         self._is_never[self.never] = True
+        self._barred = self.never, np.append(self.never, self.eos)  # from the least length on, and before
         self._bias: dict[bool, np.ndarray] = {}
         # None of them is among the likeliest as a rule, and a greedy search that asks for one choice gets it faster. Where
         # one is, the step is made again with so many more.
@@ -80,9 +81,7 @@ class Constraints:
         """As `apply`, for the whole distribution f32[row, beam, vocab], which is changed itself where nothing is forced."""
         if step < self.longest_prefix:
             logprob = logprob.copy()
-        logprob[..., self.never] = -np.inf
-        if step < self.least:
-            logprob[..., self.eos] = -np.inf
+        logprob[..., self._barred[step < self.least]] = -np.inf
         if self._banned is not None:
             row, beam, at = np.nonzero(self._banned >= 0)
             logprob[row, beam, self._banned[row, beam, at]] = -np.inf
@@ -90,13 +89,11 @@ class Constraints:
 
     def bias(self, step: int) -> np.ndarray:
         """f32[vocab], -inf for what may not come at `step` in any line; repeated n-grams are not among it."""
-        at_first = step < self.least
-        if at_first not in self._bias:
-            bias = self._bias[at_first] = np.zeros(self.size, np.float32)
-            bias[self.never] = -np.inf
-            if at_first:
-                bias[self.eos] = -np.inf
-        return self._bias[at_first]
+        early = step < self.least
+        if early not in self._bias:
+            self._bias[early] = np.zeros(self.size, np.float32)
+            self._bias[early][self._barred[early]] = -np.inf
+        return self._bias[early]
 
     def forced(self, step: int) -> tuple[np.ndarray, np.ndarray] | None:
         """The rows whose token at `step` is given, and that token; None where no row's is."""

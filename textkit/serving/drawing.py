@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+COLDEST = 1e-30  # the least temperature that is divided by
 _LOWEST = np.finfo(np.float32).min
 _BLOCK = 256  # places whose weights are added up together
 _BUCKETS, _FINE = 1024, 32  # top-p adds up places within 1/32 nat of each other, down to 32 nats below the likeliest
@@ -33,26 +34,24 @@ def draw(
     the `top_k` likeliest (0: all), and of these of the fewest that make up `top_p`. Of places as likely as each other the
     first are kept.
 
-    logprob f32[row, beam, place], -inf where nothing may be drawn; one beam for all samples, or one for each. With several
-    numbers for each place, `uniform` f64[row, sample, number], top-p is a matter of trying: a place drawn of all is taken where
-    those that are likelier make up less than `top_p`, and another is drawn where not; by the last number one of those that
-    are left when the others are cut off. That is the same distribution, and need not find where top-p ends.
+    logprob f32[row, beam, place], -inf where nothing may be drawn; one beam for all samples, or one for each. For top-p there
+    may be several numbers for each place, `uniform` f64[row, sample, number]: by all but the last a place is drawn of all and
+    taken if those that are likelier make up less than `top_p`; by the last one is drawn of those that are left when the
+    others are cut off. That is the same distribution, and where top-p ends is seldom looked for.
     """
     if temperature == 0:
         return np.broadcast_to(logprob.argmax(2), uniform.shape[:2])
-    weight, below = _weights(logprob, temperature, top_k, top_p < 1 and uniform.ndim == 2)
-    if top_p < 1 and uniform.ndim == 3:
-        return _tried(logprob, weight, uniform, temperature, top_k, top_p)
-    if top_p < 1:
-        _keep_share(below, weight, top_p)
-    return _by_blocks(weight, uniform)
+    size = logprob.shape[2]
+    weight = _weights(logprob, temperature)
+    if 0 < top_k < size:
+        _keep_likeliest(weight[:, :, :size], top_k)
+    if top_p == 1:
+        return _by_blocks(weight, uniform)
+    return _of_share(weight, uniform.reshape(*uniform.shape[:2], -1), top_p)
 
 
-def _weights(
-    logprob: np.ndarray, temperature: float, top_k: int, wants_below: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """The weights f32[row, beam, place] of places, filled up with zeros to blocks, and how far each place is from the likeliest
-    where that is wanted."""
+def _weights(logprob: np.ndarray, temperature: float) -> np.ndarray:
+    """f32[row, beam, place], 1 for the likeliest, filled up with zeros to blocks."""
     rows, beams, size = logprob.shape
     weight = np.empty((rows, beams, -(-size // _BLOCK) * _BLOCK), np.float32)
     weight[:, :, size:] = 0
@@ -61,88 +60,81 @@ def _weights(
     np.subtract(logprob, largest, out=of_place, dtype=np.float32)
     if temperature != 1:
         with np.errstate(over="ignore"):
-            of_place /= np.float32(max(temperature, 1e-30))
-    few = 0 < top_k < size
-    below = np.negative(of_place) if few or wants_below else of_place
+            of_place /= np.float32(max(temperature, COLDEST))
     np.exp(of_place, out=of_place)
-    if few:
-        _keep_likeliest(below, weight, top_k)
-    return weight, below
+    return weight
 
 
-def _tried(
-    logprob: np.ndarray, weight: np.ndarray, uniform: np.ndarray, temperature: float, top_k: int, top_p: float
-) -> np.ndarray:
-    """A place for each row and sample, by its first number that falls on one among those that make up `top_p`."""
+def _keep_likeliest(weight: np.ndarray, count: int) -> None:
+    """Takes the weight from all but the `count` likeliest places of each row and beam."""
+    least = -np.partition(-weight, count - 1, axis=2)[:, :, count - 1, None]  # of the last that stays
+    weight[weight < least] = 0
+    for row, beam in np.argwhere((weight >= least).sum(2) > count):  # more are as likely as the last
+        one = weight[row, beam]
+        like = np.flatnonzero(one == least[row, beam])
+        one[like[count - np.count_nonzero(one > least[row, beam]) :]] = 0
+
+
+def _of_share(weight: np.ndarray, uniform: np.ndarray, share: float) -> np.ndarray:
+    """A place i64[row, sample] of the fewest likeliest that have `share` of the weight; uniform f64[row, sample, number]."""
     found = np.zeros(uniform.shape[:2], np.int64)
-    left = np.ones(found.shape, bool)
-    rows = np.arange(len(found))  # in which places are still looked for
-    for at in range(uniform.shape[2] - 1):
-        some = weight if len(rows) == len(weight) else weight[rows]
-        place = _by_blocks(some, uniform[rows, :, at])
-        taken = left[rows] & _among(some, place, top_p)
-        found[rows] = np.where(taken, place, found[rows])
-        left[rows] &= ~taken
-        rows = rows[left[rows].any(1)]
-        if not len(rows):
-            return found
-    place = draw(logprob[rows], uniform[rows, :, -1], temperature, top_k, top_p)
-    found[rows] = np.where(left[rows], place, found[rows])
+    row, left = np.arange(len(found)), np.ones(found.shape, bool)  # where places are still looked for
+    last = uniform.shape[2] - 1
+    for at in range(last + 1):
+        if at == last:
+            _keep_share(weight, share)
+        place = _by_blocks(weight, uniform[:, :, at])
+        taken = left if at == last else left & _among(weight, place, share)
+        found[row] = np.where(taken, place, found[row])
+        left = left & ~taken
+        going = left.any(1)
+        if not going.any():
+            break
+        if not going.all():
+            row, left, weight, uniform = row[going], left[going], weight[going], uniform[going]
     return found
 
 
 def _among(weight: np.ndarray, place: np.ndarray, share: float) -> np.ndarray:
     """Whether places i64[row, sample] are among the fewest likeliest that have `share` of the weight."""
-    rows, samples = place.shape
     found = np.zeros(place.shape, bool)
-    every = np.arange(rows)
-    for sample in range(samples):
+    every = np.arange(len(place))
+    for sample in range(place.shape[1]):
         of_place = weight[:, min(sample, weight.shape[1] - 1)]  # [row, place]
         own = of_place[every, place[:, sample]]
         wanted = share * of_place.sum(1).astype(np.float64)
         up_to = np.where(of_place >= own[:, None], of_place, 0).sum(1)  # with all that are as likely
         found[:, sample] = up_to - own < wanted
-        for row in np.flatnonzero(~found[:, sample]):
+        for row in np.flatnonzero(~found[:, sample]):  # those that are as likely may come behind it
             one, at = of_place[row], place[row, sample]
-            before = one[one > own[row]].sum(dtype=np.float64) + float(own[row]) * np.count_nonzero(
-                one[:at] == own[row]
-            )
+            as_likely = np.count_nonzero(one[:at] == own[row])
+            before = one[one > own[row]].sum(dtype=np.float64) + as_likely * float(own[row])
             found[row, sample] = before < wanted[row]
     return found
 
 
-def _keep_likeliest(below: np.ndarray, weight: np.ndarray, count: int) -> None:
-    """Takes the weight from all but the `count` likeliest places of each row and beam."""
-    size = below.shape[2]
-    most = np.partition(below, count - 1, axis=2)[:, :, count - 1, None]  # of the last that stays
-    of_place = weight[:, :, :size]
-    of_place[below > most] = 0
-    for row, beam in np.argwhere((below <= most).sum(2) > count):  # more are as likely as the last
-        like = np.flatnonzero(below[row, beam] == most[row, beam])
-        of_place[row, beam, like[count - int((below[row, beam] < most[row, beam]).sum()) :]] = 0
-
-
-def _keep_share(below: np.ndarray, weight: np.ndarray, share: float) -> None:
-    """Takes the weight from all but the fewest places that have `share` of it (Holtzman et al. 2020)."""
-    rows, beams, size = below.shape
-    of_place = weight[:, :, :size]
-    bucket = np.fmin(below * np.float32(_FINE), np.float32(_BUCKETS - 1)).astype(np.int64)  # NaN: the last
+def _keep_share(weight: np.ndarray, share: float) -> None:
+    """Takes the weight from all but the fewest likeliest places that have `share` of it (Holtzman et al. 2020)."""
+    rows, beams, _ = weight.shape
+    with np.errstate(divide="ignore"):
+        below = np.log(weight) * np.float32(-_FINE)  # how far from the likeliest
+    bucket = np.fmin(below, np.float32(_BUCKETS - 1)).astype(np.int64)  # NaN: the last
     flat = bucket + np.arange(rows * beams).reshape(rows, beams, 1) * _BUCKETS
     summed = np.cumsum(
-        np.bincount(flat.ravel(), of_place.ravel(), rows * beams * _BUCKETS).reshape(rows, beams, _BUCKETS), axis=2
+        np.bincount(flat.ravel(), weight.ravel(), rows * beams * _BUCKETS).reshape(rows, beams, _BUCKETS), axis=2
     )
     wanted = share * summed[:, :, -1]  # [row, beam]
     last = np.minimum((summed < wanted[:, :, None]).sum(2), _BUCKETS - 1)  # the bucket where it is reached
-    of_place[bucket > last[:, :, None]] = 0
+    weight[bucket > last[:, :, None]] = 0
     for row, beam in np.ndindex(rows, beams):
         at = int(last[row, beam])
         among = np.flatnonzero(bucket[row, beam] == at)
-        among = among[np.argsort(below[row, beam, among], kind="stable")]
-        of_each = of_place[row, beam, among].astype(np.float64)
+        among = among[np.argsort(-weight[row, beam, among], kind="stable")]
+        of_each = weight[row, beam, among].astype(np.float64)
         before = np.cumsum(of_each) - of_each + (summed[row, beam, at - 1] if at else 0)
         gone = before >= wanted[row, beam]
         gone[:1] &= at > 0  # the likeliest of all stays, whatever rounding says
-        of_place[row, beam, among[gone]] = 0
+        weight[row, beam, among[gone]] = 0
 
 
 def _by_blocks(weight: np.ndarray, uniform: np.ndarray) -> np.ndarray:

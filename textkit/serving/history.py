@@ -69,25 +69,22 @@ class History:
         """
         count, longest = len(line), int(length.max(initial=1))
         ids = np.full((count, longest), eos, np.int64)
-        begin = np.repeat(beam[:, None], longest, 1)  # the beam that each token was added to
         logprobs = np.zeros((count, longest), np.float32)
+        place = np.repeat(beam[:, None], longest, 1)  # the beam that each token stands in
+        begin = place.copy()  # the beam that it was added to
         last = length - 1 - ended  # the step of the last token that stands in a beam
         every = np.arange(count)
-        if self._parent is None:
-            inside = np.nonzero(np.arange(longest) <= last[:, None])  # [hypothesis, step]
-            at = inside[1], line[inside[0]], beam[inside[0]]
-            ids[inside] = self._token[at]
-            if self._logprob is not None:
-                logprobs[inside] = self._logprob[at]
-        else:
-            place = beam.copy()
+        if self._parent is not None:
             for step in range(int(last.max(initial=-1)), -1, -1):
                 live = np.flatnonzero(last >= step)
-                at = (step, line[live], place[live])
-                ids[live, step] = self._token[at]
-                if self._logprob is not None:
-                    logprobs[live, step] = self._logprob[at]
-                place[live] = begin[live, step] = self._parent[at]
+                begin[live, step] = self._parent[step, line[live], place[live, step]]
+                if step:
+                    place[live, step - 1] = begin[live, step]
+        inside = np.nonzero(np.arange(longest) <= last[:, None])  # [hypothesis, step]
+        at = inside[1], line[inside[0]], place[inside]
+        ids[inside] = self._token[at]
+        if self._logprob is not None:
+            logprobs[inside] = self._logprob[at]
         begin[:, 0] = 0  # there was one
         if self._logprob is not None:  # that of eos is what the others leave of the sum
             rest = (logprob - logprobs.sum(1, dtype=np.float64))[ended]

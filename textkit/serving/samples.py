@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textkit.serving.drawing import Draw, draw
+from textkit.serving.drawing import COLDEST, Draw, draw
 from textkit.serving.history import History, Hypothesis
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Samples:
         self.history = History(int(limits.max()), lines, samples, apart=True)
         self._keys, self._watch = keys, watch
         self._uniform = np.empty((0, lines, samples))  # [step, line, sample], with top-p [step, line, sample, number]
-        self._temperature = np.array(max(options.temperature, 1e-30), np.float32)
+        self._temperature = np.array(max(options.temperature, COLDEST), np.float32)
         self._going = np.ones((lines, samples), bool)  # [row, sample]
         self._done: np.ndarray | None = None  # bool[row], where any is
         # Of steps that are not written down yet: step, rows, and tokens, beams and log-probabilities [row, sample].
@@ -113,7 +113,7 @@ class Samples:
             numbers = np.array(numbers).reshape(len(numbers), self.beams, steps, *tries)
             self._uniform = np.ascontiguousarray(np.moveaxis(numbers, 2, 0))
             if self.draws:
-                self._uniform = np.maximum(self._uniform, 1e-30).astype(np.float32)
+                self._uniform = np.maximum(self._uniform, 1e-30).astype(np.float32)  # above 0
         of_step = self._uniform[step]
         return of_step if len(rows) == len(of_step) else of_step[rows]
 

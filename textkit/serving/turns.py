@@ -7,7 +7,7 @@ and whatever else it passes on.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class Turns(Mapping[str, np.ndarray]):
             for at in range(2)
         ]
         self._constant = {name: array for name, array in kept.items() if name not in self._sets[0]}
-        self._given: dict[str, Any] = {}  # what was written there last, of what seldom changes
+        self._written: dict[str, np.ndarray] = {}  # there the last time, of what seldom changes
         self._logprob = np.empty(kept["token"].shape, np.float32)
         self._bindings = []
         for taken, given in (self._sets, self._sets[::-1]):
@@ -57,8 +57,8 @@ class Turns(Mapping[str, np.ndarray]):
             self._sets[self._at]["token"][...] = token
         self._constant["uniform"][...] = draw.uniform
         for name, array in (("parent", parent), ("temperature", draw.temperature), ("bias", draw.bias)):
-            if self._given.get(name) is not array and name in self._constant:
-                self._constant[name][...] = self._given[name] = array
+            if self._written.get(name) is not array and name in self._constant:
+                self._constant[name][...] = self._written[name] = array
         try:
             self._inner.run_with_iobinding(self._bindings[self._at])
         except Exception as error:  # onnxruntime's exceptions have no common base but this
