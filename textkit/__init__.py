@@ -1,5 +1,12 @@
 """textkit turns text models into Unix filters. This file holds the version and the lazy door to the Python API."""
 
+import os
+
+# onnxruntime's own builds report to their maker: at its import it resolves a host's name and writes a device id below the
+# home folder and a session file into TMPDIR. Here, so that it stands before any import of onnxruntime, a plugin's and a child
+# process's too. Set outright: no value that a user may have in his environment asks textkit to talk to a network.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 __version__ = "0.1.0"
 
 

@@ -18,6 +18,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime, which optimum imports, would report to its maker
+
 Work = Callable[[list[Any]], list[Any]]  # lines of a batch -> their translations as tokens
 
 

@@ -217,6 +217,8 @@ def _import() -> Any:
         raise TextkitError(f"onnxruntime does not import ({error}): {runtime().problem or REPAIR_BOTH}") from error
     if not hasattr(onnxruntime, "InferenceSession"):  # what is left after one of two packages was uninstalled
         raise TextkitError(f"onnxruntime is damaged: {REPAIR_BOTH}")
+    # textkit/__init__.py has switched it off before; this is for a program that imported onnxruntime before textkit.
+    onnxruntime.disable_telemetry_events()
     return onnxruntime
 
 

@@ -1,0 +1,175 @@
+"""No verb talks to a network or writes outside its output: each runs in an empty home, watched by strace where it is at hand.
+
+Without strace (or where tracing is not allowed) the folders are watched and Python's own audit events; what compiled code
+asks of the kernel is then not seen, but what it leaves behind is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TEXT = "A cat sat on the mat.\nHello.\n"
+ANALOGY = "walk walked jump\n"
+# Python's audit hook, for where there is no strace: a socket made or a name resolved in Python ends the process.
+HOOK = """
+import os, sys
+def refuse(event, arguments):
+    if event in ("socket.__new__", "socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):
+        os.write(2, f"{event} {arguments}".encode())
+        os._exit(99)
+sys.addaudithook(refuse)
+from textkit.__main__ import main
+main()
+"""
+RUN = [sys.executable, "-c", HOOK]
+TRACE = "trace=socket,connect,bind,sendto,open,openat,creat,mkdir,mkdirat,symlink,symlinkat,link,linkat,mknod,mknodat"
+SOCKET = re.compile(r"\b(socket|connect|bind|sendto)\(")
+LOCAL = "AF_UNIX"  # the C library asks a local name service for users' names that way
+WRITES = re.compile(
+    r'\b(?:(?:open|openat)\([^"]*"([^"]*)", [A-Z_|]*O_(?:CREAT|TMPFILE)|(?:creat|mkdir|mkdirat)\([^"]*"([^"]*)")'
+)
+
+
+def _strace() -> list[str]:
+    """What to put before a command, or nothing where processes cannot be traced."""
+    command = ["strace", "-f", "-qq", "-e", TRACE]
+    if not shutil.which("strace"):
+        return []
+    for quick in (["--seccomp-bpf"], []):  # the quick way came with strace 5.3
+        if subprocess.run([*command, *quick, "-o", os.devnull, "true"], capture_output=True).returncode == 0:
+            return [*command, *quick]
+    return []
+
+
+STRACE = _strace()
+
+
+class Quiet:
+    """Runs textkit in an empty home and refuses whatever it does beside its output."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.temporary, self.work, self.trace = (folder / name for name in ("home", "tmp", "work", "trace"))
+        for made in (self.home, self.temporary, self.work):
+            made.mkdir()
+        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL", "PYTHONPATH")}
+        # A value that asks for telemetry is not obeyed; no compiled files, for those are Python's own.
+        self.environment = kept | {
+            "HOME": str(self.home), "TMPDIR": str(self.temporary), "ORT_DISABLE_TELEMETRY": "0", "PYTHONDONTWRITEBYTECODE": "1",
+        }  # fmt: skip
+
+    def __call__(self, *words: str, text: str = TEXT, run: list[str] | None = None) -> str:
+        """Standard output of the command; what it may write lies in `work`, where it runs."""
+        traced = [*STRACE, "-o", str(self.trace)] if STRACE else []
+        done = subprocess.run(
+            [*traced, *(run or RUN), *words], input=text.encode(), capture_output=True, timeout=300,
+            env=self.environment, cwd=self.work,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr.decode()
+        self.check()
+        return done.stdout.decode()
+
+    def check(self) -> None:
+        assert list(self.home.rglob("*")) == []
+        assert list(self.temporary.rglob("*")) == []
+        if not STRACE:
+            return
+        lines = self.trace.read_text(errors="replace").splitlines()
+        assert [line for line in lines if SOCKET.search(line) and LOCAL not in line] == []
+        for line in lines:
+            if found := WRITES.search(line):
+                path = Path(self.work, found[1] or found[2])
+                inside = path.is_relative_to(self.work) or path.is_relative_to(self.temporary)
+                assert inside or path.is_relative_to("/dev"), line
+
+
+@pytest.fixture
+def quiet(tmp_path: Path) -> Quiet:
+    return Quiet(tmp_path)
+
+
+def test_what_is_watched_is_seen(quiet: Quiet) -> None:
+    """The watch itself can fail: a socket, a file at home and a file in TMPDIR are each found."""
+    code = "import sys; sys.argv.pop(0); exec(sys.argv[0])"
+    for act in (
+        "import socket; socket.socket()",
+        "import os; open(os.environ['HOME'] + '/x', 'w')",
+        "import os; open(os.environ['TMPDIR'] + '/.ses', 'w')",
+        "import os; os.mkdir(os.environ['HOME'] + '/.cache')",
+    ):
+        if STRACE or "socket" not in act:
+            with pytest.raises(AssertionError):
+                quiet(act, run=[sys.executable, "-c", code])
+        for folder in (quiet.home, quiet.temporary):
+            for left in folder.iterdir():
+                left.rmdir() if left.is_dir() else left.unlink()
+    # What was written and taken away again is seen as well, by strace alone.
+    if STRACE:
+        with pytest.raises(AssertionError, match="O_CREAT"):
+            quiet(
+                "import os; p = os.environ['HOME'] + '/x'; open(p, 'w'); os.unlink(p)", run=[sys.executable, "-c", code]
+            )
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("embed",), TEXT),
+        (("embed", "--format", "npy", "-o", "vectors.npy"), TEXT),
+        (("translate",), TEXT),
+        (("translate", "--n-best", "2", "--format", "jsonl"), TEXT),
+        (("score",), TEXT),
+        (("generate", "--max-tokens", "5"), TEXT),
+        (("generate", "--max-tokens", "5", "Once upon"), ""),
+        (("nearest", "music"), ""),
+        (("analogy", "-k", "1"), ANALOGY),
+        (("attention", "Hello."), ""),
+        (("models",), ""),
+        (("plugins",), ""),
+        (("doctor",), ""),
+        (("--help",), ""),
+        (("completion", "bash"), ""),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_verb_talks_to_nobody(quiet: Quiet, words: tuple[str, ...], text: str) -> None:
+    quiet(*words, text=text)
+
+
+def test_the_script_and_the_module(quiet: Quiet) -> None:
+    script = Path(sys.executable).with_name("textkit")
+    runs = [[sys.executable, "-m", "textkit"], *([[str(script)]] if script.exists() else [])]
+    for run in runs:
+        assert len(quiet("embed", run=run).splitlines()) == 2
+
+
+PYTHON_API = """
+import sys
+if "first" in sys.argv:
+    import onnxruntime  # a program's own import: its telemetry is its own, but nothing may be added by a session of ours
+import textkit
+print(textkit.load()(["hello"]).shape)
+"""
+
+
+def test_the_python_interface(quiet: Quiet) -> None:
+    assert quiet(run=[sys.executable, "-c", PYTHON_API]) == "(1, 128)\n"
+
+
+def test_evaluate_and_export(quiet: Quiet) -> None:
+    pytest.importorskip("onnx")
+    Path(quiet.work, "pairs.txt").write_text("cat\tdog\t9\nmusic\tsong\t8\nmusic\tcat\t1\n")
+    quiet("evaluate", "-m", "en-words", "pairs.txt")
+    quiet("convert", "en-words", "words.vec")
+    Path(quiet.work, "text.txt").write_text("".join(f"the cat number {n % 9} sat on the mat .\n" for n in range(300)))
+    settings = ("embedding=8", "hidden=8", "layers=1", "epochs=1", "vocab=word", "min_count=1")
+    options = [word for setting in settings for word in ("--set", setting)]
+    quiet("train", "rnn-lm", "text.txt", "-o", "run", *options, "--threads", "1")
+    quiet("export-onnx", "run", "-o", "mine", "--precision", "int8")
+    quiet("score", "-m", "./mine")
