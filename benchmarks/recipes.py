@@ -109,7 +109,9 @@ def row(recipe: Recipe, data: Path, runs: Path) -> list[str]:
             model = Path(scratch, precision)
             textkit("export-onnx", run.folder, "-o", model, "--precision", precision)
             files = [data / file for file in recipe.test]
-            found = json.loads(textkit("evaluate", "-m", model, *files, *recipe.options, "--json").splitlines()[0])
+            found = json.loads(
+                textkit("evaluate", "-m", model, *files, *recipe.options, "--format", "jsonl").splitlines()[0]
+            )
             print(recipe.name, precision, found, file=sys.stderr, flush=True)
             scores.append(f"{found['value']:.2f}")
     facts = run.facts

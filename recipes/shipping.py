@@ -27,7 +27,7 @@ def train(run: Path, *arguments: str | Path) -> None:
 
 def ship(run: Path, folder: Path, licence: str, note: str) -> None:
     """Exports a run as int8. The command that makes it again is `make models`."""
-    names = ("--name", folder.name, "--licence", licence, "--data-note", note)
+    names = ("--name", folder.name, "--license", licence, "--data-note", note)
     textkit("export-onnx", run, "-o", folder, "--precision", "int8", *names, "--overwrite")
     recipe = f"recipes/{folder.name.replace('-', '_')}"
     made = {**bundle.read(folder).manifest.made, "command": "make models", "export": f"{recipe}.py, {recipe}.toml"}
@@ -38,7 +38,7 @@ def measured(folder: Path, file: Path, *options: str, name: str = "", digits: in
     """The figures of `textkit evaluate` as the manifest holds them, with the command that measures them again."""
     name = name or "/".join(file.parts[-2:])
     command = " ".join(["textkit", "evaluate", "-m", folder.name, name, *options])
-    lines = textkit("evaluate", "-m", folder, file, *options, "--json").splitlines()
+    lines = textkit("evaluate", "-m", folder, file, *options, "--format", "jsonl").splitlines()
     return [
         {"metric": one["metric"], "value": round(one["value"], digits), "data": name, "command": command}
         for one in map(json.loads, lines)

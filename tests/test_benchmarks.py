@@ -384,7 +384,7 @@ def test_a_recipe_is_scored_in_both_precisions_with_what_its_training_took(
     assert [words[0] for words in called] == ["export-onnx", "evaluate"] * 2
     assert [words[words.index("--precision") + 1] for words in called[::2]] == ["fp32", "int8"]
     tested = ["data/multi30k/tok/test_2016_flickr.en", "data/multi30k/tok/test_2016_flickr.de"]
-    assert called[1][3:] == [*tested, "--beam-size", "5", "--tokenize", "none", "--json"]
+    assert called[1][3:] == [*tested, "--beam-size", "5", "--tokenize", "none", "--format", "jsonl"]
 
 
 def test_every_recipe_of_the_benchmark_is_a_file(bench: SimpleNamespace) -> None:

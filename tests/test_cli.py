@@ -107,7 +107,7 @@ def test_every_verb_is_there_with_the_options_that_all_have():
         ([], "no command given (see 'textkit --help')"),
         (["trian"], "unknown command 'trian'; did you mean 'train'? (see 'textkit --help')"),
         (["--verson"], "no such option --verson; did you mean '--version'? (see 'textkit --help')"),
-        (["models", "--jsn"], "no such option --jsn; did you mean '--json'? (see 'textkit models --help')"),
+        (["models", "--fromat"], "no such option --fromat; did you mean '--format'? (see 'textkit models --help')"),
         (["models", "-z"], "no such option -z (see 'textkit models --help')"),
         (["models", "x"], "got unexpected extra argument (x) (see 'textkit models --help')"),
         (["completion"], "missing argument"),
@@ -296,7 +296,7 @@ def test_a_closed_pipe_ends_quietly(body):
 def test_a_pipe_closed_from_the_start():
     read, write = os.pipe()
     os.close(read)
-    for args in (["--help"], ["--version"], ["models", "-q"], ["plugins", "--json"], ["completion", "bash"]):
+    for args in (["--help"], ["--version"], ["models", "-q"], ["plugins", "--format", "json"], ["completion", "bash"]):
         done = textkit(*args, capture_output=False, stdout=write, stderr=subprocess.PIPE)
         assert (args, done.returncode, done.stderr) == (args, 0, "")
     os.close(write)
@@ -397,7 +397,7 @@ def test_models(shelf, capfd):
 
 
 def test_models_as_json(shelf, capfd):
-    assert run(["models", "--json"], Talk()) == 0
+    assert run(["models", "--format", "json"], Talk()) == 0
     sound, torn = json.loads(capfd.readouterr().out)["models"]
     assert (sound["name"], sound["task"], sound["default"], sound["dim"]) == ("pets", "embed", True, 2)
     assert (sound["precision"], sound["problem"], sound["licence"]) == ("fp32", None, "CC0-1.0")
@@ -418,7 +418,7 @@ def test_no_models_at_all(tmp_path, monkeypatch, capfd, shelf):
 
 def test_plugins(tmp_path):
     (tmp_path / "bad.py").write_text("print('noise'); raise ImportError('no such thing')")
-    done = textkit("plugins", "--json", "--plugin", str(tmp_path / "bad.py"))
+    done = textkit("plugins", "--format", "json", "--plugin", str(tmp_path / "bad.py"))
     assert done.returncode == 0
     found = {plugin["name"]: plugin for plugin in json.loads(done.stdout)["plugins"]}
     assert (
@@ -464,7 +464,7 @@ def test_doctor_names_what_is_broken_and_its_repair(shelf, capfd, monkeypatch):
     both = session.Runtime({"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"})
     monkeypatch.setattr(session, "runtime", lambda: both)
     monkeypatch.setattr(session, "gpu_count", lambda: (1, ""))
-    assert run(["doctor", "--json"], Talk()) == 1
+    assert run(["doctor", "--format", "json"], Talk()) == 1
     out, err = capfd.readouterr()
     found = {finding["about"]: finding for finding in json.loads(out)["findings"]}
     assert found["onnxruntime"]["state"] == "broken"
@@ -487,7 +487,7 @@ def test_doctor_gives_the_command_for_a_missing_extra(shelf, capfd, monkeypatch)
         return real(name)
 
     monkeypatch.setattr(metadata, "version", version)
-    run(["doctor", "--json"], Talk())
+    run(["doctor", "--format", "json"], Talk())
     found = {finding["about"]: finding for finding in json.loads(capfd.readouterr().out)["findings"]}
     assert found["extra [train]"]["state"] == "absent"
     assert found["extra [train]"]["what"] == "pip install 'torch>=2.8' 'zstandard>=0.22'"
@@ -509,7 +509,7 @@ def complete(*words: str) -> list[str]:
 def test_completion_of_verbs_options_and_values():
     assert complete("textkit", "") == list(VERBS)
     assert complete("textkit", "ex") == ["export-onnx"]
-    assert "--json" in complete("textkit", "models", "--")
+    assert "--format" in complete("textkit", "models", "--")
     assert complete("textkit", "train", "word") == ["word2vec"]
     assert complete("textkit", "embed", "--device", "c") == ["cpu", "cuda"]
     assert complete("textkit", "completion", "z") == ["zsh"]

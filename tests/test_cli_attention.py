@@ -105,7 +105,7 @@ def attention(models: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pyte
 
 
 def record(attention: Any, *args: str, **options: Any) -> dict[str, Any]:
-    return json.loads(attention(*args, "--json", **options)[0])
+    return json.loads(attention(*args, "--format", "jsonl", **options)[0])
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------
@@ -165,12 +165,12 @@ def test_layers_and_heads(attention: Any, args: list[str], expected: np.ndarray)
 
 def test_a_line_a_sentence(attention: Any) -> None:
     given = "the dog\n\nSENTENCE TOO LONG " + "a " * 20 + "\na man"
-    out, err = attention("plain", "--json", "--on-error", "skip", given=given)
+    out, err = attention("plain", "--format", "jsonl", "--on-error", "skip", given=given)
     records = [json.loads(line) for line in out.splitlines()]
     assert [found["target"] for found in records] == [["der", "Hund", "</s>"], [], [], ["ein", "Mann", "</s>"]]
     assert records[1] == {"source": [], "target": [], "weights": []}
     assert "1 sentences could not be shown" in err
-    out, err = attention("plain", "--json", given=given, code=1)
+    out, err = attention("plain", "--format", "jsonl", given=given, code=1)
     assert len(out.splitlines()) == 2
     assert err == "textkit: line 3: the sentence has 24 tokens, the model takes 12\n"
 
@@ -199,15 +199,25 @@ def test_heat_maps_of_a_line_each(attention: Any) -> None:
         ("plain", ["a", "--target", "ein " * 20], "the translation that is given has 21 tokens, the model takes 12", 1),
         ("plain", [SENTENCE, "--head", "1"], "exported with 'textkit export-onnx --explain'", 2),
         ("plain", [SENTENCE, "--kind", "encoder"], "exported with 'textkit export-onnx --explain'", 2),
-        ("plain", [SENTENCE, "--all", "--json"], "exported with 'textkit export-onnx --explain'", 2),
+        ("plain", [SENTENCE, "--all", "--format", "jsonl"], "exported with 'textkit export-onnx --explain'", 2),
         ("explained", [SENTENCE, "--layer", "3"], "--layer 3: the model's cross attention has 2, counted from 1", 2),
         ("explained", [SENTENCE, "--head", "4"], "--head 4: the model's cross attention has 3, counted from 1", 2),
-        ("explained", [SENTENCE, "--all"], "--all: is too much for a terminal; say -o PICTURE or --json", 2),
-        ("explained", [SENTENCE, "--all", "--json", "--head", "1"], "--head: is one of those that --all shows", 2),
+        ("explained", [SENTENCE, "--all"], "--all: is too much for a terminal; say -o PICTURE or --format jsonl", 2),
+        (
+            "explained",
+            [SENTENCE, "--all", "--format", "jsonl", "--head", "1"],
+            "--head: is one of those that --all shows",
+            2,
+        ),
         ("blind", [SENTENCE], "the model has no attention", 1),
         ("embedding", [SENTENCE], "a model for 'embed', not for 'translate'", 1),
         ("plain", [SENTENCE, "-o", "x.gif"], "-o x.gif: ends with none of .png, .svg, .pdf", 2),
-        ("plain", [SENTENCE, "-o", "x.png", "--json"], "-o x.png: is a picture; --json is for stdout", 2),
+        (
+            "plain",
+            [SENTENCE, "-o", "x.png", "--format", "jsonl"],
+            "-o x.png: is a picture; --format jsonl is for stdout",
+            2,
+        ),
         ("plain", ["-o", "x.png"], "-o x.png: a picture shows one sentence, stdin has 0 lines", 1),
         ("plain", [SENTENCE, "-o", "/nowhere/x.png"], "/nowhere/x.png: cannot be written", 1),
     ],

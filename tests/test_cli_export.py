@@ -61,7 +61,7 @@ def textkit(capfd) -> Callable[..., tuple[int, str]]:
 
 def test_writes_a_model_and_says_nothing(textkit, trained, tmp_path):
     words = ("export-onnx", trained, "-o", tmp_path / "m", "--plugin", TOYS, "--precision", "fp16", "--name", "letters")
-    assert textkit(*words, "--licence", "CC0-1.0", "--data-note", "made by hand") == (0, "")
+    assert textkit(*words, "--license", "CC0-1.0", "--data-note", "made by hand") == (0, "")
     manifest = bundle.read(tmp_path / "m", "embed").manifest
     assert (manifest.name, manifest.precision, manifest.licence) == ("letters", "fp16", "CC0-1.0")
     assert manifest.data[0].keys() == {"file", "bytes", "sha256"}

@@ -231,7 +231,7 @@ def test_the_perplexity_of_a_file_by_hand(ran, tmp_path):
     metric, value, used, total, outside, path = out.rstrip("\n").split("\t")
     assert (code, metric, used, total, outside) == (0, "perplexity", "7", "7", "1")
     assert float(value) == pytest.approx(math.exp(-scores.mean()), rel=1e-4)
-    _, out, _ = ran("evaluate", tmp_path / "text", "--json", "--metric", "perplexity")
+    _, out, _ = ran("evaluate", tmp_path / "text", "--format", "jsonl", "--metric", "perplexity")
     record = json.loads(out)
     assert (record["lines"], record["words"], record["tokens"]) == (3, 4, 7)
     known = [score for token, score in zip(ids, scores, strict=True) if token != 1]

@@ -83,7 +83,7 @@ def test_sif_weights_come_from_counts_or_zipf(models):
 
 def test_sample_gives_sif_its_component(call, tmp_path, models):
     (tmp_path / "sample").write_text("king queen\n\nman woman\nking apple\n")
-    code, _, error = call("import", models / "people.file", "-o", tmp_path / "m", "--sample", tmp_path / "sample")
+    code, _, error = call("import", models / "people.file", "-o", tmp_path / "m", "--text", tmp_path / "sample")
     assert (code, error) == (0, "")
     plain = Embedder(models / "people", pooling="sif")(["king", "queen man"])
     found = Embedder(tmp_path / "m", pooling="sif")(["king", "queen man"])
@@ -192,7 +192,7 @@ def test_nearest(call, models):
 
 def test_nearest_to_an_unseen_word_is_fasttexts(call, models):
     # What fastText's get_nearest_neighbors("cats", 4) said.
-    code, out, _ = call("nearest", "-m", models / "fasttext", "cats", "-k", 4, "--json")
+    code, out, _ = call("nearest", "-m", models / "fasttext", "cats", "-k", 4, "--format", "jsonl")
     assert code == 0
     found = json.loads(out)
     assert found["word"] == "cats"
@@ -209,7 +209,9 @@ def test_nearest_reads_lines_and_keeps_them_aligned(call, models):
     # man + woman: king and queen share their part in it, and the words themselves are no answers.
     assert out == "king\tman\t0.707107\n\t\t\nzebra\t\t\nman woman\tking\t0.500000\nKing\t\t\n"
     assert error == "textkit: warning: 2 questions could not be answered; each left a record without answers\n"
-    code, out, _ = call("nearest", "-m", models / "people", "-k", 1, "--json", "--on-error", "skip", stdin=asked)
+    code, out, _ = call(
+        "nearest", "-m", models / "people", "-k", 1, "--format", "jsonl", "--on-error", "skip", stdin=asked
+    )
     assert [json.loads(line)["neighbours"] for line in out.splitlines()][1:3] == [[], None]
     code, out, error = call("nearest", "-m", models / "people", "-k", 1, stdin="king\nKing\nman\n")
     assert (code, out) == (1, "king\tman\t0.707107\n")
@@ -258,7 +260,7 @@ def test_analogy_scores_by_hand(call, models):
     # king - man + woman of unit vectors: (1/sqrt2, 1/sqrt2 - 1, 1); with queen (1, 0, 1)/sqrt2.
     target = np.array([0.5**0.5, 0.5**0.5 - 1, 1])
     expected = target @ [0.5**0.5, 0, 0.5**0.5] / np.linalg.norm(target)
-    out = call("analogy", "-m", models / "people", "--json", "man", "king", "woman")[1]
+    out = call("analogy", "-m", models / "people", "--format", "jsonl", "man", "king", "woman")[1]
     assert json.loads(out) == {
         "a": "man", "b": "king", "c": "woman", "answers": [{"word": "queen", "score": round(float(expected), 6)}],
     }  # fmt: skip
@@ -295,9 +297,11 @@ def test_evaluate(call, tmp_path, models):
         f"analogies/two\t1.0000\t1\t1\t0\t{questions}\n"
         f"sts\t1.0000\t3\t3\t0\t{sentences}\n"
     )
-    code, out, _ = call("evaluate", "-m", models / "people", pairs, questions, "--json", "--restrict-vocab", 3)
+    code, out, _ = call(
+        "evaluate", "-m", models / "people", pairs, questions, "--format", "jsonl", "--restrict-vocab", 3
+    )
     assert code == 1  # woman is the fourth word
-    code, out, _ = call("evaluate", "-m", models / "people", pairs, questions, "--json")
+    code, out, _ = call("evaluate", "-m", models / "people", pairs, questions, "--format", "jsonl")
     first, second = map(json.loads, out.splitlines())
     assert {key: first[key] for key in ("data", "metric", "value", "used", "total", "out_of_vocabulary")} == {
         "data": str(pairs), "metric": "similarity", "value": 1, "used": 3, "total": 4, "out_of_vocabulary": 1,

@@ -138,7 +138,17 @@ def test_evaluate(call, model, tmp_path):  # noqa: F811
     assert out == f"bleu\t100.00\t2\t2\t{signature}\t{source} {target}\n"
     pairs.write_text("the dog runs\tdas Tier rennt\nthe dog runs\tder Köter läuft\nthe man\tder Kerl\n")
     code, out, _ = call(
-        "evaluate", "-m", model, pairs, "--metric", "bleu,chrf", "--json", "--lowercase", "--tokenize", "none"
+        "evaluate",
+        "-m",
+        model,
+        pairs,
+        "--metric",
+        "bleu,chrf",
+        "--format",
+        "jsonl",
+        "--lowercase",
+        "--tokenize",
+        "none",
     )
     bleu, chrf = map(json.loads, out.splitlines())
     streams = [["das Tier rennt", "der Kerl"], ["der Köter läuft", None]]

@@ -147,9 +147,7 @@ def imported(checkpoint, tmp_path_factory):
     sample = bundle.parent / "sample.txt"
     sample.write_text("\n".join(ENGLISH))
     assert (
-        run(
-            ["import", str(folder), "-o", str(bundle), "--sample", str(sample), "--licence", "CC0", "--explain"], Talk()
-        )
+        run(["import", str(folder), "-o", str(bundle), "--text", str(sample), "--license", "CC0", "--explain"], Talk())
         == 0
     )
     return folder, model, bundle

@@ -100,9 +100,9 @@ def test_the_vector_verbs_need_no_training_library() -> None:
 
 
 def test_the_verbs_that_look_around_need_none_either(tmp_path: Path) -> None:
-    models = json.loads(textkit("models", "--json").stdout)["models"]
+    models = json.loads(textkit("models", "--format", "json").stdout)["models"]
     assert any(model["name"] == "en-words" for model in models)
-    plugins = json.loads(textkit("plugins", "--json").stdout)["plugins"]
+    plugins = json.loads(textkit("plugins", "--format", "json").stdout)["plugins"]
     assert {"word2vec", "glove", "fasttext", "ppmi-svd"} <= {plugin["name"] for plugin in plugins}
 
 

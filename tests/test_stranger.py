@@ -62,12 +62,14 @@ def model(installed, tmp_path_factory) -> Path:
     textkit(
         installed, "train", "neighbours", corpus, "-o", folder / "run", "--set", "dim=16", "--set", "batch_size=8", "-q"
     )
-    textkit(installed, "export-onnx", folder / "run", "-o", folder / "model", "--licence", "CC0-1.0")
+    textkit(installed, "export-onnx", folder / "run", "-o", folder / "model", "--license", "CC0-1.0")
     return folder / "model"
 
 
 def test_is_discovered_beside_the_built_in_ones(installed):
-    listed = {plugin["name"]: plugin for plugin in json.loads(textkit(installed, "plugins", "--json"))["plugins"]}
+    listed = {
+        plugin["name"]: plugin for plugin in json.loads(textkit(installed, "plugins", "--format", "json"))["plugins"]
+    }
     assert {"neighbours", "word2vec", "glove", "fasttext", "ppmi-svd"} <= listed.keys()
     assert listed["neighbours"]["source"] == "textkit-neighbours 0.3"
     assert listed["neighbours"]["task"] == "embed"

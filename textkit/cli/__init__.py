@@ -164,13 +164,34 @@ def _usage_line(error: click.ClickException) -> str:
     """click's message in this program's style: one line, the nearest name, where to read on."""
     message = " ".join(error.format_message().split()).rstrip(".")
     if isinstance(error, click.NoSuchOption):
-        options = error.ctx.command.get_params(error.ctx) if error.ctx else []
-        known = [name for option in options for name in option.opts]
-        close = errors.nearest(error.option_name, known)  # the verb's module is textkit.cli.nearest
-        message = f"no such option {error.option_name}{close if 'did you mean' in close else ''}"
+        message = _no_such_option(error)
     context = getattr(error, "ctx", None)
     hint = f" (see '{context.command_path} --help')" if context else ""
     return message[:1].lower() + message[1:] + hint
+
+
+def _no_such_option(error: click.NoSuchOption) -> str:
+    """What to write instead: the new name of an old spelling, the nearest option, or the verbs that have this one."""
+    from textkit.cli.renamed import answer
+
+    asked, context = error.option_name, error.ctx
+    if context is None:
+        return f"no such option {asked}"
+    verb = context.info_name
+    if answered := answer(verb, asked):
+        return answered
+    known = [name for option in context.command.params for name in (*option.opts, *option.secondary_opts)]
+    known += ["-h", "--help"]
+    close = errors.nearest(asked, [name for name in known if name.startswith("--")])
+    others = [other for other in VERBS if other != verb and asked in _options_of(other, context)]
+    if others and verb in VERBS and "did you mean" not in close:
+        return f"{verb} has no {asked}: it is an option of {', '.join(others)}"
+    return f"no such option {asked}{close if 'did you mean' in close else ''}"
+
+
+def _options_of(verb: str, context: click.Context) -> list[str]:
+    command = command_line.get_command(context, verb)
+    return [name for option in (command.params if command else ()) for name in (*option.opts, *option.secondary_opts)]
 
 
 def _flush_stdout(talk: Talk, code: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import Talk, Text, answering_options, model_option
+from textkit.cli.options import Talk, Text, answer_format_option, answering_options, model_option
 from textkit.cli.stdout import protected_stdout
 from textkit.errors import TextkitError, UsageError
 
@@ -20,14 +20,14 @@ from textkit.errors import TextkitError, UsageError
     show_default=True,
     help="The cosine with B - A + C (Mikolov et al. 2013), or cosines multiplied and divided (Levy & Goldberg 2014).",
 )
-@click.option("--json", "--jsonl", "as_json", is_flag=True, help="A JSON object a line.")
+@answer_format_option
 @answering_options
 def analogy(
     words: tuple[str, ...],
     model: str | None,
     k: int,
     method: str,
-    as_json: bool,
+    form: str,
     device: str,
     threads: int | None,
     on_error: str,
@@ -36,9 +36,9 @@ def analogy(
 ) -> None:
     """Answer what is to C as B is to A, for each three words given, or for each line of three words on stdin.
 
-    Writes A, B, C, answer and score, separated by tabs, best first; the three words are no answers. With --json: one
-    object a question, {"a": ..., "b": ..., "c": ..., "answers": [{"word": ..., "score": ...}]}. A blank line, and with
-    --on-error skip a line that cannot be answered, gives a record with no answer.
+    Writes A, B, C, answer and score, separated by tabs, best first; the three words are no answers. With --format
+    jsonl: one object a question, {"a": ..., "b": ..., "c": ..., "answers": [{"word": ..., "score": ...}]}. A blank line,
+    and with --on-error skip a line that cannot be answered, gives a record with no answer.
     """
     from textkit.cli.queries import Dialogue, Form, Question, from_stdin
     from textkit.evaluation.vocabulary import Vocabulary
@@ -56,7 +56,7 @@ def analogy(
         dialogue = Dialogue(
             prepare,
             lambda questions: vocabulary.analogies(questions, k, method),
-            Form(("a", "b", "c"), "answers", "score", as_json),
+            Form(("a", "b", "c"), "answers", "score", form == "jsonl"),
             on_error == "skip",
             line_buffered,
         )

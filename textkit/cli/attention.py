@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from textkit.cli.filtering import typed_lines
-from textkit.cli.options import Talk, Text, answering_options, model_option
+from textkit.cli.options import Talk, Text, answer_format_option, answering_options, model_option
 from textkit.cli.stdout import protected_stdout
 from textkit.errors import TextkitError, UsageError
 
@@ -34,9 +34,9 @@ _POSITIVE = click.IntRange(min=1)
 )
 @click.option("--layer", type=_POSITIVE, metavar="N", help="Counted from 1. Default: the last.")
 @click.option("--head", type=_POSITIVE, metavar="N", help="Counted from 1. Default: the mean of all.")
-@click.option("--all", "every", is_flag=True, help="Every head of every layer, with -o or --json.")
+@click.option("--all", "every", is_flag=True, help="Every head of every layer, with -o or --format jsonl.")
 @click.option("--pieces", is_flag=True, help="Show the model's pieces of words rather than words.")
-@click.option("--json", "--jsonl", "as_json", is_flag=True, help="A JSON object a sentence.")
+@answer_format_option
 @click.option(
     "--style",
     type=click.Choice(["color", "shades", "numbers"]),
@@ -50,9 +50,9 @@ def attention(talk: Talk, **options: Any) -> None:
     one. Of words that are several pieces: the sum over the pieces looked at, the mean over those that look. Kinds, layers and
     heads are shown by models that were made with `--explain` (`textkit export-onnx`, `textkit import`).
 
-    --json writes {"source": [...], "target": [...], "weights": [[...]]}, a row of weights for each target word; with --all a
-    list of layers of lists of heads of such. Heat maps are separated by a blank line. A blank line, and with --on-error skip
-    a sentence that is too long, gives a record without words.
+    --format jsonl writes {"source": [...], "target": [...], "weights": [[...]]}, a row of weights for each target word; with
+    --all a list of layers of lists of heads of such. Heat maps are separated by a blank line. A blank line, and with --on-error
+    skip a sentence that is too long, gives a record without words.
     """
     run(_Job(**options), talk)
 
@@ -70,7 +70,7 @@ class _Job:
     head: int | None
     every: bool
     pieces: bool
-    as_json: bool
+    form: str
     style: str | None
     device: str
     threads: int | None
@@ -85,11 +85,17 @@ class _Job:
         if self.target is not None and not self.target.strip():
             raise UsageError("--target: the translation is blank")
         if self.output is not None and (self.as_json or self.style):
-            raise UsageError(f"-o {self.output}: is a picture; {'--json' if self.as_json else '--style'} is for stdout")
+            raise UsageError(
+                f"-o {self.output}: is a picture; {'--format jsonl' if self.as_json else '--style'} is for stdout"
+            )
         if self.every and self.output is None and not self.as_json:
-            raise UsageError("--all: is too much for a terminal; say -o PICTURE or --json")
+            raise UsageError("--all: is too much for a terminal; say -o PICTURE or --format jsonl")
         if self.every and (self.layer or self.head):
             raise UsageError(f"--{'layer' if self.layer else 'head'}: is one of those that --all shows")
+
+    @property
+    def as_json(self) -> bool:
+        return self.form == "jsonl"
 
     def attention(self) -> Attention:
         from textkit.serving.attention import Attention

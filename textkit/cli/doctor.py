@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from textkit.cli.options import Talk, plugin_option, talk_options
+from textkit.cli.options import Talk, list_format_option, plugin_option, talk_options
 from textkit.cli.stdout import protected_stdout
 from textkit.errors import TextkitError
 
@@ -23,10 +23,10 @@ class Finding:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="JSON: an object with a list.")
+@list_format_option
 @plugin_option
 @talk_options
-def doctor(as_json: bool, talk: Talk) -> None:
+def doctor(form: str, talk: Talk) -> None:
     """Say what works on this machine and what does not, with the command that repairs it.
 
     Exit code 1 where something that textkit needs is broken.
@@ -35,7 +35,7 @@ def doctor(as_json: bool, talk: Talk) -> None:
 
     with protected_stdout() as out:
         found = list(findings())
-        if as_json:
+        if form == "json":
             write_json(out, {"findings": [asdict(finding) for finding in found]})
         else:
             write_table(out, ("WHAT", "STATE", "FOUND"), [(each.about, each.state, each.what) for each in found])

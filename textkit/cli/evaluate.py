@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textkit.cli.filtering import count_of_lines
-from textkit.cli.options import Talk, device_option, model_option, talk_options, threads_option
+from textkit.cli.options import Talk, answer_format_option, device_option, model_option, talk_options, threads_option
 from textkit.cli.stdout import protected_stdout
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Metrics(click.ParamType):
     help="similarity, analogies or sts: what DATA is. Default: what its lines look like. For translations bleu, chrf or both."
     " Default: bleu. For language models perplexity.",
 )
-@click.option("--json", "as_json", is_flag=True, help="A JSON object a file and metric, with all its figures.")
+@answer_format_option
 @click.option(
     "--restrict-vocab",
     type=click.IntRange(min=1),
@@ -81,8 +81,10 @@ class Metrics(click.ParamType):
     "--tokenize", metavar="NAME", help="BLEU: sacrebleu's name of a tokenizer (13a, none, char, ...). Default: 13a."
 )
 @click.option("--lowercase", is_flag=True, help="Translations: upper and lower case are the same.")
-@click.option("--beam-size", type=click.IntRange(min=1), metavar="N", help="Translations. Default: the model's own.")
-@click.option("--length-penalty", type=float, metavar="X", help="Translations. Default: the model's own.")
+@click.option(
+    "-b", "--beam-size", type=click.IntRange(min=1), metavar="N", help="Translations. Default: the model's own."
+)
+@click.option("--length-penalty", type=float, metavar="A", help="Translations. Default: the model's own.")
 @click.option(
     "--no-repeat-ngram-size", type=click.IntRange(min=0), metavar="N", help="Translations. Default: the model's own."
 )
@@ -94,7 +96,7 @@ class Metrics(click.ParamType):
 @talk_options
 @click.pass_context
 def evaluate(
-    ctx: click.Context, data: tuple[str, ...], model: str | None, metrics: tuple[str, ...] | None, as_json: bool,
+    ctx: click.Context, data: tuple[str, ...], model: str | None, metrics: tuple[str, ...] | None, form: str,
     talk: Talk, **options: Any,
 ) -> None:  # fmt: skip
     """Score a model on files of test data; '-' reads stdin.
@@ -110,7 +112,8 @@ def evaluate(
     Writes metric, value, how many items were used, how many there are, how many hold a word that is not in the vocabulary,
     and the file, separated by tabs; for analogies a line for each section follows. A word is looked for as the model
     normalises it, then without regard to case. Of translations: metric, value, lines, references, sacrebleu's signature,
-    and the files. The perplexity is per word, the end of a line being one: items are words and ends of lines.
+    and the files. The perplexity is per word, the end of a line being one: items are words and ends of lines. --format jsonl
+    writes an object a file and metric, with all its figures.
     """
     from textkit import bundle as bundles
     from textkit.lines import check_readable
@@ -121,7 +124,7 @@ def evaluate(
     given = {name: options[name] for name in ("device", "threads", *OPTIONS[task])}
     with protected_stdout() as out:
         measure = {"embed": _vectors, "language": _texts, "translate": _translations}[task]
-        for record in measure(talk, found, data, metrics, as_json, **given):
+        for record in measure(talk, found, data, metrics, form == "jsonl", **given):
             out.write(record.encode("utf-8", "replace"))
             out.flush()
 

@@ -27,6 +27,7 @@ from textkit.cli.filtering import (
 )
 from textkit.cli.options import Talk, Text, answering_options, model_option
 from textkit.errors import UsageError
+from textkit.tasks import SEED
 
 if TYPE_CHECKING:
     from textkit.serving.generator import Generated, Generator
@@ -56,13 +57,20 @@ _COUNT = click.IntRange(min=0)
 @click.option(
     "--seed",
     type=_COUNT,
-    default=0,
+    default=SEED,
     show_default=True,
     metavar="N",
     help="Of the random numbers, with the line's number.",
 )
 @click.option(
-    "-n", "--samples", type=_POSITIVE, default=1, show_default=True, metavar="N", help="Texts for each prompt."
+    "-n",
+    "--number",
+    "samples",
+    type=_POSITIVE,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Texts for each prompt.",
 )
 @click.option(
     "--stop",

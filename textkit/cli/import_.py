@@ -24,7 +24,8 @@ from textkit.errors import UsageError
     help="Keep the first N words of the file, which are its most frequent.",
 )
 @click.option(
-    "--sample",
+    "--text",
+    "sample",
     metavar="FILE",
     help="Lines of text: of word vectors the common component of --pooling sif is taken from them, a translation "
     "model's graphs are tried on them.",

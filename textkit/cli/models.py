@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from textkit.cli.options import Talk, talk_options
+from textkit.cli.options import Talk, list_format_option, talk_options
 from textkit.cli.stdout import protected_stdout
 from textkit.errors import TextkitError
 
@@ -32,9 +32,9 @@ class Model:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="JSON: an object with a list.")
+@list_format_option
 @talk_options
-def models(as_json: bool, talk: Talk) -> None:
+def models(form: str, talk: Talk) -> None:
     """List the models that can be served: those in ./exported_models, in your own folder, and in the package.
 
     The one marked * serves its task where no -m is given.
@@ -43,7 +43,7 @@ def models(as_json: bool, talk: Talk) -> None:
 
     with protected_stdout() as out:
         found = list(listed(talk))
-        if as_json:
+        if form == "json":
             write_json(out, {"models": [asdict(model) for model in found]})
             return
         write_table(out, ("MODEL", "TASK", "WHERE", "SIZE", "PRECISION", "DIM", "SCORES"), map(_row, found))

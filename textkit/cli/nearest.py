@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import Talk, Text, answering_options, model_option
+from textkit.cli.options import Talk, Text, answer_format_option, answering_options, model_option
 from textkit.cli.stdout import protected_stdout
 
 
@@ -12,13 +12,13 @@ from textkit.cli.stdout import protected_stdout
 @click.argument("words", type=Text(), metavar="[WORD]...", nargs=-1)
 @model_option
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="How many neighbours.")
-@click.option("--json", "--jsonl", "as_json", is_flag=True, help="A JSON object a line.")
+@answer_format_option
 @answering_options
 def nearest(
     words: tuple[str, ...],
     model: str | None,
     k: int,
-    as_json: bool,
+    form: str,
     device: str,
     threads: int | None,
     on_error: str,
@@ -27,8 +27,8 @@ def nearest(
 ) -> None:
     """Show the words of the vocabulary nearest to each WORD, or to each line of stdin.
 
-    Writes word, neighbour and cosine, separated by tabs, best first; the word itself is left out. With --json: one object
-    a word, {"word": ..., "neighbours": [{"word": ..., "cosine": ...}]}. A line of several words stands for the mean of
+    Writes word, neighbour and cosine, separated by tabs, best first; the word itself is left out. With --format jsonl: one
+    object a word, {"word": ..., "neighbours": [{"word": ..., "cosine": ...}]}. A line of several words stands for the mean of
     their vectors. A blank line, and with --on-error skip a word without a vector, gives a record with no neighbour.
     """
     from textkit.cli.queries import Dialogue, Form, Question, from_stdin
@@ -39,7 +39,7 @@ def nearest(
         dialogue = Dialogue(
             lambda question: vocabulary.query(question[0]),
             lambda queries: vocabulary.nearest(queries, k),
-            Form(("word",), "neighbours", "cosine", as_json),
+            Form(("word",), "neighbours", "cosine", form == "jsonl"),
             on_error == "skip",
             line_buffered,
         )

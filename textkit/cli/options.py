@@ -182,6 +182,25 @@ def answering_options(function: Function) -> Function:
     return function
 
 
+# Of a verb that answers with records, and of one that lists what there is.
+answer_format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "jsonl"]),
+    default="text",
+    show_default=True,
+    help="Of the output; jsonl is a JSON object a record.",
+)
+list_format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Of the output; json is one object with a list.",
+)
+
+
 explain_option = click.option(
     "--explain", is_flag=True, help="With a graph that shows every head and layer of attention, for pictures."
 )
@@ -205,7 +224,7 @@ _BUNDLE = (
         help="How weights are stored. What the lower ones cost is measured and written into the manifest.",
     ),
     click.option("--name", metavar="NAME", help="What the manifest calls the model. Default: the folder's name."),
-    click.option("--licence", metavar="TEXT", default="", help="The model's licence, for the manifest."),
+    click.option("--license", "licence", metavar="TEXT", default="", help="The model's licence, for the manifest."),
     click.option("--overwrite", is_flag=True, help="Replace a model that DIR holds already."),
 )
 

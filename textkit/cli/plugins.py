@@ -6,22 +6,22 @@ from dataclasses import asdict
 
 import click
 
-from textkit.cli.options import Talk, plugin_option, talk_options
+from textkit.cli.options import Talk, list_format_option, plugin_option, talk_options
 from textkit.cli.stdout import protected_stdout
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="JSON: an object with a list.")
+@list_format_option
 @plugin_option
 @talk_options
-def plugins(as_json: bool, talk: Talk) -> None:
+def plugins(form: str, talk: Talk) -> None:
     """List the families of models that can be trained; `textkit train NAME --show-options` lists the options of one."""
     from textkit.cli.tables import write_json, write_table
     from textkit.registry import registry
 
     with protected_stdout() as out:  # a plugin may print when it is imported
         found = list(registry.describe())
-        if as_json:
+        if form == "json":
             write_json(out, {"plugins": [asdict(plugin) for plugin in found]})
             return
         rows = [

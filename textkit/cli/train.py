@@ -19,6 +19,7 @@ from textkit.cli.options import (
     talk_options,
     threads_option,
 )
+from textkit.tasks import SEED
 
 if TYPE_CHECKING:
     from textkit.training.run import Run
@@ -62,7 +63,9 @@ class Patience:
 @click.option("--dev", multiple=True, metavar="FILE", type=click.Path(path_type=Path), help="Lines for the dev score.")
 @click.option("--config", metavar="F.toml", type=click.Path(path_type=Path), help="Options from a TOML file.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One option; --show-options lists them.")
-@click.option("--seed", type=click.IntRange(min=0, max=2**63 - 1), metavar="N", help="Of all randomness. Default: 1.")
+@click.option(
+    "--seed", type=click.IntRange(min=0, max=2**63 - 1), metavar="N", help=f"Of all randomness. Default: {SEED}."
+)
 @click.option("--resume", is_flag=True, help="Go on with the run; what was said at its start need not be said again.")
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard events into the run as well.")
 @click.option("--show-options", is_flag=True, help="List the options of PLUGIN and their defaults, and train nothing.")

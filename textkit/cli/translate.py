@@ -33,6 +33,7 @@ from textkit.cli.filtering import (
 )
 from textkit.cli.options import Talk, answering_options, model_option
 from textkit.errors import TextkitError, UsageError
+from textkit.tasks import SEED
 
 if TYPE_CHECKING:
     from textkit.serving.translator import Translator
@@ -56,7 +57,9 @@ _COUNT = click.IntRange(min=0)
     metavar="N",
     help="1 is greedy search; a wide one takes much memory. Default: the model's, or 4.",
 )
-@click.option("--n-best", type=_POSITIVE, default=1, metavar="N", help="Give the N best, in --format nbest or jsonl.")
+@click.option(
+    "-n", "--n-best", type=_POSITIVE, default=1, metavar="N", help="Give the N best, in --format nbest or jsonl."
+)
 @click.option(
     "--length-penalty",
     type=float,
@@ -87,7 +90,9 @@ _COUNT = click.IntRange(min=0)
 )
 @top_k_option
 @top_p_option
-@click.option("--seed", type=_COUNT, metavar="N", help="Of the random numbers, with each line's number. Default: 0.")
+@click.option(
+    "--seed", type=_COUNT, metavar="N", help=f"Of the random numbers, with each line's number. Default: {SEED}."
+)
 @input_option
 @column_option
 @click.option(

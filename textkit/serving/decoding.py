@@ -24,6 +24,7 @@ from textkit.serving.constraints import Constraints
 from textkit.serving.drawing import Draw
 from textkit.serving.history import Hypothesis
 from textkit.serving.samples import Samples, Watch
+from textkit.tasks import SEED
 
 __all__ = ["Hypothesis", "Search", "StepModel", "Target", "search"]
 
@@ -97,7 +98,7 @@ class Search:
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
-    seed: int = 0
+    seed: int = SEED
 
     def __post_init__(self) -> None:
         for name, least in (

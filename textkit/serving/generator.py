@@ -21,6 +21,7 @@ from textkit.serving.language import encode, opened, rule_of
 from textkit.serving.session import cpus
 from textkit.serving.steps import READ, LanguageSteps
 from textkit.serving.stream import batches
+from textkit.tasks import SEED
 
 if TYPE_CHECKING:
     from textkit.bundle import Bundle
@@ -58,7 +59,7 @@ class Generator:
         temperature: float | None = None,
         top_k: int | None = None,
         top_p: float | None = None,
-        seed: int = 0,
+        seed: int = SEED,
         samples: int = 1,
         stop: Sequence[str] = (),
         allow_unk: bool = False,

@@ -23,6 +23,7 @@ from textkit.serving.session import cpus
 from textkit.serving.steps import TranslationSteps
 from textkit.serving.stream import batches
 from textkit.serving.unknown import replaced, shown
+from textkit.tasks import SEED
 from textkit.translation_text import TranslationText
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Translator:
         temperature: float = 1.0,
         top_k: int = 0,
         top_p: float = 1.0,
-        seed: int = 0,
+        seed: int = SEED,
         word_scores: bool = False,
         alignment: bool = False,
         sentences: bool | None = None,

@@ -19,12 +19,11 @@ from textkit import config
 from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Plugin, Training
 from textkit.registry import registry
+from textkit.tasks import SEED
 from textkit.training.corpus import describe_file
 from textkit.training.pairs import corpus_of
 from textkit.training.preparing import check_options, has_score, without_effect
 from textkit.training.run import Run
-
-SEED = 1
 
 # What may change when a run goes on: nothing that its result depends on.
 _FREE = ("checkpoint_seconds", "checkpoint_steps", "log_seconds")

@@ -1,0 +1,77 @@
+"""The names of options: one word for one thing over all verbs, and an old spelling is answered with the new one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import click
+import pytest
+
+from textkit.cli import VERBS, command_line, run
+from textkit.cli.options import Talk
+from textkit.cli.renamed import OPTIONS, TRIED
+from textkit.tasks import SEED
+
+
+def options() -> dict[str, dict[str, click.Option]]:
+    """Spelling -> verb -> the option."""
+    root = click.Context(command_line, info_name="textkit")
+    found: dict[str, dict[str, click.Option]] = defaultdict(dict)
+    for verb in VERBS:
+        for parameter in command_line.get_command(root, verb).params:
+            if isinstance(parameter, click.Option):
+                for name in (*parameter.opts, *parameter.secondary_opts):
+                    found[name][verb] = parameter
+    return found
+
+
+def test_an_option_is_of_one_kind_in_every_verb():
+    for name, verbs in options().items():
+        kinds = {(option.is_flag, type(option.type).__name__) for option in verbs.values()}
+        if name not in ("-o", "--output"):  # a file, or a folder
+            assert len(kinds) == 1, (name, {verb: option.type for verb, option in verbs.items()})
+
+
+def test_an_option_has_one_short_spelling_in_every_verb():
+    for name, verbs in options().items():
+        if name.startswith("--"):
+            short = {tuple(spelling for spelling in option.opts if spelling[1] != "-") for option in verbs.values()}
+            assert len(short) == 1, (name, short)
+
+
+def test_formats_are_chosen_by_format_alone():
+    known = options()
+    assert not {"--json", "--jsonl", "--licence", "--samples", "--colour"} & known.keys()
+    assert set(known["--sample"]) == {"translate"}
+
+
+def test_a_seed_begins_at_one_wherever_something_is_drawn():
+    from textkit.serving.decoding import Search
+    from textkit.training import recipe
+
+    assert SEED == Search().seed == recipe.SEED == 1
+    for verb, option in options()["--seed"].items():
+        assert option.default == SEED or f"Default: {SEED}." in option.help, verb
+
+
+@pytest.mark.parametrize(("verb", "old"), [(verb, old) for verb, names in OPTIONS.items() for old in names])
+def test_an_old_spelling_is_answered_by_name(capfd, verb, old):
+    new = OPTIONS[verb][old]
+    assert old not in options() or verb not in options()[old]
+    assert verb in options()[new.split()[0]]
+    for spelled in ([verb, old, "x"], [verb, f"{old}=x"]):
+        assert run(spelled, Talk()) == 2
+        out, err = capfd.readouterr()
+        assert (out, err) == ("", f"textkit: {old} is now {new} (see 'textkit {verb} --help')\n")
+
+
+@pytest.mark.parametrize(("verb", "tried"), [(verb, tried) for verb, names in TRIED.items() for tried in names])
+def test_what_other_verbs_and_tools_call_it_is_answered_too(capfd, verb, tried):
+    assert run([verb, tried], Talk()) == 2
+    assert capfd.readouterr().err.startswith(f"textkit: no such option {tried}: it is {TRIED[verb][tried]} (see ")
+
+
+def test_an_option_of_another_verb_is_said_to_be_one(capfd):
+    assert run(["embed", "--beam-size", "4"], Talk()) == 2
+    told = "textkit: embed has no --beam-size: it is an option of translate, evaluate (see 'textkit embed --help')\n"
+    assert capfd.readouterr().err == told
