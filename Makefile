@@ -3,6 +3,8 @@ PYTHON ?= python3
 DATA ?= ../shared/data
 PEERS ?= .venv-peers
 BIN := .venv/bin
+SERVING := .venv-serving/bin
+PIP := -m pip install --disable-pip-version-check -c constraints.txt
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
@@ -15,12 +17,25 @@ setup: $(INSTALLED)  ## make .venv and install textkit with all it needs, in the
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing textkit and what it needs into .venv (some minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,plot,test]'
+	@echo "Installing what training, export and the tests need into .venv. PyTorch is the most of it: 1 GB to"
+	@echo "download where pip finds it for CPUs alone, 3 GB and more where it brings CUDA. Minutes, not seconds."
+	$(BIN)/python $(PIP) -e '.[train,plot,test]'
 	@touch $@
 
-demo: $(INSTALLED)  ## stream text through the shipped model, then train, export and serve a small one
-	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
+# Two lines of the README: no GPU, no PyTorch, some 50 MB to download.
+$(SERVING)/textkit: pyproject.toml constraints.txt
+	@test -x $(SERVING)/python || $(PYTHON) -m venv .venv-serving
+	@echo "Installing what serving needs, for CPUs alone, into .venv-serving (about 50 MB to download)."
+	$(SERVING)/python $(PIP) click numpy onnxruntime platformdirs rich tokenizers
+	$(SERVING)/python $(PIP) --no-deps .
+
+# An environment that can train serves as well. Without one the small installation comes first, so that there is something to
+# see within a minute, and the large one when it is needed.
+demo:  ## stream text through the shipped models at once, then train, export and serve a small one
+	@test -e $(INSTALLED) || $(MAKE) --no-print-directory $(SERVING)/textkit
+	@PATH="$(CURDIR)/$(BIN):$(CURDIR)/$(SERVING):$$PATH" sh examples/demo.sh serve
+	@$(MAKE) --no-print-directory $(INSTALLED)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh train
 
 test: $(INSTALLED) lint  ## everything but the slow tests, under 10 minutes on 2 cores
 	$(BIN)/python -m pytest -q -m "not slow"

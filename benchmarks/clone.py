@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def reach() -> None:
     """Makes `import textkit` work here and in the processes started from here. Where a textkit is installed, that is it."""
     try:
-        version("textkit")
+        version("textkit-onnx")
     except PackageNotFoundError:
         shelf = tempfile.TemporaryDirectory(prefix="textkit-clone-")
         atexit.register(shelf.cleanup)
@@ -35,9 +35,9 @@ def _lay_out(shelf: Path) -> None:
     for package, folder in declared["tool"]["setuptools"]["package-dir"].items():
         (shelf / package).symlink_to(ROOT / folder)
     number = re.search(r'__version__ = "(.+)"', (ROOT / "textkit" / "__init__.py").read_text())
-    told = shelf / f"textkit-{number[1]}.dist-info"
+    told = shelf / f"textkit_onnx-{number[1]}.dist-info"
     told.mkdir()
-    (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: textkit\nVersion: {number[1]}\n")
+    (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: textkit-onnx\nVersion: {number[1]}\n")
     groups = declared["project"]["entry-points"].items()
     (told / "entry_points.txt").write_text(
         "\n".join(

@@ -34,7 +34,7 @@ def section(name: str, markdown: str, page: Path = PAGE) -> None:
 def machine(packages: Sequence[str] = ("numpy", "onnxruntime-gpu", "onnxruntime", "torch")) -> str:
     """One line: processor, CPUs at hand, Python, versions of textkit and of those of `packages` that are there, date."""
     facts = [processor(), f"{len(os.sched_getaffinity(0))} CPUs", f"Python {platform.python_version()}"]
-    for package in ("textkit", *packages):
+    for package in ("textkit-onnx", *packages):
         try:
             facts.append(f"{package} {version(package)}")
         except PackageNotFoundError:

@@ -1,46 +1,55 @@
 #!/bin/sh
-# What textkit does, in about a minute: serve the shipped model, then train, export and serve one of your own.
-# Usage: make demo, or: sh examples/demo.sh [FOLDER], which keeps what it makes in FOLDER (default: demo).
+# What textkit does. Usage: demo.sh serve, streams text through the shipped models, in seconds; demo.sh train [FOLDER], makes,
+# exports and serves one of your own in about a minute, and keeps it in FOLDER (default: demo). `make demo` runs both.
 set -eu
-folder=${1:-demo}
+part=${1:-serve} folder=${2:-demo}
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); else bold='' plain=''; fi
 
 say() { printf '\n%s%s%s\n' "$bold" "$1" "$plain"; }
 show() { printf '$ %s\n' "$1"; eval "$1"; }
 
-say "1. The shipped model turns each line into a vector (here its first five numbers of 128)."
-show "echo 'The cat sat on the mat.' | textkit embed | cut -d' ' -f1-5"
+serve() {
+  say "1. A shipped model translates, English to German."
+  show "printf 'I am going home.\\nWhere is the station?\\n' | textkit translate"
 
-say "2. Another one translates, English to German."
-show "printf 'I am going home.\\nWhere is the station?\\n' | textkit translate"
+  say "2. Another one turns each line into a vector (here its first five numbers of 128)."
+  show "echo 'The cat sat on the mat.' | textkit embed | cut -d' ' -f1-5"
 
-say "3. A third says how likely a line is (log-probability, tokens, perplexity), and goes on with one."
-show "printf 'I am going home.\\nHome going am I.\\n' | textkit score"
-show "textkit generate 'The station is' --max-tokens 20 --temperature 0.7 --seed 1"
+  say "3. A third says how likely a line is (log-probability, tokens, perplexity), and goes on with one."
+  show "printf 'I am going home.\\nHome going am I.\\n' | textkit score"
+  show "textkit generate 'The station is' --max-tokens 20 --temperature 0.7 --seed 1"
 
-say "4. All are filters: a line in is a line out, in order, however many there are."
-show "yes 'One line of many.' | head -n 200000 | textkit embed --format f32 | wc -c"
-echo "   (200,000 lines x 128 numbers x 4 bytes)"
+  say "4. All are filters: a line in is a line out, in order, however many there are."
+  show "yes 'One line of many.' | head -n 200000 | textkit embed --format f32 | wc -c"
+  echo "   (200,000 lines x 128 numbers x 4 bytes)"
 
-say "5. Words that mean the same lie close together; a word it has never seen is spelled by its n-grams."
-show "textkit nearest -k 3 music unmusically"
+  say "5. Words that mean the same lie close together; a word it has never seen is spelled by its n-grams."
+  show "textkit nearest -k 3 music unmusically"
+}
 
-rm -rf "$folder"
-mkdir -p "$folder"
-say "6. Now a model of your own. Raw text: the reference manual that every Python carries."
-# shellcheck disable=SC2016
-show "python -c 'from pydoc_data.topics import topics; print(*topics.values(), sep=\"\\n\")' > $folder/manual.txt"
-show "wc $folder/manual.txt"
+train() {
+  rm -rf "$folder"
+  mkdir -p "$folder"
+  say "6. Now a model of your own. Raw text: the reference manual that every Python carries."
+  # shellcheck disable=SC2016
+  show "python -c 'from pydoc_data.topics import topics; print(*topics.values(), sep=\"\\n\")' > $folder/manual.txt"
+  show "wc $folder/manual.txt"
 
-say "7. Train word vectors on it (PyTorch and compiled kernels, on this machine)."
-show "textkit train fasttext $folder/manual.txt -o $folder/run --set epochs=20 --set dim=64"
+  say "7. Train word vectors on it (PyTorch and compiled kernels, on this machine)."
+  show "textkit train fasttext $folder/manual.txt -o $folder/run --set epochs=20 --set dim=64"
 
-say "8. Export them: compared with the trained network first, then written as a folder that serves without PyTorch."
-show "textkit export-onnx $folder/run -o $folder/manual-words --precision int8"
-show "ls $folder/manual-words"
+  say "8. Export them: compared with the trained network first, then written as a folder that serves without PyTorch."
+  show "textkit export-onnx $folder/run -o $folder/manual-words --precision int8"
+  show "ls $folder/manual-words"
 
-say "9. Serve them."
-show "echo 'raise an exception' | textkit embed -m $folder/manual-words | cut -d' ' -f1-5"
-show "textkit nearest -m $folder/manual-words -k 3 integer exceptional"
+  say "9. Serve them."
+  show "echo 'raise an exception' | textkit embed -m $folder/manual-words | cut -d' ' -f1-5"
+  show "textkit nearest -m $folder/manual-words -k 3 integer exceptional"
 
-say "Done. Everything made is in $folder/; textkit --help shows the rest."
+  say "Done. Everything made is in $folder/; textkit --help shows the rest."
+}
+
+case $part in
+  serve | train) "$part" ;;
+  *) echo "usage: demo.sh serve | train [FOLDER]" >&2; exit 2 ;;
+esac

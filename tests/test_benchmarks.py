@@ -358,7 +358,7 @@ def test_a_clone_that_is_not_installed_runs(bench: SimpleNamespace, tmp_path: Pa
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from importlib.metadata import entry_points, version\n"
         "import textkit, textkit_plugins, textkit_models\n"
-        "print(version('textkit') == textkit.__version__, *sorted(e.name for e in entry_points(group='textkit.plugins')))"
+        "print(version('textkit-onnx') == textkit.__version__, *sorted(e.name for e in entry_points(group='textkit.plugins')))"
     )
     # Without site-packages there is no other textkit to be found.
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code, tmp_path], capture_output=True, text=True)

@@ -490,7 +490,7 @@ def test_doctor_gives_the_command_for_a_missing_extra(shelf, capfd, monkeypatch)
     run(["doctor", "--format", "json"], Talk())
     found = {finding["about"]: finding for finding in json.loads(capfd.readouterr().out)["findings"]}
     assert found["extra [train]"]["state"] == "absent"
-    assert found["extra [train]"]["what"] == "pip install 'torch>=2.8' 'zstandard>=0.22'"
+    assert found["extra [train]"]["what"] == "pip install 'textkit-onnx[train]' (no torch, zstandard)"
 
 
 # Completion.

@@ -402,7 +402,7 @@ def test_a_character_that_no_font_has() -> None:
 
 def test_without_matplotlib(attention: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    said = "a picture needs matplotlib, which is not installed: pip install 'textkit[plot]'"
+    said = "a picture needs matplotlib, which is not installed: pip install 'textkit-onnx[plot]'"
     assert attention("no-such-model", SENTENCE, "-o", str(tmp_path / "a.png"), code=1)[1] == f"textkit: {said}\n"
     assert attention("plain", SENTENCE)[0]
 

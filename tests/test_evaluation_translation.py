@@ -79,7 +79,7 @@ def test_what_is_refused(monkeypatch):
     with pytest.raises(TextkitError, match="1 translations and references for 2 lines"):
         Scorer()(["a"], [["a"], ["b"]])
     monkeypatch.setitem(sys.modules, "sacrebleu.metrics", None)
-    with pytest.raises(TextkitError, match=r"need sacrebleu: pip install 'textkit\[train\]'"):
+    with pytest.raises(TextkitError, match=r"need sacrebleu: pip install 'textkit-onnx\[train\]'"):
         Scorer()
 
 

@@ -14,7 +14,7 @@ from textkit.errors import TextkitError
 from textkit.interop import marian
 from textkit.text import rule_from_spec
 
-pytest.importorskip("torch", reason="checkpoints are read with torch: pip install 'textkit[train]'")
+pytest.importorskip("torch", reason="checkpoints are read with torch: pip install 'textkit-onnx[train]'")
 pytest.importorskip(
     "transformers", reason="transformers makes the checkpoints and is compared with: pip install '.[test]'"
 )

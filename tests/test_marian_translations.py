@@ -10,7 +10,7 @@ import pytest
 from textkit.interop import marian
 from textkit.registry import registry
 
-pytest.importorskip("torch", reason="checkpoints are read with torch: pip install 'textkit[train]'")
+pytest.importorskip("torch", reason="checkpoints are read with torch: pip install 'textkit-onnx[train]'")
 pytest.importorskip(
     "transformers", reason="transformers makes the checkpoints and is compared with: pip install '.[test]'"
 )
@@ -141,7 +141,7 @@ def imported(checkpoint, tmp_path_factory):
     from textkit.cli import run
     from textkit.cli.options import Talk
 
-    pytest.importorskip("onnx", reason="models are made with onnx: pip install 'textkit[train]'")
+    pytest.importorskip("onnx", reason="models are made with onnx: pip install 'textkit-onnx[train]'")
     folder, model = checkpoint(sharp=1.5, init_std=0.3)
     bundle = tmp_path_factory.mktemp("imported") / "en-de"
     sample = bundle.parent / "sample.txt"

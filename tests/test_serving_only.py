@@ -113,7 +113,7 @@ def test_training_without_its_extra_says_what_to_install(tmp_path: Path) -> None
     assert done.returncode == 1
     assert done.stderr.count(b"\n") == 1
     assert done.stderr.startswith(b"textkit: ")
-    assert b"textkit[train]" in done.stderr
+    assert b"textkit-onnx[train]" in done.stderr
     assert not (tmp_path / "run").exists()
 
 

@@ -636,7 +636,7 @@ def test_metrics_have_no_line_twice_after_an_interruption(make, data):
 
 def test_tensorboard_is_an_extra(make, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorboard", None)
-    with pytest.raises(TextkitError, match=r"pip install 'textkit\[tensorboard\]'"):
+    with pytest.raises(TextkitError, match=r"pip install 'textkit-onnx\[tensorboard\]'"):
         Logbook(make(), tensorboard=True)
 
 

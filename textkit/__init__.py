@@ -8,6 +8,8 @@ import os
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 __version__ = "0.1.0"
+# What pip calls it: `textkit` on the package index is another project, and an upgrade would put it in place of this one.
+DISTRIBUTION = "textkit-onnx"
 
 
 def load(model: str | None = None, task: str | None = None, **options):

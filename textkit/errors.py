@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from textkit import DISTRIBUTION
+
 
 class TextkitError(Exception):
     """Something failed that the user can understand: the message is one line and names the file, line or option."""
@@ -30,6 +32,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; there is {', '.join(known)}" if known else ""
+
+
+def pip_install(extra: str = "") -> str:
+    """The command that brings the packages of an extra, or what textkit needs in any case."""
+    return f"pip install '{DISTRIBUTION}[{extra}]'" if extra else f"pip install {DISTRIBUTION}"
 
 
 def one_line(error: BaseException) -> str:

@@ -15,10 +15,15 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from textkit import DISTRIBUTION
 from textkit.errors import TextkitError, TextkitWarning, UsageError, nearest, one_line
 from textkit.plugin import API_VERSION, Plugin, Training
 from textkit.tasks import TASKS
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "textkit.plugins"
 VARIABLE = "TEXTKIT_PLUGINS"
@@ -112,7 +117,7 @@ class Registry:
 
             entries: dict[str, list[Entry]] = {}
             for point in entry_points(group=GROUP):
-                source = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+                source = _source(point)
                 entry = Entry(point.name, source, point.load)
                 # The same distribution can be found twice on sys.path (an egg-info in the current folder): one entry.
                 if all(known.source != source for known in entries.setdefault(point.name, [])):
@@ -129,6 +134,13 @@ class Registry:
                     entries.setdefault(plugin.name, []).append(entry)
             self._entries = entries
         return self._entries
+
+
+def _source(point: EntryPoint) -> str:
+    """The distribution and its version; textkit's own by the name that people know."""
+    if point.dist is None:
+        return point.value
+    return f"{'textkit' if point.dist.name == DISTRIBUTION else point.dist.name} {point.dist.version}"
 
 
 def _named_in_environment() -> list[Path]:

@@ -19,7 +19,7 @@ import click
 from textkit import __version__, errors
 from textkit.cli.options import Talk, talk_options
 from textkit.cli.stdout import name_stdout
-from textkit.errors import TextkitError, TextkitWarning, one_line
+from textkit.errors import TextkitError, TextkitWarning, one_line, pip_install
 
 COMPLETE = "_TEXTKIT_COMPLETE"  # the variable by which a shell's completion script asks
 
@@ -143,7 +143,7 @@ def _verdict(error: BaseException) -> tuple[int, str]:
     if isinstance(error, MemoryError):
         return 1, "out of memory"
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _OF_TRAINING:
-        return 1, f"this needs {error.name}, which is not installed: pip install 'textkit[train]'"
+        return 1, f"this needs {error.name}, which is not installed: {pip_install('train')}"
     if isinstance(error, OSError) and error.strerror:
         return 1, f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else error.strerror
     if isinstance(error, SystemExit):

@@ -10,7 +10,7 @@ import click
 
 from textkit.cli.options import Talk, list_format_option, plugin_option, talk_options
 from textkit.cli.stdout import protected_stdout
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, pip_install
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ def _packages() -> Iterator[Finding]:
     """textkit, what it needs, and its extras, as its own metadata declares them."""
     from importlib.metadata import PackageNotFoundError, requires, version
 
-    from textkit import __version__
+    from textkit import DISTRIBUTION, __version__
 
     yield Finding("textkit", "ok", __version__)
     try:
-        declared = requires("textkit") or []
+        declared = requires(DISTRIBUTION) or []
     except PackageNotFoundError:
         yield Finding("installation", "absent", "textkit runs from its source folder: plugins need `pip install -e .`")
         return
@@ -84,8 +84,11 @@ def _packages() -> Iterator[Finding]:
             for name, number in versions.items():
                 yield Finding(name, "ok", number)
         if missing:
-            command = "pip install " + " ".join(f"'{requirement}'" for requirement in missing)
-            yield Finding(f"extra [{extra}]" if extra else "needs", "absent" if extra else "broken", f"{command}")
+            lacks = ", ".join(map(_bare, missing))
+            repair = pip_install(extra)
+            yield Finding(
+                f"extra [{extra}]" if extra else "needs", "absent" if extra else "broken", f"{repair} (no {lacks})"
+            )
         elif extra and versions:
             yield Finding(f"extra [{extra}]", "ok", ", ".join(f"{name} {number}" for name, number in versions.items()))
 

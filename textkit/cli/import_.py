@@ -59,7 +59,7 @@ def import_(
     pytorch_model.bin (read without running anything), source.spm, target.spm, vocab.json. The model translates as
     transformers does, token for token; beam size, length penalty and longest translation are the checkpoint's own.
 
-    Needs the packages of training (pip install 'textkit[train]').
+    Needs the packages of training (pip install 'textkit-onnx[train]').
     """
     from textkit.bundle import check_target
 

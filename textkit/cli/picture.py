@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from textkit.errors import TextkitError, UsageError
+from textkit.errors import TextkitError, UsageError, pip_install
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +34,7 @@ def refuse(path: str) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise TextkitError("a picture needs matplotlib, which is not installed: pip install 'textkit[plot]'") from error
+        raise TextkitError(f"a picture needs matplotlib, which is not installed: {pip_install('plot')}") from error
 
 
 def write(

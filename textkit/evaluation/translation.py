@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from textkit.errors import TextkitError, UsageError, nearest
+from textkit.errors import TextkitError, UsageError, nearest, pip_install
 from textkit.lines import Reader
 
 METRICS = ("bleu", "chrf")
@@ -56,7 +56,7 @@ class Scorer:
         try:
             from sacrebleu.metrics import BLEU, CHRF
         except ImportError:
-            raise TextkitError("BLEU and chrF need sacrebleu: pip install 'textkit[train]'") from None
+            raise TextkitError(f"BLEU and chrF need sacrebleu: {pip_install('train')}") from None
         if tokenize is not None and "bleu" not in metrics:
             raise UsageError("--tokenize: has no effect on chrf, which counts characters")
         tokenize = TOKENIZE if tokenize is None else tokenize

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textkit.errors import TextkitError, one_line
+from textkit.errors import TextkitError, one_line, pip_install
 
 if TYPE_CHECKING:
     import torch
@@ -86,7 +86,7 @@ class Checkpoint:
         try:
             import torch
         except ImportError:
-            raise TextkitError(f"{path}: reading it needs the package torch: pip install 'textkit[train]'") from None
+            raise TextkitError(f"{path}: reading it needs the package torch: {pip_install('train')}") from None
         size = self._size(name)
         if size > MAX_WEIGHTS:
             raise TextkitError(f"{path}: {size / 1e9:.1f} GB, more than a single ONNX file can take")
@@ -117,7 +117,7 @@ def _load(path: Path, name: str) -> Any:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except ImportError as error:
-        raise TextkitError(f"{path}: reading it needs the package {error.name}: pip install 'textkit[train]'") from None
+        raise TextkitError(f"{path}: reading it needs the package {error.name}: {pip_install('train')}") from None
     except MemoryError:
         raise
     except Exception as error:  # either library raises what it likes

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from textkit import bundle
-from textkit.errors import TextkitError, UsageError, nearest
+from textkit.errors import TextkitError, UsageError, nearest, pip_install
 from textkit.manifest import is_name
 from textkit.text import TextRule
 from textkit.training import quantize
@@ -32,7 +32,7 @@ def checked_name(folder: Path, name: str | None, precision: str, overwrite: bool
     if precision not in quantize.PRECISIONS:
         raise UsageError(f"--precision {precision}: unknown{nearest(precision, quantize.PRECISIONS)}")
     if find_spec("onnx") is None:
-        raise TextkitError("making a model needs the package onnx: pip install 'textkit[train]'")
+        raise TextkitError(f"making a model needs the package onnx: {pip_install('train')}")
     bundle.check_target(folder, overwrite)
     found = folder.resolve().name if name is None else name
     if not is_name(found):

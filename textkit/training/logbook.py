@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, pip_install
 from textkit.training.events import Done, EpochDone, Event, Progress, Scored, Started
 from textkit.training.run import Run
 
@@ -96,7 +96,7 @@ def _summary_writer() -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise TextkitError("--tensorboard: needs the extra: pip install 'textkit[tensorboard]'") from None
+        raise TextkitError(f"--tensorboard: needs the extra: {pip_install('tensorboard')}") from None
     return SummaryWriter
 
 
