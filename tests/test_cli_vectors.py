@@ -21,22 +21,6 @@ from textkit.serving.embedder import Embedder
 TEXTKIT = str(Path(sys.executable).with_name("textkit"))
 
 
-@pytest.fixture
-def call(capfdbinary, monkeypatch, tmp_path):
-    """Runs a command line in this process: its exit code, stdout and stderr."""
-
-    def called(*args: object, stdin: str | bytes = b"") -> tuple[int, str, str]:
-        given = tmp_path / "stdin"
-        given.write_bytes(stdin.encode() if isinstance(stdin, str) else stdin)
-        with open(given) as stream:
-            monkeypatch.setattr(sys, "stdin", stream)
-            code = run([str(arg) for arg in args], Talk())
-        out, error = capfdbinary.readouterr()
-        return code, out.decode("utf-8", "surrogateescape"), error.decode()
-
-    return called
-
-
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> Path:
     """A folder with the models `people` and `fasttext` and the files that they were made from."""

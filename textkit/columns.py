@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from textkit.errors import TextkitError, nearest
+from textkit.fields import Carried, found, parsed
 from textkit.lines import Reader
 
 INPUTS = ("lines", "tsv", "csv", "jsonl")
@@ -57,19 +58,31 @@ class Block:
         return Block(texts, fields if fields else None, problems)
 
 
-def records(reader: Reader, kind: str = "lines", column: str | None = None, skip: bool = False) -> Iterator[Block]:
+def records(
+    reader: Reader,
+    kind: str = "lines",
+    column: str | None = None,
+    skip: bool = False,
+    delimiter: str | None = None,
+    carried: Carried | None = None,
+) -> Iterator[Block]:
     """The records of one file as blocks; an empty block says that the input pauses (see Reader).
 
     `column`: for TSV and CSV a number (from 1; then every line is a record) or a name (then the first record is the
-    header); without it column 1. For JSON lines the name of the field. `skip`: a record that cannot be used comes as an
-    empty text with its problem; else it is a TextkitError that names file and line, raised when all before it has been
-    given.
+    header); without it column 1. For JSON lines the name of the field, or the way to one inside others (`a.b`, `a.0.b`).
+    `delimiter`: what parts the cells of TSV (any text) and CSV (one character). `carried`: gives the fields that go along
+    their names. `skip`: a record that cannot be used comes as an empty text with its problem; else
+    it is a TextkitError that names file and line, raised when all before it has been given.
     """
     if kind == "lines":
         for lines in reader:
             yield Block(lines)
         return
-    parse = _json_lines(reader, column or TEXT_FIELD) if kind == "jsonl" else _table(reader, kind, column)
+    carried = carried or Carried()
+    if kind == "jsonl":
+        parse = _json_lines(reader, column or TEXT_FIELD, carried)
+    else:
+        parse = _table(reader, kind, column, delimiter or {"tsv": "\t", "csv": ","}[kind], carried)
     for block, numbers in parse:
         problems = {at: f"{reader.name}:{numbers[at]}: {why}" for at, why in block.problems.items()}
         if problems and not skip:
@@ -80,7 +93,7 @@ def records(reader: Reader, kind: str = "lines", column: str | None = None, skip
         yield Block(block.texts, block.fields, problems)
 
 
-def _json_lines(reader: Reader, name: str) -> Iterator[tuple[Block, Sequence[int]]]:
+def _json_lines(reader: Reader, name: str, carried: Carried) -> Iterator[tuple[Block, Sequence[int]]]:
     for lines in reader:
         texts: list[str] = []
         fields: list[Any] = []
@@ -90,29 +103,27 @@ def _json_lines(reader: Reader, name: str) -> Iterator[tuple[Block, Sequence[int
             if problem:
                 problems[at] = problem
             texts.append(text)
-            fields.append((line, value))
+            fields.append((line if value is None else carried.object(line, value), value))
         yield Block(texts, fields, problems), range(reader.lines - len(lines) + 1, reader.lines + 1)
 
 
-def _json_line(line: str, name: str) -> tuple[Any, str, str]:
-    """The line's object, its text, and what is wrong with it."""
+def _json_line(line: str, name: str) -> tuple[dict[str, Any] | None, str, str]:
+    """The line's object (None where it is none), its text, and what is wrong with it."""
     if not line or line.isspace():
         return None, "", ""
     try:
-        value = json.loads(line)
+        value = parsed(line)
     except RecursionError:
         return None, "", "malformed JSON: nested too deep"
     except json.JSONDecodeError as error:
         return None, "", f"malformed JSON: {error.msg} at character {error.pos + 1}"
-    except ValueError as error:  # an integer of thousands of digits
-        return None, "", f"malformed JSON: {error}"
     if not isinstance(value, dict):
         return None, "", f"not a JSON object but {_kind(value)}"
-    if name not in value:
-        return None, "", f"no field {name!r}{nearest(name, value)}"
-    text = value[name]
+    there, text = (True, value[name]) if name in value else found(value, name.split("."))
+    if not there:
+        return value, "", f"no field {name!r}{nearest(name, value)}"
     if not isinstance(text, str):
-        return None, "", f"field {name!r} is {_kind(text)}, not a string"
+        return value, "", f"field {name!r} is {_kind(text)}, not a string"
     return value, _without_surrogates(text), ""
 
 
@@ -126,13 +137,16 @@ def _without_surrogates(text: str) -> str:
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _table(reader: Reader, kind: str, column: str | None) -> Iterator[tuple[Block, Sequence[int]]]:
+def _table(
+    reader: Reader, kind: str, column: str | None, delimiter: str, carried: Carried
+) -> Iterator[tuple[Block, Sequence[int]]]:
     """TSV (quotes are plain characters) and CSV, with a header where `column` is a name."""
     index = int(column or 1) - 1 if (column or "1").isdecimal() else None
     header: list[str] | None = None
+    names: dict[int, list[str]] = {}  # how many cells a record has -> what they are called
     if index is not None and index < 0:
         raise TextkitError("--column counts from 1")
-    for rows, numbers in _csv_rows(reader) if kind == "csv" else _tsv_rows(reader):
+    for rows, numbers in _csv_rows(reader, delimiter) if kind == "csv" else _tsv_rows(reader, delimiter):
         if index is None and rows:
             header, rows, numbers = rows[0], rows[1:], numbers[1:]
             if column not in header:
@@ -140,34 +154,32 @@ def _table(reader: Reader, kind: str, column: str | None) -> Iterator[tuple[Bloc
             index = header.index(column)
         texts: list[str] = []
         problems: dict[int, str] = {}
+        fields: list[dict[str, str]] = []
         for at, row in enumerate(rows):
             if len(row) > (index or 0):
                 texts.append(row[index or 0])
-                continue
-            texts.append("")
-            if any(cell.strip() for cell in row):  # a blank line is blank in every column
-                problems[at] = f"no column {(index or 0) + 1}: the record has {len(row)}"
-        yield Block(texts, [_named(header, row) for row in rows], problems), numbers
+            else:
+                texts.append("")
+                if any(cell.strip() for cell in row):  # a blank line is blank in every column
+                    problems[at] = f"no column {(index or 0) + 1}: the record has {len(row)}"
+            if len(row) not in names:
+                names[len(row)] = carried.names(header or (), max(len(row), len(header or ())))
+            fields.append(dict(zip(names[len(row)], row, strict=False)))
+        yield Block(texts, fields, problems), numbers
     if index is None:
         raise TextkitError(f"{reader.name}: no column {column!r}: the file is empty")
 
 
-def _named(header: list[str] | None, row: list[str]) -> dict[str, str]:
-    """A row's cells by the header's names; cells without one go by their number."""
-    names = header or ()
-    return {names[at] if at < len(names) else str(at + 1): cell for at, cell in enumerate(row)}
-
-
-def _tsv_rows(reader: Reader) -> Iterator[tuple[list[list[str]], Sequence[int]]]:
+def _tsv_rows(reader: Reader, delimiter: str) -> Iterator[tuple[list[list[str]], Sequence[int]]]:
     for lines in reader:
-        yield [line.split("\t") for line in lines], range(reader.lines - len(lines) + 1, reader.lines + 1)
+        yield [line.split(delimiter) for line in lines], range(reader.lines - len(lines) + 1, reader.lines + 1)
 
 
 class _MoreLines(Exception):
     """The CSV parser has come to the end of the lines that are there, not of the file."""
 
 
-def _csv_rows(reader: Reader) -> Iterator[tuple[list[list[str]], Sequence[int]]]:
+def _csv_rows(reader: Reader, delimiter: str) -> Iterator[tuple[list[list[str]], Sequence[int]]]:
     """Rows, and the line on which each ends. A record whose closing quote is still to come waits for more lines.
 
     Only the csv module knows whether a record is complete, and it has no way to say so: it is given the lines there
@@ -182,7 +194,7 @@ def _csv_rows(reader: Reader) -> Iterator[tuple[list[list[str]], Sequence[int]]]
         # A long field is tried again when twice as long, else it would cost the square of its length; a short one,
         # while the input pauses, at once.
         if len(held) >= 2 * tried or (not lines and tried < len(held) < _SHORT_RECORD):
-            rows, numbers = _parsed(_lines_then_exception(held), reader.name, done)
+            rows, numbers = _parsed(_lines_then_exception(held), reader.name, done, delimiter)
             taken = numbers[-1] - done if numbers else 0
             held, done = held[taken:], done + taken
             tried = len(held)
@@ -191,7 +203,7 @@ def _csv_rows(reader: Reader) -> Iterator[tuple[list[list[str]], Sequence[int]]]
         if not lines:
             yield [], ()
     if held:
-        rows, numbers = _parsed(_lines_then_exception(held), reader.name, done)
+        rows, numbers = _parsed(_lines_then_exception(held), reader.name, done, delimiter)
         if rows:
             yield rows, numbers
         last = numbers[-1] if numbers else done
@@ -209,8 +221,8 @@ def _lines_then_exception(lines: list[str]) -> Iterator[str]:
     raise _MoreLines
 
 
-def _parsed(lines: Iterable[str], name: str, before: int) -> tuple[list[list[str]], list[int]]:
-    parser = csv.reader(lines)
+def _parsed(lines: Iterable[str], name: str, before: int, delimiter: str) -> tuple[list[list[str]], list[int]]:
+    parser = csv.reader(lines, delimiter=delimiter)
     rows: list[list[str]] = []
     numbers: list[int] = []
     try:

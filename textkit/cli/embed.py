@@ -16,6 +16,8 @@ from textkit.cli.filtering import (
     Tally,
     column_option,
     count_of_lines,
+    delimiter_option,
+    field_option,
     files_argument,
     format_option,
     input_option,
@@ -26,7 +28,7 @@ from textkit.cli.filtering import (
 )
 from textkit.cli.options import Talk, answering_options, model_option
 from textkit.errors import UsageError
-from textkit.serving import BATCH_TOKENS
+from textkit.serving import BATCH_TOKENS, EMBEDDED, TOKENS
 
 if TYPE_CHECKING:
     from textkit.serving.embedder import Embedder
@@ -47,6 +49,8 @@ SUFFIXES = JSONL | {".npy": "npy", ".f32": "f32"}  # what -o FILE says of the fo
 @click.option("--normalize/--no-normalize", default=None, help="Bring vectors to length 1. Default: the model's.")
 @input_option
 @column_option
+@delimiter_option
+@field_option
 @click.option(
     "--batch-tokens",
     type=click.IntRange(min=1),
@@ -77,7 +81,8 @@ def embed(talk: Talk, **options: Any) -> None:
     tokens; jsonl has "tokens", a list of {"token", "embedding"}.
 
     --input tsv and csv: column 1 without --column; a name reads the first record as the header. jsonl: the field named
-    "text" without --column. Files may be compressed (gzip, zstandard).
+    "text" without --column; a.b and a.0.b reach into objects and lists. A field that is named as one of the result is
+    carried along as source_NAME. Files may be compressed (gzip, zstandard).
     """
     run(_Job(**options), talk)
 
@@ -95,6 +100,7 @@ class _Job(Filter):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.format = self.format_of({} if self.tokens else SUFFIXES)
+        self.name_fields(TOKENS if self.tokens else EMBEDDED)
         if self.tokens and self.format not in ("text", "jsonl"):
             raise UsageError(
                 f"--tokens: lines differ in their number of tokens, which --format {self.format} cannot say"
@@ -163,10 +169,10 @@ def _work(job: _Job, embedder: Embedder, tally: Tally) -> tuple[Iterator[Any], l
     blocks = records(job, tally)
     lines = 1 if job.line_buffered else WINDOW_LINES
     if job.tokens:  # their vectors take as many times more room as a line has tokens
-        write = TOKEN_FORMATTERS[job.format]
+        write = job.with_key(TOKEN_FORMATTERS[job.format])
         cut = windows(blocks, lines, WINDOW_CHARACTERS // 64)
         return cut, [lambda block: (len(block), write(block, embedder.tokens(block.texts)))]
-    form = FORMATTERS[job.format]
+    form = job.with_key(FORMATTERS[job.format])
     cut = windows(blocks, lines, WINDOW_CHARACTERS)
     return (block and (block, embedder.encode(block.texts)) for block in cut), [
         lambda item: (item[0], embedder.vectors(item[1])),

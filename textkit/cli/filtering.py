@@ -5,11 +5,13 @@ Knows no model and no verb; light to import.
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -22,10 +24,12 @@ from textkit.errors import UsageError
 
 if TYPE_CHECKING:
     from textkit.columns import Block
+    from textkit.fields import Carried
     from textkit.lines import Reader
 
 SECONDS = 2.0  # that a window of lines should take: what is done is written that often, and Ctrl-C loses no more
 FEWEST, MOST = 64, 4096  # lines of a window
+_NAMED = 10  # renamed fields that are shown
 
 files_argument = click.argument("files", metavar="[FILE]...", nargs=-1)
 output_option = click.option(
@@ -37,7 +41,12 @@ input_option = click.option(
 column_option = click.option(
     "--column", metavar="N|NAME", help="The text's column, by number (then there is no header) or by name."
 )
-
+delimiter_option = click.option(
+    "--delimiter", metavar="TEXT", help="What parts the columns of csv (one character) and tsv; \\t is a tab."
+)
+field_option = click.option(
+    "--field", metavar="NAME", help="What jsonl calls the result, for a record that has a field of that name."
+)
 
 top_k_option = click.option(
     "--top-k", type=click.IntRange(min=0), metavar="N", help="Draw from the N likeliest tokens. 0: from all."
@@ -64,11 +73,14 @@ class Filter:
     output: str | None
     kind: str
     column: str | None
+    delimiter: str | None
+    field: str | None
     on_error: str
     device: str
     threads: int | None
     line_buffered: bool
-    format: str = field(init=False)  # of the output; for each verb to say, with `format_of`
+    format: str = dataclasses.field(init=False)  # of the output; for each verb to say, with `format_of`
+    carried: Carried = dataclasses.field(init=False)  # names the records' own fields; made by `name_fields`
 
     def __post_init__(self) -> None:
         if self.output in STDOUT:
@@ -77,6 +89,28 @@ class Filter:
             raise UsageError(f"--column {self.column}: lines have no columns; say --input tsv, csv or jsonl")
         if self.kind in ("tsv", "csv") and self.column is not None and self.column.isdecimal() and not int(self.column):
             raise UsageError("--column 0: columns count from 1")
+        if self.delimiter is not None:
+            self.delimiter = self.delimiter.replace("\\t", "\t")
+            if self.kind not in ("tsv", "csv"):
+                raise UsageError(f"--delimiter: {self.kind} have no columns; say --input csv or tsv")
+            if not self.delimiter or "\n" in self.delimiter:
+                raise UsageError("--delimiter: is empty or a line end")
+            if self.kind == "csv" and (len(self.delimiter) > 1 or self.delimiter in '"\r'):
+                raise UsageError(f"--delimiter {self.delimiter}: of csv it is one character, and no quote")
+
+    def name_fields(self, keys: Sequence[str]) -> None:
+        """`keys`: the names that this verb gives its own fields, the first of which --field changes."""
+        from textkit.fields import Carried
+
+        if self.field is not None and self.format != "jsonl":
+            raise UsageError(f"--field {self.field}: only --format jsonl has fields")
+        if self.field in ("", *keys[1:]):
+            raise UsageError(f"--field {self.field}: another field has that name")
+        self.carried = Carried((self.field or keys[0], *keys[1:]))
+
+    def with_key(self, form: Callable[..., Any]) -> Callable[..., Any]:
+        """`form`, which writes the result under the name that --field gives."""
+        return form if self.field is None else functools.partial(form, key=self.field)
 
     def check_numbers(self, *names: str) -> None:
         """UsageError for one that is too large to work with, or no number: that is in every range."""
@@ -97,7 +131,8 @@ class Tally:
     records: int = 0
     skipped: int = 0
     first_problem: str = ""
-    invalid: dict[str, int] = field(default_factory=dict)  # file -> lines with bytes that are no UTF-8
+    renamed: dict[str, str] = dataclasses.field(default_factory=dict)  # fields of the input that have another name now
+    invalid: dict[str, int] = dataclasses.field(default_factory=dict)  # file -> lines with bytes that are no UTF-8
 
     def read(self, reader: Reader) -> None:
         """Hears of a file that was read to its end, or is read no further."""
@@ -105,6 +140,11 @@ class Tally:
             self.invalid[reader.name] = self.invalid.get(reader.name, 0) + reader.invalid
 
     def say(self, talk: Talk) -> None:
+        if self.renamed:
+            names = ", ".join(f"{old!r} is {new!r}" for old, new in list(self.renamed.items())[:_NAMED])
+            ours = any(new.startswith("source_") for new in self.renamed.values())
+            hint = "; --field NAME names the result instead" if ours else ""
+            talk.warn(f"fields of the input whose name is taken are renamed: {names}{hint}")
         for name, count in self.invalid.items():
             _say_invalid(talk, name, count)
         if self.skipped:
@@ -183,13 +223,16 @@ def records(job: Filter, tally: Tally) -> Iterator[Block]:
     for file in job.files or ("-",):
         with Reader(None if file == "-" else file) as reader:
             try:
-                for block in records(reader, job.kind, job.column, job.on_error == "skip"):
+                skip = job.on_error == "skip"
+                for block in records(reader, job.kind, job.column, skip, job.delimiter, job.carried):
                     if block.problems:
                         tally.first_problem = tally.first_problem or block.problems[min(block.problems)]
                         tally.skipped += len(block.problems)
                     yield block
             finally:
                 tally.read(reader)
+                if job.format == "jsonl":
+                    tally.renamed = job.carried.renamed
 
 
 def typed_lines(talk: Talk) -> Iterator[list[tuple[str, str]]]:

@@ -16,6 +16,8 @@ from textkit.cli.filtering import (
     Pace,
     Tally,
     column_option,
+    delimiter_option,
+    field_option,
     format_option,
     input_option,
     opened,
@@ -27,6 +29,7 @@ from textkit.cli.filtering import (
 )
 from textkit.cli.options import Talk, Text, answering_options, model_option
 from textkit.errors import UsageError
+from textkit.serving import GENERATED
 from textkit.tasks import SEED
 
 if TYPE_CHECKING:
@@ -86,6 +89,8 @@ _COUNT = click.IntRange(min=0)
 )
 @input_option
 @column_option
+@delimiter_option
+@field_option
 @answering_options
 def generate(talk: Talk, prompt: str | None, **options: Any) -> None:
     """Continue PROMPT, and print it as it comes; without PROMPT each line of stdin: a record out for each, in order.
@@ -125,6 +130,7 @@ class _Job(Filter):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.format = self.format_of(JSONL)
+        self.name_fields(GENERATED)
         if "" in self.stop:
             raise UsageError("--stop '': an empty string is everywhere")
         self.check_numbers("temperature", "top_p")
@@ -149,7 +155,7 @@ def answer(prompt: str, job: _Job, talk: Talk) -> None:
             if job.samples == 1 and job.format == "text":
                 _stream(generator, prompt, out, not job.without_prompt)
             else:
-                out.write(TEXTS[job.format](Block([prompt]), generator([prompt]), not job.without_prompt))
+                out.write(job.with_key(TEXTS[job.format])(Block([prompt]), generator([prompt]), not job.without_prompt))
             out.flush()
     finally:
         _say(generator, talk)
@@ -212,6 +218,7 @@ def _results(job: _Job, generator: Generator, tally: Tally) -> Iterator[tuple[in
     from textkit.serving.language_writers import TEXTS
     from textkit.serving.stream import WINDOW_CHARACTERS, windows
 
+    form = job.with_key(TEXTS[job.format])
     pace = Pace(1 if job.line_buffered else None)
     number = 0
     for block in pace.joined(windows(records(job, tally), min(pace.lines, FEWEST), WINDOW_CHARACTERS // 16)):
@@ -224,6 +231,6 @@ def _results(job: _Job, generator: Generator, tally: Tally) -> Iterator[tuple[in
         made = generator([block.texts[at] for at in real], [number + at for at in real])
         for at, texts in zip(real, made, strict=True):
             found[at] = texts
-        yield len(block), TEXTS[job.format](block, found, not job.without_prompt)
+        yield len(block), form(block, found, not job.without_prompt)
         number += len(block)
         pace.took(len(block), time.perf_counter() - begun)

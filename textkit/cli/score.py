@@ -13,6 +13,8 @@ from textkit.cli.filtering import (
     Filter,
     Tally,
     column_option,
+    delimiter_option,
+    field_option,
     files_argument,
     format_option,
     input_option,
@@ -23,6 +25,7 @@ from textkit.cli.filtering import (
 )
 from textkit.cli.options import Talk, answering_options, model_option
 from textkit.errors import UsageError
+from textkit.serving import SCORED
 
 if TYPE_CHECKING:
     from textkit.serving.language import LanguageModel
@@ -39,6 +42,8 @@ FORMATS = ("text", "jsonl")
 @click.option("--per-word", is_flag=True, help="Add each word's log-probability, the sum over its tokens.")
 @input_option
 @column_option
+@delimiter_option
+@field_option
 @answering_options
 def score(talk: Talk, **options: Any) -> None:
     """Say how likely each line of the FILEs (or of stdin, also named -) is: a line in is a record out, in order.
@@ -54,7 +59,8 @@ def score(talk: Talk, **options: Any) -> None:
     (in jsonl null), so that lines stay aligned.
 
     --input tsv and csv: column 1 without --column; a name reads the first record as the header. jsonl: the field named
-    "text" without --column. Files may be compressed (gzip, zstandard).
+    "text" without --column; a.b and a.0.b reach into objects and lists. A field that is named as one of the result is
+    carried along as source_NAME. Files may be compressed (gzip, zstandard).
     """
     run(_Job(**options), talk)
 
@@ -69,6 +75,7 @@ class _Job(Filter):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.format = self.format_of(JSONL)
+        self.name_fields(SCORED)
         if self.per_token and self.per_word:
             raise UsageError("--per-token, --per-word: one of them at a time")
 
@@ -109,7 +116,7 @@ def _results(job: _Job, model: LanguageModel, tally: Tally, unknown: _Unknown) -
     from textkit.serving.language_writers import SCORES
     from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, staged, windows
 
-    form = SCORES[job.format]
+    form = job.with_key(SCORES[job.format])
     blocks = windows(records(job, tally), 1 if job.line_buffered else WINDOW_LINES, WINDOW_CHARACTERS)
 
     def written(item: Any) -> tuple[int, bytes]:

@@ -21,6 +21,8 @@ from textkit.cli.filtering import (
     Tally,
     column_option,
     count_of_lines,
+    delimiter_option,
+    field_option,
     files_argument,
     format_option,
     input_option,
@@ -33,6 +35,7 @@ from textkit.cli.filtering import (
 )
 from textkit.cli.options import Talk, answering_options, model_option
 from textkit.errors import TextkitError, UsageError
+from textkit.serving import TRANSLATED
 from textkit.tasks import SEED
 
 if TYPE_CHECKING:
@@ -95,6 +98,8 @@ _COUNT = click.IntRange(min=0)
 )
 @input_option
 @column_option
+@delimiter_option
+@field_option
 @click.option(
     "--sentences/--no-sentences",
     default=None,
@@ -132,7 +137,8 @@ def translate(talk: Talk, **options: Any) -> None:
     jsonl null), so that lines stay aligned.
 
     --input tsv and csv: column 1 without --column; a name reads the first record as the header. jsonl: the field named
-    "text" without --column. Files may be compressed (gzip, zstandard).
+    "text" without --column; a.b and a.0.b reach into objects and lists. A field that is named as one of the result is
+    carried along as source_NAME. Files may be compressed (gzip, zstandard).
     """
     run(_Job(**options), talk)
 
@@ -167,6 +173,7 @@ class _Job(Filter):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.format = self.format_of(SUFFIXES, "nbest" if self.n_best > 1 else "text")
+        self.name_fields(TRANSLATED)
         if self.n_best > 1 and self.format == "text":
             raise UsageError(f"--n-best {self.n_best}: text is one translation a line; say --format nbest or jsonl")
         if self.sample and self.beam_size is not None:
@@ -237,7 +244,7 @@ def _results(job: _Job, translator: Translator, tally: Tally) -> Iterator[tuple[
     from textkit.serving.stream import WINDOW_CHARACTERS, windows
     from textkit.serving.translation_writers import FORMATTERS
 
-    form = FORMATTERS[job.format]
+    form = job.with_key(FORMATTERS[job.format])
     pace = Pace(1 if job.line_buffered else None)
     number = 0
     with _Prefixes(job.prefix, tally) if job.prefix else nullcontext() as prefixes:

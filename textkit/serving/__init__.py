@@ -8,6 +8,13 @@ from typing import Any
 from textkit.errors import UsageError, nearest
 
 BATCH_TOKENS = 4096  # padded: larger batches leave the processor's cache (4096 rows of 256 numbers are 4 MB)
+
+# What JSON lines call the fields that a verb writes, the result itself first. A record's own field of such a name is renamed.
+EMBEDDED = ("embedding",)
+TOKENS = ("tokens",)
+TRANSLATED = ("translation", "score", "logprob", "source_tokens", "tokens", "alignment", "word_scores", "nbest")
+SCORED = ("logprob", "tokens", "perplexity", "unknown", "per_token", "per_word")
+GENERATED = ("continuation", "prompt", "logprob", "tokens", "ended", "samples")
 TASKS = {  # task -> its callable
     "embed": "textkit.serving.embedder:Embedder",
     "language": "textkit.serving.language:LanguageModel",

@@ -10,15 +10,13 @@ from typing import Any
 
 from textkit.columns import Block
 from textkit.language_text import EOS_NAME, LanguageText
+from textkit.serving import GENERATED, SCORED
 from textkit.serving.generator import Generated
 from textkit.serving.language import Scored
 from textkit.serving.writers import ESCAPES, LINE_ENDS, json_bytes, number, opened, rounded
 
 Named = list[tuple[str, float]]  # tokens, or words, with their log-probabilities
 Details = Callable[[LanguageText, Scored], Named]
-
-_SCORED = ("logprob", "tokens", "perplexity", "unknown", "per_token", "per_word")
-_GENERATED = ("prompt", "continuation", "logprob", "tokens", "ended", "samples")
 
 
 def per_token(rule: LanguageText, scored: Scored) -> Named:
@@ -61,22 +59,22 @@ def scores_text_of(block: Block, scored: Sequence[Scored], rule: LanguageText, d
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
-def scores_jsonl_of(block: Block, scored: Sequence[Scored], rule: LanguageText, details: str | None) -> bytes:
-    """An object each: the record's own fields, then "logprob", "tokens", "perplexity", "unknown", and `details`, a list of
-    [token, log-probability]; null for a record that could not be used."""
+def scores_jsonl_of(
+    block: Block, scored: Sequence[Scored], rule: LanguageText, details: str | None, key: str = SCORED[0]
+) -> bytes:
+    """An object each: the record's own fields, then `key` (the log-probability), "tokens", "perplexity", "unknown", and
+    `details`, a list of [token, log-probability]; null for a record that could not be used."""
     lines = []
     for at, one in enumerate(scored):
         if at in block.problems:
-            lines.append(b"%bnull}\n" % opened(block, at, *_SCORED))
+            lines.append(b"%bnull}\n" % opened(block, at, key))
             continue
         rest: dict[str, Any] = {
             "tokens": one.tokens, "perplexity": rounded(one.perplexity), "unknown": one.unknown,
         }  # fmt: skip
         if details is not None:
             rest[details] = [[name, rounded(logprob)] for name, logprob in DETAILS[details](rule, one)]
-        lines.append(
-            b"%b%b, %b\n" % (opened(block, at, *_SCORED), json_bytes(rounded(one.logprob)), json_bytes(rest)[1:])
-        )
+        lines.append(b"%b%b, %b\n" % (opened(block, at, key), json_bytes(rounded(one.logprob)), json_bytes(rest)[1:]))
     return b"".join(lines)
 
 
@@ -89,19 +87,21 @@ def texts_of(block: Block, generated: Sequence[Sequence[Generated]], whole: bool
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
-def texts_jsonl_of(block: Block, generated: Sequence[Sequence[Generated]], whole: bool) -> bytes:
-    """An object each prompt: the record's own fields, then "continuation", "logprob", "tokens", "ended", and "samples", a list
-    of such, where there are several; null for a record that could not be used."""
+def texts_jsonl_of(
+    block: Block, generated: Sequence[Sequence[Generated]], whole: bool, key: str = GENERATED[0]
+) -> bytes:
+    """An object each prompt: the record's own fields, then `key` (the continuation), "logprob", "tokens", "ended", and
+    "samples", a list of such, where there are several; null for a record that could not be used."""
     lines = []
     for at, found in enumerate(generated):
         if at in block.problems:
-            lines.append(b"%bnull}\n" % opened(block, at, "continuation", *_GENERATED))
+            lines.append(b"%bnull}\n" % opened(block, at, key))
             continue
         fields = _fields(found[0])
         rest = {key: value for key, value in fields.items() if key != "continuation"}
         if len(found) > 1:
             rest["samples"] = [_fields(one) for one in found]
-        start = opened(block, at, "continuation", *_GENERATED)
+        start = opened(block, at, key)
         lines.append(b"%b%b, %b\n" % (start, json_bytes(fields["continuation"]), json_bytes(rest)[1:]))
     return b"".join(lines)
 

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from textkit.columns import Block
+from textkit.serving import TRANSLATED
 from textkit.serving.translator import Translation
 from textkit.serving.writers import LINE_ENDS, json_bytes, number, opened, rounded
-
-_KEYS = ("translation", "score", "logprob", "source_tokens", "tokens", "alignment", "word_scores", "nbest")
 
 Translations = Sequence[Sequence[Translation]]  # of each record, best first
 
@@ -33,20 +32,22 @@ def nbest_of(block: Block, translations: Translations, first: int, many: bool = 
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
-def jsonl_of(block: Block, translations: Translations, first: int, many: bool = False) -> bytes:
-    """An object each: the record's own fields, "translation", "score", and "nbest", a list, where `many` are asked for, though
-    one line may have but one; null for a record that could not be used."""
+def jsonl_of(
+    block: Block, translations: Translations, first: int, many: bool = False, key: str = TRANSLATED[0]
+) -> bytes:  # fmt: skip
+    """An object each: the record's own fields, `key` (the translation), "score", and "nbest", a list, where `many`
+    are asked for, though one line may have but one; null for a record that could not be used."""
     lines = []
     for at, found in enumerate(translations):
         if at in block.problems:
-            lines.append(b'%bnull, "score": null}\n' % opened(block, at, *_KEYS))
+            lines.append(b'%bnull, "score": null}\n' % opened(block, at, key))
             continue
         fields = _fields(found[0])
         if many:
             fields["nbest"] = [_fields(one) for one in found]
         # The first key stands in `opened` already.
-        rest = json_bytes({key: value for key, value in fields.items() if key != _KEYS[0]})[1:]
-        lines.append(b"%b%b, %b\n" % (opened(block, at, *_KEYS), json_bytes(fields[_KEYS[0]]), rest))
+        rest = json_bytes({key: value for key, value in fields.items() if key != TRANSLATED[0]})[1:]
+        lines.append(b"%b%b, %b\n" % (opened(block, at, key), json_bytes(fields[TRANSLATED[0]]), rest))
     return b"".join(lines)
 
 

@@ -34,11 +34,11 @@ def text_of(block: Block, vectors: np.ndarray) -> bytes:
     return format_decimals(vectors)
 
 
-def jsonl_of(block: Block, vectors: np.ndarray) -> bytes:
-    """An object each: the record's own fields, then `embedding`, nine digits a number, which give every f32 back."""
+def jsonl_of(block: Block, vectors: np.ndarray, key: str = "embedding") -> bytes:
+    """An object each: the record's own fields, then `key`, nine digits a number, which give every f32 back."""
     numbers = format_decimals(vectors, EXACT_DIGITS, ", ").split(b"\n")
     return b"".join(
-        b"%b%b}\n" % (opened(block, at, "embedding"), b"null" if at in block.problems else b"[%b]" % numbers[at])
+        b"%b%b}\n" % (opened(block, at, key), b"null" if at in block.problems else b"[%b]" % numbers[at])
         for at in range(len(block))
     )
 
@@ -57,14 +57,14 @@ def tokens_text_of(block: Block, tokens: Tokens) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-def tokens_jsonl_of(block: Block, tokens: Tokens) -> bytes:
-    """An object each: the record's own fields, then `tokens`, a list of {"token", "embedding"}."""
+def tokens_jsonl_of(block: Block, tokens: Tokens, key: str = "tokens") -> bytes:
+    """An object each: the record's own fields, then `key`, a list of {"token", "embedding"}."""
     numbers = _numbers(tokens, EXACT_DIGITS, ", ")
     lines = []
     for at, line in enumerate(tokens):
         cells = [b'{"token": %b, "embedding": [%b]}' % (json_bytes(token), next(numbers)) for token, _ in line]
         value = b"null" if at in block.problems else b"[%b]" % b", ".join(cells)
-        lines.append(b"%b%b}\n" % (opened(block, at, "tokens"), value))
+        lines.append(b"%b%b}\n" % (opened(block, at, key), value))
     return b"".join(lines)
 
 
@@ -74,22 +74,29 @@ def _numbers(tokens: Tokens, *form: Any) -> Iterator[bytes]:
     return iter(format_decimals(np.array(vectors, np.float32), *form).split(b"\n") if vectors else ())
 
 
-def opened(block: Block, at: int, key: str, *more: str) -> bytes:
-    """The beginning of record `at` as an object, up to `"key": `; its own fields of these names are left out."""
-    fields: Any = None if block.fields is None else block.fields[at]
-    if at in block.problems:
-        return b'{"error": %b, "%b": ' % (json_bytes(block.problems[at]), key.encode())
-    if fields is None:
-        fields = {"text": block.texts[at]}
-    elif isinstance(fields, tuple):  # a JSON line: its source as it stands, unless it has such a key already
-        source, fields = fields
-        if fields is None:
+def opened(block: Block, at: int, key: str) -> bytes:
+    """The beginning of record `at` as an object, its own fields first, up to `"key": `.
+
+    What cannot be used has a field "error" as well, and what could be read of it.
+    """
+    value: Any = None
+    fields: Any = {"text": block.texts[at]} if block.fields is None and at not in block.problems else {}
+    start = b""
+    if block.fields is not None:
+        fields = block.fields[at]
+        if isinstance(fields, tuple):  # a JSON line: its source as it stands
+            source, value = fields
             fields = {}
-        elif key not in fields and not any(name in fields for name in more):
-            return b'%b, "%b": ' % (_bytes(source.strip()[:-1].rstrip()), key.encode())
-    fields = {name: value for name, value in fields.items() if name != key and name not in more}
-    start = json_bytes(fields)[:-1]
-    return b'%b%b"%b": ' % (start, b", " if fields else b"", key.encode())
+            if value:
+                start = _bytes(source.strip()[:-1].rstrip()) + b", "
+    if block.fields is None and key in fields:
+        fields = {f"source_{key}": fields[key]}
+    if at in block.problems:
+        taken = {*fields, *(value or ()), key}
+        fields = fields | {"error" if "error" not in taken else "textkit_error": block.problems[at]}
+    if fields:
+        start = (start or b"{") + json_bytes(fields)[1:-1] + b", "
+    return b"%b%b: " % (start or b"{", json_bytes(key))
 
 
 def json_bytes(value: Any) -> bytes:
