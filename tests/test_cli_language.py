@@ -81,8 +81,8 @@ def test_scores_as_jsonl(ran, tmp_path):
         "score", "--input", "jsonl", "--format", "jsonl", "--on-error", "skip", "--per-token", tmp_path / "in.jsonl"
     )
     first, wrong = map(json.loads, out.splitlines())
-    assert list(first) == ["id", "text", "logprob", "tokens", "perplexity", "unknown", "per_token"]
-    assert (first["id"], first["tokens"], first["unknown"]) == (7, 3, 1)
+    assert list(first) == ["id", "text", "source_logprob", "logprob", "tokens", "perplexity", "unknown", "per_token"]
+    assert (first["id"], first["source_logprob"], first["tokens"], first["unknown"]) == (7, 1, 3, 1)
     assert first["logprob"] == pytest.approx(sum(wanted("a zzz")), abs=1e-3)
     assert [name for name, _ in first["per_token"]] == ["a", "<unk>", "<eos>"]
     assert wrong["logprob"] is None

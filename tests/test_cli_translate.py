@@ -94,8 +94,9 @@ def test_jsonl(model: str, tmp_path: Path, capfd: Any) -> None:
     (tmp_path / "in.jsonl").write_text('{"id": 7, "text": "The dog.", "score": 1}\n\n{"id": 8}\n')
     ran = Ran(capfd, "-m", model, "--input", "jsonl", "--format", "jsonl", "--on-error", "skip", tmp_path / "in.jsonl")
     first, blank, wrong = map(json.loads, ran.out.splitlines())
-    assert list(first) == ["id", "text", "translation", "score", "logprob"]
-    assert (first["id"], first["translation"]) == (7, "der Hund.")
+    assert list(first) == ["id", "text", "source_score", "translation", "score", "logprob"]
+    assert (first["id"], first["source_score"], first["translation"]) == (7, 1, "der Hund.")
+    assert "'score' is 'source_score'" in ran.err
     assert first["score"] == pytest.approx(first["logprob"] / 4, rel=1e-5)
     assert blank == {"translation": "", "score": 0, "logprob": 0}
     assert wrong["translation"] is None
