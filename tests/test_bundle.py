@@ -14,7 +14,7 @@ import pytest
 from small_bundle import TABLE, WORDS, embed_model, write_small
 
 from textkit import __version__, bundle, places
-from textkit.errors import TextkitError, UsageError
+from textkit.errors import TextkitError, UsageError, quoted
 from textkit.manifest import FILE, Manifest
 from textkit.text import NGrams, Words
 
@@ -176,7 +176,7 @@ def test_file_names_that_leave_the_folder(folder, name):
     facts = {"sha256": "0" * 64, "bytes": 1}
     values = json.loads((folder / FILE).read_bytes())
     edit(folder, files=values["files"] | {name: facts})
-    assert refusal(folder).startswith(f"/{FILE}: file name {name[:100]!r} leaves the folder")
+    assert refusal(folder).startswith(f"/{FILE}: file name {quoted(name)} leaves the folder")
 
 
 def test_text_rule_that_reads_elsewhere(folder):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textkit import __version__, onnxfile
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, quoted
 from textkit.manifest import FILE, MAX_BYTES, SCHEMA, Manifest, is_name, port_to_json
 from textkit.places import find, installed, package_folder
 
@@ -57,7 +57,7 @@ class Bundle:
     def file(self, name: str) -> bytes:
         """The bytes of a file the manifest lists, checked: a regular file of the stated size and sha256."""
         if name not in self.manifest.files:
-            raise TextkitError(f"{self.folder / FILE}: lists no file {name!r}")
+            raise TextkitError(f"{self.folder / FILE}: lists no file {quoted(name)}")
         stated = self.manifest.files[name]
         data = _read_file(self.folder, name, onnxfile.MAX_BYTES, stated["bytes"])
         if hashlib.sha256(data).hexdigest() != stated["sha256"]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from textkit import DISTRIBUTION
+
+MOST_QUOTED = 80  # characters of a file's own that a message shows
 
 
 class TextkitError(Exception):
@@ -45,3 +48,12 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, TextkitError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def quoted(value: Any) -> str:
+    """A value out of a file as a message shows it: as Python writes it, cut, with nothing that a terminal would obey."""
+    text = repr(value[: MOST_QUOTED + 1] if isinstance(value, (str, bytes)) else value)
+    if len(text) <= MOST_QUOTED + 2:
+        return text
+    end = text[-1] if text[-1] in "'\"" else ""
+    return f"{text[: MOST_QUOTED - len(end)]}…{end}"

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from textkit.errors import quoted
 from textkit.text import TOKENIZER_FILE, Encoded, TextRule
 from textkit.translation_text import Side, ended, numbers_of
 
@@ -94,7 +95,7 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Language
     """The rule a manifest describes; KeyError, TypeError or ValueError where it describes none rightly."""
     numbers = numbers_of(spec, ("eos", "size") if spec["unk"] is None else ("eos", "size", "unk"))
     if type(spec["words"]) is not bool:
-        raise ValueError(f"words is {spec['words']!r}")
+        raise ValueError(f"words is {quoted(spec['words'])}")
     rule = LanguageText(read(spec["tokenizer"]), **{"unk": None, **numbers}, words=spec["words"])
     if len(rule) != numbers["size"]:
         raise ValueError("ids beyond size")

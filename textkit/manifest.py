@@ -1,4 +1,7 @@
-"""manifest.json: what an exported model says of itself, read with suspicion. Knows no file system and no tensors."""
+"""manifest.json: what an exported model says of itself, read with suspicion. Knows no file system and no tensors.
+
+The type and the bounds of every field are one table, manifest_fields.py; what fields say of each other is checked here.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from textkit.errors import TextkitError, nearest
+from textkit import manifest_fields
+from textkit.errors import TextkitError, nearest, quoted
 from textkit.tasks import NEXT, OPTIONAL, TASKS, Port, wrong_default
 
 SCHEMA = 1
@@ -57,8 +61,9 @@ class Manifest:
             reason = "nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
             raise TextkitError(f"{where}: not a manifest: {reason}") from None
         try:
+            manifest_fields.sound(values)
             return _checked(cls, values)
-        except _Fault as fault:
+        except (_Fault, manifest_fields.Wrong) as fault:
             raise TextkitError(f"{where}: {fault}") from None
 
     def ports(self, graph: str) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
@@ -96,12 +101,12 @@ def _checked(cls: type[Manifest], values: Any) -> Manifest:
     schema = values.get("schema")
     _require(
         type(schema) is int and schema == SCHEMA,
-        f"schema {schema!r}, where this textkit reads {SCHEMA}: made by another version",
+        f"schema {quoted(schema)}, where this textkit reads {SCHEMA}: made by another version",
     )
     known = [field.name for field in dataclasses.fields(cls)]
     for key in values:
         if key not in known:
-            raise _Fault(f"unknown key {key[:100]!r}{nearest(key, known)}")
+            raise _Fault(f"unknown key {quoted(key)}{nearest(key[:100], known)}")
     for key in known:
         _require(key in values, f"{key!r} is missing")
     for keys, kind, called in (
@@ -112,10 +117,10 @@ def _checked(cls: type[Manifest], values: Any) -> Manifest:
         for key in keys:
             _require(isinstance(values[key], kind), f"{key!r} is not {called}")
     manifest = cls(**values)
-    _require(is_name(manifest.name), f"{manifest.name[:100]!r} cannot be a model's name")
+    _require(is_name(manifest.name), f"{quoted(manifest.name)} cannot be a model's name")
     _require(
         manifest.task in TASKS,
-        f"task {manifest.task[:100]!r} is unknown to this textkit; it has {', '.join(TASKS)}",
+        f"task {quoted(manifest.task)} is unknown to this textkit; it has {', '.join(TASKS)}",
     )
     _require(manifest.dim is None or _count(manifest.dim, 1), "'dim' is not a positive whole number")
     _require(_count(manifest.limits.get("tokens"), 1), "'limits' has no positive whole number 'tokens'")
@@ -123,27 +128,36 @@ def _checked(cls: type[Manifest], values: Any) -> Manifest:
     for key in ("name", "version"):
         _require(isinstance(manifest.plugin.get(key), str), f"'plugin' has no {key}")
     for file, facts in manifest.files.items():
-        _require(is_name(file) and file != FILE, f"file name {file[:100]!r} leaves the folder or is not allowed")
-        _require(isinstance(facts, dict) and _count(facts.get("bytes"), 0), f"{file!r} states no size")
-        _require(bool(_SHA256.fullmatch(str(facts.get("sha256")))), f"{file!r} states no sha256")
+        _require(is_name(file) and file != FILE, f"file name {quoted(file)} leaves the folder or is not allowed")
+        _require(isinstance(facts, dict) and _count(facts.get("bytes"), 0), f"{quoted(file)} states no size")
+        _require(bool(_SHA256.fullmatch(str(facts.get("sha256")))), f"{quoted(file)} states no sha256")
+    _check_stated(manifest)
+    manifest_fields.check(values)
     _check_graphs(manifest)
     wrong = wrong_default(manifest.task, manifest.defaults)
-    _require(not wrong, f"'defaults' has {wrong[:100]}: the task {manifest.task!r} has no such option or value")
+    _require(not wrong, f"'defaults' has {wrong}: the task {manifest.task!r} has no such option or value")
     return manifest
 
 
-def _check_graphs(manifest: Manifest) -> None:
+def _check_stated(manifest: Manifest) -> None:
+    """The graphs are the task's, and each names its file and its ports."""
     signatures = TASKS[manifest.task]
     for graph in (graph for graph in signatures if graph not in OPTIONAL.get(manifest.task, ())):
         _require(graph in manifest.graphs, f"the graph {graph!r} of the task {manifest.task!r} is missing")
     for graph, stated in manifest.graphs.items():
-        _require(graph in signatures, f"the task {manifest.task!r} has no graph {graph[:100]!r}")
+        _require(graph in signatures, f"the task {manifest.task!r} has no graph {quoted(graph)}")
         _require(isinstance(stated, dict), f"graph {graph!r} is not an object")
         file = stated.get("file")
         _require(isinstance(file, str) and file in manifest.files, f"graph {graph!r} names no file of this model")
         for side in ("inputs", "outputs"):
             ports = stated.get(side)
             _require(isinstance(ports, list) and all(map(_is_port, ports)), f"graph {graph!r}: {side} are no ports")
+
+
+def _check_graphs(manifest: Manifest) -> None:
+    """The ports are those of the task."""
+    signatures = TASKS[manifest.task]
+    for graph in manifest.graphs:
         inputs, outputs = manifest.ports(graph)
         _check_side(f"graph {graph!r}, input", inputs, signatures[graph].inputs)
         _check_side(f"graph {graph!r}, output", outputs, signatures[graph].outputs)
@@ -192,20 +206,20 @@ def _check_side(where: str, ports: Sequence[Port], wanted: Sequence[Port]) -> No
         for candidate in found:
             _require(
                 port.dtype in ("", candidate.dtype),
-                f"{where} {candidate.name!r} is {candidate.dtype}, not {port.dtype}",
+                f"{where} {quoted(candidate.name)} is {candidate.dtype}, not {port.dtype}",
             )
     if not where.endswith("input"):
         return
     for candidate in ports:
         port = next((port for port in wanted if _matches(candidate, port)), None)
         if port is None:
-            raise _Fault(f"{where} {candidate.name[:100]!r} is none of the task's")
+            raise _Fault(f"{where} {quoted(candidate.name)} is none of the task's")
         if not port.name.endswith("*"):
             free = [isinstance(axis, str) for axis in candidate.axes]
             _require(
                 len(free) == len(port.axes)
                 and all(free[i] for i, axis in enumerate(port.axes) if isinstance(axis, str)),
-                f"{where} {port.name!r} has axes {list(candidate.axes)}, not {list(port.axes)}",
+                f"{where} {port.name!r} has axes {quoted(list(candidate.axes))}, not {list(port.axes)}",
             )
 
 
@@ -216,7 +230,7 @@ def _check_dim(where: str, ports: Sequence[Port], wanted: Sequence[Port], dim: i
             for axis, name in zip(candidate.axes, port.axes, strict=False):
                 _require(
                     name != "dim" or isinstance(axis, str) or axis == dim,
-                    f"{where} {candidate.name!r} has {axis} numbers, where 'dim' states {dim}",
+                    f"{where} {quoted(candidate.name)} has {axis} numbers, where 'dim' states {dim}",
                 )
 
 

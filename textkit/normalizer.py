@@ -26,9 +26,9 @@ class Normalizer:
 
     def __post_init__(self) -> None:
         if self.unicode not in ("NFC", "NFKC", "NFD", "NFKD", "none"):
-            raise ValueError(f"unicode={self.unicode}: one of NFC, NFKC, NFD, NFKD, none")
+            raise ValueError(f"unicode={str(self.unicode)[:80]}: one of NFC, NFKC, NFD, NFKD, none")
         if self.punctuation not in ("split", "keep"):
-            raise ValueError(f"punctuation={self.punctuation}: split or keep")
+            raise ValueError(f"punctuation={str(self.punctuation)[:80]}: split or keep")
 
     def __call__(self, text: str) -> str:
         """`text` (any number of lines, `\n` between them) with words separated by white space; lines stay lines."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, quoted
 from textkit.protobuf import BYTES, Damaged, Message
 from textkit.tasks import Port
 
@@ -120,7 +120,7 @@ class _Walk(Message):
             elif number == 12:
                 outputs.setdefault(self.port_name(value, end), []).append((begin, end))
         if missing := names - outputs.keys():
-            raise _Refusal(f"has no output {min(missing)[:100]!r}")
+            raise _Refusal(f"has no output {quoted(min(missing))}")
         for name, spans in outputs.items():
             dropped += spans if name not in names else []
         needed, unneeded = set(names), set()
@@ -242,7 +242,7 @@ class _Walk(Message):
                     if kind == 1:  # tensor_type; sequences, maps and optionals are no ports of ours
                         dtype, axes = self.tensor_type(first, last)
         if not name or not dtype:
-            raise _Refusal(f"port {name!r} is no tensor of a known type")
+            raise _Refusal(f"port {quoted(name)} is no tensor of a known type")
         return Port(name, dtype, tuple(axes))
 
     def tensor_type(self, start: int, stop: int) -> tuple[str, list[str | int]]:
@@ -266,7 +266,7 @@ class _Walk(Message):
     def domain(self, start: int, stop: int) -> str:
         domain = self.text(start, stop)
         if domain not in DOMAINS:
-            raise _Refusal(f"uses operators of the unknown domain {domain[:100]!r}")
+            raise _Refusal(f"uses operators of the unknown domain {quoted(domain)}")
         return domain
 
     def text(self, start: int, stop: int) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from textkit.charmap import CharMap, loads
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, quoted
 from textkit.segmenter import Segmenter
 from textkit.subwords import guarded, read_tokenizer
 from textkit.text import TOKENIZER_FILE
@@ -243,14 +243,14 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Sentence
     numbers = numbers_of(spec, _NUMBERS)
     for key in ("specials", "silent"):
         if not isinstance(spec[key], list) or not all(isinstance(text, str) and text for text in spec[key]):
-            raise ValueError(f"{key} is {spec[key]!r}")
+            raise ValueError(f"{key} is {quoted(spec[key])}")
     if not spec["specials"]:
         raise ValueError("no specials")
     segmenters, vocabularies = [], []
     for name in SIDES:
         side = spec[name]
         if any(type(side[key]) is not bool for key in ("prefix", "squeeze", "spelled")):
-            raise ValueError(f"{name} is {side!r}")
+            raise ValueError(f"{name} is {quoted(side)}")
         characters = CharMap.from_json(read(side["characters"]))
         flags = {key: side[key] for key in ("prefix", "squeeze", "spelled")}
         segmenters.append(Segmenter(read(side["tokenizer"]), characters, **flags))

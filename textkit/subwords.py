@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, quoted
 
 BUCKETS_FILE = "buckets.i32"
 PIECES_FILE = "pieces.json"
@@ -96,7 +96,7 @@ def subwords_from_spec(spec: Mapping[str, Any] | None, read: Callable[[str], byt
         len(pieces)  # reads the file
         return pieces
     if spec["kind"] != "ngrams" or spec["hash"] != "fasttext-fnv1a":
-        raise ValueError(f"unknown subwords {spec['kind']!r}")
+        raise ValueError(f"unknown subwords {quoted(spec['kind'])}")
     kept = np.frombuffer(read(spec["kept"]), "<i4") if spec["kept"] else None
     ngrams = NGrams(int(spec["min"]), int(spec["max"]), int(spec["buckets"]), int(spec["first"]), kept)
     if not 1 <= ngrams.minimum <= ngrams.maximum:

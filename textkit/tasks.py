@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from textkit.errors import quoted
+
 
 @dataclass(frozen=True)
 class Port:
@@ -154,5 +156,5 @@ def wrong_default(task: str, defaults: Mapping[str, Any]) -> str:
     for key, value in defaults.items():
         setting = SETTINGS[task].get(key)
         if setting is None or not setting.allows(value):
-            return f"{key}={value!r}"
+            return f"{quoted(key)[1:-1]}={quoted(value)}"
     return ""

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, quoted
 from textkit.normalizer import Normalizer
 from textkit.subwords import NGrams, Pieces, guarded, hash_ngrams, read_tokenizer, subwords_from_spec
 
@@ -250,7 +250,7 @@ def rule_from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Tex
             return Words(words.split("\n")[:-1], normalizer, subwords_from_spec(spec["subwords"], read))
     except (KeyError, TypeError, ValueError) as error:
         raise TextkitError(f"how text becomes ids is not described rightly: {error}") from error
-    raise TextkitError(f"how text becomes ids: unknown kind {kind!r}")
+    raise TextkitError(f"how text becomes ids: unknown kind {quoted(kind)}")
 
 
 _END = -2  # the id of _LINE_END

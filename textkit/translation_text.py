@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from textkit.errors import quoted
 from textkit.subwords import guarded, read_tokenizer
 from textkit.text import TOKENIZER_FILE, Encoded, TextRule
 
@@ -163,7 +164,7 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Translat
     """The rule a manifest describes; KeyError, TypeError or ValueError where it describes none rightly."""
     numbers = numbers_of(spec, ("start", "eos", "pad", "unk", "source_eos", "source_pad", "source_size", "target_size"))
     if type(spec["reverse"]) is not bool:
-        raise ValueError(f"reverse is {spec['reverse']!r}")
+        raise ValueError(f"reverse is {quoted(spec['reverse'])}")
     rule = TranslationText(
         read(spec["tokenizer"]),
         read(spec["target_tokenizer"]) if spec["target_tokenizer"] else None,
@@ -180,7 +181,7 @@ def numbers_of(spec: Mapping[str, Any], keys: Iterable[str]) -> dict[str, int]:
     numbers = {key: spec[key] for key in keys}
     for key, value in numbers.items():
         if type(value) is not int or not 0 <= value <= MOST_ROWS:
-            raise ValueError(f"{key} is {value!r}")
+            raise ValueError(f"{key} is {quoted(value)}")
     return numbers
 
 
