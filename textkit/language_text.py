@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from textkit.errors import quoted
+from textkit.cleaning import cleaned_lines
 from textkit.text import TOKENIZER_FILE, Encoded, TextRule
-from textkit.translation_text import Side, ended, numbers_of
+from textkit.translation_text import Side, ended, flag_of, numbers_of
 
 EOS_NAME = "<eos>"  # what the end of a line is called where it is shown
 
@@ -25,13 +25,16 @@ class LanguageText(TextRule):
     `unk`: the id of words that are in no table; None where every text can be spelled. `words`: whether a token is a whole
     word (white space is not kept, and words are joined by one space) or a piece of one (nothing is lost). A line of nothing
     but white space is blank: eos alone. `size` is the number of rows of the embedding table, where it has more than there
-    are ids.
+    are ids. `clean`: what nobody sees is left out of a line first, and ligatures and full-width forms are spelled out
+    (textkit/cleaning.py).
     """
 
     kind = "language"
 
-    def __init__(self, tokenizer: bytes, *, eos: int, unk: int | None, words: bool, size: int = 0) -> None:
-        self.eos, self.unk, self.words = eos, unk, words
+    def __init__(
+        self, tokenizer: bytes, *, eos: int, unk: int | None, words: bool, size: int = 0, clean: bool = False
+    ) -> None:
+        self.eos, self.unk, self.words, self.clean = eos, unk, words, clean
         self.side = Side(tokenizer, TOKENIZER_FILE)
         self._size = max(size, self.side.rows, eos + 1, 0 if unk is None else unk + 1)
         self._special = frozenset((eos,))
@@ -41,6 +44,7 @@ class LanguageText(TextRule):
 
     def encode(self, lines: Sequence[str]) -> Encoded:
         """The ids of each line, eos after each."""
+        lines = cleaned_lines(lines) if self.clean else lines
         return ended(*self.side.encode(["" if line.isspace() else line for line in lines]), self.eos)
 
     def decode(self, lines: Iterable[Sequence[int]]) -> list[str]:
@@ -78,7 +82,7 @@ class LanguageText(TextRule):
         return {
             "kind": self.kind,
             "tokenizer": TOKENIZER_FILE,
-            "eos": self.eos, "unk": self.unk, "words": self.words, "size": len(self),
+            "eos": self.eos, "unk": self.unk, "words": self.words, "size": len(self), "clean": self.clean,
         }  # fmt: skip
 
     def files(self) -> dict[str, bytes]:
@@ -94,9 +98,8 @@ class LanguageText(TextRule):
 def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> LanguageText:
     """The rule a manifest describes; KeyError, TypeError or ValueError where it describes none rightly."""
     numbers = numbers_of(spec, ("eos", "size") if spec["unk"] is None else ("eos", "size", "unk"))
-    if type(spec["words"]) is not bool:
-        raise ValueError(f"words is {quoted(spec['words'])}")
-    rule = LanguageText(read(spec["tokenizer"]), **{"unk": None, **numbers}, words=spec["words"])
+    flags = {"words": flag_of(spec, "words"), "clean": flag_of(spec, "clean", False)}
+    rule = LanguageText(read(spec["tokenizer"]), **{"unk": None, **numbers}, **flags)
     if len(rule) != numbers["size"]:
         raise ValueError("ids beyond size")
     return rule

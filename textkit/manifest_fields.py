@@ -136,7 +136,9 @@ _ROW, _ROWS = Whole(0, MOST_ROWS), Whole(1, MOST_ROWS)
 _IDS = dict.fromkeys(("start", "eos", "pad", "unk", "source_eos", "source_pad"), _ROW)
 _SIZES = {"source_size": _ROWS, "target_size": _ROWS}
 _SEGMENTER = Record(tokenizer=_FILE, characters=_FILE, vocabulary=_FILE, prefix=Flag(), squeeze=Flag(), spelled=Flag())
+_CLEAN = {"clean": Flag()}  # silent: no
 _NORMALIZER = Record(
+    _CLEAN,
     lowercase=Flag(),
     unicode=Text(choices=("NFC", "NFKC", "NFD", "NFKD", "none")),
     punctuation=Text(choices=("split", "keep")),
@@ -163,11 +165,11 @@ FIELDS: Mapping[str, Any] = {
         "unknown kind",
         words=Record(words=_FILE, normalizer=_NORMALIZER, subwords=Maybe(_SUBWORDS)),
         tokenizer=Record(file=_FILE),
-        translation=Record(tokenizer=_FILE, target_tokenizer=Maybe(_FILE), reverse=Flag(), **_IDS, **_SIZES),
+        translation=Record(_CLEAN, tokenizer=_FILE, target_tokenizer=Maybe(_FILE), reverse=Flag(), **_IDS, **_SIZES),
         sentencepiece=Record(
             source=_SEGMENTER, target=_SEGMENTER, specials=_PIECES, silent=_PIECES, source_unk=_ROW, **_IDS, **_SIZES
         ),
-        language=Record(tokenizer=_FILE, eos=_ROW, unk=Maybe(_ROW), words=Flag(), size=_ROWS),
+        language=Record(_CLEAN, tokenizer=_FILE, eos=_ROW, unk=Maybe(_ROW), words=Flag(), size=_ROWS),
     ),
     "plugin": Record(name=Text(200), version=Text(200)),
     "textkit": Text(),

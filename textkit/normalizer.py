@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from textkit.cleaning import cleaned
+
 # Scripts written without spaces between words: each of these characters is a word of its own, as in BERT's pre-tokenizer.
 _IDEOGRAPHS = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f])")
 _FIRST_IDEOGRAPH = 0x3040
@@ -23,19 +25,24 @@ class Normalizer:
     lowercase: bool = True
     unicode: str = "NFC"  # NFC | NFKC | NFD | NFKD | none
     punctuation: str = "split"  # split: each mark is a word, as BERT has it | keep: words are what spaces separate
+    clean: bool = False  # what nobody sees is left out first, ligatures and full-width forms are spelled out
 
     def __post_init__(self) -> None:
         if self.unicode not in ("NFC", "NFKC", "NFD", "NFKD", "none"):
             raise ValueError(f"unicode={str(self.unicode)[:80]}: one of NFC, NFKC, NFD, NFKD, none")
         if self.punctuation not in ("split", "keep"):
             raise ValueError(f"punctuation={str(self.punctuation)[:80]}: split or keep")
+        if type(self.clean) is not bool:
+            raise ValueError(f"clean={str(self.clean)[:80]}: true or false")
 
     def __call__(self, text: str) -> str:
         """`text` (any number of lines, `\n` between them) with words separated by white space; lines stay lines."""
-        if self.unicode != "none" and not text.isascii():
-            text = unicodedata.normalize(self.unicode, text)
+        if self.clean:
+            text = cleaned(text, apart=self.punctuation == "split")
+        text = self.form(text)
         if self.lowercase:
-            text = text.lower()
+            # Some letters have a composed form in lower case alone (H with a line below): there would be two spellings.
+            text = self.form(text.lower())
         if self.punctuation == "split":
             # One str.replace a distinct mark runs at memory speed; a regular expression costs 100 ns a match, and a set
             # of the characters 12 ns a character.
@@ -52,10 +59,16 @@ class Normalizer:
                     text = _IDEOGRAPHS.sub(r" \1 ", text)
         return text
 
+    def form(self, text: str) -> str:
+        """`text` in the Unicode form."""
+        return text if self.unicode == "none" or text.isascii() else unicodedata.normalize(self.unicode, text)
+
     def words(self, lines: Sequence[str]) -> list[list[str]]:
         """Each line's words."""
         text = "\n".join(line.replace("\n", " ") if "\n" in line else line for line in lines)
         return [line.split() for line in self(text).split("\n")] if lines else []
 
     def spec(self) -> dict[str, Any]:
-        return {"lowercase": self.lowercase, "unicode": self.unicode, "punctuation": self.punctuation}
+        return {
+            "lowercase": self.lowercase, "unicode": self.unicode, "punctuation": self.punctuation, "clean": self.clean,
+        }  # fmt: skip

@@ -98,8 +98,18 @@ class Words(TextRule):
             raise TextkitError(f"{WORDS_FILE}: a word occurs twice")
         if subwords and subwords.first != len(self.words):
             raise ValueError(f"rows of subwords begin at {subwords.first}, words end at {len(self.words)}")
+        self._add_forms()
         self._ids.setdefault(_LINE_END, _END)
         self._cache: dict[str, np.ndarray] = {}
+
+    def _add_forms(self) -> None:
+        """A word that the normaliser spells otherwise is found by that spelling too, the first of several: older textkits
+        wrote tables in which lower case had undone the Unicode form."""
+        if not self.normalizer.lowercase or self.normalizer.unicode == "none":
+            return
+        for row, word in enumerate(self.words):
+            if not word.isascii():
+                self._ids.setdefault(self.normalizer.form(word), row)
 
     def __len__(self) -> int:
         return len(self.words) + (len(self.subwords) if self.subwords else 0)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from textkit.cleaning import cleaned, cleaned_lines
 from textkit.errors import quoted
 from textkit.subwords import guarded, read_tokenizer
 from textkit.text import TOKENIZER_FILE, Encoded, TextRule
@@ -64,10 +65,12 @@ class TranslationText(TextRule):
     `start`, `eos`, `pad`, `unk` are ids of the target, `source_eos` and `source_pad` of the source. Without `target` one
     tokenizer serves both sides and an id means the same on both (`shared`). `reverse`: a line's source ids stand in
     reversed order, eos last all the same (Sutskever et al. 2014, section 3.3). `source_size`, `target_size` are the rows of
-    the embedding tables where those have more than the tokenizers have ids.
+    the embedding tables where those have more than the tokenizers have ids. `clean`: what nobody sees is left out of a
+    line before it is cut, and ligatures and full-width forms are spelled out (textkit/cleaning.py).
     """
 
     kind = "translation"
+    clean = False
 
     def __init__(
         self,
@@ -83,8 +86,10 @@ class TranslationText(TextRule):
         source_size: int = 0,
         target_size: int = 0,
         reverse: bool = False,
+        clean: bool = False,
     ) -> None:
         self.start, self.eos, self.pad, self.unk = start, eos, pad, unk
+        self.clean = clean
         self.source_eos = eos if source_eos is None else source_eos
         self.source_pad = pad if source_pad is None else source_pad
         self.reverse = reverse
@@ -100,7 +105,7 @@ class TranslationText(TextRule):
 
     def encode(self, lines: Sequence[str]) -> Encoded:
         """The source ids of each line, eos after each."""
-        ids, lengths = self.source.encode(lines)
+        ids, lengths = self.source.encode(cleaned_lines(lines) if self.clean else lines)
         if self.reverse:
             ends = np.cumsum(lengths)
             ids = ids[np.repeat(2 * ends - lengths, lengths) - 1 - np.arange(len(ids))]
@@ -108,7 +113,7 @@ class TranslationText(TextRule):
 
     def encode_target(self, lines: Sequence[str]) -> Encoded:
         """The target ids of each line, eos after each and no start before."""
-        return ended(*self.target.encode(lines), self.eos)
+        return ended(*self.target.encode(cleaned_lines(lines) if self.clean else lines), self.eos)
 
     def decode(self, lines: Iterable[Sequence[int]]) -> list[str]:
         """The text of lines of target ids; start, eos and pad are left out, an unknown word reads `<unk>`."""
@@ -116,6 +121,7 @@ class TranslationText(TextRule):
 
     def source_tokens(self, line: str) -> list[str]:
         """The pieces of the source, one for each id of `encode([line])`; an unknown one as it stands in the line."""
+        line = cleaned(line) if self.clean else line
         encoding = guarded(lambda: self.source.tokenizer.encode(line, add_special_tokens=False))
         pieces = []
         for token, piece, (first, last) in zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True):
@@ -150,7 +156,7 @@ class TranslationText(TextRule):
             "start": self.start, "eos": self.eos, "pad": self.pad, "unk": self.unk,
             "source_eos": self.source_eos, "source_pad": self.source_pad,
             "source_size": len(self), "target_size": self.target_size,
-            "reverse": self.reverse,
+            "reverse": self.reverse, "clean": self.clean,
         }  # fmt: skip
 
     def files(self) -> dict[str, bytes]:
@@ -163,12 +169,12 @@ class TranslationText(TextRule):
 def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> TranslationText:
     """The rule a manifest describes; KeyError, TypeError or ValueError where it describes none rightly."""
     numbers = numbers_of(spec, ("start", "eos", "pad", "unk", "source_eos", "source_pad", "source_size", "target_size"))
-    if type(spec["reverse"]) is not bool:
-        raise ValueError(f"reverse is {quoted(spec['reverse'])}")
+    flag_of(spec, "reverse")
     rule = TranslationText(
         read(spec["tokenizer"]),
         read(spec["target_tokenizer"]) if spec["target_tokenizer"] else None,
         reverse=spec["reverse"],
+        clean=flag_of(spec, "clean", False),
         **numbers,
     )
     if (len(rule), rule.target_size) != (numbers["source_size"], numbers["target_size"]):
@@ -183,6 +189,14 @@ def numbers_of(spec: Mapping[str, Any], keys: Iterable[str]) -> dict[str, int]:
         if type(value) is not int or not 0 <= value <= MOST_ROWS:
             raise ValueError(f"{key} is {quoted(value)}")
     return numbers
+
+
+def flag_of(spec: Mapping[str, Any], key: str, default: bool | None = None) -> bool:
+    """Yes or no, `default` where a manifest is silent; ValueError for what is neither."""
+    value = spec[key] if default is None else spec.get(key, default)
+    if type(value) is not bool:
+        raise ValueError(f"{key} is {quoted(value)}")
+    return value
 
 
 def ended(ids: np.ndarray, lengths: np.ndarray, eos: int) -> Encoded:

@@ -36,6 +36,7 @@ class TextOptions:
     lowercase: bool = True  # "The" and "the" are one word
     unicode: str = "NFC"  # NFC | NFKC | NFD | NFKD | none: Unicode normalisation
     punctuation: str = "split"  # split: each mark is a word | keep: words are what spaces separate
+    clean: bool = True  # leave out what nobody sees (soft hyphens, controls), spell out ligatures and full-width forms
 
     def __post_init__(self) -> None:
         if self.min_count < 1:
@@ -46,7 +47,7 @@ class TextOptions:
 
     def normalizer(self) -> Normalizer:
         """What is done to a line before it is cut into words."""
-        return Normalizer(self.lowercase, self.unicode, self.punctuation)
+        return Normalizer(self.lowercase, self.unicode, self.punctuation, self.clean)
 
 
 def build(corpus: Corpus, options: TextOptions, least: int = 2) -> Words:

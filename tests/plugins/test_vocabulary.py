@@ -42,7 +42,9 @@ def test_options(tmp_path: Path, options: dict, words: list[str]) -> None:
     text = corpus(tmp_path, "the Fly, the fly", "the Fly, ten", "fly")
     rule = vocabulary.build(text, TextOptions(**{"lowercase": False, **options}), least=1)
     assert rule.words == words
-    assert rule.normalizer == Normalizer(options.get("lowercase", False), "NFC", options.get("punctuation", "split"))
+    assert rule.normalizer == Normalizer(
+        options.get("lowercase", False), "NFC", options.get("punctuation", "split"), clean=True
+    )
 
 
 def test_unicode_is_composed(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from textkit.cleaning import visible
 from textkit.serving.sentences import Part, halves, sentences
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class JobMaker:
         return jobs, taken, sum(any(part.text in pieces for part in line) for line in of_lines)
 
     def _parts(self, line: str, whole: bool) -> list[Part]:
+        line = visible(line) if self.rule.clean else line
         if not line or line.isspace():
             return []
         return sentences(line) if self.by_sentence and not whole else [Part(line.strip())]

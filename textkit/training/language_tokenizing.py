@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from textkit.cleaning import cleaned_lines
 from textkit.errors import TextkitError
 from textkit.language_text import LanguageText
 from textkit.training.tokenizing import frequent, word_model, written
@@ -35,6 +36,7 @@ class LanguageTokenizerOptions:
     min_count: int = 2  # word: least occurrences of a word that gets an entry; the others are <unk>
     unicode: Literal["NFC", "NFKC", "none"] = "none"  # NFC | NFKC | none: the Unicode form text is brought to
     lowercase: bool = False  # lower-case the text
+    clean: bool = True  # leave out what nobody sees (soft hyphens, controls), spell out ligatures and full-width forms
 
     def __post_init__(self) -> None:
         for key, least in (("vocab_size", 0), ("min_count", 1)):
@@ -50,7 +52,7 @@ def learn(corpus: Corpus, options: LanguageTokenizerOptions) -> LanguageText:
     tokenizer = _frame(options)
     tokenizer.model = {"word": _words, "bpe": _pairs, "byte": _bytes}[options.vocab](corpus, options)
     words = options.vocab == "word"
-    return LanguageText(written(tokenizer), eos=EOS, unk=UNK if words else None, words=words)
+    return LanguageText(written(tokenizer), eos=EOS, unk=UNK if words else None, words=words, clean=options.clean)
 
 
 def _frame(options: LanguageTokenizerOptions) -> Any:
@@ -59,7 +61,8 @@ def _frame(options: LanguageTokenizerOptions) -> Any:
 
     tokenizer = Tokenizer(models.WordLevel({}, unk_token=UNKNOWN))
     steps: list[Any] = [] if options.unicode == "none" else [getattr(normalizers, options.unicode)()]
-    steps += [normalizers.Lowercase()] if options.lowercase else []
+    # Some letters have a composed form in lower case alone: in the same form again, or there are two spellings.
+    steps += [normalizers.Lowercase(), *steps] if options.lowercase else []
     if steps:
         tokenizer.normalizer = normalizers.Sequence(steps)
     if options.vocab == "word":
@@ -75,7 +78,7 @@ def _words(corpus: Corpus, options: LanguageTokenizerOptions) -> Any:
     tokenizer = _frame(options)
     counts: Counter[str] = Counter()
     for lines in corpus.chunks(_LINES):
-        counts.update("\n".join(lines).split())
+        counts.update("\n".join(cleaned_lines(lines) if options.clean else lines).split())
     words: Counter[str] = Counter()
     for text, count in counts.items():
         normal = text if tokenizer.normalizer is None else tokenizer.normalizer.normalize_str(text)
@@ -110,7 +113,7 @@ def _pairs(corpus: Corpus, options: LanguageTokenizerOptions) -> Any:
         limit_alphabet=len(alphabet),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_texts(corpus), trainer)
+    tokenizer.train_from_iterator(_texts(corpus, options.clean), trainer)
     if tokenizer.get_vocab_size() == 1 + len(alphabet):  # no two bytes ever stood together
         raise TextkitError(f"{corpus.paths[0]}: no line has text on it to make pairs of")
     return tokenizer.model
@@ -119,7 +122,7 @@ def _pairs(corpus: Corpus, options: LanguageTokenizerOptions) -> Any:
 def _bytes(corpus: Corpus, options: LanguageTokenizerOptions) -> Any:
     from tokenizers import models
 
-    if not any(map(any, _texts(corpus))):
+    if not any(map(any, _texts(corpus, options.clean))):
         raise TextkitError(f"{corpus.paths[0]}: no line has text on it")
     return models.BPE({entry: at for at, entry in enumerate((_END, *_alphabet()))}, [])
 
@@ -131,7 +134,7 @@ def _alphabet() -> list[str]:
     return sorted(ByteLevel.alphabet())
 
 
-def _texts(corpus: Corpus) -> Iterator[list[str]]:
+def _texts(corpus: Corpus, clean: bool) -> Iterator[list[str]]:
     """Lines with text on them."""
     for lines in corpus.chunks(_LINES):
-        yield [line for line in lines if line and not line.isspace()]
+        yield [line for line in (cleaned_lines(lines) if clean else lines) if line and not line.isspace()]

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
+from textkit.cleaning import cleaned_lines
 from textkit.errors import TextkitError
 from textkit.training import unigram
 from textkit.training.pairs import sides
@@ -44,6 +45,7 @@ class TokenizerOptions:
     joint: bool = True  # one vocabulary for both sides; false: one each of vocab_size
     unicode: Literal["NFC", "NFKC", "none"] = "NFC"  # NFC | NFKC | none: the Unicode form text is brought to
     lowercase: bool = False  # lower-case both sides
+    clean: bool = True  # leave out what nobody sees (soft hyphens, controls), spell out ligatures and full-width forms
     punctuation: Literal["split", "keep"] = "split"  # split: a mark is a token of its own | keep: part of its word
     spell_bytes: bool = True  # bpe, unigram: spell a character not in the vocabulary by its bytes; false: <unk>
     min_count: int = 2  # word: least occurrences of a word that gets an entry
@@ -68,10 +70,13 @@ def learn(corpus: Corpus, options: TokenizerOptions) -> TranslationText:
     if not any(counted):
         raise TextkitError(f"{corpus.paths[0]}: no pair has text on it")
     if options.joint:
-        tokenizers = [_train(frame, counted[0] + counted[1], lambda: _texts(corpus))]
+        tokenizers = [_train(frame, counted[0] + counted[1], lambda: _texts(corpus, options.clean))]
     else:
-        tokenizers = [_train(frame, counted[side], lambda side=side: _texts(corpus, side)) for side in (0, 1)]
-    return TranslationText(*tokenizers, start=START, eos=EOS, pad=PAD, unk=UNK, reverse=options.reverse)
+        tokenizers = [
+            _train(frame, counted[side], lambda side=side: _texts(corpus, options.clean, side)) for side in (0, 1)
+        ]
+    rows = {"start": START, "eos": EOS, "pad": PAD, "unk": UNK}
+    return TranslationText(*tokenizers, **rows, reverse=options.reverse, clean=options.clean)
 
 
 class _Frame:
@@ -84,7 +89,8 @@ class _Frame:
         self.spelled = options.spell_bytes and options.tokenizer != "word"
         self.special = (*SPECIAL, *(BYTES if self.spelled else ()))
         steps: list[Any] = [] if options.unicode == "none" else [getattr(normalizers, options.unicode)()]
-        steps += [normalizers.Lowercase()] if options.lowercase else []
+        # Some letters have a composed form in lower case alone: in the same form again, or there are two spellings.
+        steps += [normalizers.Lowercase(), *steps] if options.lowercase else []
         # The sign for a space is read as one where it stands in text, for it could not be told from one afterwards.
         steps += [normalizers.Replace(Regex(rf"[\s{SPACE}]+"), " "), normalizers.Strip()]
         self.normalizer = normalizers.Sequence(steps)
@@ -111,18 +117,19 @@ class _Frame:
         return tokenizer
 
 
-def _texts(corpus: Corpus, side: int | None = None) -> Iterator[list[str]]:
+def _texts(corpus: Corpus, clean: bool, side: int | None = None) -> Iterator[Sequence[str]]:
     """The lines of one side, or of both."""
     for lines in corpus.chunks(_LINES):
-        both = sides(lines)
+        both = sides(cleaned_lines(lines) if clean else lines)
         yield from both if side is None else (both[side],)
 
 
 def _counted_words(corpus: Corpus, frame: _Frame) -> tuple[Counter[str], Counter[str]]:
     """How often each word of `frame` occurs on either side. What stands between spaces is counted first, cut later."""
+    options = frame.options
     counters: tuple[Counter[str], Counter[str]] = Counter(), Counter()
     for lines in corpus.chunks(_LINES):
-        for counter, texts in zip(counters, sides(lines), strict=True):
+        for counter, texts in zip(counters, sides(cleaned_lines(lines) if options.clean else lines), strict=True):
             counter.update("\n".join(texts).split())
     words: tuple[Counter[str], Counter[str]] = Counter(), Counter()
     for counter, cut in zip(counters, words, strict=True):
@@ -132,7 +139,7 @@ def _counted_words(corpus: Corpus, frame: _Frame) -> tuple[Counter[str], Counter
     return words
 
 
-def _train(frame: _Frame, words: Counter[str], texts: Callable[[], Iterator[list[str]]]) -> bytes:
+def _train(frame: _Frame, words: Counter[str], texts: Callable[[], Iterator[Sequence[str]]]) -> bytes:
     """A tokenizer.json for `words`, which `texts()` gives once more."""
     options = frame.options
     characters: Counter[str] = Counter()
@@ -176,7 +183,7 @@ def word_model(entries: Iterable[str], size: int, unknown: str) -> Any:
     return models.WordLevel({word: at for at, word in enumerate(known)}, unk_token=unknown)
 
 
-def _bpe_model(frame: _Frame, alphabet: list[str], texts: Callable[[], Iterator[list[str]]], seeds: int = 0) -> Any:
+def _bpe_model(frame: _Frame, alphabet: list[str], texts: Callable[[], Iterator[Sequence[str]]], seeds: int = 0) -> Any:
     """Byte pairs (Sennrich et al. 2016); `seeds`: so many of them rather than vocab_size, as candidates for others."""
     from tokenizers import models, trainers
 
@@ -194,7 +201,7 @@ def _bpe_model(frame: _Frame, alphabet: list[str], texts: Callable[[], Iterator[
 
 
 def _unigram_model(
-    frame: _Frame, words: Counter[str], alphabet: list[str], texts: Callable[[], Iterator[list[str]]]
+    frame: _Frame, words: Counter[str], alphabet: list[str], texts: Callable[[], Iterator[Sequence[str]]]
 ) -> Any:
     from tokenizers import Tokenizer, models
 

@@ -1,0 +1,125 @@
+"""Takes out of text what nobody sees, and spells ligatures and full-width forms as Unicode's NFKC does.
+
+A soft hyphen, a byte order mark in front of a line, a direction mark or a colour of the terminal changes no word, yet would
+make another word of it. What a script needs stays: the joiners of Indic scripts, of Arabic and Persian, and between emoji.
+Imported models have rules of their own, so this is a choice of the rule in the manifest (`clean`). Knows no model.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+
+_SHORT = 4096  # characters: a longer text is looked through by numpy first, which costs a tenth of a pattern
+
+# The controls that are no white space; tab, line feed, vertical tab, form feed, carriage return and U+0085 are.
+_CONTROLS = "\x00-\x08\x0e-\x1b\x7f"
+_SEPARATORS = "\x1c-\x1f"  # of files, groups, records, units: white space, and a space from here on
+_ASCII = "".join(map(chr, (*range(0x09), *range(0x0E, 0x20), 0x7F)))
+# What a terminal is told: colours and the cursor (CSI), titles and links (OSC) and other strings, character sets. An
+# escape before a letter may as well be a stray one: the letter stays.
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*+[ -/]*+[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*+(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b(?:[ -/]++[0-~]|[0-?@\\^_`=>])"
+)
+# Format characters, variation selectors, fillers and whatever else Unicode lets a font leave out. The marks that are seen
+# around a number in Arabic (U+0600 and on) and those that lay out hieroglyphs are not among them.
+_UNSEEN = (
+    "\x80-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_JOINERS = "\u200c\u200d"  # ZWNJ, ZWJ
+# Ligatures and letters that are two, presentation forms, and the forms as wide or half as wide as an ideograph.
+_FORMS = (
+    "\u0132\u0133\u01c4-\u01cc\u01f1-\u01f3\ufb00-\ufdff\ufe10-\ufe1f\ufe30-\ufe6f\ufe70-\ufefc"
+    "\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff61-\uff9f\uffa1-\uffef"
+)
+_WIDE_MARKS = "\u3000\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff60"
+_UNSEEN_ONE = re.compile(f"[{_CONTROLS}{_UNSEEN}{_SEPARATORS}{_JOINERS}]")
+_FORMS_RUN = re.compile(f"[{_FORMS}]+|(?P<marks>[{_WIDE_MARKS}]+)")
+_IDEOGRAPHIC = re.compile("[\u3001-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003134f]")
+_ANY = re.compile(f"[{_CONTROLS}{_UNSEEN}{_SEPARATORS}{_JOINERS}{_FORMS}{_WIDE_MARKS}]")
+
+# Where the joiners and the space without width say something.
+_INDIC = re.compile(
+    "[\u0900-\u0dff\u0f00-\u109f\u1780-\u17ff\u1a20-\u1aaf\u1b00-\u1c4f\ua880-\ua8ff\ua980-\ua9ff\uaa00-\uaadf\uabc0-\uabff"
+    "\U00011000-\U00011fff]"
+)
+_CURSIVE = re.compile(
+    "[\u0600-\u07ff\u0840-\u08ff\u1800-\u18af\ua840-\ua87f\ufb50-\ufdff\ufe70-\ufefc\U00010ac0-\U00010aff"
+    "\U00010d00-\U00010d3f\U00010f30-\U00010f6f\U0001e900-\U0001e95f]"
+)
+_EMOJI = re.compile("[\u2190-\u21ff\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff\ufe0f]")
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\uaa60-\uaa7f]")  # Thai, Lao, Burmese, Khmer
+
+
+def cleaned(text: str, apart: bool = False) -> str:
+    """`text` (any number of lines) without what nobody sees, ligatures and full-width forms spelled out; lines stay lines.
+
+    Marks between ideographs stay full-width, for that is how Chinese and Japanese are written, and a model that is to write
+    them has to learn them. `apart`: not where each mark is a word of its own; nor does the joiner stay there that makes one
+    of two emoji.
+    """
+    return _folded(visible(text, not apart), apart) if _suspect(text) else text
+
+
+def cleaned_lines(lines: Sequence[str]) -> Sequence[str]:
+    """Each line `cleaned`. Clean ones, which nearly all are, cost next to nothing."""
+    return [cleaned(line) for line in lines] if _suspect("\n".join(lines)) else lines
+
+
+def visible(text: str, emoji: bool = True) -> str:
+    """`text` without what nobody sees. What a space without width parts in Thai, Lao, Burmese and Khmer, a space does."""
+    if not _suspect(text):
+        return text
+    if any(character in text for character in "\x1b\x90\x98\x9b\x9d\x9e\x9f"):
+        text = _ESCAPES.sub("", text)
+
+    def kept(found: re.Match[str]) -> str:
+        character, at = found[0], found.start()
+        if "\x1c" <= character <= "\x1f":
+            return " "
+        if character not in _BETWEEN:
+            return ""
+        before, behind = text[at - 1 : at], text[at + 1 : at + 2]
+        if character == "\u200b":
+            return " " if _UNSPACED.match(before) and _UNSPACED.match(behind) else ""
+        joins = character == "\u200d"
+        if _INDIC.match(before) or (_CURSIVE.match(before) and (joins or _CURSIVE.match(behind))):
+            return character
+        return character if emoji and joins and _EMOJI.match(before) and _EMOJI.match(behind) else ""
+
+    return _UNSEEN_ONE.sub(kept, text)
+
+
+_BETWEEN = "\u200b\u200c\u200d"
+
+
+def _folded(text: str, apart: bool) -> str:
+    def spelled(found: re.Match[str]) -> str:
+        if found["marks"] and not apart:
+            near = text[max(found.start() - 1, 0) : found.start()] + text[found.end() : found.end() + 1]
+            if _IDEOGRAPHIC.search(near):
+                return found[0]
+        return unicodedata.normalize("NFKC", found[0])
+
+    return _FORMS_RUN.sub(spelled, text)
+
+
+def _suspect(text: str) -> bool:
+    """Whether there may be anything to clean: quick, and True too often rather than never."""
+    if text.isprintable():
+        controls = False
+    else:  # str.find runs at memory speed
+        controls = any(character in text for character in _ASCII)
+    if controls or text.isascii():
+        return controls
+    if len(text) <= _SHORT:
+        return _ANY.search(text) is not None
+    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+    others = set(points[points > 126].tolist())
+    return _ANY.search("".join(map(chr, others))) is not None
