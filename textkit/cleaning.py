@@ -112,10 +112,8 @@ def _folded(text: str, apart: bool) -> str:
 
 def _suspect(text: str) -> bool:
     """Whether there may be anything to clean: quick, and True too often rather than never."""
-    if text.isprintable():
-        controls = False
-    else:  # str.find runs at memory speed
-        controls = any(character in text for character in _ASCII)
+    # str.find runs at memory speed.
+    controls = not text.isprintable() and any(character in text for character in _ASCII)
     if controls or text.isascii():
         return controls
     if len(text) <= _SHORT:
