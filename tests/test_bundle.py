@@ -512,6 +512,10 @@ def test_a_folder_beside_one_is_taken_when_it_is_a_model(shelves):
 
 
 def test_unknown_name_suggests_the_nearest(shelves):
+    with pytest.raises(UsageError, match="-m your: unknown model; 'textkit models' lists what there is"):
+        bundle.find("your", "embed")
+    for name in ("yours", "pets"):
+        (shelves / "user" / name / FILE).write_text('{"task": "embed"}')
     with pytest.raises(UsageError, match="-m your: unknown model; did you mean 'yours'?"):
         bundle.find("your", "embed")
 

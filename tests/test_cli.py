@@ -104,7 +104,6 @@ def test_every_verb_is_there_with_the_options_that_all_have():
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        ([], "no command given (see 'textkit --help')"),
         (["trian"], "unknown command 'trian'; did you mean 'train'? (see 'textkit --help')"),
         (["--verson"], "no such option --verson; did you mean '--version'? (see 'textkit --help')"),
         (["models", "--fromat"], "no such option --fromat; did you mean '--format'? (see 'textkit models --help')"),

@@ -292,7 +292,8 @@ def test_failures(model: str, tmp_path: Path, capfd: Any) -> None:
     (tmp_path / "x").write_text("the dog\n")
     pets = write_small(tmp_path / "pets")
     ran = Ran(capfd, "-m", pets, tmp_path / "x")
-    assert (ran.code, ran.err) == (1, f"textkit: {pets}: a model for 'embed', not for 'translate'\n")
+    assert ran.code == 1
+    assert ran.err.startswith(f"textkit: {pets}: a model for 'embed', not for 'translate'; models for it: ")
     ran = Ran(capfd, "-m", model, tmp_path / "none")
     assert (ran.code, ran.err) == (1, f"textkit: {tmp_path / 'none'}: no such file\n")
     ran = Ran(capfd, "-m", model, "--prefix", tmp_path / "none", tmp_path / "x")

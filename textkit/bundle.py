@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from textkit import __version__, onnxfile
 from textkit.errors import TextkitError, quoted
 from textkit.manifest import FILE, MAX_BYTES, SCHEMA, Manifest, is_name, port_to_json
-from textkit.places import find, installed, package_folder
+from textkit.places import find, installed, names_for, package_folder
 
 if TYPE_CHECKING:
     from textkit.text import TextRule
@@ -89,7 +89,9 @@ def read(folder: Path, task: str | None = None) -> Bundle:
     for name, stated in manifest.files.items():
         os.close(_open_regular(folder, name, onnxfile.MAX_BYTES, stated["bytes"]))
     if task is not None and manifest.task != task:
-        raise TextkitError(f"{folder}: a model for {manifest.task!r}, not for {task!r}")
+        others = ", ".join(names_for(task))
+        there = f"; models for it: {others}" if others else ""
+        raise TextkitError(f"{folder}: a model for {manifest.task!r}, not for {task!r}{there}")
     return Bundle(folder, manifest)
 
 

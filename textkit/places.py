@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+import stat
 import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from textkit.errors import TextkitError, UsageError, nearest
-from textkit.manifest import FILE, is_name
+from textkit.manifest import FILE, MAX_BYTES, is_name
 from textkit.tasks import TASKS
 
 HERE = Path("exported_models")  # of the current folder; for a name given with -m alone
 DEFAULTS = {"embed": "en-words", "language": "en-lm", "translate": "en-de"}  # task -> the package's model
 
 
-def find(model: str | None, task: str) -> Path:
+def find(model: str | None, task: str, any_task: bool = False) -> Path:
     """The folder of the model that `-m MODEL` means; of the task's default where `model` is None.
+
+    An unknown name is answered with the models for `task`; with all of them where a model of `any_task` would do.
 
     A name is looked for in ./exported_models, the user's folder and the package. The default is what
     TEXTKIT_MODEL_<TASK>, the user's configuration, or the package says, and never what the current folder holds.
@@ -27,13 +31,14 @@ def find(model: str | None, task: str) -> Path:
     if model == "":  # as a path it would be the current folder
         raise UsageError("-m '': names no model")
     if model is not None:
-        return _resolve(model, f"-m {model}", [HERE, user_folder(), package_folder()])
+        shelves = [HERE, user_folder(), package_folder()]
+        return _resolve(model, f"-m {model}", shelves, None if any_task else task)
     variable = _variable(task)
     if chosen := os.environ.get(variable):
-        return _resolve(chosen, f"{variable}={chosen}", [user_folder(), package_folder()])
+        return _resolve(chosen, f"{variable}={chosen}", [user_folder(), package_folder()], task)
     if chosen := configured(task):
         where = f"{configuration_file()}: {task} = {chosen!r}"
-        return _resolve(chosen, where, [user_folder(), package_folder()], configuration_file().parent)
+        return _resolve(chosen, where, [user_folder(), package_folder()], task, configuration_file().parent)
     folder = package_folder() / DEFAULTS[task]
     if not folder.is_dir():
         raise TextkitError(f"the default model {DEFAULTS[task]!r} is not installed; name one with -m or {variable}")
@@ -103,15 +108,38 @@ def configured(task: str) -> str | None:
     return models.get(task)
 
 
-def _resolve(model: str, where: str, shelves: list[Path], base: Path = Path()) -> Path:
+def names_for(task: str | None, here: bool = True) -> list[str]:
+    """The names of the models for `task` (None: of all), by what their manifests say. `here`: ./exported_models too."""
+    return sorted(
+        {
+            folder.name
+            for place, folder in installed()
+            if (here or place != f"./{HERE}") and (task is None or task_of(folder) == task)
+        }
+    )
+
+
+def task_of(folder: Path) -> str | None:
+    """The task that a folder's manifest states, and nothing else of it; None where there is none to be read."""
+    try:
+        descriptor = os.open(folder / FILE, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would keep us waiting
+        with open(descriptor, "rb") as stream:
+            data = stream.read(MAX_BYTES + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+        task = json.loads(data).get("task") if len(data) <= MAX_BYTES else None
+    except Exception:  # whatever is wrong with it: nobody asked for this model
+        return None
+    return task if isinstance(task, str) else None
+
+
+def _resolve(model: str, where: str, shelves: list[Path], task: str | None, base: Path = Path()) -> Path:
     """The folder of a name or a path; relative paths begin at `base`."""
     if is_name(model):
         for shelf in shelves:
             if (shelf / model).is_dir():
                 return shelf / model
         if not (HERE in shelves and (Path(model) / FILE).is_file()):  # a folder beside one, as `-o DIR` made it
-            names = {folder.name for place, folder in installed() if HERE in shelves or place != f"./{HERE}"}
-            raise UsageError(f"{where}: unknown model{nearest(model, names)}")
+            close = nearest(model, names_for(task, HERE in shelves))
+            raise UsageError(f"{where}: unknown model{close or '; ' + repr('textkit models') + ' lists what there is'}")
     path = base / Path(model).expanduser()
     if not path.exists():
         raise TextkitError(f"{where}: no such model folder")

@@ -42,6 +42,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "plugins": ("textkit.cli.plugins:plugins", "List the families of models that can be trained."),
     "doctor": ("textkit.cli.doctor:doctor", "Say what works on this machine and what does not."),
     "completion": ("textkit.cli.completion:completion", "Print the completion script of a shell."),
+    "help": ("textkit.cli.help:help_", "Show the help of a verb."),
 }
 
 
@@ -59,7 +60,7 @@ class LazyGroup(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if args[0] not in VERBS and not ctx.resilient_parsing:
-            raise click.UsageError(f"unknown command {args[0]!r}{errors.nearest(args[0], VERBS)}", ctx)
+            raise click.UsageError(unknown_verb(args[0]), ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -80,13 +81,21 @@ class LazyGroup(click.Group):
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.version_option(__version__, message="textkit %(version)s")
+@click.version_option(__version__, "-V", "--version", message="textkit %(version)s")
 @talk_options
 @click.pass_context
 def command_line(ctx: click.Context, talk: Talk) -> None:
     """Text models as Unix filters: train them, export them, serve them between stdin and stdout."""
-    if ctx.invoked_subcommand is None:
-        raise click.UsageError("no command given", ctx)
+    if (
+        ctx.invoked_subcommand is None
+    ):  # what somebody types to see what there is; exit code 0, as gh, cargo and kubectl do
+        click.echo(ctx.get_help())
+
+
+def unknown_verb(name: str) -> str:
+    """What to say of a name that is no verb; a list of all would be more than a line."""
+    close = errors.nearest(name, VERBS)
+    return f"unknown command {name!r}{close if 'did you mean' in close else ''}"
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -27,6 +27,7 @@ from textkit.cli.filtering import (
     records,
 )
 from textkit.cli.options import Talk, answering_options, model_option
+from textkit.cli.typed import check_files
 from textkit.errors import UsageError
 from textkit.serving import BATCH_TOKENS, EMBEDDED, TOKENS
 
@@ -99,7 +100,7 @@ class _Job(Filter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.format = self.format_of({} if self.tokens else SUFFIXES)
+        self.format = self.format_of(SUFFIXES)
         self.name_fields(TOKENS if self.tokens else EMBEDDED)
         if self.tokens and self.format not in ("text", "jsonl"):
             raise UsageError(
@@ -131,11 +132,10 @@ def _say(tally: Tally, talk: Talk, embedder: Embedder) -> None:
 
 def run(job: _Job, talk: Talk) -> None:
     """Reads, embeds and writes; says at the end what was out of the ordinary."""
-    from textkit.lines import check_readable
 
     # The thread that reads and the one that computes wait for each other's lock; 5 ms at a time would cost a tenth.
     sys.setswitchinterval(0.0005)
-    check_readable(file for file in job.files if file != "-")
+    check_files(job.files)
     embedder = job.embedder()
     device = embedder.session.device  # loads the graph: a damaged model is told of before anything is read
     talk.note(f"{embedder.bundle.folder}: {embedder.dim} dimensions, pooling {embedder.pooling}, on {device}")

@@ -119,7 +119,7 @@ def evaluate(
     from textkit.lines import check_readable
 
     check_readable(path for path in data if path != "-")
-    found = bundles.read(bundles.find(model, METRICS[metrics[0]] if metrics else "embed"))
+    found = bundles.read(bundles.find(model, METRICS[metrics[0]] if metrics else "embed", any_task=metrics is None))
     task = _task(ctx, found, metrics)
     given = {name: options[name] for name in ("device", "threads", *OPTIONS[task])}
     with protected_stdout() as out:

@@ -19,6 +19,7 @@ import click
 
 from textkit.cli.options import Talk
 from textkit.cli.stdout import STDOUT, protected_stdout
+from textkit.cli.typed import say_if_typed
 from textkit.columns import INPUTS
 from textkit.errors import UsageError
 
@@ -54,6 +55,9 @@ top_k_option = click.option(
 top_p_option = click.option(
     "--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P", help="Draw from the likeliest that make up P."
 )
+TEXT = ".txt"  # OUT's suffix of whatever a person can read
+BINARY = ("npy", "f32")
+_PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip")
 JSONL = {".jsonl": "jsonl", ".ndjson": "jsonl"}  # what -o FILE says of the format
 
 
@@ -120,8 +124,21 @@ class Filter:
                 raise UsageError(f"--{name.replace('_', '-')} {value}: is no number to work with")
 
     def format_of(self, suffixes: Mapping[str, str], default: str = "text") -> str:
-        """The output's format: the one asked for, else what `suffixes` says of OUT's name, else `default`."""
-        return self.form or suffixes.get(PurePath(self.output or "").suffix.lower(), default)
+        """The output's format: the one asked for, else what `suffixes` says of OUT's name, else `default`.
+
+        UsageError for a name that ends with what nothing here writes, and for one that says another format than --format.
+        """
+        suffix = PurePath(self.output or "").suffix.lower()
+        said = suffixes.get(suffix)
+        if self.form is not None:
+            if said not in (None, self.form) or (suffix == TEXT and self.form in BINARY):
+                raise UsageError(f"-o {self.output}: {suffix} is not --format {self.form}; say one or the other")
+            return self.form
+        if said is None and suffix not in ("", TEXT):
+            known = ", ".join((TEXT, *suffixes))
+            way = "compress it by a pipe: | gzip > OUT" if suffix in _PACKED else "--format takes any name"
+            raise UsageError(f"-o {self.output}: {suffix} is no format that this writes; it knows {known}; {way}")
+        return said or default
 
 
 @dataclass
@@ -155,11 +172,16 @@ class Tally:
 
 
 @contextmanager
-def opened(job: Filter, talk: Talk) -> Iterator[tuple[BinaryIO, Callable[[int], None]]]:
-    """Where the output goes, and what shows the progress. stdout is kept for data; a file is written whole or not at all."""
+def opened(job: Filter, talk: Talk, reads: bool = True) -> Iterator[tuple[BinaryIO, Callable[[int], None]]]:
+    """Where the output goes, and what shows the progress. stdout is kept for data; a file is written whole or not at all.
+
+    `reads`: whether the input is read, rather than an argument answered.
+    """
     with ExitStack() as stack:
         show = stack.enter_context(_progress(job, talk))  # first: it looks where stdout leads
         stdout = stack.enter_context(protected_stdout())
+        if reads:
+            say_if_typed(talk, job.files)
         yield stack.enter_context(_destination(job.output, stdout)), show
 
 
@@ -239,6 +261,7 @@ def typed_lines(talk: Talk) -> Iterator[list[tuple[str, str]]]:
     """(line, its place) of stdin, a list at a time; an empty one where the input pauses."""
     from textkit.lines import Reader
 
+    say_if_typed(talk)
     with Reader(None) as reader:
         for lines in reader:
             first = reader.lines - len(lines) + 1

@@ -151,7 +151,7 @@ def answer(prompt: str, job: _Job, talk: Talk) -> None:
 
     generator = _loaded(job, talk)
     try:
-        with opened(job, talk) as (out, _):
+        with opened(job, talk, reads=False) as (out, _):
             if job.samples == 1 and job.format == "text":
                 _stream(generator, prompt, out, not job.without_prompt)
             else:

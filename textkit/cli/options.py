@@ -36,6 +36,11 @@ class Talk:
         if not self.quiet:
             self._say(f"textkit: warning: {message}")
 
+    def hint(self, message: object) -> None:
+        """What helps somebody who sits before a terminal; nothing is wrong."""
+        if not self.quiet:
+            self._say(f"textkit: {message}")
+
     def note(self, message: object) -> None:
         if self.verbose and not self.quiet:
             self._say(f"textkit: {message}")

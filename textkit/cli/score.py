@@ -24,6 +24,7 @@ from textkit.cli.filtering import (
     records,
 )
 from textkit.cli.options import Talk, answering_options, model_option
+from textkit.cli.typed import check_files
 from textkit.errors import UsageError
 from textkit.serving import SCORED
 
@@ -74,7 +75,7 @@ class _Job(Filter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.format = self.format_of(JSONL)
+        self.format = self.format_of(JSONL | {".tsv": "text"})
         self.name_fields(SCORED)
         if self.per_token and self.per_word:
             raise UsageError("--per-token, --per-word: one of them at a time")
@@ -86,10 +87,9 @@ class _Job(Filter):
 
 def run(job: _Job, talk: Talk) -> None:
     """Reads, scores and writes; says at the end what was out of the ordinary."""
-    from textkit.lines import check_readable
     from textkit.serving.language import LanguageModel
 
-    check_readable(file for file in job.files if file != "-")
+    check_files(job.files)
     model = LanguageModel(job.model, job.device, job.threads)
     talk.note(f"{model.bundle.folder} on {model.session.device}")  # a damaged model is told of before anything is read
     tally, unknown = Tally(), _Unknown()

@@ -5,10 +5,12 @@ Over 300 lines, for half of them are its options.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -34,6 +36,7 @@ from textkit.cli.filtering import (
     top_p_option,
 )
 from textkit.cli.options import Talk, answering_options, model_option
+from textkit.cli.typed import check_files
 from textkit.errors import TextkitError, UsageError
 from textkit.serving import TRANSLATED
 from textkit.tasks import SEED
@@ -172,7 +175,8 @@ class _Job(Filter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.format = self.format_of(SUFFIXES, "nbest" if self.n_best > 1 else "text")
+        default = "nbest" if self.n_best > 1 else "text"
+        self.format = self.format_of(SUFFIXES if self.form else SUFFIXES | _language(self.output, default), default)
         self.name_fields(TRANSLATED)
         if self.n_best > 1 and self.format == "text":
             raise UsageError(f"--n-best {self.n_best}: text is one translation a line; say --format nbest or jsonl")
@@ -202,11 +206,15 @@ class _Job(Filter):
         return Translator(**options, long="split" if self.split else "cut")
 
 
+def _language(output: str | None, form: str) -> dict[str, str]:
+    """The suffix of OUT where it may be a language's code, as in news.de: translations are text."""
+    suffix = PurePath(output or "").suffix.lower()
+    return {suffix: form} if re.fullmatch(r"\.[a-z]{2}", suffix) and suffix not in (".gz", ".xz") else {}
+
+
 def run(job: _Job, talk: Talk) -> None:
     """Reads, translates and writes; says at the end what was out of the ordinary."""
-    from textkit.lines import check_readable
-
-    check_readable(file for file in (*job.files, *([job.prefix] if job.prefix else ())) if file != "-")
+    check_files(job.files, [job.prefix] if job.prefix else ())
     translator = job.translator()
     translator.load()  # a damaged model is told of before anything is read
     search = translator.options

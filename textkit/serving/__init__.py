@@ -36,7 +36,7 @@ def open_model(model: Any = None, task: str | None = None, **options: Any) -> Ca
 
     if task is None and model is not None:
         if not isinstance(model, bundle.Bundle):
-            model = bundle.read(bundle.find(str(model), "embed"))
+            model = bundle.read(bundle.find(str(model), "embed", any_task=True))
         task = model.manifest.task
     task = "embed" if task is None else task
     if task not in TASKS:

@@ -1,0 +1,267 @@
+"""What somebody types who has never used textkit: each answer is one line, and says how to go on."""
+
+from __future__ import annotations
+
+import os
+import pty
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_bundle import write_small
+from small_translator import write_translator
+
+import textkit.cli
+from textkit import places
+from textkit.cli import VERBS
+from textkit.cli.options import Talk
+
+TEXTKIT = str(Path(sys.executable).with_name("textkit"))
+
+
+@pytest.fixture
+def ran(capfd, tmp_path, monkeypatch):
+    """Runs a command line in this process, in an empty folder; (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args: object) -> tuple[int, str, str]:
+        code = textkit.cli.run([*map(str, args)], Talk())
+        sys.stdout.flush()
+        return code, *capfd.readouterr()
+
+    return run
+
+
+# --- the frame: what there is ----------------------------------------------------------------------------------------
+
+
+def test_a_bare_textkit_shows_the_verbs(ran):
+    code, out, err = ran()
+    assert (code, err) == (0, "")
+    assert all(f"\n  {verb} " in out for verb in VERBS)
+    assert ran("--help") == ran("help") == (0, out, "")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb_is_its_own(ran, verb):
+    code, out, err = ran("help", verb)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"Usage: textkit {verb} ")
+    assert ran(verb, "--help") == ran(verb, "-h") == (0, out, "")
+
+
+def test_help_of_what_is_no_verb(ran):
+    assert ran("help", "embd") == (
+        2,
+        "",
+        "textkit: unknown command 'embd'; did you mean 'embed'? (see 'textkit --help')\n",
+    )
+
+
+def test_the_version_by_its_short_name(ran):
+    assert ran("-V") == ran("--version") == (0, f"textkit {textkit.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["hello"], "unknown command 'hello'; did you mean 'help'? (see 'textkit --help')"),
+        (["summarise"], "unknown command 'summarise' (see 'textkit --help')"),
+        (["--hlep"], "no such option --hlep; did you mean '--help'? (see 'textkit --help')"),
+        (["embed", "--hlep"], "no such option --hlep; did you mean '--help'? (see 'textkit embed --help')"),
+        (
+            ["score", "--no-normalize"],
+            "score has no --no-normalize: it is an option of embed (see 'textkit score --help')",
+        ),
+    ],
+    ids=str,
+)
+def test_a_slip_is_answered_in_one_line(ran, args, line):
+    assert ran(*args) == (2, "", f"textkit: {line}\n")
+
+
+# --- a text where a file is meant ------------------------------------------------------------------------------------
+
+TEXTS = {
+    "hello": "echo hello",
+    "The cat sat.": "echo 'The cat sat.'",
+    "costs $3.50": "echo 'costs $3.50'",
+    "it's late": 'echo "it\'s late"',
+    "it's $5": "echo 'it'\"'\"'s $5'",
+    "ALL CAPS!": "echo 'ALL CAPS!'",
+    "a\\nb": "printf '%s\\n' 'a\\nb'",
+    "* ? [x] ~ #": "echo '* ? [x] ~ #'",
+    "Grüße 😀": "echo 'Grüße 😀'",
+    "and/or": "echo and/or",
+}
+
+
+@pytest.mark.parametrize("verb", ["translate", "embed", "score"])
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_is_answered_with_the_line_that_works(ran, verb, text):
+    said = f"textkit: {text}: no such file; for the text itself: {TEXTS[text]} | textkit {verb}\n"
+    assert ran(verb, text) == (1, "", said)
+
+
+@pytest.mark.parametrize("text", [*TEXTS, "-n", "-e x"])
+@pytest.mark.parametrize("shell", ["bash", "sh"])
+def test_the_line_that_works_writes_the_text(ran, text, shell):
+    """What stands before the pipe, run by a shell, gives the text and a newline."""
+    command = ran("embed", "--", text)[2].partition("for the text itself: ")[2].rpartition(" | ")[0]
+    assert subprocess.run([shell, "-c", command], capture_output=True).stdout.decode() == text + "\n"
+
+
+def test_the_line_that_works_keeps_the_options(ran):
+    args = ["translate", "--format", "nbest", "-n", "3", "--no-sentences", "--length-penalty", "0.6", "go home", "now"]
+    way = ran(*args)[2].partition("for the text itself: ")[2].strip()
+    before, _, after = way.partition(" | ")
+    assert before == "echo 'go home now'"
+    words = shlex.split(after)
+    assert words[:2] == ["textkit", "translate"]
+    assert set(words[2:]) == {"--format", "nbest", "-n", "3", "--no-sentences", "--length-penalty", "0.6"}
+
+
+def test_lines_and_what_cannot_be_shown(ran):
+    assert ran("embed", "a\nb")[2].endswith("for the text itself: printf '%s\\n' a b | textkit embed\n")
+    for text in ("x" * 300, "a\x1b[31mb", "a\u202eb", "a\tb"):
+        said = ran("embed", text)[2]
+        assert said.endswith("for the text itself: echo TEXT | textkit embed\n")
+        assert len(said) < 200
+        assert said.rstrip("\n").isprintable()
+    assert ran("embed", "")[2] == "textkit: '': no such file\n"
+
+
+def test_a_slip_in_a_file_s_name_is_no_text(ran, tmp_path):
+    (tmp_path / "lines.txt").write_text("x\n")
+    assert ran("embed", "line.txt") == (1, "", "textkit: line.txt: no such file; did you mean 'lines.txt'?\n")
+    assert ran("embed", tmp_path / "lins.txt")[2].endswith(f"; did you mean '{tmp_path}/lines.txt'?\n")
+
+
+# --- a terminal that waits ------------------------------------------------------------------------------------------
+
+HINT = b"textkit: reading from the terminal; Ctrl-D ends\n"
+
+
+def at_a_terminal(*args: str, typed: bytes = b"") -> tuple[bytes, bytes]:
+    """stdout and stderr of a filter whose stdin is a terminal where `typed` is typed, and Ctrl-D."""
+    ours, theirs = pty.openpty()
+    os.write(ours, typed + b"\x04")
+    done = subprocess.run([TEXTKIT, *args], stdin=theirs, capture_output=True, timeout=60)
+    os.close(theirs)
+    os.close(ours)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("verb", ["embed", "nearest"])
+def test_a_filter_at_a_terminal_says_that_it_waits(tmp_path, verb):
+    write_small(tmp_path / "m")
+    out, err = at_a_terminal(verb, "-m", str(tmp_path / "m"), typed=b"cat\n")
+    assert err == HINT
+    assert out
+    assert at_a_terminal(verb, "-q", "-m", str(tmp_path / "m"), typed=b"cat\n") == (out, b"")
+
+
+def test_nothing_is_said_where_no_terminal_is_read(tmp_path):
+    write_small(tmp_path / "m")
+    (tmp_path / "in").write_text("cat\n")
+    assert at_a_terminal("embed", "-m", str(tmp_path / "m"), str(tmp_path / "in"))[1] == b""
+    assert at_a_terminal("nearest", "-m", str(tmp_path / "m"), "cat")[1] == b""
+    piped = subprocess.run([TEXTKIT, "embed", "-m", tmp_path / "m"], input=b"cat\n", capture_output=True)
+    assert piped.stderr == b""
+
+
+# --- the output's name ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["translate", "embed", "score", "generate"])
+@pytest.mark.parametrize("name", ["out.parquet", "out.csv", "OUT.JSON", "a.b.xlsx", "out.jsonl.gz"])
+def test_a_suffix_that_nothing_here_writes_is_refused(ran, tmp_path, verb, name):
+    code, out, err = ran(verb, "-o", name)
+    suffix = Path(name).suffix.lower()
+    assert (code, out) == (2, "")
+    assert err.startswith(f"textkit: -o {name}: {suffix} is no format that this writes; it knows .txt, .jsonl, .ndjson")
+    assert err.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("verb", "name", "form"),
+    [
+        ("embed", "x.npy", "jsonl"),
+        ("embed", "x.npy", "f32"),
+        ("embed", "x.txt", "npy"),
+        ("embed", "x.jsonl", "text"),
+        ("translate", "x.nbest", "text"),
+        ("score", "x.tsv", "jsonl"),
+        ("generate", "x.NDJSON", "text"),
+    ],
+)
+def test_a_suffix_and_a_format_that_contradict_are_refused(ran, tmp_path, verb, name, form):
+    said = f"textkit: -o {name}: {Path(name).suffix.lower()} is not --format {form}; say one or the other\n"
+    assert ran(verb, "-o", name, "--format", form) == (2, "", said)
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_that_are_written(ran, tmp_path):
+    write_small(tmp_path / "m")
+    write_translator(tmp_path / "t")
+    (tmp_path / "in").write_text("")
+    for args in (
+        ["x"],
+        ["x.txt"],
+        ["x.jsonl"],
+        ["x.npy"],
+        ["x.parquet", "--format", "f32"],
+        ["x.txt", "--format", "jsonl"],
+    ):
+        assert ran("embed", "-m", tmp_path / "m", "in", "-o", *args)[0] == 0, args
+    for args in (["x.de"], ["x.de", "--format", "jsonl"], ["x.nbest"], ["x.txt", "-n", "2"]):
+        assert ran("translate", "-m", tmp_path / "t", "in", "-o", *args)[0] == 0, args
+
+
+# --- models of another task ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch):
+    """Two models for embed and one for translate in ./exported_models, none elsewhere; and folders that are none."""
+    shelf = tmp_path / "exported_models"
+    write_small(shelf / "en-words")
+    write_small(shelf / "news")
+    write_translator(shelf / "en-wards")
+    for name, text in (("broken", "{"), ("deep", "[" * 100_000), ("list", "[]"), ("number", '{"task": 3}')):
+        (shelf / name).mkdir()
+        (shelf / name / "manifest.json").write_text(text)
+    (shelf / "pipe").mkdir()
+    os.mkfifo(shelf / "pipe" / "manifest.json")
+    monkeypatch.setattr(places, "user_folder", lambda: tmp_path / "nowhere")
+    monkeypatch.setattr(places, "package_folder", lambda: tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["embed", "-m", "en-waords"], "-m en-waords: unknown model; did you mean 'en-words'?"),
+        (["embed", "-m", "en-ward"], "-m en-ward: unknown model; did you mean 'en-words'?"),
+        (["translate", "-m", "en-word"], "-m en-word: unknown model; did you mean 'en-wards'?"),
+        (["embed", "-m", "zzzz"], "-m zzzz: unknown model; there is en-words, news"),
+        (["score", "-m", "en-words2"], "-m en-words2: unknown model; 'textkit models' lists what there is"),
+    ],
+    ids=str,
+)
+def test_did_you_mean_is_asked_of_models_of_the_task_alone(ran, models, args, line):
+    assert ran(*args) == (2, "", f"textkit: {line}\n")
+
+
+def test_a_model_of_another_task_is_answered_with_those_that_would_do(ran, models):
+    told = (
+        "textkit: exported_models/en-wards: a model for 'translate', not for 'embed'; models for it: en-words, news\n"
+    )
+    for verb in (["embed"], ["nearest", "cat"]):
+        assert ran(*verb, "-m", "en-wards") == (1, "", told)
+    told = "textkit: exported_models/news: a model for 'embed', not for 'translate'; models for it: en-wards\n"
+    assert ran("translate", "-m", "news") == (1, "", told)
+    assert ran("score", "-m", "news")[2] == "textkit: exported_models/news: a model for 'embed', not for 'language'\n"

@@ -1,0 +1,97 @@
+"""What people type where a file's name is meant: a text; and what they see where a filter waits for them. Light to import."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+from textkit.cli.options import Talk
+from textkit.errors import TextkitError
+
+_LONG = 80  # characters of a text that are shown
+
+
+def check_files(files: Sequence[str], others: Iterable[str] = ()) -> None:
+    """TextkitError for the first of `files`, arguments of the verb that runs, and `others` that cannot be read.
+
+    Where one of `files` is not there, whoever named it may have meant the text itself: the message has the line that works.
+    """
+    from textkit.lines import check_readable
+
+    absent = [file for file in files if file != "-" and not os.path.exists(file)]
+    if absent:
+        name = absent[0] if len(absent[0]) <= _LONG else absent[0][: _LONG - 1] + "…"
+        raise TextkitError(f"{name or repr(name)}: no such file{_way_on(absent)}")
+    check_readable(file for file in (*files, *others) if file != "-")
+
+
+def _way_on(absent: Sequence[str]) -> str:
+    """A file nearly of that name, else the line that takes the text: what is not there, piped into the same command."""
+    if close := _near(absent[0]):
+        return f"; did you mean {close!r}?"
+    context = click.get_current_context(silent=True)
+    if context is None or not any(text.strip() for text in absent):
+        return ""
+    texts = [" ".join(absent)] if not any("\n" in text for text in absent) else "\n".join(absent).split("\n")
+    shown = all(text.isprintable() and len(text) <= _LONG for text in texts)
+    command = " ".join([context.command_path, *_options(context)])
+    return f"; for the text itself: {_echo(texts) if shown else 'echo TEXT'} | {command}"
+
+
+def _near(path: str) -> str | None:
+    """The name of a file in the same folder that differs in a letter or so."""
+    import difflib
+
+    folder, name = os.path.split(path)
+    if not name or " " in name:
+        return None
+    try:
+        names = os.listdir(folder or ".")
+    except OSError:
+        return None
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
+    return os.path.join(folder, close[0]) if close else None
+
+
+def _echo(texts: Sequence[str]) -> str:
+    """The command that writes `texts`, a line each. What echo of some shell would take for its own goes through printf."""
+    quoted = " ".join(map(_quoted, texts))
+    plain = len(texts) == 1 and not texts[0].startswith("-") and "\\" not in texts[0]
+    return f"echo {quoted}" if plain else f"printf '%s\\n' {quoted}"
+
+
+def _quoted(text: str) -> str:
+    """For the shell, and easy to read: in double quotes where it has an apostrophe and nothing that these would change."""
+    import shlex
+
+    return f'"{text}"' if "'" in text and not set('"$`\\!') & set(text) else shlex.quote(text)
+
+
+def _options(context: click.Context) -> list[str]:
+    """The options that this command was given, as one types them."""
+    import shlex
+
+    given: list[str] = []
+    for option in context.command.params:
+        name = option.name or ""
+        if not isinstance(option, click.Option) or name not in context.params:
+            continue
+        if context.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:
+            continue
+        value: Any = context.params[name]
+        if option.is_flag:
+            given += [(option.opts if value else option.secondary_opts)[0]]
+        else:
+            for each in value if option.multiple else [value]:
+                given += [option.opts[0], shlex.quote(f"{each:g}" if isinstance(each, float) else str(each))]
+    return given
+
+
+def say_if_typed(talk: Talk, files: Sequence[str] = ("-",)) -> None:
+    """Where stdin is a terminal and read, somebody may wonder why nothing happens: one line on stderr, unless -q."""
+    if "-" in (files or ("-",)) and sys.stdin is not None and sys.stdin.isatty():
+        talk.hint("reading from the terminal; Ctrl-D ends")
