@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from small_bundle import write_small
 from small_translator import write_translator
+from vector_files import FASTTEXT, PEOPLE, glove, golden
 
 import textkit.cli
 from textkit import places
@@ -265,3 +266,41 @@ def test_a_model_of_another_task_is_answered_with_those_that_would_do(ran, model
     told = "textkit: exported_models/news: a model for 'embed', not for 'translate'; models for it: en-wards\n"
     assert ran("translate", "-m", "news") == (1, "", told)
     assert ran("score", "-m", "news")[2] == "textkit: exported_models/news: a model for 'embed', not for 'language'\n"
+
+
+# --- words that a model has never seen -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def words(ran, tmp_path):
+    """A fastText model (its words `cat`, `the` and more, n-grams for others) and one of whole words alone."""
+    (tmp_path / "f.bin").write_bytes(golden(FASTTEXT))
+    (tmp_path / "g.txt").write_bytes(glove(PEOPLE))
+    assert ran("import", "f.bin", "-o", "f")[0] == ran("import", "g.txt", "-o", "g")[0] == 0
+
+
+def test_an_unseen_word_is_said_to_be_one(ran, words, tmp_path):
+    assert ran("nearest", "-m", "./f", "cat")[2] == ""
+    code, out, err = ran("nearest", "-m", "./f", "catz", "-k", 1)
+    assert (code, out.count("\n")) == (0, 1)
+    assert err == "textkit: 'catz' is not in the vocabulary of f: its vector is made of its n-grams\n"
+    assert ran("nearest", "-m", "./f", "catz", "-k", 1, "-q") == (0, out, "")
+    assert ran("analogy", "-m", "./f", "cat", "the", "catz")[2] == err
+    many = [f"{letter}cats" for letter in "abcdefgh"]
+    told = "8 words are not in the vocabulary of f: their vectors are made of their n-grams ('acats', 'bcats', 'ccats', ...)"
+    assert ran("nearest", "-m", "./f", "cat", *many)[2] == f"textkit: {told}\n"
+    assert "is not in the vocabulary of g" in ran("nearest", "-m", "./g", "zebra")[2]
+
+
+def test_lines_of_no_known_word_are_said_once(ran, words, tmp_path):
+    lines = ["king", "", "zebra", "king zebra", "  ", "a b c", "xyz"]
+    (tmp_path / "in").write_text("".join(f"{line}\n" for line in lines))
+    for args in ([], ["--format", "jsonl"], ["--tokens"], ["--line-buffered"], ["-o", "x.npy"]):
+        code, out, err = ran("embed", "-m", "./g", "in", *args)
+        assert (code, err) == (0, "textkit: warning: 3 lines held no word that the model knows, and are zero vectors\n")
+    assert ran("embed", "-m", "./g", "in", "-q")[2] == ""
+    (tmp_path / "in").write_text("\nzebra\nking\n")
+    said = "textkit: warning: 1 line held no word that the model knows, and is the zero vector\n"
+    assert ran("embed", "-m", "./g", "in")[2] == said
+    (tmp_path / "in").write_text("\nking zebra\n")
+    assert ran("embed", "-m", "./g", "in")[2] == ""

@@ -59,6 +59,7 @@ def analogy(
             Form(("a", "b", "c"), "answers", "score", form == "jsonl"),
             on_error == "skip",
             line_buffered,
+            vocabulary.told_unseen,
         )
         given = iter([[Question(tuple(words[at : at + 3])) for at in range(0, len(words), 3)]])
         dialogue.run(given if words else from_stdin(_split, talk), out, talk)

@@ -128,6 +128,9 @@ def _say(tally: Tally, talk: Talk, embedder: Embedder) -> None:
     if embedder.long_lines:
         done = "split, and the parts averaged by length" if embedder.long == "split" else "cut"
         talk.warn(f"{count_of_lines(embedder.long_lines)} had more than the model's {embedder.limit:,} tokens: {done}")
+    if embedder.unknown_lines:
+        zero = "is the zero vector" if embedder.unknown_lines == 1 else "are zero vectors"
+        talk.warn(f"{count_of_lines(embedder.unknown_lines)} held no word that the model knows, and {zero}")
 
 
 def run(job: _Job, talk: Talk) -> None:

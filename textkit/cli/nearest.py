@@ -42,6 +42,7 @@ def nearest(
             Form(("word",), "neighbours", "cosine", form == "jsonl"),
             on_error == "skip",
             line_buffered,
+            vocabulary.told_unseen,
         )
         given = iter([[Question((word.strip(),)) for word in words]])
         dialogue.run(given if words else from_stdin(lambda line: (line.strip(),), talk), out, talk)

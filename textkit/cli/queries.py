@@ -6,6 +6,7 @@ Answers leave as soon as the input pauses, so a person typing has each at once. 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -71,12 +72,16 @@ class Dialogue:
     form: Form
     skip: bool = False
     line_buffered: bool = False
+    note: Callable[[], str] = str  # what there is to say of the questions so far
 
     def run(self, questions: Iterator[list[Question] | None], out: BinaryIO, talk: Talk) -> None:
         skipped = 0
+        typed = sys.stdin is not None and sys.stdin.isatty()
         for asked in questions:
             if asked is None:
                 out.flush()
+                if typed:  # somebody reads each answer as it comes
+                    self._say_note(talk)
                 continue
             places, ready, problem = self._prepared(asked)
             found = self.find(ready) if ready else []
@@ -88,8 +93,13 @@ class Dialogue:
             if problem is not None:
                 raise problem
             skipped += places.count(None)
+        self._say_note(talk)
         if skipped:
             talk.warn(f"{skipped} questions could not be answered; each left a record without answers")
+
+    def _say_note(self, talk: Talk) -> None:
+        if said := self.note():
+            talk.hint(said)
 
     def _prepared(self, asked: list[Question]) -> tuple[list[int | None], list[Any], TextkitError | None]:
         """For each question its place among those that can be answered (-1: blank, None: skipped); those; the error."""

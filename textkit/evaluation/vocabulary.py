@@ -8,18 +8,35 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, quoted
 from textkit.evaluation.neighbours import Best, answers, nearest, unit
+from textkit.subwords import Pieces
 from textkit.text import Words
 
 if TYPE_CHECKING:
     from textkit.serving.embedder import Embedder
+
+
+_NAMED = 3  # unseen words that a note names
+
+
+@dataclass
+class Unseen:
+    """Words that were asked for and are not in the table, whose vector their subwords make: how many, and the first."""
+
+    count: int = 0
+    first: list[str] = field(default_factory=list)
+
+    def take(self, word: str) -> None:
+        self.count += 1
+        if len(self.first) < _NAMED and word not in self.first:
+            self.first.append(word)
 
 
 @dataclass(frozen=True)
@@ -42,6 +59,7 @@ class Vocabulary:
         ids = {} if own else {word: row for row, word in reversed(list(enumerate(self.words)))}
         self._id: Callable[[str], int] = self._rule.id if own else lambda word: ids.get(word, -1)
         self.name = embedder.bundle.folder.name
+        self._unseen = Unseen()
         # Words are compared as they are, whatever pooling lines are served with by default.
         self._embedder = copy.copy(embedder)
         self._embedder.pooling, self._embedder.normalize = "mean", False
@@ -99,8 +117,26 @@ class Vocabulary:
         for part in parts or [text]:
             if self._id(part) < 0 and not self._has_vector(part):
                 raise TextkitError(f"{part!r} is not in the vocabulary of {self.name}{self._hint(part)}")
+        for part in parts if isinstance(self._rule, Words) else ():  # a tokenizer spells every word
+            if self._id(part) < 0:
+                self._unseen.take(part)
         vector = self._embedder([text])[0]
         return Query(vector, tuple(row for part in parts if (row := self._id(part)) >= 0))
+
+    def told_unseen(self) -> str:
+        """What to say of the unseen words that queries had since this was asked last, "" where there was none."""
+        unseen, self._unseen = self._unseen, Unseen()
+        if not unseen.count:
+            return ""
+        spelled = "byte-pair pieces" if isinstance(getattr(self._rule, "subwords", None), Pieces) else "n-grams"
+        names = ", ".join(quoted(word) for word in unseen.first)
+        if unseen.count == 1:
+            return f"{names} is not in the vocabulary of {self.name}: its vector is made of its {spelled}"
+        more = ", ..." if unseen.count > len(unseen.first) else ""
+        return (
+            f"{unseen.count:,} words are not in the vocabulary of {self.name}: their vectors are made of their {spelled}"
+            f" ({names}{more})"
+        )
 
     def vectors(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """f32[word, dim] (unit where the word is of the table), whether it has a vector, whether it is of the table."""

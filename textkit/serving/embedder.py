@@ -38,7 +38,8 @@ _TINY = np.float32(np.finfo(np.float32).tiny)
 class Embedder:
     """list[str] -> f32[line, dim]; a whitespace-only line is the zero vector. Can be pickled; the graph loads when used.
 
-    `long_lines` counts the lines so far that had more tokens than the model takes (`limits.tokens` of its manifest).
+    `long_lines` counts the lines so far that had more tokens than the model takes (`limits.tokens` of its manifest),
+    `unknown_lines` those that are not blank and have no token that it knows: they are zero vectors as well.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Embedder:
         if batch_tokens < 1:
             raise UsageError(f"batch_tokens={batch_tokens}: must be at least 1")
         self.device, self.threads, self.batch_tokens, self.long = device, threads or cpus(), batch_tokens, long
-        self.long_lines = 0
+        self.long_lines = self.unknown_lines = 0
         self._session: Session | None = None
         self._workers: ThreadPoolExecutor | None = None
 
@@ -102,9 +103,12 @@ class Embedder:
         """The lines as ids, the first half of the work; blank lines have none, whatever the tokenizer would make of them."""
         told = [not line or line.isspace() for line in lines]
         if not any(told):
-            return self.bundle.rule.encode(lines)
+            encoded = self.bundle.rule.encode(lines)
+            self.unknown_lines += len(lines) - np.count_nonzero(encoded.lengths)
+            return encoded
         blank = np.array(told)
         encoded = self.bundle.rule.encode([line for line, empty in zip(lines, told, strict=True) if not empty])
+        self.unknown_lines += len(encoded.lengths) - np.count_nonzero(encoded.lengths)
         lengths = np.zeros(len(lines), np.int64)
         lengths[~blank] = encoded.lengths
         return Encoded(encoded.ids, lengths, encoded.weight, encoded.spans)
