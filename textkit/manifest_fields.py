@@ -163,7 +163,12 @@ FIELDS: Mapping[str, Any] = {
     "task": Text(),
     "text": Kinds(
         "unknown kind",
-        words=Record(words=_FILE, normalizer=_NORMALIZER, subwords=Maybe(_SUBWORDS)),
+        words=Record(
+            {"spaces": Text(choices=("unicode", "ascii"))},
+            words=_FILE,
+            normalizer=_NORMALIZER,
+            subwords=Maybe(_SUBWORDS),
+        ),
         tokenizer=Record(file=_FILE),
         translation=Record(_CLEAN, tokenizer=_FILE, target_tokenizer=Maybe(_FILE), reverse=Flag(), **_IDS, **_SIZES),
         sentencepiece=Record(

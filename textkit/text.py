@@ -18,6 +18,7 @@ import numpy as np
 
 from textkit.errors import TextkitError, quoted
 from textkit.normalizer import Normalizer
+from textkit.spaces import Cutter
 from textkit.subwords import NGrams, Pieces, guarded, hash_ngrams, read_tokenizer, subwords_from_spec
 
 __all__ = [
@@ -77,7 +78,9 @@ class TextRule(ABC):
 class Words(TextRule):
     """A table of words, each its own row 0..n-1; with `subwords`, a word not in it is spelled by rows that follow.
 
-    `counts` (i64[word], how often each occurred in training) is kept for training alone and not written to a bundle.
+    `spaces`: what separates words, `unicode` (all white space) or `ascii` (its part of it, and words of the table
+    may hold some; see textkit.spaces). `counts` (i64[word], how often each occurred in training) is kept for training
+    alone and not written to a bundle.
     """
 
     kind = "words"
@@ -88,8 +91,13 @@ class Words(TextRule):
         normalizer: Normalizer | None = None,
         subwords: NGrams | Pieces | None = None,
         counts: np.ndarray | None = None,
+        spaces: str = "unicode",
     ) -> None:
+        if spaces not in ("unicode", "ascii"):
+            raise ValueError(f"spaces={spaces}: unicode or ascii")
         self.words = list(words)
+        self.spaces = spaces
+        self._cut: Callable[[str], list[str]] = str.split if spaces == "unicode" else Cutter(self.words)
         self.normalizer = normalizer or Normalizer()
         self.subwords = subwords
         self.counts = counts
@@ -114,6 +122,16 @@ class Words(TextRule):
     def __len__(self) -> int:
         return len(self.words) + (len(self.subwords) if self.subwords else 0)
 
+    def words_of(self, lines: Sequence[str]) -> list[list[str]]:
+        """Each line's words, as the table would spell them."""
+        if self.spaces == "unicode":
+            return self.normalizer.words(lines)
+        return [self._cut(self.normalizer(line)) for line in lines]
+
+    def is_blank(self, line: str) -> bool:
+        """Whether a line that is nothing but white space has no word of the table in it."""
+        return self.spaces == "unicode" or not any(word in self for word in self.words_of([line])[0])
+
     def __contains__(self, word: str) -> bool:
         return self._ids[word] >= 0
 
@@ -125,8 +143,8 @@ class Words(TextRule):
         # All lines as one text with a mark where each ends: a list of words for each would cost four times as much.
         text = "\n".join(lines)
         if not lines or _LINE_END in text or self._ids[_LINE_END] != _END or text.count("\n") != len(lines) - 1:
-            return self.encode_words(self.normalizer.words(lines))
-        words = self.normalizer(text).replace("\n", f" {_LINE_END} ").split()
+            return self.encode_words(self.words_of(lines))
+        words = self._cut(self.normalizer(text).replace("\n", f" {_LINE_END} "))
         ids = np.fromiter(map(self._ids.__getitem__, words), np.int64, len(words))
         is_end = ids == _END
         lengths = np.diff(np.flatnonzero(is_end), prepend=-1, append=len(ids)) - 1
@@ -179,7 +197,7 @@ class Words(TextRule):
         return [cache[word] for word in words]
 
     def tokens(self, line: str) -> list[tuple[str, int, int]]:
-        words = self.normalizer.words([line])[0]
+        words = self.words_of([line])[0]
         widths = {word: 1 if word in self else 0 for word in words}
         if self.subwords:
             unseen = [word for word, width in widths.items() if not width]
@@ -196,7 +214,7 @@ class Words(TextRule):
             "words": WORDS_FILE,
             "normalizer": self.normalizer.spec(),
             "subwords": self.subwords.spec() if self.subwords else None,
-        }
+        } | ({} if self.spaces == "unicode" else {"spaces": self.spaces})
 
     def files(self) -> dict[str, bytes]:
         text = "".join(f"{word}\n" for word in self.words)
@@ -257,7 +275,8 @@ def rule_from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Tex
         if kind == "words":
             words = read(spec["words"]).decode("utf-8")
             normalizer = Normalizer(**spec["normalizer"])
-            return Words(words.split("\n")[:-1], normalizer, subwords_from_spec(spec["subwords"], read))
+            subwords = subwords_from_spec(spec["subwords"], read)
+            return Words(words.split("\n")[:-1], normalizer, subwords, spaces=spec.get("spaces", "unicode"))
     except (KeyError, TypeError, ValueError) as error:
         raise TextkitError(f"how text becomes ids is not described rightly: {error}") from error
     raise TextkitError(f"how text becomes ids: unknown kind {quoted(kind)}")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from textkit.cli.options import Talk, Text, answer_format_option, answering_options, model_option
 from textkit.cli.stdout import protected_stdout
 from textkit.errors import TextkitError, UsageError
+
+if TYPE_CHECKING:
+    from textkit.evaluation.vocabulary import Vocabulary
 
 
 @click.command()
@@ -60,11 +65,13 @@ def analogy(
             on_error == "skip",
             line_buffered,
             vocabulary.told_unseen,
+            vocabulary.is_blank,
         )
         given = iter([[Question(tuple(words[at : at + 3])) for at in range(0, len(words), 3)]])
-        dialogue.run(given if words else from_stdin(_split, talk), out, talk)
+        dialogue.run(given if words else from_stdin(lambda line: _split(line, vocabulary), talk), out, talk)
 
 
-def _split(line: str) -> tuple[str, ...]:
-    """The words of a line: what tabs separate, where there are any, else what white space does."""
-    return tuple(line.strip("\n").split("\t") if "\t" in line else line.split())
+def _split(line: str, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """The words of a line: what tabs separate, where they make three of it, else what the model's white space does."""
+    cells = line.split("\t")
+    return tuple(cells if len(cells) == 3 else vocabulary.cells(line))

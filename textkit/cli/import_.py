@@ -30,6 +30,20 @@ from textkit.errors import UsageError
     help="Lines of text: of word vectors the common component of --pooling sif is taken from them, a translation "
     "model's graphs are tried on them.",
 )
+@click.option(
+    "--encoding",
+    default="utf-8",
+    show_default=True,
+    metavar="NAME",
+    help="How a file of word vectors spells its words (latin-1, utf-16, gb18030, ...).",
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="What to do about a line of word vectors that cannot be read, an empty word too; skipped ones are counted.",
+)
 @explain_option
 @talk_options
 @click.pass_context
@@ -43,14 +57,18 @@ def import_(
     licence: str,
     sample: str | None,
     overwrite: bool,
+    encoding: str,
+    on_error: str,
     explain: bool,
     talk: Talk,
 ) -> None:
     """Make a model of SOURCE: another tool's file of word vectors ('-' reads stdin), or a MarianMT checkpoint's folder.
 
     Word vectors are read in word2vec's text and binary formats, GloVe's text and fastText's .bin, plain or compressed,
-    told apart by what is in the file. Words stay as the file spells them, upper and lower case included. A fastText model
-    keeps its character n-grams, so words that it has not seen get vectors too.
+    told apart by what is in the file. Words stay as the file spells them, upper and lower case included; one that holds a tab,
+    a space or U+00A0 is found where a text has it so. A fastText model keeps its character n-grams, so words that it has not
+    seen get vectors too. Words that occur twice or are cut inside a character, and a header that counts too few lines, are
+    told of and read; any other line that is not a word and its numbers is an error, or with --on-error skip left out.
 
     A line's vector is the plain mean of its words' vectors. fastText's print-sentence-vectors brings each word's vector
     to length 1 before it takes the mean: its numbers for lines are others, those for words are the same.
@@ -72,21 +90,24 @@ def import_(
         if os.path.isdir(source):
             if max_vocab is not None:
                 raise UsageError("--max-vocab is for word vectors, not for a translation model")
+            for option in ("encoding", "on_error"):
+                if ctx.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE:
+                    raise UsageError(f"--{option.replace('_', '-')} is for word vectors, not for a translation model")
             _import_marian(folder, sample, options | {"explain": explain}, talk)
         else:
             if explain:
                 raise UsageError("--explain is for a translation model, not for word vectors")
-            _import_vectors(folder, sample, max_vocab, options, talk)
+            _import_vectors(folder, sample, (precision, max_vocab, on_error == "skip", encoding), options, talk)
 
 
 def _import_vectors(
-    folder: Path, sample: str | None, max_vocab: int | None, options: dict[str, Any], talk: Talk
+    folder: Path, sample: str | None, room: tuple[str, int | None, bool, str], options: dict[str, Any], talk: Talk
 ) -> None:
     from textkit.interop.foreign import describe, make_bundle, read, sample_lines
     from textkit.interop.table import Room
 
     lines = sample_lines(sample) if sample else []
-    found = read(options["source"], Room(options["precision"], max_vocab))
+    found = read(options["source"], Room(*room))
     for said in describe(found):
         talk.warn(said)
     written = make_bundle(found, folder, sample=lines, **options)

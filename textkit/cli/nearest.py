@@ -43,6 +43,7 @@ def nearest(
             on_error == "skip",
             line_buffered,
             vocabulary.told_unseen,
+            vocabulary.is_blank,
         )
-        given = iter([[Question((word.strip(),)) for word in words]])
-        dialogue.run(given if words else from_stdin(lambda line: (line.strip(),), talk), out, talk)
+        given = iter([[Question((vocabulary.stripped(word),)) for word in words]])
+        dialogue.run(given if words else from_stdin(lambda line: (vocabulary.stripped(line),), talk), out, talk)

@@ -73,6 +73,7 @@ class Dialogue:
     skip: bool = False
     line_buffered: bool = False
     note: Callable[[], str] = str  # what there is to say of the questions so far
+    is_blank: Callable[[str], bool] = lambda word: not word.strip()
 
     def run(self, questions: Iterator[list[Question] | None], out: BinaryIO, talk: Talk) -> None:
         skipped = 0
@@ -106,7 +107,7 @@ class Dialogue:
         places: list[int | None] = []
         ready: list[Any] = []
         for question in asked:
-            if not any(word.strip() for word in question.words):
+            if all(map(self.is_blank, question.words)):
                 places.append(-1)
                 continue
             try:

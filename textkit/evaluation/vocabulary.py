@@ -98,7 +98,7 @@ class Vocabulary:
         """The row of a word, -1 for none: as it stands, else as the model normalises it."""
         row = self._id(word)
         if row < 0:
-            parts = self._split(word)
+            parts = self.split(word)
             row = self._id(parts[0]) if len(parts) == 1 else -1
         return row
 
@@ -107,13 +107,26 @@ class Vocabulary:
         row = self.find(word)
         return row if row >= 0 else self._folded.get(word.casefold(), -1)
 
+    def is_blank(self, word: str) -> bool:
+        """Whether there is nothing but white space, and no word of the table that is nothing else."""
+        return not word.strip() and self._id(word) < 0
+
+    def stripped(self, line: str) -> str:
+        """`line` without white space at its ends, where that is no part of a word of the table."""
+        return line if self._id(line) >= 0 else line.strip()
+
+    def cells(self, line: str) -> list[str]:
+        """What the model's white space separates, otherwise as it stands; words that hold some are one."""
+        ascii_only = isinstance(self._rule, Words) and self._rule.spaces == "ascii"
+        return self.split(line) if ascii_only else line.split()
+
     def query(self, line: str) -> Query:
         """A line's vector: its word's, or the mean of its words'. TextkitError for a word that has none."""
-        text = line.strip()
+        text = self.stripped(line)
         row = self.find(text)
         if row >= 0:
             return Query(self.table[row], (row,))
-        parts = self._split(text)
+        parts = self.split(text)
         for part in parts or [text]:
             if self._id(part) < 0 and not self._has_vector(part):
                 raise TextkitError(f"{part!r} is not in the vocabulary of {self.name}{self._hint(part)}")
@@ -158,13 +171,13 @@ class Vocabulary:
     def _folded(self) -> dict[str, int]:
         return {word.casefold(): row for row, word in reversed(list(enumerate(self.words)))}
 
-    def _split(self, text: str) -> list[str]:
+    def split(self, text: str) -> list[str]:
         """The words of a text as the model sees them."""
-        return self._rule.normalizer.words([text])[0] if isinstance(self._rule, Words) else text.split()
+        return self._rule.words_of([text])[0] if isinstance(self._rule, Words) else text.split()
 
     def _has_vector(self, word: str) -> bool:
         """Whether a word outside the table is spelled by subwords, or by a tokenizer."""
-        return len(self._split(word)) == 1 and bool(self._rule.encode([word]).lengths[0])
+        return len(self.split(word)) == 1 and bool(self._rule.encode([word]).lengths[0])
 
     def _hint(self, word: str) -> str:
         other = self._folded.get(word.casefold(), -1)

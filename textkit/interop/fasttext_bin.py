@@ -118,14 +118,22 @@ def _compose(source: Source, dictionary: _Dictionary, ngrams: NGrams, dim: int, 
     rows = table.done()
     if len(ngrams):
         _spell(rows[:kept], rows[kept:], dictionary.words, ngrams)
-    names = Names()
+    names = Names(source.encoding)
     fresh = names.add(dictionary.words)
     counts = dictionary.counts
     if fresh is not None:  # words that were different bytes and are the same text
         counts = counts[fresh]
         rows = np.concatenate([rows[fresh], rows[kept:]])
     words = names.done()
-    found = Foreign("fastText .bin", words, rows, counts=counts, duplicates=names.duplicates, invalid=names.invalid)
+    found = Foreign(
+        "fastText .bin",
+        words,
+        rows,
+        counts=counts,
+        duplicates=names.duplicates,
+        invalid=names.invalid,
+        encoding=names.shown,
+    )
     found.tokens = max(dictionary.tokens, int(counts.sum()))
     if len(ngrams):
         found.ngrams = NGrams(ngrams.minimum, ngrams.maximum, ngrams.buckets, len(words))

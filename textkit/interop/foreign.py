@@ -17,9 +17,10 @@ from textkit.errors import TextkitError
 from textkit.interop.fasttext_bin import MAGIC, read_fasttext
 from textkit.interop.source import Source
 from textkit.interop.table import Foreign, Room
-from textkit.interop.text_format import WIDEST, cells, columns, read_text
+from textkit.interop.text_format import LONGEST, SHOWN, WIDEST, Layout, cells, layout_of, read_text
 from textkit.interop.word2vec_binary import read_binary
 from textkit.lines import read_lines
+from textkit.spaces import has_spaces
 from textkit.text import Normalizer, Words
 
 _HEAD = 1 << 20  # bytes looked at to tell the format
@@ -29,39 +30,46 @@ _REFUSED = (  # how files begin that people take for vectors, and what to do wit
     (b"PK\x03\x04", "a zip archive: unpack it first"),
     (b"BZh", "bzip2: unpack it first"),
     (b"\xfd7zXZ", "xz: unpack it first"),
+    (b"\xff\xfe", "UTF-16: say so with --encoding utf-16"),
+    (b"\xfe\xff", "UTF-16: say so with --encoding utf-16"),
     (b"\x93NUMPY", "a numpy array, which holds no words"),
 )
 
 
 def read(path: str | os.PathLike[str], room: Room | None = None) -> Foreign:
     """The vectors of a file, '-' for stdin. TextkitError naming the file, and the line where it has lines."""
-    with Source(path) as source:
+    room = room or Room()
+    with Source(path, room.encoding) as source:
         if source.peek(3) == b"\xef\xbb\xbf":  # a byte order mark
             source.skip(3, "its byte order mark")
         head = source.peek(_HEAD)
         if not head:
             raise TextkitError(f"{source.name}: is empty")
         if head.startswith(MAGIC):
-            return read_fasttext(source, room or Room())
+            return read_fasttext(source, room)
         for magic, what in _REFUSED:
             if head.startswith(magic):
                 raise TextkitError(f"{source.name}: is {what}")
-        first, newline, rest = head.partition(b"\n")
-        if newline and (header := _header(first)):
-            count, dim = header
-            if not (count > 0 and 0 < dim <= WIDEST):
-                raise TextkitError(f"{source.name}: line 1: {count} vectors of {dim} numbers")
-            source.take(len(first) + 1, "its header")
-            if _is_text(rest, dim):
-                return read_text(source, room or Room(), header, dim)
-            return read_binary(source, room or Room(), count, dim)
-        line = columns(first)
-        if line is None or b"\0" in head:
-            raise TextkitError(
-                f"{source.name}: is none of word2vec text, word2vec binary, GloVe text, fastText .bin "
-                f"(the first line of a text format is two whole numbers, or a word and its numbers)"
-            )
-        return read_text(source, room or Room(), None, len(line[1]))
+        if b"\n" not in head:
+            head = source.peek(LONGEST)  # one line of the widest vectors
+        first, _, rest = head.partition(b"\n")
+        header = _header(first, rest)
+        if header is None:
+            found = None if b"\0" in head else layout_of(_shown(head))
+            if found is None:
+                raise TextkitError(
+                    f"{source.name}: is none of word2vec text, word2vec binary, GloVe text, fastText .bin "
+                    f"(the first line of a text format is two whole numbers, or a word and its numbers)"
+                )
+            return read_text(source, room, None, found[0])
+        count, dim = header
+        if not 0 < dim <= WIDEST or not (count or rest):
+            raise TextkitError(f"{source.name}: line 1: {count} vectors of {dim} numbers")
+        source.take(min(len(first) + 1, len(head)), "its header")
+        found = layout_of(_shown(rest), dim)
+        if found or _is_text(rest, dim):
+            return read_text(source, room, count, found[0] if found else Layout(b" ", dim))
+        return read_binary(source, room, count, dim)
 
 
 def make_bundle(
@@ -81,7 +89,10 @@ def make_bundle(
     """
     from textkit.training.export import export_embedding_table
 
-    rule = Words(read.words, Normalizer(lowercase=False, unicode="none", punctuation="keep"), read.ngrams)
+    normalizer = Normalizer(lowercase=False, unicode="none", punctuation="keep")
+    # fastText cuts texts at ASCII's white space alone; so must be who has words with other white space in them.
+    ascii_only = read.format.startswith("fastText") or any(map(has_spaces, read.words))
+    rule = Words(read.words, normalizer, read.ngrams, spaces="ascii" if ascii_only else "unicode")
     frequency = "counts in the file" if read.counts is not None else "Zipf's law over the order of the file"
     return export_embedding_table(
         folder,
@@ -108,7 +119,10 @@ def describe(read: Foreign) -> list[str]:
     if read.duplicates:
         said.append(f"{read.duplicates:,} words occur again further down: the first vector of each is kept")
     if read.invalid:
-        said.append(f"{read.invalid:,} words hold bytes that are not UTF-8: replaced by U+FFFD")
+        said.append(f"{read.invalid:,} words hold bytes that are not {read.encoding}: replaced by U+FFFD")
+    if read.skipped:
+        what = "1 record" if read.skipped == 1 else f"{read.skipped:,} records"
+        said.append(f"{what} left out that cannot be read; the first: {read.first_problem}")
     return said
 
 
@@ -124,17 +138,31 @@ def _probability(read: Foreign) -> np.ndarray:
     return probability
 
 
-def _header(first: bytes) -> tuple[int, int] | None:
-    """Vectors and numbers a vector, where the first line says so."""
+def _header(first: bytes, rest: bytes) -> tuple[int, int] | None:
+    """Vectors and numbers a vector, where the first line says so.
+
+    `5 2` may be a word and its one number as well: where no line behind it has two numbers and all have one, it is.
+    """
     parts = cells(first)
     if len(parts) != 2 or not all(part.isdigit() and len(part) < 19 for part in parts):
         return None
-    return int(parts[0]), int(parts[1])
+    count, dim = map(int, parts)
+    lines = _shown(rest)
+    one = layout_of(lines, 1)
+    if dim <= WIDEST and one and one[1] == len(lines) != count and not (dim and layout_of(lines, dim)):
+        return None
+    return count, dim
+
+
+def _shown(head: bytes) -> list[bytes]:
+    """The first lines of the file that are not blank; the last that is looked at may be cut, and is left out."""
+    lines = head.split(b"\n", SHOWN)
+    if len(lines) > 1 and len(head) >= _HEAD or len(lines) > SHOWN:
+        lines.pop()
+    return [line for line in lines if line.strip()]
 
 
 def _is_text(rest: bytes, dim: int) -> bool:
-    """Whether what follows a header is text: its first line reads as a word and numbers, or at least as ASCII."""
-    if columns(rest.partition(b"\n")[0], dim) is not None:
-        return True
+    """Whether what follows a header, and is not read as text, is text nevertheless: ASCII."""
     vector = rest.partition(b" ")[2][: 4 * dim]  # of a binary file, the first vector's bytes
     return all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in vector)

@@ -5,23 +5,29 @@ Plain, gzip and zstandard alike. Never holds or allocates more than the file can
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 from collections.abc import Iterator
 
 import numpy as np
 
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, UsageError
 from textkit.lines import Reader
 
 BLOCK = 1 << 20  # bytes asked for by one read
+_ASCII = "".join(map(chr, range(128)))
 _DEFLATE = 1032  # the most bytes that one byte of a deflate stream can stand for
 
 
 class Source:
-    """`name` for messages, `at` the bytes consumed so far. TextkitError from any method where the file ends early."""
+    """`name` for messages, `at` the bytes consumed so far. TextkitError from any method where the file ends early.
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    `encoding`: of its text. One that does not spell ASCII as ASCII (UTF-16) is turned into UTF-8 on the way, so that the
+    formats see bytes as they know them; `encoding` of the source then says so.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], encoding: str = "utf-8") -> None:
         stdin = os.fspath(path) == "-"
         self._reader = Reader(None if stdin else path, BLOCK)
         self.name = self._reader.name
@@ -30,6 +36,10 @@ class Source:
         self._chunks = self._reader.chunks()
         self._buffer = b""
         self._most = None if stdin else self._bound()
+        self.encoding = encoding
+        if not _spells_ascii(encoding):
+            self._chunks = _recoded(self._chunks, encoding)
+            self.encoding, self.plain, self._most = "utf-8", False, None
 
     def __enter__(self) -> Source:
         return self
@@ -115,17 +125,28 @@ class Source:
                 self.give_back(data[size:])
             size -= len(data)
 
-    def blocks(self, size: int) -> Iterator[bytes]:
-        """Whole lines, each with its newline, about `size` bytes at once; a last line without newline is given one."""
+    def blocks(self, size: int, longest: int, first: int = 1) -> Iterator[bytes]:
+        """Whole lines, each with its newline, about `size` bytes at once; a last line without newline is given one.
+
+        TextkitError for a line of more than about `longest` bytes, by its number, the next line's being `first`.
+        """
         held: list[bytes] = []
-        have = 0
+        have = since = 0  # bytes in hand, and those behind the last newline
         while data := self.some():
             held.append(data)
             have += len(data)
-            if have < size or b"\n" not in data:
+            newline = data.rfind(b"\n")
+            since = since + len(data) if newline < 0 else len(data) - newline - 1
+            if since > longest:
+                number = first + sum(part.count(b"\n") for part in held)
+                raise TextkitError(
+                    f"{self.name}: line {number}: is longer than {longest:,} bytes: no word and its numbers"
+                )
+            if have < size or newline < 0:
                 continue
             whole = b"".join(held)
             cut = whole.rfind(b"\n") + 1
+            first += whole.count(b"\n")
             yield whole[:cut]
             held, have = [whole[cut:]], len(whole) - cut
         if rest := b"".join(held):
@@ -140,3 +161,22 @@ class Source:
             if data:
                 return data
         return b""
+
+
+def _spells_ascii(encoding: str) -> bool:
+    """Whether ASCII is spelled as ASCII, and nothing else has its bytes. UsageError for what is no text encoding."""
+    try:
+        one_by_one = "".join(bytes([code]).decode(encoding) for code in range(128))
+        return one_by_one == _ASCII and _ASCII.encode(encoding) == _ASCII.encode()
+    except UnicodeError:
+        return False
+    except (LookupError, ValueError):
+        raise UsageError(f"--encoding {encoding[:40]}: is no text encoding that Python knows") from None
+
+
+def _recoded(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    """The same text in UTF-8; what is none in `encoding` becomes U+FFFD."""
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    for data in chunks:
+        yield decoder.decode(data).encode("utf-8", "replace")
+    yield decoder.decode(b"", final=True).encode("utf-8", "replace")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +12,7 @@ from textkit.text import NGrams
 from textkit.training.embedding_graph import LARGEST, row_bytes
 from textkit.training.quantize import PRECISIONS
 
+_BYTES = re.compile("[\udc80-\udcff]")  # bytes that are no character, as "surrogateescape" decodes them
 _UNKNOWN = 1 << 26  # bytes of rows allocated at first where the file's size says nothing
 
 
@@ -28,16 +30,24 @@ class Foreign:
     counts: np.ndarray | None = None
     tokens: int = 0
     duplicates: int = 0  # words seen before: the first wins
-    invalid: int = 0  # words that are no UTF-8
+    invalid: int = 0  # words that are no text in `encoding`
+    encoding: str = "UTF-8"
+    skipped: int = 0  # records left out, since they could not be read; the first of them
+    first_problem: str = ""
     notes: list[str] = field(default_factory=list)  # what was left out and why, a line each
 
 
 @dataclass(frozen=True)
 class Room:
-    """How many rows may be read: those that fit an ONNX file at `precision` (None: any number), `max_vocab` words."""
+    """How many rows may be read: those that fit an ONNX file at `precision` (None: any number), `max_vocab` words.
+
+    `skip`: what cannot be read is left out and counted, where it is an error else. `encoding`: of the words.
+    """
 
     precision: str | None = None
     max_vocab: int | None = None
+    skip: bool = False
+    encoding: str = "utf-8"
 
     def wanted(self, words: int) -> int:
         """How many of a file's `words` are to be read."""
@@ -96,9 +106,10 @@ class Growing:
 
 
 class Names:
-    """Words in order, each once. Counts those seen before and those that are no UTF-8."""
+    """Words in order, each once; what `encoding` cannot read stays apart by its bytes. Counts both, and words seen before."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoding: str = "utf-8") -> None:
+        self.encoding = encoding
         self._ids: dict[str, None] = {}
         self.duplicates = 0
         self.invalid = 0
@@ -106,12 +117,17 @@ class Names:
     def __len__(self) -> int:
         return len(self._ids)
 
+    @property
+    def shown(self) -> str:
+        """The encoding's name as messages have it."""
+        return "UTF-8" if self.encoding == "utf-8" else self.encoding
+
     def decode(self, word: bytes) -> str:
         try:
-            return word.decode("utf-8")
+            return word.decode(self.encoding)
         except UnicodeDecodeError:
             self.invalid += 1
-            return word.decode("utf-8", "replace")
+            return word.decode(self.encoding, "surrogateescape")
 
     def add(self, words: list[bytes]) -> list[int] | None:
         """Takes words in; the positions of those that are new, None where all are."""
@@ -119,7 +135,7 @@ class Names:
             return None
         known, before = self._ids, len(self._ids)
         try:
-            decoded = b"\n".join(words).decode("utf-8").split("\n")
+            decoded = b"\n".join(words).decode(self.encoding).split("\n")
         except UnicodeDecodeError:
             decoded = list(map(self.decode, words))
         fresh: list[int] = []
@@ -132,4 +148,21 @@ class Names:
         return None if len(known) - before == len(words) else fresh
 
     def done(self) -> list[str]:
-        return list(self._ids)
+        """The words. One that could not be read has U+FFFD for what is no character, where no other word is called so,
+        and `\\xNN` for its bytes otherwise.
+        """
+        if not self.invalid:
+            return list(self._ids)
+        taken = {word for word in self._ids if not _BYTES.search(word)}
+        words: list[str] = []
+        for word in self._ids:
+            if _BYTES.search(word):
+                shown = word.encode(self.encoding, "surrogateescape").decode(self.encoding, "replace")
+                while shown in taken:
+                    shown = _BYTES.sub(lambda found: f"\\x{ord(found.group()) - 0xDC00:02x}", word)
+                    word += "_"
+                taken.add(shown)
+                words.append(shown)
+            else:
+                words.append(word)
+        return words

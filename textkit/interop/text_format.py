@@ -1,10 +1,14 @@
 """Word vectors as text, a word and its numbers a line: word2vec's (a header counts them) and GloVe's (no header).
 
-A word is what stands before the last `dim` numbers of its line, so that the few words with spaces in GloVe's files are
-read as they are. Knows no bundle.
+A word is what stands before the last `dim` numbers of its line. One separator parts the fields of a file, the space, or in
+files that have none the tab: so a word holds any other white space, as gensim reads it, and the few words with spaces in
+GloVe's files are read as they are. Knows no bundle.
 """
 
 from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,133 +19,207 @@ from textkit.interop.table import Foreign, Growing, Names, Room
 
 BLOCK = 1 << 22  # bytes of text parsed at once
 WIDEST = 1 << 16  # numbers a vector; no tool makes vectors of more
+LONGEST = 1 << 23  # bytes of a line: the widest vector, its numbers written out in full, and a word
+SHOWN = 50  # lines that tell how the file is laid out
 
 
-def read_text(source: Source, room: Room, header: tuple[int, int] | None, dim: int) -> Foreign:
-    """Reads the lines behind the header (word2vec: vectors, numbers a vector), or all lines (None: GloVe).
+@dataclass(frozen=True)
+class Layout:
+    """What parts the fields of a line, b" " or b"\\t", or None: either; and how many numbers it has."""
 
-    Raises TextkitError naming the file and the line of the first one that is no word and `dim` finite numbers, or where
-    the header's count is not kept.
+    separator: bytes | None
+    dim: int
+
+    def cut(self, line: bytes) -> tuple[bytes, list[bytes]] | None:
+        """A line's word, which may be empty, and its `dim` numbers; None for any other line."""
+        line = line.rstrip(b" \t\r")
+        # A line that has but one kind of separator is clear, whatever the file's others have.
+        other = {b" ": b"\t", b"\t": b" "}.get(self.separator or b"", b"")
+        separator = other if other and self.separator not in line else self.separator
+        if separator is None:
+            line, separator = line.replace(b"\t", b" "), b" "
+        rest = line
+        numbers: list[bytes] = []
+        while len(numbers) < self.dim:
+            at = rest.rfind(separator)
+            if at < 0:
+                return None
+            if at + 1 < len(rest):  # separators may stand in a row
+                numbers.append(rest[at + 1 :])
+            rest = rest[:at]
+        word = rest.strip(separator)
+        # `word 1 2 3 4` where 3 numbers are due is a number too many, no word called `word 1`.
+        if not all(map(is_number, numbers)) or (separator in word and is_number(word[word.rfind(separator) + 1 :])):
+            return None
+        return word, numbers[::-1]
+
+    def trailing(self, line: bytes) -> int:
+        """How many numbers a line ends with, its first field aside."""
+        parts = [part for part in line.rstrip(b" \t\r").split(self.separator) if part]
+        return next((n for n, part in enumerate(reversed(parts)) if not is_number(part)), len(parts) - 1)
+
+
+def layout_of(lines: list[bytes], dim: int | None = None) -> tuple[Layout, int] | None:
+    """How the first `lines` of a file are laid out, and how many of them are read so; None where not one of them is.
+
+    `dim`: None where no header says it; then what most lines end with.
     """
-    count, most = (None if header is None else header[0]), room.max_vocab
+    best: tuple[Layout, int] | None = None
+    for separator in (b" ", b"\t", None):
+        width = dim
+        if width is None:
+            counts = Counter(n for line in lines if (n := Layout(separator, 0).trailing(line)) > 0)
+            width = counts.most_common(1)[0][0] if counts else 0
+        if not 0 < width <= WIDEST:
+            continue
+        layout = Layout(separator, width)
+        words = [found[0] for line in lines if (found := layout.cut(line)) is not None]
+        # `cat\t1 2`: where no header says how many numbers there are, the tab parts one from the word.
+        if dim is None and separator == b" " and words and all(is_number(word.rpartition(b"\t")[2]) for word in words):
+            words = [word for word in words if b"\t" not in word]
+        if len(words) > (best[1] if best else 0):
+            best = layout, len(words)
+    return best
+
+
+def read_text(source: Source, room: Room, count: int | None, layout: Layout) -> Foreign:
+    """Reads the lines behind the header, which promises `count` vectors, or all lines (None: GloVe).
+
+    More lines than the header promises are read and counted, for GloVe's does not count `<unk>`. Raises TextkitError
+    naming the file and the line of the first one that is no word and finite numbers, or where the header promises more;
+    `room.skip` leaves such lines out.
+    """
+    dim, most = layout.dim, room.max_vocab
     if count is not None:
-        source.expect(count * (2 * dim + 2) - 1, f"{count:,} vectors of {dim} numbers")
-        room.check(source.name, room.wanted(count), 0, dim)
+        if not room.skip:
+            source.expect(max(0, count * (2 * dim + 2) - 1), f"{count:,} vectors of {dim} numbers")
+            room.check(source.name, room.wanted(count), 0, dim)
         most = most if most is not None and most < count else None
-    reserved = room.wanted(count) if count is not None and source.plain else None
-    names, table = Names(), Growing(dim, reserved)
-    first = 1 if header is None else 2
-    done = 0  # lines behind the header
-    for block in source.blocks(BLOCK):
+    reserved = room.wanted(count) if count is not None and source.plain and not room.skip else None
+    lines_of = _Lines(source, room, layout, 1 if count is None else 2)
+    names, table = Names(source.encoding), Growing(dim, reserved)
+    for block in source.blocks(BLOCK, LONGEST, lines_of.number):
         lines = block.split(b"\n")
         lines.pop()
         if not lines[-1].strip():
-            lines = _without_blank_end(source, lines, first + done)
+            lines = lines_of.without_blank_end(lines)
         while lines and (most is None or len(table) < most):
             part = lines[: None if most is None else most - len(table)]
-            if count is not None and done + len(part) > count:
-                place = f"{source.name}: line {first + count}"
-                raise TextkitError(f"{place}: the header promises {count:,} vectors, here is one more")
-            words, values = _parse(source.name, part, first + done, dim)
+            words, values = lines_of.parse(part)
             fresh = names.add(words)
             table.append(values if fresh is None else values[fresh])
             room.check(source.name, len(table), 0, dim)
-            done += len(part)
             lines = lines[len(part) :]
         if most is not None and len(table) == most:
             break
     else:
-        if count is not None and done < count:
-            raise TextkitError(
-                f"{source.name}: the header promises {count:,} vectors, the file has {done:,}: truncated?"
-            )
+        if count is not None and lines_of.done != count:
+            lines_of.notes.append(f"the header promises {count:,} vectors, the file has {lines_of.done:,}")
+            if lines_of.done < count and not room.skip:
+                raise TextkitError(f"{source.name}: {lines_of.notes[-1]}: truncated?")
+            lines_of.notes[-1] += ": all are read"
     words = names.done()
     if not words:
         raise TextkitError(f"{source.name}: holds no word")
-    name = "GloVe text" if header is None else "word2vec text"
-    return Foreign(name, words, table.done(), duplicates=names.duplicates, invalid=names.invalid)
+    return Foreign(
+        "GloVe text" if count is None else "word2vec text", words, table.done(), duplicates=names.duplicates,
+        invalid=names.invalid, encoding=names.shown, skipped=lines_of.skipped, first_problem=lines_of.problem,
+        notes=lines_of.notes,
+    )  # fmt: skip
 
 
-def columns(line: bytes, dim: int | None = None) -> tuple[bytes, list[bytes]] | None:
-    """A line's word and its numbers: the last `dim` columns, for None as many as there are; None for any other line."""
-    parts = cells(line)
-    if dim is None:
-        dim = next((n for n, part in enumerate(reversed(parts)) if not _is_number(part)), len(parts) - 1)
-    if not 0 < dim < len(parts) or dim > WIDEST:
-        return None
-    word = line.replace(b"\t", b" ").strip(b" \r")
-    for _ in range(dim):
-        word = word[: word.rfind(b" ")].rstrip(b" ")
-    numbers = parts[-dim:]
-    # `word 1 2 3 4` where 3 numbers are due is a number too many, no word called `word 1`.
-    if not all(map(_is_number, numbers)) or (len(parts) > dim + 1 and _is_number(parts[-dim - 1])):
-        return None
-    return word, numbers
+class _Lines:
+    """The lines of one file: which comes next, how many were read, and what was wrong with those left out."""
+
+    def __init__(self, source: Source, room: Room, layout: Layout, first: int) -> None:
+        self.source, self.name, self.skip, self.layout = source, source.name, room.skip, layout
+        self.number = self.first = first
+        self.skipped = 0
+        self.problem = ""
+        self.notes: list[str] = []
+
+    @property
+    def done(self) -> int:
+        """Lines so far that are vectors, or should be."""
+        return self.number - self.first
+
+    def parse(self, lines: list[bytes]) -> tuple[list[bytes], np.ndarray]:
+        """Words and f32[line, dim] of the next `lines`."""
+        dim, first = self.layout.dim, self.number
+        self.number += len(lines)
+        words: list[bytes] = []
+        numbers: list[bytes] = []
+        for line in lines:
+            word, _, rest = line.partition(b" ")
+            if rest.count(b" ") != dim - 1 or not word or self.layout.separator != b" ":
+                word, rest = self._odd(line)  # a space at the end, as fastText writes; tabs; spaces in the word
+            words.append(word)
+            numbers.append(rest)
+        try:
+            values = parse_decimals(numbers)
+        except ValueError:
+            values = np.empty(0, np.float32)
+        if len(values) == len(lines) * dim and all(words) and np.isfinite(values).all():
+            return words, values.reshape(len(lines), dim)
+        return self._one_by_one(lines, first)
+
+    def _odd(self, line: bytes) -> tuple[bytes, bytes]:
+        line = line.rstrip(b" \t\r")
+        word, _, rest = line.partition(b" ")
+        if word and rest.count(b" ") == self.layout.dim - 1 and self.layout.separator == b" ":
+            return word, rest
+        found = self.layout.cut(line)
+        return (found[0], b" ".join(found[1])) if found else (b"", b"")
+
+    def _one_by_one(self, lines: list[bytes], first: int) -> tuple[list[bytes], np.ndarray]:
+        """Slowly, where something is wrong with one of them: its number and what it is."""
+        words: list[bytes] = []
+        rows: list[np.ndarray] = []
+        for number, line in enumerate(lines, first):
+            cut = self.layout.cut(line)
+            with np.errstate(over="ignore"):
+                row = np.array([float(part) for part in cut[1]]).astype(np.float32) if cut else None
+            if cut and cut[0] and row is not None and np.isfinite(row).all():
+                words.append(cut[0])
+                rows.append(row)
+                continue
+            problem = f"{self.name}: line {number}: {self._reason(line, cut, row)}"
+            if not self.skip:
+                raise TextkitError(problem)
+            self.skipped += 1
+            self.problem = self.problem or problem
+        return words, np.array(rows, np.float32).reshape(len(rows), self.layout.dim)
+
+    def _reason(self, line: bytes, cut: tuple[bytes, list[bytes]] | None, row: np.ndarray | None) -> str:
+        dim = self.layout.dim
+        parts = [part for part in line.rstrip(b" \t\r").split(self.layout.separator) if part]
+        if not line.strip():
+            return "is blank"
+        if cut is None and len(parts) == dim + 1:
+            bad = next((part for part in parts[1:] if not is_number(part)), b"")
+            return f"{bad[:40].decode('utf-8', 'replace')!r} is not a number"
+        if cut is None or row is None or not cut[0]:
+            return f"{len(parts)} columns, a word and {dim} numbers are expected"
+        return f"{cut[1][int(np.argmin(np.isfinite(row)))][:40].decode()} is no finite number"
+
+    def without_blank_end(self, lines: list[bytes]) -> list[bytes]:
+        """Blank lines are forgiven at the end of a file, and nowhere else."""
+        kept = list(lines)
+        while kept and not kept[-1].strip():
+            kept.pop()
+        if not self.source.peek(1):
+            return kept
+        if self.skip:
+            return lines
+        raise TextkitError(f"{self.name}: line {self.number + len(kept)}: is blank")
 
 
 def cells(line: bytes) -> list[bytes]:
-    """What spaces and tabs separate. No other white space does: words hold U+00A0, and some tools write them so."""
+    """What spaces and tabs separate."""
     return [part for part in line.rstrip(b"\r").replace(b"\t", b" ").split(b" ") if part]
 
 
-def _parse(name: str, lines: list[bytes], first: int, dim: int) -> tuple[list[bytes], np.ndarray]:
-    """Words and f32[line, dim]. The first of `lines` is line `first` of the file."""
-    words: list[bytes] = []
-    numbers: list[bytes] = []
-    for line in lines:
-        word, _, rest = line.partition(b" ")
-        if rest.count(b" ") != dim - 1 or not word:  # a space at the end, as fastText writes; tabs; spaces in the word
-            word, rest = _odd(line, dim) or (b"", b"")
-        words.append(word)
-        numbers.append(rest)
-    try:
-        values = parse_decimals(numbers)
-    except ValueError:
-        values = np.empty(0, np.float32)
-    if len(values) != len(lines) * dim or not all(words) or not np.isfinite(values).all():
-        raise _reason(name, lines, first, dim)
-    return words, values.reshape(len(lines), dim)
-
-
-def _odd(line: bytes, dim: int) -> tuple[bytes, bytes] | None:
-    line = line.rstrip(b" \t\r")
-    word, _, rest = line.partition(b" ")
-    if word and rest.count(b" ") == dim - 1 and b"\t" not in line:
-        return word, rest
-    found = columns(line, dim)
-    return (found[0], b" ".join(found[1])) if found else None
-
-
-def _reason(name: str, lines: list[bytes], first: int, dim: int) -> TextkitError:
-    """What is wrong with the first bad line; slow, and read once."""
-    for number, line in enumerate(lines, first):
-        where = f"{name}: line {number}"
-        parts = cells(line)
-        if not parts:
-            return TextkitError(f"{where}: is blank")
-        if columns(line, dim) is None:
-            if len(parts) != dim + 1:
-                return TextkitError(f"{where}: {len(parts)} columns, a word and {dim} numbers are expected")
-            bad = next((part for part in parts[1:] if not _is_number(part)), b"")
-            return TextkitError(f"{where}: {bad[:40].decode('utf-8', 'replace')!r} is not a number")
-        values = np.array([float(part) for part in parts[-dim:]])
-        with np.errstate(over="ignore"):
-            bad_at = ~np.isfinite(values.astype(np.float32))
-        if bad_at.any():
-            return TextkitError(f"{where}: {parts[-dim:][int(np.argmax(bad_at))].decode()} is no finite number")
-    return TextkitError(f"{name}: cannot be read from line {first} on")
-
-
-def _without_blank_end(source: Source, lines: list[bytes], first: int) -> list[bytes]:
-    """Blank lines are forgiven at the end of a file, and nowhere else."""
-    while lines and not lines[-1].strip():
-        lines.pop()
-    if source.peek(1):
-        raise TextkitError(f"{source.name}: line {first + len(lines)}: is blank")
-    return lines
-
-
-def _is_number(part: bytes) -> bool:
+def is_number(part: bytes) -> bool:
     try:
         float(part)
     except ValueError:

@@ -19,13 +19,14 @@ def read_binary(source: Source, room: Room, count: int, dim: int) -> Foreign:
     """Reads the `count` vectors f32[dim] behind the header.
 
     Raises TextkitError naming the file, and the vector by its number and word, for a file that ends early or goes on,
-    and for NaN and infinity.
+    and for an empty word, NaN and infinity; `room.skip` leaves such vectors out.
     """
     source.expect(count * (4 * dim + 2), f"{count:,} vectors of {dim} numbers")
     wanted = room.wanted(count)
     room.check(source.name, wanted, 0, dim)
-    names, table = Names(), Growing(dim, wanted if source.plain else None)
+    names, table = Names(source.encoding), Growing(dim, wanted if source.plain else None)
     done = 0  # vectors read, duplicates too
+    problems: list[str] = []
     rest = b""
     while done < count and len(table) < wanted:
         data = source.some()
@@ -38,26 +39,45 @@ def read_binary(source: Source, room: Room, count: int, dim: int) -> Foreign:
             words, vectors, end = _records(source.name, rest, start, done, most, 4 * dim)
             if not words:
                 break
+            start, first, done = end, done, done + len(words)
+            words, values, wrong = _sound(source.name, words, vectors, first, dim)
+            if wrong and not room.skip:
+                raise TextkitError(wrong[0])
+            problems += wrong if not problems else [""] * len(wrong)
             fresh = names.add(words)
-            values = _finite(source.name, words, vectors, done, dim)
             table.append(values if fresh is None else values[fresh])
-            done += len(words)
-            start = end
         rest = rest[start:]
     if done == count and (rest + source.peek(1)).strip(b"\n"):
         raise TextkitError(f"{source.name}: goes on behind the {count:,} vectors that its header promises")
-    return Foreign("word2vec binary", names.done(), table.done(), duplicates=names.duplicates, invalid=names.invalid)
+    words = names.done()
+    if not words:
+        raise TextkitError(f"{source.name}: holds no word")
+    return Foreign(
+        "word2vec binary", words, table.done(), duplicates=names.duplicates, invalid=names.invalid, encoding=names.shown,
+        skipped=len(problems), first_problem=problems[0] if problems else "",
+    )  # fmt: skip
 
 
-def _finite(name: str, words: list[bytes], vectors: list[bytes], done: int, dim: int) -> np.ndarray:
-    """The vectors f32[word, dim], of which the first is number `done` + 1 of the file."""
+def _sound(
+    name: str, words: list[bytes], vectors: list[bytes], done: int, dim: int
+) -> tuple[list[bytes], np.ndarray, list[str]]:
+    """Those that have a word and finite numbers f32[word, dim]; what is wrong with the others. The first is number
+    `done` + 1 of the file.
+    """
     values = np.frombuffer(b"".join(vectors), "<f4").reshape(len(words), dim)
     sound = np.isfinite(values).all(axis=1)
-    if not sound.all():
-        bad = int(np.argmin(sound))
-        word = words[bad][:40].decode("utf-8", "replace")
-        raise TextkitError(f"{name}: vector {done + bad + 1} ({word!r}) holds NaN or infinity")
-    return values
+    if sound.all() and all(words):
+        return words, values, []
+    problems = []
+    for at, word in enumerate(words):
+        if not word:
+            problems.append(f"{name}: vector {done + at + 1} has no word: damaged, or not word2vec's binary format")
+        elif not sound[at]:
+            problems.append(
+                f"{name}: vector {done + at + 1} ({word[:40].decode('utf-8', 'replace')!r}) holds NaN or infinity"
+            )
+    kept = [at for at, word in enumerate(words) if word and sound[at]]
+    return [words[at] for at in kept], values[kept], problems
 
 
 def _records(name: str, data: bytes, at: int, done: int, most: int, width: int) -> tuple[list[bytes], list[bytes], int]:
@@ -77,7 +97,7 @@ def _records(name: str, data: bytes, at: int, done: int, most: int, width: int) 
         if end > size:
             break
         word = data[at:space].lstrip(b"\n")
-        if not word or b"\n" in word:
+        if b"\n" in word:
             raise TextkitError(
                 f"{name}: vector {done + len(words) + 1} has no word: damaged, or not word2vec's binary format"
             )

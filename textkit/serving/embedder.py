@@ -22,7 +22,7 @@ from textkit.serving.padding import padded, parts, word_starts
 from textkit.serving.session import Session, cpus
 from textkit.serving.stream import batches
 from textkit.tasks import POOLING
-from textkit.text import Encoded
+from textkit.text import Encoded, Words
 
 if TYPE_CHECKING:
     from textkit.bundle import Bundle
@@ -106,12 +106,18 @@ class Embedder:
             encoded = self.bundle.rule.encode(lines)
             self.unknown_lines += len(lines) - np.count_nonzero(encoded.lengths)
             return encoded
+        told = [empty and self._is_blank(line) for line, empty in zip(lines, told, strict=True)]
         blank = np.array(told)
         encoded = self.bundle.rule.encode([line for line, empty in zip(lines, told, strict=True) if not empty])
         self.unknown_lines += len(encoded.lengths) - np.count_nonzero(encoded.lengths)
         lengths = np.zeros(len(lines), np.int64)
         lengths[~blank] = encoded.lengths
         return Encoded(encoded.ids, lengths, encoded.weight, encoded.spans)
+
+    def _is_blank(self, line: str) -> bool:
+        """Whether a line holds white space alone, and none that is a word of the table."""
+        rule = self.bundle.rule
+        return not line or (line.isspace() and (not isinstance(rule, Words) or rule.is_blank(line)))
 
     def vectors(self, encoded: Encoded) -> np.ndarray:
         """The vector of each line of `encoded`, f32[line, dim], the second half of the work. A line of no ids is zero."""
@@ -136,7 +142,7 @@ class Embedder:
         starts = np.cumsum(encoded.lengths) - encoded.lengths
         found: list[list[tuple[str, int, int]]] = []
         for line, start in zip(lines, starts.tolist(), strict=True):
-            words = self.bundle.rule.tokens(line) if line and not line.isspace() else []
+            words = self.bundle.rule.tokens(line) if not self._is_blank(line) else []
             if self.long == "cut":
                 words = [word for word in words if word[2] <= self.limit]
             found.append([(word, start + first, start + last) for word, first, last in words])

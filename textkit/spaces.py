@@ -1,0 +1,61 @@
+"""Where a text is cut into words by ASCII's white space alone, as word2vec, GloVe and fastText cut it.
+
+U+00A0 and its like are part of a word there. A word may even hold ASCII white space, for the files of gensim and GloVe have
+such words; it is then found where it stands in a text as it is written, before the words that it seems made of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+SPACES = " \t\n\v\f\r"
+_RUN = re.compile(f"[^{SPACES}]*")
+_WORD = re.compile(f"[^{SPACES}]+")
+# What str.split cuts at as well.
+_OTHERS = "\x1c\x1d\x1e\x1f\x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
+
+
+def ascii_words(text: str) -> list[str]:
+    """What ASCII white space separates."""
+    others = _OTHERS[:4] if text.isascii() else _OTHERS
+    return _WORD.findall(text) if any(character in text for character in others) else text.split()
+
+
+def has_spaces(word: str) -> bool:
+    """Whether a word holds white space of any kind, so that str.split would cut it."""
+    return word.split() != [word]
+
+
+class Cutter:
+    """Text -> its words, those of `words` that hold ASCII white space among them, the longest that stands there."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._phrases: dict[str, list[str]] = {}  # what stands before its first white space -> words
+        for word in words:
+            if not word.isalnum() and any(space in word for space in SPACES):
+                self._phrases.setdefault(_RUN.match(word).group(), []).append(word)  # type: ignore[union-attr]
+        for phrases in self._phrases.values():
+            phrases.sort(key=len, reverse=True)
+
+    def __call__(self, text: str) -> list[str]:
+        if not self._phrases:
+            return ascii_words(text)
+        words: list[str] = []
+        at, size = 0, len(text)
+        while at < size:  # at a place where a word may begin
+            run = _RUN.match(text, at).group()  # type: ignore[union-attr]
+            for phrase in self._phrases.get(run, ()):
+                end = at + len(phrase)
+                if text.startswith(phrase, at) and (end == size or text[end] in SPACES):
+                    words.append(phrase)
+                    break
+            else:
+                end = at + len(run)
+                if run:
+                    words.append(run)
+                elif end < size:  # white space: a word may begin behind it
+                    at += 1
+                    continue
+            at = end + 1
+        return words
