@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from small_bundle import write_small
 from small_translator import write_translator
@@ -16,7 +17,7 @@ from vector_files import FASTTEXT, PEOPLE, glove, golden
 
 import textkit.cli
 from textkit import places
-from textkit.cli import VERBS
+from textkit.cli import VERBS, command_line
 from textkit.cli.options import Talk
 
 TEXTKIT = str(Path(sys.executable).with_name("textkit"))
@@ -304,3 +305,91 @@ def test_lines_of_no_known_word_are_said_once(ran, words, tmp_path):
     assert ran("embed", "-m", "./g", "in")[2] == said
     (tmp_path / "in").write_text("\nking zebra\n")
     assert ran("embed", "-m", "./g", "in")[2] == ""
+
+
+# --- help ------------------------------------------------------------------------------------------------------------
+
+
+def shown_examples(verb: str) -> list[str]:
+    command = command_line.get_command(click.Context(command_line), verb)
+    return (command.epilog or "").splitlines()
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_s_help_ends_with_examples_that_fit(ran, monkeypatch, verb):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = ran(verb, "--help")
+    assert out.partition("\nExamples:\n")[2].splitlines() == [f"  {line}" for line in shown_examples(verb)]
+    assert shown_examples(verb)
+    assert all(len(line) <= 80 for line in out.splitlines()), verb
+
+
+@pytest.mark.parametrize(("verb", "line"), [(verb, line) for verb in VERBS for line in shown_examples(verb)])
+def test_examples_are_command_lines_that_parse(verb, line):
+    """Every `textkit ...` of an example names a verb and options that there are; this verb is among them."""
+    words = shlex.split(line.replace('"$(', "").replace(')"', ""), comments=True)
+    calls, at = [], 0
+    while "textkit" in words[at:]:
+        at = words.index("textkit", at) + 1
+        ends = [end for end in range(at, len(words)) if words[end] in ("|", "<", ">")]
+        calls.append(words[at : min(ends, default=len(words))])
+    for name, *args in calls:
+        command = command_line.get_command(click.Context(command_line), name)
+        with command.make_context(name, [arg for arg in args if arg != "my_plugin.py" and arg != "--plugin"]):
+            pass
+    assert verb in [call[0] for call in calls] or (verb, calls[0][0]) == ("export-onnx", "embed")
+
+
+def test_the_defaults_that_help_names_are_the_shipped_models():
+    from textkit.cli.options import SHIPPED
+    from textkit.serving.embedder import Embedder
+    from textkit.serving.generator import Generator
+    from textkit.serving.translator import Translator
+
+    translator, generator, embedder = Translator("en-de"), Generator("en-lm"), Embedder("en-words")
+    search = translator.options
+    wanted = {
+        "en-de": {
+            "--beam-size": search.beam_size,
+            "--length-penalty": search.length_penalty,
+            "--min-length": search.min_length,
+            "--max-length": search.max_length or translator.most,
+            "--max-length-factor": search.max_length_factor,
+            "--no-repeat-ngram-size": search.no_repeat_ngram_size,
+            "--sentences": translator.sentences,
+        },
+        "en-lm": {
+            "--max-tokens": generator.max_tokens,
+            "--temperature": generator.options.temperature,
+            "--top-k": generator.options.top_k,
+            "--top-p": generator.options.top_p,
+        },
+        "en-words": {"--pooling": embedder.pooling, "--normalize": embedder.normalize},
+    }
+
+    def shown(value: object) -> str:
+        return (
+            {True: "yes", False: "no"}[value]
+            if isinstance(value, bool)
+            else f"{value:g}"
+            if value != str(value)
+            else value
+        )
+
+    assert {model: {name: shown(value) for name, value in each.items()} for model, each in wanted.items()} == SHIPPED
+
+
+@pytest.mark.parametrize(
+    ("verb", "told"),
+    [
+        ("translate", "(en-de: 4)"),
+        ("generate", "(en-lm: 100)"),
+        ("embed", "(en-words: sif)"),
+        ("evaluate", "(en-de: 1)"),
+    ],
+)
+def test_a_model_s_defaults_are_shown_as_values(ran, verb, told):
+    out = " ".join(ran(verb, "--help")[1].split())
+    assert f"Default: the model's own {told}" in out
+    assert "Default: the model's." not in out
+    assert "Default: the model's own." not in out

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from textkit.cli.options import Talk, Text, answer_format_option, answering_options, model_option
+from textkit.cli.options import Talk, Text, Verb, answer_format_option, answering_options, examples, model_option
 from textkit.cli.stdout import protected_stdout
 from textkit.errors import TextkitError, UsageError
 
@@ -14,7 +14,13 @@ if TYPE_CHECKING:
     from textkit.evaluation.vocabulary import Vocabulary
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        "textkit analogy walk walked jump",
+        "echo 'walk walked jump' | textkit analogy -k 3",
+    ),
+)
 @click.argument("words", type=Text(), metavar="[A B C]...", nargs=-1)
 @model_option
 @click.option("-k", type=click.IntRange(min=1), default=1, show_default=True, metavar="N", help="How many answers.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from textkit.cli.filtering import typed_lines
-from textkit.cli.options import Talk, Text, answer_format_option, answering_options, model_option
+from textkit.cli.options import Talk, Text, Verb, answer_format_option, answering_options, examples, model_option
 from textkit.cli.stdout import protected_stdout
 from textkit.errors import TextkitError, UsageError
 
@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 _POSITIVE = click.IntRange(min=1)
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        "textkit attention 'A man rides a bike.'",
+        "textkit attention 'A man rides a bike.' -o picture.png",
+    ),
+)
 @click.argument("sentence", type=Text(), metavar="[SENTENCE]", required=False)
 @model_option
 @click.option("-o", "--output", metavar="PICTURE", help="Draw to this file: .png, .svg or .pdf. Needs matplotlib.")

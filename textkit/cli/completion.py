@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import Talk, talk_options
+from textkit.cli.options import Talk, Verb, examples, talk_options
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        'eval "$(textkit completion bash)"      # for this shell alone',
+    ),
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @talk_options
 def completion(shell: str, talk: Talk) -> None:

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import Talk, device_option, talk_options, threads_option
+from textkit.cli.options import Talk, Verb, device_option, examples, talk_options, threads_option
 from textkit.cli.stdout import STDOUT, protected_stdout
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        "textkit convert en-words words.vec",
+        "textkit convert mine - --format word2vec-binary > mine.bin",
+    ),
+)
 @click.argument("model", metavar="MODEL")
 @click.argument("out", metavar="OUT")
 @click.option(

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from textkit.cli.options import Talk, list_format_option, plugin_option, talk_options
+from textkit.cli.options import Talk, Verb, examples, list_format_option, plugin_option, talk_options
 from textkit.cli.stdout import protected_stdout
 from textkit.errors import TextkitError, pip_install
 
@@ -22,7 +22,13 @@ class Finding:
     what: str
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        "textkit doctor",
+        "textkit doctor --format json",
+    ),
+)
 @list_format_option
 @plugin_option
 @talk_options

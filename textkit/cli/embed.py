@@ -26,7 +26,7 @@ from textkit.cli.filtering import (
     pump,
     records,
 )
-from textkit.cli.options import Talk, answering_options, model_option
+from textkit.cli.options import Talk, Verb, answering_options, examples, model_option, own
 from textkit.cli.typed import check_files
 from textkit.errors import UsageError
 from textkit.serving import BATCH_TOKENS, EMBEDDED, TOKENS
@@ -38,16 +38,28 @@ FORMATS = ("text", "jsonl", "npy", "f32")
 SUFFIXES = JSONL | {".npy": "npy", ".f32": "f32"}  # what -o FILE says of the format
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        "echo 'The cat sat on the mat.' | textkit embed",
+        "textkit embed lines.txt -o vectors.npy                 # for numpy.load",
+        "textkit embed --input csv --column title books.csv -o books.jsonl",
+        "tail -f chat.log | textkit embed --normalize",
+    ),
+)
 @files_argument
 @model_option
 @format_option(FORMATS)
 @output_option
 @click.option(
-    "--pooling", type=click.Choice(["mean", "max", "sif"]), help="How words make a line. Default: the model's."
+    "--pooling",
+    type=click.Choice(["mean", "max", "sif"]),
+    help="How words make a line. " + own("en-words", "--pooling"),
 )
 @click.option("--tokens", is_flag=True, help="The vector of each token of a line instead of the line's.")
-@click.option("--normalize/--no-normalize", default=None, help="Bring vectors to length 1. Default: the model's.")
+@click.option(
+    "--normalize/--no-normalize", default=None, help="Bring vectors to length 1. " + own("en-words", "--normalize")
+)
 @input_option
 @column_option
 @delimiter_option

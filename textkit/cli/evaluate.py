@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textkit.cli.filtering import count_of_lines
-from textkit.cli.options import Talk, answer_format_option, device_option, model_option, talk_options, threads_option
+from textkit.cli.options import (
+    Talk,
+    Verb,
+    answer_format_option,
+    device_option,
+    examples,
+    model_option,
+    own,
+    talk_options,
+    threads_option,
+)
 from textkit.cli.stdout import protected_stdout
 
 if TYPE_CHECKING:
@@ -53,7 +63,15 @@ class Metrics(click.ParamType):
         return [CompletionItem(metric) for metric in METRICS if metric.startswith(incomplete)]
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        "textkit evaluate -m mine wordsim353.tsv",
+        "textkit evaluate -m mine questions-words.txt --format jsonl",
+        "textkit evaluate -m en-de test.en test.de --metric bleu,chrf",
+        "textkit evaluate -m en-lm test.txt",
+    ),
+)
 @click.argument("data", metavar="DATA...", nargs=-1, required=True)
 @model_option
 @click.option(
@@ -76,20 +94,28 @@ class Metrics(click.ParamType):
 @click.option(
     "--known-only", is_flag=True, help="Word pairs: leave out words that only subwords give a vector, as gensim does."
 )
-@click.option("--pooling", type=click.Choice(["mean", "max", "sif"]), help="Sentence pairs. Default: the model's own.")
+@click.option(
+    "--pooling", type=click.Choice(["mean", "max", "sif"]), help="Sentence pairs. " + own("en-words", "--pooling")
+)
 @click.option(
     "--tokenize", metavar="NAME", help="BLEU: sacrebleu's name of a tokenizer (13a, none, char, ...). Default: 13a."
 )
 @click.option("--lowercase", is_flag=True, help="Translations: upper and lower case are the same.")
 @click.option(
-    "-b", "--beam-size", type=click.IntRange(min=1), metavar="N", help="Translations. Default: the model's own."
+    "-b", "--beam-size", type=click.IntRange(min=1), metavar="N", help="Translations. " + own("en-de", "--beam-size")
 )
-@click.option("--length-penalty", type=float, metavar="A", help="Translations. Default: the model's own.")
+@click.option("--length-penalty", type=float, metavar="A", help="Translations. " + own("en-de", "--length-penalty"))
 @click.option(
-    "--no-repeat-ngram-size", type=click.IntRange(min=0), metavar="N", help="Translations. Default: the model's own."
+    "--no-repeat-ngram-size",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Translations. " + own("en-de", "--no-repeat-ngram-size"),
 )
 @click.option(
-    "--batch-tokens", type=click.IntRange(min=1), metavar="N", help="Translations: the largest batch, in source tokens."
+    "--batch-tokens",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Translations: the largest batch, in source tokens. Default: 2048.",
 )
 @device_option
 @threads_option

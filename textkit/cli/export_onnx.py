@@ -7,11 +7,18 @@ from typing import Any
 
 import click
 
-from textkit.cli.options import Remembering, Talk, bundle_options, explain_option, plugin_option, talk_options
+from textkit.cli.options import Remembering, Talk, bundle_options, examples, explain_option, plugin_option, talk_options
 from textkit.cli.stdout import protected_stdout
 
 
-@click.command("export-onnx", cls=Remembering)
+@click.command(
+    "export-onnx",
+    cls=Remembering,
+    epilog=examples(
+        "textkit export-onnx run -o exported_models/mine --precision int8",
+        "echo 'some text' | textkit embed -m mine",
+    ),
+)
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @bundle_options
 @click.option(

@@ -49,12 +49,17 @@ field_option = click.option(
     "--field", metavar="NAME", help="What jsonl calls the result, for a record that has a field of that name."
 )
 
-top_k_option = click.option(
-    "--top-k", type=click.IntRange(min=0), metavar="N", help="Draw from the N likeliest tokens. 0: from all."
-)
-top_p_option = click.option(
-    "--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P", help="Draw from the likeliest that make up P."
-)
+
+def top_k_option(default: str) -> Callable[[Any], Any]:
+    said = f"Draw from the N likeliest tokens; 0: from all. {default}"
+    return click.option("--top-k", type=click.IntRange(min=0), metavar="N", help=said)
+
+
+def top_p_option(default: str) -> Callable[[Any], Any]:
+    said = f"Draw from the likeliest that make up P. {default}"
+    return click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P", help=said)
+
+
 TEXT = ".txt"  # OUT's suffix of whatever a person can read
 BINARY = ("npy", "f32")
 _PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip")

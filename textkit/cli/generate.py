@@ -27,7 +27,7 @@ from textkit.cli.filtering import (
     top_k_option,
     top_p_option,
 )
-from textkit.cli.options import Talk, Text, answering_options, model_option
+from textkit.cli.options import Talk, Text, Verb, answering_options, examples, model_option, own
 from textkit.errors import UsageError
 from textkit.serving import GENERATED
 from textkit.tasks import SEED
@@ -41,22 +41,29 @@ _POSITIVE = click.IntRange(min=1)
 _COUNT = click.IntRange(min=0)
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        "textkit generate 'Once upon a'",
+        "textkit generate 'Once upon a' -n 3 --temperature 0.8 --top-p 0.9",
+        "textkit generate --stop . < beginnings.txt",
+    ),
+)
 @click.argument("prompt", type=Text(), metavar="[PROMPT]", required=False)
 @model_option
 @format_option(FORMATS)
 @output_option
 @click.option(
-    "--max-tokens", type=_POSITIVE, metavar="N", help="The most tokens that follow. Default: the model's, or 100."
+    "--max-tokens", type=_POSITIVE, metavar="N", help="The most tokens that follow. " + own("en-lm", "--max-tokens")
 )
 @click.option(
     "--temperature",
     type=click.FloatRange(min=0),
     metavar="T",
-    help="Below 1 likelier, above more various; 0: the likeliest token each time. Default: the model's, or 1.",
+    help="Below 1 likelier, above more various; 0: the likeliest token each time. " + own("en-lm", "--temperature"),
 )
-@top_k_option
-@top_p_option
+@top_k_option(own("en-lm", "--top-k"))
+@top_p_option(own("en-lm", "--top-p"))
 @click.option(
     "--seed",
     type=_COUNT,

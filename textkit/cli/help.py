@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import Talk, talk_options
+from textkit.cli.options import Talk, Verb, examples, talk_options
 
 
 def _complete_verb(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -13,7 +13,14 @@ def _complete_verb(ctx: click.Context, param: click.Parameter, incomplete: str) 
     return [verb for verb in VERBS if verb.startswith(incomplete)]
 
 
-@click.command("help")
+@click.command(
+    "help",
+    cls=Verb,
+    epilog=examples(
+        "textkit help",
+        "textkit help embed",
+    ),
+)
 @click.argument("verb", required=False, shell_complete=_complete_verb)
 @talk_options
 @click.pass_context

@@ -9,12 +9,20 @@ from typing import Any
 
 import click
 
-from textkit.cli.options import Remembering, Talk, bundle_options, explain_option, talk_options
+from textkit.cli.options import Remembering, Talk, bundle_options, examples, explain_option, talk_options
 from textkit.cli.stdout import protected_stdout
 from textkit.errors import UsageError
 
 
-@click.command("import", cls=Remembering)
+@click.command(
+    "import",
+    cls=Remembering,
+    epilog=examples(
+        "textkit import vectors.bin -o exported_models/mine --max-vocab 200000",
+        "textkit import cc.en.300.bin -o exported_models/cc --precision int8",
+        "textkit import opus-mt-en-fr -o exported_models/en-fr --precision int8",
+    ),
+)
 @click.argument("source", metavar="SOURCE")
 @bundle_options
 @click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textkit.cli.options import Talk, plugin_option, talk_options
+from textkit.cli.options import Talk, Verb, examples, plugin_option, talk_options
 from textkit.cli.stdout import protected_stdout
 from textkit.errors import UsageError
 
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 LAGS, CHUNKS = 70, 100
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        "textkit inspect run weights",
+        "textkit inspect run-rnn run-lstm gradients -o gradients.png",
+    ),
+)
 @click.argument("folders", metavar="RUN...", nargs=-1, required=True)
 @click.argument("what", metavar="gradients|weights", type=click.Choice(["gradients", "weights"]))
 @click.option("-o", "--output", metavar="PICTURE", help="Draw to this file: .png, .svg or .pdf. Needs matplotlib.")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from textkit.cli.options import Talk, list_format_option, talk_options
+from textkit.cli.options import Talk, Verb, examples, list_format_option, talk_options
 from textkit.cli.stdout import protected_stdout
 from textkit.errors import TextkitError
 
@@ -31,7 +31,13 @@ class Model:
     problem: str | None = None
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        "textkit models",
+        "textkit models --format json",
+    ),
+)
 @list_format_option
 @talk_options
 def models(form: str, talk: Talk) -> None:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import Talk, Text, answer_format_option, answering_options, model_option
+from textkit.cli.options import Talk, Text, Verb, answer_format_option, answering_options, examples, model_option
 from textkit.cli.stdout import protected_stdout
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        "textkit nearest music",
+        "textkit nearest -k 3 music unmusically",
+        "textkit nearest --format jsonl < words.txt",
+    ),
+)
 @click.argument("words", type=Text(), metavar="[WORD]...", nargs=-1)
 @model_option
 @click.option("-k", type=click.IntRange(min=1), default=10, show_default=True, metavar="N", help="How many neighbours.")

@@ -6,11 +6,17 @@ from dataclasses import asdict
 
 import click
 
-from textkit.cli.options import Talk, list_format_option, plugin_option, talk_options
+from textkit.cli.options import Talk, Verb, examples, list_format_option, plugin_option, talk_options
 from textkit.cli.stdout import protected_stdout
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        "textkit plugins",
+        "textkit plugins --plugin my_plugin.py",
+    ),
+)
 @list_format_option
 @plugin_option
 @talk_options

@@ -23,7 +23,7 @@ from textkit.cli.filtering import (
     pump,
     records,
 )
-from textkit.cli.options import Talk, answering_options, model_option
+from textkit.cli.options import Talk, Verb, answering_options, examples, model_option
 from textkit.cli.typed import check_files
 from textkit.errors import UsageError
 from textkit.serving import SCORED
@@ -34,7 +34,14 @@ if TYPE_CHECKING:
 FORMATS = ("text", "jsonl")
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        "echo 'I am going home.' | textkit score",
+        "textkit score --per-word < lines.txt",
+        "textkit score app.log | paste - app.log | sort -gr -k3 | head   # the oddest",
+    ),
+)
 @files_argument
 @model_option
 @format_option(FORMATS)

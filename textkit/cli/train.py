@@ -15,6 +15,7 @@ from textkit.cli.options import (
     Talk,
     complete_plugin,
     device_option,
+    examples,
     plugin_option,
     talk_options,
     threads_option,
@@ -56,7 +57,16 @@ class Patience:
         self.asked, self._when = number, time.monotonic()
 
 
-@click.command(cls=Remembering)
+@click.command(
+    cls=Remembering,
+    epilog=examples(
+        "textkit train fasttext text.txt -o run --set dim=100 --set epochs=10",
+        "textkit train transformer pairs.tsv --dev dev.tsv -o run",
+        "textkit train rnn-lm text.txt.gz --dev dev.txt -o run --set vocab=bpe",
+        "textkit train -o run --resume              # after Ctrl-C, a crash, kill -9",
+        "textkit train fasttext --show-options",
+    ),
+)
 @click.argument("plugin", required=False, shell_complete=complete_plugin)
 @click.argument("data", nargs=-1, type=click.Path(path_type=Path))
 @click.option("-o", "--output", "folder", metavar="RUN", type=click.Path(path_type=Path), help="Folder of the run.")

@@ -35,7 +35,7 @@ from textkit.cli.filtering import (
     top_k_option,
     top_p_option,
 )
-from textkit.cli.options import Talk, answering_options, model_option
+from textkit.cli.options import Talk, Verb, answering_options, examples, model_option, own
 from textkit.cli.typed import check_files
 from textkit.errors import TextkitError, UsageError
 from textkit.serving import TRANSLATED
@@ -51,7 +51,15 @@ _POSITIVE = click.IntRange(min=1)
 _COUNT = click.IntRange(min=0)
 
 
-@click.command()
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        "echo 'I am going home.' | textkit translate",
+        "textkit translate english.txt -o german.txt",
+        "textkit translate --n-best 3 --format nbest < english.txt",
+        "textkit translate --input csv --column title books.csv -o books.jsonl",
+    ),
+)
 @files_argument
 @model_option
 @format_option(FORMATS)
@@ -61,7 +69,7 @@ _COUNT = click.IntRange(min=0)
     "--beam-size",
     type=_POSITIVE,
     metavar="N",
-    help="1 is greedy search; a wide one takes much memory. Default: the model's, or 4.",
+    help="1 is greedy search; a wide one takes much memory. " + own("en-de", "--beam-size"),
 )
 @click.option(
     "-n", "--n-best", type=_POSITIVE, default=1, metavar="N", help="Give the N best, in --format nbest or jsonl."
@@ -70,17 +78,23 @@ _COUNT = click.IntRange(min=0)
     "--length-penalty",
     type=float,
     metavar="A",
-    help="Scores are log-probabilities / length^A. Default: the model's, or 1.",
+    help="Scores are log-probabilities / length^A. " + own("en-de", "--length-penalty"),
 )
-@click.option("--min-length", type=_COUNT, metavar="N", help="The fewest tokens of a translation.")
-@click.option("--max-length", type=_POSITIVE, metavar="N", help="The most tokens. Default: what the model takes.")
+@click.option("--min-length", type=_COUNT, metavar="N", help="The fewest tokens. " + own("en-de", "--min-length"))
+@click.option("--max-length", type=_POSITIVE, metavar="N", help="The most tokens. " + own("en-de", "--max-length"))
 @click.option(
     "--max-length-factor",
     type=click.FloatRange(min=0),
     metavar="F",
-    help="The most tokens for one of the source, and 16 on top; 0: no such limit. Default: the model's, or 3.",
+    help="The most tokens for one of the source, and 16 on top; 0: no such limit. "
+    + own("en-de", "--max-length-factor"),
 )
-@click.option("--no-repeat-ngram-size", type=_COUNT, metavar="N", help="No N tokens in a row occur twice. 0: they may.")
+@click.option(
+    "--no-repeat-ngram-size",
+    type=_COUNT,
+    metavar="N",
+    help="No N tokens in a row occur twice; 0: they may. " + own("en-de", "--no-repeat-ngram-size"),
+)
 @click.option(
     "--prefix",
     metavar="FILE",
@@ -92,10 +106,13 @@ _COUNT = click.IntRange(min=0)
 @click.option("--word-scores", is_flag=True, help="Add the log-probability of each token, ends too.")
 @click.option("--sample", is_flag=True, help="Draw --n-best translations at random instead of searching the best.")
 @click.option(
-    "--temperature", type=click.FloatRange(min=0), metavar="T", help="Below 1 samples are likelier, above more various."
+    "--temperature",
+    type=click.FloatRange(min=0),
+    metavar="T",
+    help="Below 1 likelier, above more various. Default: 1.",
 )
-@top_k_option
-@top_p_option
+@top_k_option("Default: 0.")
+@top_p_option("Default: 1.")
 @click.option(
     "--seed", type=_COUNT, metavar="N", help=f"Of the random numbers, with each line's number. Default: {SEED}."
 )
@@ -106,7 +123,7 @@ _COUNT = click.IntRange(min=0)
 @click.option(
     "--sentences/--no-sentences",
     default=None,
-    help="Translate each sentence of a line by itself. Default: the model's.",
+    help="Translate each sentence of a line by itself. " + own("en-de", "--sentences"),
 )
 @click.option(
     "--split-long/--cut-long",
