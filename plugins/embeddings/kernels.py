@@ -4,6 +4,10 @@ Mikolov et al. 2013 (arXiv 1301.3781, 1310.4546) and Bojanowski et al. 2017 (arX
 A thread runs one kernel on its share of a batch without the interpreter lock; threads write to the same tables without
 locks (Recht et al. 2011, Hogwild), so that one thread repeats to the last bit and several do not.
 
+All that is drawn for a centre word (whether it stays in the text, how far its window reaches, its noise words) follows from
+the seed and from where it stands, and its window is taken from the whole line: how the text is cut into batches, and those
+into shares of threads, changes neither what is learnt nor, with one thread and one rate, a bit of it.
+
 Two shapes of the same step, each with the dimension compiled in, because LLVM then keeps whole rows in vector registers:
 `skipgram_kernel`: the m words of a window against the centre word and its K negatives, as m x (1 + K) matrix products
 (Ji et al. 2016, arXiv 1604.04661: the negatives are shared by a window, not drawn again for each pair);
@@ -52,21 +56,64 @@ def _unit(number):
     return np.float32(number & np.uint64(0xFFFFFF)) * np.float32(1 / 16777216.0)
 
 
+@njit(inline="always")
+def _state_at(seed, at):
+    """The state with which the word at position `at` begins: splitmix64's stream."""
+    return _seeded(np.uint64(seed) + np.uint64(at) * np.uint64(0x9E3779B97F4A7C15))
+
+
+@njit(inline="always")
+def _reach(state, window):
+    """How far a window reaches, 1..window, from the state after `_next`."""
+    return 1 + np.int64(((state * _MIX) >> np.uint64(33)) % np.uint64(window))
+
+
 @njit(**_OPTIONS)
-def _read_sentence(tokens, at, keep, state, sentence):
-    """Fills `sentence` with the words that subsampling keeps, up to a line's end: (next position, words, state)."""
-    count = 0
+def _read_sentence(tokens, at, first, last, offset, keep, seed, sentence, states):
+    """Fills `sentence` and the `states` of its words with those that subsampling keeps, up to a line's end.
+
+    Gives (next position, words, which of them are centres: from, to): those at positions first..last - 1.
+    """
+    count, begin, end = 0, 0, 0
     while at < tokens.shape[0] and count < sentence.shape[0]:
         word = tokens[at]
+        place = at
         at += 1
         if word < 0:
             break
-        state = _next(state)
+        state = _next(_state_at(seed, offset + place))
         if keep[word] < _ONE and _unit((state * _MIX) >> np.uint64(40)) >= keep[word]:
             continue
         sentence[count] = word
+        states[count] = state
         count += 1
-    return at, count, state
+        if place < first:
+            begin = count
+        if place < last:
+            end = count
+    return at, count, begin, end
+
+
+@njit(**_OPTIONS)
+def windows_of(tokens, first, last, offset, keep, window, seed):
+    """What subsampling leaves of a text, and its windows, as the kernels below have them.
+
+    (words i32[n], line i64[n], reach i64[n], where its window reaches 1..window words, centre bool[n]): centres are those at
+    positions first..last - 1 of `tokens`.
+    """
+    words, lines = np.empty(tokens.shape[0], np.int32), np.empty(tokens.shape[0], np.int64)
+    reach, centre = np.empty(tokens.shape[0], np.int64), np.empty(tokens.shape[0], np.bool_)
+    sentence, states = np.empty(SENTENCE, np.int32), np.empty(SENTENCE, np.uint64)
+    at, line, total = 0, 0, 0
+    while at < tokens.shape[0]:
+        at, count, begin, end = _read_sentence(tokens, at, first, last, offset, keep, seed, sentence, states)
+        for p in range(count):
+            words[total], lines[total] = sentence[p], line
+            reach[total] = _reach(_next(states[p]), window)
+            centre[total] = begin <= p < end
+            total += 1
+        line += 1
+    return words[:total], lines[:total], reach[:total], centre[:total]
 
 
 @njit(**_OPTIONS)
@@ -100,16 +147,17 @@ def _negative_log_sigmoid(x):
 def skipgram_kernel(dim: int) -> Callable:
     """The skip-gram step for vectors of `dim`: see `run` inside.
 
-    run(tokens i32[token] with -1 at line ends, centre f32[word, dim], context f32[word, dim], keep f32[word],
-    threshold f32[word], alias i32[word], window, negatives, rate f32, seed) -> (pairs, summed loss, pairs in that sum).
+    run(tokens i32[token], whole lines with -1 at their ends, first, last, offset, centre f32[word, dim],
+    context f32[word, dim], keep f32[word], threshold f32[word], alias i32[word], window, negatives, rate f32, seed)
+    -> (pairs, summed loss, pairs in that sum). Centres are the words at first..last - 1; the whole text is that at `offset` of
+    what has this seed.
     """
 
     wide = -(-dim // 16) * 16  # rows copied here are padded with zeros to whole vectors
 
     @njit(**_OPTIONS)
-    def run(tokens, centre, context, keep, threshold, alias, window, negatives, rate, seed):
-        state = _seeded(seed)
-        sentence = np.empty(SENTENCE, np.int32)
+    def run(tokens, first, last, offset, centre, context, keep, threshold, alias, window, negatives, rate, seed):
+        sentence, states = np.empty(SENTENCE, np.int32), np.empty(SENTENCE, np.uint64)
         outputs = 1 + negatives
         inputs = np.empty(2 * window, np.int32)
         targets = np.empty(outputs, np.int32)
@@ -118,10 +166,10 @@ def skipgram_kernel(dim: int) -> Callable:
         g = np.zeros(2 * window * outputs, np.float32)
         at, centres, pairs, loss, measured = 0, 0, 0, 0.0, 0
         while at < tokens.shape[0]:
-            at, words, state = _read_sentence(tokens, at, keep, state, sentence)
-            for p in range(words):
-                state = _next(state)
-                reach = 1 + np.int64(((state * _MIX) >> np.uint64(33)) % np.uint64(window))
+            at, words, begin, end = _read_sentence(tokens, at, first, last, offset, keep, seed, sentence, states)
+            for p in range(begin, end):
+                state = _next(states[p])
+                reach = _reach(state, window)
                 m = 0
                 for q in range(max(0, p - reach), min(words, p + reach + 1)):
                     if q != p:
@@ -166,9 +214,9 @@ def skipgram_kernel(dim: int) -> Callable:
 def bag_kernel(dim: int) -> Callable:
     """The step in which the mean of a bag of rows predicts words: see `run` inside.
 
-    run(tokens i32[token] with -1 at line ends, centre f32[row, dim], context f32[word, dim], offsets i64[word + 1],
+    run(tokens i32[token], first, last, offset, centre f32[row, dim], context f32[word, dim], offsets i64[word + 1],
     rows i32[...] (the rows of word w are rows[offsets[w]:offsets[w + 1]]), keep f32[word], threshold f32[word],
-    alias i32[word], window, negatives, rate f32, seed, cbow) -> (pairs, summed loss, pairs in that sum).
+    alias i32[word], window, negatives, rate f32, seed, cbow) -> (pairs, summed loss, pairs in that sum); the text as above.
 
     cbow: the bag holds the rows of the window's words and predicts the centre word; else it holds the rows of the centre
     word and predicts each word of the window. Each row of the bag gets the whole gradient of the mean and not its share 1/n,
@@ -200,9 +248,11 @@ def bag_kernel(dim: int) -> Callable:
             add_rows(centre[bag[i]], g, 0, error, 1, dim)
 
     @njit(**_OPTIONS)
-    def run(tokens, centre, context, offsets, rows, keep, threshold, alias, window, negatives, rate, seed, cbow):
-        state = _seeded(seed)
-        sentence = np.empty(SENTENCE, np.int32)
+    def run(
+        tokens, first, last, offset, centre, context, offsets, rows, keep, threshold, alias, window, negatives, rate,
+        seed, cbow,
+    ):  # fmt: skip
+        sentence, states = np.empty(SENTENCE, np.int32), np.empty(SENTENCE, np.uint64)
         longest = np.int64(0)
         for word in range(offsets.shape[0] - 1):
             longest = max(longest, offsets[word + 1] - offsets[word])
@@ -213,15 +263,15 @@ def bag_kernel(dim: int) -> Callable:
         g = np.zeros(1, np.float32)
         at, centres, pairs, loss, measured = 0, 0, 0, 0.0, 0
         while at < tokens.shape[0]:
-            at, words, state = _read_sentence(tokens, at, keep, state, sentence)
-            for p in range(words):
-                state = _next(state)
-                reach = 1 + np.int64(((state * _MIX) >> np.uint64(33)) % np.uint64(window))
-                first, last = max(0, p - reach), min(words, p + reach + 1)
-                if last - first < 2:
+            at, words, begin, end = _read_sentence(tokens, at, first, last, offset, keep, seed, sentence, states)
+            for p in range(begin, end):
+                state = _next(states[p])
+                reach = _reach(state, window)
+                left, right = max(0, p - reach), min(words, p + reach + 1)
+                if right - left < 2:
                     continue
                 count = 0
-                for q in range(first, last):
+                for q in range(left, right):
                     if (q != p) == cbow:
                         for j in range(offsets[sentence[q]], offsets[sentence[q] + 1]):
                             bag[count] = rows[j]
@@ -230,7 +280,7 @@ def bag_kernel(dim: int) -> Callable:
                 error[:] = np.float32(0)
                 measure = centres % _EVERY == 0
                 centres += 1
-                for q in range(first, last):
+                for q in range(left, right):
                     if (q == p) != cbow:
                         continue
                     target = sentence[q]

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from textkit_plugins.embeddings.kernels import alias_table, bag_kernel, skipgram_kernel
+from textkit_plugins.embeddings.kernels import alias_table, bag_kernel, skipgram_kernel, windows_of
 
 if TYPE_CHECKING:
-    from textkit_plugins.embeddings.predicting import Prediction
+    from textkit_plugins.embeddings.predicting import Prediction, Windows
 
 
 class WordVectors(nn.Module):
@@ -75,43 +75,41 @@ def keep_probability(counts: np.ndarray, sample: float) -> np.ndarray:
     return np.minimum(1, np.sqrt(ratio) + ratio).astype(np.float32)
 
 
-def descend(
-    network: WordVectors, tokens: np.ndarray, seed: int, rate: float, options: Prediction, threads: int
-) -> dict:
-    """One update on the CPU from tokens i32[token], -1 at line ends; changes the tables in place.
+def descend(network: WordVectors, batch: Windows, rate: float, options: Prediction, threads: int) -> dict:
+    """One update on the CPU from a batch of windows; changes the tables in place.
 
-    The tokens are shared out between threads that write without locks. Returns `loss` (a pair's, negatives included;
+    The windows are shared out between threads that write without locks. Returns `loss` (a pair's, negatives included;
     only where some pair was measured) and `pairs`.
     """
     tables = [network.centre.detach().numpy(), network.context.detach().numpy()]
     noise = [network.keep.numpy(), network.threshold.numpy(), network.alias.numpy()]
-    steps = [options.window, options.negative, np.float32(rate)]
+    steps = [options.window, options.negative, np.float32(rate), np.uint64(batch.seed)]
 
-    def work(part: int, share: np.ndarray) -> tuple[int, float, int]:
-        own = np.uint64(seed * 1024 + part)
+    def work(first: int, last: int) -> tuple[int, float, int]:
+        text = batch.tokens, first, last, batch.offset
         if options.model == "skipgram" and not options.subwords:
-            return skipgram_kernel(options.dim)(share, *tables, *noise, *steps, own)
+            return skipgram_kernel(options.dim)(*text, *tables, *noise, *steps)
         bags = [network.offsets.numpy(), network.rows.numpy()]
-        run = bag_kernel(options.dim)
-        return run(share, *tables, *bags, *noise, *steps, own, options.model == "cbow")
+        return bag_kernel(options.dim)(*text, *tables, *bags, *noise, *steps, options.model == "cbow")
 
-    shares = np.array_split(tokens, threads) if threads > 1 and len(tokens) >= 100 * threads else [tokens]
-    if len(shares) == 1:
-        results = [work(0, tokens)]
+    shares = threads if threads > 1 and batch.last - batch.first >= 100 * threads else 1
+    cuts = np.linspace(batch.first, batch.last, shares + 1).astype(int).tolist()
+    if shares == 1:
+        results = [work(*cuts)]
     else:
-        with ThreadPoolExecutor(len(shares)) as pool:
-            results = list(pool.map(work, range(len(shares)), shares))
+        with ThreadPoolExecutor(shares) as pool:
+            results = list(pool.map(work, cuts[:-1], cuts[1:]))
     pairs, loss, measured = (sum(column) for column in zip(*results, strict=True))
     return {"pairs": pairs} | ({"loss": loss / measured} if measured else {})
 
 
-def descend_softmax(network: WordVectors, tokens: np.ndarray, seed: int, rate: float, options: Prediction) -> dict:
+def descend_softmax(network: WordVectors, batch: Windows, rate: float, options: Prediction) -> dict:
     """One update with the full softmax over the vocabulary (Mikolov et al. 2013, eq. 2), by autograd, on any device.
 
     A step of plain SGD down the sum of the pairs' losses. Returns `loss` (their mean) and `pairs`.
     """
     device = network.centre.device
-    bags, owner, targets = examples_of(tokens, network.keep.cpu().numpy(), seed, options)
+    bags, owner, targets = examples_of(batch, network.keep.cpu().numpy(), options)
     if not len(targets):
         return {"pairs": 0}
     bags, owner, targets = (torch.from_numpy(array).to(device) for array in (bags, owner, targets))
@@ -127,19 +125,14 @@ def descend_softmax(network: WordVectors, tokens: np.ndarray, seed: int, rate: f
     return {"pairs": len(targets), "loss": float(loss.detach()) / len(targets)}
 
 
-def examples_of(
-    tokens: np.ndarray, keep: np.ndarray, seed: int, options: Prediction
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Subsampled text as (bags i64[n], owner i64[n], targets i64[pair]): word bags[i] helps to predict targets[owner[i]].
+def examples_of(batch: Windows, keep: np.ndarray, options: Prediction) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Windows as (bags i64[n], owner i64[n], targets i64[pair]): word bags[i] helps to predict targets[owner[i]].
 
     Skip-gram: the centre word predicts each word within a random reach of 1..window; CBOW: those words predict it.
     """
-    random = np.random.default_rng(seed)
-    line = np.cumsum(tokens < 0)[tokens >= 0]
-    words = tokens[tokens >= 0].astype(np.int64)
-    stay = random.random(len(words)) < keep[words]
-    words, line = words[stay], line[stay]
-    reach = random.integers(1, options.window + 1, len(words))
+    words, line, reach, is_centre = _windows_of(batch, keep, options)
+    words = words.astype(np.int64)
+    reach = np.where(is_centre, reach, 0)
     centres, others = [], []
     for distance in range(1, options.window + 1):
         left = np.flatnonzero(
@@ -159,18 +152,26 @@ def examples_of(
     return words[other], owner, words[distinct]
 
 
-def descend_blocks(network: WordVectors, tokens: np.ndarray, seed: int, rate: float, options: Prediction) -> dict:
+def _windows_of(
+    batch: Windows, keep: np.ndarray, options: Prediction
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    text = batch.tokens, batch.first, batch.last, batch.offset
+    return windows_of(*text, keep, options.window, np.uint64(batch.seed))
+
+
+def descend_blocks(network: WordVectors, batch: Windows, rate: float, options: Prediction) -> dict:
     """Negative sampling on a GPU (or, to test it, the CPU): updates of BLOCK words as batched products. No subwords.
 
     As the CPU kernel, a window shares its negatives. All gradients of an update are taken at the same point, so that a word
     with many pairs would overshoot: its summed step counts as that of at most CROWD pairs.
     """
     device = network.centre.device
-    random = torch.Generator(device).manual_seed(seed)
-    text = torch.from_numpy(tokens).to(device).long()
+    random = torch.Generator(device).manual_seed((batch.seed + batch.offset + batch.first) % 2**63)
+    words, line, reach, is_centre = _windows_of(batch, network.keep.cpu().numpy(), options)
+    text = [torch.from_numpy(array).to(device).long() for array in (words, line, reach)]  # each [n]
     pairs, loss = torch.zeros((), device=device), torch.zeros((), device=device)
-    for block in text.split(BLOCK):
-        counted, lost = _block(network, block, rate, options, random)
+    for block in torch.from_numpy(np.flatnonzero(is_centre)).to(device).split(BLOCK):
+        counted, lost = _block(network, text, block, rate, options, random)
         pairs += counted
         loss += lost
     pairs = float(pairs)
@@ -183,17 +184,16 @@ CROWD = 16.0  # pairs a word's step may count for: rate * CROWD * curvature stay
 
 @torch.no_grad()
 def _block(
-    network: WordVectors, text: Tensor, rate: float, options: Prediction, random: torch.Generator
+    network: WordVectors, text: list[Tensor], block: Tensor, rate: float, options: Prediction, random: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """One update: the number of pairs and their summed loss, scalars."""
-    centre, context = network.centre, network.context
-    words, at, inside = _windows(network, text, options, random)  # [n], [n, 2w], [n, 2w]
-    if not len(words):
-        return torch.zeros((), device=text.device), torch.zeros((), device=text.device)
-    slot = torch.randint(0, len(network.alias), (len(words), options.negative), generator=random, device=text.device)
-    luck = torch.rand(slot.shape, generator=random, device=text.device)
+    """One update from the windows around the positions `block` i64[n]: the number of pairs and their summed loss, scalars."""
+    centre, context, device = network.centre, network.context, block.device
+    words = text[0][block]  # [n]
+    at, inside = _windows(text, block, options.window)  # [n, 2w], [n, 2w]
+    slot = torch.randint(0, len(network.alias), (len(words), options.negative), generator=random, device=device)
+    luck = torch.rand(slot.shape, generator=random, device=device)
     noise = torch.where(luck < network.threshold[slot], slot, network.alias[slot].long())  # [n, K]
-    inputs, outputs = words[at], torch.cat([words[:, None], noise], 1)  # [n, 2w], [n, 1 + K]
+    inputs, outputs = text[0][at], torch.cat([words[:, None], noise], 1)  # [n, 2w], [n, 1 + K]
     x, y = centre[inputs], context[outputs]  # [n, 2w, dim], [n, 1 + K, dim]
     present = inside  # [n, h]: h is 2w, each word of the window for itself, or 1, their mean
     if options.model == "cbow":
@@ -215,22 +215,14 @@ def _block(
     return present.sum(), loss
 
 
-def _windows(
-    network: WordVectors, text: Tensor, options: Prediction, random: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Subsampled words i64[n], the positions around each i64[n, 2w], and which of them its window holds bool[n, 2w]."""
-    line = torch.cumsum(text < 0, 0)
-    drawn = torch.rand(len(text), generator=random, device=text.device)
-    stay = (text >= 0) & (drawn < network.keep[text.clamp(min=0)])
-    words, line = text[stay], line[stay]  # [n]
-    n, window = len(words), options.window
-    reach = torch.randint(1, window + 1, (n, 1), generator=random, device=text.device)
-    steps = [*range(-window, 0), *range(1, window + 1)]
-    distance = torch.tensor(steps, device=text.device)  # [2w]
-    at = torch.arange(n, device=text.device)[:, None] + distance  # [n, 2w]
-    inside = (at >= 0) & (at < n) & (distance.abs() <= reach)
-    at = at.clamp(0, max(n - 1, 0))
-    return words, at, inside & (line[at] == line[:, None])
+def _windows(text: list[Tensor], block: Tensor, window: int) -> tuple[Tensor, Tensor]:
+    """The positions around each of `block` i64[n, 2w], and which of them its window holds bool[n, 2w]."""
+    words, line, reach = text
+    distance = torch.tensor([*range(-window, 0), *range(1, window + 1)], device=block.device)  # [2w]
+    at = block[:, None] + distance  # [n, 2w]
+    inside = (at >= 0) & (at < len(words)) & (distance.abs() <= reach[block][:, None])
+    at = at.clamp(0, len(words) - 1)
+    return at, inside & (line[at] == line[block][:, None])
 
 
 def _step(table: Tensor, ids: Tensor, step: Tensor, weight: Tensor, rate: float) -> None:

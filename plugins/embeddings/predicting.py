@@ -99,12 +99,18 @@ class FastTextConfig(Prediction):
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """A batch: words of lines in random order, -1 at line ends, and the seed of all that is drawn from it."""
+class Windows:
+    """A batch: the windows around the words at first..last - 1 of whole lines.
 
-    tokens: np.ndarray  # i32[token]
+    `seed` and `offset` (where `tokens` begins in what has this seed) decide all that is drawn for a word.
+    """
+
+    tokens: np.ndarray  # i32[token], -1 at line ends
+    first: int
+    last: int
+    offset: int
     seed: int
-    words: int  # without line ends
+    words: int
 
     @property
     def examples(self) -> int:
@@ -123,24 +129,25 @@ class Predicting(Plugin):
         _refuse_lone_words(corpus, tokens)
         return shuffled_lines.count_batches(tokens, _size(len(tokens), config, epoch))
 
-    def batches(self, corpus: Corpus, vocabulary: Words, config: Prediction, epoch: Epoch) -> Iterator[Stretch]:
+    def batches(self, corpus: Corpus, vocabulary: Words, config: Prediction, epoch: Epoch) -> Iterator[Windows]:
         tokens = words_of.encoded(corpus, vocabulary, epoch.run)
         size = _size(len(tokens), config, epoch)
-        for number, part in shuffled_lines.batches(tokens, size, (epoch.seed, epoch.number), epoch.start):
-            seed = np.random.SeedSequence([epoch.seed, epoch.number, number]).generate_state(1, np.uint64)[0]
-            yield Stretch(part, int(seed) >> 20, int((part >= 0).sum()))
+        for part in shuffled_lines.batches(tokens, size, (epoch.seed, epoch.number), epoch.start):
+            seed = np.random.SeedSequence([epoch.seed, epoch.number, part.window]).generate_state(1, np.uint64)[0]
+            words = int((part.tokens[part.first : part.last] >= 0).sum())
+            yield Windows(part.tokens, part.first, part.last, part.offset, int(seed), words)
 
     def update(
-        self, network: WordVectors, batch: Stretch, learning_rate: float, config: Prediction, threads: int
+        self, network: WordVectors, batch: Windows, learning_rate: float, config: Prediction, threads: int
     ) -> Mapping[str, float]:
         from textkit_plugins.embeddings import network as steps
 
         if config.loss == "softmax":
-            log = steps.descend_softmax(network, batch.tokens, batch.seed, learning_rate, config)
+            log = steps.descend_softmax(network, batch, learning_rate, config)
         elif network.centre.is_cuda:
-            log = steps.descend_blocks(network, batch.tokens, batch.seed, learning_rate, config)
+            log = steps.descend_blocks(network, batch, learning_rate, config)
         else:
-            log = steps.descend(network, batch.tokens, batch.seed, learning_rate, config, threads)
+            log = steps.descend(network, batch, learning_rate, config, threads)
         return {"examples": batch.words, "words": batch.words, "weight": log.pop("pairs"), **log}
 
     def graphs(self, network: WordVectors, vocabulary: Words, config: Prediction) -> Mapping[str, Graph]:
@@ -222,7 +229,7 @@ def _refuse_lone_words(corpus: Corpus, tokens: np.ndarray) -> None:
 
 
 def _size(tokens: int, config: Prediction, epoch: Epoch) -> int:
-    """Tokens a batch."""
+    """Words a batch, each with its window."""
     if config.loss == "softmax":
         return config.softmax_words
     if epoch.batch_size == 0:

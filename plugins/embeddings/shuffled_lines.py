@@ -8,6 +8,7 @@ shuffled in pieces, so that a corpus without line ends is not left in order.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,29 +18,48 @@ _WINDOW = 1 << 24  # words held, 64 MB; shuffling takes five times as much
 _LONGEST = 1000  # words of a piece; kernels.SENTENCE is as long
 
 
-def count_batches(tokens: np.ndarray, size: int) -> int:
-    """How many batches of at most `size` words and line ends `batches` cuts `tokens` i32[token] into."""
-    total = 0
-    for start in range(0, len(tokens), _WINDOW):
-        words, lengths = _pieces(tokens[start : start + _WINDOW])[1:]
-        total += -(-(words + len(lengths)) // size)
-    return total
+@dataclass(frozen=True)
+class Stretch:
+    """A batch: the words at first..last - 1 of `tokens`, which holds the whole lines that they stand in.
 
-
-def batches(tokens: np.ndarray, size: int, seed: tuple[int, ...], first: int = 0) -> Iterator[tuple[int, np.ndarray]]:
-    """(number, i32[token]) of every batch from number `first` on, LINE_END after each line; the same for the same seed.
-
-    A line may go on in the next batch.
+    `number`: of the batch in its epoch. `window` and `offset`: where `tokens` begins, in a window of the corpus as it was
+    shuffled: what is drawn for a word follows from where it stands there, whatever batch it comes in.
     """
+
+    tokens: np.ndarray  # i32[token], LINE_END after each line
+    first: int
+    last: int
+    number: int
+    window: int
+    offset: int
+
+
+def count_batches(tokens: np.ndarray, size: int) -> int:
+    """How many batches of at most `size` words `batches` cuts `tokens` i32[token] into."""
+    return sum(
+        -(-_pieces(tokens[start : start + _WINDOW])[1] // size) for start in range(0, len(tokens), _WINDOW)
+    )  # fmt: skip
+
+
+def batches(tokens: np.ndarray, size: int, seed: tuple[int, ...], begin: int = 0) -> Iterator[Stretch]:
+    """Every batch of `size` words from number `begin` on, the last of a window apart; the same for the same seed."""
     order = np.random.default_rng(seed).permutation(-(-len(tokens) // _WINDOW))
     number = 0
     for window in order.tolist():
         part = np.array(tokens[window * _WINDOW : (window + 1) * _WINDOW])
-        shuffled = _shuffled(part, np.random.default_rng([*seed, window]))
-        for start in range(0, len(shuffled), size):
-            if number >= first:
-                yield number, shuffled[start : start + size]
-            number += 1
+        words = _pieces(part)[1]
+        count = -(-words // size)
+        if number + count > begin:
+            shuffled, before = _shuffled(part, np.random.default_rng([*seed, window]))
+            for at in range(max(begin - number, 0), count):
+                # Line i begins after the words of those before it and i line ends.
+                one, two = at * size, min((at + 1) * size, words)
+                line, final = (np.searchsorted(before, [one, two - 1], side="right") - 1).tolist()
+                offset, end = int(before[line]) + line, int(before[final + 1]) + final + 1
+                yield Stretch(
+                    shuffled[offset:end], one + line - offset, two + final - offset, number + at, window, offset
+                )
+        number += count
 
 
 def _pieces(tokens: np.ndarray) -> tuple[np.ndarray, int, np.ndarray]:
@@ -58,8 +78,8 @@ def _pieces(tokens: np.ndarray) -> tuple[np.ndarray, int, np.ndarray]:
     return starts, int(lengths.sum()), lengths
 
 
-def _shuffled(tokens: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """The pieces of `tokens` in random order, i32[words + pieces]."""
+def _shuffled(tokens: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The pieces of `tokens` in random order, i32[words + pieces], and the words before each and at the end, i64[piece + 1]."""
     starts, words, lengths = _pieces(tokens)
     order = random.permutation(len(starts))
     starts, lengths = starts[order], lengths[order]
@@ -69,4 +89,4 @@ def _shuffled(tokens: np.ndarray, random: np.random.Generator) -> np.ndarray:
     inside[ends - 1] = False
     first = ends - 1 - lengths  # where each piece begins in what is laid
     laid[inside] = tokens[np.flatnonzero(inside) + np.repeat(starts - first, lengths)]
-    return laid
+    return laid, np.concatenate([[0], np.cumsum(lengths)])

@@ -42,7 +42,7 @@ def test_a_step_is_the_gradient_with_all_of_it_to_each_row(dim: int) -> None:
                 o[output] += g * hidden
         c[own] += error
     pairs, _, _ = bag_kernel(dim)(
-        np.array([0, 1, 2, -1], np.int32), centre, context, offsets, rows, np.ones(4, np.float32),
+        np.array([0, 1, 2, -1], np.int32), 0, 4, 0, centre, context, offsets, rows, np.ones(4, np.float32),
         *alias_table(np.array([0, 0, 0, 1.0])), 1, 2, np.float32(0.1), np.uint64(1), False,
     )  # fmt: skip
     assert pairs == 4

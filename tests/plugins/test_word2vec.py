@@ -18,7 +18,7 @@ from textkit.training.corpus import Corpus
 from textkit.training.run import Run
 from textkit_plugins.embeddings import network as networks
 from textkit_plugins.embeddings.kernels import alias_table, bag_kernel, skipgram_kernel
-from textkit_plugins.embeddings.predicting import Word2VecConfig
+from textkit_plugins.embeddings.predicting import Windows, Word2VecConfig
 
 KEEP_ALL = np.ones(6, np.float32)
 
@@ -48,13 +48,22 @@ def only(word: int, words: int = 6) -> tuple[np.ndarray, np.ndarray]:
     return alias_table(weights)
 
 
+def whole(tokens: np.ndarray) -> tuple[np.ndarray, int, int, int]:
+    """A text all words of which are centres, as a kernel takes it."""
+    return tokens, 0, len(tokens), 0
+
+
+def batch_of(tokens: list[int]) -> Windows:
+    return Windows(*whole(np.array(tokens, np.int32)), 1, sum(token >= 0 for token in tokens))
+
+
 def test_one_pair_by_hand() -> None:
     # Two words a, b in a line, noise always n, rate 0.5, x = centre[b] = (1, 0), context[a] = (0, 0), context[n] = (2, 0):
     # the step of centre word a: g(a) = 0.5 (1 - sigma(0)) = 0.25, g(n) = -0.5 sigma(2) = -0.4403985
     centre = np.array([[0, 0], [1, 0], [0, 0]], np.float32)
     context = np.array([[0, 0], [0, 0], [2, 0]], np.float32)
     tokens = np.array([0, 1, -1], np.int32)
-    skipgram_kernel(2)(tokens, centre, context, KEEP_ALL[:3], *only(2, 3), 1, 1, np.float32(0.5), np.uint64(1))
+    skipgram_kernel(2)(*whole(tokens), centre, context, KEEP_ALL[:3], *only(2, 3), 1, 1, np.float32(0.5), np.uint64(1))
     # then centre word b, with x = centre[a] = (0, 0): every dot product 0 with b, centre[a] moves by g * context
     # first step: centre[b] = (1 + 0.25*0 - 0.4403985*2, 0) = (0.119203, 0); context[a] = (0.25, 0); context[n] = (1.5596015, 0)
     # second: g(b) = 0.25, g(n) = -0.25; centre[a] = 0.25*(0,0) - 0.25*(1.5596015, 0); context[b], context[n] move by x = 0
@@ -79,7 +88,7 @@ def test_a_window_is_the_gradient_of_its_loss(dim: int, negatives: int) -> None:
                 table.grad = None
     tokens = np.array([0, 1, -1], np.int32)
     pairs, _, _ = skipgram_kernel(dim)(
-        tokens, centre, context, KEEP_ALL, *only(5), 1, negatives, np.float32(0.1), np.uint64(7)
+        *whole(tokens), centre, context, KEEP_ALL, *only(5), 1, negatives, np.float32(0.1), np.uint64(7)
     )
     assert pairs == 2
     np.testing.assert_allclose(centre, expected_centre.detach(), atol=1e-5)
@@ -92,7 +101,7 @@ def test_noise_that_is_the_target_makes_no_step() -> None:
     tokens = np.array([2, 3, -1], np.int32)
     own = alias_table(np.array([0, 0, 1.0, 0, 0, 0]))
     x = centre[3].copy()
-    skipgram_kernel(5)(tokens, centre, context, KEEP_ALL, *own, 1, 4, np.float32(0.1), np.uint64(1))
+    skipgram_kernel(5)(*whole(tokens), centre, context, KEEP_ALL, *own, 1, 4, np.float32(0.1), np.uint64(1))
     step = 0.1 * (1 - sigmoid(x @ before[2])) * x
     # word 2 as target takes its positive step alone; as noise of target 3 it takes four more, with x = centre[2]
     after_first = before[2] + step
@@ -105,7 +114,9 @@ def test_lines_are_windows_of_their_own() -> None:
     centre, context = tables()
     before = centre.copy()
     tokens = np.array([0, -1, 1, -1, -1, 2], np.int32)
-    pairs, _, _ = skipgram_kernel(5)(tokens, centre, context, KEEP_ALL, *only(5), 3, 2, np.float32(0.1), np.uint64(1))
+    pairs, _, _ = skipgram_kernel(5)(
+        *whole(tokens), centre, context, KEEP_ALL, *only(5), 3, 2, np.float32(0.1), np.uint64(1)
+    )
     assert pairs == 0
     np.testing.assert_array_equal(centre, before)
 
@@ -119,7 +130,9 @@ def test_subsampling_leaves_out_what_it_should() -> None:
     np.testing.assert_array_equal(networks.keep_probability(counts, 0), [1, 1, 1])
     centre, context = tables(words=3)
     tokens = np.zeros(200_000, np.int32)
-    pairs, _, _ = skipgram_kernel(5)(tokens, centre, context, keep, *only(2, 3), 1, 1, np.float32(0), np.uint64(3))
+    pairs, _, _ = skipgram_kernel(5)(
+        *whole(tokens), centre, context, keep, *only(2, 3), 1, 1, np.float32(0), np.uint64(3)
+    )
     # 48,000 words stay, in sentences of 1,000: two pairs a word less two a sentence
     assert pairs == pytest.approx(2 * 48_000 * 0.999, rel=0.02)
 
@@ -127,7 +140,9 @@ def test_subsampling_leaves_out_what_it_should() -> None:
 def test_reach_is_drawn_evenly() -> None:
     centre, context = tables()
     tokens = np.arange(100_000, dtype=np.int32) % 5
-    pairs, _, _ = skipgram_kernel(5)(tokens, centre, context, KEEP_ALL, *only(5), 5, 1, np.float32(0), np.uint64(3))
+    pairs, _, _ = skipgram_kernel(5)(
+        *whole(tokens), centre, context, KEEP_ALL, *only(5), 5, 1, np.float32(0), np.uint64(3)
+    )
     assert pairs / 100_000 == pytest.approx(6, rel=0.02)  # the mean of 2, 4, 6, 8, 10
 
 
@@ -155,8 +170,7 @@ def test_cbow_gives_each_word_the_whole_gradient_of_the_mean() -> None:
             o.grad = None
     own = np.arange(7)
     tokens = np.array([0, 1, 2, -1], np.int32)
-    bag_kernel(5)(
-        tokens, centre, context, own, own[:-1].astype(np.int32), KEEP_ALL, *only(5), 1, 1, np.float32(0.1),
+    bag_kernel(5)(*whole(tokens), centre, context, own, own[:-1].astype(np.int32), KEEP_ALL, *only(5), 1, 1, np.float32(0.1),
         np.uint64(1), True,
     )  # fmt: skip
     np.testing.assert_allclose(centre, c, atol=1e-5)
@@ -178,7 +192,7 @@ def test_softmax_is_cross_entropy_over_the_vocabulary(model: str) -> None:
     network, config = small_network(loss="softmax", model=model)
     config = dataclasses.replace(config, window=1)
     centre, context = network.centre.detach().clone().numpy(), network.context.detach().clone().numpy()
-    log = networks.descend_softmax(network, np.array([0, 1, 2, -1], np.int32), 1, 0.1, config)
+    log = networks.descend_softmax(network, batch_of([0, 1, 2, -1]), 0.1, config)
     pairs = [([0], 1), ([1], 0), ([1], 2), ([2], 1)] if model == "skipgram" else [([1], 0), ([0, 2], 1), ([1], 2)]
     loss, centre_step, context_step = 0.0, np.zeros_like(centre), np.zeros_like(context)
     for bag, target in pairs:
@@ -205,11 +219,11 @@ def test_the_step_for_gpus_takes_the_same_gradient(model: str) -> None:
     for name, array in (("threshold", threshold), ("alias", alias)):
         getattr(network, name).copy_(torch.from_numpy(array))
     start = [network.centre.detach().clone(), network.context.detach().clone()]
-    tokens = np.array([0, 1, 2, -1, 2, 3, 4, -1], np.int32)
+    batch = batch_of([0, 1, 2, -1, 2, 3, 4, -1])
     steps = []
     for step in (
-        lambda: networks.descend(network, tokens, 1, 1e-3, config, 1),
-        lambda: networks.descend_blocks(network, tokens, 1, 1e-3, config),
+        lambda: networks.descend(network, batch, 1e-3, config, 1),
+        lambda: networks.descend_blocks(network, batch, 1e-3, config),
     ):
         with torch.no_grad():
             network.centre.copy_(start[0])
@@ -232,7 +246,7 @@ def test_a_crowded_word_counts_as_sixteen_pairs_on_a_gpu() -> None:
     for tokens in (few, many):
         with torch.no_grad():
             network.centre.copy_(start)
-        networks.descend_blocks(network, np.array(tokens, np.int32), 1, 1e-3, config)
+        networks.descend_blocks(network, batch_of(tokens), 1e-3, config)
         moved.append(float((network.centre.detach() - start)[0].norm()))
     assert moved[1] == pytest.approx(2 * moved[0], rel=0.05)  # 16 pairs' worth against 8, not 800
 
@@ -321,9 +335,9 @@ def test_an_epoch_begins_where_it_is_told_to(tmp_path: Path) -> None:
     vocabulary = plugin.vocabulary(corpus, config)
     every = list(plugin.batches(corpus, vocabulary, config, Epoch(1, 1, 0, 1000, run)))
     rest = list(plugin.batches(corpus, vocabulary, config, Epoch(1, 1, 5, 1000, run)))
-    assert len(every) == plugin.steps(corpus, vocabulary, config, Epoch(0, 1, 0, 1000, run)) == 14
+    assert len(every) == plugin.steps(corpus, vocabulary, config, Epoch(0, 1, 0, 1000, run)) == 12
     assert sum(batch.words for batch in every) == 12_000
-    assert len(rest) == 9
+    assert len(rest) == 7
     for left, right in zip(every[5:], rest, strict=True):
         assert left.seed == right.seed
         np.testing.assert_array_equal(left.tokens, right.tokens)
@@ -347,3 +361,78 @@ def test_wrong_options_are_named(option: str, said: str) -> None:
 
     with pytest.raises(UsageError, match=said):
         config.resolve(registry.get("word2vec"), None, [option])
+
+
+def epoch_of(folder: Path, plugin: str, size: int, rate: float = 0.05, threads: int = 1, **options: object) -> tuple:
+    """One epoch at one rate in batches of `size` words: pairs, loss of a pair, the network."""
+    family = registry.get(plugin)
+    config = family.Config(dim=16, min_count=1, **options)
+    data = folder / "text"
+    if not data.exists():
+        planted(data, 60)
+    run = Run.create(folder / f"run{len(list(folder.iterdir()))}", family, config, family.training, 1, [data])
+    corpus = Corpus([data])
+    run.save_vocabulary(family.vocabulary(corpus, config))
+    network = run.new_network()
+    pairs, loss = 0, 0.0
+    for batch in family.batches(corpus, run.vocabulary, config, Epoch(0, 1, 0, size, run)):
+        log = family.update(network, batch, rate, config, threads)
+        pairs += log["weight"]
+        loss += log.get("loss", 0.0) * log["weight"]
+    return pairs, loss / pairs, network
+
+
+@pytest.mark.parametrize(
+    ("plugin", "options"),
+    [("word2vec", {"sample": 0}), ("word2vec", {"sample": 0.05, "model": "cbow"}), ("fasttext", {"sample": 0.05})],
+    ids=str,
+)
+def test_how_a_text_is_cut_into_batches_changes_no_bit_of_what_is_learnt(
+    tmp_path: Path, plugin: str, options: dict
+) -> None:
+    """A window is an example: a batch of one has its whole context, and draws what it draws in any other."""
+    pairs, _, network = epoch_of(tmp_path, plugin, 0, **options)
+    assert pairs > 200
+    for size in (1, 7, 100):
+        other, _, learnt = epoch_of(tmp_path, plugin, size, **options)
+        assert other == pairs
+        assert torch.equal(learnt.centre, network.centre)
+        assert torch.equal(learnt.context, network.context)
+
+
+def test_threads_cut_no_window(tmp_path: Path) -> None:
+    assert epoch_of(tmp_path, "word2vec", 0, threads=3)[0] == epoch_of(tmp_path, "word2vec", 1)[0]
+
+
+@pytest.mark.parametrize("model", ["skipgram", "cbow"])
+def test_softmax_and_the_step_for_gpus_have_the_windows_of_the_kernels(tmp_path: Path, model: str) -> None:
+    wanted = epoch_of(tmp_path, "word2vec", 0, sample=0.05, model=model)[0]
+    found = [
+        epoch_of(tmp_path, "word2vec", 0, sample=0.05, model=model, loss="softmax", softmax_words=n)[0] for n in (1, 9)
+    ]
+    assert found == [wanted] * 2
+    descend, networks.descend = networks.descend, lambda *given: networks.descend_blocks(*given[:-1])
+    block, networks.BLOCK = networks.BLOCK, 50
+    try:
+        assert [epoch_of(tmp_path, "word2vec", n, sample=0.05, model=model)[0] for n in (0, 13)] == [wanted] * 2
+    finally:
+        networks.descend, networks.BLOCK = descend, block
+
+
+@pytest.mark.parametrize("plugin", ["word2vec", "fasttext"])
+def test_single_example_descent_learns(tmp_path: Path, plugin: str) -> None:
+    from textkit.training.events import EpochDone
+    from textkit.training.trainer import train
+
+    family, data = registry.get(plugin), planted(tmp_path / "text", 150)
+    config = family.Config(dim=16, sample=0, min_count=1)
+    ends = []
+    for size in (1, 500):
+        training = dataclasses.replace(family.training, batch_size=size, epochs=3, learning_rate=0.1)
+        run = Run.create(tmp_path / f"run{size}", family, config, training, 1, [data])
+        events = list(train(run, Corpus([data]), device="cpu", threads=1))
+        losses = [event.loss for event in events if isinstance(event, EpochDone)]
+        assert losses[-1] < 0.5 * 6 * np.log(2)  # half of what vectors of zeros have
+        assert losses[-1] < losses[0]
+        ends.append(losses[-1])
+    assert ends[0] == pytest.approx(ends[1], rel=0.1)
