@@ -42,6 +42,7 @@ class Reader:
         self.name = "stdin" if path is None else os.fspath(path)
         self.invalid = 0  # lines so far with bytes that are no UTF-8
         self.lines = 0  # lines given so far
+        self.taken = 0  # bytes read so far, as they are in the file
         self._block = block
         self._owned = path is not None
         self._fd = _stdin() if path is None else _open(self.name)
@@ -111,7 +112,9 @@ class Reader:
         try:
             if not ready:
                 wait_readable(self._fd)
-            return os.read(self._fd, self._block)
+            data = os.read(self._fd, self._block)
+            self.taken += len(data)
+            return data
         except OSError as error:
             raise TextkitError(f"{self.name}: cannot be read: {error.strerror}") from error
 

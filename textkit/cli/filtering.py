@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from textkit.cli.options import Talk
+from textkit.cli.progress import Input, shown
 from textkit.cli.stdout import STDOUT, protected_stdout
 from textkit.cli.typed import say_if_typed
 from textkit.columns import INPUTS
@@ -88,6 +88,7 @@ class Filter:
     device: str
     threads: int | None
     line_buffered: bool
+    source: Input = dataclasses.field(init=False, default_factory=Input)  # how much was read of how much
     format: str = dataclasses.field(init=False)  # of the output; for each verb to say, with `format_of`
     carried: Carried = dataclasses.field(init=False)  # names the records' own fields; made by `name_fields`
 
@@ -249,12 +250,14 @@ def records(job: Filter, tally: Tally) -> Iterator[Block]:
 
     for file in job.files or ("-",):
         with Reader(None if file == "-" else file) as reader:
+            job.source.opens(reader)
             try:
                 skip = job.on_error == "skip"
                 for block in records(reader, job.kind, job.column, skip, job.delimiter, job.carried):
                     if block.problems:
                         tally.first_problem = tally.first_problem or block.problems[min(block.problems)]
                         tally.skipped += len(block.problems)
+                    job.source.records += len(block)
                     yield block
             finally:
                 tally.read(reader)
@@ -279,33 +282,12 @@ def _say_invalid(talk: Talk, name: str, count: int) -> None:
     talk.warn(f"{name}: {count_of_lines(count)} held bytes that are no UTF-8; they became U+FFFD")
 
 
-@contextmanager
-def _progress(job: Filter, talk: Talk) -> Iterator[Callable[[int], None]]:
-    """Shows lines and lines/s on stderr from the second second on, where a person sees it and nothing else happens."""
+def _progress(job: Filter, talk: Talk) -> AbstractContextManager[Callable[[int], None]]:
+    """Shows how far it is on stderr, where a person sees it and nothing else happens."""
     if not talk.interactive or _conversation(job):
-        yield lambda count: None
-        return
-    begun = time.monotonic()
-    display: Any = None
-
-    def show(count: int) -> None:
-        nonlocal display
-        seconds = time.monotonic() - begun
-        if seconds < 1:
-            return
-        if display is None:
-            from rich.console import Console
-            from rich.status import Status
-
-            display = Status("", console=Console(stderr=True))
-            display.start()
-        display.update(f"{count:,} lines, {count / seconds:,.0f} lines/s")
-
-    try:
-        yield show
-    finally:
-        if display is not None:
-            display.stop()
+        return nullcontext(lambda count: None)
+    job.source.measure(job.files or ("-",))
+    return shown(job.source)
 
 
 def _conversation(job: Filter) -> bool:
