@@ -43,6 +43,7 @@ class Reader:
         self.invalid = 0  # lines so far with bytes that are no UTF-8
         self.lines = 0  # lines given so far
         self.taken = 0  # bytes read so far, as they are in the file
+        self.waiting = 0  # of them, those that are still to be decompressed
         self._block = block
         self._owned = path is not None
         self._fd = _stdin() if path is None else _open(self.name)
@@ -93,9 +94,9 @@ class Reader:
             head += data
         raw = chain([head] if head else [], self._raw())
         if head.startswith(_GZIP):
-            return _inflate(raw, self.name)
+            return _inflate(raw, self)
         if head.startswith(_ZSTANDARD):
-            return _unzstd(raw, self.name)
+            return _unzstd(raw, self)
         return raw
 
     def _raw(self) -> Iterator[bytes]:
@@ -198,8 +199,9 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
-def _inflate(raw: Iterator[bytes], name: str) -> Iterator[bytes]:
+def _inflate(raw: Iterator[bytes], reader: Reader) -> Iterator[bytes]:
     """gzip: any number of members, zero padding after the last."""
+    name = reader.name
     decoder = zlib.decompressobj(wbits=31)
     started = False  # inside a member
     try:
@@ -214,6 +216,7 @@ def _inflate(raw: Iterator[bytes], name: str) -> Iterator[bytes]:
                     started = True
                 out = decoder.decompress(data, BLOCK)
                 data = decoder.unconsumed_tail
+                reader.waiting = len(data)
                 if out:
                     yield out
                 if decoder.eof:
@@ -225,8 +228,9 @@ def _inflate(raw: Iterator[bytes], name: str) -> Iterator[bytes]:
         raise TextkitError(f"{name}: truncated gzip data")
 
 
-def _unzstd(raw: Iterator[bytes], name: str) -> Iterator[bytes]:
+def _unzstd(raw: Iterator[bytes], reader: Reader) -> Iterator[bytes]:
     """zstandard: any number of frames."""
+    name = reader.name
     try:
         import zstandard
     except ImportError:
@@ -244,6 +248,7 @@ def _unzstd(raw: Iterator[bytes], name: str) -> Iterator[bytes]:
                 # In small steps, for a step has no limit to what it gives, and a kilobyte can stand for 32 MB.
                 out = decoder.decompress(data[:_ZSTANDARD_STEP])
                 data = (decoder.unused_data if decoder.eof else b"") + data[_ZSTANDARD_STEP:]
+                reader.waiting = len(data)
                 for at in range(0, len(out), BLOCK):
                     yield out[at : at + BLOCK]
                 started = not decoder.eof

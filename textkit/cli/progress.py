@@ -55,7 +55,7 @@ class Input:
 
     def share(self, done: int) -> float | None:
         """The share of the input that `done` records are, from 0 to 1; None where nobody can know."""
-        taken = self.read + (self._reader.taken if self._reader is not None else 0)
+        taken = self.read + (self._reader.taken - self._reader.waiting if self._reader is not None else 0)
         if not self.total or not taken or not self.records:
             return None
         return min(1.0, done / self.records * min(1.0, taken / self.total))
