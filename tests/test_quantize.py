@@ -188,7 +188,7 @@ def test_products_are_right_whatever_way_the_weight_lies():
     lowered = quantize_graph.lower(model, "int8")
     onnx.checker.check_model(lowered, full_check=True)
     operators = [node.op_type for node in lowered.graph.node]
-    assert (operators.count("MatMulInteger"), operators.count("Gemm"), operators.count("Add")) == (3, 1, 1)
+    assert (operators.count("MatMulIntegerToFloat"), operators.count("Gemm"), operators.count("Add")) == (3, 1, 1)
     given = rng.standard_normal((5, 40)).astype(np.float32)
     expected = ((given @ square.T + bias) @ square.T) @ square @ square * 0.5
     found = Session(lowered.SerializeToString(), "cpu", 1).run({"given": given})["halved"]

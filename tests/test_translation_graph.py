@@ -414,7 +414,7 @@ def test_tied_table_is_stored_once(tied):
         assert users == (["Cast"] if precision == "fp16" else ["Gather", "Transpose"])
         if precision == "int8":
             (turned,) = (node.output[0] for node in graph.node if node.op_type == "Transpose" and table in node.input)
-            assert [node.op_type for node in graph.node if turned in node.input] == ["MatMulInteger"]
+            assert [node.op_type for node in graph.node if turned in node.input] == ["MatMulIntegerToFloat"]
             assert not any(node.op_type == "MatMul" and node.input[1] in weights for node in graph.node)
     assert len(tied["int8"].graphs["step"]) < 0.5 * len(tied["fp32"].graphs["step"])
 

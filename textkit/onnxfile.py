@@ -49,6 +49,12 @@ def inspect(data: bytes, name: str) -> Header:
         raise TextkitError(f"{name}: {refusal}") from None
 
 
+def shares_scales(graph: bytes) -> bool:
+    """Whether what is in a batch together shares a scale in whole numbers, as in int8 models of earlier versions: a line's
+    result then depends a little on the lines beside it."""
+    return b"DynamicQuantize" in graph  # Linear, MatMul and LSTM
+
+
 def keep_outputs(data: bytes, names: Collection[str], where: str = "graph") -> bytes:
     """The same model with only these outputs, and without the nodes and the inputs that only the others needed.
 

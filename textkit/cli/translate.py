@@ -231,6 +231,8 @@ def _language(output: str | None, form: str) -> dict[str, str]:
 
 def run(job: _Job, talk: Talk) -> None:
     """Reads, translates and writes; says at the end what was out of the ordinary."""
+    from textkit.onnxfile import shares_scales
+
     check_files(job.files, [job.prefix] if job.prefix else ())
     translator = job.translator()
     translator.load()  # a damaged model is told of before anything is read
@@ -241,8 +243,10 @@ def run(job: _Job, talk: Talk) -> None:
         else f"beam {search.beam_size}, length penalty {search.length_penalty:g}"
     )
     talk.note(f"{translator.bundle.folder}: {how}, on {translator.steps.device}")
-    if translator.bundle.manifest.precision == "int8":
-        talk.note("an int8 model: what shares a batch with a line may change its translation a little")
+    if talk.verbose and any(shares_scales(translator.bundle.graph(name)) for name in ("encode", "step")):
+        talk.note(
+            "an int8 model of an earlier version: what shares a batch with a line may change its translation a little"
+        )
     tally = Tally()
     try:
         with opened(job, talk) as (out, show):

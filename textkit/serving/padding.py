@@ -11,12 +11,16 @@ from textkit.text import Encoded
 _STEP = 8
 
 
+def whole_groups(longest: int, limit: int) -> int:
+    """How wide a batch is whose longest line has so many tokens: whole groups, but for a line that has `limit` or more."""
+    return min(-(-longest // _STEP) * _STEP, max(longest, limit))
+
+
 def padded(
     encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, limit: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The ports `ids` and `weight` [line, token] for parts of the flat ids, and the place of each in them."""
-    longest = int(lengths.max())
-    width = min(-(-longest // _STEP) * _STEP, max(longest, limit))
+    width = whole_groups(int(lengths.max()), limit)
     places = starts[:, None] + np.arange(width)  # [line, token]
     if int(lengths.min()) == width:
         weight = np.ones(places.shape, np.float32) if encoded.weight is None else encoded.weight[places]

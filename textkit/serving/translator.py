@@ -19,6 +19,7 @@ from textkit import bundle as bundles
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.serving.decoding import Hypothesis, Search, Target, search
 from textkit.serving.jobs import Job, JobMaker
+from textkit.serving.padding import whole_groups
 from textkit.serving.session import cpus
 from textkit.serving.steps import TranslationSteps
 from textkit.serving.stream import batches
@@ -235,7 +236,7 @@ class Translator:
     def _batch(self, jobs: list[Job]) -> list[list[Translation]]:
         rule = self.rule
         lengths = np.array([len(job.ids) for job in jobs])
-        mask = np.arange(lengths.max()) < lengths[:, None]  # [line, source]
+        mask = np.arange(whole_groups(int(lengths.max()), self.limit)) < lengths[:, None]  # [line, source]
         source = np.full(mask.shape, rule.source_pad)
         source[mask] = np.concatenate([job.ids for job in jobs])
         hypotheses = search(

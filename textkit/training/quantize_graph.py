@@ -13,6 +13,7 @@ import numpy as np
 from textkit.training.graph_edits import SMALL, drop_unused, insert_behind, is_factor, lookups, product, size
 from textkit.training.quantize import store
 from textkit.training.quantize_blocks import multiply_by_blocks
+from textkit.training.quantize_rows import RowProducts
 
 if TYPE_CHECKING:
     import onnx
@@ -24,8 +25,8 @@ def lower(model: onnx.ModelProto, precision: str, by_row: bool = False) -> onnx.
     """A traced graph with its weights in fewer bytes; the graph given is left alone.
 
     fp16: weights are stored as halves and computed with as f32, so that any CPU runs them. int8: matrices as whole
-    numbers with a scale a column, multiplied as whole numbers (activations get one scale a batch, so results depend a
-    little on the batch); tables that are looked up as whole numbers with a scale a row. A table that is multiplied by too
+    numbers with a scale a column, multiplied as whole numbers (activations get a scale a row, so that no row's result depends
+    on another's); tables that are looked up as whole numbers with a scale a row. A table that is multiplied by too
     (tied embeddings) is stored once: its rows' scales are the scales of its transpose's columns. With `by_row` matrices have a
     scale for every few numbers, and activations scales of their own (quantize_blocks.py): no row's result depends on another's.
     """
@@ -40,8 +41,7 @@ def lower(model: onnx.ModelProto, precision: str, by_row: bool = False) -> onnx.
         shared = _store_rows(lowered.graph)
         _store_slices(lowered.graph)
         if not by_row:
-            _quantize_matrices(lowered.graph, shared)
-            contrib = _quantize_recurrences(lowered.graph)
+            contrib = _quantize_matrices(lowered.graph, shared) + _quantize_recurrences(lowered.graph)
         if contrib and all(opset.domain != CONTRIB for opset in lowered.opset_import):
             lowered.opset_import.append(onnx.helper.make_opsetid(CONTRIB, 1))
     return lowered
@@ -143,62 +143,46 @@ def _store_slices(graph: onnx.GraphProto) -> None:
             insert_behind(graph, node, [cast])
 
 
-def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> None:
-    """Multiplies by constant matrices in whole numbers: DynamicQuantizeLinear, MatMulInteger, and the scales afterwards.
+def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> int:
+    """Multiplies by constant matrices in whole numbers, a scale a row of what is multiplied (quantize_rows.py); how many.
 
     `shared`: matrices that are whole numbers already -> their columns' scales.
 
     Written here because onnxruntime's own quantizer spoils graphs: it transposes a weight that two Gemms share twice over,
     and makes an invalid node of ai.onnx's Attention.
     """
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import TensorProto, numpy_helper
 
     weights = {weight.name: weight for weight in graph.initializer}
     stored: set[str] = set()  # weights, with their orientation, that are stored as whole numbers already
-    dynamic: set[str] = set()  # activations that are quantised already
+    products, found = RowProducts(graph), 0
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         transposed = product(node)
         factor = node.input[1] if transposed is not None else ""
         weight = weights.get(factor)
         if factor in shared:
-            steps, scale, zero = factor, shared[factor], ""
+            steps, scale = factor, shared[factor]
         elif weight is None or weight.data_type != TensorProto.FLOAT or len(weight.dims) != 2 or size(weight) < SMALL:
             nodes.append(node)
             continue
         else:
             key = weight.name + "/transposed" * bool(transposed)
-            steps, scale, zero = (f"{key}/{part}" for part in ("steps", "scale", "zero"))
+            steps, scale = f"{key}/steps", f"{key}/scale"
             if key not in stored:
                 stored.add(key)
                 columns = numpy_helper.to_array(weight)
                 columns = store(columns if transposed else columns.T, "int8")
                 turned = np.ascontiguousarray(columns["table"].T)  # [in, out]
-                nothing = np.zeros(turned.shape[1], np.int8)
-                for name, array in ((steps, turned), (scale, columns["scale"]), (zero, nothing)):
+                for name, array in ((steps, turned), (scale, columns["scale"])):
                     graph.initializer.append(numpy_helper.from_array(array, name))
-        given, output = node.input[0], node.output[0]
-        if given not in dynamic:
-            dynamic.add(given)
-            parts = [f"{given}/given_{part}" for part in ("steps", "scale", "zero")]
-            nodes.append(helper.make_node("DynamicQuantizeLinear", [given], parts))
         bias = node.input[2] if len(node.input) > 2 else ""
-        unbiased = f"{output}/product" if bias else output
-        nodes += [
-            helper.make_node(
-                "MatMulInteger",
-                [f"{given}/given_steps", steps, f"{given}/given_zero", *([zero] if zero else [])],
-                [f"{output}/sum"],
-            ),
-            helper.make_node("Cast", [f"{output}/sum"], [f"{output}/whole"], to=TensorProto.FLOAT),
-            helper.make_node("Mul", [f"{given}/given_scale", scale], [f"{output}/scale"]),
-            helper.make_node("Mul", [f"{output}/whole", f"{output}/scale"], [unbiased]),
-        ]
-        if bias:
-            nodes.append(helper.make_node("Add", [unbiased, bias], [output]))
+        nodes += products.nodes(node.input[0], steps, scale, bias, node.output[0])
+        found += 1
     del graph.node[:]
     graph.node.extend(nodes)
     drop_unused(graph)
+    return found
 
 
 def _quantize_recurrences(graph: onnx.GraphProto) -> int:

@@ -1,0 +1,71 @@
+"""Products with matrices of whole numbers where each row of what is multiplied has a scale of its own.
+
+A row's result then depends on that row alone, not on what else is in the batch, not on padding and not on threads: sums of
+whole numbers are exact in any order. Activations have 7 bits rather than 8, for processors without VNNI (those that have AVX2
+alone) add up pairs of products in 16 bits: 2 * 127 * 127 fits, 2 * 255 * 127 does not, and would be cut in silence.
+Knows no plugin and no bundle.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import onnx
+
+STEPS = 63  # of a row's largest number, up and down: its largest is STEPS steps
+_ZERO = 64  # how 0 is stored where numbers may be negative
+_CONSTANTS = {  # of numbers of either sign, and of those from 0 on
+    "rows/step": np.float32(1 / STEPS),
+    "rows/zero": np.uint8(_ZERO),
+    "rows/last": np.array([-1]),
+    "rows/step_up": np.float32(1 / (2 * STEPS)),
+    "rows/zero_up": np.uint8(0),
+}
+
+
+class RowProducts:
+    """Makes the nodes, and remembers which activations are whole numbers already. `graph`: where constants are put."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._graph = graph
+        self._upward = {node.output[0] for node in graph.node if node.op_type == "Relu"}
+        self._done: set[str] = set()
+
+    def nodes(self, given: str, steps: str, scale: str, bias: str, output: str) -> list[onnx.NodeProto]:
+        """given f32[..., in] times `steps` i8[in, out] of `scale` f32[out], and `bias` f32[out] or '', to `output`."""
+        from onnx import helper
+
+        up = "_up" * (given in self._upward)  # all from 0 on: twice as many steps
+        step, zero = f"rows/step{up}", f"rows/zero{up}"
+        nodes = [] if given in self._done else self._quantised(given, step, zero, bool(up))
+        self._done.add(given)
+        unbiased = f"{output}/product" if bias else output
+        nodes += [
+            helper.make_node(
+                "MatMulIntegerToFloat", [f"{given}/row_steps", steps, step, scale, zero], [f"{output}/of_one"],
+                domain="com.microsoft",
+            ),
+            helper.make_node("Mul", [f"{output}/of_one", f"{given}/row_size"], [unbiased]),
+        ]  # fmt: skip
+        return nodes + ([helper.make_node("Add", [unbiased, bias], [output])] if bias else [])
+
+    def _quantised(self, given: str, step: str, zero: str, upward: bool) -> list[onnx.NodeProto]:
+        """A row divided by its largest number is from -1 to 1: one scale fits all. A row of zeros is 0 / 0, which is some whole
+        number, and times 0 nothing again."""
+        from onnx import helper, numpy_helper
+
+        known = {weight.name for weight in self._graph.initializer}
+        for name, value in _CONSTANTS.items():
+            if name in (step, zero, "rows/last") and name not in known:
+                self._graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+        size, unit = f"{given}/row_size", f"{given}/row_unit"
+        absolute = given if upward else f"{given}/row_absolute"
+        return [
+            *([] if upward else [helper.make_node("Abs", [given], [absolute])]),
+            helper.make_node("ReduceMax", [absolute, "rows/last"], [size], keepdims=1),  # [..., 1]
+            helper.make_node("Div", [given, size], [unit]),
+            helper.make_node("QuantizeLinear", [unit, step, zero], [f"{given}/row_steps"]),
+        ]
