@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
+import resource
+import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ import pytest
 from textkit.columns import Block
 from textkit.errors import TextkitError
 from textkit.serving.writers import (
+    HEADER,
     Npy,
     f32_of,
     jsonl_of,
@@ -98,7 +103,6 @@ def write_npy(out: Any) -> None:
     with Npy(out, 2) as npy:
         for rows in (VECTORS, VECTORS[:0], VECTORS[:1]):
             npy.write(f32_of(Block([]), rows))
-        npy.finish()
     out.flush()
 
 
@@ -135,6 +139,85 @@ def test_npy_into_a_pipe() -> None:
             write_npy(out)
         reader.join()
     assert np.array_equal(np.load(io.BytesIO(received[0])), EXPECTED)
+
+
+class Stop(BaseException):
+    """As a signal raises it."""
+
+
+def cut_short(out: Any, error: BaseException) -> None:
+    with contextlib.suppress(type(error)), Npy(out, 2) as npy:
+        npy.write(f32_of(Block([]), VECTORS))
+        raise error
+    out.flush()
+
+
+@pytest.mark.parametrize("error", [Stop(), KeyboardInterrupt(), OSError(28, "no"), TextkitError("a record")], ids=repr)
+def test_npy_that_ends_early_says_how_many_rows_it_has(tmp_path: Path, error: BaseException) -> None:
+    with open(tmp_path / "x.npy", "wb") as out:
+        cut_short(out, error)
+    assert np.array_equal(np.load(tmp_path / "x.npy"), VECTORS)
+    with open(tmp_path / "x.npy", "ab") as out:  # there the rows wait in a temporary file
+        out.truncate(0)
+        cut_short(out, error)
+    assert np.array_equal(np.load(tmp_path / "x.npy"), VECTORS)
+
+
+def test_npy_of_a_killed_process_does_not_load(tmp_path: Path) -> None:
+    """Neither what has a header already nor what has none."""
+    for write in (0, 1):
+        with open(tmp_path / "x.npy", "wb") as out:
+            npy = Npy(out, 2)
+            for _ in range(write):
+                npy.write(f32_of(Block([]), VECTORS))
+        with pytest.raises(ValueError, match="cut short before the number of its rows was known"):
+            np.load(tmp_path / "x.npy")
+        with pytest.raises(ValueError, match="cut short"):
+            np.load(tmp_path / "x.npy", mmap_mode="r")
+
+
+def test_npy_on_a_full_disk_has_the_whole_rows_that_found_room(tmp_path: Path) -> None:
+    rows = np.arange(2000, dtype=np.float32).reshape(-1, 2)  # 8 bytes each
+    assert grown(tmp_path / "x.npy", HEADER + 4 * 8 + 5, rows) == "File too large"
+    assert np.array_equal(np.load(tmp_path / "x.npy"), rows[:4])
+    assert grown(tmp_path / "y.npy", 50, rows) == "File too large"  # no room for the header
+    with pytest.raises((ValueError, EOFError)):
+        np.load(tmp_path / "y.npy")
+
+
+def grown(path: Path, most: int, rows: np.ndarray) -> str | None:
+    """Writes rows to a file that takes so many bytes; what was wrong."""
+    try:
+        with file_size(most), open(path, "wb") as out, contextlib.closing(out), Npy(out, 2) as npy:
+            for _ in range(2):
+                npy.write(f32_of(Block([]), rows))
+    except OSError as error:
+        return error.strerror
+    return None
+
+
+@contextlib.contextmanager
+def file_size(most: int) -> Iterator[None]:
+    """No file may grow beyond so many bytes, as on a disk with no more room."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_npy_whose_rows_have_no_room_to_wait_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", Full)
+    read, write = os.pipe()
+    with open(write, "wb") as out, Npy(out, 2) as npy, pytest.raises(OSError, match="No space left") as caught:
+        npy.write(f32_of(Block([]), VECTORS))
+    assert caught.value.filename == f"a temporary file in {tempfile.gettempdir()}"
+    os.close(read)
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

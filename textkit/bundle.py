@@ -9,14 +9,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-import shutil
 import stat
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textkit import __version__, onnxfile
+from textkit import __version__, onnxfile, temporary
 from textkit.errors import TextkitError, quoted
 from textkit.manifest import FILE, MAX_BYTES, SCHEMA, Manifest, is_name, port_to_json
 from textkit.places import find, installed, names_for, package_folder
@@ -82,7 +82,7 @@ def read(folder: Path, task: str | None = None) -> Bundle:
     Here the manifest is checked, and that each file it lists is there, regular and of its size; contents are checked
     when they are used. `task`: the task the model must have.
     """
-    folder = Path(folder)
+    folder = temporary.recovered(Path(folder))
     if not folder.is_dir():
         raise TextkitError(f"{folder}: {'not a folder' if folder.exists() else 'no such model folder'}")
     manifest = Manifest.from_json(_read_file(folder, FILE, MAX_BYTES), str(folder / FILE))
@@ -116,8 +116,9 @@ def write(
 ) -> Path:
     """Writes a model to `folder`, whole or not at all; returns the folder.
 
-    Written to a sibling, read back and verified, then renamed. An existing folder is replaced only when it is a model's
-    and `overwrite` is asked for; an empty one is taken. Raises TextkitError; nothing is left behind then.
+    Written to a sibling, read back and verified, then put in its place in one step. An existing folder is replaced only
+    when it is a model's and `overwrite` is asked for; an empty one is taken. Raises TextkitError; nothing is left behind
+    then. Whenever the process is killed, the old model or the new one is there, whole.
     """
     folder = Path(os.path.abspath(folder))
     if not is_name(name):
@@ -141,7 +142,7 @@ def write(
             _write_file(sibling / file, content)
         read(sibling, task).verify()
 
-    _place(folder, fill)
+    _place(folder, fill, overwrite)
     return folder
 
 
@@ -165,14 +166,12 @@ def amend(folder: Path, **changes: Any) -> Bundle:
         raise TextkitError(f"{folder}: {', '.join(sorted(changes.keys() - allowed))} cannot be amended")
     text = dataclasses.replace(bundle.manifest, **changes).to_json()
     Manifest.from_json(text, str(folder / FILE))
-    sibling = folder / f".{FILE}.{os.getpid()}"
     try:
-        _write_file(sibling, text)
-        os.replace(sibling, folder / FILE)
+        with temporary.beside(folder / FILE) as sibling:
+            _write_file(sibling, text)
+            os.replace(sibling, folder / FILE)
     except OSError as error:
         raise TextkitError(f"{folder / FILE}: cannot be written: {error.strerror}") from error
-    finally:
-        sibling.unlink(missing_ok=True)
     return read(folder)
 
 
@@ -213,7 +212,7 @@ def _read_file(folder: Path, name: str, most: int, size: int | None = None) -> b
 
 
 def _write_file(path: Path, content: bytes) -> None:
-    with open(path, "xb") as stream:
+    with open(path, "wb") as stream:
         stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
@@ -221,9 +220,11 @@ def _write_file(path: Path, content: bytes) -> None:
 
 def check_target(folder: Path, overwrite: bool) -> None:
     """Raises TextkitError where writing to `folder` would destroy something that was not asked for."""
+    temporary.recovered(folder)
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise TextkitError(f"{folder}: exists and is not a folder")
     held = {entry.name for entry in os.scandir(folder)} if folder.exists() else set()
+    held -= {path.name for path in temporary.leftovers(folder / FILE)}  # of a killed `amend`
     if not held:
         return
     if FILE not in held:
@@ -239,28 +240,19 @@ def check_target(folder: Path, overwrite: bool) -> None:
         raise TextkitError(f"{folder}: holds {', '.join(sorted(held - known))}, not the model's; it is left alone")
 
 
-def _place(folder: Path, fill: Callable[[Path], None]) -> None:
-    """Makes a sibling of `folder`, fills it, and renames it to `folder`; takes everything back when that fails."""
-    mark = f"{os.getpid()}-{os.urandom(4).hex()}"
-    sibling = folder.parent / f".{folder.name}.{mark}.tmp"
-    old = folder.parent / f".{folder.name}.{mark}.old"
+def _place(folder: Path, fill: Callable[[Path], None], overwrite: bool) -> None:
+    """Makes a sibling of `folder`, fills it, and puts it in its place; takes everything back when that fails."""
     made = [parent for parent in folder.parents if not parent.exists()]
     try:
-        sibling.mkdir(parents=True)
-        fill(sibling)
-        _sync_folder(sibling)
-        if folder.exists():
-            folder.rename(old)
-        try:
-            sibling.rename(folder)
-        except BaseException:
-            if old.exists():
-                old.rename(folder)
-            raise
-        _sync_folder(folder.parent)
-        shutil.rmtree(old, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.beside(folder, folder=True) as sibling:
+            fill(sibling)
+            _sync_folder(sibling)
+            check_target(folder, overwrite)  # once more: another process may have been quicker
+            temporary.put(sibling, folder)
+            with suppress(OSError):  # it is in its place, whatever becomes of the disk
+                _sync_folder(folder.parent)
     except BaseException as error:
-        shutil.rmtree(sibling, ignore_errors=True)
         if not folder.exists():
             for parent in made:
                 _remove_empty(parent)

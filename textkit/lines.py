@@ -14,6 +14,7 @@ import os
 import select
 import stat
 import sys
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -111,11 +112,16 @@ class Reader:
 
     def _read(self, ready: bool) -> bytes:
         try:
-            if not ready:
-                wait_readable(self._fd)
-            data = os.read(self._fd, self._block)
-            self.taken += len(data)
-            return data
+            while True:
+                if not ready:
+                    wait_readable(self._fd)
+                try:
+                    data = os.read(self._fd, self._block)
+                    self.taken += len(data)
+                    return data
+                except BlockingIOError:  # it does not block, and another process was quicker
+                    ready = False
+                    time.sleep(0.001)
         except OSError as error:
             raise TextkitError(f"{self.name}: cannot be read: {error.strerror}") from error
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.manifest import FILE, MAX_BYTES, is_name
 from textkit.tasks import TASKS
+from textkit.temporary import recover_all, recovered
 
 HERE = Path("exported_models")  # of the current folder; for a name given with -m alone
 DEFAULTS = {"embed": "en-words", "language": "en-lm", "translate": "en-de"}  # task -> the package's model
@@ -56,6 +57,7 @@ def installed() -> Iterator[tuple[str, Path]]:
         if not shelf.is_dir() or shelf.resolve() in seen:
             continue
         seen.add(shelf.resolve())
+        recover_all(shelf)
         for folder in sorted(shelf.iterdir()):
             if folder.is_dir() and is_name(folder.name) and not folder.name.startswith("__"):
                 yield where, folder
@@ -135,12 +137,13 @@ def _resolve(model: str, where: str, shelves: list[Path], task: str | None, base
     """The folder of a name or a path; relative paths begin at `base`."""
     if is_name(model):
         for shelf in shelves:
-            if (shelf / model).is_dir():
-                return shelf / model
-        if not (HERE in shelves and (Path(model) / FILE).is_file()):  # a folder beside one, as `-o DIR` made it
+            if (folder := recovered(shelf / model)).is_dir():
+                return folder
+        beside = HERE in shelves and recovered(Path(model))  # a folder beside one, as `-o DIR` made it
+        if not (beside and (beside / FILE).is_file()):
             close = nearest(model, names_for(task, HERE in shelves))
             raise UsageError(f"{where}: unknown model{close or '; ' + repr('textkit models') + ' lists what there is'}")
-    path = base / Path(model).expanduser()
+    path = recovered(base / Path(model).expanduser())
     if not path.exists():
         raise TextkitError(f"{where}: no such model folder")
     return path

@@ -1,4 +1,4 @@
-"""Waits until a file can be read, so that no signal is missed. Knows no lines and no command.
+"""Waits until a file can be read or written, so that no signal is missed. Knows no lines and no command.
 
 Python heeds a signal between two of its own instructions, or when the system call that it is in is interrupted. One that
 comes in the instant before a blocking read is heeded only when the read returns: for a filter that waits for a person,
@@ -10,7 +10,11 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
+import time
 from contextlib import suppress
+
+_NAP = 0.01  # seconds, where nothing says when a file can be written
 
 _pipe: tuple[int, int, int] | None = (
     None  # process, reading end, writing end; never closed: a signal may write any time
@@ -23,8 +27,23 @@ def wait_readable(descriptor: int) -> None:
     In another thread than the main one, where no handler runs, and where there is no poll, it returns at once: then the
     read waits.
     """
+    if hasattr(select, "poll"):
+        _wait(descriptor, select.POLLIN)
+
+
+def wait_writable(descriptor: int) -> None:
+    """Returns when one that does not block takes more, or is of no use any more. Signals as in `wait_readable`."""
     if not hasattr(select, "poll"):
-        return
+        time.sleep(_NAP)
+    elif threading.current_thread() is threading.main_thread():
+        _wait(descriptor, select.POLLOUT)
+    else:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        poll.poll()
+
+
+def _wait(descriptor: int, event: int) -> None:
     awake, wake = _own_pipe()
     try:
         before = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
@@ -33,7 +52,7 @@ def wait_readable(descriptor: int) -> None:
     # A signal from before has its handler run right here, as every call of Python's ends; of a later one the pipe tells.
     try:
         poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
+        poll.register(descriptor, event)
         poll.register(awake, select.POLLIN)
         while descriptor not in (ready for ready, _ in poll.poll()):
             _drain(awake, before)

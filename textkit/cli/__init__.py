@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
 
-from textkit import __version__, errors
-from textkit.cli.options import Talk, talk_options
-from textkit.cli.stdout import name_stdout
+from textkit import __version__, errors, signals, temporary
+from textkit.cli.options import PROMISE, Talk, talk_options
+from textkit.cli.stdout import STDOUT, name_stdout
 from textkit.errors import TextkitError, TextkitWarning, one_line, pip_install
 
 COMPLETE = "_TEXTKIT_COMPLETE"  # the variable by which a shell's completion script asks
@@ -104,16 +103,18 @@ def main(args: Sequence[str] | None = None) -> None:
         talk = Talk()
         name_stdout()
         _route_warnings(talk)
-        _heed_sigterm()
+        signals.heed()
         code = run(list(sys.argv[1:] if args is None else args), talk)
         code = _flush_stdout(talk, code)
-    except KeyboardInterrupt:  # before there is anything to do, or a second one while the first is dealt with
-        code = 130
+    except (KeyboardInterrupt, signals.Ended) as error:  # before there is anything to do, or when all is done
+        code = _verdict(error)[0]
+    temporary.clear()
     sys.exit(code)
 
 
 def run(args: list[str], talk: Talk) -> int:
     """Runs one command line and says what went wrong. The exit code."""
+    promise: tuple[str, str] | None = None
     try:
         if instruction := os.environ.get(COMPLETE):
             from click.shell_completion import shell_complete
@@ -121,12 +122,17 @@ def run(args: list[str], talk: Talk) -> int:
             return shell_complete(command_line, {}, "textkit", COMPLETE, instruction)
         # Not command_line.main(): click would end a closed pipe with 1 and choose other exit codes than ours.
         with command_line.make_context("textkit", args, obj=talk) as context:
-            command_line.invoke(context)
+            try:
+                command_line.invoke(context)
+            finally:
+                promise = context.meta.get(PROMISE)
     except click.exceptions.Exit as error:  # --help, --version
         return error.exit_code
     except BaseException as error:
         code, message = _verdict(error)
-        if talk.debug and code not in (0, 130):
+        if signals.is_behind(error) and not message and promise:
+            message = _kept_nothing(*promise)
+        if talk.debug and code and not signals.is_behind(error):
             import traceback
 
             traceback.print_exc()
@@ -141,7 +147,10 @@ _OF_TRAINING = ("torch", "onnx", "onnxscript", "safetensors", "scipy", "numba") 
 
 def _verdict(error: BaseException) -> tuple[int, str]:
     """The exit code of an exception and the line to say, '' for none."""
-    if isinstance(error, (KeyboardInterrupt, click.Abort)) or _is_interrupted(error):
+    if signal := signals.cause(error):
+        notes = getattr(signal, "__notes__", []) + getattr(error, "__notes__", [])
+        return getattr(signal, "code", 130), f"interrupted: {notes[-1]}" if notes else ""
+    if isinstance(error, click.Abort):
         return 130, ""
     if isinstance(error, BrokenPipeError):  # `| head` has seen enough
         return 0, ""
@@ -160,13 +169,12 @@ def _verdict(error: BaseException) -> tuple[int, str]:
     return 1, f"unexpected {one_line(error)} (a fault of textkit's; --debug shows where)"
 
 
-def _is_interrupted(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is behind `error`: an extension module that it meets while importing makes an ImportError of it."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def _kept_nothing(path: str, advice: str) -> str:
+    """The line for whoever was interrupted while `path` was made, '' where that was done, or what was done is there."""
+    there = Path(os.path.realpath(path))
+    if path in STDOUT or there in temporary.placed or (there.exists() and not (there.is_file() or there.is_dir())):
+        return ""
+    return f"interrupted: nothing was written to {path}{'; ' if advice else ''}{advice}"
 
 
 def _usage_line(error: click.ClickException) -> str:
@@ -217,16 +225,6 @@ def _flush_stdout(talk: Talk, code: int) -> int:
         talk.error(_verdict(error)[1])
         return 1
     return code
-
-
-def _heed_sigterm() -> None:
-    """SIGTERM ends like Ctrl-C: what was done is flushed, and no unfinished file is left behind. Exit code 143."""
-
-    def end(number: int, frame: Any) -> None:
-        raise SystemExit(128 + number)
-
-    with suppress(ValueError):  # not in the main thread
-        signal.signal(signal.SIGTERM, end)
 
 
 def _route_warnings(talk: Talk) -> None:

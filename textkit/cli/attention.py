@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from textkit.cli.filtering import typed_lines
-from textkit.cli.options import Talk, Text, Verb, answer_format_option, answering_options, examples, model_option
+from textkit.cli.options import (
+    Talk,
+    Text,
+    Verb,
+    answer_format_option,
+    answering_options,
+    examples,
+    model_option,
+    promised,
+)
 from textkit.cli.stdout import protected_stdout
 from textkit.errors import TextkitError, UsageError
 
@@ -29,7 +38,13 @@ _POSITIVE = click.IntRange(min=1)
 )
 @click.argument("sentence", type=Text(), metavar="[SENTENCE]", required=False)
 @model_option
-@click.option("-o", "--output", metavar="PICTURE", help="Draw to this file: .png, .svg or .pdf. Needs matplotlib.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="PICTURE",
+    callback=promised(),
+    help="Draw to this file: .png, .svg or .pdf. Needs matplotlib.",
+)
 @click.option("--target", type=Text(), metavar="TEXT", help="Show this translation instead of the model's own.")
 @click.option(
     "--kind",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import Talk, Verb, device_option, examples, talk_options, threads_option
+from textkit.cli.options import Talk, Verb, device_option, examples, promised, talk_options, threads_option
 from textkit.cli.stdout import STDOUT, protected_stdout
 
 
@@ -16,7 +16,7 @@ from textkit.cli.stdout import STDOUT, protected_stdout
     ),
 )
 @click.argument("model", metavar="MODEL")
-@click.argument("out", metavar="OUT")
+@click.argument("out", metavar="OUT", callback=promised())
 @click.option(
     "--format",
     "chosen",

@@ -171,8 +171,6 @@ def _pump(job: _Job, embedder: Embedder, tally: Tally, out: BinaryIO, show: Call
         # Handing single lines from thread to thread costs more than it saves.
         results = staged(*_work(job, embedder, tally), threads=1 if job.line_buffered else embedder.threads)
         pump(results, job, tally, out, target.write, show)
-        if isinstance(target, Npy):
-            target.finish()
     out.flush()
 
 

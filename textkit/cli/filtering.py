@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from textkit.cli.options import Talk
+from textkit.cli.options import Talk, promised
 from textkit.cli.progress import Input, shown
 from textkit.cli.stdout import STDOUT, protected_stdout
 from textkit.cli.typed import say_if_typed
@@ -34,7 +34,11 @@ _NAMED = 10  # renamed fields that are shown
 
 files_argument = click.argument("files", metavar="[FILE]...", nargs=-1)
 output_option = click.option(
-    "-o", "--output", metavar="OUT", help="Write to this file, whole or not at all, instead of stdout (also named -)."
+    "-o",
+    "--output",
+    metavar="OUT",
+    callback=promised("with '>' instead of -o what is done is kept"),
+    help="Write to this file, whole or not at all, instead of stdout (also named -).",
 )
 input_option = click.option(
     "--input", "kind", type=click.Choice(INPUTS), default="lines", show_default=True, help="What a record is."

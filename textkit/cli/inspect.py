@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textkit.cli.options import Talk, Verb, examples, plugin_option, talk_options
+from textkit.cli.options import Talk, Verb, examples, plugin_option, promised, talk_options
 from textkit.cli.stdout import protected_stdout
 from textkit.errors import UsageError
 
@@ -27,7 +27,13 @@ LAGS, CHUNKS = 70, 100
 )
 @click.argument("folders", metavar="RUN...", nargs=-1, required=True)
 @click.argument("what", metavar="gradients|weights", type=click.Choice(["gradients", "weights"]))
-@click.option("-o", "--output", metavar="PICTURE", help="Draw to this file: .png, .svg or .pdf. Needs matplotlib.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="PICTURE",
+    callback=promised(),
+    help="Draw to this file: .png, .svg or .pdf. Needs matplotlib.",
+)
 @click.option(
     "--lags", type=click.IntRange(min=1), metavar="N", help=f"gradients: go so far back. Default: {LAGS} tokens."
 )

@@ -81,6 +81,22 @@ def talk_options(function: Function) -> Function:
     return with_talk  # type: ignore[return-value]
 
 
+PROMISE = (
+    "textkit.output"  # in the context's meta: what a verb writes whole or not at all, and how else it could be kept
+)
+
+
+def promised(advice: str = "") -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """The callback of an option that names what is written whole or not at all: after a signal it is said which it was."""
+
+    def callback(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+        if value is not None:
+            ctx.meta[PROMISE] = (str(value), advice)
+        return value
+
+    return callback
+
+
 def examples(*lines: str) -> str:
     """The end of a verb's help: command lines that work as they stand, none wider than a terminal of 80 columns shows."""
     return "\n".join(lines)
@@ -284,6 +300,7 @@ _BUNDLE = (
         "folder",
         metavar="DIR",
         required=True,
+        callback=promised(),
         type=click.Path(path_type=Path),
         help="The model's folder.",
     ),

@@ -10,49 +10,90 @@ from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 from textkit.errors import TextkitError
+from textkit.waiting import wait_writable
 
 STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")  # as -o says it; see protected_stdout
 BUFFER = 1 << 16  # bytes held back before they reach a pipe or a file; the streams flush when their input pauses
 
 
-class _Stdout(io.BufferedWriter):
-    """A buffered stdout whose failed writes say which file it was.
+class _Stream(io.BufferedWriter):
+    """A buffered stdout, or stderr, whose failed writes say which file it was. One that would not block is waited for.
 
-    Not a FileIO with such a `write`: Ctrl-C between the system's write and the return of a method in Python would have
-    the buffer take the bytes for unwritten, and write them again.
+    A signal in the midst of a write leaves nothing out and repeats nothing: what the write has not taken yet goes out with
+    the next flush. So what is written reaches the buffer in pieces that it takes whole or not at all, and which of them it
+    has taken is counted without an instruction of Python's own in between, for there signals are heeded. Nor is it a
+    FileIO with a `write` that waits: there the buffer would take the bytes for unwritten, and write them again.
     """
 
-    def __init__(self, descriptor: int, closefd: bool = True) -> None:
+    def __init__(self, descriptor: int, name: str = "stdout", closefd: bool = True) -> None:
         super().__init__(io.FileIO(descriptor, "wb", closefd=closefd), BUFFER)
+        self._name = name
+        self._rest: list[memoryview] = []
 
     def write(self, data: Any) -> int:
-        with _named():
-            return super().write(data)
+        view = memoryview(data).cast("B") if len(data) else memoryview(b"")
+        self._rest += [view[at : at + BUFFER] for at in range(0, len(view), BUFFER)]
+        self._push()
+        return len(view)
 
     def flush(self) -> None:
-        with _named():
-            super().flush()
+        self._push()
+        with self._errors():
+            while True:
+                try:
+                    return super().flush()
+                except BlockingIOError:
+                    self._wait()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        with _named():
+        with self._errors():
             return super().seek(offset, whence)
 
+    def _push(self) -> None:
+        """Gives the buffer what it has not taken yet."""
+        write = super().write
+        with self._errors():
+            while self._rest:
+                taken: list[int] = []
+                try:
+                    taken.extend(map(write, self._rest))
+                except BlockingIOError as error:
+                    first = self._rest[len(taken)]
+                    self._rest = [first[error.characters_written :], *self._rest[len(taken) + 1 :]]
+                    self._wait()
+                except OSError:
+                    self._rest = []  # a full disk has no room for the next piece either
+                    raise
+                except BaseException:
+                    self._rest = self._rest[len(taken) :]
+                    raise
+                else:
+                    self._rest = []
 
-@contextmanager
-def _named() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        error.filename = "stdout"
-        raise
+    def _wait(self) -> None:
+        wait_writable(self.fileno())
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            error.filename = self._name
+            raise
 
 
 def name_stdout() -> None:
-    """Has the errors of sys.stdout say that they are stdout's, and takes characters that its encoding lacks."""
+    """Has the errors of sys.stdout say that they are stdout's, and takes characters that its encoding lacks.
+
+    sys.stderr as well, for it may not block either, and what is said there must not be lost.
+    """
     if sys.stdout is not None:
         sys.stdout = io.TextIOWrapper(
-            _Stdout(1, closefd=False), sys.stdout.encoding, "backslashreplace", line_buffering=sys.stdout.isatty()
+            _Stream(1, closefd=False), sys.stdout.encoding, "backslashreplace", line_buffering=sys.stdout.isatty()
         )
+    if sys.stderr is not None:
+        stderr = _Stream(2, "stderr", closefd=False)
+        sys.stderr = io.TextIOWrapper(stderr, sys.stderr.encoding, "backslashreplace", line_buffering=True)
 
 
 @contextmanager
@@ -64,7 +105,7 @@ def protected_stdout() -> Iterator[BinaryIO]:
     if sys.stdout is None:  # then fd 1 may belong to any file opened since
         raise TextkitError("stdout is closed")
     sys.stdout.flush()
-    stream = _Stdout(os.dup(1))
+    stream = _Stream(os.dup(1))
     _point_stdout_at_stderr()
     try:
         yield stream

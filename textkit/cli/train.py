@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from textkit import signals
 from textkit.cli.options import (
     Remembering,
     Talk,
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 
 class Patience:
-    """Ctrl-C and SIGTERM: once the loop runs they ask it to stop and write a checkpoint; before, and twice, they end it.
+    """Ctrl-C, SIGTERM and SIGHUP: once the loop runs they ask it to stop and write a checkpoint; before, and twice, they
+    end it. One that is to be ignored (nohup) is ignored.
 
     To one of several processes (not `alone`) a Ctrl-C comes twice: from the terminal, and from the launcher that met it.
     What comes within TWICE_SECONDS is once.
@@ -42,7 +44,8 @@ class Patience:
         self._when = 0.0
 
     def __enter__(self) -> Patience:
-        self._before = {number: signal.signal(number, self._take) for number in (signal.SIGINT, signal.SIGTERM)}
+        heeded = [number for number in signals.ASKING if signal.getsignal(number) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._take) for number in heeded}
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -53,7 +56,7 @@ class Patience:
         if self.asked and not self._alone and time.monotonic() - self._when < self.TWICE_SECONDS:
             return
         if self.asked or not self.gentle:
-            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+            signals.raise_for(number)
         self.asked, self._when = number, time.monotonic()
 
 
@@ -121,7 +124,7 @@ def list_options(plugin: str | None) -> None:
 
 
 def run_training(talk: Talk, folder: Path, resume: bool, **rest: Any) -> None:
-    """Begins or goes on with a run and drives it to its end, or to where somebody stops it: exit code 130, or 143."""
+    """Begins or goes on with a run and drives it to its end, or to where a signal stops it: exit code 128 and its number."""
     from textkit.training.parallel import Deserted, Follower, joined
     from textkit.training.recipe import Recipe, begin, go_on, swept
 
@@ -146,7 +149,7 @@ def run_training(talk: Talk, folder: Path, resume: bool, **rest: Any) -> None:
 
 
 def drive(talk: Talk, run: Run, tensorboard: bool, **rest: Any) -> int:
-    """Trains, shows and logs. The exit code: 0, or where a signal stopped it, 130 or 143."""
+    """Trains, shows and logs. The exit code: 0, or where a signal stopped it, 128 and its number."""
     from textkit.training.events import Started, Stopped
     from textkit.training.logbook import Logbook
     from textkit.training.progress import display
@@ -164,7 +167,7 @@ def drive(talk: Talk, run: Run, tensorboard: bool, **rest: Any) -> int:
                 screen.show(event)
                 if isinstance(event, Stopped):
                     return 128 + (patience.asked or signal.SIGINT)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, signals.Ended):
             if run.has_vocabulary:
                 screen.show(Stopped(0, saved=False))
             raise

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from textkit.columns import Block
+from textkit.signals import Ended
 
 WINDOW_LINES = 4096
 WINDOW_CHARACTERS = 1 << 22
@@ -100,11 +101,11 @@ def staged(items: Iterable[Any], stages: Iterable[Callable[[Any], Any]], threads
     waiting: deque[Future[Any]] = deque()
     try:
         for item in _until_interrupted(items):
-            if item is None or item is _INTERRUPTED:
+            if item is None or isinstance(item, BaseException):
                 while waiting and (item is None or waiting[0].done()):
                     yield waiting.popleft().result()
-                if item is _INTERRUPTED:
-                    raise KeyboardInterrupt
+                if item is not None:
+                    raise item
                 yield None
                 continue
             future: Future[Any] = pools[0].submit(stages[0], item)
@@ -120,14 +121,12 @@ def staged(items: Iterable[Any], stages: Iterable[Callable[[Any], Any]], threads
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-_INTERRUPTED = object()
-
-
 def _until_interrupted(items: Iterable[Any]) -> Iterator[Any]:
+    """The items, and where a signal ends them its exception as the last."""
     try:
         yield from items
-    except KeyboardInterrupt:
-        yield _INTERRUPTED
+    except (KeyboardInterrupt, Ended) as error:
+        yield error
 
 
 def _after(before: Future[Any], stage: Callable[[Any], Any]) -> Any:

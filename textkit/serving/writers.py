@@ -10,9 +10,11 @@ import contextlib
 import json
 import math
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -20,7 +22,9 @@ import numpy as np
 from textkit.columns import Block
 from textkit.decimals import EXACT_DIGITS, format_decimals
 from textkit.errors import TextkitError
+from textkit.temporary import beside, placed
 
+_DESCRIPTORS = ("/dev/fd/", "/dev/std", "/proc/")
 HEADER = 128  # bytes of a .npy header, room for any number of rows
 
 ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -122,47 +126,88 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def npy_header(rows: int, dim: int) -> bytes:
-    """The header of a .npy file, version 1.0, of f32[rows, dim]: always HEADER bytes."""
+def npy_header(rows: int | None, dim: int) -> bytes:
+    """The header of a .npy file, version 1.0, of f32[rows, dim]: always HEADER bytes. None: one that does not load."""
     text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dim}), }}"
+    if rows is None:
+        text = "this file was cut short before the number of its rows was known"
     return b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little") + text.ljust(HEADER - 11).encode() + b"\n"
 
 
 class Npy:
-    """Writes rows as a .npy file: the header last, by seeking back; where that cannot be, rows wait in a temporary file."""
+    """Writes rows as a .npy file whose header says how many there are, or does not load.
+
+    Where one can go back and write, the header is the last thing that is written. Elsewhere (a pipe) rows wait in a
+    temporary file. However it ends but by a killed process, what was written is a file of the rows that it has.
+    """
 
     def __init__(self, out: BinaryIO, dim: int) -> None:
         self._out, self._dim, self._rows = out, dim, 0
         self._start = _position(out)
         self._spool: Any = None
         if self._start is None:
-            self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+            with _spooling():
+                self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
         else:
-            out.write(npy_header(0, dim))
+            out.write(npy_header(None, dim))
 
     def __enter__(self) -> Npy:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        if self._spool is not None:
-            self._spool.close()
+    def __exit__(self, kind: type | None, *exception: object) -> None:
+        """Finishes the file, also behind an error: its rows are those that were done."""
+        try:
+            if kind is None:
+                self._finish()
+                return
+            with contextlib.suppress(OSError):  # the first error is the one to report
+                self._finish()
+        finally:
+            if self._spool is not None:
+                with contextlib.suppress(OSError):  # what it holds back has no room
+                    self._spool.close()
 
     def write(self, rows: memoryview) -> None:
-        self._rows += len(rows) // (4 * self._dim)
-        (self._spool or self._out).write(rows)
-
-    def finish(self) -> None:
-        header = npy_header(self._rows, self._dim)
+        count = len(rows) // (4 * self._dim)
         if self._spool is None:
-            end = self._out.seek(0, os.SEEK_CUR)
-            self._out.seek(self._start or 0)
-            self._out.write(header)
-            self._out.seek(end)
+            self._rows += count  # before: of a write that fails a part may be there
+            self._out.write(rows)
             return
-        self._out.write(header)
-        self._spool.seek(0)
-        while part := self._spool.read(1 << 20):
-            self._out.write(part)
+        with _spooling():
+            self._spool.write(rows)
+        self._rows += count
+
+    def _finish(self) -> None:
+        if self._spool is not None:
+            with _spooling():
+                self._spool.seek(0)
+            self._out.write(npy_header(self._rows, self._dim))
+            left = 4 * self._dim * self._rows
+            while left:
+                with _spooling():
+                    part = self._spool.read(min(left, 1 << 20))
+                self._out.write(part)
+                left -= len(part)
+            return
+        try:
+            self._out.flush()
+        finally:  # of a full disk the whole rows that found room
+            end = os.lseek(self._out.fileno(), 0, os.SEEK_CUR)
+            there = end - self._start - HEADER
+            if there >= 0:
+                os.lseek(self._out.fileno(), self._start, os.SEEK_SET)
+                os.write(self._out.fileno(), npy_header(min(self._rows, there // (4 * self._dim)), self._dim))
+                os.lseek(self._out.fileno(), end, os.SEEK_SET)
+
+
+@contextmanager
+def _spooling() -> Iterator[None]:
+    """OSErrors of the temporary file say where it is."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = f"a temporary file in {tempfile.gettempdir()}"
+        raise
 
 
 def _position(out: BinaryIO) -> int | None:
@@ -184,31 +229,42 @@ def _position(out: BinaryIO) -> int | None:
 def output_file(path: str) -> Iterator[BinaryIO]:
     """`path` to write to: a temporary sibling that is renamed to it at the end, and removed where something fails.
 
-    What is no regular file (/dev/null, a named pipe) is written to as it is. Raises TextkitError naming `path`.
+    What is no regular file (/dev/null, a named pipe), and a file by its descriptor (/dev/fd/3), is written to as it is.
+    Raises TextkitError naming `path`.
     """
-    target = os.path.realpath(path)
-    if os.path.isdir(target):
-        raise TextkitError(f"{path}: is a directory")
+    if not path or (path.endswith("/") and not os.path.exists(path)):
+        raise TextkitError(f"-o {path!r}: names no file")
     try:
-        if os.path.exists(target) and not os.path.isfile(target):
-            with open(target, "wb") as stream:
+        facts = _facts(path)
+        if facts and stat.S_ISDIR(facts.st_mode):
+            raise TextkitError(f"{path}: is a directory")
+        if facts and (not stat.S_ISREG(facts.st_mode) or os.path.abspath(path).startswith(_DESCRIPTORS)):
+            with open(path, "wb") as stream:
                 yield stream
             return
-        sibling = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}.{os.getpid()}.tmp")
-        try:
-            with open(sibling, "xb") as stream:
-                if os.path.exists(target):
-                    os.chmod(sibling, os.stat(target).st_mode & 0o7777)
+        target = Path(os.path.realpath(path))
+        with beside(target) as sibling:
+            with open(sibling, "wb") as stream:
+                if facts:
+                    with contextlib.suppress(OSError, AttributeError):  # root's alone, where they differ
+                        os.chown(sibling, facts.st_uid, facts.st_gid)
+                    os.chmod(sibling, stat.S_IMODE(facts.st_mode))
                 yield stream
             os.replace(sibling, target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(sibling)
-            raise
+            placed.add(target)
     except BrokenPipeError:
         raise
     except OSError as error:
         raise TextkitError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _facts(path: str) -> os.stat_result | None:
+    """What is at `path`, or would be behind it as a link; None for nothing. OSError for a name that nothing can have."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.stat(path)
+    with contextlib.suppress(FileNotFoundError):  # a name that is too long is found out here, before the work
+        os.lstat(os.path.realpath(path))
+    return None
 
 
 Formatter = Callable[[Block, Any], Any]  # gives bytes, or what writes as bytes

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from textkit.errors import TextkitError
+from textkit.temporary import held
 
 
 def replace_file(path: Path, content: bytes | Callable[[Path], None]) -> None:
@@ -16,7 +17,7 @@ def replace_file(path: Path, content: bytes | Callable[[Path], None]) -> None:
     Raises TextkitError naming the file, and leaves nothing beside it, where it cannot be written: a full disk, say.
     """
     part = path.with_name(path.name + ".part")
-    try:
+    with naming(path), held(part):
         part.write_bytes(b"" if callable(content) else content)
         if callable(content):
             mode = part.stat().st_mode  # as the user's umask has it; some writers make a file for its owner alone
@@ -25,11 +26,15 @@ def replace_file(path: Path, content: bytes | Callable[[Path], None]) -> None:
         _sync(part)
         os.replace(part, path)
         _sync(path.parent)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """TextkitError naming `path` for whatever the system does not let be done with it: a write to a full disk, say."""
+    try:
+        yield
     except OSError as error:
         raise TextkitError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 def _sync(path: Path) -> None:

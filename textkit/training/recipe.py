@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textkit import config
+from textkit import config, signals
 from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Plugin, Training
 from textkit.registry import registry
@@ -101,6 +101,8 @@ def swept(run: Run, fresh: bool) -> Iterator[None]:
         begun = run.checkpoint.exists() or run.weights.exists()
         if fresh and not begun and (isinstance(error, Exception) or not run.has_vocabulary):
             shutil.rmtree(run.folder, ignore_errors=True)
+            if signals.is_behind(error):
+                error.add_note(f"nothing was written to {run.folder}")
         raise
 
 
