@@ -211,6 +211,16 @@ def _csv_rows(reader: Reader, delimiter: str) -> Iterator[tuple[list[list[str]],
             raise TextkitError(f"{reader.name}:{last + 1}: malformed CSV: the quote of this record is never closed")
 
 
+def whole_csv(lines: Sequence[tuple[int, str]], name: str, delimiter: str = ",") -> list[tuple[int, list[str]]]:
+    """The records of numbered lines, each with the number of its last line. TextkitError for a quote that is never closed."""
+    csv.field_size_limit(LONGEST_FIELD)
+    rows, ends = _parsed(_lines_then_exception([line for _, line in lines]), name, 0, delimiter)
+    last = ends[-1] if ends else 0
+    if last < len(lines):
+        raise TextkitError(f"{name}:{lines[last][0]}: malformed CSV: the quote of this record is never closed")
+    return [(lines[end - 1][0], row) for row, end in zip(rows, ends, strict=True)]
+
+
 def _csv_line(line: str) -> str:
     """The csv module takes a carriage return for the end of a line; here it is text, and white space."""
     return line.replace("\r", " ") + "\n"

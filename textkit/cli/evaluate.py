@@ -35,7 +35,7 @@ METRICS = (
 )
 # Options that only models of one task obey.
 OPTIONS = {
-    "embed": ("restrict_vocab", "known_only", "pooling"),
+    "embed": ("restrict_vocab", "known_only", "pooling", "columns", "delimiter"),
     "language": (),
     "translate": ("tokenize", "lowercase", "beam_size", "length_penalty", "no_repeat_ngram_size", "batch_tokens"),
 }
@@ -98,6 +98,14 @@ class Metrics(click.ParamType):
     "--pooling", type=click.Choice(["mean", "max", "sif"]), help="Sentence pairs. " + own("en-words", "--pooling")
 )
 @click.option(
+    "--columns",
+    metavar="A,B,SCORE",
+    help="Pairs: the columns of the two texts and of the score, by the header's names or by number.",
+)
+@click.option(
+    "--delimiter", metavar="TEXT", help="Pairs: what parts the columns; \\t is a tab. Default: by DATA's name and look."
+)
+@click.option(
     "--tokenize", metavar="NAME", help="BLEU: sacrebleu's name of a tokenizer (13a, none, char, ...). Default: 13a."
 )
 @click.option("--lowercase", is_flag=True, help="Translations: upper and lower case are the same.")
@@ -131,21 +139,28 @@ def evaluate(
     similarity  word pairs with scores: Spearman's correlation with the cosines
     analogies   four words a line, ": name" begins a section: accuracy of 3CosAdd
     sts         sentence pairs with scores, separated by tabs: Spearman's correlation
+                Pairs come as TSV, CSV, JSON lines or with spaces between, under a header that names the columns (sentence1,
+                sentence2, score and the like), as two texts and a score, or as STS benchmark has them; else --columns says it
     bleu, chrf  lines and their translations: a file of lines and files of references that belong to it line by line, or
                 TSV files (source, reference; lines with the same source are several references of one)
     perplexity  lines of text, read one after the other with all that is before in mind
 
     Writes metric, value, how many items were used, how many there are, how many hold a word that is not in the vocabulary,
     and the file, separated by tabs; for analogies a line for each section follows. A word is looked for as the model
-    normalises it, then without regard to case. Of translations: metric, value, lines, references, sacrebleu's signature,
-    and the files. The perplexity is per word, the end of a line being one: items are words and ends of lines. --format jsonl
-    writes an object a file and metric, with all its figures.
+    normalises it, then without regard to case; for analogies, as gensim has it, without regard to case among the first
+    --restrict-vocab words. Of translations: metric, value, lines, references, sacrebleu's signature, and the files. The
+    perplexity is per word, the end of a line being one: items are words and ends of lines. --format jsonl writes an object a
+    file and metric, with all its figures.
+
+    Without -m and --metric the data says which default model is measured: pairs and analogies embed, two files or columns
+    translate, running text is read by the language model.
     """
     from textkit import bundle as bundles
     from textkit.lines import check_readable
 
     check_readable(path for path in data if path != "-")
-    found = bundles.read(bundles.find(model, METRICS[metrics[0]] if metrics else "embed", any_task=metrics is None))
+    wanted = METRICS[metrics[0]] if metrics else _wanted(data, options) if model is None else "embed"
+    found = bundles.read(bundles.find(model, wanted, any_task=metrics is None))
     task = _task(ctx, found, metrics)
     given = {name: options[name] for name in ("device", "threads", *OPTIONS[task])}
     with protected_stdout() as out:
@@ -153,6 +168,13 @@ def evaluate(
         for record in measure(talk, found, data, metrics, form == "jsonl", **given):
             out.write(record.encode("utf-8", "replace"))
             out.flush()
+
+
+def _wanted(data: tuple[str, ...], options: dict[str, Any]) -> str:
+    """The task that the data is for, where neither model nor metric says it."""
+    from textkit.evaluation.data import task_of
+
+    return "embed" if options["columns"] or options["delimiter"] else task_of(data) or "embed"
 
 
 def _task(ctx: click.Context, model: Bundle, metrics: tuple[str, ...] | None) -> str:
@@ -174,16 +196,42 @@ def _task(ctx: click.Context, model: Bundle, metrics: tuple[str, ...] | None) ->
 
 def _vectors(
     talk: Talk, model: Bundle, data: tuple[str, ...], metrics: tuple[str, ...] | None, as_json: bool, device: str,
-    threads: int | None, restrict_vocab: int, known_only: bool, pooling: str | None,
+    threads: int | None, restrict_vocab: int, known_only: bool, pooling: str | None, columns: str | None,
+    delimiter: str | None,
 ) -> Iterator[str]:  # fmt: skip
+    from textkit.errors import TextkitError, UsageError
     from textkit.evaluation.embeddings import Evaluator
     from textkit.serving.embedder import Embedder
 
     embedder = Embedder(model, device, threads, pooling)
     talk.note(f"{embedder.bundle.folder} on {embedder.session.device}")
     evaluator = Evaluator(embedder)
+    named = [column.strip() for column in columns.split(",")] if columns is not None else None
+    if named is not None and (len(named) != 3 or not all(named)):
+        raise UsageError(f"--columns {columns}: three are needed, the two texts and the score")
+    parts = delimiter.replace("\\t", "\t") if delimiter is not None else None
+    if parts == "":
+        raise UsageError("--delimiter: is empty")
     for path in data:
-        yield _record(evaluator(path, metrics and metrics[0], restrict_vocab, known_only), path, as_json)
+        try:
+            figure = evaluator(path, metrics and metrics[0], restrict_vocab, known_only, named, parts)
+        except TextkitError as error:
+            raise TextkitError(f"{error}{_others(path) if metrics is None else ''}") from error
+        yield _record(figure, path, as_json)
+
+
+def _others(path: str) -> str:
+    """The models that would do for data that is none for `embed`, as the end of a message."""
+    from textkit.errors import TextkitError
+    from textkit.evaluation.data import task_of
+    from textkit.places import names_for
+
+    try:
+        task = task_of([path])
+    except TextkitError:
+        return ""
+    names = names_for(task) if task not in (None, "embed") else []
+    return f": models for {task!r} would do: {', '.join(names)}" if names else ""
 
 
 def _texts(

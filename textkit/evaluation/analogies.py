@@ -13,8 +13,10 @@ import numpy as np
 from textkit.errors import TextkitError
 from textkit.evaluation.neighbours import SCORES
 from textkit.evaluation.result import Result
+from textkit.spaces import ascii_words
 
 METRIC = "analogies"
+LOOKED_AT = 5  # nearest words, as gensim's topn
 RESTRICT = 300_000  # gensim's default: answers are looked for among the first so many words
 
 
@@ -26,16 +28,22 @@ class Section:
     questions: list[tuple[str, str, str, str]]
 
 
-def parse(name: str, lines: Iterable[tuple[int, str]]) -> list[Section]:
-    """Sections of numbered lines. TextkitError naming file and line for one that is not four words."""
+def parse(
+    name: str, lines: Iterable[tuple[int, str]], split: Callable[[str], list[str]] = ascii_words
+) -> list[Section]:
+    """Sections of numbered lines. TextkitError naming file and line for one that is not four words.
+
+    Words are what tabs separate, where they make four of it, else ASCII's white space, `split`, or any white space.
+    """
     sections: list[Section] = []
     for number, line in lines:
         if line.startswith(":"):
             sections.append(Section(line[1:].strip(), []))
             continue
-        words = line.split()
-        if len(words) != 4:
-            raise TextkitError(f"{name}: line {number}: {len(words)} words where an analogy has four")
+        cuts = (cut(line) for cut in (lambda line: line.rstrip("\r").split("\t"), ascii_words, split, str.split))
+        words = next((words for words in cuts if len(words) == 4 and all(words)), None)
+        if words is None:
+            raise TextkitError(f"{name}: line {number}: {len(ascii_words(line))} words where an analogy has four")
         if not sections:
             sections.append(Section("", []))
         sections[-1].questions.append((words[0], words[1], words[2], words[3]))
@@ -50,12 +58,14 @@ def evaluate(
     find: Callable[[str], int],
     restrict: int = RESTRICT,
     name: str = "the data",
+    folded: Sequence[str] | None = None,
 ) -> Result:
     """Accuracy, in all and for each section. `table`: unit vectors f32[word, dim]; `find`: a word's row, -1 for none.
 
-    As gensim and the original compute-accuracy: the three given words are no answer, a question with a word that is not
-    among the first `restrict` is left out and counted. A section of which no question is left has the value None;
-    TextkitError naming `name` where there is none at all.
+    As gensim's evaluate_word_analogies: a question with a word that is not among the first `restrict` is left out and
+    counted; the answer is the first of the five nearest that is called none of the three given words. `folded`: what each
+    row's word is called where case is no difference; None: every row is a word of its own. A section of which no question
+    is left has the value None; TextkitError naming `name` where there is none at all.
     """
     rows = table[:restrict]
     known: dict[str, int] = {}
@@ -66,7 +76,7 @@ def evaluate(
     for section in sections:
         ids = np.array([[known[word] for word in words] for words in section.questions], np.int64).reshape(-1, 4)
         ids = ids[(ids >= 0).all(axis=1)]
-        right = int((answer(rows, ids[:, :3]) == ids[:, 3]).sum())
+        right = int((answer(rows, ids[:, :3], folded) == ids[:, 3]).sum())
         parts.append((section, right, len(ids)))
     results = tuple(
         Result(
@@ -88,13 +98,33 @@ def evaluate(
     )
 
 
-def answer(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """The row i64[question] that 3CosAdd answers to a, b, c given as rows i64[question, 3] of `table`."""
+def answer(table: np.ndarray, ids: np.ndarray, folded: Sequence[str] | None = None) -> np.ndarray:
+    """The row i64[question] that 3CosAdd answers to a, b, c given as rows i64[question, 3] of `table`.
+
+    With `folded` an answer is the first row of its name, and none that is called as one of the question's words.
+    """
     found = np.empty(len(ids), np.int64)
     step = max(1, SCORES // max(1, len(table)))
+    first: dict[str, int] = {}
+    for row, word in enumerate(folded[: len(table)] if folded is not None else ()):
+        first.setdefault(word, row)
     for start in range(0, len(ids), step):
         part = ids[start : start + step]
         scores = (table[part[:, 1]] - table[part[:, 0]] + table[part[:, 2]]) @ table.T  # [question, row]
         np.put_along_axis(scores, part, -np.inf, axis=1)
-        found[start : start + step] = scores.argmax(axis=1)
+        best = scores.argmax(axis=1)
+        if folded is not None:
+            for at, question in enumerate(part.tolist()):
+                given = {folded[row] for row in question}
+                if folded[best[at]] in given:
+                    best[at] = _unlike(scores[at], folded, given)
+            best = np.array([first[folded[row]] for row in best.tolist()], np.int64)
+        found[start : start + step] = best
     return found
+
+
+def _unlike(scores: np.ndarray, folded: Sequence[str], given: set[str]) -> int:
+    """The best row of f32[row] that has none of the names `given`, among as many as gensim looks at; else the last of them."""
+    nearest = np.argsort(-scores, kind="stable")[:LOOKED_AT]
+    nearest = nearest[scores[nearest] > -np.inf]
+    return int(next((row for row in nearest if folded[row] not in given), nearest[-1] if len(nearest) else 0))

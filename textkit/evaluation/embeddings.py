@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -30,15 +31,20 @@ class Evaluator:
         metric: str | None = None,
         restrict: int = analogies.RESTRICT,
         known_only: bool = False,
+        columns: Sequence[str] | None = None,
+        delimiter: str | None = None,
     ) -> Result:
-        """The figure for the data in `path`; `metric` (one of data.METRICS) where its lines are not to decide.
+        """The figure for the data in `path`; `metric` (one of data.METRICS) where its lines are not to decide; `columns` and
+        `delimiter` as data.read takes them.
 
         Raises TextkitError naming the file, and the line where one is at fault.
         """
-        metric, read = data.read(path, metric)
+        metric, read = data.read(path, metric, columns, delimiter, lambda line: self.vocabulary.cells(line))
         name = os.fspath(path)
         if metric == analogies.METRIC:
-            return analogies.evaluate(read, self.vocabulary.table, self.vocabulary.find_folded, restrict, name)
+            vocabulary = self.vocabulary
+            find = vocabulary.finder(restrict)
+            return analogies.evaluate(read, vocabulary.table, find, restrict, name, vocabulary.upper)
         if metric == similarity.WORDS:
             return similarity.evaluate_words(read, self.vocabulary.vectors, known_only, name)
         return similarity.evaluate_sentences(read, self.embedder, name)

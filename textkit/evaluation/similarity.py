@@ -1,7 +1,6 @@
 """Similarity as people judged it against cosines: word pairs, and pairs of sentences. Knows no model.
 
-Word pairs as in WordSim-353, SimLex-999, MEN, RareWords: two words, then columns of which the first number is the
-score. Sentence pairs as in the STS benchmark, or any three columns separated by tabs of which one is the score.
+textkit.evaluation.layouts says which columns they are in.
 """
 
 from __future__ import annotations
@@ -16,11 +15,10 @@ import numpy as np
 
 from textkit.errors import TextkitError
 from textkit.evaluation.correlation import pearson, spearman
+from textkit.evaluation.layouts import SENTENCES, WORDS, Layout, Row, layout_of
 from textkit.evaluation.neighbours import unit
 from textkit.evaluation.result import Result
-
-WORDS, SENTENCES = "similarity", "sts"
-STS_SCORE = 4  # STS benchmark: genre, file, year, id, score, sentence 1, sentence 2, ...
+from textkit.spaces import ascii_words
 
 
 @dataclass(frozen=True)
@@ -32,57 +30,42 @@ class Pairs:
     scores: np.ndarray
 
 
-def parse_words(name: str, lines: Sequence[tuple[int, str]]) -> Pairs:
-    """Word pairs of numbered lines, columns separated by tab, comma or spaces; the first line may be a header.
-
-    Raises TextkitError naming file and line for a line without two words and a score.
-    """
+def parse(name: str, rows: Sequence[Row], layout: Layout) -> Pairs:
+    """The pairs of numbered rows. TextkitError naming file and line for one without two texts and a score."""
     found: list[tuple[str, str, float]] = []
-    for at, (number, line) in enumerate(lines):
-        cells = columns(line)
-        score = next((value for cell in cells[2:] if (value := as_number(cell)) is not None), None)
-        if len(cells) >= 3 and score is not None and cells[0] and cells[1]:
-            found.append((cells[0], cells[1], score))
-        elif at or len(cells) < 3:
-            raise TextkitError(f"{name}: line {number}: not two words and a score")
-    return _pairs(name, found)
+    for at, (number, cells) in enumerate(rows):
+        pair = layout.pair(cells)
+        if pair is not None:
+            found.append(pair)
+        elif at or not layout.header:
+            what = "two words and a score" if layout.metric == WORDS else "a score and two sentences separated by tabs"
+            raise TextkitError(f"{name}: line {number}: not {what}")
+    if not found:
+        raise TextkitError(f"{name}: holds no pair with a score")
+    first, second, scores = zip(*found, strict=True)
+    return Pairs(list(first), list(second), np.array(scores))
+
+
+def parse_words(name: str, lines: Sequence[tuple[int, str]]) -> Pairs:
+    """Word pairs of numbered lines, columns separated by tab, comma or spaces; the first line may be a header."""
+    rows = [(number, cells_of(line)) for number, line in lines]
+    return parse(name, rows, layout_of(name, rows, WORDS) or Layout(0, 1, 2, False, WORDS))
 
 
 def parse_sentences(name: str, lines: Sequence[tuple[int, str]]) -> Pairs:
-    """Sentence pairs of numbered lines, separated by tabs; quotes are plain characters; a first line may be a header.
-
-    Raises TextkitError naming file and line for a line without a score and two sentences.
-    """
-    found: list[tuple[str, str, float]] = []
-    for at, (number, line) in enumerate(lines):
-        cells = line.split("\t")
-        pair = sentence_pair(cells)
-        if pair is not None:
-            found.append(pair)
-        elif at or len(cells) < 3:
-            raise TextkitError(f"{name}: line {number}: not a score and two sentences separated by tabs")
-    return _pairs(name, found)
+    """Sentence pairs of numbered lines, separated by tabs; quotes are plain characters; a first line may be a header."""
+    rows = [(number, line.split("\t")) for number, line in lines]
+    return parse(name, rows, layout_of(name, rows, SENTENCES) or Layout(0, 1, 2, False, SENTENCES))
 
 
-def sentence_pair(cells: Sequence[str]) -> tuple[str, str, float] | None:
-    """The sentences and the score of a line's columns: the score is the fifth of seven, or the first or third of three."""
-    places = (STS_SCORE,) if len(cells) >= 7 else (0, 2) if len(cells) == 3 else ()
-    for place in places:
-        score = as_number(cells[place])
-        if score is not None:
-            first = 0 if place == 2 else place + 1
-            return cells[first], cells[first + 1], score
-    return None
-
-
-def columns(line: str) -> list[str]:
-    """What tabs, else commas, else spaces separate."""
+def cells_of(line: str) -> list[str]:
+    """What tabs, else commas, else ASCII's white space separate: other white space is part of a word."""
     if "\t" in line:
-        return [cell.strip() for cell in line.split("\t")]
+        return line.split("\t")
     if "," in line:
         with suppress(csv.Error):  # a field longer than the module takes: no word
-            return [cell.strip() for cell in next(csv.reader([line]))]
-    return line.split()
+            return next(csv.reader([line]))
+    return ascii_words(line)
 
 
 def evaluate_words(
@@ -127,18 +110,3 @@ def _rho(cosines: np.ndarray, scores: np.ndarray, name: str, having: str) -> flo
     if math.isnan(rho):
         raise TextkitError(f"{name}: {having}, from which no correlation can be computed")
     return rho
-
-
-def _pairs(name: str, found: list[tuple[str, str, float]]) -> Pairs:
-    if not found:
-        raise TextkitError(f"{name}: holds no pair with a score")
-    first, second, scores = zip(*found, strict=True)
-    return Pairs(list(first), list(second), np.array(scores))
-
-
-def as_number(cell: str) -> float | None:
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

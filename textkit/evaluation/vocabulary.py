@@ -107,6 +107,26 @@ class Vocabulary:
         row = self.find(word)
         return row if row >= 0 else self._folded.get(word.casefold(), -1)
 
+    def finder(self, restrict: int) -> Callable[[str], int]:
+        """Finds words among the first `restrict` without regard to case, as gensim does: the first that is the same in upper
+        case; else by the word as the model normalises it."""
+        rows: dict[str, int] = {}
+        for row, word in enumerate(self.upper[:restrict]):
+            rows.setdefault(word, row)
+
+        def find(word: str) -> int:
+            row = rows.get(word.upper(), -1)
+            if row < 0 and len(parts := self.split(word)) == 1:
+                row = rows.get(parts[0].upper(), -1)
+            return row
+
+        return find
+
+    @cached_property
+    def upper(self) -> list[str]:
+        """Each word in upper case, in the table's order."""
+        return [word.upper() for word in self.words]
+
     def is_blank(self, word: str) -> bool:
         """Whether there is nothing but white space, and no word of the table that is nothing else."""
         return not word.strip() and self._id(word) < 0

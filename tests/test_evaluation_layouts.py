@@ -1,0 +1,229 @@
+"""Test data as strangers have it: which columns are read, what is refused, and whose models it is for."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+from vector_files import glove
+
+from textkit.errors import TextkitError
+from textkit.evaluation import analogies, data
+from textkit.evaluation.neighbours import unit
+
+GLUE = (
+    "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore\n"
+    '0\tmain-captions\tMSRvid\t2012test\t0004\tnone\tnone\tA "man plays.\tA man is playing.\t4.500\n'
+    "1\tmain-captions\tMSRvid\t2012test\t0030\tnews\tpress\t#1 cat sleeps\tThe market fell\t0.200\n"
+)
+GLUE_PAIRS = [('A "man plays.', "A man is playing.", 4.5), ("#1 cat sleeps", "The market fell", 0.2)]
+
+
+def file(folder: Path, text: str, name: str = "data") -> Path:
+    path = folder / name
+    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "metric", "pairs"),
+    [
+        ("x.tsv", GLUE, "sts", GLUE_PAIRS),
+        ("x.tsv.gz", GLUE, "sts", GLUE_PAIRS),
+        ("x", "id\ta\tb\tscore\n1\tcat\tdog\t9\n2\tsea\tking\t2\n", "similarity", [("cat", "dog", 9), ("sea", "king", 2)]),
+        ("x", "score,b,id,a\n9,dog,1,cat\n2,king,2,sea\n", "similarity", [("cat", "dog", 9), ("sea", "king", 2)]),
+        (
+            "x.csv",
+            'split,sentence1,sentence2,score\ntest,"A man, they say,\n""plays"".",A man.,4\ntest,One,Two,1\n',
+            "sts",
+            [('A man, they say,\n"plays".', "A man.", 4), ("One", "Two", 1)],
+        ),
+        (
+            "SICK.txt",
+            "pair_ID\tsentence_A\tsentence_B\tentailment_label\trelatedness_score\n1\tA b c\tA d\tNEUTRAL\t4.5\n",
+            "sts",
+            [("A b c", "A d", 4.5)],
+        ),
+        ("x.csv", "Word 1,Word 2,Human (mean)\nlove,sex,6.77\n", "similarity", [("love", "sex", 6.77)]),
+        ("x", "text1\ttext2\tlabel\nnew york\tparis\t3\n", "sts", [("new york", "paris", 3)]),
+        ("x.tsv", "new york\tparis\t3\n", "sts", [("new york", "paris", 3)]),
+        (
+            "x.jsonl",
+            '{"sentence1": "A b.", "score": 4.5, "sentence2": "A c."}\n{"score": 1, "sentence2": "d", "sentence1": "e"}\n',
+            "sts",
+            [("A b.", "A c.", 4.5), ("e", "d", 1)],
+        ),
+        (
+            "sts-test.csv",  # STS benchmark's own name for what is a TSV
+            "main-news\theadlines\t2015\t0001\t5.000\tA b, c.\tA \"d.\tlicence\nmain-news\theadlines\t2015\t2\t0\te\tf\n",
+            "sts",
+            [("A b, c.", 'A "d.', 5), ("e", "f", 0)],
+        ),
+        ("x", "take\tremove\tV\t6.8\tSYN\ngo\tcome\tV\t2\tNONE\n", "similarity", [("take", "remove", 6.8), ("go", "come", 2)]),
+        ("rw.txt", "a\tb\t5.9\t6\t7\nc\td\t1\t2\t1\n", "similarity", [("a", "b", 5.9), ("c", "d", 1)]),
+        ("x", "10\u00a0000 new\u2009york 5\n", "similarity", [("10\u00a0000", "new\u2009york", 5)]),
+        ("x", "old new A 1.58\nsmart bright A 9.2\n", "similarity", [("old", "new", 1.58), ("smart", "bright", 9.2)]),
+    ],
+)  # fmt: skip
+def test_pairs_are_read_by_their_columns_names_or_a_layout_that_is_known(
+    tmp_path: Path, name: str, text: str, metric: str, pairs: list[tuple[str, str, float]]
+) -> None:
+    found, read = data.read(file(tmp_path, text, name))
+    assert found == metric
+    assert list(zip(read.first, read.second, read.scores.tolist(), strict=True)) == pairs
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GLUE.split("\n", 1)[1],  # without its header: columns 5 to 7 are an index and where the sentences are from
+        "1\tcat\tdog\t9\n2\tking\tsea\t1\n",  # a number in front is no word
+        "1 cat dog 9\n2 king sea 1\n",
+        "cat\t9\tdog\nking\t1\tsea\n",
+        "id\tsentence\tlabel\n1\tA b c\t0\n2\tD e\t1\n",
+        "x1\tx2\tfoo\tbar\na b\tc d\t5\t1\n",
+        "cat\tdog\tsynonym\t9\nking\tsea\tnone\t1\n",
+        "g\tf\t2017\t1\t50\ta b\tc d\ng\tf\t2017\t1\t70\ta b\tc d\n",  # no score of STS benchmark
+    ],
+)
+def test_an_unknown_layout_is_refused_and_never_guessed(tmp_path: Path, text: str) -> None:
+    path = file(tmp_path, text)
+    for metric in (None, "similarity", "sts") if "\t" in text else (None, "similarity"):
+        with pytest.raises(TextkitError) as caught:
+            data.read(path, metric)
+        said = str(caught.value)
+        assert said.startswith(f"{path}: line 1: ")
+        assert "unknown layout" in said
+        assert "--columns A,B,SCORE" in said
+        assert "sentence1, sentence2, score" in said
+        assert "\n" not in said
+
+
+def test_columns_say_which_they_are(tmp_path: Path) -> None:
+    path = file(tmp_path, "1\tcat\tdog\t9\n2\tking\tsea\t1\n")
+    read = data.read(path, columns=("2", "3", "4"))[1]
+    assert (read.first, read.second, read.scores.tolist()) == (["cat", "king"], ["dog", "sea"], [9, 1])
+    path = file(tmp_path, "id;One;Other;How much\n1;cat;dog;9\n")
+    assert data.read(path, columns=("one", "Other", "How much"), delimiter=";")[1].scores.tolist() == [9]
+    assert data.read(path, columns=("2", "3", "4"), delimiter=";")[1].first == ["cat"]
+    with pytest.raises(TextkitError, match="no column 'othr'; did you mean 'Other'"):
+        data.read(path, columns=("one", "othr", "How much"), delimiter=";")
+    with pytest.raises(TextkitError, match="line 1: not two words and a score"):
+        data.read(file(tmp_path, "cat dog 9\n"), columns=("1", "2", "7"))
+
+
+def test_a_quote_that_is_never_closed_names_its_line(tmp_path: Path) -> None:
+    path = file(tmp_path, 'sentence1,sentence2,score\na,b,1\n"c,d,2\ne,f,3\n', "x.csv")
+    with pytest.raises(TextkitError, match="x.csv:3: malformed CSV: the quote of this record is never closed"):
+        data.read(path)
+
+
+# Analogies as gensim has them. Unit vectors on a circle: the answer to a, b, c is the word nearest to b - a + c.
+
+CIRCLE = ["Athens", "Greece", "Oslo", "Norway", "norway", "NORWAY", "oslo"]
+
+
+def evaluated(questions: str, vectors: list[list[float]], restrict: int = 300_000) -> tuple[int, int]:
+    upper = [word.upper() for word in CIRCLE]
+
+    def find(word: str) -> int:
+        return upper[:restrict].index(word.upper()) if word.upper() in upper[:restrict] else -1
+
+    sections = analogies.parse("FILE", list(enumerate(questions.splitlines(), 1)))
+    result = analogies.evaluate(sections, unit(vectors), find, restrict, folded=upper)
+    return result.detail["right"], result.used
+
+
+def test_case_is_folded_after_the_vocabulary_is_restricted_as_gensim_does() -> None:
+    # Counted by hand, and by gensim 4.4.0's evaluate_word_analogies.
+    vectors = [
+        [1, 0, 0, 0.1],
+        [0.71, 0.71, 0, 0.07],
+        [0, 0, 1, 0.1],
+        [-0.1, 0.7, 1, 0],
+        [-0.3, 0.7, 1, 0],
+        [0, 0, 0, 1],
+        [0, 0.1, 1, 0.1],
+    ]
+    for question in ("Athens Greece Oslo Norway", "athens greece oslo norway", "ATHENS GREECE OSLO NORWAY"):
+        assert evaluated(question, vectors) == (1, 1)
+    # A row of the same word in another case is no answer: oslo is nearest, and Norway comes behind it.
+    assert evaluated("Athens Greece Oslo Norway", [*vectors[:6], [-0.3, 0.72, 1, 0.03]]) == (1, 1)
+    # The second Norway is the nearest: in another case it is the same answer.
+    assert evaluated("Athens Greece Oslo Norway", [*vectors[:3], vectors[5], vectors[4], vectors[3], vectors[6]]) == (
+        1,
+        1,
+    )
+    assert evaluated("Athens Greece Oslo Norway", vectors, restrict=4) == (1, 1)
+    with pytest.raises(TextkitError, match="none of its 1 analogies"):
+        evaluated("Athens Greece Oslo Norway", vectors, restrict=3)
+
+
+def test_evaluate_folds_case_and_restricts(call, tmp_path: Path) -> None:
+    words = {
+        "Athens": [0.995, 0, 0, 0.0995], "Greece": [0.7, 0.7, 0, 0.07], "Oslo": [0, 0, 0.995, 0.0995],
+        "norway": [-0.29, 0.7, 0.995, 0.07], "Norway": [-0.07, 0.5, 0.7, -0.09], "tree": [0, -0.3, -0.3, 0.9],
+    }  # fmt: skip
+    (tmp_path / "v").write_bytes(glove(words))
+    assert call("import", tmp_path / "v", "-o", tmp_path / "m")[0] == 0
+    for question in (": c\nAthens Greece Oslo Norway\n", ": c\nathens greece oslo norway\n"):
+        path = file(tmp_path, question)
+        assert call("evaluate", "-m", tmp_path / "m", path)[1] == f"analogies\t1.0000\t1\t1\t0\t{path}\n"
+        assert call("evaluate", "-m", tmp_path / "m", "--restrict-vocab", 4, path)[1].startswith(
+            "analogies\t1.0000\t1\t1\t0"
+        )
+        assert call("evaluate", "-m", tmp_path / "m", "--restrict-vocab", 3, path)[0] == 1
+
+
+# Whose models the data is for.
+
+
+@pytest.mark.parametrize(
+    ("texts", "task"),
+    [
+        (["cat dog 9\n"], "embed"),
+        ([GLUE], "embed"),
+        (["Athens Greece Oslo Norway\nBern Switzerland Rome Italy\n"], "embed"),
+        (["A man goes home.\tEin Mann geht heim.\nYes.\tJa.\n"], "translate"),
+        (["A man goes home.\nI am going home.\n", "Ein Mann geht heim.\nIch gehe heim.\n"], "translate"),
+        (["A man goes home.\nI am going home.\nAll is well.\n"], "language"),
+        (["On 5 May 2012 it rained.\nNobody came, and 7 left, as 3 said.\n"], "language"),
+    ],
+)
+def test_data_decides_the_task(tmp_path: Path, texts: list[str], task: str) -> None:
+    paths = [str(file(tmp_path, text, f"x{at}")) for at, text in enumerate(texts)]
+    assert data.task_of(paths) == task
+
+
+def test_data_chooses_the_default_model_or_names_the_models_that_would_do(call, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "v").write_bytes(b"cat 1 0\ndog 1 1\nsea 0 1\n")
+    assert call("import", tmp_path / "v", "-o", tmp_path / "m")[0] == 0
+    monkeypatch.setenv("TEXTKIT_MODEL_EMBED", str(tmp_path / "m"))
+    path = file(tmp_path, "cat dog 9\ncat sea 1\n")
+    assert call("evaluate", path)[:2] == (0, f"similarity\t1.0000\t2\t2\t0\t{path}\n")
+    for task in ("LANGUAGE", "TRANSLATE"):
+        monkeypatch.setenv(f"TEXTKIT_MODEL_{task}", str(tmp_path / f"none-{task}"))
+    path = file(tmp_path, "A man goes home.\nAll of us are well.\n")
+    assert "none-LANGUAGE: no such model folder" in call("evaluate", path)[2]
+    path = file(tmp_path, "A man goes home.\tEin Mann geht heim.\n")
+    assert "none-TRANSLATE: no such model folder" in call("evaluate", path)[2]
+    code, _, error = call("evaluate", "-m", tmp_path / "m", path)
+    assert (code, error.count("\n")) == (1, 1)
+    assert "models for 'translate' would do: " in error
+    assert "en-de" in error
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--columns", "a,b"], "--columns a,b: three are needed"),
+        (["--columns", "a,,b"], "three are needed"),
+        (["--delimiter", ""], "--delimiter: is empty"),
+        (["-m", "en-lm", "--columns", "1,2,3"], "has no effect"),
+    ],
+)
+def test_columns_that_cannot_work_are_refused(call, tmp_path: Path, options: list[str], said: str) -> None:
+    code, out, error = call("evaluate", *options, file(tmp_path, "cat dog 9\n"))
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert said in error

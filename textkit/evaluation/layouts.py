@@ -1,0 +1,165 @@
+"""Which columns of a table of pairs are the two texts and the score: by the names of a header, or by a layout that is known.
+
+Word pairs: two words and a score, other numbers behind it (WordSim-353, MEN, RareWords), or a part of speech before the
+score (SimVerb). Sentence pairs: a score and two sentences in either order, or STS benchmark's seven columns and more.
+Anything else is refused: a wrong column gives a figure too. Knows no model and no file.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textkit.errors import TextkitError, nearest
+
+WORDS, SENTENCES = "similarity", "sts"
+STS_SCORE, STS_COLUMNS = 4, 7  # STS benchmark: genre, file, year, id, score, sentence 1, sentence 2, ...
+_LOOKED_AT = 100  # rows that decide
+# What headers call the two texts, without case and signs, and whether they are words or sentences (None: by what they are).
+_PAIRS = {
+    ("sentence1", "sentence2"): SENTENCES, ("sentencea", "sentenceb"): SENTENCES, ("sent1", "sent2"): SENTENCES,
+    ("senta", "sentb"): SENTENCES, ("text1", "text2"): None, ("texta", "textb"): None, ("s1", "s2"): None,
+    ("question1", "question2"): SENTENCES, ("premise", "hypothesis"): SENTENCES, ("word1", "word2"): WORDS,
+    ("worda", "wordb"): WORDS, ("w1", "w2"): WORDS, ("term1", "term2"): None, ("phrase1", "phrase2"): None,
+    ("first", "second"): None, ("a", "b"): None,
+}  # fmt: skip
+_SCORES = (
+    "score", "goldscore", "gold", "similarityscore", "similarity", "relatednessscore", "relatedness", "rating", "meanrating",
+    "humanmean", "human", "meanscore", "mean", "averagescore", "average", "avgscore", "avg", "simlex999", "simlex", "label",
+)  # fmt: skip
+_KNOWN = (
+    "two words and a score, two sentences and a score before or after them, STS benchmark's, or a header such as "
+    "word1, word2, score or sentence1, sentence2, score"
+)
+
+Row = tuple[int, list[str]]  # the number of its line, its cells
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The places of the two texts and of the score, whether the first row is a header, and what the texts are."""
+
+    first: int
+    second: int
+    score: int
+    header: bool
+    metric: str
+
+    def pair(self, cells: Sequence[str]) -> tuple[str, str, float] | None:
+        """The texts and the score of a row; None where it has none."""
+        if len(cells) <= max(self.first, self.second, self.score):
+            return None
+        score = as_number(cells[self.score])
+        first, second = cells[self.first], cells[self.second]
+        if self.metric == WORDS:
+            first, second = first.strip(" \r"), second.strip(" \r")
+        if score is None or (self.metric == WORDS and not (first and second)):
+            return None
+        return first, second, score
+
+
+def layout_of(
+    name: str, rows: Sequence[Row], metric: str | None = None, columns: Sequence[str] | None = None
+) -> Layout | None:
+    """The layout of a table; None where its rows have no score at all.
+
+    `columns`: names or numbers (from 1) of the two texts and the score, where nothing is to be told. `metric`: WORDS or
+    SENTENCES, where the texts are not to say. TextkitError naming the file for a layout that is not known.
+    """
+    looked = [cells for _, cells in rows[:_LOOKED_AT]]
+    header = not any(as_number(cell) is not None for cell in looked[0])
+    if columns is not None:
+        places, header = _asked(name, looked[0], columns)
+        header = header or (places[2] < len(looked[0]) and as_number(looked[0][places[2]]) is None)
+        return Layout(*places, header, metric or _texts_are(looked[header:], *places[:2]))
+    if header and (named := _by_name(looked[0])):
+        first, second, score, kind = named
+        return Layout(first, second, score, True, metric or kind or _texts_are(looked[1:], first, second))
+    body = looked[header:]
+    width = Counter(map(len, body)).most_common(1)[0][0] if body else len(looked[0])
+    numbers = {
+        at for at in range(width) if _mostly(as_number(cells[at]) is not None for cells in body if len(cells) > at)
+    }
+    if width < 3 or (body and not numbers):
+        return None
+    if not body:  # a header and nothing under it
+        return Layout(0, 1, 2, True, metric or WORDS) if width == 3 else None
+    places = _by_shape(body, width, numbers, header, metric)
+    if places is None:
+        shown = ", ".join(cell[:20] for cell in looked[0][:12])
+        raise TextkitError(
+            f"{name}: line {rows[0][0]}: {width} columns of an unknown layout ({shown}); known are {_KNOWN}: say which columns "
+            f"are the texts and the score with --columns A,B,SCORE (names, or numbers from 1)"
+        )
+    first, second, score = places
+    kind = SENTENCES if score < first else _texts_are(body, first, second)
+    return Layout(first, second, score, header, metric or kind)
+
+
+def as_number(cell: str) -> float | None:
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and "_" not in cell else None
+
+
+def _asked(name: str, header: Sequence[str], columns: Sequence[str]) -> tuple[tuple[int, int, int], bool]:
+    """The places of `columns`, and whether one of them is a name, of a header."""
+    folded = [cell.strip().casefold() for cell in header]
+    places = []
+    for column in columns:
+        if column in header:
+            places.append(list(header).index(column))
+        elif column.strip().casefold() in folded:
+            places.append(folded.index(column.strip().casefold()))
+        elif column.isdecimal() and int(column):
+            places.append(int(column) - 1)
+        else:
+            raise TextkitError(f"{name}: no column {column!r}{nearest(column, [cell for cell in header if cell])}")
+    first, second, score = places
+    return (first, second, score), not all(column.isdecimal() for column in columns)
+
+
+def _by_name(header: Sequence[str]) -> tuple[int, int, int, str | None] | None:
+    names = [re.sub(r"[\W_]", "", cell.casefold()) for cell in header]
+    for (first, second), kind in _PAIRS.items():
+        if first in names and second in names:
+            for score in _SCORES:
+                if names.count(score) == names.count(first) == names.count(second) == 1:
+                    return names.index(first), names.index(second), names.index(score), kind
+    return None
+
+
+def _by_shape(
+    body: Sequence[Sequence[str]], width: int, numbers: set[int], header: bool, metric: str | None
+) -> tuple[int, int, int] | None:
+    """The places of texts and score where no header names them."""
+    if width == 3 and len(numbers) == 1 and numbers != {1}:
+        score = numbers.pop()
+        return (1, 2, 0) if score == 0 and metric != WORDS else (0, 1, 2) if score == 2 else None
+    if header or numbers & {0, 1}:  # numbers in front are no words: identifiers
+        return None
+    if width >= STS_COLUMNS and STS_SCORE in numbers and not numbers & {5, 6} and metric != WORDS:
+        scores = [as_number(cells[STS_SCORE]) for cells in body if len(cells) > STS_SCORE]
+        if all(score is None or 0 <= score <= 5 for score in scores):
+            return 5, 6, STS_SCORE
+    if metric == SENTENCES or _texts_are(body, 0, 1) == SENTENCES:
+        return None
+    if numbers >= set(range(2, width)):
+        return 0, 1, 2
+    part_of_speech = _mostly(len(cells[2]) == 1 and cells[2].isalpha() for cells in body if len(cells) > 2)
+    return (0, 1, 3) if 3 in numbers and part_of_speech else None
+
+
+def _texts_are(body: Sequence[Sequence[str]], first: int, second: int) -> str:
+    texts = [(cells[first], cells[second]) for cells in body if len(cells) > max(first, second)]
+    return SENTENCES if _mostly(" " in one.strip() or " " in other.strip() for one, other in texts) else WORDS
+
+
+def _mostly(told: object) -> bool:
+    answers = list(told)  # type: ignore[call-overload]
+    return 2 * sum(answers) > len(answers)
