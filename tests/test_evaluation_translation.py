@@ -10,7 +10,6 @@ import sys
 import pytest
 import sacrebleu
 from small_translator import write_translator
-from test_cli_vectors import call  # noqa: F401 (a fixture)
 
 from textkit.errors import TextkitError, UsageError
 from textkit.evaluation.translation import Scorer, read_tests
@@ -128,7 +127,7 @@ def model(tmp_path_factory):
     return write_translator(tmp_path_factory.mktemp("models") / "words")
 
 
-def test_evaluate(call, model, tmp_path):  # noqa: F811
+def test_evaluate(call, model, tmp_path):
     source, target, pairs = tmp_path / "x.en", tmp_path / "x.de", tmp_path / "x.tsv"
     source.write_text("the dog sees a cat\nthe man runs home\n")
     target.write_text("der Hund sieht ein Katze\nder Mann läuft heim\n")
@@ -163,12 +162,12 @@ def test_evaluate(call, model, tmp_path):  # noqa: F811
     assert "2 lines in" in error
 
 
-def test_evaluate_reads_stdin(call, model):  # noqa: F811
+def test_evaluate_reads_stdin(call, model):
     code, out, _ = call("evaluate", "-m", model, "-", stdin="the dog\tder Hund\n")
     assert (code, out.split("\t")[2], out.split("\t")[-1]) == (0, "1", "-\n")
 
 
-def test_evaluate_tells_of_what_was_cut(call, model):  # noqa: F811
+def test_evaluate_tells_of_what_was_cut(call, model):
     code, _, error = call("evaluate", "-m", model, "-", stdin="the dog " * 9 + "\tder Hund\n")
     assert code == 0
     assert "warning: 1 line held a sentence longer than the model takes; it was split" in error
@@ -185,7 +184,7 @@ def test_evaluate_tells_of_what_was_cut(call, model):  # noqa: F811
         (("--tokenize", "x"), "--tokenize x: unknown"),
     ],
 )
-def test_evaluate_refuses(call, model, words, message):  # noqa: F811
+def test_evaluate_refuses(call, model, words, message):
     code, out, error = call("evaluate", "-m", model, "-", *words, stdin="a\tb\n")
     assert (code, out, error.count("\n")) == (2, "", 1)
     assert message in error
