@@ -229,15 +229,16 @@ def test_the_perplexity_of_a_file_by_hand(ran, tmp_path):
     scores = logprobs(NETWORK, ids)
     code, out, _ = ran("evaluate", tmp_path / "text")
     metric, value, used, total, outside, path = out.rstrip("\n").split("\t")
-    assert (code, metric, used, total, outside) == (0, "perplexity", "7", "7", "1")
+    assert (code, metric, used, total, outside) == (0, "perplexity per word", "7", "7", "1")
     assert float(value) == pytest.approx(math.exp(-scores.mean()), rel=1e-4)
     _, out, _ = ran("evaluate", tmp_path / "text", "--format", "jsonl", "--metric", "perplexity")
     record = json.loads(out)
     assert (record["lines"], record["words"], record["tokens"]) == (3, 4, 7)
+    assert (record["metric"], record["per"]) == ("perplexity", "word")
     known = [score for token, score in zip(ids, scores, strict=True) if token != 1]
     assert record["perplexity_of_known"] == pytest.approx(math.exp(-sum(known) / 6), rel=1e-4)
     (tmp_path / "empty").write_text("")
-    assert ran("evaluate", tmp_path / "empty")[1].split("\t")[:2] == ["perplexity", ""]
+    assert ran("evaluate", tmp_path / "empty")[1].split("\t")[:2] == ["perplexity per word", ""]
     code, _, err = ran("evaluate", tmp_path / "text", "--metric", "bleu")
     assert (code, "which has perplexity" in err) == (2, True)
 

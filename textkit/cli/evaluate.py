@@ -281,7 +281,15 @@ def _record(result: Result, path: str, as_json: bool) -> str:
     if as_json:
         return json.dumps({"data": path} | result.record(), ensure_ascii=False) + "\n"
     rows = [
-        (part.metric, "" if part.value is None else f"{part.value:.4f}", part.used, part.total, part.outside, path)
-        for part in (result, *result.parts)
+        (_metric(part), _value(part), part.used, part.total, part.outside, path) for part in (result, *result.parts)
     ]
     return "".join("\t".join(map(str, row)) + "\n" for row in rows)
+
+
+def _metric(result: Result) -> str:
+    return f"{result.metric} per {result.per}" if result.per else result.metric
+
+
+def _value(result: Result) -> str:
+    """Four decimals of what lies between -1 and 1; six digits of a perplexity."""
+    return "" if result.value is None else f"{result.value:.6g}" if result.per else f"{result.value:.4f}"

@@ -93,9 +93,15 @@ def _defaults(talk: Talk) -> set[Path]:
 def _row(model: Model) -> tuple[str, ...]:
     if model.problem:
         return (model.name, "-", model.where, "-", "-", "-", f"broken: {model.problem}")
-    scores = ", ".join(
-        f"{score.get('metric')} {score.get('value')}" for score in model.scores if isinstance(score, dict)
-    )
+    scores = ", ".join(_score(score) for score in model.scores if isinstance(score, dict))
     name = f"{model.name} *" if model.default else model.name
     size = f"{model.bytes / 1e6:.1f} MB"
     return (name, model.task, model.where, size, model.precision, str(model.dim or "-"), scores or "-")
+
+
+def _score(score: dict[str, Any]) -> str:
+    """A figure of the manifest in few words: what it is of is said, and no more digits than mean something."""
+    metric, value = score.get("metric"), score.get("value")
+    if metric == "perplexity":
+        metric = f"perplexity per {score.get('per', 'word')}"
+    return f"{metric} {value:.4g}" if isinstance(value, float) else f"{metric} {value}"

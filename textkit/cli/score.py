@@ -57,14 +57,14 @@ def score(talk: Talk, **options: Any) -> None:
     """Say how likely each line of the FILEs (or of stdin, also named -) is: a line in is a record out, in order.
 
     \b
-    text   log-probability, tokens, perplexity, with tabs between; behind them, where asked for, a column
+    text   log-probability, tokens, perplexity per token, with tabs between; behind them, where asked for, a column
            `token log-probability` for each token or word
     jsonl  the record's own fields, "logprob", "tokens", "perplexity", "unknown" (words that the model does not know);
            "per_token" or "per_word", a list of [token, log-probability]
 
     Log-probabilities are natural logarithms. Every line begins afresh, and its end is one of its tokens, <eos>: a blank line
-    is that alone. The perplexity is exp(-log-probability / tokens). With --on-error skip a record that cannot be read is nan
-    (in jsonl null), so that lines stay aligned.
+    is that alone. The perplexity is that per token, exp(-log-probability / tokens). With --on-error skip a record that cannot
+    be read is nan (in jsonl null), so that lines stay aligned.
 
     --input tsv and csv: column 1 without --column; a name reads the first record as the header. jsonl: the field named
     "text" without --column; a.b and a.0.b reach into objects and lists. A field that is named as one of the result is

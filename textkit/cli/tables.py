@@ -3,19 +3,80 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
 
+_GAP, _INDENT = "  ", "    "
+_ROOM = 24  # cells, the fewest that the last column is worth wrapping in
 
-def write_table(stream: BinaryIO, head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Columns as wide as their widest cell, two spaces apart, under their heads. Nothing where there are no rows."""
-    lines = [list(head), *([printable(cell) for cell in row] for row in rows)]
-    if len(lines) == 1:
+
+def write_table(stream: BinaryIO, head: Sequence[str], rows: Iterable[Sequence[str]], width: int | None = None) -> None:
+    """Columns as wide as their widest cell, two spaces apart, under their heads. Nothing where there are no rows.
+
+    On a terminal, `width` cells wide, no line is wider: the last column is wrapped between words, put below the others where
+    too little room is left for it, and where these do not fit either a row is a paragraph. A pipe gets a line a row.
+    """
+    lines = [[printable(cell) for cell in row] for row in rows]
+    if not lines:
         return
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        stream.write(f"{text}\n".encode("utf-8", "replace"))
+    for line in _laid_out([list(head), *lines], _width_of(stream) if width is None else width):
+        stream.write(f"{line.rstrip()}\n".encode("utf-8", "replace"))
+
+
+def _width_of(stream: BinaryIO) -> int | None:
+    """The cells of a line of the terminal that `stream` writes to; None where it is none."""
+    if not stream.isatty():
+        return None
+    import shutil
+
+    return shutil.get_terminal_size((80, 24)).columns
+
+
+def _laid_out(lines: list[list[str]], width: int | None) -> Iterator[str]:
+    widths = [max(map(cells, column)) for column in zip(*lines, strict=True)]
+    before = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
+    if width is None or before + widths[-1] <= width:
+        yield from (_joined(line, widths) for line in lines)
+    elif width - before >= _ROOM:
+        for line in lines:
+            first, *others = _wrapped(line[-1], width - before) or [""]
+            yield _joined([*line[:-1], first], widths)
+            yield from (" " * before + other for other in others)
+    elif before - len(_GAP) <= width:
+        for line in lines:
+            yield _joined(line[:-1], widths)
+            yield from (_INDENT + part for part in _wrapped(line[-1], width - len(_INDENT)))
+    else:
+        for line in lines[1:]:  # the heads say nothing where there are no columns
+            first, *others = _wrapped(_GAP.join(line[:-1]), width - len(_INDENT))
+            yield first
+            yield from (_INDENT + part for part in (*others, *_wrapped(line[-1], width - len(_INDENT))))
+
+
+def _joined(line: Sequence[str], widths: Sequence[int]) -> str:
+    return _GAP.join(
+        cell + " " * (width - cells(cell)) for cell, width in zip(line, widths[: len(line)], strict=True)
+    ).rstrip()
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """`text` in lines of `width` cells; what is wider than one, a path perhaps, is left whole."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and cells(lines[-1]) + 1 + cells(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
+def cells(text: str) -> int:
+    """How many cells of a terminal `text` takes: two for wide characters, none for those that are put on others."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def write_json(stream: BinaryIO, value: Any) -> None:

@@ -37,4 +37,4 @@ def evaluate(model: LanguageModel, path: str) -> Result:
         "perplexity_of_known": perplexity(of_known, known) if known else None,
     }
     value = perplexity(total, used) if used else None
-    return Result("perplexity", value, used, used, tokens - known, detail=detail)
+    return Result("perplexity", value, used, used, tokens - known, detail=detail, per="word")

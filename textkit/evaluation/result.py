@@ -11,7 +11,7 @@ class Result:
     """`value` of `metric` over `used` of `total` items, None where none could be used.
 
     `outside`: items with a word that is not in the vocabulary; they are among `used` where subwords spell such words.
-    `parts`: the figures of the data's sections.
+    `parts`: the figures of the data's sections. `per`: what a mean is a mean over, as in a perplexity per word.
     """
 
     metric: str
@@ -21,9 +21,11 @@ class Result:
     outside: int = 0
     parts: tuple[Result, ...] = ()
     detail: dict[str, Any] = field(default_factory=dict)
+    per: str = ""
 
     def record(self) -> dict[str, Any]:
         """Plain JSON values."""
         record = {"metric": self.metric, "value": self.value, "used": self.used, "total": self.total}
+        record |= {"per": self.per} if self.per else {}
         record |= {"out_of_vocabulary": self.outside} | self.detail
         return record | ({"parts": [part.record() for part in self.parts]} if self.parts else {})
