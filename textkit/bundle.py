@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textkit import __version__, onnxfile, temporary
+from textkit import __version__, onnxfile, process, temporary
 from textkit.errors import TextkitError, quoted
 from textkit.manifest import FILE, MAX_BYTES, SCHEMA, Manifest, is_name, port_to_json
 from textkit.places import find, installed, names_for, package_folder
@@ -52,7 +52,9 @@ class Bundle:
         header = onnxfile.inspect(data, str(self.folder / file))
         if (header.inputs, header.outputs) != self.manifest.ports(name):
             raise TextkitError(f"{self.folder / file}: its ports are not those that {FILE} states")
-        return data
+        if self.manifest.task == "embed" and len(self.rule) > header.rows:  # each id is a row of a table
+            raise TextkitError(f"{self.folder / file}: has no {len(self.rule)} rows, which {FILE} says that words have")
+        return data if header.folded else onnxfile.Unfolded(data)
 
     def file(self, name: str) -> bytes:
         """The bytes of a file the manifest lists, checked: a regular file of the stated size and sha256."""
@@ -88,6 +90,7 @@ def read(folder: Path, task: str | None = None) -> Bundle:
     manifest = Manifest.from_json(_read_file(folder, FILE, MAX_BYTES), str(folder / FILE))
     for name, stated in manifest.files.items():
         os.close(_open_regular(folder, name, onnxfile.MAX_BYTES, stated["bytes"]))
+    process.model_bytes = max(process.model_bytes, sum(stated["bytes"] for stated in manifest.files.values()))
     if task is not None and manifest.task != task:
         others = ", ".join(names_for(task))
         there = f"; models for it: {others}" if others else ""

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from textkit import __version__, errors, signals, temporary
+from textkit import __version__, errors, process, signals, temporary
 from textkit.cli.options import PROMISE, Talk, talk_options
 from textkit.cli.stdout import STDOUT, name_stdout
 from textkit.errors import TextkitError, TextkitWarning, one_line, pip_install
@@ -104,6 +104,7 @@ def main(args: Sequence[str] | None = None) -> None:
         name_stdout()
         _route_warnings(talk)
         signals.heed()
+        process.own(temporary.clear)
         code = run(list(sys.argv[1:] if args is None else args), talk)
         code = _flush_stdout(talk, code)
     except (KeyboardInterrupt, signals.Ended) as error:  # before there is anything to do, or when all is done

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from textkit.serving.session import Session, failure
+from textkit.serving.session import Session, failure, run_options
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class OnDevice:
             else:
                 binding.bind_output(name, "cuda", self._index)
         try:
-            session.inner.run_with_iobinding(binding)
+            session.inner.run_with_iobinding(binding, run_options())
         except Exception as error:  # onnxruntime's exceptions have no common base but this
             raise failure(error) from error
         values = dict(zip(session.outputs, binding.get_outputs(), strict=True))

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textkit import onnxfile
+from textkit import onnxfile, process
 from textkit.errors import TextkitError, TextkitWarning, UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +34,16 @@ PROBE = (
     b'\x08\x08:9\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01pZ\x10\n\x01x\x12\x0b\n\t\x08\x01\x12\x05\n\x03\x12\x01n'
     b"b\x10\n\x01y\x12\x0b\n\t\x08\x01\x12\x05\n\x03\x12\x01nB\x04\n\x00\x10\r"
 )
+
+
+LEAST_MEMORY = 640 << 20  # bytes that graphs of the smallest model may take for what they compute
+MEMORY_PER_BYTE = (
+    64  # and more for each byte of the model: wide vocabularies have large tables, and large distributions
+)
+_NO_MEMORY = ("is smaller than requested bytes of", "bad_alloc", "Failed to allocate memory", "bad allocation")
+_running: Any = None  # onnxruntime's options of every run
+_loading: list[Any] = []  # the options of sessions that are being made
+_arena = 0  # bytes
 
 
 class Session:
@@ -81,14 +91,19 @@ class Session:
         takes = self._takes
         given = {name: array for name, array in feeds.items() if name in takes}
         try:
-            return dict(zip(names, self._session.run(names, given), strict=True))
+            return dict(zip(names, self._session.run(names, given, run_options()), strict=True))
         except Exception as error:  # onnxruntime's exceptions have no common base but this
             raise failure(error) from error
 
 
 def failure(error: Exception) -> TextkitError:
     """What to raise where a graph failed."""
-    return TextkitError(f"the model failed: {_reason(error)}")
+    return _out_of_memory(error) or TextkitError(f"the model failed: {_reason(error)}")
+
+
+def run_options() -> Any:
+    """What every run is given, the same each time: a signal asks all of them to stop."""
+    return _running
 
 
 def cpus() -> int:
@@ -202,12 +217,48 @@ def _create(graph: bytes, threads: int | None, providers: list[Any]) -> onnxrunt
     options.log_severity_level = 4  # what fails comes as an exception; its line on stderr would be a second
     options.intra_op_num_threads = threads or cpus()
     options.inter_op_num_threads = 1
+    _bound_memory(ort, options)
+    process.guard()
+    _loading.append(options)
+    more = {"disabled_optimizers": ["ConstantFolding"]} if isinstance(graph, onnxfile.Unfolded) else {}
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             # Without enable_fallback=0 a failing GPU is replaced by the CPU, with a line on stdout.
-            return ort.InferenceSession(graph, options, providers=providers, enable_fallback=0)
+            return ort.InferenceSession(graph, options, providers=providers, enable_fallback=0, **more)
     except Exception as error:  # onnxruntime's exceptions have no common base but this
-        raise TextkitError(f"onnxruntime does not load the graph: {_reason(error)}") from error
+        raise _out_of_memory(error) or TextkitError(f"onnxruntime does not load the graph: {_reason(error)}") from error
+    finally:
+        _loading.remove(options)
+
+
+def _bound_memory(ort: Any, options: Any) -> None:
+    """What graphs compute lies in one arena that cannot grow without end, where the process is the command line's. Weights
+    lie elsewhere. The size of the first model decides: there is one arena in a process."""
+    global _arena
+    if not process.is_own():
+        return
+    if not _arena:
+        _arena = LEAST_MEMORY + MEMORY_PER_BYTE * process.model_bytes
+        where = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+        ort.create_and_register_allocator(where, ort.OrtArenaCfg({"max_mem": _arena}))
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
+
+
+def _out_of_memory(error: Exception) -> TextkitError | None:
+    """What to raise where it was memory that a graph lacked."""
+    text = str(error)
+    if not isinstance(error, MemoryError) and not any(sign in text for sign in _NO_MEMORY):
+        return None
+    most = f": the model's graph asks for more than {_arena >> 20} MB" if _arena and _NO_MEMORY[0] in text else ""
+    return TextkitError(f"out of memory{most}")
+
+
+def _stop() -> None:
+    """Asks onnxruntime to give up what it runs and loads."""
+    _running.terminate = True
+    for options in list(_loading):
+        options.set_load_cancellation_flag(True)
 
 
 def _import() -> Any:
@@ -217,8 +268,14 @@ def _import() -> Any:
         raise TextkitError(f"onnxruntime does not import ({error}): {runtime().problem or REPAIR_BOTH}") from error
     if not hasattr(onnxruntime, "InferenceSession"):  # what is left after one of two packages was uninstalled
         raise TextkitError(f"onnxruntime is damaged: {REPAIR_BOTH}")
-    # textkit/__init__.py has switched it off before; this is for a program that imported onnxruntime before textkit.
-    onnxruntime.disable_telemetry_events()
+    global _running
+    if _running is None:
+        # textkit/__init__.py has switched it off before; this is for a program that imported onnxruntime before textkit.
+        onnxruntime.disable_telemetry_events()
+        if process.is_own():
+            onnxruntime.set_default_logger_severity(4)  # what fails comes as an exception
+        _running = onnxruntime.RunOptions()
+        process.on_signal(_stop)
     return onnxruntime
 
 

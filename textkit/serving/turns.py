@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textkit.serving.session import failure
+from textkit.serving.session import failure, run_options
 from textkit.tasks import NEXT
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Turns(Mapping[str, np.ndarray]):
             if self._written.get(name) is not array and name in self._constant:
                 self._constant[name][...] = self._written[name] = array
         try:
-            self._inner.run_with_iobinding(self._bindings[self._at])
+            self._inner.run_with_iobinding(self._bindings[self._at], run_options())
         except Exception as error:  # onnxruntime's exceptions have no common base but this
             raise failure(error) from error
         self._at = 1 - self._at

@@ -1,0 +1,115 @@
+"""What the command line may do because the process is its own: bound memory, and end when a signal comes, whatever it is in.
+
+Python heeds a signal between two of its own instructions. While the main thread is inside a library (onnxruntime loads or
+runs a graph, a tokenizer cuts a line), or waits for a thread that is, nobody hears. A thread of its own hears: it asks the
+libraries to stop, and where that does not help either ends the process. Programs that import textkit get none of this.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+GRACE = 0.5  # seconds that what is being computed has to come to its end by itself
+_PATIENCE = 1.0  # seconds more, once it was asked to stop
+_ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
+
+model_bytes = 0  # of the largest model that was opened: memory that a graph may take is in proportion
+_last: Callable[[], None] | None = None  # what is done last; None: the process is not ours
+_stops: list[Callable[[], None]] = []
+_handlers: dict[int, Any] = {}  # ours, by signal
+_heard: set[int] = set()  # signals whose handler has run
+_pipe: tuple[int, int] = (-1, -1)
+_thread: threading.Thread | None = None
+
+
+def own(last: Callable[[], None] = lambda: None) -> None:
+    """From here on the process is the command line's. Called in the main thread, when its handlers of signals are in place.
+
+    `last`: removes what is unfinished, where nothing else is left to be done.
+    """
+    global _last, _pipe
+    if _last is not None or not hasattr(os, "register_at_fork"):
+        return
+    _pipe = os.pipe()
+    os.set_blocking(_pipe[1], False)
+    try:
+        signal.set_wakeup_fd(_pipe[1], warn_on_full_buffer=False)
+    except ValueError:  # not the main thread
+        return
+    os.register_at_fork(after_in_child=_leave_alone)
+    for number in _ENDING:
+        if callable(handler := signal.getsignal(number)):
+            _handlers[number] = _marking(handler)
+            signal.signal(number, _handlers[number])
+    _last = last
+
+
+def is_own() -> bool:
+    """Whether this is a process of the command line."""
+    return _last is not None
+
+
+def guard() -> None:
+    """Called before a library computes: from here on somebody hears signals besides the main thread."""
+    global _thread
+    if _last is not None and _thread is None:
+        _thread = threading.Thread(target=_hear, name="textkit-signals", daemon=True)
+        _thread.start()
+
+
+def on_signal(stop: Callable[[], None]) -> None:
+    """`stop()` asks a library to give up what it computes; it is called in another thread."""
+    _stops.append(stop)
+
+
+def _marking(handler: Callable[[int, Any], Any]) -> Callable[[int, Any], Any]:
+    def marked(number: int, frame: Any) -> Any:
+        _heard.add(number)
+        return handler(number, frame)
+
+    return marked
+
+
+def _leave_alone() -> None:
+    """A process that forked off has handlers of its own soon; what it is told is not for its parent."""
+    with suppress(ValueError):
+        signal.set_wakeup_fd(-1)
+
+
+def _hear() -> None:
+    while True:
+        for number in os.read(_pipe[0], 64):
+            # Where a verb has handlers of its own (a training that ends at its next checkpoint) it is patient.
+            if number in _handlers and signal.getsignal(number) is _handlers[number]:
+                _end(number)
+
+
+def _end(number: int) -> None:
+    """Returns only where the handler was run and the process goes on."""
+    time.sleep(GRACE)
+    for stop in _stops:
+        stop()
+    late = time.monotonic() + _PATIENCE
+    while number not in _heard or _waits_for_a_thread():
+        if time.monotonic() > late:
+            with suppress(Exception):
+                (_last or (lambda: None))()
+            os._exit(128 + number)
+        time.sleep(0.05)
+
+
+def _waits_for_a_thread() -> bool:
+    """Whether the main thread is on its way out, and waits for another to come back first."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame is not None:
+        if frame.f_code.co_filename == threading.__file__ and frame.f_code.co_name in ("join", "_shutdown"):
+            return True
+        frame = frame.f_back
+    return False
