@@ -47,7 +47,7 @@ def logprob(word: str, said: str) -> float:
     ("line", "expected"),
     [
         ("I am tired. I go home.", ["I am tired.", "I go home."]),
-        ("OK?  \"Yes!\" she said. 'No.' He left.", ["OK?", '"Yes!" she said.', "'No.' He left."]),
+        ("OK?  \"Yes!\" she said. 'No.' He left.", ["OK?", '"Yes!" she said.', "'No.'", "He left."]),
         ("Dr. Smith came. He sat.", ["Dr. Smith came.", "He sat."]),
         ("J. K. Rowling wrote it. It is I. You know.", ["J. K. Rowling wrote it.", "It is I.", "You know."]),
         ("The U.S. Army came, e.g. Rangers.", ["The U.S. Army came, e.g. Rangers."]),
@@ -83,7 +83,10 @@ def test_halves(text: str, share: float, expected: tuple[Part, Part]) -> None:
     assert halves(text, share) == expected
 
 
-@pytest.mark.parametrize("unit", [".", "a. ", " ", ". ", '."', "。", "\n ", ") ", "x", "Ab cd. ", "a,"])
+@pytest.mark.parametrize(
+    "unit",
+    [".", "a. ", " ", ". ", '."', "。", "\n ", ") ", "x", "Ab cd. ", "a,", "😀", "😀 ", ":) ", "! 😀 ", "؟", "α; "],
+)
 def test_a_hundred_thousand_characters_take_no_time(unit: str) -> None:
     line = "x" + unit * (100_000 // len(unit)) + "x"
     begun = time.perf_counter()

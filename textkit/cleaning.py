@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 
@@ -21,7 +22,7 @@ _SEPARATORS = "\x1c-\x1f"  # of files, groups, records, units: white space, and 
 _ASCII = "".join(map(chr, (*range(0x09), *range(0x0E, 0x20), 0x7F)))
 # What a terminal is told: colours and the cursor (CSI), titles and links (OSC) and other strings, character sets. An
 # escape before a letter may as well be a stray one: the letter stays.
-_ESCAPES = re.compile(
+_ESCAPES = (
     r"(?:\x1b\[|\x9b)[0-?]*+[ -/]*+[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*+(?:\x07|\x1b\\|\x9c)"
     r"|\x1b(?:[ -/]++[0-~]|[0-?@\\^_`=>])"
@@ -39,22 +40,30 @@ _FORMS = (
     "\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff61-\uff9f\uffa1-\uffef"
 )
 _WIDE_MARKS = "\u3000\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff60"
-_UNSEEN_ONE = re.compile(f"[{_CONTROLS}{_UNSEEN}{_SEPARATORS}{_JOINERS}]")
-_FORMS_RUN = re.compile(f"[{_FORMS}]+|(?P<marks>[{_WIDE_MARKS}]+)")
-_IDEOGRAPHIC = re.compile("[\u3001-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003134f]")
-_ANY = re.compile(f"[{_CONTROLS}{_UNSEEN}{_SEPARATORS}{_JOINERS}{_FORMS}{_WIDE_MARKS}]")
+_UNSEEN_ONE = f"[{_CONTROLS}{_UNSEEN}{_SEPARATORS}{_JOINERS}]"
+_FORMS_RUN = f"[{_FORMS}]+|(?P<marks>[{_WIDE_MARKS}]+)"
+_ANY = f"[{_CONTROLS}{_UNSEEN}{_SEPARATORS}{_JOINERS}{_FORMS}{_WIDE_MARKS}]"
 
 # Where the joiners and the space without width say something.
-_INDIC = re.compile(
+_INDIC = (
     "[\u0900-\u0dff\u0f00-\u109f\u1780-\u17ff\u1a20-\u1aaf\u1b00-\u1c4f\ua880-\ua8ff\ua980-\ua9ff\uaa00-\uaadf\uabc0-\uabff"
     "\U00011000-\U00011fff]"
 )
-_CURSIVE = re.compile(
+_CURSIVE = (
     "[\u0600-\u07ff\u0840-\u08ff\u1800-\u18af\ua840-\ua87f\ufb50-\ufdff\ufe70-\ufefc\U00010ac0-\U00010aff"
     "\U00010d00-\U00010d3f\U00010f30-\U00010f6f\U0001e900-\U0001e95f]"
 )
-_EMOJI = re.compile("[\u2190-\u21ff\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff\ufe0f]")
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\uaa60-\uaa7f]")  # Thai, Lao, Burmese, Khmer
+_EMOJI = "[\u2190-\u21ff\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff\ufe0f]"
+_UNSPACED = "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\uaa60-\uaa7f]"  # Thai, Lao, Burmese, Khmer
+_IDEOGRAPHIC = (
+    ("\u3001", "\u30ff"),
+    ("\u3400", "\u9fff"),
+    ("\uac00", "\ud7a3"),
+    ("\uf900", "\ufaff"),
+    ("\U00020000", "\U0003134f"),
+)
+
+_compiled = cache(re.compile)  # made when needed: most lines need none, and all together take 13 ms
 
 
 def cleaned(text: str, apart: bool = False) -> str:
@@ -77,7 +86,7 @@ def visible(text: str, emoji: bool = True) -> str:
     if not _suspect(text):
         return text
     if any(character in text for character in "\x1b\x90\x98\x9b\x9d\x9e\x9f"):
-        text = _ESCAPES.sub("", text)
+        text = _compiled(_ESCAPES).sub("", text)
 
     def kept(found: re.Match[str]) -> str:
         character, at = found[0], found.start()
@@ -87,13 +96,17 @@ def visible(text: str, emoji: bool = True) -> str:
             return ""
         before, behind = text[at - 1 : at], text[at + 1 : at + 2]
         if character == "\u200b":
-            return " " if _UNSPACED.match(before) and _UNSPACED.match(behind) else ""
+            return " " if _compiled(_UNSPACED).match(before) and _compiled(_UNSPACED).match(behind) else ""
         joins = character == "\u200d"
-        if _INDIC.match(before) or (_CURSIVE.match(before) and (joins or _CURSIVE.match(behind))):
+        if _compiled(_INDIC).match(before) or (
+            _compiled(_CURSIVE).match(before) and (joins or _compiled(_CURSIVE).match(behind))
+        ):
             return character
-        return character if emoji and joins and _EMOJI.match(before) and _EMOJI.match(behind) else ""
+        return (
+            character if emoji and joins and _compiled(_EMOJI).match(before) and _compiled(_EMOJI).match(behind) else ""
+        )
 
-    return _UNSEEN_ONE.sub(kept, text)
+    return _compiled(_UNSEEN_ONE).sub(kept, text)
 
 
 _BETWEEN = "\u200b\u200c\u200d"
@@ -103,11 +116,11 @@ def _folded(text: str, apart: bool) -> str:
     def spelled(found: re.Match[str]) -> str:
         if found["marks"] and not apart:
             near = text[max(found.start() - 1, 0) : found.start()] + text[found.end() : found.end() + 1]
-            if _IDEOGRAPHIC.search(near):
+            if any(first <= character <= last for character in near for first, last in _IDEOGRAPHIC):
                 return found[0]
         return unicodedata.normalize("NFKC", found[0])
 
-    return _FORMS_RUN.sub(spelled, text)
+    return _compiled(_FORMS_RUN).sub(spelled, text)
 
 
 def _suspect(text: str) -> bool:
@@ -117,7 +130,7 @@ def _suspect(text: str) -> bool:
     if controls or text.isascii():
         return controls
     if len(text) <= _SHORT:
-        return _ANY.search(text) is not None
+        return _compiled(_ANY).search(text) is not None
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
     others = set(points[points > 126].tolist())
-    return _ANY.search("".join(map(chr, others))) is not None
+    return _compiled(_ANY).search("".join(map(chr, others))) is not None

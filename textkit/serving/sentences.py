@@ -1,79 +1,243 @@
 """Cuts a line into what a translation model takes at once: its sentences, and the parts of one that is too long.
 
 A cut is made only where it is safe to, for half a sentence translates worse than two: after a mark that ends a sentence,
-before something that may begin one, and not after an abbreviation. Cuts fall into white space, which is kept, or between two
-characters where a script needs none. Knows no model.
+before something that may begin one, and not after an abbreviation of the line's language. Cuts fall into white space, which is
+kept with the smileys in it, or between two characters where a script needs none. Knows no model.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+
+from textkit.serving.abbreviations import Language, guessed, language
+from textkit.serving.sentence_marks import (
+    CAMEL,
+    DOTTED,
+    HEARTS,
+    MARK,
+    NEXT,
+    OPENERS,
+    QUOTES,
+    ROMAN,
+    SPECIAL,
+    SPEECH,
+    days,
+    ends,
+    goes_on,
+    trailing_smileys,
+)
 
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a line, without white space around it, and the white space that follows it."""
+    """A piece of a line, without white space around it, and what follows it: white space, and smileys, which nobody
+    translates."""
 
     text: str
     space: str = ""
 
 
-# Possessive quantifiers and the looks back keep the time linear: a run of 100,000 dots is looked at once.
-_CLOSERS = "\"'”’»«)\\]}›“"
-_OPENERS = "\\-\"'“‘„«»(\\[{¿¡‹–—"
-# One or more marks with what closes behind them, and white space; or ideographic marks, which need no space; or line ends.
-_END = re.compile(
-    rf"(?<![.!?…])[.!?…]++[{_CLOSERS}]*+(?P<space>\s++)(?=[{_OPENERS}]*+\s?[^\W_])"
-    r"|(?<![。！？])[。！？]++[」』）”’]*+(?P<wide>\s*+)(?=\S)"
-    r"|(?P<lines>(?<![^\S\n\r])[^\S\n\r]*+[\n\r]\s*+)(?=\S)"
+_ARTICLES = frozenset(
+    re.split(
+        " ",
+        "a an the my your his her our their this that der die das dem den ein eine einen mein meine le la un une el",
+    )
 )
-_BEGINS = re.compile(rf"[{_OPENERS}\s]*+(\S?)")
-_LAST_WORD = re.compile(rf"([^\s{_OPENERS}]*+)$")
-_LONGEST_WORD = 40  # characters: none that is longer is an abbreviation
-
-# What is followed by a capital all the same. Without the dot, in lower case; English and German, and what many share.
-_WORDS = """
-    mr mrs ms dr prof st sr jr rev hon gen col lt sgt capt cmdr gov sen rep pres vs etc cf al fig figs eq no nos vol ed eds
-    pp p approx dept est inc ltd co corp jan feb mar apr jun jul aug sep sept oct nov dec mt ft ave blvd rd op
-    nr hr fr frl bzw ca bspw evtl ggf inkl exkl max min mio mrd tel str abs art abb bd hg hrsg jh jhd kap od s sog ua usf
-    vgl zb zzt dh dgl verf geb gest verh vorm ehem ev kath phil dipl ing med jur mag
-    m mme mlle sra srta d ud uds av
-"""
-_ABBREVIATIONS = frozenset(_WORDS.split())
-_DOTTED = re.compile(r"[^\W\d_](\.[^\W\d_])+")  # e.g, z.B, U.S
-_SHORT_NUMBER = re.compile(r"\d{1,2}|[IVXLCDM]{1,5}")  # the 3. of a date, Louis XIV.
+_NO_WORDS = frozenset(
+    re.split(" ", "com org net edu gov io js py md txt html")
+)  # what stands behind the stop of a name
+_LOOK_BACK = 120  # characters: none that is longer is an abbreviation with the word before it
 
 
-def sentences(line: str) -> list[Part]:
-    """The sentences of a line, with the white space between them; that around the line is left out. [] for a blank one."""
+def own_abbreviations(entries: Iterable[str]) -> re.Pattern[str] | None:
+    """What finds one of a user's abbreviations at a text's end. An entry may lack its last stop; one in lower case is meant
+    in any case."""
+    bare = {entry.strip().rstrip(".") for entry in entries} - {""}
+    if not bare:
+        return None
+    exact = "|".join(re.escape(entry) for entry in sorted(bare) if entry != entry.lower())
+    any_case = "|".join(re.escape(entry) for entry in sorted(bare) if entry == entry.lower())
+    parts = [part for part in (exact, f"(?i:{any_case})" if any_case else "") if part]
+    return re.compile(rf"(?<!\w)(?:{'|'.join(parts)})\Z")
+
+
+def sentences(line: str, code: str = "", own: re.Pattern[str] | None = None) -> list[Part]:
+    """The sentences of a line, with the white space and the smileys behind each; white space around it is left out. [] for a
+    blank one. `code`: the line's language (ISO 639); "": guessed where it matters. `own`: see `own_abbreviations`."""
     line = line.strip()
-    parts, start = [], 0
-    for match in _END.finditer(line):
-        space = next(match.start(name) for name in ("space", "wide", "lines") if match[name] is not None)
-        if match["space"] is not None and "\n" not in match["space"] and not _ends(line, start, match):
-            continue
-        parts.append(Part(line[start:space], line[space : match.end()]))
-        start = match.end()
-    return [*parts, Part(line[start:])] if line else []
+    if not line:
+        return []
+    if not SPECIAL.search(line):
+        cut = _Cut(line, code, own)
+        return [*cut.parts(_at_marks(line)), Part(line[cut.start :])]
+    trailing = trailing_smileys().search(line)
+    end = trailing.start() if trailing and trailing.start() else len(line)
+    cut = _Cut(line[:end], code, own)
+    return [*cut.parts(ends(True).finditer(cut.line)), Part(line[cut.start : end], line[end:])]
 
 
-def _ends(line: str, start: int, match: re.Match[str]) -> bool:
-    """Whether the marks that matched end a sentence that began at `start`."""
-    begins = _BEGINS.match(line, match.end())
-    follows = begins[1] if begins else ""
-    if follows.islower():
-        return False
-    marks = line[match.start() : match.start("space")]
-    if not marks.startswith(".") or marks.startswith(".."):
+def _at_marks(line: str) -> Iterator[re.Match[str]]:
+    """The matches of ends in a line that has Latin marks alone."""
+    at, end = 0, ends(False)
+    while found := MARK.search(line, at):
+        match = end.match(line, found.start())
+        at = match.end() if match else found.end()
+        if match:
+            yield match
+
+
+_HOURS = ("a.m", "p.m", "A.M", "P.M")
+
+
+class _Cut:
+    """One line being cut: `start` is where the sentence in hand begins."""
+
+    def __init__(self, line: str, code: str, own: re.Pattern[str] | None) -> None:
+        self.line, self.code, self.own = line, code, own
+        self.start = 0
+        self.answers = False  # the sentence before was a question
+
+    @cached_property
+    def rules(self) -> Language:
+        return language(self.code or guessed(self.line))
+
+    def parts(self, matches: Iterable[re.Match[str]]) -> list[Part]:
+        """All sentences but the last."""
+        found = []
+        for match in matches:
+            kind = match.lastgroup or "none"
+            kind = kind if kind in _KINDS else "none"
+            begin = match.start(kind)
+            if begin == self.start or not _KINDS[kind](self, match):
+                continue
+            found.append(Part(self.line[self.start : begin], self.line[begin : match.end()]))
+            self.start, self.answers = match.end(), "?" in match[0]
+        return found
+
+    def _marked(self, match: re.Match[str]) -> bool:
+        """Whether marks end a sentence."""
+        if "\n" in match["space"]:
+            return True
+        following = NEXT.match(self.line, match.end())
+        follows = (following[1] if following else "") or ""
+        if follows[:1].islower() and not CAMEL.match(follows):
+            return False
+        if QUOTES.search(match["closers"]) and SPEECH.match(self.line, match.end()):
+            return False
+        tail = self.line[max(self.start, match.start() - _LOOK_BACK) : match.start()]
+        if match["marks"] == ".":
+            return self._stopped(tail, follows, match.start())
+        words = tail.split()
+        # "I... I do not know."
+        return not (match["marks"][:2] in ("..", "…") and words and words[-1].lower() == follows.lower())
+
+    def _stopped(self, tail: str, follows: str, end: int) -> bool:
+        """Whether a full stop behind `tail`, before the word `follows`, ends a sentence."""
+        if not tail or tail[-1].isspace():
+            return True
+        if self.own is not None and self.own.search(tail):
+            return False
+        words = tail.split()
+        word = words[-1].lstrip(OPENERS.replace("\\", ""))
+        before = words[-2] if len(words) > 1 else ""
+        alone = self.start == end - len(words[-1])
+        starts = follows.lower() in self.rules.starters
+        if word.isdecimal():
+            return self._counted(word, before, follows, starts, alone)
+        kind = self.rules.kind(word)
+        if before.endswith("."):  # z. B., и т. д.
+            kind = self.rules.kind(before.lstrip("([\"'„“«") + word) or kind
+        if word in _HOURS or before + word in _HOURS:
+            return not days().match(self.line, self.line.index(follows, end))
+        if kind and not (len(word) == 1 and kind == "number" and not follows[:1].isdigit()):
+            return self._abbreviated(kind, before, follows, starts)
+        if len(word) > 4 and word.lower().endswith(("str", "straße", "gasse")) and self.rules is language("de"):
+            return word.lower().endswith(("straße", "gasse")) or (starts and not follows[:1].isdigit())
+        if DOTTED.fullmatch(word):
+            return starts
+        if len(word) == 1 and word.isalpha() and word < "\u2e80":
+            return self._initial(word, before, starts, alone)
+        if self.rules.ordinals and before[:1].isupper() and ROMAN.fullmatch(word):  # Ludwig XIV.
+            return starts
         return True
-    found = _LAST_WORD.search(line[max(start, match.start() - _LONGEST_WORD) : match.start()])
-    word = found[1] if found else ""
-    if word.lower() in _ABBREVIATIONS or _DOTTED.fullmatch(word) or (len(word) == 1 and word.isalpha() and word != "I"):
-        return False
-    if word != "I" and _SHORT_NUMBER.fullmatch(word):
-        return match.end() - match.start("space") > 1  # a number ends a sentence where two spaces say so
-    return not follows.isdigit() or not word.isdigit()
+
+    def _abbreviated(self, kind: str, before: str, follows: str, starts: bool) -> bool:
+        if kind == "never":
+            return False
+        if kind == "title":
+            return starts and before.lower() in _ARTICLES
+        if kind == "number":
+            return not (follows[:1].isdigit() or (len(follows) > 1 and ROMAN.fullmatch(follows)))
+        if kind == "month":
+            return not follows[:1].isdigit() and (starts or not before[:1].isdigit())
+        return starts if kind == "unless" else True
+
+    def _counted(self, word: str, before: str, follows: str, starts: bool, alone: bool) -> bool:
+        """Of a number: whether it is how many, not which, and no number of a list."""
+        if len(word) > 3:
+            return True
+        if alone:
+            return self.answers
+        if len(word) < 3 and follows[:1].isdigit():
+            return False
+        rules = self.rules
+        if len(word) == 3 or not rules.ordinals:
+            return True
+        if follows.lower() in rules.third:
+            return False
+        return starts or (bool(rules.before) and before.lower() not in rules.before)
+
+    def _initial(self, word: str, before: str, starts: bool, alone: bool) -> bool:
+        """Of a single letter: whether it is a word, a mark or a grade, and not what begins a name."""
+        if word == "г":  # of a year, or of a city
+            return before[:1].isdigit()
+        if alone:
+            return self.answers and starts
+        if word == "I" and not self.rules.ordinals:
+            return True
+        return starts or before.lower() in self.rules.nouns
+
+    def _wide(self, match: re.Match[str]) -> bool:
+        """Whether another script's mark ends a sentence: not between digits, and not before what goes on after a quotation."""
+        line, end = self.line, match.end()
+        if line[end].isdigit() and line[match.start() - 1 : match.start()].isdigit() and not match["wide"]:
+            return False
+        return not (match["brackets"] and not match["wide"] and goes_on().match(line, end))
+
+    def _smiled(self, match: re.Match[str]) -> bool:
+        """Whether smileys without a mark end a sentence."""
+        following = NEXT.match(self.line, match.end())
+        follows = (following[1] if following else "") or ""
+        if not follows[:1].isupper() and not CAMEL.match(follows):
+            return False
+        loved = re.search(f"[{HEARTS}]", match[0])  # which may be a word: "I ❤ New York."
+        return not loved or follows.lower() in self.rules.starters
+
+    def _glued(self, match: re.Match[str]) -> bool:
+        """Whether a stop without a space ends a sentence."""
+        tail = self.line[max(self.start, match.start() - _LOOK_BACK) : match.start()]
+        word = tail.split()[-1]
+        following = NEXT.match(self.line, match.end())
+        follows = (following[1] if following else "") or ""
+        if not word.isalpha() or follows.lower() in _NO_WORDS or self.rules.kind(word):
+            return False
+        if self.own is not None and self.own.search(tail):
+            return False
+        return follows.lower() in self.rules.starters or (
+            word.islower() and self.line[match.end() + len(follows) :][:1] == " "
+        )
+
+    def _always(self, match: re.Match[str]) -> bool:
+        return True
+
+
+_KINDS = {
+    "space": _Cut._marked, "wide": _Cut._wide, "lines": _Cut._always, "smileys": _Cut._smiled, "none": _Cut._glued,
+    "greek": _Cut._always,
+}  # fmt: skip
 
 
 _CLAUSE = re.compile(r"[,;:)\]”»…][\"'”’»)]*+\s++|[。、，；：]++|\s[–—-]\s|[.!?]\s")
