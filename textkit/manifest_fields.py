@@ -137,6 +137,7 @@ _IDS = dict.fromkeys(("start", "eos", "pad", "unk", "source_eos", "source_pad"),
 _SIZES = {"source_size": _ROWS, "target_size": _ROWS}
 _SEGMENTER = Record(tokenizer=_FILE, characters=_FILE, vocabulary=_FILE, prefix=Flag(), squeeze=Flag(), spelled=Flag())
 _CLEAN = {"clean": Flag()}  # silent: no
+_LANGUAGE = {"source_language": Text(35)}  # silent: guessed line by line
 _NORMALIZER = Record(
     _CLEAN,
     lowercase=Flag(),
@@ -170,9 +171,18 @@ FIELDS: Mapping[str, Any] = {
             subwords=Maybe(_SUBWORDS),
         ),
         tokenizer=Record(file=_FILE),
-        translation=Record(_CLEAN, tokenizer=_FILE, target_tokenizer=Maybe(_FILE), reverse=Flag(), **_IDS, **_SIZES),
+        translation=Record(
+            _CLEAN | _LANGUAGE, tokenizer=_FILE, target_tokenizer=Maybe(_FILE), reverse=Flag(), **_IDS, **_SIZES
+        ),
         sentencepiece=Record(
-            source=_SEGMENTER, target=_SEGMENTER, specials=_PIECES, silent=_PIECES, source_unk=_ROW, **_IDS, **_SIZES
+            _LANGUAGE,
+            source=_SEGMENTER,
+            target=_SEGMENTER,
+            specials=_PIECES,
+            silent=_PIECES,
+            source_unk=_ROW,
+            **_IDS,
+            **_SIZES,
         ),
         language=Record(_CLEAN, tokenizer=_FILE, eos=_ROW, unk=Maybe(_ROW), words=Flag(), size=_ROWS),
     ),

@@ -182,8 +182,9 @@ class SentencePieceText(TranslationText):
         target_vocabulary: Mapping[str, int] | None = None, *,
         start: int, eos: int, pad: int, unk: int, source_eos: int, source_pad: int, source_unk: int,
         source_size: int, target_size: int, specials: Sequence[str] = ("</s>", "<unk>", "<pad>"),
-        silent: Sequence[str] = (),
+        silent: Sequence[str] = (), source_language: str = "",
     ) -> None:  # fmt: skip
+        self.source_language = source_language
         self.start, self.eos, self.pad, self.unk = start, eos, pad, unk
         self.source_eos, self.source_pad, self.source_unk = source_eos, source_pad, source_unk
         self.reverse = False
@@ -229,7 +230,8 @@ class SentencePieceText(TranslationText):
                 "squeeze": side.segmenter.squeeze, "spelled": side.segmenter.spelled,
             }  # fmt: skip
         spec |= {key: getattr(self, key) for key in _NUMBERS if key != "source_size"}
-        return spec | {"source_size": len(self), "specials": list(self.specials), "silent": list(self.source.silent)}
+        spec |= {"source_size": len(self), "specials": list(self.specials), "silent": list(self.source.silent)}
+        return spec | {"source_language": self.source_language}
 
     def files(self) -> dict[str, bytes]:
         return self._stored()[1]
@@ -258,7 +260,8 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Sentence
             None if vocabularies and side["vocabulary"] == spec["source"]["vocabulary"] else side["vocabulary"]
         )
     tables = [None if name is None else _vocabulary(read(name)) for name in vocabularies]
-    return SentencePieceText(*segmenters, *tables, **numbers, specials=spec["specials"], silent=spec["silent"])
+    texts = {"specials": spec["specials"], "silent": spec["silent"], "source_language": spec.get("source_language", "")}
+    return SentencePieceText(*segmenters, *tables, **numbers, **texts)
 
 
 def _vocabulary(data: bytes) -> dict[str, int]:

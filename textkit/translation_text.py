@@ -66,11 +66,13 @@ class TranslationText(TextRule):
     tokenizer serves both sides and an id means the same on both (`shared`). `reverse`: a line's source ids stand in
     reversed order, eos last all the same (Sutskever et al. 2014, section 3.3). `source_size`, `target_size` are the rows of
     the embedding tables where those have more than the tokenizers have ids. `clean`: what nobody sees is left out of a
-    line before it is cut, and ligatures and full-width forms are spelled out (textkit/cleaning.py).
+    line before it is cut, and ligatures and full-width forms are spelled out (textkit/cleaning.py). `source_language`: an ISO
+    639 code, by whose rules lines are cut into sentences; "": each line's own is guessed.
     """
 
     kind = "translation"
     clean = False
+    source_language = ""
 
     def __init__(
         self,
@@ -87,9 +89,10 @@ class TranslationText(TextRule):
         target_size: int = 0,
         reverse: bool = False,
         clean: bool = False,
+        source_language: str = "",
     ) -> None:
         self.start, self.eos, self.pad, self.unk = start, eos, pad, unk
-        self.clean = clean
+        self.clean, self.source_language = clean, source_language
         self.source_eos = eos if source_eos is None else source_eos
         self.source_pad = pad if source_pad is None else source_pad
         self.reverse = reverse
@@ -156,7 +159,7 @@ class TranslationText(TextRule):
             "start": self.start, "eos": self.eos, "pad": self.pad, "unk": self.unk,
             "source_eos": self.source_eos, "source_pad": self.source_pad,
             "source_size": len(self), "target_size": self.target_size,
-            "reverse": self.reverse, "clean": self.clean,
+            "reverse": self.reverse, "clean": self.clean, "source_language": self.source_language,
         }  # fmt: skip
 
     def files(self) -> dict[str, bytes]:
@@ -175,6 +178,7 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Translat
         read(spec["target_tokenizer"]) if spec["target_tokenizer"] else None,
         reverse=spec["reverse"],
         clean=flag_of(spec, "clean", False),
+        source_language=spec.get("source_language", ""),
         **numbers,
     )
     if (len(rule), rule.target_size) != (numbers["source_size"], numbers["target_size"]):

@@ -125,6 +125,7 @@ _COUNT = click.IntRange(min=0)
     default=None,
     help="Translate each sentence of a line by itself. " + own("en-de", "--sentences"),
 )
+@click.option("--abbreviations", metavar="FILE", help="Abbreviations of yours, one a line: no sentence ends there.")
 @click.option(
     "--split-long/--cut-long",
     "split",
@@ -185,6 +186,7 @@ class _Job(Filter):
     top_p: float | None
     seed: int | None
     sentences: bool | None
+    abbreviations: str | None
     split: bool
     batch_tokens: int | None
     batch_lines: int | None
@@ -201,6 +203,10 @@ class _Job(Filter):
             raise UsageError(f"--beam-size {self.beam_size}: --sample searches nothing")
         if self.beam_size is not None and self.n_best > self.beam_size:
             raise UsageError(f"--n-best {self.n_best}: is more than --beam-size {self.beam_size} finds")
+        if self.abbreviations is not None and self.sentences is False:
+            raise UsageError("--abbreviations: has no effect with --no-sentences, which cuts no line")
+        if self.abbreviations == "-":
+            raise UsageError("--abbreviations -: must be a file, not stdin")
         if self.prefix == "-" and "-" in (self.files or ("-",)):
             raise UsageError("--prefix -: stdin is the input already")
         if None not in (self.max_length, self.min_length) and self.min_length > self.max_length:
@@ -220,7 +226,8 @@ class _Job(Filter):
             "temperature", "top_k", "top_p", "seed", "sentences", "batch_tokens", "batch_lines", "workers",
         )  # fmt: skip
         options = {name: getattr(self, name) for name in given if getattr(self, name) is not None}
-        return Translator(**options, long="split" if self.split else "cut")
+        known = _lines_of(self.abbreviations) if self.abbreviations else ()
+        return Translator(**options, abbreviations=known, long="split" if self.split else "cut")
 
 
 def _language(output: str | None, form: str) -> dict[str, str]:
@@ -229,11 +236,18 @@ def _language(output: str | None, form: str) -> dict[str, str]:
     return {suffix: form} if re.fullmatch(r"\.[a-z]{2}", suffix) and suffix not in (".gz", ".xz") else {}
 
 
+def _lines_of(file: str) -> list[str]:
+    from textkit.lines import Reader
+
+    with Reader(file) as reader:
+        return [line for lines in reader for line in lines]
+
+
 def run(job: _Job, talk: Talk) -> None:
     """Reads, translates and writes; says at the end what was out of the ordinary."""
     from textkit.onnxfile import shares_scales
 
-    check_files(job.files, [job.prefix] if job.prefix else ())
+    check_files(job.files, list(filter(None, (job.prefix, job.abbreviations))))
     translator = job.translator()
     translator.load()  # a damaged model is told of before anything is read
     search = translator.options

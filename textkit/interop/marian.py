@@ -112,12 +112,14 @@ def _rule(checkpoint: Checkpoint, shape: Shape) -> SentencePieceText:
     if not own and shape.target_size < shape.source_size and max(vocabulary.values()) >= shape.target_size:
         raise TextkitError(f"{folder}: vocab.json has ids beyond decoder_vocab_size {shape.target_size}")
     unk = (target_vocabulary or vocabulary)[_SPECIALS["unk"]]
+    code = tokenizer.get("source_lang")
     return SentencePieceText(
         *segmenters, vocabulary, target_vocabulary,
         start=shape.start, eos=shape.eos, pad=shape.pad, unk=unk,
         source_eos=vocabulary[_SPECIALS["eos"]], source_pad=shape.pad, source_unk=vocabulary[_SPECIALS["unk"]],
         source_size=shape.source_size, target_size=shape.target_size,
         specials=tuple(_SPECIALS.values()), silent=sorted(silent - set(_SPECIALS.values())),
+        source_language=code if isinstance(code, str) and len(code) in (2, 3) else "",
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from textkit.serving.sentences import Part, halves, sentences
 if TYPE_CHECKING:
     from textkit.translation_text import TranslationText
 
-Taken = list[list[tuple[int, str]]]  # for each line its parts: the number of a job, and the white space behind
+Taken = list[list[tuple[int, str]]]  # for each line its parts: the number of a job, and what stands behind
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,15 @@ class Job:
 @dataclass(frozen=True)
 class JobMaker:
     """`limit`: the most tokens of a text, its end too; `cut`: whether what is beyond is left out, else the text is split;
-    `by_sentence`: whether each sentence is a text; `once`: whether a text that occurs twice is one job."""
+    `by_sentence`: whether each sentence is a text; `once`: whether a text that occurs twice is one job; `own`: what finds
+    abbreviations of a user's own, behind which no sentence ends."""
 
     rule: TranslationText
     limit: int
     cut: bool
     by_sentence: bool
     once: bool
+    own: re.Pattern[str] | None = None
 
     def make(self, lines: Sequence[str], begins: Sequence[str], first: int) -> tuple[list[Job], Taken, int]:
         """The jobs, what each line takes of them, and how many lines held a text that is too long.
@@ -67,7 +70,9 @@ class JobMaker:
         line = visible(line) if self.rule.clean else line
         if not line or line.isspace():
             return []
-        return sentences(line) if self.by_sentence and not whole else [Part(line.strip())]
+        if whole or not self.by_sentence:
+            return [Part(line.strip())]
+        return sentences(line, self.rule.source_language, self.own)
 
     def _encode(self, texts: dict[str, np.ndarray]) -> dict[str, list[Part]]:
         """Puts the ids of each text in its place, and those of what it is split into where it is too long: these are given

@@ -56,7 +56,7 @@ NEXT = re.compile(rf"[{OPENERS}\s]*+([^\W_](?:\w|['’](?=\w))*+)?")
 CAMEL = re.compile(r"[a-z]{1,2}[A-Z]")  # iPhone, eBay: begin a sentence as they are
 QUOTES = re.compile("[\"'”’»“]")
 SPEECH = re.compile(  # "Stop!" Tom shouted.
-    r"(?:I|(?!(?:He|She|It|We|You|They|Who)\b)[A-Z]\w+)"
+    r"(?:I|(?!(?:He|She|It|We|You|They|Who|Nobody|Somebody|Everybody|Everyone|Someone)\b)[A-Z]\w+)"
     r"\s(?:asked|said|cried|replied|answered|shouted|whispered|yelled|added|exclaimed)\b"
 )
 DOTTED = re.compile(r"[^\W\d_]{1,2}(?:\.-?[^\W\d_])+")  # e.g, z.B, U.S, J.-C, Ph.D

@@ -1,8 +1,8 @@
 """Lines -> translations, with an exported model of the task `translate`. Knows no architecture, no file format, no torch.
 
 A line is its sentences, each at most as long as the model takes; they are translated each by itself, a text that occurs twice
-once, in batches of similar length, and joined with the white space that stood between them. Translator.__init__ is over 60
-lines, for it names every option.
+once, in batches of similar length, and joined with the white space and the smileys that stood between them.
+Translator.__init__ is over 60 lines, for it names every option.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from textkit.errors import TextkitError, UsageError, nearest
 from textkit.serving.decoding import Hypothesis, Search, Target, search
 from textkit.serving.jobs import Job, JobMaker
 from textkit.serving.padding import whole_groups
+from textkit.serving.sentences import own_abbreviations
 from textkit.serving.session import cpus
 from textkit.serving.steps import TranslationSteps
 from textkit.serving.stream import batches
@@ -90,16 +91,18 @@ class Translator:
         word_scores: bool = False,
         alignment: bool = False,
         sentences: bool | None = None,
+        abbreviations: Sequence[str] = (),
         long: str = "split",
         batch_tokens: int = BATCH_TOKENS,
         batch_lines: int | None = None,
         workers: int = 1,
     ) -> None:
         """`model`: a name, a folder or a Bundle; None: the default. The options of the search are those of decoding.Search;
-        None: the model's own. `replace_unk`: an unknown word becomes the source's word that was looked at. `sentences`: whether
-        those of a line are translated each by itself. `long`: what becomes of a sentence that is too long: `split` or `cut`.
-        `batch_tokens`: the largest batch, in source tokens, padding and all; `batch_lines`: and in lines. `workers`: batches
-        that are under way at a time, which share the `threads`.
+        None: the model's own. `replace_unk`: an unknown word becomes the source's word that was looked at. `sentences`:
+        whether those of a line are translated each by itself, and `abbreviations`: with what no sentence ends, besides
+        those of the source's language. `long`: what becomes of a sentence that is too long: `split` or `cut`.
+        `batch_tokens`: the largest batch, in source tokens, padding and all; `batch_lines`: and in lines. `workers`:
+        batches that are under way at a time, which share the `threads`.
 
         Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
         """
@@ -124,6 +127,7 @@ class Translator:
                 raise UsageError(f"{name}={value}: must be at least 1")
         self.limit: int = model.manifest.limits["tokens"]
         self.most = max(1, int(model.manifest.limits.get("target", self.limit)) - 1)  # its end takes a place too
+        self.abbreviations = own_abbreviations(abbreviations)
         self.replace_unk, self.word_scores, self.alignment = replace_unk, word_scores, alignment
         self.device, self.threads, self.workers, self.long = device, threads or cpus(), workers, long
         self.batch_tokens, self.batch_lines = batch_tokens, batch_lines
@@ -153,7 +157,9 @@ class Translator:
 
     @property
     def _maker(self) -> JobMaker:
-        return JobMaker(self.rule, self.limit, self.long == "cut", self.sentences, once=not self.options.sample)
+        return JobMaker(
+            self.rule, self.limit, self.long == "cut", self.sentences, not self.options.sample, self.abbreviations
+        )
 
     @property
     def rule(self) -> TranslationText:
@@ -281,7 +287,8 @@ class Translator:
             return Translation("") if not rank else None
         chosen = [(found[min(rank, len(found) - 1)], space) for found, space in parts]
         if len(chosen) == 1:
-            return chosen[0][0] if rank < len(parts[0][0]) else None
+            only, space = chosen[0]
+            return None if rank >= len(parts[0][0]) else replace(only, text=only.text + space) if space else only
         if rank and all(rank >= len(found) for found, _ in parts):
             return None
         joined = chosen[0][0]
@@ -295,4 +302,8 @@ class Translator:
                 joined.alignment + tuple((i + sources, j + targets) for i, j in more.alignment),
             )  # fmt: skip
             space = behind
-        return replace(joined, score=joined.logprob / max(1, joined.length) ** self.options.length_penalty)
+        return replace(
+            joined,
+            text=joined.text + space,
+            score=joined.logprob / max(1, joined.length) ** self.options.length_penalty,
+        )

@@ -50,6 +50,9 @@ class TokenizerOptions:
     spell_bytes: bool = True  # bpe, unigram: spell a character not in the vocabulary by its bytes; false: <unk>
     min_count: int = 2  # word: least occurrences of a word that gets an entry
     reverse: bool = False  # read the source backwards (Sutskever et al. 2014)
+    source_language: str = (
+        ""  # ISO 639 code by whose rules lines are cut into sentences; "": each line's own is guessed
+    )
     bpe_dropout: float = 0.0  # bpe: merges left out while training, others each epoch (Provilkov et al. 2020); 0: none
 
     def __post_init__(self) -> None:
@@ -76,7 +79,9 @@ def learn(corpus: Corpus, options: TokenizerOptions) -> TranslationText:
             _train(frame, counted[side], lambda side=side: _texts(corpus, options.clean, side)) for side in (0, 1)
         ]
     rows = {"start": START, "eos": EOS, "pad": PAD, "unk": UNK}
-    return TranslationText(*tokenizers, **rows, reverse=options.reverse, clean=options.clean)
+    return TranslationText(
+        *tokenizers, **rows, reverse=options.reverse, clean=options.clean, source_language=options.source_language
+    )
 
 
 class _Frame:
