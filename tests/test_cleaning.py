@@ -127,7 +127,8 @@ def test_lines_are_cleaned_together_as_one_by_one() -> None:
 def test_an_old_bundle_keeps_its_rule() -> None:
     spec = {"lowercase": True, "unicode": "NFC", "punctuation": "split"}
     assert Normalizer(**spec).words(["te\u00adacher"]) == [["te\u00adacher"]]
-    assert Normalizer().spec() == {**spec, "clean": False}
+    assert Normalizer().spec() == spec
+    assert Normalizer(clean=True).spec() == {**spec, "clean": True}
     with pytest.raises(ValueError, match="clean"):
         Normalizer(clean="yes")
 

@@ -69,6 +69,5 @@ class Normalizer:
         return [line.split() for line in self(text).split("\n")] if lines else []
 
     def spec(self) -> dict[str, Any]:
-        return {
-            "lowercase": self.lowercase, "unicode": self.unicode, "punctuation": self.punctuation, "clean": self.clean,
-        }  # fmt: skip
+        spec = {"lowercase": self.lowercase, "unicode": self.unicode, "punctuation": self.punctuation}
+        return spec | ({"clean": True} if self.clean else {})  # a table of before this rule says nothing of it
