@@ -237,7 +237,7 @@ def test_damaged_fasttext(tmp_path):
     for cut in range(4, len(good)):
         said = refusal(tmp_path, good[:cut])
         assert said.startswith(("FILE: ends inside", "FILE: promises"))
-    assert "quantised (.ftz)" in refusal(tmp_path, fasttext(words, table, 1, quantised=True))
+    assert "damaged" in refusal(tmp_path, fasttext(words, table, 1, quantised=True))
     assert "pruned but not quantised" in refusal(tmp_path, fasttext(words, table, 1, pruned=1))
     assert "file format 13 is not known" in refusal(tmp_path, fasttext(words, table, 1, version=13))
     assert "does not fit 2 words, 2 buckets" in refusal(tmp_path, fasttext(words, table, 2))

@@ -136,6 +136,7 @@ _ROW, _ROWS = Whole(0, MOST_ROWS), Whole(1, MOST_ROWS)
 _IDS = dict.fromkeys(("start", "eos", "pad", "unk", "source_eos", "source_pad"), _ROW)
 _SIZES = {"source_size": _ROWS, "target_size": _ROWS}
 _SEGMENTER = Record(tokenizer=_FILE, characters=_FILE, vocabulary=_FILE, prefix=Flag(), squeeze=Flag(), spelled=Flag())
+_WORDS = {"spaces": Text(choices=("unicode", "ascii")), "classifier": Flag(), "word_ngrams": Whole(1, 1000)}
 _CLEAN = {"clean": Flag()}  # silent: no
 _LANGUAGE = {"source_language": Text(35)}  # silent: guessed line by line
 _NORMALIZER = Record(
@@ -165,7 +166,7 @@ FIELDS: Mapping[str, Any] = {
     "text": Kinds(
         "unknown kind",
         words=Record(
-            {"spaces": Text(choices=("unicode", "ascii"))},
+            _WORDS,
             words=_FILE,
             normalizer=_NORMALIZER,
             subwords=Maybe(_SUBWORDS),

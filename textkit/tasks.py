@@ -109,6 +109,7 @@ OPTIONAL: Mapping[str, frozenset[str]] = MappingProxyType({"translate": frozense
 NEXT = ".next"
 SEED = 1  # of all randomness, of a training as of what is drawn, where nobody says another
 POOLING = ("mean", "max", "sif")  # the values 0, 1, 2 of the port `pool`
+POOLINGS = (*POOLING, "fasttext")  # with that which the host computes, of `tokens`
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class Setting:
 # The serving options of a task that a model may state defaults of.
 SETTINGS: Mapping[str, Mapping[str, Setting]] = MappingProxyType(
     {
-        "embed": {"pooling": Setting(str, choices=POOLING), "normalize": Setting(bool)},
+        "embed": {"pooling": Setting(str, choices=POOLINGS), "normalize": Setting(bool)},
         "language": {
             "max_tokens": Setting(int, 1, 1 << 20),
             "temperature": Setting(float, 0, 100),

@@ -28,6 +28,7 @@ __all__ = [
 WORDS_FILE = "words.txt"
 TOKENIZER_FILE = "tokenizer.json"
 
+_SELDOM = {"spaces": "unicode", "classifier": False, "word_ngrams": 1}  # what a manifest says where it is not so
 _LINE_END = "\0"  # stands for the end of a line while a window of lines is looked up as one
 _CACHED_WORDS = 50_000  # rows of unseen words kept; the cache is emptied when full, so memory stays flat
 
@@ -79,7 +80,8 @@ class Words(TextRule):
     """A table of words, each its own row 0..n-1; with `subwords`, a word not in it is spelled by rows that follow.
 
     `spaces`: what separates words, `unicode` (all white space) or `ascii` (its part of it, and words of the table
-    may hold some; see textkit.spaces). `counts` (i64[word], how often each occurred in training) is kept for training
+    may hold some; see textkit.spaces). `classifier`: they are a fastText classifier's, trained with `word_ngrams` words at
+    a time, whose lines are pooled otherwise. `counts` (i64[word], how often each occurred in training) is kept for training
     alone and not written to a bundle.
     """
 
@@ -92,11 +94,13 @@ class Words(TextRule):
         subwords: NGrams | Pieces | None = None,
         counts: np.ndarray | None = None,
         spaces: str = "unicode",
+        classifier: bool = False,
+        word_ngrams: int = 1,
     ) -> None:
         if spaces not in ("unicode", "ascii"):
             raise ValueError(f"spaces={spaces}: unicode or ascii")
         self.words = list(words)
-        self.spaces = spaces
+        self.spaces, self.classifier, self.word_ngrams = spaces, classifier, word_ngrams
         self._cut: Callable[[str], list[str]] = str.split if spaces == "unicode" else Cutter(self.words)
         self.normalizer = normalizer or Normalizer()
         self.subwords = subwords
@@ -214,7 +218,7 @@ class Words(TextRule):
             "words": WORDS_FILE,
             "normalizer": self.normalizer.spec(),
             "subwords": self.subwords.spec() if self.subwords else None,
-        } | ({} if self.spaces == "unicode" else {"spaces": self.spaces})
+        } | {key: getattr(self, key) for key, plain in _SELDOM.items() if getattr(self, key) != plain}
 
     def files(self) -> dict[str, bytes]:
         text = "".join(f"{word}\n" for word in self.words)
@@ -276,7 +280,8 @@ def rule_from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Tex
             words = read(spec["words"]).decode("utf-8")
             normalizer = Normalizer(**spec["normalizer"])
             subwords = subwords_from_spec(spec["subwords"], read)
-            return Words(words.split("\n")[:-1], normalizer, subwords, spaces=spec.get("spaces", "unicode"))
+            more = {key: spec.get(key, plain) for key, plain in _SELDOM.items()}
+            return Words(words.split("\n")[:-1], normalizer, subwords, **more)
     except (KeyError, TypeError, ValueError) as error:
         raise TextkitError(f"how text becomes ids is not described rightly: {error}") from error
     raise TextkitError(f"how text becomes ids: unknown kind {quoted(kind)}")

@@ -30,6 +30,7 @@ from textkit.cli.options import Talk, Verb, answering_options, examples, model_o
 from textkit.cli.typed import check_files
 from textkit.errors import UsageError
 from textkit.serving import BATCH_TOKENS, EMBEDDED, TOKENS
+from textkit.tasks import POOLINGS
 
 if TYPE_CHECKING:
     from textkit.serving.embedder import Embedder
@@ -53,7 +54,7 @@ SUFFIXES = JSONL | {".npy": "npy", ".f32": "f32"}  # what -o FILE says of the fo
 @output_option
 @click.option(
     "--pooling",
-    type=click.Choice(["mean", "max", "sif"]),
+    type=click.Choice(POOLINGS),
     help="How words make a line. " + own("en-words", "--pooling"),
 )
 @click.option("--tokens", is_flag=True, help="The vector of each token of a line instead of the line's.")
@@ -89,7 +90,8 @@ def embed(talk: Talk, **options: Any) -> None:
     npy    what numpy.load reads
     f32    raw little-endian numbers
 
-    A blank line is the zero vector. With --on-error skip a record that cannot be read is one too (in jsonl null), so
+    Words make a line as their mean, their maximum, their mean by rarity (sif), or as fastText's print-sentence-vectors has
+    it. A blank line is the zero vector. With --on-error skip a record that cannot be read is one too (in jsonl null), so
     that lines stay aligned. With --tokens, text has on each line `token number number ...` for each token, tabs between
     tokens; jsonl has "tokens", a list of {"token", "embedding"}.
 

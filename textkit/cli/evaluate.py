@@ -22,6 +22,7 @@ from textkit.cli.options import (
     threads_option,
 )
 from textkit.cli.stdout import protected_stdout
+from textkit.tasks import POOLINGS
 
 if TYPE_CHECKING:
     from textkit.bundle import Bundle
@@ -94,9 +95,7 @@ class Metrics(click.ParamType):
 @click.option(
     "--known-only", is_flag=True, help="Word pairs: leave out words that only subwords give a vector, as gensim does."
 )
-@click.option(
-    "--pooling", type=click.Choice(["mean", "max", "sif"]), help="Sentence pairs. " + own("en-words", "--pooling")
-)
+@click.option("--pooling", type=click.Choice(POOLINGS), help="Sentence pairs. " + own("en-words", "--pooling"))
 @click.option(
     "--columns",
     metavar="A,B,SCORE",

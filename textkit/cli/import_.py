@@ -72,14 +72,15 @@ def import_(
 ) -> None:
     """Make a model of SOURCE: another tool's file of word vectors ('-' reads stdin), or a MarianMT checkpoint's folder.
 
-    Word vectors are read in word2vec's text and binary formats, GloVe's text and fastText's .bin, plain or compressed,
+    Word vectors are read in word2vec's text and binary formats, GloVe's text and fastText's .bin and .ftz, plain or compressed,
     told apart by what is in the file. Words stay as the file spells them, upper and lower case included; one that holds a tab,
     a space or U+00A0 is found where a text has it so. A fastText model keeps its character n-grams, so words that it has not
     seen get vectors too. Words that occur twice or are cut inside a character, and a header that counts too few lines, are
     told of and read; any other line that is not a word and its numbers is an error, or with --on-error skip left out.
 
     A line's vector is the plain mean of its words' vectors. fastText's print-sentence-vectors brings each word's vector
-    to length 1 before it takes the mean: its numbers for lines are others, those for words are the same.
+    to length 1 before it takes the mean, and of a classifier it takes the end of the line in: embed --pooling fasttext has its
+    numbers.
 
     A folder is a Hugging Face checkpoint of MarianMT (OPUS-MT): config.json, generation_config.json, model.safetensors or
     pytorch_model.bin (read without running anything), source.spm, target.spm, vocab.json. The model translates as

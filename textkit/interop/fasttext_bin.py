@@ -1,4 +1,4 @@
-"""fastText's own model files (.bin, file formats 11 and 12): words, counts, and the input matrix. Knows no bundle.
+"""fastText's own model files (.bin and .ftz, file formats 11 and 12): words, counts, and the input matrix. Knows no bundle.
 
 What a word's vector is follows fastText's getWordVector: the mean of the word's own row and the rows of its character
 n-grams; of the n-grams' alone for a word that is not in the table. The output matrix, the labels of a supervised model
@@ -8,14 +8,15 @@ and its word n-grams are left out: word vectors need none of them.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from textkit.errors import TextkitError
+from textkit.interop.fasttext_quantised import Quantised
 from textkit.interop.source import Source
 from textkit.interop.table import Foreign, Growing, Names, Room
-from textkit.text import NGrams, hash_ngrams
+from textkit.text import NGrams
 
 MAGIC = struct.pack("<i", 793712314)
 _VERSIONS = (11, 12)
@@ -32,20 +33,22 @@ _CHUNK = 1 << 10  # words whose n-grams are gathered at once
 
 @dataclass(frozen=True)
 class _Dictionary:
-    """words: the wanted ones, as bytes; counts i64[word]; `total` words in the file, `tokens` in its corpus."""
+    """words: the wanted ones, as bytes; counts i64[word]; `total` words in the file, `tokens` in its corpus.
+
+    `pruned`: of a quantised model that kept some n-grams alone, bucket -> its row behind the words'; None: all are there.
+    """
 
     words: list[bytes]
     counts: np.ndarray
     total: int
     tokens: int
-    pruned: int
+    pruned: dict[int, int] | None
 
 
 def read_fasttext(source: Source, room: Room) -> Foreign:
     """Reads a model; `max_vocab` keeps its first words, the most frequent, and the others become unseen words.
 
-    Raises TextkitError naming the file for a quantised model (.ftz), for a version that is not known, and where the
-    file is damaged.
+    Raises TextkitError naming the file for a version that is not known, and where the file is damaged.
     """
     source.take(4, "its magic number")
     version = struct.unpack("<i", source.take(4, "its version"))[0]
@@ -58,22 +61,57 @@ def read_fasttext(source: Source, room: Room) -> Foreign:
     if version == 11 and model == _SUPERVISED:
         maximum = 0  # as fastText itself: such models were trained without character n-grams
     dictionary = _dictionary(source, room)
-    quantised, rows, columns = _MATRIX.unpack(source.take(_MATRIX.size, "the size of its input matrix"))
-    if quantised:
-        raise TextkitError(
-            f"{source.name}: is quantised (.ftz), its vectors are gone: import the .bin that it was made from"
+    spelled = buckets if maximum >= max(1, minimum) else 0
+    if source.peek(1) == b"\1":
+        source.take(1, "its input matrix")
+        matrix = Quantised(source)
+        rows, columns, grams = (
+            matrix.rows,
+            matrix.columns,
+            buckets if dictionary.pruned is None else len(dictionary.pruned),
         )
-    if dictionary.pruned >= 0:
-        raise TextkitError(f"{source.name}: pruned but not quantised, which fastText itself refuses: damaged")
-    if columns != dim or rows != dictionary.total + buckets:
+    else:
+        if dictionary.pruned is not None and source.peek(1):
+            raise TextkitError(f"{source.name}: pruned but not quantised, which fastText itself refuses: damaged")
+        _, rows, columns = _MATRIX.unpack(source.take(_MATRIX.size, "the size of its input matrix"))
+        matrix, grams = None, buckets
+    if columns != dim or rows != dictionary.total + grams:
         raise TextkitError(
             f"{source.name}: a matrix of {rows} rows of {columns} does not fit {dictionary.total} words, "
-            f"{buckets} buckets and dim={dim}: damaged"
+            f"{grams} buckets and dim={dim}: damaged"
         )
-    source.expect(rows * dim * 4, f"{rows:,} rows of {dim} numbers")
-    spelled = buckets if maximum >= max(1, minimum) else 0
-    room.check(source.name, len(dictionary.words), spelled, dim)
-    return _compose(source, dictionary, NGrams(max(1, minimum), maximum, spelled, 0), dim, buckets)
+    if matrix is None:
+        source.expect(rows * dim * 4, f"{rows:,} rows of {dim} numbers")
+    kept = None
+    if spelled and dictionary.pruned is not None:
+        kept = np.array(sorted(dictionary.pruned), np.int32)
+        if not len(kept):
+            spelled = 0
+        elif kept[0] < 0 or kept[-1] >= buckets or sorted(dictionary.pruned.values()) != list(range(len(kept))):
+            raise TextkitError(f"{source.name}: the index of its pruned n-grams does not fit: damaged")
+    ngrams = NGrams(max(1, minimum), maximum, spelled, 0, kept if spelled else None)
+    room.check(source.name, len(dictionary.words), len(ngrams) if spelled else 0, dim)
+    if matrix is None:
+        table = _dense(source, dictionary, len(ngrams) if spelled else 0, dim)
+    else:
+        table = matrix.row(0, len(dictionary.words))
+        if spelled:
+            own = (
+                np.arange(spelled)
+                if kept is None
+                else np.array([dictionary.pruned[bucket] for bucket in kept.tolist()])
+            )
+            table = np.concatenate([table, matrix.row(dictionary.total, rows)[own]])
+    found = _compose(source, dictionary, ngrams if spelled else None, table)
+    if matrix is not None:
+        found.format = "fastText .ftz"
+    found.classifier = model == _SUPERVISED
+    found.word_ngrams = max(1, arguments[5]) if found.classifier and buckets else 1
+    if buckets and not spelled:
+        found.notes.append(
+            f"{buckets:,} buckets of word n-grams left out: a classifier uses them, a word's vector does not"
+        )
+    return found
 
 
 def _dictionary(source: Source, room: Room) -> _Dictionary:
@@ -100,23 +138,30 @@ def _dictionary(source: Source, room: Room) -> _Dictionary:
         at = end + 1 + _ENTRY
     source.give_back(data[at:])
     source.expect(max(0, pruned) * 8, f"{pruned:,} pruned n-grams")
-    source.skip(max(0, pruned) * 8, "the index of its pruned n-grams")
+    pairs = np.empty((max(0, pruned), 2), "<i4")
+    source.fill(pairs, "the index of its pruned n-grams")
     tail = np.frombuffer(b"".join(tails), np.dtype([("count", "<i8"), ("type", "i1")]))
     strange = next((word for word in words if not word or b"\n" in word), None)
     if strange is not None or tail["type"].any() or (tail["count"] < 0).any():
         raise TextkitError(f"{source.name}: its dictionary holds what is no word: damaged")
-    return _Dictionary(words, tail["count"].astype(np.int64), total, tokens, pruned)
+    index = dict(pairs.tolist()) if pruned >= 0 else None
+    return _Dictionary(words, tail["count"].astype(np.int64), total, tokens, index)
 
 
-def _compose(source: Source, dictionary: _Dictionary, ngrams: NGrams, dim: int, buckets: int) -> Foreign:
-    """Reads the matrix and makes each word's row what getWordVector gives."""
+def _dense(source: Source, dictionary: _Dictionary, grams: int, dim: int) -> np.ndarray:
+    """The rows of the wanted words and of the n-grams, f32[row, dim], of a matrix that is written out."""
     kept = len(dictionary.words)
-    table = Growing(dim, kept + len(ngrams) if source.plain else None)
+    table = Growing(dim, kept + grams if source.plain else None)
     _read_rows(source, table, kept, dim)
     source.skip((dictionary.total - kept) * dim * 4, "its input matrix")
-    _read_rows(source, table, len(ngrams), dim)
-    rows = table.done()
-    if len(ngrams):
+    _read_rows(source, table, grams, dim)
+    return table.done()
+
+
+def _compose(source: Source, dictionary: _Dictionary, ngrams: NGrams | None, rows: np.ndarray) -> Foreign:
+    """Makes each word's row of `rows`, which the n-grams' rows follow, what getWordVector gives."""
+    kept = len(dictionary.words)
+    if ngrams is not None:
         _spell(rows[:kept], rows[kept:], dictionary.words, ngrams)
     names = Names(source.encoding)
     fresh = names.add(dictionary.words)
@@ -125,22 +170,11 @@ def _compose(source: Source, dictionary: _Dictionary, ngrams: NGrams, dim: int, 
         counts = counts[fresh]
         rows = np.concatenate([rows[fresh], rows[kept:]])
     words = names.done()
-    found = Foreign(
-        "fastText .bin",
-        words,
-        rows,
-        counts=counts,
-        duplicates=names.duplicates,
-        invalid=names.invalid,
-        encoding=names.shown,
-    )
+    found = Foreign("fastText .bin", words, rows, counts=counts, duplicates=names.duplicates, invalid=names.invalid)
+    found.encoding = names.shown
     found.tokens = max(dictionary.tokens, int(counts.sum()))
-    if len(ngrams):
-        found.ngrams = NGrams(ngrams.minimum, ngrams.maximum, ngrams.buckets, len(words))
-    elif buckets:
-        found.notes.append(
-            f"{buckets:,} buckets of word n-grams left out: a classifier uses them, a word's vector does not"
-        )
+    if ngrams is not None:
+        found.ngrams = replace(ngrams, first=len(words))
     return found
 
 
@@ -161,7 +195,7 @@ def _spell(own: np.ndarray, grams: np.ndarray, words: list[bytes], ngrams: NGram
     """Makes own f32[word, dim] the mean of the word's row and its n-grams' rows in grams f32[bucket, dim], in place."""
     for start in range(0, len(words), _CHUNK):
         part = words[start : start + _CHUNK]
-        buckets, counts = hash_ngrams(part, ngrams.minimum, ngrams.maximum, ngrams.buckets)
+        buckets, counts = ngrams.rows(part)
         plain = np.array([word == _EOS.encode() for word in part])
         buckets, counts = buckets[~np.repeat(plain, counts)], np.where(plain, 0, counts)
         having = np.flatnonzero(counts)  # reduceat has no empty sums

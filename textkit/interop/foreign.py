@@ -1,6 +1,6 @@
 """Reads any of the formats by what is in the file, never by its name; and makes a bundle of what was read.
 
-word2vec text and binary, GloVe text, fastText .bin; each plain, gzip or zstandard.
+word2vec text and binary, GloVe text, fastText .bin and .ftz; each plain, gzip or zstandard.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def read(path: str | os.PathLike[str], room: Room | None = None) -> Foreign:
             found = None if b"\0" in head else layout_of(_shown(head))
             if found is None:
                 raise TextkitError(
-                    f"{source.name}: is none of word2vec text, word2vec binary, GloVe text, fastText .bin "
+                    f"{source.name}: is none of word2vec text, word2vec binary, GloVe text, fastText .bin or .ftz "
                     f"(the first line of a text format is two whole numbers, or a word and its numbers)"
                 )
             return read_text(source, room, None, found[0])
@@ -92,7 +92,10 @@ def make_bundle(
     normalizer = Normalizer(lowercase=False, unicode="none", punctuation="keep")
     # fastText cuts texts at ASCII's white space alone; so must be who has words with other white space in them.
     ascii_only = read.format.startswith("fastText") or any(map(has_spaces, read.words))
-    rule = Words(read.words, normalizer, read.ngrams, spaces="ascii" if ascii_only else "unicode")
+    spaces = "ascii" if ascii_only else "unicode"
+    rule = Words(
+        read.words, normalizer, read.ngrams, spaces=spaces, classifier=read.classifier, word_ngrams=read.word_ngrams
+    )
     frequency = "counts in the file" if read.counts is not None else "Zipf's law over the order of the file"
     return export_embedding_table(
         folder,

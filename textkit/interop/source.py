@@ -104,6 +104,8 @@ class Source:
 
     def fill(self, array: np.ndarray, what: str) -> None:
         """Reads the memory of a contiguous array."""
+        if not array.size:
+            return
         view = memoryview(array).cast("B")
         done = 0
         while done < len(view):

@@ -29,6 +29,8 @@ class Foreign:
     ngrams: NGrams | None = None
     counts: np.ndarray | None = None
     tokens: int = 0
+    classifier: bool = False  # fastText's: trained with labels, `word_ngrams` words at a time
+    word_ngrams: int = 1
     duplicates: int = 0  # words seen before: the first wins
     invalid: int = 0  # words that are no text in `encoding`
     encoding: str = "UTF-8"

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,11 @@ import numpy as np
 from textkit import bundle as bundles
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.serving import BATCH_TOKENS
+from textkit.serving.fasttext_pooling import classified, is_classifier, means_of_units
 from textkit.serving.padding import padded, parts, word_starts
 from textkit.serving.session import Session, cpus
 from textkit.serving.stream import batches
-from textkit.tasks import POOLING
+from textkit.tasks import POOLING, POOLINGS
 from textkit.text import Encoded, Words
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class Embedder:
         batch_tokens: int = BATCH_TOKENS,
         long: str = "split",
     ) -> None:
-        """`model`: a name, a folder or a Bundle; None: the default. `pooling` (mean, max, sif) and `normalize` (to
+        """`model`: a name, a folder or a Bundle; None: the default. `pooling` (mean, max, sif, fasttext) and `normalize` (to
         length 1) are the model's own where they are None. `long`: what becomes of a line that is too long: `split`, the
         token-weighted mean of its parts (with max, their maximum), or `cut`, its beginning.
 
@@ -68,7 +70,7 @@ class Embedder:
         self.limit: int = manifest.limits["tokens"]
         self.pooling = manifest.defaults.get("pooling", "mean") if pooling is None else pooling
         self.normalize = bool(manifest.defaults.get("normalize", False) if normalize is None else normalize)
-        for option, value, known in (("pooling", self.pooling, POOLING), ("long", long, LONG)):
+        for option, value, known in (("pooling", self.pooling, POOLINGS), ("long", long, LONG)):
             if value not in known:
                 raise UsageError(f"unknown {option} {value!r}{nearest(str(value), known)}")
         if batch_tokens < 1:
@@ -101,14 +103,22 @@ class Embedder:
 
     def encode(self, lines: Sequence[str]) -> Encoded:
         """The lines as ids, the first half of the work; blank lines have none, whatever the tokenizer would make of them."""
+        encode = partial(classified, self.bundle.rule) if self._classifies() else self.bundle.rule.encode
+        return self._encoded(lines, encode)
+
+    def _classifies(self) -> bool:
+        """Whether a line's vector is to be that of a fastText classifier."""
+        return self.pooling == "fasttext" and is_classifier(self.bundle.rule, self.bundle.folder)
+
+    def _encoded(self, lines: Sequence[str], encode: Callable[[Sequence[str]], Encoded]) -> Encoded:
         told = [not line or line.isspace() for line in lines]
         if not any(told):
-            encoded = self.bundle.rule.encode(lines)
+            encoded = encode(lines)
             self.unknown_lines += len(lines) - np.count_nonzero(encoded.lengths)
             return encoded
         told = [empty and self._is_blank(line) for line, empty in zip(lines, told, strict=True)]
         blank = np.array(told)
-        encoded = self.bundle.rule.encode([line for line, empty in zip(lines, told, strict=True) if not empty])
+        encoded = encode([line for line, empty in zip(lines, told, strict=True) if not empty])
         self.unknown_lines += len(encoded.lengths) - np.count_nonzero(encoded.lengths)
         lengths = np.zeros(len(lines), np.int64)
         lengths[~blank] = encoded.lengths
@@ -127,6 +137,9 @@ class Embedder:
         self.long_lines += int(too_long.sum())
         if self.long == "cut":
             lengths, too_long = np.minimum(lengths, self.limit), np.zeros(len(lengths), bool)
+        if self.pooling == "fasttext" and not self._classifies():
+            vectors = means_of_units(encoded, starts, lengths, self)
+            return _unit(vectors) if self.normalize else vectors
         whole = np.flatnonzero((lengths > 0) & ~too_long)
         if len(whole) == len(lengths):
             return self._pooled(encoded, starts, lengths, self.normalize)
@@ -138,7 +151,7 @@ class Embedder:
 
     def tokens(self, lines: Sequence[str]) -> list[list[tuple[str, np.ndarray]]]:
         """Each line's tokens with their vectors f32[dim]; one without any id (an unknown word) has the zero vector."""
-        encoded = self.encode(lines)
+        encoded = self._encoded(lines, self.bundle.rule.encode)
         starts = np.cumsum(encoded.lengths) - encoded.lengths
         found: list[list[tuple[str, int, int]]] = []
         for line, start in zip(lines, starts.tolist(), strict=True):
@@ -194,7 +207,10 @@ class Embedder:
             spelled = before[starts + lengths] > before[starts]
             rows = np.flatnonzero(spelled)
             vectors[rows] = self._max_of_words(encoded, starts[rows], lengths[rows], normalize)
-        options = {"pool": np.array(POOLING.index(pooling)), "normalize": np.array(normalize)}
+        pool = POOLING.index(
+            "mean" if pooling == "fasttext" else pooling
+        )  # of a classifier; its ids have their weights
+        options = {"pool": np.array(pool), "normalize": np.array(normalize)}
         plain = np.flatnonzero(~spelled)
 
         def run(batch: np.ndarray) -> None:
@@ -202,7 +218,7 @@ class Embedder:
             feeds, _ = padded(encoded, starts[rows], lengths[rows], self.limit)
             vectors[rows] = self._run(feeds | options, "vector")
 
-        self._spread(run, batches(lengths[plain], self.batch_tokens))
+        self.spread(run, batches(lengths[plain], self.batch_tokens))
         return vectors
 
     def _run(self, feeds: Mapping[str, np.ndarray], port: str) -> np.ndarray:
@@ -217,7 +233,7 @@ class Embedder:
             raise TextkitError(f"{self.bundle.folder}: the model gives {port} of shape {given.shape}, not {promised}")
         return given
 
-    def _spread(self, run: Callable[[np.ndarray], None], work: Iterable[np.ndarray]) -> None:
+    def spread(self, run: Callable[[np.ndarray], None], work: Iterable[np.ndarray]) -> None:
         """Runs each batch of `work`: one after the other where that is quick, else several at a time."""
         waiting = deque(work)
         while waiting:
@@ -235,14 +251,14 @@ class Embedder:
         begins = word_starts(encoded)
 
         def run(part: np.ndarray) -> None:
-            places, weighted = self._weighted(encoded, starts[part], lengths[part])
+            places, weighted = self.weighted(encoded, starts[part], lengths[part])
             firsts = np.cumsum(lengths[part]) - lengths[part]  # of each line among them
             begin = begins[places]
             begin[firsts] = True
             words = np.add.reduceat(weighted, np.flatnonzero(begin), axis=0)  # [word, dim]
             vectors[part] = np.maximum.reduceat(words, np.cumsum(begin)[firsts] - 1, axis=0)
 
-        self._spread(run, batches(lengths, self.batch_tokens))
+        self.spread(run, batches(lengths, self.batch_tokens))
         return _unit(vectors) if normalize else vectors
 
     def _rows(self, encoded: Encoded) -> np.ndarray:
@@ -257,13 +273,13 @@ class Embedder:
         rows = np.zeros((len(encoded.ids), self.dim), np.float32)
 
         def run(part: np.ndarray) -> None:
-            places, weighted = self._weighted(encoded, starts[part], lengths[part])
+            places, weighted = self.weighted(encoded, starts[part], lengths[part])
             rows[places] = weighted
 
-        self._spread(run, batches(lengths, self.batch_tokens))
+        self.spread(run, batches(lengths, self.batch_tokens))
         return rows
 
-    def _weighted(self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def weighted(self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The places of a batch's ids, end to end i64[id], and what the graph makes of each, times its weight."""
         feeds, places = padded(encoded, starts, lengths, self.limit)
         tokens = self._run(feeds | _PLAIN, "tokens")  # [line, token, dim]
