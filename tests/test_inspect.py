@@ -324,3 +324,50 @@ def test_a_run_without_a_score_and_of_one_epoch_is_drawn():
     assert [line.get_label() for line in above.lines] == ["all weights"]
     assert below.get_xlabel() == "epochs done"
     assert list(weight_lines({"a": found})) == ["epoch\tupdate\tloss\tall\tw", "1\t9\t2\t1\t1"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("embedding.weight", "embedding"),
+        ("project_bias", "output bias"),
+        ("layers.0.layer.weight_ih_l0", "layer 1 input matrix"),
+        ("layers.1.layer.bias_hh_l0", "layer 2 recurrent bias"),
+        ("layers.0.layer", "layer 1"),
+        ("encoder_layers.1", "encoder layer 2"),
+        ("encoder_layers.0.layer.weight_hh_l0_reverse", "encoder layer 1 backwards recurrent matrix"),
+        ("decoder.layers.3.attention.qkv.weight", "decoder layer 4 attention queries, keys, values matrix"),
+        ("layers.0.feedforward_norm.weight", "layer 1 feedforward norm scale"),
+        ("attention.key.weight", "attention key matrix"),
+        ("context", "context vectors"),
+        ("others", "others"),
+        ("0", "1"),
+        ("table_l1", "table"),
+    ],
+)
+def test_weights_are_drawn_under_names_that_people_know(path, name):
+    assert chart.name_of(path) == name
+    assert list(chart.spoken({path: np.ones(1)})) == [name]
+
+
+def test_two_parameters_of_one_name_keep_their_paths():
+    assert list(chart.spoken({"a.b": np.ones(1), "a_b": np.ones(1), "c": np.ones(1)})) == ["a.b", "a_b", "c"]
+
+
+@pytest.mark.parametrize("rows", [1, 3, 40])
+def test_curves_are_told_apart_without_colours(rows):
+    """Each has a line and a marker of its own, and a marker is on the curve however few points it has."""
+    some = np.arange(rows, dtype=float)
+    names = tuple(f"layers.{at}.attention.output.weight" for at in range(8))
+    found = Norms(some.astype(int), some.astype(int), some, "bleu", some, some, 0, names, np.ones((rows, 8)))
+    above, below, right = chart.weights({"a": found}).axes
+    assert [line.get_label() for line in above.lines[:8]] == [
+        f"layer {at} attention output matrix" for at in range(1, 9)
+    ]
+    looks = {(line.get_linestyle(), line.get_marker()) for line in above.lines}
+    assert len(looks) == len(above.lines) == 10  # eight layers, all weights, and where the best score is
+    assert {line.get_marker() for line in (*below.lines, *right.lines)} >= {"o", "s", "^"}
+    for line in above.lines[:8]:
+        start, every = line.get_markevery()
+        assert start < rows
+        assert -(-rows // every) <= 12

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from textkit.training.inspecting import Gradients, Norms
 
 COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:pink", "tab:olive")
+# What tells curves apart without colours, too; the colours are Okabe and Ito's, for eyes that see no red or no green.
+STYLES = (
+    ("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"), ("#CC79A7", ":", "D"),
+    ("#E69F00", "-", "v"), ("#56B4E9", "--", "P"), ("#8C6D31", "-.", "X"), ("0.45", ":", "*"),
+)  # fmt: skip
+_MARKS = 12  # on a curve, at most
 _ACROSS = 4  # panels, at most
 _WIDE, _HIGH = 4.0, 3.4  # inches of a panel
 _OTHERS = "0.75"  # grey
@@ -63,11 +69,11 @@ def weights(runs: Mapping[str, Norms]) -> Figure:
     for (above, below), (name, found) in zip(grid.T, runs.items(), strict=True):
         by_epoch = len(set(found.epoch.tolist())) == len(found.epoch)
         x = found.epoch if by_epoch else found.update
-        groups = grouped(found.parameters, found.norm)
+        groups = spoken(grouped(found.parameters, found.norm))
         if len(groups) > 1:
-            for colour, (part, norm) in zip(_colours(len(groups)), groups.items(), strict=True):
-                above.plot(x, norm, ".-", color=colour, linewidth=1.0, markersize=4, label=part)
-        above.plot(x, found.whole, ".-", color="black", linewidth=2.0, markersize=5, label="all weights")
+            for at, (part, norm) in enumerate(groups.items()):
+                above.plot(x, norm, label=part, linewidth=1.2, **_style(at, len(x)))
+        above.plot(x, found.whole, "-", color="black", linewidth=2.2, label="all weights")
         above.set_yscale("log")
         above.set_title(name, fontsize=10, parse_math=False)
         above.set_ylabel("norm of weights (Euclidean)", fontsize=9)
@@ -80,19 +86,19 @@ def weights(runs: Mapping[str, Norms]) -> Figure:
             axes.grid(**_GRID)
             axes.tick_params(labelsize=8)
             axes.tick_params(labelsize=7, axis="y", which="minor")
-        above.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        above.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, handlelength=4)
     return figure
 
 
 def _losses(axes: Any, x: np.ndarray, found: Norms) -> None:
     """Loss on the left, dev score on the right, and a legend of both."""
-    lines = axes.plot(x, found.loss, ".-", color="tab:blue", markersize=4, label="training loss")
+    lines = axes.plot(x, found.loss, label="training loss", **_style(0, len(x)))
     axes.set_ylabel("loss", fontsize=9)
     if not np.isnan(found.dev_loss).all():
-        lines += axes.plot(x, found.dev_loss, ".--", color="tab:blue", markersize=4, label="dev loss")
+        lines += axes.plot(x, found.dev_loss, label="dev loss", **_style(2, len(x)))
     if found.name:
         right = axes.twinx()
-        lines += right.plot(x, found.score, ".-", color="tab:red", markersize=4, label=f"dev {found.name}")
+        lines += right.plot(x, found.score, label=f"dev {found.name}", **_style(1, len(x)))
         right.set_ylabel(f"dev {found.name}", fontsize=9, parse_math=False)
         right.tick_params(labelsize=8)
     if found.best is not None:
@@ -115,6 +121,53 @@ def grouped(names: Sequence[str], norms: np.ndarray, most: int = len(COLOURS)) -
         rest = sum(squares.pop(key) for key in order[most - 1 :])
         squares["others"] = rest
     return {key: np.sqrt(square) for key, square in squares.items()}
+
+
+# Parts of parameters' names as people call them; what is not here is told as it is, without underscores and dots.
+_NAMES = {
+    "weight_ih": "input matrix", "weight_hh": "recurrent matrix", "bias_ih": "input bias", "bias_hh": "recurrent bias",
+    "qkv": "queries, keys, values", "project_weight": "output matrix", "project_bias": "output bias",
+    "centre": "centre vectors", "context": "context vectors", "centre_bias": "centre biases", "context_bias": "context biases",
+}  # fmt: skip
+
+
+def spoken(groups: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The groups under names that people know: `encoder_layers.0.layer` is encoder layer 1. Paths where two would be one."""
+    names = [name_of(path) for path in groups]
+    return {
+        path if names.count(name) > 1 else name: norm for (path, norm), name in zip(groups.items(), names, strict=True)
+    }
+
+
+def name_of(path: str) -> str:
+    """What a parameter, or a part of a network, is called: of its path the layer, counted from 1, and the matrix."""
+    said: list[str] = []
+    parts = [part for part in path.split(".") if part != "layer"]  # what wraps a layer of torch's
+    for at, part in enumerate(parts):
+        stem, cut, number = part.rpartition("_l")
+        if cut and number.removesuffix("_reverse").isdecimal():  # torch's own names: weight_ih_l0_reverse
+            part = stem
+            said += ["backwards"] if number.endswith("_reverse") else []
+        if part.isdecimal():
+            if said:
+                said[-1] = f"{said[-1].removesuffix('s')} {int(part) + 1}"
+            else:
+                said.append(str(int(part) + 1))
+        elif part == "weight":
+            before = parts[at - 1] if at else ""
+            said += ["scale"] if before.endswith("norm") else [] if before.endswith("embedding") else ["matrix"]
+        else:
+            said.append(_NAMES.get(part, part.replace("_", " ")))
+    return " ".join(said)
+
+
+def _style(at: int, points: int) -> dict[str, Any]:
+    """Colour, line and marker of the curve number `at`, the markers so far apart that the line is seen."""
+    colour, line, marker = STYLES[at % len(STYLES)]
+    every = max(1, -(-points // _MARKS))
+    return {
+        "color": colour, "linestyle": line, "marker": marker, "markersize": 5, "markevery": (at % every, every),
+    }  # fmt: skip
 
 
 def _colours(count: int) -> list[str]:
