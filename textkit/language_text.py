@@ -14,6 +14,7 @@ import numpy as np
 
 from textkit.cleaning import cleaned_lines
 from textkit.text import TOKENIZER_FILE, Encoded, TextRule
+from textkit.tokenizer_file import read_checked
 from textkit.translation_text import Side, ended, flag_of, numbers_of
 
 EOS_NAME = "<eos>"  # what the end of a line is called where it is shown
@@ -99,7 +100,7 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Language
     """The rule a manifest describes; KeyError, TypeError or ValueError where it describes none rightly."""
     numbers = numbers_of(spec, ("eos", "size") if spec["unk"] is None else ("eos", "size", "unk"))
     flags = {"words": flag_of(spec, "words"), "clean": flag_of(spec, "clean", False)}
-    rule = LanguageText(read(spec["tokenizer"]), **{"unk": None, **numbers}, **flags)
+    rule = LanguageText(read_checked(spec["tokenizer"], read), **{"unk": None, **numbers}, **flags)
     if len(rule) != numbers["size"]:
         raise ValueError("ids beyond size")
     return rule

@@ -19,6 +19,7 @@ from textkit.errors import TextkitError, quoted
 from textkit.segmenter import Segmenter
 from textkit.subwords import guarded, read_tokenizer
 from textkit.text import TOKENIZER_FILE
+from textkit.tokenizer_file import read_checked
 from textkit.translation_text import BYTE, MOST_ROWS, SPACE, TranslationText, numbers_of
 
 CHARACTERS_FILE = "characters.json"
@@ -255,7 +256,7 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Sentence
             raise ValueError(f"{name} is {quoted(side)}")
         characters = CharMap.from_json(read(side["characters"]))
         flags = {key: side[key] for key in ("prefix", "squeeze", "spelled")}
-        segmenters.append(Segmenter(read(side["tokenizer"]), characters, **flags))
+        segmenters.append(Segmenter(read_checked(side["tokenizer"], read), characters, **flags))
         vocabularies.append(
             None if vocabularies and side["vocabulary"] == spec["source"]["vocabulary"] else side["vocabulary"]
         )

@@ -5,13 +5,17 @@ Knows no lines and no model: words in, rows of an embedding table out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from textkit import process
 from textkit.errors import TextkitError, quoted
+from textkit.tokenizer_file import read_checked
 
 BUCKETS_FILE = "buckets.i32"
 PIECES_FILE = "pieces.json"
@@ -66,7 +70,10 @@ class Pieces:
     @property
     def tokenizer(self) -> Any:
         if not self._tokenizer:
-            self._tokenizer.append(read_tokenizer(self.json.encode(), PIECES_FILE))
+            tokenizer = read_tokenizer(self.json.encode(), PIECES_FILE)
+            tokenizer.no_padding()
+            tokenizer.no_truncation()
+            self._tokenizer.append(tokenizer)
         return self._tokenizer[0]
 
     def __len__(self) -> int:
@@ -74,7 +81,8 @@ class Pieces:
 
     def rows(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """The rows of each word's pieces, end to end i64[total], and how many each word has i64[word]."""
-        ids = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(words), add_special_tokens=False)]
+        encodings = guarded(lambda: self.tokenizer.encode_batch_fast(list(words), add_special_tokens=False))
+        ids = [encoding.ids for encoding in encodings]
         counts = np.fromiter(map(len, ids), np.int64, len(ids))
         return np.array([piece for word in ids for piece in word], np.int64) + self.first, counts
 
@@ -92,7 +100,7 @@ def subwords_from_spec(spec: Mapping[str, Any] | None, read: Callable[[str], byt
     if spec is None:
         return None
     if spec["kind"] == "pieces":
-        pieces = Pieces(read(spec["file"]).decode("utf-8"), int(spec["first"]))
+        pieces = Pieces(read_checked(spec["file"], read).decode("utf-8"), int(spec["first"]))
         len(pieces)  # reads the file
         return pieces
     if spec["kind"] != "ngrams" or spec["hash"] != "fasttext-fnv1a":
@@ -114,19 +122,39 @@ def read_tokenizer(json: bytes, name: str) -> Any:
     from tokenizers import Tokenizer
 
     try:
-        return Tokenizer.from_str(json.decode("utf-8"))
-    except Exception as error:  # the library raises plain Exception
-        raise TextkitError(f"{name}: not a tokenizer: {error}") from error
+        with _hushed():
+            return Tokenizer.from_str(json.decode("utf-8"))
+    except BaseException as error:  # the library raises plain Exception, and where it panics what is none
+        if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
+            raise
+        raise TextkitError(f"{name}: not a tokenizer: {' '.join(str(error).split())[:200]}") from error
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """What the library says of itself where it panics is not shown: the reason comes with its exception."""
+    try:
+        saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # there is no stderr
+        yield
+        return
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved), os.close(null)
 
 
 def guarded(call: Callable[[], Any]) -> Any:
     """`call()`; TextkitError for any failure of a model's tokenizer, also for a pattern that backtracks too far."""
+    process.guard()
     try:
         return call()
     except BaseException as error:  # such a pattern surfaces as a PanicException, which is no Exception
         if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
             raise
-        raise TextkitError(f"the model's tokenizer failed: {error}") from error
+        raise TextkitError(f"the model's tokenizer failed: {' '.join(str(error).split())[:200]}") from error
 
 
 def hash_ngrams(

@@ -20,6 +20,7 @@ from textkit.errors import TextkitError, quoted
 from textkit.normalizer import Normalizer
 from textkit.spaces import Cutter
 from textkit.subwords import NGrams, Pieces, guarded, hash_ngrams, read_tokenizer, subwords_from_spec
+from textkit.tokenizer_file import read_checked
 
 __all__ = [
     "Encoded", "NGrams", "Normalizer", "Pieces", "Pretokenized", "TextRule", "Words", "hash_ngrams", "rule_from_spec",
@@ -263,7 +264,7 @@ def rule_from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Tex
     try:
         kind = spec["kind"]
         if kind == "tokenizer":
-            return Pretokenized(read(spec["file"]))
+            return Pretokenized(read_checked(spec["file"], read))
         if kind == "translation":
             from textkit import translation_text  # which leans on this file
 

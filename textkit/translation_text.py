@@ -18,6 +18,7 @@ from textkit.cleaning import cleaned, cleaned_lines
 from textkit.errors import quoted
 from textkit.subwords import guarded, read_tokenizer
 from textkit.text import TOKENIZER_FILE, Encoded, TextRule
+from textkit.tokenizer_file import read_checked
 
 TARGET_FILE = "target_tokenizer.json"
 SPACE = "▁"  # U+2581: begins a piece before which there is a space, and the first piece of a line
@@ -141,7 +142,7 @@ class TranslationText(TextRule):
     def detokenized(self, pieces: Sequence[str]) -> str:
         """The text of pieces, some of which may be a source's (where an unknown word is replaced by what it was)."""
         decoder = self.target.tokenizer.decoder
-        return decoder.decode(list(pieces)) if decoder else " ".join(pieces)
+        return guarded(lambda: decoder.decode(list(pieces))) if decoder else " ".join(pieces)
 
     def tokens(self, line: str) -> list[tuple[str, int, int]]:
         return [(piece, at, at + 1) for at, piece in enumerate(self.source_tokens(line))]
@@ -174,8 +175,8 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Translat
     numbers = numbers_of(spec, ("start", "eos", "pad", "unk", "source_eos", "source_pad", "source_size", "target_size"))
     flag_of(spec, "reverse")
     rule = TranslationText(
-        read(spec["tokenizer"]),
-        read(spec["target_tokenizer"]) if spec["target_tokenizer"] else None,
+        read_checked(spec["tokenizer"], read),
+        read_checked(spec["target_tokenizer"], read) if spec["target_tokenizer"] else None,
         reverse=spec["reverse"],
         clean=flag_of(spec, "clean", False),
         source_language=spec.get("source_language", ""),
