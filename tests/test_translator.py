@@ -333,3 +333,35 @@ def test_serving_imports_no_torch_and_no_onnx(model: Path) -> None:
 def test_a_translation_is_plain() -> None:
     assert Translation("x").complete
     assert hash(Translation("x")) == hash(Translation("x"))
+
+
+def test_an_n_best_list_holds_each_text_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of(*texts: str, best: float = -1.0) -> list[Translation]:
+        return [Translation(text, best - at) for at, text in enumerate(texts)]
+
+    wide: list[int] = []
+
+    def searched(self: Translator, jobs: list[Any], options: Search) -> list[list[Translation]]:
+        wide.append(options.beam_size)
+        narrow = of("A", "A", "B", "B") if jobs[0].text == "The dog." else of("A", "B", "C", "D")
+        return [narrow if options.beam_size == 4 else of("Z", "A", "D", "B", "E", best=-0.5) for _ in jobs]
+
+    monkeypatch.setattr(Translator, "_searched", searched)
+    found = Translator(model, n_best=3, beam_size=4).translate(["The dog."])[0]
+    assert [one.text for one in found] == [
+        "A",
+        "D",
+        "B",
+    ]  # Z is better than the best, which one translation alone would be
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    assert wide == [4, 8]
+    assert [one.text for one in Translator(model, n_best=3, beam_size=4).translate(["The cat."])[0]] == ["A", "B", "C"]
+    assert wide == [4, 8, 4]
+
+
+def test_n_best_of_a_real_model_are_different_texts_and_the_first_is_the_best() -> None:
+    lines = ["I am tired.", "He is a teacher.", "What are you doing?", "Call me Ishmael, etc."]
+    for n in (2, 5):
+        lists = Translator(n_best=n, beam_size=5).translate(lines)
+        assert [len({one.text for one in found}) for found in lists] == [n] * len(lines)
+        assert [found[0].text for found in lists] == Translator(beam_size=5)(lines)

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import random
 import resource
 import tempfile
 import threading
@@ -18,6 +19,7 @@ import pytest
 
 from textkit.columns import Block
 from textkit.errors import TextkitError
+from textkit.serving.escaping import Escaping, escaped, unescaped
 from textkit.serving.writers import (
     HEADER,
     Npy,
@@ -290,3 +292,35 @@ def test_files_that_cannot_be_written(tmp_path: Path) -> None:
         write(str(tmp_path / "no" / "out"))
     with pytest.raises(TextkitError, match="/dev/full: cannot be written: No space left"):
         write("/dev/full")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("plain", "plain"),
+        ("a\nb", r"a\nb"),
+        (r"a\nb", r"a\\nb"),
+        ("a\\b\nc\r", r"a\\b\nc\r"),
+        (r"a\b", r"a\b"),  # nothing to be taken for a line feed
+        (r"C:\new", r"C:\\new"),
+        ("end\\", "end\\"),
+        (r"\\", r"\\\\"),
+        ("\\\n", r"\\\n"),
+        ("\\\\n\n", r"\\\\n\n"),
+    ],
+)
+def test_a_record_with_line_ends_is_one_line_and_says_what_it_was(text: str, line: str) -> None:
+    assert escaped(text) == line
+    assert unescaped(line) == text
+
+
+def test_what_is_escaped_comes_back_whole_or_in_parts() -> None:
+    random.seed(3)
+    for _ in range(3000):
+        text = "".join(random.choices("ab nrt\\\\\n\r\t", k=random.randrange(9)))
+        for tabs in (False, True):
+            line = escaped(text, tabs)
+            assert unescaped(line, tabs) == text
+            assert not set(line) & set("\n\r" + "\t" * tabs)
+        cut, escaping = random.randrange(len(text) + 1), Escaping()
+        assert unescaped(escaping(text[:cut]) + escaping(text[cut:]) + escaping("", last=True)) == text

@@ -170,21 +170,21 @@ def answer(prompt: str, job: _Job, talk: Talk) -> None:
 
 def _stream(generator: Generator, prompt: str, out: BinaryIO, whole: bool) -> None:
     """Writes the text in the parts that it comes in."""
-    from textkit.serving.writers import LINE_ENDS
+    from textkit.serving.escaping import Escaping
 
-    begun = whole
+    begun, line = whole, Escaping()
 
     def tell(text: str) -> None:
         nonlocal begun
         text = text if begun else text.lstrip()
         begun = begun or bool(text)
-        out.write(text.translate(LINE_ENDS).encode("utf-8", "replace"))
+        out.write(line(text).encode("utf-8", "replace"))
         out.flush()
 
     if whole:
         tell(prompt)
     generator.stream(prompt, tell)
-    out.write(b"\n")
+    out.write(line("", last=True).encode("utf-8", "replace") + b"\n")
 
 
 def run(job: _Job, talk: Talk) -> None:

@@ -22,10 +22,12 @@ class Beams:
 
     whole = draws = False  # the likeliest continuations are enough
 
-    def __init__(self, target: Target, options: Search, constraints: Constraints) -> None:
+    def __init__(self, target: Target, options: Search, constraints: Constraints, spare: int = 0) -> None:
         limits, beams = constraints.limits, options.beam_size
         lines = len(limits)
-        self.beams, self.n_best, self.eos, self.penalty = beams, options.n_best, target.eos, options.length_penalty
+        self.beams, self.eos, self.penalty = beams, target.eos, options.length_penalty
+        self._wanted = options.n_best + spare
+        kept = beams + spare  # those beyond `beams` have no say in when a line is done
         # The best `beams` that do not end, and all that end among the best `beams`, are among each beam's beams + 1 best.
         self.choices = 1 if beams == 1 else beams + 1
         self._early = options.early_stopping
@@ -35,9 +37,9 @@ class Beams:
         self._done = np.zeros(lines, bool)  # [row]
         self._first = int(limits.min())  # the step before which no line is at its limit
         # The best finished ones of each line, best first; f64 and i64 [line, beam], the score -inf where there are fewer.
-        self._kept_score = np.full((lines, beams), -np.inf)
-        self._kept_logprob = np.full((lines, beams), -np.inf)
-        self._kept_place = np.zeros((lines, beams), np.int64)  # (length * beams + beam) * 2 + ended
+        self._kept_score = np.full((lines, kept), -np.inf)
+        self._kept_logprob = np.full((lines, kept), -np.inf)
+        self._kept_place = np.zeros((lines, kept), np.int64)  # (length * beams + beam) * 2 + ended
         self._full = False  # whether any line has kept as many as it may
         self._slots = np.arange(beams)
         self._sizes = (0, 0)
@@ -139,19 +141,19 @@ class Beams:
         """Puts [row, beam] finished ones among the kept of each line."""
         place = (length * self.beams + beam) * 2 + ended
         score = np.concatenate([self._kept_score[line], logprob / float(length + 1 - ended) ** self.penalty], 1)
-        best = np.argsort(-score, axis=1, kind="stable")[:, : self.beams]
+        best = np.argsort(-score, axis=1, kind="stable")[:, : self._kept_score.shape[1]]
         self._kept_score[line] = np.take_along_axis(score, best, 1)
         logprob = np.concatenate([self._kept_logprob[line], logprob], 1)
         self._kept_logprob[line] = np.take_along_axis(logprob, best, 1)
         self._kept_place[line] = np.take_along_axis(np.concatenate([self._kept_place[line], place], 1), best, 1)
-        self._full = self._full or bool((self._kept_score[line, -1] > -np.inf).any())
+        self._full = self._full or bool((self._kept_score[line, self.beams - 1] > -np.inf).any())
 
     def _finish(self, step: int, rows: np.ndarray) -> np.ndarray:
         """Which rows are done after this step, bool[row]; their beams are frozen."""
         best = self._score[:, 0]
         over = best == -np.inf  # nothing goes on: frozen already, or no token may come
         if self._full:
-            worst = self._kept_score[rows, -1]
+            worst = self._kept_score[rows, self.beams - 1]
             over |= (worst > -np.inf) if self._early else best / (step + 1.0) ** self.penalty <= worst
         if over.any():
             self._done |= over
@@ -174,8 +176,8 @@ class Beams:
         self._score, self._done = self._score[rows], self._done[rows]
 
     def found(self) -> list[list[Hypothesis]]:
-        """The best `n_best` of each line."""
-        line, rank = np.nonzero(self._kept_score[:, : self.n_best] > -np.inf)
+        """The best `n_best` of each line, and those to spare."""
+        line, rank = np.nonzero(self._kept_score[:, : self._wanted] > -np.inf)
         place, ended = self._kept_place[line, rank] >> 1, self._kept_place[line, rank] & 1 == 1
         traced = self.history.trace(
             line, place // self.beams, place % self.beams, ended, self.eos,

@@ -160,13 +160,15 @@ def search(
     attention: bool = False,
     starts: np.ndarray | None = None,
     watch: Watch | None = None,
+    spare: int = 0,
 ) -> list[list[Hypothesis]]:
     """The `n_best` translations of each line, best first; at least one each.
 
     source i64[line, source], padded, and source_mask bool[line, source]; `most`: the most tokens of a translation that the
     model takes; `prefixes`: target ids with which each line's translations begin; `keys` i64[line, 2]: what a line's random
     numbers depend on besides the seed, its number without. `logprobs`, `attention`: whether hypotheses have them. `starts`
-    i64[line]: the token that each line's first step reads, `target.start` without. `watch`: told of every token of a sample.
+    i64[line]: the token that each line's first step reads, `target.start` without. `watch`: told of every token of a
+    sample. `spare`: how many more than `n_best` are given where beam search has found them.
     """
     lines = len(source)
     if not lines:
@@ -179,7 +181,7 @@ def search(
         by_graph = model.draws and options.draws_plainly and not constraints.longest_prefix
         chooser: Beams | Samples = Samples(target, options, constraints, keys, watch, by_graph)
     else:
-        chooser = Beams(target, options, constraints)
+        chooser = Beams(target, options, constraints, spare)
     if logprobs or attention:
         chooser.history.keep(logprobs, source.shape[1] if attention else 0)
     begin = np.full(lines, target.start) if starts is None else starts

@@ -11,9 +11,10 @@ from typing import Any
 from textkit.columns import Block
 from textkit.language_text import EOS_NAME, LanguageText
 from textkit.serving import GENERATED, SCORED
+from textkit.serving.escaping import escaped
 from textkit.serving.generator import Generated
 from textkit.serving.language import Scored
-from textkit.serving.writers import ESCAPES, LINE_ENDS, json_bytes, number, opened, rounded
+from textkit.serving.writers import json_bytes, number, opened, rounded
 
 Named = list[tuple[str, float]]  # tokens, or words, with their log-probabilities
 Details = Callable[[LanguageText, Scored], Named]
@@ -54,7 +55,7 @@ def scores_text_of(block: Block, scored: Sequence[Scored], rule: LanguageText, d
         columns = [number(one.logprob), str(one.tokens), number(one.perplexity)]
         if details is not None:
             named = DETAILS[details](rule, one)
-            columns += [f"{name.translate(ESCAPES)} {number(logprob)}" for name, logprob in named]
+            columns += [f"{escaped(name, tabs=True)} {number(logprob)}" for name, logprob in named]
         lines.append("\t".join(columns))
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
@@ -83,7 +84,7 @@ def texts_of(block: Block, generated: Sequence[Sequence[Generated]], whole: bool
     lines = []
     for at, found in enumerate(generated):
         texts = [""] if at in block.problems else [one.whole if whole else one.text for one in found]
-        lines += [text.translate(LINE_ENDS) for text in texts]
+        lines += [escaped(text) for text in texts]
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from textkit.columns import Block
 from textkit.serving import TRANSLATED
+from textkit.serving.escaping import escaped
 from textkit.serving.translator import Translation
-from textkit.serving.writers import LINE_ENDS, json_bytes, number, opened, rounded
+from textkit.serving.writers import json_bytes, number, opened, rounded
 
 Translations = Sequence[Sequence[Translation]]  # of each record, best first
 
@@ -52,7 +53,7 @@ def jsonl_of(
 
 
 def _text(translation: Translation) -> str:
-    return translation.text.translate(LINE_ENDS)
+    return escaped(translation.text)
 
 
 def _details(translation: Translation) -> list[str]:

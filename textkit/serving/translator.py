@@ -31,6 +31,7 @@ from textkit.translation_text import TranslationText
 if TYPE_CHECKING:
     from textkit.bundle import Bundle
 
+_WIDENED = 2  # times that a search is made again, each twice as wide, where an n-best list holds one text twice
 LONG = ("split", "cut")
 BATCH_TOKENS = 2048  # of the source, padded
 DEFAULTS: dict[str, Any] = {  # of the task's SETTINGS
@@ -201,11 +202,10 @@ class Translator:
         for line in parts:
             of_parts = [(next(each), space) for _, space in line]
             joined = [self._joined(of_parts, rank) for rank in range(self.options.n_best if of_parts else 1)]
-            unique = list(dict.fromkeys(one for one in joined if one is not None))
+            kept = [one for one in joined if one is not None]
             if not self.options.sample:
-                unique.sort(key=lambda one: -one.score)
-            kept = joined if self.options.sample else unique
-            translations.append([one for one in kept if one is not None])
+                kept = _each_text(sorted(kept, key=lambda one: -one.score))
+            translations.append(kept)
             self.incomplete += not translations[-1][0].complete
         return translations
 
@@ -240,15 +240,35 @@ class Translator:
             yield batch[start : start + size]
 
     def _batch(self, jobs: list[Job]) -> list[list[Translation]]:
+        """The translations of each job, each text once, the best of those that are the same; samples as they are."""
+        options = self.options
+        if options.n_best == 1 or options.sample:
+            return self._searched(jobs, options)
+        found = [_each_text(line) for line in self._searched(jobs, options)]
+        for _ in range(_WIDENED):  # of some lines too few are different: a wider search finds more
+            few = [at for at, line in enumerate(found) if len(line) < options.n_best]
+            options = replace(options, beam_size=2 * options.beam_size)
+            size = options.lines_at_once(self.rule.target_size)
+            for part in (few[at : at + size] for at in range(0, len(few), size)):
+                for at, more in zip(part, self._searched([jobs[at] for at in part], options), strict=True):
+                    best = found[at][0].score  # what one translation would be stays the first
+                    others = [one for one in more if one.score <= best]
+                    found[at] = _each_text(
+                        [found[at][0], *sorted((*found[at][1:], *others), key=lambda one: -one.score)]
+                    )
+        return [line[: self.options.n_best] for line in found]
+
+    def _searched(self, jobs: list[Job], options: Search) -> list[list[Translation]]:
         rule = self.rule
         lengths = np.array([len(job.ids) for job in jobs])
         mask = np.arange(whole_groups(int(lengths.max()), self.limit)) < lengths[:, None]  # [line, source]
         source = np.full(mask.shape, rule.source_pad)
         source[mask] = np.concatenate([job.ids for job in jobs])
         hypotheses = search(
-            self.steps, source, mask, self.target, self.options,
+            self.steps, source, mask, self.target, options,
             most=self.most, prefixes=[job.prefix for job in jobs], keys=np.array([job.key for job in jobs]),
             logprobs=self.word_scores, attention=self.alignment or self.replace_unk,
+            spare=options.beam_size if options.n_best > 1 and not options.sample else 0,
         )  # fmt: skip
         texts = iter(rule.decode([hypothesis.ids for line in hypotheses for hypothesis in line]))
         return [
@@ -307,3 +327,11 @@ class Translator:
             text=joined.text + space,
             score=joined.logprob / max(1, joined.length) ** self.options.length_penalty,
         )
+
+
+def _each_text(found: list[Translation]) -> list[Translation]:
+    """The first of each text, in order."""
+    texts: dict[str, Translation] = {}
+    for one in found:
+        texts.setdefault(one.text, one)
+    return list(texts.values())

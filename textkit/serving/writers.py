@@ -22,13 +22,11 @@ import numpy as np
 from textkit.columns import Block
 from textkit.decimals import EXACT_DIGITS, format_decimals
 from textkit.errors import TextkitError
+from textkit.serving.escaping import escaped
 from textkit.temporary import beside, placed
 
 _DESCRIPTORS = ("/dev/fd/", "/dev/std", "/proc/")
 HEADER = 128  # bytes of a .npy header, room for any number of rows
-
-ESCAPES = str.maketrans({"\t": "\\t", "\n": "\\n", "\r": "\\r"})
-LINE_ENDS = str.maketrans({"\n": "\\n", "\r": "\\r"})
 
 Tokens = list[list[tuple[str, np.ndarray]]]
 
@@ -53,10 +51,10 @@ def f32_of(block: Block, vectors: np.ndarray) -> memoryview:
 
 
 def tokens_text_of(block: Block, tokens: Tokens) -> bytes:
-    """A line each: `token number number ...` for each token, tabs between tokens; \\t, \\n, \\r where a token has one."""
+    """A line each: `token number number ...` for each token, tabs between tokens; tokens `escaped`."""
     numbers = _numbers(tokens)
     lines = [
-        b"\t".join([_bytes(token.translate(ESCAPES)) + b" " + next(numbers) for token, _ in line]) for line in tokens
+        b"\t".join([_bytes(escaped(token, tabs=True)) + b" " + next(numbers) for token, _ in line]) for line in tokens
     ]
     return b"".join(line + b"\n" for line in lines)
 
