@@ -27,7 +27,7 @@ from cost import Failed, cost
 
 PEER = Path(__file__).resolve().parent / "peers" / "language_peer.py"
 THREADS = 2
-NETWORK = {"embedding": 200, "hidden": 200, "layers": 2, "tie": "true"}
+NETWORK = {"dim": 200, "hidden": 200, "layers": 2, "tie": "true"}
 PLAIN = {
     "variational": "false", "weight_drop": 0, "dropout_embedding": 0, "dropout_input": 0.2, "dropout_hidden": 0.2,
     "dropout_output": 0.2, "activation_regularization": 0, "temporal_activation_regularization": 0,
@@ -193,7 +193,7 @@ reads the matrix of all words, in fp32 {4e-6 * len(self.rule) * dim:.0f} MB.
         from textkit.training.export import export_graphs
 
         plugin = registry.get("rnn-lm")
-        config = plugin.Config(embedding=dim, hidden=dim, layers=2)
+        config = plugin.Config(dim=dim, hidden=dim, layers=2)
         torch.manual_seed(1)
         network = plugin.network(config, self.rule).eval()
         folder.mkdir()
@@ -223,7 +223,7 @@ reads the matrix of all words, in fp32 {4e-6 * len(self.rule) * dim:.0f} MB.
         plugin, model = registry.get("rnn-lm"), self.folder / "small"
         some = self.lines.read_text(encoding="utf-8").split("\n")[:-1]
         short = [" ".join(line.split()[:8]) for line in some[:200]]
-        config = plugin.Config(embedding=32, hidden=32, layers=1, min_count=100)
+        config = plugin.Config(dim=32, hidden=32, layers=1, min_count=100)
         rule = plugin.vocabulary(Corpus([self.text]), config)
         graphs = plugin.graphs(plugin.network(config, rule).eval(), rule, config)
         export_graphs(model, task="language", rule=rule, graphs=graphs, sample=some[:64], precision="int8")

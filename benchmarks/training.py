@@ -24,8 +24,8 @@ from cost import Failed
 from trained import Corpus, Trained, median
 
 SKIPGRAM = {"dim": 100, "window": 5, "negative": 5, "min_count": 5}
-WORD2VEC = {**SKIPGRAM, "sample": 1e-3, "learning_rate": 0.025}
-FASTTEXT = {**SKIPGRAM, "sample": 1e-4, "learning_rate": 0.05, "minn": 3, "maxn": 6, "bucket": 2_000_000}
+WORD2VEC = {**SKIPGRAM, "subsample": 1e-3, "learning_rate": 0.025}
+FASTTEXT = {**SKIPGRAM, "subsample": 1e-4, "learning_rate": 0.05, "minn": 3, "maxn": 6, "bucket": 2_000_000}
 MODES = ("file", "list")  # how gensim is given its text
 TRIES = 4  # of fastText, which may stop with "Encountered NaN"
 

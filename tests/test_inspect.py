@@ -75,7 +75,7 @@ def test_norms_beyond_what_32_bits_hold(a):
 @pytest.mark.parametrize("softmax", ["full", "adaptive"])
 def test_gradients_are_those_of_one_backward_pass_line_by_line(cell, softmax):
     torch.manual_seed(3)
-    options = {"cell": cell, "embedding": 5, "hidden": 6, "streams": 2}
+    options = {"cell": cell, "dim": 5, "hidden": 6, "streams": 2}
     if softmax == "adaptive":
         options |= {"tie": False, "softmax": "adaptive", "cutoffs": (3, 6)}
     network = RnnLm(RnnLmConfig(**options), WORDS).eval()
@@ -191,7 +191,7 @@ def runs(tmp_path_factory):
     patch.setattr(registry, "_instances", {})
     small = ["--set", "epochs=2", "-q", "--threads", "1", "--device", "cpu", "--plugin", TOYS]
     text = [str(folder / "text.txt")]
-    sizes = [f"--set={key}" for key in ("hidden=6", "embedding=5", "bptt=10", "streams=3", "min_count=1")]
+    sizes = [f"--set={key}" for key in ("hidden=6", "dim=5", "bptt=10", "streams=3", "min_count=1")]
     for cell in ("rnn", "lstm"):
         words = ["train", "rnn-lm", *text, "--dev", str(folder / "dev.txt"), "-o", str(folder / cell)]
         assert run_command([*words, f"--set=cell={cell}", *sizes, *small], Talk()) == 0

@@ -168,7 +168,7 @@ def test_evaluate_and_export(quiet: Quiet) -> None:
     quiet("evaluate", "-m", "en-words", "pairs.txt")
     quiet("convert", "en-words", "words.vec")
     Path(quiet.work, "text.txt").write_text("".join(f"the cat number {n % 9} sat on the mat .\n" for n in range(300)))
-    settings = ("embedding=8", "hidden=8", "layers=1", "epochs=1", "vocab=word", "min_count=1")
+    settings = ("dim=8", "hidden=8", "layers=1", "epochs=1", "vocab=word", "min_count=1")
     options = [word for setting in settings for word in ("--set", setting)]
     quiet("train", "rnn-lm", "text.txt", "-o", "run", *options, "--threads", "1")
     quiet("export-onnx", "run", "-o", "mine", "--precision", "int8")

@@ -116,7 +116,7 @@ def test_what_cannot_be_learnt_from_is_one_line_and_no_folder(textkit, words, me
 @pytest.mark.parametrize("family", ["transformer", "seq2seq"])
 def test_r_drop_begins_at_its_epoch_and_asks_two_passes_to_agree(family, textkit):
     plugin = registry.get(family)
-    sizes = {"transformer": TINY[:5], "seq2seq": ("embedding=8", "hidden=8")}[family]
+    sizes = {"transformer": TINY[:5], "seq2seq": ("dim=8", "hidden=8")}[family]
     words = (*sizes, "tokenizer=word", "min_count=1", "batch_tokens=256", "dropout=0.5", "rdrop=3", "rdrop_epoch=1")
     config, _ = resolve(plugin, None, words)
     corpus = PairCorpus([Path("a.tsv")])

@@ -20,7 +20,7 @@ TARGET = Target(RULE.start, RULE.eos, RULE.unk, RULE.pad, RULE.target_size)
 MOST = 12
 FAMILIES: dict[str, dict[str, Any]] = {
     "transformer": {"dim": 16, "heads": 2, "feedforward": 32, "encoder_layers": 1, "decoder_layers": 1},
-    "seq2seq": {"embedding": 12, "hidden": 16, "layers": 1},
+    "seq2seq": {"dim": 12, "hidden": 16, "layers": 1},
 }
 
 

@@ -7,16 +7,22 @@ import math
 import tomllib
 import types
 import typing
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from textkit.errors import TextkitError, UsageError, nearest
+from textkit.errors import TextkitError, TextkitWarning, UsageError, nearest
 from textkit.plugin import Plugin, Training
 
 
-def resolve(plugin: Plugin, file: Path | None = None, assignments: Iterable[str] = ()) -> tuple[Any, Training]:
-    """The plugin's Config and the engine's Training for one run.
+def resolve(
+    plugin: Plugin,
+    file: Path | None = None,
+    assignments: Iterable[str] = (),
+    base: tuple[Any, Training] | None = None,
+) -> tuple[Any, Training]:
+    """The plugin's Config and the engine's Training for one run; what is not said is as in `base`, or the plugin's default.
 
     Both sets of keys share one flat name space: `--set dim=100 --set learning_rate=0.05`. An unknown key (the nearest
     is named) or a value that does not fit its type or range raises UsageError for --set, TextkitError for the file.
@@ -24,20 +30,47 @@ def resolve(plugin: Plugin, file: Path | None = None, assignments: Iterable[str]
     model_keys = _fields(plugin.Config)
     known = {**_fields(Training), **model_keys}
     values: dict[str, Any] = {}
+    for key, value, where, kind in _said(plugin, file, assignments):
+        values[key] = _checked(key, value, known, where, kind)
+    model = {key: value for key, value in values.items() if key in model_keys}
+    engine = {key: value for key, value in values.items() if key not in model_keys}
+    try:
+        config = plugin.Config(**model) if base is None else dataclasses.replace(base[0], **model)
+    except (TypeError, ValueError) as error:  # a Config may check itself in __post_init__
+        raise UsageError(f"options of {plugin.name}: {error}") from error
+    return config, check_training(dataclasses.replace(plugin.training if base is None else base[1], **engine))
+
+
+def said(plugin: Plugin, file: Path | None = None, assignments: Iterable[str] = ()) -> list[str]:
+    """The options that somebody has set, by their names of today."""
+    return list(dict.fromkeys(key for key, *_ in _said(plugin, file, assignments)))
+
+
+def _said(
+    plugin: Plugin, file: Path | None, assignments: Iterable[str]
+) -> list[tuple[str, Any, str, type[TextkitError]]]:
+    """Key, value, where it stands, and the error to raise for it. A name of old is told once, and taken for today's."""
+    found: list[tuple[str, Any, str, type[TextkitError]]] = []
     if file is not None:
-        values = {key: _checked(key, value, known, str(file), TextkitError) for key, value in read_toml(file).items()}
+        found = [(key, value, str(file), TextkitError) for key, value in read_toml(file).items()]
     for assignment in assignments:
         key, equals, text = (part.strip() for part in assignment.partition("="))
         if not equals:
             raise UsageError(f"--set {assignment}: not of the form key=value")
-        values[key] = _checked(key, text, known, f"--set {assignment}", UsageError)
-    model = {key: value for key, value in values.items() if key in model_keys}
-    engine = {key: value for key, value in values.items() if key not in model_keys}
-    try:
-        config = plugin.Config(**model)
-    except (TypeError, ValueError) as error:  # a Config may check itself in __post_init__
-        raise UsageError(f"options of {plugin.name}: {error}") from error
-    return config, check_training(dataclasses.replace(plugin.training, **engine))
+        found.append((key, text, f"--set {assignment}", UsageError))
+    renamed = declared(plugin.Config, "renamed")
+    for key, _, where, _ in found:
+        if key in renamed:
+            warnings.warn(TextkitWarning(f"{where}: {key} is now {renamed[key]}"), stacklevel=3)
+    return [(renamed.get(key, key), value, where, kind) for key, value, where, kind in found]
+
+
+def declared(cls: type, name: str) -> dict[str, str]:
+    """The mapping `name` of a class of options, `needs` or `renamed`, with those of the classes it derives from."""
+    merged: dict[str, str] = {}
+    for part in reversed(cls.__mro__):
+        merged |= vars(part).get(name, {})
+    return merged
 
 
 def read_toml(file: Path) -> dict[str, Any]:
@@ -93,7 +126,8 @@ def as_dict(config: Any) -> dict[str, Any]:
 
 def from_dict(cls: type, values: Mapping[str, Any]) -> Any:
     """The inverse of as_dict. Raises TextkitError for unknown keys and values that do not fit."""
-    known = _fields(cls)
+    known, renamed = _fields(cls), declared(cls, "renamed")
+    values = {renamed.get(key, key): value for key, value in values.items()}
     checked = {key: _checked(key, value, known, "stored options", TextkitError) for key, value in values.items()}
     try:
         return cls(**checked)

@@ -71,6 +71,16 @@ class Training:
     precision: str = "fp32"  # fp32 | bf16 | fp16: mixed precision by autocast; fp16 scales the loss
     log_seconds: float = 1.0  # at most one line of metrics.jsonl in this time
 
+    needs: ClassVar[Mapping[str, str]] = {  # see Plugin.Config
+        "accumulate": "batch_size!=0",
+        "momentum": "optimizer=sgd|nt-asgd",
+        "nonmono": "optimizer=nt-asgd",
+        "betas": "optimizer=adam|adamw",
+        "epsilon": "optimizer=adagrad|adam|adamw",
+        "weight_decay": "optimizer=adamw",  # l2 is for the others
+        "min_learning_rate": "schedule=linear|inverse-sqrt|cosine or cooldown!=0",
+    }
+
 
 @dataclass(frozen=True)
 class Score:
@@ -89,9 +99,14 @@ class Plugin(ABC):
     name: ClassVar[str]  # what users type; the entry point has the same name
     task: ClassVar[str]  # a key of TASKS
     summary: ClassVar[str]  # one line for `textkit plugins`
-    Config: ClassVar[type]  # a frozen dataclass of hyperparameters, the papers' names, one comment a field
+    # A frozen dataclass of hyperparameters, the papers' names, one comment a field. Two mappings beside the fields, each
+    # added to those of the classes it derives from: `needs` says with which other options an option has an effect
+    # ("optimizer=sgd|nt-asgd", "cooldown!=0", "hidden=@dim", put together by " or "), so that it is refused where it has none;
+    # `renamed` leads from a name that an option once had to the one it has.
+    Config: ClassVar[type]
     data: ClassVar[str] = "lines"  # what DATA holds: lines | pairs ("source<tab>target", or two line-aligned files)
     training: ClassVar[Training] = Training()  # this family's defaults of the engine's options
+    unheeded: ClassVar[Mapping[str, str]] = {}  # engine options that it does not read, each with what decides instead
     api: ClassVar[int] = API_VERSION
 
     @abstractmethod

@@ -24,7 +24,7 @@ def timed(job: dict[str, Any], epochs: int) -> tuple[Any, float]:
     begun = time.perf_counter()
     model = fasttext.train_unsupervised(
         job["corpus"], model="skipgram", loss="ns", dim=job["dim"], ws=job["window"], neg=job["negative"],
-        minCount=job["min_count"], minn=job["minn"], maxn=job["maxn"], bucket=job["bucket"], t=job["sample"],
+        minCount=job["min_count"], minn=job["minn"], maxn=job["maxn"], bucket=job["bucket"], t=job["subsample"],
         lr=job["learning_rate"], epoch=epochs, thread=job["threads"], verbose=0,
     )  # fmt: skip
     return model, time.perf_counter() - begun

@@ -22,7 +22,7 @@ def trained(job: dict[str, Any]) -> tuple[Word2Vec, dict[str, Any]]:
     """The model and what was measured. `mode`: file (gensim's threads read it) | list (all sentences in memory)."""
     model = Word2Vec(
         vector_size=job["dim"], window=job["window"], negative=job["negative"], min_count=job["min_count"], sg=1, hs=0,
-        sample=job["sample"], alpha=job["learning_rate"], workers=job["threads"], seed=job["seed"],
+        sample=job["subsample"], alpha=job["learning_rate"], workers=job["threads"], seed=job["seed"],
     )  # fmt: skip
     if job["mode"] == "file":
         source: dict[str, Any] = {"corpus_file": job["corpus"]}

@@ -11,7 +11,7 @@ import shutil
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -46,6 +46,8 @@ class CountOptions(TextOptions):
     )
     vectors: str = "sum"  # what is exported. centre: w | context: w~ | sum: w + w~
     memory_mb: int = 1024  # for counts in memory; what does not fit waits on disk
+
+    needs: ClassVar[Mapping[str, str]] = {"weighting": "window!=1"}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -97,11 +99,13 @@ class PpmiSvd(_Counting):
         cds: float = 0.75  # context distribution smoothing: contexts count to this power; 1: none
         eig: float = 0.5  # weight of the eigenvalues: W = U S^eig; the paper advises 0 or 0.5, and against 1
         neg: float = 1.0  # k: log k is subtracted from the PMI (shifted PPMI); 1: nothing is
-        t: float = 0.0  # sub: words of a frequency above t are subsampled (1e-5 in the paper); 0: none
+        subsample: float = 0.0  # t of sub: words of a frequency above t are subsampled (1e-5 in the paper); 0: none
+
+        renamed: ClassVar[Mapping[str, str]] = {"t": "subsample"}
 
         def __post_init__(self) -> None:
             super().__post_init__()
-            _at_least(self, cds=0.0, eig=0.0, neg=1.0, t=0.0)
+            _at_least(self, cds=0.0, eig=0.0, neg=1.0, subsample=0.0)
 
     def vocabulary(self, corpus: Corpus, config: Config) -> Words:
         """Words by frequency, at least `dim`: a matrix of fewer has not that many singular values."""
@@ -127,7 +131,7 @@ class PpmiSvd(_Counting):
 
         counts = _count(corpus, vocabulary, config, run)
         yield {"words": int(vocabulary.counts.sum()), "pairs": counts.pairs}
-        association = Association(config.cds, config.neg, kept_share(vocabulary.counts, config.t))
+        association = Association(config.cds, config.neg, kept_share(vocabulary.counts, config.subsample))
         matrix = ppmi(counts, association, run.scratch / "counts", config.memory_mb)
         if matrix.nnz == 0:
             raise TextkitError(

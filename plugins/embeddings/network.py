@@ -37,7 +37,7 @@ class WordVectors(nn.Module):
         for name, value in {
             "offsets": offsets,
             "rows": rows,
-            "keep": keep_probability(counts, options.sample),
+            "keep": keep_probability(counts, options.subsample),
             "threshold": threshold,
             "alias": alias,
         }.items():

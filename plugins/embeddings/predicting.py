@@ -42,9 +42,16 @@ class Prediction(TextOptions):
     window: int = 5  # neighbours on each side at most; each position draws its reach from 1..window
     negative: int = 5  # noise words a pair
     ns_exponent: float = 0.75  # noise words are drawn by count^ns_exponent
-    sample: float = 1e-3  # t: words with a frequency far above it are randomly left out; 0: none is
+    subsample: float = 1e-3  # t: words with a frequency far above it are randomly left out; 0: none is
     softmax_words: int = 16  # words of text an update with loss=softmax
 
+    renamed: ClassVar[Mapping[str, str]] = {"sample": "subsample"}
+    needs: ClassVar[Mapping[str, str]] = {
+        "negative": "loss=negative",
+        "ns_exponent": "loss=negative",
+        "softmax_words": "loss=softmax",
+        "batch_size": "loss=negative",  # softmax_words decides
+    }
     subwords: ClassVar[bool] = False
     vectors: ClassVar[str] = "centre"
     choices: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -62,13 +69,13 @@ class Prediction(TextOptions):
         for key in ("dim", "window", "negative", "softmax_words"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key}={getattr(self, key)}: must be at least 1")
-        if self.sample < 0:
-            raise ValueError(f"sample={self.sample}: must be at least 0")
+        if self.subsample < 0:
+            raise ValueError(f"subsample={self.subsample}: must be at least 0")
 
 
 @dataclass(frozen=True)
 class Word2VecConfig(Prediction):
-    """Mikolov et al. 2013. The defaults are those of word2vec.c for skip-gram, with min_count and sample for small corpora."""
+    """Mikolov et al. 2013. The defaults are those of word2vec.c for skip-gram, min_count and subsample for small corpora."""
 
     vectors: str = "centre"  # which are exported: centre | context | sum
 
@@ -81,13 +88,19 @@ class FastTextConfig(Prediction):
     """
 
     ns_exponent: float = 0.5  # noise words are drawn by count^ns_exponent
-    sample: float = 1e-4  # t: words with a frequency far above it are randomly left out; 0: none is
+    subsample: float = 1e-4  # t: words with a frequency far above it are randomly left out; 0: none is
     kind: str = "ngrams"  # what a word is made of: ngrams: its character n-grams | pieces: byte-pair pieces
     minn: int = 3  # shortest n-gram, in characters
     maxn: int = 6  # longest n-gram
     bucket: int = 2_000_000  # n-grams are hashed into so many; only buckets that occur get a row
     pieces: int = 10_000  # size of the byte-pair vocabulary, with kind=pieces
 
+    needs: ClassVar[Mapping[str, str]] = {
+        "minn": "kind=ngrams",
+        "maxn": "kind=ngrams",
+        "bucket": "kind=ngrams",
+        "pieces": "kind=pieces",
+    }
     subwords: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

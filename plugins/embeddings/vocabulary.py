@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -32,17 +33,19 @@ class TextOptions:
     """The options that decide which words there are. The Config of each word-embedding plugin extends it."""
 
     min_count: int = 5  # words that occur less often are dropped from the text
-    max_vocab: int = 0  # keep only this many words, the most frequent ones; 0: all
+    vocab_size: int = 0  # keep only this many words, the most frequent ones; 0: all
     lowercase: bool = True  # "The" and "the" are one word
     unicode: str = "NFC"  # NFC | NFKC | NFD | NFKD | none: Unicode normalisation
     punctuation: str = "split"  # split: each mark is a word | keep: words are what spaces separate
+
+    renamed: ClassVar[Mapping[str, str]] = {"max_vocab": "vocab_size"}
     clean: bool = True  # leave out what nobody sees (soft hyphens, controls), spell out ligatures and full-width forms
 
     def __post_init__(self) -> None:
         if self.min_count < 1:
             raise ValueError(f"min_count={self.min_count}: must be at least 1")
-        if self.max_vocab < 0:
-            raise ValueError(f"max_vocab={self.max_vocab}: must be at least 0")
+        if self.vocab_size < 0:
+            raise ValueError(f"vocab_size={self.vocab_size}: must be at least 0")
         self.normalizer()  # checks its own two
 
     def normalizer(self) -> Normalizer:
@@ -56,7 +59,7 @@ def build(corpus: Corpus, options: TextOptions, least: int = 2) -> Words:
     Raises TextkitError when fewer than `least` words occur `min_count` times.
     """
     counter = count(corpus, options.normalizer())
-    kept = [(word, n) for word, n in counter.most_common(options.max_vocab or None) if n >= options.min_count]
+    kept = [(word, n) for word, n in counter.most_common(options.vocab_size or None) if n >= options.min_count]
     if len(kept) < least:
         raise TextkitError(
             f"{_names(corpus)}: the corpus is too small: {len(kept)} of its {len(counter)} distinct words"

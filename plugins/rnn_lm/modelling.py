@@ -5,8 +5,9 @@ Text, chunks, loss, score and graphs are those of every family of language model
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textkit.errors import TextkitError
 from textkit.plugin import Training
@@ -26,7 +27,7 @@ class RnnLmConfig(LanguageOptions):
 
     cell: Literal["rnn", "gru", "lstm"] = "lstm"  # rnn (Elman 1990) | gru (Cho et al. 2014) | lstm (Gers et al. 2000)
     layers: int = 2
-    embedding: int = 256  # numbers a word
+    dim: int = 256  # numbers a word
     hidden: int = 512  # states of a layer; with tie the last one has as many as a word
     bidirectional: bool = False  # refused: what has read the words to come cannot say which comes next
     tie: bool = True  # one table for input and output (Inan et al. 2017; Press and Wolf 2017)
@@ -47,13 +48,24 @@ class RnnLmConfig(LanguageOptions):
     temporal_activation_regularization: float = 1.0  # beta, times that of the step from an output to the next one (4.5)
     initial_range: float = 0.1  # embeddings begin in +- this, the layers in +- 1 / sqrt(their states) (section 5)
 
+    renamed: ClassVar[Mapping[str, str]] = {"embedding": "dim"}
+    needs: ClassVar[Mapping[str, str]] = {
+        "hidden": "tie=false or layers!=1 or hidden=@dim",
+        "frequent": "softmax=sampled",
+        "samples": "softmax=sampled",
+        "cutoffs": "softmax=adaptive",
+        "div_value": "softmax=adaptive",
+        "variational": "dropout_input!=0 or dropout_hidden!=0 or dropout_output!=0",
+        "dropout_hidden": "layers!=1",
+    }
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.bidirectional:
             raise ValueError(
                 "bidirectional=true: a model that has read the words to come cannot say which word comes next"
             )
-        _check_sizes(self, ("layers", "embedding", "hidden", "samples"))
+        _check_sizes(self, ("layers", "dim", "hidden", "samples"))
         _check_shares(self, [f"dropout_{place}" for place in ("embedding", "input", "hidden", "output")])
         _check_shares(self, ["weight_drop"])
         for key in ("activation_regularization", "temporal_activation_regularization", "initial_range"):
@@ -71,8 +83,8 @@ class RnnLmConfig(LanguageOptions):
     @property
     def widths(self) -> tuple[int, ...]:
         """Numbers that go into each layer, and out of the last one."""
-        last = self.embedding if self.tie else self.hidden
-        return (self.embedding, *[self.hidden] * (self.layers - 1), last)
+        last = self.dim if self.tie else self.hidden
+        return (self.dim, *[self.hidden] * (self.layers - 1), last)
 
     def clusters(self, words: int) -> tuple[int, ...]:
         """Where the clusters of an adaptive softmax over so many words begin, and the end of the last one."""
@@ -105,16 +117,18 @@ class NnlmConfig(LanguageOptions):
     """Bengio et al. 2003 (JMLR 3, 1137-1155); in the comments the paper's letters. The defaults are of the sizes it tried."""
 
     order: int = 5  # n: the next word from the n - 1 before it
-    embedding: int = 30  # m: numbers a word
+    dim: int = 30  # m: numbers a word
     hidden: int = 100  # h: hidden units
     direct: bool = False  # W: connections from the words to the output past the hidden layer
     dropout: float = 0.0  # on the hidden units, and on what goes past them
+
+    renamed: ClassVar[Mapping[str, str]] = {"embedding": "dim"}
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.order < 2:
             raise ValueError(f"order={self.order}: must be at least 2")
-        _check_sizes(self, ("embedding", "hidden"))
+        _check_sizes(self, ("dim", "hidden"))
         _check_shares(self, ["dropout"])
 
 

@@ -33,7 +33,7 @@ class RnnLm(nn.Module):
         super().__init__()
         self.config = config
         widths = config.widths
-        self.embedding = nn.Embedding(words, config.embedding)
+        self.embedding = nn.Embedding(words, config.dim)
         self.layers = nn.ModuleList(Recurrent(config.cell, widths[at], widths[at + 1]) for at in range(config.layers))
         full = config.softmax != "adaptive"
         self.output = None if config.tie or not full else nn.Embedding(words, widths[-1])  # never looked up

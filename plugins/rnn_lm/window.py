@@ -29,8 +29,8 @@ class Nnlm(nn.Module):
         super().__init__()
         self.config, self.eos = config, eos
         self.window = config.order - 1
-        width = self.window * config.embedding
-        self.embedding = nn.Embedding(words, config.embedding)  # C
+        width = self.window * config.dim
+        self.embedding = nn.Embedding(words, config.dim)  # C
         self.inner = nn.Linear(width, config.hidden)  # H, d
         self.project_weight = nn.Parameter(
             torch.empty(words, config.hidden + width * config.direct)

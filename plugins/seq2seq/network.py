@@ -98,16 +98,16 @@ class Seq2Seq(nn.Module):
         self.config = config
         width, hidden = config.encoder_width, config.hidden
         directions = 2 if config.bidirectional else 1
-        self.readout = hidden if config.tie == "none" else config.embedding  # numbers that the output is made of
-        self.source_embedding = nn.Embedding(source_size, config.embedding)
-        self.target_embedding = None if config.tie == "all" else nn.Embedding(target_size, config.embedding)
+        self.readout = hidden if config.tie == "none" else config.dim  # numbers that the output is made of
+        self.source_embedding = nn.Embedding(source_size, config.dim)
+        self.target_embedding = None if config.tie == "all" else nn.Embedding(target_size, config.dim)
         self.output = nn.Embedding(target_size, self.readout) if config.tie == "none" else None  # never looked up
         self.project_bias = nn.Parameter(torch.zeros(target_size))
         self.encoder_layers = nn.ModuleList(
-            Recurrent(config.cell, width if layer else config.embedding, width // directions, config.bidirectional)
+            Recurrent(config.cell, width if layer else config.dim, width // directions, config.bidirectional)
             for layer in range(config.layers)
         )
-        read = config.embedding + (self.readout if config.input_feeding else 0)
+        read = config.dim + (self.readout if config.input_feeding else 0)
         self.decoder_layers = nn.ModuleList(
             Recurrent(config.cell, hidden if layer else read, hidden) for layer in range(config.layers)
         )
@@ -223,7 +223,7 @@ class Seq2Seq(nn.Module):
         """What `hidden` gives, where a step depends on the outcome of the one before."""
         first = self.decoder_layers[0]
         given = first.inputs(self.dropout(self.target_table(target_in)))  # [line, target, gates]
-        fed = first.columns(self.config.embedding)  # [gates, readout], or empty
+        fed = first.columns(self.config.dim)  # [gates, readout], or empty
         layers, readouts = going.layers, []
         for step, inputs in enumerate(given.unbind(1)):  # [line, gates]
             if taught is not None and step:

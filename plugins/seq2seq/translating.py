@@ -6,8 +6,9 @@ Text, batches, loss, score and graphs are those of every translation family, tex
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textkit.errors import TextkitError
 from textkit.plugin import Training
@@ -30,7 +31,7 @@ class Seq2SeqConfig(TranslationOptions):
 
     cell: Literal["rnn", "gru", "lstm"] = "lstm"  # rnn (Elman 1990) | gru (Cho et al. 2014) | lstm (Gers et al. 2000)
     layers: int = 1  # of the encoder, and of the decoder
-    embedding: int = 256  # numbers a word
+    dim: int = 256  # numbers a word
     hidden: int = 256  # states of a decoder layer
     bidirectional: bool = True  # the encoder reads a line from both ends
     encoder_hidden: int = 0  # states of an encoder layer in each direction; 0: together as many as the decoder's
@@ -62,9 +63,18 @@ class Seq2SeqConfig(TranslationOptions):
     teacher_slope: float = 0.0  # with teacher=linear
     teacher_least: float = 0.0  # the probability never falls below it
 
+    renamed: ClassVar[Mapping[str, str]] = {"embedding": "dim"}
+    needs: ClassVar[Mapping[str, str]] = {
+        "attention_dim": "attention=additive",
+        "normalize": "attention!=none",
+        "initial_range": "initial=uniform",
+        "forget_bias": "cell=lstm",
+        "teacher_slope": "teacher=linear",
+    }
+
     def __post_init__(self) -> None:
         super().__post_init__()
-        for key in ("layers", "embedding", "hidden"):
+        for key in ("layers", "dim", "hidden"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key}={getattr(self, key)}: must be at least 1")
         for key in ("encoder_hidden", "attention_dim", "initial_range", "teacher_slope"):

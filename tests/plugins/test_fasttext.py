@@ -66,7 +66,7 @@ def corpus_of(path: Path) -> Path:
 
 def trained(tmp_path: Path, **options: object) -> tuple[Words, np.ndarray, torch.nn.Module]:
     plugin, data = registry.get("fasttext"), corpus_of(tmp_path / "text")
-    config = FastTextConfig(dim=16, sample=0, **options)
+    config = FastTextConfig(dim=16, subsample=0, **options)
     run = Run.create(tmp_path / "run", plugin, config, plugin.training, 1, [data])
     corpus = Corpus([data])
     run.save_vocabulary(plugin.vocabulary(corpus, config))

@@ -225,7 +225,7 @@ def vectors(run: Run) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    "options", [[], ["vectors=context"], ["vectors=sum", "t=0.01"], ["eig=0", "weighting=dynamic"]]
+    "options", [[], ["vectors=context"], ["vectors=sum", "subsample=0.01"], ["eig=0", "weighting=dynamic"]]
 )
 def test_words_of_the_same_company_are_nearest(tmp_path: Path, options: list[str]) -> None:
     table = vectors(trained(tmp_path / "run", planted(tmp_path), "dim=24", *options))
@@ -285,7 +285,17 @@ def test_a_corpus_too_small(tmp_path: Path, text: str, options: list[str], why: 
 
 @pytest.mark.parametrize(
     "wrong",
-    ["window=0", "dim=0", "cds=-1", "eig=-0.5", "neg=0.5", "t=-1", "weighting=square", "vectors=both", "memory_mb=0"],
+    [
+        "window=0",
+        "dim=0",
+        "cds=-1",
+        "eig=-0.5",
+        "neg=0.5",
+        "subsample=-1",
+        "weighting=square",
+        "vectors=both",
+        "memory_mb=0",
+    ],
 )
 def test_options_out_of_range(wrong: str) -> None:
     with pytest.raises(UsageError, match=f"{wrong}.*: (must be at least|one of)"):
@@ -294,4 +304,4 @@ def test_options_out_of_range(wrong: str) -> None:
 
 def test_the_paper_s_defaults() -> None:
     options, _ = config.resolve(PpmiSvd())
-    assert (options.window, options.cds, options.eig, options.neg, options.t) == (2, 0.75, 0.5, 1, 0)
+    assert (options.window, options.cds, options.eig, options.neg, options.subsample) == (2, 0.75, 0.5, 1, 0)

@@ -42,13 +42,13 @@ LETTERS = "abcdefghijklmnop"
 
 def small(**options) -> RnnLm:
     torch.manual_seed(5)
-    options = {"embedding": 6, "hidden": 8, "layers": 2, "streams": 3, **NOTHING, **options}
+    options = {"dim": 6, "hidden": 8, "layers": 2, "streams": 3, **NOTHING, **options}
     return RnnLm(RnnLmConfig(**options), WORDS)
 
 
 def window(**options) -> Nnlm:
     torch.manual_seed(5)
-    return Nnlm(NnlmConfig(**{"order": 4, "embedding": 6, "hidden": 8, "streams": 3, **options}), WORDS, eos=2)
+    return Nnlm(NnlmConfig(**{"order": 4, "dim": 6, "hidden": 8, "streams": 3, **options}), WORDS, eos=2)
 
 
 ALL = {
@@ -212,7 +212,7 @@ def test_penalties_by_hand():
 
 def test_beginnings_are_those_of_the_paper():
     """Merity et al. 2018, section 5: embeddings within 0.1, other weights within 1 / sqrt(hidden)."""
-    network = RnnLm(RnnLmConfig(embedding=30, hidden=50), 200)
+    network = RnnLm(RnnLmConfig(dim=30, hidden=50), 200)
     assert 0.099 < network.embedding.weight.abs().max() <= 0.1
     for layer, hidden in zip(network.layers, (50, 30), strict=True):
         bound = hidden**-0.5
@@ -391,7 +391,7 @@ def test_graphs_of_an_adaptive_softmax_are_served(text):
     """Exported, which proves them against the modules; here, that the ports and their axes are what was promised."""
     plugin = RnnLmPlugin()
     rule = learn(text, LanguageTokenizerOptions())
-    assignments = ["embedding=8", "hidden=8", "cell=gru", "tie=false", "softmax=adaptive", "cutoffs=4,6"]
+    assignments = ["dim=8", "hidden=8", "cell=gru", "tie=false", "softmax=adaptive", "cutoffs=4,6"]
     options, _ = config.resolve(plugin, None, assignments)
     torch.manual_seed(0)
     network = plugin.network(options, rule)
@@ -411,11 +411,11 @@ def test_graphs_of_an_adaptive_softmax_are_served(text):
 @pytest.mark.parametrize(
     ("plugin", "assignments"),
     [
-        (RnnLmPlugin(), ["embedding=16", "hidden=16", "layers=1", *MILD]),
+        (RnnLmPlugin(), ["dim=16", "hidden=16", "layers=1", *MILD]),
         (
             RnnLmPlugin(),
             [
-                "embedding=16",
+                "dim=16",
                 "hidden=16",
                 "cell=gru",
                 "tie=false",
@@ -425,7 +425,7 @@ def test_graphs_of_an_adaptive_softmax_are_served(text):
                 *MILD,
             ],
         ),
-        (NnlmPlugin(), ["embedding=16", "hidden=16", "order=3"]),
+        (NnlmPlugin(), ["dim=16", "hidden=16", "order=3"]),
     ],
 )
 def test_a_text_is_learnt(plugin, assignments, text):

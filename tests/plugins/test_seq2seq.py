@@ -35,7 +35,7 @@ TARGET = torch.tensor([[2, 5, 6, 7], [2, 8, 9, 10], [2, 11, 4, 4]])
 
 def small(**options) -> Seq2Seq:
     torch.manual_seed(5)
-    options = {"embedding": 6, "hidden": 8, "layers": 2, "dropout": 0.0, "max_tokens": 20, "batch_tokens": 64} | options
+    options = {"dim": 6, "hidden": 8, "layers": 2, "dropout": 0.0, "max_tokens": 20, "batch_tokens": 64} | options
     return Seq2Seq(Seq2SeqConfig(**options), 12, 13)
 
 
@@ -248,7 +248,7 @@ def test_learns_to_turn_words_round(tmp_path, options):
     words = [list(random.choice(list("abcdefgh"), random.integers(2, 6))) for _ in range(50)]
     corpus = pairs_of(tmp_path, [f"{' '.join(line)}\t{' '.join(line[::-1])}" for line in words])
     settings = Seq2SeqConfig(
-        tokenizer="word", min_count=1, vocab_size=100, embedding=24, hidden=32, dropout=0.0, label_smoothing=0.0,
+        tokenizer="word", min_count=1, vocab_size=100, dim=24, hidden=32, dropout=0.0, label_smoothing=0.0,
         tie="all", max_tokens=16, batch_tokens=128, **options,
     )  # fmt: skip
     vocabulary = PLUGIN.vocabulary(corpus, settings)

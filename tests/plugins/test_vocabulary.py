@@ -32,7 +32,7 @@ def test_words_are_sorted_by_count_and_ties_by_first_sight(tmp_path: Path) -> No
     ("options", "words"),
     [
         ({"min_count": 2}, ["the", "Fly", ",", "fly"]),
-        ({"min_count": 2, "max_vocab": 3}, ["the", "Fly", ","]),
+        ({"min_count": 2, "vocab_size": 3}, ["the", "Fly", ","]),
         ({"min_count": 2, "lowercase": True}, ["fly", "the", ","]),
         ({"min_count": 3}, ["the"]),
         ({"min_count": 2, "punctuation": "keep"}, ["the", "Fly,", "fly"]),
@@ -53,7 +53,7 @@ def test_unicode_is_composed(tmp_path: Path) -> None:
     assert len(vocabulary.build(text, TextOptions(min_count=1, unicode="none"))) == 3
 
 
-@pytest.mark.parametrize("wrong", [{"min_count": 0}, {"max_vocab": -1}, {"unicode": "NFX"}, {"punctuation": "eat"}])
+@pytest.mark.parametrize("wrong", [{"min_count": 0}, {"vocab_size": -1}, {"unicode": "NFX"}, {"punctuation": "eat"}])
 def test_options_out_of_range(wrong: dict) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(wrong))}={next(iter(wrong.values()))}"):
         TextOptions(**wrong)

@@ -178,7 +178,7 @@ def test_cbow_gives_each_word_the_whole_gradient_of_the_mean() -> None:
 
 
 def small_network(**options: object) -> tuple[networks.WordVectors, Word2VecConfig]:
-    config = Word2VecConfig(dim=8, window=2, negative=3, sample=0, **options)
+    config = Word2VecConfig(dim=8, window=2, negative=3, subsample=0, **options)
     counts = np.array([40, 30, 20, 10, 5, 5])
     torch.manual_seed(0)
     network = networks.WordVectors(counts, np.arange(7), np.arange(6, dtype=np.int32), config, bound=0.5)
@@ -266,7 +266,7 @@ def planted(path: Path, lines: int = 1500) -> Path:
 def trained(folder: Path, data: Path, threads: int = 1, **options: object) -> tuple[Words, np.ndarray]:
     """Trains without the engine's command, and gives the vocabulary and the exported table."""
     plugin = registry.get("word2vec")
-    config = Word2VecConfig(dim=16, sample=0, min_count=1, **options)
+    config = Word2VecConfig(dim=16, subsample=0, min_count=1, **options)
     run = Run.create(folder, plugin, config, plugin.training, 1, [data])
     corpus = Corpus([data])
     vocabulary = plugin.vocabulary(corpus, config)
@@ -352,7 +352,7 @@ def test_an_epoch_begins_where_it_is_told_to(tmp_path: Path) -> None:
         ("loss=hinge", "negative, softmax"),
         ("vectors=both", "centre, context, sum"),
         ("dim=0", "at least 1"),
-        ("sample=-1", "at least 0"),
+        ("subsample=-1", "at least 0"),
         ("windo=3", "'window'"),
     ],
 )
@@ -384,7 +384,11 @@ def epoch_of(folder: Path, plugin: str, size: int, rate: float = 0.05, threads: 
 
 @pytest.mark.parametrize(
     ("plugin", "options"),
-    [("word2vec", {"sample": 0}), ("word2vec", {"sample": 0.05, "model": "cbow"}), ("fasttext", {"sample": 0.05})],
+    [
+        ("word2vec", {"subsample": 0}),
+        ("word2vec", {"subsample": 0.05, "model": "cbow"}),
+        ("fasttext", {"subsample": 0.05}),
+    ],
     ids=str,
 )
 def test_how_a_text_is_cut_into_batches_changes_no_bit_of_what_is_learnt(
@@ -406,15 +410,16 @@ def test_threads_cut_no_window(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model", ["skipgram", "cbow"])
 def test_softmax_and_the_step_for_gpus_have_the_windows_of_the_kernels(tmp_path: Path, model: str) -> None:
-    wanted = epoch_of(tmp_path, "word2vec", 0, sample=0.05, model=model)[0]
+    wanted = epoch_of(tmp_path, "word2vec", 0, subsample=0.05, model=model)[0]
     found = [
-        epoch_of(tmp_path, "word2vec", 0, sample=0.05, model=model, loss="softmax", softmax_words=n)[0] for n in (1, 9)
+        epoch_of(tmp_path, "word2vec", 0, subsample=0.05, model=model, loss="softmax", softmax_words=n)[0]
+        for n in (1, 9)
     ]
     assert found == [wanted] * 2
     descend, networks.descend = networks.descend, lambda *given: networks.descend_blocks(*given[:-1])
     block, networks.BLOCK = networks.BLOCK, 50
     try:
-        assert [epoch_of(tmp_path, "word2vec", n, sample=0.05, model=model)[0] for n in (0, 13)] == [wanted] * 2
+        assert [epoch_of(tmp_path, "word2vec", n, subsample=0.05, model=model)[0] for n in (0, 13)] == [wanted] * 2
     finally:
         networks.descend, networks.BLOCK = descend, block
 
@@ -425,7 +430,7 @@ def test_single_example_descent_learns(tmp_path: Path, plugin: str) -> None:
     from textkit.training.trainer import train
 
     family, data = registry.get(plugin), planted(tmp_path / "text", 150)
-    config = family.Config(dim=16, sample=0, min_count=1)
+    config = family.Config(dim=16, subsample=0, min_count=1)
     ends = []
     for size in (1, 500):
         training = dataclasses.replace(family.training, batch_size=size, epochs=3, learning_rate=0.1)

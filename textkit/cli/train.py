@@ -120,7 +120,8 @@ def list_options(plugin: str | None) -> None:
         settings = [f"{option.name}={_typed(option.default)}" for option in members]
         width = max(map(len, settings), default=0)
         for setting, option in zip(settings, members, strict=True):
-            click.echo(f"{setting:{width}}  {option.comment}".rstrip())
+            needs = f" [no effect unless {option.needs.replace('@', '')}]" if option.needs else ""
+            click.echo(f"{setting:{width}}  {option.comment}{needs}".rstrip())
 
 
 def run_training(talk: Talk, folder: Path, resume: bool, **rest: Any) -> None:

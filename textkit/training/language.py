@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Epoch, Graph, Plugin, Score
@@ -58,6 +58,7 @@ class LanguagePlugin(Plugin):
 
     task = "language"
     Config = LanguageOptions
+    unheeded: ClassVar[Mapping[str, str]] = {"batch_size": "streams and bptt decide (0, full-batch descent, has one)"}
     carries = True  # whether its networks have `carried`
 
     def vocabulary(self, corpus: Corpus, config: Any) -> LanguageText:

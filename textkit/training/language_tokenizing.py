@@ -7,9 +7,9 @@ al. 2019 have them) and bytes keep every byte of a line, but for what Unicode fo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from textkit.cleaning import cleaned_lines
 from textkit.errors import TextkitError
@@ -37,6 +37,8 @@ class LanguageTokenizerOptions:
     unicode: Literal["NFC", "NFKC", "none"] = "none"  # NFC | NFKC | none: the Unicode form text is brought to
     lowercase: bool = False  # lower-case the text
     clean: bool = True  # leave out what nobody sees (soft hyphens, controls), spell out ligatures and full-width forms
+
+    needs: ClassVar[Mapping[str, str]] = {"vocab_size": "vocab=word|bpe", "min_count": "vocab=word"}
 
     def __post_init__(self) -> None:
         for key, least in (("vocab_size", 0), ("min_count", 1)):

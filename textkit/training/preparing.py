@@ -14,6 +14,7 @@ import numpy as np
 from textkit.errors import TextkitError, TextkitWarning, UsageError
 from textkit.plugin import Plugin, Training
 from textkit.training.corpus import SHARES, Corpus
+from textkit.training.effects import has_score
 from textkit.training.events import Event, Stage
 from textkit.training.guard import blaming
 from textkit.training.run import SAMPLE_LINES, Run
@@ -23,46 +24,10 @@ if TYPE_CHECKING:
 
 SPLIT_RULE = "a line's share is splitmix64(number from 0, through all files, xor splitmix64(seed)) % 100"
 
-# What only the gradient of a loss can obey: a plugin with an update or a fit of its own never sees these.
-_OF_DESCENT = (
-    "accumulate", "optimizer", "momentum", "nonmono", "betas", "epsilon", "clip", "l1", "l2", "weight_decay", "precision",
-    "ema",
-)  # fmt: skip
-_OF_BATCHES = ("max_steps", "checkpoint_steps")
-
 # Read by torch's libraries when they are first used. oneDNN keeps the code that it makes for every new shape, a thousand
 # times over: batches of lines have ever new shapes, and the process grew by a gigabyte in 80 updates of a small
 # transformer, most of it of no use again. Tensors on huge pages are 5 to 12 % less time an update.
 _OF_TORCH = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "THP_MEM_ALLOC_ENABLE": "1"}
-
-
-def has_score(plugin: Plugin) -> bool:
-    """Whether the plugin has a dev score: one that has not trains on everything."""
-    return type(plugin).score is not Plugin.score
-
-
-def without_effect(plugin: Plugin) -> dict[str, str]:
-    """The engine options that the plugin cannot obey, each with the reason."""
-    reasons = {}
-    if plugin.update is not None or plugin.fit is not None:
-        reasons |= dict.fromkeys(_OF_DESCENT, "which is not trained by the gradient of a loss")
-    if plugin.fit is not None:
-        reasons |= dict.fromkeys(_OF_BATCHES, "which is not trained batch by batch")
-    if not has_score(plugin):
-        reasons |= dict.fromkeys(("patience", "eval_steps", "nonmono"), "which has no dev score")
-    return reasons
-
-
-def check_options(plugin: Plugin, training: Training) -> None:
-    """UsageError for an engine option that would have no effect, rather than silence."""
-    for key, reason in without_effect(plugin).items():
-        if getattr(training, key) != getattr(plugin.training, key):
-            raise UsageError(f"{key}: has no effect on {plugin.name}, {reason}")
-    if training.optimizer == "nt-asgd":
-        if not has_score(plugin):
-            raise UsageError(f"optimizer=nt-asgd: {plugin.name} has no dev score, which says when averaging begins")
-        if training.ema:
-            raise UsageError(f"ema={training.ema}: optimizer=nt-asgd averages the weights already")
 
 
 def spare_memory() -> None:

@@ -21,8 +21,8 @@ from textkit.plugin import Plugin, Training
 from textkit.registry import registry
 from textkit.tasks import SEED
 from textkit.training.corpus import describe_file
+from textkit.training.effects import check_options, check_said, has_score, unmet, without_effect
 from textkit.training.pairs import corpus_of
-from textkit.training.preparing import check_options, has_score, without_effect
 from textkit.training.run import Run
 
 # What may change when a run goes on: nothing that its result depends on.
@@ -48,6 +48,7 @@ def begin(folder: Path, recipe: Recipe) -> Run:
         raise UsageError("missing argument PLUGIN: the name of the model to train; textkit plugins lists them")
     plugin = registry.get(recipe.plugin)
     options, training = config.resolve(plugin, recipe.config, recipe.assignments)
+    check_said(plugin, config.said(plugin, recipe.config, recipe.assignments), options, training)
     check_options(plugin, training)
     if not recipe.data:
         raise UsageError("missing argument DATA: the files to train on")
@@ -108,17 +109,28 @@ def swept(run: Run, fresh: bool) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Option:
-    """One option for --set: its name, its default, and what its author says of it."""
+    """One option for --set: its name, its default, what its author says of it, and what gives it an effect if none of the
+    defaults does."""
 
     name: str
     default: Any
     comment: str
+    needs: str = ""
 
 
 def options(plugin: Plugin) -> dict[str, list[Option]]:
     """All options that a training of the plugin obeys, its own first."""
-    engine = [option for option in _options(Training, plugin.training) if option.name not in without_effect(plugin)]
-    return {plugin.name: _options(plugin.Config, plugin.Config()), "engine": engine}
+    own = plugin.Config()
+    needs, never = unmet(plugin, own, plugin.training), without_effect(plugin)
+    groups = {plugin.name: _options(plugin.Config, own), "engine": _options(Training, plugin.training)}
+    return {
+        group: [
+            dataclasses.replace(option, needs=needs.get(option.name, ""))
+            for option in members
+            if group != "engine" or option.name not in never
+        ]
+        for group, members in groups.items()
+    }
 
 
 def _options(cls: type, values: Any) -> list[Option]:

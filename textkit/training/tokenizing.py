@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from textkit.cleaning import cleaned_lines
 from textkit.errors import TextkitError
@@ -54,6 +54,8 @@ class TokenizerOptions:
         ""  # ISO 639 code by whose rules lines are cut into sentences; "": each line's own is guessed
     )
     bpe_dropout: float = 0.0  # bpe: merges left out while training, others each epoch (Provilkov et al. 2020); 0: none
+
+    needs: ClassVar[Mapping[str, str]] = {"spell_bytes": "tokenizer=bpe|unigram", "min_count": "tokenizer=word"}
 
     def __post_init__(self) -> None:
         for key in ("vocab_size", "min_count"):

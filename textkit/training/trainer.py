@@ -25,6 +25,7 @@ from textkit.training import checkpoint
 from textkit.training.batching import move
 from textkit.training.corpus import Corpus
 from textkit.training.descent import FULL_BATCH_PIECE, Descent, OwnUpdate
+from textkit.training.effects import check_options, has_score
 from textkit.training.events import Done, EpochDone, Event, Progress, Saved, Scored, Stage, Started, Stopped
 from textkit.training.feeding import Feed
 from textkit.training.guard import blamed, blaming
@@ -33,9 +34,7 @@ from textkit.training.optim import learning_rate
 from textkit.training.parallel import ALONE, Alone
 from textkit.training.position import Diverged, Meter, Position, check_finite
 from textkit.training.preparing import (
-    check_options,
     choose_device,
-    has_score,
     learn_vocabulary,
     parts,
     repeatable,

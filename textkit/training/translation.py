@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -51,6 +51,12 @@ class TranslationOptions(TokenizerOptions):
     )
     score_lines: int = 1000  # dev lines translated for a BLEU score, evenly spread; 0: all
 
+    needs: ClassVar[Mapping[str, str]] = {
+        "rdrop_epoch": "rdrop!=0",
+        "bleu_tokenize": "score=bleu",
+        "score_lines": "score=bleu",
+    }
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.label_smoothing < 1:
@@ -75,6 +81,7 @@ class TranslationPlugin(Plugin):
     task = "translate"
     data = "pairs"
     Config = TranslationOptions
+    unheeded: ClassVar[Mapping[str, str]] = {"batch_size": "batch_tokens decides (0, full-batch descent, has one)"}
 
     def vocabulary(self, corpus: Corpus, config: Any) -> TranslationText:
         from textkit.training.tokenizing import learn

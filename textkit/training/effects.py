@@ -1,0 +1,102 @@
+"""Which options have an effect on a family, and which have one beside the others: what has none is refused, not ignored.
+
+A plugin declares it (`needs`, `unheeded`: textkit.plugin); here it is read. Knows no option but those of the engine.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from textkit.config import as_dict, declared
+from textkit.errors import UsageError
+from textkit.plugin import Plugin, Training
+
+# What only the gradient of a loss can obey: a plugin with an update or a fit of its own never sees these.
+_OF_DESCENT = (
+    "accumulate", "optimizer", "momentum", "nonmono", "betas", "epsilon", "clip", "l1", "l2", "weight_decay", "precision",
+    "ema",
+)  # fmt: skip
+_OF_BATCHES = (
+    "epochs", "max_steps", "batch_size", "learning_rate", "schedule", "warmup", "cooldown", "min_learning_rate",
+    "checkpoint_seconds", "checkpoint_steps", "patience", "eval_steps",
+)  # fmt: skip
+_CONDITION = re.compile(r"(\w+)(!?=)(.+)")
+
+
+def has_score(plugin: Plugin) -> bool:
+    """Whether the plugin has a dev score: one that has not trains on everything."""
+    return type(plugin).score is not Plugin.score
+
+
+def without_effect(plugin: Plugin) -> dict[str, str]:
+    """The engine options that the plugin cannot obey, each with the reason."""
+    reasons = {key: f"where {instead}" for key, instead in plugin.unheeded.items()}
+    if plugin.update is not None or plugin.fit is not None:
+        reasons |= dict.fromkeys(_OF_DESCENT, "which is not trained by the gradient of a loss")
+    if plugin.fit is not None:
+        reasons |= dict.fromkeys(_OF_BATCHES, "which is not trained batch by batch")
+    if not has_score(plugin):
+        reasons |= dict.fromkeys(("patience", "eval_steps", "nonmono"), "which has no dev score")
+    return reasons
+
+
+def unmet(plugin: Plugin, config: Any, training: Training) -> dict[str, str]:
+    """The options that have no effect beside the others, each with what it needs."""
+    values = {**as_dict(training), **as_dict(config)}
+    needs = declared(Training, "needs") | declared(type(config), "needs")
+    return {
+        key: " or ".join(condition.strip() for condition in need.split(" or "))
+        for key, need in needs.items()
+        if not any(_holds(condition.strip(), values) for condition in need.split(" or "))
+    }
+
+
+def check_said(plugin: Plugin, said: Iterable[str], config: Any, training: Training) -> None:
+    """UsageError for an option that somebody has set and that has no effect.
+
+    What says "none of it" (0, false, an empty list) is never refused: there is none. Nor are defaults.
+    """
+    values, never = {**as_dict(training), **as_dict(config)}, without_effect(plugin)
+    needed = unmet(plugin, config, training)
+    for key in said:
+        if key in never and values[key]:
+            raise UsageError(f"{key}: has no effect on {plugin.name}, {never[key]}")
+        if key in needed and values[key]:
+            others = dict.fromkeys(_CONDITION.fullmatch(part)[1] for part in needed[key].split(" or "))
+            now = ", ".join(f"{other}={_typed(values[other])}" for other in others)
+            raise UsageError(
+                f"{key}: has no effect on {plugin.name} with {now}; it has one with {needed[key].replace('@', '')}"
+            )
+
+
+def check_options(plugin: Plugin, training: Training) -> None:
+    """UsageError for an engine option that is not the plugin's default and would have no effect."""
+    for key, reason in without_effect(plugin).items():
+        if getattr(training, key) not in (getattr(plugin.training, key), 0):
+            raise UsageError(f"{key}: has no effect on {plugin.name}, {reason}")
+    if training.optimizer == "nt-asgd":
+        if not has_score(plugin):
+            raise UsageError(f"optimizer=nt-asgd: {plugin.name} has no dev score, which says when averaging begins")
+        if training.ema:
+            raise UsageError(f"ema={training.ema}: optimizer=nt-asgd averages the weights already")
+
+
+def _holds(condition: str, values: Mapping[str, Any]) -> bool:
+    """Whether `key=a|b`, one of these, or `key!=a|b`, none of them, is so; `@other` stands for that option's
+    value."""
+    key, compared, text = _CONDITION.fullmatch(condition).groups()
+    allowed = [_typed(values[choice[1:]]) if choice[0] == "@" else choice for choice in text.split("|")]
+    compare = operator.contains if compared == "=" else lambda those, one: one not in those
+    return compare(allowed, _typed(values[key]))
+
+
+def _typed(value: Any) -> str:
+    """A value as one would type it after --set; 0.0 is 0."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (tuple, list)):
+        return ",".join(map(_typed, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
