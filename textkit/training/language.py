@@ -158,8 +158,8 @@ def dev_loss(network: torch.nn.Module, dev: Corpus, vocabulary: LanguageText, co
 
 
 def _exp(entropy: float) -> float:
-    """A perplexity that is a number whatever the entropy."""
-    return math.exp(min(entropy, 700)) if not math.isnan(entropy) else entropy
+    """A perplexity: infinite beyond what a float holds, which ends a training."""
+    return math.exp(entropy) if entropy < 700 or math.isnan(entropy) else math.inf
 
 
 def _check_enough(corpus: Corpus, tokens: int, config: Any) -> None:

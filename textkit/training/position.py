@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import torch
 
 
+_OF_LOSS = ("perplexity", "word_perplexity")  # which no text leaves without a number
+
+
 class Diverged(TextkitError):
     """The training has left the numbers."""
 
@@ -31,6 +34,17 @@ def check_finite(network: torch.nn.Module, step: int, rate: float) -> None:
             raise Diverged(
                 f"training diverged: {name} holds what is no number after update {step} (learning_rate={rate:g})"
             )
+
+
+def check_score(score: Score, step: int, rate: float) -> None:
+    """Diverged where a dev score, or a figure beside it, has gone to infinity, or a loss is no number.
+
+    Another score that is no number is none: a correlation of what is all alike, say.
+    """
+    for name, value in {score.name: score.value, **score.detail}.items():
+        if isinstance(value, float) and (math.isinf(value) or (math.isnan(value) and name in _OF_LOSS)):
+            said = "is no number" if math.isnan(value) else "is infinite"
+            raise Diverged(f"training diverged: the dev {name} after update {step} {said} (learning_rate={rate:g})")
 
 
 @dataclass
@@ -52,6 +66,8 @@ class Position:
     best_detail: dict[str, Any] = field(default_factory=dict)  # what was logged beside it
     scored_step: int = -1  # when the last dev score was taken
     waited: int = 0  # dev scores since the best
+    first_epoch: int = 0  # where the schedule began: beyond 0 in a run that was complete and goes on
+    first_step: int = 0
 
     def end(self, training: Training) -> str:
         """Why the training is at its end: patience, max_steps or epochs; '' while it is not."""
@@ -64,7 +80,7 @@ class Position:
     def steps(self, training: Training, group: int) -> int:
         """Updates in the whole training, `group` batches to one (0: a whole epoch); 0 where that is not known yet."""
         updates = math.ceil(self.epoch_batches / group) if group else 1
-        total = updates * training.epochs
+        total = self.first_step * bool(updates) + updates * (training.epochs - self.first_epoch)
         return min(total or training.max_steps, training.max_steps or total)
 
     def end_epoch(self) -> None:

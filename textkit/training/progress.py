@@ -160,7 +160,10 @@ def sentence(event: Event, folder: str) -> str:
         return f"stopped; begin again with: textkit train -o {folder} --resume"
     if isinstance(event, Done):
         if event.reason == "complete":
-            return f"{folder}: the training is complete already; export it with: textkit export-onnx {folder} -o DIR"
+            return (
+                f"{folder}: the training is complete already; export it with: textkit export-onnx {folder} -o DIR;"
+                " more epochs (--set epochs=N) or another rate (--set learning_rate=X) beside --resume go on with it"
+            )
         why = {"patience": " (no better dev score)", "max_steps": " (max_steps)"}.get(event.reason, "")
         loss = event.facts.get("loss")
         figures = "" if loss is None else f", loss {loss:.4g}"

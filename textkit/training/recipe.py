@@ -68,29 +68,72 @@ def go_on(folder: Path, recipe: Recipe) -> Run:
 
     Raises UsageError for what may not change: the plugin, its options, those of the engine that the result depends on, the
     seed, the data. Options that are not said again stay as they were.
+
+    A complete run goes on where options of the engine are given anew (more epochs, another rate, an optimizer): from its
+    best weights, with optimizer and schedule from their beginning.
     """
     run = Run.open(folder)
+    plugin = run.plugin
     if recipe.plugin not in (None, run.name):
         raise UsageError(f"--resume: {folder} is a run of {run.name}, not of {recipe.plugin}")
     _same("--seed", run.seed, run.seed if recipe.seed is None else recipe.seed)
-    given, training = config.resolve(run.plugin, recipe.config, recipe.assignments)
-    said = [assignment.partition("=")[0].strip() for assignment in recipe.assignments]
-    said += config.read_toml(recipe.config) if recipe.config else []
+    given, training = config.resolve(plugin, recipe.config, recipe.assignments, (run.config, run.training))
     changes = {}
+    said = config.said(plugin, recipe.config, recipe.assignments)
     for key in said:
-        if key in _FREE:
-            changes[key] = getattr(training, key)
-        elif hasattr(run.config, key):
+        if hasattr(run.config, key):
             _same(key, getattr(run.config, key), getattr(given, key))
-        else:
-            _same(key, getattr(run.training, key), getattr(training, key))
-    if not run.complete:
-        run.change(**changes)
+        elif getattr(run.training, key) != getattr(training, key):
+            if key not in _FREE and not run.complete:
+                _same(key, getattr(run.training, key), getattr(training, key))
+            changes[key] = getattr(training, key)
+    again = run.complete and bool(changes.keys() - set(_FREE))
+    if again:
+        check_said(plugin, changes, run.config, training)
+        check_options(plugin, training)
+        training = lengthened(run, said, training)
+    if again or not run.complete:
         for option, known, paths in (("DATA", run.data, recipe.data), ("--dev", run.dev, recipe.dev)):
             if paths:
                 _same(option, [file["file"] for file in known], [str(Path(path).resolve()) for path in paths])
             _unchanged(known)
+    if again:
+        run.reopen(training, _reached(run))
+    elif not run.complete:
+        run.change(**changes)
     return run
+
+
+def lengthened(run: Run, said: Sequence[str], training: Training) -> Training:
+    """How long a complete run goes on: to the epochs and updates that were said, counted from its very beginning, or as long
+    again as it took. UsageError where it is at that end already.
+    """
+    epochs, steps, begun = run.facts["epochs"], run.facts["steps"], run.again or {}
+    if training.max_steps and steps >= training.max_steps:
+        if {"epochs", "max_steps"} & set(said):
+            advice = "; 0: epochs decide" if "epochs" in said else ""
+            raise UsageError(
+                f"--resume: max_steps={training.max_steps}: {steps} updates are done, set it higher to go on{advice}"
+            )
+        more = max(steps - begun.get("step", 0), 1)
+        training = dataclasses.replace(training, max_steps=steps + more)
+    if epochs >= training.epochs:
+        if "epochs" in said:
+            raise UsageError(f"--resume: epochs={training.epochs}: {epochs} are done, set it higher to go on")
+        more = max(epochs - begun.get("epoch", 0), 1)
+        training = dataclasses.replace(training, epochs=epochs + more)
+    return training
+
+
+def _reached(run: Run) -> dict[str, Any]:
+    """Where a complete run stands, for a Position to go on from."""
+    facts = run.facts
+    at = {"epoch": facts["epochs"], "step": facts["steps"]}
+    at |= {f"first_{key}": value for key, value in at.items()}
+    at |= {key: facts[key] for key in ("examples", "words", "seconds")} | {"last_loss": facts.get("loss")}
+    if score := facts.get("dev_score"):
+        at |= {"best": score["value"], "best_step": facts["best_step"], "best_detail": score}
+    return at
 
 
 @contextmanager

@@ -187,6 +187,19 @@ class Run:
             self.__dict__.pop("training", None)
             self.save()
 
+    def reopen(self, training: Training, position: dict[str, Any]) -> None:
+        """Makes a complete run one that goes on, with `training`, from its best weights and from `position`."""
+        before = {"training": self._record["training"], "facts": dict(self.facts)}
+        self._record.setdefault("before", []).append(before)
+        self._record.update(training=config.as_dict(training), again=position, complete=False)
+        self.__dict__.pop("training", None)
+        self.save()
+
+    @property
+    def again(self) -> dict[str, Any] | None:
+        """Where a run that was complete goes on from; None for one that never was."""
+        return self._record.get("again")
+
     @property
     def complete(self) -> bool:
         return self._record["complete"]

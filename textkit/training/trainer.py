@@ -32,7 +32,7 @@ from textkit.training.guard import blamed, blaming
 from textkit.training.norms import weight_norms
 from textkit.training.optim import learning_rate
 from textkit.training.parallel import ALONE, Alone
-from textkit.training.position import Diverged, Meter, Position, check_finite
+from textkit.training.position import Diverged, Meter, Position, check_finite, check_score
 from textkit.training.preparing import (
     choose_device,
     learn_vocabulary,
@@ -95,7 +95,8 @@ def train(
             kept = "no checkpoint was written yet"
             if run.checkpoint.exists():
                 kept = f"the checkpoint of update {checkpoint.read_header(run.checkpoint)['position']['step']} is kept"
-            raise TextkitError(f"{error}; {kept}") from error
+            advice = "" if plugin.update is not None else ", or with clip (--set clip=1)"
+            raise TextkitError(f"{error}; {kept}; begin anew with a lower learning_rate{advice}") from error
 
 
 class Loop:
@@ -134,6 +135,9 @@ class Loop:
     def descend(self, stop: Callable[[], bool]) -> Iterator[Event]:
         """Batch by batch to the end."""
         at = self.position
+        anew = self.team.share(lambda: self.run.again is not None and not self.run.checkpoint.exists())
+        if anew:
+            yield Stage(self._begin_again())
         self._go_on()
         if self.team.leads:
             yield from self.feed.count(at)
@@ -145,6 +149,8 @@ class Loop:
             at.epoch, self.training.epochs, at.step, self.steps, at.examples, at.words, at.seconds, str(self.device),
             self.parameters,
         )  # fmt: skip
+        if anew:  # so that whatever interrupts it from here on, it ends with the same bits
+            yield from self._save()
         while not at.end(self.training):
             stopped = yield from self._pass(stop)
             if stopped and not at.end(self.training):
@@ -237,6 +243,8 @@ class Loop:
         with self._kept():
             score = self.team.share(lambda: self._score_on(self.dev))
             at.scored_step = at.step
+            if score is not None:
+                check_score(score, at.step, self._rate(-1))
             best = score is not None and at.take(score)
             if best:
                 self._keep()
@@ -334,9 +342,23 @@ class Loop:
         if random is not None:
             checkpoint.set_random_state(random)
 
+    def _begin_again(self) -> str:
+        """Takes up the best weights of a run that was complete; what to say of it."""
+        at, training = self.position, self.training
+        checkpoint.load_network(self.network, self.run.weights)
+        for key, value in self.run.again.items():
+            setattr(at, key, value)
+        best = f" (those of update {at.best_step:,})" if at.best is not None else ""
+        return (
+            f"going on from the best weights{best} after {at.epoch} epochs, to {training.epochs}"
+            f"{f' or update {training.max_steps:,}' if training.max_steps else ''}; optimizer and schedule begin anew"
+            f" (learning_rate={training.learning_rate:g}, {training.schedule})"
+        )
+
     def _check_finite(self) -> None:
         check_finite(self.network, self.position.step, self._rate(-1))
 
     def _rate(self, ahead: int = 0) -> float:
         """The learning rate of the update to come, or of one before it."""
-        return learning_rate(self.training, max(self.position.step + ahead, 0), self.steps)
+        at = self.position
+        return learning_rate(self.training, max(at.step - at.first_step + ahead, 0), max(self.steps - at.first_step, 0))
