@@ -14,21 +14,39 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 HEAD = """# Benchmarks
 
 Each section is written by a script under `benchmarks/` that runs textkit and its peers in turn, in one run on one
-machine; `make bench DATA=folder` runs them all. Seconds move from machine to machine: compare the ratios.
+machine; `make bench DATA=folder` runs them all. Seconds move from machine to machine: compare the ratios. Ratios move too,
+from one maker of processors to another: each section names its maker, and a run replaces only that of its own.
 """
 
 
-def section(name: str, markdown: str, page: Path = PAGE) -> None:
-    """Writes `markdown`, which begins with its own heading, between the markers of `name`, at the end if it is new."""
-    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
-    part = f"{begin}\n{markdown.strip()}\n{end}"
+def section(name: str, markdown: str, page: Path = PAGE, of: str | None = None) -> None:
+    """Writes `markdown`, which begins with its own heading, between the markers of `name` on this processor's maker (`of`).
+
+    What the other makers' machines gave stays beside it, for a ratio on one says little of another: a section that is new
+    comes behind that of the same name, else to the end.
+    """
+    of = of or maker()
+    begin, end = f"<!-- begin {name}, {of} -->", f"<!-- end {name}, {of} -->"
+    heading, _, rest = markdown.strip().partition("\n")
+    part = f"{begin}\n{heading} ({of})\n{rest}".rstrip() + f"\n{end}"
     text = page.read_text(encoding="utf-8") if page.exists() else HEAD
-    found = re.search(re.escape(begin) + ".*?" + re.escape(end), text, re.DOTALL)
-    text = text[: found.start()] + part + text[found.end() :] if found else f"{text.rstrip()}\n\n{part}\n"
+    others = [found.end() for found in re.finditer(f"<!-- end {re.escape(name)}, [^>]* -->", text)]
+    if found := re.search(re.escape(begin) + ".*?" + re.escape(end), text, re.DOTALL):
+        text = text[: found.start()] + part + text[found.end() :]
+    elif others:
+        text = f"{text[: others[-1]]}\n\n{part}{text[others[-1] :]}"
+    else:
+        text = f"{text.rstrip()}\n\n{part}\n"
     page.parent.mkdir(exist_ok=True)
     sibling = page.with_suffix(".tmp")
     sibling.write_text(text, encoding="utf-8")
     sibling.replace(page)
+
+
+def maker() -> str:
+    """Who made the processor, in a word: AMD, Intel, Apple, ..."""
+    name = processor()
+    return next((word for word in ("AMD", "Intel", "Apple", "ARM") if word in name), name.split()[0])
 
 
 def machine(packages: Sequence[str] = ("numpy", "onnxruntime-gpu", "onnxruntime", "torch")) -> str:

@@ -1,14 +1,19 @@
-"""Before any test module imports onnxruntime: textkit's import switches off what it would report to its maker."""
+"""Before any test module is imported: no reports of onnxruntime's, and a Ctrl-C that reaches the commands tested."""
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import pytest
 
-import textkit  # noqa: F401
+import textkit  # noqa: F401  its import switches the reports off
 from textkit.cli import run
 from textkit.cli.options import Talk
+
+# A shell that starts the suite in the background has it ignore Ctrl-C, and so would the processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -62,14 +62,29 @@ def test_a_folder_that_is_not_there_is_named(script: str, peers: list[str]) -> N
 
 def test_a_section_replaces_its_own_part_of_the_page_alone(bench: SimpleNamespace, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    bench.report.section("one", "## One\n\nbefore it was", page)
-    bench.report.section("two", "## Two", page)
-    bench.report.section("one", "## One\n\nnew, with \\1 in it", page)
+    bench.report.section("one", "## One\n\nbefore it was", page, "AMD")
+    bench.report.section("two", "## Two", page, "AMD")
+    bench.report.section("one", "## One\n\nnew, with \\1 in it", page, "AMD")
     text = page.read_text()
-    assert text.count("<!-- begin one -->") == 1
+    assert text.count("<!-- begin one, AMD -->") == 1
     assert "before it was" not in text
-    assert text.index("new, with \\1 in it") < text.index("## Two")
+    assert text.index("new, with \\1 in it") < text.index("## Two (AMD)")
     assert text.startswith("# Benchmarks")
+
+
+def test_a_section_leaves_that_of_another_maker_and_stands_beside_it(
+    bench: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.md"
+    bench.report.section("one", "## One\n\n2.5 times", page, "Intel")
+    bench.report.section("two", "## Two", page, "Intel")
+    monkeypatch.setattr(bench.report, "processor", lambda: "AMD EPYC (avx512_bf16)")
+    bench.report.section("one", "## One\n\n1.3 times", page)
+    text = page.read_text()
+    places = [
+        text.index(part) for part in ("## One (Intel)", "2.5 times", "## One (AMD)", "1.3 times", "## Two (Intel)")
+    ]
+    assert places == sorted(places)
 
 
 def test_a_table_in_markdown(bench: SimpleNamespace) -> None:

@@ -1,0 +1,55 @@
+"""The README is short, and every command in it and in docs/plugins.md is one that the command line takes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from textkit.cli import command_line
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = ("README.md", "docs/plugins.md", "examples/demo.sh")
+COMMAND = re.compile(r"(?:^\$ |\| |show \"|`|; )(textkit [^\n]*)", re.MULTILINE)
+
+
+def commands(page: str) -> list[list[str]]:
+    found = []
+    for line in COMMAND.findall((ROOT / page).read_text()):
+        line = re.split(r"[`;|<>]|\s#", line.replace('\\"', '"').rstrip('"') if page.endswith(".sh") else line)[0]
+        found.append(shlex.split(line)[1:])
+    return found
+
+
+def parse(name: str, *words: str) -> None:
+    """Raises click's errors for an unknown verb, an unknown option and a value that is missing; opens no file."""
+    verb = command_line.get_command(click.Context(command_line), name)
+    assert verb is not None, name
+    verb.make_parser(click.Context(verb)).parse_args(list(words))
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_commands_are_found() -> None:
+    found = commands("README.md")
+    assert ["translate"] in found
+    assert ["analogy", "-k", "1"] in found
+    assert len(found) > 30
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_is_one(page: str) -> None:
+    for words in commands(page):
+        if not words or words[0].startswith("-") or words[0] in ("VERB", "help"):
+            continue
+        parse(*words)
+
+
+def test_a_wrong_option_would_be_found() -> None:
+    with pytest.raises(click.NoSuchOption):
+        parse("embed", "--no-such-option")
