@@ -136,7 +136,7 @@ def _folders() -> Iterator[Finding]:
 def _models() -> Iterator[Finding]:
     """The default of each task, and every model that does not read."""
     from textkit.bundle import find, read
-    from textkit.cli.models import listed
+    from textkit.cli.models import listed, reason
     from textkit.tasks import TASKS
 
     for task in TASKS:
@@ -145,8 +145,10 @@ def _models() -> Iterator[Finding]:
             bundle = read(folder, task)
             for graph in bundle.manifest.graphs:
                 _load(bundle.graph(graph))
-        except TextkitError as error:
-            yield Finding(f"default for {task}", "broken", str(error))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a library that panics raises what is no Exception
+            yield Finding(f"default for {task}", "broken", reason(error))
         else:
             yield Finding(f"default for {task}", "ok", f"{bundle.manifest.name} in {folder}")
     for model in listed(Talk(quiet=True)):

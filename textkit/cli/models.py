@@ -11,7 +11,9 @@ import click
 
 from textkit.cli.options import Talk, Verb, examples, list_format_option, talk_options
 from textkit.cli.stdout import protected_stdout
-from textkit.errors import TextkitError
+from textkit.errors import MOST_QUOTED, TextkitError, one_line, quoted
+
+_LONGEST = 400  # characters of a reason
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def models(form: str, talk: Talk) -> None:
 
 
 def listed(talk: Talk) -> Iterator[Model]:
-    """Every model there is, read and checked whole; a broken one with its reason."""
+    """Every model there is, read and checked whole; a broken one with its reason, whatever it raises."""
     from textkit.bundle import installed, read
 
     defaults = _defaults(talk)
@@ -65,8 +67,10 @@ def listed(talk: Talk) -> Iterator[Model]:
         try:
             bundle = read(folder)
             bundle.verify()
-        except (TextkitError, OSError) as error:
-            yield Model(name, where, at, problem=str(error))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a library that panics raises what is no Exception
+            yield Model(name, where, at, problem=reason(error))
             continue
         about = bundle.manifest
         size = sum(file["bytes"] for file in about.files.values())
@@ -74,6 +78,12 @@ def listed(talk: Talk) -> Iterator[Model]:
         yield Model(
             name, where, at, about.task, default, size, about.precision, about.dim, about.licence, list(about.scores)
         )
+
+
+def reason(error: BaseException) -> str:
+    """What is wrong with a model, in a line of a few hundred characters."""
+    text = str(error) if isinstance(error, TextkitError) else one_line(error)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _defaults(talk: Talk) -> set[Path]:
@@ -104,4 +114,9 @@ def _score(score: dict[str, Any]) -> str:
     metric, value = score.get("metric"), score.get("value")
     if metric == "perplexity":
         metric = f"perplexity per {score.get('per', 'word')}"
-    return f"{metric} {value:.4g}" if isinstance(value, float) else f"{metric} {value}"
+    return f"{_shown(metric)} {value:.4g}" if isinstance(value, float) else f"{_shown(metric)} {_shown(value)}"
+
+
+def _shown(value: Any) -> str:
+    """What a stranger's manifest says where a word or a number is meant."""
+    return value if isinstance(value, str) and len(value) <= MOST_QUOTED else quoted(value)
