@@ -109,6 +109,8 @@ def test_columns_say_which_they_are(tmp_path: Path) -> None:
     assert data.read(path, columns=("2", "3", "4"), delimiter=";")[1].first == ["cat"]
     with pytest.raises(TextkitError, match="no column 'othr'; did you mean 'Other'"):
         data.read(path, columns=("one", "othr", "How much"), delimiter=";")
+    with pytest.raises(TextkitError, match="line 2: not a score and two sentences"):
+        data.read(file(tmp_path, "sentence1\tsentence2\tscore\na b\tc\tx\n"))
     with pytest.raises(TextkitError, match="line 1: not two words and a score"):
         data.read(file(tmp_path, "cat dog 9\n"), columns=("1", "2", "7"))
 
@@ -183,6 +185,9 @@ def test_evaluate_folds_case_and_restricts(call, tmp_path: Path) -> None:
     ("texts", "task"),
     [
         (["cat dog 9\n"], "embed"),
+        (["Oslo\ttree\tfour\ntree\tOslo\tfive\n"], "embed"),  # where it is refused: a table is no running text
+        (['{"a": 1}\n'], "embed"),
+        (["sentence1\tsentence2\tscore\na b\tc\tx\n"], "embed"),
         ([GLUE], "embed"),
         (["Athens Greece Oslo Norway\nBern Switzerland Rome Italy\n"], "embed"),
         (["A man goes home.\tEin Mann geht heim.\nYes.\tJa.\n"], "translate"),

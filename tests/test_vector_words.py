@@ -144,6 +144,7 @@ def test_a_header_that_promises_more_is_refused_and_with_skip_counted(tmp_path: 
         assert refusal(tmp_path, text).startswith("FILE: ")
     path = file(tmp_path, b"9 2\ncat 1 2\ndog 3 4\n")
     assert describe(skipping(path)) == ["the header promises 9 vectors, the file has 2: all are read"]
+    assert skipping(file(tmp_path, b"2 2\n\ncat 1 2\ndog 3 4\n")).notes == []  # a blank line is no vector
 
 
 @pytest.mark.parametrize(

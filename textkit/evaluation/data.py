@@ -14,7 +14,7 @@ from textkit.columns import whole_csv
 from textkit.errors import TextkitError
 from textkit.evaluation import analogies, similarity
 from textkit.evaluation.analogies import Section
-from textkit.evaluation.layouts import Layout, Row, as_number, layout_of
+from textkit.evaluation.layouts import Layout, Row, as_number, by_name, layout_of
 from textkit.evaluation.similarity import Pairs
 from textkit.fields import parsed
 from textkit.lines import Reader
@@ -79,6 +79,8 @@ def task_of(paths: Sequence[str]) -> str | None:
         return "embed"
     if _are_analogies(plain) or _table(paths[0], lines)[0] is not None:
         return "embed"
+    if _kind_of(paths[0], plain) in ("csv", "jsonl") or all(line.count("\t") > 1 for _, line in plain):
+        return "embed"  # a table, though none that is known: it is refused there
     two_columns = all(line.count("\t") == 1 for _, line in plain)
     return "translate" if two_columns or len(paths) > 1 else "language"
 
@@ -89,10 +91,7 @@ def _table(
 ) -> tuple[Layout | None, list[Row]]:  # fmt: skip
     """The layout of a table of pairs, None where it is none, and its rows, numbered."""
     plain = [(number, line) for number, line in lines if not line.startswith("#")]
-    suffixes = os.path.basename(name).lower()
-    for packed in _PACKED:
-        suffixes = suffixes.removesuffix(packed)
-    kind = _KINDS.get(os.path.splitext(suffixes)[1]) or ("jsonl" if plain[0][1].lstrip().startswith("{") else "")
+    kind = _kind_of(name, plain)
     if kind == "csv" and delimiter is None and plain[0][1].count("\t") > 1:
         kind = "tsv"  # whatever its name says: STS benchmark's files are called .csv
     if kind == "jsonl":
@@ -126,6 +125,14 @@ def _table(
     return layout, data
 
 
+def _kind_of(name: str, lines: Sequence[Line]) -> str:
+    """What a file is by its name, or its first line: csv, tsv, jsonl, or ""."""
+    base = os.path.basename(name).lower()
+    for packed in _PACKED:
+        base = base.removesuffix(packed)
+    return _KINDS.get(os.path.splitext(base)[1]) or ("jsonl" if lines[0][1].lstrip().startswith("{") else "")
+
+
 def _numbered(lines: Iterator[str]) -> Iterator[Line]:
     """Lines that are not blank, with their numbers."""
     return ((number, line) for number, line in enumerate(lines, 1) if line.strip())
@@ -152,6 +159,8 @@ def _are_analogies(lines: Sequence[Line]) -> bool:
     """Whether most lines have four words, no score among them and no sentence's end; `: section` says it alone."""
     if lines[0][1].startswith(":"):
         return True
+    if by_name(similarity.cells_of(lines[0][1])):
+        return False
     rest = [line for _, line in lines[1:]] or [lines[0][1]]
     return 2 * sum(line.startswith(":") or _is_analogy(ascii_words(line)) for line in rest) > len(rest)
 

@@ -75,7 +75,7 @@ def layout_of(
         places, header = _asked(name, looked[0], columns)
         header = header or (places[2] < len(looked[0]) and as_number(looked[0][places[2]]) is None)
         return Layout(*places, header, metric or _texts_are(looked[header:], *places[:2]))
-    if header and (named := _by_name(looked[0])):
+    if header and (named := by_name(looked[0])):
         first, second, score, kind = named
         return Layout(first, second, score, True, metric or kind or _texts_are(looked[1:], first, second))
     body = looked[header:]
@@ -124,7 +124,8 @@ def _asked(name: str, header: Sequence[str], columns: Sequence[str]) -> tuple[tu
     return (first, second, score), not all(column.isdecimal() for column in columns)
 
 
-def _by_name(header: Sequence[str]) -> tuple[int, int, int, str | None] | None:
+def by_name(header: Sequence[str]) -> tuple[int, int, int, str | None] | None:
+    """The places of the two texts and the score under a header that is known, and what the texts are."""
     names = [re.sub(r"[\W_]", "", cell.casefold()) for cell in header]
     for (first, second), kind in _PAIRS.items():
         if first in names and second in names:

@@ -134,14 +134,14 @@ class _Lines:
     def __init__(self, source: Source, room: Room, layout: Layout, first: int) -> None:
         self.source, self.name, self.skip, self.layout = source, source.name, room.skip, layout
         self.number = self.first = first
-        self.skipped = 0
+        self.skipped = self.blank = 0
         self.problem = ""
         self.notes: list[str] = []
 
     @property
     def done(self) -> int:
         """Lines so far that are vectors, or should be."""
-        return self.number - self.first
+        return self.number - self.first - self.blank
 
     def parse(self, lines: list[bytes]) -> tuple[list[bytes], np.ndarray]:
         """Words and f32[line, dim] of the next `lines`."""
@@ -149,9 +149,10 @@ class _Lines:
         self.number += len(lines)
         words: list[bytes] = []
         numbers: list[bytes] = []
+        gaps = dim - 1 if self.layout.separator == b" " else -1
         for line in lines:
             word, _, rest = line.partition(b" ")
-            if rest.count(b" ") != dim - 1 or not word or self.layout.separator != b" ":
+            if rest.count(b" ") != gaps or not word:
                 word, rest = self._odd(line)  # a space at the end, as fastText writes; tabs; spaces in the word
             words.append(word)
             numbers.append(rest)
@@ -183,6 +184,7 @@ class _Lines:
                 words.append(cut[0])
                 rows.append(row)
                 continue
+            self.blank += not line.strip()
             problem = f"{self.name}: line {number}: {self._reason(line, cut, row)}"
             if not self.skip:
                 raise TextkitError(problem)
