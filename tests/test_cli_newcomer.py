@@ -84,6 +84,62 @@ def test_a_slip_is_answered_in_one_line(ran, args, line):
     assert ran(*args) == (2, "", f"textkit: {line}\n")
 
 
+@pytest.mark.parametrize(
+    ("args", "code", "line"),
+    [
+        (
+            [],
+            2,
+            "missing argument PLUGIN: the name of the model to train, as in: textkit train fasttext text.txt -o run",
+        ),
+        (["foo"], 2, "unknown plugin 'foo'; there is fasttext, glove, nnlm, "),
+        (["fastext", "text.txt"], 2, "unknown plugin 'fastext'; did you mean 'fasttext'?"),
+        (
+            ["fasttext"],
+            2,
+            "missing argument DATA: the files to train on, as in: textkit train fasttext text.txt -o run",
+        ),
+        (["fasttext", "nofile"], 1, "nofile: no such file"),
+        (
+            ["fasttext", "text.txt"],
+            2,
+            "missing option '-o': the folder of the run, as in: -o run (see 'textkit train --help')",
+        ),
+        (["--resume"], 2, "missing option '-o': the folder of the run, as in: -o run (see 'textkit train --help')"),
+    ],
+    ids=str,
+)
+def test_train_says_what_is_missing_first(ran, tmp_path, args, code, line):
+    (tmp_path / "text.txt").write_text("x\n")
+    found, out, err = ran("train", *args)
+    assert (found, out, err.count("\n")) == (code, "", 1)
+    assert err.startswith(f"textkit: {line}")
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (
+            ["export-onnx", "nofolder"],
+            "missing option '-o' / '--output', as in: textkit export-onnx run -o exported_models/mine ",
+        ),
+        (
+            ["evaluate"],
+            "missing argument 'DATA...', as in: textkit evaluate -m mine wordsim353.tsv (see 'textkit evaluate --help')",
+        ),
+        (["convert", "mine"], "missing argument 'OUT', as in: textkit convert en-words words.vec (see "),
+        (["inspect"], "missing argument 'RUN...', as in: textkit inspect run weights (see "),
+        (["translate", "-b", "x"], "invalid value for '-b' / '--beam-size': 'x' is no whole number (see "),
+        (["generate", "--top-p", "x"], "invalid value for '--top-p': 'x' is no number (see "),
+    ],
+    ids=str,
+)
+def test_what_is_missing_is_shown_in_its_place(ran, args, line):
+    code, out, err = ran(*args)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"textkit: {line}")
+
+
 # --- a text where a file is meant ------------------------------------------------------------------------------------
 
 TEXTS = {

@@ -183,9 +183,21 @@ def _usage_line(error: click.ClickException) -> str:
     message = " ".join(error.format_message().split()).rstrip(".")
     if isinstance(error, click.NoSuchOption):
         message = _no_such_option(error)
+    if isinstance(error, click.MissingParameter):
+        message += _as_in(error.ctx)
+    for kind, said in (("integer", "whole number"), ("float", "number")):  # click's names of types
+        message = message.replace(f"is not a valid {kind} range", f"is no {said}").replace(
+            f"is not a valid {kind}", f"is no {said}"
+        )
     context = getattr(error, "ctx", None)
     hint = f" (see '{context.command_path} --help')" if context else ""
     return message[:1].lower() + message[1:] + hint
+
+
+def _as_in(context: click.Context | None) -> str:
+    """The first example of a verb's help: what is missing is in it, and where."""
+    example = (context.command.epilog or "").partition("\n")[0] if context else ""
+    return f", as in: {example}" if example else ""
 
 
 def _no_such_option(error: click.NoSuchOption) -> str:

@@ -102,9 +102,27 @@ def train(ctx: click.Context, talk: Talk, folder: Path | None, show_options: boo
     if show_options:
         return list_options(rest["plugin"])
     if folder is None:
-        raise click.UsageError("missing option '-o': the folder of the run", ctx)
+        raise click.UsageError(_unsaid(resume, rest["plugin"], rest["data"]), ctx)
     rest["command"] = ctx.meta[Remembering.KEY]
     return run_training(talk, folder, resume, **rest)
+
+
+def _unsaid(resume: bool, plugin: str | None, data: tuple[Path, ...]) -> str:
+    """What to say next of a command line without -o: the first thing that is wrong with it."""
+    if not resume:
+        from textkit.lines import check_readable
+        from textkit.registry import registry
+
+        if plugin is None:
+            return (
+                "missing argument PLUGIN: the name of the model to train, as in: textkit train fasttext text.txt -o run"
+            )
+        if plugin not in registry.names():
+            registry.get(plugin)  # says which there are
+        if not data:
+            return f"missing argument DATA: the files to train on, as in: textkit train {plugin} text.txt -o run"
+        check_readable(data)
+    return "missing option '-o': the folder of the run, as in: -o run"
 
 
 def list_options(plugin: str | None) -> None:
