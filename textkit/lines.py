@@ -1,6 +1,7 @@
 """Lines in: files or stdin, plain, gzip or zstandard, as blocks of lines. Knows no columns, no model and no output.
 
-The rules of a line: UTF-8, a byte order mark at the start of a file is dropped, invalid bytes become U+FFFD and are
+The rules of a line: UTF-8 (or what --encoding says), a byte order mark at the start of a file is dropped (of a
+member of a gzip file, a frame of zstandard), invalid bytes become U+FFFD and are
 counted; a line ends at `\\n` alone (`\\r\\n` accepted; U+2028 and NUL are text); a last line without newline counts.
 
 Bytes come from the file descriptor by os.read, never from Python's buffered stdin, so that it is known when the next
@@ -15,19 +16,14 @@ import select
 import stat
 import sys
 import time
-import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
 
+from textkit.decompressing import BLOCK, BOM, GZIP, ZSTANDARD, inflate, unzstd
+from textkit.encoding import Decoder, chosen, foreign
 from textkit.errors import TextkitError
 from textkit.waiting import wait_readable
 
-BLOCK = 1 << 18  # bytes asked for by one read, and the most that one step of decompression gives
-_GZIP = b"\x1f\x8b"
-_ZSTANDARD = b"\x28\xb5\x2f\xfd"
-_ZSTANDARD_STEP = 1024
-_BOM = b"\xef\xbb\xbf"
 _BINARY_HEAD = 8192  # a NUL in so many first bytes makes a training file binary
 
 
@@ -41,7 +37,8 @@ class Reader:
 
     def __init__(self, path: str | os.PathLike[str] | None, block: int = BLOCK) -> None:
         self.name = "stdin" if path is None else os.fspath(path)
-        self.invalid = 0  # lines so far with bytes that are no UTF-8
+        self.encoding = "UTF-8"
+        self.invalid = 0  # lines so far with bytes that are none of the encoding
         self.lines = 0  # lines given so far
         self.taken = 0  # bytes read so far, as they are in the file
         self.waiting = 0  # of them, those that are still to be decompressed
@@ -68,7 +65,7 @@ class Reader:
     def __iter__(self) -> Iterator[list[str]]:
         held: list[bytes] = []  # the beginning of a line whose end has not come yet
         first = True
-        for data in self.chunks():
+        for data in self._utf8():
             cut = data.rfind(b"\n") + 1
             if not cut:
                 if data:
@@ -78,26 +75,50 @@ class Reader:
                 continue
             whole = b"".join([*held, data[:cut]])
             held = [data[cut:]] if cut < len(data) else []
-            yield self._split(whole.removeprefix(_BOM) if first else whole)
+            yield self._split(whole.removeprefix(BOM) if first else whole)
             first = False
         rest = b"".join(held)
-        rest = rest.removeprefix(_BOM) if first else rest
+        rest = rest.removeprefix(BOM) if first else rest
         if rest:
             yield self._split(rest + b"\n")
+
+    def _utf8(self) -> Iterator[bytes]:
+        """The file's bytes as UTF-8. TextkitError where they are UTF-16 or UTF-32 and nobody has said so."""
+        encoding = chosen()
+        if encoding is not None and encoding not in ("utf-8", "utf-8-sig"):
+            decoder = Decoder(encoding)
+            self.encoding = encoding
+            for data in decoder(self.chunks()):
+                if decoder.invalid:  # as many lines hold such bytes, or fewer
+                    self.invalid, decoder.invalid = self.invalid + min(decoder.invalid, data.count(b"\n") + 1), 0
+                yield data
+            return
+        head = b"" if encoding is None else None
+        for data in self.chunks():
+            if data and head is not None:
+                head += data
+                if head in (b"\xff", b"\xfe"):  # half a mark
+                    continue
+                found, data, head = foreign(head), head, None
+                if found:
+                    raise TextkitError(f"{self.name}: is {found[:6].upper()}, not UTF-8; --encoding {found} reads it")
+            yield data
+        if head:
+            yield head
 
     def chunks(self) -> Iterator[bytes]:
         """The file's bytes, decompressed; b"" before a read that would wait."""
         head = b""
-        while not head or any(len(head) < len(magic) and magic.startswith(head) for magic in (_GZIP, _ZSTANDARD)):
+        while not head or any(len(head) < len(magic) and magic.startswith(head) for magic in (GZIP, ZSTANDARD)):
             data = self._read(self._ready())
             if not data:
                 break
             head += data
         raw = chain([head] if head else [], self._raw())
-        if head.startswith(_GZIP):
-            return _inflate(raw, self)
-        if head.startswith(_ZSTANDARD):
-            return _unzstd(raw, self)
+        if head.startswith(GZIP):
+            return inflate(raw, self)
+        if head.startswith(ZSTANDARD):
+            return unzstd(raw, self)
         return raw
 
     def _raw(self) -> Iterator[bytes]:
@@ -203,65 +224,6 @@ def _is_utf8(line: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _inflate(raw: Iterator[bytes], reader: Reader) -> Iterator[bytes]:
-    """gzip: any number of members, zero padding after the last."""
-    name = reader.name
-    decoder = zlib.decompressobj(wbits=31)
-    started = False  # inside a member
-    try:
-        for data in raw:
-            if not data:
-                yield b""
-            while data:
-                if not started:
-                    data = data.lstrip(b"\0")
-                    if not data:
-                        break
-                    started = True
-                out = decoder.decompress(data, BLOCK)
-                data = decoder.unconsumed_tail
-                reader.waiting = len(data)
-                if out:
-                    yield out
-                if decoder.eof:
-                    data = decoder.unused_data
-                    decoder, started = zlib.decompressobj(wbits=31), False
-    except zlib.error as error:
-        raise TextkitError(f"{name}: damaged gzip data: {error}") from error
-    if started:
-        raise TextkitError(f"{name}: truncated gzip data")
-
-
-def _unzstd(raw: Iterator[bytes], reader: Reader) -> Iterator[bytes]:
-    """zstandard: any number of frames."""
-    name = reader.name
-    try:
-        import zstandard
-    except ImportError:
-        raise TextkitError(f"{name}: zstandard files need the package zstandard (pip install zstandard)") from None
-
-    started = False  # inside a frame
-    decoder: Any = None
-    try:
-        for data in raw:
-            if not data:
-                yield b""
-            while data:
-                if not started:
-                    decoder, started = zstandard.ZstdDecompressor().decompressobj(), True
-                # In small steps, for a step has no limit to what it gives, and a kilobyte can stand for 32 MB.
-                out = decoder.decompress(data[:_ZSTANDARD_STEP])
-                data = (decoder.unused_data if decoder.eof else b"") + data[_ZSTANDARD_STEP:]
-                reader.waiting = len(data)
-                for at in range(0, len(out), BLOCK):
-                    yield out[at : at + BLOCK]
-                started = not decoder.eof
-    except zstandard.ZstdError as error:
-        raise TextkitError(f"{name}: damaged zstandard data: {error}") from error
-    if started:
-        raise TextkitError(f"{name}: truncated zstandard data")
 
 
 def check_readable(paths: Iterable[str | os.PathLike[str]]) -> None:

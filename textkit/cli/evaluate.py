@@ -15,6 +15,7 @@ from textkit.cli.options import (
     Verb,
     answer_format_option,
     device_option,
+    encoding_option,
     examples,
     model_option,
     own,
@@ -124,6 +125,7 @@ class Metrics(click.ParamType):
     metavar="N",
     help="Translations: the largest batch, in source tokens. Default: 2048.",
 )
+@encoding_option
 @device_option
 @threads_option
 @talk_options

@@ -159,12 +159,14 @@ class Tally:
     skipped: int = 0
     first_problem: str = ""
     renamed: dict[str, str] = dataclasses.field(default_factory=dict)  # fields of the input that have another name now
-    invalid: dict[str, int] = dataclasses.field(default_factory=dict)  # file -> lines with bytes that are no UTF-8
+    # file -> lines with bytes that are none of its encoding, and the encoding
+    invalid: dict[str, tuple[int, str]] = dataclasses.field(default_factory=dict)
 
     def read(self, reader: Reader) -> None:
         """Hears of a file that was read to its end, or is read no further."""
         if reader.invalid:
-            self.invalid[reader.name] = self.invalid.get(reader.name, 0) + reader.invalid
+            before = self.invalid.get(reader.name, (0, ""))[0]
+            self.invalid[reader.name] = before + reader.invalid, reader.encoding
 
     def say(self, talk: Talk) -> None:
         if self.renamed:
@@ -172,8 +174,8 @@ class Tally:
             ours = any(new.startswith("source_") for new in self.renamed.values())
             hint = "; --field NAME names the result instead" if ours else ""
             talk.warn(f"fields of the input whose name is taken are renamed: {names}{hint}")
-        for name, count in self.invalid.items():
-            _say_invalid(talk, name, count)
+        for name, (count, encoding) in self.invalid.items():
+            _say_invalid(talk, name, count, encoding)
         if self.skipped:
             what = "record was" if self.skipped == 1 else "records were"
             talk.warn(
@@ -279,11 +281,11 @@ def typed_lines(talk: Talk) -> Iterator[list[tuple[str, str]]]:
             first = reader.lines - len(lines) + 1
             yield [(line, f"line {number}") for number, line in enumerate(lines, first)]
         if reader.invalid:
-            _say_invalid(talk, reader.name, reader.invalid)
+            _say_invalid(talk, reader.name, reader.invalid, reader.encoding)
 
 
-def _say_invalid(talk: Talk, name: str, count: int) -> None:
-    talk.warn(f"{name}: {count_of_lines(count)} held bytes that are no UTF-8; they became U+FFFD")
+def _say_invalid(talk: Talk, name: str, count: int, encoding: str) -> None:
+    talk.warn(f"{name}: {count_of_lines(count)} held bytes that are no {encoding}; they became U+FFFD")
 
 
 def _progress(job: Filter, talk: Talk) -> AbstractContextManager[Callable[[int], None]]:

@@ -259,7 +259,20 @@ plugin_option = click.option(
 )
 
 
-_ANSWERING = (device_option, threads_option, on_error_option, line_buffered_option, talk_options)
+def _read_as(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    from textkit.encoding import read_as
+
+    read_as(value)
+
+
+encoding_option = click.option(
+    "--encoding",
+    metavar="NAME",
+    expose_value=False,
+    callback=_read_as,
+    help="Of the text that is read: utf-16, cp1252, ... Default: utf-8.",
+)
+_ANSWERING = (device_option, threads_option, on_error_option, encoding_option, line_buffered_option, talk_options)
 
 
 def answering_options(function: Function) -> Function:

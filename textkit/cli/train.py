@@ -16,6 +16,7 @@ from textkit.cli.options import (
     Talk,
     complete_plugin,
     device_option,
+    encoding_option,
     examples,
     plugin_option,
     talk_options,
@@ -82,6 +83,7 @@ class Patience:
 @click.option("--resume", is_flag=True, help="Go on with the run; what was said at its start need not be said again.")
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard events into the run as well.")
 @click.option("--show-options", is_flag=True, help="List the options of PLUGIN and their defaults, and train nothing.")
+@encoding_option
 @device_option
 @threads_option
 @plugin_option
