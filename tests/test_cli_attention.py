@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shlex
 import struct
 import sys
 from pathlib import Path
@@ -417,3 +419,17 @@ def test_nothing_is_left_of_a_picture_that_fails(
     monkeypatch.setattr(picture, "write", fail)
     attention("plain", SENTENCE, "-o", str(tmp_path / "a.png"), code=1)
     assert [entry.name for entry in tmp_path.iterdir()] == ["stdin"]
+
+
+def test_the_readme_s_picture_is_what_its_command_draws(tmp_path: Path) -> None:
+    """Drawn anew it is the same picture, to what another processor or another release of matplotlib may round."""
+    image = pytest.importorskip("matplotlib.image")
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    (command,) = re.findall(r"^\$ textkit (attention .*-o )picture\.png", readme, re.MULTILINE)
+    assert "](docs/attention.png)" in readme
+    assert textkit.cli.run([*shlex.split(command), str(tmp_path / "picture.png")], Talk()) == 0
+    drawn = image.imread(tmp_path / "picture.png")
+    shown = image.imread(Path(__file__).parent.parent / "docs" / "attention.png")
+    assert np.abs(np.subtract(drawn.shape, shown.shape)).max() <= 6
+    high, wide, _ = np.minimum(drawn.shape, shown.shape)
+    assert np.abs(drawn[:high, :wide] - shown[:high, :wide]).mean() < 0.02
