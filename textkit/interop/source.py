@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -127,10 +127,11 @@ class Source:
                 self.give_back(data[size:])
             size -= len(data)
 
-    def blocks(self, size: int, longest: int, first: int = 1) -> Iterator[bytes]:
+    def blocks(self, size: int, longest: int, number: Callable[[], int]) -> Iterator[bytes]:
         """Whole lines, each with its newline, about `size` bytes at once; a last line without newline is given one.
 
-        TextkitError for a line of more than about `longest` bytes, by its number, the next line's being `first`.
+        TextkitError for a line of more than about `longest` bytes, by its number; `number()` is that of the
+        line behind the blocks given so far.
         """
         held: list[bytes] = []
         have = since = 0  # bytes in hand, and those behind the last newline
@@ -140,15 +141,14 @@ class Source:
             newline = data.rfind(b"\n")
             since = since + len(data) if newline < 0 else len(data) - newline - 1
             if since > longest:
-                number = first + sum(part.count(b"\n") for part in held)
+                line = number() + sum(part.count(b"\n") for part in held)
                 raise TextkitError(
-                    f"{self.name}: line {number}: is longer than {longest:,} bytes: no word and its numbers"
+                    f"{self.name}: line {line}: is longer than {longest:,} bytes: no word and its numbers"
                 )
             if have < size or newline < 0:
                 continue
             whole = b"".join(held)
             cut = whole.rfind(b"\n") + 1
-            first += whole.count(b"\n")
             yield whole[:cut]
             held, have = [whole[cut:]], len(whole) - cut
         if rest := b"".join(held):

@@ -98,7 +98,7 @@ def read_text(source: Source, room: Room, count: int | None, layout: Layout) -> 
     reserved = room.wanted(count) if count is not None and source.plain and not room.skip else None
     lines_of = _Lines(source, room, layout, 1 if count is None else 2)
     names, table = Names(source.encoding), Growing(dim, reserved)
-    for block in source.blocks(BLOCK, LONGEST, lines_of.number):
+    for block in source.blocks(BLOCK, LONGEST, lambda: lines_of.number):
         lines = block.split(b"\n")
         lines.pop()
         if not lines[-1].strip():
