@@ -152,8 +152,30 @@ def test_lines_of_a_classifier_are_the_mean_of_rows_and_of_the_lines_end(tmp_pat
 
 def test_a_classifier_of_word_ngrams_says_that_they_are_not_there(tmp_path: Path) -> None:
     embedder = served(tmp_path, golden(SUPERVISED), pooling="fasttext")
-    with pytest.raises(TextkitError, match="--pooling fasttext: .* n-grams of words"):
+    with pytest.raises(TextkitError, match="--pooling fasttext: .* import it with --word-ngrams"):
         embedder(["a b"])
+
+
+def test_a_classifier_keeps_its_word_ngrams_where_that_is_asked_for(call, tmp_path: Path) -> None:
+    path = file(tmp_path, golden(SUPERVISED))
+    assert call("import", path, "-o", tmp_path / "m", "--word-ngrams") == (0, "", "")
+    # get_sentence_vector; of the last line n-grams of words that are not in the table alone, and the line's end.
+    lines = {
+        "the cat sat": -0.0590422787,
+        "dog zzz ate the": -0.0513412729,
+        "cat": 0.000281223853,
+        "b a zzz a": 0.000424362923,
+    }
+    found = Embedder(tmp_path / "m", pooling="fasttext")(list(lines))
+    np.testing.assert_allclose(found, [[value, 0] for value in lines.values()], rtol=1e-5)
+    # Words are what they were: no n-gram of characters spells one.
+    plain = served(tmp_path, golden(SUPERVISED), "plain")
+    again = Embedder(tmp_path / "m")
+    np.testing.assert_array_equal(again(["the cat", "zzz", "dog zzz"]), plain(["the cat", "zzz", "dog zzz"]))
+    assert again(["zzz"]).tolist() == [[0, 0]]
+    assert call("nearest", "-m", tmp_path / "m", "zzz")[0] == 1
+    int8 = call("import", path, "-o", tmp_path / "i8", "--word-ngrams", "--precision", "int8", "-q")
+    assert int8[0] == 0
 
 
 def test_words_of_length_zero_do_not_count_and_long_lines_are_whole(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ _SUBWORDS = Kinds(
     "unknown subwords",
     pieces=Record(file=_FILE, first=_ROW),
     ngrams=Record(
-        min=Whole(1, LONGEST_NGRAM), max=Whole(1, LONGEST_NGRAM), buckets=Whole(1, 2**31 - 1),
+        min=Whole(1, LONGEST_NGRAM), max=Whole(0, LONGEST_NGRAM), buckets=Whole(1, 2**31 - 1),
         hash=Text(choices=("fasttext-fnv1a",)), first=_ROW, kept=Maybe(_FILE),
     ),
 )  # fmt: skip

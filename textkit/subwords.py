@@ -41,13 +41,16 @@ class NGrams:
 
     def rows(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """The rows of each word's n-grams, end to end i64[total], and how many each word has i64[word]."""
-        buckets, counts = hash_ngrams(words, self.minimum, self.maximum, self.buckets)
+        return self.rows_of_buckets(*hash_ngrams(words, self.minimum, self.maximum, self.buckets))
+
+    def rows_of_buckets(self, buckets: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of those of `buckets` i64[total] that have one, end to end, and how many are left of each of `counts`."""
         if self.kept is None:
             return buckets + self.first, counts
         place = np.searchsorted(self.kept, buckets)
         found = np.take(self.kept, place, mode="clip") == buckets if len(self.kept) else np.zeros(len(buckets), bool)
-        owner = np.repeat(np.arange(len(words)), counts)
-        return place[found] + self.first, np.bincount(owner[found], minlength=len(words))
+        owner = np.repeat(np.arange(len(counts)), counts)
+        return place[found] + self.first, np.bincount(owner[found], minlength=len(counts))
 
     def spec(self) -> dict[str, Any]:
         return {
@@ -107,7 +110,9 @@ def subwords_from_spec(spec: Mapping[str, Any] | None, read: Callable[[str], byt
         raise ValueError(f"unknown subwords {quoted(spec['kind'])}")
     kept = np.frombuffer(read(spec["kept"]), "<i4") if spec["kept"] else None
     ngrams = NGrams(int(spec["min"]), int(spec["max"]), int(spec["buckets"]), int(spec["first"]), kept)
-    if not 1 <= ngrams.minimum <= ngrams.maximum:
+    if (
+        ngrams.maximum and not 1 <= ngrams.minimum <= ngrams.maximum
+    ):  # 0: no word is spelled, n-grams of words have the rows
         raise ValueError(f"n-grams of {ngrams.minimum} to {ngrams.maximum} characters")
     if not 1 <= ngrams.buckets < 2**31:
         raise ValueError(f"n-grams in {ngrams.buckets} buckets")

@@ -52,6 +52,9 @@ from textkit.errors import UsageError
     show_default=True,
     help="What to do about a line of word vectors that cannot be read, an empty word too; skipped ones are counted.",
 )
+@click.option(
+    "--word-ngrams", is_flag=True, help="Keep a fastText classifier's n-grams of words, which --pooling fasttext needs."
+)
 @explain_option
 @talk_options
 @click.pass_context
@@ -67,6 +70,7 @@ def import_(
     overwrite: bool,
     encoding: str,
     on_error: str,
+    word_ngrams: bool,
     explain: bool,
     talk: Talk,
 ) -> None:
@@ -99,18 +103,20 @@ def import_(
         if os.path.isdir(source):
             if max_vocab is not None:
                 raise UsageError("--max-vocab is for word vectors, not for a translation model")
-            for option in ("encoding", "on_error"):
+            for option in ("encoding", "on_error", "word_ngrams"):
                 if ctx.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE:
                     raise UsageError(f"--{option.replace('_', '-')} is for word vectors, not for a translation model")
             _import_marian(folder, sample, options | {"explain": explain}, talk)
         else:
             if explain:
                 raise UsageError("--explain is for a translation model, not for word vectors")
-            _import_vectors(folder, sample, (precision, max_vocab, on_error == "skip", encoding), options, talk)
+            _import_vectors(
+                folder, sample, (precision, max_vocab, on_error == "skip", encoding, word_ngrams), options, talk
+            )
 
 
 def _import_vectors(
-    folder: Path, sample: str | None, room: tuple[str, int | None, bool, str], options: dict[str, Any], talk: Talk
+    folder: Path, sample: str | None, room: tuple[str, int | None, bool, str, bool], options: dict[str, Any], talk: Talk
 ) -> None:
     from textkit.interop.foreign import describe, make_bundle, read, sample_lines
     from textkit.interop.table import Room

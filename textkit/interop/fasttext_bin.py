@@ -65,11 +65,8 @@ def read_fasttext(source: Source, room: Room) -> Foreign:
     if source.peek(1) == b"\1":
         source.take(1, "its input matrix")
         matrix = Quantised(source)
-        rows, columns, grams = (
-            matrix.rows,
-            matrix.columns,
-            buckets if dictionary.pruned is None else len(dictionary.pruned),
-        )
+        rows, columns = matrix.rows, matrix.columns
+        grams = buckets if dictionary.pruned is None else len(dictionary.pruned)
     else:
         if dictionary.pruned is not None and source.peek(1):
             raise TextkitError(f"{source.name}: pruned but not quantised, which fastText itself refuses: damaged")
@@ -82,36 +79,39 @@ def read_fasttext(source: Source, room: Room) -> Foreign:
         )
     if matrix is None:
         source.expect(rows * dim * 4, f"{rows:,} rows of {dim} numbers")
-    kept = None
-    if spelled and dictionary.pruned is not None:
-        kept = np.array(sorted(dictionary.pruned), np.int32)
-        if not len(kept):
-            spelled = 0
-        elif kept[0] < 0 or kept[-1] >= buckets or sorted(dictionary.pruned.values()) != list(range(len(kept))):
-            raise TextkitError(f"{source.name}: the index of its pruned n-grams does not fit: damaged")
-    ngrams = NGrams(max(1, minimum), maximum, spelled, 0, kept if spelled else None)
-    room.check(source.name, len(dictionary.words), len(ngrams) if spelled else 0, dim)
+    word_ngrams = max(1, arguments[5]) if model == _SUPERVISED and buckets else 1
+    wanted = spelled or (word_ngrams > 1 and room.word_ngrams)
+    ngrams = _ngrams(source.name, dictionary, minimum, maximum if spelled else 0, buckets) if wanted else None
+    room.check(source.name, len(dictionary.words), len(ngrams) if ngrams else 0, dim)
     if matrix is None:
-        table = _dense(source, dictionary, len(ngrams) if spelled else 0, dim)
+        table = _dense(source, dictionary, len(ngrams) if ngrams else 0, dim)
     else:
         table = matrix.row(0, len(dictionary.words))
-        if spelled:
-            own = (
-                np.arange(spelled)
-                if kept is None
-                else np.array([dictionary.pruned[bucket] for bucket in kept.tolist()])
-            )
-            table = np.concatenate([table, matrix.row(dictionary.total, rows)[own]])
-    found = _compose(source, dictionary, ngrams if spelled else None, table)
+        if ngrams is not None:
+            behind = matrix.row(dictionary.total, rows)
+            own = range(buckets) if ngrams.kept is None else [dictionary.pruned[at] for at in ngrams.kept.tolist()]
+            table = np.concatenate([table, behind[np.array(own, np.int64)]])
+    found = _compose(source, dictionary, ngrams, table)
     if matrix is not None:
         found.format = "fastText .ftz"
-    found.classifier = model == _SUPERVISED
-    found.word_ngrams = max(1, arguments[5]) if found.classifier and buckets else 1
-    if buckets and not spelled:
+    found.classifier, found.word_ngrams = model == _SUPERVISED, word_ngrams
+    if buckets and not wanted:
         found.notes.append(
             f"{buckets:,} buckets of word n-grams left out: a classifier uses them, a word's vector does not"
         )
     return found
+
+
+def _ngrams(name: str, dictionary: _Dictionary, minimum: int, maximum: int, buckets: int) -> NGrams | None:
+    """How n-grams have rows, those of words among them; None where pruning kept none. `maximum` 0: no word is spelled."""
+    if dictionary.pruned is None:
+        return NGrams(max(1, minimum), maximum, buckets, 0)
+    kept = np.array(sorted(dictionary.pruned), np.int32)
+    if not len(kept):
+        return None
+    if kept[0] < 0 or kept[-1] >= buckets or sorted(dictionary.pruned.values()) != list(range(len(kept))):
+        raise TextkitError(f"{name}: the index of its pruned n-grams does not fit: damaged")
+    return NGrams(max(1, minimum), maximum, buckets, 0, kept)
 
 
 def _dictionary(source: Source, room: Room) -> _Dictionary:

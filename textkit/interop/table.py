@@ -44,12 +44,14 @@ class Room:
     """How many rows may be read: those that fit an ONNX file at `precision` (None: any number), `max_vocab` words.
 
     `skip`: what cannot be read is left out and counted, where it is an error else. `encoding`: of the words.
+    `word_ngrams`: those of a fastText classifier are kept.
     """
 
     precision: str | None = None
     max_vocab: int | None = None
     skip: bool = False
     encoding: str = "utf-8"
+    word_ngrams: bool = False
 
     def wanted(self, words: int) -> int:
         """How many of a file's `words` are to be read."""

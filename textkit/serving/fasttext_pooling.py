@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EOS = "</s>"  # what fastText makes of a line's end
 _LABEL = "__label__"
+_ONE = np.ones(1, np.float32)
 
 
 def classified(rule: Words, lines: Sequence[str]) -> Encoded:
@@ -43,11 +44,38 @@ def classified(rule: Words, lines: Sequence[str]) -> Encoded:
         else:
             count = 0 if word == EOS else count
             of[word] = rows[end - count : end], np.ones(count, np.float32)
-    ids = [of[word][0] for words in cut for word in words]
-    weight = [of[word][1] for words in cut for word in words]
+    ids, weight, lengths = [], [], []
+    hashes = {word: _hash(word) for word in distinct} if rule.word_ngrams > 1 else {}
+    for words in cut:
+        found = [of[word] for word in words]
+        if hashes and isinstance(rule.subwords, NGrams):
+            buckets = _word_ngrams([hashes[word] for word in words], rule.word_ngrams, rule.subwords.buckets)
+            rows = rule.subwords.rows_of_buckets(buckets, np.array([len(buckets)]))[0]
+            found += [(row, _ONE) for row in np.split(rows, len(rows))] if len(rows) else []
+        ids += [part[0] for part in found]
+        weight += [part[1] for part in found]
+        lengths.append(sum(len(part[0]) for part in found))
     spans = np.fromiter(map(len, ids), np.int64, len(ids))
-    lengths = np.array([sum(len(of[word][0]) for word in words) for words in cut], np.int64)
-    return Encoded(np.concatenate(ids), lengths, np.concatenate(weight), spans)
+    return Encoded(np.concatenate(ids), np.array(lengths, np.int64), np.concatenate(weight), spans)
+
+
+def _hash(word: str) -> int:
+    """fastText's hash of a word, as the signed number that it is kept as."""
+    state = 2166136261
+    for byte in word.encode("utf-8", "surrogatepass"):
+        state = ((state ^ (byte if byte < 128 else byte | 0xFFFFFF00)) * 16777619) & 0xFFFFFFFF
+    return state - (1 << 32) if state >> 31 else state
+
+
+def _word_ngrams(hashes: Sequence[int], longest: int, buckets: int) -> np.ndarray:
+    """The bucket of every two to `longest` words in a row, i64[total] (dictionary.cc, addWordNgrams)."""
+    found = []
+    for at, start in enumerate(hashes):
+        state = start
+        for following in hashes[at + 1 : at + longest]:
+            state = (state * 116049371 + following) & 0xFFFFFFFFFFFFFFFF
+            found.append(state % buckets)
+    return np.array(found, np.int64)
 
 
 def _words(words: list[str]) -> list[str]:
@@ -60,10 +88,10 @@ def is_classifier(rule: TextRule, name: object) -> bool:
     """Whether a model's words are a fastText classifier's. TextkitError where its lines need what the import left out."""
     if not isinstance(rule, Words) or not rule.classifier:
         return False
-    if rule.word_ngrams > 1:
+    if rule.word_ngrams > 1 and rule.subwords is None:
         raise TextkitError(
-            f"{name}: --pooling fasttext: the vector of a line needs this classifier's n-grams of words, which are not "
-            f"imported; --pooling mean does not"
+            f"{name}: --pooling fasttext: the vector of a line needs this classifier's n-grams of words, which were left out: "
+            f"import it with --word-ngrams"
         )
     return True
 
