@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
+from textkit.serving.embedder import Embedder
+from textkit.serving.generator import Generator
+from textkit.serving.language import LanguageModel, Scored
 from textkit.serving.translator import Translator
+from textkit.tasks import POOLING
 
 TEXT = """the a my some three old green tiny cat dog house river teacher idea runs sees likes forgets never often slowly and
 or because when under behind 1984 Berlin, Anna naïve"""
@@ -41,3 +46,35 @@ def test_a_line_is_translated_alike_alone_and_together(search):
     assert [found for at in range(0, 14, 5) for found in two.translate(lines[at : at + 5], first=at)] == together
     if "sample" not in options:
         assert two.translate(lines[::-1]) == together[::-1]
+
+
+def test_a_line_is_scored_alike_alone_and_together():
+    lines = lines_of(24)
+
+    def exact(found: list[Scored]) -> list[tuple[object, ...]]:
+        return [(one.logprob, one.perplexity, one.ids.tobytes(), one.logprobs.tobytes()) for one in found]
+
+    one, two = (LanguageModel("en-lm", "cpu", threads) for threads in (1, 2))
+    together = exact(one(lines))
+    assert [exact(one([line]))[0] for line in lines] == together
+    assert exact(two(lines)) == together
+    assert exact(two(lines[::-1]))[::-1] == together
+
+
+@pytest.mark.parametrize("options", [{}, {"samples": 2, "top_p": 0.9}, {"temperature": 0.5, "top_k": 20}])
+def test_a_prompt_is_continued_alike_alone_and_together(options):
+    lines, numbers = lines_of(12), list(range(12))
+    one, two = (Generator("en-lm", "cpu", threads, max_tokens=12, seed=7, **options) for threads in (1, 2))
+    together = one(lines)
+    assert [one([line], [number])[0] for number, line in enumerate(lines)] == together
+    assert two(lines) == together
+    assert two(lines[::-1], numbers[::-1])[::-1] == together
+
+
+@pytest.mark.parametrize("pooling", POOLING)
+def test_a_line_is_embedded_alike_alone_and_together(pooling):
+    lines = lines_of(24)
+    one, two = (Embedder("en-words", "cpu", threads, pooling=pooling) for threads in (1, 2))
+    together = one(lines)
+    assert np.array_equal(np.concatenate([one([line]) for line in lines]), together)
+    assert np.array_equal(two(lines[::-1])[::-1], together)

@@ -152,7 +152,7 @@ class Generator:
         """Prompts that are read side by side: by length, those without a token apart, and each that is very long."""
         size = self.options.lines_at_once(len(self.rule))
         short = lengths <= READ
-        kinds = np.where(lengths > 0, 1, 0) if not self.steps.reads_alone else lengths
+        kinds = np.where(lengths > 0, 1, 0) if not self.steps.counts_padding else lengths
         found = []
         for kind in np.unique(kinds[short]).tolist():
             places = np.flatnonzero(short & (kinds == kind))

@@ -10,11 +10,13 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from textkit.errors import TextkitError
+from textkit.onnxfile import shares_scales
 from textkit.serving.on_device import Fresh, OnDevice
 from textkit.serving.session import Session
 from textkit.serving.turns import Turns
@@ -168,11 +170,17 @@ class LanguageSteps(Steps):
         join = np.concatenate if self._on_device is None else self._on_device.join
         return {}, self._with_beam({name: join([state[name] for state in every]) for name in self._state})
 
-    @property
+    @cached_property
     def reads_alone(self) -> bool:
-        """Whether lines are read one by one: in whole numbers what goes through `score` together has one scale, and a line's
-        state would depend on the others. Give lines of the same length, for padding counts as well."""
-        return self._bundle.manifest.precision == "int8"
+        """Whether lines are read one by one: in int8 models of earlier versions what goes through `score` together has one
+        scale, and a line's state would depend on the others."""
+        return self._bundle.manifest.precision == "int8" and shares_scales(self._bundle.graph("score"))
+
+    @property
+    def counts_padding(self) -> bool:
+        """Whether lines of a batch must be of one length for a line's text not to depend on the others: padding would move the
+        places at which what comes later stands in a cache, and with them the order in which sums are added."""
+        return self.reads_alone or any(name.startswith("cache.") for name in self._state)
 
     def _read(self, source: np.ndarray, source_mask: np.ndarray) -> Mapping[str, Any]:
         """The state after what goes before."""

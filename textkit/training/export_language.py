@@ -45,7 +45,7 @@ def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str],
     batches = parity_language.cases(rule, sample, limits["tokens"])
     figures = {"against": "torch"} | parity_language.check(full, modules, rule, batches)
     if precision != "fp32":
-        # Words are drawn by what a step says, and must not depend on what else is in the batch.
+        # A step has few rows, and score many.
         written = _whole({name: quantize_graph.lower(body, precision, name == "step") for name, body in bodies.items()})
         lower = parity_language.Graphs(written)
         figures["deviation"] = parity_language.deviation(full, lower, modules, rule, sample, limits["tokens"])

@@ -13,6 +13,7 @@ import numpy as np
 from textkit.training.graph_edits import SMALL, drop_unused, insert_behind, is_factor, lookups, product, size
 from textkit.training.quantize import store
 from textkit.training.quantize_blocks import multiply_by_blocks
+from textkit.training.quantize_recurrence import Direction, is_plain, recurrence
 from textkit.training.quantize_rows import RowProducts
 
 if TYPE_CHECKING:
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
 CONTRIB = "com.microsoft"  # onnxruntime's own operators
 
 
-def lower(model: onnx.ModelProto, precision: str, by_row: bool = False) -> onnx.ModelProto:
+def lower(model: onnx.ModelProto, precision: str, few_rows: bool = False) -> onnx.ModelProto:
     """A traced graph with its weights in fewer bytes; the graph given is left alone.
 
     fp16: weights are stored as halves and computed with as f32, so that any CPU runs them. int8: matrices as whole
     numbers with a scale a column, multiplied as whole numbers (activations get a scale a row, so that no row's result depends
     on another's); tables that are looked up as whole numbers with a scale a row. A table that is multiplied by too
-    (tied embeddings) is stored once: its rows' scales are the scales of its transpose's columns. With `by_row` matrices have a
-    scale for every few numbers, and activations scales of their own (quantize_blocks.py): no row's result depends on another's.
+    (tied embeddings) is stored once: its rows' scales are the scales of its transpose's columns. With `few_rows` matrices
+    have a scale for every few numbers, and so have activations (quantize_blocks.py): one operator a product, for few rows.
     """
     import onnx
 
@@ -37,11 +38,11 @@ def lower(model: onnx.ModelProto, precision: str, by_row: bool = False) -> onnx.
     if precision == "fp16":
         _store_half(lowered.graph)
     elif precision == "int8":
-        contrib = multiply_by_blocks(lowered.graph) if by_row else 0
+        contrib = multiply_by_blocks(lowered.graph) if few_rows else 0
         shared = _store_rows(lowered.graph)
         _store_slices(lowered.graph)
-        if not by_row:
-            contrib = _quantize_matrices(lowered.graph, shared) + _quantize_recurrences(lowered.graph)
+        if not few_rows:
+            contrib = _quantize_matrices(lowered.graph, shared)
         if contrib and all(opset.domain != CONTRIB for opset in lowered.opset_import):
             lowered.opset_import.append(onnx.helper.make_opsetid(CONTRIB, 1))
     return lowered
@@ -158,6 +159,10 @@ def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> int
     products, found = RowProducts(graph), 0
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
+        if recurrent := _recurrence(graph, products, node):
+            nodes += recurrent
+            found += 1
+            continue
         transposed = product(node)
         factor = node.input[1] if transposed is not None else ""
         weight = weights.get(factor)
@@ -185,37 +190,30 @@ def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> int
     return found
 
 
-def _quantize_recurrences(graph: onnx.GraphProto) -> int:
-    """Turns LSTMs of constant weights into onnxruntime's DynamicQuantizeLSTM, a scale a row of W and R; how many.
+def _recurrence(graph: onnx.GraphProto, products: RowProducts, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """The nodes that stand for an LSTM of constant weights (quantize_recurrence.py); none where it stays as it is.
 
-    There is no such operator for GRU and RNN: they stay as they are.
+    GRU and RNN do: they are computed in full precision, from weights that are stored so.
     """
     from onnx import TensorProto, numpy_helper
 
     weights = {weight.name: weight for weight in graph.initializer}
-    found = 0
-    for node in graph.node:
-        matrices = [weights.get(name) for name in node.input[1:3]] if node.op_type == "LSTM" else [None]
-        plain = all(weight is not None and weight.data_type == TensorProto.FLOAT for weight in matrices)
-        if not plain or any(attribute.name == "layout" and attribute.i for attribute in node.attribute):
-            continue
-        found += 1
-        inputs = [*node.input, *[""] * (8 - len(node.input))]
-        for at, weight in enumerate(matrices, 1):
-            name = f"{weight.name}/rows"
-            if f"{name}/scale" not in weights:
-                array = numpy_helper.to_array(weight)  # [direction, 4 * hidden, in]
-                parts = [store(rows, "int8") for rows in array]
-                steps = np.stack([part["table"].T for part in parts])  # [direction, in, 4 * hidden]
-                scale = np.stack([part["scale"] for part in parts])  # [direction, 4 * hidden]
-                zero = np.zeros(scale.shape, np.int8)
-                for part, values in (("steps", steps), ("scale", scale), ("zero", zero)):
-                    tensor = numpy_helper.from_array(np.ascontiguousarray(values), f"{name}/{part}")
-                    weights[tensor.name] = tensor
-                    graph.initializer.append(tensor)
-            inputs[at] = f"{name}/steps"
-            inputs += [f"{name}/scale", f"{name}/zero"]
-        node.op_type, node.domain = "DynamicQuantizeLSTM", CONTRIB
-        node.input[:] = inputs
-    drop_unused(graph)
-    return found
+    matrices = [weights.get(name) for name in node.input[1:3]] if is_plain(node) else [None]
+    bias = weights.get(node.input[3]) if len(node.input) > 3 else None
+    if any(weight is None or weight.data_type != TensorProto.FLOAT for weight in matrices):
+        return []
+    if len(node.input) > 3 and node.input[3] and bias is None:
+        return []
+    directions = []
+    for at in range(matrices[0].dims[0]):
+        names = []
+        for weight in matrices:
+            stored = store(numpy_helper.to_array(weight)[at], "int8")  # [gates, in]
+            turned = np.ascontiguousarray(stored["table"].T)
+            names.append(products.constant(f"{weight.name}/{at}/steps", turned))
+            names.append(products.constant(f"{weight.name}/{at}/scale", stored["scale"]))
+        if bias is not None:
+            both = numpy_helper.to_array(bias)[at].reshape(2, -1).sum(0)
+            names.append(products.constant(f"{bias.name}/{at}/both", both))
+        directions.append(Direction(*names[:4], *(names[4:] or [""])))
+    return recurrence(products, node, directions)

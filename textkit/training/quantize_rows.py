@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 STEPS = 63  # of a row's largest number, up and down: its largest is STEPS steps
 _ZERO = 64  # how 0 is stored where numbers may be negative
 _CONSTANTS = {  # of numbers of either sign, and of those from 0 on
-    "rows/step": np.float32(1 / STEPS),
-    "rows/zero": np.uint8(_ZERO),
-    "rows/last": np.array([-1]),
-    "rows/step_up": np.float32(1 / (2 * STEPS)),
-    "rows/zero_up": np.uint8(0),
+    "by_row/step": np.float32(1 / STEPS),
+    "by_row/zero": np.uint8(_ZERO),
+    "by_row/last": np.array([-1]),
+    "by_row/step_up": np.float32(1 / (2 * STEPS)),
+    "by_row/zero_up": np.uint8(0),
 }
 
 
@@ -34,12 +34,20 @@ class RowProducts:
         self._upward = {node.output[0] for node in graph.node if node.op_type == "Relu"}
         self._done: set[str] = set()
 
+    def constant(self, name: str, value: object) -> str:
+        """Puts a constant into the graph where it is not there yet, and gives its name back."""
+        from onnx import numpy_helper
+
+        if all(weight.name != name for weight in self._graph.initializer):
+            self._graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
     def nodes(self, given: str, steps: str, scale: str, bias: str, output: str) -> list[onnx.NodeProto]:
         """given f32[..., in] times `steps` i8[in, out] of `scale` f32[out], and `bias` f32[out] or '', to `output`."""
         from onnx import helper
 
         up = "_up" * (given in self._upward)  # all from 0 on: twice as many steps
-        step, zero = f"rows/step{up}", f"rows/zero{up}"
+        step, zero = f"by_row/step{up}", f"by_row/zero{up}"
         nodes = [] if given in self._done else self._quantised(given, step, zero, bool(up))
         self._done.add(given)
         unbiased = f"{output}/product" if bias else output
@@ -55,17 +63,15 @@ class RowProducts:
     def _quantised(self, given: str, step: str, zero: str, upward: bool) -> list[onnx.NodeProto]:
         """A row divided by its largest number is from -1 to 1: one scale fits all. A row of zeros is 0 / 0, which is some whole
         number, and times 0 nothing again."""
-        from onnx import helper, numpy_helper
+        from onnx import helper
 
-        known = {weight.name for weight in self._graph.initializer}
-        for name, value in _CONSTANTS.items():
-            if name in (step, zero, "rows/last") and name not in known:
-                self._graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+        for name in (step, zero, "by_row/last"):
+            self.constant(name, _CONSTANTS[name])
         size, unit = f"{given}/row_size", f"{given}/row_unit"
         absolute = given if upward else f"{given}/row_absolute"
         return [
             *([] if upward else [helper.make_node("Abs", [given], [absolute])]),
-            helper.make_node("ReduceMax", [absolute, "rows/last"], [size], keepdims=1),  # [..., 1]
+            helper.make_node("ReduceMax", [absolute, "by_row/last"], [size], keepdims=1),  # [..., 1]
             helper.make_node("Div", [given, size], [unit]),
             helper.make_node("QuantizeLinear", [unit, step, zero], [f"{given}/row_steps"]),
         ]

@@ -1,0 +1,102 @@
+"""Gives an int8 model of an earlier version scales by row, so that no line's result depends on what is beside it.
+
+    python recipes/by_row.py MODEL NEW
+
+No training and no data: the whole numbers and the scales of every matrix stay as they are; what is multiplied by them gets a
+scale a row instead of a scale a batch (textkit/training/quantize_rows.py), and LSTMs become loops of such products
+(textkit/training/quantize_recurrence.py). The shipped models were made anew with it; their scores were measured again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx  # noqa: TID253 - a script of its own
+from onnx import numpy_helper  # noqa: TID253
+
+from textkit import bundle
+from textkit.training.graph_edits import drop_unused
+from textkit.training.quantize_recurrence import Direction, recurrence
+from textkit.training.quantize_rows import RowProducts
+
+
+def by_row(data: bytes) -> bytes:
+    """The graph with scales by row; the same bytes where it has no scale a batch."""
+    model = onnx.load_from_string(data)
+    graph, products = model.graph, RowProducts(model.graph)
+    makers = {name: node for node in graph.node for name in node.output}
+    users: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            users.setdefault(name, []).append(node)
+    gone: set[str] = set()
+    made: dict[str, tuple[str, str, str, str, str]] = {}  # a product's output -> what RowProducts.nodes takes
+    for node in graph.node:
+        if node.op_type != "MatMulInteger":
+            continue
+        quantised = makers[node.input[0]]  # DynamicQuantizeLinear
+        (cast,) = users[node.output[0]]
+        (scaled,) = users[cast.output[0]]
+        scales = makers[next(name for name in scaled.input if name != cast.output[0])]
+        scale = next(name for name in scales.input if name != quantised.output[1])
+        last, bias = scaled, ""
+        (after, *others) = users.get(scaled.output[0], [None])
+        if not others and after is not None and after.op_type == "Add" and scaled.output[0].endswith("/product"):
+            last, bias = after, next(name for name in after.input if name != scaled.output[0])
+        gone |= {part.output[0] for part in (quantised, node, cast, scaled, scales, last)}
+        made[node.output[0]] = quantised.input[0], node.input[1], scale, bias, last.output[0]
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        if node.op_type == "DynamicQuantizeLSTM":
+            nodes += recurrence(products, node, _directions(graph, products, node))
+        elif node.output[0] in made:
+            nodes += products.nodes(*made[node.output[0]])
+        elif node.output[0] not in gone:
+            nodes.append(node)
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
+    drop_unused(graph)
+    if made and all(opset.domain != "com.microsoft" for opset in model.opset_import):
+        model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    return model.SerializeToString() if made else data
+
+
+def _directions(graph: onnx.GraphProto, products: RowProducts, node: onnx.NodeProto) -> list[Direction]:
+    """The constants of a DynamicQuantizeLSTM, each direction's by itself."""
+    weights = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
+    inputs, state, bias = node.input[1], node.input[2], node.input[3]
+    found = []
+    for at in range(len(weights[inputs])):
+        names = [
+            products.constant(f"{name}/{at}", np.ascontiguousarray(weights[name][at]))
+            for name in (inputs, node.input[8], state, node.input[10])
+        ]
+        both = weights[bias][at].reshape(2, -1).sum(0) if bias else None
+        found.append(Direction(*names, "" if both is None else products.constant(f"{bias}/{at}/both", both)))
+    return found
+
+
+def main(model: Path, folder: Path) -> None:
+    found = bundle.read(model)
+    manifest = found.manifest
+    made = {
+        **manifest.made,
+        "by_row": "recipes/by_row.py; parity is that of the export before, scores are measured again",
+    }
+    bundle.write(
+        folder, name=manifest.name, task=manifest.task, rule=found.rule, plugin=manifest.plugin, limits=manifest.limits,
+        graphs={name: by_row(found.graph(name)) for name in manifest.graphs}, defaults=manifest.defaults, dim=manifest.dim,
+        data=manifest.data, licence=manifest.licence, scores=manifest.scores, parity=manifest.parity,
+        precision=manifest.precision, made=made, overwrite=True,
+    )  # fmt: skip
+    print(dataclasses.asdict(bundle.read(folder).manifest)["files"])
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(*map(Path, sys.argv[1:]))
