@@ -4,7 +4,8 @@
 
 No training and no data: the whole numbers and the scales of every matrix stay as they are; what is multiplied by them gets a
 scale a row instead of a scale a batch (textkit/training/quantize_rows.py), and LSTMs become loops of such products
-(textkit/training/quantize_recurrence.py). The shipped models were made anew with it; their scores were measured again.
+(textkit/training/quantize_recurrence.py). Nodes that can be one are one (textkit/training/fusing.py). The shipped models were
+made anew with it, and their scores measured again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import onnx  # noqa: TID253 - a script of its own
 from onnx import numpy_helper  # noqa: TID253
 
 from textkit import bundle
+from textkit.training.fusing import fused
 from textkit.training.graph_edits import drop_unused
 from textkit.training.quantize_recurrence import Direction, recurrence
 from textkit.training.quantize_rows import RowProducts
@@ -89,8 +91,8 @@ def main(model: Path, folder: Path) -> None:
     }
     bundle.write(
         folder, name=manifest.name, task=manifest.task, rule=found.rule, plugin=manifest.plugin, limits=manifest.limits,
-        graphs={name: by_row(found.graph(name)) for name in manifest.graphs}, defaults=manifest.defaults, dim=manifest.dim,
-        data=manifest.data, licence=manifest.licence, scores=manifest.scores, parity=manifest.parity,
+        graphs={name: fused(by_row(found.graph(name))) for name in manifest.graphs}, defaults=manifest.defaults,
+        dim=manifest.dim, data=manifest.data, licence=manifest.licence, scores=manifest.scores, parity=manifest.parity,
         precision=manifest.precision, made=made, overwrite=True,
     )  # fmt: skip
     print(dataclasses.asdict(bundle.read(folder).manifest)["files"])

@@ -13,6 +13,7 @@ from textkit.plugin import Graph
 from textkit.text import TextRule
 from textkit.training import parity_translation, quantize_graph, tracing
 from textkit.training.exported import TOKEN_LIMIT, Exported
+from textkit.training.fusing import fused
 from textkit.training.step_graph import step_graph, whole_graph
 from textkit.training.translation_ports import Modules, explain_ports, ports_of
 
@@ -62,6 +63,8 @@ def proven(
     figures = {"against": "torch"} | parity_translation.check(full, modules, rule, batches, limits["target"])
     if precision != "fp32":
         written = _grafted({name: quantize_graph.lower(body, precision) for name, body in bodies.items()})
+        if precision == "int8":  # where a scale a row has made nodes many
+            written = {name: fused(graph) for name, graph in written.items()}
         lower = parity_translation.Graphs(written)
         figures["deviation"] = parity_translation.deviation(full, lower, rule, sample, limits)
         parity_translation.refuse_deviation(precision, figures["deviation"])
