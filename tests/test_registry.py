@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from textkit import cli, signals, strangers
 from textkit.errors import TextkitError, TextkitWarning, UsageError
 from textkit.plugin import Plugin
 from textkit.registry import Registry
@@ -216,3 +217,122 @@ def test_nothing_is_loaded_from_the_current_folder(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
     assert "word2vec" in done.stdout
     assert "toy" not in done.stdout + done.stderr
+
+
+# Strangers that do worse than raise.
+
+ENDS = [
+    ("raise KeyboardInterrupt", "is broken: KeyboardInterrupt"),
+    ("raise GeneratorExit('no')", "is broken: GeneratorExit: no"),
+    ("class Own(BaseException): pass\nraise Own('mine')", "is broken: Own: mine"),
+    ("raise BaseExceptionGroup('all', [KeyboardInterrupt()])", "is broken: BaseExceptionGroup: all (1 sub-exception)"),
+    ("class Mute(Exception):\n    def __str__(self): raise SystemExit(9)\nraise Mute", "is broken: Mute"),
+    ("import os; os._exit(0)", "is broken: EndOfProcess: os._exit(0)"),
+    ("from os import _exit; _exit(7)", "is broken: EndOfProcess: os._exit(7)"),
+    (GOOD + "    @property\n    def summary(self): raise KeyboardInterrupt\n", "is broken: KeyboardInterrupt"),
+]
+CRASHES = [
+    ("import os; os.kill(os.getpid(), 9)", "is broken: it ends the process by signal 9 (SIGKILL)"),
+    ("import os; os.abort()", "is broken: it ends the process by signal 6 (SIGABRT)"),
+    ("import os; os.execv('/bin/false', ['false'])", "is broken: it ends the process with exit code 1"),
+]
+
+
+@pytest.mark.parametrize(("text", "reason"), [*ENDS, *CRASHES])
+def test_a_plugin_that_ends_the_process_or_raises_what_nobody_catches_stops_nothing_else(site, text, reason):
+    good = GOOD.replace('"toy"', '"good"')
+    points = {"toy": "stranger_toy:Toy", "good": "stranger_good:Toy"}
+    install(site, "stranger", points, {"stranger_toy": text, "stranger_good": good})
+    registry = Registry()
+    described = {each.name: each for each in registry.describe()}
+    assert described["toy"].problem.endswith(reason)
+    assert (described["good"].problem, described["good"].summary) == (None, "a toy")
+    assert described["word2vec"].problem is None
+    assert registry.get("good").name == "good"
+    if (text, reason) in ENDS:
+        with pytest.raises(TextkitError, match="plugin 'toy'") as caught:
+            registry.get("toy")
+        assert cli._verdict(caught.value)[0] == 1  # no Ctrl-C of anybody's
+
+
+@pytest.mark.parametrize(("text", "reason"), [*ENDS[:-1], *CRASHES])
+def test_a_plugin_file_of_the_environment_that_ends_the_process_stops_nothing_else(
+    site, tmp_path, monkeypatch, text, reason
+):
+    (tmp_path / "bad.py").write_text(text)
+    (tmp_path / "good.py").write_text(GOOD.replace('"toy"', '"good"'))
+    monkeypatch.setenv("TEXTKIT_PLUGINS", f"{tmp_path / 'bad.py'}:{tmp_path / 'good.py'}")
+    registry = Registry()
+    with pytest.warns(TextkitWarning, match=r"plugin file .*bad\.py"):
+        assert registry.get("good").name == "good"
+    described = {each.name: each for each in Registry().describe()}
+    assert reason.removeprefix("is broken: ") in described["bad.py"].problem
+    assert described["good"].problem is None
+
+
+def test_a_plugin_file_given_by_hand_that_crashes_is_described(site, tmp_path):
+    (tmp_path / "bad.py").write_text(CRASHES[0][0])
+    registry = Registry()
+    registry.add_file(tmp_path / "bad.py")
+    described = {each.name: each for each in registry.describe()}
+    assert "SIGKILL" in described["bad.py"].problem
+    assert described["word2vec"].problem is None
+
+
+def test_a_plugin_that_hangs_is_given_up(site, monkeypatch):
+    monkeypatch.setattr(strangers, "SECONDS", 0.3)
+    install(site, "stranger", {"toy": "stranger_toy:Toy"}, {"stranger_toy": "import time; time.sleep(60)"})
+    described = {each.name: each for each in Registry().describe()}
+    assert described["toy"].problem == "plugin 'toy' (stranger 1.0) is broken: it takes too long"
+
+
+def test_a_signal_while_a_plugin_is_imported_is_that_signal(site):
+    for number, raised in ((2, signals.Interrupted), (15, signals.Ended)):
+        text = (
+            "from textkit import signals\n"
+            f"try: signals.raise_for({number})\n"
+            "except BaseException as error: raise ImportError from error"
+        )
+        install(site, f"stranger{number}", {f"toy{number}": f"stranger_{number}:Toy"}, {f"stranger_{number}": text})
+        with pytest.raises(ImportError) as caught:
+            Registry().get(f"toy{number}")
+        assert isinstance(signals.cause(caught.value), raised)
+
+
+@pytest.mark.parametrize("file", ["METADATA", "entry_points.txt", "both", "no METADATA", "no Name"])
+@pytest.mark.parametrize("text", [b"# M\xfcller\n", b"\xff\xfe", "utf-16"])
+def test_metadata_that_cannot_be_decoded_hides_no_other(site, file, text):
+    install(site, "stranger", {"toy": "stranger_a:Toy"}, {"stranger_a": GOOD})
+    install(site, "other", {"good": "stranger_good:Toy"}, {"stranger_good": GOOD.replace('"toy"', '"good"')})
+    about = site / "stranger-1.0.dist-info"
+    for name in ("METADATA", "entry_points.txt"):
+        if file in (name, "both"):
+            was = (about / name).read_text()
+            (about / name).write_bytes(was.encode("utf-16") if text == "utf-16" else text + was.encode())
+    if file == "no METADATA":
+        (about / "METADATA").unlink()
+    if file == "no Name":
+        (about / "METADATA").write_text("Nothing: here\n")
+    registry = Registry()
+    described = {each.name: each for each in registry.describe()}
+    assert described["good"].problem is None
+    assert described["word2vec"].problem is None
+    assert registry.get("good").name == "good"
+    if file in ("entry_points.txt", "both"):
+        assert "entry_points.txt: cannot be read: UnicodeDecodeError" in described["stranger-1.0.dist-info"].problem
+        with pytest.raises(TextkitError, match=r"entry_points\.txt: cannot be read"):  # it may be the one that has it
+            registry.get("toy")
+    else:
+        assert (described["toy"].problem, described["toy"].source) == (None, "stranger 1.0")
+        assert registry.get("toy").summary == "a toy"
+
+
+@pytest.mark.parametrize("line", ["toy", "toy = ", "= stranger_a:Toy", "toy = stranger_a:Toy = x", "t\0oy = a:b", "[x"])
+def test_entry_points_that_make_no_sense_hide_no_other(site, line):
+    install(site, "stranger", {}, {"stranger_a": GOOD})
+    install(site, "other", {"good": "stranger_good:Toy"}, {"stranger_good": GOOD.replace('"toy"', '"good"')})
+    (site / "stranger-1.0.dist-info" / "entry_points.txt").write_text(f"[textkit.plugins]\n{line}\n")
+    registry = Registry()
+    described = {each.name: each for each in registry.describe()}
+    assert described["good"].problem is None
+    assert registry.get("good").name == "good"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -42,9 +44,27 @@ def pip_install(extra: str = "") -> str:
     return f"pip install '{DISTRIBUTION}[{extra}]'" if extra else f"pip install {DISTRIBUTION}"
 
 
+def file_of(error: OSError) -> str:
+    """The file that an error of the system is about: the one it names, else one open for writing where it was raised."""
+    if isinstance(error.filename, (str, bytes)) and error.filename:
+        return os.fsdecode(error.filename)
+    found = ""
+    trace = error.__traceback__
+    while trace is not None:  # a failed write knows no name; the frame nearest to it that has an open file does
+        for value in trace.tb_frame.f_locals.values():
+            name, mode = getattr(value, "name", None), getattr(value, "mode", None)
+            if isinstance(value, io.IOBase) and isinstance(name, str) and set(str(mode)) & set("wax+"):
+                found = name
+        trace = trace.tb_next
+    return found
+
+
 def one_line(error: BaseException) -> str:
     """The message of any exception as a single line, with its type where the message alone says nothing."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except BaseException:  # a stranger's class may raise anything here as well
+        text = ""
     if isinstance(error, TextkitError):
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

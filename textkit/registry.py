@@ -13,17 +13,15 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from textkit import DISTRIBUTION
 from textkit.errors import TextkitError, TextkitWarning, UsageError, nearest, one_line
 from textkit.plugin import API_VERSION, Plugin, Training
+from textkit.strangers import contained, points, tried
 from textkit.tasks import TASKS
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
 
 GROUP = "textkit.plugins"
 VARIABLE = "TEXTKIT_PLUGINS"
@@ -36,6 +34,7 @@ class Entry:
     name: str
     source: str  # "textkit 0.1.0", or the path of a file
     load: Callable[[], type]
+    own: bool = False  # whether it is one of textkit's
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,8 @@ class Registry:
     def __init__(self) -> None:
         self._files: list[Path] = []
         self._broken: dict[Path, str] = {}  # files named by hand that do not import, and why
+        self._unread: dict[Path, str] = {}  # distributions whose metadata cannot be read, and why
+        self._classes: dict[Path, list[type[Plugin]]] = {}  # of files named by hand
         self._entries: dict[str, list[Entry]] | None = None
         self._instances: dict[str, Plugin] = {}
 
@@ -81,7 +82,7 @@ class Registry:
         if name in self._instances:
             return self._instances[name]
         entries = self.discover().get(name)
-        for problem in self._broken.values():
+        for problem in [*self._broken.values(), *(() if entries else self._unread.values())]:
             if not entries:
                 raise TextkitError(problem)  # it may have been the one that defines the name
             warnings.warn(TextkitWarning(problem), stacklevel=2)
@@ -95,52 +96,83 @@ class Registry:
         return plugin
 
     def describe(self) -> Iterator[Description]:
-        """Every plugin, the broken ones with their reason. Imports them all, one after the other, and survives each."""
+        """Every plugin, the broken ones with their reason. A stranger's is imported in a process of its own."""
+        for path in self._files:
+            with suppress_into(self._broken, path):
+                self._names_in(path)
         entries_by_name = self.discover()
-        for path, problem in self._broken.items():
+        for path, problem in {**self._unread, **self._broken}.items():
             yield Description(path.name, str(path), problem=problem)
         for name, entries in sorted(entries_by_name.items()):
             source = " and ".join(entry.source for entry in entries)
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", TextkitWarning)  # said once above
-                    plugin = self.get(name)
+                    if name in self._instances or all(entry.own for entry in entries):
+                        task, summary = self._about(name)
+                    else:
+                        task, summary = tried(
+                            f"plugin {name!r} ({source}) is broken", lambda name=name: self._about(name)
+                        )
             except TextkitError as error:
                 yield Description(name, source, problem=one_line(error))
             else:
-                yield Description(name, source, task=plugin.task, summary=plugin.summary)
+                yield Description(name, source, task=task, summary=summary)
+
+    def _about(self, name: str) -> tuple[str, str]:
+        plugin = self.get(name)
+        return plugin.task, plugin.summary
 
     def discover(self) -> dict[str, list[Entry]]:
         """Everything known of, by name; a name with two entries is claimed twice."""
         if self._entries is None:
-            from importlib.metadata import entry_points  # 20 ms, not for --help
-
             entries: dict[str, list[Entry]] = {}
-            for point in entry_points(group=GROUP):
-                source = _source(point)
-                entry = Entry(point.name, source, point.load)
-                # The same distribution can be found twice on sys.path (an egg-info in the current folder): one entry.
-                if all(known.source != source for known in entries.setdefault(point.name, [])):
+            found, self._unread = points(GROUP)
+            for point, distribution, version in found:
+                own = distribution == DISTRIBUTION
+                entry = Entry(point.name, f"{'textkit' if own else distribution} {version}", point.load, own)
+                if all(known.source != entry.source for known in entries.setdefault(point.name, [])):
                     entries[point.name].append(entry)
-            self._broken = {}
-            for path in dict.fromkeys([*self._files, *_named_in_environment()]):
-                try:
-                    found = _plugins_of_file(path)
-                except TextkitError as error:
-                    self._broken[path] = one_line(error)
+            named = _named_in_environment()
+            self._broken = {path: why for path, why in self._broken.items() if path in self._files}
+            for path in dict.fromkeys([*self._files, *named]):
+                if path in self._broken:
                     continue
-                for plugin in found:
-                    entry = Entry(plugin.name, str(path), lambda plugin=plugin: plugin)
-                    entries.setdefault(plugin.name, []).append(entry)
+                with suppress_into(self._broken, path):
+                    # One that the environment names stands in the way of every other: it is tried first.
+                    names = [each.name for each in self._in(path)] if path in self._files else self._names_in(path)
+                    for name in names:
+                        entry = Entry(name, str(path), lambda path=path, name=name: self._class(path, name))
+                        entries.setdefault(name, []).append(entry)
             self._entries = entries
         return self._entries
 
+    def _in(self, path: Path) -> list[type[Plugin]]:
+        """The plugins of a file, which is imported once."""
+        if path not in self._classes:
+            self._classes[path] = _plugins_of_file(path)
+        return self._classes[path]
 
-def _source(point: EntryPoint) -> str:
-    """The distribution and its version; textkit's own by the name that people know."""
-    if point.dist is None:
-        return point.value
-    return f"{'textkit' if point.dist.name == DISTRIBUTION else point.dist.name} {point.dist.version}"
+    def _names_in(self, path: Path) -> list[str]:
+        """The names of a file's plugins; the file is imported in a process of its own, unless it was imported here."""
+        if path in self._classes:
+            return [each.name for each in self._classes[path]]
+        return tried(f"plugin file {path} does not import", lambda: [each.name for each in self._in(path)])
+
+    def _class(self, path: Path, name: str) -> type[Plugin]:
+        for each in self._in(path):
+            if each.name == name:
+                return each
+        raise TextkitError(f"plugin file {path}: it defines another plugin each time it is imported")
+
+
+@contextmanager
+def suppress_into(problems: dict[Path, str], path: Path) -> Iterator[None]:
+    """Writes a TextkitError down instead of raising it."""
+    try:
+        yield
+    except TextkitError as error:
+        problems[path] = one_line(error)
 
 
 def _named_in_environment() -> list[Path]:
@@ -159,10 +191,11 @@ def _plugins_of_file(path: Path) -> list[type[Plugin]]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module  # dataclasses look their module up there
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+        with contained(f"plugin file {path} does not import"):
+            spec.loader.exec_module(module)
+    except BaseException:
         del sys.modules[module_name]
-        raise TextkitError(f"plugin file {path} does not import: {one_line(error)}") from error
+        raise
     found = [
         value
         for value in vars(module).values()
@@ -179,30 +212,34 @@ def _plugins_of_file(path: Path) -> list[type[Plugin]]:
 def _instance(entry: Entry) -> Plugin:
     """A plugin that keeps the contract as far as can be seen without using it. Raises TextkitError for any other."""
     where = f"plugin {entry.name!r} ({entry.source})"
-    try:
+    with contained(f"{where} is broken"):  # a stranger's module may raise anything, sys.exit() included
         cls = entry.load()
         if not (inspect.isclass(cls) and issubclass(cls, Plugin)):
             raise TypeError(f"{cls!r} is no subclass of textkit.plugin.Plugin")
         if cls.api != API_VERSION:
             raise TextkitError(f"{where} is made for plugin API {cls.api}, this textkit has {API_VERSION}")
         plugin = cls()
-    except TextkitError:
-        raise
-    except (Exception, SystemExit) as error:  # a stranger's module may raise anything, sys.exit() included
-        raise TextkitError(f"{where} is broken: {one_line(error)}") from error
-    for attribute, kind in (("name", str), ("task", str), ("summary", str), ("Config", type), ("training", Training)):
-        if not isinstance(getattr(plugin, attribute, None), kind):
-            raise TextkitError(f"{where} is broken: it has no {attribute!r} that is a {kind.__name__}")
-    if plugin.name != entry.name:
-        raise TextkitError(f"{where} is broken: the class calls itself {plugin.name!r}")
-    if plugin.task not in TASKS:
-        raise TextkitError(f"{where} is broken: unknown task {plugin.task!r}{nearest(plugin.task, TASKS)}")
-    if not dataclasses.is_dataclass(plugin.Config):
-        raise TextkitError(f"{where} is broken: its Config is no dataclass")
-    # Both sets of keys are set by --set key=value: a key of both could never reach the engine.
-    keys = [{field.name for field in dataclasses.fields(cls)} for cls in (plugin.Config, Training)]
-    if both := keys[0] & keys[1]:
-        raise TextkitError(f"{where} is broken: {', '.join(sorted(both))} of its Config are the engine's options too")
+        for attribute, kind in (
+            ("name", str),
+            ("task", str),
+            ("summary", str),
+            ("Config", type),
+            ("training", Training),
+        ):
+            if not isinstance(getattr(plugin, attribute, None), kind):
+                raise TextkitError(f"{where} is broken: it has no {attribute!r} that is a {kind.__name__}")
+        if plugin.name != entry.name:
+            raise TextkitError(f"{where} is broken: the class calls itself {plugin.name!r}")
+        if plugin.task not in TASKS:
+            raise TextkitError(f"{where} is broken: unknown task {plugin.task!r}{nearest(plugin.task, TASKS)}")
+        if not dataclasses.is_dataclass(plugin.Config):
+            raise TextkitError(f"{where} is broken: its Config is no dataclass")
+        # Both sets of keys are set by --set key=value: a key of both could never reach the engine.
+        keys = [{field.name for field in dataclasses.fields(cls)} for cls in (plugin.Config, Training)]
+        if both := keys[0] & keys[1]:
+            raise TextkitError(
+                f"{where} is broken: {', '.join(sorted(both))} of its Config are the engine's options too"
+            )
     return plugin
 
 

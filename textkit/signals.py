@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from os import _exit  # which a stranger's module may find replaced
 from types import FrameType
 
 from textkit import temporary
@@ -72,4 +73,4 @@ def _end(number: int, frame: FrameType | None) -> None:
         temporary.clear()
         with suppress(OSError):
             os.write(2, b"\x1b[?25h" if os.isatty(2) else b"")  # a display may have hidden the cursor
-        os._exit(128 + number)
+        _exit(128 + number)

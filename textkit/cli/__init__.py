@@ -164,7 +164,8 @@ def _verdict(error: BaseException) -> tuple[int, str]:
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _OF_TRAINING:
         return 1, f"this needs {error.name}, which is not installed: {pip_install('train')}"
     if isinstance(error, OSError) and error.strerror:
-        return 1, f"{os.fsdecode(error.filename)}: {error.strerror}" if error.filename else error.strerror
+        file = errors.file_of(error)
+        return 1, f"{file}: {error.strerror}" if file else error.strerror
     if isinstance(error, SystemExit):
         return (error.code, "") if isinstance(error.code, int) else (1, str(error.code or ""))
     return 1, f"unexpected {one_line(error)} (a fault of textkit's; --debug shows where)"

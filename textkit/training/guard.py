@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from textkit.errors import TextkitError, one_line
+from textkit.errors import TextkitError, file_of, one_line
 from textkit.plugin import Plugin
+
+# What no plugin can help.
+_OF_THE_DISK = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS")}
 
 
 @contextmanager
 def blaming(plugin: Plugin, method: str) -> Iterator[None]:
-    """Turns whatever the plugin's `method` raises, TextkitErrors apart, into a TextkitError that names both."""
+    """Turns whatever the plugin's `method` raises, TextkitErrors apart, into a TextkitError that names both.
+
+    What the disk refuses is no plugin's fault: there the file is named.
+    """
     try:
         yield
     except (TextkitError, MemoryError):
         raise
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK or not (file := file_of(error)):
+            raise TextkitError(f"plugin {plugin.name!r} failed in {method}: {one_line(error)}") from error
+        raise TextkitError(f"{file}: cannot be written: {error.strerror}") from error
     except Exception as error:
         advice = "; a smaller batch_size needs less memory" if "out of memory" in str(error) else ""
         raise TextkitError(f"plugin {plugin.name!r} failed in {method}: {one_line(error)}{advice}") from error

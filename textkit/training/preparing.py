@@ -14,6 +14,7 @@ import numpy as np
 from textkit.errors import TextkitError, TextkitWarning, UsageError
 from textkit.plugin import Plugin, Training
 from textkit.training.corpus import SHARES, Corpus
+from textkit.training.durable import naming
 from textkit.training.effects import has_score
 from textkit.training.events import Event, Stage
 from textkit.training.guard import blaming
@@ -112,7 +113,8 @@ def split(run: Run, corpus: Corpus, dev: Corpus | None) -> Iterator[Event]:
     if dev is not None or run.split is not None or not has_score(run.plugin):
         return
     yield Stage("splitting the data 70/20/10")
-    counts = corpus.split(run.seed, run.folder / "dev.txt", run.folder / "test.txt")
+    with naming(run.folder / "dev.txt"):
+        counts = corpus.split(run.seed, run.folder / "dev.txt", run.folder / "test.txt")
     for part, count in counts.items():
         if not count:
             raise TextkitError(

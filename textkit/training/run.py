@@ -28,9 +28,10 @@ from textkit import __version__, config
 from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Plugin, Training
 from textkit.registry import registry
+from textkit.temporary import beside
 from textkit.text import TextRule, Words, rule_from_spec
 from textkit.training.corpus import Corpus, describe_file
-from textkit.training.durable import replace_file
+from textkit.training.durable import naming, replace_file
 from textkit.training.pairs import corpus_of
 
 if TYPE_CHECKING:
@@ -65,12 +66,6 @@ class Run:
         """
         folder = Path(folder)
         files = {key: [describe_file(Path(path)) for path in paths] for key, paths in (("data", data), ("dev", dev))}
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            raise UsageError(f"-o {folder}: exists; give another folder, or --resume to go on with this run") from None
-        except OSError as error:
-            raise TextkitError(f"-o {folder}: {error.strerror}") from error
         record = {
             "schema": SCHEMA,
             "plugin": plugin.name,
@@ -87,7 +82,17 @@ class Run:
             "facts": {},
         }
         run = cls(folder, record)
-        run.save()
+        try:
+            if folder.exists():
+                raise FileExistsError
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with naming(folder / "run.json"), beside(folder, folder=True) as made:
+                (made / "run.json").write_bytes(run._text())
+                made.rename(folder)  # so there is no folder without a run.json, whenever the process is killed
+        except FileExistsError:
+            raise UsageError(f"-o {folder}: exists; give another folder, or --resume to go on with this run") from None
+        except OSError as error:
+            raise TextkitError(f"-o {folder}: {error.strerror}") from error
         return run
 
     @classmethod
@@ -111,7 +116,10 @@ class Run:
 
     def save(self) -> None:
         """Writes run.json."""
-        replace_file(self.folder / "run.json", json.dumps(self._record, indent=2, ensure_ascii=False).encode() + b"\n")
+        replace_file(self.folder / "run.json", self._text())
+
+    def _text(self) -> bytes:
+        return json.dumps(self._record, indent=2, ensure_ascii=False).encode() + b"\n"
 
     @property
     def name(self) -> str:
@@ -209,7 +217,8 @@ class Run:
         """A folder for encoded data, there until the training is complete."""
         folder = self.folder / "scratch"
         if not self.complete:
-            folder.mkdir(exist_ok=True)
+            with naming(folder):
+                folder.mkdir(exist_ok=True)
         return folder
 
     @property
@@ -269,7 +278,8 @@ class Run:
         """Writes the rule, all of it or nothing."""
         part = self.folder / "vocabulary.part"
         shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
+        with naming(part):
+            part.mkdir()
         files = {"rule.json": json.dumps(rule.spec(), ensure_ascii=False).encode(), **rule.files()}
         counts = getattr(rule, "counts", None)
         if counts is not None:

@@ -1,0 +1,186 @@
+"""Code and metadata of strangers: what they raise, how they end, what they cannot spell is a line of text. Knows no plugin."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textkit import signals
+from textkit.errors import TextkitError, one_line
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
+
+SECONDS = 30.0  # that a trial may take
+
+
+class EndOfProcess(BaseException):
+    """A stranger's module would have ended the process."""
+
+
+@contextmanager
+def contained(what: str) -> Iterator[None]:
+    """Turns whatever is raised inside, TextkitErrors and signals apart, into the TextkitError `what: ...`."""
+    try:
+        with _without_exit():
+            yield
+    except TextkitError:
+        raise
+    except BaseException as error:
+        if isinstance(signals.cause(error), (signals.Interrupted, signals.Ended)):
+            raise
+        # An end that it asks for is no end of ours: whoever looks for the cause must not find one.
+        raise TextkitError(f"{what}: {one_line(error)}") from (error if isinstance(error, Exception) else None)
+
+
+@contextmanager
+def _without_exit() -> Iterator[None]:
+    """Inside, os._exit raises. Who has taken hold of it there finds it as it was afterwards; so does a process that forks."""
+    real, process, inside = os._exit, os.getpid(), True
+
+    def refuse(code: int = 0) -> None:
+        if not inside or os.getpid() != process:
+            real(code)
+        raise EndOfProcess(f"os._exit({code})")
+
+    os._exit = refuse  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        inside = False
+        os._exit = real
+
+
+def tried(what: str, work: Callable[[], Any]) -> Any:
+    """What `work` gives, as JSON has it, done in a process of its own: one that crashes or hangs takes nothing with it.
+
+    Raises TextkitError: that of `work`, or `what: ...` with how the process ended. Without fork it is done in this one.
+    """
+    if not hasattr(os, "fork"):
+        return work()
+    ends = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of other threads: none holds what a plugin's import needs
+        child = os.fork()
+    if not child:
+        _try(ends[1], work)
+    os.close(ends[1])
+    try:
+        answer, status = _answer(child, ends[0])
+    finally:
+        os.close(ends[0])
+    with suppress(ValueError, KeyError):
+        found = json.loads(answer)
+        if "problem" in found:
+            raise TextkitError(found["problem"])
+        return found["given"]
+    if status is None:
+        raise TextkitError(f"{what}: it takes too long")
+    code = os.waitstatus_to_exitcode(status)
+    how = f"with exit code {code}" if code >= 0 else f"by signal {-code} ({_name(-code)})"
+    raise TextkitError(f"{what}: it ends the process {how}")
+
+
+def _try(end: int, work: Callable[[], Any]) -> None:
+    """The life of the process that tries."""
+    leave = os._exit
+    try:
+        try:
+            answer = {"given": work()}
+        except TextkitError as error:
+            answer = {"problem": one_line(error)}
+        with open(end, "wb") as stream:
+            stream.write(json.dumps(answer).encode())
+    finally:
+        leave(0)
+
+
+def _answer(child: int, end: int) -> tuple[bytes, int | None]:
+    """What the process wrote, and its status, None where SECONDS were over. What it has started itself is not waited for."""
+    answer, status = b"", None
+    deadline = time.monotonic() + SECONDS
+    try:
+        while True:
+            if select.select([end], [], [], 0.05)[0]:
+                part = os.read(end, 1 << 16)
+                answer += part
+                if not part:
+                    break
+            elif status is not None:
+                break
+            elif time.monotonic() > deadline:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+                raise TimeoutError
+            if status is None:
+                ended, found = os.waitpid(child, os.WNOHANG)
+                status = found if ended else None
+    except TimeoutError:
+        return b"", None
+    except BaseException:
+        with suppress(OSError):
+            os.kill(child, signal.SIGKILL)
+        raise
+    return answer, os.waitpid(child, 0)[1] if status is None else status
+
+
+def _name(number: int) -> str:
+    with suppress(ValueError):
+        return signal.Signals(number).name
+    return "unknown"
+
+
+def points(group: str) -> tuple[list[tuple[EntryPoint, str, str]], dict[Path, str]]:
+    """The entry points of a group, each with its distribution and that one's version; and what cannot be read, and why.
+
+    One distribution whose files cannot be decoded does not hide the others.
+    """
+    from importlib.metadata import distributions  # 20 ms, not for --help
+
+    found: list[tuple[EntryPoint, str, str]] = []
+    broken: dict[Path, str] = {}
+    seen: set[str] = set()
+    for distribution in distributions():
+        try:
+            own = [point for point in distribution.entry_points if point.group == group]
+        except Exception as error:
+            if (folder := _folder(distribution)) and _mentions(folder, group):
+                broken[folder] = f"{folder / 'entry_points.txt'}: cannot be read: {one_line(error)}"
+            continue
+        if own:
+            name, version = _named(distribution)
+            if name.lower() not in seen:  # found twice on sys.path it is one
+                seen.add(name.lower())
+                found += [(point, name, version) for point in own]
+    return found, broken
+
+
+def _folder(distribution: Distribution) -> Path | None:
+    """Where its metadata lies; importlib has no public name for it."""
+    path = getattr(distribution, "_path", None)
+    return path if isinstance(path, Path) else None
+
+
+def _mentions(folder: Path, group: str) -> bool:
+    with suppress(OSError):
+        return group.encode() in (folder / "entry_points.txt").read_bytes().replace(b"\0", b"")  # UTF-16 among them
+    return False
+
+
+def _named(distribution: Distribution) -> tuple[str, str]:
+    """Name and version: what the metadata says, else the name of its folder."""
+    with suppress(Exception):
+        name, version = distribution.metadata["Name"], distribution.metadata["Version"]
+        if name and version:
+            return name, version
+    folder = _folder(distribution)
+    name, _, version = (folder.name.rpartition(".")[0] if folder else "a distribution").partition("-")
+    return name, version or "of unknown version"
