@@ -4,6 +4,15 @@ Imports as little as can be before it can say so.
 """
 
 import os
+import sys
+from contextlib import suppress
+
+with suppress(OSError, IndexError):  # a current folder that is gone
+    # `python -m` looks for modules in the current folder first: a click.py there would be run. `python -P` does not; then
+    # the first entry is another, as it is where this file is imported.
+    if __name__ == "__main__" and not sys.flags.safe_path and sys.path[0] in ("", os.getcwd()):
+        del sys.path[0]
+
 import signal
 
 

@@ -40,6 +40,14 @@ def heed() -> None:
                 signal.signal(number, _end)
 
 
+def leave() -> None:
+    """From here on the signals end the process at once: nothing is left to be ended well."""
+    with suppress(ValueError):
+        for number in ENDING:
+            if callable(signal.getsignal(number)):
+                signal.signal(number, lambda number, frame: _exit(128 + number))
+
+
 def raise_for(number: int) -> None:
     """Raises the exception of a signal."""
     if number == signal.SIGINT:

@@ -110,6 +110,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, signals.Ended) as error:  # before there is anything to do, or when all is done
         code = _verdict(error)[0]
     temporary.clear()
+    signals.leave()
     sys.exit(code)
 
 

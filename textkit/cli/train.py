@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -26,6 +27,8 @@ from textkit.tasks import SEED
 
 if TYPE_CHECKING:
     from textkit.training.run import Run
+
+MEETING = "TEXTKIT_MEETING"  # set in the processes that --processes starts: the file at which they meet
 
 
 class Patience:
@@ -84,12 +87,21 @@ class Patience:
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard events into the run as well.")
 @click.option("--show-options", is_flag=True, help="List the options of PLUGIN and their defaults, and train nothing.")
 @encoding_option
+@click.option("--processes", type=click.IntRange(min=1), metavar="N", help="Train in N processes on this machine.")
 @device_option
 @threads_option
 @plugin_option
 @talk_options
 @click.pass_context
-def train(ctx: click.Context, talk: Talk, folder: Path | None, show_options: bool, resume: bool, **rest: Any) -> None:
+def train(
+    ctx: click.Context,
+    talk: Talk,
+    folder: Path | None,
+    show_options: bool,
+    resume: bool,
+    processes: int | None,
+    **rest: Any,
+) -> None:
     """Train the model PLUGIN on the lines of DATA, files that are plain, gzip or zstandard, into the folder RUN.
 
     PLUGIN is a name that `textkit plugins` lists. One that translates learns from pairs of lines: DATA, like --dev (twice),
@@ -98,14 +110,17 @@ def train(ctx: click.Context, talk: Talk, folder: Path | None, show_options: boo
     Without --dev, a plugin that has a dev score trains on 70 % of the lines, watches 20 % and is scored on 10 % at the end;
     the others train on everything.
 
-    Several processes train one network as `torchrun --nproc-per-node N -m textkit train ...`: with accumulate=A they make the
-    updates that one makes with accumulate=A*N.
+    --processes N trains one network in N processes on this machine, each on a GPU of its own where there are GPUs: with
+    accumulate=A they make the updates that one makes with accumulate=A*N. Across machines torchrun starts them:
+    `PYTHONSAFEPATH=1 torchrun ... -m textkit train ...`.
     """
     if show_options:
         return list_options(rest["plugin"])
     if folder is None:
         raise click.UsageError(_unsaid(resume, rest["plugin"], rest["data"]), ctx)
     rest["command"] = ctx.meta[Remembering.KEY]
+    if processes is not None and processes > 1 and MEETING not in os.environ:
+        return run_processes(talk, processes, rest["command"])
     return run_training(talk, folder, resume, **rest)
 
 
@@ -144,8 +159,23 @@ def list_options(plugin: str | None) -> None:
             click.echo(f"{setting:{width}}  {option.comment}{needs}".rstrip())
 
 
+def run_processes(talk: Talk, count: int, command: list[str]) -> None:
+    """The same command as `count` processes of one training, which this one waits for."""
+    from textkit.errors import UsageError
+    from textkit.training.launching import launch
+
+    if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
+        raise UsageError(
+            f"--processes {count}: this is one of several processes already, started by torchrun or its like"
+        )
+    said = [flag for flag, on in (("-q", talk.quiet), ("-v", talk.verbose), ("--debug", talk.debug)) if on]
+    if code := launch(count, [*said, *command[1:]]):
+        raise SystemExit(code)
+
+
 def run_training(talk: Talk, folder: Path, resume: bool, **rest: Any) -> None:
     """Begins or goes on with a run and drives it to its end, or to where a signal stops it: exit code 128 and its number."""
+    from textkit.training.launching import DESERTED
     from textkit.training.parallel import Deserted, Follower, joined
     from textkit.training.recipe import Recipe, begin, go_on, swept
 
@@ -155,16 +185,21 @@ def run_training(talk: Talk, folder: Path, resume: bool, **rest: Any) -> None:
     with joined() as team:
         if team.leads:
             run = (go_on if resume else begin)(folder, Recipe(**rest))
-            with swept(run, not resume):
-                team.wait()
-                code = drive(talk, run, tensorboard, team=team, **driven)
+            try:
+                with swept(run, not resume):
+                    team.wait()
+                    code = drive(talk, run, tensorboard, team=team, **driven)
+            except Deserted:
+                if MEETING not in os.environ:
+                    raise
+                code = DESERTED  # whoever has started this process says why the other has ended
         else:
             talk.quiet = True  # one of several speaks for all; errors are said by whoever meets them
             try:
                 team.wait()
                 code = drive(talk, Follower.open(folder), False, team=team, **driven)
             except Deserted:
-                code = 1
+                code = DESERTED if MEETING in os.environ else 1
     if code:
         raise SystemExit(code)
 

@@ -1,5 +1,6 @@
 """Several processes that train one network: who does what, and what they tell each other. Knows no loop and no plugin.
 
+    textkit train --processes 2 ...
     torchrun --nproc-per-node 2 -m textkit train ...
 
 Every process holds the whole network and goes through the same batches in the same order. Batch n of a group, those that
@@ -25,6 +26,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from textkit.errors import TextkitError, UsageError
+from textkit.training.launching import MEETING
 from textkit.training.run import Run
 
 if TYPE_CHECKING:
@@ -196,7 +198,10 @@ def several() -> bool:
 
 @contextmanager
 def joined() -> Iterator[Alone]:
-    """The processes that RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT tell of, joined; ALONE where they are not set."""
+    """The processes that RANK, WORLD_SIZE and MASTER_ADDR and MASTER_PORT, or the file of `launch`, tell of, joined.
+
+    ALONE where they are not set.
+    """
     if not several():
         yield ALONE
         return
@@ -205,7 +210,10 @@ def joined() -> Iterator[Alone]:
 
     gpus = torch.cuda.is_available() and dist.is_nccl_available()
     try:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=PATIENCE)
+        meeting = os.environ.get(MEETING)
+        at = {"init_method": f"file://{meeting}", "rank": int(os.environ["RANK"])} if meeting else {}
+        at |= {"world_size": int(os.environ["WORLD_SIZE"])} if meeting else {}
+        dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=PATIENCE, **at)
     except (RuntimeError, ValueError) as error:
         raise TextkitError(f"RANK and WORLD_SIZE are set, but the processes cannot be joined: {error}") from error
     yield Team()
