@@ -449,3 +449,23 @@ def test_a_model_s_defaults_are_shown_as_values(ran, verb, told):
     assert f"Default: the model's own {told}" in out
     assert "Default: the model's." not in out
     assert "Default: the model's own." not in out
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_the_options_of_a_plugin_break_no_word_on_a_terminal(ran, monkeypatch, width):
+    from textkit.cli import tables
+
+    whole = ran("train", "rnn-lm", "--show-options")[1]
+    monkeypatch.setattr(tables, "width_of", lambda stream: width)
+    shown = ran("train", "rnn-lm", "--show-options")[1]
+    assert shown.split() == whole.split()
+    assert all(len(line) <= width for line in shown.splitlines() if not line.startswith("# "))
+    assert len(shown.splitlines()) > len(whole.splitlines())
+
+
+def test_a_prompt_that_is_a_file_s_name_is_said_to_be_the_prompt(ran, tmp_path):
+    (tmp_path / "prompts.txt").write_text("x\n")
+    code, out, err = ran("generate", "prompts.txt", "--max-tokens", 1)
+    assert (code, out.startswith("prompts.txt")) == (0, True)
+    assert err == "textkit: 'prompts.txt' is taken as the prompt; --file reads prompts from a file\n"
+    assert ran("generate", "prompts.txt", "--max-tokens", 1, "-q")[2] == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from textkit.cli.filtering import (
     top_p_option,
 )
 from textkit.cli.options import Talk, Text, Verb, answering_options, examples, model_option, own
-from textkit.errors import UsageError
+from textkit.errors import UsageError, quoted
 from textkit.serving import GENERATED
 from textkit.tasks import SEED
 
@@ -117,6 +118,8 @@ def generate(talk: Talk, prompt: str | None, **options: Any) -> None:
         return
     if job.files or job.kind != "lines":
         raise UsageError("PROMPT: --file and --input are for prompts that are read")
+    if os.path.isfile(prompt):
+        talk.hint(f"{quoted(prompt)} is taken as the prompt; --file reads prompts from a file")
     answer(prompt, job, talk)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 _GAP, _INDENT = "  ", "    "
 _ROOM = 24  # cells, the fewest that the last column is worth wrapping in
@@ -19,11 +19,11 @@ def write_table(stream: BinaryIO, head: Sequence[str], rows: Iterable[Sequence[s
     lines = [[printable(cell) for cell in row] for row in rows]
     if not lines:
         return
-    for line in _laid_out([list(head), *lines], _width_of(stream) if width is None else width):
+    for line in laid_out([list(head), *lines], width_of(stream) if width is None else width):
         stream.write(f"{line.rstrip()}\n".encode("utf-8", "replace"))
 
 
-def _width_of(stream: BinaryIO) -> int | None:
+def width_of(stream: IO[Any]) -> int | None:
     """The cells of a line of the terminal that `stream` writes to; None where it is none."""
     if not stream.isatty():
         return None
@@ -32,7 +32,8 @@ def _width_of(stream: BinaryIO) -> int | None:
     return shutil.get_terminal_size((80, 24)).columns
 
 
-def _laid_out(lines: list[list[str]], width: int | None) -> Iterator[str]:
+def laid_out(lines: list[list[str]], width: int | None) -> Iterator[str]:
+    """The lines of a table, the first of `lines` being its heads, none wider than `width` cells where that is not None."""
     widths = [max(map(cells, column)) for column in zip(*lines, strict=True)]
     before = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
     if width is None or before + widths[-1] <= width:

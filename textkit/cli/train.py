@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from types import FrameType
@@ -144,19 +145,23 @@ def _unsaid(resume: bool, plugin: str | None, data: tuple[Path, ...]) -> str:
 
 def list_options(plugin: str | None) -> None:
     """Prints key=default and the comment of each option, in columns."""
+    from textkit.cli.tables import laid_out, width_of
     from textkit.errors import UsageError
     from textkit.registry import registry
     from textkit.training.recipe import options
 
+    width = width_of(sys.stdout)
     if not plugin:
         raise UsageError("--show-options: of which plugin? textkit plugins lists them")
     for group, members in options(registry.get(plugin)).items():
         click.echo(f"# {group}")
-        settings = [f"{option.name}={_typed(option.default)}" for option in members]
-        width = max(map(len, settings), default=0)
-        for setting, option in zip(settings, members, strict=True):
+        rows = []
+        for option in members:
             needs = f" [no effect unless {option.needs.replace('@', '')}]" if option.needs else ""
-            click.echo(f"{setting:{width}}  {option.comment}{needs}".rstrip())
+            rows.append([f"{option.name}={_typed(option.default)}", f"{option.comment}{needs}"])
+        widest = max((len(setting) for setting, _ in rows), default=0)
+        for line in laid_out(rows, None if width is None else max(width, widest)) if rows else ():
+            click.echo(line.rstrip())
 
 
 def run_processes(talk: Talk, count: int, command: list[str]) -> None:
