@@ -135,6 +135,7 @@ def test_a_header_that_does_not_count_unk_is_said_and_all_is_read(tmp_path: Path
     assert found.words == ["cat", "dog", "owl", "<unk>"]
     assert describe(found) == ["the header promises 3 vectors, the file has 4: all are read"]
     assert read(file(tmp_path, b"0 2\ncat 1 2\n")).words == ["cat"]
+    assert read(file(tmp_path, b"1 2\ncat 1 2\n<unk> 3 4\n"), Room(max_vocab=1)).words == ["cat"]
 
 
 def test_a_header_that_promises_more_is_refused_and_with_skip_counted(tmp_path: Path) -> None:
@@ -209,6 +210,14 @@ def test_empty_words_of_both_formats_are_left_out_and_counted(call, tmp_path: Pa
         code, _, error = call("import", path, "-o", tmp_path / "m", "--overwrite", "--on-error", "skip")
         assert (code, "1 record left out" in error, error.count("\n")) == (0, True, 1)
         assert Embedder(tmp_path / "m")(["cat", "dog"]).tolist() == [[1, 2], [7, 8]]
+
+
+def test_a_word_with_a_space_in_a_binary_file_is_told(tmp_path: Path) -> None:
+    # gensim gives a word of the first half and numbers of the second; all behind it are wrong.
+    said = refusal(tmp_path, binary([b"new york", b"dog"], np.array([[1, 2], [3, 4]], np.float32), b""))
+    assert said.startswith("FILE: the word of vector 2 holds control characters: a word before it has a space")
+    words = ["a\tb", "c\u00a0d"]
+    assert read(file(tmp_path, binary([word.encode() for word in words], np.ones((2, 2), np.float32)))).words == words
 
 
 def test_words_cut_inside_a_character_stay_apart(tmp_path: Path) -> None:

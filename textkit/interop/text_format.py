@@ -90,11 +90,9 @@ def read_text(source: Source, room: Room, count: int | None, layout: Layout) -> 
     `room.skip` leaves such lines out.
     """
     dim, most = layout.dim, room.max_vocab
-    if count is not None:
-        if not room.skip:
-            source.expect(max(0, count * (2 * dim + 2) - 1), f"{count:,} vectors of {dim} numbers")
-            room.check(source.name, room.wanted(count), 0, dim)
-        most = most if most is not None and most < count else None
+    if count is not None and not room.skip:
+        source.expect(max(0, count * (2 * dim + 2) - 1), f"{count:,} vectors of {dim} numbers")
+        room.check(source.name, room.wanted(count), 0, dim)
     reserved = room.wanted(count) if count is not None and source.plain and not room.skip else None
     lines_of = _Lines(source, room, layout, 1 if count is None else 2)
     names, table = Names(source.encoding), Growing(dim, reserved)

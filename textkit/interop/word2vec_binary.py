@@ -5,6 +5,8 @@ The original tool ends each vector with a newline, gensim does not; both are rea
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from textkit.errors import TextkitError
@@ -12,6 +14,7 @@ from textkit.interop.source import Source
 from textkit.interop.table import Foreign, Growing, Names, Room
 
 LONGEST = 1 << 16  # bytes of a word; more says that the file is something else
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")  # what no word holds, but numbers that are taken for one
 _BLOCK = 1 << 22  # bytes of vectors taken at once
 
 
@@ -66,6 +69,12 @@ def _sound(
     """
     values = np.frombuffer(b"".join(vectors), "<f4").reshape(len(words), dim)
     sound = np.isfinite(values).all(axis=1)
+    if _CONTROL.search(b"".join(words)):
+        at = next(at for at, word in enumerate(words) if _CONTROL.search(word))
+        raise TextkitError(
+            f"{name}: the word of vector {done + at + 1} holds control characters: a word before it has a space, which this "
+            f"format cannot say, or the file is damaged"
+        )
     if sound.all() and all(words):
         return words, values, []
     problems = []

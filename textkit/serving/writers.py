@@ -14,6 +14,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -81,24 +82,28 @@ def opened(block: Block, at: int, key: str) -> bytes:
 
     What cannot be used has a field "error" as well, and what could be read of it.
     """
-    value: Any = None
-    fields: Any = {"text": block.texts[at]} if block.fields is None and at not in block.problems else {}
-    start = b""
-    if block.fields is not None:
-        fields = block.fields[at]
-        if isinstance(fields, tuple):  # a JSON line: its source as it stands
-            source, value = fields
-            fields = {}
-            if value:
-                start = _bytes(source.strip()[:-1].rstrip()) + b", "
-    if block.fields is None and key in fields:
-        fields = {f"source_{key}": fields[key]}
+    own = None if block.fields is None else block.fields[at]
+    if isinstance(own, tuple) and own[1] and at not in block.problems:  # a JSON line: its source as it stands
+        return b"%b, %b: " % (_bytes(own[0].strip()[:-1].rstrip()), _key(key))
+    start, value = b"{", None
+    if isinstance(own, tuple):
+        source, value = own
+        own = {}
+        if value:
+            start = _bytes(source.strip()[:-1].rstrip()) + b", "
+    elif own is None:
+        own = {} if at in block.problems else {"text" if key != "text" else "source_text": block.texts[at]}
     if at in block.problems:
-        taken = {*fields, *(value or ()), key}
-        fields = fields | {"error" if "error" not in taken else "textkit_error": block.problems[at]}
-    if fields:
-        start = (start or b"{") + json_bytes(fields)[1:-1] + b", "
-    return b"%b%b: " % (start or b"{", json_bytes(key))
+        taken = {*own, *(value or ()), key}
+        own = own | {"error" if "error" not in taken else "textkit_error": block.problems[at]}
+    if own:
+        start += json_bytes(own)[1:-1] + b", "
+    return b"%b%b: " % (start, _key(key))
+
+
+@cache
+def _key(name: str) -> bytes:
+    return json_bytes(name)
 
 
 def json_bytes(value: Any) -> bytes:
