@@ -328,3 +328,99 @@ def test_plain_lines_come_every_few_seconds(capsys, monkeypatch):
         "textkit: epoch 2/5, update 20/400 (5%), loss 1.5, gradient norm 0.25, rate 0.1, 1000 words/s, 0:06:20 left",
         "textkit: dev bleu 31.27 (best so far)",
     ]
+
+
+def ended(process, number=signal.SIGINT):
+    """The seconds from the signal to the end of the process, and what it said."""
+    begun = time.monotonic()
+    process.send_signal(number)
+    try:
+        error = process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 128 + number, error
+    assert "Traceback" not in error
+    return time.monotonic() - begun, error.splitlines()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_is_answered_at_once_inside_compiled_code_before_anything_is_learnt(data, number):
+    process = start("toy", "data.txt", "-o", "run", "--set", "fail=stuck-vocabulary")
+    wait_for(data / "run/run.json", process)
+    for line in process.stderr:
+        if "learning the vocabulary" in line:
+            break
+    time.sleep(0.2)
+    seconds, lines = ended(process, number)
+    assert seconds < 15  # 0.7 and a busy machine; the code it is in takes minutes
+    assert lines == ["textkit: stopped; nothing was written to run"]
+    assert not Path("run").exists()
+
+
+def test_ctrl_c_is_answered_at_once_inside_the_first_update(data):
+    """Where a kernel is compiled, for instance: nothing was learnt yet, so nothing is waited for."""
+    process = start("toy", "data.txt", "-o", "run", "--set", "fail=stuck", stdout=subprocess.PIPE)
+    assert process.stdout.readline() == "stuck\n"
+    seconds, lines = ended(process)
+    assert seconds < 15
+    assert lines[-1] == "textkit: stopped; begin again with: textkit train -o run --resume"
+
+
+def test_a_long_update_is_finished_unless_ctrl_c_comes_twice(data):
+    process = start(
+        "toy",
+        "data.txt",
+        "-o",
+        "run",
+        "--set",
+        "fail=stuck-later",
+        "--set",
+        "checkpoint_steps=3",
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout.readline() == "stuck\n"
+    process.send_signal(signal.SIGINT)
+    for line in process.stderr:
+        if "stopping behind this update" in line:
+            break
+    assert line == "textkit: stopping behind this update, with a checkpoint; once more ends it at once\n"
+    seconds, lines = ended(process)
+    assert seconds < 15
+    assert lines[-1] == "textkit: stopped; the last checkpoint is kept, go on with: textkit train -o run --resume"
+    assert Path("run/checkpoint.safetensors").exists()
+
+
+def test_no_time_left_is_told_before_it_is_worth_something():
+    """The first update takes 30 s, as one does that compiles; then ten a second."""
+    pace = progress.Pace(Started(0, 5, 0, 4000, 0, 0, 0.0, "cpu", 1))
+    told = []
+    for number in range(60):
+        figures = pace.figures(event(step=1 + number, steps=4000, words=number, seconds=30 + number / 10))
+        told.append(next((figure for figure in figures if figure.endswith("left")), ""))
+    assert not any(told[:30])
+    assert set(told[31:]) <= {f"0:06:{second} left" for second in range(33, 38)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "unit", "shown"),
+    [
+        ("perplexity", 87.4321, "word", "perplexity 87.4 a word"),
+        ("perplexity", 5123.4, "token", "perplexity 5,123 a token"),
+        ("perplexity", 1.31999, "token", "perplexity 1.32 a token"),
+        ("word_perplexity", 187.9, "token", "perplexity 188 a word"),
+        ("loss", 1.23456, "word", "loss 1.235"),
+    ],
+)
+def test_a_perplexity_says_of_what_it_is(name, value, unit, shown):
+    assert progress.figure(name, value, unit) == shown
+
+
+def test_the_first_seconds_are_named(data):
+    process = start("word2vec", "data.txt", "-o", "run", "--set", "min_count=1", "--set", "epochs=1", "--set", "dim=4")
+    lines = process.communicate()[1].splitlines()
+    assert [line.removeprefix("textkit: ") for line in lines[:3]] == [
+        "loading PyTorch",
+        "reading the data and learning the vocabulary",
+        "reading the data as numbers, to count its batches",
+    ]
+    assert lines[4] == "textkit: compiling the kernels, or loading them where they are compiled already"

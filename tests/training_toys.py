@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from dataclasses import dataclass, replace
@@ -23,6 +24,11 @@ class Options:
     dropout: float = 0.25  # share of the numbers left out
     fail: str = ""  # where to raise an error
     slow: float = 0.0  # seconds a batch takes
+
+
+def stuck():
+    """Compiled code that Python does not get out of for a minute."""
+    hashlib.pbkdf2_hmac("sha256", b"a", b"b", 400_000_000)
 
 
 def vocabulary_of(corpus):
@@ -45,6 +51,8 @@ class Toy(Plugin):
     training = Training(epochs=3, batch_size=4, learning_rate=0.05)
 
     def vocabulary(self, corpus, config):
+        if config.fail == "stuck-vocabulary":
+            stuck()
         return vocabulary_of(corpus)
 
     def network(self, config, vocabulary):
@@ -76,6 +84,9 @@ class Toy(Plugin):
 
         if network.fail == "loss":
             raise ValueError("a mistake\nof its author")
+        if network.fail == "stuck" or (network.fail == "stuck-later" and os.path.exists("run/checkpoint.safetensors")):
+            print("stuck", flush=True)
+            stuck()
         if network.slow:
             time.sleep(network.slow)
         ids, lengths = batch

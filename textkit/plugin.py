@@ -154,9 +154,16 @@ class Plugin(ABC):
     # Where it can train, of "cpu" and "cuda"; None: on both down a gradient, on the CPU alone through either door.
     devices: ClassVar[tuple[str, ...] | None] = None
 
+    # Whether its first update, or its fit, compiles kernels: a few seconds the first time on a machine.
+    compiles: ClassVar[bool] = False
+
     # steps(corpus, vocabulary, config, epoch) -> int: how many batches an epoch has, where the plugin knows; None: schedules
     # that must know (linear, cosine) have them counted.
     steps: ClassVar[Any] = None
+
+    def unit(self, vocabulary: TextRule) -> str:
+        """What a perplexity that it logs is of: one "word", "token", "byte"."""
+        return "token"
 
     def defaults(self) -> dict[str, Any]:
         """Serving defaults written into the manifest: some of the task's SETTINGS."""

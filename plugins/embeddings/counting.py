@@ -59,6 +59,7 @@ class _Counting(Plugin):
     """What the two have in common."""
 
     task = "embed"
+    compiles = True
 
     def vocabulary(self, corpus: Corpus, config: CountOptions) -> Words:
         """Words by frequency."""

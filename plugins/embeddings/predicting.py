@@ -134,6 +134,7 @@ class Predicting(Plugin):
     """What word2vec and fastText share: everything but the rows of a word."""
 
     task = "embed"
+    compiles = True
     training = Training(epochs=5, batch_size=20_000, optimizer="sgd", learning_rate=0.025, schedule="linear")
 
     def steps(self, corpus: Corpus, vocabulary: Words, config: Prediction, epoch: Epoch) -> int:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +22,7 @@ from textkit.cli.options import (
     talk_options,
     threads_option,
 )
+from textkit.cli.patience import Patience
 from textkit.tasks import SEED
 
 if TYPE_CHECKING:
@@ -32,37 +31,7 @@ if TYPE_CHECKING:
 MEETING = "TEXTKIT_MEETING"  # set in the processes that --processes starts: the file at which they meet
 
 
-class Patience:
-    """Ctrl-C, SIGTERM and SIGHUP: once the loop runs they ask it to stop and write a checkpoint; before, and twice, they
-    end it. One that is to be ignored (nohup) is ignored.
-
-    To one of several processes (not `alone`) a Ctrl-C comes twice: from the terminal, and from the launcher that met it.
-    What comes within TWICE_SECONDS is once.
-    """
-
-    TWICE_SECONDS = 3.0
-
-    def __init__(self, alone: bool = True) -> None:
-        self.gentle = False
-        self.asked = 0  # the signal that asked
-        self._alone = alone
-        self._when = 0.0
-
-    def __enter__(self) -> Patience:
-        heeded = [number for number in signals.ASKING if signal.getsignal(number) != signal.SIG_IGN]
-        self._before = {number: signal.signal(number, self._take) for number in heeded}
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _take(self, number: int, frame: FrameType | None) -> None:
-        if self.asked and not self._alone and time.monotonic() - self._when < self.TWICE_SECONDS:
-            return
-        if self.asked or not self.gentle:
-            signals.raise_for(number)
-        self.asked, self._when = number, time.monotonic()
+WAIT = "stopping behind this update, with a checkpoint; once more ends it at once"
 
 
 @click.command(
@@ -211,18 +180,29 @@ def run_training(talk: Talk, folder: Path, resume: bool, **rest: Any) -> None:
 
 def drive(talk: Talk, run: Run, tensorboard: bool, **rest: Any) -> int:
     """Trains, shows and logs. The exit code: 0, or where a signal stopped it, 128 and its number."""
-    from textkit.training.events import Started, Stopped
+    from textkit.training.events import Stopped
     from textkit.training.logbook import Logbook
-    from textkit.training.progress import display
+    from textkit.training.progress import display, stopping
+    from textkit.training.recipe import sweep
     from textkit.training.trainer import train as events_of
 
-    folder, team = run.folder, rest["team"]
-    with Patience(team.alone) as patience, display(str(folder), talk.interactive, talk.quiet) as screen:
+    folder, team, fresh = run.folder, rest["team"], not rest["resume"]
+
+    def asked() -> bool:
+        # A batch is done, so there is something to lose. fit has no checkpoints: there a signal ends it at once.
+        patience.gentle = run.plugin.fit is None
+        return bool(patience.asked)
+
+    def give_up() -> None:
+        stopped = Stopped(0, saved=False, kept=run.checkpoint.exists())
+        gone = fresh and not run.has_vocabulary and sweep(run)
+        screen.tell(f"stopped; nothing was written to {folder}" if gone else stopping(stopped, str(folder)))
+
+    screen = display(str(folder), talk.interactive, talk.quiet)
+    with Patience(team.alone, lambda: screen.tell(WAIT), give_up) as patience, screen:
         book = Logbook(run, tensorboard) if team.leads else None
         try:
-            for event in events_of(run, run.corpus, run.dev_corpus, stop=lambda: bool(patience.asked), **rest):
-                # fit has no checkpoints: there a signal ends it at once.
-                patience.gentle = patience.gentle or (isinstance(event, Started) and run.plugin.fit is None)
+            for event in events_of(run, run.corpus, run.dev_corpus, stop=asked, **rest):
                 if book is not None:
                     book.write(event)
                 screen.show(event)
@@ -230,7 +210,7 @@ def drive(talk: Talk, run: Run, tensorboard: bool, **rest: Any) -> int:
                     return 128 + (patience.asked or signal.SIGINT)
         except (KeyboardInterrupt, signals.Ended):
             if run.has_vocabulary:
-                screen.show(Stopped(0, saved=False))
+                screen.show(Stopped(0, saved=False, kept=run.checkpoint.exists()))
             raise
         finally:
             if book is not None:

@@ -12,7 +12,7 @@ from textkit.plugin import Score
 
 @dataclass(frozen=True)
 class Stage:
-    """Something slow begins before or after the loop: reading the data, counting batches."""
+    """Something slow begins: loading PyTorch, reading the data, counting batches, compiling kernels."""
 
     text: str
 
@@ -30,6 +30,7 @@ class Started:
     seconds: float
     device: str
     parameters: int  # numbers in the network
+    unit: str = ""  # what a perplexity is of: a word, a token
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Stopped:
 
     step: int
     saved: bool
+    kept: bool = False  # whether there is one of before
 
 
 @dataclass(frozen=True)

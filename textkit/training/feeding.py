@@ -35,6 +35,7 @@ class Feed:
         if at.epoch_batches:
             return
         if self.plugin.steps is not None:
+            yield Stage("reading the data as numbers, to count its batches")
             epoch = Epoch(0, self.run.seed, 0, training.batch_size, self.run)
             with blaming(self.plugin, "steps"):
                 at.epoch_batches = int(self.plugin.steps(self.corpus, self.run.vocabulary, self.run.config, epoch))

@@ -120,6 +120,9 @@ class LanguagePlugin(Plugin):
             detail["word_perplexity"] = _exp(total / words)
         return Score("perplexity", _exp(total / count), False, detail)
 
+    def unit(self, vocabulary: LanguageText) -> str:
+        return "word" if vocabulary.words else "token"
+
     def graphs(self, network: torch.nn.Module, vocabulary: LanguageText, config: Any) -> Mapping[str, Graph]:
         limit = getattr(network, "limit", 0)
         return {"score": Graph(network.scorer(), limit=limit), "step": Graph(network.stepper(), limit=limit)}

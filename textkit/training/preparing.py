@@ -137,7 +137,7 @@ def learn_vocabulary(run: Run, corpus: Corpus) -> Iterator[Event]:
     """Has the plugin make its vocabulary, and keeps a sample of the lines that it reads for that."""
     if run.has_vocabulary:
         return
-    yield Stage("reading the data for the vocabulary")
+    yield Stage("reading the data and learning the vocabulary")
     sampled = corpus.sampled(SAMPLE_LINES, run.seed)
     with blaming(run.plugin, "vocabulary"):
         rule = run.plugin.vocabulary(sampled, run.config)

@@ -17,6 +17,7 @@ from textkit.training.samples import COLUMNS, fit
 
 PLAIN_SECONDS = 10.0  # between two plain lines inside an epoch
 PACE_SECONDS = 10.0  # over which speed is measured
+WORTH_STEPS, WORTH_SECONDS = 8, 3.0  # a time left is worth nothing before
 _NAME = "textkit: "  # begins a line
 _SAMPLES = 3  # shown of a dev score, at most
 
@@ -33,11 +34,19 @@ class Silence:
     def show(self, event: Event) -> None:
         pass
 
+    def tell(self, text: str) -> None:
+        """Says a line that is no event's."""
+
 
 class Pace:
-    """How fast it goes and how long it takes yet, measured over the last PACE_SECONDS."""
+    """How fast it goes and how long it takes yet, measured over the last PACE_SECONDS.
+
+    The first updates compile, allocate and warm up: they say nothing of those to come. The time left is told once WORTH_STEPS
+    updates and WORTH_SECONDS behind them are measured, or a tenth of all updates is done.
+    """
 
     def __init__(self, started: Started) -> None:
+        self._began = started.step
         self._marks: deque[Started | Progress] = deque([started])
 
     def figures(self, now: Progress) -> list[str]:
@@ -46,12 +55,16 @@ class Pace:
             self._marks.popleft()
         since = self._marks[0]
         self._marks.append(now)
+        if len(self._marks) == 2 and isinstance(since, Started) and now.step > since.step:
+            self._marks.popleft()
         seconds, steps = now.seconds - since.seconds, now.step - since.step
         words, examples = now.words - since.words, now.examples - since.examples
         figures = []
         if seconds > 0 and max(words, examples) > 0:
             figures.append(f"{_short((words or examples) / seconds)} {'words' if words else 'examples'}/s")
-        if now.steps and steps > 0:
+        measured = isinstance(since, Progress) and steps >= WORTH_STEPS and seconds >= WORTH_SECONDS
+        far = now.step - self._began >= 0.1 * (now.steps - self._began)
+        if now.steps and steps > 0 and (measured or far):
             figures.append(f"{_clock(max(now.steps - now.step, 0) * seconds / steps)} left")
         return figures
 
@@ -60,23 +73,26 @@ class Lines(Silence):
     """Plain lines: one at the start, one an epoch, one a dev score, one now and then, one at the end."""
 
     def __init__(self, folder: str) -> None:
-        self.folder = folder
+        self.folder, self.unit = folder, ""
         self._last = time.monotonic()
         self._pace: Pace | None = None
         self._epochs = 0
 
     def show(self, event: Event) -> None:
         if isinstance(event, Started):
-            self._pace, self._epochs = Pace(event), event.epochs
+            self._pace, self._epochs, self.unit = Pace(event), event.epochs, event.unit
         if isinstance(event, Progress) and self._pace is not None:
             pace = self._pace.figures(event)
             if time.monotonic() - self._last >= PLAIN_SECONDS:
                 self._last = time.monotonic()
-                self.say(", ".join([_epoch(event, self._epochs), _updates(event), *_figures(event), *pace]))
-        elif line := sentence(event, self.folder):
+                self.say(", ".join([_epoch(event, self._epochs), _updates(event), *_figures(event, self.unit), *pace]))
+        elif line := sentence(event, self.folder, self.unit):
             self.say(line)
             for sample in _samples(event):
                 self.say(fit(sample, COLUMNS - len(_NAME)))
+
+    def tell(self, text: str) -> None:
+        self.say(text)
 
     def say(self, text: str) -> None:
         with suppress(OSError, ValueError, AttributeError):  # stderr closed: there is nobody to tell
@@ -92,7 +108,7 @@ class Live(Silence):
         from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
         from rich.table import Column
 
-        self.folder = folder
+        self.folder, self.unit = folder, ""
         self._pace: Pace | None = None
         self._epochs = 0
         self._score: list[str] = []
@@ -116,24 +132,28 @@ class Live(Silence):
     def __exit__(self, *exception: object) -> None:
         self._rich.stop()
 
+    def tell(self, text: str) -> None:
+        self._rich.console.show_cursor(True)
+        self._rich.console.print(f"{_NAME}{text}", markup=False, highlight=False, soft_wrap=True)
+
     def show(self, event: Event) -> None:
         if isinstance(event, Stage):
             self._rich.update(self._task, description=event.text)
             return
         if isinstance(event, Started):
-            self._pace, self._epochs = Pace(event), event.epochs
+            self._pace, self._epochs, self.unit = Pace(event), event.epochs, event.unit
             self._rich.update(self._task, description="training", total=event.steps or None, completed=event.step)
         if isinstance(event, Scored):
-            self._score = [f"dev {event.score.name} {event.score.value:.4g}"]
+            self._score = [f"dev {figure(event.score.name, event.score.value, self.unit)}"]
         if isinstance(event, Progress) and self._pace is not None:
             # What is worth most comes first: the line is cut where the terminal ends.
-            first, *rest = _figures(event) or [""]
+            first, *rest = _figures(event, self.unit) or [""]
             figures = [*self._pace.figures(event)[::-1], first, *self._score, *rest]
             self._rich.update(
                 self._task, description=_epoch(event, self._epochs), total=event.steps or None,
                 completed=event.step, figures=", ".join(filter(None, figures)),
             )  # fmt: skip
-        elif line := sentence(event, self.folder):
+        elif line := sentence(event, self.folder, self.unit):
             self._rich.console.print(f"{_NAME}{line}", markup=False, highlight=False, soft_wrap=True)
             columns = min(COLUMNS, self._rich.console.width)
             for sample in _samples(event):
@@ -141,7 +161,7 @@ class Live(Silence):
                 self._rich.console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
-def sentence(event: Event, folder: str) -> str:
+def sentence(event: Event, folder: str, unit: str = "") -> str:
     """What is said of an event that is worth a line of its own; '' for the others."""
     if isinstance(event, Stage):
         return event.text
@@ -153,11 +173,9 @@ def sentence(event: Event, folder: str) -> str:
         return f"epoch {event.epoch} done: {event.step:,} updates{loss}, {_clock(event.seconds)}"
     if isinstance(event, Scored):
         averaging = "; from here on the mean of the weights counts" if event.averaging else ""
-        return f"dev {event.score.name} {event.score.value:.4g}{' (best so far)' if event.best else ''}{averaging}"
+        return f"dev {figure(event.score.name, event.score.value, unit)}{' (best so far)' if event.best else ''}{averaging}"
     if isinstance(event, Stopped):
-        if event.saved:
-            return f"stopped after update {event.step:,}; go on with: textkit train -o {folder} --resume"
-        return f"stopped; begin again with: textkit train -o {folder} --resume"
+        return stopping(event, folder)
     if isinstance(event, Done):
         if event.reason == "complete":
             return (
@@ -169,9 +187,29 @@ def sentence(event: Event, folder: str) -> str:
         figures = "" if loss is None else f", loss {loss:.4g}"
         for key in ("dev", "test"):
             if score := event.facts.get(f"{key}_score"):
-                figures += f", {key} {score['name']} {score['value']:.4g}"
+                figures += f", {key} {figure(score['name'], score['value'], unit)}"
         return f"trained in {_clock(event.facts['seconds'])}{why}{figures}{_left_out(event)}; the run is {folder}"
     return ""
+
+
+def stopping(event: Stopped, folder: str) -> str:
+    """What is kept of a training that somebody stopped, and the command that goes on with it."""
+    again = f"textkit train -o {folder} --resume"
+    if event.saved:
+        return f"stopped after update {event.step:,}; go on with: {again}"
+    if event.kept:
+        return f"stopped; the last checkpoint is kept, go on with: {again}"
+    return f"stopped; begin again with: {again}"
+
+
+def figure(name: str, value: float, unit: str = "") -> str:
+    """`loss 1.234`, or, of what it is, `perplexity 87.3 a word`: no more digits than mean something."""
+    plain = name.replace("_", " ")
+    if not name.endswith("perplexity"):
+        return f"{plain} {value:.4g}"
+    if name == "word_perplexity":
+        plain, unit = "perplexity", "word"
+    return f"{plain} {value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f}{f' a {unit}' if unit else ''}"
 
 
 def display(folder: str, interactive: bool, quiet: bool) -> Silence:
@@ -203,12 +241,12 @@ def _updates(event: Progress) -> str:
     return f"update {event.step:,}/{steps:,} ({event.step / steps:.0%})"
 
 
-def _figures(event: Progress) -> list[str]:
+def _figures(event: Progress, unit: str) -> list[str]:
     figures = {} if event.loss is None else {"loss": event.loss}
     figures |= event.detail
     if event.learning_rate:
         figures["rate"] = event.learning_rate
-    return [f"{key.replace('_', ' ')} {value:.4g}" for key, value in figures.items()]
+    return [figure(key, value, unit) for key, value in figures.items()]
 
 
 def _short(number: float) -> str:

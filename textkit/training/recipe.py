@@ -142,12 +142,18 @@ def swept(run: Run, fresh: bool) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        begun = run.checkpoint.exists() or run.weights.exists()
-        if fresh and not begun and (isinstance(error, Exception) or not run.has_vocabulary):
-            shutil.rmtree(run.folder, ignore_errors=True)
-            if signals.is_behind(error):
-                error.add_note(f"nothing was written to {run.folder}")
+        nothing = fresh and (isinstance(error, Exception) or not run.has_vocabulary) and sweep(run)
+        if nothing and signals.is_behind(error):
+            error.add_note(f"nothing was written to {run.folder}")
         raise
+
+
+def sweep(run: Run) -> bool:
+    """Removes the folder of a run, unless there is something in it to go on with; whether it is gone."""
+    if run.checkpoint.exists() or run.weights.exists():
+        return False
+    shutil.rmtree(run.folder, ignore_errors=True)
+    return True
 
 
 @dataclass(frozen=True)

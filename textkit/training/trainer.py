@@ -12,6 +12,7 @@ Longer than 300 lines: the order in which all of this happens is what the file i
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -77,6 +78,8 @@ def train(
             f"{plugin.name}: only what is trained by the gradient of a loss is trained in several processes"
         )
     spare_memory()
+    if "torch" not in sys.modules:
+        yield Stage("loading PyTorch")
     where = team.device(choose_device(device, plugin, training))
     threads = threads or run.facts.get("threads") or max(1, cpus() // team.local_size)
     tell_changes(run, threads, team.size)
@@ -147,8 +150,9 @@ class Loop:
         self.network.train()
         yield Started(
             at.epoch, self.training.epochs, at.step, self.steps, at.examples, at.words, at.seconds, str(self.device),
-            self.parameters,
+            self.parameters, self.plugin.unit(self.run.vocabulary),
         )  # fmt: skip
+        yield from self._compiling()
         if anew:  # so that whatever interrupts it from here on, it ends with the same bits
             yield from self._save()
         while not at.end(self.training):
@@ -166,6 +170,7 @@ class Loop:
         """A model that no gradient steps train: all of it is the plugin's, and one that was interrupted begins anew."""
         at, run = self.position, self.run
         yield Started(0, 1, 0, 0, 0, 0, 0.0, str(self.device), self.parameters)
+        yield from self._compiling()
         with blaming(self.plugin, "fit"):
             logs = self.plugin.fit(self.network, self.corpus, run.vocabulary, run.config, run)
         for log in blamed(self.plugin, "fit", logs):
@@ -179,6 +184,10 @@ class Loop:
                 return
         yield from self._score()
         yield from self._finish("fit")
+
+    def _compiling(self) -> Iterator[Event]:
+        if self.plugin.compiles and self.device.type == "cpu":
+            yield Stage("compiling the kernels, or loading them where they are compiled already")
 
     def _pass(self, stop: Callable[[], bool]) -> Generator[Event, None, bool]:
         """One epoch, or what is left of it, or as much of it as there are updates for; whether `stop` ended it."""

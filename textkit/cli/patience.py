@@ -1,0 +1,84 @@
+"""What a signal does to a training: it stops it behind an update, or at once where nothing would be lost.
+
+Python hears a signal between two of its own steps. Compiled code (numba's compiler, a tokenizer's training, a batch of a
+kernel) may take minutes for one, so a thread waits for signals as well: within a second it tells the user what will happen,
+and ends the process where Python itself does not get to it. Files of a run are whole or not there: nothing breaks by that.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+
+from textkit import signals, temporary
+
+PROMPT_SECONDS = 0.7  # for Python to end in its own way
+
+
+class Patience:
+    """Ctrl-C, SIGTERM and SIGHUP: once the loop runs they ask it to stop and write a checkpoint; before, and twice, they
+    end it. One that is to be ignored (nohup) is ignored.
+
+    `say` is told at once that the loop will stop. `give_up` tidies and tells what is kept, where the process has to be ended
+    from outside Python's main thread. To one of several processes (not `alone`) a Ctrl-C comes twice: from the terminal, and
+    from the launcher that met it. What comes within TWICE_SECONDS is once.
+    """
+
+    TWICE_SECONDS = 3.0
+
+    def __init__(
+        self,
+        alone: bool = True,
+        say: Callable[[], None] = lambda: None,
+        give_up: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.gentle = False
+        self.asked = 0  # the signal that asked
+        self._alone, self._say, self._give_up = alone, say, give_up
+        self._when = 0.0
+        self._over = threading.Event()
+        self._pipe: tuple[int, int] | None = None
+
+    def __enter__(self) -> Patience:
+        heeded = [number for number in signals.ASKING if signal.getsignal(number) != signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._take) for number in heeded}
+        if self._alone and threading.current_thread() is threading.main_thread():
+            self._pipe = os.pipe()
+            os.set_blocking(self._pipe[1], False)
+            self._wakened = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+            threading.Thread(target=self._watch, args=(self._pipe[0], frozenset(heeded)), daemon=True).start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._over.set()
+        if self._pipe is not None:
+            signal.set_wakeup_fd(self._wakened)
+            os.close(self._pipe[1])  # ends the thread, which closes the other end
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self.asked and not self._alone and time.monotonic() - self._when < self.TWICE_SECONDS:
+            return
+        if self.asked or not self.gentle:
+            signals.raise_for(number)
+        self.asked, self._when = number, time.monotonic()
+
+    def _watch(self, end: int, heeded: frozenset[int]) -> None:
+        told = False
+        with suppress(OSError):
+            while numbers := os.read(end, 64):
+                for number in heeded.intersection(numbers):
+                    if self.gentle and not told:
+                        told = True
+                        self._say()
+                    elif not self._over.wait(PROMPT_SECONDS):
+                        self._give_up()
+                        temporary.clear()
+                        os._exit(128 + number)
+            os.close(end)
