@@ -444,7 +444,8 @@ def test_the_defaults_that_help_names_are_the_shipped_models():
         ("evaluate", "(en-de: 1)"),
     ],
 )
-def test_a_model_s_defaults_are_shown_as_values(ran, verb, told):
+def test_a_model_s_defaults_are_shown_as_values(ran, monkeypatch, verb, told):
+    monkeypatch.setenv("COLUMNS", "80")  # where a line ends, no name is broken
     out = " ".join(ran(verb, "--help")[1].split())
     assert f"Default: the model's own {told}" in out
     assert "Default: the model's." not in out

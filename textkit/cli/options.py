@@ -123,12 +123,31 @@ def own(model: str, option: str) -> str:
     return f"Default: the model's own ({model}: {SHIPPED[model][option]})."
 
 
+class WholeWords(click.HelpFormatter):
+    """Wraps between words alone: no model's name and no option is broken at its hyphen."""
+
+    _HYPHEN = "\x1f"  # stands for one while lines are wrapped
+
+    def write_dl(self, rows: Any, col_max: int = 30, col_spacing: int = 2) -> None:
+        super().write_dl([(term, text.replace("-", self._HYPHEN)) for term, text in rows], col_max, col_spacing)
+
+    def write_text(self, text: str) -> None:
+        super().write_text(text.replace("-", self._HYPHEN))
+
+    def getvalue(self) -> str:
+        return super().getvalue().replace(self._HYPHEN, "-")
+
+
 class Verb(click.Command):
     """A command whose epilog is `examples`: its help ends with them, a line each.
 
     A paragraph of its help that begins with \\b, and whose lines are a term, two spaces or more and a text, is a list of
     definitions: the texts are wrapped into a column of their own.
     """
+
+    def get_help(self, ctx: click.Context) -> str:
+        ctx.formatter_class = WholeWords
+        return super().get_help(ctx)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         paragraphs = inspect.cleandoc(self.help or "").split("\n\n")
