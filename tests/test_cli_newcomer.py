@@ -397,7 +397,7 @@ def test_examples_are_command_lines_that_parse(verb, line):
 
 
 def test_the_defaults_that_help_names_are_the_shipped_models():
-    from textkit.cli.options import SHIPPED
+    from textkit.cli.verb import SHIPPED
     from textkit.serving.embedder import Embedder
     from textkit.serving.generator import Generator
     from textkit.serving.translator import Translator

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import Talk, Verb, device_option, examples, promised, talk_options, threads_option
+from textkit.cli.options import Talk, device_option, promised, talk_options, threads_option
 from textkit.cli.stdout import STDOUT, protected_stdout
+from textkit.cli.verb import Verb, examples
 
 
 @click.command(

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from textkit.cli.options import Talk, Verb, examples, list_format_option, plugin_option, talk_options
+from textkit.cli.options import Talk, list_format_option, plugin_option, talk_options
 from textkit.cli.stdout import protected_stdout
+from textkit.cli.verb import Verb, examples
 from textkit.errors import TextkitError, pip_install
 
 

@@ -12,17 +12,15 @@ import click
 from textkit.cli.filtering import count_of_lines
 from textkit.cli.options import (
     Talk,
-    Verb,
     answer_format_option,
     device_option,
     encoding_option,
-    examples,
     model_option,
-    own,
     talk_options,
     threads_option,
 )
 from textkit.cli.stdout import protected_stdout
+from textkit.cli.verb import Verb, examples, own
 from textkit.tasks import POOLINGS
 
 if TYPE_CHECKING:

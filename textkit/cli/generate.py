@@ -28,7 +28,8 @@ from textkit.cli.filtering import (
     top_k_option,
     top_p_option,
 )
-from textkit.cli.options import Talk, Text, Verb, answering_options, examples, model_option, own
+from textkit.cli.options import Talk, Text, answering_options, model_option
+from textkit.cli.verb import Verb, examples, own
 from textkit.errors import UsageError, quoted
 from textkit.serving import GENERATED
 from textkit.tasks import SEED

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import Talk, Verb, examples, talk_options
+from textkit.cli.options import Talk, talk_options
+from textkit.cli.verb import Verb, examples
 
 
 def _complete_verb(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:

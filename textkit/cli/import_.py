@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from textkit.cli.options import Remembering, Talk, bundle_options, examples, explain_option, talk_options
+from textkit.cli.options import Talk, bundle_options, explain_option, talk_options
 from textkit.cli.stdout import protected_stdout
+from textkit.cli.verb import Remembering, examples
 from textkit.errors import UsageError
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textkit.cli.options import Talk, Verb, examples, plugin_option, promised, talk_options
+from textkit.cli.options import Talk, plugin_option, promised, talk_options
 from textkit.cli.stdout import protected_stdout
+from textkit.cli.verb import Verb, examples
 from textkit.errors import UsageError
 
 if TYPE_CHECKING:

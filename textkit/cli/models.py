@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from textkit.cli.options import Talk, Verb, examples, list_format_option, talk_options
+from textkit.cli.options import Talk, list_format_option, talk_options
 from textkit.cli.stdout import protected_stdout
+from textkit.cli.verb import Verb, examples
 from textkit.errors import MOST_QUOTED, TextkitError, one_line, quoted
 
 _LONGEST = 400  # characters of a reason

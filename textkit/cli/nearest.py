@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import Talk, Text, Verb, answer_format_option, answering_options, examples, model_option
+from textkit.cli.options import Talk, Text, answer_format_option, answering_options, model_option
 from textkit.cli.stdout import protected_stdout
+from textkit.cli.verb import Verb, examples
 
 
 @click.command(

@@ -6,8 +6,9 @@ from dataclasses import asdict
 
 import click
 
-from textkit.cli.options import Talk, Verb, examples, list_format_option, plugin_option, talk_options
+from textkit.cli.options import Talk, list_format_option, plugin_option, talk_options
 from textkit.cli.stdout import protected_stdout
+from textkit.cli.verb import Verb, examples
 
 
 @click.command(

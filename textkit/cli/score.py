@@ -23,8 +23,9 @@ from textkit.cli.filtering import (
     pump,
     records,
 )
-from textkit.cli.options import Talk, Verb, answering_options, examples, model_option
+from textkit.cli.options import Talk, answering_options, model_option
 from textkit.cli.typed import check_files
+from textkit.cli.verb import Verb, examples
 from textkit.errors import UsageError
 from textkit.serving import SCORED
 

@@ -12,17 +12,16 @@ import click
 
 from textkit import signals
 from textkit.cli.options import (
-    Remembering,
     Talk,
     complete_plugin,
     device_option,
     encoding_option,
-    examples,
     plugin_option,
     talk_options,
     threads_option,
 )
 from textkit.cli.patience import Patience
+from textkit.cli.verb import Remembering, examples
 from textkit.tasks import SEED
 
 if TYPE_CHECKING:

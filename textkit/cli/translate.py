@@ -35,8 +35,9 @@ from textkit.cli.filtering import (
     top_k_option,
     top_p_option,
 )
-from textkit.cli.options import Talk, Verb, answering_options, examples, model_option, own
+from textkit.cli.options import Talk, answering_options, model_option
 from textkit.cli.typed import check_files
+from textkit.cli.verb import Verb, examples, own
 from textkit.errors import TextkitError, UsageError
 from textkit.serving import TRANSLATED
 from textkit.tasks import SEED

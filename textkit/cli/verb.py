@@ -1,0 +1,105 @@
+"""What a verb is to click, and how its help looks: examples at its end, lists of definitions, a model's own defaults.
+
+Knows no verb; light to import.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import click
+
+
+def examples(*lines: str) -> str:
+    """The end of a verb's help: command lines that work as they stand, none wider than a terminal of 80 columns shows."""
+    return "\n".join(lines)
+
+
+# What the shipped models serve with where nobody says otherwise. Kept here, for --help opens no model; a test compares.
+SHIPPED: dict[str, dict[str, str]] = {
+    "en-de": {
+        "--beam-size": "4",
+        "--length-penalty": "1",
+        "--min-length": "0",
+        "--max-length": "127",
+        "--max-length-factor": "3",
+        "--no-repeat-ngram-size": "0",
+        "--sentences": "yes",
+    },
+    "en-lm": {"--max-tokens": "100", "--temperature": "1", "--top-k": "0", "--top-p": "1"},
+    "en-words": {"--pooling": "sif", "--normalize": "no"},
+}
+
+
+def own(model: str, option: str) -> str:
+    """'Default: ...' of an option that each model has its own value of, with that of a shipped `model`."""
+    return f"Default: the model's own ({model}: {SHIPPED[model][option]})."
+
+
+class WholeWords(click.HelpFormatter):
+    """Wraps between words alone: no model's name and no option is broken at its hyphen."""
+
+    _HYPHEN = "\x1f"  # stands for one while lines are wrapped
+
+    def write_dl(self, rows: Any, col_max: int = 30, col_spacing: int = 2) -> None:
+        super().write_dl([(term, text.replace("-", self._HYPHEN)) for term, text in rows], col_max, col_spacing)
+
+    def write_text(self, text: str) -> None:
+        super().write_text(text.replace("-", self._HYPHEN))
+
+    def getvalue(self) -> str:
+        return super().getvalue().replace(self._HYPHEN, "-")
+
+
+class Verb(click.Command):
+    """A command whose epilog is `examples`: its help ends with them, a line each.
+
+    A paragraph of its help that begins with \\b, and whose lines are a term, two spaces or more and a text, is a list of
+    definitions: the texts are wrapped into a column of their own.
+    """
+
+    def get_help(self, ctx: click.Context) -> str:
+        ctx.formatter_class = WholeWords
+        return super().get_help(ctx)
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        paragraphs = inspect.cleandoc(self.help or "").split("\n\n")
+        for paragraph in paragraphs:
+            formatter.write_paragraph()
+            with formatter.indentation():
+                rows = _definitions(paragraph)
+                if rows:
+                    formatter.write_dl(rows)
+                else:
+                    formatter.write_text(paragraph)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.epilog:
+            with formatter.section("Examples"):
+                for line in self.epilog.splitlines():
+                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+def _definitions(paragraph: str) -> list[tuple[str, str]]:
+    """(term, text) of each definition of a paragraph; none where it is another."""
+    if not paragraph.startswith("\b\n"):
+        return []
+    rows: list[tuple[str, str]] = []
+    for line in paragraph.splitlines()[1:]:
+        term, _, text = line.partition("  ")
+        if not term and rows:  # goes on
+            rows[-1] = (rows[-1][0], f"{rows[-1][1]} {text.strip()}")
+        else:
+            rows.append((term, text.strip()))
+    return rows
+
+
+class Remembering(Verb):
+    """A command that keeps the words it was called with, for run.json and the manifest: `ctx.meta[Remembering.KEY]`."""
+
+    KEY = "textkit.command"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[self.KEY] = ["textkit", ctx.info_name or "", *args]
+        return super().parse_args(ctx, args)
