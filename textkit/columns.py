@@ -6,7 +6,6 @@ cannot be used is either an error that names file and line, or an empty text wit
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -185,6 +184,8 @@ def _csv_rows(reader: Reader, delimiter: str) -> Iterator[tuple[list[list[str]],
     Only the csv module knows whether a record is complete, and it has no way to say so: it is given the lines there
     are, and an exception where they end. What it had begun by then is parsed again with the lines that follow.
     """
+    import csv  # not for --help
+
     csv.field_size_limit(LONGEST_FIELD)
     held: list[str] = []  # the lines of a record that is not complete
     tried = 0  # how many of them were there when it was last found incomplete
@@ -213,6 +214,8 @@ def _csv_rows(reader: Reader, delimiter: str) -> Iterator[tuple[list[list[str]],
 
 def whole_csv(lines: Sequence[tuple[int, str]], name: str, delimiter: str = ",") -> list[tuple[int, list[str]]]:
     """The records of numbered lines, each with the number of its last line. TextkitError for a quote that is never closed."""
+    import csv  # not for --help
+
     csv.field_size_limit(LONGEST_FIELD)
     rows, ends = _parsed(_lines_then_exception([line for _, line in lines]), name, 0, delimiter)
     last = ends[-1] if ends else 0
@@ -232,6 +235,8 @@ def _lines_then_exception(lines: list[str]) -> Iterator[str]:
 
 
 def _parsed(lines: Iterable[str], name: str, before: int, delimiter: str) -> tuple[list[list[str]], list[int]]:
+    import csv  # not for --help
+
     parser = csv.reader(lines, delimiter=delimiter)
     rows: list[list[str]] = []
     numbers: list[int] = []

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from contextlib import suppress
 from os import _exit  # which a stranger's module may find replaced
 from types import FrameType
-
-from textkit import temporary
 
 _TOGETHER = 1.0  # seconds in which two different signals are one event: a terminal and whoever started us, say
 ASKING = [
@@ -48,6 +47,12 @@ def leave() -> None:
                 signal.signal(number, lambda number, frame: _exit(128 + number))
 
 
+def clear() -> None:
+    """Removes this process' temporaries, where there may be any: what makes them is not imported for --help."""
+    if temporary := sys.modules.get("textkit.temporary"):
+        temporary.clear()
+
+
 def raise_for(number: int) -> None:
     """Raises the exception of a signal."""
     if number == signal.SIGINT:
@@ -78,7 +83,7 @@ def _end(number: int, frame: FrameType | None) -> None:
         _first = (number, time.monotonic())
         raise_for(number)
     if number == _first[0] or time.monotonic() - _first[1] > _TOGETHER:
-        temporary.clear()
+        clear()
         with suppress(OSError):
             os.write(2, b"\x1b[?25h" if os.isatty(2) else b"")  # a display may have hidden the cursor
         _exit(128 + number)

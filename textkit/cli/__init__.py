@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from textkit import __version__, errors, process, signals, temporary
+from textkit import __version__, errors, process, signals
 from textkit.cli.options import PROMISE, Talk, talk_options
 from textkit.cli.stdout import STDOUT, name_stdout
 from textkit.errors import TextkitError, TextkitWarning, one_line, pip_install
@@ -104,12 +104,12 @@ def main(args: Sequence[str] | None = None) -> None:
         name_stdout()
         _route_warnings(talk)
         signals.heed()
-        process.own(temporary.clear)
+        process.own(signals.clear)
         code = run(list(sys.argv[1:] if args is None else args), talk)
         code = _flush_stdout(talk, code)
     except (KeyboardInterrupt, signals.Ended) as error:  # before there is anything to do, or when all is done
         code = _verdict(error)[0]
-    temporary.clear()
+    signals.clear()
     signals.leave()
     sys.exit(code)
 
@@ -174,6 +174,8 @@ def _verdict(error: BaseException) -> tuple[int, str]:
 
 def _kept_nothing(path: str, advice: str) -> str:
     """The line for whoever was interrupted while `path` was made, '' where that was done, or what was done is there."""
+    from textkit import temporary
+
     there = Path(os.path.realpath(path))
     if path in STDOUT or there in temporary.placed or (there.exists() and not (there.is_file() or there.is_dir())):
         return ""
