@@ -39,8 +39,27 @@ def test_utf_16_and_32_are_told_of_in_one_line(tmp_path: Path, call: Call, name:
 
 
 @pytest.mark.parametrize(
+    "text", ["кот", "你好", "кот и пёс\n", "你好。我是汤姆。\n", "a", "ab c\n", "γάτα", "", "日本\n" * 99]
+)
+def test_a_mark_is_believed_where_what_follows_is_no_utf_8(text: str) -> None:
+    assert foreign(text.encode("utf-16")) == "utf-16"
+
+
+@pytest.mark.parametrize(
     "data",
-    [b"", b"a", b"\0", b"a\0", b"x\0y\0", b"one\0two\0three\0", b"a\0b\n" * 9, "äöü".encode(), b"\0" * 64, b"\xfe"],
+    [
+        b"",
+        b"a",
+        b"\0",
+        b"a\0",
+        b"x\0y\0",
+        b"one\0two\0three\0",
+        b"a\0b\n" * 9,
+        "äöü".encode(),
+        b"\0" * 64,
+        b"\xff\xfe the\n\0\nand so on, and so on",
+        b"\xfe",
+    ],
 )
 def test_what_is_utf_8_with_nuls_is_not_taken_for_utf_16(data: bytes) -> None:
     assert foreign(data) is None

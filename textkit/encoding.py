@@ -58,10 +58,10 @@ def chosen() -> str | None:
 def foreign(head: bytes) -> str | None:
     """ "utf-16" or "utf-32" where the first bytes of a file are plainly that: they begin with its mark, or NULs stand where
     ASCII has them in it and nowhere else."""
-    for mark, name in _MARKED:
-        if head.startswith(mark):
-            return name
     head = head[:_HEAD]
+    for mark, name in _MARKED:
+        if head.startswith(mark) and (name == "utf-32" or not _reads_as_bytes(head[len(mark) :])):
+            return name
     if len(head) < _FEWEST or b"\0" not in head:
         return None
     for width, order, name in (
@@ -77,6 +77,18 @@ def foreign(head: bytes) -> str | None:
         if not whole[ascii_at::width].count(0) and share >= (_SHARE if bytes_of_text else _FEW):
             return name
     return None
+
+
+def _reads_as_bytes(rest: bytes) -> bool:
+    """Whether what stands behind two odd bytes is UTF-8 all the same: it has spaces or line ends, next to no controls (the
+    upper bytes of Latin, Greek, Cyrillic, Hebrew and Arabic), and nothing that is none."""
+    if not (b" " in rest or b"\n" in rest) or sum(byte < 9 for byte in rest) > _FEW / 2 * len(rest):
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(rest)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 class Decoder:

@@ -6,17 +6,19 @@ Knows no graph, no model and no training. numpy; tokenizers is imported when a r
 from __future__ import annotations
 
 import json
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from textkit.cleaning import cleaned_lines
+from textkit.cleaning import cleaned, cleaned_lines
 from textkit.text import TOKENIZER_FILE, Encoded, TextRule
 from textkit.tokenizer_file import read_checked
 from textkit.translation_text import Side, ended, flag_of, numbers_of
 
+_LONGEST = 8  # tokens, more than a character has bytes
 EOS_NAME = "<eos>"  # what the end of a line is called where it is shown
 
 
@@ -65,6 +67,25 @@ class LanguageText(TextRule):
             return content.decode()
         except UnicodeDecodeError:
             return "".join(f"<0x{byte:02X}>" for byte in content)
+
+    def spelling(self, token: int) -> bytes:
+        """What an id stands for in a text, white space and all; empty for the end of a line."""
+        piece = "" if token == self.eos else self.side.piece(token) or ""
+        if not self._byte_level:
+            return piece.encode()
+        return bytes(_BYTES[character] for character in piece if character in _BYTES)
+
+    def ends_inside(self, ids: Sequence[int]) -> bool:
+        """Whether a text breaks off inside a character: its last bytes read U+FFFD."""
+        decoder = getincrementaldecoder("utf-8")("replace")
+        decoder.decode(b"".join(map(self.spelling, ids[-_LONGEST:])))
+        return bool(decoder.getstate()[0])
+
+    def normalized(self, text: str) -> str:
+        """`text` as the tokenizer cuts it."""
+        text = cleaned(text) if self.clean else text
+        normalizer = self.side.tokenizer.normalizer
+        return text if normalizer is None else normalizer.normalize_str(text)
 
     def count_words(self, lines: Iterable[str]) -> int:
         """Words as white space parts them, whatever the tokens: what a perplexity per word is a mean over."""

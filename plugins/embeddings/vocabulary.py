@@ -16,6 +16,7 @@ import numpy as np
 
 from textkit.errors import TextkitError
 from textkit.text import Normalizer, Words
+from textkit.training.unspaced import warn_of_unspaced
 
 if TYPE_CHECKING:
     from textkit.training.corpus import Corpus
@@ -58,6 +59,9 @@ def build(corpus: Corpus, options: TextOptions, least: int = 2) -> Words:
 
     Raises TextkitError when fewer than `least` words occur `min_count` times.
     """
+    warn_of_unspaced(
+        next(corpus.chunks(_CHUNK_LINES), []), "cut the text into words first", options.punctuation == "keep"
+    )
     counter = count(corpus, options.normalizer())
     kept = [(word, n) for word, n in counter.most_common(options.vocab_size or None) if n >= options.min_count]
     if len(kept) < least:

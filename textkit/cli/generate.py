@@ -109,9 +109,11 @@ def generate(talk: Talk, prompt: str | None, **options: Any) -> None:
     jsonl  the record's own fields, "continuation", "logprob", "tokens", "ended" (it came to an end of itself, rather than
            to --max-tokens); with -n a list "samples" of such
 
-    A text ends where the model ends the line, at --stop or after --max-tokens. With the same --seed the same model gives the
-    same texts on the same machine, whatever else is in the batch. A blank line stays blank; PROMPT "" begins a line freely. Of
-    a prompt longer than the model remembers its end counts.
+    A PROMPT that ends inside a word goes on inside it, and of one that ends in a space the next word follows. In text a
+    line feed inside a record is \\n, a carriage return \\r, and a backslash there \\\\. A text ends where the model ends
+    the line, at --stop or after --max-tokens. With the same --seed the same model gives the same texts on the same
+    machine, whatever else is in the batch. A blank line stays blank; PROMPT "" begins a line freely. Of a prompt longer
+    than the model remembers its end counts.
     """
     job = _Job(**options)
     if prompt is None:

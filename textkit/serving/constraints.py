@@ -18,8 +18,11 @@ class Constraints:
     """For the lines of one batch. `limits` i64[line]: the most tokens of each; grows where a prefix needs it."""
 
     def __init__(
-        self, target: Target, options: Search, limits: np.ndarray, prefixes: Sequence[Sequence[int]] | None, most: int
-    ) -> None:
+        self, target: Target, options: Search, limits: np.ndarray, prefixes: Sequence[Sequence[int]] | None, most: int,
+        first: Sequence[np.ndarray | None] | None = None,
+    ) -> None:  # fmt: skip
+        # Of each line the ids of which its first token is one; None: any.
+        self.first = None if first is None or all(rows is None for rows in first) else first
         self.size = target.size
         self.eos = target.eos
         self.least = options.min_length
@@ -52,7 +55,11 @@ class Constraints:
 
     def whole(self, step: int) -> bool:
         """Whether step `step` needs the whole distribution: only there is a forced token's log-probability."""
-        return step < self.longest_prefix
+        return step < self.longest_prefix or self.chosen_among(step)
+
+    def chosen_among(self, step: int) -> bool:
+        """Whether some line's token at `step` is one of a few, which a graph does not know."""
+        return step == 0 and self.first is not None
 
     def choices(self, step: int, wanted: int) -> int:
         """How many continuations to ask for, that `wanted` are left."""
@@ -82,6 +89,12 @@ class Constraints:
         if step < self.longest_prefix:
             logprob = logprob.copy()
         logprob[..., self._barred[step < self.least]] = -np.inf
+        if step == 0 and self.first is not None:
+            for row, among in enumerate(self.first):
+                if among is not None:
+                    kept = logprob[row][:, among]
+                    logprob[row] = -np.inf
+                    logprob[row][:, among] = kept
         if self._banned is not None:
             row, beam, at = np.nonzero(self._banned >= 0)
             logprob[row, beam, self._banned[row, beam, at]] = -np.inf

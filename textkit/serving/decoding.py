@@ -161,6 +161,7 @@ def search(
     starts: np.ndarray | None = None,
     watch: Watch | None = None,
     spare: int = 0,
+    first: Sequence[np.ndarray | None] | None = None,
 ) -> list[list[Hypothesis]]:
     """The `n_best` translations of each line, best first; at least one each.
 
@@ -168,13 +169,14 @@ def search(
     model takes; `prefixes`: target ids with which each line's translations begin; `keys` i64[line, 2]: what a line's random
     numbers depend on besides the seed, its number without. `logprobs`, `attention`: whether hypotheses have them. `starts`
     i64[line]: the token that each line's first step reads, `target.start` without. `watch`: told of every token of a
-    sample. `spare`: how many more than `n_best` are given where beam search has found them.
+    sample. `spare`: how many more than `n_best` are given where beam search has found them. `first`: of
+    each sampled line the ids of which its first token is one; None: any.
     """
     lines = len(source)
     if not lines:
         return []
     limits = options.limits(source_mask.sum(1), most)
-    constraints = Constraints(target, options, limits, prefixes, most)
+    constraints = Constraints(target, options, limits, prefixes, most, first)
     if options.sample:
         if keys is None:
             keys = np.stack([np.arange(lines), np.zeros(lines, np.int64)], 1)
@@ -203,7 +205,7 @@ def _loop(
     while True:
         full = chooser.whole or constraints.whole(step)
         k = constraints.choices(step, chooser.choices) if chooser.choices else 0
-        draw = chooser.draw(step, rows) if chooser.draws else None
+        draw = chooser.draw(step, rows) if chooser.draws and not constraints.chosen_among(step) else None
         outputs = model.step(token, parent, k, memory, state, full, draw)
         if k and constraints.too_few(outputs["top_id"]):
             outputs = model.step(token, parent, constraints.choices(step, chooser.choices), memory, state, full)

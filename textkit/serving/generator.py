@@ -7,7 +7,8 @@ side by side. What is drawn depends on the seed, the prompt's number and the sam
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from textkit import bundle as bundles
 from textkit.errors import UsageError
 from textkit.language_text import LanguageText
 from textkit.serving.decoding import Hypothesis, Search, Target, search
+from textkit.serving.healing import Healer, Prompt, says_nothing
 from textkit.serving.language import encode, opened, rule_of
 from textkit.serving.session import cpus
 from textkit.serving.steps import READ, LanguageSteps
@@ -104,23 +106,25 @@ class Generator:
         """The samples of each prompt. `numbers`: of the prompts, which random numbers depend on; from 0 where None."""
         if isinstance(prompts, str):
             raise TypeError("prompts is one str: give a list of them")
-        ids = self._ids(prompts)
-        lengths = np.array([len(prompt) for prompt in ids], np.int64)
+        begun = self._begun(prompts)
+        lengths = np.array([len(prompt.ids) for prompt in begun], np.int64)
+        healed = np.array([prompt.first is not None for prompt in begun], bool)
         every = np.arange(len(prompts)) if numbers is None else np.array(numbers, np.int64)
         found: list[list[Generated]] = [[] for _ in prompts]
-        for batch in self._batches(lengths):
+        for batch in self._batches(lengths, healed):
             keys = np.stack([every[batch], np.zeros(len(batch), np.int64)], 1)
-            texts = self._batch([ids[at] for at in batch], [prompts[at] for at in batch], keys, None)
+            texts = self._batch([begun[at] for at in batch], [prompts[at] for at in batch], keys, None)
             for at, generated in zip(batch.tolist(), texts, strict=True):
                 found[at] = generated
         return found
 
     def stream(self, prompt: str, tell: Callable[[str], None]) -> Generated:
         """One text for one prompt; `tell` is given each new part of it as soon as it is certain."""
-        return self._batch(self._ids([prompt]), [prompt], np.zeros((1, 2), np.int64), tell)[0][0]
+        return self._batch(self._begun([prompt]), [prompt], np.zeros((1, 2), np.int64), tell)[0][0]
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"bundle": self.bundle.folder, "_steps": None}
+        kept = {key: value for key, value in self.__dict__.items() if key != "_healer"}
+        return kept | {"bundle": self.bundle.folder, "_steps": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ = state | {"bundle": bundles.read(state["bundle"], "language")}
@@ -138,21 +142,32 @@ class Generator:
     def rule(self) -> LanguageText:
         return rule_of(self.bundle)
 
-    def _ids(self, prompts: Sequence[str]) -> list[np.ndarray]:
-        """The ids of each prompt, its end left out; the last of them, where the model does not remember all."""
+    def _begun(self, prompts: Sequence[str]) -> list[Prompt]:
+        """The ids of each prompt up to where it begins again; the last of them, where the model does not remember all."""
         encoded = encode(self.rule, prompts)
         ids = [line[:-1] for line in np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1])] if len(prompts) else []
+        begun = [self._healer.healed(prompt, line) for prompt, line in zip(prompts, ids, strict=True)]
         if self.context is None:
-            return ids
+            return begun
         most = self.context - self.max_tokens  # at least 1
         self.cut_prompts += sum(len(line) > most for line in ids)
-        return [line[-most:] for line in ids]
+        # A healed one lacks a token, and makes one more.
+        return [
+            replace(prompt, ids=prompt.ids[-most:][prompt.first is not None and len(prompt.ids) >= most :])
+            for prompt in begun
+        ]
 
-    def _batches(self, lengths: np.ndarray) -> list[np.ndarray]:
-        """Prompts that are read side by side: by length, those without a token apart, and each that is very long."""
+    @cached_property
+    def _healer(self) -> Healer:
+        return Healer(self.rule, self.options.allow_unk)
+
+    def _batches(self, lengths: np.ndarray, healed: np.ndarray) -> list[np.ndarray]:
+        """Prompts that are read side by side: by length, those without a token apart, those that are healed, and each that is
+        very long."""
         size = self.options.lines_at_once(len(self.rule))
         short = lengths <= READ
         kinds = np.where(lengths > 0, 1, 0) if not self.steps.counts_padding else lengths
+        kinds = 2 * kinds + healed
         found = []
         for kind in np.unique(kinds[short]).tolist():
             places = np.flatnonzero(short & (kinds == kind))
@@ -161,34 +176,60 @@ class Generator:
         return [*found, *np.flatnonzero(~short)[:, None]]
 
     def _batch(
-        self, ids: Sequence[np.ndarray], prompts: Sequence[str], keys: np.ndarray, tell: Callable[[str], None] | None
+        self, begun: Sequence[Prompt], prompts: Sequence[str], keys: np.ndarray, tell: Callable[[str], None] | None
     ) -> list[list[Generated]]:
         rule = self.rule
+        ids = [prompt.ids for prompt in begun]
         lengths = np.array([len(prompt) for prompt in ids])
         mask = np.arange(lengths.max()) < lengths[:, None]  # [line, token]
         source = np.zeros(mask.shape, np.int64)
         source[mask] = np.concatenate(ids)
         starts = np.array([prompt[-1] if len(prompt) else rule.eos for prompt in ids])
-        watch = _Watch(self, len(ids), prompts[0], tell) if self.stop or tell is not None else None
+        watch = (
+            _Watch(self, len(ids), prompts[0], tell, begun, self.max_tokens) if self.stop or tell is not None else None
+        )
         unk = rule.eos if rule.unk is None else rule.unk
         target = Target(start=rule.eos, eos=rule.eos, unk=unk, pad=rule.eos, size=len(rule))
+        options, most, healed = self.options, self.max_tokens, begun[0].first is not None
+        if healed:  # the first token may say nothing new
+            options, most = replace(options, max_length=most + 1), most + 1
         hypotheses = search(
-            self.steps, source, mask, target, self.options, most=self.max_tokens, keys=keys, starts=starts, watch=watch
-        )
+            self.steps, source, mask, target, options,
+            most=most, keys=keys, starts=starts, watch=watch, logprobs=healed, first=[prompt.first for prompt in begun],
+        )  # fmt: skip
+        if healed:
+            hypotheses = [
+                [self._shortened(one, prompt) for one in line] for prompt, line in zip(begun, hypotheses, strict=True)
+            ]
         texts = iter(rule.decode([hypothesis.ids for line in hypotheses for hypothesis in line]))
         found = [
-            [self._generated(prompt, hypothesis, next(texts)) for hypothesis in line]
-            for prompt, line in zip(prompts, hypotheses, strict=True)
+            [self._generated(text, prompt, hypothesis, next(texts)) for hypothesis in line]
+            for text, prompt, line in zip(prompts, begun, hypotheses, strict=True)
         ]
         if watch is not None:
             watch.say(found[0][0].text)
         return found
 
-    def _generated(self, prompt: str, hypothesis: Hypothesis, text: str) -> Generated:
+    def _shortened(self, hypothesis: Hypothesis, begun: Prompt) -> Hypothesis:
+        """With no more than `max_tokens` that say something new."""
+        most = self.max_tokens + says_nothing(self.rule, begun, hypothesis.ids)
+        if len(hypothesis.ids) <= most:
+            return hypothesis
+        return replace(hypothesis, ids=hypothesis.ids[:most], ended=False, logprobs=hypothesis.logprobs[:most])
+
+    def _generated(self, prompt: str, begun: Prompt, hypothesis: Hypothesis, text: str) -> Generated:
+        ids, logprob = hypothesis.ids, hypothesis.logprob
+        if text.endswith("\ufffd") and self.rule.ends_inside(ids[:-1] if hypothesis.ended else ids):
+            text = text[:-1]
+        if begun.first is not None:
+            text = text[len(begun.left) :]
+            old = says_nothing(self.rule, begun, ids)
+            ids, logprob = ids[old:], float(hypothesis.logprobs[old:].sum(dtype=np.float64))
         stopped = [place for place in map(text.find, self.stop) if place >= 0]
         text = text[: min(stopped)] if stopped else text
         ended = hypothesis.ended or bool(stopped)
-        return Generated(text, joined(self.rule, prompt, text), hypothesis.logprob, len(hypothesis.ids), ended)
+        whole = prompt + text if begun.first is not None else joined(self.rule, prompt, text)
+        return Generated(text, whole, logprob, len(ids), ended)
 
 
 def joined(rule: LanguageText, prompt: str, text: str) -> str:
@@ -199,9 +240,13 @@ def joined(rule: LanguageText, prompt: str, text: str) -> str:
 class _Watch:
     """Sees the tokens of a batch as they are drawn: ends texts that hold what is to stop them, tells of the first's parts."""
 
-    def __init__(self, generator: Generator, lines: int, prompt: str, tell: Callable[[str], None] | None) -> None:
+    def __init__(
+        self, generator: Generator, lines: int, prompt: str, tell: Callable[[str], None] | None,
+        begun: Sequence[Prompt] = (), most: int = 0,
+    ) -> None:  # fmt: skip
         self._rule, self._stop, self._tell = generator.rule, generator.stop, tell
-        self._prompt = prompt
+        self._prompt, self._most = prompt, most
+        self._begun = begun or [Prompt(np.zeros(0, np.int64))] * lines
         self._ids: list[list[list[int]]] = [[[] for _ in range(generator.options.n_best)] for _ in range(lines)]
         self._told = 0  # characters
         self._text = ""  # of the first `_read` tokens of the first sample; those from `_known` on are read once more
@@ -215,11 +260,15 @@ class _Watch:
         for row, sample in zip(*np.nonzero(going), strict=True):
             ids = self._ids[rows[row]][sample]
             ids.append(int(token[row, sample]))
+            begun = self._begun[rows[row]]
             if self._stop:
                 text = self._rule.decode([ids[-self._tail :]])[0]
+                text = text[len(begun.left) :] if len(ids) <= self._tail else text
                 stops[row, sample] = any(string in text for string in self._stop)
+            if begun.first is not None and len(ids) == self._most:
+                stops[row, sample] |= not says_nothing(self._rule, begun, ids)
         if self._tell is not None and going[0, 0] and not stops[0, 0]:
-            text = self._whole_characters()
+            text = self._whole_characters()[len(self._begun[0].left) :]
             self.say(text[: max(0, len(text) - self._held)])  # the end may yet become a string to stop at
         return stops
 
@@ -241,6 +290,10 @@ class _Watch:
     def say(self, text: str) -> None:
         """Tells of the first text, as far as it is certain, what is new."""
         if self._tell is not None and len(text) > self._told:
-            before = "" if self._told else joined(self._rule, self._prompt, "x")[len(self._prompt) : -1]
+            before = (
+                ""
+                if self._told or self._begun[0].first is not None
+                else joined(self._rule, self._prompt, "x")[len(self._prompt) : -1]
+            )
             self._tell(before + text[self._told :])
             self._told = len(text)

@@ -74,7 +74,7 @@ class Samples:
         self, step: int, rows: np.ndarray, outputs: Mapping[str, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """token and parent i64[row, sample] of the next step, and which rows are done; None: none is."""
-        if self.draws:
+        if "drawn_id" in outputs:
             token, beam, chosen = outputs["drawn_id"], self._slots, outputs["drawn_logprob"]
         else:
             token, beam, chosen = self._drawn(step, rows, outputs)
@@ -86,7 +86,8 @@ class Samples:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """token i64[row, sample], the beam that it continues, and its log-probability."""
         options = self.options
-        if self.whole:
+        whole = self.whole or self.constraints.chosen_among(step)
+        if whole:
             logprob = self.constraints.apply_whole(step, outputs["logprob"])
         else:
             logprob = self.constraints.apply(step, outputs["top_id"], outputs["top_logprob"])
@@ -94,7 +95,7 @@ class Samples:
         at = draw(logprob, uniform, options.temperature, options.top_k, options.top_p)  # [row, sample]
         row = np.arange(len(rows))[:, None]
         beam = self._slots if logprob.shape[1] > 1 else np.zeros_like(at)
-        token = at if self.whole else outputs["top_id"][row, beam, at]
+        token = at if whole else outputs["top_id"][row, beam, at]
         chosen = logprob[row, beam, at]
         forced = self.constraints.forced(step)
         if forced is not None:

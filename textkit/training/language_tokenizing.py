@@ -15,6 +15,7 @@ from textkit.cleaning import cleaned_lines
 from textkit.errors import TextkitError
 from textkit.language_text import LanguageText
 from textkit.training.tokenizing import frequent, word_model, written
+from textkit.training.unspaced import warn_of_unspaced
 
 if TYPE_CHECKING:
     from textkit.training.corpus import Corpus
@@ -51,6 +52,8 @@ def learn(corpus: Corpus, options: LanguageTokenizerOptions) -> LanguageText:
 
     TextkitError for a vocabulary too small or a corpus without words.
     """
+    if options.vocab == "word":
+        warn_of_unspaced(next(corpus.chunks(_LINES), []), "--set vocab=bpe learns pieces of words instead")
     tokenizer = _frame(options)
     tokenizer.model = {"word": _words, "bpe": _pairs, "byte": _bytes}[options.vocab](corpus, options)
     words = options.vocab == "word"

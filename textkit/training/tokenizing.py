@@ -17,6 +17,7 @@ from textkit.cleaning import cleaned_lines
 from textkit.errors import TextkitError
 from textkit.training import unigram
 from textkit.training.pairs import sides
+from textkit.training.unspaced import warn_of_unspaced
 from textkit.translation_text import SPACE, TranslationText
 
 if TYPE_CHECKING:
@@ -70,6 +71,10 @@ class TokenizerOptions:
 
 def learn(corpus: Corpus, options: TokenizerOptions) -> TranslationText:
     """The rule for the pairs of `corpus`, the same every time. TextkitError for a vocabulary too small or without words."""
+    if options.tokenizer == "word":
+        for lines in sides(next(corpus.chunks(_LINES), [])):
+            advice = "--set tokenizer=bpe learns pieces of words instead"
+            warn_of_unspaced(lines, advice, options.punctuation == "keep")
     frame = _Frame(options)
     counted = _counted_words(corpus, frame)
     if not any(counted):
