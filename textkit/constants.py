@@ -65,6 +65,10 @@ class Constants(Message):
                     raise Damaged(
                         f"{operator.decode()} {claims} by a constant; at most {operators.MOST_CLAIMED} are made"
                     )
+        if operator == b"OneHot":  # onnxruntime takes two without looking whether they are there
+            values = _found(takes[2], scopes) if len(takes) == 3 else None
+            if values is None or values.count != 2:
+                raise Damaged("OneHot has no two constants for off and on")
         given = [_found(name, scopes) for name in takes if name]
         if given and None not in given and operator not in (b"If", b"Scan"):
             count = operators.made(operator, [asked, *(each.count for each in given if each)])

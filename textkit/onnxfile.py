@@ -35,6 +35,8 @@ MAX_OPSET = {"": 26, "ai.onnx": 26, "com.microsoft": 1}  # what onnxruntime 1.31
 MAX_IR = 13
 MAX_NODES = 6_000  # a transformer of 24 layers has about 1,500; onnxruntime takes a second for a chain of so many
 
+_LARGEST = 1 << 20  # of an attribute: axes, widths, groups
+
 _DTYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "str", 9: "bool",
     10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 16: "bfloat16",
@@ -149,6 +151,8 @@ class _Walk(Constants):
         for number, value, end in self.fields(start, stop, {1, 5, 11, 12, 15}):
             if number == 1:
                 inner.append((value, end))
+                if len(inner) > self.nodes_left:
+                    raise Damaged(f"has more than {MAX_NODES} nodes")
             elif number == 5:
                 name, tensor = self.tensor(value, end)
                 graph.scopes[0][name] = tensor
@@ -182,9 +186,11 @@ class _Walk(Constants):
                 domain = self.domain(value, end)
         constant = None
         for first, last in attributes:
-            constant = self.attribute(first, last, depth, scopes) or constant
+            constant = self.attribute(first, last, depth, scopes, operator) or constant
         if operator not in operators.ALLOWED[domain] and not calls:
             self.refuse(operator)
+        if b"" in takes and not domain and operator not in operators.LEAVES_OUT:  # onnxruntime looks at it all the same
+            raise Damaged(f"{operator[:100].decode('utf-8', 'replace')} lacks an input")
         self.derive(operator, takes, makes, constant, scopes)
 
     def refuse(self, operator: bytes) -> None:
@@ -193,7 +199,7 @@ class _Walk(Constants):
         name = operator[:1000].decode("utf-8", "replace")
         raise Damaged(f"has the operator {quoted(name)}, which is none of those that a model may have")
 
-    def attribute(self, start: int, stop: int, depth: int, scopes: Scopes) -> Tensor | None:
+    def attribute(self, start: int, stop: int, depth: int, scopes: Scopes, operator: bytes = b"") -> Tensor | None:
         """Walks an attribute; the constant that it is, where it is one."""
         found: Tensor | None = None
         numbers: list[int] = []
@@ -208,7 +214,13 @@ class _Walk(Constants):
                 numbers += [value] if end is None else self.packed(value, end)
             elif number in (2, 4, 7, 9):  # a float and a string, and lists of them
                 found = found or Tensor(1 if end is None else end - value)
-        return Tensor(len(numbers), tuple(map(signed, numbers))) if numbers and found is None else found
+        values = tuple(map(signed, numbers))
+        if operator == b"GatherND" and values and not 0 <= values[0] <= 8:
+            raise Damaged("GatherND has batch_dims that no tensor has")
+        if operator != b"Constant" and values and not -_LARGEST <= min(values) <= max(values) <= _LARGEST:
+            # onnxruntime adds and multiplies some of them unchecked, and indexes by others.
+            raise Damaged(f"{operator[:100].decode('utf-8', 'replace')} has an attribute beyond {_LARGEST}")
+        return Tensor(len(numbers), values) if values and found is None else found
 
     def port(self, start: int, stop: int) -> Port:
         name, dtype, axes = "", "", []

@@ -46,6 +46,12 @@ ALLOWED: Mapping[str, frozenset[bytes]] = MappingProxyType(
     {"": _ONNX, "ai.onnx": _ONNX, "com.microsoft": frozenset(_MICROSOFT.encode().split())}
 )
 
+# What may lack an input that stands before others; onnxruntime does not look whether the rest has theirs.
+LEAVES_OUT = frozenset(
+    b"""Attention CausalConvWithState Clip Conv ConvInteger ConvTranspose DequantizeLinear Dropout GRU Gemm LSTM
+    LayerNormalization LinearAttention MatMulInteger Pad QLinearConv QuantizeLinear RNN RotaryEmbedding Slice Split""".split()
+)
+
 MOST_CLAIMED = 1 << 24  # numbers that constants of a graph may ask a tensor to have
 
 # operator -> its input that says how large the output is
