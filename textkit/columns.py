@@ -15,7 +15,6 @@ from textkit.errors import TextkitError, nearest
 from textkit.fields import Carried, found, parsed
 from textkit.lines import Reader
 
-INPUTS = ("lines", "tsv", "csv", "jsonl")
 LONGEST_FIELD = 1 << 28  # characters in one CSV field; a quote that is never closed ends here, not in all of memory
 _SHORT_RECORD = 1000  # lines
 TEXT_FIELD = "text"  # the field of a JSON line that is the text, where --column names no other

@@ -107,6 +107,7 @@ TASKS: Mapping[str, Mapping[str, Signature]] = MappingProxyType(
 OPTIONAL: Mapping[str, frozenset[str]] = MappingProxyType({"translate": frozenset({"explain"})})
 # A graph cannot give what it takes under one name: the step's output `state.x.next` is the next step's input `state.x`.
 NEXT = ".next"
+INPUTS = ("lines", "tsv", "csv", "jsonl")  # what a record of a filter's input may be
 SEED = 1  # of all randomness, of a training as of what is drawn, where nobody says another
 POOLING = ("mean", "max", "sif")  # the values 0, 1, 2 of the port `pool`
 POOLINGS = (*POOLING, "fasttext")  # with that which the host computes, of `tokens`

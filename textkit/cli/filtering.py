@@ -20,8 +20,8 @@ from textkit.cli.options import Talk, promised
 from textkit.cli.progress import Input, shown
 from textkit.cli.stdout import STDOUT, protected_stdout
 from textkit.cli.typed import say_if_typed
-from textkit.columns import INPUTS
 from textkit.errors import UsageError
+from textkit.tasks import INPUTS
 
 if TYPE_CHECKING:
     from textkit.columns import Block
