@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shlex
+import shutil
 import struct
 import sys
 from pathlib import Path
@@ -433,3 +434,16 @@ def test_the_readme_s_picture_is_what_its_command_draws(tmp_path: Path) -> None:
     assert np.abs(np.subtract(drawn.shape, shown.shape)).max() <= 6
     high, wide, _ = np.minimum(drawn.shape, shown.shape)
     assert np.abs(drawn[:high, :wide] - shown[:high, :wide]).mean() < 0.02
+
+
+def test_nobody_is_told_to_export_what_the_family_has_not(attention: Any, models: Path, tmp_path: Path) -> None:
+    """A seq2seq has one attention: --explain, which would be the advice, fails for it."""
+    folder = shutil.copytree(models / "plain", tmp_path / "recurrent")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["made"]["explainable"], manifest["plugin"] = False, {"name": "seq2seq", "version": "1"}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    for option in (["--kind", "encoder"], ["--layer", "1"], ["--head", "1"]):
+        error = attention(str(folder), SENTENCE, *option, code=2)[1]
+        assert "a model of the family seq2seq has no other kinds, layers or heads" in error
+        assert "--explain" not in error
+    assert attention(str(folder), SENTENCE)[0]

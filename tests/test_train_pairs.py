@@ -139,3 +139,63 @@ def test_r_drop_begins_at_its_epoch_and_asks_two_passes_to_agree(family, textkit
     assert three - two == pytest.approx(two - one, rel=1e-3), "in proportion to the weight"
     network.eval()
     assert loss(3.0) == pytest.approx(loss(0.0), rel=1e-5), "without dropout there is nothing to agree on"
+
+
+def told(sources: int, targets: int) -> str:
+    return "\t".join(
+        " ".join(f"The {word} runs away." for word in ("dog", "cat", "man")[:n]) for n in (sources, targets)
+    )
+
+
+@pytest.mark.parametrize(
+    ("pairs", "wanted"),
+    [
+        ([told(3, 1)] * 20, False),  # summaries
+        ([told(3, 1)] * 10 + [told(1, 1)] * 10, False),
+        ([told(3, 3)] * 20, True),
+        ([told(1, 1)] * 20, True),
+        ([told(2, 2)] * 19 + [told(2, 1)], True),
+        ([told(1, 1)] * 99 + [told(3, 1)], True),  # one of a hundred says nothing
+        (["a\t"] * 5, True),
+        ([], True),
+    ],
+)
+def test_whether_lines_are_cut_into_sentences_is_guessed_from_the_pairs(pairs, wanted):
+    plugin = registry.get("transformer")
+    assert plugin.decided(plugin.Config(), pairs) == {"sentences": wanted}
+    for said in (True, False):
+        assert plugin.decided(plugin.Config(sentences=said), pairs) == {"sentences": said}
+
+
+@pytest.mark.parametrize(("said", "pieces"), [((), 1), (("--set", "sentences=true"), 3)])
+def test_a_summary_is_of_the_whole_line_as_the_manifest_says(tmp_path, monkeypatch, said, pieces):
+    from textkit.serving.translator import Translator
+    from textkit.training.export import export
+    from textkit.training.run import Run
+
+    monkeypatch.chdir(tmp_path)
+    Path("sums.tsv").write_text(f"{told(3, 1)}\n" * 40)
+    settings = (
+        "encoder_layers=1",
+        "decoder_layers=1",
+        "dim=8",
+        "heads=2",
+        "feedforward=8",
+        "tokenizer=word",
+        "max_steps=1",
+    )
+    words = [word for setting in settings for word in ("--set", setting)]
+    words += ["--set", "max_tokens=32", "--set", "batch_tokens=128", "--set", "min_count=1", *said]
+    assert (
+        run_command(["train", "transformer", "sums.tsv", "--dev", "sums.tsv", "-o", "run", "-q", *words], Talk()) == 0
+    )
+    model = export(Run.open(Path("run")), Path("model"))
+    monkeypatch.setattr("textkit.serving.jobs.sentences", lambda *given: seen.append(given) or cut(*given))
+    from textkit.serving.sentences import sentences as cut
+
+    seen: list = []
+    line = told(3, 1).split("\t")[0]
+    for override, wanted in ((None, pieces == 3), (True, True), (False, False)):
+        seen.clear()
+        Translator(model, "cpu", 1, sentences=override, beam_size=1, max_length=4)([line])
+        assert bool(seen) == wanted

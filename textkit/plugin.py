@@ -7,7 +7,7 @@ exports. The training loop, checkpoints, export with its parity check, the comma
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -167,6 +167,10 @@ class Plugin(ABC):
 
     def defaults(self) -> dict[str, Any]:
         """Serving defaults written into the manifest: some of the task's SETTINGS."""
+        return {}
+
+    def decided(self, config: Any, sample: Sequence[str]) -> dict[str, Any]:
+        """More of them, which the options of the training decide, or a sample of its lines."""
         return {}
 
 

@@ -83,10 +83,10 @@ class Attention:
                 )
             self.layers, self.heads = (int(size) for size in sizes)
         elif kind != "cross" or layer is not None or head is not None or every:
-            raise UsageError(
-                f"{self.bundle.folder}: shows one weight for each pair of words; for kinds, layers and heads a model is "
-                "exported with 'textkit export-onnx --explain', or imported with it"
-            )
+            other = "for kinds, layers and heads a model is exported with 'textkit export-onnx --explain', or imported with it"
+            if self.bundle.manifest.made.get("explainable") is False:
+                other = f"a model of the family {self.bundle.manifest.plugin.get('name')} has no other kinds, layers or heads"
+            raise UsageError(f"{self.bundle.folder}: shows one weight for each pair of words; {other}")
         for name, value, most in (("layer", layer, self.layers), ("head", head, self.heads)):
             if value is not None and not 1 <= value <= most:
                 raise UsageError(f"--{name} {value}: the model's {kind} attention has {most}, counted from 1")

@@ -64,13 +64,15 @@ def export(
     rule = run.vocabulary
     network = run.network()
     with blaming(plugin, "graphs"):
-        graphs = _graphs_of(plugin, plugin.graphs(network, rule, run.config), explain)
+        every = plugin.graphs(network, rule, run.config)
+        graphs = _graphs_of(plugin, every, explain)
     data = [{"file": Path(file["file"]).name, **{key: file[key] for key in ("bytes", "sha256")}} for file in run.data]
     made = {
         "command": shlex.join(run.command),
         "export": shlex.join(command),
         "seed": run.seed,
         "complete": run.complete,
+        "explainable": _explainable(plugin, every),
         "facts": run.facts,
     }
     return export_graphs(
@@ -82,7 +84,7 @@ def export(
         precision=precision,
         name=name,
         plugin=_origin(plugin),
-        defaults=_defaults_of(plugin),
+        defaults=_defaults_of(plugin, run),
         data=[*data, *([{"note": data_note}] if data_note else [])],
         licence=licence,
         scores=_scores(run),
@@ -132,9 +134,14 @@ def _graphs_of(plugin: Plugin, graphs: Mapping[str, Graph], explain: bool) -> Ma
     return graphs if explain else {name: graph for name, graph in graphs.items() if name in wanted}
 
 
-def _defaults_of(plugin: Plugin) -> dict[str, Any]:
+def _explainable(plugin: Plugin, graphs: Mapping[str, Graph]) -> bool:
+    """Whether `explain` would bring more graphs: nobody is to be told to ask for what there is not."""
+    return bool(OPTIONAL.get(plugin.task, frozenset()) & set(graphs))
+
+
+def _defaults_of(plugin: Plugin, run: Run) -> dict[str, Any]:
     with blaming(plugin, "defaults"):
-        defaults = dict(plugin.defaults())
+        defaults = {**plugin.defaults(), **plugin.decided(run.config, run.sample())}
     if wrong := wrong_default(plugin.task, defaults):
         raise TextkitError(f"plugin {plugin.name!r} is broken: its defaults have {wrong}")
     return defaults

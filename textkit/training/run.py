@@ -13,6 +13,7 @@ The folder stands alone: it opens with the training data gone. Knows no training
 from __future__ import annotations
 
 import datetime
+import errno
 import json
 import os
 import shutil
@@ -90,6 +91,8 @@ class Run:
                 (made / "run.json").write_bytes(run._text())
                 made.rename(folder)  # so there is no folder without a run.json, whenever the process is killed
         except FileExistsError:
+            if not folder.exists():  # it is something above that is there, and is no folder
+                raise TextkitError(f"-o {folder}: {os.strerror(errno.ENOTDIR)}") from None
             raise UsageError(f"-o {folder}: exists; give another folder, or --resume to go on with this run") from None
         except OSError as error:
             raise TextkitError(f"-o {folder}: {error.strerror}") from error

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from textkit.translation_text import TranslationText
 
 SAMPLES = 3  # dev lines shown with each score
+_AS_MANY = 0.75  # of the sentences of a source, at least, has what translates it sentence by sentence
 _SCORE_TOKENS = 4096  # padded, at once, while scoring
 
 
@@ -45,6 +46,9 @@ class TranslationOptions(TokenizerOptions):
     batch_tokens: int = 4096  # padded tokens a batch, on each side at most
     max_tokens: int = 256  # longest side of a pair; longer pairs are left out, and no longer line is translated whole
     max_ratio: float = 9.0  # pairs with a side so many times longer than the other are left out; 0: none is
+    sentences: bool | None = (
+        None  # whether served lines are cut into sentences, each translated by itself; none: guessed from the pairs
+    )
     score: Literal["bleu", "loss"] = "bleu"  # what early stopping watches on the dev pairs: bleu (greedy search) | loss
     bleu_tokenize: Literal["13a", "none", "char", "intl"] = (
         "13a"  # sacrebleu's tokenizer: 13a | none (text that is tokenised already) | char | intl
@@ -147,6 +151,9 @@ class TranslationPlugin(Plugin):
             return Score("loss", loss, False, {"perplexity": detail["perplexity"]}, samples)
         return Score("bleu", bleu(lines, found, config), True, detail, samples)
 
+    def decided(self, config: Any, sample: Sequence[str]) -> dict[str, Any]:
+        return {"sentences": line_by_line(sample) if config.sentences is None else config.sentences}
+
     def graphs(self, network: torch.nn.Module, vocabulary: TranslationText, config: Any) -> Mapping[str, Graph]:
         graphs = {
             "encode": Graph(network.encoder(), limit=config.max_tokens),
@@ -155,6 +162,20 @@ class TranslationPlugin(Plugin):
         if hasattr(network, "explainer"):
             graphs["explain"] = Graph(network.explainer(), limit=config.max_tokens)
         return graphs
+
+
+def line_by_line(sample: Sequence[str]) -> bool:
+    """Whether the targets of these pairs have about as many sentences as their sources, as translations do and summaries do
+    not: then a line may be cut into them. Told by the sources of several, if a twentieth of all are such."""
+    from textkit.serving.sentences import sentences
+    from textkit.training.pairs import pair
+
+    counted = [[len(sentences(side)) for side in pair(line)] for line in sample]
+    several = [(source, target) for source, target in counted if source > 1 and target]
+    if len(several) < max(1, len(counted) / 20):
+        return True
+    sources, targets = (sum(counts) for counts in zip(*several, strict=True))
+    return targets > _AS_MANY * sources
 
 
 def bleu(pairs: Sequence[tuple[str, str]], found: Sequence[str], config: Any) -> float:
