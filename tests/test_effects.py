@@ -37,7 +37,6 @@ REFUSED = [
     ("seq2seq", "optimizer=sgd epsilon=1e-6", "optimizer=sgd"),
     ("rnn-lm", "nonmono=3", "optimizer=nt-asgd"),
     ("rnn-lm", "min_learning_rate=1e-5", "schedule=constant, cooldown=0"),
-    ("rnn-lm", "batch_size=0 accumulate=2", "accumulate: has no effect"),
     ("rnn-lm", "samples=100", "with softmax=full; it has one with softmax=sampled"),
     ("rnn-lm", "frequent=100", "softmax=full"),
     ("rnn-lm", "cutoffs=10,20", "softmax=full"),

@@ -167,35 +167,12 @@ def test_whether_lines_are_cut_into_sentences_is_guessed_from_the_pairs(pairs, w
         assert plugin.decided(plugin.Config(sentences=said), pairs) == {"sentences": said}
 
 
-@pytest.mark.parametrize(("said", "pieces"), [((), 1), (("--set", "sentences=true"), 3)])
-def test_a_summary_is_of_the_whole_line_as_the_manifest_says(tmp_path, monkeypatch, said, pieces):
-    from textkit.serving.translator import Translator
-    from textkit.training.export import export
-    from textkit.training.run import Run
+def test_what_training_decides_of_sentences_is_a_default_of_the_model(tmp_path):
+    from types import SimpleNamespace
 
-    monkeypatch.chdir(tmp_path)
-    Path("sums.tsv").write_text(f"{told(3, 1)}\n" * 40)
-    settings = (
-        "encoder_layers=1",
-        "decoder_layers=1",
-        "dim=8",
-        "heads=2",
-        "feedforward=8",
-        "tokenizer=word",
-        "max_steps=1",
-    )
-    words = [word for setting in settings for word in ("--set", setting)]
-    words += ["--set", "max_tokens=32", "--set", "batch_tokens=128", "--set", "min_count=1", *said]
-    assert (
-        run_command(["train", "transformer", "sums.tsv", "--dev", "sums.tsv", "-o", "run", "-q", *words], Talk()) == 0
-    )
-    model = export(Run.open(Path("run")), Path("model"))
-    monkeypatch.setattr("textkit.serving.jobs.sentences", lambda *given: seen.append(given) or cut(*given))
-    from textkit.serving.sentences import sentences as cut
+    from textkit.training.export import _defaults_of
 
-    seen: list = []
-    line = told(3, 1).split("\t")[0]
-    for override, wanted in ((None, pieces == 3), (True, True), (False, False)):
-        seen.clear()
-        Translator(model, "cpu", 1, sentences=override, beam_size=1, max_length=4)([line])
-        assert bool(seen) == wanted
+    plugin = registry.get("seq2seq")
+    for said, wanted in ((None, False), (True, True)):
+        run = SimpleNamespace(config=plugin.Config(sentences=said), sample=lambda: [told(3, 1)] * 9)
+        assert _defaults_of(plugin, run)["sentences"] is wanted

@@ -72,7 +72,6 @@ class Training:
     log_seconds: float = 1.0  # at most one line of metrics.jsonl in this time
 
     needs: ClassVar[Mapping[str, str]] = {  # see Plugin.Config
-        "accumulate": "batch_size!=0",
         "momentum": "optimizer=sgd|nt-asgd",
         "nonmono": "optimizer=nt-asgd",
         "betas": "optimizer=adam|adamw",
