@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from textkit.errors import TextkitError
+from textkit.lines import BLOCK, BOM, Reader
 
-if TYPE_CHECKING:
-    from textkit.lines import Reader
-
-BLOCK = 1 << 18  # bytes asked for by one read, and the most that one step of decompression gives
-GZIP = b"\x1f\x8b"
-ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _STEP = 1024
-BOM = b"\xef\xbb\xbf"
 
 
 class _Mark:

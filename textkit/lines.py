@@ -19,11 +19,13 @@ import time
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from textkit.decompressing import BLOCK, BOM, GZIP, ZSTANDARD, inflate, unzstd
-from textkit.encoding import Decoder, chosen, foreign
 from textkit.errors import TextkitError
 from textkit.waiting import wait_readable
 
+BLOCK = 1 << 18  # bytes asked for by one read, and the most that one step of decompression gives
+GZIP = b"\x1f\x8b"
+ZSTANDARD = b"\x28\xb5\x2f\xfd"
+BOM = b"\xef\xbb\xbf"
 _BINARY_HEAD = 8192  # a NUL in so many first bytes makes a training file binary
 
 
@@ -84,6 +86,8 @@ class Reader:
 
     def _utf8(self) -> Iterator[bytes]:
         """The file's bytes as UTF-8. TextkitError where they are UTF-16 or UTF-32 and nobody has said so."""
+        from textkit.encoding import Decoder, chosen, foreign
+
         encoding = chosen()
         if encoding is not None and encoding not in ("utf-8", "utf-8-sig"):
             decoder = Decoder(encoding)
@@ -115,11 +119,11 @@ class Reader:
                 break
             head += data
         raw = chain([head] if head else [], self._raw())
-        if head.startswith(GZIP):
-            return inflate(raw, self)
-        if head.startswith(ZSTANDARD):
-            return unzstd(raw, self)
-        return raw
+        if not head.startswith((GZIP, ZSTANDARD)):
+            return raw
+        from textkit.decompressing import inflate, unzstd
+
+        return inflate(raw, self) if head.startswith(GZIP) else unzstd(raw, self)
 
     def _raw(self) -> Iterator[bytes]:
         while True:
