@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -66,6 +67,7 @@ def tried(what: str, work: Callable[[], Any]) -> Any:
     """
     if not hasattr(os, "fork"):
         return work()
+    _flush()  # what is held back is this process' to say, once
     ends = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of other threads: none holds what a plugin's import needs
@@ -99,8 +101,15 @@ def _try(end: int, work: Callable[[], Any]) -> None:
             answer = {"problem": one_line(error)}
         with open(end, "wb") as stream:
             stream.write(json.dumps(answer).encode())
+        _flush()
     finally:
         leave(0)
+
+
+def _flush() -> None:
+    with suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
 
 
 def _answer(child: int, end: int) -> tuple[bytes, int | None]:
