@@ -20,6 +20,7 @@ from textkit import config
 from textkit.plugin import Graph, Plugin, Training
 from textkit.registry import Registry, registry
 from textkit.training.corpus import Corpus
+from textkit.training.effects import without_effect
 from textkit.training.export import export
 from textkit.training.pairs import corpus_of
 from textkit.training.run import Run
@@ -124,11 +125,12 @@ def lines(data: str) -> list[str]:
 
 def tiny(plugin: Plugin, extra: dict[str, object]) -> tuple[object, Training]:
     known = {field.name for field in [*dataclasses.fields(plugin.Config), *dataclasses.fields(Training)]}
+    known -= without_effect(plugin).keys()
     wanted = {key: value for key, value in TINY.items() if key in known} | extra
     if plugin.fit is not None:
-        del wanted["epochs"], wanted["batch_size"]
+        wanted.pop("epochs", None)
     if plugin.training.patience == 0:
-        del wanted["patience"]
+        wanted.pop("patience", None)
     return config.resolve(plugin, None, [f"{key}={value}" for key, value in wanted.items()])
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -78,3 +82,46 @@ def test_a_line_is_embedded_alike_alone_and_together(pooling):
     together = one(lines)
     assert np.array_equal(np.concatenate([one([line]) for line in lines]), together)
     assert np.array_equal(two(lines[::-1])[::-1], together)
+
+
+VERBS = {
+    "embed": [["--format", "jsonl"], ["--pooling", "max"], ["--format", "f32"]],
+    "translate": [[], ["--format", "jsonl", "--word-scores"], ["--n-best", "3", "--format", "nbest"],
+                  ["--sample", "--temperature", "0.8", "--seed", "7"], ["--beam-size", "1", "--format", "jsonl"]],
+    "score": [[], ["--per-word"], ["--format", "jsonl", "--per-token"]],
+    "generate": [["--seed", "7", "--max-tokens", "12"], ["--seed", "7", "--max-tokens", "8", "--format", "jsonl"]],
+}  # fmt: skip
+
+
+def said(arguments: list[str], parts: list[bytes]) -> bytes:
+    """What a filter says to `parts` of its input, with a pause of two seconds between them."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "textkit", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        found: list[bytes] = []
+        reader = threading.Thread(target=lambda: found.append(process.stdout.read()))
+        reader.start()
+        for at, part in enumerate(parts):
+            if at:
+                time.sleep(2)
+            process.stdin.write(part)
+            process.stdin.flush()
+        process.stdin.close()
+        reader.join()
+    assert process.returncode == 0
+    return found[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("verb", "at"), [(verb, at) for verb, every in VERBS.items() for at in range(len(every))])
+def test_300_lines_are_the_same_bytes_from_a_file_and_a_pausing_pipe_and_by_any_threads(verb, at):
+    options, text = VERBS[verb][at], [f"{line}\n".encode() for line in lines_of(300, 16)]
+    whole = b"".join(text)
+    wanted = said([verb, *options, "--threads", "1"], [whole])
+    assert wanted.count(b"\n") >= 300
+    assert said([verb, *options, "--threads", "2"], [whole]) == wanted
+    pausing = [b"".join(text[:20]), b"".join(text[20:37]), b"".join(text[37:])]
+    assert said([verb, *options, "--threads", "2"], pausing) == wanted
+    if not {"--sample", "nbest", "generate"} & {verb, *options}:  # a record each, that does not depend on its number
+        backwards = said([verb, *options], [b"".join(text[::-1])]).splitlines(keepends=True)
+        assert b"".join(backwards[::-1]) == wanted

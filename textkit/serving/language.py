@@ -128,7 +128,9 @@ class LanguageModel:
 
     def _read(self, ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray, logprobs: np.ndarray) -> None:
         """Fills in `logprobs` [flat] for lines that lie at `starts` in the flat ids; the longest first."""
-        piece = max(1, self.tokens_at_once // len(starts))
+        # One row of a product is added up in another order than several: attention to what went before reads two at least.
+        least = 1 if self.context is None else 2
+        piece = max(least, self.tokens_at_once // len(starts))
         state: dict[str, np.ndarray] = beginning(self.bundle, len(starts))
         previous = np.full(len(starts), self.rule.eos)
         for begin, width, again in pieces(int(lengths[0]), piece, self.context):
@@ -141,12 +143,13 @@ class LanguageModel:
                 places = starts[:going, None] + np.arange(begin - again, begin)  # [line, token]
                 _, state = self.run(previous, ids[places], np.ones(places.shape, np.float32), state)
                 previous = ids[places[:, -1]]
-            places = starts[:going, None] + begin + np.arange(width)  # [line, token]
-            real = begin + np.arange(width) < lengths[:going, None]
+            columns = np.arange(max(width, least))
+            places = starts[:going, None] + begin + columns  # [line, token]
+            real = (begin + columns < lengths[:going, None]) & (columns < width)
             given = np.where(real, ids[np.minimum(places, len(ids) - 1)], 0)
             of_words, state = self.run(previous, given, real.astype(np.float32), state)
             logprobs[places[real]] = of_words[real]
-            previous = given[:, -1]
+            previous = given[:, width - 1]
 
     def run(
         self, previous: np.ndarray, ids: np.ndarray, weight: np.ndarray, state: dict[str, np.ndarray]
@@ -209,6 +212,8 @@ def pieces(length: int, piece: int, context: int | None, held: int = 0) -> Itera
             if held >= context:
                 again = held = context // 2
             width = min(width, context - held)
+            if context - held - width == 1 and width > 2:  # no token is left by itself
+                width -= 1
         yield begin, width, again
         begin, held = begin + width, held + width
 
