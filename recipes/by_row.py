@@ -21,14 +21,14 @@ from onnx import numpy_helper  # noqa: TID253
 from textkit import bundle
 from textkit.training.fusing import fused
 from textkit.training.graph_edits import drop_unused
-from textkit.training.quantize_recurrence import Direction, recurrence
-from textkit.training.quantize_rows import RowProducts
+from textkit.training.quantize_recurrence import Direction, below_one, recurrence
+from textkit.training.quantize_rows import RowProducts, fold_biases
 
 
 def by_row(data: bytes) -> bytes:
     """The graph with scales by row; the same bytes where it has no scale a batch."""
     model = onnx.load_from_string(data)
-    graph, products = model.graph, RowProducts(model.graph)
+    graph, products = model.graph, RowProducts(model.graph, below_one(model.graph))
     makers = {name: node for node in graph.node for name in node.output}
     users: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:
@@ -61,6 +61,7 @@ def by_row(data: bytes) -> bytes:
     copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]
     graph.node.extend(copies)
+    fold_biases(graph)
     drop_unused(graph)
     if made and all(opset.domain != "com.microsoft" for opset in model.opset_import):
         model.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))

@@ -13,7 +13,15 @@ from textkit.errors import TextkitError
 from textkit.plugin import Graph
 from textkit.serving.session import Session
 from textkit.text import Words
-from textkit.training import export_embedding, graph_edits, parity, quantize, quantize_blocks, quantize_graph
+from textkit.training import (
+    export_embedding,
+    graph_edits,
+    parity,
+    quantize,
+    quantize_blocks,
+    quantize_graph,
+    quantize_recurrence,
+)
 from textkit.training.embedding_graph import table_graph
 
 WORDS = [f"word{number}" for number in range(300)]
@@ -258,6 +266,78 @@ def test_lstm_by_whole_numbers():
     for name in ("y", "last"):
         assert 0 < np.abs(full[name] - low[name]).max() < 0.05
     assert quantize_graph.lower(model, "fp16").graph.node[-1].op_type == "LSTM"
+
+
+def states_that_go_round(factor: float, direction: str = "forward") -> onnx.ModelProto:
+    """An LSTM whose states are given back, the hidden one times `factor`, and a product of what it gives, with a bias."""
+    dim, hidden, port, make = 24, 32, onnx.helper.make_tensor_value_info, onnx.helper.make_node
+    weights = {
+        "w": RANDOM.normal(0, 0.3, (1, 4 * hidden, dim)), "r": RANDOM.normal(0, 0.2, (1, 4 * hidden, hidden)),
+        "b": RANDOM.normal(0, 0.1, (1, 8 * hidden)), "out": RANDOM.normal(0, 0.2, (hidden, 64)),
+        "bias": RANDOM.normal(0, 1, 64), "factor": np.array(factor),
+    }  # fmt: skip
+    float32, state = onnx.TensorProto.FLOAT, [1, "line", hidden]
+    last = make("Identity", ["last"], ["h.next"]) if factor == 1 else make("Mul", ["last", "factor"], ["h.next"])
+    graph = onnx.helper.make_graph(
+        [
+            make("LSTM", ["x", "w", "r", "b", "lengths", "h", "c"], ["y", "last", "c.next"], hidden_size=hidden,
+                 direction=direction),
+            last, make("MatMul", ["y", "out"], ["product"]), make("Add", ["product", "bias"], ["z"]),
+        ],
+        "g",
+        [
+            port("x", float32, ["token", "line", dim]), port("lengths", onnx.TensorProto.INT32, ["line"]),
+            port("h", float32, state), port("c", float32, state),
+        ],
+        [port("z", float32, ["token", 1, "line", 64]), port("h.next", float32, state), port("c.next", float32, state)],
+        [numpy_helper.from_array(array.astype(np.float32), name) for name, array in weights.items()],
+    )  # fmt: skip
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 23)], ir_version=10)
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+def test_what_an_lstm_gives_needs_no_scale_of_its_own_and_a_line_without_steps_keeps_its_state(direction):
+    model = states_that_go_round(1, direction)
+    lowered = quantize_graph.lower(model, "int8")
+    (scan,) = (node for node in lowered.graph.node if node.op_type == "Scan")
+    body = onnx.helper.get_node_attr_value(scan, "body")
+    assert "ReduceMax" not in {node.op_type for node in body.node}
+    assert len(body.node) <= 15
+    held = {weight.name for weight in body.initializer} | {name for node in body.node for name in node.output}
+    assert all({*node.input} <= held | {port.name for port in body.input} | {""} for node in body.node)  # all its own
+    assert sum(node.op_type == "ReduceMax" for node in lowered.graph.node) == 1  # of x alone
+    assert lowered.graph.node[-1].op_type == "MatMulIntegerToFloat"  # with the bias
+    feeds = {
+        "x": RANDOM.normal(size=(7, 4, 24)).astype(np.float32), "lengths": np.array([7, 2, 0, 5], np.int32),
+        "h": RANDOM.uniform(-1, 1, (1, 4, 32)).astype(np.float32), "c": RANDOM.normal(size=(1, 4, 32)).astype(np.float32),
+    }  # fmt: skip
+    whole, low = (Session(part.SerializeToString(), "cpu", 1) for part in (model, lowered))
+    full, found = whole.run(feeds), low.run(feeds)
+    for line in (0, 1, 3):
+        for name, most in (("z", 0.1), ("h.next", 0.05), ("c.next", 0.05)):
+            assert 0 < np.abs(full[name][..., line, :] - found[name][..., line, :]).max() < most
+    assert np.array_equal(found["h.next"][0, 2], feeds["h"][0, 2])
+    assert np.array_equal(found["c.next"][0, 2], feeds["c"][0, 2])
+    for line, length in enumerate(feeds["lengths"][:2]):  # alone, without padding
+        alone = {name: array[:, line : line + 1] for name, array in feeds.items() if name != "lengths"}
+        alone |= {"x": alone["x"][:length], "lengths": feeds["lengths"][line : line + 1]}
+        for name, array in low.run(alone).items():
+            there = found[name][:length] if name == "z" else found[name]
+            assert np.array_equal(array[..., 0, :], there[..., line, :])
+
+
+def test_a_state_that_may_be_any_number_keeps_a_scale_of_its_own():
+    graph = states_that_go_round(1).graph
+    assert quantize_recurrence.below_one(graph) == {"y", "last", "h", "h.next"}
+    model = states_that_go_round(2)
+    assert quantize_recurrence.below_one(model.graph) == {"y"}
+    lowered = quantize_graph.lower(model, "int8")
+    feeds = {
+        "x": RANDOM.normal(size=(3, 2, 24)).astype(np.float32), "lengths": np.array([3, 1], np.int32),
+        "h": RANDOM.uniform(-20, 20, (1, 2, 32)).astype(np.float32), "c": np.zeros((1, 2, 32), np.float32),
+    }  # fmt: skip
+    full, found = (Session(part.SerializeToString(), "cpu", 1).run(feeds) for part in (model, lowered))
+    assert np.abs(full["c.next"] - found["c.next"]).max() < 0.3
 
 
 def test_a_table_that_a_gemm_takes_transposed_is_stored_once():

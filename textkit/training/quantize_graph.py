@@ -13,8 +13,8 @@ import numpy as np
 from textkit.training.graph_edits import SMALL, drop_unused, insert_behind, is_factor, lookups, product, size
 from textkit.training.quantize import store
 from textkit.training.quantize_blocks import multiply_by_blocks
-from textkit.training.quantize_recurrence import Direction, is_plain, recurrence
-from textkit.training.quantize_rows import RowProducts
+from textkit.training.quantize_recurrence import Direction, below_one, is_plain, recurrence
+from textkit.training.quantize_rows import RowProducts, fold_biases
 
 if TYPE_CHECKING:
     import onnx
@@ -156,7 +156,7 @@ def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> int
 
     weights = {weight.name: weight for weight in graph.initializer}
     stored: set[str] = set()  # weights, with their orientation, that are stored as whole numbers already
-    products, found = RowProducts(graph), 0
+    products, found = RowProducts(graph, below_one(graph)), 0
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         if recurrent := _recurrence(graph, products, node):
@@ -186,6 +186,7 @@ def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> int
         found += 1
     del graph.node[:]
     graph.node.extend(nodes)
+    fold_biases(graph)
     drop_unused(graph)
     return found
 

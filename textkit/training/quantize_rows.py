@@ -8,6 +8,7 @@ Knows no plugin and no bundle.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,12 +28,14 @@ _CONSTANTS = {  # of numbers of either sign, and of those from 0 on
 
 
 class RowProducts:
-    """Makes the nodes, and remembers which activations are whole numbers already. `graph`: where constants are put."""
+    """Makes the nodes, and remembers which activations are whole numbers already. `graph`: where constants are put;
+    `below_one`: the names of what lies between -1 and 1."""
 
-    def __init__(self, graph: onnx.GraphProto) -> None:
+    def __init__(self, graph: onnx.GraphProto, below_one: Collection[str] = ()) -> None:
         self._graph = graph
         self._upward = {node.output[0] for node in graph.node if node.op_type == "Relu"}
         self._done: set[str] = set()
+        self.below_one = set(below_one)
 
     def constant(self, name: str, value: object) -> str:
         """Puts a constant into the graph where it is not there yet, and gives its name back."""
@@ -42,10 +45,24 @@ class RowProducts:
             self._graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
+    def inside(self, body: onnx.GraphProto, key: str) -> onnx.GraphProto:
+        """The body of a loop with copies of the constants that it takes from the graph, named after `key`: onnxruntime hands it
+        those of the graph anew at each step, which costs more than a small product does."""
+        for weight in self._graph.initializer:
+            if any(weight.name in node.input for node in body.node):
+                name = f"{key}{weight.name}"
+                body.initializer.add().CopyFrom(weight)
+                body.initializer[-1].name = name
+                for node in body.node:
+                    node.input[:] = [name if given == weight.name else given for given in node.input]
+        return body
+
     def nodes(self, given: str, steps: str, scale: str, bias: str, output: str) -> list[onnx.NodeProto]:
         """given f32[..., in] times `steps` i8[in, out] of `scale` f32[out], and `bias` f32[out] or '', to `output`."""
         from onnx import helper
 
+        if given in self.below_one:
+            return self._of_below_one(given, steps, scale, bias, output)
         up = "_up" * (given in self._upward)  # all from 0 on: twice as many steps
         step, zero = f"by_row/step{up}", f"by_row/zero{up}"
         nodes = [] if given in self._done else self._quantised(given, step, zero, bool(up))
@@ -59,6 +76,21 @@ class RowProducts:
             helper.make_node("Mul", [f"{output}/of_one", f"{given}/row_size"], [unbiased]),
         ]  # fmt: skip
         return nodes + ([helper.make_node("Add", [unbiased, bias], [output])] if bias else [])
+
+    def _of_below_one(self, given: str, steps: str, scale: str, bias: str, output: str) -> list[onnx.NodeProto]:
+        """The same of numbers between -1 and 1, which need no scale of their own: two operators."""
+        from onnx import helper
+
+        step, zero = (self.constant(name, _CONSTANTS[name]) for name in ("by_row/step", "by_row/zero"))
+        nodes = []
+        if given not in self._done:
+            nodes.append(helper.make_node("QuantizeLinear", [given, step, zero], [f"{given}/row_steps"]))
+        self._done.add(given)
+        factors = [f"{given}/row_steps", steps, step, scale, zero]
+        made = helper.make_node(
+            "MatMulIntegerToFloat", factors + ["", bias] * bool(bias), [output], domain="com.microsoft"
+        )
+        return [*nodes, made]
 
     def _quantised(self, given: str, step: str, zero: str, upward: bool) -> list[onnx.NodeProto]:
         """A row divided by its largest number is from -1 to 1: one scale fits all. A row of zeros is 0 / 0, which is some whole
@@ -75,3 +107,18 @@ class RowProducts:
             helper.make_node("Div", [given, size], [unit]),
             helper.make_node("QuantizeLinear", [unit, step, zero], [f"{given}/row_steps"]),
         ]
+
+
+def fold_biases(graph: onnx.GraphProto) -> None:
+    """A constant that is added to a product by itself is added by the product, in place."""
+    constants = {weight.name for weight in graph.initializer if len(weight.dims) == 1 and weight.dims[0] > 1}
+    ports = {port.name for port in graph.output}
+    for node in [node for node in graph.node if node.op_type == "MatMulIntegerToFloat" and len(node.input) == 5]:
+        users = [other for other in graph.node if node.output[0] in other.input]
+        if len(users) != 1 or users[0].op_type != "Add" or node.output[0] in ports:
+            continue
+        bias = [name for name in users[0].input if name in constants]
+        if bias:
+            node.input.extend(["", bias[0]])
+            node.output[0] = users[0].output[0]
+            graph.node.remove(users[0])
