@@ -19,6 +19,7 @@ from textkit import bundle
 from textkit.errors import TextkitError, UsageError
 from textkit.serving import open_model
 from textkit.serving.decoding import Search
+from textkit.serving.history import Hypothesis
 from textkit.serving.sentences import Part, halves, sentences
 from textkit.serving.translator import Translation, Translator
 from textkit.serving.unknown import word_at
@@ -168,6 +169,17 @@ def test_at_the_limit_of_length_it_is_told(model: Path) -> None:
     assert translator.incomplete == 1
     translator = Translator(model, min_length=8, max_length=8, beam_size=1)
     assert len(translator.translate(["the dog"])[0][0].text.split()) == 8
+
+
+def test_a_translation_that_is_cut_inside_a_character_ends_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    translator = textkit.load("en-de")
+    begun = [translator.rule.target.tokenizer.token_to_id(piece) for piece in ("\u2581Katze", "<0xE4>", "<0xB8>")]
+    whole = [*begun, translator.rule.target.tokenizer.token_to_id("<0x96>")]
+    assert None not in whole
+    for ids, wanted in ((begun, "Katze"), (begun[:2], "Katze"), (whole, "Katze\u4e16")):
+        found = [[Hypothesis(ids, 0.0, 0.0, ended=False)]]
+        monkeypatch.setattr("textkit.serving.translator.search", lambda *_, found=found, **__: found)
+        assert translator(["cat"]) == [wanted]
 
 
 def test_a_repeated_line_is_translated_once(model: Path) -> None:

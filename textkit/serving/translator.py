@@ -279,6 +279,8 @@ class Translator:
     def _translation(self, job: Job, hypothesis: Hypothesis, text: str) -> Translation:
         rule = self.rule
         ids = hypothesis.ids[:-1] if hypothesis.ended else hypothesis.ids
+        if not hypothesis.ended:  # cut off where the limit was, inside a character perhaps that its bytes spell
+            text = text.rstrip("\ufffd")
         made = Translation(
             text, hypothesis.score, hypothesis.logprob, len(ids) + 1, hypothesis.ended,
             word_scores=() if hypothesis.logprobs is None else tuple(hypothesis.logprobs.tolist()),
