@@ -34,8 +34,8 @@ def _way_on(absent: Sequence[str]) -> str:
     if close := _near(absent[0]):
         return f"; did you mean {close!r}?"
     context = click.get_current_context(silent=True)
-    if context is None or not any(text.strip() for text in absent):
-        return ""
+    if context is None or not any(text.strip() for text in absent) or absent[0].startswith(("/", "./", "../", "~/")):
+        return ""  # nothing to say, or a path without doubt
     texts = [" ".join(absent)] if not any("\n" in text for text in absent) else "\n".join(absent).split("\n")
     shown = all(text.isprintable() and len(text) <= _LONG for text in texts)
     command = " ".join([context.command_path, *_options(context)])

@@ -59,6 +59,10 @@ class Verb(click.Command):
     definitions: the texts are wrapped into a column of their own.
     """
 
+    def get_help_option_names(self, ctx: click.Context) -> list[str]:
+        """The same in whatever context it is asked first: click keeps the option that it makes of them."""
+        return ["-h", "--help"]
+
     def get_help(self, ctx: click.Context) -> str:
         ctx.formatter_class = WholeWords
         return super().get_help(ctx)
