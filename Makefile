@@ -3,6 +3,8 @@ PYTHON ?= python3
 DATA ?= ../shared/data
 PEERS ?= .venv-peers
 BIN := .venv/bin
+# Two files of tests at a time: most tests wait or use one core.
+SPREAD := -n 2 --dist loadfile
 SERVING := .venv-serving/bin
 PIP := -m pip install --disable-pip-version-check -c constraints.txt
 INSTALLED := .venv/.installed
@@ -38,10 +40,10 @@ demo:  ## stream text through the shipped models at once, then train, export and
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh train
 
 test: $(INSTALLED) lint  ## everything but the slow tests, under 10 minutes on 2 cores
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -m "not slow" $(SPREAD)
 
 check: $(INSTALLED) lint  ## all tests, the slow ones too
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(SPREAD)
 
 lint: $(INSTALLED)
 	@$(BIN)/ruff check --quiet .
