@@ -97,7 +97,7 @@ def test_every_field_of_the_table_and_no_other():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({("text", "subwords", "max"): 5000}, "'text.subwords.max' is 5000, not a whole number from 1 to 64"),
+        ({("text", "subwords", "max"): 5000}, "'text.subwords.max' is 5000, not a whole number from 0 to 64"),
         ({("text", "subwords", "min"): 10**9}, "'text.subwords.min' is 1000000000, not a whole number from 1 to 64"),
         ({("text", "subwords", "max"): HUGE}, f"{HUGE} is too large a number"),
         ({("dim",): 2**62}, f"'dim' is {2**62}, not a whole number from 1 to 1048576"),

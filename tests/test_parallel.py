@@ -217,7 +217,7 @@ def test_a_signal_that_comes_twice_at_once_is_once_where_there_is_a_launcher(mon
     patience = Patience(alone=False)
     patience.gentle = True
     now = [100.0]
-    monkeypatch.setattr("textkit.cli.train.time", type("Clock", (), {"monotonic": lambda: now[0]}))
+    monkeypatch.setattr("textkit.cli.patience.time", type("Clock", (), {"monotonic": lambda: now[0]}))
     for moment in (100.0, 102.9):
         now[0] = moment
         patience._take(signal.SIGINT, None)

@@ -19,7 +19,7 @@ from textkit.training.run import Run
 from textkit.training.trainer import train
 
 TINY = (
-    "dim=8", "heads=2", "encoder_layers=1", "decoder_layers=1", "feedforward=8", "tokenizer=word", "min_count=1",
+    "dim=8", "heads=2", "encoder_layers=1", "decoder_layers=1", "feedforward=8", "tokenizer=word",
     "batch_tokens=256", "epochs=2", "score=loss", "warmup=1",
 )  # fmt: skip
 THINGS, DINGE = ("bikes", "cars", "dogs"), ("Räder", "Autos", "Hunde")
@@ -117,7 +117,7 @@ def test_what_cannot_be_learnt_from_is_one_line_and_no_folder(textkit, words, me
 def test_r_drop_begins_at_its_epoch_and_asks_two_passes_to_agree(family, textkit):
     plugin = registry.get(family)
     sizes = {"transformer": TINY[:5], "seq2seq": ("dim=8", "hidden=8")}[family]
-    words = (*sizes, "tokenizer=word", "min_count=1", "batch_tokens=256", "dropout=0.5", "rdrop=3", "rdrop_epoch=1")
+    words = (*sizes, "tokenizer=word", "batch_tokens=256", "dropout=0.5", "rdrop=3", "rdrop_epoch=1")
     config, _ = resolve(plugin, None, words)
     corpus = PairCorpus([Path("a.tsv")])
     rule = plugin.vocabulary(corpus, config)

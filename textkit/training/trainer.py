@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from textkit.errors import TextkitError, UsageError
@@ -79,6 +80,8 @@ def train(
         )
     spare_memory()
     if "torch" not in sys.modules:
+        if find_spec("torch") is None:  # said at once, and alone
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
         yield Stage("loading PyTorch")
     where = team.device(choose_device(device, plugin, training))
     threads = threads or run.facts.get("threads") or max(1, cpus() // team.local_size)
