@@ -3,9 +3,9 @@
     python recipes/by_row.py MODEL NEW
 
 No training and no data: the whole numbers and the scales of every matrix stay as they are; what is multiplied by them gets a
-scale a row instead of a scale a batch (textkit/training/quantize_rows.py), and LSTMs become loops of such products
-(textkit/training/quantize_recurrence.py). Nodes that can be one are one (textkit/training/fusing.py). The shipped models were
-made anew with it, and their scores measured again.
+scale a row instead of a scale a batch (textkit/training/quantize_rows.py). Those of LSTMs are rounded to 7 bits, and what they
+take has a scale that is always the same (textkit/training/quantize_recurrence.py). Nodes that can be one are one
+(textkit/training/fusing.py). The shipped models were made anew with it, and their scores measured again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from onnx import numpy_helper  # noqa: TID253
 from textkit import bundle
 from textkit.training.fusing import fused
 from textkit.training.graph_edits import drop_unused
-from textkit.training.quantize_recurrence import Direction, below_one, recurrence
+from textkit.training.quantize_recurrence import below_one, largest, recurrence
 from textkit.training.quantize_rows import RowProducts, fold_biases
 
 
@@ -53,7 +53,9 @@ def by_row(data: bytes) -> bytes:
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         if node.op_type == "DynamicQuantizeLSTM":
-            nodes += recurrence(products, node, _directions(graph, products, node))
+            nodes += recurrence(
+                products, node, _matrices(graph, node), largest(graph, node.input[0], products.below_one)
+            )
         elif node.output[0] in made:
             nodes += products.nodes(*made[node.output[0]])
         elif node.output[0] not in gone:
@@ -68,19 +70,14 @@ def by_row(data: bytes) -> bytes:
     return model.SerializeToString() if made else data
 
 
-def _directions(graph: onnx.GraphProto, products: RowProducts, node: onnx.NodeProto) -> list[Direction]:
-    """The constants of a DynamicQuantizeLSTM, each direction's by itself."""
+def _matrices(graph: onnx.GraphProto, node: onnx.NodeProto) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The weights of a DynamicQuantizeLSTM as `recurrence` takes them."""
     weights = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
-    inputs, state, bias = node.input[1], node.input[2], node.input[3]
-    found = []
-    for at in range(len(weights[inputs])):
-        names = [
-            products.constant(f"{name}/{at}", np.ascontiguousarray(weights[name][at]))
-            for name in (inputs, node.input[8], state, node.input[10])
-        ]
-        both = weights[bias][at].reshape(2, -1).sum(0) if bias else None
-        found.append(Direction(*names, "" if both is None else products.constant(f"{bias}/{at}/both", both)))
-    return found
+    inputs, state, bias, scale, state_scale = (
+        weights[node.input[at]] for at in (1, 2, 3, 8, 10)
+    )  # [direction, in, gates]
+    matrices = (steps * by[:, None] for steps, by in ((inputs, scale), (state, state_scale)))
+    return *(np.ascontiguousarray(matrix.transpose(0, 2, 1)) for matrix in matrices), bias
 
 
 def main(model: Path, folder: Path) -> None:

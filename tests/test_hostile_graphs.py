@@ -80,6 +80,7 @@ LOOP = node("Loop", ["n", "yes"], ["y"], body=body(node("Neg", ["x"], ["inner"])
     "odd",
     [
         LOOP,
+        node("Scan", ["x"], ["y"], body=body(node("Neg", ["x"], ["inner"])), num_scan_inputs=1),
         node("SequenceMap", ["x"], ["y"], body=body(node("Neg", ["x"], ["inner"]))),
         node("SequenceConstruct", ["x"], ["y"]),
         node("SplitToSequence", ["x"], ["y"]),

@@ -61,6 +61,7 @@ def test_translations(name, precision, tmp_path_factory):
         graphs = [read(folder).graph(graph) for graph in ("encode", "step")]
         assert not any(map(onnxfile.shares_scales, graphs))
         assert any(b"MatMulIntegerToFloat" in graph for graph in graphs)
+        assert not any(b"\x04LSTM" in graph for graph in graphs)  # the name of an operator, with its length
     given = texts(name)
     for options in ({"beam_size": 1, "word_scores": True}, {"n_best": 3}, {"sample": True, "seed": 5}):
         one, two = (Translator(folder, "cpu", threads, max_length=12, **options) for threads in (1, 2))
@@ -75,6 +76,7 @@ def test_scores_and_texts(name, precision, tmp_path_factory):
     if precision == "int8":
         assert not onnxfile.shares_scales(read(folder).graph("score"))
         assert b"MatMulIntegerToFloat" in read(folder).graph("score")
+        assert b"\x04LSTM" not in read(folder).graph("score")  # the name of an operator, with its length
     given = texts(name)
     one, two = (LanguageModel(folder, "cpu", threads) for threads in (1, 2))
     together = [found.logprobs.tobytes() for found in one(given)]

@@ -70,7 +70,7 @@ class Constants(Message):
             if values is None or values.count != 2:
                 raise Damaged("OneHot has no two constants for off and on")
         given = [_found(name, scopes) for name in takes if name]
-        if given and None not in given and operator not in (b"If", b"Scan"):
+        if given and None not in given and operator != b"If":
             count = operators.made(operator, [asked, *(each.count for each in given if each)])
             self._folds += count * len(makes)
             scopes[0].update(dict.fromkeys(makes, Tensor(count)))

@@ -22,6 +22,7 @@ __all__ = [
     "MAX_BYTES",
     "MAX_DEPTH",
     "MAX_NODES",
+    "ONE_SCALE",
     "Header",
     "Unfolded",
     "inspect",
@@ -34,6 +35,8 @@ MAX_BYTES = 2**31 - 1  # protobuf's own limit
 MAX_OPSET = {"": 26, "ai.onnx": 26, "com.microsoft": 1}  # what onnxruntime 1.31 reads; the exporter writes 23
 MAX_IR = 13
 MAX_NODES = 6_000  # a transformer of 24 layers has about 1,500; onnxruntime takes a second for a chain of so many
+
+ONE_SCALE = "recurrence/one_and_minus_one"  # constants of this name: an LSTM has one scale whatever is in the batch
 
 _LARGEST = 1 << 20  # of an attribute: axes, widths, groups
 
@@ -76,7 +79,8 @@ def inspect(data: bytes, name: str) -> Header:
 def shares_scales(graph: bytes) -> bool:
     """Whether what is in a batch together shares a scale in whole numbers, as in int8 models of earlier versions: a line's
     result then depends a little on the lines beside it."""
-    return b"DynamicQuantize" in graph  # Linear, MatMul and LSTM
+    recurrent = b"DynamicQuantizeLSTM" in graph and ONE_SCALE.encode() not in graph
+    return recurrent or b"DynamicQuantizeLinear" in graph or b"DynamicQuantizeMatMul" in graph
 
 
 @dataclass

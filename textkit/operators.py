@@ -1,7 +1,7 @@
 """Which operators a model's graph may hold, and what each makes of constants. Knows no protobuf and no runtime.
 
 The list is what exporters make of ordinary networks: arithmetic, reductions, products, convolutions, normalisation, attention,
-recurrent layers, looking up, shapes. It lacks what runs as often as a number in the file says (Loop, SequenceMap), what
+recurrent layers, looking up, shapes. It lacks what runs as often as a number in the file says (Loop, Scan, SequenceMap), what
 draws numbers of its own, what holds text, lists and maps, and what resizes images.
 """
 
@@ -31,7 +31,7 @@ Compress Concat Constant ConstantOfShape DepthToSpace DequantizeLinear DynamicQu
 GatherElements GatherND NonZero OneHot Pad QuantizeLinear Range Reshape ReverseSequence Scatter ScatterElements ScatterND Shape
 Size Slice SpaceToDepth Split Squeeze TensorScatter Tile Transpose Trilu Unsqueeze
 """
-_CONTROL = "If Scan"  # Scan runs once for each place of an axis that its input really has
+_CONTROL = "If"
 _MICROSOFT = """
 Attention BiasGelu BiasSoftmax DequantizeLinear DynamicQuantizeLSTM DynamicQuantizeMatMul EmbedLayerNormalization FastGelu
 FusedConv FusedGemm FusedMatMul GatherBlockQuantized GatedRelativePositionBias Gelu GroupQueryAttention MatMulBnb4

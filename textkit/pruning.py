@@ -10,7 +10,7 @@ from collections.abc import Collection
 from textkit.errors import TextkitError, quoted
 from textkit.protobuf import BYTES, MAX_FIELDS, Damaged, Message
 
-MAX_DEPTH = 16  # graphs within graphs: bodies of If and Scan
+MAX_DEPTH = 16  # graphs within graphs: the branches of If
 
 
 def keep_outputs(data: bytes, names: Collection[str], where: str = "graph") -> bytes:

@@ -13,7 +13,7 @@ import numpy as np
 from textkit.training.graph_edits import SMALL, drop_unused, insert_behind, is_factor, lookups, product, size
 from textkit.training.quantize import store
 from textkit.training.quantize_blocks import multiply_by_blocks
-from textkit.training.quantize_recurrence import Direction, below_one, is_plain, recurrence
+from textkit.training.quantize_recurrence import below_one, is_plain, largest, recurrence
 from textkit.training.quantize_rows import RowProducts, fold_biases
 
 if TYPE_CHECKING:
@@ -194,27 +194,21 @@ def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> int
 def _recurrence(graph: onnx.GraphProto, products: RowProducts, node: onnx.NodeProto) -> list[onnx.NodeProto]:
     """The nodes that stand for an LSTM of constant weights (quantize_recurrence.py); none where it stays as it is.
 
-    GRU and RNN do: they are computed in full precision, from weights that are stored so.
+    GRU and RNN do, and an LSTM whose inputs, or whose first state, may be numbers of any size: they are computed in full
+    precision, from weights that are stored so.
     """
     from onnx import TensorProto, numpy_helper
 
-    weights = {weight.name: weight for weight in graph.initializer}
-    matrices = [weights.get(name) for name in node.input[1:3]] if is_plain(node) else [None]
-    bias = weights.get(node.input[3]) if len(node.input) > 3 else None
-    if any(weight is None or weight.data_type != TensorProto.FLOAT for weight in matrices):
+    if not is_plain(node):
         return []
-    if len(node.input) > 3 and node.input[3] and bias is None:
+    constants = {weight.name: weight for weight in graph.initializer}
+    named = [*node.input[1:3], *filter(None, node.input[3:4])]
+    if any(name not in constants or constants[name].data_type != TensorProto.FLOAT for name in named):
         return []
-    directions = []
-    for at in range(matrices[0].dims[0]):
-        names = []
-        for weight in matrices:
-            stored = store(numpy_helper.to_array(weight)[at], "int8")  # [gates, in]
-            turned = np.ascontiguousarray(stored["table"].T)
-            names.append(products.constant(f"{weight.name}/{at}/steps", turned))
-            names.append(products.constant(f"{weight.name}/{at}/scale", stored["scale"]))
-        if bias is not None:
-            both = numpy_helper.to_array(bias)[at].reshape(2, -1).sum(0)
-            names.append(products.constant(f"{bias.name}/{at}/both", both))
-        directions.append(Direction(*names[:4], *(names[4:] or [""])))
-    return recurrence(products, node, directions)
+    most = largest(graph, node.input[0], products.below_one)
+    begin = node.input[5] if len(node.input) > 5 else ""
+    if most is None or (begin and begin not in products.below_one):
+        return []
+    inputs, state, *bias = (numpy_helper.to_array(constants[name]) for name in named)
+    biases = bias[0] if bias else np.zeros((len(state), 2 * state.shape[1]), np.float32)
+    return recurrence(products, node, (inputs, state, biases), most)

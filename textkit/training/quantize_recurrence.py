@@ -1,20 +1,21 @@
-"""An LSTM whose matrices are whole numbers and whose rows have scales of their own, as a Scan over time of plain operators.
+"""An LSTM whose matrices are whole numbers, and whose activations have the same scale whatever is in the batch.
 
-onnxruntime's DynamicQuantizeLSTM has one scale for all lines of a batch: a line's state would depend on the others, and where
-sums have 16 bits (AVX2 without VNNI) they are cut. Here what inputs add to the gates is one product over all of time, and the
-loop is left with the product of the state. For one line an operator there costs more than what it computes, so there are few:
-what an LSTM gives lies between -1 and 1 and needs no scale of its own, and what comes after a line's end is put aside behind
-the loop. Knows no plugin and no bundle.
+onnxruntime's DynamicQuantizeLSTM takes a scale from the largest and the least number of all lines: a line's state would depend
+on the others. So the largest and the least are made to be always the same. What an LSTM gives, o * tanh(c), lies between -1
+and 1: two units are added whose gates keep a cell of 30 and one of -30 for ever and show them whole, so that they give exactly
+1 and -1. What it takes comes from tables or from other LSTMs, and has a largest number that is known: two columns hold that
+number and its negative. No matrix has anything but zeros for either. Weights have 7 bits, for activations have 8: processors
+without VNNI add up pairs of products in 16 bits, and 2 * 255 * 64 fits. Knows no plugin and no bundle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from textkit.onnxfile import ONE_SCALE
 from textkit.tasks import NEXT
 
 if TYPE_CHECKING:
@@ -22,20 +23,10 @@ if TYPE_CHECKING:
 
     from textkit.training.quantize_rows import RowProducts
 
-
+STEPS = 64  # of a column's largest weight
 _MOVES = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Slice", "Gather"}
-
-
-@dataclass(frozen=True)
-class Direction:
-    """The names of a direction's constants: i8[inputs, gates], its f32[gates], i8[hidden, gates], its f32[gates], and the bias
-    f32[gates], or ''."""
-
-    inputs: str
-    inputs_scale: str
-    state: str
-    state_scale: str
-    bias: str
+_CELL = 30.0  # tanh and the sigmoid of as much are 1 in single precision
+_BIAS = (-_CELL, _CELL, _CELL, 0.0)  # of the two units: input, output, forget, cell
 
 
 def is_plain(node: onnx.NodeProto) -> bool:
@@ -71,162 +62,120 @@ def below_one(graph: onnx.GraphProto) -> set[str]:
         states = kept
 
 
-def recurrence(products: RowProducts, node: onnx.NodeProto, directions: Sequence[Direction]) -> list[onnx.NodeProto]:
-    """The nodes that stand for an LSTM, x f32[time, line, inputs] -> [time, direction, line, hidden], and [direction, line,
-    hidden] twice; `directions`: one, or forwards and backwards."""
-    from onnx import helper
+def largest(graph: onnx.GraphProto, name: str, below_one: Collection[str]) -> float | None:
+    """The largest number, up or down, that `name` can hold: of constants, what is looked up in them, and what LSTMs give.
 
-    x, lengths, *begin = (*node.input[:1], *node.input[4:7], *[""] * (7 - len(node.input)))
-    hidden = next(attribute.i for attribute in node.attribute if attribute.name == "hidden_size")
-    backward = [attribute.s == b"reverse" for attribute in node.attribute if attribute.name == "direction"]
-    key, outputs = node.output[0] or next(filter(None, node.output)), [*node.output, *[""] * (3 - len(node.output))]
-    make, constant = helper.make_node, products.constant
-    zero, one = (constant(f"recurrence/{at}", np.array([at])) for at in range(2))
-    nodes = _mask(products, x, lengths, key) if lengths else []
-    mask = f"{key}/mask" if lengths else ""
-    found: list[list[str]] = [[], [], []]
-    for at, direction in enumerate(directions):
-        own = f"{key}/{at}"
-        bounded = not begin[0] or begin[0] in products.below_one
-        if bounded:  # the product of the state adds the bias for nothing
-            products.below_one.add(f"{own}/step/hidden")
-        bias = "" if bounded else direction.bias
-        nodes += products.nodes(x, direction.inputs, direction.inputs_scale, bias, f"{own}/gates")
-        states = []
-        for name, given in zip(("hidden", "cell"), begin, strict=True):
-            states.append(f"{own}/{name}")
-            if given:
-                index = constant(f"recurrence/direction{at}", np.int64(at))
-                nodes.append(make("Gather", [given, index], [states[-1]], axis=0))  # [line, hidden]
-            else:
-                nodes += _zeros(products, x, hidden, states[-1])
-        more, made = _loop(products, direction, hidden, own, at == 1 or any(backward), mask)
-        nodes += more
-        for names, name, axis in zip(found, made, (one, zero, zero), strict=True):
-            nodes.append(make("Unsqueeze", [name, axis], [f"{name}/one"]))
-            names.append(f"{name}/one")
-    for output, names, axis in zip(outputs, found, (1, 0, 0), strict=True):
-        if output:
-            nodes.append(make("Concat", names, [output], axis=axis))
-    return nodes
+    None: not known.
+    """
+    from onnx import numpy_helper
+
+    makers = {output: node for node in graph.node for output in node.output}
+    weights = {weight.name: weight for weight in graph.initializer}
+
+    def of(name: str) -> float | None:
+        if name in below_one:
+            return 1.0
+        if name in weights:
+            array = numpy_helper.to_array(weights[name])
+            return max(float(array.max(initial=0)), -float(array.min(initial=0)))
+        node = makers.get(name)
+        kind = node.op_type if node is not None else ""
+        if kind in _MOVES or kind == "Cast":
+            return of(node.input[0])
+        if kind not in ("Mul", "Concat"):
+            return None
+        parts = [of(part) for part in node.input]
+        if None in parts:
+            return None
+        return float(np.prod(parts)) if kind == "Mul" else max(parts)
+
+    return of(name)
 
 
-def _mask(products: RowProducts, x: str, lengths: str, key: str) -> list[onnx.NodeProto]:
-    """Which steps are real bool[time, line, 1], where a line's last step is i64[line, 2], whether it has one bool[line, 1]."""
-    from onnx import TensorProto, helper
+def recurrence(
+    products: RowProducts, node: onnx.NodeProto, weights: tuple[np.ndarray, np.ndarray, np.ndarray], most: float
+) -> list[onnx.NodeProto]:
+    """The nodes that stand for an LSTM.
 
-    make, constant = helper.make_node, products.constant
-    zero, one, two = (constant(f"recurrence/{at}", np.array([at])) for at in range(3))
-    none, by = constant("recurrence/none", np.int64(0)), constant("recurrence/by", np.int64(1))
-    nodes = [make("Cast", [lengths], [f"{key}/lengths"], to=TensorProto.INT64)]
-    for at, name in enumerate(("time", "line")):
-        nodes += [
-            make("Shape", [x], [f"{key}/{name}s"], start=at, end=at + 1),
-            make("Squeeze", [f"{key}/{name}s"], [f"{key}/{name}_count"]),
-            make("Range", [none, f"{key}/{name}_count", by], [f"{key}/{name}"]),
-            make("Unsqueeze", [f"{key}/{name}", one], [f"{key}/{name}_column"]),
-        ]
-    return [
-        *nodes,
-        make("Less", [f"{key}/time_column", f"{key}/lengths"], [f"{key}/real"]),
-        make("Unsqueeze", [f"{key}/real", two], [f"{key}/mask"]),
-        make("Unsqueeze", [f"{key}/lengths", one], [f"{key}/lengths_column"]),
-        make("Greater", [f"{key}/lengths_column", zero], [f"{key}/mask/any"]),
-        make("Sub", [f"{key}/lengths_column", one], [f"{key}/last_column"]),
-        make("Concat", [f"{key}/last_column", f"{key}/line_column"], [f"{key}/mask/last"], axis=1),
-    ]
-
-
-def _loop(
-    products: RowProducts, direction: Direction, hidden: int, own: str, reverse: bool, mask: str
-) -> tuple[list[onnx.NodeProto], tuple[str, str, str]]:
-    """The steps one after the other: hidden f32[time, line, hidden], 0 where a line has ended, and hidden and cell at its end.
-
-    Forwards what comes after a line's end cannot reach it: it is put aside once, not at every step.
+    `weights`: of the inputs f32[direction, gates, inputs], of the state f32[direction, gates, hidden], and biases
+    f32[direction, 2 * gates]; `most`: the largest number that the inputs can be.
     """
     from onnx import helper
 
-    make = helper.make_node
-    inputs = [f"{own}/gates", *([mask] if mask and reverse else [])]
-    made = [f"{own}/last", f"{own}/last_cell", f"{own}/all"]
-    aside = bool(mask) and not reverse
-    body = _step(products, direction, hidden, own, bool(mask) and reverse, aside)
-    settings = {"scan_input_directions": [1] * len(inputs), "scan_output_directions": [1]} if reverse else {}
-    scan = make(
-        "Scan", [f"{own}/hidden", f"{own}/cell", *inputs], [*made, *([f"{own}/cells"] if aside else [])],
-        body=body, num_scan_inputs=len(inputs), **settings,
-    )  # fmt: skip
-    if not aside:
-        return [scan], (made[2], made[0], made[1])
-    nodes = [
-        scan,
-        make("Where", [mask, made[2], products.constant("recurrence/nothing", np.float32(0))], [f"{own}/real"]),
-    ]
-    for name, every in (("hidden", made[2]), ("cell", f"{own}/cells")):
-        nodes += [
-            make("GatherND", [every, f"{mask}/last"], [f"{own}/{name}/at_last"]),
-            make("Where", [f"{mask}/any", f"{own}/{name}/at_last", f"{own}/{name}"], [f"{own}/{name}/after"]),
-        ]
-    return nodes, (f"{own}/real", f"{own}/hidden/after", f"{own}/cell/after")
-
-
-def _zeros(products: RowProducts, x: str, hidden: int, output: str) -> list[onnx.NodeProto]:
-    """f32[line, hidden] of zeros for x [time, line, inputs]."""
-    from onnx import helper
-
-    width = products.constant(f"recurrence/wide{hidden}", np.array([hidden]))
-    return [
-        helper.make_node("Shape", [x], [f"{output}/lines"], start=1, end=2),
-        helper.make_node("Concat", [f"{output}/lines", width], [f"{output}/size"], axis=0),
-        helper.make_node("ConstantOfShape", [f"{output}/size"], [output]),
-    ]
-
-
-def _step(
-    products: RowProducts, direction: Direction, hidden: int, key: str, masked: bool, cells: bool
-) -> onnx.GraphProto:
-    """One step: hidden and cell f32[line, hidden], what the inputs add f32[line, 4 * hidden], if `masked` whether it is real
-    bool[line, 1] -> hidden, cell, the output, 0 where it is not real, if `cells` the cell once more. Gates in ONNX's order:
-    input, output, forget, cell."""
-    from onnx import TensorProto, helper
-
     make, constant = helper.make_node, products.constant
-    sizes = constant(f"recurrence/gates{hidden}", np.array([3 * hidden, hidden]))
-    each = constant(f"recurrence/each{hidden}", np.array([hidden] * 3))
-    h, c, x, mask = (f"{key}/step/{name}" for name in ("hidden", "cell", "inputs", "mask"))
-    own = f"{key}/step/"
-    bias = direction.bias if h in products.below_one else ""
+    x, lengths, *begin = (*node.input[:1], *node.input[4:7], *[""] * (7 - len(node.input)))
+    inputs, state, bias = weights
+    directions, hidden = len(state), state.shape[2]
+    key = next(filter(None, node.output))
+    steps, scale = _constants(products, inputs, f"{key}/inputs")
+    state_steps, state_scale = _constants(products, state, f"{key}/state")
+    zero = constant(f"recurrence/zero{directions}x{hidden}", np.zeros((directions, 4 * (hidden + 2)), np.int8))
+    biases = constant(f"{key}/bias", np.concatenate([_biases(part, hidden) for part in bias]))
+    count, two = (constant(f"recurrence/{number}", np.array([number])) for number in (directions, 2))
     nodes = [
-        *products.nodes(h, direction.state, direction.state_scale, bias, f"{own}recurrent"),
-        make("Add", [f"{own}recurrent", x], [f"{own}summed"]),
-        make("Split", [f"{own}summed", sizes], [f"{own}three", f"{own}new"], axis=-1),
-        make("Sigmoid", [f"{own}three"], [f"{own}gates"]),
-        make("Tanh", [f"{own}new"], [f"{own}tanh"]),
-        make("Split", [f"{own}gates", each], [f"{own}take", f"{own}show", f"{own}keep"], axis=-1),
-        make("Mul", [f"{own}keep", c], [f"{own}kept"]),
-        make("Mul", [f"{own}take", f"{own}tanh"], [f"{own}taken"]),
-        make("Add", [f"{own}kept", f"{own}taken"], [f"{own}cell_after"]),
-        make("Tanh", [f"{own}cell_after"], [f"{own}cell_tanh"]),
-        make("Mul", [f"{own}show", f"{own}cell_tanh"], [f"{own}hidden_after"]),
+        make("Shape", [x], [f"{key}/places"], start=0, end=2),
+        make("Concat", [f"{key}/places", two], [f"{key}/places/two"], axis=0),
+        make("Expand", [constant(f"{key}/largest", _ends(most)), f"{key}/places/two"], [f"{key}/ends"]),
+        make("Concat", [x, f"{key}/ends"], [f"{key}/wide"], axis=2),
+        make("Shape", [x], [f"{key}/lines"], start=1, end=2),
     ]
-    after = [f"{own}hidden_after", f"{own}cell_after"]
-    if masked:
-        zero = constant("recurrence/nothing", np.float32(0))
+    states = []
+    for name, end, given in zip(("hidden", "cell"), (1.0, _CELL), begin, strict=True):
+        own = f"{key}/{name}"
+        states.append(f"{own}/wide" if given else f"{own}/ends")
+        ends = ONE_SCALE if name == "hidden" else "recurrence/cell"
+        pair, width = constant(ends, _ends(end)), two
+        if not given:  # all begin with zeros
+            pair = constant(f"{ends}{hidden}", np.concatenate([np.zeros(hidden, np.float32), _ends(end)]))
+            width = constant(f"recurrence/{hidden + 2}", np.array([hidden + 2]))
         nodes += [
-            make("Where", [mask, after[0], h], [f"{own}hidden_kept"]),
-            make("Where", [mask, after[1], c], [f"{own}cell_kept"]),
-            make("Where", [mask, after[0], zero], [f"{own}output"]),
+            make("Concat", [count, f"{key}/lines", width], [f"{own}/size"], axis=0),
+            make("Expand", [pair, f"{own}/size"], [f"{own}/ends"]),
         ]
-        after = [f"{own}hidden_kept", f"{own}cell_kept"]
-    else:
-        nodes.append(make("Identity", [after[0]], [f"{own}output"]))
-    if cells:
-        nodes.append(make("Identity", [after[1]], [f"{own}cell_output"]))
-    port = helper.make_tensor_value_info
-    given = [port(name, TensorProto.FLOAT, None) for name in (h, c, x)]
-    given += [port(mask, TensorProto.BOOL, None)] if masked else []
-    made = [
-        port(name, TensorProto.FLOAT, None)
-        for name in (*after, f"{own}output", *([f"{own}cell_output"] if cells else []))
-    ]
-    return products.inside(helper.make_graph(nodes, "step", given, made), own)
+        if given:
+            nodes.append(make("Concat", [given, f"{own}/ends"], [f"{own}/wide"], axis=2))
+    outputs = [f"{key}/{at}/wide" if name else "" for at, name in enumerate(node.output)]
+    lstm = make(
+        "DynamicQuantizeLSTM",
+        [f"{key}/wide", steps, state_steps, biases, lengths, *states, "", scale, zero, state_scale, zero],
+        outputs, domain="com.microsoft", hidden_size=hidden + 2,
+    )  # fmt: skip
+    lstm.attribute.extend(attribute for attribute in node.attribute if attribute.name == "direction")
+    cut = [constant(f"recurrence/{number}", np.array([number])) for number in (0, hidden, -1)]
+    cuts = [make("Slice", [wide, *cut], [name]) for wide, name in zip(outputs, node.output, strict=True) if name]
+    return [*nodes, lstm, *cuts]
+
+
+def _ends(most: float) -> np.ndarray:
+    return np.array([most, -most], np.float32)
+
+
+def _constants(products: RowProducts, matrices: np.ndarray, key: str) -> tuple[str, str]:
+    """f32[direction, gates, in] as DynamicQuantizeLSTM takes them: whole numbers and scales, two units wider."""
+    steps, scales = zip(*map(_narrow, matrices), strict=True)
+    wide = np.stack([_two_more(part, len(part) + 2, 0) for part in steps])
+    by = np.concatenate([_two_more(part[None], 1, 1) for part in scales])
+    return products.constant(f"{key}/steps", wide), products.constant(f"{key}/scale", by)
+
+
+def _narrow(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """f32[gates, in] -> i8[in, gates] of STEPS up and down, their scale f32[gates]."""
+    size = np.abs(matrix).max(axis=1, initial=0)
+    scale = (np.where(size > 0, size, 1) / STEPS).astype(np.float32)
+    return np.ascontiguousarray(np.rint(matrix / scale[:, None]).astype(np.int8).T), scale
+
+
+def _two_more(array: np.ndarray, rows: int, fill: float) -> np.ndarray:
+    """[in, 4 * hidden] -> [rows, 4 * (hidden + 2)]: what is new holds `fill`."""
+    hidden = array.shape[1] // 4
+    wide = np.full((rows, 4, hidden + 2), fill, array.dtype)
+    wide[: len(array), :, :hidden] = array.reshape(-1, 4, hidden)
+    return wide.reshape(rows, -1)
+
+
+def _biases(bias: np.ndarray, hidden: int) -> np.ndarray:
+    """f32[2 * gates] -> f32[1, 2 * wider gates], with those of the two units; the second half is added to the first."""
+    wide = np.zeros((2, 4, hidden + 2), np.float32)
+    wide[0, :, :hidden] = bias.reshape(2, 4, hidden).sum(0)
+    wide[0, :, hidden:] = np.array(_BIAS, np.float32)[:, None]
+    return wide.reshape(1, -1)

@@ -45,18 +45,6 @@ class RowProducts:
             self._graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
         return name
 
-    def inside(self, body: onnx.GraphProto, key: str) -> onnx.GraphProto:
-        """The body of a loop with copies of the constants that it takes from the graph, named after `key`: onnxruntime hands it
-        those of the graph anew at each step, which costs more than a small product does."""
-        for weight in self._graph.initializer:
-            if any(weight.name in node.input for node in body.node):
-                name = f"{key}{weight.name}"
-                body.initializer.add().CopyFrom(weight)
-                body.initializer[-1].name = name
-                for node in body.node:
-                    node.input[:] = [name if given == weight.name else given for given in node.input]
-        return body
-
     def nodes(self, given: str, steps: str, scale: str, bias: str, output: str) -> list[onnx.NodeProto]:
         """given f32[..., in] times `steps` i8[in, out] of `scale` f32[out], and `bias` f32[out] or '', to `output`."""
         from onnx import helper
