@@ -8,12 +8,24 @@ import sys
 import pytest
 
 import textkit  # noqa: F401  its import switches the reports off
+from textkit import process
 from textkit.cli import run
 from textkit.cli.options import Talk
 
-# A shell that starts the suite in the background has it ignore Ctrl-C, and so would the processes that tests interrupt.
+# A shell that starts the suite in the background has it ignore Ctrl-C, nohup has it ignore a hang-up, and so would the processes
+# that tests interrupt. What is caught here and does nothing is back at its default in those.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+for name in ("SIGHUP", "SIGQUIT"):
+    if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
+        signal.signal(getattr(signal, name), lambda number, frame: None)
+
+
+@pytest.fixture(autouse=True)
+def process_of_the_suite():
+    """`textkit.cli.main` makes the process its own, signals and all: it belongs in processes that a test starts."""
+    yield
+    assert not process.is_own(), "call textkit.cli.run (the fixture `call`), or start a process"
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from textkit import bundle, cli
+from textkit import bundle
 from textkit.registry import registry
 from textkit.training.corpus import Corpus
 from textkit.training.run import Run
@@ -48,13 +48,11 @@ def trained(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def textkit(capfd) -> Callable[..., tuple[int, str]]:
+def textkit(call) -> Callable[..., tuple[int, str]]:
     def textkit(*words: object) -> tuple[int, str]:
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(word) for word in words])
-        said = capfd.readouterr()
-        assert said.out == ""
-        return ended.value.code, said.err
+        code, out, said = call(*words)
+        assert out == ""
+        return code, said
 
     return textkit
 
