@@ -12,7 +12,7 @@ from textkit import process
 from textkit.cli import run
 from textkit.cli.options import Talk
 
-# A shell that starts the suite in the background has it ignore Ctrl-C, nohup has it ignore a hang-up, and so would the processes
+# A shell that starts the suite in the background has it ignore Ctrl-C, nohup has it ignore a hang-up, and so would the commands
 # that tests interrupt. What is caught here and does nothing is back at its default in those.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
