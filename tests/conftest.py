@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
 import pytest
+from remembered import remembering
 
 import textkit  # noqa: F401  its import switches the reports off
 from textkit import process
@@ -26,6 +28,21 @@ def process_of_the_suite():
     """`textkit.cli.main` makes the process its own, signals and all: it belongs in processes that a test starts."""
     yield
     assert not process.is_own(), "call textkit.cli.run (the fixture `call`), or start a process"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traces_are_remembered(tmp_path_factory):
+    try:
+        from textkit.training import tracing
+    except ImportError:  # without torch nothing is traced
+        yield
+        return
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "traces"  # one for all workers
+    folder.mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tracing, "trace", remembering(tracing.trace, folder))
+        yield
 
 
 @pytest.fixture

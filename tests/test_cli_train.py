@@ -343,7 +343,7 @@ def ended(process, number=signal.SIGINT):
     return time.monotonic() - begun, error.splitlines()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_ctrl_c_is_answered_at_once_inside_compiled_code_before_anything_is_learnt(data, number):
     process = start("toy", "data.txt", "-o", "run", "--set", "fail=stuck-vocabulary")
     wait_for(data / "run/run.json", process)

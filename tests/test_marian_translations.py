@@ -117,7 +117,12 @@ GENERATIONS = {
 }
 
 
-@pytest.mark.parametrize("kind", GENERATIONS)
+QUICK = {"beam 4", "greedy", "between", "always cut", "other bad words"}
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind in QUICK else pytest.mark.slow) for kind in GENERATIONS]
+)
 def test_same_translations_as_transformers(checkpoint, kind):
     """Token for token, whatever the search: lines that end, lines that are cut, <pad> likely and forbidden."""
     generation, options = GENERATIONS[kind]

@@ -128,6 +128,7 @@ def same(one, other):
 PLAIN = {"dropout": 0, "optimizer": "sgd", "learning_rate": 0.5, "clip": 0.3, "ema": 0.9, "epochs": 3, "batch_size": 6}
 
 
+@pytest.mark.slow  # test_launching.py has the same of processes that textkit starts
 def test_two_processes_of_torchrun_are_one_with_the_same_global_batch(data):
     words = ["toy", "data.txt", *settings(**PLAIN, schedule="linear", warmup=3, l2=0.01)]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]

@@ -115,6 +115,7 @@ def test_the_library_s_own_normaliser_would_lose_an_accent(trained):
     assert Precompiled(model.charsmap).normalize_str(line) == "Viẹt"
 
 
+@pytest.mark.slow
 def test_every_character_is_replaced_as_sentencepiece_does(trained):
     import sentencepiece
 

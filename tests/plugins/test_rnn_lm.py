@@ -412,7 +412,7 @@ def test_graphs_of_an_adaptive_softmax_are_served(text):
     ("plugin", "assignments"),
     [
         (RnnLmPlugin(), ["dim=16", "hidden=16", "layers=1", *MILD]),
-        (
+        pytest.param(
             RnnLmPlugin(),
             [
                 "dim=16",
@@ -424,6 +424,7 @@ def test_graphs_of_an_adaptive_softmax_are_served(text):
                 "div_value=2",
                 *MILD,
             ],
+            marks=pytest.mark.slow,
         ),
         (NnlmPlugin(), ["dim=16", "hidden=16", "order=3"]),
     ],

@@ -241,7 +241,11 @@ def test_reversed_source(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"attention": "general"}, {"attention": "additive", "cell": "gru", "input_feeding": False}]
+    "options",
+    [
+        {"attention": "general"},
+        pytest.param({"attention": "additive", "cell": "gru", "input_feeding": False}, marks=pytest.mark.slow),
+    ],
 )
 def test_learns_to_turn_words_round(tmp_path, options):
     random = np.random.default_rng(0)
