@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 
+import other_seeds
 import pytest
 from remembered import remembering
 
@@ -21,6 +22,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 for name in ("SIGHUP", "SIGQUIT"):
     if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
         signal.signal(getattr(signal, name), lambda number, frame: None)
+
+
+if seeds := int(os.environ.get("TEXTKIT_TEST_SEEDS", 0)):
+    other_seeds.shift(seeds)
 
 
 @pytest.fixture(autouse=True)
