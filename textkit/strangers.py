@@ -94,6 +94,10 @@ def tried(what: str, work: Callable[[], Any]) -> Any:
 def _try(end: int, work: Callable[[], Any]) -> None:
     """The life of the process that tries."""
     leave = os._exit
+    if told := sys.modules.get(
+        "faulthandler"
+    ):  # of a program that imports textkit: how it ends is said in a line of ours
+        told.disable()
     try:
         try:
             answer = {"given": work()}

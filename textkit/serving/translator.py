@@ -19,7 +19,7 @@ from textkit import bundle as bundles
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.serving.decoding import Hypothesis, Search, Target, search
 from textkit.serving.jobs import Job, JobMaker
-from textkit.serving.padding import whole_groups
+from textkit.serving.padding import SOURCES, whole_groups
 from textkit.serving.sentences import own_abbreviations
 from textkit.serving.session import cpus
 from textkit.serving.steps import TranslationSteps
@@ -261,7 +261,8 @@ class Translator:
     def _searched(self, jobs: list[Job], options: Search) -> list[list[Translation]]:
         rule = self.rule
         lengths = np.array([len(job.ids) for job in jobs])
-        mask = np.arange(whole_groups(int(lengths.max()), self.limit)) < lengths[:, None]  # [line, source]
+        width = whole_groups(int(lengths.max()), self.limit, SOURCES)
+        mask = np.arange(width) < lengths[:, None]  # [line, source]
         source = np.full(mask.shape, rule.source_pad)
         source[mask] = np.concatenate([job.ids for job in jobs])
         hypotheses = search(
