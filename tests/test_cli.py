@@ -399,7 +399,7 @@ def test_models_as_json(shelf, capfd):
     assert run(["models", "--format", "json"], Talk()) == 0
     sound, torn = json.loads(capfd.readouterr().out)["models"]
     assert (sound["name"], sound["task"], sound["default"], sound["dim"]) == ("pets", "embed", True, 2)
-    assert (sound["precision"], sound["problem"], sound["licence"]) == ("fp32", None, "CC0-1.0")
+    assert (sound["precision"], sound["problem"], sound["license"]) == ("fp32", None, "CC0-1.0")
     assert sound["scores"] == [{"metric": "spearman", "value": 0.5, "data": "pairs", "command": "by hand"}]
     assert sound["bytes"] == sum(f.stat().st_size for f in (shelf / "pets").iterdir() if f.name != "manifest.json")
     assert torn["name"] == "torn"

@@ -236,7 +236,7 @@ def test_the_perplexity_of_a_file_by_hand(ran, tmp_path):
     assert (record["lines"], record["words"], record["tokens"]) == (3, 4, 7)
     assert (record["metric"], record["per"]) == ("perplexity", "word")
     known = [score for token, score in zip(ids, scores, strict=True) if token != 1]
-    assert record["perplexity_of_known"] == pytest.approx(math.exp(-sum(known) / 6), rel=1e-4)
+    assert record["perplexity_per_known_token"] == pytest.approx(math.exp(-sum(known) / 6), rel=1e-4)
     (tmp_path / "empty").write_text("")
     assert ran("evaluate", tmp_path / "empty")[1].split("\t")[:2] == ["perplexity per word", ""]
     code, _, err = ran("evaluate", tmp_path / "text", "--metric", "bleu")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import shlex
 import subprocess
 import sys
@@ -169,6 +170,24 @@ def test_the_line_that_works_writes_the_text(ran, text, shell):
     """What stands before the pipe, run by a shell, gives the text and a newline."""
     command = ran("embed", "--", text)[2].partition("for the text itself: ")[2].rpartition(" | ")[0]
     assert subprocess.run([shell, "-c", command], capture_output=True).stdout.decode() == text + "\n"
+
+
+@pytest.mark.parametrize("model", ["en-words", "en-dee", "./nowhere"])
+def test_the_line_that_works_leaves_out_a_model_that_would_not(ran, model):
+    assert ran("translate", "-m", model, "hello")[2].endswith("for the text itself: echo hello | textkit translate\n")
+    assert ran("embed", "-m", "en-words", "hello")[2].endswith("echo hello | textkit embed -m en-words\n")
+
+
+@pytest.mark.parametrize("columns", [24, 40, 80, 100])
+def test_help_keeps_its_options_whole_and_its_width(ran, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for verb in VERBS:
+        out = ran(verb, "--help")[1]
+        assert columns < 80 or not re.search(r"^ *(input|format|processes) ", out, re.MULTILINE), verb  # begins with --
+        if columns >= 40:
+            examples = out.index("Examples")
+            wide = [line for line in out[:examples].splitlines() if len(line) > columns and " " in line.strip()]
+            assert not wide, (verb, wide)
 
 
 def test_the_line_that_works_keeps_the_options(ran):

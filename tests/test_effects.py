@@ -51,6 +51,8 @@ REFUSED = [
     ("seq2seq", "initial_range=0.1", "initial=orthogonal"),
     ("seq2seq", "cell=gru forget_bias=1", "cell=gru"),
     ("seq2seq", "teacher_slope=0.1", "teacher=constant"),
+    ("seq2seq", "teacher_least=0.5", "teacher=constant"),
+    ("glove", "alpha=0 x_max=10", "with alpha=0; it has one with alpha!=0"),
     ("transformer", "rdrop_epoch=3", "rdrop=0"),
     ("transformer", "score=loss score_lines=10", "score=loss"),
     ("transformer", "score=loss bleu_tokenize=char", "score=loss"),
@@ -140,6 +142,8 @@ def test_options_without_effect_beside_the_defaults_are_marked() -> None:
         ("rnn-lm", "embedding=32", "dim"),
         ("nnlm", "embedding=32", "dim"),
         ("seq2seq", "embedding=32", "dim"),
+        ("transformer", "embedding=32", "dim"),
+        ("transformer-lm", "embedding=32", "dim"),
         ("word2vec", "sample=0", "subsample"),
         ("fasttext", "sample=0", "subsample"),
         ("ppmi-svd", "t=0.5", "subsample"),
@@ -154,5 +158,16 @@ def test_a_name_of_old_is_answered_by_the_one_of_today(tmp_path: Path, family: s
         with pytest.warns(TextkitWarning, match=rf"{where}: {key} is now {new}$"):
             own, _ = config.resolve(plugin, *given)
         assert getattr(own, new) == float(value)
+        config.said(plugin, *given)  # what has been said once is not said again: a warning is an error here
     stored = {key: float(value) if "." in value else int(value)}
     assert getattr(config.from_dict(plugin.Config, stored), new) == float(value)  # a run of an older textkit
+
+
+def test_an_option_there_is_none_of_is_answered_by_the_nearest_or_by_where_all_stand():
+    plugin = registry.get("fasttext")
+    with pytest.raises(UsageError, match=r"^--set windw=3: unknown option 'windw'; did you mean 'window'\?$"):
+        config.resolve(plugin, None, ["windw=3"])
+    with pytest.raises(
+        UsageError, match="^--set x=1: unknown option 'x'; 'textkit train fasttext --show-options' lists"
+    ):
+        config.resolve(plugin, None, ["x=1"])

@@ -81,6 +81,11 @@ def test_models_say_of_what_a_perplexity_is_and_round():
     ]  # fmt: skip
     row = _row(Model("m", "user", "/m", "language", scores=scores))
     assert row[-1] == "perplexity per word 584.1, perplexity per token 3.25, bleu 45, None None"
+    scores = [
+        {"metric": "perplexity", "value": value, "data": f"data/{name}.txt"} for name, value in (("a", 1.5), ("b", 2.0))
+    ]
+    row = _row(Model("m", "user", "/m", "language", scores=scores))
+    assert row[-1] == "perplexity per word 1.5 (a), perplexity per word 2 (b)"
 
 
 @pytest.mark.parametrize("verb", ["models", "plugins"])

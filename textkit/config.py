@@ -31,6 +31,10 @@ def resolve(
     known = {**_fields(Training), **model_keys}
     values: dict[str, Any] = {}
     for key, value, where, kind in _said(plugin, file, assignments):
+        if key not in known:
+            close = nearest(key, known)
+            lists = f"; 'textkit train {plugin.name} --show-options' lists those there are"
+            raise kind(f"{where}: unknown option {key!r}{close if 'did you mean' in close else lists}")
         values[key] = _checked(key, value, known, where, kind)
     model = {key: value for key, value in values.items() if key in model_keys}
     engine = {key: value for key, value in values.items() if key not in model_keys}
@@ -43,13 +47,13 @@ def resolve(
 
 def said(plugin: Plugin, file: Path | None = None, assignments: Iterable[str] = ()) -> list[str]:
     """The options that somebody has set, by their names of today."""
-    return list(dict.fromkeys(key for key, *_ in _said(plugin, file, assignments)))
+    return list(dict.fromkeys(key for key, *_ in _said(plugin, file, assignments, tell=False)))
 
 
 def _said(
-    plugin: Plugin, file: Path | None, assignments: Iterable[str]
+    plugin: Plugin, file: Path | None, assignments: Iterable[str], tell: bool = True
 ) -> list[tuple[str, Any, str, type[TextkitError]]]:
-    """Key, value, where it stands, and the error to raise for it. A name of old is told once, and taken for today's."""
+    """Key, value, where it stands, and the error to raise for it. A name of old is taken for today's; `tell`: and said."""
     found: list[tuple[str, Any, str, type[TextkitError]]] = []
     if file is not None:
         found = [(key, value, str(file), TextkitError) for key, value in read_toml(file).items()]
@@ -60,7 +64,7 @@ def _said(
         found.append((key, text, f"--set {assignment}", UsageError))
     renamed = declared(plugin.Config, "renamed")
     for key, _, where, _ in found:
-        if key in renamed:
+        if tell and key in renamed:
             warnings.warn(TextkitWarning(f"{where}: {key} is now {renamed[key]}"), stacklevel=3)
     return [(renamed.get(key, key), value, where, kind) for key, value, where, kind in found]
 

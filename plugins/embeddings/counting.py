@@ -171,6 +171,8 @@ class Glove(_Counting):
         alpha: float = 0.75  # rarer pairs weigh (X / x_max)^alpha
         grad_clip: float = 100.0  # the largest gradient of an element
 
+        needs: ClassVar[Mapping[str, str]] = {"x_max": "alpha!=0"}
+
         def __post_init__(self) -> None:
             super().__post_init__()
             _at_least(self, alpha=0.0)

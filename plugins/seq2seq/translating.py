@@ -70,6 +70,7 @@ class Seq2SeqConfig(TranslationOptions):
         "initial_range": "initial=uniform",
         "forget_bias": "cell=lstm",
         "teacher_slope": "teacher=linear",
+        "teacher_least": "teacher!=constant",
     }
 
     def __post_init__(self) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 
 @dataclass(frozen=True)
 class AttentionOptions:
     """To be mixed into the options of a family's text and training, before them."""
+
+    renamed: ClassVar[Mapping[str, str]] = {"embedding": "dim"}  # as it was once in the other families
 
     dim: int = 256  # d_model
     heads: int = 4  # h

@@ -137,7 +137,7 @@ def evaluate(
     \b
     similarity  word pairs with scores: Spearman's correlation with the cosines
     analogies   four words a line, ": name" begins a section: accuracy of 3CosAdd
-    sts         sentence pairs with scores, separated by tabs: Spearman's correlation
+    sts         sentence pairs with scores, separated by tabs: Spearman's correlation.
                 Pairs come as TSV, CSV, JSON lines or with spaces between, under a header that names the columns (sentence1,
                 sentence2, score and the like), as two texts and a score, or as STS benchmark has them; else --columns says it
     bleu, chrf  lines and their translations: a file of lines and files of references that belong to it line by line, or

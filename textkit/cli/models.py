@@ -29,8 +29,10 @@ class Model:
     bytes: int = 0
     precision: str = ""
     dim: int | None = None
-    licence: str = ""
+    license: str = ""
     scores: list[Any] = field(default_factory=list)
+    data: list[Any] = field(default_factory=list)  # what it was learnt from
+    made: dict[str, Any] = field(default_factory=dict)  # by which commands
     problem: str | None = None
 
 
@@ -77,8 +79,9 @@ def listed(talk: Talk) -> Iterator[Model]:
         size = sum(file["bytes"] for file in about.files.values())
         default = folder.resolve() in defaults
         yield Model(
-            name, where, at, about.task, default, size, about.precision, about.dim, about.licence, list(about.scores)
-        )
+            name, where, at, about.task, default, size, about.precision, about.dim, about.licence,
+            list(about.scores), list(about.data), dict(about.made),
+        )  # fmt: skip
 
 
 def reason(error: BaseException) -> str:
@@ -104,18 +107,25 @@ def _defaults(talk: Talk) -> set[Path]:
 def _row(model: Model) -> tuple[str, ...]:
     if model.problem:
         return (model.name, "-", model.where, "-", "-", "-", f"broken: {model.problem}")
-    scores = ", ".join(_score(score) for score in model.scores if isinstance(score, dict))
+    scores = ", ".join(_scores([score for score in model.scores if isinstance(score, dict)]))
     name = f"{model.name} *" if model.default else model.name
     size = f"{model.bytes / 1e6:.1f} MB"
     return (name, model.task, model.where, size, model.precision, str(model.dim or "-"), scores or "-")
 
 
-def _score(score: dict[str, Any]) -> str:
-    """A figure of the manifest in few words: what it is of is said, and no more digits than mean something."""
-    metric, value = score.get("metric"), score.get("value")
-    if metric == "perplexity":
-        metric = f"perplexity per {score.get('per', 'word')}"
-    return f"{_shown(metric)} {value:.4g}" if isinstance(value, float) else f"{_shown(metric)} {_shown(value)}"
+def _scores(scores: list[dict[str, Any]]) -> Iterator[str]:
+    """The figures of the manifest in few words: of what, by the data's name where there are two of a kind; no more digits than
+    mean something."""
+    of = [score.get("metric") for score in scores]
+    for score, metric in zip(scores, of, strict=True):
+        value, data = score.get("value"), score.get("data")
+        label = f"perplexity per {score.get('per', 'word')}" if metric == "perplexity" else _shown(metric)
+        where = f" ({Path(data).stem})" if of.count(metric) > 1 and isinstance(data, str) else ""
+        yield (
+            f"{label} {value:.4g}{_shown(where)}"
+            if isinstance(value, float)
+            else f"{label} {_shown(value)}{_shown(where)}"
+        )
 
 
 def _shown(value: Any) -> str:

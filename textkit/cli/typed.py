@@ -13,6 +13,7 @@ from textkit.cli.options import Talk
 from textkit.errors import TextkitError
 
 _LONG = 80  # characters of a text that are shown
+_TASKS = {"embed": "embed", "translate": "translate", "score": "language", "generate": "language"}
 
 
 def check_files(files: Sequence[str], others: Iterable[str] = ()) -> None:
@@ -83,12 +84,25 @@ def _options(context: click.Context) -> list[str]:
         if context.get_parameter_source(name) is not click.core.ParameterSource.COMMANDLINE:
             continue
         value: Any = context.params[name]
+        if name == "model" and not _serves(value, context.info_name or ""):
+            continue  # the line is to work
         if option.is_flag:
             given += [(option.opts if value else option.secondary_opts)[0]]
         else:
             for each in value if option.multiple else [value]:
                 given += [option.opts[0], shlex.quote(f"{each:g}" if isinstance(each, float) else str(each))]
     return given
+
+
+def _serves(model: str, verb: str) -> bool:
+    """Whether a model is one that the verb can use."""
+    from textkit import bundle
+
+    task = _TASKS.get(verb)
+    try:
+        return task is None or bool(bundle.read(bundle.find(model, task), task))
+    except TextkitError:
+        return False
 
 
 def say_if_typed(talk: Talk, files: Sequence[str] = ("-",)) -> None:

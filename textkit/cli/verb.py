@@ -6,6 +6,7 @@ Knows no verb; light to import.
 from __future__ import annotations
 
 import inspect
+import shutil
 from typing import Any
 
 import click
@@ -37,12 +38,20 @@ def own(model: str, option: str) -> str:
     return f"Default: the model's own ({model}: {SHIPPED[model][option]})."
 
 
+def _narrow() -> int | None:
+    """The width of a terminal that is narrower than click's least; None: click knows better."""
+    columns = shutil.get_terminal_size().columns - 2
+    return max(columns, 20) if columns < 50 else None
+
+
 class WholeWords(click.HelpFormatter):
     """Wraps between words alone: no model's name and no option is broken at its hyphen."""
 
-    _HYPHEN = "\x1f"  # stands for one while lines are wrapped
+    _HYPHEN = "\ue000"  # stands for one while lines are wrapped; no white space, which would count as an indent
 
     def write_dl(self, rows: Any, col_max: int = 30, col_spacing: int = 2) -> None:
+        if self.width < 50:  # a column of terms would leave no room for what they mean
+            col_max = 8
         super().write_dl([(term, text.replace("-", self._HYPHEN)) for term, text in rows], col_max, col_spacing)
 
     def write_text(self, text: str) -> None:
@@ -65,6 +74,7 @@ class Verb(click.Command):
 
     def get_help(self, ctx: click.Context) -> str:
         ctx.formatter_class = WholeWords
+        ctx.terminal_width = ctx.terminal_width or _narrow()
         return super().get_help(ctx)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

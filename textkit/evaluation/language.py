@@ -34,7 +34,7 @@ def evaluate(model: LanguageModel, path: str) -> Result:
         "tokens": tokens,
         "logprob": total,
         "perplexity_per_token": perplexity(total, tokens) if tokens else None,
-        "perplexity_of_known": perplexity(of_known, known) if known else None,
+        "perplexity_per_known_token": perplexity(of_known, known) if known else None,
     }
     value = perplexity(total, used) if used else None
     return Result("perplexity", value, used, used, tokens - known, detail=detail, per="word")

@@ -24,8 +24,13 @@ class Result:
     per: str = ""
 
     def record(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        record = {"metric": self.metric, "value": self.value, "used": self.used, "total": self.total}
+        """Plain JSON values; of a perplexity six digits, for more say nothing."""
+        record: dict[str, Any] = {"metric": self.metric, "value": self.value, "used": self.used, "total": self.total}
         record |= {"per": self.per} if self.per else {}
         record |= {"out_of_vocabulary": self.outside} | self.detail
+        for name, value in record.items():
+            if isinstance(value, float) and (
+                name.startswith("perplexity") or (name, self.metric) == ("value", "perplexity")
+            ):
+                record[name] = float(f"{value:.6g}")
         return record | ({"parts": [part.record() for part in self.parts]} if self.parts else {})
