@@ -17,6 +17,7 @@ from textkit.cli import run
 from textkit.cli.options import Talk
 from textkit.interop.foreign import read
 from textkit.serving.embedder import Embedder
+from textkit.serving.escaping import unescaped
 
 TEXTKIT = str(Path(sys.executable).with_name("textkit"))
 
@@ -213,6 +214,17 @@ def test_nearest_finds_words_with_spaces_and_long_input(call, tmp_path):
     code, out, error = call("nearest", "-m", tmp_path / "m", "--on-error", "skip", stdin=b"\xff\nnew")
     assert (code, out.splitlines()[0]) == (0, "\ufffd\t\t")
     assert "stdin: 1 line held bytes that are no UTF-8" in error
+
+
+def test_a_record_says_which_word_it_was(call, tmp_path):
+    words = ["a\tb", "a\\tb", "c\rd", "e\\f"]
+    vectors = "".join(f"{word} {at} 1\n" for at, word in enumerate(words))
+    assert call("import", "-", "-o", tmp_path / "m", stdin=vectors)[0] == 0
+    code, out, _ = call("nearest", "-m", tmp_path / "m", "-k", 3, "a\tb")
+    cells = [line.split("\t")[:2] for line in out.split("\n")[:-1]]
+    assert (code, {cell[0] for cell in cells}) == (0, {"a\\tb"})
+    assert {cell[1] for cell in cells} == {"a\\\\tb", "c\\rd", "e\\f"}
+    assert {unescaped(cell, tabs=True) for row in cells for cell in row} == set(words)
 
 
 def test_a_person_typing_gets_each_answer_at_once(models):
