@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from textkit.errors import TextkitError, nearest
-from textkit.fields import Carried, found, parsed
+from textkit.fields import Carried, Number, found, parsed
 from textkit.lines import Reader
 
 LONGEST_FIELD = 1 << 28  # characters in one CSV field; a quote that is never closed ends here, not in all of memory
@@ -120,7 +120,7 @@ def _json_line(line: str, name: str) -> tuple[dict[str, Any] | None, str, str]:
     there, text = (True, value[name]) if name in value else found(value, name.split("."))
     if not there:
         return value, "", f"no field {name!r}{nearest(name, value)}"
-    if not isinstance(text, str):
+    if not isinstance(text, str) or isinstance(text, Number):
         return value, "", f"field {name!r} is {_kind(text)}, not a string"
     return value, _without_surrogates(text), ""
 
