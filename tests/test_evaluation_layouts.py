@@ -285,6 +285,11 @@ def test_data_chooses_the_default_model_or_names_the_models_that_would_do(call, 
         (["--columns", "a,,b"], "three are needed"),
         (["--delimiter", ""], "--delimiter: is empty"),
         (["-m", "en-lm", "--columns", "1,2,3"], "has no effect"),
+        (["--metric", "sts", "--restrict-vocab", "5"], "--restrict-vocab: has no effect on sts"),
+        (["--metric", "similarity", "--restrict-vocab", "300000"], "--restrict-vocab: has no effect on similarity"),
+        (["--metric", "similarity", "--pooling", "max"], "--pooling: has no effect on similarity"),
+        (["--metric", "analogies", "--known-only"], "--known-only: has no effect on analogies"),
+        (["--metric", "analogies", "--columns", "1,2,3"], "--columns: has no effect on analogies"),
     ],
 )
 def test_columns_that_cannot_work_are_refused(call, tmp_path: Path, options: list[str], said: str) -> None:
