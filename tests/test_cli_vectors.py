@@ -331,6 +331,17 @@ def test_evaluate_of_bad_data(call, tmp_path, models):
     assert (code, error.count("\n")) == (2, 1)
 
 
+def test_evaluate_keeps_its_columns_whatever_names_hold(call, tmp_path, models):
+    data = tmp_path / "a\tb"
+    data.write_text(": c\td\nman king woman queen\n: e\nman king woman queen\n")
+    code, out, _ = call("evaluate", "-m", models / "people", data)
+    assert (code, [line.split("\t")[0] for line in out.splitlines()]) == (
+        0,
+        ["analogies", "analogies/c\\td", "analogies/e"],
+    )
+    assert {line.split("\t")[5] for line in out.splitlines()} == {str(data).replace("\t", "\\t")}
+
+
 def test_a_model_with_a_tokenizer_has_neighbours_too(call, tmp_path):
     from tokenizers import Tokenizer, models, pre_tokenizers
 
