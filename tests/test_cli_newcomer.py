@@ -241,6 +241,18 @@ def test_a_filter_at_a_terminal_says_that_it_waits(tmp_path, verb):
     assert at_a_terminal(verb, "-q", "-m", str(tmp_path / "m"), typed=b"cat\n") == (out, b"")
 
 
+def test_evaluate_and_import_at_a_terminal_say_that_they_wait(tmp_path):
+    write_small(tmp_path / "m")
+    pairs = b"cat dog 9\ncat fish 1\n"
+    out, err = at_a_terminal("evaluate", "-m", str(tmp_path / "m"), "-", typed=pairs)
+    assert err == HINT
+    assert out.startswith(b"similarity\t")
+    assert at_a_terminal("evaluate", "-q", "-m", str(tmp_path / "m"), "-", typed=pairs) == (out, b"")
+    args = ("import", "-", "-o", str(tmp_path / "made"), "--overwrite")
+    assert at_a_terminal(*args, typed=b"cat 1 2\ndog 3 4\n") == (b"", HINT)
+    assert at_a_terminal(*args, "-q", typed=b"cat 1 2\ndog 3 4\n") == (b"", b"")
+
+
 def test_nothing_is_said_where_no_terminal_is_read(tmp_path):
     write_small(tmp_path / "m")
     (tmp_path / "in").write_text("cat\n")
@@ -489,3 +501,22 @@ def test_a_prompt_that_is_a_file_s_name_is_said_to_be_the_prompt(ran, tmp_path):
     assert (code, out.startswith("prompts.txt")) == (0, True)
     assert err == "textkit: 'prompts.txt' is taken as the prompt; --file reads prompts from a file\n"
     assert ran("generate", "prompts.txt", "--max-tokens", 1, "-q")[2] == ""
+
+
+@pytest.mark.parametrize(
+    ("args", "what"),
+    [
+        (["nearest", "the words"], "a word; < 'the words' reads words from it"),
+        (["nearest", "cat", "the words", "the words"], "a word; < 'the words' reads words from it"),
+        (["analogy", "the words"], "a word; < 'the words' reads words from it"),
+        (["attention", "the words"], "the sentence; < 'the words' reads sentences from it"),
+    ],
+    ids=str,
+)
+def test_a_word_that_is_a_file_s_name_is_said_to_be_a_word(ran, tmp_path, args, what):
+    (tmp_path / "the words").write_text("x\n")
+    said = f"textkit: 'the words' is taken as {what}\n"
+    write_translator(tmp_path / "t") if args[0] == "attention" else write_small(tmp_path / "t")
+    err = ran(*args, "-m", tmp_path / "t")[2]
+    assert (err.startswith(said), err.count(said)) == (True, 1)
+    assert "is taken as" not in ran(*args, "-m", tmp_path / "t", "-q")[2]

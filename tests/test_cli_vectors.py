@@ -17,6 +17,7 @@ from textkit.cli import run
 from textkit.cli.options import Talk
 from textkit.interop.foreign import read
 from textkit.serving.embedder import Embedder
+from textkit.serving.escaping import unescaped
 
 TEXTKIT = str(Path(sys.executable).with_name("textkit"))
 
@@ -215,6 +216,17 @@ def test_nearest_finds_words_with_spaces_and_long_input(call, tmp_path):
     assert "stdin: 1 line held bytes that are no UTF-8" in error
 
 
+def test_a_record_says_which_word_it_was(call, tmp_path):
+    words = ["a\tb", "a\\tb", "c\rd", "e\\f"]
+    vectors = "".join(f"{word} {at} 1\n" for at, word in enumerate(words))
+    assert call("import", "-", "-o", tmp_path / "m", stdin=vectors)[0] == 0
+    code, out, _ = call("nearest", "-m", tmp_path / "m", "-k", 3, "a\tb")
+    cells = [line.split("\t")[:2] for line in out.split("\n")[:-1]]
+    assert (code, {cell[0] for cell in cells}) == (0, {"a\\tb"})
+    assert {cell[1] for cell in cells} == {"a\\\\tb", "c\\rd", "e\\f"}
+    assert {unescaped(cell, tabs=True) for row in cells for cell in row} == set(words)
+
+
 def test_a_person_typing_gets_each_answer_at_once(models):
     command = [TEXTKIT, "nearest", "-m", str(models / "people"), "-k", "1"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
@@ -317,6 +329,17 @@ def test_evaluate_of_bad_data(call, tmp_path, models):
     assert (code, error.count("\n"), "is no analogy" in error) == (1, 1, True)
     code, _, error = call("evaluate", "-m", models / "people", bad, "--metric", "bleu")
     assert (code, error.count("\n")) == (2, 1)
+
+
+def test_evaluate_keeps_its_columns_whatever_names_hold(call, tmp_path, models):
+    data = tmp_path / "a\tb"
+    data.write_text(": c\td\nman king woman queen\n: e\nman king woman queen\n")
+    code, out, _ = call("evaluate", "-m", models / "people", data)
+    assert (code, [line.split("\t")[0] for line in out.splitlines()]) == (
+        0,
+        ["analogies", "analogies/c\\td", "analogies/e"],
+    )
+    assert {line.split("\t")[5] for line in out.splitlines()} == {str(data).replace("\t", "\\t")}
 
 
 def test_a_model_with_a_tokenizer_has_neighbours_too(call, tmp_path):

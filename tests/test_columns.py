@@ -56,7 +56,7 @@ def test_csv_wherever_blocks_end(tmp_path: Path, size: int) -> None:
     block = read(tmp_path / "x", CSV, "csv", "said", size=size)
     assert block.texts == CSV_TEXTS
     assert block.fields is not None
-    assert block.fields[0] == {"id": "1", "said": 'two\nlines, "quoted"'}
+    assert block.fields[0] == {"id": "1", "said": 'two\r\nlines, "quoted"'}  # as the source wrote it
     assert read(tmp_path / "x", CSV, "csv", "2", size=size).texts == ["said", *CSV_TEXTS]
 
 
@@ -67,7 +67,26 @@ def test_a_csv_field_of_thousands_of_lines_and_characters(tmp_path: Path) -> Non
 
 
 def test_a_carriage_return_is_white_space_in_csv(tmp_path: Path) -> None:
-    assert read(tmp_path / "x", "a\rb,c\n", "csv", "1").texts == ["a b"]
+    block = read(tmp_path / "x", "a\rb,c\n", "csv", "1")
+    assert (block.texts, block.fields) == (["a b"], [{"1": "a\rb", "2": "c"}])
+
+
+@pytest.mark.parametrize("size", [1, 7, 1 << 18])
+@pytest.mark.parametrize(
+    ("text", "texts", "fields"),
+    [
+        ('"a\rb","c\r\nd"\r\n', ["a b"], [{"1": "a\rb", "2": "c\r\nd"}]),
+        ('"c\r\n\r\nd"\r\ne\r\n', ["c\n\nd", "e"], [{"1": "c\r\n\r\nd"}, {"1": "e"}]),
+        ('a,b\r\n\r\n""\r\n"",\r\n', ["a", "", "", ""], [{"1": "a", "2": "b"}, {}, {"1": ""}, {"1": "", "2": ""}]),
+        ('"a\r"\nb\r', ["a ", "b"], [{"1": "a\r"}, {"1": "b"}]),
+        ('"a\r\n"\r\nb\r\r\n', ["a\n", "b "], [{"1": "a\r\n"}, {"1": "b\r"}]),
+    ],
+)
+def test_what_is_carried_keeps_its_carriage_returns(
+    tmp_path: Path, size: int, text: str, texts: list[str], fields: list[dict[str, str]]
+) -> None:
+    block = read(tmp_path / "x", text, "csv", size=size)
+    assert (block.texts, block.fields) == (texts, fields)
 
 
 def test_a_quote_that_is_never_closed_ends_at_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

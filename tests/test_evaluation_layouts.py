@@ -64,6 +64,26 @@ def file(folder: Path, text: str, name: str = "data") -> Path:
         ("rw.txt", "a\tb\t5.9\t6\t7\nc\td\t1\t2\t1\n", "similarity", [("a", "b", 5.9), ("c", "d", 1)]),
         ("x", "10\u00a0000 new\u2009york 5\n", "similarity", [("10\u00a0000", "new\u2009york", 5)]),
         ("x", "old new A 1.58\nsmart bright A 9.2\n", "similarity", [("old", "new", 1.58), ("smart", "bright", 9.2)]),
+        (
+            "set1.tab",  # WordSim-353's, whose judges are numbered in the header
+            "Word 1\tWord 2\tHuman (mean)\t1\t2\t3\nlove\tsex\t6.77\t9\t6\t8\n",
+            "similarity",
+            [("love", "sex", 6.77)],
+        ),
+        ("set1.csv", "Word 1,Word 2,Human (mean),1,2\nlove,sex,6.77,9,6\n", "similarity", [("love", "sex", 6.77)]),
+        (
+            "SimLex-999.txt",
+            "word1\tword2\tPOS\tSimLex999\tconc(w1)\tconc(w2)\tconcQ\tAssoc(USF)\tSimAssoc333\tSD(SimLex)\n"
+            "old\tnew\tA\t1.58\t2.72\t2.81\t2\t7.25\t1\t0.41\n",
+            "similarity",
+            [("old", "new", 1.58)],
+        ),
+        ("x", "x1\tx2\tsimilarity (0-10)\ncat\tdog\t9\n", "similarity", [("cat", "dog", 9)]),
+        ("x", "One word Another Human (mean)\ncat dog 9\n", "similarity", [("cat", "dog", 9)]),
+        ("x", "meanRating\tone\tother\n4\ta b\tc d\n", "sts", [("a b", "c d", 4)]),
+        ("x", "sentence1\tsentence2\tlabel\tscore\na b\tc d\tNEUTRAL\t4\n", "sts", [("a b", "c d", 4)]),
+        ("x", "cat dog 5.\nsea king 6.\na b 6.5\n", "similarity", [("cat", "dog", 5), ("sea", "king", 6), ("a", "b", 6.5)]),
+        ("x", "word1 word2 score\ncat dog 5.\nsea king 6.\n", "similarity", [("cat", "dog", 5), ("sea", "king", 6)]),
     ],
 )  # fmt: skip
 def test_pairs_are_read_by_their_columns_names_or_a_layout_that_is_known(
@@ -85,6 +105,11 @@ def test_pairs_are_read_by_their_columns_names_or_a_layout_that_is_known(
         "x1\tx2\tfoo\tbar\na b\tc d\t5\t1\n",
         "cat\tdog\tsynonym\t9\nking\tsea\tnone\t1\n",
         "g\tf\t2017\t1\t50\ta b\tc d\ng\tf\t2017\t1\t70\ta b\tc d\n",  # no score of STS benchmark
+        "id\ten\tde\n1\tGo home now.\tGeh heim.\n2\tHe left.\tEr ging.\n",  # the header says that it is no score
+        "word1\tword2\tyear\ncat\tdog\t1999\nsea\tking\t2001\n",
+        "word1\tword2\tn_ratings\ncat\tdog\t9\nsea\tking\t2\n",
+        "word1 word2 score_std\ncat dog 9\nsea king 2\n",
+        "sentence1\tsentence2\tyear\na b\tc d\t2012\n",
     ],
 )
 def test_an_unknown_layout_is_refused_and_never_guessed(tmp_path: Path, text: str) -> None:
@@ -98,6 +123,32 @@ def test_an_unknown_layout_is_refused_and_never_guessed(tmp_path: Path, text: st
         assert "--columns A,B,SCORE" in said
         assert "sentence1, sentence2, score" in said
         assert "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "x",
+            "word1\tword2\tsimilarity\trelatedness\ncat\tdog\t9\t1\n",
+            "'similarity' or 'relatedness' may be the score",
+        ),
+        ("x.csv", "sentence1,sentence2,gold_score,score\na b,c d,1,2\n", "'gold_score' or 'score' may be the score"),
+        ("x", "word1\tword2\tscore\tscore\ncat\tdog\t9\t1\n", "'score' or 'score' may be the score"),
+        (
+            "x.jsonl",
+            '{"sentence1": "a", "sentence2": "b", "text1": "c", "text2": "d", "score": 1}\n',
+            "'sentence1' and 'sentence2', or 'text1' and 'text2', may be the texts",
+        ),
+    ],
+)
+def test_a_header_that_may_mean_two_things_is_refused(tmp_path: Path, name: str, text: str, said: str) -> None:
+    path = file(tmp_path, text, name)
+    for metric in (None, "similarity", "sts"):
+        with pytest.raises(TextkitError) as caught:
+            data.read(path, metric)
+        assert str(caught.value).startswith(f"{path}: line 1: {said}: say which columns ")
+        assert "--columns A,B,SCORE" in str(caught.value)
 
 
 def test_columns_say_which_they_are(tmp_path: Path) -> None:
@@ -194,6 +245,14 @@ def test_evaluate_folds_case_and_restricts(call, tmp_path: Path) -> None:
         (["A man goes home.\nI am going home.\n", "Ein Mann geht heim.\nIch gehe heim.\n"], "translate"),
         (["A man goes home.\nI am going home.\nAll is well.\n"], "language"),
         (["On 5 May 2012 it rained.\nNobody came, and 7 left, as 3 said.\n"], "language"),
+        (["It was good. He left.\nThey came here at 5.\n"], "language"),  # lines of as many words
+        (["Come at 5.\nLeave by 6.\n"], "language"),
+        (['"We left at 5."\n"They came at 6."\n'], "language"),
+        (["In 1999 he was born\nHe lived to be 90\n"], "language"),
+        (["There were only about 3 people left\n"], "language"),
+        (["Go.\tGeh.\tCC-BY 2.0\nRun home!\tLauf heim!\tCC-BY 2.0\n"], "translate"),
+        (["Go.\tGeh.\tCC-BY 2.0\nRun home!\tLauf heim!\n"], "translate"),
+        (["Go\tGeh\tCC-BY France\nRun\tLauf\tCC-BY France\n"], "translate"),  # of four words, and no analogy
     ],
 )
 def test_data_decides_the_task(tmp_path: Path, texts: list[str], task: str) -> None:
@@ -226,6 +285,11 @@ def test_data_chooses_the_default_model_or_names_the_models_that_would_do(call, 
         (["--columns", "a,,b"], "three are needed"),
         (["--delimiter", ""], "--delimiter: is empty"),
         (["-m", "en-lm", "--columns", "1,2,3"], "has no effect"),
+        (["--metric", "sts", "--restrict-vocab", "5"], "--restrict-vocab: has no effect on sts"),
+        (["--metric", "similarity", "--restrict-vocab", "300000"], "--restrict-vocab: has no effect on similarity"),
+        (["--metric", "similarity", "--pooling", "max"], "--pooling: has no effect on similarity"),
+        (["--metric", "analogies", "--known-only"], "--known-only: has no effect on analogies"),
+        (["--metric", "analogies", "--columns", "1,2,3"], "--columns: has no effect on analogies"),
     ],
 )
 def test_columns_that_cannot_work_are_refused(call, tmp_path: Path, options: list[str], said: str) -> None:

@@ -73,6 +73,13 @@ def test_an_integer_of_thousands_of_digits_is_no_malformed_json() -> None:
     assert parsed('{"a": 1}') == {"a": 1}
 
 
+@pytest.mark.parametrize("more", ["", ',"x":' + "7" * 5000, ',"x":1e400'])
+@pytest.mark.parametrize("number", ["12", "1.5", "7" * 5000])
+def test_a_number_is_no_text_whatever_else_is_in_the_record(tmp_path: Path, number: str, more: str) -> None:
+    with pytest.raises(TextkitError, match="x:1: field 'text' is a number, not a string"):
+        read(tmp_path / "x", f'{{"text":{number}{more}}}', "jsonl")
+
+
 def test_nested_fields_are_found_and_a_field_of_that_very_name_goes_first(tmp_path: Path) -> None:
     value = {"a": {"b": "x", "c.d": {"e": "y"}}, "a.b": "literal", "l": [["p", "q"], {"b": "r"}]}
     assert found(value, ["a", "b"]) == (True, "literal")

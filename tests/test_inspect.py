@@ -324,6 +324,9 @@ def test_a_run_without_a_score_and_of_one_epoch_is_drawn():
     assert [line.get_label() for line in above.lines] == ["all weights"]
     assert below.get_xlabel() == "epochs done"
     assert list(weight_lines({"a": found})) == ["epoch\tupdate\tloss\tall\tw", "1\t9\t2\t1\t1"]
+    assert list(weight_lines({"a\tb": found, "a\nb": found}))[::4] == ["# a\tb", "# a\\nb"]
+    both = {name: Gradients(np.array([1.0]), {}, 1) for name in ("a\tb", "a b")}
+    assert next(gradient_lines(both)) == "lag\ta\\tb\ta b"
 
 
 @pytest.mark.parametrize(

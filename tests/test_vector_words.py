@@ -181,6 +181,8 @@ def test_first_lines_are_told_apart(tmp_path: Path, text: bytes, words: list[str
         (b"3 2\ncat 1\ndog 2\nowl 3\n", "FILE: line 2: 2 columns, a word and 2 numbers are expected"),
         (b"4 2\n", None),
         ("cat 1 2\n".encode("utf-16"), "FILE: is UTF-16: say so with --encoding utf-16"),
+        ("cat 1 2\n".encode("utf-32"), "FILE: is UTF-32: say so with --encoding utf-32"),
+        ("\ufeffcat 1 2\n".encode("utf-32-be"), "FILE: is UTF-32: say so with --encoding utf-32"),
     ],
 )  # fmt: skip
 def test_a_line_that_is_none_is_named_and_skipped_where_that_is_asked_for(
@@ -220,6 +222,24 @@ def test_a_word_with_a_space_in_a_binary_file_is_told(tmp_path: Path) -> None:
     assert read(file(tmp_path, binary([word.encode() for word in words], np.ones((2, 2), np.float32)))).words == words
 
 
+def test_words_of_a_binary_file_may_hold_controls_as_those_of_a_text_file_do(call, tmp_path: Path) -> None:
+    words = ["a\x7fb", "a\x1cb", "\x01", "caf\u00e9\x1f", "d"]
+    table = np.arange(10, dtype=np.float32).reshape(5, 2)
+    as_text = "".join(f"{word} {one:g} {other:g}\n" for word, (one, other) in zip(words, table, strict=True))
+    for content in (binary([word.encode() for word in words], table), f"5 2\n{as_text}".encode()):
+        found = read(file(tmp_path, content))
+        assert (found.words, found.table.tolist()) == (words, table.tolist())
+    # Numbers that are taken for a word hold NUL, or are no UTF-8: a record that can be left out.
+    for wrong in (b"\0\0@dog", b"\x01\xcd\xcc"):
+        path = file(tmp_path, binary([b"cat", wrong, b"sea"], table[:3]))
+        assert refusal(tmp_path, Path(path).read_bytes()).startswith(
+            "FILE: the word of vector 2 holds control characters"
+        )
+        skipped = skipping(path)
+        assert (skipped.words, skipped.table.tolist(), skipped.skipped) == (["cat", "sea"], [[0, 1], [4, 5]], 1)
+        assert "the word of vector 2 holds control characters" in skipped.first_problem
+
+
 def test_words_cut_inside_a_character_stay_apart(tmp_path: Path) -> None:
     words = [b"caf\xc3", b"caf\xe2\x80", b"caf\xc3", b"caf\xef\xbf\xbd", b"caf\xff"]
     for text in (
@@ -231,7 +251,11 @@ def test_words_cut_inside_a_character_stay_apart(tmp_path: Path) -> None:
         assert found.words == ["caf\\xc3", "caf\\xe2\\x80", "caf\ufffd", "caf\\xff"]
         assert found.table.tolist() == [[0], [1], [3], [4]]
         assert (found.duplicates, found.invalid) == (1, 4)
-    assert read(file(tmp_path, b"b\xc3 1\nc\xff 2\n")).words == ["b\ufffd", "c\ufffd"]
+        how = "replaced by U+FFFD, and by \\xNN where another word is called so"
+        assert describe(found)[1] == f"4 words hold bytes that are not UTF-8: {how}"
+    found = read(file(tmp_path, b"b\xc3 1\nc\xff 2\n"))
+    assert found.words == ["b\ufffd", "c\ufffd"]
+    assert describe(found) == ["2 words hold bytes that are not UTF-8: replaced by U+FFFD"]
 
 
 def test_encoding_says_how_words_are_spelled(call, tmp_path: Path) -> None:

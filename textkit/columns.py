@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from textkit.errors import TextkitError, nearest
-from textkit.fields import Carried, found, parsed
+from textkit.fields import Carried, Number, found, parsed
 from textkit.lines import Reader
 
 LONGEST_FIELD = 1 << 28  # characters in one CSV field; a quote that is never closed ends here, not in all of memory
 _SHORT_RECORD = 1000  # lines
+# The csv module takes a carriage return for the end of a line; it sees these, which no text holds: one, and one before \n.
+_RETURN, _RETURN_AT_END = "\udc0d", "\udc0a"
 TEXT_FIELD = "text"  # the field of a JSON line that is the text, where --column names no other
 
 
@@ -120,7 +122,7 @@ def _json_line(line: str, name: str) -> tuple[dict[str, Any] | None, str, str]:
     there, text = (True, value[name]) if name in value else found(value, name.split("."))
     if not there:
         return value, "", f"no field {name!r}{nearest(name, value)}"
-    if not isinstance(text, str):
+    if not isinstance(text, str) or isinstance(text, Number):
         return value, "", f"field {name!r} is {_kind(text)}, not a string"
     return value, _without_surrogates(text), ""
 
@@ -146,7 +148,7 @@ def _table(
         raise TextkitError("--column counts from 1")
     for rows, numbers in _csv_rows(reader, delimiter) if kind == "csv" else _tsv_rows(reader, delimiter):
         if index is None and rows:
-            header, rows, numbers = rows[0], rows[1:], numbers[1:]
+            header, rows, numbers = list(map(_spaced, rows[0])) if kind == "csv" else rows[0], rows[1:], numbers[1:]
             if column not in header:
                 raise TextkitError(f"{reader.name}: no column {column!r}{nearest(column or '', header)}")
             index = header.index(column)
@@ -155,7 +157,8 @@ def _table(
         fields: list[dict[str, str]] = []
         for at, row in enumerate(rows):
             if len(row) > (index or 0):
-                texts.append(row[index or 0])
+                text = row[index or 0]
+                texts.append(_spaced(text) if kind == "csv" else text)
             else:
                 texts.append("")
                 if any(cell.strip() for cell in row):  # a blank line is blank in every column
@@ -186,6 +189,7 @@ def _csv_rows(reader: Reader, delimiter: str) -> Iterator[tuple[list[list[str]],
     import csv  # not for --help
 
     csv.field_size_limit(LONGEST_FIELD)
+    reader.keeps_returns = True
     held: list[str] = []  # the lines of a record that is not complete
     tried = 0  # how many of them were there when it was last found incomplete
     done = 0  # lines of the file in complete records
@@ -195,6 +199,7 @@ def _csv_rows(reader: Reader, delimiter: str) -> Iterator[tuple[list[list[str]],
         # while the input pauses, at once.
         if len(held) >= 2 * tried or (not lines and tried < len(held) < _SHORT_RECORD):
             rows, numbers = _parsed(_lines_then_exception(held), reader.name, done, delimiter)
+            rows = _with_returns(rows, numbers, held, done)
             taken = numbers[-1] - done if numbers else 0
             held, done = held[taken:], done + taken
             tried = len(held)
@@ -204,6 +209,7 @@ def _csv_rows(reader: Reader, delimiter: str) -> Iterator[tuple[list[list[str]],
             yield [], ()
     if held:
         rows, numbers = _parsed(_lines_then_exception(held), reader.name, done, delimiter)
+        rows = _with_returns(rows, numbers, held, done)
         if rows:
             yield rows, numbers
         last = numbers[-1] if numbers else done
@@ -220,12 +226,36 @@ def whole_csv(lines: Sequence[tuple[int, str]], name: str, delimiter: str = ",")
     last = ends[-1] if ends else 0
     if last < len(lines):
         raise TextkitError(f"{name}:{lines[last][0]}: malformed CSV: the quote of this record is never closed")
+    if any("\r" in line for _, line in lines):
+        rows = [[cell.replace(_RETURN, " ").replace(_RETURN_AT_END, " ") for cell in row] for row in rows]
     return [(lines[end - 1][0], row) for row, end in zip(rows, ends, strict=True)]
 
 
 def _csv_line(line: str) -> str:
-    """The csv module takes a carriage return for the end of a line; here it is text, and white space."""
-    return line.replace("\r", " ") + "\n"
+    if "\r" not in line:
+        return line + "\n"
+    whole = line.removesuffix("\r")
+    return whole.replace("\r", _RETURN) + (_RETURN_AT_END if len(whole) < len(line) else "") + "\n"
+
+
+def _with_returns(rows: list[list[str]], numbers: Sequence[int], lines: Sequence[str], before: int) -> list[list[str]]:
+    """`rows` with their carriage returns; one at the end of a record belongs to the end of its line."""
+    if not any("\r" in line for line in lines):
+        return rows
+    found = []
+    for row, number in zip(rows, numbers, strict=True):
+        if lines[number - before - 1] == "\r":  # a blank line: it cannot close a quote
+            row = []
+        elif row:
+            row = [*row[:-1], row[-1].removesuffix(_RETURN_AT_END)]
+            row = [cell.replace(_RETURN, "\r").replace(_RETURN_AT_END, "\r") for cell in row]
+        found.append(row)
+    return found
+
+
+def _spaced(cell: str) -> str:
+    """A cell as a text: a carriage return is white space."""
+    return cell.replace("\r\n", "\n").replace("\r", " ") if "\r" in cell else cell
 
 
 def _lines_then_exception(lines: list[str]) -> Iterator[str]:

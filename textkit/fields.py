@@ -11,8 +11,14 @@ from json.decoder import scanstring
 from typing import Any
 
 _BLANK = " \t\n\r"
+
+
+class Number(str):
+    """A number as the source spells it, and no text."""
+
+
 # Numbers are skipped over, not computed: one may be larger than any float, or have more digits than int() takes.
-_DECODER = json.JSONDecoder(parse_int=str, parse_float=str)
+_DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number)
 
 
 class Carried:
@@ -61,7 +67,7 @@ class Carried:
 
 
 def parsed(source: str) -> Any:
-    """The value of a JSON text, its numbers as text where Python cannot hold them. ValueError as json.loads raises it."""
+    """The value of a JSON text, each a Number where Python cannot hold one of them. ValueError as json.loads raises it."""
     try:
         return json.loads(source)
     except json.JSONDecodeError:

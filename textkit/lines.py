@@ -41,6 +41,7 @@ class Reader:
         self.name = "stdin" if path is None else os.fspath(path)
         self.encoding = "UTF-8"
         self.invalid = 0  # lines so far with bytes that are none of the encoding
+        self.keeps_returns = False  # whether a carriage return before the end of a line stays: in quotes it is text
         self.lines = 0  # lines given so far
         self.taken = 0  # bytes read so far, as they are in the file
         self.waiting = 0  # of them, those that are still to be decompressed
@@ -170,7 +171,7 @@ class Reader:
         except UnicodeDecodeError:
             text = data.decode("utf-8", "replace")
             self.invalid += sum(not _is_utf8(line) for line in data.split(b"\n"))
-        if "\r" in text:
+        if "\r" in text and not self.keeps_returns:
             text = text.replace("\r\n", "\n")
         lines = text.split("\n")
         lines.pop()

@@ -8,6 +8,7 @@ import click
 
 from textkit.cli.options import Talk, Text, answer_format_option, answering_options, model_option
 from textkit.cli.stdout import protected_stdout
+from textkit.cli.typed import say_if_file
 from textkit.cli.verb import Verb, examples
 from textkit.errors import TextkitError, UsageError
 
@@ -55,6 +56,7 @@ def analogy(
     from textkit.cli.queries import Dialogue, Form, Question, from_stdin
     from textkit.evaluation.vocabulary import Vocabulary
 
+    say_if_file(talk, words, "a word")
     if len(words) % 3:
         raise UsageError(f"{len(words)} words: an analogy takes three, A B C")
     with protected_stdout() as out:

@@ -11,6 +11,7 @@ import click
 from textkit.cli.filtering import typed_lines
 from textkit.cli.options import Talk, Text, answer_format_option, answering_options, model_option, promised
 from textkit.cli.stdout import protected_stdout
+from textkit.cli.typed import say_if_file
 from textkit.cli.verb import Verb, examples
 from textkit.errors import TextkitError, UsageError
 
@@ -67,7 +68,9 @@ def attention(talk: Talk, **options: Any) -> None:
     --all a list of layers of lists of heads of such. Heat maps are separated by a blank line. A blank line, and with --on-error
     skip a sentence that is too long, gives a record without words.
     """
-    run(_Job(**options), talk)
+    job = _Job(**options)
+    say_if_file(talk, [job.sentence or ""], "the sentence")
+    run(job, talk)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,6 +117,8 @@ class _Job(Filter):
         super().__post_init__()
         self.format = self.format_of(SUFFIXES)
         self.name_fields(TOKENS if self.tokens else EMBEDDED)
+        if self.tokens and self.pooling is not None:
+            raise UsageError(f"--pooling {self.pooling}: has no effect with --tokens, which pools nothing")
         if self.tokens and self.format not in ("text", "jsonl"):
             raise UsageError(
                 f"--tokens: lines differ in their number of tokens, which --format {self.format} cannot say"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,7 +20,9 @@ from textkit.cli.options import (
     threads_option,
 )
 from textkit.cli.stdout import protected_stdout
+from textkit.cli.typed import say_if_typed
 from textkit.cli.verb import Verb, examples, own
+from textkit.serving.escaping import escaped
 from textkit.tasks import POOLINGS
 
 if TYPE_CHECKING:
@@ -38,6 +40,14 @@ OPTIONS = {
     "embed": ("restrict_vocab", "known_only", "pooling", "columns", "delimiter"),
     "language": (),
     "translate": ("tokenize", "lowercase", "beam_size", "length_penalty", "no_repeat_ngram_size", "batch_tokens"),
+}
+# Of those for embed, the metrics that each is for.
+OF_METRICS = {
+    "restrict_vocab": ("analogies",),
+    "known_only": ("similarity",),
+    "pooling": ("sts",),
+    "columns": ("similarity", "sts"),
+    "delimiter": ("similarity", "sts"),
 }
 
 
@@ -163,6 +173,7 @@ def evaluate(
     task = _task(ctx, found, metrics)
     given = {name: options[name] for name in ("device", "threads", *OPTIONS[task])}
     with protected_stdout() as out:
+        say_if_typed(talk, data)
         measure = {"embed": _vectors, "language": _texts, "translate": _translations}[task]
         for record in measure(talk, found, data, metrics, form == "jsonl", **given):
             out.write(record.encode("utf-8", "replace"))
@@ -179,17 +190,29 @@ def _wanted(data: tuple[str, ...], options: dict[str, Any]) -> str:
 def _task(ctx: click.Context, model: Bundle, metrics: tuple[str, ...] | None) -> str:
     """The model's task; UsageError for a metric or an option that is not for it."""
     from textkit.errors import UsageError
+    from textkit.places import names_for
 
     task = model.manifest.task
     if task not in OPTIONS:
         raise UsageError(f"{model.folder}: there is no test data for a model for {task!r}")
     if metrics and METRICS[metrics[0]] != task:
         known = ", ".join(metric for metric, kind in METRICS.items() if kind == task)
-        raise UsageError(f"--metric {','.join(metrics)}: {model.folder} is a model for {task!r}, which has {known}")
+        wanted = METRICS[metrics[0]]
+        names = ", ".join(names_for(wanted))
+        there = f"; models for {wanted!r}: {names}" if names else ""
+        raise UsageError(
+            f"--metric {','.join(metrics)}: {model.folder} is a model for {task!r}, which has {known}{there}"
+        )
     for other in OPTIONS:
         for name in OPTIONS[other] if other != task else ():
             if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
                 raise UsageError(f"--{name.replace('_', '-')}: has no effect on {model.folder}, a model for {task!r}")
+    for name in OF_METRICS if metrics else ():
+        if (
+            metrics[0] not in OF_METRICS[name]
+            and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        ):
+            raise UsageError(f"--{name.replace('_', '-')}: has no effect on {metrics[0]}")
     return task
 
 
@@ -269,7 +292,7 @@ def _translations(
                 yield json.dumps({"data": test.name} | figure.record(), ensure_ascii=False) + "\n"
                 continue
             row = (figure.metric, f"{figure.value:.2f}", figure.lines, figure.references, figure.signature, test.name)
-            yield "\t".join(map(str, row)) + "\n"
+            yield _row(row)
     if translator.long_lines:
         talk.warn(f"{count_of_lines(translator.long_lines)} held a sentence longer than the model takes; it was split")
     if translator.incomplete:
@@ -282,7 +305,12 @@ def _record(result: Result, path: str, as_json: bool) -> str:
     rows = [
         (_metric(part), _value(part), part.used, part.total, part.outside, path) for part in (result, *result.parts)
     ]
-    return "".join("\t".join(map(str, row)) + "\n" for row in rows)
+    return "".join(map(_row, rows))
+
+
+def _row(cells: Iterable[object]) -> str:
+    """Tabs between cells: the name of a section or of a file may hold one too."""
+    return "\t".join(escaped(str(cell), tabs=True) for cell in cells) + "\n"
 
 
 def _metric(result: Result) -> str:

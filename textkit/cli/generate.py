@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,8 +28,9 @@ from textkit.cli.filtering import (
     top_p_option,
 )
 from textkit.cli.options import Talk, Text, answering_options, model_option
+from textkit.cli.typed import say_if_file
 from textkit.cli.verb import Verb, examples, own
-from textkit.errors import UsageError, quoted
+from textkit.errors import UsageError
 from textkit.serving import GENERATED
 from textkit.tasks import SEED
 
@@ -121,8 +121,7 @@ def generate(talk: Talk, prompt: str | None, **options: Any) -> None:
         return
     if job.files or job.kind != "lines":
         raise UsageError("PROMPT: --file and --input are for prompts that are read")
-    if os.path.isfile(prompt):
-        talk.hint(f"{quoted(prompt)} is taken as the prompt; --file reads prompts from a file")
+    say_if_file(talk, [prompt], "the prompt", "--file")
     answer(prompt, job, talk)
 
 

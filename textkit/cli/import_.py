@@ -11,6 +11,7 @@ import click
 
 from textkit.cli.options import Talk, bundle_options, explain_option, talk_options
 from textkit.cli.stdout import protected_stdout
+from textkit.cli.typed import say_if_typed
 from textkit.cli.verb import Remembering, examples
 from textkit.errors import UsageError
 
@@ -123,6 +124,7 @@ def _import_vectors(
     from textkit.interop.table import Room
 
     lines = sample_lines(sample) if sample else []
+    say_if_typed(talk, (options["source"],))
     found = read(options["source"], Room(*room))
     for said in describe(found):
         talk.warn(said)

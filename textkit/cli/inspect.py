@@ -12,6 +12,7 @@ from textkit.cli.options import Talk, plugin_option, promised, talk_options
 from textkit.cli.stdout import protected_stdout
 from textkit.cli.verb import Verb, examples
 from textkit.errors import UsageError
+from textkit.serving.escaping import escaped
 
 if TYPE_CHECKING:
     from textkit.training.inspecting import Gradients, Norms
@@ -105,7 +106,7 @@ def weight_lines(found: Mapping[str, Norms]) -> Iterator[str]:
     for at, (name, run) in enumerate(found.items()):
         if len(found) > 1:
             yield from [""] * bool(at)
-            yield f"# {name}"
+            yield f"# {escaped(name)}"
         columns = {"loss": run.loss}
         columns |= {f"dev {run.name}": run.score} if run.name else {}
         columns |= {} if _blank(run.dev_loss) else {"dev loss": run.dev_loss}
@@ -122,7 +123,7 @@ def _row(*cells: Any) -> str:
 
 def _cell(cell: Any) -> str:
     if isinstance(cell, str):
-        return " ".join(cell.split())
+        return escaped(cell, tabs=True)
     if isinstance(cell, int):
         return str(cell)
     return "" if cell != cell else f"{cell:.6g}"

@@ -6,6 +6,7 @@ import click
 
 from textkit.cli.options import Talk, Text, answer_format_option, answering_options, model_option
 from textkit.cli.stdout import protected_stdout
+from textkit.cli.typed import say_if_file
 from textkit.cli.verb import Verb, examples
 
 
@@ -42,6 +43,7 @@ def nearest(
     from textkit.cli.queries import Dialogue, Form, Question, from_stdin
     from textkit.evaluation.vocabulary import Vocabulary
 
+    say_if_file(talk, words, "a word")
     with protected_stdout() as out:
         vocabulary = Vocabulary.load(model, device, threads, talk.note)
         dialogue = Dialogue(

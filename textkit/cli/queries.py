@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from textkit.cli.filtering import typed_lines
 from textkit.cli.options import Talk
 from textkit.errors import TextkitError
+from textkit.serving.escaping import escaped
 
 AT_ONCE = 64  # questions answered in one pass over the vocabulary
 
@@ -46,7 +47,7 @@ class Form:
             text = json.dumps(record, ensure_ascii=False) + "\n"
         else:
             rows = [(*words, word, f"{score:.6f}") for word, score in found or ()] or [(*words, "", "")]
-            text = "".join("\t".join(map(_cell, row)) + "\n" for row in rows)
+            text = "".join("\t".join(escaped(cell, tabs=True) for cell in row) + "\n" for row in rows)
         return text.encode("utf-8", "replace")
 
 
@@ -118,9 +119,3 @@ class Dialogue:
                     return places, ready, TextkitError(f"{question.where}: {error}" if question.where else str(error))
                 places.append(None)
         return places, ready, None
-
-
-def _cell(text: str) -> str:
-    if "\t" not in text and "\n" not in text:
-        return text
-    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")

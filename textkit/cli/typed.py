@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from textkit.cli.options import Talk
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, quoted
 
 _LONG = 80  # characters of a text that are shown
 _TASKS = {"embed": "embed", "translate": "translate", "score": "language", "generate": "language"}
@@ -103,6 +103,18 @@ def _serves(model: str, verb: str) -> bool:
         return task is None or bool(bundle.read(bundle.find(model, task), task))
     except TextkitError:
         return False
+
+
+def say_if_file(talk: Talk, texts: Iterable[str], what: str, way: str | None = None) -> None:
+    """Where an argument that is a text, `what`, is the name of a file, somebody may mean the texts in it: one line on stderr,
+    unless -q. `way`: what reads them, where stdin does not."""
+    file = next((text for text in texts if os.path.isfile(text)), None)
+    if file is not None:
+        import shlex
+
+        texts_of = f"reads {what.rpartition(' ')[2]}s from"
+        reads = f"{way} {texts_of} a file" if way else f"< {shlex.quote(file)} {texts_of} it"
+        talk.hint(f"{quoted(file)} is taken as {what}; {reads}")
 
 
 def say_if_typed(talk: Talk, files: Sequence[str] = ("-",)) -> None:

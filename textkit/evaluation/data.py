@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 
 from textkit.columns import whole_csv
@@ -24,7 +24,8 @@ METRICS = (similarity.WORDS, analogies.METRIC, similarity.SENTENCES)
 _LOOKED_AT = 100  # lines that decide
 _KINDS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _PACKED = (".gz", ".zst")
-_ENDS = ".,;:!?\u3002\uff01\uff1f"  # of sentences, which may have four words too
+_ENDS = tuple(".,;:!?\u3002\uff01\uff1f")  # of sentences, which may have four words too
+_QUOTES = "\"')]\u201d\u2019\u201c\u00bb"  # that follow them
 
 Line = tuple[int, str]
 
@@ -79,10 +80,12 @@ def task_of(paths: Sequence[str]) -> str | None:
         return "embed"
     if _are_analogies(plain) or _table(paths[0], lines)[0] is not None:
         return "embed"
-    if _kind_of(paths[0], plain) in ("csv", "jsonl") or all(line.count("\t") > 1 for _, line in plain):
+    columns = [line.split("\t") for _, line in plain]
+    words_alone = all(len(cells) > 2 and all(map(_is_word, cells)) for cells in columns)
+    if _kind_of(paths[0], plain) in ("csv", "jsonl") or words_alone:
         return "embed"  # a table, though none that is known: it is refused there
-    two_columns = all(line.count("\t") == 1 for _, line in plain)
-    return "translate" if two_columns or len(paths) > 1 else "language"
+    # A table without a number is two sides, whatever stands behind them, which translation does not read.
+    return "translate" if len(paths) > 1 or all(len(cells) > 1 for cells in columns) else "language"
 
 
 def _table(
@@ -106,19 +109,18 @@ def _table(
     else:
         rows = [(number, similarity.cells_of(line)) for number, line in lines]
     data = [row for row in rows if not row[1][0].startswith("#")]
+    told = bool(metric or columns or delimiter or kind or any("\t" in line for _, line in plain))
+    # Spaces alone: it may be running text as well.
+    spaced = not told and not all("," in line for _, line in plain) and not by_name(rows[0][1])
+    if spaced and _are_sentences(line for _, line in plain[:_LOOKED_AT]):
+        return None, data
     try:
         layout = layout_of(name, data, metric, columns) if data else None
     except TextkitError:
-        # Numbers in running text are no table: its lines differ in how many words they have.
-        if (
-            metric
-            or columns
-            or delimiter
-            or kind
-            or any("\t" in line for _, line in plain)
-            or len({len(row[1]) for row in data}) == 1
-        ):
+        if told or (_are_columns([cells for _, cells in data[:_LOOKED_AT]]) if spaced else _one_width(data)):
             raise
+        layout = None
+    if spaced and layout and layout.metric == similarity.SENTENCES:  # which spaces cannot part
         layout = None
     if layout and layout.metric == similarity.SENTENCES:  # a sentence may begin with a hash, a comment has no score
         data = [row for row in rows if not row[1][0].startswith("#") or layout.pair(row[1])]
@@ -162,9 +164,37 @@ def _are_analogies(lines: Sequence[Line]) -> bool:
     if by_name(similarity.cells_of(lines[0][1])):
         return False
     rest = [line for _, line in lines[1:]] or [lines[0][1]]
-    return 2 * sum(line.startswith(":") or _is_analogy(ascii_words(line)) for line in rest) > len(rest)
+    # Three columns are two sides and more, though they have four words.
+    return 2 * sum(
+        line.startswith(":") or (line.count("\t") != 2 and _is_analogy(ascii_words(line))) for line in rest
+    ) > len(rest)
+
+
+def _one_width(rows: Sequence[Row]) -> bool:
+    return len({len(cells) for _, cells in rows}) == 1
+
+
+def _are_columns(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether spaces part columns: several lines of one width, with numbers in the same place. In running text they stand
+    anywhere."""
+    body = rows[not any(as_number(cell) is not None for cell in rows[0]) :]
+    if len({len(cells) for cells in rows}) > 1 or len(body) < 2:
+        return False
+    return any(all(as_number(cell) is not None for cell in column) for column in zip(*body, strict=True))
+
+
+def _are_sentences(lines: Iterable[str]) -> bool:
+    """Whether most lines end as sentences do. `5.` is an end too, unless other lines end with numbers that have no such dot."""
+    last = [line.split()[-1].rstrip(_QUOTES) for line in lines]
+    scored = any(as_number(word) is not None and not word.endswith(".") for word in last)
+    ends = [word[-1:] in _ENDS and not (scored and as_number(word) is not None) for word in last if word]
+    return 2 * sum(ends) > len(last)
+
+
+def _is_word(cell: str) -> bool:
+    return " " not in cell.strip() and cell.strip()[-1:] not in _ENDS
 
 
 def _is_analogy(words: Sequence[str]) -> bool:
     scored = any(as_number(word) is not None for word in words[2:])
-    return len(words) == 4 and not scored and words[3][-1] not in _ENDS
+    return len(words) == 4 and not scored and words[3].rstrip(_QUOTES)[-1:] not in _ENDS

@@ -30,10 +30,21 @@ _SCORES = (
     "score", "goldscore", "gold", "similarityscore", "similarity", "relatednessscore", "relatedness", "rating", "meanrating",
     "humanmean", "human", "meanscore", "mean", "averagescore", "average", "avgscore", "avg", "simlex999", "simlex", "label",
 )  # fmt: skip
+# A name that has one of the first words and none of the second is a score's too: `similarity (0-10)`, but not `score_std`.
+_OF_SCORES = {
+    "score", "scores", "similarity", "sim", "relatedness", "rating", "ratings", "judgement", "judgements", "judgment",
+    "judgments", "gold", "human", "mean", "average", "avg",
+}  # fmt: skip
+_OF_OTHERS = {
+    "n", "num", "number", "no", "nr", "count", "total", "std", "sd", "stdev", "stddev", "dev", "deviation", "var", "variance",
+    "error", "se", "min", "max", "range", "rank", "id", "index", "year", "time", "date", "age", "length", "len", "frequency",
+    "freq", "raters", "annotators", "annotator",
+}  # fmt: skip
 _KNOWN = (
     "two words and a score, two sentences and a score before or after them, STS benchmark's, or a header such as "
     "word1, word2, score or sentence1, sentence2, score"
 )
+_SAY = "say which columns are the texts and the score with --columns A,B,SCORE (names, or numbers from 1)"
 
 Row = tuple[int, list[str]]  # the number of its line, its cells
 
@@ -75,24 +86,30 @@ def layout_of(
         places, header = _asked(name, looked[0], columns)
         header = header or (places[2] < len(looked[0]) and as_number(looked[0][places[2]]) is None)
         return Layout(*places, header, metric or _texts_are(looked[header:], *places[:2]))
-    if header and (named := by_name(looked[0])):
-        first, second, score, kind = named
-        return Layout(first, second, score, True, metric or kind or _texts_are(looked[1:], first, second))
+    if named := by_name(looked[0]):  # whatever else is in the row: WordSim-353 numbers its judges there
+        first, second, kind = named.pairs[0]
+        if len(named.pairs) > 1:
+            one, other = (f"{looked[0][a]!r} and {looked[0][b]!r}" for a, b, _ in named.pairs[:2])
+            raise TextkitError(f"{name}: line {rows[0][0]}: {one}, or {other}, may be the texts: {_SAY}")
+        scores = named.scores
+        if len(scores) > 1:  # a column of words is none
+            scores = [at for at in scores if _is_number(looked[1:], at)] or scores
+        if len(scores) > 1:
+            shown = " or ".join(repr(looked[0][at][:20]) for at in scores)
+            raise TextkitError(f"{name}: line {rows[0][0]}: {shown} may be the score: {_SAY}")
+        return Layout(first, second, scores[0], True, metric or kind or _texts_are(looked[1:], first, second))
     body = looked[header:]
     width = Counter(map(len, body)).most_common(1)[0][0] if body else len(looked[0])
-    numbers = {
-        at for at in range(width) if _mostly(as_number(cells[at]) is not None for cells in body if len(cells) > at)
-    }
+    numbers = {at for at in range(width) if _is_number(body, at)}
     if width < 3 or (body and not numbers):
         return None
     if not body:  # a header and nothing under it
         return Layout(0, 1, 2, True, metric or WORDS) if width == 3 else None
-    places = _by_shape(body, width, numbers, header, metric)
+    places = _by_shape(body, width, numbers, looked[0] if header else None, metric)
     if places is None:
         shown = ", ".join(cell[:20] for cell in looked[0][:12])
         raise TextkitError(
-            f"{name}: line {rows[0][0]}: {width} columns of an unknown layout ({shown}); known are {_KNOWN}: say which columns "
-            f"are the texts and the score with --columns A,B,SCORE (names, or numbers from 1)"
+            f"{name}: line {rows[0][0]}: {width} columns of an unknown layout ({shown}); known are {_KNOWN}: {_SAY}"
         )
     first, second, score = places
     kind = SENTENCES if score < first else _texts_are(body, first, second)
@@ -124,23 +141,35 @@ def _asked(name: str, header: Sequence[str], columns: Sequence[str]) -> tuple[tu
     return (first, second, score), not all(column.isdecimal() for column in columns)
 
 
-def by_name(header: Sequence[str]) -> tuple[int, int, int, str | None] | None:
-    """The places of the two texts and the score under a header that is known, and what the texts are."""
+@dataclass(frozen=True)
+class Named:
+    """What a header's names may mean: the places of two texts and what they are, and of scores; one of each is clear."""
+
+    pairs: list[tuple[int, int, str | None]]
+    scores: list[int]
+
+
+def by_name(header: Sequence[str]) -> Named | None:
+    """What the names of a header that is known mean; None for any other row."""
     names = [re.sub(r"[\W_]", "", cell.casefold()) for cell in header]
-    for (first, second), kind in _PAIRS.items():
-        if first in names and second in names:
-            for score in _SCORES:
-                if names.count(score) == names.count(first) == names.count(second) == 1:
-                    return names.index(first), names.index(second), names.index(score), kind
-    return None
+    pairs = [
+        (names.index(first), names.index(second), kind)
+        for (first, second), kind in _PAIRS.items()
+        if names.count(first) == names.count(second) == 1
+    ]
+    scores = [at for at, name in enumerate(names) if name in _SCORES]
+    return Named(pairs, scores) if pairs and scores else None
 
 
 def _by_shape(
-    body: Sequence[Sequence[str]], width: int, numbers: set[int], header: bool, metric: str | None
+    body: Sequence[Sequence[str]], width: int, numbers: set[int], header: Sequence[str] | None, metric: str | None
 ) -> tuple[int, int, int] | None:
-    """The places of texts and score where no header names them."""
+    """The places of texts and score where no header names them all."""
     if width == 3 and len(numbers) == 1 and numbers != {1}:
         score = numbers.pop()
+        # Spaces cut a header's names too; the first and the last cell are still where they were.
+        if header and not _says_score(header[score if len(header) == width else -bool(score)]):
+            return None
         return (1, 2, 0) if score == 0 and metric != WORDS else (0, 1, 2) if score == 2 else None
     if header or numbers & {0, 1}:  # numbers in front are no words: identifiers
         return None
@@ -154,6 +183,18 @@ def _by_shape(
         return 0, 1, 2
     part_of_speech = _mostly(len(cells[2]) == 1 and cells[2].isalpha() for cells in body if len(cells) > 2)
     return (0, 1, 3) if 3 in numbers and part_of_speech else None
+
+
+def _says_score(name: str) -> bool:
+    """Whether a column's name says that it is the score: a year, a rank and an identifier are numbers too."""
+    if re.sub(r"[\W_]", "", name.casefold()) in _SCORES:
+        return True
+    words = set(re.findall(r"[^\W\d_]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).casefold()))
+    return bool(words & _OF_SCORES) and not words & _OF_OTHERS
+
+
+def _is_number(body: Sequence[Sequence[str]], at: int) -> bool:
+    return _mostly(as_number(cells[at]) is not None for cells in body if len(cells) > at)
 
 
 def _texts_are(body: Sequence[Sequence[str]], first: int, second: int) -> str:

@@ -171,7 +171,7 @@ def _compose(source: Source, dictionary: _Dictionary, ngrams: NGrams | None, row
         rows = np.concatenate([rows[fresh], rows[kept:]])
     words = names.done()
     found = Foreign("fastText .bin", words, rows, counts=counts, duplicates=names.duplicates, invalid=names.invalid)
-    found.encoding = names.shown
+    found.encoding, found.apart = names.shown, names.apart
     found.tokens = max(dictionary.tokens, int(counts.sum()))
     if ngrams is not None:
         found.ngrams = replace(ngrams, first=len(words))

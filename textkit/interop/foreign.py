@@ -30,6 +30,8 @@ _REFUSED = (  # how files begin that people take for vectors, and what to do wit
     (b"PK\x03\x04", "a zip archive: unpack it first"),
     (b"BZh", "bzip2: unpack it first"),
     (b"\xfd7zXZ", "xz: unpack it first"),
+    (b"\xff\xfe\0\0", "UTF-32: say so with --encoding utf-32"),  # before UTF-16, whose mark it begins with
+    (b"\0\0\xfe\xff", "UTF-32: say so with --encoding utf-32"),
     (b"\xff\xfe", "UTF-16: say so with --encoding utf-16"),
     (b"\xfe\xff", "UTF-16: say so with --encoding utf-16"),
     (b"\x93NUMPY", "a numpy array, which holds no words"),
@@ -122,7 +124,8 @@ def describe(read: Foreign) -> list[str]:
     if read.duplicates:
         said.append(f"{read.duplicates:,} words occur again further down: the first vector of each is kept")
     if read.invalid:
-        said.append(f"{read.invalid:,} words hold bytes that are not {read.encoding}: replaced by U+FFFD")
+        apart = ", and by \\xNN where another word is called so" if read.apart else ""
+        said.append(f"{read.invalid:,} words hold bytes that are not {read.encoding}: replaced by U+FFFD{apart}")
     if read.skipped:
         what = "1 record" if read.skipped == 1 else f"{read.skipped:,} records"
         said.append(f"{what} left out that cannot be read; the first: {read.first_problem}")

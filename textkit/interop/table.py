@@ -33,6 +33,7 @@ class Foreign:
     word_ngrams: int = 1
     duplicates: int = 0  # words seen before: the first wins
     invalid: int = 0  # words that are no text in `encoding`
+    apart: bool = False  # whether one of them has its bytes for a name, since another word has U+FFFD in that place
     encoding: str = "UTF-8"
     skipped: int = 0  # records left out, since they could not be read; the first of them
     first_problem: str = ""
@@ -117,6 +118,7 @@ class Names:
         self._ids: dict[str, None] = {}
         self.duplicates = 0
         self.invalid = 0
+        self.apart = False
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -163,6 +165,7 @@ class Names:
             if _BYTES.search(word):
                 shown = word.encode(self.encoding, "surrogateescape").decode(self.encoding, "replace")
                 while shown in taken:
+                    self.apart = True
                     shown = _BYTES.sub(lambda found: f"\\x{ord(found.group()) - 0xDC00:02x}", word)
                     word += "_"
                 taken.add(shown)

@@ -121,8 +121,8 @@ def read_text(source: Source, room: Room, count: int | None, layout: Layout) -> 
         raise TextkitError(f"{source.name}: holds no word")
     return Foreign(
         "GloVe text" if count is None else "word2vec text", words, table.done(), duplicates=names.duplicates,
-        invalid=names.invalid, encoding=names.shown, skipped=lines_of.skipped, first_problem=lines_of.problem,
-        notes=lines_of.notes,
+        invalid=names.invalid, apart=names.apart, encoding=names.shown, skipped=lines_of.skipped,
+        first_problem=lines_of.problem, notes=lines_of.notes,
     )  # fmt: skip
 
 

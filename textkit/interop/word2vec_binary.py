@@ -14,7 +14,7 @@ from textkit.interop.source import Source
 from textkit.interop.table import Foreign, Growing, Names, Room
 
 LONGEST = 1 << 16  # bytes of a word; more says that the file is something else
-_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")  # what no word holds, but numbers that are taken for one
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")  # what few words hold, and numbers that are taken for one
 _BLOCK = 1 << 22  # bytes of vectors taken at once
 
 
@@ -56,8 +56,8 @@ def read_binary(source: Source, room: Room, count: int, dim: int) -> Foreign:
     if not words:
         raise TextkitError(f"{source.name}: holds no word")
     return Foreign(
-        "word2vec binary", words, table.done(), duplicates=names.duplicates, invalid=names.invalid, encoding=names.shown,
-        skipped=len(problems), first_problem=problems[0] if problems else "",
+        "word2vec binary", words, table.done(), duplicates=names.duplicates, invalid=names.invalid, apart=names.apart,
+        encoding=names.shown, skipped=len(problems), first_problem=problems[0] if problems else "",
     )  # fmt: skip
 
 
@@ -69,16 +69,18 @@ def _sound(
     """
     values = np.frombuffer(b"".join(vectors), "<f4").reshape(len(words), dim)
     sound = np.isfinite(values).all(axis=1)
-    if _CONTROL.search(b"".join(words)):
-        at = next(at for at, word in enumerate(words) if _CONTROL.search(word))
-        raise TextkitError(
-            f"{name}: the word of vector {done + at + 1} holds control characters: a word before it has a space, which this "
-            f"format cannot say, or the file is damaged"
-        )
-    if sound.all() and all(words):
+    numbers = _CONTROL.search(b"".join(words)) and [_holds_numbers(word) for word in words]
+    if sound.all() and all(words) and not (numbers and any(numbers)):
         return words, values, []
     problems = []
     for at, word in enumerate(words):
+        if numbers and numbers[at]:
+            problems.append(
+                f"{name}: the word of vector {done + at + 1} holds control characters: a word before it has a space, which "
+                f"this format cannot say, or the file is damaged"
+            )
+            sound[at] = False
+            continue
         if not word:
             problems.append(f"{name}: vector {done + at + 1} has no word: damaged, or not word2vec's binary format")
         elif not sound[at]:
@@ -87,6 +89,16 @@ def _sound(
             )
     kept = [at for at, word in enumerate(words) if word and sound[at]]
     return [words[at] for at in kept], values[kept], problems
+
+
+def _holds_numbers(word: bytes) -> bool:
+    """Whether a word's bytes are those of numbers, or of numbers too: controls, and NUL or what is no UTF-8."""
+    if not _CONTROL.search(word):
+        return False
+    try:
+        return "\0" in word.decode("utf-8")
+    except UnicodeDecodeError:
+        return True
 
 
 def _records(name: str, data: bytes, at: int, done: int, most: int, width: int) -> tuple[list[bytes], list[bytes], int]:
