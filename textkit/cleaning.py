@@ -40,7 +40,7 @@ _FORMS = (
     "\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff61-\uff9f\uffa1-\uffef"
 )
 _WIDE_MARKS = "\u3000\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff60"
-_UNSEEN_ONE = f"[{_CONTROLS}{_UNSEEN}{_SEPARATORS}{_JOINERS}]"
+_UNSEEN_RUN = f"[{_CONTROLS}{_UNSEEN}{_JOINERS}]+|(?P<separator>[{_SEPARATORS}])"
 _FORMS_RUN = f"[{_FORMS}]+|(?P<marks>[{_WIDE_MARKS}]+)"
 _ANY = f"[{_CONTROLS}{_UNSEEN}{_SEPARATORS}{_JOINERS}{_FORMS}{_WIDE_MARKS}]"
 
@@ -89,24 +89,25 @@ def visible(text: str, emoji: bool = True) -> str:
         text = _compiled(_ESCAPES).sub("", text)
 
     def kept(found: re.Match[str]) -> str:
-        character, at = found[0], found.start()
-        if "\x1c" <= character <= "\x1f":
+        if found["separator"]:
             return " "
-        if character not in _BETWEEN:
+        between = [character for character in found[0] if character in _BETWEEN]
+        if not between:
             return ""
-        before, behind = text[at - 1 : at], text[at + 1 : at + 2]
-        if character == "\u200b":
-            return " " if _compiled(_UNSPACED).match(before) and _compiled(_UNSPACED).match(behind) else ""
-        joins = character == "\u200d"
-        if _compiled(_INDIC).match(before) or (
-            _compiled(_CURSIVE).match(before) and (joins or _compiled(_CURSIVE).match(behind))
-        ):
-            return character
-        return (
-            character if emoji and joins and _compiled(_EMOJI).match(before) and _compiled(_EMOJI).match(behind) else ""
-        )
+        # What is seen before and behind: of two joiners side by side one would see the other alone.
+        before, behind = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 1]
+        if "\u200b" in between and _compiled(_UNSPACED).match(before) and _compiled(_UNSPACED).match(behind):
+            return " "
+        if _compiled(_INDIC).match(before):
+            kinds = _JOINERS
+        elif _compiled(_CURSIVE).match(before):
+            kinds = _JOINERS if _compiled(_CURSIVE).match(behind) else "\u200d"
+        else:
+            joins = emoji and _compiled(_EMOJI).match(before) and _compiled(_EMOJI).match(behind)
+            kinds = "\u200d" if joins else ""
+        return next((character for character in between if character in kinds), "")
 
-    return _compiled(_UNSEEN_ONE).sub(kept, text)
+    return _compiled(_UNSEEN_RUN).sub(kept, text)
 
 
 _BETWEEN = "\u200b\u200c\u200d"
