@@ -19,6 +19,7 @@ from textkit.serving.sentence_marks import (
     HEARTS,
     MARK,
     NEXT,
+    NUMBERED,
     OPENERS,
     QUOTES,
     ROMAN,
@@ -27,6 +28,8 @@ from textkit.serving.sentence_marks import (
     days,
     ends,
     goes_on,
+    quoted,
+    said,
     trailing_smileys,
 )
 
@@ -89,6 +92,7 @@ def _at_marks(line: str) -> Iterator[re.Match[str]]:
             yield match
 
 
+_BRACKETS = re.compile(r"(?<![:;=])(?<![:;=]-)[()]")
 _HOURS = ("a.m", "p.m", "A.M", "P.M")
 
 
@@ -99,6 +103,7 @@ class _Cut:
         self.line, self.code, self.own = line, code, own
         self.start = 0
         self.answers = False  # the sentence before was a question
+        self.open = self.looked = 0  # brackets, up to here
 
     @cached_property
     def rules(self) -> Language:
@@ -123,7 +128,8 @@ class _Cut:
             return True
         following = NEXT.match(self.line, match.end())
         follows = (following[1] if following else "") or ""
-        if follows[:1].islower() and not CAMEL.match(follows):
+        # Georgian letters count as small ones, though their capitals begin no sentence.
+        if follows[:1].islower() and follows[0] != follows[0].title() and not CAMEL.match(follows):
             return False
         if QUOTES.search(match["closers"]) and SPEECH.match(self.line, match.end()):
             return False
@@ -144,7 +150,9 @@ class _Cut:
         word = words[-1].lstrip(OPENERS.replace("\\", ""))
         before = words[-2] if len(words) > 1 else ""
         alone = self.start == end - len(words[-1])
-        starts = follows.lower() in self.rules.starters
+        starts = self._starts(follows, end)
+        if alone and NUMBERED.fullmatch(word):  # 1.1. Introduction
+            return self.answers
         if word.isdecimal():
             return self._counted(word, before, follows, starts, alone)
         kind = self.rules.kind(word)
@@ -163,6 +171,13 @@ class _Cut:
         if self.rules.ordinals and before[:1].isupper() and ROMAN.fullmatch(word):  # Ludwig XIV.
             return starts
         return True
+
+    def _starts(self, follows: str, end: int) -> bool:
+        """Whether a word certainly begins a sentence; an initial never does: "by J. A. Smith"."""
+        if follows.lower() not in self.rules.starters:
+            return False
+        behind = self.line.find(follows, end) + 1
+        return len(follows) > 1 or self.line[behind : behind + 1] != "."
 
     def _abbreviated(self, kind: str, before: str, follows: str, starts: bool) -> bool:
         if kind == "never":
@@ -193,10 +208,10 @@ class _Cut:
     def _initial(self, word: str, before: str, starts: bool, alone: bool) -> bool:
         """Of a single letter: whether it is a word, a mark or a grade, and not what begins a name."""
         if word == "г":  # of a year, or of a city
-            return before[:1].isdigit()
+            return before[:1].isdigit() and not before.endswith(",")
         if alone:
             return self.answers and starts
-        if word == "I" and not self.rules.ordinals:
+        if word == "I" and not self.rules.ordinals and not (len(before) == 2 and before[1] == "."):
             return True
         return starts or before.lower() in self.rules.nouns
 
@@ -205,7 +220,9 @@ class _Cut:
         line, end = self.line, match.end()
         if line[end].isdigit() and line[match.start() - 1 : match.start()].isdigit() and not match["wide"]:
             return False
-        return not (match["brackets"] and not match["wide"] and goes_on().match(line, end))
+        if not match["brackets"]:
+            return bool(match["wide"]) or not quoted().match(line, end)
+        return not (said() if match["wide"] else goes_on()).match(line, end)
 
     def _smiled(self, match: re.Match[str]) -> bool:
         """Whether smileys without a mark end a sentence."""
@@ -213,8 +230,19 @@ class _Cut:
         follows = (following[1] if following else "") or ""
         if not follows[:1].isupper() and not CAMEL.match(follows):
             return False
-        loved = re.search(f"[{HEARTS}]", match[0])  # which may be a word: "I ❤ New York."
+        loved = re.search(f"[{HEARTS}]|<3", match[0])  # which may be a word: "I ❤ New York."
         return not loved or follows.lower() in self.rules.starters
+
+    def _bracketed(self, match: re.Match[str]) -> bool:
+        """Whether closing brackets are a smiley, for none was opened, nor is it a list's "а)"."""
+        at = match.start()
+        for bracket in _BRACKETS.finditer(self.line, self.looked, at):
+            self.open = max(0, self.open + (1 if bracket[0] == "(" else -1))
+        self.looked = match.end()
+        closing = match[0].count(")")
+        smile = closing > self.open and (closing > 1 or self.line[at - 2 : at].isalpha())
+        self.open = max(0, self.open - closing)
+        return smile
 
     def _glued(self, match: re.Match[str]) -> bool:
         """Whether a stop without a space ends a sentence."""
@@ -236,7 +264,7 @@ class _Cut:
 
 _KINDS = {
     "space": _Cut._marked, "wide": _Cut._wide, "lines": _Cut._always, "smileys": _Cut._smiled, "none": _Cut._glued,
-    "greek": _Cut._always,
+    "smile": _Cut._bracketed, "greek": _Cut._always,
 }  # fmt: skip
 
 
