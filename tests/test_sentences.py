@@ -295,14 +295,14 @@ def test_the_language_decides() -> None:
 
 
 def test_abbreviations_of_a_users_own() -> None:
-    own = own_abbreviations(["Abt.", "zzt", "", "Sp. z o.o."])
-    assert [part.text for part in sentences("Die Abt. Einkauf kam. Gut.", "de", own)] == [
-        "Die Abt. Einkauf kam.",
+    own = own_abbreviations(["Abk.", "zzt", "", "Sp. z o.o."])
+    assert [part.text for part in sentences("Die Abk. Einkauf kam. Gut.", "de", own)] == [
+        "Die Abk. Einkauf kam.",
         "Gut.",
     ]
-    assert len(sentences("Die Abt. Einkauf kam.", "de")) == 2
+    assert len(sentences("Die Abk. Einkauf kam.", "de")) == 2
     assert len(sentences("Er ist Zzt. Kunde.", "de", own)) == 1  # in lower case: in any
-    assert len(sentences("Die abt. Einkauf kam.", "de", own)) == 2  # with a capital: as it is
+    assert len(sentences("Die abk. Einkauf kam.", "de", own)) == 2  # with a capital: as it is
     assert len(sentences("Die Firma Sp. z o.o. Kunde.", "de", own)) == 1
     assert len(sentences("Die Jazzt. Kunde.", "de", own)) == 2  # the end of another word
     assert own_abbreviations(["", " . "]) is None

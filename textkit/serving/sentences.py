@@ -92,6 +92,7 @@ def _at_marks(line: str) -> Iterator[re.Match[str]]:
             yield match
 
 
+_AHEAD = re.compile(r"\.\s+([^\s.]{1,20})\.")
 _BRACKETS = re.compile(r"(?<![:;=])(?<![:;=]-)[()]")
 _HOURS = ("a.m", "p.m", "A.M", "P.M")
 
@@ -161,6 +162,11 @@ class _Cut:
         if word in _HOURS or before + word in _HOURS:
             return not days().match(self.line, self.line.index(follows, end))
         if kind and not (len(word) == 1 and kind == "number" and not follows[:1].isdigit()):
+            if kind == "initial":
+                ahead = _AHEAD.match(self.line, end)
+                return not (
+                    alone or before.endswith(".") or (ahead and self.rules.kind(ahead[1]) in ("title", "initial"))
+                )
             return self._abbreviated(kind, before, follows, starts)
         if len(word) > 4 and word.lower().endswith(("str", "straße", "gasse")) and self.rules is language("de"):
             return word.lower().endswith(("straße", "gasse")) or (starts and not follows[:1].isdigit())
@@ -203,7 +209,7 @@ class _Cut:
             return True
         if follows.lower() in rules.third:
             return False
-        return starts or (bool(rules.before) and before.lower() not in rules.before)
+        return starts or before.lower() not in rules.before  # only German has nouns with a capital
 
     def _initial(self, word: str, before: str, starts: bool, alone: bool) -> bool:
         """Of a single letter: whether it is a word, a mark or a grade, and not what begins a name."""
