@@ -267,6 +267,81 @@ Jan. 1 is a holiday.|Dec. 25 is too.
 """.strip().split("\n")
 
 
+# The same of languages that are told: the code, and lines between slashes.
+TOLD = """
+en: It was written by J. A. Smith. / He is called E. A. Poe. / See Prof. A. I. Jones.
+en: Smith, J. A., and Lee, K. I., wrote it. / Plan B.|I agree. / I got an A.|I am happy.
+en: Take vitamin C.|A doctor said so. / Win!¦ ✌️ ¦Go. / It's hot!¦ ☀️ ¦We swim. / No!¦ ❌ ¦Stop.
+en: Thanks!¦ ✅ ¦See you. / Coffee?¦ ☕ ¦Yes. / We won.¦ ⚽ ¦They lost. / He's OK!¦ ⚡ ¦She's not.
+en: I <3 New York. / I ❤️ New York. / 1. Introduction / 1.1. Introduction / 2.3.1. Setup and use / IV. Results
+en: 1a. Results / Pvt. Ryan came. / Det. Smith came. / See ref. 5. / Am I?|I. A. Smith. / So do I.|He does.
+en: I met Mr. T.|I like him. / I got an A.|A. Smith got a B. / Win!¦✌️ ¦Go. / Wow‼️|Go. / We won¦ ⚽ ¦They lost
+en: The key is B♭ Major. / Paris ➡ Berlin / It is 1.1.|He knows. / A1. Introduction / XI. Results
+en: What?|1a.|Yes. / I <3 you¦ <3 ¦You are great.
+ru: Поэт А. С. Пушкин умер. / Директор В. В. Путин пришёл. / Иванов И. И. пришёл. / Привет¦) ¦Как дела?
+ru: Спасибо¦))) ¦До завтра. / Иван (мой брат) Петров пришёл. / а) Первый пункт / В 90-х гг. Москва была другой.
+ru: Дом 5, кв. 10, г. Москва. / Он жил в XIX в. Россия была другой. / Дж. К. Роулинг пишет. / В т. ч. Москва.
+ru: Под ред. Иванова. / Ок.|Я иду. / Он родился в 1990 г.|Она нет. / Он (Иван) Петров пришёл.
+ru: Плохо¦ :( ¦Потом (да) Нет / а) Один б) Два / (Он пришёл.|Она ушла) Потом / Привет¦)) 😀 ¦Как дела?
+fr: Le philosophe J. J. Rousseau est mort. / Ch. Baudelaire est né. / Env. 5 hab. Paris. / Le Gal. Dupont.
+it: Il libro di G. A. Rossi. / Il Gen. Rossi. / Spett. Ditta Rossi. / Il 5 gen. Roma era bella.
+pt: O livro de J. A. Silva. / O Exmo. Sr. Silva. / Séc. XIX foi bom. / O Cel. Silva. / Vi o mar.|Foi bom.
+es: El libro de J. Y. García. / La pza. Mayor es grande. / El Excmo. Sr. López. / Bs. As. es grande.
+es: Mín. 5 euros.
+da: Hun er 30.|Han er 29. / Nogle, f.eks. Anna, kom. / Nogle, f. eks. Anna, kom. / Hun er 30.|Tom er 29.
+da: Han kom d. 3. maj.|Hun gik. / Den 3. maj kom han. / Dr. Hansen og hr. Jensen kom.
+da: Den 2. Verdenskrig var slem.
+pl: Mam 12.|Ona ma 3. / Lubię miasta, np. Warszawa. / Urodził się w 1990 r. w Warszawie.
+pl: Prof. dr hab. Jan Kowalski przyszedł. / Mieszka przy ul. Długiej 5 m. 3. / Jest m.in. Polakiem.
+pl: Ma 5 tys. Złotych. / Dnia 3. maja. / OK.|Idę. / Mam psy, koty itd.|Ona też. / Urodził się w 1990 r.|Ona też.
+cs: Je mi 12.|Jemu je 13. / Mám rád města, např. Praha. / Ing. Jan Novák přišel. / Dne 3. května přišel.
+cs: Viz str. 5 a odst. 3. / Je mi 30.|Tomovi je 29. / Psi, kočky atd.|Ona ne.
+fi: Hän on 30.|Minä olen 29. / Kaupunki, esim. Helsinki, on suuri. / Prof. Virtanen tuli.
+fi: Hän tuli 3. toukokuuta. / Kaupungit, mm. Helsinki. / Koirat, kissat jne.|Hän tuli.
+hu: Ő 30.|Én 29 vagyok. / Egy város, pl. Budapest. / Dr. Kovács jött. / Az 5. sz. Iskola nagy.
+hu: 2024. május 5. van. / Kutyák, macskák stb.|Ő jött.
+tr: Ben 30.|O 29. / Prof. Dr. Ahmet geldi. / Sn. Yılmaz geldi. / 2. Dünya Savaşı bitti.
+tr: Elma, armut vb.|O geldi.
+no: Hun er 30.|Han er 29. / Hr. Olsen kom kl. 8. / F.eks. Oslo er stor.
+hr: Ona ima 30.|On ima 29. / Npr. Zagreb.
+el: Η κα. Μαρία ήρθε. / Ο κ. Νίκος ήρθε. / Π.χ. Αθήνα. / Ο Δρ. Παπαδόπουλος ήρθε.
+sv: Någon, t.ex. Anna, kom. / Någon, t. ex. Anna, kom. / Dr. Svensson kom kl. 8. / Bl.a. Anna kom.
+sv: Hon är 30.|Han är 29.
+hi: डॉ. शर्मा आए।|वे बैठे। / श्री. कुमार आए। / ए. पी. जे. अब्दुल कलाम आए। / "हाँ।" उसने कहा।
+hi: यह घर है.|वह गाड़ी है. / वह आई.|मैं गया. / उसने चाय पी.|हाँ. / एम. एस. धोनी आए। / श्री के. आर. नारायणन आए।
+hi: डॉ. ए. पी. जे. अब्दुल कलाम आए। / "हाँ।" राम ने कहा। / "हाँ।"|वह चला गया।
+ta: டாக்டர். ராமன் வந்தார். / எம். ஜி. ராமச்சந்திரன் வந்தார்.
+ka: ეს სახლია.|ის მანქანაა.
+uk: Привіт¦) ¦Як справи? / Проф. Іваненко прийшов. / Вона живе в м. Києві на вул. Лесі. / Т. Г. Шевченко помер.
+uk: Це т. зв. Київ. / Народився в 1990 р.|Вона ні. / Це і т. д.|Потім.
+zh: 你好!¦¦你是谁? / “走吧！”小明说。 / “走吧！”老师笑着说。 / 他说“好。”。 / 他走了……。¦¦我哭了。
+zh: “好。”¦¦我知道了。 / “好。”¦¦这是小说。 / “好。”¦¦然后他走了。 / 他说“好。”。¦¦然后走了。
+ja: 本当?¦¦はい。 / 本当!?¦¦はい。 / 本当⁉¦¦はい。 / 「いいえ。」¦¦はい、わかりました。
+ja: 「いいえ。」¦¦もう帰ります。 / 「はい。」¦¦ではまた。 / 「いいえ。」¦¦がんばれ。 / 「何？」トムが聞いた。
+ja: 本当？!¦¦はい。 / Yahoo!ニュースを見た。 / これはOK?¦¦はい。 / 「本当?」と言った。 / 本当？と聞いた。
+ja: 「いいえ。」彼は言った。 / 「はい。」¦¦彼は走った。 / 「ありがとう。」は英語で何ですか。
+ko: 안녕!¦¦잘 지내?
+de: Die GmbH & Co. KG ist groß. / Er hat mind. 3 Autos. / Er ist lt. Arzt krank. / Das gilt gem. Art. 5 GG.
+de: Die dt. Sprache ist schön. / Der engl. König kam. / Die Abt. Einkauf ist zu. / Die Univ. Köln ist alt.
+de: Das hl. Grab. / Joh. Seb. Bach kam. / 1.2. Einleitung / IV. Ergebnisse / Er war Abt.|Er starb.
+de: Er heißt Franz.|Tom auch. / Meyer & Co.|Er ging. / Er ist 5.|Tom ist da. / Er kam 44 v. Chr.|Er starb.
+de: Gebr. Grimm kamen. / Siehe lit. a und Kl. 5. / Meyer jun. kam. / Die röm. Kaiser. / Frau Dr. jur. Weber.
+de: Bzgl. Tom weiß ich nichts.
+th: ดร. สมชาย มา
+ml: എം. ടി. വാസുദേവൻ നായർ വന്നു.
+mr: ही माझी आई.|ती आली.
+nb: Hun er 30.|Han er 29.
+nn: Ho er 30.|Han er 29.
+ro: Dl. Popescu a venit. / De ex. Ana. / Str. Florilor nr. 5. / Mere, pere etc.|El a venit.
+nl: De fam. Jansen kwam. / Ing. De Vries kwam. / 5 mln. Euro.
+xx: Dr. A. B. Smith
+sk: Napr. Bratislava.
+is: Hann er 30.|Hún er 29.
+et: Ta on 30.|Mina olen 29.
+ar: "أين أنت؟" سأل توم.
+""".strip().split("\n")
+
+
 def parts_of(cut: str) -> list[Part]:
     found = re.findall(r"([^|¦]+)(\||¦[^¦]*¦|$)", cut)
     return [Part(text, gap.replace("|", " ").replace("¦", "")) for text, gap in found]
@@ -278,6 +353,14 @@ def test_a_line_is_cut_where_its_sentences_end(cut: str) -> None:
     line = "".join(part.text + part.space for part in expected)
     assert sentences(line) == expected
     assert sentences(f"  {line}\t") == expected
+
+
+@pytest.mark.parametrize("row", TOLD)
+def test_a_line_of_a_language_is_cut_where_its_sentences_end(row: str) -> None:
+    code, cuts = row.split(": ", 1)
+    for cut in cuts.split(" / "):
+        expected = parts_of(cut)
+        assert sentences("".join(part.text + part.space for part in expected), code) == expected
 
 
 def test_the_language_decides() -> None:
