@@ -31,10 +31,11 @@ _FACES = (
     "\u2702\u2705\u2708-\u270d\u270f\u2712\u2714\u271d\u2721\u2728\u2733\u2734\u2744\u2747\u274c\u274e\u2753-\u2755\u2757\u27b0"
     "\u27bf\u2b1b\u2b1c\u2b50\u2b55\U0001f300-\U0001faff"
 )
-_SIGNS = "\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff"  # which say nothing by themselves, but may stand behind a mark
+# All of them, and what says nothing by itself, but may stand behind a mark.
+_SIGNS = "\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f1e6-\U0001f1ff\U0001f300-\U0001faff"
 _MODIFIERS = "[\ufe0f\u200d\u2640\u2642\U0001f3fb-\U0001f3ff]*+"
 _EMOJI = rf"(?:[{HEARTS}{_FACES}]{_MODIFIERS})"
-_SIGN = rf"(?:[{HEARTS}{_FACES}{_SIGNS}]{_MODIFIERS})"
+_SIGN = rf"(?:[{_SIGNS}]{_MODIFIERS})"
 # White space stands around one.
 _SMILEY = r"(?:[:;=][-'^o]?[)(\]\[DPp3/\\|*O]++|\([-o]?[:;=]|<3|\^_?\^|[xX]D+|-_+-|T_T|[oO]_[oO])(?!\S)"
 _MOST = 50  # smileys in a row
@@ -45,7 +46,7 @@ _CYRILLIC = "\u0400-\u042f\u0490"  # capitals
 
 # "Yahoo!ニュース" is a name.
 _EAST_MARK = (
-    rf"(?:(?<=\w)[{_ASKS}]|(?<=[{_EAST}])[{_CALLS}])"
+    rf"(?:(?<=\w[{_ASKS}])|(?<=[{_EAST}][{_CALLS}]))"
     rf"(?=[{_WIDE}.!?…‼⁇⁈⁉]{{0,20}}[{_WIDE_CLOSERS}]{{0,4}}\s?[「『（《〈【“]{{0,4}}[{_EAST}])"
 )
 
@@ -63,7 +64,7 @@ def ends(special: bool) -> re.Pattern[str]:
         r"|(?<=[^\W\d_A-Z][^\W\d_A-Z])\.(?P<none>)(?=[^\W\d_a-z][^\W\d_A-Z]+(?![\w./@:]))"
     )
     others = (
-        rf"|(?:(?<![{_WIDE}])[{_WIDE}]|{_EAST_MARK})[{_WIDE}.!?…‼⁇⁈⁉]*+"
+        rf"|[{_WIDE}{_ASKS}{_CALLS}](?:(?<=[{_WIDE}])(?<![{_WIDE}].)|{_EAST_MARK})[{_WIDE}.!?…‼⁇⁈⁉]*+"
         rf"(?P<brackets>[{_WIDE_CLOSERS}]*+)(?P<wide>\s*+{smileys})(?=\S)"
         r"|(?P<lines>(?<![^\S\n\r])[^\S\n\r]*+[\n\r]\s*+)(?=\S)"
         rf"|(?<=\w)(?P<smile>\)++\s++{smileys})(?=[{OPENERS}]*+[{_CYRILLIC}])"
@@ -75,9 +76,11 @@ def ends(special: bool) -> re.Pattern[str]:
 
 MARK = re.compile("[.!?…‼⁇⁈⁉]")
 # Without any of these a line is cut at its marks alone, which are found at memory speed.
+# It begins with one set of characters, for that is looked through at once, and says yes too often rather than take long to
+# compile.
 SPECIAL = re.compile(
-    rf"[\n\r{_WIDE}{HEARTS}{_FACES}{_SIGNS}\u0370-\u03ff\u1f00-\u1fff]|\s{_SMILEY}"
-    rf"|[{_ASKS}{_CALLS}][{_WIDE_CLOSERS}]{{0,4}}[「『（《〈【“]{{0,4}}[{_EAST}]|\)\s++[{OPENERS}]*+[{_CYRILLIC}]"
+    rf"[\s{_WIDE}{_SIGNS}\u0370-\u03ff\u1f00-\u1fff‼⁇⁈⁉?!)](?:(?<=[^\t\f\v \u00a0\u202f\u3000?!)])|(?<=\s){_SMILEY}"
+    r"|(?<=\))\s++\W*+[\u0400-\u0490]|(?<=[?!])\W{0,8}+[\u3005-\U0003134f])"
 )
 NEXT = re.compile(rf"[{OPENERS}\s]*+([^\W_](?:\w|['’](?=\w))*+)?")
 CAMEL = re.compile(r"[a-z]{1,2}[A-Z]")  # iPhone, eBay: begin a sentence as they are
