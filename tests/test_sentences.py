@@ -335,6 +335,15 @@ nn: Ho er 30.|Han er 29.
 ro: Dl. Popescu a venit. / De ex. Ana. / Str. Florilor nr. 5. / Mere, pere etc.|El a venit.
 nl: De fam. Jansen kwam. / Ing. De Vries kwam. / 5 mln. Euro.
 xx: Dr. A. B. Smith
+en: Ask I. M. Pei.|He knows. / Hello (how are you) Tom!¦ ☺️ ¦Bye. / Done.¦ ✓ ¦Next. / Nice.¦ ➡️ ¦Click here.
+en: Hi!¦ ♥ ¦Bye. / Order here ☎ Monday to Friday / I love New York¦ <3 ¦It is big. / You <3 Tom
+zh: 真的吗?¦¦我不信!¦¦好吧。 / 他说:"你好!"¦¦然后走了。 / “你好!”他说。 / “不！”我喊道。 / “很好。”¦¦听说他走了。
+ja: えっ!?¦¦「本当?」 / すごい!!¦¦はい。 / 「おはよう。」先生が言いました。 / 「うん。」¦¦太郎は学校へ行った。
+hi: "तुम कौन हो?" उसने पूछा। / 'हाँ।' मैंने कहा।
+ru: Класс¦) ¦Пошли¦) ¦Да / (см. Иванов) Потом он ушёл. / Да (нет)) Потом / 1) Первый 2) Второй / IV. Итоги
+hu: 2024. 05. 03. Péntek van.
+cs: Narodil se 3. 5. 1990.
+pl: Ur. 3. 5. 1990 w Polsce.
 sk: Napr. Bratislava.
 is: Hann er 30.|Hún er 29.
 et: Ta on 30.|Mina olen 29.

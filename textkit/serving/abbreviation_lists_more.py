@@ -96,7 +96,7 @@ MORE: dict[str, dict[str, str]] = {
     },
     "pl": {
         "never": "np tj tzn tzw m.in wg zob",
-        "title": "prof dr hab mgr inż ks św kpt płk ppłk mjr abp bp lek ul pl woj pow",
+        "title": "prof dr hab mgr inż ks św kpt płk ppłk mjr abp bp lek ul pl ur woj pow",
         "number": "ok godz str rozdz art ust pkt poz tab rys nr tel",
         "unless": "tys mln mld im pt os por red tłum wyd ang niem łac n.e p.n.e gen",
         "last": "itd itp",
@@ -156,7 +156,7 @@ MORE: dict[str, dict[str, str]] = {
             "ő ők én te mi ti ez az ezek azok a egy de és vagy ha mikor amikor hol mit ki hogyan miért aztán akkor "
             "itt ott most ma tegnap holnap nem igen is már még csak mert ezért azért van volt"
         ),
-        "third": "kerület világháború század",
+        "third": "kerület világháború század hétfő kedd szerda csütörtök péntek szombat vasárnap",
     },
     "tr": {
         "never": "örn bkz",

@@ -25,7 +25,7 @@ HEARTS = (
 )
 # What Unicode calls emoji, but not what stands between two words: arrows, plus and minus, suits, male and female.
 _FACES = (
-    "\u231a\u231b\u23e9-\u23f3\u23f8-\u23fa\u2600-\u2604\u260e\u2611\u2614\u2615\u2618\u261d\u2620\u2622\u2623\u2626\u262a"
+    "\u231a\u231b\u23e9-\u23f3\u23f8-\u23fa\u2600-\u2604\u2611\u2614\u2615\u2618\u261d\u2620\u2622\u2623\u2626\u262a"
     "\u262e\u262f\u2638-\u263a\u2648-\u2653\u265f\u2668\u267b\u267e\u267f\u2692-\u2697\u2699\u269b\u269c\u26a0\u26a1\u26aa"
     "\u26ab\u26b0\u26b1\u26bd\u26be\u26c4\u26c5\u26c8\u26ce\u26cf\u26d1\u26d3\u26d4\u26e9\u26ea\u26f0-\u26f5\u26f7-\u26fa\u26fd"
     "\u2702\u2705\u2708-\u270d\u270f\u2712\u2714\u271d\u2721\u2728\u2733\u2734\u2744\u2747\u274c\u274e\u2753-\u2755\u2757\u27b0"
@@ -80,7 +80,7 @@ MARK = re.compile("[.!?…‼⁇⁈⁉]")
 # compile.
 SPECIAL = re.compile(
     rf"[\s{_WIDE}{_SIGNS}\u0370-\u03ff\u1f00-\u1fff‼⁇⁈⁉?!)](?:(?<=[^\t\f\v \u00a0\u202f\u3000?!)])|(?<=\s){_SMILEY}"
-    r"|(?<=\))\s++\W*+[\u0400-\u0490]|(?<=[?!])\W{0,8}+[\u3005-\U0003134f])"
+    r"|(?<=\))\s++[^\w)]{0,9}[\u0400-\u0490]|(?<=[?!])\W{0,8}+[\u3005-\U0003134f])"
 )
 NEXT = re.compile(rf"[{OPENERS}\s]*+([^\W_](?:\w|['’](?=\w))*+)?")
 CAMEL = re.compile(r"[a-z]{1,2}[A-Z]")  # iPhone, eBay: begin a sentence as they are

@@ -93,6 +93,8 @@ def _at_marks(line: str) -> Iterator[re.Match[str]]:
 
 
 _AHEAD = re.compile(r"\.\s+([^\s.]{1,20})\.")
+_INITIAL = re.compile(r"\.\s[^\W\d_]\.")
+_DATE = re.compile(r"\.\s\d\d?\.\s?\d\d?\b")  # 2024. 05. 03.
 _BRACKETS = re.compile(r"(?<![:;=])(?<![:;=]-)[()]")
 _HOURS = ("a.m", "p.m", "A.M", "P.M")
 
@@ -132,7 +134,8 @@ class _Cut:
         # Georgian letters count as small ones, though their capitals begin no sentence.
         if follows[:1].islower() and follows[0] != follows[0].title() and not CAMEL.match(follows):
             return False
-        if QUOTES.search(match["closers"]) and SPEECH.match(self.line, match.end()):
+        end = match.end()
+        if QUOTES.search(match["closers"]) and (SPEECH.match(self.line, end) or said().match(self.line, end)):
             return False
         tail = self.line[max(self.start, match.start() - _LOOK_BACK) : match.start()]
         if match["marks"] == ".":
@@ -155,7 +158,7 @@ class _Cut:
         if alone and NUMBERED.fullmatch(word):  # 1.1. Introduction
             return self.answers
         if word.isdecimal():
-            return self._counted(word, before, follows, starts, alone)
+            return self._counted(word, before, follows, starts, alone, end)
         kind = self.rules.kind(word)
         if before.endswith("."):  # z. B., и т. д.
             kind = self.rules.kind(before.lstrip("([\"'„“«") + word) or kind
@@ -173,7 +176,7 @@ class _Cut:
         if DOTTED.fullmatch(word):
             return starts
         if len(word) == 1 and word.isalpha() and word < "\u2e80":
-            return self._initial(word, before, starts, alone)
+            return self._initial(word, before, starts, alone, end)
         if self.rules.ordinals and before[:1].isupper() and ROMAN.fullmatch(word):  # Ludwig XIV.
             return starts
         return True
@@ -196,10 +199,10 @@ class _Cut:
             return not follows[:1].isdigit() and (starts or not before[:1].isdigit())
         return starts if kind == "unless" else True
 
-    def _counted(self, word: str, before: str, follows: str, starts: bool, alone: bool) -> bool:
+    def _counted(self, word: str, before: str, follows: str, starts: bool, alone: bool, end: int) -> bool:
         """Of a number: whether it is how many, not which, and no number of a list."""
         if len(word) > 3:
-            return True
+            return not _DATE.match(self.line, end)
         if alone:
             return self.answers
         if len(word) < 3 and follows[:1].isdigit():
@@ -211,13 +214,14 @@ class _Cut:
             return False
         return starts or before.lower() not in rules.before  # only German has nouns with a capital
 
-    def _initial(self, word: str, before: str, starts: bool, alone: bool) -> bool:
+    def _initial(self, word: str, before: str, starts: bool, alone: bool, end: int) -> bool:
         """Of a single letter: whether it is a word, a mark or a grade, and not what begins a name."""
         if word == "г":  # of a year, or of a city
             return before[:1].isdigit() and not before.endswith(",")
         if alone:
             return self.answers and starts
-        if word == "I" and not self.rules.ordinals and not (len(before) == 2 and before[1] == "."):
+        beside = (len(before) == 2 and before[1] == ".") or _INITIAL.match(self.line, end)  # I. M. Pei
+        if word == "I" and not self.rules.ordinals and not beside:
             return True
         return starts or before.lower() in self.rules.nouns
 
@@ -246,7 +250,7 @@ class _Cut:
             self.open = max(0, self.open + (1 if bracket[0] == "(" else -1))
         self.looked = match.end()
         closing = match[0].count(")")
-        smile = closing > self.open and (closing > 1 or self.line[at - 2 : at].isalpha())
+        smile = not self.open and (closing > 1 or self.line[at - 2 : at].isalpha())
         self.open = max(0, self.open - closing)
         return smile
 
