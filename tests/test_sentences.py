@@ -326,7 +326,7 @@ de: Die dt. Sprache ist schön. / Der engl. König kam. / Die Abt. Einkauf ist z
 de: Das hl. Grab. / Joh. Seb. Bach kam. / 1.2. Einleitung / IV. Ergebnisse / Er war Abt.|Er starb.
 de: Er heißt Franz.|Tom auch. / Meyer & Co.|Er ging. / Er ist 5.|Tom ist da. / Er kam 44 v. Chr.|Er starb.
 de: Gebr. Grimm kamen. / Siehe lit. a und Kl. 5. / Meyer jun. kam. / Die röm. Kaiser. / Frau Dr. jur. Weber.
-de: Bzgl. Tom weiß ich nichts.
+de: Bzgl. Tom weiß ich nichts. / Tom isst Obst.|Ich nicht. / Er heißt Seb.|Er ist da.
 th: ดร. สมชาย มา
 ml: എം. ടി. വാസുദേവൻ നായർ വന്നു.
 mr: ही माझी आई.|ती आली.

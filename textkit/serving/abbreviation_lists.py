@@ -57,12 +57,13 @@ LISTS: dict[str, dict[str, str]] = {
             "betr bzgl diesbzgl urspr ugs versch wg zw entspr stellv z.hd"
         ),
         "title": (
-            "Fa Dr Prof Hr Hrn Fr Frl Fam Dipl Ing Dipl.-Ing Mag St Hl Mr Mrs Hptm Lt Gen Kard Pfr hl kgl Joh Seb "
-            "Wilh Friedr Chr Ludw Ph Th Gebr Bgm Insp Obst Uffz Fw Inh Kfm"
+            "Fa Dr Prof Hr Hrn Fr Frl Fam Dipl Ing Dipl.-Ing Mag St Hl Mr Mrs Hptm Lt Gen Kard Pfr hl kgl "
+            "Chr Ph Th Gebr Bgm Insp Uffz Fw Inh Kfm"
         ),
         "number": "nr nrn S abb abs art bd bde kap tab tel aufl str ziff anm rn § kl jg anh abschn lit kto ausg zi bl",
         "month": "Jan Jän Febr Feb Mrz Apr Jun Jul Aug Sept Sep Okt Nov Dez",
         "unless": (
+            "Joh Seb Wilh Friedr Ludw "
             "mio mrd tsd jh jhd jhdt std ff hg hrsg ev kath max min u.a u.ä o.ä o.j n.chr v.chr u.s.w allg od bes ing "
             "zzgl abzgl engl frz ital griech russ poln österr schweiz amerik europ bayr preuß röm lat hebr arab türk "
             "jüd Abt Univ Verf Red Übers Bearb Dir Vors staatl städt gesetzl wiss techn chem öffentl öff ges gesch "
