@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from small_bundle import embed_model, write_small
 from small_translator import write_translator
+from test_onnxfile import wrapped
 
 from textkit import bundle, onnxfile, operators
 from textkit.errors import TextkitError
@@ -19,6 +22,7 @@ from textkit.places import package_folder
 from textkit.serving.session import Session
 
 node = helper.make_node
+MS = "com.microsoft"
 
 
 def numbers(name: str, *values: int) -> TensorProto:
@@ -120,7 +124,7 @@ def test_operators_that_no_network_needs_are_refused(odd, inside):
     assert said.isprintable()
 
 
-BIG = 1 << 26
+BIG = 1 << 27
 
 
 @pytest.mark.parametrize(
@@ -245,6 +249,127 @@ def test_constants_that_grow_are_not_computed_while_a_graph_is_loaded(grow):
     assert session.inputs == ["x"]
 
 
+def floats(name: str, *shape: int) -> TensorProto:
+    return numpy_helper.from_array(np.ones(shape, np.float32), name)
+
+
+def summed(*nodes: onnx.NodeProto, constants: tuple[TensorProto, ...]) -> bytes:
+    """x and the sum of `big`, which the nodes make of constants."""
+    return model(*nodes, node("ReduceSum", ["big"], ["s"]), node("Add", ["x", "s"], ["y"]), constants=constants)
+
+
+WIDE = 1 << 12
+YES = numpy_helper.from_array(np.array(True), "yes")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        summed(node("Range", ["a", "b", "c"], ["big"]), constants=(scalar("a", -(1 << 26)), scalar("b", 0), scalar("c", 1))),
+        summed(node("Pad", ["v", "p"], ["big"]), constants=(floats("v", 1, 1, 1), numbers("p", *[500] * 6))),
+        summed(node("Pad", ["v"], ["big"], pads=[500] * 6), constants=(floats("v", 1, 1, 1),)),
+        summed(
+            node("If", ["yes"], ["d0"], then_branch=body(node("Identity", ["v"], ["inner"])), else_branch=body()),
+            *doubling(17, "d0"), node("Neg", ["d17"], ["big"]),
+            constants=(YES, floats("v", 2000)),
+        ),
+        summed(
+            node("ConvTranspose", ["v", "w"], ["big"], strides=[2 * WIDE] * 2),
+            constants=(floats("v", 1, 1, 2, 2), floats("w", 1, 1, 1, 1)),
+        ),
+        summed(
+            node("Conv", ["v", "w"], ["big"], pads=[WIDE] * 4), constants=(floats("v", 1, 1, 1, 1), floats("w", 1, 1, 1, 1))
+        ),
+        summed(node("MaxPool", ["v"], ["big"], kernel_shape=[3, 3], pads=[WIDE] * 4), constants=(floats("v", 1, 1, 1, 1),)),
+        summed(
+            node("Neg", ["n"], ["i"]), node("ConstantOfShape", ["i"], ["a"]), node("Gather", ["a", "z"], ["big"]),
+            constants=(numbers("n", -(1 << 27)), scalar("z", 0)),
+        ),
+        summed(
+            node("Cast", ["n"], ["a"], to=TensorProto.UINT32), node("Cast", ["a"], ["b"], to=TensorProto.INT64),
+            node("ConstantOfShape", ["b"], ["big"]), constants=(numbers("n", -1),),
+        ),
+    ],
+    ids=["Range", "Pad", "old Pad", "If", "ConvTranspose", "Conv", "pool", "computed size", "cast size"],
+)  # fmt: skip
+def test_sizes_that_are_not_seen_are_not_computed_while_a_graph_is_loaded(data):
+    assert not onnxfile.inspect(data, "m").folded
+
+
+OF_A_SHAPE = (node("Reshape", ["x", "n"], ["a"]), node("Shape", ["a"], ["b"]))
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        (*OF_A_SHAPE, node("ConstantOfShape", ["b"], ["big"])),
+        (*OF_A_SHAPE, node("Mul", ["b", "b"], ["c"]), node("Expand", ["v", "c"], ["big"])),
+        (*OF_A_SHAPE, node("ReduceProd", ["b"], ["c"], keepdims=0), node("Range", ["z", "c", "o"], ["big"])),
+    ],
+    ids=["ConstantOfShape", "Expand", "Range"],
+)
+def test_what_is_made_of_a_shape_that_can_be_told_is_bounded_by_onnxruntime(tmp_path, nodes):
+    """Whether it can be told is for its inference to say."""
+    total = (node("Cast", ["big"], ["f"], to=1), node("ReduceSum", ["f"], ["s"]), node("Add", ["x", "s"], ["y"]))
+    constants = (numbers("n", 1 << 26), floats("v", 1), scalar("z", 0), scalar("o", 1))
+    (tmp_path / "m.onnx").write_bytes(model(*nodes, *total, constants=constants))
+    code = """if True:
+        import resource, sys
+        from pathlib import Path
+        from textkit.serving.session import PROBE, Session
+        Session(PROBE, "cpu", 1)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        Session(Path(sys.argv[1]).read_bytes(), "cpu", 1)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    """
+    words = [sys.executable, "-c", code, str(tmp_path / "m.onnx")]
+    grown = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert int(grown) < 100_000  # kB; 260,000 and more without the bound
+    many = [node("ConstantOfShape", ["b"], [f"m{at}"]) for at in range(200)]
+    assert not onnxfile.inspect(model(*OF_A_SHAPE, *many, constants=constants), "m").folded
+
+
+def test_shapes_that_only_travel_are_known():
+    """Of shapes as exporters write them: put together of numbers, and of parts of other shapes."""
+    data = model(
+        node("Unsqueeze", ["n", "z"], ["a"]), node("Concat", ["a", "a"], ["b"], axis=0), node("ConstantOfShape", ["b"], ["c"]),
+        node("Shape", ["x"], ["s"]), node("Gather", ["s", "z"], ["d"]), node("Concat", ["d", "a"], ["e"], axis=0),
+        node("Mul", ["e", "e"], ["f"]), node("Equal", ["f", "e"], ["g"]), node("Where", ["g", "e", "f"], ["h"]),
+        node("Expand", ["v", "h"], ["y"]),
+        constants=(scalar("n", 512), numbers("z", 0), floats("v", 1)),
+    )  # fmt: skip
+    assert onnxfile.inspect(data, "m").folded
+
+
+def test_a_constant_that_is_there_twice_is_refused():
+    """protobuf makes one of two, and readers differ in which."""
+    attribute = node("Constant", [], ["y"], value=numbers("", 1)).attribute[0].SerializeToString()
+    twice = wrapped(1, wrapped(2, b"y") + wrapped(4, b"Constant") + wrapped(5, attribute * 2))
+    assert refusal(wrapped(7, twice) + wrapped(8, b"\x10\x17")) == "damaged: an attribute has two values"
+    other = node("Constant", [], ["y"], value=numbers("", 1), value_int=3)
+    assert refusal(model(other)) == "has a constant of two values"
+    assert refusal(model(node("Constant", [], ["a"], value_int=3), constants=(numbers("a", 1),))) == (
+        "has two constants of one name"
+    )
+    forms = numbers("a", 1)
+    forms.int64_data.append(2)
+    assert refusal(model(node("Neg", ["x"], ["y"]), constants=(forms,))) == "damaged: a tensor has its numbers twice"
+
+
+@pytest.mark.parametrize("axes", [65, 20_000])
+def test_tensors_of_many_axes_take_no_time(axes):
+    tensor = numpy_helper.from_array(np.ones(1, np.int8), "w")
+    tensor.ClearField("dims")
+    tensor.dims.extend([(1 << 63) - 1] * axes)
+    start = time.perf_counter()
+    assert refusal(model(node("Neg", ["x"], ["y"]), constants=(tensor,))) == "damaged: a tensor of more than 64 axes"
+    long = node("Constant", [], ["s"], value_ints=[1 << 62] * axes)
+    onnxfile.inspect(model(long, node("ConstantOfShape", ["s"], ["y"])), "m")
+    few = node("Constant", [], ["s"], value_ints=[1 << 62] * 64)
+    assert "asks for more than 2^64 numbers" in refusal(model(few, node("ConstantOfShape", ["s"], ["y"])))
+    assert time.perf_counter() - start < 0.5
+
+
 def test_a_graph_keeps_its_mark_when_outputs_are_taken_out():
     kept = onnxfile.keep_outputs(onnxfile.Unfolded(embed_model().SerializeToString()), ["vector"])
     assert isinstance(kept, onnxfile.Unfolded)
@@ -286,12 +411,69 @@ def test_small_models_by_hand_pass(tmp_path, write: Callable[[Path], Path]):
         (node("OneHot", ["x", "x", "two"], ["y"], axis=1 << 40), f"OneHot has an attribute beyond {1 << 20}"),
         (node("AveragePool", ["x"], ["y"], kernel_shape=[1 << 62]), f"AveragePool has an attribute beyond {1 << 20}"),
         (node("Conv", ["x", "x"], ["y"], pads=[-(1 << 62)] * 2), f"Conv has an attribute beyond {1 << 20}"),
+        (node("Min", ["x", ""], ["y"], domain="ai.onnx"), "Min lacks an input"),
+        (node("Einsum", ["x", ""], ["y"], domain="ai.onnx", equation="i,i->i"), "Einsum lacks an input"),
+        (node("LayerNormalization", ["x", "x", ""], ["y"]), "LayerNormalization lacks an input"),
+        (node("Conv", ["x", "", "x"], ["y"]), "Conv lacks an input"),
+        (node("Attention", ["x", "x", ""], ["y"], domain=MS, num_heads=1), "Attention lacks an input"),
+        (node("Attention", ["x", "x"], ["y"], domain=MS, num_heads=1), "Attention lacks an input"),
+        (node("QLinearConcat", ["x", "x", "x", "", "x"], ["y"], domain=MS, axis=0), "QLinearConcat lacks an input"),
+        (node("ConvTranspose", ["x", "x"], ["y"], group=0), "ConvTranspose has a group of less than one"),
+        (node("Attention", ["x"] * 3, ["y"], q_num_heads=2, kv_num_heads=0), "Attention has a kv_num_heads of less than one"),
+        (node("Attention", ["x"] * 3, ["y"], q_num_heads=-1), "Attention has a q_num_heads of less than one"),
+        (node("LSTM", ["x"] * 3, ["y"], hidden_size=0), "LSTM has a hidden_size of less than one"),
+        (node("Div", ["x", "minus"], ["y"]), "Div has a constant divisor of -1; Neg does the same"),
+        (node("Mod", ["x", "many"], ["y"]), "Mod has a constant divisor of -1; Neg does the same"),
+        (node("Mod", ["x", "short"], ["y"]), "Mod has a constant divisor of -1; Neg does the same"),
+        (node("Mod", ["x", "typed"], ["y"]), "Mod has a constant divisor of -1; Neg does the same"),
     ],
-)
+)  # fmt: skip
 def test_what_ends_onnxruntime_by_a_signal_is_refused(odd, said):
-    """Found by a fuzzer: it indexes by these without looking."""
-    constants = (numbers("none"), numbers("two", 0, 1))
-    assert refusal(model(odd, constants=constants)) == said
+    """Found by a fuzzer: it indexes and divides by these without looking."""
+    constants = (
+        numbers("none"), numbers("two", 0, 1), scalar("minus", -1), numbers("many", *[3] * 100, -1),
+        numpy_helper.from_array(np.array([2, -1], np.int32), "short"),
+        helper.make_tensor("typed", TensorProto.INT32, [70], [2] * 69 + [-1]),
+    )  # fmt: skip
+    made = onnx.load_from_string(model(odd, constants=constants))
+    made.opset_import.append(helper.make_opsetid(MS, 1))
+    assert refusal(made.SerializeToString()) == said
+
+
+def test_a_divisor_of_minus_one_is_seen_behind_what_only_reshapes_it():
+    nodes = node("Identity", ["c"], ["d"]), node("Unsqueeze", ["d", "c"], ["e"]), node("Div", ["x", "e"], ["y"])
+    assert "divisor of -1" in refusal(model(*nodes, constants=(numbers("c", -1),)))
+
+
+def test_an_attribute_of_no_number_is_nought():
+    """Some writers leave a 0 out."""
+    odd = node("ConvTranspose", ["x", "x"], ["y"], group=3)
+    odd.attribute[0].ClearField("i")
+    assert refusal(model(odd)) == "ConvTranspose has a group of less than one"
+
+
+@pytest.mark.parametrize(
+    "usual",
+    [
+        node("Clip", ["x", "", "x"], ["y"]),
+        node("Slice", ["x", "i", "i", "", "i"], ["y"]),
+        node("ReduceSum", ["x", ""], ["y"]),
+        node("LSTM", ["x", "x", "x", "", "", "x"], ["y"], hidden_size=2),
+        node("MatMulNBits", ["x", "x", "x", "", "", "x"], ["y"], domain=MS, K=32, N=4, bits=4, block_size=32),
+        node("MultiHeadAttention", ["x", "", "", "", "x"], ["y"], domain=MS, num_heads=2),
+        node("SkipLayerNormalization", ["x", "x", "x", "", "x"], ["y"], domain=MS),
+        node("EmbedLayerNormalization", ["i", "", "x", "x", "", "x", "x"], ["y"], domain=MS),
+        node("RotaryEmbedding", ["x", "i", "x", "x"], ["y"], domain=MS, num_heads=0),
+        node("Slice", ["x"], ["y"], starts=[0], ends=[(1 << 63) - 1]),
+        node("Div", ["x", "i"], ["y"]),
+        node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], strides=[1, 1], pads=[0, 0, 0, 0]),
+    ],
+    ids=lambda usual: usual.op_type,
+)
+def test_what_exporters_write_passes(usual):
+    made = onnx.load_from_string(model(usual, constants=(numbers("i", 1, 2, (1 << 63) - 1, -2),)))
+    made.opset_import.append(helper.make_opsetid(MS, 1))
+    onnxfile.inspect(made.SerializeToString(), "m")
 
 
 def test_the_list_of_operators_is_of_operators_that_there_are():
@@ -299,5 +481,8 @@ def test_the_list_of_operators_is_of_operators_that_there_are():
     known = {schema.name for schema in onnx.defs.get_all_schemas_with_history() if schema.domain == ""}
     others = {b"SimplifiedLayerNormalization"}  # onnxruntime's own, in onnx's name
     assert {name.decode() for name in operators.ALLOWED[""] - others} <= known
+    for domain, blanks in operators.BLANKS.items():
+        assert operators.ALLOWED[domain] >= blanks.keys()
+    assert operators.ALLOWED[""] | operators.ALLOWED[MS] >= operators.UNBOUNDED
     assert {name.encode() for name in operators.SIZED and map(bytes.decode, operators.SIZED)} <= operators.ALLOWED[""]
     assert operators.ALLOWED[""] >= operators._NO_LARGER

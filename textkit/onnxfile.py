@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from textkit import operators
-from textkit.constants import Constants, Scopes, Tensor, signed
+from textkit.constants import Branches, Constants, Scopes, Tensor, most_folded, signed
 from textkit.errors import TextkitError, quoted
 from textkit.protobuf import Damaged
 from textkit.pruning import MAX_DEPTH, keep_outputs
@@ -27,18 +27,20 @@ __all__ = [
     "Unfolded",
     "inspect",
     "keep_outputs",
+    "most_folded",
     "shares_scales",
 ]
 
 DOMAINS = tuple(operators.ALLOWED)
 MAX_BYTES = 2**31 - 1  # protobuf's own limit
-MAX_OPSET = {"": 26, "ai.onnx": 26, "com.microsoft": 1}  # what onnxruntime 1.31 reads; the exporter writes 23
+MAX_OPSET = {"": 26, "com.microsoft": 1}  # what onnxruntime 1.31 reads; the exporter writes 23
 MAX_IR = 13
 MAX_NODES = 6_000  # a transformer of 24 layers has about 1,500; onnxruntime takes a second for a chain of so many
 
 ONE_SCALE = "recurrence/one_and_minus_one"  # constants of this name: an LSTM has one scale whatever is in the batch
 
 _LARGEST = 1 << 20  # of an attribute: axes, widths, groups
+_INT = 2  # the type of an attribute that is one whole number
 
 _DTYPES = {
     1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "str", 9: "bool",
@@ -85,9 +87,10 @@ def shares_scales(graph: bytes) -> bool:
 
 @dataclass
 class _Graph:
-    """What is remembered of a graph: its constants, and the ports of the outermost one."""
+    """What is remembered of a graph: its constants, the ports of the outermost one, what inner ones give."""
 
     scopes: Scopes
+    gives: list[bytes] = field(default_factory=list)
     ports: tuple[list[Port], list[Port]] = field(default_factory=lambda: ([], []))
 
 
@@ -158,14 +161,16 @@ class _Walk(Constants):
                 if len(inner) > self.nodes_left:
                     raise Damaged(f"has more than {MAX_NODES} nodes")
             elif number == 5:
-                name, tensor = self.tensor(value, end)
-                graph.scopes[0][name] = tensor
+                self.define(*self.tensor(value, end), graph.scopes[0])
             elif number == 15:
                 self.sparse(value, end)
             elif number == 11 and depth == 0:
                 graph.ports[0].append(self.port(value, end))
             elif number == 12 and depth == 0:
                 graph.ports[1].append(self.port(value, end))
+            elif number == 12:
+                names = [self.data[first:last] for kind, first, last in self.fields(value, end, {1}) if kind == 1]
+                graph.gives.append(names[-1] if names else b"")
         for first, last in inner:
             self.node(first, last, depth, graph.scopes)
         return graph
@@ -188,14 +193,25 @@ class _Walk(Constants):
                 operator = self.data[value:end]
             elif number == 7:
                 domain = self.domain(value, end)
-        constant = None
+        constant: Tensor | None = None
+        inner: Branches = []
         for first, last in attributes:
-            constant = self.attribute(first, last, depth, scopes, operator) or constant
+            found = self.attribute(first, last, depth, scopes, operator, inner)
+            if constant and found and operator == b"Constant":
+                raise Damaged("has a constant of two values")
+            constant = found or constant
         if operator not in operators.ALLOWED[domain] and not calls:
             self.refuse(operator)
-        if b"" in takes and not domain and operator not in operators.LEAVES_OUT:  # onnxruntime looks at it all the same
-            raise Damaged(f"{operator[:100].decode('utf-8', 'replace')} lacks an input")
-        self.derive(operator, takes, makes, constant, scopes)
+        lacks = bool(domain) and len(takes) < operators.NEEDS.get(operator, 0)
+        if b"" in takes:
+            blank = operators.BLANKS[domain].get(operator, ())
+            lacks = lacks or any(not name and place not in blank for place, name in enumerate(takes))
+        if lacks:
+            raise Damaged(f"{_called(operator)} lacks an input")
+        if operator != b"Constant":
+            self.derive(operator, takes, makes, scopes, inner)
+        elif constant and makes:
+            self.define(makes[0], constant, scopes[0])
 
     def refuse(self, operator: bytes) -> None:
         if operator == b"EPContext":
@@ -203,14 +219,25 @@ class _Walk(Constants):
         name = operator[:1000].decode("utf-8", "replace")
         raise Damaged(f"has the operator {quoted(name)}, which is none of those that a model may have")
 
-    def attribute(self, start: int, stop: int, depth: int, scopes: Scopes, operator: bytes = b"") -> Tensor | None:
-        """Walks an attribute; the constant that it is, where it is one."""
+    def attribute(
+        self, start: int, stop: int, depth: int, scopes: Scopes, operator: bytes = b"", inner: Branches | None = None
+    ) -> Tensor | None:
+        """Walks an attribute; the constant that it is, where it is one. `inner`: takes the graph that it is."""
         found: Tensor | None = None
+        name, kind, parts = b"", 0, 0
         numbers: list[int] = []
-        for number, value, end in self.fields(start, stop, {5, 6, 10, 11, 22, 23}):
-            if number in (6, 11):
-                self.graph(value, end, depth + 1, scopes)
+        for number, value, end in self.fields(start, stop, {1, 5, 6, 10, 11, 22, 23}):
+            if number == 1:
+                name = self.data[value:end]
+            elif number == 20 and end is None:
+                kind = value
+            elif number in (6, 11):
+                parts += number == 6
+                graph = self.graph(value, end, depth + 1, scopes)
+                if inner is not None:
+                    inner.append((graph.scopes, graph.gives))
             elif number in (5, 10):
+                parts += number == 5
                 found = self.tensor(value, end)[1]
             elif number in (22, 23):
                 self.sparse(value, end)
@@ -218,13 +245,23 @@ class _Walk(Constants):
                 numbers += [value] if end is None else self.packed(value, end)
             elif number in (2, 4, 7, 9):  # a float and a string, and lists of them
                 found = found or Tensor(1 if end is None else end - value)
+        if parts > 1:  # protobuf makes one of them
+            raise Damaged("damaged: an attribute has two values")
         values = tuple(map(signed, numbers))
         if operator == b"GatherND" and values and not 0 <= values[0] <= 8:
             raise Damaged("GatherND has batch_dims that no tensor has")
-        if operator != b"Constant" and values and not -_LARGEST <= min(values) <= max(values) <= _LARGEST:
+        counts = (values or kind == _INT) and name in operators.COUNTS and operator != b"RotaryEmbedding"
+        if counts and min(values, default=0) < 1:
+            raise Damaged(f"{_called(operator)} has a {name.decode()} of less than one")
+        if not values:
+            return found
+        if operator not in (b"Constant", b"Slice") and not -_LARGEST <= min(values) <= max(values) <= _LARGEST:
             # onnxruntime adds and multiplies some of them unchecked, and indexes by others.
-            raise Damaged(f"{operator[:100].decode('utf-8', 'replace')} has an attribute beyond {_LARGEST}")
-        return Tensor(len(numbers), values) if values and found is None else found
+            raise Damaged(f"{_called(operator)} has an attribute beyond {_LARGEST}")
+        if found is None:
+            few = values if len(values) <= operators.MOST_AXES else None
+            found = Tensor(len(values), few, rank=1, negates=-1 in values)
+        return found
 
     def port(self, start: int, stop: int) -> Port:
         name, dtype, axes = "", "", []
@@ -259,6 +296,11 @@ class _Walk(Constants):
 
     def domain(self, start: int, stop: int) -> str:
         domain = self.text(start, stop)
+        domain = "" if domain == "ai.onnx" else domain
         if domain not in DOMAINS:
             raise Damaged(f"uses operators of the unknown domain {quoted(domain)}")
         return domain
+
+
+def _called(operator: bytes) -> str:
+    return operator[:100].decode("utf-8", "replace")

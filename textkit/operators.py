@@ -43,33 +43,76 @@ QuantizeLinear QuickGelu RelativePositionBias RotaryEmbedding SkipLayerNormaliza
 _ONNX = frozenset(" ".join((_ELEMENTWISE, _REDUCTIONS, _NETWORKS, _SHAPES, _CONTROL)).encode().split())
 # domain -> the names of its operators, as bytes: that is how a file holds them
 ALLOWED: Mapping[str, frozenset[bytes]] = MappingProxyType(
-    {"": _ONNX, "ai.onnx": _ONNX, "com.microsoft": frozenset(_MICROSOFT.encode().split())}
+    {"": _ONNX, "com.microsoft": frozenset(_MICROSOFT.encode().split())}
 )
 
-# What may lack an input that stands before others; onnxruntime does not look whether the rest has theirs.
-LEAVES_OUT = frozenset(
-    b"""Attention CausalConvWithState Clip Conv ConvInteger ConvTranspose DequantizeLinear Dropout GRU Gemm LSTM
-    LayerNormalization LinearAttention MatMulInteger Pad QLinearConv QuantizeLinear RNN RotaryEmbedding Slice Split""".split()
+
+def _blanks(table: str) -> Mapping[bytes, frozenset[int]]:
+    """Names, each followed by the inputs as digits of base 16."""
+    words = table.encode().split()
+    return dict(
+        zip(words[::2], (frozenset(int(digit, 16) for digit in places.decode()) for places in words[1::2]), strict=True)
+    )
+
+
+# domain -> operator -> the inputs that a node may leave blank (""). Of any other input onnxruntime takes for granted that it is
+# there. Not of the schemas' list: what ends onnxruntime all the same, LayerNormalization 2 and Attention 2 of com.microsoft.
+BLANKS: Mapping[str, Mapping[bytes, frozenset[int]]] = MappingProxyType(
+    {
+        "": _blanks("""
+            Attention 3456 CausalConvWithState 23 Clip 12 Conv 2 ConvInteger 23 ConvTranspose 2 DequantizeLinear 2 Dropout 12
+            GRU 345 Gemm 2 LSTM 34567 LinearAttention 345 MatMulInteger 23 NegativeLogLikelihoodLoss 2 Pad 23 QLinearConv 8
+            QuantizeLinear 2 RNN 345 ReduceL1 1 ReduceL2 1 ReduceLogSum 1 ReduceLogSumExp 1 ReduceMax 1 ReduceMean 1 ReduceMin 1
+            ReduceProd 1 ReduceSum 1 ReduceSumSquare 1 RotaryEmbedding 3 Slice 34 SoftmaxCrossEntropyLoss 2 Split 1 Squeeze 1
+            TensorScatter 2 Trilu 1
+        """),
+        "com.microsoft": _blanks("""
+            Attention 3456 DequantizeLinear 2 DynamicQuantizeLSTM 34567 DynamicQuantizeMatMul 34 EmbedLayerNormalization 1478
+            FastGelu 1 FusedConv 23 FusedGemm 2 GatedRelativePositionBias 6 GatherBlockQuantized 3
+            GroupQueryAttention 1234789abcdef MatMulIntegerToFloat 456 MatMulNBits 345 MultiHeadAttention 123456789
+            QAttention 5678 QEmbedLayerNormalization 147af QGemm 678 QLinearAdd 257 QLinearLeakyRelu 24 QLinearMul 257
+            QLinearReduceMean 24 QLinearSigmoid 24 QLinearSoftmax 2 QuantizeLinear 2 SkipLayerNormalization 34
+            SkipSimplifiedLayerNormalization 3 Trilu 1
+        """),
+    }
+)  # fmt: skip
+NEEDS: Mapping[bytes, int] = MappingProxyType({b"Attention": 3})  # inputs of com.microsoft's; its schema takes fewer
+
+# Attributes by which onnxruntime divides, or makes sizes, mostly unchecked. 0 heads are none said to a RotaryEmbedding.
+COUNTS = frozenset(
+    b"""K N blocksize dilations group hidden_size kernel_shape kv_num_heads num_groups num_heads q_num_heads size
+    strides""".split()
 )
 
-MOST_CLAIMED = 1 << 24  # numbers that constants of a graph may ask a tensor to have
+MOST_AXES = 64  # of a tensor; numpy's bound
+MOST_CLAIMED = 1 << 26  # numbers that constants of a graph may ask a tensor to have: a mask of 8192 tokens has so many
 
-# operator -> its input that says how large the output is
-SIZED: Mapping[bytes, int] = MappingProxyType(
-    {b"ConstantOfShape": 0, b"Expand": 1, b"Tile": 1, b"OneHot": 1, b"Pad": 1, b"Range": 1}
+# operator -> its inputs that say how large the output is
+SIZED: Mapping[bytes, tuple[int, ...]] = MappingProxyType(
+    {b"ConstantOfShape": (0,), b"Expand": (1,), b"Tile": (1,), b"OneHot": (1,), b"Pad": (1,), b"Range": (0, 1, 2)}
 )
+# What makes more numbers than its inputs let tell, by attributes or by what an axis has.
+UNBOUNDED = frozenset(
+    b"""AveragePool CausalConvWithState Conv ConvInteger ConvTranspose FusedConv GatedRelativePositionBias LpPool MaxPool
+    NonZero Pad QLinearConv RelativePositionBias""".split()
+)
+# What gives the numbers of its first input back, in another shape.
+SAME = frozenset(b"Flatten Identity Reshape Squeeze Unsqueeze".split())
 # What makes no more numbers than the largest of its inputs has.
-_NO_LARGER = frozenset(
-    b"""Abs BitCast Cast Ceil Celu Clip DequantizeLinear Dropout Elu Erf Exp Flatten Floor Gelu HardSigmoid HardSwish Identity
-    IsInf IsNaN LeakyRelu Log LogSoftmax Neg Not QuantizeLinear Reciprocal ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin
-    ReduceProd ReduceSum ReduceSumSquare Relu Reshape Round Selu Shape Sigmoid Sign Size Slice Softmax Split Sqrt Squeeze Tanh
-    Transpose Trilu Unsqueeze""".split()
+_NO_LARGER = SAME | frozenset(
+    b"""Abs BitCast Cast Ceil Celu Clip DequantizeLinear Dropout Elu Erf Exp Floor Gelu HardSigmoid HardSwish IsInf IsNaN
+    LeakyRelu Log LogSoftmax Neg Not QuantizeLinear Reciprocal ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd
+    ReduceSum ReduceSumSquare Relu Round Selu Shape Sigmoid Sign Size Slice Softmax Split Sqrt Tanh Transpose Trilu""".split()
 )
+_BROADCAST = frozenset(_ELEMENTWISE.encode().split())
 
 
 def claimed(operator: bytes, values: tuple[int, ...]) -> int:
-    """How many numbers the constant `values` ask for, where they are the input SIZED of an operator. -1: none can."""
-    if operator in (b"Range", b"OneHot"):
+    """How many numbers the constant `values` ask for, where they are the inputs SIZED of an operator. -1: none can."""
+    if operator == b"Range":
+        start, limit, step = values if len(values) == 3 else (0, 0, 0)
+        return max(0, -((start - limit) // step)) if step else 0
+    if operator == b"OneHot":
         return max(map(abs, values), default=0)
     if operator == b"Pad":
         return sum(map(abs, values))
@@ -81,12 +124,30 @@ def claimed(operator: bytes, values: tuple[int, ...]) -> int:
     return most
 
 
-def made(operator: bytes, counts: list[int]) -> int:
-    """At most how many numbers an output has whose inputs have `counts`: for what is computed when a graph is loaded."""
+def ranked(operator: bytes, ranks: list[int], counts: list[int]) -> int:
+    """At most how many axes an output has whose inputs have `ranks` and `counts`, where that is easily told."""
+    if operator in _BROADCAST or operator in (b"Concat", b"Slice"):
+        return max(ranks)
+    if operator == b"Squeeze":
+        return ranks[0]
+    if operator == b"Gather" and len(ranks) == 2:
+        return ranks[0] + ranks[1] - 1
+    if operator == b"Unsqueeze" and len(ranks) == 2:
+        return ranks[0] + counts[1]
+    return 1 if operator in (b"Range", b"Shape", b"Size") else MOST_AXES
+
+
+def made(operator: bytes, counts: list[int], flat: bool) -> int:
+    """At most how many numbers an output has whose inputs have `counts`: for what is computed when a graph is loaded. `flat`:
+    all are lists or single numbers."""
     if operator in _NO_LARGER:
         return max(counts, default=0)
     if operator == b"Concat":
         return sum(counts)
+    if flat and operator == b"Gather":
+        return counts[-1]
+    if flat and operator in _BROADCAST:
+        return max(counts, default=0)
     product = 1
     for count in counts:
         product = min(product * max(count, 1), 1 << 62)

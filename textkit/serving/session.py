@@ -41,6 +41,7 @@ MEMORY_PER_BYTE = (
     64  # and more for each byte of the model: wide vocabularies have large tables, and large distributions
 )
 _NO_MEMORY = ("is smaller than requested bytes of", "bad_alloc", "Failed to allocate memory", "bad allocation")
+_MOST_FOLDED = "optimization.constant_folding_max_output_size_in_bytes"
 _running: Any = None  # onnxruntime's options of every run
 _loading: list[Any] = []  # the options of sessions that are being made
 _arena = 0  # bytes
@@ -218,6 +219,8 @@ def _create(graph: bytes, threads: int | None, providers: list[Any]) -> onnxrunt
     options.intra_op_num_threads = threads or cpus()
     options.inter_op_num_threads = 1
     _bound_memory(ort, options)
+    # An older onnxruntime has no such bound, and heeds none.
+    options.add_session_config_entry(_MOST_FOLDED, str(onnxfile.most_folded(len(graph))))
     process.guard()
     _loading.append(options)
     more = {"disabled_optimizers": ["ConstantFolding"]} if isinstance(graph, onnxfile.Unfolded) else {}
