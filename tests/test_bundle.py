@@ -7,13 +7,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from small_bundle import TABLE, WORDS, embed_model, write_small
 
-from textkit import __version__, bundle, places
+from textkit import __version__, bundle, model_files, places, process
 from textkit.errors import TextkitError, UsageError, quoted
 from textkit.manifest import FILE, Manifest
 from textkit.text import NGrams, Words
@@ -153,7 +154,7 @@ def test_hard_link(folder, tmp_path):
 
 def test_hard_links_of_an_installer_are_taken(folder, tmp_path, monkeypatch):
     os.link(folder / "words.txt", tmp_path / "second")
-    monkeypatch.setattr(bundle, "package_folder", lambda: tmp_path.resolve())
+    monkeypatch.setattr(model_files, "package_folder", lambda: tmp_path.resolve())
     taken = bundle.read(folder)
     taken.verify()
     assert taken.file("words.txt") == (tmp_path / "second").read_bytes()
@@ -285,6 +286,59 @@ def test_oversized_file_is_refused_unread(folder):
     os.truncate(folder / "embed.onnx", size)  # sparse: takes no room
     edit(folder, **{"files__embed.onnx__bytes": size})
     assert refusal(folder) == f"/embed.onnx: {size} bytes; at most 2147483647 are read"
+
+
+def hollow(folder: Path, name: str, size: int) -> None:
+    """A file that takes no room on the disk, listed with its size."""
+    (folder / name).touch()
+    os.truncate(folder / name, size)
+    values = json.loads((folder / FILE).read_bytes())
+    values["files"][name] = {"sha256": "0" * 64, "bytes": size}
+    (folder / FILE).write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "said"),
+    [
+        ("words.txt", (1 << 31) - 1, "2147483647 bytes; at most 134217728 are read"),
+        ("e1.bin", (1 << 31) - 1, "2147483647 bytes; at most 134217728 are read"),
+        ("e1.onnx", 1 << 28, "268435456 bytes; at most 134217728 are read"),
+        ("words.txt", 1 << 27, "of its 134217728 bytes the disk holds nearly none (a sparse file)"),
+        ("embed.onnx", (1 << 31) - 1, "of its 2147483647 bytes the disk holds nearly none (a sparse file)"),
+    ],
+)
+def test_files_that_cost_nothing_are_not_read(folder, name, size, said):
+    hollow(folder, name, size)
+    start = time.perf_counter()
+    assert refusal(folder) == f"/{name}: {said}"
+    assert time.perf_counter() - start < 1
+
+
+def test_a_hole_behind_a_little_is_seen(folder):
+    hollow(folder, "embed.onnx", 1 << 30)
+    with open(folder / "embed.onnx", "r+b") as stream:
+        stream.write(embed_model().SerializeToString())
+    assert "nearly none" in refusal(folder)
+
+
+def test_the_files_beside_graphs_are_bounded_all_together(folder):
+    for at in range(5):
+        hollow(folder, f"e{at}.bin", 1 << 26)
+    assert re.match(
+        r"/manifest.json: lists \d+ bytes of files that are no graphs; at most 268435456 are read", refusal(folder)
+    )
+
+
+def test_memory_is_in_proportion_to_graphs_alone(folder, monkeypatch):
+    monkeypatch.setattr(process, "model_bytes", 0)
+    hollow(folder, "e1.bin", 1 << 26)
+    bundle.read(folder)
+    assert process.model_bytes == (folder / "embed.onnx").stat().st_size
+
+
+def test_a_file_beside_graphs_is_hashed_though_nothing_reads_it(folder):
+    hollow(folder, "more.onnx", 3)
+    assert refusal(folder) == "/more.onnx: damaged or edited: its sha256 is not the one that manifest.json states"
 
 
 # Graphs whose size and hash are right and that are not to be loaded; the rest of them: test_onnxfile.py.

@@ -95,6 +95,25 @@ def test_a_signal_reaches_each_process_once(processes, number):
     assert processes(count, count, act=act) == 128 + number
 
 
+def test_a_signal_reaches_those_that_are_started_after_it():
+    class Child:
+        def __init__(self):
+            self.got = []
+
+        def send_signal(self, number):
+            self.got.append(number)
+
+    children = []
+    with launching._passing_signals(children) as catch_up:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+            children.append(Child())
+            catch_up()
+        os.kill(os.getpid(), signal.SIGINT)
+    term, kill = signal.SIGTERM, signal.SIGKILL
+    assert [child.got for child in children] == [[term, term, kill, kill]] * 3
+
+
 def test_a_third_signal_kills(processes):
     def act(children):
         all_here(2)

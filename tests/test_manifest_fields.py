@@ -168,3 +168,25 @@ def test_a_number_that_json_cannot_say_is_refused(tmp_path):
 def test_what_a_file_says_is_cut_and_escaped(value, shown):
     assert quoted(value) == shown
     assert shown.isprintable()
+
+
+def state(name: str, dtype: str, *axes: int | str) -> dict[str, Any]:
+    return {"name": f"state.{name}", "dtype": dtype, "axes": ["line", *axes]}
+
+
+@pytest.mark.parametrize(
+    ("ports", "said"),
+    [
+        ([state("a", "bfloat16", 2)], "not one of float16"),
+        ([state("a", "str", 2)], "not one of float16"),
+        ([state(str(at), "float64", 1 << 24) for at in range(1000)], "all together"),
+        ([state("a", "int8", 1 << 24), state("b", "int8", 1)], "all together"),
+        ([state("a", "int8", 1 << 24, 2)], "'state.a' has more than"),
+    ],
+)
+@pytest.mark.parametrize("side", ["inputs", "outputs"])
+def test_what_ports_have_is_bounded(tmp_path, ports, said, side):
+    values = json.loads((write_language(tmp_path / "m") / FILE).read_bytes())
+    values["graphs"]["score"][side] = ports
+    with pytest.raises(manifest_fields.Wrong, match=said.replace("'", ".")):
+        manifest_fields.check(values)

@@ -109,6 +109,30 @@ def test_a_graph_that_does_not_load_is_one_line(capfd):
     assert capfd.readouterr().out == ""
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "[ONNXRuntimeError] : 1 : FAIL : Non-zero status code returned while running Neg node. Name:'" + "a b' " * 500
+            + "' Status Message: it is wrong",
+            "Non-zero status code returned while running Neg node. Name:'" + ("a b' " * 500)[:79] + "…"
+            + "' Status Message: it is wrong",
+        ),
+        (
+            "/onnxruntime_src/onnxruntime/core/x.cc:17 onnxruntime::common::Status onnxruntime::Squeeze::Compute("
+            "onnxruntime::OpKernelContext*) const axes_tensor != nullptr was false. Axes input is null",
+            "axes_tensor != nullptr was false. Axes input is null",
+        ),
+        ("\x1b[31m" + "b" * 2000, "\ufffd[31m" + "b" * 74 + "…"),
+        ("Load model failed: Node (" + "c" * 900 + ") Op (Conv) [ShapeInferenceError] no", None),
+    ],
+)  # fmt: skip
+def test_what_a_graph_s_names_say_is_cut(said, shown):
+    found = session._reason(Exception(said))
+    assert len(found) <= 300
+    assert found == shown or (shown is None and found.endswith("…) Op (Conv) [ShapeInferenceError] no"))
+
+
 # Without a GPU, and with one that does not work.
 
 
@@ -170,7 +194,8 @@ class FakeRuntime:
         self.granted, self.built_with = granted, built_with
         self.asked: list = []
 
-    SessionOptions = SimpleNamespace
+    def SessionOptions(self):
+        return SimpleNamespace(add_session_config_entry=lambda key, value: None)
 
     def get_available_providers(self) -> list[str]:
         return self.built_with

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-import stat
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -19,10 +18,17 @@ from typing import TYPE_CHECKING, Any
 from textkit import __version__, onnxfile, process, temporary
 from textkit.errors import TextkitError, quoted
 from textkit.manifest import FILE, MAX_BYTES, SCHEMA, Manifest, is_name, port_to_json
-from textkit.places import find, installed, names_for, package_folder
+from textkit.model_files import open_regular, read_file
+from textkit.places import find, installed, names_for
 
 if TYPE_CHECKING:
     from textkit.text import TextRule
+
+_MOST_BESIDE = (
+    1 << 27
+)  # bytes of a file that is no graph: words, vocabularies, tokenizers; a tokenizer.json has its own bound
+_MOST_BESIDES = 1 << 28  # and of all of them
+_CHUNK = 1 << 20
 
 __all__ = ["Bundle", "Manifest", "amend", "find", "installed", "read", "write"]
 
@@ -48,7 +54,7 @@ class Bundle:
     def graph(self, name: str) -> bytes:
         """The ONNX bytes of a graph, checked: size, sha256, protobuf, and ports as the manifest states them."""
         file = self.manifest.graphs[name]["file"]
-        data = self.file(file)
+        data = self._checked(file, onnxfile.MAX_BYTES)
         header = onnxfile.inspect(data, str(self.folder / file))
         if (header.inputs, header.outputs) != self.manifest.ports(name):
             raise TextkitError(f"{self.folder / file}: its ports are not those that {FILE} states")
@@ -58,21 +64,35 @@ class Bundle:
 
     def file(self, name: str) -> bytes:
         """The bytes of a file the manifest lists, checked: a regular file of the stated size and sha256."""
+        return self._checked(name, _MOST_BESIDE)
+
+    def _checked(self, name: str, most: int) -> bytes:
+        stated = self._stated(name)
+        data = read_file(self.folder, name, most, stated["bytes"])
+        self._compare(name, hashlib.sha256(data).hexdigest())
+        return data
+
+    def _stated(self, name: str) -> Mapping[str, Any]:
         if name not in self.manifest.files:
             raise TextkitError(f"{self.folder / FILE}: lists no file {quoted(name)}")
-        stated = self.manifest.files[name]
-        data = _read_file(self.folder, name, onnxfile.MAX_BYTES, stated["bytes"])
-        if hashlib.sha256(data).hexdigest() != stated["sha256"]:
+        return self.manifest.files[name]
+
+    def _compare(self, name: str, sha256: str) -> None:
+        if sha256 != self._stated(name)["sha256"]:
             raise TextkitError(f"{self.folder / name}: damaged or edited: its sha256 is not the one that {FILE} states")
-        return data
 
     def verify(self) -> None:
         """Reads everything once. Raises TextkitError for the first thing that is wrong."""
         for graph in self.manifest.graphs:
             self.graph(graph)
-        for name in self.manifest.files:
-            if not name.endswith(".onnx"):
-                self.file(name)
+        graphs = _graph_files(self.manifest)
+        for name, stated in self.manifest.files.items():
+            if name not in graphs:
+                digest = hashlib.sha256()
+                with open(open_regular(self.folder, name, _MOST_BESIDE, stated["bytes"]), "rb") as stream:
+                    while chunk := stream.read(_CHUNK):
+                        digest.update(chunk)
+                self._compare(name, digest.hexdigest())
         rule = self.rule
         if not len(rule):
             raise TextkitError(f"{self.folder}: its vocabulary is empty")
@@ -87,15 +107,27 @@ def read(folder: Path, task: str | None = None) -> Bundle:
     folder = temporary.recovered(Path(folder))
     if not folder.is_dir():
         raise TextkitError(f"{folder}: {'not a folder' if folder.exists() else 'no such model folder'}")
-    manifest = Manifest.from_json(_read_file(folder, FILE, MAX_BYTES), str(folder / FILE))
+    manifest = Manifest.from_json(read_file(folder, FILE, MAX_BYTES), str(folder / FILE))
+    graphs = _graph_files(manifest)
     for name, stated in manifest.files.items():
-        os.close(_open_regular(folder, name, onnxfile.MAX_BYTES, stated["bytes"]))
-    process.model_bytes = max(process.model_bytes, sum(stated["bytes"] for stated in manifest.files.values()))
+        os.close(open_regular(folder, name, onnxfile.MAX_BYTES if name in graphs else _MOST_BESIDE, stated["bytes"]))
+    sizes = {name: stated["bytes"] for name, stated in manifest.files.items()}
+    beside = sum(size for name, size in sizes.items() if name not in graphs)
+    if beside > _MOST_BESIDES:
+        raise TextkitError(
+            f"{folder / FILE}: lists {beside} bytes of files that are no graphs; at most {_MOST_BESIDES} are read"
+        )
+    # What is never opened is no reason for a graph to have more memory.
+    process.model_bytes = max(process.model_bytes, sum(size for name, size in sizes.items() if name in graphs))
     if task is not None and manifest.task != task:
         others = ", ".join(names_for(task))
         there = f"; models for it: {others}" if others else ""
         raise TextkitError(f"{folder}: a model for {manifest.task!r}, not for {task!r}{there}")
     return Bundle(folder, manifest)
+
+
+def _graph_files(manifest: Manifest) -> set[str]:
+    return {stated["file"] for stated in manifest.graphs.values()}
 
 
 def write(
@@ -176,42 +208,6 @@ def amend(folder: Path, **changes: Any) -> Bundle:
     except OSError as error:
         raise TextkitError(f"{folder / FILE}: cannot be written: {error.strerror}") from error
     return read(folder)
-
-
-def _open_regular(folder: Path, name: str, most: int, size: int | None = None) -> int:
-    """A descriptor of a regular file in `folder` that has at most `most` bytes, and `size` where that is stated."""
-    path = folder / name
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    try:
-        if path.is_symlink():
-            raise TextkitError(f"{path}: is a link; a model holds regular files alone")
-        descriptor = os.open(path, flags)
-    except FileNotFoundError:
-        raise TextkitError(f"{path}: missing{', so this is no model' if name == FILE else ''}") from None
-    except OSError as error:
-        raise TextkitError(f"{path}: {error.strerror}") from error
-    try:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise TextkitError(f"{path}: not a regular file")
-        if facts.st_nlink > 1 and folder.parent.resolve() != package_folder():  # some installers link what they install
-            raise TextkitError(f"{path}: is a hard link; a model holds files of its own alone (cp makes one)")
-        if facts.st_size > most:
-            raise TextkitError(f"{path}: {facts.st_size} bytes; at most {most} are read")
-        if size is not None and facts.st_size != size:
-            raise TextkitError(f"{path}: damaged or cut off: {facts.st_size} bytes, where {FILE} states {size}")
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def _read_file(folder: Path, name: str, most: int, size: int | None = None) -> bytes:
-    with open(_open_regular(folder, name, most, size), "rb") as stream:
-        data = stream.read(most + 1)
-    if len(data) > most or (size is not None and len(data) != size):
-        raise TextkitError(f"{folder / name}: changed while it was read")
-    return data
 
 
 def _write_file(path: Path, content: bytes) -> None:

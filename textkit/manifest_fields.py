@@ -14,7 +14,9 @@ from typing import Any
 from textkit.errors import quoted
 
 MOST_ROWS = 1 << 24  # of an embedding table, and tokens of a line
-MOST_NUMBERS = 1 << 24  # that a port has for each of its free axes' places, say a state of one line
+MOST_NUMBERS = (
+    1 << 24
+)  # that the ports of a graph's side have for each of its free axes' places, say a state of one line
 LONGEST_NGRAM = 64  # characters
 _DEEPEST = 16  # objects and lists within each other
 _LARGEST = 1 << 63  # whole numbers beyond it are no count of anything
@@ -153,9 +155,9 @@ _SUBWORDS = Kinds(
         hash=Text(choices=("fasttext-fnv1a",)), first=_ROW, kept=Maybe(_FILE),
     ),
 )  # fmt: skip
-_DTYPES = (
-    "float16", "bfloat16", "float32", "float64", "int8", "int16", "int32", "int64",
-    "uint8", "uint16", "uint32", "uint64", "bool", "str",
+_DTYPES = (  # those of numpy's arrays of numbers
+    "float16", "float32", "float64", "int8", "int16", "int32", "int64",
+    "uint8", "uint16", "uint32", "uint64", "bool",
 )  # fmt: skip
 _PORTS = Each(Record(name=Text(200), dtype=Text(choices=_DTYPES), axes=Each(Axis(), 16)), 1000)
 _PIECES = Each(Text(1000), 1000)
@@ -211,9 +213,16 @@ def check(values: Mapping[str, Any]) -> None:
         except Wrong as wrong:
             raise Wrong(f"how text becomes ids is not described rightly: {wrong}" if key == "text" else wrong) from None
     for graph, stated in values["graphs"].items():
-        for port in [*stated["inputs"], *stated["outputs"]]:
-            if math.prod(axis for axis in port["axes"] if isinstance(axis, int)) > MOST_NUMBERS:
-                raise Wrong(f"graph {quoted(graph)}: port {quoted(port['name'])} has more than {MOST_NUMBERS} numbers")
+        for side in ("inputs", "outputs"):
+            numbers = 0
+            for port in stated[side]:
+                numbers += (size := math.prod(axis for axis in port["axes"] if isinstance(axis, int)))
+                if size > MOST_NUMBERS:
+                    raise Wrong(
+                        f"graph {quoted(graph)}: port {quoted(port['name'])} has more than {MOST_NUMBERS} numbers"
+                    )
+            if numbers > MOST_NUMBERS:
+                raise Wrong(f"graph {quoted(graph)}: its {side} have more than {MOST_NUMBERS} numbers, all together")
 
 
 def sound(values: Any) -> None:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from textkit.errors import TextkitError, quoted
+from textkit.manifest_fields import MOST_ROWS
 from textkit.normalizer import Normalizer
 from textkit.spaces import Cutter
 from textkit.subwords import NGrams, Pieces, guarded, hash_ngrams, read_tokenizer, subwords_from_spec
@@ -278,7 +279,10 @@ def rule_from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Tex
 
             return language_text.from_spec(spec, read)
         if kind == "words":
-            words = read(spec["words"]).decode("utf-8")
+            data = read(spec["words"])
+            if data.count(b"\n") > MOST_ROWS:
+                raise ValueError(f"more than {MOST_ROWS} words")
+            words = data.decode("utf-8")
             normalizer = Normalizer(**spec["normalizer"])
             subwords = subwords_from_spec(spec["subwords"], read)
             more = {key: spec.get(key, plain) for key, plain in _SELDOM.items()}

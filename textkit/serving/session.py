@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textkit import onnxfile, process
-from textkit.errors import TextkitError, TextkitWarning, UsageError
+from textkit.errors import MOST_QUOTED, TextkitError, TextkitWarning, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,8 +38,10 @@ PROBE = (
 
 LEAST_MEMORY = 640 << 20  # bytes that graphs of the smallest model may take for what they compute
 MEMORY_PER_BYTE = (
-    64  # and more for each byte of the model: wide vocabularies have large tables, and large distributions
+    64  # and more for each byte of the graphs: wide vocabularies have large tables, and large distributions
 )
+MOST_MEMORY = 16 << 30  # but no more, so that the size of a file alone does not lift the bound
+_AROUND_NAMES = (("Name:'", "' Status Message: "), ("Node (", ") Op ("), ("Op (", ") ["))  # names are a stranger's
 _NO_MEMORY = ("is smaller than requested bytes of", "bad_alloc", "Failed to allocate memory", "bad allocation")
 _MOST_FOLDED = "optimization.constant_folding_max_output_size_in_bytes"
 _running: Any = None  # onnxruntime's options of every run
@@ -241,7 +243,7 @@ def _bound_memory(ort: Any, options: Any) -> None:
     if not process.is_own():
         return
     if not _arena:
-        _arena = LEAST_MEMORY + MEMORY_PER_BYTE * process.model_bytes
+        _arena = min(LEAST_MEMORY + MEMORY_PER_BYTE * process.model_bytes, MOST_MEMORY)
         where = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
         ort.create_and_register_allocator(where, ort.OrtArenaCfg({"max_mem": _arena}))
     options.add_session_config_entry("session.use_env_allocators", "1")
@@ -287,4 +289,16 @@ def _reason(error: Exception) -> str:
     text = " ".join(str(error).split())
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
     text = re.sub(r"\S*/onnxruntime/\S+:\d+ ", "", text)
-    return text[:500] or type(error).__name__
+    text = re.sub(r"[\w:]+ [\w:~<>]+::[\w~]+\([^()]*\)( const)? ", "", text)  # a function of C++
+    for before, after in _AROUND_NAMES:
+        start, end = text.find(before), text.rfind(after)
+        if 0 <= start < end:
+            start += len(before)
+            text = text[:start] + _short(text[start:end]) + text[end:]
+    text = " ".join(map(_short, text.split(" ")))
+    text = "".join(character if character.isprintable() else "\ufffd" for character in text)
+    return text[:300] or type(error).__name__
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MOST_QUOTED + 4 else f"{text[: MOST_QUOTED - 1]}…"

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
@@ -34,10 +34,11 @@ def launch(count: int, words: Sequence[str]) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="textkit-") as folder:
         children: list[subprocess.Popen[bytes]] = []
-        with _passing_signals(children):
+        with _passing_signals(children) as catch_up:
             try:
                 for rank in range(count):
                     children.append(_started(rank, count, os.path.join(folder, "meeting"), words))
+                    catch_up()
                 failed = _watched(children)
             finally:
                 for child in children:
@@ -69,20 +70,25 @@ def _started(rank: int, count: int, meeting: str, words: Sequence[str]) -> subpr
 
 
 @contextmanager
-def _passing_signals(children: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Signals that end this process go to the children instead, and end it through them."""
-    asked = 0
+def _passing_signals(children: Sequence[subprocess.Popen[bytes]]) -> Iterator[Callable[[], None]]:
+    """Signals that end this process go to the children instead, and end it through them. Gives what is to be called when
+    there is one child more: it is sent what came before."""
+    came: list[tuple[int, int]] = []  # signals, and how many children there were
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked += 1
+        came.append((number if len(came) < _MOST_ASKED else signal.SIGKILL, len(children)))
         for child in children:
-            child.send_signal(number if asked <= _MOST_ASKED else signal.SIGKILL)
+            child.send_signal(came[-1][0])
+
+    def catch_up() -> None:
+        for number, there in list(came):
+            if there < len(children):
+                children[-1].send_signal(number)
 
     heeded = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, pass_on) for number in heeded}
     try:
-        yield
+        yield catch_up
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
