@@ -102,7 +102,7 @@ SAME = frozenset(b"Flatten Identity Reshape Squeeze Unsqueeze".split())
 _NO_LARGER = SAME | frozenset(
     b"""Abs BitCast Cast Ceil Celu Clip DequantizeLinear Dropout Elu Erf Exp Floor Gelu HardSigmoid HardSwish IsInf IsNaN
     LeakyRelu Log LogSoftmax Neg Not QuantizeLinear Reciprocal ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd
-    ReduceSum ReduceSumSquare Relu Round Selu Shape Sigmoid Sign Size Slice Softmax Split Sqrt Tanh Transpose Trilu""".split()
+    ReduceSum ReduceSumSquare Relu Round Selu Sigmoid Sign Slice Softmax Split Sqrt Tanh Transpose Trilu""".split()
 )
 _BROADCAST = frozenset(_ELEMENTWISE.encode().split())
 
@@ -140,6 +140,8 @@ def ranked(operator: bytes, ranks: list[int], counts: list[int]) -> int:
 def made(operator: bytes, counts: list[int], flat: bool) -> int:
     """At most how many numbers an output has whose inputs have `counts`: for what is computed when a graph is loaded. `flat`:
     all are lists or single numbers."""
+    if operator in (b"Shape", b"Size"):
+        return MOST_AXES
     if operator in _NO_LARGER:
         return max(counts, default=0)
     if operator == b"Concat":
