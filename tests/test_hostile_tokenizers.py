@@ -12,7 +12,7 @@ from small_embedder import TABLE
 from small_language import WORDS, write_language
 from small_translator import SOURCE, tokenizer, write_translator
 
-from textkit import bundle, pattern
+from textkit import bundle
 from textkit.errors import TextkitError
 from textkit.places import package_folder
 from textkit.text import rule_from_spec
@@ -20,6 +20,10 @@ from textkit.tokenizer_file import read_checked
 from textkit.training.export import export_embedding_table
 
 BPE = {"type": "BPE", "unk_token": None, "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}
+
+
+A = {"Sequence": {"id": "A", "type_id": 0}}
+UNIGRAM = {"type": "Unigram", "unk_id": 0}
 
 
 def file(**parts: Any) -> bytes:
@@ -48,6 +52,17 @@ def replacement(text: str, content: str, kind: str = "String") -> dict[str, Any]
 
 def normalizers(*nodes: dict[str, Any]) -> dict[str, Any]:
     return {"type": "Sequence", "normalizers": list(nodes)}
+
+
+def template(single: list[Any], pair: list[Any] | None = None, **tokens: Any) -> dict[str, Any]:
+    return {"type": "TemplateProcessing", "single": single, "pair": pair or [A], "special_tokens": tokens}
+
+
+def splits(*patterns: str) -> dict[str, Any]:
+    nodes = [
+        {"type": "Split", "pattern": {"Regex": text}, "behavior": "Isolated", "invert": False} for text in patterns
+    ]
+    return {"type": "Sequence", "pretokenizers": nodes}
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -84,7 +99,26 @@ def nested(depth: int) -> dict[str, Any]:
         ({"decoder": {"type": "Strip", "content": " ", "start": 1 << 40, "stop": 0}}, "not a whole number from 0 to 65536"),
         ({"decoder": {"type": "Strip", "content": " ", "start": 1, "stop": 1}}, "strips what ends a piece"),
         ({"decoder": {"type": "WordPiece", "prefix": "#" * 1000}}, "decoder's prefix is"),
-        ({"post_processor": {"type": "TemplateProcessing", "single": [{}] * 10_000}}, "whose single is"),
+        ({"post_processor": template([{}] * 10_000)}, "whose single is"),
+        ({"post_processor": template([{"SpecialToken": {"id": "Y", "type_id": 0}}])}, "whose single has {'SpecialToken'"),
+        ({"post_processor": template([{"Sequence": {"id": "B", "type_id": 0}}])}, "whose single has {'Sequence'"),
+        ({"post_processor": template([A | {"SpecialToken": {"id": "X", "type_id": 0}}])}, "whose single has {"),
+        ({"post_processor": template(["A"])}, "whose single has 'A'"),
+        ({"post_processor": template([{"Sequence": {"id": ["A"]}}])}, "whose single has {'Sequence'"),
+        ({"post_processor": template([A], pair=[{"SpecialToken": {"id": "Y", "type_id": 0}}])}, "whose pair has {"),
+        ({"post_processor": template([A], X={"id": "X", "ids": [], "tokens": []})}, "with the special token {"),
+        ({"post_processor": template([A], X={"id": "X", "ids": [0], "tokens": ["a", "b"]})}, "with the special token {"),
+        ({"post_processor": template([A], X={"id": "X", "ids": [1 << 40], "tokens": ["a"]})}, "post_processor's id is"),
+        ({"pre_tokenizer": splits("[a-z. ]?" * 4 + "[a-z. ]+1", "[a-z. ]?" * 4 + "[a-z. ]+2")}, "together have too many ways"),
+        ({"model": UNIGRAM | {"vocab": [["ab" * 300_000, -1.0]]}}, "has a piece of more than 256 characters"),
+        ({"model": {"vocab": [["ab" * 300_000, -1.0]]}}, "has a piece of more than 256 characters"),
+        ({"model": UNIGRAM | {"vocab": [[f"{at:0250}", 0.0] for at in range(17_000)]}}, "pieces of 4250"),
+        ({"model": UNIGRAM | {"vocab": [[f"{at:0250}"[::-1], 0.0] for at in range(16_000)]}}, "whose beginnings are more"),
+        ({"model": UNIGRAM | {"vocab": {"a": 0}}}, "a Unigram whose vocabulary is no list"),
+        ({"model": {"merges": [], "vocab": {"a": 0}, "continuing_subword_prefix": "é"}}, "byte pairs that continue"),
+        ({"model": {"unk_token": "a"}}, "model of the type None"),
+        ({"model": {"type": "WordPiece", "max_input_chars_per_word": 1 << 20}}, "not a whole number from 0 to 1000"),
+        ({"added_tokens": [{"id": at, "content": "a" * 256} for at in range(4100)]}, "has added_tokens of 1049600 bytes"),
         ({"model": BPE | {"continuing_subword_prefix": "é"}}, "byte pairs that continue with 'é'"),
         ({"model": BPE | {"end_of_word_suffix": "a" * 100_000}}, "model's end_of_word_suffix is"),
         ({"model": BPE | {"unk_token": "a" * 100_000}}, "model's unk_token is"),
@@ -100,6 +134,17 @@ def test_what_a_file_must_not_hold(parts, said):
     assert said in refusal(file(**parts))
 
 
+def compact(model: dict[str, Any]) -> bytes:
+    return json.dumps({"model": model}, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def words(count: int) -> dict[str, int]:
+    return {f"▁{at}": at for at in range(count)}
+
+
+MANY = "pieces and merges; at most 1048576 are read"
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
@@ -111,10 +156,21 @@ def test_what_a_file_must_not_hold(parts, said):
         (b'{"model": NaN}', "NaN is no JSON"),
         (b"[" * (1 << 22), "too many values"),
         (b"1," * (1 << 24), "too many values"),
-        (b" " * ((1 << 26) + 1), "67108865 bytes; at most 67108864 are read"),
+        (b" " * ((40 << 20) + 1), "41943041 bytes; at most 41943040 are read"),
+        (compact({"type": "WordLevel", "vocab": words(1_100_000)}), MANY),
+        (compact({"type": "BPE", "vocab": words(600_000), "merges": [["a", "b"]] * 500_000}), MANY),
+        (compact({"type": "BPE", "vocab": words(600_000), "merges": ["a b"] * 500_000}), MANY),
+        (compact({"vocab": words(600_000), "merges": ["a b"] * 500_000}), MANY),
+        (compact(UNIGRAM | {"vocab": [["a", 0.0]] * 1_050_000}), MANY),
+        (compact(UNIGRAM | {"vocab": [["\\" * 255 + '"' + "a" * 600_000, -1.0]]}), "a piece of more than 256 characters"),
+        (compact(UNIGRAM | {"vocab": [['"' * 300, -1.0]]}), "a piece of more than 256 characters"),
+        (compact(UNIGRAM | {"vocab": [[[["a"]]]]}), "lists within lists"),
     ],
-    ids=["empty", "list", "cut", "deep", "no text", "NaN", "lists", "numbers", "large"],
-)
+    ids=[
+        "empty", "list", "cut", "deep", "no text", "NaN", "lists", "numbers", "large", "words", "pairs", "old pairs",
+        "no type", "pieces", "escaped piece", "quotes", "nested",
+    ],
+)  # fmt: skip
 def test_what_is_no_file_at_all(data, said):
     assert said in refusal(data)
 
@@ -160,42 +216,29 @@ def test_shipped_ones_are_taken_without_reading_their_words(path: Path, monkeypa
 
 
 @pytest.mark.parametrize(
-    "text",
+    "model",
     [
-        r"[\s▁]+",
-        r"▁?[\p{P}\p{S}&&[^▁]]|▁?[\p{Han}\p{Hiragana}\p{Katakana}]",
-        r"▁?<(?=0x[0-9A-F]{2}>|/?s>|pad>)",
-        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
-        r" {2,}", r"[^\w\s▁]", r"\d", "", "a|", r"(?i:'s|'t)?x", r"[[:alpha:]]+", *pattern.KNOWN,
+        {"dropout": None, "unk_token": None, "continuing_subword_prefix": "", "vocab": BPE["vocab"], "merges": ["a b"]},
+        {"unk_token": "a", "continuing_subword_prefix": "##", "max_input_chars_per_word": 100, "vocab": {"a": 0}},
+        {"unk_id": 0, "vocab": [["a", 0.0], ["b", -1.0]]},
+        {"unk_token": "a", "vocab": {"a": 0, "b": 1}},
     ],
-)  # fmt: skip
-def test_patterns_that_tokenizers_have(text):
-    assert pattern.wrong(text) == ""
+    ids=["gpt2", "bert", "t5", "words"],
+)
+def test_files_of_the_library_before_0_9_are_read(model):
+    """Their models have no type."""
+    from textkit.subwords import read_tokenizer
+
+    assert taken(file(model=model))
+    assert read_tokenizer(file(model=model), "tokenizer.json").encode("a").ids == [0]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "(x+x+)+y", "(a|a)*b", "(a*)*", "(a?){40}", "a*a*b", r"\s*\s*x", "(a{1,64}){1,64}", "a{0,64}a{0,64}a{0,64}",
-        "a?" * 13, "(a|b)" * 13, "a{0,64}+", "a{1000}", r"(a)\1", r"(?<=a+)b", "(?>a)", r"\k<x>", "(?<n>a)", "(?<n>a\\g<n>)",
-        "(", ")", "[", "a**", "*", "((((((a))))))", "[[[[[[a]]]]]]", "(?x: a)", "(?#", "\\", "\\p{", "a{2",
-    ],
-)  # fmt: skip
-def test_patterns_that_may_take_for_ever_or_are_none(text):
-    assert pattern.wrong(text)
-
-
-def test_every_pattern_that_is_taken_comes_to_an_end():
-    """The slowest kind that is left, on a line of 20,000 spaces."""
-    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-
-    found = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
-    for text in (r"\s+x", r"a?a?a?a?\s+x", *pattern.KNOWN):
-        assert pattern.wrong(text) == ""
-        found.pre_tokenizer = pre_tokenizers.Split(Regex(text), "isolated")
-        start = time.perf_counter()
-        found.encode("a" + " " * 20_000)
-        assert time.perf_counter() - start < 20
+def test_large_vocabularies_of_usual_models_are_taken():
+    """250,000 pieces, as XLM-R has them, and 256,000 words with 580,000 merges, as Gemma."""
+    pieces = [[f"▁{at % 999}x{at}", -float(at)] for at in range(250_000)]
+    assert taken(compact(UNIGRAM | {"vocab": pieces}))
+    assert taken(compact(BPE | {"vocab": words(256_000), "merges": [["▁1", "2"]] * 580_000}))
+    assert taken(compact(BPE | {"vocab": words(256_000), "merges": ["▁1 2"] * 580_000}))
 
 
 def broken(folder: Path, name: str) -> Path:

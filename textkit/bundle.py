@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,8 +45,14 @@ class Bundle:
         """How text becomes ids."""
         from textkit.text import rule_from_spec
 
-        try:
+        with self._named():
             return rule_from_spec(self.manifest.text, self.file)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """What is said of the model begins with its folder."""
+        try:
+            yield
         except TextkitError as error:
             text = str(error)
             raise TextkitError(text if text.startswith(str(self.folder)) else f"{self.folder}: {text}") from error
@@ -96,6 +102,8 @@ class Bundle:
         rule = self.rule
         if not len(rule):
             raise TextkitError(f"{self.folder}: its vocabulary is empty")
+        with self._named():
+            rule.make_ready()
 
 
 def read(folder: Path, task: str | None = None) -> Bundle:

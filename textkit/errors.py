@@ -77,3 +77,10 @@ def quoted(value: Any) -> str:
         return text
     end = text[-1] if text[-1] in "'\"" else ""
     return f"{text[: MOST_QUOTED - len(end)]}…{end}"
+
+
+def told(error: BaseException) -> str:
+    """What a library says of a file: its text may hold as much of the file as it likes, so it is cut as `quoted` cuts."""
+    text = " ".join(str(error).split())
+    text = "".join(c if c.isprintable() else "?" for c in text[: MOST_QUOTED + 1])
+    return text if len(text) <= MOST_QUOTED else f"{text[: MOST_QUOTED - 1]}…"

@@ -1,34 +1,29 @@
 r"""Which regular expressions of a stranger's tokenizer may run: those that cannot take for ever. Knows no tokenizer.
 
 The library's engine goes back and tries again, and a few characters make it try for ever: `(x+x+)+y`. What is taken is
-a choice of sequences of single characters and classes of them. One of each sequence may be repeated without end, so that a
-line of n characters takes n * n steps at most; groups are not repeated. The patterns of widely used tokenizers that have
-two such are known by name.
+a choice of sequences of single characters and classes of them. One of each sequence may be repeated without end before
+others that must be found, so that a line of n characters takes n * n steps at most; groups are not repeated. Where nothing
+that must be found follows, nothing is tried again: such an end of a sequence may be repeated as it likes.
 """
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from textkit.errors import quoted
 
 LONGEST = 1000  # characters of a pattern
 _MOST_TIMES = 64  # that a repetition with bounds may ask for
 _DEEPEST = 4  # groups within groups
-_MOST_WAYS = 4096  # to match one text: choices multiply
+_DEAR = 16  # what a way to match counts that takes n * n steps; one that takes n counts 1
+_MOST_COST = 256  # of a pattern; choices multiply
+MOST_COST = 384  # of all patterns of a tokenizer
 _UNREADABLE = "does not read as a regular expression"
 
-KNOWN = frozenset(
-    {
-        # cl100k, and those made after it: Llama 3 and Qwen 2
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-        # o200k
-        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-        r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
-        r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    }
-)
+# cl100k as its makers write it: what `++` has taken is not given back.
+_CL100K = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|"
+KNOWN = frozenset({_CL100K + r"\s", _CL100K + r"\s+"})
 _ESCAPE = re.compile(
     r"\\(?:[pP]\{\^?\w{1,40}\}|x[0-9a-fA-F]{2}|x\{[0-9a-fA-F]{1,8}\}|u[0-9a-fA-F]{4}|[sSdDwWhHnrtfvabB]|[^\w\s])"
 )
@@ -38,51 +33,84 @@ _TIMES = re.compile(r"[*+?][?+]?|\{(\d{1,6})?(,)?(\d{1,6})?\}(?![?+*])")
 
 def wrong(text: str) -> str:
     """What speaks against a pattern; empty where nothing does."""
+    return judged(text)[0]
+
+
+def judged(text: str) -> tuple[str, int]:
+    """What speaks against a pattern, empty where nothing does; and what it costs, of MOST_COST."""
     if text in KNOWN:
-        return ""
+        return "", 4 * _DEAR
     try:
-        end, ways, endless = _choice(text, 0, 0)
+        end, found = _choice(text, 0, 0)
     except _Hard as why:
-        return str(why)
+        return str(why), 0
     if end < len(text):
-        return _UNREADABLE
-    if endless > 1:
-        return "repeats two parts without end, so that it may take for ever"
-    return f"has more than {_MOST_WAYS} ways to match" if ways > _MOST_WAYS else ""
+        return _UNREADABLE, 0
+    if found.endless > 1:
+        return "repeats two parts without end, so that it may take for ever", 0
+    cost = found.plain + _DEAR * found.dear
+    return (f"has more than {_MOST_COST} ways to match" if cost > _MOST_COST else ""), cost
 
 
 class _Hard(Exception):
     """Why a pattern may be hard."""
 
 
-def _choice(text: str, at: int, depth: int) -> tuple[int, int, int]:
-    """Reads sequences with `|` between them: where they end, in how many ways they match one text, and the most parts
-    without end that one of them has."""
+class _Found(NamedTuple):
+    """What was read: the ways in which it may match one text, those that repeat a part without end apart, and the most
+    such parts of one; `empty`: whether it may match nothing."""
+
+    plain: int = 1
+    dear: int = 0
+    endless: int = 0
+    empty: bool = False
+
+
+def _choice(text: str, at: int, depth: int) -> tuple[int, _Found]:
+    """Reads sequences with `|` between them: where they end, and what they are."""
     if depth > _DEEPEST:
         raise _Hard("nests groups too deep")
-    ways = most = 0
+    choices = []
     while True:
-        at, more, endless = _sequence(text, at, depth)
-        ways, most = ways + more, max(most, endless)
+        at, found = _sequence(text, at, depth)
+        choices.append(found)
         if at >= len(text) or text[at] != "|":
-            return at, ways, most
+            break
         at += 1
+    plain, dear = sum(each.plain for each in choices), sum(each.dear for each in choices)
+    endless, empty = max(each.endless for each in choices), any(each.empty for each in choices)
+    return at, _Found(plain, dear, endless, empty)
 
 
-def _sequence(text: str, at: int, depth: int) -> tuple[int, int, int]:
-    ways, endless = 1, 0
+def _sequence(text: str, at: int, depth: int) -> tuple[int, _Found]:
+    parts = []
     while at < len(text) and text[at] not in "|)":
         group = text[at] == "("
-        at, more, inner = _part(text, at, depth)
+        at, part = _part(text, at, depth)
         if times := _TIMES.match(text, at):
             at = times.end()
             if group and times[0] != "?":
                 raise _Hard("repeats a group, so that it may take for ever")
-            choices = _choices(times)
-            endless += choices == 0
-            more += max(choices, 1) - 1
-        ways, endless = min(ways * more, 1 << 40), endless + inner
-    return at, ways, endless
+            part = _repeated(part, times)
+        parts.append(part)
+    ways, endless = 1, 0
+    last = max((number for number, part in enumerate(parts) if not part.empty), default=-1)
+    for number, part in enumerate(parts):
+        # Behind the last part that must be found nothing fails, and that one fails at once: neither is gone back into.
+        # Of what is in a group that is not sure.
+        if depth or number <= last or part.dear:
+            ways = min(ways * (part.plain + part.dear), 1 << 40)
+        if depth or number < last or part.dear:
+            endless += part.endless
+    plain, dear = (0, ways) if endless else (ways, 0)
+    return at, _Found(plain, dear, endless, last < 0)
+
+
+def _repeated(part: _Found, times: re.Match[str]) -> _Found:
+    """A part with `?`, `*` or numbers behind it."""
+    choices = _choices(times)
+    empty = part.empty or times[0][0] in "*?" or (times[0][0] == "{" and not int(times[1] or 0))
+    return part._replace(plain=part.plain + max(choices, 1) - 1, endless=part.endless + (choices == 0), empty=empty)
 
 
 def _choices(times: re.Match[str]) -> int:
@@ -99,23 +127,23 @@ def _choices(times: re.Match[str]) -> int:
     return abs(int(most) - int(least or 0)) + 1 if most else 0
 
 
-def _part(text: str, at: int, depth: int) -> tuple[int, int, int]:
-    """Reads one part: where it ends, in how many ways it matches one text, and the parts without end in it."""
+def _part(text: str, at: int, depth: int) -> tuple[int, _Found]:
+    """Reads one part: where it ends, and what it is."""
     if text[at] == "(":
         opened = _OPEN_GROUP.match(text, at)
         if not opened:
             raise _Hard(f"has a group that begins with {quoted(text[at : at + 4])}")
-        end, ways, endless = _choice(text, opened.end(), depth + 1)
+        end, found = _choice(text, opened.end(), depth + 1)
         if end >= len(text) or text[end] != ")":
             raise _Hard(_UNREADABLE)
-        return end + 1, ways, endless
+        return end + 1, found._replace(empty=found.empty and opened[0] in ("(", "(?:", "(?i:"))
     if text[at] == "[":
-        return _class(text, at, 0), 1, 0
+        return _class(text, at, 0), _Found()
     if text[at] == "\\":
-        return _escape(text, at), 1, 0
+        return _escape(text, at), _Found()
     if text[at] in "*+?{":
         raise _Hard(_UNREADABLE)
-    return at + 1, 1, 0
+    return at + 1, _Found()
 
 
 def _escape(text: str, at: int) -> int:

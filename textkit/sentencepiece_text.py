@@ -57,10 +57,13 @@ class PieceSide:
         """The tokenizer, made when it is first needed, and the model's row of each of its ids i64[id], -1: to be looked up."""
         if self._loaded is None:
             tokenizer = read_tokenizer(self.segmenter.tokenizer, TOKENIZER_FILE)
-            table = np.full(tokenizer.get_vocab_size(), self.unk, np.int64)
-            for piece, at in tokenizer.get_vocab().items():
-                if at < len(table):
-                    table[at] = self.known.get(piece, self.unk)
+            pieces = tokenizer.get_vocab()
+            last = max(pieces.values(), default=0)  # ids may have gaps, and there may be none
+            if last >= MOST_ROWS:
+                raise TextkitError(f"{TOKENIZER_FILE}: has the id {last}; at most {MOST_ROWS - 1} is read")
+            table = np.full(last + 1, self.unk, np.int64)
+            for piece, at in pieces.items():
+                table[at] = self.known.get(piece, self.unk)
             table[0] = -1
             self._loaded = tokenizer, table
         return self._loaded
@@ -220,6 +223,10 @@ class SentencePieceText(TranslationText):
                 files[name] = content
                 names[side][name.removeprefix("target_")] = name
         return names, files
+
+    def make_ready(self) -> None:
+        for side in (self.source, self.target):
+            _ = side.tokenizer
 
     def spec(self) -> dict[str, Any]:
         names, _ = self._stored()

@@ -6,20 +6,24 @@ Knows no lines and no model: words in, rows of an embedding table out.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from textkit import process
-from textkit.errors import TextkitError, quoted
+from textkit.errors import TextkitError, quoted, told
 from textkit.tokenizer_file import read_checked
 
 BUCKETS_FILE = "buckets.i32"
 PIECES_FILE = "pieces.json"
 
+_TRIED = ("", "a", " b. C1\té▁<0xE4>\n")
+_MANY = 1 << 16  # words, of which the file is read sooner than the library makes a table
 _HASHED_AT_ONCE = 1 << 16  # characters whose n-grams are hashed together
 
 
@@ -73,14 +77,15 @@ class Pieces:
     @property
     def tokenizer(self) -> Any:
         if not self._tokenizer:
-            tokenizer = read_tokenizer(self.json.encode(), PIECES_FILE)
-            tokenizer.no_padding()
-            tokenizer.no_truncation()
-            self._tokenizer.append(tokenizer)
+            self._tokenizer.append(read_tokenizer(self.json.encode(), PIECES_FILE))
         return self._tokenizer[0]
 
+    @cached_property
+    def _size(self) -> int:
+        return ids_of(self.tokenizer, self.json)
+
     def __len__(self) -> int:
-        return max(self.tokenizer.get_vocab().values(), default=-1) + 1  # ids may have gaps
+        return self._size
 
     def rows(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """The rows of each word's pieces, end to end i64[total], and how many each word has i64[word]."""
@@ -122,17 +127,34 @@ def subwords_from_spec(spec: Mapping[str, Any] | None, read: Callable[[str], byt
     return ngrams
 
 
-def read_tokenizer(json: bytes, name: str) -> Any:
-    """A tokenizers.Tokenizer from its file's bytes; TextkitError naming the file where it is not one."""
+def read_tokenizer(content: bytes, name: str) -> Any:
+    """A tokenizers.Tokenizer from its file's bytes, without padding and truncation; TextkitError naming the file where it is
+    not one, or where it panics over a line that any may meet."""
     from tokenizers import Tokenizer
 
     try:
         with _hushed():
-            return Tokenizer.from_str(json.decode("utf-8"))
+            tokenizer = Tokenizer.from_str(content.decode("utf-8"))
+            tokenizer.no_padding()
+            tokenizer.no_truncation()
+            for line in _TRIED:
+                for special in (False, True):
+                    with contextlib.suppress(Exception):  # it may know too few words for it; a panic is no Exception
+                        tokenizer.decode(tokenizer.encode(line, add_special_tokens=special).ids, False)
+            return tokenizer
     except BaseException as error:  # the library raises plain Exception, and where it panics what is none
         if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
             raise
-        raise TextkitError(f"{name}: not a tokenizer: {' '.join(str(error).split())[:200]}") from error
+        raise TextkitError(f"{name}: not a tokenizer: {told(error)}") from error
+
+
+def ids_of(tokenizer: Any, content: str | bytes) -> int:
+    """One more than the largest id of a tokenizer, whose file is `content`: ids may have gaps."""
+    if tokenizer.get_vocab_size() <= _MANY:
+        return max(tokenizer.get_vocab().values(), default=-1) + 1
+    vocabulary = json.loads(content)["model"]["vocab"]
+    last = len(vocabulary) - 1 if isinstance(vocabulary, list) else max(vocabulary.values(), default=-1)
+    return max(last, max(tokenizer.get_added_tokens_decoder(), default=-1)) + 1
 
 
 @contextlib.contextmanager
@@ -159,7 +181,7 @@ def guarded(call: Callable[[], Any]) -> Any:
     except BaseException as error:  # such a pattern surfaces as a PanicException, which is no Exception
         if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
             raise
-        raise TextkitError(f"the model's tokenizer failed: {' '.join(str(error).split())[:200]}") from error
+        raise TextkitError(f"the model's tokenizer failed: {told(error)}") from error
 
 
 def hash_ngrams(

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import accumulate, chain
 from typing import Any, ClassVar
 
 import numpy as np
 
-from textkit.errors import TextkitError, quoted
+from textkit.errors import TextkitError, quoted, told
 from textkit.manifest_fields import MOST_ROWS
 from textkit.normalizer import Normalizer
 from textkit.spaces import Cutter
-from textkit.subwords import NGrams, Pieces, guarded, hash_ngrams, read_tokenizer, subwords_from_spec
+from textkit.subwords import NGrams, Pieces, guarded, hash_ngrams, ids_of, read_tokenizer, subwords_from_spec
 from textkit.tokenizer_file import read_checked
 
 __all__ = [
@@ -76,6 +76,9 @@ class TextRule(ABC):
 
     @abstractmethod
     def __len__(self) -> int: ...
+
+    def make_ready(self) -> None:  # noqa: B027 most rules are ready when they are made
+        """Makes what is otherwise made when it is first needed. Raises TextkitError where that cannot be made."""
 
 
 class Words(TextRule):
@@ -235,11 +238,13 @@ class Pretokenized(TextRule):
     def __init__(self, json: bytes) -> None:
         self._json = json
         self.tokenizer = read_tokenizer(json, TOKENIZER_FILE)
-        self.tokenizer.no_padding()
-        self.tokenizer.no_truncation()
+        self._size = ids_of(self.tokenizer, json)
+        around = guarded(lambda: self.tokenizer.encode("")).ids
+        if max(around, default=-1) >= self._size:  # it would be a row that no table has
+            raise TextkitError(f"{TOKENIZER_FILE}: puts the id {max(around)} around lines, and has only {self._size}")
 
     def __len__(self) -> int:
-        return max(self.tokenizer.get_vocab().values(), default=-1) + 1  # ids may have gaps
+        return self._size
 
     def encode(self, lines: Sequence[str]) -> Encoded:
         ids = [encoding.ids for encoding in guarded(lambda: self.tokenizer.encode_batch_fast(list(lines)))]
@@ -283,12 +288,15 @@ def rule_from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Tex
             if data.count(b"\n") > MOST_ROWS:
                 raise ValueError(f"more than {MOST_ROWS} words")
             words = data.decode("utf-8")
-            normalizer = Normalizer(**spec["normalizer"])
+            told_of = spec["normalizer"]  # other fields are for people
+            normalizer = Normalizer(
+                **{key.name: told_of[key.name] for key in fields(Normalizer) if key.name in told_of}
+            )
             subwords = subwords_from_spec(spec["subwords"], read)
             more = {key: spec.get(key, plain) for key, plain in _SELDOM.items()}
             return Words(words.split("\n")[:-1], normalizer, subwords, **more)
     except (KeyError, TypeError, ValueError) as error:
-        raise TextkitError(f"how text becomes ids is not described rightly: {error}") from error
+        raise TextkitError(f"how text becomes ids is not described rightly: {told(error)}") from error
     raise TextkitError(f"how text becomes ids: unknown kind {quoted(kind)}")
 
 

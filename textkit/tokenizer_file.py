@@ -15,15 +15,17 @@ from typing import Any
 
 from textkit import pattern
 from textkit.errors import TextkitError, quoted
+from textkit.tokenizer_model import MOST_ENTRIES, Wrong, check, require, text, whole
 
-MAX_BYTES = 1 << 26
-_MOST_VALUES = 1 << 23  # commas: about one for each value
-_MOST_HOLDERS = 1 << 21  # lists and objects; a merge is one
+MAX_BYTES = 40 << 20
+_MOST_VALUES = 3 * MOST_ENTRIES  # commas: about one for each value
+_MOST_HOLDERS = 9 * MOST_ENTRIES // 8  # lists and objects; a merge is one, and so is an added token
 _MOST_NODES = 32  # normalizers, decoders and so on, all together
 _LONGEST = 16  # characters that replace, precede or follow others
 _MOST_GROWTH = 64  # characters that may stand for one at last, however many replacements there are
 _OPENING = re.compile(rb":\s*[\[{]")  # where a list or an object has a name
 _LONGEST_NAME = 256  # of a token that stands by its name
+_MOST_ADDED = 1 << 20  # bytes of all added tokens: the library makes 80 of each
 
 
 def read_checked(name: str, read: Callable[[str], bytes]) -> bytes:
@@ -31,36 +33,30 @@ def read_checked(name: str, read: Callable[[str], bytes]) -> bytes:
     with `name`, for any other."""
     data = read(name)
     try:
-        _File().check(_parts(data))
-    except _Wrong as wrong:
+        _File().check(*_parts(data))
+    except Wrong as wrong:
         raise TextkitError(f"{name}: {wrong}") from None
     return data
 
 
-class _Wrong(Exception):
-    """What is wrong with a tokenizer: a phrase."""
-
-
-def _require(truth: Any, phrase: str) -> None:
-    if not truth:
-        raise _Wrong(phrase)
-
-
-def _parts(data: bytes) -> dict[str, Any]:
+def _parts(data: bytes) -> tuple[dict[str, Any], bytes | None]:
     """What the file says, its vocabulary and merges left out where that can be done safely: a third of the time to load.
+    They come second then, as they stand.
 
     That is where the model comes last, and where nothing behind it has a list or an object but its vocabulary and merges:
     then no second name hides there that the library would read.
     """
-    _require(len(data) <= MAX_BYTES, f"{len(data)} bytes; at most {MAX_BYTES} are read")
+    require(len(data) <= MAX_BYTES, f"{len(data)} bytes; at most {MAX_BYTES} are read")
     many = data.count(b",") > _MOST_VALUES or data.count(b"[") + data.count(b"{") > _MOST_HOLDERS
-    _require(not many, "not a tokenizer: too many values")
+    require(not many, "not a tokenizer: too many values")
     at = data.find(b'"model":{')
     vocabulary = data.find(b'"vocab":', at)
-    if 0 <= at < vocabulary and _nothing_hides(data[vocabulary:]):
-        with contextlib.suppress(_Wrong):  # it is not as it looked
-            return _loaded(data[:vocabulary].rstrip(b" \t\r\n,") + b"}}")
-    return _loaded(data)
+    if 0 <= at < vocabulary and _nothing_hides(rest := data[vocabulary:]):
+        with contextlib.suppress(Wrong):  # it is not as it looked
+            parts = _loaded(data[:vocabulary].rstrip(b" \t\r\n,") + b"}}")
+            if "type" in (parts.get("model") or ()):  # else the vocabulary says which it is
+                return parts, rest
+    return _loaded(data), None
 
 
 def _nothing_hides(rest: bytes) -> bool:
@@ -76,8 +72,8 @@ def _loaded(data: bytes) -> dict[str, Any]:
         parts = json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())[:200]
-        raise _Wrong(f"not a tokenizer: {reason}") from None
-    _require(isinstance(parts, dict), "not a tokenizer: no object")
+        raise Wrong(f"not a tokenizer: {reason}") from None
+    require(isinstance(parts, dict), "not a tokenizer: no object")
     return parts
 
 
@@ -98,8 +94,9 @@ class _File:
     def __init__(self) -> None:
         self.nodes = 0
         self.growth = 1
+        self.cost = 0  # of patterns
 
-    def check(self, parts: Mapping[str, Any]) -> None:
+    def check(self, parts: Mapping[str, Any], rest: bytes | None) -> None:
         for key, kinds in (
             ("normalizer", _NORMALIZERS), ("pre_tokenizer", _PRE_TOKENIZERS), ("post_processor", _POST_PROCESSORS),
             ("decoder", _DECODERS),
@@ -108,88 +105,82 @@ class _File:
             if parts.get(key) is not None:
                 self.node(parts[key], key, kinds)
         self.added(parts.get("added_tokens"))
-        model = parts.get("model")
-        _require(isinstance(model, dict), "not a tokenizer: no model")
-        kind = self.kind(model, "model", _MODELS)
-        prefix = kind == "BPE" and model.get(
-            "continuing_subword_prefix"
-        )  # the library cuts it off pieces that are shorter
-        _require(not prefix, f"has byte pairs that continue with {quoted(prefix)}")
-        for key, least, most in (("unk_id", 0, 1 << 24), ("max_input_chars_per_word", 0, 1 << 20)):
-            _whole(model.get(key, 0), f"model's {key}", least, most)
-        _require(model.get("dropout") in (None, 0), "the model leaves merges out by chance (dropout)")
-        for key in ("continuing_subword_prefix", "end_of_word_suffix"):
-            _text(model.get(key), f"model's {key}", _LONGEST)
-        _text(model.get("unk_token"), "model's unk_token", _LONGEST_NAME)
+        check(parts.get("model"), rest)
 
     def kind(self, node: Any, where: str, kinds: Iterable[str]) -> str:
         """The type of a node, one of `kinds`."""
         kind = node.get("type") if isinstance(node, dict) else node
         if not isinstance(kind, str) or not isinstance(node, dict) or kind not in kinds:
-            raise _Wrong(f"has a {where} of the type {quoted(kind)}, which is none of those that a model may have")
+            raise Wrong(f"has a {where} of the type {quoted(kind)}, which is none of those that a model may have")
         return kind
 
     def node(self, node: Any, where: str, kinds: Mapping[str, Callable[[_File, Any, str], None] | None]) -> None:
         self.nodes += 1
-        _require(
+        require(
             self.nodes <= _MOST_NODES, f"has more than {_MOST_NODES} normalizers, pre_tokenizers, decoders and so on"
         )
         kind = self.kind(node, where, kinds)
         if kind == "Sequence":
             inner = node.get(_SEQUENCES[where])
-            _require(isinstance(inner, list), f"has a Sequence without {_SEQUENCES[where]}")
+            require(isinstance(inner, list), f"has a Sequence without {_SEQUENCES[where]}")
             for each in inner:
                 self.node(each, where, kinds)
         elif kinds[kind] is not None:
             kinds[kind](self, node, where)
 
     def added(self, tokens: Any) -> None:
-        _require(tokens is None or isinstance(tokens, list), "added_tokens is no list")
-        _require(len(tokens or ()) <= 1 << 16, "has more than 65536 added_tokens")
+        require(tokens is None or isinstance(tokens, list), "added_tokens is no list")
+        require(len(tokens or ()) <= 1 << 16, "has more than 65536 added_tokens")
+        size = 0
         for token in tokens or ():
-            _require(isinstance(token, dict), "has an added token that is no object")
-            _require(token.get("content"), "has an added token without text")
-            _text(token["content"], "added token", _LONGEST_NAME)
+            require(isinstance(token, dict), "has an added token that is no object")
+            require(token.get("content"), "has an added token without text")
+            text(token["content"], "added token", _LONGEST_NAME)
+            size += len(token["content"].encode("utf-8", "surrogatepass"))
+        require(size <= _MOST_ADDED, f"has added_tokens of {size} bytes; at most {_MOST_ADDED} are read")
 
     def grow(self, count: int) -> None:
         """`count` characters may stand where there was one."""
         self.growth *= max(1, count)
-        _require(self.growth <= _MOST_GROWTH, f"makes more than {_MOST_GROWTH} characters of one")
+        require(self.growth <= _MOST_GROWTH, f"makes more than {_MOST_GROWTH} characters of one")
 
     def pattern(self, given: Any, where: str) -> bool:
         """Looks at a pattern; whether it may match nothing, and so between any two characters."""
-        _require(isinstance(given, dict) and len(given) == 1, f"has a {where} whose pattern is {quoted(given)}")
-        ((kind, text),) = given.items()
-        _text(text, f"{where}'s pattern", pattern.LONGEST)
-        if kind == "Regex" and (why := pattern.wrong(text)):
-            raise _Wrong(f"has a {where} whose pattern {quoted(text)} {why}")
-        _require(kind in ("Regex", "String"), f"has a {where} whose pattern is {quoted(given)}")
-        return kind == "Regex" or not text
+        require(isinstance(given, dict) and len(given) == 1, f"has a {where} whose pattern is {quoted(given)}")
+        ((kind, content),) = given.items()
+        require(kind in ("Regex", "String"), f"has a {where} whose pattern is {quoted(given)}")
+        text(content, f"{where}'s pattern", pattern.LONGEST, needed=True)
+        if kind == "Regex":
+            why, cost = pattern.judged(content)
+            require(not why, f"has a {where} whose pattern {quoted(content)} {why}")
+            self.cost += cost
+            require(self.cost <= pattern.MOST_COST, "has patterns that together have too many ways to match")
+        return kind == "Regex" or not content
 
     def replace(self, node: Any, where: str) -> None:
         between = self.pattern(node.get("pattern"), where)
-        _text(node.get("content"), f"{where}'s content", _LONGEST, needed=True)
+        text(node.get("content"), f"{where}'s content", _LONGEST, needed=True)
         self.grow(len(node["content"]) + between)
 
     def split(self, node: Any, where: str) -> None:
         self.pattern(node.get("pattern"), where)
 
     def prepend(self, node: Any, where: str) -> None:
-        _text(node.get("prepend"), f"{where}'s prepend", _LONGEST, needed=True)
+        text(node.get("prepend"), f"{where}'s prepend", _LONGEST, needed=True)
 
     def short(self, node: Any, where: str) -> None:
         """Whatever text such a node has is short, and its numbers are small."""
         for key, value in node.items():
             if isinstance(value, str):
-                _text(value, f"{where}'s {key}", 64)
+                text(value, f"{where}'s {key}", 64)
             elif isinstance(value, (list, dict)):
-                raise _Wrong(f"has a {where} whose {quoted(key)} is {quoted(value)}")
+                raise Wrong(f"has a {where} whose {quoted(key)} is {quoted(value)}")
             elif value is not None:
-                _whole(value, f"{where}'s {quoted(key)}", 0, 1 << 16)
+                whole(value, f"{where}'s {quoted(key)}", 0, 1 << 16)
 
     def strip(self, node: Any, where: str) -> None:
         self.short(node, where)
-        _require(
+        require(
             not node.get("stop"), f"has a {where} that strips what ends a piece"
         )  # the library fails at shorter ones
 
@@ -197,33 +188,30 @@ class _File:
         for key in ("sep", "cls"):
             value = node.get(key)
             good = isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
-            _require(good and len(value[0]) <= _LONGEST_NAME, f"has a {where} whose {key} is {quoted(value)}")
+            require(good and len(value[0]) <= _LONGEST_NAME, f"has a {where} whose {key} is {quoted(value)}")
 
     def template(self, node: Any, where: str) -> None:
-        for key in ("single", "pair"):
-            value = node.get(key)
-            _require(isinstance(value, list) and len(value) <= 64, f"has a {where} whose {key} is {quoted(value)}")
+        """What it names must be there: the library looks for it while it cuts a line, and panics."""
         tokens = node.get("special_tokens")
-        _require(
+        require(
             isinstance(tokens, dict) and len(tokens) <= 64, f"has a {where} whose special_tokens are {quoted(tokens)}"
         )
         for token in tokens.values():
-            good = isinstance(token, dict) and all(
-                isinstance(token.get(key), list) and len(token[key]) <= 16 for key in ("ids", "tokens")
-            )
-            _require(good, f"has a {where} with the special token {quoted(token)}")
-
-
-def _text(value: Any, where: str, most: int, needed: bool = False) -> None:
-    good = isinstance(value, str) and len(value) <= most
-    _require(
-        good or (value is None and not needed), f"{where} is {quoted(value)}, not text of at most {most} characters"
-    )
-
-
-def _whole(value: Any, where: str, least: int, most: int) -> None:
-    good = value is None or isinstance(value, int) and least <= value <= most
-    _require(good, f"{where} is {quoted(value)}, not a whole number from {least} to {most}")
+            lists = [token.get(key) for key in ("ids", "tokens")] if isinstance(token, dict) else [None]
+            good = all(isinstance(each, list) and 0 < len(each) <= 16 for each in lists)
+            require(good and len(lists[0]) == len(lists[1]), f"has a {where} with the special token {quoted(token)}")
+            for number, name in zip(*lists, strict=True):
+                whole(number, f"{where}'s id", 0, 1 << 24)
+                text(name, f"{where}'s token", _LONGEST_NAME, needed=True)
+        for key, sequences in (("single", ("A",)), ("pair", ("A", "B"))):
+            value = node.get(key)
+            require(isinstance(value, list) and len(value) <= 64, f"has a {where} whose {key} is {quoted(value)}")
+            for part in value:
+                ((kind, named),) = part.items() if isinstance(part, dict) and len(part) == 1 else (("", None),)
+                known = {"SpecialToken": tokens, "Sequence": sequences}.get(kind, ())
+                found = named.get("id") if isinstance(named, dict) else None
+                require(isinstance(found, str) and found in known, f"has a {where} whose {key} has {quoted(part)}")
+                whole(named.get("type_id"), f"{where}'s type_id", 0, 1 << 16)
 
 
 _OF_MODELS = tuple(
@@ -259,4 +247,3 @@ _DECODERS = {
     "Sequence": None, "Replace": _File.replace, "Strip": _File.strip,
     **dict.fromkeys(("BPEDecoder", "ByteFallback", "ByteLevel", "Fuse", "Metaspace", "WordPiece"), _File.short),
 }  # fmt: skip
-_MODELS = ("BPE", "Unigram", "WordLevel", "WordPiece")

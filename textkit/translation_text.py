@@ -16,7 +16,7 @@ import numpy as np
 
 from textkit.cleaning import cleaned, cleaned_lines
 from textkit.errors import quoted
-from textkit.subwords import guarded, read_tokenizer
+from textkit.subwords import guarded, ids_of, read_tokenizer
 from textkit.text import TOKENIZER_FILE, Encoded, TextRule
 from textkit.tokenizer_file import read_checked
 
@@ -33,9 +33,7 @@ class Side:
     def __init__(self, content: bytes, name: str) -> None:
         self.json = content
         self.tokenizer = read_tokenizer(content, name)
-        self.tokenizer.no_padding()
-        self.tokenizer.no_truncation()
-        self.rows = max(self.tokenizer.get_vocab().values(), default=-1) + 1  # ids may have gaps
+        self.rows = ids_of(self.tokenizer, content)
 
     @cached_property
     def unknown(self) -> int | None:
