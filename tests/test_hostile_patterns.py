@@ -38,7 +38,7 @@ USED = [  # by cl100k (three ways), Qwen 2, Qwen 3.5, o200k, Tekken, DeepSeek V3
     ],
 )  # fmt: skip
 def test_patterns_that_tokenizers_have(text):
-    assert pattern.wrong(text) == ""
+    assert pattern.judged(text).wrong == ""
 
 
 @pytest.mark.parametrize(
@@ -47,12 +47,13 @@ def test_patterns_that_tokenizers_have(text):
         "(x+x+)+y", "(a|a)*b", "(a*)*", "(a?){40}", "a*a*b", r"\s*\s*x", "(a{1,64}){1,64}", "a{0,64}a{0,64}a{0,64}b",
         "a?" * 13 + "b", "(a|b)" * 13, "a?" * 5 + "a+b", "[a-z. ]?" * 12 + "[a-z. ]+[12]", "a*a+$", r"a*a+\b", "a*a+(?!b)",
         "a*a*a+", "(a*a*)c", "(a+)(a*)b?c", "(a*a+(?=b))?", "a+(?=a+b)", "a+a{2,}b", "(a+|b)(a+|c)x",
+        "x*x*y{,}", "x*x*y{}", "x*x*y{,3}",
         "a{0,64}+", "a{1000}", r"(a)\1", r"(?<=a+)b", "(?>a)", r"\k<x>", "(?<n>a)", "(?<n>a\\g<n>)",
         "(", ")", "[", "a**", "*", "((((((a))))))", "[[[[[[a]]]]]]", "(?x: a)", "(?#", "\\", "\\p{", "a{2",
     ],
 )  # fmt: skip
 def test_patterns_that_may_take_for_ever_or_are_none(text):
-    assert pattern.wrong(text)
+    assert pattern.judged(text).wrong
 
 
 def test_every_pattern_that_is_taken_comes_to_an_end():
@@ -61,8 +62,20 @@ def test_every_pattern_that_is_taken_comes_to_an_end():
 
     found = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))
     for text in (r"\s+x", r"a?a?a?a?\s+x", r"(\s?)\s?\s+[xy]", *USED):
-        assert pattern.wrong(text) == ""
+        assert pattern.judged(text).wrong == ""
         found.pre_tokenizer = pre_tokenizers.Split(Regex(text), "isolated")
         start = time.perf_counter()
         found.encode("a" + " " * 20_000)
         assert time.perf_counter() - start < 20
+
+
+@pytest.mark.parametrize(
+    ("text", "thin"),
+    [
+        ("", True), ("a", False), ("a?", True), ("a*", True), ("a+", False), ("a{0,2}", True), ("a{,2}", True),
+        ("a{1,2}", False), ("^", True), ("$", True), (r"\b", True), ("(?=a)", True), ("(?!a)a", False), ("a|", True),
+        ("(a|b?)", True), ("^a", False), (r"\s+(?!\S)|\s+", False), ("[^a]", False), (r"\^", False),
+    ],
+)  # fmt: skip
+def test_what_may_match_between_two_characters(text, thin):
+    assert pattern.judged(text).thin is thin

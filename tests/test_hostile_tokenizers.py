@@ -8,22 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_embedder import TABLE
-from small_language import WORDS, write_language
-from small_translator import SOURCE, tokenizer, write_translator
 
-from textkit import bundle
 from textkit.errors import TextkitError
 from textkit.places import package_folder
-from textkit.text import rule_from_spec
 from textkit.tokenizer_file import read_checked
-from textkit.training.export import export_embedding_table
 
 BPE = {"type": "BPE", "unk_token": None, "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}
 
 
 A = {"Sequence": {"id": "A", "type_id": 0}}
 UNIGRAM = {"type": "Unigram", "unk_id": 0}
+
+
+WORDLEVEL = {"type": "WordLevel", "unk_token": "a"}
 
 
 def file(**parts: Any) -> bytes:
@@ -103,6 +100,8 @@ def nested(depth: int) -> dict[str, Any]:
         ({"post_processor": template([{"SpecialToken": {"id": "Y", "type_id": 0}}])}, "whose single has {'SpecialToken'"),
         ({"post_processor": template([{"Sequence": {"id": "B", "type_id": 0}}])}, "whose single has {'Sequence'"),
         ({"post_processor": template([A | {"SpecialToken": {"id": "X", "type_id": 0}}])}, "whose single has {"),
+        ({"normalizer": normalizers(replacement("(?=b)", "x", "Regex"))}, "puts 'x' between characters"),
+        ({"normalizer": replacement("", "x")}, "puts 'x' between characters"),
         ({"post_processor": template(["A"])}, "whose single has 'A'"),
         ({"post_processor": template([{"Sequence": {"id": ["A"]}}])}, "whose single has {'Sequence'"),
         ({"post_processor": template([A], pair=[{"SpecialToken": {"id": "Y", "type_id": 0}}])}, "whose pair has {"),
@@ -239,76 +238,3 @@ def test_large_vocabularies_of_usual_models_are_taken():
     assert taken(compact(UNIGRAM | {"vocab": pieces}))
     assert taken(compact(BPE | {"vocab": words(256_000), "merges": [["▁1", "2"]] * 580_000}))
     assert taken(compact(BPE | {"vocab": words(256_000), "merges": ["▁1 2"] * 580_000}))
-
-
-def broken(folder: Path, name: str) -> Path:
-    """The model with another tokenizer.json, its size and hash right."""
-    import hashlib
-
-    from textkit.manifest import FILE
-
-    data = file(normalizer={"type": "Precompiled", "precompiled_charsmap": "/////wAAAAA="})
-    (folder / name).write_bytes(data)
-    manifest = json.loads((folder / FILE).read_bytes())
-    manifest["files"][name] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    (folder / FILE).write_text(json.dumps(manifest))
-    return folder
-
-
-def test_every_kind_of_model_is_looked_at(tmp_path, capfd):
-    """A tokenizer of each rule, and byte pairs of words; nothing of the library's is said."""
-    from textkit.subwords import Pieces
-    from textkit.text import Normalizer, Pretokenized, Words
-
-    pieces = Words(WORDS[:3], Normalizer(), Pieces(file().decode(), 3))
-    whole = Pretokenized(tokenizer(SOURCE[:5], True))
-    folders = [
-        (write_translator(tmp_path / "t"), "tokenizer.json"),
-        (write_translator(tmp_path / "u"), "target_tokenizer.json"),
-        (write_language(tmp_path / "l"), "tokenizer.json"),
-        (export_embedding_table(tmp_path / "p", rule=pieces, table=TABLE[[0, 1, 2, 3, 4, 0]]), "pieces.json"),
-        (export_embedding_table(tmp_path / "w", rule=whole, table=TABLE), "tokenizer.json"),
-    ]
-    for folder, name in folders:
-        bundle.read(folder).verify()
-        with pytest.raises(TextkitError, match="of the type 'Precompiled'"):
-            bundle.read(broken(folder, name)).verify()
-    assert capfd.readouterr() == ("", "")
-
-
-def test_padding_in_a_file_of_pieces_is_ignored():
-    """It would make any word a billion pieces long."""
-    from textkit.text import Words
-
-    padding = {
-        "strategy": {"Fixed": 10**9}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0, "pad_type_id": 0,
-        "pad_token": "a",
-    }  # fmt: skip
-    files = {"words.txt": b"the\n", "pieces.json": file(padding=padding)}
-    spec = {
-        "kind": "words", "words": "words.txt", "subwords": {"kind": "pieces", "file": "pieces.json", "first": 1},
-        "normalizer": {"lowercase": True, "unicode": "NFC", "punctuation": "split"},
-    }  # fmt: skip
-    rule = rule_from_spec(spec, files.__getitem__)
-    assert isinstance(rule, Words)
-    assert rule.encode(["ab"]).ids.tolist() == [3]
-
-
-def test_a_panic_of_the_library_is_one_line():
-    """Whatever else it stumbles over: a PanicException is no Exception."""
-    from textkit.subwords import guarded, read_tokenizer
-
-    with pytest.raises(TextkitError, match="not a tokenizer"):
-        read_tokenizer(file(pre_tokenizer={"type": "Magic"}), "tokenizer.json")
-
-    class PanicException(BaseException):
-        pass
-
-    def fail() -> None:
-        raise PanicException("index out\nof bounds")
-
-    with pytest.raises(TextkitError, match="^the model's tokenizer failed: index out of bounds$"):
-        guarded(fail)
-    for kind in (KeyboardInterrupt, SystemExit):
-        with pytest.raises(kind):
-            guarded(lambda kind=kind: (_ for _ in ()).throw(kind()))

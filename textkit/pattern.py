@@ -31,25 +31,28 @@ _OPEN_GROUP = re.compile(r"\((?:\?(?:i:|[:=!])|(?!\?))")
 _TIMES = re.compile(r"[*+?][?+]?|\{(\d{1,6})?(,)?(\d{1,6})?\}(?![?+*])")
 
 
-def wrong(text: str) -> str:
-    """What speaks against a pattern; empty where nothing does."""
-    return judged(text)[0]
+class Judged(NamedTuple):
+    """What speaks against a pattern, empty where nothing does; what it costs, of MOST_COST; whether it may match nothing,
+    and so between any two characters."""
+
+    wrong: str = ""
+    cost: int = 4 * _DEAR
+    thin: bool = False
 
 
-def judged(text: str) -> tuple[str, int]:
-    """What speaks against a pattern, empty where nothing does; and what it costs, of MOST_COST."""
+def judged(text: str) -> Judged:
     if text in KNOWN:
-        return "", 4 * _DEAR
+        return Judged()
     try:
         end, found = _choice(text, 0, 0)
     except _Hard as why:
-        return str(why), 0
+        return Judged(str(why))
     if end < len(text):
-        return _UNREADABLE, 0
+        return Judged(_UNREADABLE)
     if found.endless > 1:
-        return "repeats two parts without end, so that it may take for ever", 0
+        return Judged("repeats two parts without end, so that it may take for ever")
     cost = found.plain + _DEAR * found.dear
-    return (f"has more than {_MOST_COST} ways to match" if cost > _MOST_COST else ""), cost
+    return Judged(f"has more than {_MOST_COST} ways to match" if cost > _MOST_COST else "", cost, found.thin)
 
 
 class _Hard(Exception):
@@ -58,12 +61,13 @@ class _Hard(Exception):
 
 class _Found(NamedTuple):
     """What was read: the ways in which it may match one text, those that repeat a part without end apart, and the most
-    such parts of one; `empty`: whether it may match nothing."""
+    such parts of one; `empty`: whether it can be left out, surely; `thin`: whether it may match nothing."""
 
     plain: int = 1
     dear: int = 0
     endless: int = 0
     empty: bool = False
+    thin: bool = False
 
 
 def _choice(text: str, at: int, depth: int) -> tuple[int, _Found]:
@@ -78,8 +82,8 @@ def _choice(text: str, at: int, depth: int) -> tuple[int, _Found]:
             break
         at += 1
     plain, dear = sum(each.plain for each in choices), sum(each.dear for each in choices)
-    endless, empty = max(each.endless for each in choices), any(each.empty for each in choices)
-    return at, _Found(plain, dear, endless, empty)
+    empty, thin = any(each.empty for each in choices), any(each.thin for each in choices)
+    return at, _Found(plain, dear, max(each.endless for each in choices), empty, thin)
 
 
 def _sequence(text: str, at: int, depth: int) -> tuple[int, _Found]:
@@ -103,14 +107,16 @@ def _sequence(text: str, at: int, depth: int) -> tuple[int, _Found]:
         if depth or number < last or part.dear:
             endless += part.endless
     plain, dear = (0, ways) if endless else (ways, 0)
-    return at, _Found(plain, dear, endless, last < 0)
+    return at, _Found(plain, dear, endless, last < 0, all(part.thin for part in parts))
 
 
 def _repeated(part: _Found, times: re.Match[str]) -> _Found:
     """A part with `?`, `*` or numbers behind it."""
     choices = _choices(times)
-    empty = part.empty or times[0][0] in "*?" or (times[0][0] == "{" and not int(times[1] or 0))
-    return part._replace(plain=part.plain + max(choices, 1) - 1, endless=part.endless + (choices == 0), empty=empty)
+    plain, endless = part.plain + max(choices, 1) - 1, part.endless + (choices == 0)
+    least = int(times[1] or 0) if times[0][0] == "{" else times[0][0] == "+"
+    empty = part.empty or not (least or times[0].startswith("{,"))  # of `{,3}` it is not sure
+    return part._replace(plain=plain, endless=endless, empty=empty, thin=part.thin or not least)
 
 
 def _choices(times: re.Match[str]) -> int:
@@ -120,6 +126,8 @@ def _choices(times: re.Match[str]) -> int:
     if times[0][0] == "?":
         return 2
     least, comma, most = (times[group] for group in (1, 2, 3))
+    if not (least or most):  # it stands for itself
+        raise _Hard(_UNREADABLE)
     if int(most or least or 0) > _MOST_TIMES or int(least or 0) > _MOST_TIMES:
         raise _Hard(f"repeats a part more than {_MOST_TIMES} times")
     if not comma:
@@ -136,14 +144,15 @@ def _part(text: str, at: int, depth: int) -> tuple[int, _Found]:
         end, found = _choice(text, opened.end(), depth + 1)
         if end >= len(text) or text[end] != ")":
             raise _Hard(_UNREADABLE)
-        return end + 1, found._replace(empty=found.empty and opened[0] in ("(", "(?:", "(?i:"))
+        looks = opened[0] in ("(?=", "(?!")
+        return end + 1, found._replace(empty=found.empty and not looks, thin=found.thin or looks)
     if text[at] == "[":
         return _class(text, at, 0), _Found()
     if text[at] == "\\":
-        return _escape(text, at), _Found()
+        return _escape(text, at), _Found(thin=text[at : at + 2] in (r"\b", r"\B"))
     if text[at] in "*+?{":
         raise _Hard(_UNREADABLE)
-    return at + 1, _Found()
+    return at + 1, _Found(thin=text[at] in "^$")
 
 
 def _escape(text: str, at: int) -> int:

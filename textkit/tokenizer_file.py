@@ -15,7 +15,7 @@ from typing import Any
 
 from textkit import pattern
 from textkit.errors import TextkitError, quoted
-from textkit.tokenizer_model import MOST_ENTRIES, Wrong, check, require, text, whole
+from textkit.tokenizer_model import MOST_ENTRIES, Wrong, check, counted, few, require, text, whole
 
 MAX_BYTES = 40 << 20
 _MOST_VALUES = 3 * MOST_ENTRIES  # commas: about one for each value
@@ -47,7 +47,8 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes | None]:
     then no second name hides there that the library would read.
     """
     require(len(data) <= MAX_BYTES, f"{len(data)} bytes; at most {MAX_BYTES} are read")
-    many = data.count(b",") > _MOST_VALUES or data.count(b"[") + data.count(b"{") > _MOST_HOLDERS
+    values = data.count(b",")
+    many = values > _MOST_VALUES or data.count(b"[") + data.count(b"{") > _MOST_HOLDERS
     require(not many, "not a tokenizer: too many values")
     at = data.find(b'"model":{')
     vocabulary = data.find(b'"vocab":', at)
@@ -56,6 +57,8 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes | None]:
             parts = _loaded(data[:vocabulary].rstrip(b" \t\r\n,") + b"}}")
             if "type" in (parts.get("model") or ()):  # else the vocabulary says which it is
                 return parts, rest
+    if values > MOST_ENTRIES:
+        few(counted(data)[1])
     return _loaded(data), None
 
 
@@ -151,16 +154,22 @@ class _File:
         require(kind in ("Regex", "String"), f"has a {where} whose pattern is {quoted(given)}")
         text(content, f"{where}'s pattern", pattern.LONGEST, needed=True)
         if kind == "Regex":
-            why, cost = pattern.judged(content)
-            require(not why, f"has a {where} whose pattern {quoted(content)} {why}")
-            self.cost += cost
+            found = pattern.judged(content)
+            require(not found.wrong, f"has a {where} whose pattern {quoted(content)} {found.wrong}")
+            self.cost += found.cost
             require(self.cost <= pattern.MOST_COST, "has patterns that together have too many ways to match")
-        return kind == "Regex" or not content
+            return found.thin
+        return not content
 
     def replace(self, node: Any, where: str) -> None:
         between = self.pattern(node.get("pattern"), where)
         text(node.get("content"), f"{where}'s content", _LONGEST, needed=True)
         self.grow(len(node["content"]) + between)
+        # The library loses count of characters that come from none, and panics at some later text.
+        require(
+            where != "normalizer" or not between or not node["content"],
+            f"has a {where} that puts {quoted(node['content'])} between characters",
+        )
 
     def split(self, node: Any, where: str) -> None:
         self.pattern(node.get("pattern"), where)

@@ -57,10 +57,10 @@ def check(model: Any, rest: bytes | None = None) -> None:
         text(model.get(key), f"model's {key}", 16)
     text(model.get("unk_token"), "model's unk_token", 256)
     if rest is None:
-        _few(sum(map(len, _vocabulary(model))))
+        few(sum(map(len, _vocabulary(model))))
     elif kind == "Unigram" or rest.count(b",") > MOST_ENTRIES:
-        texts, entries = _counted(rest)
-        _few(entries)
+        texts, entries = counted(rest)
+        few(entries)
     if kind == "Unigram":
         _unigram(_pieces(model.get("vocab")) if rest is None else texts)
 
@@ -86,7 +86,7 @@ def _vocabulary(model: Mapping[str, Any]) -> list[Any]:
     return found
 
 
-def _few(entries: int) -> None:
+def few(entries: int) -> None:
     require(entries <= MOST_ENTRIES, f"has {entries} pieces and merges; at most {MOST_ENTRIES} are read")
 
 
@@ -99,7 +99,7 @@ def _pieces(vocabulary: Any) -> list[bytes]:
     return [entry[0].encode("utf-8", "surrogatepass") for entry in vocabulary]
 
 
-def _counted(rest: bytes) -> tuple[list[bytes], int]:
+def counted(rest: bytes) -> tuple[list[bytes], int]:
     """All texts in a stretch of JSON, a little longer where they have escapes, and how many pieces and merges there are:
     each ends with a comma, and a list that is one has a comma of its own. A tenth of the time that reading it takes."""
     if b"\\" in rest:
