@@ -165,10 +165,13 @@ def test_what_the_library_says_of_a_file_is_cut(parts):
 
 
 @pytest.mark.parametrize("name", ["x" * 100_000, "\x1b[31m", "comment"])
-def test_a_normalizer_s_other_fields_are_for_people(name):
+def test_a_normalizer_with_other_fields_is_refused_in_short(name):
     normalizer = {"lowercase": True, "unicode": "NFC", "punctuation": "split", name: 1}
     spec = {"kind": "words", "words": "words.txt", "subwords": None, "normalizer": normalizer}
-    assert rule_from_spec(spec, lambda name: b"the\n").encode(["The"]).ids.tolist() == [0]
+    with pytest.raises(TextkitError, match="a normalizer has no '") as caught:
+        rule_from_spec(spec, lambda name: b"the\n")
+    assert len(str(caught.value)) < 160
+    assert str(caught.value).isprintable()
 
 
 def test_padding_in_a_file_of_pieces_is_ignored():

@@ -288,10 +288,9 @@ def rule_from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Tex
             if data.count(b"\n") > MOST_ROWS:
                 raise ValueError(f"more than {MOST_ROWS} words")
             words = data.decode("utf-8")
-            told_of = spec["normalizer"]  # other fields are for people
-            normalizer = Normalizer(
-                **{key.name: told_of[key.name] for key in fields(Normalizer) if key.name in told_of}
-            )
+            for key in set(spec["normalizer"]) - {field.name for field in fields(Normalizer)}:
+                raise ValueError(f"a normalizer has no {quoted(key)}")
+            normalizer = Normalizer(**spec["normalizer"])
             subwords = subwords_from_spec(spec["subwords"], read)
             more = {key: spec.get(key, plain) for key, plain in _SELDOM.items()}
             return Words(words.split("\n")[:-1], normalizer, subwords, **more)
