@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 
 import other_seeds
 import pytest
@@ -55,8 +56,9 @@ def call(capfdbinary, monkeypatch, tmp_path):
     """Runs a command line in this process: its exit code, stdout and stderr."""
 
     def called(*args: object, stdin: str | bytes = b"") -> tuple[int, str, str]:
-        given = tmp_path / "stdin"
-        given.write_bytes(stdin.encode() if isinstance(stdin, str) else stdin)
+        given = tmp_path / "stdin" if stdin else Path(os.devnull)
+        if stdin:
+            given.write_bytes(stdin.encode() if isinstance(stdin, str) else stdin)
         with open(given) as stream:
             monkeypatch.setattr(sys, "stdin", stream)
             code = run([str(arg) for arg in args], Talk())

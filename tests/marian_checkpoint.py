@@ -7,6 +7,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 ENGLISH = (
     "I am going home.", "A man rides a bike.", "Two dogs play in the snow.", "Where is the station?",
     "She reads a book about the sea.", "The children are singing a song.", "He has never been to Berlin.",
@@ -99,7 +101,9 @@ def make_checkpoint(
         "pad_token_id": pad, "eos_token_id": 0, "forced_eos_token_id": 0, "decoder_start_token_id": pad,
         "share_encoder_decoder_embeddings": not own, "init_std": 0.4,
     } | config  # fmt: skip
-    torch.manual_seed(seed)
+    torch.manual_seed(
+        np.int64(seed)
+    )  # no int: other_seeds.py leaves it alone, for lines of this one end here and there
     model = MarianMTModel(MarianConfig(**options)).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -71,7 +71,7 @@ def test_batches_repeat_and_begin_anywhere(candidate, tmp_path):
     run.save_vocabulary(candidate.run.vocabulary)
 
     def batches(number: int, start: int) -> list:
-        epoch = Epoch(number, SEED, start, candidate.training.batch_size, run)
+        epoch = Epoch(number, run.seed, start, candidate.training.batch_size, run)
         return list(candidate.plugin.batches(candidate.corpus, run.vocabulary, candidate.options, epoch))
 
     whole = batches(0, 0)
@@ -111,7 +111,7 @@ def test_model_is_sound_and_says_where_it_is_from(candidate):
     assert manifest.plugin["version"]
     assert manifest.parity
     assert manifest.limits["tokens"] in (next(iter(candidate.graphs.values())).limit, TOKEN_LIMIT)
-    assert manifest.made["seed"] == SEED
+    assert manifest.made["seed"] == candidate.run.seed
     assert manifest.data[0]["file"] == "lines.txt"
     assert str(candidate.model.parent) not in (candidate.model / "manifest.json").read_text()
 

@@ -25,20 +25,29 @@ def sources(candidate: Candidate) -> list[str]:
     return [pair(line)[0] for line in candidate.run.sample()[:20]]
 
 
-def reference(candidate: Candidate, line: str) -> list[int]:
-    """The greedy translation of one line by the torch modules, alone and without padding."""
+def reference(candidate: Candidate, line: str) -> tuple[list[int], float]:
+    """The greedy translation of one line by the torch modules, alone and without padding; and by how much the likeliest word
+    was likelier than the next one, where that was least: below rounding, another is as right."""
     rule, network = candidate.run.vocabulary, candidate.run.network()
     source = torch.from_numpy(rule.encode([line]).ids)[None]
     longest = torch.tensor([candidate.graphs["step"].limit - 1])
     mask = torch.ones(source.shape, dtype=torch.bool)
-    return greedy(network.encoder().eval(), network.stepper().eval(), source, mask, rule.start, rule.eos, longest)[0]
+    ids = greedy(network.encoder().eval(), network.stepper().eval(), source, mask, rule.start, rule.eos, longest)[0]
+    with torch.no_grad():
+        logits = network.eval().project(network.hidden(source, mask, torch.tensor([[rule.start, *ids[:-1]]])))
+    best = logits[0].topk(2).values
+    return ids, float((best[:, 0] - best[:, 1]).min())
 
 
 def test_greedy_translations_are_those_of_the_network(candidate):
     translate = Translator(candidate.model, beam_size=1, max_length_factor=0.0, allow_unk=True, **PLAIN)
     lines = [line for line in (*MET, *sources(candidate)) if line.strip() and len(line) < 100]
-    expected = candidate.run.vocabulary.decode([reference(candidate, line) for line in lines])
-    assert translate(lines) == expected
+    found = [reference(candidate, line) for line in lines]
+    expected = candidate.run.vocabulary.decode([ids for ids, _ in found])
+    clear = [at for at, (_, margin) in enumerate(found) if margin > 1e-3]
+    assert len(clear) > len(lines) / 2
+    translated = translate(lines)
+    assert [translated[at] for at in clear] == [expected[at] for at in clear]
 
 
 def test_a_line_does_not_depend_on_its_batch_and_a_blank_one_stays_blank(candidate):

@@ -222,7 +222,7 @@ def test_a_spelled_word_counts_as_one_word(ngrams: Path, pooling: str, normalize
 def test_a_split_line_is_pooled_as_the_whole(tmp_path: Path, limit: int, pooling: str, normalize: bool) -> None:
     whole = Embedder(write_ngrams(tmp_path / "whole"), pooling=pooling, normalize=normalize)
     cut = Embedder(write_ngrams(tmp_path / "parts", limit=limit), pooling=pooling, normalize=normalize)
-    lines = some_lines(60, 30)
+    lines = [*some_lines(60, 30), " ".join(["cat"] * (limit + 1))]
     if pooling == "max":  # a word that is longer than the limit is cut, and its maximum is not that of the whole
         widths = [[stop - start for _, start, stop in whole.bundle.rule.tokens(line)] for line in lines]
         lines = [line for line, spans in zip(lines, widths, strict=True) if max(spans, default=0) <= limit]

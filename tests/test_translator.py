@@ -22,7 +22,7 @@ from textkit.serving.decoding import Search
 from textkit.serving.history import Hypothesis
 from textkit.serving.sentences import Part, halves, sentences
 from textkit.serving.translator import Translation, Translator
-from textkit.serving.unknown import word_at
+from textkit.serving.unknown import shown, word_at
 from textkit.text import Encoded
 from textkit.translation_text import TranslationText
 
@@ -255,6 +255,18 @@ def test_alignment(model: Path, reverse: bool) -> None:
         )
     else:
         assert found[0].alignment == tuple((i, i) for i in range(9))
+
+
+@pytest.mark.parametrize("piece", ["<unk>", "▁<unk>"])  # of pieces, and of words
+def test_unknown_words_have_one_space_before_them(piece: str) -> None:
+    class Rule:
+        unk = 1
+
+        @staticmethod
+        def target_token(id: int) -> str:
+            return ["", piece, "▁the"][id]
+
+    assert shown(Rule(), [1, 1, 2, 1]) == ["▁<unk>", "▁<unk>", "▁the", "▁<unk>"]
 
 
 def test_unknown_words(model: Path) -> None:

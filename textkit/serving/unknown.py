@@ -17,8 +17,11 @@ def replaced(rule: TranslationText, ids: Sequence[int], source: Sequence[str], l
 
 
 def shown(rule: TranslationText, ids: Sequence[int]) -> list[str]:
-    """The pieces of target `ids`, a space before each unknown one: most that are unknown are words."""
-    return [SPACE + rule.target_token(id) if id == rule.unk else rule.target_token(id) for id in ids]
+    """The pieces of target `ids`, one space before each unknown one: most that are unknown are words."""
+    pieces = map(rule.target_token, ids)
+    return [
+        SPACE + piece.removeprefix(SPACE) if id == rule.unk else piece for id, piece in zip(ids, pieces, strict=True)
+    ]
 
 
 def word_at(pieces: Sequence[str], at: int) -> str:
