@@ -11,6 +11,10 @@ import other_seeds
 import pytest
 from remembered import remembering
 
+# Two workers on two processors: threads beyond theirs wait for each other. Before anything imports torch or numpy's own.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import textkit  # noqa: F401  its import switches the reports off
 from textkit import process
 from textkit.cli import run

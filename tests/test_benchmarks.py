@@ -196,6 +196,7 @@ def test_a_peer_is_measured_by_textkits_own_evaluation(
         bench.trained.peer(sys.executable, "peer.py", {"threads": 1, "seed": 2}, tmp_path, pairs)
 
 
+@pytest.mark.slow
 def test_a_training_by_textkit_is_measured(bench: SimpleNamespace, tmp_path: Path) -> None:
     corpus = bench.trained.Corpus(tmp_path / "corpus.txt", 12_000)
     corpus.path.write_text("The cat ran, .\nthe Dog ran .\nThe bus ran .\n" * 1000)

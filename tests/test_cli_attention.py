@@ -391,6 +391,7 @@ def test_other_formats(tmp_path: Path, name: str, begins: bytes) -> None:
     assert found[0] == found[1]
 
 
+@pytest.mark.slow
 def test_a_long_sentence_gets_no_endless_picture() -> None:
     stream = io.BytesIO()
     picture.write(stream, "a.png", ["word"] * 400, ["x"] * 300, np.ones((300, 400)) / 400)

@@ -366,6 +366,7 @@ def test_ctrl_c_is_answered_at_once_inside_the_first_update(data):
     assert lines[-1] == "textkit: stopped; begin again with: textkit train -o run --resume"
 
 
+@pytest.mark.slow
 def test_a_long_update_is_finished_unless_ctrl_c_comes_twice(data):
     process = start(
         "toy",

@@ -22,7 +22,7 @@ def candidate(request, tmp_path_factory) -> Candidate:
 
 
 def sources(candidate: Candidate) -> list[str]:
-    return [pair(line)[0] for line in candidate.run.sample()[:20]]
+    return [pair(line)[0] for line in candidate.run.sample()[:8]]
 
 
 def reference(candidate: Candidate, line: str) -> tuple[list[int], float]:

@@ -232,6 +232,7 @@ def test_files_of_the_library_before_0_9_are_read(model):
     assert read_tokenizer(file(model=model), "tokenizer.json").encode("a").ids == [0]
 
 
+@pytest.mark.slow
 def test_large_vocabularies_of_usual_models_are_taken():
     """250,000 pieces, as XLM-R has them, and 256,000 words with 580,000 merges, as Gemma."""
     pieces = [[f"▁{at % 999}x{at}", -float(at)] for at in range(250_000)]

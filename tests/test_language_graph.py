@@ -84,6 +84,7 @@ def test_the_ports_of_the_manifest(toy, tmp_path, network):
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp16"])
+@pytest.mark.slow
 def test_lower_precision_states_what_it_makes_of_the_perplexity(precision, toy):
     words = (*WORDS, *map(str, range(190)))
     found = export_language.exported(graphs(bag(len(words), dim=64)), rule(words), LINES, precision)

@@ -158,6 +158,7 @@ def imported(checkpoint, tmp_path_factory):
     return folder, model, bundle
 
 
+@pytest.mark.slow
 def test_the_exported_graphs_give_the_same_logits(imported):
     import torch
 
@@ -181,6 +182,7 @@ def test_the_exported_graphs_give_the_same_logits(imported):
         assert np.abs(state["logprob"][:, 0] - wanted[:, at]).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_the_explain_graph_gives_the_same_attention(imported):
     import torch
 
@@ -206,6 +208,7 @@ def test_the_explain_graph_gives_the_same_attention(imported):
 
 
 @pytest.mark.parametrize("beams", [1, 4])
+@pytest.mark.slow
 def test_the_imported_model_translates_as_transformers(imported, beams):
     from textkit.serving.translator import Translator
 
@@ -224,6 +227,7 @@ def test_the_imported_model_translates_as_transformers(imported, beams):
     assert len(set(wanted)) > 15
 
 
+@pytest.mark.slow
 def test_the_manifest_says_where_the_model_is_from(imported):
     from textkit import bundle
 

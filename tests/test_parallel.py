@@ -148,6 +148,7 @@ def test_two_processes_of_torchrun_are_one_with_the_same_global_batch(data):
 
 
 @pytest.mark.parametrize("options", [{"accumulate": 2}, {"batch_size": 0}])
+@pytest.mark.slow
 def test_three_processes(data, options):
     words = ["toy", "data.txt", *settings(**{**PLAIN, **options})]
     codes, said = Processes(3, *words, "-o", "three").end()

@@ -203,6 +203,7 @@ def test_products_are_right_whatever_way_the_weight_lies():
     assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
 
 
+@pytest.mark.slow
 def test_int8_of_attention_with_a_blank_line_in_the_batch():
     """Attention over nothing is NaN; in whole numbers it would spoil the scale of every line beside it."""
     torch.manual_seed(3)

@@ -24,7 +24,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=[pytest.param("transformer", marks=pytest.mark.slow), "seq2seq"])
 def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, TranslationSteps]:
     """A random network, and its graphs as they are served."""
     plugin = registry.get(request.param)

@@ -387,6 +387,7 @@ def text(tmp_path) -> Corpus:
     return Corpus([file])
 
 
+@pytest.mark.slow
 def test_graphs_of_an_adaptive_softmax_are_served(text):
     """Exported, which proves them against the modules; here, that the ports and their axes are what was promised."""
     plugin = RnnLmPlugin()

@@ -244,9 +244,10 @@ def test_reversed_source(tmp_path):
     "options",
     [
         {"attention": "general"},
-        pytest.param({"attention": "additive", "cell": "gru", "input_feeding": False}, marks=pytest.mark.slow),
+        {"attention": "additive", "cell": "gru", "input_feeding": False},
     ],
 )
+@pytest.mark.slow
 def test_learns_to_turn_words_round(tmp_path, options):
     random = np.random.default_rng(0)
     words = [list(random.choice(list("abcdefgh"), random.integers(2, 6))) for _ in range(50)]
