@@ -176,9 +176,12 @@ def test_samples_and_jsonl(ran, tmp_path):
 def test_greedy_and_stop(ran):
     _, greedy, _ = ran("generate", "b c", "--temperature", 0, "--max-tokens", 6)
     assert ran("generate", "b c", "--temperature", 0, "--max-tokens", 6, "--seed", 9)[1] == greedy
-    _, free, _ = ran("generate", "the", "--seed", 11, "--max-tokens", 30)
+    for seed in range(11, 40):
+        _, free, _ = ran("generate", "the", "--seed", seed, "--max-tokens", 30)
+        if len(free.split()) > 3:
+            break
     word = free.split()[3]
-    _, cut, _ = ran("generate", "the", "--seed", 11, "--max-tokens", 30, "--stop", word)
+    _, cut, _ = ran("generate", "the", "--seed", seed, "--max-tokens", 30, "--stop", word)
     assert cut.rstrip("\n").rstrip() == free[: free.index(word, 3)].rstrip()
 
 
