@@ -308,7 +308,9 @@ def test_lstm_by_whole_numbers(directions, states):
     assert wanted.keys() == found.keys()
     for name, array in wanted.items():
         assert array.shape == found[name].shape
-        assert 0 < np.abs(array - found[name]).mean() < (0.03 if name == "z" else 0.01)
+        off = np.abs(array - found[name])
+        assert 0 < off.mean() < (0.03 if name == "z" else 0.01)
+        assert off.max() < (0.5 if name == "z" else 0.2)
     for line, length in enumerate(feeds["lengths"]):  # alone, without padding
         alone = {
             name: array[..., line : line + 1] if array.ndim < 3 else array[:, line : line + 1]
