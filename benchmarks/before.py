@@ -19,8 +19,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from itertools import islice
 from pathlib import Path
+
+from cost import ENVIRONMENT
+from translating import first_lines
 
 HERE = Path(__file__).resolve().parents[1]
 QUICK = 3  # times as many rounds of what takes less than a second
@@ -28,8 +30,7 @@ QUICK = 3  # times as many rounds of what takes less than a second
 
 def works(data: Path, folder: Path) -> dict[str, list[str]]:
     """The command lines by name; MODELS stands for the tree's own models. Writes what they read."""
-    with gzip.open(data / "tatoeba/train.en-de.tsv.gz", "rt", encoding="utf-8") as pairs:
-        lines = [pair.split("\t")[0] for pair in islice(pairs, 160_000)]
+    lines = [pair.split("\t")[0] for pair in first_lines(data / "tatoeba/train.en-de.tsv.gz", 160_000)]
     for count in (1, 64, 600, 1500, len(lines)):
         (folder / f"lines{count}").write_text("".join(f"{line}\n" for line in lines[:count]), encoding="utf-8")
     with gzip.open(data / "wikitext2/train.txt.gz", "rt", encoding="utf-8") as text:
@@ -60,12 +61,11 @@ def works(data: Path, folder: Path) -> dict[str, list[str]]:
 def spent(command: list[str], tree: Path, roots: Path, folder: Path) -> tuple[float, float]:
     """Wall and CPU seconds of a command by the textkit of a tree."""
     shutil.rmtree(folder / "run", ignore_errors=True)
-    environment = os.environ | {
+    environment = ENVIRONMENT | {
         "PYTHONPATH": str(roots),
         "ORT_DISABLE_TELEMETRY": "1",
         "NUMBA_CACHE_DIR": str(roots / "numba"),
     }
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     words = [word.replace("MODELS", str(tree / "exported_models")) for word in command]
     before, begun = os.times(), time.perf_counter()
     done = subprocess.run(

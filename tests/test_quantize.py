@@ -322,6 +322,19 @@ def test_lstm_by_whole_numbers(directions, states):
             assert np.array_equal(array[..., 0, :], there[..., line, :])
 
 
+def test_an_lstm_of_the_fewest_inputs_is_of_whole_numbers_as_well():
+    """No bias, no lengths, no states: what is left out at the end is not even blank."""
+    model = lstm(states=False)
+    (node,) = (node for node in model.graph.node if node.op_type == "LSTM")
+    del node.input[3:]
+    del model.graph.input[1]  # lengths
+    lowered = quantize_graph.lower(model, "int8")
+    assert kinds(lowered).count("DynamicQuantizeLSTM") == 1
+    feeds = {"ids": RANDOM.integers(0, 100, (5, 2))}
+    full, found = (Session(part.SerializeToString(), "cpu", 1).run(feeds) for part in (model, lowered))
+    assert 0 < np.abs(full["y"] - found["y"]).max() < 0.2
+
+
 def test_words_read_at_once_or_in_two_pieces_leave_the_same_state():
     """Only what an LSTM gives to itself makes the difference; its scale is the same at the first step and at any other."""
     model = lstm()

@@ -129,7 +129,9 @@ def test_a_model_moved_aside_is_read_where_it_is_if_it_cannot_be_put_back(pets, 
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr(os, "rename", refuse)
-    bundle.read(pets).verify()
+    found = bundle.read(pets)
+    found.verify()
+    assert found.folder != pets
 
 
 def test_writers_at_the_same_time_do_not_damage_each_other(tmp_path, pets, way):

@@ -103,7 +103,8 @@ def recurrence(
     from onnx import helper
 
     make, constant = helper.make_node, products.constant
-    x, lengths, *begin = (*node.input[:1], *node.input[4:7], *[""] * (7 - len(node.input)))
+    given = [*node.input, *[""] * (7 - len(node.input))]  # what an LSTM lacks at its end is blank
+    x, lengths, *begin = given[0], *given[4:7]
     inputs, state, bias = weights
     directions, hidden = len(state), state.shape[2]
     key = next(filter(None, node.output))
