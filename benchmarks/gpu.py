@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
     from training import Bench
 
-    from textkit.serving.embedder import Embedder
+    from textkit.tasks.embed.serving.embedder import Embedder
 
 NEEDED = (
     "click",
@@ -149,7 +149,7 @@ def deviations(model: str | Path | None, lines: list[str], device: str) -> list[
     """The largest absolute difference of a number between the CPU's vectors and the device's, for each kind of pooling."""
     import numpy as np
 
-    from textkit.serving.embedder import Embedder
+    from textkit.tasks.embed.serving.embedder import Embedder
 
     found = []
     for pooling, normalize in (("mean", False), ("max", False), ("sif", False), ("mean", True)):
@@ -172,7 +172,7 @@ def measured(
 ) -> tuple[float, ...]:
     """Lines/s of the graph with its padding, of text to vectors in process, and of `textkit embed` as a whole process."""
 
-    from textkit.serving.embedder import BATCH_TOKENS, Embedder
+    from textkit.tasks.embed.serving.embedder import BATCH_TOKENS, Embedder
 
     embedder = Embedder(model, device, batch_tokens=batch or BATCH_TOKENS)
     encoded = embedder.encode(lines)
@@ -196,8 +196,8 @@ def big_model(lines: list[str], folder: Path) -> Path:
     """A bundle of random vectors for the words of the lines, and made-up words up to the number wanted."""
     import numpy as np
 
-    from textkit.text import Normalizer, Words
-    from textkit.training.export import export_embedding_table
+    from textkit.exporting.export import export_embedding_table
+    from textkit.text.rules import Normalizer, Words
 
     count, dim = BIG
     seen = Counter(chain.from_iterable(Normalizer().words(lines)))

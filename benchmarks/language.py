@@ -73,8 +73,8 @@ class Bench:
     """The text as files and ids, and every measurement."""
 
     def __init__(self, given: argparse.Namespace, folder: Path) -> None:
+        from textkit.corpora.corpus import Corpus
         from textkit.registry import registry
-        from textkit.training.corpus import Corpus
 
         self.given, self.folder = given, folder
         self.text, self.lines = folder / "train.txt", folder / "lines.txt"
@@ -189,8 +189,8 @@ reads the matrix of all words, in fp32 {4e-6 * len(self.rule) * dim:.0f} MB.
         """A network of random numbers in both formats, and the pieces that textkit makes of the lines."""
         import torch
 
+        from textkit.exporting.export import export_graphs
         from textkit.registry import registry
-        from textkit.training.export import export_graphs
 
         plugin = registry.get("rnn-lm")
         config = plugin.Config(dim=dim, hidden=dim, layers=2)
@@ -216,9 +216,9 @@ reads the matrix of all words, in fp32 {4e-6 * len(self.rule) * dim:.0f} MB.
 
     def memory(self) -> str:
         """The section on memory: a tenth of the lines, and all; by a network so small that lines are most of the work."""
+        from textkit.corpora.corpus import Corpus
+        from textkit.exporting.export import export_graphs
         from textkit.registry import registry
-        from textkit.training.corpus import Corpus
-        from textkit.training.export import export_graphs
 
         plugin, model = registry.get("rnn-lm"), self.folder / "small"
         some = self.lines.read_text(encoding="utf-8").split("\n")[:-1]
@@ -250,8 +250,8 @@ def spread(ratios: list[float]) -> str:
 
 def textkit_rates(job: dict[str, Any]) -> dict[str, float] | None:
     """Tokens/s of score and generate; or the pieces of the lines, written where `write` says."""
-    from textkit.serving.generator import Generator
-    from textkit.serving.language import LanguageModel
+    from textkit.tasks.language.serving.generator import Generator
+    from textkit.tasks.language.serving.scorer import LanguageModel
 
     model = LanguageModel(job["model"], "cpu", THREADS)
     encoded = model.encode(Path(job["lines"]).read_text(encoding="utf-8").split("\n")[:-1])

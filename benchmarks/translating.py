@@ -105,7 +105,7 @@ class Models:
 
     def write(self, lines: list[str]) -> None:
         """The lines as textkit's ids and as the peers' tokens; a few of them for measurements line by line."""
-        from textkit import bundle
+        from textkit.bundle import bundle
 
         encoded = bundle.read(self.folder / self.precisions[0]).rule.encode(lines)
         ids = [part.tolist() for part in np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1])]
@@ -154,9 +154,9 @@ def first_lines(path: Path, count: int) -> list[str]:
 
 def textkit_rate(job: dict[str, Any]) -> dict[str, Any]:
     """As a peer's rate, by textkit.serving; runs in a process of its own."""
-    from textkit import bundle
-    from textkit.serving.decoding import Search, Target, search
-    from textkit.serving.steps import TranslationSteps
+    from textkit.bundle import bundle
+    from textkit.searching.decoding import Search, Target, search
+    from textkit.searching.steps import TranslationSteps
 
     found = bundle.read(Path(job["model"]))
     rule = found.rule

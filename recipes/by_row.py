@@ -3,9 +3,9 @@
     python recipes/by_row.py MODEL NEW
 
 No training and no data: the whole numbers and the scales of every matrix stay as they are; what is multiplied by them gets a
-scale a row instead of a scale a batch (textkit/training/quantize_rows.py). Those of LSTMs are rounded to 7 bits, and what they
-take has a scale that is always the same (textkit/training/quantize_recurrence.py). Nodes that can be one are one
-(textkit/training/fusing.py). The shipped models were made anew with it, and their scores measured again.
+scale a row instead of a scale a batch (textkit/exporting/quantize_rows.py). Those of LSTMs are rounded to 7 bits, and what they
+take has a scale that is always the same (textkit/exporting/quantize_recurrence.py). Nodes that can be one are one
+(textkit/exporting/fusing.py). The shipped models were made anew with it, and their scores measured again.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import numpy as np
 import onnx  # noqa: TID253 - a script of its own
 from onnx import numpy_helper  # noqa: TID253
 
-from textkit import bundle
-from textkit.training.fusing import fused
-from textkit.training.graph_edits import drop_unused
-from textkit.training.quantize_recurrence import below_one, largest, recurrence
-from textkit.training.quantize_rows import RowProducts, fold_biases
+from textkit.bundle import bundle
+from textkit.exporting.fusing import fused
+from textkit.exporting.graph_edits import drop_unused
+from textkit.exporting.quantize_recurrence import below_one, largest, recurrence
+from textkit.exporting.quantize_rows import RowProducts, fold_biases
 
 
 def by_row(data: bytes) -> bytes:

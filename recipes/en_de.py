@@ -17,7 +17,7 @@ from pathlib import Path
 from english import held_out
 from shipping import measured, ship, train
 
-from textkit import bundle
+from textkit.bundle import bundle
 
 LICENCE = "CC BY 2.0 FR"
 NOTE = (

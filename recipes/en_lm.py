@@ -20,7 +20,7 @@ from pathlib import Path
 from english import LICENCE, NOTE, held_out, tatoeba, wikitext
 from shipping import measured, ship, train
 
-from textkit import bundle
+from textkit.bundle import bundle
 
 
 def prepare(data: Path, folder: Path) -> dict[str, Path]:

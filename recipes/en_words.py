@@ -15,7 +15,7 @@ from pathlib import Path
 from english import LICENCE, NOTE, tatoeba, wikitext
 from shipping import measured, ship, train
 
-from textkit import bundle
+from textkit.bundle import bundle
 
 
 def main(data: Path, folder: Path) -> None:

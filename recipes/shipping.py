@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from textkit import bundle
+from textkit.bundle import bundle
 
 
 def textkit(*arguments: str | Path) -> str:

@@ -43,7 +43,7 @@ def process_of_the_suite():
 @pytest.fixture(scope="session", autouse=True)
 def traces_are_remembered(tmp_path_factory):
     try:
-        from textkit.training import tracing
+        from textkit.exporting import tracing
     except ImportError:  # without torch nothing is traced
         yield
         return

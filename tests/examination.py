@@ -17,12 +17,12 @@ import pytest
 import torch
 
 from textkit import config
+from textkit.corpora.corpus import Corpus
+from textkit.corpora.pairs import corpus_of
+from textkit.exporting.export import export
 from textkit.plugin import Graph, Plugin, Training
 from textkit.registry import Registry, registry
-from textkit.training.corpus import Corpus
 from textkit.training.effects import without_effect
-from textkit.training.export import export
-from textkit.training.pairs import corpus_of
 from textkit.training.run import Run
 from textkit.training.trainer import train
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from translation_toys import word_level
 
-from textkit.language_text import LanguageText
 from textkit.plugin import Graph
+from textkit.text.language import LanguageText
 
 WORDS = ("<eos>", "<unk>", "a", "b", "c", "the", "man", "rides", "bike", ".")
 LINES = ["a b c", "the man rides a bike .", "", "b", "the the the the the the the the", "xylophone man"] * 3

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from textkit import bundle
-from textkit.text import Normalizer, Words
+from textkit.bundle import bundle
+from textkit.text.rules import Normalizer, Words
 
 WORDS = ["cat", "dog", "fish"]
 TABLE = np.array([[1, 2], [3, 4], [5, 6]], np.float32)  # [id, dim]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from textkit.text import NGrams, Normalizer, TextRule, Words
-from textkit.training.export import export_embedding_table
+from textkit.exporting.export import export_embedding_table
+from textkit.text.rules import NGrams, Normalizer, TextRule, Words
 
 WORDS = ["the", "cat", "sat", "dog", "."]
 # Whole numbers: sums are exact, and means by 2 and 4 too.

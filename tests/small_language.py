@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from textkit import bundle
-from textkit.language_text import LanguageText
+from textkit.bundle import bundle
+from textkit.text.language import LanguageText
 
 WORDS = ["<eos>", "<unk>", "the", "dog", "runs"]
 LOGPROB = np.log(np.array([0.3, 0.1, 0.3, 0.2, 0.1], np.float32))  # f32[word]

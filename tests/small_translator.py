@@ -14,9 +14,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from textkit import bundle
-from textkit.tasks import NEXT
-from textkit.translation_text import SPACE, TranslationText
+from textkit.bundle import bundle
+from textkit.task import NEXT
+from textkit.text.translation import SPACE, TranslationText
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]
 PAD, START, EOS, UNK = range(4)

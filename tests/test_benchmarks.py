@@ -350,7 +350,7 @@ def test_each_part_of_the_gpu_page_stands_alone(
 
 
 def test_differences_between_devices_are_seen(bench: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    import textkit.serving.embedder as module
+    import textkit.tasks.embed.serving.embedder as module
 
     def embedder(model: object, device: str, pooling: str, normalize: bool) -> object:
         shift = {"mean": 5e-5, "max": 2e-4, "sif": math.nan}[pooling] if device == "cuda" else 0.0

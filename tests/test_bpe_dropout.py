@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from textkit.corpora.bpe_dropout import Merges, _hashed, respelt
+from textkit.corpora.pair_batches import encoded_pairs
+from textkit.corpora.pairs import PairCorpus
+from textkit.corpora.tokenizing import TokenizerOptions, learn
 from textkit.plugin import Epoch
 from textkit.registry import registry
-from textkit.training.bpe_dropout import Merges, _hashed, respelt
-from textkit.training.pair_batches import encoded_pairs
-from textkit.training.pairs import PairCorpus
-from textkit.training.tokenizing import TokenizerOptions, learn
 
 LINES = [
     "the lower the newer , the newest\tje tiefer desto neuer , am neuesten",

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from small_bundle import TABLE, WORDS, embed_model, write_small
 
-from textkit import __version__, bundle, model_files, places, process
+from textkit import __version__, process
+from textkit.bundle import bundle, model_files, places
+from textkit.bundle.manifest import FILE, Manifest
 from textkit.errors import TextkitError, UsageError, quoted
-from textkit.manifest import FILE, Manifest
-from textkit.text import NGrams, Words
+from textkit.text.rules import NGrams, Words
 
 
 @pytest.fixture
@@ -636,7 +637,7 @@ def test_a_clone_s_folder_is_listed_once(shelves, monkeypatch):
 
 def test_the_package_s_models_are_found_by_path():
     code = (
-        "import sys; from textkit.places import package_folder; print(package_folder())\n"
+        "import sys; from textkit.bundle.places import package_folder; print(package_folder())\n"
         "assert not {'numpy', 'textkit_models', 'onnxruntime'} & sys.modules.keys()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/")

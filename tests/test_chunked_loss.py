@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from textkit.training.chunked_loss import smoothed_cross_entropy
+from textkit.families.chunked_loss import smoothed_cross_entropy
 
 
 def problem(tokens=37, dim=8, words=50, bias=True, scale=1.0):

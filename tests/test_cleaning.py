@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from textkit.cleaning import cleaned, cleaned_lines, visible
-from textkit.normalizer import Normalizer
-from textkit.serving.embedder import Embedder
-from textkit.serving.language import LanguageModel
-from textkit.serving.translator import Translator
-from textkit.text import Words
+from textkit.tasks.embed.serving.embedder import Embedder
+from textkit.tasks.language.serving.scorer import LanguageModel
+from textkit.tasks.translate.serving.translator import Translator
+from textkit.text.cleaning import cleaned, cleaned_lines, visible
+from textkit.text.normalizer import Normalizer
+from textkit.text.rules import Words
 
 TEACHER = "He is a teacher."
 UNSEEN = [
@@ -155,7 +155,7 @@ def test_lower_case_leaves_the_unicode_form(form: str) -> None:
 
 
 def test_a_vocabulary_holds_one_spelling_of_a_word(tmp_path: Path) -> None:
-    from textkit.training.corpus import Corpus
+    from textkit.corpora.corpus import Corpus
     from textkit_plugins.embeddings import vocabulary
 
     path = tmp_path / "text.txt"
@@ -173,9 +173,9 @@ def test_a_table_of_an_old_bundle_is_found_by_the_composed_spelling() -> None:
 
 
 def test_tokenizers_learnt_here_keep_the_form_in_lower_case(tmp_path: Path) -> None:
-    from textkit.training import language_tokenizing, tokenizing
-    from textkit.training.corpus import Corpus
-    from textkit.training.pairs import PairCorpus
+    from textkit.corpora import language_tokenizing, tokenizing
+    from textkit.corpora.corpus import Corpus
+    from textkit.corpora.pairs import PairCorpus
 
     path = tmp_path / "pairs.tsv"
     path.write_text("J\u030cani te\u00adacher\tǰani\nǰani teacher\tJ\u030cani\n" * 3, encoding="utf-8")

@@ -15,7 +15,8 @@ import pytest
 from small_bundle import write_small
 from small_translator import write_translator
 
-from textkit import __version__, cli, places
+from textkit import __version__, cli
+from textkit.bundle import places
 from textkit.cli import VERBS, options, run
 from textkit.cli.options import Talk
 from textkit.errors import TextkitError, TextkitWarning, UsageError
@@ -554,6 +555,8 @@ def test_docs_cli_is_current():
 
 
 def test_an_unknown_option_of_a_verb_that_is_called_as_a_function_is() -> None:
-    done = textkit("nearest", "--modell", "x", "word")  # textkit.cli.nearest, the verb, once hid errors.nearest
+    done = textkit(
+        "nearest", "--modell", "x", "word"
+    )  # textkit.tasks.embed.verbs.nearest, the verb, once hid errors.nearest
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith("textkit: no such option --modell; did you mean '--model'")

@@ -21,11 +21,11 @@ from small_bundle import write_small
 from small_translator import SOURCE, SPACE, START, TARGET, encode_graph, step_graph, write_translator
 
 import textkit.cli
-from textkit.cli import picture
-from textkit.cli.heatmap import SHADES, Screen, draw
 from textkit.cli.options import Talk
+from textkit.drawing import picture
+from textkit.drawing.heatmap import SHADES, Screen, draw
 from textkit.errors import TextkitError
-from textkit.serving.attention import merged, words
+from textkit.tasks.translate.serving.attention import merged, words
 
 SHARP = np.array([[0.1, 0.5, 2.0], [0.3, 0.7, 1.0]], np.float32)  # [layer, head]
 SENTENCE = "The dog runs."

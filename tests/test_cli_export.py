@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from textkit import bundle
+from textkit.bundle import bundle
+from textkit.corpora.corpus import Corpus
 from textkit.registry import registry
-from textkit.training.corpus import Corpus
 from textkit.training.run import Run
 from textkit.training.trainer import train
 

@@ -16,7 +16,7 @@ from language_toys import LINES, WORDS, bag, graphs, logprobs, rule
 
 import textkit.cli
 from textkit.cli.options import Talk
-from textkit.training import export
+from textkit.exporting import export
 
 NETWORK = bag(dim=16, seed=3)
 
@@ -251,9 +251,9 @@ def test_pieces_make_words_again():
     import numpy as np
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-    from textkit.language_text import LanguageText
-    from textkit.serving.language import Scored
-    from textkit.serving.language_writers import per_word
+    from textkit.tasks.language.serving.scorer import Scored
+    from textkit.tasks.language.serving.writers import per_word
+    from textkit.text.language import LanguageText
 
     alphabet = {character: at + 1 for at, character in enumerate("abĠ")}
     tokenizer = Tokenizer(models.BPE(alphabet | {"Ġa": 4, "ab": 5}, [("Ġ", "a"), ("a", "b")]))

@@ -17,7 +17,7 @@ from small_translator import write_translator
 from vector_files import FASTTEXT, PEOPLE, glove, golden
 
 import textkit.cli
-from textkit import places
+from textkit.bundle import places
 from textkit.cli import VERBS, command_line
 from textkit.cli.options import Talk
 
@@ -429,9 +429,9 @@ def test_examples_are_command_lines_that_parse(verb, line):
 
 def test_the_defaults_that_help_names_are_the_shipped_models():
     from textkit.cli.verb import SHIPPED
-    from textkit.serving.embedder import Embedder
-    from textkit.serving.generator import Generator
-    from textkit.serving.translator import Translator
+    from textkit.tasks.embed.serving.embedder import Embedder
+    from textkit.tasks.language.serving.generator import Generator
+    from textkit.tasks.translate.serving.translator import Translator
 
     translator, generator, embedder = Translator("en-de"), Generator("en-lm"), Embedder("en-words")
     search = translator.options

@@ -10,7 +10,7 @@ import pytest
 from textkit.cli import VERBS, command_line, run
 from textkit.cli.options import Talk
 from textkit.cli.renamed import OPTIONS, TRIED
-from textkit.tasks import SEED
+from textkit.task import SEED
 
 
 def options() -> dict[str, dict[str, click.Option]]:
@@ -46,7 +46,7 @@ def test_formats_are_chosen_by_format_alone():
 
 
 def test_a_seed_begins_at_one_wherever_something_is_drawn():
-    from textkit.serving.decoding import Search
+    from textkit.searching.decoding import Search
     from textkit.training import recipe
 
     assert SEED == Search().seed == recipe.SEED == 1

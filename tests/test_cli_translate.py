@@ -19,7 +19,7 @@ from small_translator import write_translator
 import textkit.cli
 from textkit.cli.filtering import FEWEST, MOST, Pace
 from textkit.cli.options import Talk
-from textkit.columns import Block
+from textkit.streams.columns import Block
 
 LINES = "The dog sees a cat.\n\nA man. The dog!\n"
 TEXT = "der Hund sieht ein Katze.\n\nein Mann. der Hund!\n"

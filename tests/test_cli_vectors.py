@@ -16,8 +16,8 @@ from vector_files import FASTTEXT, PEOPLE, VECTORS, WORDS, glove, golden
 from textkit.cli import run
 from textkit.cli.options import Talk
 from textkit.interop.foreign import read
-from textkit.serving.embedder import Embedder
-from textkit.serving.escaping import unescaped
+from textkit.streams.escaping import unescaped
+from textkit.tasks.embed.serving.embedder import Embedder
 
 TEXTKIT = str(Path(sys.executable).with_name("textkit"))
 
@@ -345,8 +345,8 @@ def test_evaluate_keeps_its_columns_whatever_names_hold(call, tmp_path, models):
 def test_a_model_with_a_tokenizer_has_neighbours_too(call, tmp_path):
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    from textkit.text import Pretokenized
-    from textkit.training.export import export_embedding_table
+    from textkit.exporting.export import export_embedding_table
+    from textkit.text.rules import Pretokenized
 
     tokenizer = Tokenizer(models.WordLevel({word: at for at, word in enumerate([*PEOPLE, "[UNK]"])}, "[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()

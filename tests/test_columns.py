@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from textkit import columns
-from textkit.columns import Block, records
 from textkit.errors import TextkitError
-from textkit.lines import Reader
+from textkit.streams import columns
+from textkit.streams.columns import Block, records
+from textkit.streams.lines import Reader
 
 
 def read(path: Path, text: str, kind: str, column: str | None = None, skip: bool = False, size: int = 1 << 18) -> Block:

@@ -14,14 +14,15 @@ import pytest
 import torch
 from examination import MET, SEED, Candidate, made, named, same, tiny, toys  # noqa: F401
 
-from textkit import bundle, config
+from textkit import config
+from textkit.bundle import bundle
+from textkit.corpora.pairs import corpus_of
 from textkit.errors import TextkitError
+from textkit.exporting.export import TOKEN_LIMIT, export
 from textkit.plugin import Epoch
-from textkit.tasks import OPTIONAL, TASKS, wrong_default
-from textkit.text import rule_from_spec
+from textkit.task import OPTIONAL, TASKS, wrong_default
+from textkit.text.rules import rule_from_spec
 from textkit.training.events import Done, Progress, Stopped
-from textkit.training.export import TOKEN_LIMIT, export
-from textkit.training.pairs import corpus_of
 from textkit.training.run import Run
 from textkit.training.trainer import train
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from examination import MET, Candidate, made, named, served_without_torch, toys  # noqa: F401
 
-from textkit import bundle
-from textkit.serving.embedder import Embedder
-from textkit.tasks import POOLING
-from textkit.training import parity
-from textkit.training.export import export
+from textkit.bundle import bundle
+from textkit.exporting.export import export
+from textkit.task import POOLING
+from textkit.tasks.embed.exporting import parity
+from textkit.tasks.embed.serving.embedder import Embedder
 
 
 @pytest.fixture(scope="module", params=named("embed"))

@@ -7,12 +7,12 @@ import pytest
 import torch
 from examination import MET, Candidate, made, named, served_without_torch, toys  # noqa: F401
 
-from textkit import bundle
-from textkit.evaluation.language import evaluate
-from textkit.serving.generator import Generator
-from textkit.serving.language import LanguageModel
-from textkit.training.export import export
-from textkit.training.language_ports import Modules
+from textkit.bundle import bundle
+from textkit.exporting.export import export
+from textkit.tasks.language.evaluation import evaluate
+from textkit.tasks.language.exporting.ports import Modules
+from textkit.tasks.language.serving.generator import Generator
+from textkit.tasks.language.serving.scorer import LanguageModel
 
 PLAIN = {"device": "cpu", "threads": 1}
 

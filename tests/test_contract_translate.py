@@ -7,11 +7,11 @@ import pytest
 import torch
 from examination import MET, Candidate, made, named, served_without_torch, toys  # noqa: F401
 
-from textkit import bundle
-from textkit.serving.translator import Translator
-from textkit.training.export import export
-from textkit.training.greedy import greedy
-from textkit.training.pairs import pair
+from textkit.bundle import bundle
+from textkit.corpora.pairs import pair
+from textkit.exporting.export import export
+from textkit.tasks.translate.greedy import greedy
+from textkit.tasks.translate.serving.translator import Translator
 
 PLAIN = {"device": "cpu", "threads": 1, "sentences": False}
 

@@ -8,11 +8,11 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from textkit.corpora.batching import line_batches, padded
+from textkit.corpora.corpus import Corpus, Reservoir, parts_of
 from textkit.errors import TextkitError
 from textkit.plugin import Epoch
-from textkit.text import Words
-from textkit.training.batching import line_batches, padded
-from textkit.training.corpus import Corpus, Reservoir, parts_of
+from textkit.text.rules import Words
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from textkit import decimals
-from textkit.decimals import EXACT_DIGITS, TEXT_DIGITS, format_decimals, parse_decimals
+from textkit.streams import decimals
+from textkit.streams.decimals import EXACT_DIGITS, TEXT_DIGITS, format_decimals, parse_decimals
 
 
 def by_python(matrix: np.ndarray, digits: int, separator: str) -> bytes:

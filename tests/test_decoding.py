@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from textkit.errors import UsageError
-from textkit.serving.constraints import Constraints
-from textkit.serving.decoding import EXTRA_LENGTH, Hypothesis, Search, Target, search
+from textkit.searching.constraints import Constraints
+from textkit.searching.decoding import EXTRA_LENGTH, Hypothesis, Search, Target, search
 
 START, EOS, UNK, PAD = 0, 1, 2, 3
 SIZE = 12

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from textkit.serving.drawing import draw
+from textkit.searching.drawing import draw
 
 ALMOST_ONE = float(np.nextafter(1, 0))
 

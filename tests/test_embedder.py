@@ -18,13 +18,13 @@ from small_embedder import PROBABILITY, TABLE, WORDS, vectors_of, write_ngrams, 
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 import textkit
-from textkit import bundle
+from textkit.bundle import bundle
 from textkit.errors import TextkitError, UsageError
+from textkit.exporting.export import export_embedding_table
 from textkit.serving import open_model
-from textkit.serving.embedder import Embedder
 from textkit.serving.padding import parts
-from textkit.text import Pretokenized
-from textkit.training.export import export_embedding_table
+from textkit.tasks.embed.serving.embedder import Embedder
+from textkit.text.rules import Pretokenized
 
 UNSEEN = ["catalogue", "naïve", "dogs", "x", "日本", "thecat", "a" * 30]
 
@@ -122,7 +122,9 @@ def test_no_lines_at_all(words: Path) -> None:
 def test_results_do_not_depend_on_the_batch(
     model: str, pooling: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textkit.serving.embedder._HEAVY", 0)  # so that threads take batches, light as these are
+    monkeypatch.setattr(
+        "textkit.tasks.embed.serving.embedder._HEAVY", 0
+    )  # so that threads take batches, light as these are
     folder = request.getfixturevalue(model)
     lines = [*some_lines(300), " ".join(["the cat catalogue"] * 100), "", "cat"]
     alone = Embedder(folder, pooling=pooling, threads=1)
@@ -158,10 +160,10 @@ def test_threads_take_a_batch_each_where_batches_are_heavy(ngrams: Path, monkeyp
         return run(feeds, outputs)
 
     embedder.session.run = spied  # type: ignore[method-assign]
-    monkeypatch.setattr("textkit.serving.embedder._HEAVY", 0)
+    monkeypatch.setattr("textkit.tasks.embed.serving.embedder._HEAVY", 0)
     embedder(["the cat sat"] * 100)
     assert len(set(names)) == 3
-    monkeypatch.setattr("textkit.serving.embedder._HEAVY", 1000)
+    monkeypatch.setattr("textkit.tasks.embed.serving.embedder._HEAVY", 1000)
     done = len(names)
     embedder(["the cat sat"] * 100)
     assert set(names[done:]) == {"MainThread"}
@@ -169,7 +171,7 @@ def test_threads_take_a_batch_each_where_batches_are_heavy(ngrams: Path, monkeyp
 
 @pytest.mark.parametrize("heavy", [0, 1000])
 def test_threads_of_the_caller_share_an_embedder(ngrams: Path, monkeypatch: pytest.MonkeyPatch, heavy: float) -> None:
-    monkeypatch.setattr("textkit.serving.embedder._HEAVY", heavy)
+    monkeypatch.setattr("textkit.tasks.embed.serving.embedder._HEAVY", heavy)
     lines = some_lines(64)
     embedder = Embedder(ngrams, threads=2, batch_tokens=32)
     expected = embedder(lines)

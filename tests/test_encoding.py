@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from textkit.encoding import Decoder, checked, foreign, read_as
 from textkit.errors import TextkitError, UsageError
-from textkit.lines import Reader, read_lines
+from textkit.streams.encoding import Decoder, checked, foreign, read_as
+from textkit.streams.lines import Reader, read_lines
 
 Call = Callable[..., tuple[int, str, str]]
 TEXT = "The dog runs home.\nÄpfel und Öl.\n"

@@ -7,8 +7,9 @@ import pytest
 from scipy import stats
 
 from textkit.errors import TextkitError
-from textkit.evaluation import analogies, data, neighbours, similarity
+from textkit.evaluation import data
 from textkit.evaluation.correlation import pearson, ranks, spearman
+from textkit.tasks.embed.evaluation import analogies, neighbours, similarity
 
 
 def unit(*rows: list[float]) -> np.ndarray:

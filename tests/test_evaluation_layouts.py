@@ -9,8 +9,9 @@ import pytest
 from vector_files import glove
 
 from textkit.errors import TextkitError
-from textkit.evaluation import analogies, data
-from textkit.evaluation.neighbours import unit
+from textkit.evaluation import data
+from textkit.tasks.embed.evaluation import analogies
+from textkit.tasks.embed.evaluation.neighbours import unit
 
 GLUE = (
     "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore\n"

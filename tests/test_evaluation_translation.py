@@ -12,7 +12,7 @@ import sacrebleu
 from small_translator import write_translator
 
 from textkit.errors import TextkitError, UsageError
-from textkit.evaluation.translation import Scorer, read_tests
+from textkit.tasks.translate.evaluation import Scorer, read_tests
 
 FOUND = ["the cat sat on the mat", "a dog"]
 REFERENCES = [["the cat sat on a mat", "the cat is on the mat"], ["a dog"]]
@@ -50,7 +50,7 @@ def test_as_sacrebleu_itself_with_references_of_unequal_number():
 
 
 def test_the_dev_score_of_a_training_is_the_same_figure():
-    from textkit.training.translation import TranslationOptions, bleu
+    from textkit.tasks.translate.family import TranslationOptions, bleu
 
     pairs = [("eins", REFERENCES[0][0]), ("zwei", REFERENCES[1][0]), ("eins", REFERENCES[0][1])]
     found = [FOUND[0], FOUND[1], "of a source that occurs again"]

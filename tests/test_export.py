@@ -10,14 +10,17 @@ import onnx
 import pytest
 import torch
 
-from textkit import bundle, onnxfile
+from textkit.bundle import bundle, onnxfile
+from textkit.corpora import batching
 from textkit.errors import TextkitError, UsageError
+from textkit.exporting import quantize, tracing
 from textkit.plugin import Graph
 from textkit.serving.session import Session
-from textkit.tasks import Port
-from textkit.text import NGrams, Words
-from textkit.training import batching, export_embedding, parity, quantize, tracing
-from textkit.training.embedding_graph import IR_VERSION, OPSET, table_graph
+from textkit.task import Port
+from textkit.tasks.embed.exporting import export as export_embedding
+from textkit.tasks.embed.exporting import parity
+from textkit.tasks.embed.exporting.graph import IR_VERSION, OPSET, table_graph
+from textkit.text.rules import NGrams, Words
 
 MEAN, MAX, SIF = 0, 1, 2
 WORDS = ["the", "cat", "sat", "mat"]

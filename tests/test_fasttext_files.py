@@ -14,8 +14,8 @@ from vector_files import FASTTEXT, QUANTISED, QUANTISED_LINES, QUANTISED_VECTORS
 from textkit.errors import TextkitError
 from textkit.interop.foreign import make_bundle, read
 from textkit.interop.table import Room
-from textkit.serving.embedder import Embedder
-from textkit.text import hash_ngrams, rule_from_spec
+from textkit.tasks.embed.serving.embedder import Embedder
+from textkit.text.rules import hash_ngrams, rule_from_spec
 
 # What fastText's get_sentence_vector says of the model FASTTEXT.
 LINES = {

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from small_embedder import write_words
 
-from textkit.columns import Block, records
 from textkit.errors import TextkitError
-from textkit.fields import Carried, found, parsed
-from textkit.lines import Reader
+from textkit.streams.columns import Block, records
+from textkit.streams.fields import Carried, found, parsed
+from textkit.streams.lines import Reader
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from textkit.training.greedy import greedy
+from textkit.tasks.translate.greedy import greedy
 
 START, EOS = 1, 2
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from language_toys import rule as toy_rule
 
-from textkit.serving.generator import Generator
-from textkit.serving.healing import Healer
+from textkit.tasks.language.serving.generator import Generator
+from textkit.tasks.language.serving.healing import Healer
 
 INSIDE = ["I want to ", "I want to", "The weath", "I want to go ho", "I want   ", "Once upon a ti", "He said:", "x"]
 
@@ -94,8 +94,8 @@ def test_no_text_ends_with_half_a_character(monkeypatch: pytest.MonkeyPatch) -> 
     generator = Generator("en-lm", "cpu", 1, max_tokens=1)
     rule = generator.rule
     half = next(row for row in range(len(rule)) if rule.spelling(row) == b"\xe6")
-    from textkit.serving import generator as module
-    from textkit.serving.decoding import Hypothesis
+    from textkit.searching.decoding import Hypothesis
+    from textkit.tasks.language.serving import generator as module
 
     def found(*_: object, **more: object) -> list[list[Hypothesis]]:
         return [[Hypothesis([half], 0.0, -1.0, False, np.full(1, -1, np.float32))]]

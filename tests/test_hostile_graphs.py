@@ -16,9 +16,9 @@ from small_bundle import embed_model, write_small
 from small_translator import write_translator
 from test_onnxfile import wrapped
 
-from textkit import bundle, onnxfile, operators
+from textkit.bundle import bundle, onnxfile, operators
+from textkit.bundle.places import package_folder
 from textkit.errors import TextkitError
-from textkit.places import package_folder
 from textkit.serving.session import Session
 
 node = helper.make_node
@@ -386,7 +386,7 @@ def test_every_shipped_graph_passes_and_is_folded(path: Path):
 
 
 def test_more_rows_than_the_tables_have_are_refused(tmp_path):
-    from textkit.text import NGrams, Words
+    from textkit.text.rules import NGrams, Words
 
     rule = Words(["cat", "dog", "fish"], subwords=NGrams(3, 6, 1_000_000, 3))
     with pytest.raises(

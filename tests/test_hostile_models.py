@@ -9,11 +9,11 @@ import pytest
 from small_bundle import write_small
 from small_language import write_language
 
-from textkit import bundle
+from textkit.bundle import bundle
+from textkit.bundle.manifest import FILE
 from textkit.cli import run
 from textkit.cli.options import Talk
 from textkit.errors import TextkitError
-from textkit.manifest import FILE
 
 
 class PanicException(BaseException):
@@ -26,8 +26,8 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "package").mkdir()
     (tmp_path / "home").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("textkit.places.package_folder", lambda: tmp_path / "package")
-    monkeypatch.setattr("textkit.places.user_folder", lambda: tmp_path / "home")
+    monkeypatch.setattr("textkit.bundle.places.package_folder", lambda: tmp_path / "package")
+    monkeypatch.setattr("textkit.bundle.places.user_folder", lambda: tmp_path / "home")
     write_small(tmp_path / "exported_models" / "first", name="first")
     write_small(tmp_path / "exported_models" / "odd", name="odd")
     write_language(tmp_path / "exported_models" / "second", name="second")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from textkit import pattern
+from textkit.text import pattern
 
 _TAIL = r"\s*[\r\n]+|\s+(?!\S)|\s+"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"

@@ -11,19 +11,19 @@ from small_language import WORDS, write_language
 from small_translator import SOURCE, tokenizer, write_translator
 from test_hostile_tokenizers import BPE, WORDLEVEL, A, file, normalizers, template
 
-from textkit import bundle
-from textkit.charmap import CharMap
+from textkit.bundle import bundle
 from textkit.errors import TextkitError
-from textkit.sentencepiece_text import SentencePieceText
-from textkit.text import rule_from_spec
-from textkit.training.export import export_embedding_table
+from textkit.exporting.export import export_embedding_table
+from textkit.text.charmap import CharMap
+from textkit.text.rules import rule_from_spec
+from textkit.text.sentencepiece import SentencePieceText
 
 
 def broken(folder: Path, name: str) -> Path:
     """The model with another tokenizer.json, its size and hash right."""
     import hashlib
 
-    from textkit.manifest import FILE
+    from textkit.bundle.manifest import FILE
 
     data = file(normalizer={"type": "Precompiled", "precompiled_charsmap": "/////wAAAAA="})
     (folder / name).write_bytes(data)
@@ -35,8 +35,8 @@ def broken(folder: Path, name: str) -> Path:
 
 def test_every_kind_of_model_is_looked_at(tmp_path, capfd):
     """A tokenizer of each rule, and byte pairs of words; nothing of the library's is said."""
-    from textkit.subwords import Pieces
-    from textkit.text import Normalizer, Pretokenized, Words
+    from textkit.text.rules import Normalizer, Pretokenized, Words
+    from textkit.text.subwords import Pieces
 
     pieces = Words(WORDS[:3], Normalizer(), Pieces(file().decode(), 3))
     whole = Pretokenized(tokenizer(SOURCE[:5], True))
@@ -102,7 +102,7 @@ def test_pieces_of_a_strangers_tokenizer_are_looked_up(parts):
 def test_a_tokenizer_that_is_made_late_is_made_to_verify(tmp_path, monkeypatch, capfd, parts, said):
     """Otherwise `models` would show the model as sound."""
     found = bundle.read(write_language(tmp_path / "m"))
-    monkeypatch.setattr("textkit.text.rule_from_spec", lambda spec, read: pieced(file(**parts)))
+    monkeypatch.setattr("textkit.text.rules.rule_from_spec", lambda spec, read: pieced(file(**parts)))
     with pytest.raises(TextkitError, match=f"^{tmp_path / 'm'}: tokenizer.json: {said}"):
         found.verify()
     assert capfd.readouterr() == ("", "")
@@ -125,7 +125,7 @@ def test_an_empty_vocabulary_of_pieces_is_one_line():
 )
 def test_ids_around_a_line_are_those_of_the_tokenizer(post):
     """Others are rows that no table has."""
-    from textkit.text import Pretokenized
+    from textkit.text.rules import Pretokenized
 
     with pytest.raises(TextkitError, match="around lines, and has only 3$"):
         Pretokenized(file(post_processor=post))
@@ -140,7 +140,7 @@ def test_ids_around_a_line_are_those_of_the_tokenizer(post):
     ],
 )
 def test_a_tokenizer_that_panics_over_any_line_is_not_read(parts, capfd):
-    from textkit.subwords import read_tokenizer
+    from textkit.text.subwords import read_tokenizer
 
     with pytest.raises(TextkitError, match=r"^tokenizer\.json: not a tokenizer: "):
         read_tokenizer(file(**parts), "tokenizer.json").encode("a")
@@ -156,7 +156,7 @@ def test_a_tokenizer_that_panics_over_any_line_is_not_read(parts, capfd):
     ],
 )
 def test_what_the_library_says_of_a_file_is_cut(parts):
-    from textkit.text import Pretokenized
+    from textkit.text.rules import Pretokenized
 
     with pytest.raises(TextkitError) as caught:
         Pretokenized(file(model=BPE | parts)).encode(["xyz"])
@@ -176,7 +176,7 @@ def test_a_normalizer_with_other_fields_is_refused_in_short(name):
 
 def test_padding_in_a_file_of_pieces_is_ignored():
     """It would make any word a billion pieces long."""
-    from textkit.text import Words
+    from textkit.text.rules import Words
 
     files = {"words.txt": b"the\n", "pieces.json": file(padding=PADDING)}
     spec = {
@@ -190,7 +190,7 @@ def test_padding_in_a_file_of_pieces_is_ignored():
 
 def test_a_panic_of_the_library_is_one_line():
     """Whatever else it stumbles over: a PanicException is no Exception."""
-    from textkit.subwords import guarded, read_tokenizer
+    from textkit.text.subwords import guarded, read_tokenizer
 
     with pytest.raises(TextkitError, match="not a tokenizer"):
         read_tokenizer(file(pre_tokenizer={"type": "Magic"}), "tokenizer.json")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from textkit.bundle.places import package_folder
 from textkit.errors import TextkitError
-from textkit.places import package_folder
-from textkit.tokenizer_file import read_checked
+from textkit.text.tokenizer_file import read_checked
 
 BPE = {"type": "BPE", "unk_token": None, "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}
 
@@ -204,7 +204,7 @@ def test_no_second_name_hides_behind_the_model(text, model):
 
 @pytest.mark.parametrize("path", sorted(package_folder().glob("*/*tokenizer.json")), ids=lambda path: path.parent.name)
 def test_shipped_ones_are_taken_without_reading_their_words(path: Path, monkeypatch):
-    from textkit import tokenizer_file
+    from textkit.text import tokenizer_file
 
     sizes = []
     real = tokenizer_file._loaded
@@ -226,7 +226,7 @@ def test_shipped_ones_are_taken_without_reading_their_words(path: Path, monkeypa
 )
 def test_files_of_the_library_before_0_9_are_read(model):
     """Their models have no type."""
-    from textkit.subwords import read_tokenizer
+    from textkit.text.subwords import read_tokenizer
 
     assert taken(file(model=model))
     assert read_tokenizer(file(model=model), "tokenizer.json").encode("a").ids == [0]

@@ -14,14 +14,14 @@ import torch
 from torch import nn
 from training_toys import Toy, ToyFit, ToyOwn
 
-from textkit.cli import chart, picture
 from textkit.cli import run as run_command
-from textkit.cli.inspect import gradient_lines, weight_lines
 from textkit.cli.options import Talk
+from textkit.drawing import chart, picture
 from textkit.errors import TextkitError
 from textkit.registry import registry
 from textkit.training.inspecting import Gradients, Norms, backwards, gradients, norms
 from textkit.training.norms import weight_norms
+from textkit.verbs.inspect import gradient_lines, weight_lines
 from textkit_plugins.rnn_lm.modelling import NnlmConfig, RnnLmConfig
 from textkit_plugins.rnn_lm.network import RnnLm
 

@@ -12,13 +12,13 @@ import torch
 from language_toys import LINES, WORDS, bag, graphs, logprobs, rule
 
 import textkit
-from textkit import bundle
+from textkit.bundle import bundle
 from textkit.errors import TextkitError, UsageError
+from textkit.exporting import export
 from textkit.plugin import Graph
-from textkit.serving import language
-from textkit.serving.generator import Generator
-from textkit.serving.language import LanguageModel, encode, pieces
-from textkit.training import export
+from textkit.tasks.language.serving import scorer as language
+from textkit.tasks.language.serving.generator import Generator
+from textkit.tasks.language.serving.scorer import LanguageModel, encode, pieces
 
 NETWORK = bag(dim=16, seed=3)
 

@@ -9,14 +9,16 @@ import pytest
 import torch
 from language_toys import LINES, WORDS, Bag, Score, Step, bag, graphs, logprobs, rule
 
-from textkit import bundle
+from textkit.bundle import bundle
 from textkit.errors import TextkitError
+from textkit.exporting import export
+from textkit.exporting.exported import TOKEN_LIMIT
+from textkit.exporting.parity_steps import feeds
 from textkit.plugin import Graph
 from textkit.serving.session import Session
-from textkit.training import export, export_language, parity_language
-from textkit.training.exported import TOKEN_LIMIT
-from textkit.training.language_ports import Modules
-from textkit.training.parity_steps import feeds
+from textkit.tasks.language.exporting import export as export_language
+from textkit.tasks.language.exporting import parity as parity_language
+from textkit.tasks.language.exporting.ports import Modules
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +168,7 @@ def test_a_model_that_forgets_says_how_much_it_takes(network):
 
 
 def test_another_kind_of_text_is_refused(network):
-    from textkit.text import Words
+    from textkit.text.rules import Words
 
     with pytest.raises(TextkitError, match="has no end of a line"):
         export_language.exported(graphs(network), Words(list(WORDS)), LINES, "fp32")

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from textkit.cleaning import cleaned
+from textkit.corpora.corpus import Corpus
+from textkit.corpora.language_tokenizing import LanguageTokenizerOptions, learn
 from textkit.errors import TextkitError
-from textkit.language_text import LanguageText
-from textkit.serving.generator import _Watch
-from textkit.text import rule_from_spec
-from textkit.training.corpus import Corpus
-from textkit.training.language_tokenizing import LanguageTokenizerOptions, learn
+from textkit.tasks.language.serving.generator import _Watch
+from textkit.text.cleaning import cleaned
+from textkit.text.language import LanguageText
+from textkit.text.rules import rule_from_spec
 
 WIKITEXT = Path(__file__).resolve().parents[2] / "shared" / "data" / "wikitext2" / "train.txt.gz"
 TEXT = "the cat sat\n\nthe dog sat\n \t \n<unk> the naïve cat\n"

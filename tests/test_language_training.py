@@ -13,14 +13,14 @@ import torch
 from torch import nn
 
 from textkit.config import resolve
+from textkit.corpora.corpus import Corpus
+from textkit.corpora.text_stream import count_chunks, encoded_text, side_by_side, text_chunks
 from textkit.errors import TextkitError, UsageError
+from textkit.families.carried import Carried
 from textkit.plugin import Epoch, Training
-from textkit.training.carried import Carried
-from textkit.training.corpus import Corpus
+from textkit.tasks.language.family import LanguageOptions, LanguagePlugin, dev_loss
 from textkit.training.events import EpochDone, Scored, Stopped
-from textkit.training.language import LanguageOptions, LanguagePlugin, dev_loss
 from textkit.training.run import Run
-from textkit.training.text_stream import count_chunks, encoded_text, side_by_side, text_chunks
 from textkit.training.trainer import train
 
 LETTERS = "abcdefgh"

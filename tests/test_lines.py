@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from textkit.errors import TextkitError
-from textkit.lines import Reader, check_readable, read_blocks, read_lines
+from textkit.streams.lines import Reader, check_readable, read_blocks, read_lines
 
 # One of everything: CRLF, a lone CR, a blank line, U+2028 and NUL as text, four-byte characters, no newline at the end.
 TRICKY = "\ufefffirst\r\nse\rcond\n\n\u2028 x\0y\r\n\U0001f600é\r\r\n \nlast\r"

@@ -13,12 +13,12 @@ from small_embedder import write_ngrams
 from small_language import write_language
 from small_translator import write_translator
 
-from textkit import bundle, manifest_fields
+from textkit.bundle import bundle, manifest_fields
+from textkit.bundle.manifest import FILE
 from textkit.errors import TextkitError, TextkitWarning, quoted
-from textkit.manifest import FILE
-from textkit.serving.embedder import Embedder
-from textkit.serving.language import LanguageModel
-from textkit.serving.translator import Translator
+from textkit.tasks.embed.serving.embedder import Embedder
+from textkit.tasks.language.serving.scorer import LanguageModel
+from textkit.tasks.translate.serving.translator import Translator
 
 HUGE = 10**30
 NASTY = [
@@ -89,7 +89,7 @@ def test_every_field_with_every_nasty_value(family):
 def test_every_field_of_the_table_and_no_other():
     from dataclasses import fields
 
-    from textkit.manifest import Manifest
+    from textkit.bundle.manifest import Manifest
 
     assert {*manifest_fields.FIELDS, "schema"} == {field.name for field in fields(Manifest)}
 

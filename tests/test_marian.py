@@ -12,7 +12,7 @@ import pytest
 
 from textkit.errors import TextkitError
 from textkit.interop import marian
-from textkit.text import rule_from_spec
+from textkit.text.rules import rule_from_spec
 
 pytest.importorskip("torch", reason="checkpoints are read with torch: pip install 'textkit-onnx[train]'")
 pytest.importorskip(

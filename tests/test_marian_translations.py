@@ -37,7 +37,7 @@ class TorchSteps:
     """The plugin's own modules as what is searched over: many models without an export each."""
 
     def __init__(self, read) -> None:
-        from textkit.training.translation_ports import Modules
+        from textkit.tasks.translate.exporting.ports import Modules
 
         plugin = registry.get(marian.PLUGIN)
         self.modules = Modules(plugin.graphs(network(read), read.rule, plugin.Config(**read.options)))
@@ -72,7 +72,7 @@ class TorchSteps:
 
 def searched(model, read, lines: list[str]) -> list[list[int]]:
     """The ids of each line's best translation, without its end."""
-    from textkit.serving.decoding import Search, Target, search
+    from textkit.searching.decoding import Search, Target, search
 
     rule = read.rule
     encoded = [rule.encode([line]).ids for line in lines]
@@ -162,8 +162,8 @@ def imported(checkpoint, tmp_path_factory):
 def test_the_exported_graphs_give_the_same_logits(imported):
     import torch
 
-    from textkit import bundle
-    from textkit.serving.steps import TranslationSteps
+    from textkit.bundle import bundle
+    from textkit.searching.steps import TranslationSteps
 
     folder, model, made = imported
     tokenizer = their_tokenizer(folder)
@@ -186,7 +186,7 @@ def test_the_exported_graphs_give_the_same_logits(imported):
 def test_the_explain_graph_gives_the_same_attention(imported):
     import torch
 
-    from textkit import bundle
+    from textkit.bundle import bundle
     from textkit.serving.session import Session
 
     folder, model, made = imported
@@ -210,7 +210,7 @@ def test_the_explain_graph_gives_the_same_attention(imported):
 @pytest.mark.parametrize("beams", [1, 4])
 @pytest.mark.slow
 def test_the_imported_model_translates_as_transformers(imported, beams):
-    from textkit.serving.translator import Translator
+    from textkit.tasks.translate.serving.translator import Translator
 
     folder, model, made = imported
     lines = [line for line in [*sentences(40), *HOSTILE] if line.strip()]
@@ -229,7 +229,7 @@ def test_the_imported_model_translates_as_transformers(imported, beams):
 
 @pytest.mark.slow
 def test_the_manifest_says_where_the_model_is_from(imported):
-    from textkit import bundle
+    from textkit.bundle import bundle
 
     folder, _, made = imported
     read = bundle.read(made, "translate")

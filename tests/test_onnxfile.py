@@ -13,10 +13,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from small_bundle import embed_model
 
-from textkit import onnxfile
+from textkit.bundle import onnxfile
 from textkit.errors import TextkitError
 from textkit.serving.session import Session
-from textkit.tasks import Port
+from textkit.task import Port
 
 
 def refusal(model: onnx.ModelProto | bytes) -> str:
@@ -269,9 +269,8 @@ def test_too_large_is_refused_by_size_alone(monkeypatch):
 
 
 def test_imports_nothing_heavy():
-    code = (
-        "import sys, textkit.onnxfile; print({'onnx', 'numpy', 'onnxruntime', 'google.protobuf'} & sys.modules.keys())"
-    )
+    heavy = "{'onnx', 'numpy', 'onnxruntime', 'google.protobuf'}"
+    code = f"import sys, textkit.bundle.onnxfile; print({heavy} & sys.modules.keys())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 

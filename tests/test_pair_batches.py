@@ -9,10 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from textkit.errors import TextkitError, TextkitWarning
-from textkit.plugin import Epoch
-from textkit.training.events import Done
-from textkit.training.pair_batches import (
+from textkit.corpora.pair_batches import (
     EncodedPairs,
     PairBatch,
     count_batches,
@@ -20,9 +17,12 @@ from textkit.training.pair_batches import (
     pair_batch,
     token_batches,
 )
-from textkit.training.pairs import PairCorpus
+from textkit.corpora.pairs import PairCorpus
+from textkit.corpora.tokenizing import TokenizerOptions, learn
+from textkit.errors import TextkitError, TextkitWarning
+from textkit.plugin import Epoch
+from textkit.training.events import Done
 from textkit.training.progress import sentence
-from textkit.training.tokenizing import TokenizerOptions, learn
 
 PAD, UNK, START, EOS = range(4)
 
@@ -124,7 +124,7 @@ def test_nothing_left_names_the_counts(tmp_path):
 def test_ids_are_made_once_and_mapped(tmp_path, monkeypatch):
     corpus = corpus_of(tmp_path, *(f"a b{n}\tx y z{n}" for n in range(300)), "\tx")
     rule, run = words(corpus), Folder(tmp_path)
-    monkeypatch.setattr("textkit.training.pair_batches._LINES", 70)  # several blocks
+    monkeypatch.setattr("textkit.corpora.pair_batches._LINES", 70)  # several blocks
     pairs = encoded_pairs(corpus, rule, run, 100, 9.0)
     assert isinstance(pairs.source, np.memmap)
     assert run.facts["pairs"] == {"kept": 300, "empty": 1, "long": 0, "lopsided": 0}

@@ -6,9 +6,9 @@ import gzip
 
 import pytest
 
+from textkit.corpora.corpus import Corpus
+from textkit.corpora.pairs import PairCorpus, pair, sides
 from textkit.errors import TextkitError
-from textkit.training.corpus import Corpus
-from textkit.training.pairs import PairCorpus, pair, sides
 
 ENGLISH = [f"line {n}" for n in range(1000)]
 GERMAN = [f"Zeile {n}" for n in range(1000)]

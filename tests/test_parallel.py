@@ -21,8 +21,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from textkit.cli.train import Patience
 from textkit.training.parallel import ALONE, _buckets
+from textkit.verbs.train import Patience
 
 TOYS = str(Path(__file__).with_name("training_toys.py"))
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -33,7 +33,7 @@ CONTEXT.set_forkserver_preload(
         "torch.distributed",
         "safetensors.torch",
         "textkit.training.trainer",
-        "textkit.cli.train",
+        "textkit.verbs.train",
     ]
 )
 
@@ -219,7 +219,7 @@ def test_a_signal_that_comes_twice_at_once_is_once_where_there_is_a_launcher(mon
     patience = Patience(alone=False)
     patience.gentle = True
     now = [100.0]
-    monkeypatch.setattr("textkit.cli.patience.time", type("Clock", (), {"monotonic": lambda: now[0]}))
+    monkeypatch.setattr("textkit.verbs.patience.time", type("Clock", (), {"monotonic": lambda: now[0]}))
     for moment in (100.0, 102.9):
         now[0] = moment
         patience._take(signal.SIGINT, None)

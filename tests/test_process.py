@@ -18,7 +18,7 @@ import pytest
 from onnx import helper, numpy_helper
 from small_bundle import embed_model, write_small
 
-from textkit.manifest import FILE
+from textkit.bundle.manifest import FILE
 
 node = helper.make_node
 pytestmark = pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="POSIX")

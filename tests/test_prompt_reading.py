@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from language_toys import LINES, bag, graphs, rule
 
-from textkit.serving import generator as generating
-from textkit.serving import steps
-from textkit.serving.generator import Generator
+from textkit.exporting import export
+from textkit.searching import steps
 from textkit.serving.session import Session
-from textkit.training import export
+from textkit.tasks.language.serving import generator as generating
+from textkit.tasks.language.serving.generator import Generator
 
 
 @pytest.fixture(scope="module")

@@ -8,21 +8,15 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from textkit import bundle
+from textkit.bundle import bundle
 from textkit.errors import TextkitError
+from textkit.exporting import graph_edits, quantize, quantize_blocks, quantize_graph, quantize_recurrence
 from textkit.plugin import Graph
 from textkit.serving.session import Session
-from textkit.text import Words
-from textkit.training import (
-    export_embedding,
-    graph_edits,
-    parity,
-    quantize,
-    quantize_blocks,
-    quantize_graph,
-    quantize_recurrence,
-)
-from textkit.training.embedding_graph import table_graph
+from textkit.tasks.embed.exporting import export as export_embedding
+from textkit.tasks.embed.exporting import parity
+from textkit.tasks.embed.exporting.graph import table_graph
+from textkit.text.rules import Words
 
 WORDS = [f"word{number}" for number in range(300)]
 RANDOM = np.random.default_rng(7)

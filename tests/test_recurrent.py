@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from textkit.training.recurrent import CELLS, Recurrent, RecurrentOperator, RecurrentStep
+from textkit.families.recurrent import CELLS, Recurrent, RecurrentOperator, RecurrentStep
 
 LENGTHS = torch.tensor([5, 1, 3])
 

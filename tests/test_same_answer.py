@@ -11,11 +11,11 @@ import time
 import numpy as np
 import pytest
 
-from textkit.serving.embedder import Embedder
-from textkit.serving.generator import Generator
-from textkit.serving.language import LanguageModel, Scored
-from textkit.serving.translator import Translator
-from textkit.tasks import POOLING
+from textkit.task import POOLING
+from textkit.tasks.embed.serving.embedder import Embedder
+from textkit.tasks.language.serving.generator import Generator
+from textkit.tasks.language.serving.scorer import LanguageModel, Scored
+from textkit.tasks.translate.serving.translator import Translator
 
 TEXT = """the a my some three old green tiny cat dog house river teacher idea runs sees likes forgets never often slowly and
 or because when under behind 1984 Berlin, Anna naïve"""

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from examination import MET, VARIANTS, lines, named, tiny, toys  # noqa: F401
 
-from textkit import onnxfile
-from textkit.bundle import read
+from textkit.bundle import onnxfile
+from textkit.bundle.bundle import read
+from textkit.corpora.pairs import corpus_of
+from textkit.exporting.export import export
 from textkit.registry import registry
-from textkit.serving.embedder import Embedder
-from textkit.serving.generator import Generator
-from textkit.serving.language import LanguageModel
-from textkit.serving.translator import Translator
-from textkit.training.export import export
-from textkit.training.pairs import corpus_of
+from textkit.tasks.embed.serving.embedder import Embedder
+from textkit.tasks.language.serving.generator import Generator
+from textkit.tasks.language.serving.scorer import LanguageModel
+from textkit.tasks.translate.serving.translator import Translator
 from textkit.training.run import Run
 from textkit.training.trainer import train
 

@@ -8,10 +8,10 @@ import json
 import pytest
 
 from textkit.plugin import Score
+from textkit.training.dev_output import cut, fit, width
 from textkit.training.events import Scored, Started
 from textkit.training.logbook import Logbook
 from textkit.training.progress import display
-from textkit.training.samples import cut, fit, width
 
 LONG = "der Hund " * 20
 SAMPLES = ("the dog ||| der Hund ||| ein Hund", f"{LONG}||| a ||| {LONG}", "x ||| \x1b[31mred\u2028 ||| y", "four")

@@ -8,11 +8,11 @@ import struct
 
 import pytest
 
-from textkit.charmap import CharMap
 from textkit.errors import TextkitError
 from textkit.interop.sentencepiece_model import CONTROL, NORMAL, UNKNOWN, USER_DEFINED, read_model
-from textkit.sentencepiece_text import PieceSide, SentencePieceText
-from textkit.text import rule_from_spec
+from textkit.text.charmap import CharMap
+from textkit.text.rules import rule_from_spec
+from textkit.text.sentencepiece import PieceSide, SentencePieceText
 
 ENGLISH = (
     "I am going home.", "A man rides a bike.", "Two dogs play in the snow.", "Where is the station?", "foo or bar?",

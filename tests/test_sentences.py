@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from small_translator import write_translator
 
-from textkit.serving.abbreviations import guessed, language
-from textkit.serving.sentences import Part, own_abbreviations, sentences
-from textkit.serving.translator import Translator
+from textkit.sentences.abbreviations import guessed, language
+from textkit.sentences.splitting import Part, own_abbreviations, sentences
+from textkit.tasks.translate.serving.translator import Translator
 
 Call = Callable[..., tuple[int, str, str]]
 

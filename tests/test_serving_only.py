@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from textkit import places
-from textkit.tasks import TASKS
+from textkit.bundle import places
+from textkit.task import TASKS
 
 BARRED = (
     "torch", "onnx", "onnxscript", "transformers", "scipy", "numba", "safetensors", "zstandard", "sacrebleu", "matplotlib",

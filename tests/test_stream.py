@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from textkit.columns import Block
 from textkit.serving.stream import batches, staged, windows
+from textkit.streams.columns import Block
 
 PAUSE = Block([])
 

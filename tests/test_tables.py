@@ -13,8 +13,8 @@ import termios
 
 import pytest
 
-from textkit.cli.models import Model, _row
 from textkit.cli.tables import cells, write_table
+from textkit.verbs.models import Model, _row
 
 HEAD = ("PLUGIN", "TASK", "FROM", "WHAT IT IS")
 ROWS = [

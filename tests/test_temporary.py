@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 from small_bundle import write_small
 
-from textkit import bundle, places, temporary
+from textkit import temporary
+from textkit.bundle import bundle, places
+from textkit.bundle.manifest import FILE
 from textkit.errors import TextkitError, UsageError
-from textkit.manifest import FILE
-from textkit.serving.writers import output_file
+from textkit.tasks.embed.serving.writers import output_file
 
 STEPS = ("mkdir", "rename", "replace", "unlink", "rmdir", "fsync")
 

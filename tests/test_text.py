@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
-import textkit.text
+import textkit.text.rules
 from textkit.errors import TextkitError
-from textkit.text import (
+from textkit.text.rules import (
     Encoded,
     NGrams,
     Normalizer,
@@ -168,7 +168,7 @@ def test_ngrams_of_any_words_in_any_grouping(monkeypatch: pytest.MonkeyPatch, mi
     words = ["".join(generator.choices(alphabet, k=generator.randrange(12))) for _ in range(200)]
     wanted = [slow_ngrams(word, minimum, maximum, 2_000_000) for word in words]
     for at_once in (1, 7, 64, 1 << 16):  # a word may be cut by the end of what is hashed together
-        monkeypatch.setattr("textkit.subwords._HASHED_AT_ONCE", at_once)
+        monkeypatch.setattr("textkit.text.subwords._HASHED_AT_ONCE", at_once)
         buckets, counts = hash_ngrams(words, minimum, maximum, 2_000_000)
         assert buckets.tolist() == [bucket for word in wanted for bucket in word]
         assert counts.tolist() == [len(word) for word in wanted]
@@ -204,7 +204,7 @@ def test_ngrams_without_a_row_are_left_out() -> None:
 
 
 def test_rows_of_unseen_words_are_remembered_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(textkit.text, "_CACHED_WORDS", 3)
+    monkeypatch.setattr(textkit.text.rules, "_CACHED_WORDS", 3)
     rule = Words(["cat"], subwords=NGrams(3, 4, 50, 1))
     fresh = Words(["cat"], subwords=NGrams(3, 4, 50, 1))
     for line in ("dog cow", "dog cow", "hen dog", "emu ape", "a b c d e f", "f e", "cat"):

@@ -11,9 +11,9 @@ import torch
 from textkit.cli import run as run_command
 from textkit.cli.options import Talk
 from textkit.config import resolve
+from textkit.corpora.pairs import PairCorpus
 from textkit.plugin import Epoch
 from textkit.registry import registry
-from textkit.training.pairs import PairCorpus
 from textkit.training.recipe import Recipe, begin
 from textkit.training.run import Run
 from textkit.training.trainer import train
@@ -170,7 +170,7 @@ def test_whether_lines_are_cut_into_sentences_is_guessed_from_the_pairs(pairs, w
 def test_what_training_decides_of_sentences_is_a_default_of_the_model(tmp_path):
     from types import SimpleNamespace
 
-    from textkit.training.export import _defaults_of
+    from textkit.exporting.export import _defaults_of
 
     plugin = registry.get("seq2seq")
     for said, wanted in ((None, False), (True, True)):

@@ -15,10 +15,10 @@ import torch
 from training_toys import Options, Toy, ToyFit, ToyOwn
 
 from textkit.config import resolve
+from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError, TextkitWarning, UsageError
 from textkit.plugin import Score, Training
 from textkit.training import trainer
-from textkit.training.corpus import Corpus
 from textkit.training.events import Done, EpochDone, Progress, Saved, Scored, Started, Stopped
 from textkit.training.logbook import Logbook
 from textkit.training.run import Run

@@ -14,19 +14,21 @@ import torch
 from onnx import TensorProto, helper
 from translation_toys import LINES, Encode, Explain, Step, rule
 
-from textkit import bundle, onnxfile
+from textkit.bundle import bundle, onnxfile
 from textkit.errors import TextkitError
+from textkit.exporting import export, quantize
+from textkit.exporting.fusing import fused
+from textkit.exporting.parity_steps import feeds
+from textkit.exporting.step_graph import step_graph
 from textkit.plugin import Graph
-from textkit.serving import translator
-from textkit.serving.drawing import draw
+from textkit.searching.drawing import draw
 from textkit.serving.session import Session
-from textkit.tasks import SETTINGS, TASKS, wrong_default
-from textkit.training import export, export_translation, parity_translation, quantize
-from textkit.training.embedding_graph import IR_VERSION, OPSET
-from textkit.training.fusing import fused
-from textkit.training.parity_steps import feeds
-from textkit.training.step_graph import step_graph
-from textkit.training.translation_ports import Modules
+from textkit.task import SETTINGS, TASKS, wrong_default
+from textkit.tasks.embed.exporting.graph import IR_VERSION, OPSET
+from textkit.tasks.translate.exporting import export as export_translation
+from textkit.tasks.translate.exporting import parity as parity_translation
+from textkit.tasks.translate.exporting.ports import Modules
+from textkit.tasks.translate.serving import translator
 from textkit_plugins.transformer.network import Transformer
 from textkit_plugins.transformer.translating import TransformerConfig
 

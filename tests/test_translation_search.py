@@ -9,11 +9,11 @@ import pytest
 import torch
 from small_translator import rule
 
-from textkit import bundle
+from textkit.bundle import bundle
+from textkit.exporting.export import export_graphs
 from textkit.registry import registry
-from textkit.serving.decoding import Search, Target, search
-from textkit.serving.steps import TranslationSteps
-from textkit.training.export import export_graphs
+from textkit.searching.decoding import Search, Target, search
+from textkit.searching.steps import TranslationSteps
 
 RULE = rule()
 TARGET = Target(RULE.start, RULE.eos, RULE.unk, RULE.pad, RULE.target_size)

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from textkit.cleaning import cleaned
+from textkit.corpora.pairs import PairCorpus
+from textkit.corpora.tokenizing import BYTES, SPECIAL, TokenizerOptions, learn
 from textkit.errors import TextkitError
-from textkit.text import rule_from_spec
-from textkit.training.pairs import PairCorpus
-from textkit.training.tokenizing import BYTES, SPECIAL, TokenizerOptions, learn
-from textkit.translation_text import TranslationText
+from textkit.text.cleaning import cleaned
+from textkit.text.rules import rule_from_spec
+from textkit.text.translation import TranslationText
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TSV = """\
@@ -235,7 +235,7 @@ def test_without_bytes_an_unseen_character_is_unknown(tmp_path):
 def test_training_is_the_same_in_every_process(tmp_path, tokenizer):
     file = corpus(tmp_path, TSV * 5 + "".join(f"w{n % 90} v{n % 77}\tu{n % 50}\n" for n in range(400))).paths[0]
     code = (
-        "import hashlib, sys; from textkit.training.pairs import PairCorpus; from textkit.training.tokenizing import *\n"
+        "import hashlib, sys; from textkit.corpora.pairs import PairCorpus; from textkit.corpora.tokenizing import *\n"
         "rule = learn(PairCorpus([sys.argv[1]]), TokenizerOptions(tokenizer=sys.argv[2], vocab_size=420))\n"
         "print(hashlib.sha256(rule.files()['tokenizer.json']).hexdigest())"
     )

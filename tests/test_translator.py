@@ -15,16 +15,16 @@ from small_bundle import write_small
 from small_translator import EOS, LIMIT, PAD, SPACE, TARGET, UNK, rule, table, write_translator
 
 import textkit
-from textkit import bundle
+from textkit.bundle import bundle
 from textkit.errors import TextkitError, UsageError
+from textkit.searching.decoding import Search
+from textkit.searching.history import Hypothesis
+from textkit.sentences.splitting import Part, halves, sentences
 from textkit.serving import open_model
-from textkit.serving.decoding import Search
-from textkit.serving.history import Hypothesis
-from textkit.serving.sentences import Part, halves, sentences
-from textkit.serving.translator import Translation, Translator
-from textkit.serving.unknown import shown, word_at
-from textkit.text import Encoded
-from textkit.translation_text import TranslationText
+from textkit.tasks.translate.serving.translator import Translation, Translator
+from textkit.tasks.translate.serving.unknown import shown, word_at
+from textkit.text.rules import Encoded
+from textkit.text.translation import TranslationText
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_a_translation_that_is_cut_inside_a_character_ends_before_it(monkeypatch
     assert None not in whole
     for ids, wanted in ((begun, "Katze"), (begun[:2], "Katze"), (whole, "Katze\u4e16")):
         found = [[Hypothesis(ids, 0.0, 0.0, ended=False)]]
-        monkeypatch.setattr("textkit.serving.translator.search", lambda *_, found=found, **__: found)
+        monkeypatch.setattr("textkit.tasks.translate.serving.translator.search", lambda *_, found=found, **__: found)
         assert translator(["cat"]) == [wanted]
 
 

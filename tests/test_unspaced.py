@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from textkit.corpora.unspaced import warn_of_unspaced
 from textkit.errors import TextkitWarning
-from textkit.training.unspaced import warn_of_unspaced
 
 CHINESE = ["我今天早上去了学校，然后回家。", "他昨天在北京买了一本新书。"] * 5
 THAI = ["ฉันไปโรงเรียนทุกวันตอนเช้า"] * 4

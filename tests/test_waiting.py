@@ -10,9 +10,9 @@ from contextlib import suppress
 
 import pytest
 
-from textkit import waiting
-from textkit.lines import Reader
-from textkit.waiting import wait_readable
+from textkit.streams import waiting
+from textkit.streams.lines import Reader
+from textkit.streams.waiting import wait_readable
 
 
 class Heard(Exception):
@@ -121,6 +121,6 @@ def test_a_child_has_its_own_pipe(pipe):
 
 def test_a_file_is_never_waited_for(tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(b"a\n" * 1000)
-    monkeypatch.setattr("textkit.lines.wait_readable", lambda descriptor: 1 / 0)
+    monkeypatch.setattr("textkit.streams.lines.wait_readable", lambda descriptor: 1 / 0)
     with Reader(tmp_path / "file", 16) as reader:
         assert sum(map(len, reader)) == 1000

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from textkit.columns import Block
 from textkit.errors import TextkitError
-from textkit.serving.escaping import Escaping, escaped, unescaped
-from textkit.serving.writers import (
+from textkit.streams.columns import Block
+from textkit.streams.escaping import Escaping, escaped, unescaped
+from textkit.tasks.embed.serving.writers import (
     HEADER,
     Npy,
     f32_of,

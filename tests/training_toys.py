@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from textkit.corpora.batching import line_batches
 from textkit.errors import TextkitError
 from textkit.plugin import Graph, Plugin, Score, Training
-from textkit.text import Words
-from textkit.training.batching import line_batches
+from textkit.text.rules import Words
 
 
 @dataclass(frozen=True)

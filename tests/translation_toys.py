@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from textkit.translation_text import TranslationText
+from textkit.text.translation import TranslationText
 
 WORDS = ["a", "man", "rides", "bike", "red", "the", "dog", "runs"]
 PAD, UNK, START, EOS = range(4)

@@ -17,7 +17,7 @@ def load(model: str | None = None, task: str | None = None, **options):
 
     `task`: None for the model's own, and for `embed` where no model is named. Imports onnxruntime, never torch.
     `textkit.load()(["hello"])` gives one vector a line, `textkit.load("en-de")(["Hello."])` one text. Options are those of
-    the task's callable: `textkit.serving.embedder.Embedder`, `textkit.serving.translator.Translator`.
+    the task's callable, `Embedder` or `Translator` (textkit/tasks/).
     """
     from textkit.serving import open_model
 

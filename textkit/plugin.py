@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
-    from textkit.text import TextRule
-    from textkit.training.corpus import Corpus
+    from textkit.corpora.corpus import Corpus
+    from textkit.text.rules import TextRule
     from textkit.training.run import Run
 
 API_VERSION = 1

@@ -21,7 +21,7 @@ from textkit import DISTRIBUTION
 from textkit.errors import TextkitError, TextkitWarning, UsageError, nearest, one_line
 from textkit.plugin import API_VERSION, Plugin, Training
 from textkit.strangers import contained, points, tried
-from textkit.tasks import TASKS
+from textkit.task import TASKS
 
 GROUP = "textkit.plugins"
 VARIABLE = "TEXTKIT_PLUGINS"

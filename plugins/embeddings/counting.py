@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     import torch
 
-    from textkit.text import Words
-    from textkit.training.corpus import Corpus
+    from textkit.corpora.corpus import Corpus
+    from textkit.text.rules import Words
     from textkit.training.run import Run
     from textkit_plugins.embeddings.count_network import GloveVectors
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from textkit.errors import TextkitError
 from textkit.plugin import Epoch, Graph, Plugin, Training
-from textkit.text import NGrams, Pieces, Words
+from textkit.text.rules import NGrams, Pieces, Words
 from textkit_plugins.embeddings import shuffled_lines
 from textkit_plugins.embeddings import vocabulary as words_of
 from textkit_plugins.embeddings.vocabulary import TextOptions
@@ -23,7 +23,7 @@ from textkit_plugins.embeddings.vocabulary import TextOptions
 if TYPE_CHECKING:
     import torch
 
-    from textkit.training.corpus import Corpus
+    from textkit.corpora.corpus import Corpus
     from textkit_plugins.embeddings.network import WordVectors
 
 _LOOKED_AT = 1 << 20  # words of the text looked at together

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from textkit.corpora.unspaced import warn_of_unspaced
 from textkit.errors import TextkitError
-from textkit.text import Normalizer, Words
-from textkit.training.unspaced import warn_of_unspaced
+from textkit.text.rules import Normalizer, Words
 
 if TYPE_CHECKING:
-    from textkit.training.corpus import Corpus
+    from textkit.corpora.corpus import Corpus
     from textkit.training.run import Run
 
 LINE_END = -1  # what stands after each line in an encoded corpus

@@ -1,6 +1,6 @@
 """The plugins `rnn-lm` and `nnlm`: their options, and how networks are made of them. Light: torch is behind network.py.
 
-Text, chunks, loss, score and graphs are those of every family of language models, textkit.training.language.
+Text, chunks, loss, score and graphs are those of every family of language models, textkit.tasks.language.family.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textkit.errors import TextkitError
 from textkit.plugin import Training
-from textkit.training.language import LanguageOptions, LanguagePlugin
+from textkit.tasks.language.family import LanguageOptions, LanguagePlugin
 
 if TYPE_CHECKING:
-    from textkit.language_text import LanguageText
+    from textkit.text.language import LanguageText
     from textkit_plugins.rnn_lm.network import RnnLm
     from textkit_plugins.rnn_lm.window import Nnlm
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from textkit.training.carried import Carried
-from textkit.training.chunked_loss import smoothed_cross_entropy
-from textkit.training.recurrent import Recurrent, RecurrentOperator, RecurrentStep
+from textkit.families.carried import Carried
+from textkit.families.chunked_loss import smoothed_cross_entropy
+from textkit.families.recurrent import Recurrent, RecurrentOperator, RecurrentStep
 from textkit_plugins.rnn_lm.adaptive import AdaptiveSoftmax
 from textkit_plugins.rnn_lm.sampled import candidates
 

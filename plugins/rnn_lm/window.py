@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from textkit.training.carried import Carried
+from textkit.families.carried import Carried
 
 if TYPE_CHECKING:
     from textkit_plugins.rnn_lm.modelling import NnlmConfig

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from textkit.training.recurrent import Recurrent, RecurrentOperator, State
+from textkit.families.recurrent import Recurrent, RecurrentOperator, State
 from textkit_plugins.seq2seq.translating import teacher_probability
 
 if TYPE_CHECKING:

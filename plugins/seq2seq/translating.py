@@ -1,6 +1,6 @@
 """The plugin `seq2seq`: its options, and how a network is made of them. Light: torch is behind network.py.
 
-Text, batches, loss, score and graphs are those of every translation family, textkit.training.translation.
+Text, batches, loss, score and graphs are those of every translation family, textkit.tasks.translate.family.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textkit.errors import TextkitError
 from textkit.plugin import Training
-from textkit.training.translation import TranslationOptions, TranslationPlugin
+from textkit.tasks.translate.family import TranslationOptions, TranslationPlugin
 
 if TYPE_CHECKING:
-    from textkit.translation_text import TranslationText
+    from textkit.text.translation import TranslationText
     from textkit_plugins.seq2seq.network import Seq2Seq
 
 Bridge = Literal["linear", "copy", "none"]

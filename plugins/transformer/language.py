@@ -1,6 +1,6 @@
 """The plugin `transformer-lm`: its options, and how a network is made of them. Light: torch is behind decoder.py.
 
-Text, chunks, loss, score and graphs are those of every family of language models, textkit.training.language.
+Text, chunks, loss, score and graphs are those of every family of language models, textkit.tasks.language.family.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textkit.plugin import Training
-from textkit.training.language import LanguageOptions, LanguagePlugin
+from textkit.tasks.language.family import LanguageOptions, LanguagePlugin
 from textkit_plugins.transformer.options import AttentionOptions, check_size
 
 if TYPE_CHECKING:
-    from textkit.language_text import LanguageText
+    from textkit.text.language import LanguageText
     from textkit_plugins.transformer.decoder import TransformerLm
 
 

@@ -1,6 +1,6 @@
 """The plugin `transformer`: its options, and how a network is made of them. Light: torch is behind network.py.
 
-Text, batches, loss, score and graphs are those of every translation family, textkit.training.translation.
+Text, batches, loss, score and graphs are those of every translation family, textkit.tasks.translate.family.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from textkit.plugin import Training
-from textkit.training.translation import TranslationOptions, TranslationPlugin
+from textkit.tasks.translate.family import TranslationOptions, TranslationPlugin
 from textkit_plugins.transformer.options import AttentionOptions, check_size
 
 if TYPE_CHECKING:
-    from textkit.translation_text import TranslationText
+    from textkit.text.translation import TranslationText
     from textkit_plugins.transformer.network import Transformer
 
 

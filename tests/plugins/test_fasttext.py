@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from textkit.corpora.corpus import Corpus
 from textkit.errors import UsageError
 from textkit.plugin import Epoch
 from textkit.registry import registry
-from textkit.text import NGrams, Pieces, Words
-from textkit.training.corpus import Corpus
+from textkit.text.rules import NGrams, Pieces, Words
 from textkit.training.run import Run
 from textkit_plugins.embeddings.kernels import alias_table, bag_kernel
 from textkit_plugins.embeddings.predicting import FastTextConfig

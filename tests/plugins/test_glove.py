@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from textkit import config
+from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Epoch
 from textkit.registry import registry
-from textkit.training.corpus import Corpus
 from textkit.training.events import EpochDone
 from textkit.training.run import Run
 from textkit.training.trainer import train

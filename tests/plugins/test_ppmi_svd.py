@@ -10,9 +10,9 @@ import pytest
 import scipy.sparse
 
 from textkit import config
+from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError, UsageError
 from textkit.registry import registry
-from textkit.training.corpus import Corpus
 from textkit.training.run import Run
 from textkit.training.trainer import train
 from textkit_plugins.embeddings import cooccurrence, ppmi, truncated_svd

@@ -15,14 +15,14 @@ import torch
 from torch import nn
 
 from textkit import config
+from textkit.corpora.corpus import Corpus
+from textkit.corpora.language_tokenizing import LanguageTokenizerOptions, learn
+from textkit.corpora.text_stream import encoded_text, text_chunks
 from textkit.errors import TextkitError
+from textkit.families.recurrent import Recurrent
 from textkit.plugin import Epoch
-from textkit.training.corpus import Corpus
-from textkit.training.export_language import exported
-from textkit.training.language import cross_entropy, dev_loss
-from textkit.training.language_tokenizing import LanguageTokenizerOptions, learn
-from textkit.training.recurrent import Recurrent
-from textkit.training.text_stream import encoded_text, text_chunks
+from textkit.tasks.language.exporting.export import exported
+from textkit.tasks.language.family import cross_entropy, dev_loss
 from textkit_plugins.rnn_lm.adaptive import AdaptiveSoftmax
 from textkit_plugins.rnn_lm.modelling import NnlmConfig, NnlmPlugin, RnnLmConfig, RnnLmPlugin
 from textkit_plugins.rnn_lm.network import RnnLm, weight_dropped

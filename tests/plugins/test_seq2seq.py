@@ -16,11 +16,11 @@ import torch
 from torch import nn
 
 from textkit import config
+from textkit.corpora.pair_batches import PairBatch
+from textkit.corpora.pairs import PairCorpus
 from textkit.errors import TextkitError
 from textkit.plugin import Epoch
-from textkit.training.greedy import greedy
-from textkit.training.pair_batches import PairBatch
-from textkit.training.pairs import PairCorpus
+from textkit.tasks.translate.greedy import greedy
 from textkit_plugins.seq2seq.network import Attention, Memory, Seq2Seq
 from textkit_plugins.seq2seq.translating import Seq2SeqConfig, Seq2SeqPlugin, teacher_probability
 

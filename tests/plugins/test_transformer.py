@@ -15,11 +15,11 @@ import torch
 from torch.nn import functional as F
 
 from textkit import config
+from textkit.corpora.pair_batches import PairBatch
+from textkit.corpora.pairs import PairCorpus
 from textkit.plugin import Epoch
 from textkit.registry import registry
-from textkit.training.greedy import greedy
-from textkit.training.pair_batches import PairBatch
-from textkit.training.pairs import PairCorpus
+from textkit.tasks.translate.greedy import greedy
 from textkit_plugins.transformer.attention import attention, rotate, sinusoids, weights_of
 from textkit_plugins.transformer.network import Dropout, Transformer
 from textkit_plugins.transformer.translating import TransformerConfig, TransformerPlugin

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError
-from textkit.text import NGrams, Normalizer, Words
-from textkit.training.corpus import Corpus
+from textkit.text.rules import NGrams, Normalizer, Words
 from textkit_plugins.embeddings import vocabulary
 from textkit_plugins.embeddings.vocabulary import LINE_END, TextOptions
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Epoch
 from textkit.registry import registry
-from textkit.text import Words
-from textkit.training.corpus import Corpus
+from textkit.text.rules import Words
 from textkit.training.run import Run
 from textkit_plugins.embeddings import network as networks
 from textkit_plugins.embeddings.kernels import alias_table, bag_kernel, skipgram_kernel

@@ -21,12 +21,12 @@ from textkit.cli.progress import Input, shown
 from textkit.cli.stdout import STDOUT, protected_stdout
 from textkit.cli.typed import say_if_typed
 from textkit.errors import UsageError
-from textkit.tasks import INPUTS
+from textkit.task import INPUTS
 
 if TYPE_CHECKING:
-    from textkit.columns import Block
-    from textkit.fields import Carried
-    from textkit.lines import Reader
+    from textkit.streams.columns import Block
+    from textkit.streams.fields import Carried
+    from textkit.streams.lines import Reader
 
 SECONDS = 2.0  # that a window of lines should take: what is done is written that often, and Ctrl-C loses no more
 FEWEST, MOST = 64, 4096  # lines of a window
@@ -114,7 +114,7 @@ class Filter:
 
     def name_fields(self, keys: Sequence[str]) -> None:
         """`keys`: the names that this verb gives its own fields, the first of which --field changes."""
-        from textkit.fields import Carried
+        from textkit.streams.fields import Carried
 
         if self.field is not None and self.format != "jsonl":
             raise UsageError(f"--field {self.field}: only --format jsonl has fields")
@@ -198,7 +198,7 @@ def opened(job: Filter, talk: Talk, reads: bool = True) -> Iterator[tuple[Binary
 
 
 def _destination(output: str | None, stdout: BinaryIO) -> AbstractContextManager[BinaryIO]:
-    from textkit.serving.writers import output_file
+    from textkit.tasks.embed.serving.writers import output_file
 
     return nullcontext(stdout) if output is None else output_file(output)
 
@@ -234,7 +234,7 @@ class Pace:
 
     def joined(self, small: Iterable[Block | None]) -> Iterator[Block | None]:
         """The windows `small` in larger ones; a pause ends one."""
-        from textkit.columns import Block
+        from textkit.streams.columns import Block
 
         held: list[Block] = []
         for block in small:
@@ -251,8 +251,8 @@ class Pace:
 
 def records(job: Filter, tally: Tally) -> Iterator[Block]:
     """The records of all files, stdin where there are none."""
-    from textkit.columns import records
-    from textkit.lines import Reader
+    from textkit.streams.columns import records
+    from textkit.streams.lines import Reader
 
     for file in job.files or ("-",):
         with Reader(None if file == "-" else file) as reader:
@@ -273,7 +273,7 @@ def records(job: Filter, tally: Tally) -> Iterator[Block]:
 
 def typed_lines(talk: Talk) -> Iterator[list[tuple[str, str]]]:
     """(line, its place) of stdin, a list at a time; an empty one where the input pauses."""
-    from textkit.lines import Reader
+    from textkit.streams.lines import Reader
 
     say_if_typed(talk)
     with Reader(None) as reader:

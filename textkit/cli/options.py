@@ -129,7 +129,7 @@ def _complete_model(ctx: click.Context, param: click.Parameter, incomplete: str)
     """Names of installed models, and paths for what looks like one."""
     from click.shell_completion import CompletionItem
 
-    from textkit.bundle import installed
+    from textkit.bundle.bundle import installed
 
     names = [CompletionItem(path.name) for _, path in installed() if path.name.startswith(incomplete)]
     return names or [CompletionItem(incomplete, type="dir")]
@@ -184,7 +184,7 @@ plugin_option = click.option(
 
 
 def _read_as(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    from textkit.encoding import read_as
+    from textkit.streams.encoding import read_as
 
     read_as(value)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from textkit.lines import Reader
+    from textkit.streams.lines import Reader
 
 _FIRST = 1.0  # seconds before anything is shown
 _WORTH = 2.0, 0.01  # seconds, and the share done, before a time left is worth saying

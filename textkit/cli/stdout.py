@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 from textkit.errors import TextkitError
-from textkit.waiting import wait_writable
+from textkit.streams.waiting import wait_writable
 
 STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")  # as -o says it; see protected_stdout
 BUFFER = 1 << 16  # bytes held back before they reach a pipe or a file; the streams flush when their input pauses

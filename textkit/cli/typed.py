@@ -21,7 +21,7 @@ def check_files(files: Sequence[str], others: Iterable[str] = ()) -> None:
 
     Where one of `files` is not there, whoever named it may have meant the text itself: the message has the line that works.
     """
-    from textkit.lines import check_readable
+    from textkit.streams.lines import check_readable
 
     absent = [file for file in files if file != "-" and not os.path.exists(file)]
     if absent:
@@ -96,7 +96,7 @@ def _options(context: click.Context) -> list[str]:
 
 def _serves(model: str, verb: str) -> bool:
     """Whether a model is one that the verb can use."""
-    from textkit import bundle
+    from textkit.bundle import bundle
 
     task = _TASKS.get(verb)
     try:

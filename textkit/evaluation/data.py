@@ -10,15 +10,15 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 
-from textkit.columns import whole_csv
 from textkit.errors import TextkitError
-from textkit.evaluation import analogies, similarity
-from textkit.evaluation.analogies import Section
 from textkit.evaluation.layouts import Layout, Row, as_number, by_name, layout_of
-from textkit.evaluation.similarity import Pairs
-from textkit.fields import parsed
-from textkit.lines import Reader
-from textkit.spaces import ascii_words
+from textkit.streams.columns import whole_csv
+from textkit.streams.fields import parsed
+from textkit.streams.lines import Reader
+from textkit.tasks.embed.evaluation import analogies, similarity
+from textkit.tasks.embed.evaluation.analogies import Section
+from textkit.tasks.embed.evaluation.similarity import Pairs
+from textkit.text.spaces import ascii_words
 
 METRICS = (similarity.WORDS, analogies.METRIC, similarity.SENTENCES)
 _LOOKED_AT = 100  # lines that decide

@@ -19,9 +19,9 @@ from textkit.interop.source import Source
 from textkit.interop.table import Foreign, Room
 from textkit.interop.text_format import LONGEST, SHOWN, WIDEST, Layout, cells, layout_of, read_text
 from textkit.interop.word2vec_binary import read_binary
-from textkit.lines import read_lines
-from textkit.spaces import has_spaces
-from textkit.text import Normalizer, Words
+from textkit.streams.lines import read_lines
+from textkit.text.rules import Normalizer, Words
+from textkit.text.spaces import has_spaces
 
 _HEAD = 1 << 20  # bytes looked at to tell the format
 _PICKLE = "(gensim's own format?), which is never loaded: save it with save_word2vec_format"
@@ -89,7 +89,7 @@ def make_bundle(
     the tools write it): p(r) proportional to 1 / r. `sample`: lines of text that SIF's component is taken from;
     `options`: of export_embedding_table.
     """
-    from textkit.training.export import export_embedding_table
+    from textkit.exporting.export import export_embedding_table
 
     normalizer = Normalizer(lowercase=False, unicode="none", punctuation="keep")
     # fastText cuts texts at ASCII's white space alone; so must be who has words with other white space in them.
@@ -113,7 +113,7 @@ def make_bundle(
 
 def sample_lines(path: str | os.PathLike[str]) -> list[str]:
     """The first lines of a text file, as many as SIF's component is taken from."""
-    from textkit.training.parity import SAMPLES
+    from textkit.tasks.embed.exporting.parity import SAMPLES
 
     return list(islice((line for line in read_lines(path) if line.strip()), SAMPLES))
 

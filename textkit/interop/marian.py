@@ -18,8 +18,8 @@ from textkit.interop.checkpoint import Checkpoint
 from textkit.interop.marian_network import Shape, forbid, network_state, options_of, read_shape
 from textkit.interop.sentencepiece_model import CONTROL, MAX_BYTES, NORMAL, SentencePieceModel, read_model
 from textkit.registry import registry
-from textkit.sentencepiece_text import SentencePieceText
-from textkit.tasks import OPTIONAL
+from textkit.task import OPTIONAL
+from textkit.text.sentencepiece import SentencePieceText
 
 if TYPE_CHECKING:
     import torch
@@ -71,7 +71,7 @@ def make_bundle(
     **options: Any,
 ) -> Path:
     """Writes what was read as a `translate` bundle. `explain`: with that graph too; `options`: of export_graphs."""
-    from textkit.training.export import export_graphs
+    from textkit.exporting.export import export_graphs
 
     plugin = registry.get(PLUGIN)
     config = plugin.Config(**read.options)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from textkit.charmap import CharMap
+from textkit.bundle.protobuf import BYTES, FIXED32, VARINT, Damaged, Message
 from textkit.errors import TextkitError
-from textkit.protobuf import BYTES, FIXED32, VARINT, Damaged, Message
-from textkit.segmenter import Segmenter, bpe, unigram
-from textkit.translation_text import SPACE
+from textkit.text.charmap import CharMap
+from textkit.text.segmenter import Segmenter, bpe, unigram
+from textkit.text.translation import SPACE
 
 MAX_BYTES = 1 << 28  # of a model file; 256,000 pieces take 5 MB
 MAX_PIECES = 1 << 21

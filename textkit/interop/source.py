@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from textkit.errors import TextkitError, UsageError
-from textkit.lines import Reader
+from textkit.streams.lines import Reader
 
 BLOCK = 1 << 20  # bytes asked for by one read
 _ASCII = "".join(map(chr, range(128)))

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from textkit.errors import TextkitError
-from textkit.text import NGrams
-from textkit.training.embedding_graph import LARGEST, row_bytes
-from textkit.training.quantize import PRECISIONS
+from textkit.exporting.quantize import PRECISIONS
+from textkit.tasks.embed.exporting.graph import LARGEST, row_bytes
+from textkit.text.rules import NGrams
 
 _BYTES = re.compile("[\udc80-\udcff]")  # bytes that are no character, as "surrogateescape" decodes them
 _UNKNOWN = 1 << 26  # bytes of rows allocated at first where the file's size says nothing

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from textkit.decimals import parse_decimals
 from textkit.errors import TextkitError
 from textkit.interop.source import Source
 from textkit.interop.table import Foreign, Growing, Names, Room
+from textkit.streams.decimals import parse_decimals
 
 BLOCK = 1 << 22  # bytes of text parsed at once
 WIDEST = 1 << 16  # numbers a vector; no tool makes vectors of more

@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from textkit.decimals import EXACT_DIGITS, format_decimals
 from textkit.errors import TextkitError, UsageError
+from textkit.streams.decimals import EXACT_DIGITS, format_decimals
 
 FORMATS = ("word2vec", "word2vec-binary")
 _ENDINGS = {".bin": "word2vec-binary", ".vec": "word2vec", ".txt": "word2vec"}
@@ -73,7 +73,7 @@ def vectors_of(
         for said in describe(found):
             warn(said)
         return found.words, found.table[: len(found.words)]
-    from textkit.serving.embedder import Embedder
+    from textkit.tasks.embed.serving.embedder import Embedder
 
     try:
         embedder = Embedder(model, device, threads)

@@ -16,9 +16,9 @@ TRANSLATED = ("translation", "score", "logprob", "source_tokens", "tokens", "ali
 SCORED = ("logprob", "tokens", "perplexity", "unknown", "per_token", "per_word")
 GENERATED = ("continuation", "prompt", "logprob", "tokens", "ended", "samples")
 TASKS = {  # task -> its callable
-    "embed": "textkit.serving.embedder:Embedder",
-    "language": "textkit.serving.language:LanguageModel",
-    "translate": "textkit.serving.translator:Translator",
+    "embed": "textkit.tasks.embed.serving.embedder:Embedder",
+    "language": "textkit.tasks.language.serving.scorer:LanguageModel",
+    "translate": "textkit.tasks.translate.serving.translator:Translator",
 }
 
 
@@ -32,7 +32,7 @@ def open_model(model: Any = None, task: str | None = None, **options: Any) -> Ca
     import importlib
     import inspect
 
-    from textkit import bundle
+    from textkit.bundle import bundle
 
     if task is None and model is not None:
         if not isinstance(model, bundle.Bundle):

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textkit import onnxfile, process
+from textkit import process
+from textkit.bundle import onnxfile
 from textkit.errors import MOST_QUOTED, TextkitError, TextkitWarning, UsageError
 
 if TYPE_CHECKING:

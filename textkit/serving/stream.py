@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from textkit.columns import Block
 from textkit.signals import Ended
+from textkit.streams.columns import Block
 
 WINDOW_LINES = 4096
 WINDOW_CHARACTERS = 1 << 22

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from textkit.corpora.corpus import Corpus
 from textkit.plugin import Epoch
 from textkit.training.checkpoint import random_state_kept
-from textkit.training.corpus import Corpus
 from textkit.training.events import Event, Stage
 from textkit.training.guard import blamed, blaming
 from textkit.training.optim import needs_total

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit.errors import TextkitError
-from textkit.training.language import cross_entropy
+from textkit.tasks.language.family import cross_entropy
 from textkit.training.preparing import parts
 from textkit.training.run import Run
 

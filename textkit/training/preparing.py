@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from textkit.corpora.corpus import SHARES, Corpus
 from textkit.errors import TextkitError, TextkitWarning, UsageError
 from textkit.plugin import Plugin, Training
-from textkit.training.corpus import SHARES, Corpus
 from textkit.training.durable import naming
 from textkit.training.effects import has_score
 from textkit.training.events import Event, Stage

@@ -11,9 +11,9 @@ from collections import deque
 from contextlib import suppress
 from typing import Any
 
+from textkit.corpora.pair_batches import left_out
+from textkit.training.dev_output import COLUMNS, fit
 from textkit.training.events import Done, EpochDone, Event, Progress, Scored, Stage, Started, Stopped
-from textkit.training.pair_batches import left_out
-from textkit.training.samples import COLUMNS, fit
 
 PLAIN_SECONDS = 10.0  # between two plain lines inside an epoch
 PACE_SECONDS = 10.0  # over which speed is measured

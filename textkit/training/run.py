@@ -26,14 +26,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit import __version__, config
+from textkit.corpora.corpus import Corpus, describe_file
+from textkit.corpora.pairs import corpus_of
 from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Plugin, Training
 from textkit.registry import registry
 from textkit.temporary import beside
-from textkit.text import TextRule, Words, rule_from_spec
-from textkit.training.corpus import Corpus, describe_file
+from textkit.text.rules import TextRule, Words, rule_from_spec
 from textkit.training.durable import naming, replace_file
-from textkit.training.pairs import corpus_of
 
 if TYPE_CHECKING:
     import torch

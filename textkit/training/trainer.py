@@ -20,12 +20,12 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from textkit.corpora.batching import move
+from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Score
 from textkit.serving.session import cpus
 from textkit.training import checkpoint
-from textkit.training.batching import move
-from textkit.training.corpus import Corpus
 from textkit.training.descent import FULL_BATCH_PIECE, Descent, OwnUpdate
 from textkit.training.effects import check_options, has_score
 from textkit.training.events import Done, EpochDone, Event, Progress, Saved, Scored, Stage, Started, Stopped

@@ -1,0 +1,262 @@
+"""manifest.json: what an exported model says of itself, read with suspicion. Knows no file system and no tensors.
+
+The type and the bounds of every field are one table, manifest_fields.py; what fields say of each other is checked here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from textkit.bundle import manifest_fields
+from textkit.errors import TextkitError, nearest, quoted
+from textkit.task import NEXT, OPTIONAL, TASKS, Port, wrong_default
+
+SCHEMA = 1
+FILE = "manifest.json"
+MAX_BYTES = 1 << 20
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,99}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The manifest's keys, in the order they are written."""
+
+    schema: int  # SCHEMA
+    name: str  # what people call the model
+    task: str  # a key of TASKS
+    text: Mapping[str, Any]  # how text becomes ids: TextRule.spec()
+    plugin: Mapping[str, Any]  # name and version of what made it; serving needs neither
+    textkit: str  # the version that wrote it
+    graphs: Mapping[str, Any]  # graph -> {"file", "inputs": [{"name", "dtype", "axes"}], "outputs": [...]}
+    files: Mapping[str, Any]  # file -> {"sha256", "bytes"}; against damage, no proof of origin
+    limits: Mapping[
+        str, Any
+    ]  # {"tokens": the longest line the graphs take}; language: "context", what a model remembers
+    defaults: Mapping[str, Any]  # serving options of the task, e.g. {"pooling", "normalize"}
+    dim: int | None  # width of the vectors, None where the task has none
+    data: list[Any]  # what it was trained on
+    licence: str
+    scores: list[Any]  # [{"metric", "value", "data", "command"}]
+    parity: Mapping[str, Any]  # how far the exported graph is from the trained network
+    precision: str  # fp32 | fp16 | int8
+    made: Mapping[str, Any]  # the command, the seed and what else repeats it
+
+    def to_json(self) -> bytes:
+        """The file's bytes. ValueError for what JSON cannot say (NaN among it)."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return (json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, text: bytes, where: str = FILE) -> Manifest:
+        """The manifest in `text`. Raises TextkitError, its line beginning with `where`, for any that is not sound."""
+        try:
+            values = json.loads(text.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            reason = "nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())
+            raise TextkitError(f"{where}: not a manifest: {reason}") from None
+        try:
+            manifest_fields.sound(values)
+            return _checked(cls, values)
+        except (_Fault, manifest_fields.Wrong) as fault:
+            raise TextkitError(f"{where}: {fault}") from None
+
+    def ports(self, graph: str) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
+        """The inputs and outputs the manifest states for `graph`."""
+        stated = self.graphs[graph]
+        return tuple(map(_port, stated["inputs"])), tuple(map(_port, stated["outputs"]))
+
+
+def port_to_json(port: Port) -> dict[str, Any]:
+    return {"name": port.name, "dtype": port.dtype, "axes": list(port.axes)}
+
+
+def is_name(name: Any) -> bool:
+    """Whether `name` may name a model or a file of one: no separators, nothing hidden, at most 100 characters."""
+    return isinstance(name, str) and bool(_NAME.fullmatch(name))
+
+
+class _Fault(Exception):
+    """What is wrong with a manifest."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a key occurs twice in one object")
+    return values
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _checked(cls: type[Manifest], values: Any) -> Manifest:
+    _require(isinstance(values, dict), "not an object")
+    schema = values.get("schema")
+    _require(
+        type(schema) is int and schema == SCHEMA,
+        f"schema {quoted(schema)}, where this textkit reads {SCHEMA}: made by another version",
+    )
+    known = [field.name for field in dataclasses.fields(cls)]
+    for key in values:
+        if key not in known:
+            raise _Fault(f"unknown key {quoted(key)}{nearest(key[:100], known)}")
+    for key in known:
+        _require(key in values, f"{key!r} is missing")
+    for keys, kind, called in (
+        (("name", "task", "textkit", "licence", "precision"), str, "a string"),
+        (("text", "plugin", "graphs", "files", "limits", "defaults", "parity", "made"), dict, "an object"),
+        (("data", "scores"), list, "a list"),
+    ):
+        for key in keys:
+            _require(isinstance(values[key], kind), f"{key!r} is not {called}")
+    manifest = cls(**values)
+    _require(is_name(manifest.name), f"{quoted(manifest.name)} cannot be a model's name")
+    _require(
+        manifest.task in TASKS,
+        f"task {quoted(manifest.task)} is unknown to this textkit; it has {', '.join(TASKS)}",
+    )
+    _require(manifest.dim is None or _count(manifest.dim, 1), "'dim' is not a positive whole number")
+    _require(_count(manifest.limits.get("tokens"), 1), "'limits' has no positive whole number 'tokens'")
+    _require(_count(manifest.limits.get("context", 2), 2), "'limits' has a 'context' that is no whole number from 2 on")
+    for key in ("name", "version"):
+        _require(isinstance(manifest.plugin.get(key), str), f"'plugin' has no {key}")
+    for file, facts in manifest.files.items():
+        _require(is_name(file) and file != FILE, f"file name {quoted(file)} leaves the folder or is not allowed")
+        _require(isinstance(facts, dict) and _count(facts.get("bytes"), 0), f"{quoted(file)} states no size")
+        _require(bool(_SHA256.fullmatch(str(facts.get("sha256")))), f"{quoted(file)} states no sha256")
+    _check_stated(manifest)
+    manifest_fields.check(values)
+    _check_graphs(manifest)
+    wrong = wrong_default(manifest.task, manifest.defaults)
+    _require(not wrong, f"'defaults' has {wrong}: the task {manifest.task!r} has no such option or value")
+    return manifest
+
+
+def _check_stated(manifest: Manifest) -> None:
+    """The graphs are the task's, and each names its file and its ports."""
+    signatures = TASKS[manifest.task]
+    for graph in (graph for graph in signatures if graph not in OPTIONAL.get(manifest.task, ())):
+        _require(graph in manifest.graphs, f"the graph {graph!r} of the task {manifest.task!r} is missing")
+    for graph, stated in manifest.graphs.items():
+        _require(graph in signatures, f"the task {manifest.task!r} has no graph {quoted(graph)}")
+        _require(isinstance(stated, dict), f"graph {graph!r} is not an object")
+        file = stated.get("file")
+        _require(isinstance(file, str) and file in manifest.files, f"graph {graph!r} names no file of this model")
+        for side in ("inputs", "outputs"):
+            ports = stated.get(side)
+            _require(isinstance(ports, list) and all(map(_is_port, ports)), f"graph {graph!r}: {side} are no ports")
+
+
+def _check_graphs(manifest: Manifest) -> None:
+    """The ports are those of the task."""
+    signatures = TASKS[manifest.task]
+    for graph in manifest.graphs:
+        inputs, outputs = manifest.ports(graph)
+        _check_side(f"graph {graph!r}, input", inputs, signatures[graph].inputs)
+        _check_side(f"graph {graph!r}, output", outputs, signatures[graph].outputs)
+        _check_dim(f"graph {graph!r}, output", outputs, signatures[graph].outputs, manifest.dim)
+        _check_optional(graph, [*inputs, *outputs], [*signatures[graph].inputs, *signatures[graph].outputs])
+    if "step" in signatures:
+        _check_travelling(manifest)
+
+
+def _check_travelling(manifest: Manifest) -> None:
+    """What a step takes, the one before gives, but for the memory; the graph before the first, `encode`, gives all of it. Of
+    a task without that one, `score` takes and gives what a step does."""
+    taken, passed = _travelling(manifest, "step")
+    if "encode" in manifest.graphs:
+        given = _travelling(manifest, "encode")[1]
+        _require(given == taken, "what the graph 'encode' gives is not what 'step' takes: memory.*, state.*, cache.*")
+    else:
+        same = _travelling(manifest, "score") == (taken, passed)
+        _require(same, "the graph 'score' takes and gives other state.* and cache.* than 'step'")
+    wanted = {name + NEXT: dtype for name, dtype in taken.items() if not name.startswith("memory.")}
+    _require(passed == wanted, f"the graph 'step' gives not each state.* and cache.* that it takes, named *{NEXT}")
+
+
+def _travelling(manifest: Manifest, graph: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The ports of a graph that belong to the task's loop, and their types: what it takes, what it gives."""
+    taken, given = (
+        {port.name: port.dtype for port in side if port.name.startswith(("memory.", "state.", "cache."))}
+        for side in manifest.ports(graph)
+    )
+    return taken, given
+
+
+def _check_optional(graph: str, ports: Sequence[Port], wanted: Sequence[Port]) -> None:
+    """A graph has all the ports that it may lack, or none of them."""
+    names = {port.name for port in ports}
+    lacks = [port.name for port in wanted if port.optional and port.name not in names]
+    has = [port.name for port in wanted if port.optional and port.name in names]
+    _require(not (lacks and has), f"graph {graph!r} has {', '.join(has)} and lacks {', '.join(lacks)}")
+
+
+def _check_side(where: str, ports: Sequence[Port], wanted: Sequence[Port]) -> None:
+    """Ports have the task's names and types, and axes that the task leaves free are free on the way in."""
+    for port in wanted:
+        found = [candidate for candidate in ports if _matches(candidate, port)]
+        _require(bool(found) or port.name.endswith("*") or port.optional, f"{where} {port.name!r} is missing")
+        for candidate in found:
+            _require(
+                port.dtype in ("", candidate.dtype),
+                f"{where} {quoted(candidate.name)} is {candidate.dtype}, not {port.dtype}",
+            )
+    if not where.endswith("input"):
+        return
+    for candidate in ports:
+        port = next((port for port in wanted if _matches(candidate, port)), None)
+        if port is None:
+            raise _Fault(f"{where} {quoted(candidate.name)} is none of the task's")
+        if not port.name.endswith("*"):
+            free = [isinstance(axis, str) for axis in candidate.axes]
+            _require(
+                len(free) == len(port.axes)
+                and all(free[i] for i, axis in enumerate(port.axes) if isinstance(axis, str)),
+                f"{where} {port.name!r} has axes {quoted(list(candidate.axes))}, not {list(port.axes)}",
+            )
+
+
+def _check_dim(where: str, ports: Sequence[Port], wanted: Sequence[Port], dim: int | None) -> None:
+    """What the task calls `dim` is the manifest's number, where the graph says it."""
+    for port in wanted:
+        for candidate in (candidate for candidate in ports if _matches(candidate, port)):
+            for axis, name in zip(candidate.axes, port.axes, strict=False):
+                _require(
+                    name != "dim" or isinstance(axis, str) or axis == dim,
+                    f"{where} {quoted(candidate.name)} has {axis} numbers, where 'dim' states {dim}",
+                )
+
+
+def _matches(candidate: Port, port: Port) -> bool:
+    return candidate.name.startswith(port.name[:-1]) if port.name.endswith("*") else candidate.name == port.name
+
+
+def _port(stated: Mapping[str, Any]) -> Port:
+    return Port(stated["name"], stated["dtype"], tuple(stated["axes"]))
+
+
+def _is_port(stated: Any) -> bool:
+    return (
+        isinstance(stated, dict)
+        and set(stated) == {"name", "dtype", "axes"}
+        and isinstance(stated["name"], str)
+        and isinstance(stated["dtype"], str)
+        and isinstance(stated["axes"], list)
+        and all(isinstance(axis, str) or _count(axis, 0) for axis in stated["axes"])
+    )
+
+
+def _count(value: Any, least: int) -> bool:
+    return type(value) is int and value >= least
+
+
+def _require(truth: bool, message: str) -> None:
+    if not truth:
+        raise _Fault(message)

@@ -1,0 +1,253 @@
+"""The fields of manifest.json: the type and the bounds of each, in one table. Knows no file and no task's graphs.
+
+What a field may hold is bounded by what a model can need, so that no number out of a file becomes memory or time: a table of
+16 million rows, vectors of a million numbers, n-grams of 64 characters. What the table calls `Anything` is for people to read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from textkit.errors import quoted
+
+MOST_ROWS = 1 << 24  # of an embedding table, and tokens of a line
+MOST_NUMBERS = (
+    1 << 24
+)  # that the ports of a graph's side have for each of its free axes' places, say a state of one line
+LONGEST_NGRAM = 64  # characters
+_DEEPEST = 16  # objects and lists within each other
+_LARGEST = 1 << 63  # whole numbers beyond it are no count of anything
+
+
+class Wrong(Exception):
+    """What is wrong with a field: a phrase that names it."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    least: int
+    most: int
+
+    def check(self, value: Any, where: str) -> None:
+        if type(value) is not int or not self.least <= value <= self.most:
+            raise _wrong(where, value, f"a whole number from {self.least} to {self.most}")
+
+
+@dataclass(frozen=True)
+class Text:
+    """At most `most` characters, or one of `choices`."""
+
+    most: int = 100
+    choices: tuple[str, ...] = ()
+
+    def check(self, value: Any, where: str) -> None:
+        if not isinstance(value, str) or len(value) > self.most:
+            raise _wrong(where, value, f"text of at most {self.most} characters")
+        if self.choices and value not in self.choices:
+            raise _wrong(where, value, f"one of {', '.join(self.choices)}")
+
+
+@dataclass(frozen=True)
+class Flag:
+    def check(self, value: Any, where: str) -> None:
+        if type(value) is not bool:
+            raise _wrong(where, value, "true or false")
+
+
+@dataclass(frozen=True)
+class Anything:
+    """What only people read; `sound` bounds it."""
+
+    def check(self, value: Any, where: str) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Maybe:
+    """null, or what `kind` says."""
+
+    kind: Any
+
+    def check(self, value: Any, where: str) -> None:
+        if value is not None:
+            self.kind.check(value, where)
+
+
+@dataclass(frozen=True)
+class Each:
+    """An object or a list of at most `most` entries, each of `kind`."""
+
+    kind: Any
+    most: int
+    holder: type = list
+
+    def check(self, value: Any, where: str) -> None:
+        if not isinstance(value, self.holder) or len(value) > self.most:
+            raise _wrong(where, value, f"{'a list' if self.holder is list else 'an object'} of at most {self.most}")
+        entries = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, entry in entries:
+            self.kind.check(entry, f"{where}.{quoted(key)[1:-1] if isinstance(key, str) else key}")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis of a port: a name where it is free, a number where it is fixed."""
+
+    def check(self, value: Any, where: str) -> None:
+        (Text(100) if isinstance(value, str) else Whole(0, MOST_ROWS)).check(value, where)
+
+
+class Record:
+    """An object with these fields; `optional` ones may lack. Fields that it does not know are for people to read."""
+
+    def __init__(self, optional: Mapping[str, Any] | None = None, /, **fields: Any) -> None:
+        self.fields, self.optional = fields, dict(optional or {})
+
+    def check(self, value: Any, where: str) -> None:
+        if not isinstance(value, dict):
+            raise _wrong(where, value, "an object")
+        for key, kind in self.fields.items():
+            if key not in value:
+                raise Wrong(f"{where!r} has no {key!r}")
+            kind.check(value[key], f"{where}.{key}")
+        for key, kind in self.optional.items():
+            if key in value:
+                kind.check(value[key], f"{where}.{key}")
+
+
+class Kinds:
+    """An object whose field `kind` says which of these records it is."""
+
+    def __init__(self, unknown: str, **records: Record) -> None:
+        self.unknown, self.records = unknown, records
+
+    def check(self, value: Any, where: str) -> None:
+        if not isinstance(value, dict):
+            raise _wrong(where, value, "an object")
+        kind = value.get("kind")
+        if not isinstance(kind, str) or kind not in self.records:
+            raise Wrong(f"{self.unknown} {quoted(kind)}")
+        self.records[kind].check(value, where)
+
+
+_FILE = Text(100)
+_ROW, _ROWS = Whole(0, MOST_ROWS), Whole(1, MOST_ROWS)
+_IDS = dict.fromkeys(("start", "eos", "pad", "unk", "source_eos", "source_pad"), _ROW)
+_SIZES = {"source_size": _ROWS, "target_size": _ROWS}
+_SEGMENTER = Record(tokenizer=_FILE, characters=_FILE, vocabulary=_FILE, prefix=Flag(), squeeze=Flag(), spelled=Flag())
+_WORDS = {"spaces": Text(choices=("unicode", "ascii")), "classifier": Flag(), "word_ngrams": Whole(1, 1000)}
+_CLEAN = {"clean": Flag()}  # silent: no
+_LANGUAGE = {"source_language": Text(35)}  # silent: guessed line by line
+_NORMALIZER = Record(
+    _CLEAN,
+    lowercase=Flag(),
+    unicode=Text(choices=("NFC", "NFKC", "NFD", "NFKD", "none")),
+    punctuation=Text(choices=("split", "keep")),
+)
+_SUBWORDS = Kinds(
+    "unknown subwords",
+    pieces=Record(file=_FILE, first=_ROW),
+    ngrams=Record(
+        min=Whole(1, LONGEST_NGRAM), max=Whole(0, LONGEST_NGRAM), buckets=Whole(1, 2**31 - 1),
+        hash=Text(choices=("fasttext-fnv1a",)), first=_ROW, kept=Maybe(_FILE),
+    ),
+)  # fmt: skip
+_DTYPES = (  # those of numpy's arrays of numbers
+    "float16", "float32", "float64", "int8", "int16", "int32", "int64",
+    "uint8", "uint16", "uint32", "uint64", "bool",
+)  # fmt: skip
+_PORTS = Each(Record(name=Text(200), dtype=Text(choices=_DTYPES), axes=Each(Axis(), 16)), 1000)
+_PIECES = Each(Text(1000), 1000)
+
+FIELDS: Mapping[str, Any] = {
+    "name": Text(),
+    "task": Text(),
+    "text": Kinds(
+        "unknown kind",
+        words=Record(
+            _WORDS,
+            words=_FILE,
+            normalizer=_NORMALIZER,
+            subwords=Maybe(_SUBWORDS),
+        ),
+        tokenizer=Record(file=_FILE),
+        translation=Record(
+            _CLEAN | _LANGUAGE, tokenizer=_FILE, target_tokenizer=Maybe(_FILE), reverse=Flag(), **_IDS, **_SIZES
+        ),
+        sentencepiece=Record(
+            _LANGUAGE,
+            source=_SEGMENTER,
+            target=_SEGMENTER,
+            specials=_PIECES,
+            silent=_PIECES,
+            source_unk=_ROW,
+            **_IDS,
+            **_SIZES,
+        ),
+        language=Record(_CLEAN, tokenizer=_FILE, eos=_ROW, unk=Maybe(_ROW), words=Flag(), size=_ROWS),
+    ),
+    "plugin": Record(name=Text(200), version=Text(200)),
+    "textkit": Text(),
+    "graphs": Each(Record(file=_FILE, inputs=_PORTS, outputs=_PORTS), 16, dict),
+    "files": Each(Record(sha256=Text(64), bytes=Whole(0, 1 << 53)), 100, dict),
+    "limits": Record({"target": _ROWS, "context": Whole(2, MOST_ROWS)}, tokens=_ROWS),
+    "defaults": Each(Anything(), 100, dict),  # textkit.task.SETTINGS has the bounds of each
+    "dim": Maybe(Whole(1, 1 << 20)),
+    "data": Each(Anything(), 10_000),
+    "licence": Text(10_000),
+    "scores": Each(Anything(), 10_000),
+    "parity": Each(Anything(), 10_000, dict),
+    "precision": Text(choices=("fp32", "fp16", "int8")),
+    "made": Each(Anything(), 10_000, dict),
+}
+
+
+def check(values: Mapping[str, Any]) -> None:
+    """Raises Wrong for the first field that is not what the table says. `values` has all of them."""
+    for key, kind in FIELDS.items():
+        try:
+            kind.check(values[key], key)
+        except Wrong as wrong:
+            raise Wrong(f"how text becomes ids is not described rightly: {wrong}" if key == "text" else wrong) from None
+    for graph, stated in values["graphs"].items():
+        for side in ("inputs", "outputs"):
+            numbers = 0
+            for port in stated[side]:
+                numbers += (size := math.prod(axis for axis in port["axes"] if isinstance(axis, int)))
+                if size > MOST_NUMBERS:
+                    raise Wrong(
+                        f"graph {quoted(graph)}: port {quoted(port['name'])} has more than {MOST_NUMBERS} numbers"
+                    )
+            if numbers > MOST_NUMBERS:
+                raise Wrong(f"graph {quoted(graph)}: its {side} have more than {MOST_NUMBERS} numbers, all together")
+
+
+def sound(values: Any) -> None:
+    """Raises Wrong for what JSON can say and no manifest does: nests without end, numbers beyond 64 bits, halves of characters.
+
+    Goes from level to level: Python's own stack bounds nothing here.
+    """
+    level = [values]
+    for _ in range(_DEEPEST):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                inner += [*value, *value.values()]
+            elif isinstance(value, list):
+                inner += value
+            elif isinstance(value, str):
+                if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+                    raise Wrong(f"{quoted(value)} has half a character")
+            elif isinstance(value, (int, float)) and not -_LARGEST <= value < 2 * _LARGEST:
+                raise Wrong(f"{quoted(value)} is too large a number")
+        level = inner
+        if not level:
+            return
+    raise Wrong(f"nested more than {_DEEPEST} deep")
+
+
+def _wrong(where: str, value: Any, wanted: str) -> Wrong:
+    return Wrong(f"{where!r} is {quoted(value)}, not {wanted}")

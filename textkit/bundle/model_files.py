@@ -1,0 +1,75 @@
+"""The files of a model's folder: opened with suspicion. Knows no contents."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from textkit.bundle.manifest import FILE
+from textkit.bundle.places import package_folder
+from textkit.errors import TextkitError
+
+_LARGE = 1 << 26  # bytes; of a file from there on it is looked whether they are there at all
+
+
+def open_regular(folder: Path, name: str, most: int, size: int | None = None) -> int:
+    """A descriptor of a regular file in `folder` that has at most `most` bytes, and `size` where that is stated."""
+    path = folder / name
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        if path.is_symlink():
+            raise TextkitError(f"{path}: is a link; a model holds regular files alone")
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        raise TextkitError(f"{path}: missing{', so this is no model' if name == FILE else ''}") from None
+    except OSError as error:
+        raise TextkitError(f"{path}: {error.strerror}") from error
+    try:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise TextkitError(f"{path}: not a regular file")
+        if facts.st_nlink > 1 and folder.parent.resolve() != package_folder():  # some installers link what they install
+            raise TextkitError(f"{path}: is a hard link; a model holds files of its own alone (cp makes one)")
+        if facts.st_size > most:
+            raise TextkitError(f"{path}: {facts.st_size} bytes; at most {most} are read")
+        if size is not None and facts.st_size != size:
+            raise TextkitError(f"{path}: damaged or cut off: {facts.st_size} bytes, where {FILE} states {size}")
+        if facts.st_size > _LARGE and _is_hollow(descriptor, facts.st_size):
+            raise TextkitError(f"{path}: of its {facts.st_size} bytes the disk holds nearly none (a sparse file)")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _is_hollow(descriptor: int, size: int) -> bool:
+    """Whether less than a sixteenth of a file is there: holes take no room on a disk, and memory when they are read."""
+    if not hasattr(os, "SEEK_DATA"):
+        return False
+    at = held = 0
+    try:
+        for _ in range(1000):  # a file in more pieces than these is no hole
+            start = os.lseek(descriptor, at, os.SEEK_DATA)
+            at = os.lseek(descriptor, start, os.SEEK_HOLE)
+            held += at - start
+            if held >= size // 16 or at >= size:
+                break
+        else:
+            return False
+    except OSError as error:  # nothing but a hole from here on; or a file system that does not know of them
+        if error.errno != errno.ENXIO:
+            return False
+    finally:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    return held < size // 16
+
+
+def read_file(folder: Path, name: str, most: int, size: int | None = None) -> bytes:
+    """The bytes of such a file."""
+    with open(open_regular(folder, name, most, size), "rb") as stream:
+        data = stream.read(most + 1)
+    if len(data) > most or (size is not None and len(data) != size):
+        raise TextkitError(f"{folder / name}: changed while it was read")
+    return data

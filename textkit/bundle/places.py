@@ -1,0 +1,149 @@
+"""Where models lie and which one is meant: folders, the environment, the user's configuration. Opens no model."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import stat
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from textkit.bundle.manifest import FILE, MAX_BYTES, is_name
+from textkit.errors import TextkitError, UsageError, nearest
+from textkit.task import TASKS
+from textkit.temporary import recover_all, recovered
+
+HERE = Path("exported_models")  # of the current folder; for a name given with -m alone
+DEFAULTS = {"embed": "en-words", "language": "en-lm", "translate": "en-de"}  # task -> the package's model
+
+
+def find(model: str | None, task: str, any_task: bool = False) -> Path:
+    """The folder of the model that `-m MODEL` means; of the task's default where `model` is None.
+
+    An unknown name is answered with the models for `task`; with all of them where a model of `any_task` would do.
+
+    A name is looked for in ./exported_models, the user's folder and the package. The default is what
+    TEXTKIT_MODEL_<TASK>, the user's configuration, or the package says, and never what the current folder holds.
+    Raises UsageError for an unknown name, with the nearest one; TextkitError for a path where there is nothing.
+    """
+    if model == "":  # as a path it would be the current folder
+        raise UsageError("-m '': names no model")
+    if model is not None:
+        shelves = [HERE, user_folder(), package_folder()]
+        return _resolve(model, f"-m {model}", shelves, None if any_task else task)
+    variable = _variable(task)
+    if chosen := os.environ.get(variable):
+        return _resolve(chosen, f"{variable}={chosen}", [user_folder(), package_folder()], task)
+    if chosen := configured(task):
+        where = f"{configuration_file()}: {task} = {chosen!r}"
+        return _resolve(chosen, where, [user_folder(), package_folder()], task, configuration_file().parent)
+    folder = package_folder() / DEFAULTS[task]
+    if not folder.is_dir():
+        raise TextkitError(f"the default model {DEFAULTS[task]!r} is not installed; name one with -m or {variable}")
+    return folder
+
+
+def _variable(task: str) -> str:
+    return f"TEXTKIT_MODEL_{task.upper()}"
+
+
+def installed() -> Iterator[tuple[str, Path]]:
+    """Every folder that may be a model, as (where, folder): './exported_models', 'user', 'package'. Opens none."""
+    seen: set[Path] = set()
+    for where, shelf in ((f"./{HERE}", HERE), ("user", user_folder()), ("package", package_folder())):
+        if not shelf.is_dir() or shelf.resolve() in seen:
+            continue
+        seen.add(shelf.resolve())
+        recover_all(shelf)
+        for folder in sorted(shelf.iterdir()):
+            if folder.is_dir() and is_name(folder.name) and not folder.name.startswith("__"):
+                yield where, folder
+
+
+def user_folder() -> Path:
+    """Where the user's own models lie."""
+    from platformdirs import user_data_path
+
+    return user_data_path("textkit", appauthor=False) / "models"
+
+
+def configuration_file() -> Path:
+    """The user's config.toml: `[models]`, and under it a task = "name or path" each."""
+    from platformdirs import user_config_path
+
+    return user_config_path("textkit", appauthor=False) / "config.toml"
+
+
+@cache
+def package_folder() -> Path:
+    """Where the models that came with textkit lie: the package textkit_models, found without importing it."""
+    spec = importlib.util.find_spec("textkit_models")
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(places[0]).resolve() if places else Path(__file__).resolve().parents[2] / "exported_models"
+
+
+def configured(task: str) -> str | None:
+    """What the user's configuration names for `task`. Raises TextkitError for a file that is not as it should be."""
+    file = configuration_file()
+    try:
+        data = tomllib.loads(file.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise TextkitError(f"{file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TextkitError(f"{file}: not TOML: {error}") from error
+    for key in data:
+        if key != "models":
+            raise TextkitError(f"{file}: unknown key {key!r}{nearest(key, ['models'])}")
+    models = data.get("models", {})
+    if not isinstance(models, dict):
+        raise TextkitError(f"{file}: 'models' is not a table")
+    for key, value in models.items():
+        if key not in TASKS:
+            raise TextkitError(f"{file}: unknown task {key!r}{nearest(key, TASKS)}")
+        if not isinstance(value, str) or not value:
+            raise TextkitError(f"{file}: {key} is not the name of a model")
+    return models.get(task)
+
+
+def names_for(task: str | None, here: bool = True) -> list[str]:
+    """The names of the models for `task` (None: of all), by what their manifests say. `here`: ./exported_models too."""
+    return sorted(
+        {
+            folder.name
+            for place, folder in installed()
+            if (here or place != f"./{HERE}") and (task is None or task_of(folder) == task)
+        }
+    )
+
+
+def task_of(folder: Path) -> str | None:
+    """The task that a folder's manifest states, and nothing else of it; None where there is none to be read."""
+    try:
+        descriptor = os.open(folder / FILE, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would keep us waiting
+        with open(descriptor, "rb") as stream:
+            data = stream.read(MAX_BYTES + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+        task = json.loads(data).get("task") if len(data) <= MAX_BYTES else None
+    except Exception:  # whatever is wrong with it: nobody asked for this model
+        return None
+    return task if isinstance(task, str) else None
+
+
+def _resolve(model: str, where: str, shelves: list[Path], task: str | None, base: Path = Path()) -> Path:
+    """The folder of a name or a path; relative paths begin at `base`."""
+    if is_name(model):
+        for shelf in shelves:
+            if (folder := recovered(shelf / model)).is_dir():
+                return folder
+        beside = HERE in shelves and recovered(Path(model))  # a folder beside one, as `-o DIR` made it
+        if not (beside and (beside / FILE).is_file()):
+            close = nearest(model, names_for(task, HERE in shelves))
+            raise UsageError(f"{where}: unknown model{close or '; ' + repr('textkit models') + ' lists what there is'}")
+    path = recovered(base / Path(model).expanduser())
+    if not path.exists():
+        raise TextkitError(f"{where}: no such model folder")
+    return path

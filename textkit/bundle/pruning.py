@@ -1,0 +1,108 @@
+"""Takes outputs out of an ONNX file, with the nodes that nothing else needs: a bounded walk, as onnxfile.py's.
+
+Knows nothing of operators, tensors and tasks. Field numbers are those of onnx.proto, which never change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from textkit.bundle.protobuf import BYTES, MAX_FIELDS, Damaged, Message
+from textkit.errors import TextkitError, quoted
+
+MAX_DEPTH = 16  # graphs within graphs: the branches of If
+
+
+def keep_outputs(data: bytes, names: Collection[str], where: str = "graph") -> bytes:
+    """The same model with only these outputs, and without the nodes and the inputs that only the others needed.
+
+    onnxruntime computes every node of a graph, even one whose output nobody asked for or that leads to no output at all.
+    The rest stays byte for byte. Raises TextkitError, its line beginning with `where`, for bytes that are no model and for a
+    name that is none of its outputs.
+    """
+    try:
+        return _Pruning(data, MAX_FIELDS).pruned(set(names))
+    except Damaged as refusal:
+        raise TextkitError(f"{where}: {refusal}") from None
+
+
+class _Pruning(Message):
+    """One pass over one file."""
+
+    def pruned(self, names: set[str]) -> bytes:
+        """The model's bytes with the outputs `names` alone."""
+        graphs = []
+        for number, first, last in self.fields(0, len(self.data), {7}):
+            if number == 7:
+                graphs.append((self.tag, first, last))
+        if len(graphs) != 1:
+            raise Damaged("not an ONNX model")
+        tag, first, last = graphs[0]
+        kept = self.pruned_graph(first, last, names)
+        size = sum(stop - start for start, stop in kept)
+        head = bytes([7 << 3 | BYTES]) + _varint(size)
+        view = memoryview(self.data)
+        return type(self.data)(b"".join([view[:tag], head, *(view[start:stop] for start, stop in kept), view[last:]]))
+
+    def pruned_graph(self, start: int, stop: int, names: set[str]) -> list[tuple[int, int]]:
+        """The pieces of the data that make the graph with these outputs. A node stands behind those it needs."""
+        nodes, inputs, outputs, dropped = [], [], {}, []
+        for number, value, end in self.fields(start, stop, {1, 11, 12}):
+            begin = self.tag
+            if number == 1:
+                nodes.append((begin, value, end))
+            elif number == 11:
+                inputs.append((self.port_name(value, end), begin, end))
+            elif number == 12:
+                outputs.setdefault(self.port_name(value, end), []).append((begin, end))
+        if missing := names - outputs.keys():
+            raise Damaged(f"has no output {quoted(min(missing))}")
+        for name, spans in outputs.items():
+            dropped += spans if name not in names else []
+        needed, unneeded = set(names), set()
+        for begin, first, last in reversed(nodes):
+            used, made = self.node_names(first, last, 0)
+            if needed.isdisjoint(made):
+                dropped.append((begin, last))
+                unneeded |= used
+            else:
+                needed |= used
+        dropped += [(begin, end) for name, begin, end in inputs if name in unneeded - needed]
+        kept = []
+        for begin, end in sorted(dropped):
+            kept.append((start, begin))
+            start = end
+        return [*kept, (start, stop)]
+
+    def port_name(self, start: int, stop: int) -> str:
+        name = ""
+        for number, value, end in self.fields(start, stop, {1}):
+            if number == 1:
+                name = self.text(value, end)
+        return name
+
+    def node_names(self, start: int, stop: int, depth: int) -> tuple[set[str], set[str]]:
+        """What a node takes, the graphs within it included, and what it makes."""
+        if depth > MAX_DEPTH:
+            raise Damaged(f"nests graphs more than {MAX_DEPTH} deep")
+        used, made = set(), set()
+        for number, value, end in self.fields(start, stop, {1, 2, 5}):
+            if number in (1, 2):
+                (used if number == 1 else made).add(self.text(value, end))
+            elif number == 5:
+                for kind, first, last in self.fields(value, end, {6, 11}):
+                    if kind in (6, 11):
+                        for part, begin, finish in self.fields(first, last, {1, 12}):
+                            if part == 1:
+                                used |= self.node_names(begin, finish, depth + 1)[0]
+                            elif part == 12:  # some graphs give a value of the outer one back as it is
+                                used.add(self.port_name(begin, finish))
+        return used, made - {""}
+
+
+def _varint(value: int) -> bytes:
+    digits = bytearray()
+    while value >= 0x80:
+        digits.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*digits, value])

@@ -1,0 +1,1 @@
+"""What training reads: lines, pairs, streams of ids; and the tokenizers that are learnt from them."""

@@ -1,0 +1,174 @@
+"""BPE-dropout (Provilkov et al. 2020, arXiv 1910.13267): words of pairs spelt anew each epoch, by fewer merges than there are.
+
+A word is merged as ever, from its characters, but at each step every merge that could be done is left out with a probability;
+what remains of rank is done. Works on ids: a piece says which characters it is made of. Each word of a corpus is spelt a
+number of times beforehand, and each of its occurrences takes one of those spellings, another one each epoch: so an epoch
+costs no more than looking up, and memory for its ids. Knows no network.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from textkit.text.translation import SPACE
+from textkit.training.durable import replace_file
+
+if TYPE_CHECKING:
+    from textkit.corpora.pair_batches import EncodedPairs
+    from textkit.plugin import Epoch
+    from textkit.text.translation import Side, TranslationText
+
+MOST = 32  # spellings of a word
+_LEAST = 4
+_ALL = 300_000  # spellings of all words together, if none has fewer than _LEAST
+
+
+class Merges:
+    """A tokenizer's merges by ids: of (left, right) the rank and the id they become."""
+
+    def __init__(self, of: Mapping[tuple[int, int], tuple[int, int]]) -> None:
+        self._of = of
+        self._parts = {whole: pair for pair, (_, whole) in reversed(of.items())}  # the first merge of each piece
+
+    @classmethod
+    def read(cls, side: Side) -> Merges:
+        """Those of tokenizer.json."""
+        model = json.loads(side.json)["model"]
+        ids: dict[str, int] = model["vocab"]
+        merges = (merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"])
+        return cls({(ids[a], ids[b]): (rank, ids[a + b]) for rank, (a, b) in enumerate(merges)})
+
+    def characters(self, ids: Sequence[int]) -> list[int]:
+        """What no merge made, which these pieces are made of."""
+        found, ahead = [], list(reversed(ids))
+        while ahead:
+            piece = ahead.pop()
+            if piece in self._parts:
+                ahead.extend(reversed(self._parts[piece]))
+            else:
+                found.append(piece)
+        return found
+
+    def spelt(self, characters: Sequence[int], dropout: float, chance: random.Random) -> list[int]:
+        """One spelling."""
+        word = list(characters)
+        while len(word) > 1:
+            found = [
+                (*self._of[pair], at)
+                for at, pair in enumerate(zip(word, word[1:], strict=False))
+                if pair in self._of and chance.random() >= dropout
+            ]
+            if not found:
+                break
+            _, whole, at = min(found)
+            word[at : at + 2] = [whole]
+        return word
+
+
+class Spellings(NamedTuple):
+    """The words of one side of a corpus, each kind of which has `count` spellings, one after the other."""
+
+    word: np.ndarray  # i64[occurrence]: its kind
+    line: np.ndarray  # i64[line + 1]: the first occurrence of each line
+    ids: np.ndarray  # i32[total]: all spellings, end to end
+    starts: np.ndarray  # i64[kind * count + 1]: where each begins
+    count: int
+
+    @classmethod
+    def of(cls, ids: np.ndarray, starts: np.ndarray, side: Side, eos: int, dropout: float, seed: int) -> Spellings:
+        """Of lines, whose ids stand end to end, an eos after each; `starts`: where each begins, i64[line + 1]."""
+        merges, chance = Merges.read(side), random.Random(seed)
+        begins = np.array([(side.piece(row) or "").startswith(SPACE) for row in range(side.rows)])
+        first = begins[ids] | (ids == eos)
+        first[starts[:-1]] = True
+        words = np.flatnonzero(first)
+        _, examples, word = np.unique(_hashed(ids, words), return_index=True, return_inverse=True)
+        count = min(MOST, max(_LEAST, _ALL // len(examples)))
+        ends = np.append(words[1:], len(ids))
+        spelt = [
+            merges.spelt(characters, dropout, chance)
+            for characters in (merges.characters(ids[words[at] : ends[at]].tolist()) for at in examples)
+            for _ in range(count)
+        ]
+        ends = np.cumsum(np.fromiter(map(len, spelt), np.int64, len(spelt)))
+        laid = np.fromiter(chain.from_iterable(spelt), np.int32, int(ends[-1]))
+        return cls(word, np.searchsorted(words, starts), laid, np.concatenate([[0], ends]), count)
+
+    def drawn(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """All lines, each word by one of its spellings: ids, and where each line begins."""
+        chosen = self.word * self.count + generator.integers(self.count, size=len(self.word))
+        ids, starts = _laid(self.ids, self.starts[chosen], self.starts[chosen + 1] - self.starts[chosen])
+        return ids, starts[self.line]
+
+
+def respelt(pairs: EncodedPairs, rule: TranslationText, dropout: float, max_tokens: int, epoch: Epoch) -> EncodedPairs:
+    """The pairs as `epoch` has them; those that would have more than `max_tokens` ids on a side, 0: any, stay as they are.
+
+    With a run the spellings are in a file of its scratch folder, made once.
+    """
+    generator = np.random.default_rng([epoch.seed, epoch.number])
+    sides = [side.drawn(generator) for side in _spellings(pairs, rule, dropout, epoch)]
+    if max_tokens:
+        long = np.any([np.diff(starts) > max_tokens for _, starts in sides], axis=0)
+        plain = [(pairs.source, pairs.source_starts), (pairs.target, pairs.target_starts)]
+        sides = [_instead(side, before, long) for side, before in zip(sides, plain, strict=True)]
+    (source, source_starts), (target, target_starts) = sides
+    return replace(pairs, source=source, target=target, source_starts=source_starts, target_starts=target_starts)
+
+
+def _spellings(pairs: EncodedPairs, rule: TranslationText, dropout: float, epoch: Epoch) -> list[Spellings]:
+    """Those of the source and of the target."""
+
+    def made() -> list[Spellings]:
+        sides = (pairs.source, pairs.source_starts, rule.source, rule.source_eos), (
+            pairs.target, pairs.target_starts, rule.target, rule.eos,
+        )  # fmt: skip
+        return [Spellings.of(*side, dropout, epoch.seed + number) for number, side in enumerate(sides)]
+
+    if epoch.run is None:
+        return made()
+    file = epoch.run.scratch / f"spellings-{dropout:g}.npz"
+    if not file.exists():
+        arrays = {f"{at}.{name}": part for at, side in enumerate(made()) for name, part in side._asdict().items()}
+
+        def write(part: Path) -> None:
+            with part.open("wb") as stream:
+                np.savez(stream, **arrays)
+
+        replace_file(file, write)
+    with np.load(file, allow_pickle=False) as found:
+        return [Spellings(*(found[f"{at}.{name}"] for name in Spellings._fields)) for at in (0, 1)]
+
+
+def _hashed(ids: np.ndarray, words: np.ndarray) -> np.ndarray:
+    """A number for each word, u64[word], the same for the same ids: 64 bits, so that no two words share one."""
+    lengths = np.diff(np.append(words, len(ids)))
+    at = np.arange(len(ids)) - np.repeat(words, lengths)  # in its word
+    mixed = (ids.astype(np.uint64) << np.uint64(32)) + at.astype(np.uint64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):  # splitmix64
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    return np.add.reduceat(mixed, words)
+
+
+def _instead(
+    new: tuple[np.ndarray, np.ndarray], old: tuple[np.ndarray, np.ndarray], lines: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The lines of `new`, but for those, bool[line], that are taken from `old`: ids and starts."""
+    if not lines.any():
+        return new
+    starts = np.where(lines, len(new[0]) + old[1][:-1], new[1][:-1])
+    return _laid(np.concatenate([new[0], old[0]]), starts, np.where(lines, np.diff(old[1]), np.diff(new[1])))
+
+
+def _laid(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of `ids` that begin at `starts`, end to end, and where each of them begins now."""
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    return ids[np.repeat(starts - ends[:-1], lengths) + np.arange(ends[-1])], ends

@@ -1,0 +1,1 @@
+"""Pictures: for a terminal, and by matplotlib. Knows no model."""

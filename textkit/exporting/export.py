@@ -1,0 +1,166 @@
+"""A trained model as a bundle: its graphs, the proof that they compute what the model computes, the manifest's facts.
+
+Nothing is written unless parity holds. Which graphs a task has and how they are proven is its own exporter's business
+(`EXPORTERS`). Knows plugins by their contract alone.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textkit.errors import TextkitError
+from textkit.exporting.exported import TOKEN_LIMIT, Exported, checked_name, write
+from textkit.plugin import Graph, Plugin
+from textkit.registry import registry
+from textkit.task import OPTIONAL, TASKS, wrong_default
+from textkit.tasks.embed.exporting import export as export_embedding
+from textkit.tasks.embed.exporting.export import export_embedding_table
+from textkit.tasks.language.exporting import export as export_language
+from textkit.tasks.translate.exporting import export as export_translation
+from textkit.text.rules import TextRule
+from textkit.training.guard import blaming
+
+if TYPE_CHECKING:
+    from textkit.training.run import Run
+
+__all__ = ["TOKEN_LIMIT", "export", "export_embedding_table", "export_graphs"]
+
+# task -> (graphs, rule, sample, precision) -> what is written; and the serving defaults of models that state none
+Exporter = Callable[[Mapping[str, Graph], TextRule, Sequence[str], str], Exported]
+EXPORTERS: Mapping[str, Exporter] = {
+    "embed": export_embedding.exported,
+    "language": export_language.exported,
+    "translate": export_translation.exported,
+}
+DEFAULTS = {
+    "embed": export_embedding.DEFAULTS,
+    "language": export_language.DEFAULTS,
+    "translate": export_translation.DEFAULTS,
+}
+
+
+def export(
+    run: Run,
+    folder: Path,
+    precision: str = "fp32",
+    name: str | None = None,
+    *,
+    licence: str = "",
+    data_note: str = "",
+    command: Sequence[str] = (),
+    explain: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Writes the best network of `run` as a bundle and returns its folder.
+
+    `licence` and `data_note` (what the data is and where it is from) are the manifest's; `command` is what the user
+    typed; `explain`: with the task's optional graphs too, where the plugin has them. Raises TextkitError, and writes nothing,
+    where a plugin's module cannot be exported, where an exported graph does not compute what the module does, and where a
+    lower precision costs too much.
+    """
+    name = checked_name(Path(folder), name, precision, overwrite)
+    plugin = run.plugin
+    rule = run.vocabulary
+    network = run.network()
+    with blaming(plugin, "graphs"):
+        every = plugin.graphs(network, rule, run.config)
+        graphs = _graphs_of(plugin, every, explain)
+    data = [{"file": Path(file["file"]).name, **{key: file[key] for key in ("bytes", "sha256")}} for file in run.data]
+    made = {
+        "command": shlex.join(run.command),
+        "export": shlex.join(command),
+        "seed": run.seed,
+        "complete": run.complete,
+        "explainable": _explainable(plugin, every),
+        "facts": run.facts,
+    }
+    return export_graphs(
+        Path(folder),
+        task=plugin.task,
+        rule=rule,
+        graphs=graphs,
+        sample=run.sample(),
+        precision=precision,
+        name=name,
+        plugin=_origin(plugin),
+        defaults=_defaults_of(plugin, run),
+        data=[*data, *([{"note": data_note}] if data_note else [])],
+        licence=licence,
+        scores=_scores(run),
+        made=made,
+        overwrite=overwrite,
+    )
+
+
+def export_graphs(
+    folder: Path,
+    *,
+    task: str,
+    rule: TextRule,
+    graphs: Mapping[str, Graph],
+    sample: Sequence[str] = (),
+    precision: str = "fp32",
+    name: str | None = None,
+    defaults: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    **facts: Any,
+) -> Path:
+    """Writes the bundle of modules that need not come from a training run, and returns its folder.
+
+    `graphs`: what a plugin's `graphs` gives; `sample`: lines of real text that the graphs are tried on; `facts`: those of the
+    manifest (exported.write has them). Raises TextkitError as `export` does.
+    """
+    name = checked_name(Path(folder), name, precision, overwrite)
+    found = EXPORTERS[task](graphs, rule, [line for line in sample if line.strip()], precision)
+    defaults = {**DEFAULTS[task], **(defaults or {})}
+    return write(
+        Path(folder), found, task=task, rule=rule, name=name, precision=precision, defaults=defaults, overwrite=overwrite,
+        **facts,
+    )  # fmt: skip
+
+
+def _graphs_of(plugin: Plugin, graphs: Mapping[str, Graph], explain: bool) -> Mapping[str, Graph]:
+    """The graphs of the plugin's task, with the optional ones where they are asked for."""
+    optional = OPTIONAL.get(plugin.task, frozenset())
+    wanted = set(TASKS[plugin.task]) - optional
+    if set(graphs) - optional != wanted or not all(isinstance(graph, Graph) for graph in graphs.values()):
+        raise TextkitError(
+            f"plugin {plugin.name!r} is broken: it gives the graphs {', '.join(map(str, graphs)) or 'none'}, "
+            f"the task {plugin.task!r} has {', '.join(sorted(wanted))}, each a textkit.plugin.Graph"
+        )
+    if explain and not optional & set(graphs):
+        raise TextkitError(f"--explain: plugin {plugin.name!r} has nothing to explain its models by")
+    return graphs if explain else {name: graph for name, graph in graphs.items() if name in wanted}
+
+
+def _explainable(plugin: Plugin, graphs: Mapping[str, Graph]) -> bool:
+    """Whether `explain` would bring more graphs: nobody is to be told to ask for what there is not."""
+    return bool(OPTIONAL.get(plugin.task, frozenset()) & set(graphs))
+
+
+def _defaults_of(plugin: Plugin, run: Run) -> dict[str, Any]:
+    with blaming(plugin, "defaults"):
+        defaults = {**plugin.defaults(), **plugin.decided(run.config, run.sample())}
+    if wrong := wrong_default(plugin.task, defaults):
+        raise TextkitError(f"plugin {plugin.name!r} is broken: its defaults have {wrong}")
+    return defaults
+
+
+def _scores(run: Run) -> list[dict[str, Any]]:
+    """What the training measured on lines it did not learn from."""
+    found = {part: run.facts.get(f"{part}_score") for part in ("dev", "test")}
+    return [
+        {"metric": score["name"], "value": score["value"], "data": f"{part} lines", "command": shlex.join(run.command)}
+        for part, score in found.items()
+        if score
+    ]
+
+
+def _origin(plugin: Plugin) -> dict[str, str]:
+    """The plugin's name and the version of what it comes from; of a file its name, not where it lay."""
+    entries = registry.discover().get(plugin.name, [])
+    source = entries[0].source if entries else type(plugin).__module__
+    return {"name": plugin.name, "version": Path(source).name}

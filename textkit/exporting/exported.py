@@ -1,0 +1,78 @@
+"""What the exporter of every task gives, what all ask first, and how it becomes a bundle. Knows no task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from textkit.bundle import bundle
+from textkit.bundle.manifest import is_name
+from textkit.errors import TextkitError, UsageError, nearest, pip_install
+from textkit.exporting import quantize
+from textkit.text.rules import TextRule
+
+TOKEN_LIMIT = 1 << 16  # of a model without one of its own: a line of more tokens is split or cut when served
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Graphs that compute what they should, the manifest's limits, and the figures that say so."""
+
+    graphs: Mapping[str, bytes]
+    limits: Mapping[str, int]
+    parity: Mapping[str, Any]
+    dim: int | None = None
+
+
+def checked_name(folder: Path, name: str | None, precision: str, overwrite: bool) -> str:
+    """The model's name: the one given, or the folder's; what else would be wrong with writing it is raised before any work."""
+    if precision not in quantize.PRECISIONS:
+        raise UsageError(f"--precision {precision}: unknown{nearest(precision, quantize.PRECISIONS)}")
+    if find_spec("onnx") is None:
+        raise TextkitError(f"making a model needs the package onnx: {pip_install('train')}")
+    bundle.check_target(folder, overwrite)
+    found = folder.resolve().name if name is None else name
+    if not is_name(found):
+        which = f"-o {folder}: its last part cannot name a model, give a --name" if name is None else f"--name {name}"
+        raise UsageError(f"{which}: use letters, digits, '.', '_', '+' and '-', at most 100")
+    return found
+
+
+def write(
+    folder: Path,
+    found: Exported,
+    *,
+    task: str,
+    rule: TextRule,
+    name: str,
+    precision: str,
+    defaults: Mapping[str, Any],
+    overwrite: bool,
+    plugin: Mapping[str, str] | None = None,
+    data: Sequence[Any] = (),
+    licence: str = "",
+    scores: Sequence[Mapping[str, Any]] = (),
+    made: Mapping[str, Any] | None = None,
+) -> Path:
+    """Writes what was exported as a bundle and returns its folder. Those with defaults are the manifest's facts."""
+    return bundle.write(
+        folder,
+        name=name,
+        task=task,
+        rule=rule,
+        graphs=found.graphs,
+        plugin=plugin or {"name": "", "version": ""},
+        limits=found.limits,
+        defaults=defaults,
+        dim=found.dim,
+        data=data,
+        licence=licence,
+        scores=scores,
+        parity=found.parity,
+        precision=precision,
+        made=made or {},
+        overwrite=overwrite,
+    )

@@ -1,0 +1,214 @@
+"""Stores the weights of a traced graph in fewer bytes, and multiplies by them in whole numbers where that is int8.
+
+Measured deviation is the business of the parity checks. Knows no plugin and no bundle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textkit.exporting.graph_edits import SMALL, drop_unused, insert_behind, is_factor, lookups, product, size
+from textkit.exporting.quantize import store
+from textkit.exporting.quantize_blocks import multiply_by_blocks
+from textkit.exporting.quantize_recurrence import below_one, is_plain, largest, recurrence
+from textkit.exporting.quantize_rows import RowProducts, fold_biases
+
+if TYPE_CHECKING:
+    import onnx
+
+CONTRIB = "com.microsoft"  # onnxruntime's own operators
+
+
+def lower(model: onnx.ModelProto, precision: str, few_rows: bool = False) -> onnx.ModelProto:
+    """A traced graph with its weights in fewer bytes; the graph given is left alone.
+
+    fp16: weights are stored as halves and computed with as f32, so that any CPU runs them. int8: matrices as whole
+    numbers with a scale a column, multiplied as whole numbers (activations get a scale a row, so that no row's result depends
+    on another's); tables that are looked up as whole numbers with a scale a row. A table that is multiplied by too
+    (tied embeddings) is stored once: its rows' scales are the scales of its transpose's columns. With `few_rows` matrices
+    have a scale for every few numbers, and so have activations (quantize_blocks.py): one operator a product, for few rows.
+    """
+    import onnx
+
+    lowered = onnx.ModelProto()
+    lowered.CopyFrom(model)
+    if precision == "fp16":
+        _store_half(lowered.graph)
+    elif precision == "int8":
+        contrib = multiply_by_blocks(lowered.graph) if few_rows else 0
+        shared = _store_rows(lowered.graph)
+        _store_slices(lowered.graph)
+        if not few_rows:
+            contrib = _quantize_matrices(lowered.graph, shared)
+        if contrib and all(opset.domain != CONTRIB for opset in lowered.opset_import):
+            lowered.opset_import.append(onnx.helper.make_opsetid(CONTRIB, 1))
+    return lowered
+
+
+def _store_half(graph: onnx.GraphProto) -> None:
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for weight in graph.initializer:
+        array = numpy_helper.to_array(weight)
+        if weight.data_type != TensorProto.FLOAT or array.size < SMALL:
+            continue
+        name, half = weight.name, f"{weight.name}/half"
+        weight.CopyFrom(numpy_helper.from_array(store(array, "fp16")["table"], half))
+        gathers = lookups(graph, name)
+        if gathers is None:  # folded when the model is loaded
+            casts.append(helper.make_node("Cast", [half], [name], to=TensorProto.FLOAT))
+        for node in gathers or ():  # cast what was looked up: a table cast whole would be held as f32
+            node.input[0] = half
+            rows = f"{node.output[0]}/half"
+            after = helper.make_node("Cast", [rows], [node.output[0]], to=TensorProto.FLOAT)
+            node.output[0] = rows
+            insert_behind(graph, node, [after])
+    for cast in reversed(casts):
+        graph.node.insert(0, cast)
+
+
+def _store_rows(graph: onnx.GraphProto) -> dict[str, str]:
+    """Tables by whole numbers. Of those that are multiplied by as well: transposed table -> its scales."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    shared: dict[str, str] = {}
+    _turn_tables(graph)
+    for weight in list(graph.initializer):
+        users = [node for node in graph.node if weight.name in node.input]
+        factors = [node for node in users if is_factor(graph, node)]
+        gathers = lookups(graph, weight.name, factors)
+        if weight.data_type != TensorProto.FLOAT or len(weight.dims) != 2 or not users or gathers is None:
+            continue
+        name = weight.name
+        stored = store(numpy_helper.to_array(weight), "int8")
+        weight.CopyFrom(numpy_helper.from_array(stored["table"], name))
+        graph.initializer.append(numpy_helper.from_array(stored["scale"][:, None].copy(), f"{name}/scale"))
+        if factors:  # shapes of constants are changed when the graph is loaded
+            graph.initializer.append(numpy_helper.from_array(np.array([-1]), f"{name}/flat"))
+            flat = helper.make_node("Reshape", [f"{name}/scale", f"{name}/flat"], [f"{name}/scales"])
+            graph.node.insert(0, flat)
+            shared |= {node.output[0]: f"{name}/scales" for node in factors}
+        for node in gathers:
+            output = node.output[0]
+            node.output[0] = f"{output}/steps"
+            insert_behind(
+                graph,
+                node,
+                [
+                    helper.make_node("Cast", [f"{output}/steps"], [f"{output}/whole"], to=TensorProto.FLOAT),
+                    helper.make_node("Gather", [f"{name}/scale", node.input[1]], [f"{output}/step"]),  # [..., 1]
+                    helper.make_node("Mul", [f"{output}/whole", f"{output}/step"], [output]),
+                ],
+            )
+
+    return shared
+
+
+def _turn_tables(graph: onnx.GraphProto) -> None:
+    """Turns a table that is looked up over by a node of its own, where a Gemm would take it transposed."""
+    from onnx import helper
+
+    for weight in list(graph.initializer):
+        users = [node for node in graph.node if weight.name in node.input]
+        gemms = [node for node in users if node.op_type == "Gemm" and product(node) and node.input[1] == weight.name]
+        if not gemms or not lookups(graph, weight.name, gemms):
+            continue
+        turned = f"{weight.name}/turned"
+        graph.node.insert(0, helper.make_node("Transpose", [weight.name], [turned], perm=[1, 0]))
+        for node in gemms:
+            node.input[1] = turned
+            kept = [attribute for attribute in node.attribute if attribute.name != "transB"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+
+
+def _store_slices(graph: onnx.GraphProto) -> None:
+    """Tables that pieces are cut from, those of positions, as halves: cast when they are cut."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    for weight in list(graph.initializer):
+        users = [node for node in graph.node if weight.name in node.input]
+        cut = users and all(node.op_type == "Slice" and node.input[0] == weight.name for node in users)
+        if not cut or weight.data_type != TensorProto.FLOAT or size(weight) < SMALL:
+            continue
+        half = store(numpy_helper.to_array(weight), "fp16")["table"]
+        weight.CopyFrom(numpy_helper.from_array(half, weight.name))
+        for node in users:
+            piece = node.output[0]
+            node.output[0] = f"{piece}/half"
+            cast = helper.make_node("Cast", [f"{piece}/half"], [piece], to=TensorProto.FLOAT)
+            insert_behind(graph, node, [cast])
+
+
+def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> int:
+    """Multiplies by constant matrices in whole numbers, a scale a row of what is multiplied (quantize_rows.py); how many.
+
+    `shared`: matrices that are whole numbers already -> their columns' scales.
+
+    Written here because onnxruntime's own quantizer spoils graphs: it transposes a weight that two Gemms share twice over,
+    and makes an invalid node of ai.onnx's Attention.
+    """
+    from onnx import TensorProto, numpy_helper
+
+    weights = {weight.name: weight for weight in graph.initializer}
+    stored: set[str] = set()  # weights, with their orientation, that are stored as whole numbers already
+    products, found = RowProducts(graph, below_one(graph)), 0
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        if recurrent := _recurrence(graph, products, node):
+            nodes += recurrent
+            found += 1
+            continue
+        transposed = product(node)
+        factor = node.input[1] if transposed is not None else ""
+        weight = weights.get(factor)
+        if factor in shared:
+            steps, scale = factor, shared[factor]
+        elif weight is None or weight.data_type != TensorProto.FLOAT or len(weight.dims) != 2 or size(weight) < SMALL:
+            nodes.append(node)
+            continue
+        else:
+            key = weight.name + "/transposed" * bool(transposed)
+            steps, scale = f"{key}/steps", f"{key}/scale"
+            if key not in stored:
+                stored.add(key)
+                columns = numpy_helper.to_array(weight)
+                columns = store(columns if transposed else columns.T, "int8")
+                turned = np.ascontiguousarray(columns["table"].T)  # [in, out]
+                for name, array in ((steps, turned), (scale, columns["scale"])):
+                    graph.initializer.append(numpy_helper.from_array(array, name))
+        bias = node.input[2] if len(node.input) > 2 else ""
+        nodes += products.nodes(node.input[0], steps, scale, bias, node.output[0])
+        found += 1
+    del graph.node[:]
+    graph.node.extend(nodes)
+    fold_biases(graph)
+    drop_unused(graph)
+    return found
+
+
+def _recurrence(graph: onnx.GraphProto, products: RowProducts, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    """The nodes that stand for an LSTM of constant weights (quantize_recurrence.py); none where it stays as it is.
+
+    GRU and RNN do, and an LSTM whose inputs, or whose first state, may be numbers of any size: they are computed in full
+    precision, from weights that are stored so.
+    """
+    from onnx import TensorProto, numpy_helper
+
+    if not is_plain(node):
+        return []
+    constants = {weight.name: weight for weight in graph.initializer}
+    named = [*node.input[1:3], *filter(None, node.input[3:4])]
+    if any(name not in constants or constants[name].data_type != TensorProto.FLOAT for name in named):
+        return []
+    most = largest(graph, node.input[0], products.below_one)
+    begin = node.input[5] if len(node.input) > 5 else ""
+    if most is None or (begin and begin not in products.below_one):
+        return []
+    inputs, state, *bias = (numpy_helper.to_array(constants[name]) for name in named)
+    biases = bias[0] if bias else np.zeros((len(state), 2 * state.shape[1]), np.float32)
+    return recurrence(products, node, (inputs, state, biases), most)

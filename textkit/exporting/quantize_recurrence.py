@@ -1,0 +1,182 @@
+"""An LSTM whose matrices are whole numbers, and whose activations have the same scale whatever is in the batch.
+
+onnxruntime's DynamicQuantizeLSTM takes a scale from the largest and the least number of all lines: a line's state would depend
+on the others. So the largest and the least are made to be always the same. What an LSTM gives, o * tanh(c), lies between -1
+and 1: two units are added whose gates keep a cell of 30 and one of -30 for ever and show them whole, so that they give exactly
+1 and -1. What it takes comes from tables or from other LSTMs, and has a largest number that is known: two columns hold that
+number and its negative. No matrix has anything but zeros for either. Weights have 7 bits, for activations have 8: processors
+without VNNI add up pairs of products in 16 bits, and 2 * 255 * 64 fits. Knows no plugin and no bundle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textkit.bundle.onnxfile import ONE_SCALE
+from textkit.task import NEXT
+
+if TYPE_CHECKING:
+    import onnx
+
+    from textkit.exporting.quantize_rows import RowProducts
+
+STEPS = 64  # of a column's largest weight
+_MOVES = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Slice", "Gather"}
+_CELL = 30.0  # tanh and the sigmoid of as much are 1 in single precision
+_BIAS = (-_CELL, _CELL, _CELL, 0.0)  # of the two units: input, output, forget, cell
+
+
+def is_plain(node: onnx.NodeProto) -> bool:
+    """Whether a node is an LSTM of the usual equations, time first. Any other stays as it is."""
+    settings = {attribute.name: attribute for attribute in node.attribute}
+    strange = {"activations", "activation_alpha", "activation_beta", "clip"} & settings.keys()
+    flags = any(settings[name].i for name in ("layout", "input_forget") if name in settings)
+    return node.op_type in ("LSTM", "DynamicQuantizeLSTM") and not (
+        strange or flags or (len(node.input) > 7 and node.input[7])
+    )
+
+
+def below_one(graph: onnx.GraphProto) -> set[str]:
+    """What lies between -1 and 1 because an LSTM gives it, o * tanh(c): its outputs, and the states that begin with zeros and
+    are given back as what it gave (those `name` that have an output `name`.next)."""
+    outputs = {port.name for port in graph.output}
+    states = {port.name for port in graph.input if port.name + NEXT in outputs}
+    while True:
+        found = set(states)
+        for node in graph.node:
+            if is_plain(node):
+                begin = node.input[5] if len(node.input) > 5 else ""
+                given = list(node.output[: 2 if not begin or begin in found else 1])
+            elif node.op_type in _MOVES or node.op_type == "Where":
+                parts = node.input[1:] if node.op_type == "Where" else node.input[:1]
+                given = list(node.output) if found.issuperset(parts) else []
+            else:
+                continue
+            found.update(filter(None, given))
+        kept = {name for name in states if name + NEXT in found}
+        if kept == states:
+            return found
+        states = kept
+
+
+def largest(graph: onnx.GraphProto, name: str, below_one: Collection[str]) -> float | None:
+    """The largest number, up or down, that `name` can hold: of constants, what is looked up in them, and what LSTMs give.
+
+    None: not known.
+    """
+    from onnx import numpy_helper
+
+    makers = {output: node for node in graph.node for output in node.output}
+    weights = {weight.name: weight for weight in graph.initializer}
+
+    def of(name: str) -> float | None:
+        if name in below_one:
+            return 1.0
+        if name in weights:
+            array = numpy_helper.to_array(weights[name])
+            return max(float(array.max(initial=0)), -float(array.min(initial=0)))
+        node = makers.get(name)
+        kind = node.op_type if node is not None else ""
+        if kind in _MOVES or kind == "Cast":
+            return of(node.input[0])
+        if kind not in ("Mul", "Concat"):
+            return None
+        parts = [of(part) for part in node.input]
+        if None in parts:
+            return None
+        return float(np.prod(parts)) if kind == "Mul" else max(parts)
+
+    return of(name)
+
+
+def recurrence(
+    products: RowProducts, node: onnx.NodeProto, weights: tuple[np.ndarray, np.ndarray, np.ndarray], most: float
+) -> list[onnx.NodeProto]:
+    """The nodes that stand for an LSTM.
+
+    `weights`: of the inputs f32[direction, gates, inputs], of the state f32[direction, gates, hidden], and biases
+    f32[direction, 2 * gates]; `most`: the largest number that the inputs can be.
+    """
+    from onnx import helper
+
+    make, constant = helper.make_node, products.constant
+    given = [*node.input, *[""] * (7 - len(node.input))]  # what an LSTM lacks at its end is blank
+    x, lengths, *begin = given[0], *given[4:7]
+    inputs, state, bias = weights
+    directions, hidden = len(state), state.shape[2]
+    key = next(filter(None, node.output))
+    steps, scale = _constants(products, inputs, f"{key}/inputs")
+    state_steps, state_scale = _constants(products, state, f"{key}/state")
+    zero = constant(f"recurrence/zero{directions}x{hidden}", np.zeros((directions, 4 * (hidden + 2)), np.int8))
+    biases = constant(f"{key}/bias", np.concatenate([_biases(part, hidden) for part in bias]))
+    count, two = (constant(f"recurrence/{number}", np.array([number])) for number in (directions, 2))
+    nodes = [
+        make("Shape", [x], [f"{key}/places"], start=0, end=2),
+        make("Concat", [f"{key}/places", two], [f"{key}/places/two"], axis=0),
+        make("Expand", [constant(f"{key}/largest", _ends(most)), f"{key}/places/two"], [f"{key}/ends"]),
+        make("Concat", [x, f"{key}/ends"], [f"{key}/wide"], axis=2),
+        make("Shape", [x], [f"{key}/lines"], start=1, end=2),
+    ]
+    states = []
+    for name, end, given in zip(("hidden", "cell"), (1.0, _CELL), begin, strict=True):
+        own = f"{key}/{name}"
+        states.append(f"{own}/wide" if given else f"{own}/ends")
+        ends = ONE_SCALE if name == "hidden" else "recurrence/cell"
+        pair, width = constant(ends, _ends(end)), two
+        if not given:  # all begin with zeros
+            pair = constant(f"{ends}{hidden}", np.concatenate([np.zeros(hidden, np.float32), _ends(end)]))
+            width = constant(f"recurrence/{hidden + 2}", np.array([hidden + 2]))
+        nodes += [
+            make("Concat", [count, f"{key}/lines", width], [f"{own}/size"], axis=0),
+            make("Expand", [pair, f"{own}/size"], [f"{own}/ends"]),
+        ]
+        if given:
+            nodes.append(make("Concat", [given, f"{own}/ends"], [f"{own}/wide"], axis=2))
+    outputs = [f"{key}/{at}/wide" if name else "" for at, name in enumerate(node.output)]
+    lstm = make(
+        "DynamicQuantizeLSTM",
+        [f"{key}/wide", steps, state_steps, biases, lengths, *states, "", scale, zero, state_scale, zero],
+        outputs, domain="com.microsoft", hidden_size=hidden + 2,
+    )  # fmt: skip
+    lstm.attribute.extend(attribute for attribute in node.attribute if attribute.name == "direction")
+    cut = [constant(f"recurrence/{number}", np.array([number])) for number in (0, hidden, -1)]
+    cuts = [make("Slice", [wide, *cut], [name]) for wide, name in zip(outputs, node.output, strict=True) if name]
+    return [*nodes, lstm, *cuts]
+
+
+def _ends(most: float) -> np.ndarray:
+    return np.array([most, -most], np.float32)
+
+
+def _constants(products: RowProducts, matrices: np.ndarray, key: str) -> tuple[str, str]:
+    """f32[direction, gates, in] as DynamicQuantizeLSTM takes them: whole numbers and scales, two units wider."""
+    steps, scales = zip(*map(_narrow, matrices), strict=True)
+    wide = np.stack([_two_more(part, len(part) + 2, 0) for part in steps])
+    by = np.concatenate([_two_more(part[None], 1, 1) for part in scales])
+    return products.constant(f"{key}/steps", wide), products.constant(f"{key}/scale", by)
+
+
+def _narrow(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """f32[gates, in] -> i8[in, gates] of STEPS up and down, their scale f32[gates]."""
+    size = np.abs(matrix).max(axis=1, initial=0)
+    scale = (np.where(size > 0, size, 1) / STEPS).astype(np.float32)
+    return np.ascontiguousarray(np.rint(matrix / scale[:, None]).astype(np.int8).T), scale
+
+
+def _two_more(array: np.ndarray, rows: int, fill: float) -> np.ndarray:
+    """[in, 4 * hidden] -> [rows, 4 * (hidden + 2)]: what is new holds `fill`."""
+    hidden = array.shape[1] // 4
+    wide = np.full((rows, 4, hidden + 2), fill, array.dtype)
+    wide[: len(array), :, :hidden] = array.reshape(-1, 4, hidden)
+    return wide.reshape(rows, -1)
+
+
+def _biases(bias: np.ndarray, hidden: int) -> np.ndarray:
+    """f32[2 * gates] -> f32[1, 2 * wider gates], with those of the two units; the second half is added to the first."""
+    wide = np.zeros((2, 4, hidden + 2), np.float32)
+    wide[0, :, :hidden] = bias.reshape(2, 4, hidden).sum(0)
+    wide[0, :, hidden:] = np.array(_BIAS, np.float32)[:, None]
+    return wide.reshape(1, -1)

@@ -1,0 +1,1 @@
+"""What families of models share in torch. Knows no family and no task."""

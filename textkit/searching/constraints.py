@@ -1,0 +1,148 @@
+"""What may not come next, and what must: ids that are never produced, a least length, repeated n-grams, forced prefixes.
+
+Says how many continuations of a beam have to be asked for so that enough are left. Knows no model and no scores; numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from textkit.searching.decoding import Search, Target
+
+
+class Constraints:
+    """For the lines of one batch. `limits` i64[line]: the most tokens of each; grows where a prefix needs it."""
+
+    def __init__(
+        self, target: Target, options: Search, limits: np.ndarray, prefixes: Sequence[Sequence[int]] | None, most: int,
+        first: Sequence[np.ndarray | None] | None = None,
+    ) -> None:  # fmt: skip
+        # Of each line the ids of which its first token is one; None: any.
+        self.first = None if first is None or all(rows is None for rows in first) else first
+        self.size = target.size
+        self.eos = target.eos
+        self.least = options.min_length
+        self.limits = limits
+        never = {target.start, target.pad} | (set() if options.allow_unk else {target.unk})
+        self.never = np.array(sorted(never - {target.eos}), np.int64)
+        self._is_never = np.zeros(target.size, bool)
+        self._is_never[self.never] = True
+        self._barred = self.never, np.append(self.never, self.eos)  # from the least length on, and before
+        self._bias: dict[bool, np.ndarray] = {}
+        # None of them is among the likeliest as a rule, and a greedy search that asks for one choice gets it faster. Where
+        # one is, the step is made again with so many more.
+        self._more = len(self.never) if options.sample else 0
+        self._ngram = options.no_repeat_ngram_size
+        self._tokens = np.zeros((len(limits), 1, 0), np.int64)  # [row, beam, token], for n-grams alone
+        self._banned: np.ndarray | None = None  # [row, beam, n], -1 where there are fewer
+        self._prefix: np.ndarray | None = None  # [row, token]
+        self._prefix_length = np.zeros(len(limits), np.int64)
+        self.longest_prefix = 0
+        if prefixes is not None and any(map(len, prefixes)):
+            self._set_prefixes([list(prefix[:most]) for prefix in prefixes], most)
+
+    def _set_prefixes(self, prefixes: list[list[int]], most: int) -> None:
+        self._prefix_length = np.array([len(prefix) for prefix in prefixes])
+        self.longest_prefix = int(self._prefix_length.max())
+        self._prefix = np.zeros((len(prefixes), self.longest_prefix), np.int64)
+        for row, prefix in enumerate(prefixes):
+            self._prefix[row, : len(prefix)] = prefix
+        self.limits = np.maximum(self.limits, np.minimum(self._prefix_length + 1, most))
+
+    def whole(self, step: int) -> bool:
+        """Whether step `step` needs the whole distribution: only there is a forced token's log-probability."""
+        return step < self.longest_prefix or self.chosen_among(step)
+
+    def chosen_among(self, step: int) -> bool:
+        """Whether some line's token at `step` is one of a few, which a graph does not know."""
+        return step == 0 and self.first is not None
+
+    def choices(self, step: int, wanted: int) -> int:
+        """How many continuations to ask for, that `wanted` are left."""
+        banned = 0 if self._banned is None else self._banned.shape[2]
+        return min(wanted + self._more + banned + (step < self.least), self.size)
+
+    def too_few(self, top_id: np.ndarray) -> bool:
+        """Whether ids that are never produced took places that others should have had; then more is asked for from now on."""
+        if self._more or not len(self.never) or not self._is_never[top_id].any():
+            return False
+        self._more = len(self.never)
+        return top_id.shape[2] < self.size
+
+    def apply(self, step: int, top_id: np.ndarray, top_logprob: np.ndarray) -> np.ndarray:
+        """top_logprob f32[row, beam, k] with -inf where top_id may not come."""
+        if not self._more and step >= self.least and self._banned is None:
+            return top_logprob
+        barred = self._is_never[top_id]
+        if step < self.least:
+            barred |= top_id == self.eos
+        if self._banned is not None:
+            barred |= (top_id[..., None] == self._banned[:, :, None, :]).any(-1)
+        return np.where(barred, np.float32(-np.inf), top_logprob) if barred.any() else top_logprob
+
+    def apply_whole(self, step: int, logprob: np.ndarray) -> np.ndarray:
+        """As `apply`, for the whole distribution f32[row, beam, vocab], which is changed itself where nothing is forced."""
+        if step < self.longest_prefix:
+            logprob = logprob.copy()
+        logprob[..., self._barred[step < self.least]] = -np.inf
+        if step == 0 and self.first is not None:
+            for row, among in enumerate(self.first):
+                if among is not None:
+                    kept = logprob[row][:, among]
+                    logprob[row] = -np.inf
+                    logprob[row][:, among] = kept
+        if self._banned is not None:
+            row, beam, at = np.nonzero(self._banned >= 0)
+            logprob[row, beam, self._banned[row, beam, at]] = -np.inf
+        return logprob
+
+    def bias(self, step: int) -> np.ndarray:
+        """f32[vocab], -inf for what may not come at `step` in any line; repeated n-grams are not among it."""
+        early = step < self.least
+        if early not in self._bias:
+            self._bias[early] = np.zeros(self.size, np.float32)
+            self._bias[early][self._barred[early]] = -np.inf
+        return self._bias[early]
+
+    def forced(self, step: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """The rows whose token at `step` is given, and that token; None where no row's is."""
+        if self._prefix is None or step >= self.longest_prefix:
+            return None
+        rows = np.flatnonzero(self._prefix_length > step)
+        return (rows, self._prefix[rows, step]) if len(rows) else None
+
+    def chosen(self, token: np.ndarray, parent: np.ndarray) -> None:
+        """Hears what was chosen, token and parent i64[row, beam]."""
+        size = self._ngram
+        if not size:
+            return
+        before = np.take_along_axis(self._tokens, parent[:, :, None], axis=1)
+        self._tokens = np.concatenate([before, token[:, :, None]], 2)  # [row, beam, token]
+        count = self._tokens.shape[2]
+        if count < size:
+            return
+        # What followed, each time it occurred, the size - 1 tokens that stand last now.
+        follows = count - size + 1
+        same = np.ones((*token.shape, follows), bool)
+        for at in range(size - 1):
+            same &= self._tokens[:, :, at : at + follows] == self._tokens[:, :, count - size + 1 + at, None]
+        most = int(same.sum(2).max())
+        if not most:
+            self._banned = None
+            return
+        first = np.argsort(~same, axis=2, kind="stable")[:, :, :most]
+        found = np.take_along_axis(self._tokens[:, :, size - 1 :], first, axis=2)
+        self._banned = np.where(np.take_along_axis(same, first, axis=2), found, -1)
+
+    def keep_rows(self, rows: np.ndarray) -> None:
+        """Goes on with these rows alone."""
+        self.limits = self.limits[rows]
+        if self._prefix is not None:
+            self._prefix, self._prefix_length = self._prefix[rows], self._prefix_length[rows]
+        if self._ngram:
+            self._tokens = self._tokens[rows]
+            self._banned = None if self._banned is None else self._banned[rows]

@@ -1,0 +1,173 @@
+"""The choice of sampling: one token for each sample of each line, drawn (drawing.py) from what the model thinks likely.
+
+A graph that can draw does so itself where no word but a few is left out: its distributions, of tens of thousands of words a
+token, need not leave it then. Random numbers come from Philox, a generator that counts (Salmon et al. 2011, "Parallel random
+numbers: as easy as 1, 2, 3"): its key is the seed and the line, its counter the sample, so neither the batch nor its order
+shows. Knows no model; numpy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textkit.searching.drawing import COLDEST, Draw, draw
+from textkit.searching.history import History, Hypothesis
+
+if TYPE_CHECKING:
+    from textkit.searching.constraints import Constraints
+    from textkit.searching.decoding import Search, Target
+
+_PENDING = 64  # steps that are written down together
+_TRIES = 4  # numbers for a token that top-p may cut off
+
+# (step, rows i64[row], token i64[row, sample], going bool[row, sample]) -> which of those that go on are to end here, cut
+Watch = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+
+class Samples:
+    """The samples of the lines of a batch: each is a beam that continues itself until it ends.
+
+    `by_graph`: the model draws the tokens, else they are drawn here. What goes on is held by row, what is done by line.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        options: Search,
+        constraints: Constraints,
+        keys: np.ndarray,
+        watch: Watch | None = None,
+        by_graph: bool = False,
+    ) -> None:
+        limits, samples = constraints.limits, options.n_best
+        lines = len(limits)
+        self.options, self.constraints, self.eos, self.beams = options, constraints, target.eos, samples
+        self.draws = by_graph
+        self.whole = options.draws_from_all and not by_graph  # every step needs the whole distribution
+        self.choices = 0 if options.draws_from_all else max(1, options.top_k) if options.temperature else 1
+        self.history = History(int(limits.max()), lines, samples, apart=True)
+        self._keys, self._watch = keys, watch
+        self._uniform = np.empty((0, lines, samples))  # [step, line, sample], with top-p [step, line, sample, number]
+        self._temperature = np.array(max(options.temperature, COLDEST), np.float32)
+        self._going = np.ones((lines, samples), bool)  # [row, sample]
+        self._done: np.ndarray | None = None  # bool[row], where any is
+        # Of steps that are not written down yet: step, rows, and tokens, beams and log-probabilities [row, sample].
+        self._pending: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+        self._sum = np.zeros(
+            (lines, samples)
+        )  # of log-probabilities, [row, sample]; of no meaning once a sample has ended
+        self._slots = np.tile(np.arange(samples), (lines, 1))  # [row, sample]
+        self._first = int(limits.min())  # the step before which no row is at its limit
+        self._logprob = np.zeros((lines, samples))
+        self._length = np.zeros((lines, samples), np.int64)  # with the end
+        self._ended = np.zeros((lines, samples), bool)
+
+    def draw(self, step: int, rows: np.ndarray) -> Draw:
+        """What the model draws the tokens of `step` by."""
+        return Draw(self._numbers(step, rows), self._temperature, self.constraints.bias(step))
+
+    def choose(
+        self, step: int, rows: np.ndarray, outputs: Mapping[str, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """token and parent i64[row, sample] of the next step, and which rows are done; None: none is."""
+        if "drawn_id" in outputs:
+            token, beam, chosen = outputs["drawn_id"], self._slots, outputs["drawn_logprob"]
+        else:
+            token, beam, chosen = self._drawn(step, rows, outputs)
+        self._pending.append((step, rows, token, beam, chosen))
+        return token, beam, self._advance(step, rows, token)
+
+    def _drawn(
+        self, step: int, rows: np.ndarray, outputs: Mapping[str, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """token i64[row, sample], the beam that it continues, and its log-probability."""
+        options = self.options
+        whole = self.whole or self.constraints.chosen_among(step)
+        if whole:
+            logprob = self.constraints.apply_whole(step, outputs["logprob"])
+        else:
+            logprob = self.constraints.apply(step, outputs["top_id"], outputs["top_logprob"])
+        uniform = self._numbers(step, rows)
+        at = draw(logprob, uniform, options.temperature, options.top_k, options.top_p)  # [row, sample]
+        row = np.arange(len(rows))[:, None]
+        beam = self._slots if logprob.shape[1] > 1 else np.zeros_like(at)
+        token = at if whole else outputs["top_id"][row, beam, at]
+        chosen = logprob[row, beam, at]
+        forced = self.constraints.forced(step)
+        if forced is not None:
+            token[forced[0]] = forced[1][:, None]
+            chosen[forced[0]] = outputs["logprob"][forced[0], 0, forced[1]][:, None]
+        return token, beam, chosen
+
+    def _numbers(self, step: int, rows: np.ndarray) -> np.ndarray:
+        """[row, sample] of a step: f64 in [0, 1), or f32 in (0, 1] for a graph to draw by: the same numbers, and but for their
+        rounding the same tokens. With top-p several: [row, sample, number]."""
+        if step >= len(self._uniform):
+            steps, samples = max(64, 2 * step), range(self.beams)
+            seed, tries = self.options.seed, (_TRIES,) if self.options.top_p < 1 else ()
+            count = steps * math.prod(tries)
+            numbers = [[_stream(seed, *key, sample, count) for sample in samples] for key in self._keys.tolist()]
+            numbers = np.array(numbers).reshape(len(numbers), self.beams, steps, *tries)
+            self._uniform = np.ascontiguousarray(np.moveaxis(numbers, 2, 0))
+            if self.draws:
+                self._uniform = np.maximum(self._uniform, 1e-30).astype(np.float32)  # above 0
+        of_step = self._uniform[step]
+        return of_step if len(rows) == len(of_step) else of_step[rows]
+
+    def _advance(self, step: int, rows: np.ndarray, token: np.ndarray) -> np.ndarray | None:
+        """Ends what is at its end, and says which rows do no more; None: all go on.
+
+        As long as nothing ends next to nothing is done: a step leaves little of Python in the processor's caches, and the
+        first call of numpy behind it takes ten times what the same call takes in a row of others.
+        """
+        quiet = self._watch is None and step + 1 < self._first and len(self._pending) < _PENDING
+        if quiet and self.eos not in token.ravel().tolist():
+            return self._done
+        self._write()
+        going = self._going
+        ends = (token == self.eos) & going
+        stops = ends | (going & (self.constraints.limits <= step + 1)[:, None])
+        if self._watch is not None:
+            stops |= self._watch(step, rows, token, going & ~ends)
+        row, sample = np.nonzero(stops)
+        at = rows[row], sample
+        self._length[at], self._ended[at], self._logprob[at] = step + 1, ends[row, sample], self._sum[row, sample]
+        going[row, sample] = False
+        done = ~going.any(1)
+        self._done = done if done.any() else None
+        return self._done
+
+    def _write(self) -> None:
+        """Writes down what was chosen since the last time."""
+        for step, rows, token, beam, chosen in self._pending:
+            self.history.write(step, rows, token, beam, chosen)
+            self._sum += chosen
+        self._pending.clear()
+
+    def keep_rows(self, rows: np.ndarray) -> None:
+        """Goes on with these rows alone."""
+        self._write()
+        self._going, self._sum, self._slots = self._going[rows], self._sum[rows], self._slots[rows]
+        self._done = None
+        self._first = int(self.constraints.limits[rows].min())
+
+    def found(self) -> list[list[Hypothesis]]:
+        """The samples of each line, in the order in which they were drawn."""
+        lines, samples = self._length.shape
+        line, sample = (part.ravel() for part in np.indices((lines, samples)))
+        length, ended, logprob = self._length.ravel(), self._ended.ravel(), self._logprob.ravel()
+        score = logprob / (length + ~ended).astype(np.float64) ** self.options.length_penalty
+        traced = self.history.trace(line, length, sample, ended, self.eos, score, logprob)
+        return [traced[at : at + samples] for at in range(0, lines * samples, samples)]
+
+
+def _stream(seed: int, line: int, part: int, sample: int, count: int) -> np.ndarray:
+    """The first `count` numbers of a sample of a part of a line, f64 in [0, 1)."""
+    bits = np.random.Philox(
+        key=np.array([seed % 2**64, line], np.uint64), counter=np.array([0, 0, part, sample], np.uint64)
+    )
+    return np.random.Generator(bits).random(count)

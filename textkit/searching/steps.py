@@ -1,0 +1,207 @@
+"""The graphs of an exported model as what textkit.searching.decoding searches over: encode, or score, and then step.
+
+On the CPU arrays go in and out of onnxruntime, or stay in place where a step only draws (turns.py). On a GPU memory and state
+stay there (on_device.py), and only tokens, parents and the k best come and go. Knows ports by the prefixes of the task's
+signature; no text and no search.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit.bundle.onnxfile import shares_scales
+from textkit.errors import TextkitError
+from textkit.searching.on_device import Fresh, OnDevice
+from textkit.searching.turns import Turns
+from textkit.serving.session import Session
+from textkit.task import NEXT
+
+if TYPE_CHECKING:
+    from textkit.bundle.bundle import Bundle
+    from textkit.searching.decoding import Search
+    from textkit.searching.drawing import Draw
+
+_TRAVELS = ("state.", "cache.")  # what a step gives the next: of a beam, or of all beams of a line
+_CHOICES, _DRAWN = ("top_id", "top_logprob"), ("drawn_id", "drawn_logprob")
+READ = 4096  # tokens of what goes before that are read at once
+
+
+class Steps(ABC):
+    """A model's step graph, loaded. May be used by several threads at once: nothing of a search is kept here.
+
+    The step graph is loaded with the outputs that a search needs, when it needs them, for onnxruntime computes every output
+    there is: the likeliest tokens, the whole distribution, or tokens that it draws. `attention`: whether a step gives it too.
+    `draws`: whether the graph can draw; graphs of earlier versions of textkit cannot.
+    """
+
+    def __init__(
+        self, bundle: Bundle, device: str = "auto", threads: int | None = None, attention: bool = False
+    ) -> None:
+        """Raises TextkitError where the first graph does not load, or the device cannot be had."""
+        self._bundle, self._threads = bundle, threads
+        self._first = self._load_first(device)
+        self.device = self._first.device
+        inputs, outputs = (tuple(port.name for port in side) for side in bundle.manifest.ports("step"))
+        self._memory = [name for name in inputs if name.startswith("memory.")]
+        self._state = [name for name in inputs if name.startswith(_TRAVELS)]
+        self.draws = _DRAWN[0] in outputs
+        ports = [port for port in bundle.manifest.ports("step")[0] if port.name in self._state]
+        self._same_shape = all(isinstance(size, int) for port in ports for size in port.axes[2:]) and not any(
+            name.startswith("cache.") for name in self._state
+        )
+        self._attention = attention
+        self._more = [name for name in outputs if name.startswith(_TRAVELS)] + ["attention"] * attention
+        self._sessions: dict[tuple[bool, bool, bool], tuple[Session, list[str]]] = {}
+        self._loading = threading.Lock()
+        self._on_device = None if self.device == "cpu" else OnDevice(self.device)
+
+    @abstractmethod
+    def _load_first(self, device: str) -> Session:
+        """The graph before the first step."""
+
+    @abstractmethod
+    def encode(self, source: np.ndarray, source_mask: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
+        """source i64[line, source], source_mask bool[line, source] -> memory and state by port, state.* [line, 1, ...]."""
+
+    def _run_first(self, feeds: Mapping[str, np.ndarray], bound: Mapping[str, Any]) -> dict[str, Any]:
+        """What the first graph gives, on the device."""
+        try:
+            if self._on_device is None:
+                return self._first.run({**feeds, **bound})
+            return self._on_device.run(self._first, feeds, bound, ())
+        except TextkitError as error:
+            raise TextkitError(f"{self._bundle.folder}: {error}") from error
+
+    def _with_beam(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """The state of lines as that of one beam each: an axis is put into state.*."""
+        beam = Fresh if self._on_device is not None else lambda value: value[:, None]
+        return {name: beam(found[name]) if name.startswith("state.") else found[name] for name in self._state}
+
+    def step(
+        self,
+        token: np.ndarray,
+        parent: np.ndarray,
+        k: int,
+        memory: dict[str, Any],
+        state: Mapping[str, Any],
+        full: bool,
+        draw: Draw | None = None,
+    ) -> Mapping[str, Any]:
+        """What the graph gives, state and cache under the names of the ports that take them."""
+        try:
+            if draw is not None and isinstance(state, Turns):
+                return state.step(token, parent, draw)
+            session, names = self._giving(k > 0, full, draw is not None)
+            feeds = {"token": token, "parent": parent, "k": np.array(k)}
+            if draw is not None:
+                feeds |= {"uniform": draw.uniform, "temperature": draw.temperature, "bias": draw.bias}
+            if self._on_device is not None:
+                bound = memory | {name: state[name] for name in self._state}
+                found = self._on_device.run(session, feeds, bound, (*_CHOICES, *_DRAWN, "logprob", "attention"))
+                return {name.removesuffix(NEXT): value for name, value in found.items()}
+            feeds |= memory
+            for name in self._state:
+                feeds[name] = state[name]
+            in_place = draw is not None and self._same_shape and not self._attention
+            if in_place and all(state[name].shape[:2] == token.shape for name in self._state):
+                return Turns(session, feeds, self._state).step(token, parent, draw)
+            return dict(zip(names, session.run(feeds).values(), strict=True))
+        except TextkitError as error:
+            raise TextkitError(f"{self._bundle.folder}: {error}") from error
+
+    def keep(
+        self, memory: dict[str, Any], state: Mapping[str, Any], rows: np.ndarray
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Memory and state of the lines `rows` alone."""
+        take = (lambda value: value[rows]) if self._on_device is None else self._on_device.take(rows)
+        return {name: take(memory[name]) for name in self._memory}, {name: take(state[name]) for name in self._state}
+
+    def load(self, options: Search) -> None:
+        """Loads the step graph as a search with these options will use it. Raises TextkitError where it does not load."""
+        drawn = self.draws and options.draws_plainly
+        self._giving(not options.draws_from_all, options.draws_from_all and not drawn, drawn)
+
+    def _giving(self, choices: bool, whole: bool, drawn: bool) -> tuple[Session, list[str]]:
+        """The step graph with the likeliest tokens, the whole distribution, drawn tokens; what it gives by the ports that take
+        it."""
+        key = choices, whole, drawn
+        if key not in self._sessions:
+            with self._loading:
+                if key not in self._sessions:
+                    outputs = [*_CHOICES] * choices + ["logprob"] * whole + [*_DRAWN] * drawn + self._more
+                    session = Session(self._bundle.graph("step"), self.device, self._threads, outputs=outputs)
+                    self._sessions[key] = session, [name.removesuffix(NEXT) for name in session.outputs]
+        return self._sessions[key]
+
+
+class TranslationSteps(Steps):
+    """The graphs encode and step."""
+
+    def _load_first(self, device: str) -> Session:
+        return Session(self._bundle.graph("encode"), device, self._threads)
+
+    def encode(self, source: np.ndarray, source_mask: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
+        found = self._run_first({"source": source, "source_mask": source_mask}, {})
+        return {name: found[name] for name in self._memory}, self._with_beam(found)
+
+
+class LanguageSteps(Steps):
+    """The graphs score and step. The `source` of a search is what goes before: read at once, but for its last token, which the
+    first step reads. A line without a token is in a batch of such lines; one of more than READ tokens comes alone."""
+
+    def _load_first(self, device: str) -> Session:
+        # Without the log-probabilities, which take the longest.
+        outputs = [port.name for port in self._bundle.manifest.ports("score")[1] if port.name.startswith(_TRAVELS)]
+        return Session(self._bundle.graph("score"), device, self._threads, outputs=outputs)
+
+    def encode(self, source: np.ndarray, source_mask: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
+        lines, tokens = source.shape
+        if tokens == 0:
+            return {}, self._with_beam(self._on_its_device(beginning(self._bundle, lines)))
+        if not self.reads_alone or lines == 1:
+            return {}, self._with_beam(self._read(source, source_mask))
+        every = [self._read(source[at : at + 1], source_mask[at : at + 1]) for at in range(lines)]
+        join = np.concatenate if self._on_device is None else self._on_device.join
+        return {}, self._with_beam({name: join([state[name] for state in every]) for name in self._state})
+
+    @cached_property
+    def reads_alone(self) -> bool:
+        """Whether lines are read one by one: in int8 models of earlier versions what goes through `score` together has one
+        scale, and a line's state would depend on the others."""
+        return self._bundle.manifest.precision == "int8" and shares_scales(self._bundle.graph("score"))
+
+    @property
+    def counts_padding(self) -> bool:
+        """Whether lines of a batch must be of one length for a line's text not to depend on the others: padding would move the
+        places at which what comes later stands in a cache, and with them the order in which sums are added."""
+        return self.reads_alone or any(name.startswith("cache.") for name in self._state)
+
+    def _read(self, source: np.ndarray, source_mask: np.ndarray) -> Mapping[str, Any]:
+        """The state after what goes before."""
+        lines, tokens = source.shape
+        state: Mapping[str, Any] = beginning(self._bundle, lines)
+        previous = np.full(lines, self._bundle.rule.eos)  # type: ignore[attr-defined]
+        weight = source_mask.astype(np.float32)
+        for at in range(0, tokens, READ):
+            feeds = {"previous": previous, "ids": source[:, at : at + READ], "weight": weight[:, at : at + READ]}
+            arrays, bound = (feeds | state, {}) if at == 0 else (feeds, state)
+            found = self._run_first(arrays, bound)
+            state = {name.removesuffix(NEXT): value for name, value in found.items()}
+            previous = feeds["ids"][:, -1]
+        return state
+
+    def _on_its_device(self, state: dict[str, np.ndarray]) -> dict[str, Any]:
+        return state if self._on_device is None else {name: self._on_device.put(array) for name, array in state.items()}
+
+
+def beginning(bundle: Bundle, lines: int) -> dict[str, np.ndarray]:
+    """The state of lines of which nothing is read: zeros, and of axes that grow nothing."""
+    ports = [port for port in bundle.manifest.ports("score")[0] if port.name.startswith(_TRAVELS)]
+    sizes = ((port, [0 if isinstance(axis, str) else axis for axis in port.axes[1:]]) for port in ports)
+    return {port.name: np.zeros((lines, *size), port.dtype) for port, size in sizes}

@@ -1,0 +1,1 @@
+"""Cuts lines into sentences, by the rules of each language. Knows no model."""

@@ -1,0 +1,114 @@
+"""What is written with a full stop that ends no sentence, by language: data for sentences.py; and what a line's language is.
+
+An entry in lower case is meant in upper case as well; one that begins with a capital is not meant in lower case ("Sen. Smith",
+but "She is a sen."). The classes:
+
+- `never`: no sentence ends with it: e.g., vs., Inc.
+- `title`: a name follows: Mr., Dr.
+- `initial`: a letter's name that is a word as well: an initial beside another.
+- `number`: a number follows, else it is a word like any other: No. 5, p. 3, and also "No. I am tired."
+- `month`: a number stands on one side of it: Jan. 5.
+- `unless`: a sentence ends where the next word begins one for certain: "Main St. She lives there."
+- `last`: what stands at the end of a list: a sentence ends where a capital follows: etc.
+
+Knows no line.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from textkit.sentences.abbreviation_lists import LISTS
+from textkit.sentences.abbreviation_lists_more import MORE
+
+CLASSES = ("never", "title", "initial", "number", "month", "unless", "last")
+
+
+@dataclass(frozen=True)
+class Language:
+    """`classes`: abbreviation, without its last stop -> class. `starters`: words, in lower case, that begin a sentence rather
+    than go on with one. `ordinals`: "3." may be the third; `before`: after these words it is ("am 3. Oktober"), and `third`:
+    before these. `nouns`: what a letter belongs to: "grade A.", "Plan B."."""
+
+    classes: dict[str, str]
+    starters: frozenset[str]
+    ordinals: bool = False
+    nouns: frozenset[str] = frozenset()
+    before: frozenset[str] = frozenset()
+    third: frozenset[str] = frozenset()
+
+    def kind(self, word: str) -> str | None:
+        """The class of an abbreviation, None for any other word."""
+        return self.classes.get(word) or (self.classes.get(word.lower()) if len(word) > 1 else None)
+
+
+_SAME = {
+    "nb": "no",
+    "nn": "no",
+    "bs": "hr",
+    "be": "ru",
+    "bg": "ru",
+    "sr": "ru",
+    "gl": "es",
+    "ca": "es",
+    "at": "de",
+    "lb": "de",
+    "af": "nl",
+}
+# Where a number with a stop is the third rather than three.
+_ORDINALS = frozenset(re.split(" ", "de lb da no nb nn is fi et lv cs sk pl sl hr bs hu tr"))
+
+
+@cache
+def language(code: str) -> Language:
+    """The language of an ISO 639 code ("de", "de-AT"); of one that has no data here what many languages share."""
+    short = _THREE.get(code.lower(), re.split("[-_]", code.lower())[0])
+    data = (LISTS | MORE).get(_SAME.get(short, short), {})
+    classes: dict[str, str] = {}
+    for source in (LISTS[""], data):
+        for kind in CLASSES:
+            classes |= dict.fromkeys(source.get(kind, "").split(), kind)
+    sets = {name: frozenset(data.get(name, "").split()) for name in ("nouns", "before", "third")}
+    starters = frozenset((data or LISTS["en"]).get("starters", "").split())
+    return Language(classes, starters, short in _ORDINALS, **sets)
+
+
+_THREE = {
+    "eng": "en", "deu": "de", "ger": "de", "fra": "fr", "fre": "fr", "spa": "es", "ita": "it", "por": "pt", "nld": "nl",
+    "dut": "nl", "rus": "ru", "ukr": "uk", "pol": "pl", "ces": "cs", "dan": "da", "swe": "sv", "nor": "no", "fin": "fi",
+    "hun": "hu", "tur": "tr", "ron": "ro", "rum": "ro", "slk": "sk", "hrv": "hr", "nob": "no",
+    "nno": "no", "jpn": "ja", "zho": "zh", "ell": "el",
+}  # fmt: skip
+
+_WORD = re.compile(r"[^\W\d_]+")
+_FREQUENT = {
+    "en": "the of and to is was it he she that you in i are were have has his her with this they we not do my at be for",
+    "de": "der die das und ist nicht ein eine ich er sie wir zu den dem am im mit auf für von war sich es hat wie des kommen",
+    "fr": "le la les des et est un une il elle je nous vous pas ne que qui dans pour sur avec du au ce cette né où à être été",
+    "es": "el los las y es un una que no en se por con del al está aquí vive su muy qué cómo señor yo hola lo",
+    "it": "il lo gli e è un una che non di per con del della sono ha ho questo questa qui sì",
+    "pt": "o os as e é um uma que não de do da em para com está são ele ela você",
+    "nl": "de het een en is niet ik hij zij van dat op te met voor zijn was",
+}
+
+
+def guessed(line: str) -> str:
+    """The language of a line by its letters and its small words: "en" where nothing says otherwise."""
+    if re.search("[\u0400-\u04ff]", line):
+        return "ru"
+    words = _WORD.findall(line[:2000].lower())
+    best, most = "en", 0
+    for code, frequent in _frequent().items():
+        count = sum(word in frequent for word in words)
+        count += sum(character in "äöüß„" for character in line[:2000]) if code == "de" else 0
+        count += 2 * sum(character in "¿¡ñ" for character in line[:2000]) if code == "es" else 0
+        if count > most:
+            best, most = code, count
+    return best
+
+
+@cache
+def _frequent() -> dict[str, frozenset[str]]:
+    return {code: frozenset(words.split()) for code, words in _FREQUENT.items()}

@@ -1,0 +1,280 @@
+"""Records in: which part of each line is the text. Plain lines, TSV, CSV and JSON lines. Knows no model and no output.
+
+A record is one line, but for CSV, whose quoted fields may hold newlines. Every record stays in its place: one that
+cannot be used is either an error that names file and line, or an empty text with the problem beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from textkit.errors import TextkitError, nearest
+from textkit.streams.fields import Carried, Number, found, parsed
+from textkit.streams.lines import Reader
+
+LONGEST_FIELD = 1 << 28  # characters in one CSV field; a quote that is never closed ends here, not in all of memory
+_SHORT_RECORD = 1000  # lines
+# The csv module takes a carriage return for the end of a line; it sees these, which no text holds: one, and one before \n.
+_RETURN, _RETURN_AT_END = "\udc0d", "\udc0a"
+TEXT_FIELD = "text"  # the field of a JSON line that is the text, where --column names no other
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some records: the text of each, its own fields where the input has any, and what is wrong, by position.
+
+    `fields`: for JSON lines the object's source and the object, for TSV and CSV a dict of column -> cell.
+    """
+
+    texts: list[str]
+    fields: Sequence[Any] | None = None
+    problems: dict[int, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def part(self, start: int, stop: int) -> Block:
+        """The records start..stop-1."""
+        fields = None if self.fields is None else self.fields[start:stop]
+        return Block(
+            self.texts[start:stop], fields, {at - start: why for at, why in self.problems.items() if start <= at < stop}
+        )
+
+    @staticmethod
+    def joined(blocks: Sequence[Block]) -> Block:
+        """The records of all `blocks`, in order; all come from one kind of input."""
+        if len(blocks) == 1:
+            return blocks[0]
+        texts: list[str] = []
+        fields: list[Any] = []
+        problems: dict[int, str] = {}
+        for block in blocks:
+            problems |= {at + len(texts): why for at, why in block.problems.items()}
+            texts += block.texts
+            fields += block.fields or ()
+        return Block(texts, fields if fields else None, problems)
+
+
+def records(
+    reader: Reader,
+    kind: str = "lines",
+    column: str | None = None,
+    skip: bool = False,
+    delimiter: str | None = None,
+    carried: Carried | None = None,
+) -> Iterator[Block]:
+    """The records of one file as blocks; an empty block says that the input pauses (see Reader).
+
+    `column`: for TSV and CSV a number (from 1; then every line is a record) or a name (then the first record is the
+    header); without it column 1. For JSON lines the name of the field, or the way to one inside others (`a.b`, `a.0.b`).
+    `delimiter`: what parts the cells of TSV (any text) and CSV (one character). `carried`: gives the fields that go along
+    their names. `skip`: a record that cannot be used comes as an empty text with its problem; else
+    it is a TextkitError that names file and line, raised when all before it has been given.
+    """
+    if kind == "lines":
+        for lines in reader:
+            yield Block(lines)
+        return
+    carried = carried or Carried()
+    if kind == "jsonl":
+        parse = _json_lines(reader, column or TEXT_FIELD, carried)
+    else:
+        parse = _table(reader, kind, column, delimiter or {"tsv": "\t", "csv": ","}[kind], carried)
+    for block, numbers in parse:
+        problems = {at: f"{reader.name}:{numbers[at]}: {why}" for at, why in block.problems.items()}
+        if problems and not skip:
+            first = min(problems)
+            yield block.part(0, first)
+            yield Block([])
+            raise TextkitError(problems[first])
+        yield Block(block.texts, block.fields, problems)
+
+
+def _json_lines(reader: Reader, name: str, carried: Carried) -> Iterator[tuple[Block, Sequence[int]]]:
+    for lines in reader:
+        texts: list[str] = []
+        fields: list[Any] = []
+        problems: dict[int, str] = {}
+        for at, line in enumerate(lines):
+            value, text, problem = _json_line(line, name)
+            if problem:
+                problems[at] = problem
+            texts.append(text)
+            fields.append((line if value is None else carried.object(line, value), value))
+        yield Block(texts, fields, problems), range(reader.lines - len(lines) + 1, reader.lines + 1)
+
+
+def _json_line(line: str, name: str) -> tuple[dict[str, Any] | None, str, str]:
+    """The line's object (None where it is none), its text, and what is wrong with it."""
+    if not line or line.isspace():
+        return None, "", ""
+    try:
+        value = parsed(line)
+    except RecursionError:
+        return None, "", "malformed JSON: nested too deep"
+    except json.JSONDecodeError as error:
+        return None, "", f"malformed JSON: {error.msg} at character {error.pos + 1}"
+    if not isinstance(value, dict):
+        return None, "", f"not a JSON object but {_kind(value)}"
+    there, text = (True, value[name]) if name in value else found(value, name.split("."))
+    if not there:
+        return value, "", f"no field {name!r}{nearest(name, value)}"
+    if not isinstance(text, str) or isinstance(text, Number):
+        return value, "", f"field {name!r} is {_kind(text)}, not a string"
+    return value, _without_surrogates(text), ""
+
+
+def _kind(value: Any) -> str:
+    kinds = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return kinds.get(type(value), "a number")
+
+
+def _without_surrogates(text: str) -> str:
+    """Half a surrogate pair, which JSON can spell (\\ud800) and UTF-8 cannot, becomes U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _table(
+    reader: Reader, kind: str, column: str | None, delimiter: str, carried: Carried
+) -> Iterator[tuple[Block, Sequence[int]]]:
+    """TSV (quotes are plain characters) and CSV, with a header where `column` is a name."""
+    index = int(column or 1) - 1 if (column or "1").isdecimal() else None
+    header: list[str] | None = None
+    names: dict[int, list[str]] = {}  # how many cells a record has -> what they are called
+    if index is not None and index < 0:
+        raise TextkitError("--column counts from 1")
+    for rows, numbers in _csv_rows(reader, delimiter) if kind == "csv" else _tsv_rows(reader, delimiter):
+        if index is None and rows:
+            header, rows, numbers = list(map(_spaced, rows[0])) if kind == "csv" else rows[0], rows[1:], numbers[1:]
+            if column not in header:
+                raise TextkitError(f"{reader.name}: no column {column!r}{nearest(column or '', header)}")
+            index = header.index(column)
+        texts: list[str] = []
+        problems: dict[int, str] = {}
+        fields: list[dict[str, str]] = []
+        for at, row in enumerate(rows):
+            if len(row) > (index or 0):
+                text = row[index or 0]
+                texts.append(_spaced(text) if kind == "csv" else text)
+            else:
+                texts.append("")
+                if any(cell.strip() for cell in row):  # a blank line is blank in every column
+                    problems[at] = f"no column {(index or 0) + 1}: the record has {len(row)}"
+            if len(row) not in names:
+                names[len(row)] = carried.names(header or (), max(len(row), len(header or ())))
+            fields.append(dict(zip(names[len(row)], row, strict=False)))
+        yield Block(texts, fields, problems), numbers
+    if index is None:
+        raise TextkitError(f"{reader.name}: no column {column!r}: the file is empty")
+
+
+def _tsv_rows(reader: Reader, delimiter: str) -> Iterator[tuple[list[list[str]], Sequence[int]]]:
+    for lines in reader:
+        yield [line.split(delimiter) for line in lines], range(reader.lines - len(lines) + 1, reader.lines + 1)
+
+
+class _MoreLines(Exception):
+    """The CSV parser has come to the end of the lines that are there, not of the file."""
+
+
+def _csv_rows(reader: Reader, delimiter: str) -> Iterator[tuple[list[list[str]], Sequence[int]]]:
+    """Rows, and the line on which each ends. A record whose closing quote is still to come waits for more lines.
+
+    Only the csv module knows whether a record is complete, and it has no way to say so: it is given the lines there
+    are, and an exception where they end. What it had begun by then is parsed again with the lines that follow.
+    """
+    import csv  # not for --help
+
+    csv.field_size_limit(LONGEST_FIELD)
+    reader.keeps_returns = True
+    held: list[str] = []  # the lines of a record that is not complete
+    tried = 0  # how many of them were there when it was last found incomplete
+    done = 0  # lines of the file in complete records
+    for lines in reader:
+        held += lines
+        # A long field is tried again when twice as long, else it would cost the square of its length; a short one,
+        # while the input pauses, at once.
+        if len(held) >= 2 * tried or (not lines and tried < len(held) < _SHORT_RECORD):
+            rows, numbers = _parsed(_lines_then_exception(held), reader.name, done, delimiter)
+            rows = _with_returns(rows, numbers, held, done)
+            taken = numbers[-1] - done if numbers else 0
+            held, done = held[taken:], done + taken
+            tried = len(held)
+            if rows:
+                yield rows, numbers
+        if not lines:
+            yield [], ()
+    if held:
+        rows, numbers = _parsed(_lines_then_exception(held), reader.name, done, delimiter)
+        rows = _with_returns(rows, numbers, held, done)
+        if rows:
+            yield rows, numbers
+        last = numbers[-1] if numbers else done
+        if last < done + len(held):  # one stray quote would take all lines behind it into one record, in silence
+            raise TextkitError(f"{reader.name}:{last + 1}: malformed CSV: the quote of this record is never closed")
+
+
+def whole_csv(lines: Sequence[tuple[int, str]], name: str, delimiter: str = ",") -> list[tuple[int, list[str]]]:
+    """The records of numbered lines, each with the number of its last line. TextkitError for a quote that is never closed."""
+    import csv  # not for --help
+
+    csv.field_size_limit(LONGEST_FIELD)
+    rows, ends = _parsed(_lines_then_exception([line for _, line in lines]), name, 0, delimiter)
+    last = ends[-1] if ends else 0
+    if last < len(lines):
+        raise TextkitError(f"{name}:{lines[last][0]}: malformed CSV: the quote of this record is never closed")
+    if any("\r" in line for _, line in lines):
+        rows = [[cell.replace(_RETURN, " ").replace(_RETURN_AT_END, " ") for cell in row] for row in rows]
+    return [(lines[end - 1][0], row) for row, end in zip(rows, ends, strict=True)]
+
+
+def _csv_line(line: str) -> str:
+    if "\r" not in line:
+        return line + "\n"
+    whole = line.removesuffix("\r")
+    return whole.replace("\r", _RETURN) + (_RETURN_AT_END if len(whole) < len(line) else "") + "\n"
+
+
+def _with_returns(rows: list[list[str]], numbers: Sequence[int], lines: Sequence[str], before: int) -> list[list[str]]:
+    """`rows` with their carriage returns; one at the end of a record belongs to the end of its line."""
+    if not any("\r" in line for line in lines):
+        return rows
+    found = []
+    for row, number in zip(rows, numbers, strict=True):
+        if lines[number - before - 1] == "\r":  # a blank line: it cannot close a quote
+            row = []
+        elif row:
+            row = [*row[:-1], row[-1].removesuffix(_RETURN_AT_END)]
+            row = [cell.replace(_RETURN, "\r").replace(_RETURN_AT_END, "\r") for cell in row]
+        found.append(row)
+    return found
+
+
+def _spaced(cell: str) -> str:
+    """A cell as a text: a carriage return is white space."""
+    return cell.replace("\r\n", "\n").replace("\r", " ") if "\r" in cell else cell
+
+
+def _lines_then_exception(lines: list[str]) -> Iterator[str]:
+    yield from map(_csv_line, lines)
+    raise _MoreLines
+
+
+def _parsed(lines: Iterable[str], name: str, before: int, delimiter: str) -> tuple[list[list[str]], list[int]]:
+    import csv  # not for --help
+
+    parser = csv.reader(lines, delimiter=delimiter)
+    rows: list[list[str]] = []
+    numbers: list[int] = []
+    try:
+        for row in parser:
+            rows.append(row)
+            numbers.append(before + parser.line_num)
+    except _MoreLines:
+        pass
+    except csv.Error as error:
+        raise TextkitError(f"{name}:{before + parser.line_num}: malformed CSV: {error}") from error
+    return rows, numbers

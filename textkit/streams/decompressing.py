@@ -1,0 +1,90 @@
+"""gzip and zstandard as they come: bytes in, bytes out, a pause (b"") passed on. Knows no lines."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from textkit.errors import TextkitError
+from textkit.streams.lines import BLOCK, BOM, Reader
+
+_STEP = 1024
+
+
+class _Mark:
+    """Takes a byte order mark from the beginning of what comes in parts."""
+
+    def __init__(self) -> None:
+        self._held: bytes | None = b""
+
+    def __call__(self, part: bytes, last: bool) -> bytes:
+        if self._held is None:
+            return part
+        self._held += part
+        if not last and len(self._held) < len(BOM) and BOM.startswith(self._held):
+            return b""
+        part, self._held = self._held.removeprefix(BOM), None
+        return part
+
+
+def inflate(raw: Iterator[bytes], reader: Reader) -> Iterator[bytes]:
+    """gzip: any number of members, zero padding after the last."""
+    name = reader.name
+    decoder = zlib.decompressobj(wbits=31)
+    started = False  # inside a member
+    mark = _Mark()
+    try:
+        for data in raw:
+            if not data:
+                yield b""
+            while data:
+                if not started:
+                    data = data.lstrip(b"\0")
+                    if not data:
+                        break
+                    started, mark = True, _Mark()
+                out = decoder.decompress(data, BLOCK)
+                data = decoder.unconsumed_tail
+                reader.waiting = len(data)
+                out = mark(out, decoder.eof)
+                if out:
+                    yield out
+                if decoder.eof:
+                    data = decoder.unused_data
+                    decoder, started = zlib.decompressobj(wbits=31), False
+    except zlib.error as error:
+        raise TextkitError(f"{name}: damaged gzip data: {error}") from error
+    if started:
+        raise TextkitError(f"{name}: truncated gzip data")
+
+
+def unzstd(raw: Iterator[bytes], reader: Reader) -> Iterator[bytes]:
+    """zstandard: any number of frames."""
+    name = reader.name
+    try:
+        import zstandard
+    except ImportError:
+        raise TextkitError(f"{name}: zstandard files need the package zstandard (pip install zstandard)") from None
+
+    started = False  # inside a frame
+    mark = _Mark()
+    decoder: Any = None
+    try:
+        for data in raw:
+            if not data:
+                yield b""
+            while data:
+                if not started:
+                    decoder, started, mark = zstandard.ZstdDecompressor().decompressobj(), True, _Mark()
+                # In small steps, for a step has no limit to what it gives, and a kilobyte can stand for 32 MB.
+                out = mark(decoder.decompress(data[:_STEP]), decoder.eof)
+                data = (decoder.unused_data if decoder.eof else b"") + data[_STEP:]
+                reader.waiting = len(data)
+                for at in range(0, len(out), BLOCK):
+                    yield out[at : at + BLOCK]
+                started = not decoder.eof
+    except zstandard.ZstdError as error:
+        raise TextkitError(f"{name}: damaged zstandard data: {error}") from error
+    if started:
+        raise TextkitError(f"{name}: truncated zstandard data")

@@ -1,0 +1,1 @@
+"""The tasks that come with textkit, a folder each. Reached by name only."""

@@ -1,0 +1,1 @@
+"""Figures of models of the task `embed`, on data with answers."""

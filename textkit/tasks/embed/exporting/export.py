@@ -1,0 +1,190 @@
+"""Exports the task `embed`: a traced module or a table of vectors, pooled, and the proof that it computes what it should.
+
+Knows no plugin and no training run; without torch where the model is a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit.errors import TextkitError
+from textkit.exporting import quantize, quantize_graph
+from textkit.exporting.exported import TOKEN_LIMIT, Exported, checked_name, write
+from textkit.plugin import Graph
+from textkit.task import Port
+from textkit.tasks.embed.exporting import parity
+from textkit.tasks.embed.exporting.graph import graft, refuse_size, table_graph
+from textkit.text.rules import TextRule
+
+if TYPE_CHECKING:
+    import torch
+
+EXAMPLE = (3, 7)  # line, token: sizes that neither are 1 nor alike, for 1 and equal sizes are taken for constants
+DEFAULTS = {"pooling": "mean", "normalize": False}
+
+
+def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str], precision: str) -> Exported:
+    """The graph `embed` of a plugin's module."""
+    return export_module(graphs["embed"], rule, sample, precision)
+
+
+def export_module(graph: Graph, rule: TextRule, sample: Sequence[str], precision: str) -> Exported:
+    """The graph of a module as `embed` serves it. Raises TextkitError where it cannot be exported or is not what it was."""
+    probability = graph.constants.get("probability")
+    module = graph.module.eval()
+    table = table_of(module)
+    rows = rows_of(module)
+    limit = graph.limit or TOKEN_LIMIT
+    if table is not None:
+        return _export_table(table, rows, "torch", rule, probability, sample, precision, limit)
+    _check_probability(rule, probability)
+    body = trace(module, len(rule))
+    component = parity.first_component(rows, rule, sample, probability, limit)
+    batches = list(parity.cases(rule, sample, limit))
+    full = graft(body, probability, component)
+    session = parity.load(full)
+    figures = {"against": "torch"} | parity.check(session, rows, batches, probability, component)
+    parity.check_padding(session, batches)
+    dim = body.graph.output[0].type.tensor_type.shape.dim[2].dim_value
+    if precision == "fp32":
+        return Exported({"embed": full}, {"tokens": limit}, figures, dim)
+    lower = graft(quantize_graph.lower(body, precision), probability, component)
+    deviation = parity.deviation(parity.load(lower), rows, batches)
+    quantize.refuse_deviation(precision, deviation)
+    return Exported({"embed": lower}, {"tokens": limit}, figures | {"deviation": deviation}, dim)
+
+
+def _export_table(
+    table: np.ndarray,
+    rows: parity.Rows,
+    against: str,
+    rule: TextRule,
+    probability: np.ndarray | None,
+    sample: Sequence[str],
+    precision: str,
+    limit: int,
+) -> Exported:
+    """`rows`: what the table stands for, as the module computes it."""
+    if table.ndim != 2 or len(table) != len(rule) or not table.size:
+        raise TextkitError(f"a table of shape {table.shape} does not fit a vocabulary of {len(rule)} ids")
+    refuse_size(table.shape, quantize.PRECISIONS[precision])
+    _check_finite(table)
+    _check_probability(rule, probability)
+    batches = list(parity.cases(rule, sample, limit))
+    stored = quantize.store(table, precision)
+    component = parity.first_component(rows, rule, sample, probability, limit)
+    graph = table_graph(stored, probability, component)
+    session = parity.load(graph)
+    reference = rows if precision == "fp32" else _lookup(stored["table"], stored.get("scale"))
+    figures = {"against": against} | parity.check(session, reference, batches, probability, component)
+    if precision != "fp32":
+        figures["deviation"] = parity.deviation(session, rows, batches)
+        quantize.refuse_deviation(precision, figures["deviation"])
+    return Exported({"embed": graph}, {"tokens": limit}, figures, int(table.shape[1]))
+
+
+def _lookup(table: np.ndarray, scale: np.ndarray | None = None) -> parity.Rows:
+    def rows(ids: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        return quantize.rows({"table": table} if scale is None else {"table": table, "scale": scale}, ids)
+
+    return rows
+
+
+def export_embedding_table(
+    folder: Path,
+    *,
+    rule: TextRule,
+    table: np.ndarray,
+    probability: np.ndarray | None = None,
+    sample: Sequence[str] = (),
+    name: str | None = None,
+    precision: str = "fp32",
+    defaults: Mapping[str, Any] | None = None,
+    limit: int = TOKEN_LIMIT,
+    overwrite: bool = False,
+    **facts: Any,
+) -> Path:
+    """Writes the bundle of a table of vectors f32[id, dim], row i for id i of `rule`, and returns its folder. No torch.
+
+    `probability` f32[id]: the unigram probability of each id, for SIF weights; None: all alike. `sample`: lines of real
+    text from which SIF's common component is taken and on which lower precision is measured; without them no component
+    is removed; `facts`: those of the manifest (exported.write has them). Raises TextkitError for a table that does not fit
+    `rule`, holds NaN or infinity, or is over 2 GB, where parity fails, and where lower precision costs too much.
+    """
+    name = checked_name(Path(folder), name, precision, overwrite)
+    sample = [line for line in sample if line.strip()]
+    found = _export_table(table, _lookup(table), "numpy", rule, probability, sample, precision, limit)
+    defaults = {**DEFAULTS, **(defaults or {})}
+    return write(
+        Path(folder), found, task="embed", rule=rule, name=name, precision=precision, defaults=defaults,
+        overwrite=overwrite, **facts,
+    )  # fmt: skip
+
+
+def table_of(module: torch.nn.Module) -> np.ndarray | None:
+    """The table f32[id, dim] of a torch.nn.Embedding, which needs no exporter; None for any other module."""
+    import torch
+
+    if type(module) is not torch.nn.Embedding or module.max_norm is not None:
+        return None
+    return module.weight.detach().cpu().numpy().astype(np.float32, copy=False)
+
+
+def rows_of(module: torch.nn.Module) -> parity.Rows:
+    """The module as a function of arrays, ids and weight i64, f32 [line, token] -> f32[line, token, dim].
+
+    Rows of padding are zeros, whatever the module makes of them, as in the exported graph.
+    """
+    import torch
+
+    lookup = type(module) is torch.nn.Embedding  # takes the ids alone
+
+    def rows(ids: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            arguments = (torch.from_numpy(ids), torch.from_numpy(weight))
+            found = (module(arguments[0]) if lookup else module(*arguments)).float().numpy()
+        if found.ndim != 3 or found.shape[:2] != ids.shape:
+            raise TextkitError(
+                f"the module of graph 'embed' gives {found.shape} for ids {ids.shape}, not [line, token, dim]"
+            )
+        return np.where((weight > 0)[:, :, None], found, np.float32(0))
+
+    return rows
+
+
+def trace(module: torch.nn.Module, ids: int) -> Any:
+    """The graph of an `embed` module: ids i64[line, token], weight f32[line, token] -> rows f32[line, token, dim].
+
+    `ids`: how many there are.
+    """
+    import torch
+
+    from textkit.exporting import tracing
+
+    example = (torch.arange(EXAMPLE[0] * EXAMPLE[1]).reshape(EXAMPLE) % ids, torch.ones(EXAMPLE))
+    with torch.no_grad():
+        dim = module(*example).shape[-1]
+    axes = ("line", "token")
+    inputs = [(Port("ids", "int64", axes), example[0]), (Port("weight", "float32", axes), example[1])]
+    return tracing.trace(module, inputs, [Port("rows", "float32", (*axes, dim))], "embed")
+
+
+def _check_finite(table: np.ndarray) -> None:
+    for start in range(0, len(table), 1 << 16):  # a mask of the whole table would take a quarter of its size
+        sound = np.isfinite(table[start : start + (1 << 16)]).all(axis=1)
+        if not sound.all():
+            row = start + int(np.argmin(sound))
+            raise TextkitError(f"the vector of id {row} holds NaN or infinity: the model is of no use")
+
+
+def _check_probability(rule: TextRule, probability: np.ndarray | None) -> None:
+    if probability is None:
+        return
+    if probability.shape != (len(rule),):
+        raise TextkitError(f"probabilities of shape {probability.shape} do not fit a vocabulary of {len(rule)} ids")
+    if not ((probability >= 0) & (probability <= 1)).all():
+        raise TextkitError("the probabilities of SIF are not all between 0 and 1")

@@ -1,0 +1,254 @@
+"""Whether a graph computes what it should: `embed` graphs against arithmetic written down a second time, in numpy.
+
+A bundle is written only where every case agrees. Knows no plugin and no torch: whoever exports brings a function that
+gives the vectors of ids (rows of a table, or a network's output), and the pooling is done over those here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit.corpora.batching import padded
+from textkit.errors import TextkitError
+from textkit.task import POOLING
+from textkit.tasks.embed.exporting.graph import SIF_A
+from textkit.text.rules import TextRule
+
+if TYPE_CHECKING:
+    from textkit.serving.session import Session
+
+TOLERANCE = 1e-5  # of the largest number in a case's rows; sums of f32 in another order differ by about 1e-6 of it
+SAMPLES = 1024  # lines of real text that deviations are measured on
+CHECKED = 128  # of them compared with every pooling
+BATCH = 64  # lines of real text in one case
+RAGGED, UNSEEN, SAMPLE, MORE = "ragged", "unseen words", "sample", "more of the sample"  # names of cases
+CASE_TOKENS = 512  # longest line of a check: attention takes the square of it
+# What text meets that no training line may have held. The blank ones have no token at all.
+STRANGE = (
+    "",
+    "   ",
+    "xqzzvkw qqqjjj",
+    "naïve Ünïcödé ΑΒΓ",
+    "日本語 中文",
+    "\U0001f600 \U0001f468\u200d\U0001f469",
+    "e\u0301te\u0301",
+    "\x00 \x07",
+)
+
+# ids i64[line, token], weight f32[line, token] -> f32[line, token, dim]
+Rows = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One batch: ids i64[line, token] and weight f32[line, token], 0 for padding."""
+
+    name: str
+    ids: np.ndarray
+    weight: np.ndarray
+
+
+def cases(rule: TextRule, sample: Sequence[str], limit: int = 0) -> Iterator[Case]:
+    """Batches of many shapes: one token, long, ragged, blank lines, unseen words, and `sample` lines of real text.
+
+    `limit`: the longest line the model takes; 0 for any.
+    """
+    longest = min(limit or CASE_TOKENS, CASE_TOKENS)
+    random = np.random.default_rng(0)
+    for lines, tokens in ((1, 1), (1, 7), (3, 1), (5, 17), (2, longest)):
+        tokens = min(tokens, longest)
+        ids = random.integers(0, len(rule), (lines, tokens))
+        weight = random.choice(np.array([1, 1, 0.5, 0.25], np.float32), (lines, tokens))
+        yield Case(f"{lines} x {tokens}", ids, weight)
+    ids = random.integers(0, len(rule), (6, min(9, longest)))
+    ragged = np.arange(ids.shape[1]) < np.array([ids.shape[1], 1, 0, 3, 0, 2])[:, None]
+    yield Case(RAGGED, np.where(ragged, ids, 0), ragged.astype(np.float32))
+    yield Case("blank", np.zeros((2, 1), np.int64), np.zeros((2, 1), np.float32))
+    yield Case(UNSEEN, *padded(rule, STRANGE, longest))
+    for start in range(0, min(len(sample), SAMPLES), BATCH):
+        name = SAMPLE if start < CHECKED else MORE
+        yield Case(name, *padded(rule, sample[start : min(start + BATCH, SAMPLES)], longest))
+
+
+def pooled(
+    rows: np.ndarray,
+    ids: np.ndarray,
+    weight: np.ndarray,
+    pool: int,
+    normalize: bool,
+    probability: np.ndarray | None = None,
+    component: np.ndarray | None = None,
+) -> np.ndarray:
+    """What the graph's pooling half computes, in f64: rows f32[line, token, dim] -> f64[line, dim]."""
+    rows, weight = rows.astype(np.float64), weight.astype(np.float64)
+    if POOLING[pool] == "max":
+        vectors = np.zeros((rows.shape[0], rows.shape[2]))
+        for line, real in enumerate(weight > 0):
+            if real.any():
+                vectors[line] = rows[line, real].max(axis=0)
+    else:
+        if POOLING[pool] == "sif" and probability is not None:
+            weight = weight * SIF_A / (SIF_A + probability.astype(np.float64)[ids])
+        total = weight.sum(axis=1, keepdims=True)
+        vectors = np.einsum("lt,ltd->ld", weight, rows) / np.where(total == 0, 1, total)
+        if POOLING[pool] == "sif" and component is not None:
+            direction = component.astype(np.float64)
+            vectors = vectors - np.outer(vectors @ direction, direction)
+    if normalize:
+        length = np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors = vectors / np.where(length == 0, 1, length)
+    return vectors
+
+
+def first_component(
+    rows: Rows, rule: TextRule, sample: Sequence[str], probability: np.ndarray | None, limit: int = 0
+) -> np.ndarray | None:
+    """The direction f32[dim] that the SIF vectors of `sample` share: their first right singular vector, not centred
+    (Arora et al. 2017, algorithm 1). None where there is nothing to take it from."""
+    longest = min(limit or CASE_TOKENS, CASE_TOKENS)
+    moments: np.ndarray | None = None
+    for start in range(0, len(sample), BATCH):
+        ids, weight = padded(rule, sample[start : start + BATCH], longest)
+        vectors = pooled(rows(ids, weight), ids, weight, POOLING.index("sif"), False, probability)
+        moments = vectors.T @ vectors if moments is None else moments + vectors.T @ vectors
+    if moments is None or not np.isfinite(moments).all() or not moments.any():
+        return None
+    _, directions = np.linalg.eigh(moments)
+    return directions[:, -1].astype(np.float32)
+
+
+def load(graph: bytes) -> Session:
+    """The graph as the checks below run it: on the CPU, where results repeat, with one thread."""
+    from textkit.serving.session import Session
+
+    return Session(graph, device="cpu", threads=1)
+
+
+def check(session: Session, rows: Rows, batches: Sequence[Case], probability: Any, component: Any) -> dict[str, Any]:
+    """Runs every case through the graph with each pooling, normalised and not, and compares. Figures for the manifest.
+
+    Raises TextkitError with the worst figure where graph and reference disagree, are not numbers or differ in shape.
+    """
+    worst, where, lines = 0.0, "", 0
+    for case in batches:
+        if case.name == MORE:
+            continue
+        lines += len(case.ids)
+        expected = rows(case.ids, case.weight)
+        for pool, name in enumerate(POOLING):
+            plain = pooled(expected, case.ids, case.weight, pool, False, probability, component)
+            # Normalising a vector that cancelled to almost nothing magnifies rounding: compare what has a length.
+            sound = _has_length(plain, expected) | ~(case.weight > 0).any(axis=1)
+            lengths = np.linalg.norm(plain, axis=1)
+            for normalize in (False, True):
+                wanted = pooled(expected, case.ids, case.weight, pool, normalize, probability, component)
+                difference = _compare(
+                    session, case, pool, normalize, wanted, expected, sound | (not normalize), lengths
+                )
+                if difference > worst:
+                    worst, where = difference, f"{name}{', normalised' * normalize}, case {case.name!r}"
+    if worst > TOLERANCE:
+        raise TextkitError(
+            f"the exported graph differs from the model by {worst:.2g} of its largest number, {TOLERANCE:.0e} is "
+            f"allowed ({where}): nothing was written"
+        )
+    return {"max_relative": worst, "tolerance": TOLERANCE, "lines": lines}
+
+
+def _compare(
+    session: Session,
+    case: Case,
+    pool: int,
+    normalize: bool,
+    vectors: np.ndarray,
+    tokens: np.ndarray,
+    sound: np.ndarray,
+    lengths: np.ndarray,
+) -> float:
+    """The largest relative difference of both outputs; `sound` bool[line]: the lines whose vector is compared.
+
+    `lengths` f64[line]: of the vectors before normalising, which divides rounding by them as well.
+    """
+    given = session.run(feeds(case, pool, normalize))
+    if given["vector"].shape != vectors.shape or given["tokens"].shape != tokens.shape:
+        return float("inf")
+    if not np.isfinite(given["vector"]).all():
+        return float("inf")
+    real = case.weight > 0
+    # Beside the rows, not beside the vectors: these can cancel, and what is left of them is rounding alone.
+    scale = float(np.abs(tokens[real]).max(initial=0))
+    difference = given["vector"] - vectors
+    if normalize:
+        difference = difference * np.where(lengths > 0, np.minimum(lengths, scale), scale)[:, None]  # [line, dim]
+    return max(
+        _difference(difference[sound], np.zeros_like(difference[sound]), scale),
+        _difference(given["tokens"][real], tokens[real], scale),
+    )
+
+
+def check_padding(session: Session, batches: Sequence[Case]) -> None:
+    """Raises TextkitError where a line's vector depends on the padding behind it: then batches would change results."""
+    for case in batches:
+        if case.name not in (RAGGED, UNSEEN):
+            continue
+        given = session.run(feeds(case, 0, False))
+        together, scale = given["vector"], float(np.abs(given["tokens"]).max(initial=0))
+        for line, length in enumerate((case.weight > 0).sum(axis=1)):
+            alone = Case(
+                "alone", case.ids[line : line + 1, : max(1, length)], case.weight[line : line + 1, : max(1, length)]
+            )
+            difference = _difference(session.run(feeds(alone, 0, False))["vector"][0], together[line], scale)
+            if difference > TOLERANCE:
+                raise TextkitError(
+                    f"the vector of a line changes by {difference:.2g} of its largest number when the line is padded, "
+                    f"{TOLERANCE:.0e} is allowed: the network must leave tokens of weight 0 out; nothing was written"
+                )
+
+
+def deviation(session: Session, rows: Rows, batches: Sequence[Case]) -> dict[str, Any]:
+    """How far the line vectors (mean) of a graph of lower precision are from the model's own: over the lines of real
+    text, or over all cases where there are none.
+
+    `max_abs` in the vectors' unit, `max_relative` to the largest number, `worst_cosine` of the lines' vectors.
+    """
+    largest, scale, cosine, lines = 0.0, 0.0, 1.0, 0
+    for case in [case for case in batches if case.name in (SAMPLE, MORE)] or batches:
+        expected = rows(case.ids, case.weight)
+        wanted = pooled(expected, case.ids, case.weight, 0, False)
+        got = session.run(feeds(case, 0, False))["vector"].astype(np.float64)
+        if not np.isfinite(got).all():
+            raise TextkitError("the graph of lower precision gives what is not a number: nothing was written")
+        largest = max(largest, float(np.abs(got - wanted).max(initial=0)))
+        scale = max(scale, float(np.abs(wanted).max(initial=0)))
+        sound = _has_length(wanted, expected)
+        lines += int(sound.sum())
+        lengths = np.linalg.norm(got[sound], axis=1) * np.linalg.norm(wanted[sound], axis=1)
+        cosines = (got[sound] * wanted[sound]).sum(axis=1) / np.maximum(lengths, 1e-300)
+        cosine = min(cosine, float(cosines.min(initial=1)))
+    return {
+        "max_abs": largest,
+        "max_relative": largest / scale if scale else 0.0,
+        "worst_cosine": cosine,
+        "lines": lines,
+    }
+
+
+def feeds(case: Case, pool: int, normalize: bool) -> dict[str, np.ndarray]:
+    """The ports of the task `embed`."""
+    return {"ids": case.ids, "weight": case.weight, "pool": np.array(pool), "normalize": np.array(normalize)}
+
+
+def _has_length(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Which lines bool[line] have a vector of some length beside the numbers it was summed from."""
+    scale = np.abs(rows).max(axis=(1, 2), initial=0)
+    return np.linalg.norm(vectors, axis=1) > 1e-3 * scale
+
+
+def _difference(got: np.ndarray, wanted: np.ndarray, scale: float) -> float:
+    """The largest difference in units of `scale`; infinite where one of them is not a number."""
+    difference = float(np.abs(got - wanted).max(initial=0) / max(scale, 1e-30))
+    return difference if np.isfinite(difference) else float("inf")

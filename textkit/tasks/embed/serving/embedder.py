@@ -1,0 +1,292 @@
+"""Lines -> vectors, with an exported model of the task `embed`. Knows the graph's ports; no file format, no torch.
+
+A line is its ids, each with a weight. Lines of a batch are padded with id 0 of weight 0, so that what shares a batch with
+a line does not show in its vector.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit.bundle import bundle as bundles
+from textkit.errors import TextkitError, UsageError, nearest
+from textkit.serving import BATCH_TOKENS
+from textkit.serving.padding import padded, parts, word_starts
+from textkit.serving.session import Session, cpus
+from textkit.serving.stream import batches
+from textkit.task import POOLING, POOLINGS
+from textkit.tasks.embed.serving.fasttext_pooling import classified, is_classifier, means_of_units
+from textkit.text.rules import Encoded, Words
+
+if TYPE_CHECKING:
+    from textkit.bundle.bundle import Bundle
+
+LONG = ("split", "cut")
+# Seconds a batch must take for threads to take one each. Those of a table of vectors take 0.5 ms, and two threads that
+# pass Python's lock to and fro are slower with them than one.
+_HEAVY = 0.005
+_PLAIN = {"pool": np.array(0), "normalize": np.array(False)}  # where `tokens` are asked for, and no `vector`
+_TINY = np.float32(np.finfo(np.float32).tiny)
+
+
+class Embedder:
+    """list[str] -> f32[line, dim]; a whitespace-only line is the zero vector. Can be pickled; the graph loads when used.
+
+    `long_lines` counts the lines so far that had more tokens than the model takes (`limits.tokens` of its manifest),
+    `unknown_lines` those that are not blank and have no token that it knows: they are zero vectors as well.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Bundle | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        pooling: str | None = None,
+        normalize: bool | None = None,
+        batch_tokens: int = BATCH_TOKENS,
+        long: str = "split",
+    ) -> None:
+        """`model`: a name, a folder or a Bundle; None: the default. `pooling` (mean, max, sif, fasttext) and `normalize` (to
+        length 1) are the model's own where they are None. `long`: what becomes of a line that is too long: `split`, the
+        token-weighted mean of its parts (with max, their maximum), or `cut`, its beginning.
+
+        Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
+        """
+        if not isinstance(model, bundles.Bundle):
+            model = bundles.read(bundles.find(None if model is None else str(model), "embed"), "embed")
+        self.bundle = model
+        manifest = model.manifest
+        if manifest.dim is None:
+            raise TextkitError(f"{model.folder}: its manifest states no 'dim'")
+        self.dim: int = manifest.dim
+        self.limit: int = manifest.limits["tokens"]
+        self.pooling = manifest.defaults.get("pooling", "mean") if pooling is None else pooling
+        self.normalize = bool(manifest.defaults.get("normalize", False) if normalize is None else normalize)
+        for option, value, known in (("pooling", self.pooling, POOLINGS), ("long", long, LONG)):
+            if value not in known:
+                raise UsageError(f"unknown {option} {value!r}{nearest(str(value), known)}")
+        if batch_tokens < 1:
+            raise UsageError(f"batch_tokens={batch_tokens}: must be at least 1")
+        self.device, self.threads, self.batch_tokens, self.long = device, threads or cpus(), batch_tokens, long
+        self.long_lines = self.unknown_lines = 0
+        self._session: Session | None = None
+        self._workers: ThreadPoolExecutor | None = None
+
+    def __call__(self, lines: Sequence[str]) -> np.ndarray:
+        """The vector of each line, f32[line, dim]. TypeError for one str, which is a list of its characters else."""
+        if isinstance(lines, str):
+            raise TypeError("lines is one str: give a list of them")
+        return self.vectors(self.encode(lines))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"bundle": self.bundle.folder, "_session": None, "_workers": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state | {"bundle": bundles.read(state["bundle"], "embed")}
+
+    @property
+    def session(self) -> Session:
+        """The graph, loaded. `session.device` is where it really runs."""
+        if self._session is None:
+            # Threads take a batch each. onnxruntime's own, which share one, spin while they wait: for a graph as light
+            # as a table of vectors they cost twice the time and gave nothing.
+            self._session = Session(self.bundle.graph("embed"), self.device, threads=1)
+        return self._session
+
+    def encode(self, lines: Sequence[str]) -> Encoded:
+        """The lines as ids, the first half of the work; blank lines have none, whatever the tokenizer would make of them."""
+        encode = partial(classified, self.bundle.rule) if self._classifies() else self.bundle.rule.encode
+        return self._encoded(lines, encode)
+
+    def _classifies(self) -> bool:
+        """Whether a line's vector is to be that of a fastText classifier."""
+        return self.pooling == "fasttext" and is_classifier(self.bundle.rule, self.bundle.folder)
+
+    def _encoded(self, lines: Sequence[str], encode: Callable[[Sequence[str]], Encoded]) -> Encoded:
+        told = [not line or line.isspace() for line in lines]
+        if not any(told):
+            encoded = encode(lines)
+            self.unknown_lines += len(lines) - np.count_nonzero(encoded.lengths)
+            return encoded
+        told = [empty and self._is_blank(line) for line, empty in zip(lines, told, strict=True)]
+        blank = np.array(told)
+        encoded = encode([line for line, empty in zip(lines, told, strict=True) if not empty])
+        self.unknown_lines += len(encoded.lengths) - np.count_nonzero(encoded.lengths)
+        lengths = np.zeros(len(lines), np.int64)
+        lengths[~blank] = encoded.lengths
+        return Encoded(encoded.ids, lengths, encoded.weight, encoded.spans)
+
+    def _is_blank(self, line: str) -> bool:
+        """Whether a line holds white space alone, and none that is a word of the table."""
+        rule = self.bundle.rule
+        return not line or (line.isspace() and (not isinstance(rule, Words) or rule.is_blank(line)))
+
+    def vectors(self, encoded: Encoded) -> np.ndarray:
+        """The vector of each line of `encoded`, f32[line, dim], the second half of the work. A line of no ids is zero."""
+        lengths = encoded.lengths
+        starts = np.cumsum(lengths) - lengths
+        too_long = lengths > self.limit
+        self.long_lines += int(too_long.sum())
+        if self.long == "cut":
+            lengths, too_long = np.minimum(lengths, self.limit), np.zeros(len(lengths), bool)
+        if self.pooling == "fasttext" and not self._classifies():
+            vectors = means_of_units(encoded, starts, lengths, self)
+            return _unit(vectors) if self.normalize else vectors
+        whole = np.flatnonzero((lengths > 0) & ~too_long)
+        if len(whole) == len(lengths):
+            return self._pooled(encoded, starts, lengths, self.normalize)
+        vectors = np.zeros((len(lengths), self.dim), np.float32)
+        vectors[whole] = self._pooled(encoded, starts[whole], lengths[whole], self.normalize)
+        for line in np.flatnonzero(too_long):
+            vectors[line] = self._of_parts(encoded, int(starts[line]), int(lengths[line]))
+        return vectors
+
+    def tokens(self, lines: Sequence[str]) -> list[list[tuple[str, np.ndarray]]]:
+        """Each line's tokens with their vectors f32[dim]; one without any id (an unknown word) has the zero vector."""
+        encoded = self._encoded(lines, self.bundle.rule.encode)
+        starts = np.cumsum(encoded.lengths) - encoded.lengths
+        found: list[list[tuple[str, int, int]]] = []
+        for line, start in zip(lines, starts.tolist(), strict=True):
+            words = self.bundle.rule.tokens(line) if not self._is_blank(line) else []
+            if self.long == "cut":
+                words = [word for word in words if word[2] <= self.limit]
+            found.append([(word, start + first, start + last) for word, first, last in words])
+        spans = np.array([word[1:] for words in found for word in words], np.int64).reshape(-1, 2)
+        vectors = np.zeros((len(spans), self.dim), np.float32)
+        spelled = np.flatnonzero(spans[:, 1] > spans[:, 0])
+        if len(spelled):
+            # What lies between two spans (the end of a line that is cut) is summed too, and left out.
+            edges = np.append(spans[spelled].ravel(), len(encoded.ids))
+            rows = np.append(self._rows(encoded), np.zeros((1, self.dim), np.float32), axis=0)
+            vectors[spelled] = np.add.reduceat(rows, edges[:-1], axis=0)[::2]
+        vectors = _unit(vectors) if self.normalize else vectors
+        each = iter(vectors)
+        return [[(word, next(each)) for word, _, _ in words] for words in found]
+
+    def words(self) -> list[str]:
+        """The words of the vocabulary, in the order of `matrix`."""
+        return self.bundle.rule.vocabulary()[0]
+
+    def matrix(self) -> np.ndarray:
+        """The vector of every word of the vocabulary, f32[word, dim], not normalised."""
+        ids = self.bundle.rule.vocabulary()[1]
+        ones = np.ones(len(ids), np.int64)
+        return self._pooled(Encoded(ids, ones), np.arange(len(ids)), ones, False, "mean")
+
+    def _of_parts(self, encoded: Encoded, start: int, length: int) -> np.ndarray:
+        """The vector f32[dim] of a line that is longer than the model takes."""
+        starts, lengths = parts(encoded, start, length, self.limit)
+        vectors = self._pooled(encoded, starts, lengths, False)  # [part, dim]
+        if self.pooling == "max":
+            vector = vectors.max(axis=0, keepdims=True)
+        else:
+            weight = np.ones(length) if encoded.weight is None else encoded.weight[start : start + length]
+            shares = np.add.reduceat(weight, starts - start, dtype=np.float64)
+            vector = (shares / shares.sum()) @ vectors.astype(np.float64)
+            vector = vector[None].astype(np.float32)
+        return (_unit(vector) if self.normalize else vector)[0]
+
+    def _pooled(
+        self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, normalize: bool, pooling: str | None = None
+    ) -> np.ndarray:
+        """The vectors f32[part, dim] of the parts of the flat ids that begin at `starts` and have `lengths` > 0 ids."""
+        pooling = pooling or self.pooling
+        vectors = np.empty((len(starts), self.dim), np.float32)
+        spelled = np.zeros(len(starts), bool)
+        if pooling == "max" and encoded.weight is not None:
+            # The graph's maximum is over ids. A word that several ids spell is one vector, their weighted sum.
+            before = np.append(0, np.cumsum(encoded.weight != 1))
+            spelled = before[starts + lengths] > before[starts]
+            rows = np.flatnonzero(spelled)
+            vectors[rows] = self._max_of_words(encoded, starts[rows], lengths[rows], normalize)
+        pool = POOLING.index(
+            "mean" if pooling == "fasttext" else pooling
+        )  # of a classifier; its ids have their weights
+        options = {"pool": np.array(pool), "normalize": np.array(normalize)}
+        plain = np.flatnonzero(~spelled)
+
+        def run(batch: np.ndarray) -> None:
+            rows = plain[batch]
+            feeds, _ = padded(encoded, starts[rows], lengths[rows], self.limit)
+            vectors[rows] = self._run(feeds | options, "vector")
+
+        self.spread(run, batches(lengths[plain], self.batch_tokens))
+        return vectors
+
+    def _run(self, feeds: Mapping[str, np.ndarray], port: str) -> np.ndarray:
+        """One output of the graph. Raises TextkitError where it fails, or gives another shape than it promised."""
+        try:
+            given = self.session.run(feeds, [port])[port]
+        except TextkitError as error:
+            raise TextkitError(f"{self.bundle.folder}: {error}") from error
+        lines, tokens = feeds["ids"].shape
+        promised = (lines, self.dim) if port == "vector" else (lines, tokens, self.dim)
+        if given.shape != promised:
+            raise TextkitError(f"{self.bundle.folder}: the model gives {port} of shape {given.shape}, not {promised}")
+        return given
+
+    def spread(self, run: Callable[[np.ndarray], None], work: Iterable[np.ndarray]) -> None:
+        """Runs each batch of `work`: one after the other where that is quick, else several at a time."""
+        waiting = deque(work)
+        while waiting:
+            begun = time.perf_counter()
+            run(waiting.popleft())
+            if time.perf_counter() - begun > _HEAVY and self.threads > 1 and self.session.device == "cpu":
+                break
+        if self._workers is None and waiting:
+            self._workers = ThreadPoolExecutor(self.threads, thread_name_prefix="textkit-embed")
+        for _ in self._workers.map(run, waiting) if self._workers else ():
+            pass
+
+    def _max_of_words(self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, normalize: bool) -> np.ndarray:
+        vectors = np.zeros((len(starts), self.dim), np.float32)
+        begins = word_starts(encoded)
+
+        def run(part: np.ndarray) -> None:
+            places, weighted = self.weighted(encoded, starts[part], lengths[part])
+            firsts = np.cumsum(lengths[part]) - lengths[part]  # of each line among them
+            begin = begins[places]
+            begin[firsts] = True
+            words = np.add.reduceat(weighted, np.flatnonzero(begin), axis=0)  # [word, dim]
+            vectors[part] = np.maximum.reduceat(words, np.cumsum(begin)[firsts] - 1, axis=0)
+
+        self.spread(run, batches(lengths, self.batch_tokens))
+        return _unit(vectors) if normalize else vectors
+
+    def _rows(self, encoded: Encoded) -> np.ndarray:
+        """What the graph makes of each id, times its weight, f32[total, dim]; of a long line's parts, each by itself."""
+        starts, lengths = np.cumsum(encoded.lengths) - encoded.lengths, encoded.lengths
+        too_long = np.flatnonzero(lengths > self.limit)
+        self.long_lines += len(too_long)
+        cuts = [parts(encoded, int(starts[line]), int(lengths[line]), self.limit) for line in too_long]
+        whole = (lengths > 0) & (lengths <= self.limit)
+        starts = np.concatenate([starts[whole], *(cut[0] for cut in cuts)])
+        lengths = np.concatenate([lengths[whole], *(cut[1] for cut in cuts)])
+        rows = np.zeros((len(encoded.ids), self.dim), np.float32)
+
+        def run(part: np.ndarray) -> None:
+            places, weighted = self.weighted(encoded, starts[part], lengths[part])
+            rows[places] = weighted
+
+        self.spread(run, batches(lengths, self.batch_tokens))
+        return rows
+
+    def weighted(self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The places of a batch's ids, end to end i64[id], and what the graph makes of each, times its weight."""
+        feeds, places = padded(encoded, starts, lengths, self.limit)
+        tokens = self._run(feeds | _PLAIN, "tokens")  # [line, token, dim]
+        real = np.arange(places.shape[1]) < lengths[:, None]  # [line, token]
+        return places[real], tokens[real] * feeds["weight"][real][:, None]  # [id], [id, dim]
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    """Each row at length 1, f32[row, dim]; a zero row stays zero."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _TINY)

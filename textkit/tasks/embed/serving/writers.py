@@ -1,0 +1,275 @@
+"""Vectors out: text, JSON lines, .npy and raw f32, to a stream or a file. Knows no model.
+
+One record for each record in. One that could not be used (`Block.problems`) is a null record: zeros as numbers, null as
+JSON, so that line n of the output belongs to record n of the input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from textkit.errors import TextkitError
+from textkit.streams.columns import Block
+from textkit.streams.decimals import EXACT_DIGITS, format_decimals
+from textkit.streams.escaping import escaped
+from textkit.temporary import beside, placed
+
+_DESCRIPTORS = ("/dev/fd/", "/dev/std", "/proc/")
+HEADER = 128  # bytes of a .npy header, room for any number of rows
+
+Tokens = list[list[tuple[str, np.ndarray]]]
+
+
+def text_of(block: Block, vectors: np.ndarray) -> bytes:
+    """A line each: the numbers with one space between, as fastText's print-sentence-vectors writes them (`%.5g`)."""
+    return format_decimals(vectors)
+
+
+def jsonl_of(block: Block, vectors: np.ndarray, key: str = "embedding") -> bytes:
+    """An object each: the record's own fields, then `key`, nine digits a number, which give every f32 back."""
+    numbers = format_decimals(vectors, EXACT_DIGITS, ", ").split(b"\n")
+    return b"".join(
+        b"%b%b}\n" % (opened(block, at, key), b"null" if at in block.problems else b"[%b]" % numbers[at])
+        for at in range(len(block))
+    )
+
+
+def f32_of(block: Block, vectors: np.ndarray) -> memoryview:
+    """Little-endian f32, row after row."""
+    return np.ascontiguousarray(vectors, "<f4").reshape(-1).view(np.uint8).data
+
+
+def tokens_text_of(block: Block, tokens: Tokens) -> bytes:
+    """A line each: `token number number ...` for each token, tabs between tokens; tokens `escaped`."""
+    numbers = _numbers(tokens)
+    lines = [
+        b"\t".join([_bytes(escaped(token, tabs=True)) + b" " + next(numbers) for token, _ in line]) for line in tokens
+    ]
+    return b"".join(line + b"\n" for line in lines)
+
+
+def tokens_jsonl_of(block: Block, tokens: Tokens, key: str = "tokens") -> bytes:
+    """An object each: the record's own fields, then `key`, a list of {"token", "embedding"}."""
+    numbers = _numbers(tokens, EXACT_DIGITS, ", ")
+    lines = []
+    for at, line in enumerate(tokens):
+        cells = [b'{"token": %b, "embedding": [%b]}' % (json_bytes(token), next(numbers)) for token, _ in line]
+        value = b"null" if at in block.problems else b"[%b]" % b", ".join(cells)
+        lines.append(b"%b%b}\n" % (opened(block, at, key), value))
+    return b"".join(lines)
+
+
+def _numbers(tokens: Tokens, *form: Any) -> Iterator[bytes]:
+    """The numbers of each token's vector as `format_decimals` writes them."""
+    vectors = [vector for line in tokens for _, vector in line]
+    return iter(format_decimals(np.array(vectors, np.float32), *form).split(b"\n") if vectors else ())
+
+
+def opened(block: Block, at: int, key: str) -> bytes:
+    """The beginning of record `at` as an object, its own fields first, up to `"key": `.
+
+    What cannot be used has a field "error" as well, and what could be read of it.
+    """
+    own = None if block.fields is None else block.fields[at]
+    if isinstance(own, tuple) and own[1] and at not in block.problems:  # a JSON line: its source as it stands
+        return b"%b, %b: " % (_bytes(own[0].strip()[:-1].rstrip()), _key(key))
+    start, value = b"{", None
+    if isinstance(own, tuple):
+        source, value = own
+        own = {}
+        if value:
+            start = _bytes(source.strip()[:-1].rstrip()) + b", "
+    elif own is None:
+        own = {} if at in block.problems else {"text" if key != "text" else "source_text": block.texts[at]}
+    if at in block.problems:
+        taken = {*own, *(value or ()), key}
+        own = own | {"error" if "error" not in taken else "textkit_error": block.problems[at]}
+    if own:
+        start += json_bytes(own)[1:-1] + b", "
+    return b"%b%b: " % (start, _key(key))
+
+
+@cache
+def _key(name: str) -> bytes:
+    return json_bytes(name)
+
+
+def json_bytes(value: Any) -> bytes:
+    """`value` as JSON, in one line."""
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which only an escape can spell
+        return json.dumps(value).encode()
+
+
+def number(value: float) -> str:
+    """Six digits: more than a batch can change."""
+    return f"{value:.6g}"
+
+
+def rounded(value: float) -> float | None:
+    """JSON has no infinity: null, of a model that gives no numbers."""
+    return float(number(value)) if math.isfinite(value) else None
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
+
+
+def npy_header(rows: int | None, dim: int) -> bytes:
+    """The header of a .npy file, version 1.0, of f32[rows, dim]: always HEADER bytes. None: one that does not load."""
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dim}), }}"
+    if rows is None:
+        text = "this file was cut short before the number of its rows was known"
+    return b"\x93NUMPY\x01\x00" + (HEADER - 10).to_bytes(2, "little") + text.ljust(HEADER - 11).encode() + b"\n"
+
+
+class Npy:
+    """Writes rows as a .npy file whose header says how many there are, or does not load.
+
+    Where one can go back and write, the header is the last thing that is written. Elsewhere (a pipe) rows wait in a
+    temporary file. However it ends but by a killed process, what was written is a file of the rows that it has.
+    """
+
+    def __init__(self, out: BinaryIO, dim: int) -> None:
+        self._out, self._dim, self._rows = out, dim, 0
+        self._start = _position(out)
+        self._spool: Any = None
+        if self._start is None:
+            with _spooling():
+                self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+        else:
+            out.write(npy_header(None, dim))
+
+    def __enter__(self) -> Npy:
+        return self
+
+    def __exit__(self, kind: type | None, *exception: object) -> None:
+        """Finishes the file, also behind an error: its rows are those that were done."""
+        try:
+            if kind is None:
+                self._finish()
+                return
+            with contextlib.suppress(OSError):  # the first error is the one to report
+                self._finish()
+        finally:
+            if self._spool is not None:
+                with contextlib.suppress(OSError):  # what it holds back has no room
+                    self._spool.close()
+
+    def write(self, rows: memoryview) -> None:
+        count = len(rows) // (4 * self._dim)
+        if self._spool is None:
+            self._rows += count  # before: of a write that fails a part may be there
+            self._out.write(rows)
+            return
+        with _spooling():
+            self._spool.write(rows)
+        self._rows += count
+
+    def _finish(self) -> None:
+        if self._spool is not None:
+            with _spooling():
+                self._spool.seek(0)
+            self._out.write(npy_header(self._rows, self._dim))
+            left = 4 * self._dim * self._rows
+            while left:
+                with _spooling():
+                    part = self._spool.read(min(left, 1 << 20))
+                self._out.write(part)
+                left -= len(part)
+            return
+        try:
+            self._out.flush()
+        finally:  # of a full disk the whole rows that found room
+            end = os.lseek(self._out.fileno(), 0, os.SEEK_CUR)
+            there = end - self._start - HEADER
+            if there >= 0:
+                os.lseek(self._out.fileno(), self._start, os.SEEK_SET)
+                os.write(self._out.fileno(), npy_header(min(self._rows, there // (4 * self._dim)), self._dim))
+                os.lseek(self._out.fileno(), end, os.SEEK_SET)
+
+
+@contextmanager
+def _spooling() -> Iterator[None]:
+    """OSErrors of the temporary file say where it is."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = f"a temporary file in {tempfile.gettempdir()}"
+        raise
+
+
+def _position(out: BinaryIO) -> int | None:
+    """Where `out` stands, None where it cannot go back there and write."""
+    try:
+        if not out.seekable():
+            return None
+        with contextlib.suppress(ImportError):  # not on Windows
+            import fcntl
+
+            if fcntl.fcntl(out.fileno(), fcntl.F_GETFL) & os.O_APPEND:  # `>> file`: every write goes to the end
+                return None
+        return out.tell()
+    except OSError:
+        return None
+
+
+@contextmanager
+def output_file(path: str) -> Iterator[BinaryIO]:
+    """`path` to write to: a temporary sibling that is renamed to it at the end, and removed where something fails.
+
+    What is no regular file (/dev/null, a named pipe), and a file by its descriptor (/dev/fd/3), is written to as it is.
+    Raises TextkitError naming `path`.
+    """
+    if not path or (path.endswith("/") and not os.path.exists(path)):
+        raise TextkitError(f"-o {path!r}: names no file")
+    try:
+        facts = _facts(path)
+        if facts and stat.S_ISDIR(facts.st_mode):
+            raise TextkitError(f"{path}: is a directory")
+        if facts and (not stat.S_ISREG(facts.st_mode) or os.path.abspath(path).startswith(_DESCRIPTORS)):
+            with open(path, "wb") as stream:
+                yield stream
+            return
+        target = Path(os.path.realpath(path))
+        with beside(target) as sibling:
+            with open(sibling, "wb") as stream:
+                if facts:
+                    with contextlib.suppress(OSError, AttributeError):  # root's alone, where they differ
+                        os.chown(sibling, facts.st_uid, facts.st_gid)
+                    os.chmod(sibling, stat.S_IMODE(facts.st_mode))
+                yield stream
+            os.replace(sibling, target)
+            placed.add(target)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise TextkitError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def _facts(path: str) -> os.stat_result | None:
+    """What is at `path`, or would be behind it as a link; None for nothing. OSError for a name that nothing can have."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.stat(path)
+    with contextlib.suppress(FileNotFoundError):  # a name that is too long is found out here, before the work
+        os.lstat(os.path.realpath(path))
+    return None
+
+
+Formatter = Callable[[Block, Any], Any]  # gives bytes, or what writes as bytes
+FORMATTERS: dict[str, Formatter] = {"text": text_of, "jsonl": jsonl_of, "npy": f32_of, "f32": f32_of}
+TOKEN_FORMATTERS: dict[str, Formatter] = {"text": tokens_text_of, "jsonl": tokens_jsonl_of}

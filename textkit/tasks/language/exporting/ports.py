@@ -1,0 +1,151 @@
+"""The modules that a plugin gives for the task `language`, run in torch as their graphs will be run, and their ports.
+
+Knows no ONNX and no plugin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from textkit.errors import TextkitError, one_line
+from textkit.exporting.ports import (
+    FreeAxes,
+    Tensors,
+    Traced,
+    check_logits,
+    check_state,
+    is_cache,
+    names_of,
+    reordered,
+    run,
+)
+from textkit.plugin import Graph
+from textkit.task import NEXT, Port
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Modules:
+    """A `score` and a `step` module as functions of tensors by port name.
+
+    Both carry the same `state`: state.* [line, ...], in a step [line, beam, ...], belongs to a beam; cache.* [line, ...] to
+    all beams of a line, and its module knows from some state.* which parts of it are whose.
+    """
+
+    def __init__(self, graphs: Mapping[str, Graph]) -> None:
+        self.score_module, self.step_module = (graphs[name].module.eval() for name in ("score", "step"))
+        self.state = names_of(self.score_module, "score", "state")
+        if names_of(self.step_module, "step", "state") != self.state:
+            raise TextkitError(
+                f"the module of graph 'score' carries {', '.join(self.state)}, that of 'step' "
+                f"{', '.join(self.step_module.state)}: not the same"
+            )
+        for name in self.state:
+            if not name.startswith(("state.", "cache.")):
+                raise TextkitError(f"the module of graph 'score' has the port {name!r}: neither state.* nor cache.*")
+
+    def begin(self, lines: int) -> Tensors:
+        """The state of lines of which nothing is read: zeros, as whoever serves will make them from the ports alone."""
+        try:
+            given = tuple(self.score_module.begin(lines))
+        except Exception as error:  # a plugin's module raises what it likes
+            raise TextkitError(f"the module of graph 'score' fails to begin: {one_line(error)[:300]}") from error
+        if len(given) != len(self.state) or any(
+            not tensor.ndim or len(tensor) != lines or tensor.any() for tensor in given
+        ):
+            raise TextkitError(
+                f"the module of graph 'score' begins {lines} lines with {[tuple(tensor.shape) for tensor in given]}, not all "
+                f"zeros [{lines}, ...], one for each of {', '.join(self.state)}"
+            )
+        return dict(zip(self.state, given, strict=True))
+
+    def score(self, token: torch.Tensor, mask: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
+        """The words read, i64[line, token], and where they are real -> logits f32[line, token, vocab] and the state after."""
+        given = (token, mask, *(state[name] for name in self.state))
+        logits, *new = run(self.score_module, "score", given, 1 + len(self.state))
+        check_logits(logits, token, "score", "line, token")
+        found = dict(zip(self.state, new, strict=True))
+        for name, tensor in found.items():
+            if not tensor.ndim or len(tensor) != len(token):
+                raise TextkitError(
+                    f"the module of graph 'score' gives {name!r} {tuple(tensor.shape)} for {len(token)} lines"
+                )
+        return logits, found
+
+    def step(self, token: torch.Tensor, parent: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
+        """token, parent i64[line, beam], state [line, from, ...] of the step before, or `spread`."""
+        return self.advance(token, reordered(state, parent))
+
+    def advance(self, token: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
+        """What the step module itself computes, its state reordered already."""
+        given = (token, *(state[name] for name in self.state))
+        logits, *new = run(self.step_module, "step", given, 1 + len(self.state))
+        check_logits(logits, token, "step", "line, beam")
+        found = dict(zip(self.state, new, strict=True))
+        check_state(found, token)
+        return logits, found
+
+
+def spread(state: Mapping[str, object]) -> dict[str, object]:
+    """The state of lines as that of one beam each: an axis is put into state.* (tensors, or arrays)."""
+    return {name: value if is_cache(name) else value[:, None] for name, value in state.items()}  # type: ignore[index]
+
+
+def ports_of(modules: Modules, ids: int) -> tuple[Traced, Traced]:
+    """The ports of `score` and `step`, found by two runs; `ids`: how many words there are."""
+    sizes = ((3, 7, 4, 5), (2, 9, 6, 4))  # line, token, beam, words read before: no two alike, none 0 or 1
+    first, second = (_example(modules, ids, *size) for size in sizes)
+    axes = FreeAxes(dict(zip(("line", "token", "beam"), zip(*sizes, strict=True), strict=False)))
+    score = Traced(
+        [*axes.examples(first["read"], second["read"]), *axes.examples(first["before"], second["before"], "past")],
+        [*axes.ports(first["scored"], second["scored"]), *axes.ports(first["after"], second["after"], "next")],
+    )
+    step = Traced(
+        [*axes.examples(first["token"], second["token"]), *axes.examples(first["state"], second["state"], "past")],
+        [*axes.ports(first["stepped"], second["stepped"]), *axes.ports(first["new"], second["new"], "next")],
+    )
+    _check_beginning(modules, score.inputs[2:])
+    return score, step
+
+
+def _check_beginning(modules: Modules, ports: list[tuple[Port, torch.Tensor]]) -> None:
+    """TextkitError where the state of the beginning is not what the ports say: fixed axes as they are, of free ones none."""
+    for name, tensor in modules.begin(2).items():
+        port = next(port for port, _ in ports if port.name == name)
+        wanted = [2, *(0 if isinstance(axis, str) else axis for axis in port.axes[1:])]
+        if list(tensor.shape) != wanted:
+            raise TextkitError(f"the module of graph 'score' begins with {name!r} {tuple(tensor.shape)}, not {wanted}")
+
+
+def _example(modules: Modules, ids: int, lines: int, tokens: int, beams: int, before: int) -> dict[str, Tensors]:
+    """The tensors of one run by port: of `score` after `before` words, and of the step after as many others."""
+    import torch
+
+    random = torch.Generator().manual_seed(0)
+
+    def words(width: int) -> torch.Tensor:
+        return torch.randint(ids, (lines, width), generator=random)
+
+    mask = torch.arange(tokens) < torch.tensor([tokens - line for line in range(lines)])[:, None]  # [line, token]
+    token, beam = words(tokens), words(beams)
+    same = torch.arange(beams).expand(lines, beams)
+    with torch.no_grad():
+        first = words(before)
+        _, state = modules.score(first, torch.ones_like(first, dtype=torch.bool), modules.begin(lines))
+        logits, after = modules.score(token, mask, state)
+        stepping = spread(state)
+        for step in range(before):
+            _, stepping = modules.step(beam, same if step else torch.zeros_like(same), stepping)
+        stepped, new = modules.advance(beam, stepping)
+    return {
+        "read": {"token": token, "mask": mask},
+        "before": state,
+        "scored": {"logits": logits},
+        "after": {name + NEXT: tensor for name, tensor in after.items()},
+        "token": {"token": beam},
+        "state": stepping,
+        "stepped": {"logits": stepped},
+        "new": {name + NEXT: tensor for name, tensor in new.items()},
+    }

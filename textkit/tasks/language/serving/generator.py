@@ -1,0 +1,299 @@
+"""Prompts -> what may follow them, with an exported model of the task `language`. Knows no graph, no file and no torch.
+
+A prompt is read at once; then a token at a time is drawn by textkit.searching.decoding's samples, of all prompts of a batch
+side by side. What is drawn depends on the seed, the prompt's number and the sample alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit.bundle import bundle as bundles
+from textkit.errors import UsageError
+from textkit.searching.decoding import Hypothesis, Search, Target, search
+from textkit.searching.steps import READ, LanguageSteps
+from textkit.serving.session import cpus
+from textkit.serving.stream import batches
+from textkit.task import SEED
+from textkit.tasks.language.serving.healing import Healer, Prompt, says_nothing
+from textkit.tasks.language.serving.scorer import encode, opened, rule_of
+from textkit.text.language import LanguageText
+
+if TYPE_CHECKING:
+    from textkit.bundle.bundle import Bundle
+
+BATCH_TOKENS = 4096  # of prompts read side by side
+DEFAULTS = {"max_tokens": 100, "temperature": 1.0, "top_k": 0, "top_p": 1.0}  # of the task's SETTINGS
+_MOST = 1 << 20  # tokens that a model without a limit of its own may be asked for
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What follows a prompt. `text`: without the prompt, up to the end of the line or what was to stop it; `whole`: prompt and
+    text. `ended`: whether it came to the end of the line, or to a string that stops it, rather than to `max_tokens`.
+    `logprob`: of its `tokens`, the end among them."""
+
+    text: str
+    whole: str
+    logprob: float
+    tokens: int
+    ended: bool
+
+
+class Generator:
+    """list[str] -> list[list[Generated]], `samples` for each prompt. Can be pickled; the graphs load when used.
+
+    `cut_prompts` counts the prompts so far that were longer than the model remembers: their beginnings were left out.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Bundle | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        max_tokens: int | None = None,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = SEED,
+        samples: int = 1,
+        stop: Sequence[str] = (),
+        allow_unk: bool = False,
+    ) -> None:
+        """`model`: a name, a folder or a Bundle; None: the default. `max_tokens`, `temperature` (0: the likeliest token each
+        time), `top_k` (0: all), `top_p`: the model's own where they are None. `stop`: strings that end a text, and are no part
+        of it. `allow_unk`: whether the word for unknown ones may be drawn.
+
+        Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
+        """
+        self.bundle = opened(model)
+        given = {"max_tokens": max_tokens, "temperature": temperature, "top_k": top_k, "top_p": top_p}
+        own = (
+            DEFAULTS | self.bundle.manifest.defaults | {key: value for key, value in given.items() if value is not None}
+        )
+        self.context: int | None = self.bundle.manifest.limits.get("context")
+        self.max_tokens: int = own.pop("max_tokens")  # type: ignore[assignment]
+        most = _MOST if self.context is None else self.context - 1
+        if not 1 <= self.max_tokens <= most:
+            if max_tokens is not None:
+                raise UsageError(f"max_tokens={max_tokens}: must be from 1 to {most:,}, which is what the model takes")
+            self.max_tokens = most
+        if samples < 1:
+            raise UsageError(f"samples={samples}: must be at least 1")
+        if "" in stop:
+            raise UsageError("stop='': an empty string is everywhere")
+        self.options = Search(
+            **own,
+            sample=True,
+            n_best=samples,
+            seed=seed,
+            max_length=self.max_tokens,
+            length_penalty=0.0,
+            allow_unk=allow_unk,
+        )  # type: ignore[arg-type]
+        self.stop = tuple(stop)
+        self.device, self.threads = device, threads or cpus()
+        self.cut_prompts = 0
+        self._steps: LanguageSteps | None = None
+
+    def __call__(self, prompts: Sequence[str], numbers: Sequence[int] | None = None) -> list[list[Generated]]:
+        """The samples of each prompt. `numbers`: of the prompts, which random numbers depend on; from 0 where None."""
+        if isinstance(prompts, str):
+            raise TypeError("prompts is one str: give a list of them")
+        begun = self._begun(prompts)
+        lengths = np.array([len(prompt.ids) for prompt in begun], np.int64)
+        healed = np.array([prompt.first is not None for prompt in begun], bool)
+        every = np.arange(len(prompts)) if numbers is None else np.array(numbers, np.int64)
+        found: list[list[Generated]] = [[] for _ in prompts]
+        for batch in self._batches(lengths, healed):
+            keys = np.stack([every[batch], np.zeros(len(batch), np.int64)], 1)
+            texts = self._batch([begun[at] for at in batch], [prompts[at] for at in batch], keys, None)
+            for at, generated in zip(batch.tolist(), texts, strict=True):
+                found[at] = generated
+        return found
+
+    def stream(self, prompt: str, tell: Callable[[str], None]) -> Generated:
+        """One text for one prompt; `tell` is given each new part of it as soon as it is certain."""
+        return self._batch(self._begun([prompt]), [prompt], np.zeros((1, 2), np.int64), tell)[0][0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = {key: value for key, value in self.__dict__.items() if key != "_healer"}
+        return kept | {"bundle": self.bundle.folder, "_steps": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state | {"bundle": bundles.read(state["bundle"], "language")}
+
+    @property
+    def steps(self) -> LanguageSteps:
+        """The graphs, loaded. `steps.device` is where they really run."""
+        if self._steps is None:
+            steps = LanguageSteps(self.bundle, self.device, self.threads)
+            steps.load(self.options)
+            self._steps = steps
+        return self._steps
+
+    @property
+    def rule(self) -> LanguageText:
+        return rule_of(self.bundle)
+
+    def _begun(self, prompts: Sequence[str]) -> list[Prompt]:
+        """The ids of each prompt up to where it begins again; the last of them, where the model does not remember all."""
+        encoded = encode(self.rule, prompts)
+        ids = [line[:-1] for line in np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1])] if len(prompts) else []
+        begun = [self._healer.healed(prompt, line) for prompt, line in zip(prompts, ids, strict=True)]
+        if self.context is None:
+            return begun
+        most = self.context - self.max_tokens  # at least 1
+        self.cut_prompts += sum(len(line) > most for line in ids)
+        # A healed one lacks a token, and makes one more.
+        return [
+            replace(prompt, ids=prompt.ids[-most:][prompt.first is not None and len(prompt.ids) >= most :])
+            for prompt in begun
+        ]
+
+    @cached_property
+    def _healer(self) -> Healer:
+        return Healer(self.rule, self.options.allow_unk)
+
+    def _batches(self, lengths: np.ndarray, healed: np.ndarray) -> list[np.ndarray]:
+        """Prompts that are read side by side: by length, those without a token apart, those that are healed, and each that is
+        very long."""
+        size = self.options.lines_at_once(len(self.rule))
+        short = lengths <= READ
+        kinds = np.where(lengths > 0, 1, 0) if not self.steps.counts_padding else lengths
+        kinds = 2 * kinds + healed
+        found = []
+        for kind in np.unique(kinds[short]).tolist():
+            places = np.flatnonzero(short & (kinds == kind))
+            for batch in batches(np.maximum(lengths[places], 1), BATCH_TOKENS):
+                found += [places[batch[at : at + size]] for at in range(0, len(batch), size)]
+        return [*found, *np.flatnonzero(~short)[:, None]]
+
+    def _batch(
+        self, begun: Sequence[Prompt], prompts: Sequence[str], keys: np.ndarray, tell: Callable[[str], None] | None
+    ) -> list[list[Generated]]:
+        rule = self.rule
+        ids = [prompt.ids for prompt in begun]
+        lengths = np.array([len(prompt) for prompt in ids])
+        mask = np.arange(lengths.max()) < lengths[:, None]  # [line, token]
+        source = np.zeros(mask.shape, np.int64)
+        source[mask] = np.concatenate(ids)
+        starts = np.array([prompt[-1] if len(prompt) else rule.eos for prompt in ids])
+        watch = (
+            _Watch(self, len(ids), prompts[0], tell, begun, self.max_tokens) if self.stop or tell is not None else None
+        )
+        unk = rule.eos if rule.unk is None else rule.unk
+        target = Target(start=rule.eos, eos=rule.eos, unk=unk, pad=rule.eos, size=len(rule))
+        options, most, healed = self.options, self.max_tokens, begun[0].first is not None
+        if healed:  # the first token may say nothing new
+            options, most = replace(options, max_length=most + 1), most + 1
+        hypotheses = search(
+            self.steps, source, mask, target, options,
+            most=most, keys=keys, starts=starts, watch=watch, logprobs=healed, first=[prompt.first for prompt in begun],
+        )  # fmt: skip
+        if healed:
+            hypotheses = [
+                [self._shortened(one, prompt) for one in line] for prompt, line in zip(begun, hypotheses, strict=True)
+            ]
+        texts = iter(rule.decode([hypothesis.ids for line in hypotheses for hypothesis in line]))
+        found = [
+            [self._generated(text, prompt, hypothesis, next(texts)) for hypothesis in line]
+            for text, prompt, line in zip(prompts, begun, hypotheses, strict=True)
+        ]
+        if watch is not None:
+            watch.say(found[0][0].text)
+        return found
+
+    def _shortened(self, hypothesis: Hypothesis, begun: Prompt) -> Hypothesis:
+        """With no more than `max_tokens` that say something new."""
+        most = self.max_tokens + says_nothing(self.rule, begun, hypothesis.ids)
+        if len(hypothesis.ids) <= most:
+            return hypothesis
+        return replace(hypothesis, ids=hypothesis.ids[:most], ended=False, logprobs=hypothesis.logprobs[:most])
+
+    def _generated(self, prompt: str, begun: Prompt, hypothesis: Hypothesis, text: str) -> Generated:
+        ids, logprob = hypothesis.ids, hypothesis.logprob
+        if text.endswith("\ufffd") and self.rule.ends_inside(ids[:-1] if hypothesis.ended else ids):
+            text = text[:-1]
+        if begun.first is not None:
+            text = text[len(begun.left) :]
+            old = says_nothing(self.rule, begun, ids)
+            ids, logprob = ids[old:], float(hypothesis.logprobs[old:].sum(dtype=np.float64))
+        stopped = [place for place in map(text.find, self.stop) if place >= 0]
+        text = text[: min(stopped)] if stopped else text
+        ended = hypothesis.ended or bool(stopped)
+        whole = prompt + text if begun.first is not None else joined(self.rule, prompt, text)
+        return Generated(text, whole, logprob, len(ids), ended)
+
+
+def joined(rule: LanguageText, prompt: str, text: str) -> str:
+    """A prompt and what follows it: whole words have a space between them."""
+    return prompt + (" " if rule.words and text and prompt and not prompt[-1].isspace() else "") + text
+
+
+class _Watch:
+    """Sees the tokens of a batch as they are drawn: ends texts that hold what is to stop them, tells of the first's parts."""
+
+    def __init__(
+        self, generator: Generator, lines: int, prompt: str, tell: Callable[[str], None] | None,
+        begun: Sequence[Prompt] = (), most: int = 0,
+    ) -> None:  # fmt: skip
+        self._rule, self._stop, self._tell = generator.rule, generator.stop, tell
+        self._prompt, self._most = prompt, most
+        self._begun = begun or [Prompt(np.zeros(0, np.int64))] * lines
+        self._ids: list[list[list[int]]] = [[[] for _ in range(generator.options.n_best)] for _ in range(lines)]
+        self._told = 0  # characters
+        self._text = ""  # of the first `_read` tokens of the first sample; those from `_known` on are read once more
+        self._known = self._read = 0
+        self._held = max(map(len, self._stop), default=1) - 1  # characters at the end that are not certain
+        # Tokens that a string to stop at may be spread over: a character has four bytes at most, and each may be a token.
+        self._tail = 4 * max(map(len, self._stop), default=0) + 8
+
+    def __call__(self, step: int, rows: np.ndarray, token: np.ndarray, going: np.ndarray) -> np.ndarray:
+        stops = np.zeros(going.shape, bool)
+        for row, sample in zip(*np.nonzero(going), strict=True):
+            ids = self._ids[rows[row]][sample]
+            ids.append(int(token[row, sample]))
+            begun = self._begun[rows[row]]
+            if self._stop:
+                text = self._rule.decode([ids[-self._tail :]])[0]
+                text = text[len(begun.left) :] if len(ids) <= self._tail else text
+                stops[row, sample] = any(string in text for string in self._stop)
+            if begun.first is not None and len(ids) == self._most:
+                stops[row, sample] |= not says_nothing(self._rule, begun, ids)
+        if self._tell is not None and going[0, 0] and not stops[0, 0]:
+            text = self._whole_characters()[len(self._begun[0].left) :]
+            self.say(text[: max(0, len(text) - self._held)])  # the end may yet become a string to stop at
+        return stops
+
+    def _whole_characters(self) -> str:
+        """The first text as far as its characters have all their bytes; the last ones read U+FFFD till then.
+
+        A few tokens are decoded each time, however long the text is: what was new the last time, for a word to know that it
+        is not the first, and what has come since.
+        """
+        ids = self._ids[0][0]
+        before, text = self._rule.decode([ids[self._known : self._read], ids[self._known :]])
+        new = text[len(before) :]
+        if new and not new.endswith("\ufffd"):
+            self._text += new
+            self._known, self._read = self._read, len(ids)
+            return self._text
+        return self._text + new.rstrip("\ufffd")
+
+    def say(self, text: str) -> None:
+        """Tells of the first text, as far as it is certain, what is new."""
+        if self._tell is not None and len(text) > self._told:
+            before = (
+                ""
+                if self._told or self._begun[0].first is not None
+                else joined(self._rule, self._prompt, "x")[len(self._prompt) : -1]
+            )
+            self._tell(before + text[self._told :])
+            self._told = len(text)

@@ -1,0 +1,257 @@
+"""Lines -> how likely they are, with an exported model of the task `language`. Knows the graph's ports; no file, no torch.
+
+A line begins afresh, after the end of another. Lines of a batch are read side by side in pieces, each line's state carried
+from one to the next, so that a line of any length takes no more memory than the pieces do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit.bundle import bundle as bundles
+from textkit.errors import TextkitError
+from textkit.searching.steps import beginning
+from textkit.serving.session import Session, cpus
+from textkit.task import NEXT
+from textkit.text.language import LanguageText
+from textkit.text.rules import Encoded
+
+if TYPE_CHECKING:
+    from textkit.bundle.bundle import Bundle
+
+LINES = 64  # read side by side: a recurrent network's steps are matrices then
+_LOGITS = 1 << 24  # floats of a piece: lines * tokens * vocabulary
+_TOKENS = 1 << 13  # of a piece, on all lines
+_PART = 1 << 16  # characters of a line that become ids at a time, about
+_BORDER = re.compile(r"(?<=[^\s]) (?=[^\s])")  # where a line may be cut without another choice of tokens
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How likely a line is. `logprob`: the sum of log p over its tokens, the end of the line among them (natural logarithm);
+    `unknown`: how many of them stand for words that are in no table, and `unknown_logprob`, their part of the sum.
+
+    `ids` i64[token], `logprobs` f32[token]: each token.
+    """
+
+    logprob: float
+    tokens: int
+    unknown: int
+    unknown_logprob: float
+    ids: np.ndarray
+    logprobs: np.ndarray
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean over its tokens of -log p."""
+        return perplexity(self.logprob, self.tokens)
+
+
+def perplexity(logprob: float, count: int) -> float:
+    """exp(-logprob / count); infinite beyond what a float holds, and of nothing."""
+    with np.errstate(over="ignore"):
+        return float(np.exp(np.float64(-logprob) / count)) if count else float("inf")
+
+
+class LanguageModel:
+    """list[str] -> list[Scored]; a whitespace-only line is the end of a line alone. Can be pickled; loads when used."""
+
+    def __init__(
+        self, model: str | Path | Bundle | None = None, device: str = "auto", threads: int | None = None
+    ) -> None:
+        """`model`: a name, a folder or a Bundle; None: the default.
+
+        Raises UsageError for an unknown model, TextkitError for a model that is damaged or of another task.
+        """
+        self.bundle = opened(model)
+        self.context: int | None = self.bundle.manifest.limits.get("context")  # tokens that it remembers; None: all
+        self.device, self.threads = device, threads or cpus()
+        self._session: Session | None = None
+
+    def __call__(self, lines: Sequence[str]) -> list[Scored]:
+        """How likely each line is. TypeError for one str, which is a list of its characters else."""
+        if isinstance(lines, str):
+            raise TypeError("lines is one str: give a list of them")
+        return self.score(self.encode(lines))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"bundle": self.bundle.folder, "_session": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state | {"bundle": bundles.read(state["bundle"], "language")}
+
+    @property
+    def session(self) -> Session:
+        """The graph, loaded. `session.device` is where it really runs."""
+        if self._session is None:
+            self._session = Session(self.bundle.graph("score"), self.device, self.threads)
+        return self._session
+
+    @property
+    def rule(self) -> LanguageText:
+        return rule_of(self.bundle)
+
+    @property
+    def tokens_at_once(self) -> int:
+        """How many tokens go through the graph side by side and one after the other, of all lines together."""
+        return max(1, min(_LOGITS // len(self.rule), _TOKENS))
+
+    def encode(self, lines: Sequence[str]) -> Encoded:
+        """The lines as ids, the end of a line after each: the first half of the work."""
+        return encode(self.rule, lines)
+
+    def score(self, encoded: Encoded) -> list[Scored]:
+        """How likely each line of `encoded` is, the second half of the work."""
+        rule, ends = self.rule, np.cumsum(encoded.lengths)
+        starts = ends - encoded.lengths
+        logprobs = np.zeros(len(encoded.ids), np.float32)
+        order = np.argsort(-encoded.lengths, kind="stable")
+        for at in range(0, len(order), LINES):
+            part = order[at : at + LINES]
+            self._read(encoded.ids, starts[part], encoded.lengths[part], logprobs)
+        unknown = np.zeros(len(encoded.ids), bool) if rule.unk is None else encoded.ids == rule.unk
+        found = []
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            of_line, known = logprobs[start:end], ~unknown[start:end]
+            total, of_known = of_line.sum(dtype=np.float64), of_line[known].sum(dtype=np.float64)
+            count = int(end - start - known.sum())
+            found.append(
+                Scored(float(total), end - start, count, float(total - of_known), encoded.ids[start:end], of_line)
+            )
+        return found
+
+    def _read(self, ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray, logprobs: np.ndarray) -> None:
+        """Fills in `logprobs` [flat] for lines that lie at `starts` in the flat ids; the longest first."""
+        # One row of a product is added up in another order than several: attention to what went before reads two at least.
+        least = 1 if self.context is None else 2
+        piece = max(least, self.tokens_at_once // len(starts))
+        state: dict[str, np.ndarray] = beginning(self.bundle, len(starts))
+        previous = np.full(len(starts), self.rule.eos)
+        for begin, width, again in pieces(int(lengths[0]), piece, self.context):
+            going = int(np.searchsorted(-lengths, -begin, side="left"))  # lines that have a token here
+            if begin and going < len(previous):
+                previous, state = previous[:going], {name: value[:going] for name, value in state.items()}
+            if again:  # a model of limited memory: it begins anew, and reads what is behind once more
+                previous = ids[starts[:going] + begin - again - 1]
+                state = beginning(self.bundle, going)
+                places = starts[:going, None] + np.arange(begin - again, begin)  # [line, token]
+                _, state = self.run(previous, ids[places], np.ones(places.shape, np.float32), state)
+                previous = ids[places[:, -1]]
+            columns = np.arange(max(width, least))
+            places = starts[:going, None] + begin + columns  # [line, token]
+            real = (begin + columns < lengths[:going, None]) & (columns < width)
+            given = np.where(real, ids[np.minimum(places, len(ids) - 1)], 0)
+            of_words, state = self.run(previous, given, real.astype(np.float32), state)
+            logprobs[places[real]] = of_words[real]
+            previous = given[:, width - 1]
+
+    def run(
+        self, previous: np.ndarray, ids: np.ndarray, weight: np.ndarray, state: dict[str, np.ndarray]
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """One piece through the graph: logprob f32[line, token] and the state after."""
+        try:
+            found = self.session.run({"previous": previous, "ids": ids, "weight": weight, **state})
+        except TextkitError as error:
+            raise TextkitError(f"{self.bundle.folder}: {error}") from error
+        return found["logprob"], {name: found[name + NEXT] for name in state}
+
+    def stream(self) -> Stream:
+        """Reads text on and on, the state carried from line to line: what a corpus' perplexity is measured by."""
+        return Stream(self)
+
+
+class Stream:
+    """Where a text that is read on and on stands. Call it with lines, any number of times."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self._model = model
+        self._state = beginning(model.bundle, 1)
+        self._previous = np.array([model.rule.eos])
+        self._behind: np.ndarray = np.zeros(0, np.int64)  # what a model of limited memory remembers
+
+    def __call__(self, lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """ids i64[token] and logprobs f32[token] of the lines, each token given all of the text before it."""
+        model = self._model
+        ids = model.encode(lines).ids
+        logprobs = np.zeros(len(ids), np.float32)
+        for begin, width, again in pieces(len(ids), model.tokens_at_once, model.context, len(self._behind)):
+            if again:
+                self._begin_anew(again)
+            part = ids[None, begin : begin + width]
+            logprobs[begin : begin + width] = self._read(part)
+            if model.context is not None:
+                self._behind = np.concatenate([self._behind, part[0]])
+        return ids, logprobs
+
+    def _begin_anew(self, count: int) -> None:
+        """Reads the last `count` tokens once more, with nothing before them but one."""
+        self._state = beginning(self._model.bundle, 1)
+        self._previous, self._behind = self._behind[-count - 1 : -count], self._behind[-count:]
+        self._read(self._behind[None])
+
+    def _read(self, ids: np.ndarray) -> np.ndarray:
+        """ids i64[1, token] -> logprob f32[token]; the state goes on."""
+        found, self._state = self._model.run(self._previous, ids, np.ones(ids.shape, np.float32), self._state)
+        self._previous = ids[:, -1]
+        return found[0]
+
+
+def pieces(length: int, piece: int, context: int | None, held: int = 0) -> Iterator[tuple[int, int, int]]:
+    """(begin, width, again) for parts of `length` tokens, of `piece` at most. A model that remembers no more than `context`
+    tokens, `held` of them already, begins anew when it is full: then the last `again` before `begin` are read once more."""
+    begin = 0
+    while begin < length:
+        width, again = min(piece, length - begin), 0
+        if context is not None:
+            if held >= context:
+                again = held = context // 2
+            width = min(width, context - held)
+            if context - held - width == 1 and width > 2:  # no token is left by itself
+                width -= 1
+        yield begin, width, again
+        begin, held = begin + width, held + width
+
+
+def encode(rule: LanguageText, lines: Sequence[str]) -> Encoded:
+    """The lines as ids. A long line is given to the tokenizer part by part, for one takes hundreds of bytes a token."""
+    if all(len(line) <= _PART for line in lines):
+        return rule.encode(lines)
+    ids: list[np.ndarray] = []
+    lengths = []
+    for line in lines:
+        parts = parts_of(line)
+        of_line = [rule.encode([part]).ids[:-1] for part in parts[:-1]] + [rule.encode(parts[-1:]).ids]
+        ids += of_line
+        lengths.append(sum(map(len, of_line)))
+    return Encoded(np.concatenate(ids), np.array(lengths, np.int64))
+
+
+def parts_of(line: str) -> list[str]:
+    """A line in parts that become the tokens it would become itself: cut before single spaces between words. One without such a
+    place is one part."""
+    cuts = [0]
+    for border in _BORDER.finditer(line):
+        if border.start() - cuts[-1] >= _PART:
+            cuts.append(border.start())
+    return [line[begin:end] for begin, end in zip(cuts, [*cuts[1:], len(line)], strict=True)]
+
+
+def opened(model: str | Path | Bundle | None) -> Bundle:
+    """The model that is meant: a name, a folder, a Bundle, None: the default of the task."""
+    if not isinstance(model, bundles.Bundle):
+        model = bundles.read(bundles.find(None if model is None else str(model), "language"), "language")
+    rule_of(model)
+    return model
+
+
+def rule_of(model: Bundle) -> LanguageText:
+    """How text becomes ids and ids text. Raises TextkitError where the model says it otherwise."""
+    if not isinstance(model.rule, LanguageText):
+        raise TextkitError(f"{model.folder}: does not say how a line ends and how ids become text")
+    return model.rule

@@ -1,0 +1,1 @@
+"""The verbs of the task `language`, a file each."""

@@ -1,0 +1,248 @@
+"""`textkit generate`: a prompt, or a prompt a line, and what may follow. Parses and writes; textkit.serving works."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from textkit.cli.filtering import (
+    FEWEST,
+    JSONL,
+    Filter,
+    Pace,
+    Tally,
+    column_option,
+    delimiter_option,
+    field_option,
+    format_option,
+    input_option,
+    opened,
+    output_option,
+    pump,
+    records,
+    top_k_option,
+    top_p_option,
+)
+from textkit.cli.options import Talk, Text, answering_options, model_option
+from textkit.cli.typed import say_if_file
+from textkit.cli.verb import Verb, examples, own
+from textkit.errors import UsageError
+from textkit.serving import GENERATED
+from textkit.task import SEED
+
+if TYPE_CHECKING:
+    from textkit.tasks.language.serving.generator import Generated, Generator
+
+FORMATS = ("text", "jsonl")
+
+_POSITIVE = click.IntRange(min=1)
+_COUNT = click.IntRange(min=0)
+
+
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        "textkit generate 'Once upon a'",
+        "textkit generate 'Once upon a' -n 3 --temperature 0.8 --top-p 0.9",
+        "textkit generate --stop . < beginnings.txt",
+    ),
+)
+@click.argument("prompt", type=Text(), metavar="[PROMPT]", required=False)
+@model_option
+@format_option(FORMATS)
+@output_option
+@click.option(
+    "--max-tokens", type=_POSITIVE, metavar="N", help="The most tokens that follow. " + own("en-lm", "--max-tokens")
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(min=0),
+    metavar="T",
+    help="Below 1 likelier, above more various; 0: the likeliest token each time. " + own("en-lm", "--temperature"),
+)
+@top_k_option(own("en-lm", "--top-k"))
+@top_p_option(own("en-lm", "--top-p"))
+@click.option(
+    "--seed",
+    type=_COUNT,
+    default=SEED,
+    show_default=True,
+    metavar="N",
+    help="Of the random numbers, with the line's number.",
+)
+@click.option(
+    "-n",
+    "--number",
+    "samples",
+    type=_POSITIVE,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Texts for each prompt.",
+)
+@click.option(
+    "--stop",
+    type=Text(),
+    multiple=True,
+    metavar="S",
+    help="End a text where S would come, and leave S out. May be given several times.",
+)
+@click.option("--allow-unk", is_flag=True, help="Let unknown words be said, as <unk>.")
+@click.option("--without-prompt", is_flag=True, help="Write what follows alone.")
+@click.option(
+    "--file", "files", multiple=True, metavar="FILE", help="Read prompts, a line each, from FILE instead of stdin."
+)
+@input_option
+@column_option
+@delimiter_option
+@field_option
+@answering_options
+def generate(talk: Talk, prompt: str | None, **options: Any) -> None:
+    """Continue PROMPT, and print it as it comes; without PROMPT each line of stdin: a record out for each, in order.
+
+    \b
+    text   the prompt and what follows it, a line each sample
+    jsonl  the record's own fields, "continuation", "logprob", "tokens", "ended" (it came to an end of itself, rather than
+           to --max-tokens); with -n a list "samples" of such
+
+    A PROMPT that ends inside a word goes on inside it, and of one that ends in a space the next word follows. In text a
+    line feed inside a record is \\n, a carriage return \\r, and a backslash there \\\\. A text ends where the model ends
+    the line, at --stop or after --max-tokens. With the same --seed the same model gives the same texts on the same
+    machine, whatever else is in the batch. A blank line stays blank; PROMPT "" begins a line freely. Of a prompt longer
+    than the model remembers its end counts.
+    """
+    job = _Job(**options)
+    if prompt is None:
+        run(job, talk)
+        return
+    if job.files or job.kind != "lines":
+        raise UsageError("PROMPT: --file and --input are for prompts that are read")
+    say_if_file(talk, [prompt], "the prompt", "--file")
+    answer(prompt, job, talk)
+
+
+@dataclass(kw_only=True)
+class _Job(Filter):
+    """The options, checked as far as argv alone shows them; None where the model's own counts."""
+
+    max_tokens: int | None
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    seed: int
+    samples: int
+    stop: tuple[str, ...]
+    allow_unk: bool
+    without_prompt: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.format = self.format_of(JSONL)
+        self.name_fields(GENERATED)
+        if "" in self.stop:
+            raise UsageError("--stop '': an empty string is everywhere")
+        self.check_numbers("temperature", "top_p")
+
+    def generator(self) -> Generator:
+        from textkit.tasks.language.serving.generator import Generator
+
+        return Generator(
+            self.model, self.device, self.threads, self.max_tokens, self.temperature, self.top_k, self.top_p, self.seed,
+            self.samples, self.stop, self.allow_unk,
+        )  # fmt: skip
+
+
+def answer(prompt: str, job: _Job, talk: Talk) -> None:
+    """One prompt: its text as it comes, or all samples when they are done."""
+    from textkit.streams.columns import Block
+    from textkit.tasks.language.serving.writers import TEXTS
+
+    generator = _loaded(job, talk)
+    try:
+        with opened(job, talk, reads=False) as (out, _):
+            if job.samples == 1 and job.format == "text":
+                _stream(generator, prompt, out, not job.without_prompt)
+            else:
+                out.write(job.with_key(TEXTS[job.format])(Block([prompt]), generator([prompt]), not job.without_prompt))
+            out.flush()
+    finally:
+        _say(generator, talk)
+
+
+def _stream(generator: Generator, prompt: str, out: BinaryIO, whole: bool) -> None:
+    """Writes the text in the parts that it comes in."""
+    from textkit.streams.escaping import Escaping
+
+    begun, line = whole, Escaping()
+
+    def tell(text: str) -> None:
+        nonlocal begun
+        text = text if begun else text.lstrip()
+        begun = begun or bool(text)
+        out.write(line(text).encode("utf-8", "replace"))
+        out.flush()
+
+    if whole:
+        tell(prompt)
+    generator.stream(prompt, tell)
+    out.write(line("", last=True).encode("utf-8", "replace") + b"\n")
+
+
+def run(job: _Job, talk: Talk) -> None:
+    """Reads prompts, continues them and writes; says at the end what was out of the ordinary."""
+    from textkit.streams.lines import check_readable
+
+    check_readable(file for file in job.files if file != "-")
+    generator = _loaded(job, talk)
+    tally = Tally()
+    try:
+        with opened(job, talk) as (out, show):
+            pump(_results(job, generator, tally), job, tally, out, out.write, show)
+            out.flush()
+    finally:
+        tally.say(talk)
+        _say(generator, talk)
+
+
+def _loaded(job: _Job, talk: Talk) -> Generator:
+    """The model, its graphs loaded: a damaged one is told of before anything is read."""
+    generator = job.generator()
+    talk.note(f"{generator.bundle.folder} on {generator.steps.device}")
+    return generator
+
+
+def _say(generator: Generator, talk: Talk) -> None:
+    if generator.cut_prompts:
+        prompts = "1 prompt was" if generator.cut_prompts == 1 else f"{generator.cut_prompts:,} prompts were"
+        talk.warn(
+            f"{prompts} longer than the {generator.context:,} tokens that the model remembers, --max-tokens among them: the "
+            "beginning was left out"
+        )
+
+
+def _results(job: _Job, generator: Generator, tally: Tally) -> Iterator[tuple[int, bytes] | None]:
+    """(records, bytes) of each window of prompts, None where the input pauses."""
+    from textkit.serving.stream import WINDOW_CHARACTERS, windows
+    from textkit.tasks.language.serving.generator import Generated
+    from textkit.tasks.language.serving.writers import TEXTS
+
+    form = job.with_key(TEXTS[job.format])
+    pace = Pace(1 if job.line_buffered else None)
+    number = 0
+    for block in pace.joined(windows(records(job, tally), min(pace.lines, FEWEST), WINDOW_CHARACTERS // 16)):
+        if block is None:
+            yield None
+            continue
+        begun = time.perf_counter()
+        found: list[list[Generated]] = [[Generated("", text, 0.0, 0, True)] * job.samples for text in block.texts]
+        real = [at for at, text in enumerate(block.texts) if text and not text.isspace()]
+        made = generator([block.texts[at] for at in real], [number + at for at in real])
+        for at, texts in zip(real, made, strict=True):
+            found[at] = texts
+        yield len(block), form(block, found, not job.without_prompt)
+        number += len(block)
+        pace.took(len(block), time.perf_counter() - begun)

@@ -1,0 +1,140 @@
+"""`textkit score`: lines in, how likely each is. Parses and writes; textkit.serving works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textkit.cli.filtering import (
+    JSONL,
+    Filter,
+    Tally,
+    column_option,
+    delimiter_option,
+    field_option,
+    files_argument,
+    format_option,
+    input_option,
+    opened,
+    output_option,
+    pump,
+    records,
+)
+from textkit.cli.options import Talk, answering_options, model_option
+from textkit.cli.typed import check_files
+from textkit.cli.verb import Verb, examples
+from textkit.errors import UsageError
+from textkit.serving import SCORED
+
+if TYPE_CHECKING:
+    from textkit.tasks.language.serving.scorer import LanguageModel
+
+FORMATS = ("text", "jsonl")
+
+
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        "echo 'I am going home.' | textkit score",
+        "textkit score --per-word < lines.txt",
+        "textkit score app.log | paste - app.log | sort -gr -k3 | head   # the oddest",
+    ),
+)
+@files_argument
+@model_option
+@format_option(FORMATS)
+@output_option
+@click.option("--per-token", is_flag=True, help="Add each token's log-probability.")
+@click.option("--per-word", is_flag=True, help="Add each word's log-probability, the sum over its tokens.")
+@input_option
+@column_option
+@delimiter_option
+@field_option
+@answering_options
+def score(talk: Talk, **options: Any) -> None:
+    """Say how likely each line of the FILEs (or of stdin, also named -) is: a line in is a record out, in order.
+
+    \b
+    text   log-probability, tokens, perplexity per token, with tabs between; behind them, where asked for, a column
+           `token log-probability` for each token or word
+    jsonl  the record's own fields, "logprob", "tokens", "perplexity", "unknown" (words that the model does not know);
+           "per_token" or "per_word", a list of [token, log-probability]
+
+    Log-probabilities are natural logarithms. Every line begins afresh, and its end is one of its tokens, <eos>: a blank line
+    is that alone. The perplexity is that per token, exp(-log-probability / tokens). With --on-error skip a record that cannot
+    be read is nan (in jsonl null), so that lines stay aligned.
+
+    --input tsv and csv: column 1 without --column; a name reads the first record as the header. jsonl: the field named
+    "text" without --column; a.b and a.0.b reach into objects and lists. A field that is named as one of the result is
+    carried along as source_NAME. Files may be compressed (gzip, zstandard).
+    """
+    run(_Job(**options), talk)
+
+
+@dataclass(kw_only=True)
+class _Job(Filter):
+    """The options, checked as far as argv alone shows them."""
+
+    per_token: bool
+    per_word: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.format = self.format_of(JSONL | {".tsv": "text"})
+        self.name_fields(SCORED)
+        if self.per_token and self.per_word:
+            raise UsageError("--per-token, --per-word: one of them at a time")
+
+    @property
+    def details(self) -> str | None:
+        return "per_token" if self.per_token else "per_word" if self.per_word else None
+
+
+def run(job: _Job, talk: Talk) -> None:
+    """Reads, scores and writes; says at the end what was out of the ordinary."""
+    from textkit.tasks.language.serving.scorer import LanguageModel
+
+    check_files(job.files)
+    model = LanguageModel(job.model, job.device, job.threads)
+    talk.note(f"{model.bundle.folder} on {model.session.device}")  # a damaged model is told of before anything is read
+    tally, unknown = Tally(), _Unknown()
+    try:
+        with opened(job, talk) as (out, show):
+            pump(_results(job, model, tally, unknown), job, tally, out, out.write, show)
+            out.flush()
+    finally:
+        tally.say(talk)
+        if unknown.count:
+            talk.note(f"{unknown.count:,} of {unknown.tokens:,} tokens are words that the model does not know")
+
+
+@dataclass
+class _Unknown:
+    """Words without a row of their own."""
+
+    count: int = 0
+    tokens: int = 0
+
+
+def _results(job: _Job, model: LanguageModel, tally: Tally, unknown: _Unknown) -> Iterator[tuple[int, bytes] | None]:
+    """(records, bytes) of each window of lines, None where the input pauses."""
+    from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, staged, windows
+    from textkit.tasks.language.serving.writers import SCORES
+
+    form = job.with_key(SCORES[job.format])
+    blocks = windows(records(job, tally), 1 if job.line_buffered else WINDOW_LINES, WINDOW_CHARACTERS)
+
+    def written(item: Any) -> tuple[int, bytes]:
+        block, found = item
+        unknown.count += sum(one.unknown for one in found)
+        unknown.tokens += sum(one.tokens for one in found)
+        return len(block), form(block, found, model.rule, job.details)
+
+    yield from staged(
+        (block and (block, model.encode(block.texts)) for block in blocks),
+        [lambda item: (item[0], model.score(item[1])), written],
+        threads=1,
+    )

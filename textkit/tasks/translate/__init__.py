@@ -1,0 +1,1 @@
+"""The task `translate`: lines to lines of another language."""

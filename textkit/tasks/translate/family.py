@@ -1,0 +1,260 @@
+"""What every family that translates has in common: text, batches of pairs, loss, dev score, graphs. Light: no torch.
+
+Knows no architecture. A subclass gives a Config that derives from TranslationOptions, and `network`. Its networks have
+
+    config                                       the options, for the label smoothing
+    hidden(source, source_mask, target_in)       -> f32[line, target, dim]: teacher forcing, in one pass
+    project(f32[token, dim])                     -> logits f32[token, vocab]
+    project_weight, project_bias (optional)      where the projection is one matrix and a bias or None: a faster loss
+    encoder(), stepper()                         -> modules behind the graphs, sharing the weights (docs/architecture.md)
+    explainer() (optional)                       -> that behind the graph explain: every head and layer, for pictures
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from textkit.corpora.tokenizing import TokenizerOptions
+from textkit.errors import TextkitError
+from textkit.plugin import Epoch, Graph, Plugin, Score
+
+if TYPE_CHECKING:
+    import torch
+
+    from textkit.corpora.corpus import Corpus
+    from textkit.corpora.pair_batches import EncodedPairs, PairBatch
+    from textkit.text.rules import Encoded
+    from textkit.text.translation import TranslationText
+
+SAMPLES = 3  # dev lines shown with each score
+_AS_MANY = 0.75  # of the sentences of a source, at least, has what translates it sentence by sentence
+_SCORE_TOKENS = 4096  # padded, at once, while scoring
+
+
+@dataclass(frozen=True)
+class TranslationOptions(TokenizerOptions):
+    """Options of text, batches, loss and score."""
+
+    label_smoothing: float = 0.1  # share of the probability spread evenly over all words (Szegedy et al. 2016)
+    rdrop: float = 0.0  # R-Drop (Liang et al. 2021): how much two passes with other dropout have to agree; 0: one pass
+    rdrop_epoch: int = 0  # epochs before R-Drop begins: an update takes twice the time with it
+    batch_tokens: int = 4096  # padded tokens a batch, on each side at most
+    max_tokens: int = 256  # longest side of a pair; longer pairs are left out, and no longer line is translated whole
+    max_ratio: float = 9.0  # pairs with a side so many times longer than the other are left out; 0: none is
+    sentences: bool | None = (
+        None  # whether served lines are cut into sentences, each translated by itself; none: guessed from the pairs
+    )
+    score: Literal["bleu", "loss"] = "bleu"  # what early stopping watches on the dev pairs: bleu (greedy search) | loss
+    bleu_tokenize: Literal["13a", "none", "char", "intl"] = (
+        "13a"  # sacrebleu's tokenizer: 13a | none (text that is tokenised already) | char | intl
+    )
+    score_lines: int = 1000  # dev lines translated for a BLEU score, evenly spread; 0: all
+
+    needs: ClassVar[Mapping[str, str]] = {
+        "rdrop_epoch": "rdrop!=0",
+        "bleu_tokenize": "score=bleu",
+        "score_lines": "score=bleu",
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing={self.label_smoothing}: must be at least 0 and below 1")
+        for key, least in (
+            ("batch_tokens", 1),
+            ("max_tokens", 2),
+            ("max_ratio", 0),
+            ("score_lines", 0),
+            ("rdrop", 0),
+            ("rdrop_epoch", 0),
+        ):
+            if getattr(self, key) < least:
+                raise ValueError(f"{key}={getattr(self, key)}: must be at least {least}")
+        if self.batch_tokens < self.max_tokens:
+            raise ValueError(f"batch_tokens={self.batch_tokens}: no pair of max_tokens={self.max_tokens} would fit")
+
+
+class TranslationPlugin(Plugin):
+    """A family that translates: `network` is all that is missing."""
+
+    task = "translate"
+    data = "pairs"
+    Config = TranslationOptions
+    unheeded: ClassVar[Mapping[str, str]] = {"batch_size": "batch_tokens decides (0, full-batch descent, has one)"}
+
+    def vocabulary(self, corpus: Corpus, config: Any) -> TranslationText:
+        from textkit.corpora.tokenizing import learn
+
+        return learn(corpus, config)
+
+    def batches(self, corpus: Corpus, vocabulary: TranslationText, config: Any, epoch: Epoch) -> Iterator[PairBatch]:
+        from textkit.corpora.pair_batches import token_batches
+
+        pairs = self._pairs(corpus, vocabulary, config, epoch)
+        agreement = config.rdrop if epoch.number >= config.rdrop_epoch else 0.0
+        for batch in token_batches(pairs, epoch, config.batch_tokens):
+            yield batch._replace(agreement=agreement)
+
+    def steps(self, corpus: Corpus, vocabulary: TranslationText, config: Any, epoch: Epoch) -> int:
+        """Batches an epoch; with bpe_dropout, where each has other lengths, those of the first."""
+        from textkit.corpora.pair_batches import count_batches
+
+        pairs = self._pairs(corpus, vocabulary, config, replace(epoch, number=0))
+        return count_batches(pairs, epoch, config.batch_tokens)
+
+    @staticmethod
+    def _pairs(corpus: Corpus, vocabulary: TranslationText, config: Any, epoch: Epoch) -> EncodedPairs:
+        """The pairs worth learning from, as the epoch spells them."""
+        from textkit.corpora.bpe_dropout import respelt
+        from textkit.corpora.pair_batches import encoded_pairs
+
+        pairs = encoded_pairs(corpus, vocabulary, epoch.run, config.max_tokens, config.max_ratio)
+        return respelt(pairs, vocabulary, config.bpe_dropout, config.max_tokens, epoch) if config.bpe_dropout else pairs
+
+    def loss(self, network: torch.nn.Module, batch: PairBatch) -> tuple[torch.Tensor, Mapping[str, Any]]:
+        """The mean label-smoothed cross-entropy of the target tokens, and R-Drop's part; `perplexity` is of the tokens."""
+        from textkit.families.chunked_loss import smoothed_cross_entropy
+
+        count = batch.words
+        read = batch.twice() if batch.agreement else batch  # the second time with other dropout
+        hidden = network.hidden(read.source, read.source_mask, read.target_in)[read.target_mask]  # [token, dim]
+        wanted, smoothing = read.target_out[read.target_mask], network.config.label_smoothing
+        loss, exact = smoothed_cross_entropy(network, hidden, wanted, smoothing, agreement=batch.agreement)
+        log = {"weight": count, "examples": len(batch.source), "words": count, "perplexity": exact.exp()}
+        return loss, log
+
+    def score(self, network: torch.nn.Module, dev: Corpus, vocabulary: TranslationText, config: Any) -> Score:
+        """BLEU of greedy translations with the loss beside it, or the loss (per token, without label smoothing)."""
+        from textkit.corpora.pairs import pair
+
+        pairs = [pair(line) for line in dev.lines()]
+        pairs = [(source, target) for source, target in pairs if source.strip() and target.strip()]
+        if not pairs:
+            raise TextkitError(f"{dev.paths[0]}: the dev part has no pair of lines with text on both sides")
+        loss = dev_loss(network, dev, vocabulary, config)
+        detail = {"loss": loss, "perplexity": math.exp(min(loss, 700))}
+        whole = config.score == "bleu"
+        lines = pairs[: SAMPLES if not whole else None]
+        if whole and 0 < config.score_lines < len(lines):
+            lines = [lines[at * len(lines) // config.score_lines] for at in range(config.score_lines)]
+        found = translations(network, [source for source, _ in lines], vocabulary, config)
+        samples = tuple(
+            f"{source} ||| {translation} ||| {target}"
+            for (source, target), translation in list(zip(lines, found, strict=True))[:SAMPLES]
+        )
+        if not whole:
+            return Score("loss", loss, False, {"perplexity": detail["perplexity"]}, samples)
+        return Score("bleu", bleu(lines, found, config), True, detail, samples)
+
+    def decided(self, config: Any, sample: Sequence[str]) -> dict[str, Any]:
+        return {"sentences": line_by_line(sample) if config.sentences is None else config.sentences}
+
+    def graphs(self, network: torch.nn.Module, vocabulary: TranslationText, config: Any) -> Mapping[str, Graph]:
+        graphs = {
+            "encode": Graph(network.encoder(), limit=config.max_tokens),
+            "step": Graph(network.stepper(), limit=config.max_tokens),
+        }
+        if hasattr(network, "explainer"):
+            graphs["explain"] = Graph(network.explainer(), limit=config.max_tokens)
+        return graphs
+
+
+def line_by_line(sample: Sequence[str]) -> bool:
+    """Whether the targets of these pairs have about as many sentences as their sources, as translations do and summaries do
+    not: then a line may be cut into them. Told by the sources of several, if a twentieth of all are such."""
+    from textkit.corpora.pairs import pair
+    from textkit.sentences.splitting import sentences
+
+    counted = [[len(sentences(side)) for side in pair(line)] for line in sample]
+    several = [(source, target) for source, target in counted if source > 1 and target]
+    if len(several) < max(1, len(counted) / 20):
+        return True
+    sources, targets = (sum(counts) for counts in zip(*several, strict=True))
+    return targets > _AS_MANY * sources
+
+
+def bleu(pairs: Sequence[tuple[str, str]], found: Sequence[str], config: Any) -> float:
+    """sacrebleu's corpus BLEU of `found` beside `pairs`; a source that occurs twice is one line with several references."""
+    from textkit.tasks.translate.evaluation import Scorer
+
+    lines: dict[str, tuple[str, list[str]]] = {}
+    for (source, target), translation in zip(pairs, found, strict=True):
+        lines.setdefault(source, (translation, []))[1].append(target)
+    scored, references = zip(*lines.values(), strict=True)
+    return Scorer(tokenize=config.bleu_tokenize, lowercase=config.lowercase)(scored, references)[0].value
+
+
+def translations(network: torch.nn.Module, lines: Sequence[str], vocabulary: TranslationText, config: Any) -> list[str]:
+    """Greedy translations, with the caches of the step module; lines beyond max_tokens are cut."""
+    import torch
+
+    from textkit.tasks.translate.greedy import greedy
+
+    encode, step = network.encoder().eval(), network.stepper().eval()
+    device = next(network.parameters()).device
+    encoded = rows(vocabulary.encode(list(lines)))
+    encoded = [ids if len(ids) <= config.max_tokens else _cut(ids, config.max_tokens) for ids in encoded]
+    found: list[list[int]] = [[] for _ in lines]
+    for group in _groups(np.array([len(ids) for ids in encoded]), _SCORE_TOKENS):
+        source, mask = (
+            torch.from_numpy(part).to(device) for part in _padded([encoded[at] for at in group], vocabulary.source_pad)
+        )
+        longest = (2 * mask.sum(1) + 10).clamp(max=config.max_tokens)
+        for at, ids in zip(
+            group, greedy(encode, step, source, mask, vocabulary.start, vocabulary.eos, longest), strict=True
+        ):
+            found[at] = ids
+    return vocabulary.decode(found)
+
+
+def dev_loss(network: torch.nn.Module, dev: Corpus, vocabulary: TranslationText, config: Any) -> float:
+    """The mean of -log p(token) over the target tokens; pairs beyond max_tokens are left out."""
+    import torch
+
+    from textkit.corpora.batching import move
+    from textkit.corpora.pair_batches import encoded_pairs, pair_batch
+    from textkit.families.chunked_loss import smoothed_cross_entropy
+
+    device = next(network.parameters()).device
+    pairs = encoded_pairs(dev, vocabulary, None, config.max_tokens)
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for chosen in _groups(np.maximum(pairs.source_lengths, pairs.target_lengths), _SCORE_TOKENS):
+            batch = move(pair_batch(pairs, chosen), device)
+            hidden = network.hidden(batch.source, batch.source_mask, batch.target_in)[batch.target_mask]
+            _, exact = smoothed_cross_entropy(network, hidden, batch.target_out[batch.target_mask], 0.0)
+            total, count = total + float(exact) * len(hidden), count + len(hidden)
+    return total / count
+
+
+def rows(encoded: Encoded) -> list[np.ndarray]:
+    """The ids of each line."""
+    return np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1])
+
+
+def _cut(ids: np.ndarray, longest: int) -> np.ndarray:
+    """The first ids and the last one, eos."""
+    return np.concatenate([ids[: longest - 1], ids[-1:]])
+
+
+def _groups(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
+    """Numbers of lines of similar length, so many that with padding they have `tokens`; the longest first."""
+    order = np.argsort(-lengths, kind="stable")
+    while len(order):
+        size = max(1, tokens // int(lengths[order[0]]))
+        yield order[:size]
+        order = order[size:]
+
+
+def _padded(lines: Sequence[np.ndarray], pad: int) -> tuple[np.ndarray, np.ndarray]:
+    """i64[line, token], and where it is real bool[line, token]."""
+    lengths = np.array([len(ids) for ids in lines])
+    mask = np.arange(lengths.max()) < lengths[:, None]
+    ids = np.full(mask.shape, pad, np.int64)
+    ids[mask] = np.concatenate(lines)
+    return ids, mask

@@ -1,0 +1,126 @@
+"""Lines as texts to translate: their sentences, cut where they are too long, each text once. Knows no graph and no search."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit.sentences.splitting import Part, halves, sentences
+from textkit.text.cleaning import visible
+
+if TYPE_CHECKING:
+    from textkit.text.translation import TranslationText
+
+Taken = list[list[tuple[int, str]]]  # for each line its parts: the number of a job, and what stands behind
+
+
+@dataclass(frozen=True)
+class Job:
+    """A text to translate."""
+
+    text: str
+    ids: np.ndarray  # i64[source], its end last
+    prefix: tuple[int, ...]  # target ids that its translation begins with
+    key: tuple[int, int]  # its line's number, and its own in the line: what random numbers depend on
+
+
+@dataclass(frozen=True)
+class JobMaker:
+    """`limit`: the most tokens of a text, its end too; `cut`: whether what is beyond is left out, else the text is split;
+    `by_sentence`: whether each sentence is a text; `once`: whether a text that occurs twice is one job; `own`: what finds
+    abbreviations of a user's own, behind which no sentence ends."""
+
+    rule: TranslationText
+    limit: int
+    cut: bool
+    by_sentence: bool
+    once: bool
+    own: re.Pattern[str] | None = None
+
+    def make(self, lines: Sequence[str], begins: Sequence[str], first: int) -> tuple[list[Job], Taken, int]:
+        """The jobs, what each line takes of them, and how many lines held a text that is too long.
+
+        `begins`: what each line's translation begins with, "" for anything; such a line is one text. `first`: the number of
+        the first line.
+        """
+        of_lines = [self._parts(line, bool(begin)) for line, begin in zip(lines, begins, strict=True)]
+        texts = {part.text: np.zeros(0, np.int64) for line in of_lines for part in line}
+        pieces = self._encode(texts)
+        prefixes = self._prefixes(begins)
+        numbers: dict[Any, int] = {}
+        jobs: list[Job] = []
+        taken: Taken = []
+        for number, (line, begin) in enumerate(zip(of_lines, begins, strict=True), first):
+            taken.append([])
+            whole = [piece for part in line for piece in _spaced(pieces.get(part.text, [part]), part.space)]
+            for at, part in enumerate(whole):
+                prefix = () if at else prefixes[begin]
+                key: Any = (part.text, prefix) if self.once else (number, at)
+                if key not in numbers:
+                    numbers[key] = len(jobs)
+                    jobs.append(Job(part.text, texts[part.text], prefix, (number, at)))
+                taken[-1].append((numbers[key], part.space))
+        return jobs, taken, sum(any(part.text in pieces for part in line) for line in of_lines)
+
+    def _parts(self, line: str, whole: bool) -> list[Part]:
+        line = visible(line) if self.rule.clean else line
+        if not line or line.isspace():
+            return []
+        if whole or not self.by_sentence:
+            return [Part(line.strip())]
+        return sentences(line, self.rule.source_language, self.own)
+
+    def _encode(self, texts: dict[str, np.ndarray]) -> dict[str, list[Part]]:
+        """Puts the ids of each text in its place, and those of what it is split into where it is too long: these are given
+        back, text -> parts. `texts` holds the ids of all parts then."""
+        pieces: dict[str, list[Part]] = {}
+        waiting = list(texts)
+        while waiting:
+            encoded = self.rule.encode(waiting)
+            ends = np.cumsum(encoded.lengths).tolist()
+            again: dict[str, None] = {}
+            for text, length, end in zip(waiting, encoded.lengths.tolist(), ends, strict=True):
+                ids = encoded.ids[end - length : end]
+                if length > self.limit and not self.cut and len(text) > 1:
+                    count = -(-length // self.limit)  # 2 or more
+                    pieces[text] = list(halves(text, (count // 2) / count))
+                    again |= dict.fromkeys(part.text for part in pieces[text] if part.text not in texts)
+                    continue
+                if length > self.limit:
+                    pieces[text] = [Part(text)]
+                    # A source in reversed order has its beginning last.
+                    ids = ids[-self.limit :] if self.rule.reverse else np.append(ids[: self.limit - 1], ids[-1])
+                texts[text] = ids
+            waiting = list(again)
+            texts |= dict.fromkeys(waiting, np.zeros(0, np.int64))
+        return {text: list(_leaves(text, pieces)) for text in pieces}
+
+    def _prefixes(self, begins: Iterable[str]) -> dict[str, tuple[int, ...]]:
+        """The target ids of each prefix, their end left out."""
+        known = list(dict.fromkeys(begins))
+        encoded = self.rule.encode_target(known)
+        ends = np.cumsum(encoded.lengths).tolist()
+        lengths = encoded.lengths.tolist()
+        each = (encoded.ids[end - length : end - 1].tolist() for length, end in zip(lengths, ends, strict=True))
+        return {begin: tuple(ids) if begin else () for begin, ids in zip(known, each, strict=True)}
+
+
+def _leaves(text: str, pieces: dict[str, list[Part]]) -> Iterator[Part]:
+    """What `text` was split into, and that in turn, with an explicit stack: a line may be split into thousands."""
+    stack = [Part(text)]
+    while stack:
+        part = stack.pop()
+        split = pieces.get(part.text)
+        if split is None or split[0].text == part.text:
+            yield part
+        else:
+            stack += reversed(_spaced(split, part.space))
+
+
+def _spaced(parts: Sequence[Part], space: str) -> list[Part]:
+    """`parts` with `space` behind the last."""
+    return [*parts[:-1], replace(parts[-1], space=space)]

@@ -1,0 +1,340 @@
+"""Lines -> translations, with an exported model of the task `translate`. Knows no architecture, no file format, no torch.
+
+A line is its sentences, each at most as long as the model takes; they are translated each by itself, a text that occurs twice
+once, in batches of similar length, and joined with the white space and the smileys that stood between them.
+Translator.__init__ is over 60 lines, for it names every option.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit.bundle import bundle as bundles
+from textkit.errors import TextkitError, UsageError, nearest
+from textkit.searching.decoding import Hypothesis, Search, Target, search
+from textkit.searching.steps import TranslationSteps
+from textkit.sentences.splitting import own_abbreviations
+from textkit.serving.padding import SOURCES, whole_groups
+from textkit.serving.session import cpus
+from textkit.serving.stream import batches
+from textkit.task import SEED
+from textkit.tasks.translate.serving.jobs import Job, JobMaker
+from textkit.tasks.translate.serving.unknown import replaced, shown
+from textkit.text.translation import TranslationText
+
+if TYPE_CHECKING:
+    from textkit.bundle.bundle import Bundle
+
+_WIDENED = 2  # times that a search is made again, each twice as wide, where an n-best list holds one text twice
+LONG = ("split", "cut")
+BATCH_TOKENS = 2048  # of the source, padded
+DEFAULTS: dict[str, Any] = {  # of the task's SETTINGS
+    "beam_size": 4,
+    "length_penalty": 1.0,
+    "min_length": 0,
+    "max_length": None,
+    "max_length_factor": 3.0,
+    "allow_unk": False,
+    "early_stopping": False,
+    "no_repeat_ngram_size": 0,
+    "sentences": True,
+}
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One translation of one line. Of several sentences: their texts joined, log-probabilities added, tokens in a row."""
+
+    text: str
+    score: float = 0.0  # logprob / length^length_penalty
+    logprob: float = 0.0  # the sum of its tokens' log-probabilities
+    length: int = 0  # tokens, the end of each sentence too
+    complete: bool = True  # it ended of itself; else it was cut at the limit
+    # Where they were asked for:
+    tokens: tuple[str, ...] = ()  # of the translation, without ends
+    word_scores: tuple[float, ...] = ()  # log-probability of each token, the end of each sentence too
+    source_tokens: tuple[str, ...] = ()
+    alignment: tuple[tuple[int, int], ...] = ()  # (source token, target token), from 0: where each target token looked
+
+
+class Translator:
+    """list[str] -> list[str]; a whitespace-only line is "". Can be pickled; the graphs load when used.
+
+    `long_lines` counts the lines so far that held a sentence of more tokens than the model takes (`limits.tokens` of its
+    manifest), `incomplete` those whose translation was cut at the limit of its length.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Bundle | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        beam_size: int | None = None,
+        n_best: int = 1,
+        length_penalty: float | None = None,
+        min_length: int | None = None,
+        max_length: int | None = None,
+        max_length_factor: float | None = None,
+        no_repeat_ngram_size: int | None = None,
+        allow_unk: bool | None = None,
+        replace_unk: bool = False,
+        sample: bool = False,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = SEED,
+        word_scores: bool = False,
+        alignment: bool = False,
+        sentences: bool | None = None,
+        abbreviations: Sequence[str] = (),
+        long: str = "split",
+        batch_tokens: int = BATCH_TOKENS,
+        batch_lines: int | None = None,
+        workers: int = 1,
+    ) -> None:
+        """`model`: a name, a folder or a Bundle; None: the default. The options of the search are those of decoding.Search;
+        None: the model's own. `replace_unk`: an unknown word becomes the source's word that was looked at. `sentences`:
+        whether those of a line are translated each by itself, and `abbreviations`: with what no sentence ends, besides
+        those of the source's language. `long`: what becomes of a sentence that is too long: `split` or `cut`.
+        `batch_tokens`: the largest batch, in source tokens, padding and all; `batch_lines`: and in lines. `workers`:
+        batches that are under way at a time, which share the `threads`.
+
+        Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
+        """
+        if not isinstance(model, bundles.Bundle):
+            model = bundles.read(bundles.find(None if model is None else str(model), "translate"), "translate")
+        self.bundle = model
+        own = DEFAULTS | model.manifest.defaults
+        given = {
+            "beam_size": beam_size, "length_penalty": length_penalty, "min_length": min_length, "max_length": max_length,
+            "max_length_factor": max_length_factor, "allow_unk": allow_unk or replace_unk or None,
+            "no_repeat_ngram_size": no_repeat_ngram_size, "sentences": sentences,
+        }  # fmt: skip
+        own |= {key: value for key, value in given.items() if value is not None}
+        self.sentences = bool(own.pop("sentences"))
+        self.options = Search(
+            **own, n_best=n_best, sample=sample, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
+        )  # fmt: skip
+        if long not in LONG:
+            raise UsageError(f"unknown long {long!r}{nearest(str(long), LONG)}")
+        for name, value in (("batch_tokens", batch_tokens), ("batch_lines", batch_lines), ("workers", workers)):
+            if value is not None and value < 1:
+                raise UsageError(f"{name}={value}: must be at least 1")
+        self.limit: int = model.manifest.limits["tokens"]
+        self.most = max(1, int(model.manifest.limits.get("target", self.limit)) - 1)  # its end takes a place too
+        self.abbreviations = own_abbreviations(abbreviations)
+        self.replace_unk, self.word_scores, self.alignment = replace_unk, word_scores, alignment
+        self.device, self.threads, self.workers, self.long = device, threads or cpus(), workers, long
+        self.batch_tokens, self.batch_lines = batch_tokens, batch_lines
+        self.long_lines = self.incomplete = 0
+        self._steps: TranslationSteps | None = None
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __call__(self, lines: Sequence[str]) -> list[str]:
+        """The best translation of each line. TypeError for one str, which is a list of its characters else."""
+        return [translations[0].text for translations in self.translate(lines)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"bundle": self.bundle.folder, "_steps": None, "_pool": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state | {"bundle": bundles.read(state["bundle"], "translate")}
+
+    @property
+    def steps(self) -> TranslationSteps:
+        """The graphs, loaded. `steps.device` is where they really run."""
+        if self._steps is None:
+            threads = max(1, self.threads // self.workers)
+            steps = TranslationSteps(self.bundle, self.device, threads, self.alignment or self.replace_unk)
+            steps.load(self.options)
+            self._steps = steps
+        return self._steps
+
+    @property
+    def _maker(self) -> JobMaker:
+        return JobMaker(
+            self.rule, self.limit, self.long == "cut", self.sentences, not self.options.sample, self.abbreviations
+        )
+
+    @property
+    def rule(self) -> TranslationText:
+        """How text becomes ids and ids text. Raises TextkitError where the model says it of one side only."""
+        rule = self.bundle.rule
+        if not isinstance(rule, TranslationText):
+            raise TextkitError(f"{self.bundle.folder}: says how text becomes ids, not how ids become text")
+        return rule
+
+    @property
+    def target(self) -> Target:
+        """What a search has to know of the target's ids."""
+        rule = self.rule
+        return Target(rule.start, rule.eos, rule.unk, rule.pad, rule.target_size)
+
+    def load(self) -> None:
+        """Reads and checks all that is needed now rather than when it is used. Raises TextkitError."""
+        self.rule  # noqa: B018 - read and kept
+        self.steps  # noqa: B018
+
+    def translate(
+        self, lines: Sequence[str], first: int = 0, prefixes: Sequence[str] | None = None
+    ) -> list[list[Translation]]:
+        """The `n_best` translations of each line, best first (samples: as they were drawn); "" alone for a blank line.
+
+        `first`: the number of the first line, which random numbers depend on. `prefixes`: what the translation of each line
+        begins with, "" for anything; such a line is not cut into sentences.
+        """
+        if isinstance(lines, str):
+            raise TypeError("lines is one str: give a list of them")
+        if prefixes is not None and len(prefixes) != len(lines):
+            raise UsageError(f"{len(prefixes)} prefixes for {len(lines)} lines")
+        begins = [""] * len(lines) if prefixes is None else [prefix.strip() for prefix in prefixes]
+        jobs, parts, too_long = self._maker.make(lines, begins, first)
+        self.long_lines += too_long
+        found = self._run(jobs)
+        each = iter(found[job] for line in parts for job, _ in line)
+        translations = []
+        for line in parts:
+            of_parts = [(next(each), space) for _, space in line]
+            joined = [self._joined(of_parts, rank) for rank in range(self.options.n_best if of_parts else 1)]
+            kept = [one for one in joined if one is not None]
+            if not self.options.sample:
+                kept = _each_text(sorted(kept, key=lambda one: -one.score))
+            translations.append(kept)
+            self.incomplete += not translations[-1][0].complete
+        return translations
+
+    def _run(self, jobs: list[Job]) -> list[list[Translation]]:
+        """The translations of each job."""
+        found: list[list[Translation]] = [[Translation("")] for _ in jobs]
+        # What is nothing but its end (control characters, say) has nothing to translate.
+        real = np.array([at for at, job in enumerate(jobs) if len(job.ids) > 1], np.int64)
+        if not len(real):
+            return found
+
+        def run(batch: np.ndarray) -> None:
+            for at, translations in zip(batch.tolist(), self._batch([jobs[at] for at in batch]), strict=True):
+                found[at] = translations
+
+        lengths = np.array([len(jobs[at].ids) for at in real.tolist()])
+        work = [real[part] for batch in batches(lengths, self.batch_tokens) for part in self._cut(batch)]
+        if self.workers == 1 or len(work) == 1:
+            for batch in work:
+                run(batch)
+            return found
+        steps = self.steps  # loaded once, before several want it
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix=f"textkit-translate-{steps.device}")
+        for _ in self._pool.map(run, reversed(work)):  # the longest first, so that no worker is left with one alone
+            pass
+        return found
+
+    def _cut(self, batch: np.ndarray) -> Iterator[np.ndarray]:
+        size = min(self.batch_lines or len(batch), self.options.lines_at_once(self.rule.target_size))
+        for start in range(0, len(batch), size):
+            yield batch[start : start + size]
+
+    def _batch(self, jobs: list[Job]) -> list[list[Translation]]:
+        """The translations of each job, each text once, the best of those that are the same; samples as they are."""
+        options = self.options
+        if options.n_best == 1 or options.sample:
+            return self._searched(jobs, options)
+        found = [_each_text(line) for line in self._searched(jobs, options)]
+        for _ in range(_WIDENED):  # of some lines too few are different: a wider search finds more
+            few = [at for at, line in enumerate(found) if len(line) < options.n_best]
+            options = replace(options, beam_size=2 * options.beam_size)
+            size = options.lines_at_once(self.rule.target_size)
+            for part in (few[at : at + size] for at in range(0, len(few), size)):
+                for at, more in zip(part, self._searched([jobs[at] for at in part], options), strict=True):
+                    best = found[at][0].score  # what one translation would be stays the first
+                    others = [one for one in more if one.score <= best]
+                    found[at] = _each_text(
+                        [found[at][0], *sorted((*found[at][1:], *others), key=lambda one: -one.score)]
+                    )
+        return [line[: self.options.n_best] for line in found]
+
+    def _searched(self, jobs: list[Job], options: Search) -> list[list[Translation]]:
+        rule = self.rule
+        lengths = np.array([len(job.ids) for job in jobs])
+        width = whole_groups(int(lengths.max()), self.limit, SOURCES)
+        mask = np.arange(width) < lengths[:, None]  # [line, source]
+        source = np.full(mask.shape, rule.source_pad)
+        source[mask] = np.concatenate([job.ids for job in jobs])
+        hypotheses = search(
+            self.steps, source, mask, self.target, options,
+            most=self.most, prefixes=[job.prefix for job in jobs], keys=np.array([job.key for job in jobs]),
+            logprobs=self.word_scores, attention=self.alignment or self.replace_unk,
+            spare=options.beam_size if options.n_best > 1 and not options.sample else 0,
+        )  # fmt: skip
+        texts = iter(rule.decode([hypothesis.ids for line in hypotheses for hypothesis in line]))
+        return [
+            [self._translation(job, hypothesis, next(texts)) for hypothesis in line]
+            for job, line in zip(jobs, hypotheses, strict=True)
+        ]
+
+    def _translation(self, job: Job, hypothesis: Hypothesis, text: str) -> Translation:
+        rule = self.rule
+        ids = hypothesis.ids[:-1] if hypothesis.ended else hypothesis.ids
+        if not hypothesis.ended:  # cut off where the limit was, inside a character perhaps that its bytes spell
+            text = text.rstrip("\ufffd")
+        made = Translation(
+            text, hypothesis.score, hypothesis.logprob, len(ids) + 1, hypothesis.ended,
+            word_scores=() if hypothesis.logprobs is None else tuple(hypothesis.logprobs.tolist()),
+        )  # fmt: skip
+        if self.word_scores or self.alignment:
+            made = replace(made, tokens=tuple(map(rule.target_token, ids)))
+        if rule.unk in ids:
+            made = replace(made, text=rule.detokenized(shown(rule, ids)))
+        if hypothesis.attention is None or not ids or not (self.alignment or rule.unk in ids):
+            return made
+        words = len(job.ids) - 1
+        looked = hypothesis.attention[: len(ids), :words].argmax(1)  # [target]
+        looked = (words - 1 - looked if rule.reverse else looked).tolist()
+        tokens = rule.source_tokens(job.text)[:-1]
+        tokens = tokens[::-1] if rule.reverse else tokens
+        if self.replace_unk and rule.unk in ids:
+            made = replace(made, text=rule.detokenized(replaced(rule, ids, tokens, looked)))
+        if self.alignment:
+            pairs = sorted(zip(looked, range(len(ids)), strict=True))
+            made = replace(made, source_tokens=tuple(tokens), alignment=tuple(pairs))
+        return made
+
+    def _joined(self, parts: list[tuple[list[Translation], str]], rank: int) -> Translation | None:
+        """The translations of number `rank` of a line's parts as one; a part that has fewer gives its last."""
+        if not parts:
+            return Translation("") if not rank else None
+        chosen = [(found[min(rank, len(found) - 1)], space) for found, space in parts]
+        if len(chosen) == 1:
+            only, space = chosen[0]
+            return None if rank >= len(parts[0][0]) else replace(only, text=only.text + space) if space else only
+        if rank and all(rank >= len(found) for found, _ in parts):
+            return None
+        joined = chosen[0][0]
+        space = chosen[0][1]
+        for more, behind in chosen[1:]:
+            sources, targets = len(joined.source_tokens), len(joined.tokens)
+            joined = Translation(
+                joined.text + space + more.text, 0.0, joined.logprob + more.logprob, joined.length + more.length,
+                joined.complete and more.complete, joined.tokens + more.tokens, joined.word_scores + more.word_scores,
+                joined.source_tokens + more.source_tokens,
+                joined.alignment + tuple((i + sources, j + targets) for i, j in more.alignment),
+            )  # fmt: skip
+            space = behind
+        return replace(
+            joined,
+            text=joined.text + space,
+            score=joined.logprob / max(1, joined.length) ** self.options.length_penalty,
+        )
+
+
+def _each_text(found: list[Translation]) -> list[Translation]:
+    """The first of each text, in order."""
+    texts: dict[str, Translation] = {}
+    for one in found:
+        texts.setdefault(one.text, one)
+    return list(texts.values())

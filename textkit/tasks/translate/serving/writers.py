@@ -1,0 +1,86 @@
+"""Translations out: a line each, Moses' n-best lists, or JSON lines. Knows no model.
+
+One record for each record in, or with n-best a numbered group. Numbers have six digits: more than a batch can change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from textkit.serving import TRANSLATED
+from textkit.streams.columns import Block
+from textkit.streams.escaping import escaped
+from textkit.tasks.embed.serving.writers import json_bytes, number, opened, rounded
+from textkit.tasks.translate.serving.translator import Translation
+
+Translations = Sequence[Sequence[Translation]]  # of each record, best first
+
+
+def text_of(block: Block, translations: Translations, first: int, many: bool = False) -> bytes:
+    """A line each, and behind ||| the alignment (Pharaoh's i-j) and word scores where there are any, as Marian has them."""
+    lines = [" ||| ".join([_text(found[0]), *_details(found[0])]) for found in translations]
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
+
+
+def nbest_of(block: Block, translations: Translations, first: int, many: bool = False) -> bytes:
+    """Lines `id ||| translation ||| F0= logprob ||| score`, the id the record's number, from 0."""
+    lines = []
+    for place, found in enumerate(translations, first):
+        for one in found:
+            scores = f"F0= {number(one.logprob)}", number(one.score)
+            lines.append(" ||| ".join([str(place), _text(one), *_details(one), *scores]))
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
+
+
+def jsonl_of(
+    block: Block, translations: Translations, first: int, many: bool = False, key: str = TRANSLATED[0]
+) -> bytes:  # fmt: skip
+    """An object each: the record's own fields, `key` (the translation), "score", and "nbest", a list, where `many`
+    are asked for, though one line may have but one; null for a record that could not be used."""
+    lines = []
+    for at, found in enumerate(translations):
+        if at in block.problems:
+            lines.append(b'%bnull, "score": null}\n' % opened(block, at, key))
+            continue
+        fields = _fields(found[0])
+        if many:
+            fields["nbest"] = [_fields(one) for one in found]
+        # The first key stands in `opened` already.
+        rest = json_bytes({key: value for key, value in fields.items() if key != TRANSLATED[0]})[1:]
+        lines.append(b"%b%b, %b\n" % (opened(block, at, key), json_bytes(fields[TRANSLATED[0]]), rest))
+    return b"".join(lines)
+
+
+def _text(translation: Translation) -> str:
+    return escaped(translation.text)
+
+
+def _details(translation: Translation) -> list[str]:
+    details = []
+    if translation.source_tokens:
+        details.append(" ".join(f"{i}-{j}" for i, j in translation.alignment))
+    if translation.word_scores:
+        details.append("WordScores= " + " ".join(map(number, translation.word_scores)))
+    return details
+
+
+def _fields(translation: Translation) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "translation": translation.text,
+        "score": rounded(translation.score),
+        "logprob": rounded(translation.logprob),
+    }
+    for key in ("source_tokens", "tokens", "alignment"):
+        if value := getattr(translation, key):
+            fields[key] = value
+    if translation.word_scores:
+        fields["word_scores"] = list(map(rounded, translation.word_scores))
+    return fields
+
+
+FORMATTERS: dict[str, Callable[[Block, Translations, int, bool], bytes]] = {
+    "text": text_of,
+    "nbest": nbest_of,
+    "jsonl": jsonl_of,
+}

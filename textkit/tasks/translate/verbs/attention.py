@@ -1,0 +1,192 @@
+"""`textkit attention`: what each word of a translation looks at. Parses; serving/attention.py works, textkit/drawing draws."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from textkit.cli.filtering import typed_lines
+from textkit.cli.options import Talk, Text, answer_format_option, answering_options, model_option, promised
+from textkit.cli.stdout import protected_stdout
+from textkit.cli.typed import say_if_file
+from textkit.cli.verb import Verb, examples
+from textkit.errors import TextkitError, UsageError
+
+if TYPE_CHECKING:
+    from textkit.drawing.heatmap import Screen
+    from textkit.tasks.translate.serving.attention import Attention, Weights
+
+_POSITIVE = click.IntRange(min=1)
+
+
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        "textkit attention 'A man rides a bike.'",
+        "textkit attention 'A man rides a bike.' -o picture.png",
+    ),
+)
+@click.argument("sentence", type=Text(), metavar="[SENTENCE]", required=False)
+@model_option
+@click.option(
+    "-o",
+    "--output",
+    metavar="PICTURE",
+    callback=promised(),
+    help="Draw to this file: .png, .svg or .pdf. Needs matplotlib.",
+)
+@click.option("--target", type=Text(), metavar="TEXT", help="Show this translation instead of the model's own.")
+@click.option(
+    "--kind",
+    type=click.Choice(["cross", "encoder", "decoder"]),
+    default="cross",
+    show_default=True,
+    help="Target words look at source words, source words at each other, or target words at those before them.",
+)
+@click.option("--layer", type=_POSITIVE, metavar="N", help="Counted from 1. Default: the last.")
+@click.option("--head", type=_POSITIVE, metavar="N", help="Counted from 1. Default: the mean of all.")
+@click.option("--all", "every", is_flag=True, help="Every head of every layer, with -o or --format jsonl.")
+@click.option("--pieces", is_flag=True, help="Show the model's pieces of words rather than words.")
+@answer_format_option
+@click.option(
+    "--style",
+    type=click.Choice(["color", "shades", "numbers"]),
+    help="How weights are shown. Default: color on a terminal that has colours, shades on another, else numbers.",
+)
+@answering_options
+def attention(talk: Talk, **options: Any) -> None:
+    """Show what each word of a translation looks at: a heat map of SENTENCE, or of each line of stdin.
+
+    Target words down, source words across; a row is where the model looked when it said that word, and its weights sum to
+    one. Of words that are several pieces: the sum over the pieces looked at, the mean over those that look. Kinds, layers and
+    heads are shown by models that were made with `--explain` (`textkit export-onnx`, `textkit import`).
+
+    --format jsonl writes {"source": [...], "target": [...], "weights": [[...]]}, a row of weights for each target word; with
+    --all a list of layers of lists of heads of such. Heat maps are separated by a blank line. A blank line, and with --on-error
+    skip a sentence that is too long, gives a record without words.
+    """
+    job = _Job(**options)
+    say_if_file(talk, [job.sentence or ""], "the sentence")
+    run(job, talk)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """The options, checked as far as argv alone shows them."""
+
+    sentence: str | None
+    model: str | None
+    output: str | None
+    target: str | None
+    kind: str
+    layer: int | None
+    head: int | None
+    every: bool
+    pieces: bool
+    form: str
+    style: str | None
+    device: str
+    threads: int | None
+    on_error: str
+    line_buffered: bool
+
+    def __post_init__(self) -> None:
+        if self.sentence is not None and not self.sentence.strip():
+            raise UsageError("the sentence is blank")
+        if self.target is not None and self.sentence is None:
+            raise UsageError("--target: is for a SENTENCE that is given with it")
+        if self.target is not None and not self.target.strip():
+            raise UsageError("--target: the translation is blank")
+        if self.output is not None and (self.as_json or self.style):
+            raise UsageError(
+                f"-o {self.output}: is a picture; {'--format jsonl' if self.as_json else '--style'} is for stdout"
+            )
+        if self.every and self.output is None and not self.as_json:
+            raise UsageError("--all: is too much for a terminal; say -o PICTURE or --format jsonl")
+        if self.every and (self.layer or self.head):
+            raise UsageError(f"--{'layer' if self.layer else 'head'}: is one of those that --all shows")
+
+    @property
+    def as_json(self) -> bool:
+        return self.form == "jsonl"
+
+    def attention(self) -> Attention:
+        from textkit.tasks.translate.serving.attention import Attention
+
+        return Attention(
+            self.model, self.device, self.threads, self.kind, self.layer, self.head, self.every, self.pieces
+        )
+
+
+def run(job: _Job, talk: Talk) -> None:
+    """Reads, computes, and draws or writes."""
+    from textkit.drawing import picture
+    from textkit.drawing.heatmap import Screen
+
+    if job.output is not None:
+        picture.refuse(job.output)
+    screen = Screen.of_stdout(job.style)  # while stdout is still itself
+    with protected_stdout() as out:
+        attention = job.attention()
+        attention.load()
+        talk.note(f"{attention.bundle.folder}: on {attention.translator.steps.device}")
+        if job.output is not None:
+            _draw(job, attention, job.output, talk)
+        elif job.sentence is not None:
+            out.write(_record(attention(job.sentence, job.target), job.as_json, screen))
+        else:
+            _filter(job, attention, out, screen, talk)
+
+
+def _filter(job: _Job, attention: Attention, out: BinaryIO, screen: Screen, talk: Talk) -> None:
+    """A record for each line of stdin, in order; what is done is written when the input pauses."""
+    from textkit.tasks.translate.serving.attention import BLANK
+
+    skipped, first = 0, True
+    for lines in typed_lines(talk):
+        for line, where in lines:
+            try:
+                found = attention(line)
+            except TextkitError as error:
+                if job.on_error == "fail":
+                    raise TextkitError(f"{where}: {error}") from error
+                found, skipped = BLANK, skipped + 1
+            out.write((b"" if first or job.as_json else b"\n") + _record(found, job.as_json, screen))
+            first = False
+            if job.line_buffered:
+                out.flush()
+        if not lines:
+            out.flush()
+    if skipped:
+        talk.warn(f"{skipped} sentences could not be shown; each left a record without words")
+
+
+def _draw(job: _Job, attention: Attention, path: str, talk: Talk) -> None:
+    from textkit.drawing import picture
+    from textkit.tasks.embed.serving.writers import output_file
+
+    sentence = job.sentence
+    if sentence is None:
+        lines = [line for block in typed_lines(talk) for line, _ in block]
+        if len(lines) != 1:
+            raise TextkitError(f"-o {path}: a picture shows one sentence, stdin has {len(lines):,} lines")
+        sentence = lines[0]
+    found = attention(sentence, job.target)
+    if found.blank:
+        raise TextkitError("the sentence is blank")
+    with output_file(path) as stream:
+        missing = picture.write(stream, path, found.source, found.target, found.weights, found.title)
+    if missing:
+        talk.warn(f"no font on this machine has {missing}: drawn as boxes")
+
+
+def _record(found: Weights, as_json: bool, screen: Screen) -> bytes:
+    from textkit.drawing.heatmap import draw
+    from textkit.tasks.embed.serving.writers import json_bytes
+
+    if not as_json:
+        return draw(found.source, found.target, found.weights, screen, found.title).encode("utf-8", "replace")
+    weights = found.weights.astype(float).round(6).tolist()
+    return json_bytes({"source": found.source, "target": found.target, "weights": weights}) + b"\n"

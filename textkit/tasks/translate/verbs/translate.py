@@ -1,0 +1,342 @@
+"""`textkit translate`: lines in, translations out. Parses and writes; textkit.serving works.
+
+Over 300 lines, for half of them are its options.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textkit.cli.filtering import (
+    FEWEST,
+    JSONL,
+    Filter,
+    Pace,
+    Tally,
+    column_option,
+    count_of_lines,
+    delimiter_option,
+    field_option,
+    files_argument,
+    format_option,
+    input_option,
+    opened,
+    output_option,
+    pump,
+    records,
+    top_k_option,
+    top_p_option,
+)
+from textkit.cli.options import Talk, answering_options, model_option
+from textkit.cli.typed import check_files
+from textkit.cli.verb import Verb, examples, own
+from textkit.errors import TextkitError, UsageError
+from textkit.serving import TRANSLATED
+from textkit.task import SEED
+
+if TYPE_CHECKING:
+    from textkit.tasks.translate.serving.translator import Translator
+
+FORMATS = ("text", "jsonl", "nbest")
+SUFFIXES = JSONL | {".nbest": "nbest"}  # what -o FILE says of the format
+
+_POSITIVE = click.IntRange(min=1)
+_COUNT = click.IntRange(min=0)
+
+
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        "echo 'I am going home.' | textkit translate",
+        "textkit translate english.txt -o german.txt",
+        "textkit translate --n-best 3 --format nbest < english.txt",
+        "textkit translate --input csv --column title books.csv -o books.jsonl",
+    ),
+)
+@files_argument
+@model_option
+@format_option(FORMATS)
+@output_option
+@click.option(
+    "-b",
+    "--beam-size",
+    type=_POSITIVE,
+    metavar="N",
+    help="1 is greedy search; a wide one takes much memory. " + own("en-de", "--beam-size"),
+)
+@click.option(
+    "-n", "--n-best", type=_POSITIVE, default=1, metavar="N", help="Give the N best, in --format nbest or jsonl."
+)
+@click.option(
+    "--length-penalty",
+    type=float,
+    metavar="A",
+    help="Scores are log-probabilities / length^A. " + own("en-de", "--length-penalty"),
+)
+@click.option("--min-length", type=_COUNT, metavar="N", help="The fewest tokens. " + own("en-de", "--min-length"))
+@click.option("--max-length", type=_POSITIVE, metavar="N", help="The most tokens. " + own("en-de", "--max-length"))
+@click.option(
+    "--max-length-factor",
+    type=click.FloatRange(min=0),
+    metavar="F",
+    help="The most tokens for one of the source, and 16 on top; 0: no such limit. "
+    + own("en-de", "--max-length-factor"),
+)
+@click.option(
+    "--no-repeat-ngram-size",
+    type=_COUNT,
+    metavar="N",
+    help="No N tokens in a row occur twice; 0: they may. " + own("en-de", "--no-repeat-ngram-size"),
+)
+@click.option(
+    "--prefix",
+    metavar="FILE",
+    help="A line for each of the input: what its translation begins with; --max-length cuts none of it.",
+)
+@click.option("--allow-unk", is_flag=True, help="Let unknown words be said, as <unk>.")
+@click.option("--replace-unk", is_flag=True, help="Put the source's word, by the attention, for an unknown one.")
+@click.option("--alignment", is_flag=True, help="Add which source token each token comes from, by the attention.")
+@click.option("--word-scores", is_flag=True, help="Add the log-probability of each token, ends too.")
+@click.option("--sample", is_flag=True, help="Draw --n-best translations at random instead of searching the best.")
+@click.option(
+    "--temperature",
+    type=click.FloatRange(min=0),
+    metavar="T",
+    help="Below 1 likelier, above more various. Default: 1.",
+)
+@top_k_option("Default: 0.")
+@top_p_option("Default: 1.")
+@click.option(
+    "--seed", type=_COUNT, metavar="N", help=f"Of the random numbers, with each line's number. Default: {SEED}."
+)
+@input_option
+@column_option
+@delimiter_option
+@field_option
+@click.option(
+    "--sentences/--no-sentences",
+    default=None,
+    help="Translate each sentence of a line by itself. " + own("en-de", "--sentences"),
+)
+@click.option("--abbreviations", metavar="FILE", help="Abbreviations of yours, one a line: no sentence ends there.")
+@click.option(
+    "--split-long/--cut-long",
+    "split",
+    default=True,
+    show_default=True,
+    help="What becomes of a sentence too long for the model.",
+)
+@click.option("--batch-tokens", type=_POSITIVE, metavar="N", help="The largest batch, in source tokens. Default: 2048.")
+@click.option("--batch-lines", type=_POSITIVE, metavar="N", help="The largest batch, in lines as well.")
+@click.option(
+    "--workers",
+    type=_POSITIVE,
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Batches under way at a time; they share --threads.",
+)
+@answering_options
+def translate(talk: Talk, **options: Any) -> None:
+    """Translate each line of the FILEs (or of stdin, also named -): a line in is a line out, in order.
+
+    \b
+    text   the translation, one line a record; behind ||| what --alignment (i-j) and --word-scores ask for
+    jsonl  the record's own fields, "translation", "score"; with --n-best a list "nbest" of such
+    nbest  `id ||| translation ||| F0= logprob ||| score` as Moses has it, the id counted from 0
+
+    A blank line stays blank, and white space around a line is left out. Several sentences on a line are translated each by
+    itself and joined as they were; a sentence that is too long is split where a clause or a word ends. Lines that occur
+    twice are translated once. With --on-error skip a record that cannot be read leaves an empty line in its place (in
+    jsonl null), so that lines stay aligned.
+
+    --input tsv and csv: column 1 without --column; a name reads the first record as the header. jsonl: the field named
+    "text" without --column; a.b and a.0.b reach into objects and lists. A field that is named as one of the result is
+    carried along as source_NAME. Files may be compressed (gzip, zstandard).
+    """
+    run(_Job(**options), talk)
+
+
+@dataclass(kw_only=True)
+class _Job(Filter):
+    """The options, checked as far as argv alone shows them; None where the model's own or the default counts."""
+
+    beam_size: int | None
+    n_best: int
+    length_penalty: float | None
+    min_length: int | None
+    max_length: int | None
+    max_length_factor: float | None
+    no_repeat_ngram_size: int | None
+    prefix: str | None
+    allow_unk: bool
+    replace_unk: bool
+    alignment: bool
+    word_scores: bool
+    sample: bool
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    seed: int | None
+    sentences: bool | None
+    abbreviations: str | None
+    split: bool
+    batch_tokens: int | None
+    batch_lines: int | None
+    workers: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        default = "nbest" if self.n_best > 1 else "text"
+        self.format = self.format_of(SUFFIXES if self.form else SUFFIXES | _language(self.output, default), default)
+        self.name_fields(TRANSLATED)
+        if self.n_best > 1 and self.format == "text":
+            raise UsageError(f"--n-best {self.n_best}: text is one translation a line; say --format nbest or jsonl")
+        if self.sample and self.beam_size is not None:
+            raise UsageError(f"--beam-size {self.beam_size}: --sample searches nothing")
+        if self.beam_size is not None and self.n_best > self.beam_size:
+            raise UsageError(f"--n-best {self.n_best}: is more than --beam-size {self.beam_size} finds")
+        if self.abbreviations is not None and self.sentences is False:
+            raise UsageError("--abbreviations: has no effect with --no-sentences, which cuts no line")
+        if self.abbreviations == "-":
+            raise UsageError("--abbreviations -: must be a file, not stdin")
+        if self.prefix == "-" and "-" in (self.files or ("-",)):
+            raise UsageError("--prefix -: stdin is the input already")
+        if None not in (self.max_length, self.min_length) and self.min_length > self.max_length:
+            raise UsageError(f"--min-length {self.min_length}: is more than --max-length {self.max_length}")
+        for name in ("temperature", "top_k", "top_p", "seed"):
+            value = getattr(self, name)
+            if value is not None and not self.sample:
+                raise UsageError(f"--{name.replace('_', '-')} {value:g}: is for --sample")
+        self.check_numbers("temperature", "length_penalty", "max_length_factor", "top_p")
+
+    def translator(self) -> Translator:
+        from textkit.tasks.translate.serving.translator import Translator
+
+        given = (
+            "model", "device", "threads", "beam_size", "n_best", "length_penalty", "min_length", "max_length",
+            "max_length_factor", "no_repeat_ngram_size", "allow_unk", "replace_unk", "alignment", "word_scores", "sample",
+            "temperature", "top_k", "top_p", "seed", "sentences", "batch_tokens", "batch_lines", "workers",
+        )  # fmt: skip
+        options = {name: getattr(self, name) for name in given if getattr(self, name) is not None}
+        known = _lines_of(self.abbreviations) if self.abbreviations else ()
+        return Translator(**options, abbreviations=known, long="split" if self.split else "cut")
+
+
+def _language(output: str | None, form: str) -> dict[str, str]:
+    """The suffix of OUT where it may be a language's code, as in news.de: translations are text."""
+    suffix = PurePath(output or "").suffix.lower()
+    return {suffix: form} if re.fullmatch(r"\.[a-z]{2}", suffix) and suffix not in (".gz", ".xz") else {}
+
+
+def _lines_of(file: str) -> list[str]:
+    from textkit.streams.lines import Reader
+
+    with Reader(file) as reader:
+        return [line for lines in reader for line in lines]
+
+
+def run(job: _Job, talk: Talk) -> None:
+    """Reads, translates and writes; says at the end what was out of the ordinary."""
+    from textkit.bundle.onnxfile import shares_scales
+
+    check_files(job.files, list(filter(None, (job.prefix, job.abbreviations))))
+    translator = job.translator()
+    translator.load()  # a damaged model is told of before anything is read
+    search = translator.options
+    how = (
+        f"{search.n_best} samples"
+        if search.sample
+        else f"beam {search.beam_size}, length penalty {search.length_penalty:g}"
+    )
+    talk.note(f"{translator.bundle.folder}: {how}, on {translator.steps.device}")
+    if talk.verbose and any(shares_scales(translator.bundle.graph(name)) for name in ("encode", "step")):
+        talk.note(
+            "an int8 model of an earlier version: what shares a batch with a line may change its translation a little"
+        )
+    tally = Tally()
+    try:
+        with opened(job, talk) as (out, show):
+            pump(_results(job, translator, tally), job, tally, out, out.write, show)
+    finally:
+        _say(tally, talk, translator)
+
+
+def _say(tally: Tally, talk: Talk, translator: Translator) -> None:
+    tally.say(talk)
+    if translator.long_lines:
+        done = "split, and the translations of the parts joined" if translator.long == "split" else "cut"
+        lines = count_of_lines(translator.long_lines)
+        talk.warn(f"{lines} held a sentence of more than the model's {translator.limit:,} tokens: {done}")
+    if translator.incomplete:
+        lines = count_of_lines(translator.incomplete)
+        talk.warn(
+            f"the translation of {lines} reached its longest length (--max-length, --max-length-factor) and was cut"
+        )
+
+
+def _results(job: _Job, translator: Translator, tally: Tally) -> Iterator[tuple[int, bytes] | None]:
+    """(records, bytes) of each window of lines, None where the input pauses."""
+    from textkit.serving.stream import WINDOW_CHARACTERS, windows
+    from textkit.tasks.translate.serving.writers import FORMATTERS
+
+    form = job.with_key(FORMATTERS[job.format])
+    pace = Pace(1 if job.line_buffered else None)
+    number = 0
+    with _Prefixes(job.prefix, tally) if job.prefix else nullcontext() as prefixes:
+        for block in pace.joined(windows(records(job, tally), min(pace.lines, FEWEST), WINDOW_CHARACTERS // 16)):
+            if block is None:
+                yield None
+                continue
+            begun = time.perf_counter()
+            found = translator.translate(block.texts, number, prefixes.take(len(block)) if prefixes else None)
+            yield len(block), form(block, found, number, job.n_best > 1)
+            number += len(block)
+            pace.took(len(block), time.perf_counter() - begun)
+        if prefixes:
+            prefixes.finish(number)
+
+
+class _Prefixes:
+    """The lines of --prefix FILE, as many at a time as the input has."""
+
+    def __init__(self, file: str, tally: Tally) -> None:
+        from textkit.streams.lines import Reader
+
+        self.file, self._tally = file, tally
+        self._reader = Reader(None if file == "-" else file)
+        self._blocks = iter(self._reader)
+        self._held: list[str] = []
+        self._taken = 0
+
+    def __enter__(self) -> _Prefixes:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._reader.close()
+        self._tally.read(self._reader)
+
+    def take(self, count: int) -> list[str]:
+        while len(self._held) < count:
+            block = next(self._blocks, None)
+            if block is None:
+                lines = self._taken + len(self._held)
+                raise TextkitError(f"--prefix {self.file}: has {count_of_lines(lines)}, the input has more")
+            self._held += block
+        taken, self._held = self._held[:count], self._held[count:]
+        self._taken += count
+        return taken
+
+    def finish(self, count: int) -> None:
+        """Raises TextkitError where lines are left after those of the input."""
+        left = len(self._held) + sum(map(len, self._blocks))
+        if left:
+            raise TextkitError(f"--prefix {self.file}: has {count_of_lines(count + left)}, the input {count:,}")

@@ -1,0 +1,138 @@
+"""How lines become the ids a language model reads, and ids text: a tokenizer.json and the id that ends a line.
+
+Knows no graph, no model and no training. numpy; tokenizers is imported when a rule is made.
+"""
+
+from __future__ import annotations
+
+import json
+from codecs import getincrementaldecoder
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from textkit.text.cleaning import cleaned, cleaned_lines
+from textkit.text.rules import TOKENIZER_FILE, Encoded, TextRule
+from textkit.text.tokenizer_file import read_checked
+from textkit.text.translation import Side, ended, flag_of, numbers_of
+
+_LONGEST = 8  # tokens, more than a character has bytes
+EOS_NAME = "<eos>"  # what the end of a line is called where it is shown
+
+
+class LanguageText(TextRule):
+    """Lines as ids, `eos` after each, and ids as text.
+
+    `unk`: the id of words that are in no table; None where every text can be spelled. `words`: whether a token is a whole
+    word (white space is not kept, and words are joined by one space) or a piece of one (nothing is lost). A line of nothing
+    but white space is blank: eos alone. `size` is the number of rows of the embedding table, where it has more than there
+    are ids. `clean`: what nobody sees is left out of a line first, and ligatures and full-width forms are spelled out
+    (textkit/text/cleaning.py).
+    """
+
+    kind = "language"
+
+    def __init__(
+        self, tokenizer: bytes, *, eos: int, unk: int | None, words: bool, size: int = 0, clean: bool = False
+    ) -> None:
+        self.eos, self.unk, self.words, self.clean = eos, unk, words, clean
+        self.side = Side(tokenizer, TOKENIZER_FILE)
+        self._size = max(size, self.side.rows, eos + 1, 0 if unk is None else unk + 1)
+        self._special = frozenset((eos,))
+
+    def __len__(self) -> int:
+        return self._size
+
+    def encode(self, lines: Sequence[str]) -> Encoded:
+        """The ids of each line, eos after each."""
+        lines = cleaned_lines(lines) if self.clean else lines
+        return ended(*self.side.encode(["" if line.isspace() else line for line in lines]), self.eos)
+
+    def decode(self, lines: Iterable[Sequence[int]]) -> list[str]:
+        """The text of lines of ids; eos is left out. Bytes that are no whole character yet read U+FFFD."""
+        return self.side.decode(lines, self._special)
+
+    def token(self, token: int) -> str:
+        """The piece that an id stands for, as text: with the space before it, bytes of half a character as <0xE4>;
+        empty where it stands for none."""
+        if token == self.eos:
+            return EOS_NAME
+        piece = self.side.piece(token) or ""
+        if not self._byte_level:
+            return piece
+        content = bytes(_BYTES[character] for character in piece if character in _BYTES)
+        try:
+            return content.decode()
+        except UnicodeDecodeError:
+            return "".join(f"<0x{byte:02X}>" for byte in content)
+
+    def spelling(self, token: int) -> bytes:
+        """What an id stands for in a text, white space and all; empty for the end of a line."""
+        piece = "" if token == self.eos else self.side.piece(token) or ""
+        if not self._byte_level:
+            return piece.encode()
+        return bytes(_BYTES[character] for character in piece if character in _BYTES)
+
+    def ends_inside(self, ids: Sequence[int]) -> bool:
+        """Whether a text breaks off inside a character: its last bytes read U+FFFD."""
+        decoder = getincrementaldecoder("utf-8")("replace")
+        decoder.decode(b"".join(map(self.spelling, ids[-_LONGEST:])))
+        return bool(decoder.getstate()[0])
+
+    def normalized(self, text: str) -> str:
+        """`text` as the tokenizer cuts it."""
+        text = cleaned(text) if self.clean else text
+        normalizer = self.side.tokenizer.normalizer
+        return text if normalizer is None else normalizer.normalize_str(text)
+
+    def count_words(self, lines: Iterable[str]) -> int:
+        """Words as white space parts them, whatever the tokens: what a perplexity per word is a mean over."""
+        return sum(len(line.split()) for line in lines)
+
+    def tokens(self, line: str) -> list[tuple[str, int, int]]:
+        return [(self.token(int(token)), at, at + 1) for at, token in enumerate(self.encode([line]).ids)]
+
+    def vocabulary(self) -> tuple[list[str], np.ndarray]:
+        pieces = {
+            row: self.token(row) for row in range(len(self)) if row == self.eos or self.side.piece(row) is not None
+        }
+        return list(pieces.values()), np.fromiter(pieces, np.int64, len(pieces))
+
+    def spec(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "tokenizer": TOKENIZER_FILE,
+            "eos": self.eos, "unk": self.unk, "words": self.words, "size": len(self), "clean": self.clean,
+        }  # fmt: skip
+
+    def files(self) -> dict[str, bytes]:
+        return {TOKENIZER_FILE: self.side.json}
+
+    @cached_property
+    def _byte_level(self) -> bool:
+        """Whether a character of a piece stands for a byte."""
+        decoder = json.loads(self.side.json).get("decoder") or {}
+        return "ByteLevel" in [part.get("type") for part in (decoder, *decoder.get("decoders", ()))]
+
+
+def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> LanguageText:
+    """The rule a manifest describes; KeyError, TypeError or ValueError where it describes none rightly."""
+    numbers = numbers_of(spec, ("eos", "size") if spec["unk"] is None else ("eos", "size", "unk"))
+    flags = {"words": flag_of(spec, "words"), "clean": flag_of(spec, "clean", False)}
+    rule = LanguageText(read_checked(spec["tokenizer"], read), **{"unk": None, **numbers}, **flags)
+    if len(rule) != numbers["size"]:
+        raise ValueError("ids beyond size")
+    return rule
+
+
+def _byte_characters() -> dict[str, int]:
+    """The character that stands for each byte in pieces of byte-level tokenizers (Radford et al. 2019): itself where it can
+    be seen, and those from U+0100 on for the others, in order."""
+    seen = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    hidden = [byte for byte in range(256) if byte not in seen]
+    return {chr(byte): byte for byte in seen} | {chr(0x100 + at): byte for at, byte in enumerate(hidden)}
+
+
+_BYTES = _byte_characters()

@@ -1,0 +1,258 @@
+"""A stranger's tokenizer.json, looked through before the library tokenizers has it. Knows no ids and no rule.
+
+The library makes of such a file whatever it says: chains of replacements that double a line each, tables that end the
+process where they are broken, patterns that never come to an end. So a file holds node types that are known, and numbers
+and texts within bounds: what textkit writes and imports, and what usual tokenizers of other makers have.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from textkit.errors import TextkitError, quoted
+from textkit.text import pattern
+from textkit.text.tokenizer_model import MOST_ENTRIES, Wrong, check, counted, few, require, text, whole
+
+MAX_BYTES = 40 << 20
+_MOST_VALUES = 3 * MOST_ENTRIES  # commas: about one for each value
+_MOST_HOLDERS = 9 * MOST_ENTRIES // 8  # lists and objects; a merge is one, and so is an added token
+_MOST_NODES = 32  # normalizers, decoders and so on, all together
+_LONGEST = 16  # characters that replace, precede or follow others
+_MOST_GROWTH = 64  # characters that may stand for one at last, however many replacements there are
+_OPENING = re.compile(rb":\s*[\[{]")  # where a list or an object has a name
+_LONGEST_NAME = 256  # of a token that stands by its name
+_MOST_ADDED = 1 << 20  # bytes of all added tokens: the library makes 80 of each
+
+
+def read_checked(name: str, read: Callable[[str], bytes]) -> bytes:
+    """The bytes of a tokenizer.json that may be loaded; `read` gives those of a file. Raises TextkitError, its line beginning
+    with `name`, for any other."""
+    data = read(name)
+    try:
+        _File().check(*_parts(data))
+    except Wrong as wrong:
+        raise TextkitError(f"{name}: {wrong}") from None
+    return data
+
+
+def _parts(data: bytes) -> tuple[dict[str, Any], bytes | None]:
+    """What the file says, its vocabulary and merges left out where that can be done safely: a third of the time to load.
+    They come second then, as they stand.
+
+    That is where the model comes last, and where nothing behind it has a list or an object but its vocabulary and merges:
+    then no second name hides there that the library would read.
+    """
+    require(len(data) <= MAX_BYTES, f"{len(data)} bytes; at most {MAX_BYTES} are read")
+    values = data.count(b",")
+    many = values > _MOST_VALUES or data.count(b"[") + data.count(b"{") > _MOST_HOLDERS
+    require(not many, "not a tokenizer: too many values")
+    at = data.find(b'"model":{')
+    vocabulary = data.find(b'"vocab":', at)
+    if 0 <= at < vocabulary and _nothing_hides(rest := data[vocabulary:]):
+        with contextlib.suppress(Wrong):  # it is not as it looked
+            parts = _loaded(data[:vocabulary].rstrip(b" \t\r\n,") + b"}}")
+            if "type" in (parts.get("model") or ()):  # else the vocabulary says which it is
+                return parts, rest
+    if values > MOST_ENTRIES:
+        few(counted(data)[1])
+    return _loaded(data), None
+
+
+def _nothing_hides(rest: bytes) -> bool:
+    """Whether a piece of JSON that begins with a vocabulary has nothing behind but that and merges, whatever it looks like."""
+    if b"\\u" in rest or any(name in rest for name in _OF_MODELS):
+        return False
+    names = [rest[max(0, found.start() - 12) : found.start()] for found in _OPENING.finditer(rest)]
+    return len(names) <= 2 and all(name.endswith((b'"vocab"', b'"merges"')) for name in names)
+
+
+def _loaded(data: bytes) -> dict[str, Any]:
+    try:
+        parts = json.loads(data.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())[:200]
+        raise Wrong(f"not a tokenizer: {reason}") from None
+    require(isinstance(parts, dict), "not a tokenizer: no object")
+    return parts
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):  # the library reads both
+        raise ValueError("a name occurs twice in one object")
+    return values
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
+
+
+class _File:
+    """One pass over what a file says."""
+
+    def __init__(self) -> None:
+        self.nodes = 0
+        self.growth = 1
+        self.cost = 0  # of patterns
+
+    def check(self, parts: Mapping[str, Any], rest: bytes | None) -> None:
+        for key, kinds in (
+            ("normalizer", _NORMALIZERS), ("pre_tokenizer", _PRE_TOKENIZERS), ("post_processor", _POST_PROCESSORS),
+            ("decoder", _DECODERS),
+        ):  # fmt: skip
+            self.growth = 1
+            if parts.get(key) is not None:
+                self.node(parts[key], key, kinds)
+        self.added(parts.get("added_tokens"))
+        check(parts.get("model"), rest)
+
+    def kind(self, node: Any, where: str, kinds: Iterable[str]) -> str:
+        """The type of a node, one of `kinds`."""
+        kind = node.get("type") if isinstance(node, dict) else node
+        if not isinstance(kind, str) or not isinstance(node, dict) or kind not in kinds:
+            raise Wrong(f"has a {where} of the type {quoted(kind)}, which is none of those that a model may have")
+        return kind
+
+    def node(self, node: Any, where: str, kinds: Mapping[str, Callable[[_File, Any, str], None] | None]) -> None:
+        self.nodes += 1
+        require(
+            self.nodes <= _MOST_NODES, f"has more than {_MOST_NODES} normalizers, pre_tokenizers, decoders and so on"
+        )
+        kind = self.kind(node, where, kinds)
+        if kind == "Sequence":
+            inner = node.get(_SEQUENCES[where])
+            require(isinstance(inner, list), f"has a Sequence without {_SEQUENCES[where]}")
+            for each in inner:
+                self.node(each, where, kinds)
+        elif kinds[kind] is not None:
+            kinds[kind](self, node, where)
+
+    def added(self, tokens: Any) -> None:
+        require(tokens is None or isinstance(tokens, list), "added_tokens is no list")
+        require(len(tokens or ()) <= 1 << 16, "has more than 65536 added_tokens")
+        size = 0
+        for token in tokens or ():
+            require(isinstance(token, dict), "has an added token that is no object")
+            require(token.get("content"), "has an added token without text")
+            text(token["content"], "added token", _LONGEST_NAME)
+            size += len(token["content"].encode("utf-8", "surrogatepass"))
+        require(size <= _MOST_ADDED, f"has added_tokens of {size} bytes; at most {_MOST_ADDED} are read")
+
+    def grow(self, count: int) -> None:
+        """`count` characters may stand where there was one."""
+        self.growth *= max(1, count)
+        require(self.growth <= _MOST_GROWTH, f"makes more than {_MOST_GROWTH} characters of one")
+
+    def pattern(self, given: Any, where: str) -> bool:
+        """Looks at a pattern; whether it may match nothing, and so between any two characters."""
+        require(isinstance(given, dict) and len(given) == 1, f"has a {where} whose pattern is {quoted(given)}")
+        ((kind, content),) = given.items()
+        require(kind in ("Regex", "String"), f"has a {where} whose pattern is {quoted(given)}")
+        text(content, f"{where}'s pattern", pattern.LONGEST, needed=True)
+        if kind == "Regex":
+            found = pattern.judged(content)
+            require(not found.wrong, f"has a {where} whose pattern {quoted(content)} {found.wrong}")
+            self.cost += found.cost
+            require(self.cost <= pattern.MOST_COST, "has patterns that together have too many ways to match")
+            return found.thin
+        return not content
+
+    def replace(self, node: Any, where: str) -> None:
+        between = self.pattern(node.get("pattern"), where)
+        text(node.get("content"), f"{where}'s content", _LONGEST, needed=True)
+        self.grow(len(node["content"]) + between)
+        # The library loses count of characters that come from none, and panics at some later text.
+        require(
+            where != "normalizer" or not between or not node["content"],
+            f"has a {where} that puts {quoted(node['content'])} between characters",
+        )
+
+    def split(self, node: Any, where: str) -> None:
+        self.pattern(node.get("pattern"), where)
+
+    def prepend(self, node: Any, where: str) -> None:
+        text(node.get("prepend"), f"{where}'s prepend", _LONGEST, needed=True)
+
+    def short(self, node: Any, where: str) -> None:
+        """Whatever text such a node has is short, and its numbers are small."""
+        for key, value in node.items():
+            if isinstance(value, str):
+                text(value, f"{where}'s {key}", 64)
+            elif isinstance(value, (list, dict)):
+                raise Wrong(f"has a {where} whose {quoted(key)} is {quoted(value)}")
+            elif value is not None:
+                whole(value, f"{where}'s {quoted(key)}", 0, 1 << 16)
+
+    def strip(self, node: Any, where: str) -> None:
+        self.short(node, where)
+        require(
+            not node.get("stop"), f"has a {where} that strips what ends a piece"
+        )  # the library fails at shorter ones
+
+    def pair(self, node: Any, where: str) -> None:
+        for key in ("sep", "cls"):
+            value = node.get(key)
+            good = isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
+            require(good and len(value[0]) <= _LONGEST_NAME, f"has a {where} whose {key} is {quoted(value)}")
+
+    def template(self, node: Any, where: str) -> None:
+        """What it names must be there: the library looks for it while it cuts a line, and panics."""
+        tokens = node.get("special_tokens")
+        require(
+            isinstance(tokens, dict) and len(tokens) <= 64, f"has a {where} whose special_tokens are {quoted(tokens)}"
+        )
+        for token in tokens.values():
+            lists = [token.get(key) for key in ("ids", "tokens")] if isinstance(token, dict) else [None]
+            good = all(isinstance(each, list) and 0 < len(each) <= 16 for each in lists)
+            require(good and len(lists[0]) == len(lists[1]), f"has a {where} with the special token {quoted(token)}")
+            for number, name in zip(*lists, strict=True):
+                whole(number, f"{where}'s id", 0, 1 << 24)
+                text(name, f"{where}'s token", _LONGEST_NAME, needed=True)
+        for key, sequences in (("single", ("A",)), ("pair", ("A", "B"))):
+            value = node.get(key)
+            require(isinstance(value, list) and len(value) <= 64, f"has a {where} whose {key} is {quoted(value)}")
+            for part in value:
+                ((kind, named),) = part.items() if isinstance(part, dict) and len(part) == 1 else (("", None),)
+                known = {"SpecialToken": tokens, "Sequence": sequences}.get(kind, ())
+                found = named.get("id") if isinstance(named, dict) else None
+                require(isinstance(found, str) and found in known, f"has a {where} whose {key} has {quoted(part)}")
+                whole(named.get("type_id"), f"{where}'s type_id", 0, 1 << 16)
+
+
+_OF_MODELS = tuple(
+    f'"{key}"'.encode()
+    for key in (
+        "type", "dropout", "unk_token", "unk_id", "continuing_subword_prefix", "end_of_word_suffix", "max_input_chars_per_word",
+    )
+)  # fmt: skip
+_SEQUENCES = {
+    "normalizer": "normalizers", "pre_tokenizer": "pretokenizers", "post_processor": "processors", "decoder": "decoders",
+}  # fmt: skip
+_NORMALIZERS = {
+    "Sequence": None, "Replace": _File.replace, "Prepend": _File.prepend,
+    **dict.fromkeys(
+        ("NFC", "NFD", "NFKC", "NFKD", "Nmt", "Lowercase", "Strip", "StripAccents", "BertNormalizer", "ByteLevel"), _File.short
+    ),
+}  # fmt: skip
+_PRE_TOKENIZERS = {
+    "Sequence": None, "Split": _File.split,
+    **dict.fromkeys(
+        (
+            "BertPreTokenizer", "ByteLevel", "CharDelimiterSplit", "Digits", "Metaspace", "Punctuation", "UnicodeScripts",
+            "Whitespace", "WhitespaceSplit",
+        ),
+        _File.short,
+    ),
+}  # fmt: skip
+_POST_PROCESSORS = {
+    "Sequence": None, "TemplateProcessing": _File.template, "BertProcessing": _File.pair, "RobertaProcessing": _File.pair,
+    "ByteLevel": _File.short,
+}  # fmt: skip
+_DECODERS = {
+    "Sequence": None, "Replace": _File.replace, "Strip": _File.strip,
+    **dict.fromkeys(("BPEDecoder", "ByteFallback", "ByteLevel", "Fuse", "Metaspace", "WordPiece"), _File.short),
+}  # fmt: skip

@@ -1,0 +1,45 @@
+"""`textkit export-onnx`: a training run becomes a model to serve. Parses and tells; textkit.exporting.export works."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from textkit.cli.options import Talk, bundle_options, explain_option, plugin_option, talk_options
+from textkit.cli.stdout import protected_stdout
+from textkit.cli.verb import Remembering, examples
+
+
+@click.command(
+    "export-onnx",
+    cls=Remembering,
+    epilog=examples(
+        "textkit export-onnx run -o exported_models/mine --precision int8",
+        "echo 'some text' | textkit embed -m mine",
+    ),
+)
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@bundle_options
+@click.option(
+    "--data-note", metavar="TEXT", default="", help="What the training data is and where it is from, for the manifest."
+)
+@explain_option
+@plugin_option
+@talk_options
+@click.pass_context
+def export_onnx(ctx: click.Context, run: Path, folder: Path, talk: Talk, **facts: Any) -> None:
+    """Export the training run RUN as a model that serves without torch.
+
+    The exported graph is compared with the trained network first; where they differ, nothing is written.
+    """
+    from textkit.exporting.export import export
+    from textkit.training.run import Run
+
+    with protected_stdout():
+        opened = Run.open(run)
+        if not opened.complete:
+            talk.warn(f"{run}: the training is not complete; what is exported is its weights so far")
+        written = export(opened, folder, command=ctx.meta[Remembering.KEY], **facts)
+    talk.note(f"wrote {written}")

@@ -1,0 +1,144 @@
+"""`textkit import`: another tool's word vectors, or a translation model, to serve. Parses and tells; textkit.interop works."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+import click
+
+from textkit.cli.options import Talk, bundle_options, explain_option, talk_options
+from textkit.cli.stdout import protected_stdout
+from textkit.cli.typed import say_if_typed
+from textkit.cli.verb import Remembering, examples
+from textkit.errors import UsageError
+
+
+@click.command(
+    "import",
+    cls=Remembering,
+    epilog=examples(
+        "textkit import vectors.bin -o exported_models/mine --max-vocab 200000",
+        "textkit import cc.en.300.bin -o exported_models/cc --precision int8",
+        "textkit import opus-mt-en-fr -o exported_models/en-fr --precision int8",
+    ),
+)
+@click.argument("source", metavar="SOURCE")
+@bundle_options
+@click.option(
+    "--max-vocab",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Keep the first N words of the file, which are its most frequent.",
+)
+@click.option(
+    "--text",
+    "sample",
+    metavar="FILE",
+    help="Lines of text: of word vectors the common component of --pooling sif is taken from them, a translation "
+    "model's graphs are tried on them.",
+)
+@click.option(
+    "--encoding",
+    default="utf-8",
+    show_default=True,
+    metavar="NAME",
+    help="How a file of word vectors spells its words (latin-1, utf-16, gb18030, ...).",
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="What to do about a line of word vectors that cannot be read, an empty word too; skipped ones are counted.",
+)
+@click.option(
+    "--word-ngrams", is_flag=True, help="Keep a fastText classifier's n-grams of words, which --pooling fasttext needs."
+)
+@explain_option
+@talk_options
+@click.pass_context
+def import_(
+    ctx: click.Context,
+    source: str,
+    folder: Path,
+    max_vocab: int | None,
+    precision: str,
+    name: str | None,
+    licence: str,
+    sample: str | None,
+    overwrite: bool,
+    encoding: str,
+    on_error: str,
+    word_ngrams: bool,
+    explain: bool,
+    talk: Talk,
+) -> None:
+    """Make a model of SOURCE: another tool's file of word vectors ('-' reads stdin), or a MarianMT checkpoint's folder.
+
+    Word vectors are read in word2vec's text and binary formats, GloVe's text and fastText's .bin and .ftz, plain or compressed,
+    told apart by what is in the file. Words stay as the file spells them, upper and lower case included; one that holds a tab,
+    a space or U+00A0 is found where a text has it so. A fastText model keeps its character n-grams, so words that it has not
+    seen get vectors too. Words that occur twice or are cut inside a character, and a header that counts too few lines, are
+    told of and read; any other line that is not a word and its numbers is an error, or with --on-error skip left out.
+
+    A line's vector is the plain mean of its words' vectors. fastText's print-sentence-vectors brings each word's vector
+    to length 1 before it takes the mean, and of a classifier it takes the end of the line in: embed --pooling fasttext has its
+    numbers.
+
+    A folder is a Hugging Face checkpoint of MarianMT (OPUS-MT): config.json, generation_config.json, model.safetensors or
+    pytorch_model.bin (read without running anything), source.spm, target.spm, vocab.json. The model translates as
+    transformers does, token for token; beam size, length penalty and longest translation are the checkpoint's own.
+
+    Needs the packages of training (pip install 'textkit-onnx[train]').
+    """
+    from textkit.bundle.bundle import check_target
+
+    options: dict[str, Any] = {
+        "source": source, "precision": precision, "name": name, "licence": licence, "overwrite": overwrite,
+        "made": {"command": shlex.join(ctx.meta[Remembering.KEY])},
+    }  # fmt: skip
+    with protected_stdout():
+        check_target(folder, overwrite)
+        if os.path.isdir(source):
+            if max_vocab is not None:
+                raise UsageError("--max-vocab is for word vectors, not for a translation model")
+            for option in ("encoding", "on_error", "word_ngrams"):
+                if ctx.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE:
+                    raise UsageError(f"--{option.replace('_', '-')} is for word vectors, not for a translation model")
+            _import_marian(folder, sample, options | {"explain": explain}, talk)
+        else:
+            if explain:
+                raise UsageError("--explain is for a translation model, not for word vectors")
+            _import_vectors(
+                folder, sample, (precision, max_vocab, on_error == "skip", encoding, word_ngrams), options, talk
+            )
+
+
+def _import_vectors(
+    folder: Path, sample: str | None, room: tuple[str, int | None, bool, str, bool], options: dict[str, Any], talk: Talk
+) -> None:
+    from textkit.interop.foreign import describe, make_bundle, read, sample_lines
+    from textkit.interop.table import Room
+
+    lines = sample_lines(sample) if sample else []
+    say_if_typed(talk, (options["source"],))
+    found = read(options["source"], Room(*room))
+    for said in describe(found):
+        talk.warn(said)
+    written = make_bundle(found, folder, sample=lines, **options)
+    talk.note(f"read {len(found.words):,} words of {found.table.shape[1]} numbers ({found.format}), wrote {written}")
+
+
+def _import_marian(folder: Path, sample: str | None, options: dict[str, Any], talk: Talk) -> None:
+    from textkit.interop.foreign import sample_lines
+    from textkit.interop.marian import make_bundle, read
+
+    lines = sample_lines(sample) if sample else []
+    found = read(options["source"])
+    for said in found.notes:
+        talk.warn(said)
+    written = make_bundle(found, folder, sample=lines, **options)
+    talk.note(f"read a model of {len(found.rule):,} and {found.rule.target_size:,} words, wrote {written}")

@@ -1,0 +1,133 @@
+"""`textkit models`: the exported models that can be served, the broken ones with their reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+
+from textkit.cli.options import Talk, list_format_option, talk_options
+from textkit.cli.stdout import protected_stdout
+from textkit.cli.verb import Verb, examples
+from textkit.errors import MOST_QUOTED, TextkitError, one_line, quoted
+
+_LONGEST = 400  # characters of a reason
+
+
+@dataclass(frozen=True)
+class Model:
+    """One line of the list. `default`: it serves its task where no -m is given. `problem`: None for a sound model."""
+
+    name: str  # what -m takes
+    where: str  # ./exported_models, user or package
+    folder: str
+    task: str = ""
+    default: bool = False
+    bytes: int = 0
+    precision: str = ""
+    dim: int | None = None
+    license: str = ""
+    scores: list[Any] = field(default_factory=list)
+    data: list[Any] = field(default_factory=list)  # what it was learnt from
+    made: dict[str, Any] = field(default_factory=dict)  # by which commands
+    problem: str | None = None
+
+
+@click.command(
+    cls=Verb,
+    epilog=examples(
+        "textkit models",
+        "textkit models --format json",
+    ),
+)
+@list_format_option
+@talk_options
+def models(form: str, talk: Talk) -> None:
+    """List the models that can be served: those in ./exported_models, in your own folder, and in the package.
+
+    The one marked * serves its task where no -m is given.
+    """
+    from textkit.cli.tables import write_json, write_table
+
+    with protected_stdout() as out:
+        found = list(listed(talk))
+        if form == "json":
+            write_json(out, {"models": [asdict(model) for model in found]})
+            return
+        write_table(out, ("MODEL", "TASK", "WHERE", "SIZE", "PRECISION", "DIM", "SCORES"), map(_row, found))
+
+
+def listed(talk: Talk) -> Iterator[Model]:
+    """Every model there is, read and checked whole; a broken one with its reason, whatever it raises."""
+    from textkit.bundle.bundle import installed, read
+
+    defaults = _defaults(talk)
+    for where, folder in installed():
+        name, at = folder.name, str(folder)
+        try:
+            bundle = read(folder)
+            bundle.verify()
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a library that panics raises what is no Exception
+            yield Model(name, where, at, problem=reason(error))
+            continue
+        about = bundle.manifest
+        size = sum(file["bytes"] for file in about.files.values())
+        default = folder.resolve() in defaults
+        yield Model(
+            name, where, at, about.task, default, size, about.precision, about.dim, about.licence,
+            list(about.scores), list(about.data), dict(about.made),
+        )  # fmt: skip
+
+
+def reason(error: BaseException) -> str:
+    """What is wrong with a model, in a line of a few hundred characters."""
+    text = str(error) if isinstance(error, TextkitError) else one_line(error)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _defaults(talk: Talk) -> set[Path]:
+    """The folders of the tasks' default models."""
+    from textkit.bundle.bundle import find
+    from textkit.task import TASKS
+
+    found = set()
+    for task in TASKS:
+        try:
+            found.add(find(None, task).resolve())
+        except TextkitError as error:
+            talk.warn(error)
+    return found
+
+
+def _row(model: Model) -> tuple[str, ...]:
+    if model.problem:
+        return (model.name, "-", model.where, "-", "-", "-", f"broken: {model.problem}")
+    scores = ", ".join(_scores([score for score in model.scores if isinstance(score, dict)]))
+    name = f"{model.name} *" if model.default else model.name
+    size = f"{model.bytes / 1e6:.1f} MB"
+    return (name, model.task, model.where, size, model.precision, str(model.dim or "-"), scores or "-")
+
+
+def _scores(scores: list[dict[str, Any]]) -> Iterator[str]:
+    """The figures of the manifest in few words: of what, by the data's name where there are two of a kind; no more digits than
+    mean something."""
+    of = [score.get("metric") for score in scores]
+    for score, metric in zip(scores, of, strict=True):
+        value, data = score.get("value"), score.get("data")
+        label = f"perplexity per {score.get('per', 'word')}" if metric == "perplexity" else _shown(metric)
+        where = f" ({Path(data).stem})" if of.count(metric) > 1 and isinstance(data, str) else ""
+        yield (
+            f"{label} {value:.4g}{_shown(where)}"
+            if isinstance(value, float)
+            else f"{label} {_shown(value)}{_shown(where)}"
+        )
+
+
+def _shown(value: Any) -> str:
+    """What a stranger's manifest says where a word or a number is meant."""
+    return value if isinstance(value, str) and len(value) <= MOST_QUOTED else quoted(value)

@@ -1,0 +1,224 @@
+"""`textkit train`: parses, hands the events of a training to the display and the logbook, ends with the right exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textkit import signals
+from textkit.cli.options import (
+    Talk,
+    complete_plugin,
+    device_option,
+    encoding_option,
+    plugin_option,
+    talk_options,
+    threads_option,
+)
+from textkit.cli.verb import Remembering, examples
+from textkit.task import SEED
+from textkit.verbs.patience import Patience
+
+if TYPE_CHECKING:
+    from textkit.training.run import Run
+
+MEETING = "TEXTKIT_MEETING"  # set in the processes that --processes starts: the file at which they meet
+
+
+WAIT = "stopping behind this update, with a checkpoint; once more ends it at once"
+
+
+@click.command(
+    cls=Remembering,
+    epilog=examples(
+        "textkit train fasttext text.txt -o run --set dim=100 --set epochs=10",
+        "textkit train transformer pairs.tsv --dev dev.tsv -o run",
+        "textkit train rnn-lm text.txt.gz --dev dev.txt -o run --set vocab=bpe",
+        "textkit train -o run --resume              # after Ctrl-C, a crash, kill -9",
+        "textkit train fasttext --show-options",
+    ),
+)
+@click.argument("plugin", required=False, shell_complete=complete_plugin)
+@click.argument("data", nargs=-1, type=click.Path(path_type=Path))
+@click.option("-o", "--output", "folder", metavar="RUN", type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option("--dev", multiple=True, metavar="FILE", type=click.Path(path_type=Path), help="Lines for the dev score.")
+@click.option("--config", metavar="F.toml", type=click.Path(path_type=Path), help="Options from a TOML file.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One option; --show-options lists them.")
+@click.option(
+    "--seed", type=click.IntRange(min=0, max=2**63 - 1), metavar="N", help=f"Of all randomness. Default: {SEED}."
+)
+@click.option("--resume", is_flag=True, help="Go on with the run; what was said at its start need not be said again.")
+@click.option("--tensorboard", is_flag=True, help="Write TensorBoard events into the run as well.")
+@click.option("--show-options", is_flag=True, help="List the options of PLUGIN and their defaults, and train nothing.")
+@encoding_option
+@click.option("--processes", type=click.IntRange(min=1), metavar="N", help="Train in N processes on this machine.")
+@device_option
+@threads_option
+@plugin_option
+@talk_options
+@click.pass_context
+def train(
+    ctx: click.Context,
+    talk: Talk,
+    folder: Path | None,
+    show_options: bool,
+    resume: bool,
+    processes: int | None,
+    **rest: Any,
+) -> None:
+    """Train the model PLUGIN on the lines of DATA, files that are plain, gzip or zstandard, into the folder RUN.
+
+    PLUGIN is a name that `textkit plugins` lists. One that translates learns from pairs of lines: DATA, like --dev (twice),
+    is TSV (source, tab, target; further columns are ignored), or two files whose lines belong together.
+
+    Without --dev, a plugin that has a dev score trains on 70 % of the lines, watches 20 % and is scored on 10 % at the end;
+    the others train on everything.
+
+    --processes N trains one network in N processes on this machine, each on a GPU of its own where there are GPUs: with
+    accumulate=A they make the updates that one makes with accumulate=A*N. Across machines torchrun starts them:
+    `PYTHONSAFEPATH=1 torchrun ... -m textkit train ...`.
+    """
+    if show_options:
+        return list_options(rest["plugin"])
+    if folder is None:
+        raise click.UsageError(_unsaid(resume, rest["plugin"], rest["data"]), ctx)
+    rest["command"] = ctx.meta[Remembering.KEY]
+    if processes is not None and processes > 1 and MEETING not in os.environ:
+        return run_processes(talk, processes, rest["command"])
+    return run_training(talk, folder, resume, **rest)
+
+
+def _unsaid(resume: bool, plugin: str | None, data: tuple[Path, ...]) -> str:
+    """What to say next of a command line without -o: the first thing that is wrong with it."""
+    if not resume:
+        from textkit.registry import registry
+        from textkit.streams.lines import check_readable
+
+        if plugin is None:
+            return (
+                "missing argument PLUGIN: the name of the model to train, as in: textkit train fasttext text.txt -o run"
+            )
+        if plugin not in registry.names():
+            registry.get(plugin)  # says which there are
+        if not data:
+            return f"missing argument DATA: the files to train on, as in: textkit train {plugin} text.txt -o run"
+        check_readable(data)
+    return "missing option '-o': the folder of the run, as in: -o run"
+
+
+def list_options(plugin: str | None) -> None:
+    """Prints key=default and the comment of each option, in columns."""
+    from textkit.cli.tables import laid_out, width_of
+    from textkit.errors import UsageError
+    from textkit.registry import registry
+    from textkit.training.recipe import options
+
+    width = width_of(sys.stdout)
+    if not plugin:
+        raise UsageError("--show-options: of which plugin? textkit plugins lists them")
+    for group, members in options(registry.get(plugin)).items():
+        click.echo(f"# {group}")
+        rows = []
+        for option in members:
+            needs = f" [no effect unless {option.needs.replace('@', '')}]" if option.needs else ""
+            rows.append([f"{option.name}={_typed(option.default)}", f"{option.comment}{needs}"])
+        widest = max((len(setting) for setting, _ in rows), default=0)
+        for line in laid_out(rows, None if width is None else max(width, widest)) if rows else ():
+            click.echo(line.rstrip())
+
+
+def run_processes(talk: Talk, count: int, command: list[str]) -> None:
+    """The same command as `count` processes of one training, which this one waits for."""
+    from textkit.errors import UsageError
+    from textkit.training.launching import launch
+
+    if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
+        raise UsageError(
+            f"--processes {count}: this is one of several processes already, started by torchrun or its like"
+        )
+    said = [flag for flag, on in (("-q", talk.quiet), ("-v", talk.verbose), ("--debug", talk.debug)) if on]
+    if code := launch(count, [*said, *command[1:]]):
+        raise SystemExit(code)
+
+
+def run_training(talk: Talk, folder: Path, resume: bool, **rest: Any) -> None:
+    """Begins or goes on with a run and drives it to its end, or to where a signal stops it: exit code 128 and its number."""
+    from textkit.training.launching import DESERTED
+    from textkit.training.parallel import Deserted, Follower, joined
+    from textkit.training.recipe import Recipe, begin, go_on, swept
+
+    driven = {"device": rest.pop("device"), "threads": rest.pop("threads"), "resume": resume}
+    tensorboard = rest.pop("tensorboard")
+    code = 0
+    with joined() as team:
+        if team.leads:
+            run = (go_on if resume else begin)(folder, Recipe(**rest))
+            try:
+                with swept(run, not resume):
+                    team.wait()
+                    code = drive(talk, run, tensorboard, team=team, **driven)
+            except Deserted:
+                if MEETING not in os.environ:
+                    raise
+                code = DESERTED  # whoever has started this process says why the other has ended
+        else:
+            talk.quiet = True  # one of several speaks for all; errors are said by whoever meets them
+            try:
+                team.wait()
+                code = drive(talk, Follower.open(folder), False, team=team, **driven)
+            except Deserted:
+                code = DESERTED if MEETING in os.environ else 1
+    if code:
+        raise SystemExit(code)
+
+
+def drive(talk: Talk, run: Run, tensorboard: bool, **rest: Any) -> int:
+    """Trains, shows and logs. The exit code: 0, or where a signal stopped it, 128 and its number."""
+    from textkit.training.events import Stopped
+    from textkit.training.logbook import Logbook
+    from textkit.training.progress import display, stopping
+    from textkit.training.recipe import sweep
+    from textkit.training.trainer import train as events_of
+
+    folder, team, fresh = run.folder, rest["team"], not rest["resume"]
+
+    def asked() -> bool:
+        # A batch is done, so there is something to lose. fit has no checkpoints: there a signal ends it at once.
+        patience.gentle = run.plugin.fit is None
+        return bool(patience.asked)
+
+    def give_up() -> None:
+        stopped = Stopped(0, saved=False, kept=run.checkpoint.exists())
+        gone = fresh and not run.has_vocabulary and sweep(run)
+        screen.tell(f"stopped; nothing was written to {folder}" if gone else stopping(stopped, str(folder)))
+
+    screen = display(str(folder), talk.interactive, talk.quiet)
+    with Patience(team.alone, lambda: screen.tell(WAIT), give_up) as patience, screen:
+        book = Logbook(run, tensorboard) if team.leads else None
+        try:
+            for event in events_of(run, run.corpus, run.dev_corpus, stop=asked, **rest):
+                if book is not None:
+                    book.write(event)
+                screen.show(event)
+                if isinstance(event, Stopped):
+                    return 128 + (patience.asked or signal.SIGINT)
+        except (KeyboardInterrupt, signals.Ended):
+            if run.has_vocabulary:
+                screen.show(Stopped(0, saved=False, kept=run.checkpoint.exists()))
+            raise
+        finally:
+            if book is not None:
+                book.close()
+    return 0
+
+
+def _typed(value: Any) -> str:
+    """A default as one would type it after --set."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
