@@ -34,7 +34,7 @@ def _lay_out(shelf: Path) -> None:
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
     for package, folder in declared["tool"]["setuptools"]["package-dir"].items():
         (shelf / package).symlink_to(ROOT / folder)
-    number = re.search(r'__version__ = "(.+)"', (ROOT / "textkit" / "__init__.py").read_text())
+    number = re.search(r'__version__ = "(.+)"', (ROOT / "textkit" / "version.py").read_text())
     told = shelf / f"textkit_onnx-{number[1]}.dist-info"
     told.mkdir()
     (told / "METADATA").write_text(f"Metadata-Version: 2.1\nName: textkit-onnx\nVersion: {number[1]}\n")

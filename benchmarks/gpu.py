@@ -197,7 +197,8 @@ def big_model(lines: list[str], folder: Path) -> Path:
     import numpy as np
 
     from textkit.exporting.export import export_embedding_table
-    from textkit.text.rules import Normalizer, Words
+    from textkit.text.normalizer import Normalizer
+    from textkit.text.words import Words
 
     count, dim = BIG
     seen = Counter(chain.from_iterable(Normalizer().words(lines)))

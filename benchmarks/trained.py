@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 from cost import Failed, cost
 
-from textkit.evaluation import data
 from textkit.exporting.export import export
-from textkit.tasks.embed.evaluation import similarity
+from textkit.tasks.embed.evaluation import data, similarity
 from textkit.tasks.embed.evaluation.similarity import Pairs
 from textkit.tasks.embed.evaluation.vocabulary import Vocabulary
 from textkit.tasks.embed.serving.embedder import Embedder

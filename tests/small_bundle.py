@@ -10,7 +10,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from textkit.bundle import bundle
-from textkit.text.rules import Normalizer, Words
+from textkit.text.normalizer import Normalizer
+from textkit.text.words import Words
 
 WORDS = ["cat", "dog", "fish"]
 TABLE = np.array([[1, 2], [3, 4], [5, 6]], np.float32)  # [id, dim]

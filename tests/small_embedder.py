@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from textkit.exporting.export import export_embedding_table
-from textkit.text.rules import NGrams, Normalizer, TextRule, Words
+from textkit.text.normalizer import Normalizer
+from textkit.text.rule import TextRule
+from textkit.text.subwords import NGrams
+from textkit.text.words import Words
 
 WORDS = ["the", "cat", "sat", "dog", "."]
 # Whole numbers: sums are exact, and means by 2 and 4 too.

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 from small_bundle import TABLE, WORDS, embed_model, write_small
 
-from textkit import __version__, process
+from textkit import process
 from textkit.bundle import bundle, model_files, places
 from textkit.bundle.manifest import FILE, Manifest
 from textkit.errors import TextkitError, UsageError, quoted
-from textkit.text.rules import NGrams, Words
+from textkit.text.subwords import NGrams
+from textkit.text.words import Words
+from textkit.version import __version__
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from textkit.durable import replace_file
 from textkit.errors import TextkitError
 from textkit.plugin import Plugin, Training
 from textkit.training.checkpoint import (
@@ -25,7 +26,6 @@ from textkit.training.checkpoint import (
     set_random_state,
 )
 from textkit.training.descent import Descent
-from textkit.training.durable import replace_file
 
 
 class Tied(torch.nn.Module):

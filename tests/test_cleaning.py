@@ -14,7 +14,7 @@ from textkit.tasks.language.serving.scorer import LanguageModel
 from textkit.tasks.translate.serving.translator import Translator
 from textkit.text.cleaning import cleaned, cleaned_lines, visible
 from textkit.text.normalizer import Normalizer
-from textkit.text.rules import Words
+from textkit.text.words import Words
 
 TEACHER = "He is a teacher."
 UNSEEN = [

@@ -15,11 +15,12 @@ import pytest
 from small_bundle import write_small
 from small_translator import write_translator
 
-from textkit import __version__, cli
+from textkit import cli
 from textkit.bundle import places
 from textkit.cli import VERBS, options, run
 from textkit.cli.options import Talk
 from textkit.errors import TextkitError, TextkitWarning, UsageError
+from textkit.version import __version__
 
 TEXTKIT = str(Path(sys.executable).with_name("textkit"))
 HEAVY = {"numpy", "onnxruntime", "onnx", "torch", "rich", "tokenizers", "scipy", "numba", "importlib.metadata"}

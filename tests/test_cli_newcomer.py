@@ -64,7 +64,7 @@ def test_help_of_what_is_no_verb(ran):
 
 
 def test_the_version_by_its_short_name(ran):
-    assert ran("-V") == ran("--version") == (0, f"textkit {textkit.__version__}\n", "")
+    assert ran("-V") == ran("--version") == (0, f"textkit {textkit.version.__version__}\n", "")
 
 
 @pytest.mark.parametrize(

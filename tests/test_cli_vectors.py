@@ -346,7 +346,7 @@ def test_a_model_with_a_tokenizer_has_neighbours_too(call, tmp_path):
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     from textkit.exporting.export import export_embedding_table
-    from textkit.text.rules import Pretokenized
+    from textkit.text.tokenizer import Pretokenized
 
     tokenizer = Tokenizer(models.WordLevel({word: at for at, word in enumerate([*PEOPLE, "[UNK]"])}, "[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()

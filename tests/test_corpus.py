@@ -12,7 +12,7 @@ from textkit.corpora.batching import line_batches, padded
 from textkit.corpora.corpus import Corpus, Reservoir, parts_of
 from textkit.errors import TextkitError
 from textkit.plugin import Epoch
-from textkit.text.rules import Words
+from textkit.text.words import Words
 
 
 @pytest.fixture

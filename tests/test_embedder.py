@@ -24,7 +24,7 @@ from textkit.exporting.export import export_embedding_table
 from textkit.serving import open_model
 from textkit.serving.padding import parts
 from textkit.tasks.embed.serving.embedder import Embedder
-from textkit.text.rules import Pretokenized
+from textkit.text.tokenizer import Pretokenized
 
 UNSEEN = ["catalogue", "naïve", "dogs", "x", "日本", "thecat", "a" * 30]
 

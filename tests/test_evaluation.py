@@ -7,9 +7,8 @@ import pytest
 from scipy import stats
 
 from textkit.errors import TextkitError
-from textkit.evaluation import data
 from textkit.evaluation.correlation import pearson, ranks, spearman
-from textkit.tasks.embed.evaluation import analogies, neighbours, similarity
+from textkit.tasks.embed.evaluation import analogies, data, neighbours, similarity
 
 
 def unit(*rows: list[float]) -> np.ndarray:

@@ -9,8 +9,7 @@ import pytest
 from vector_files import glove
 
 from textkit.errors import TextkitError
-from textkit.evaluation import data
-from textkit.tasks.embed.evaluation import analogies
+from textkit.tasks.embed.evaluation import analogies, data
 from textkit.tasks.embed.evaluation.neighbours import unit
 
 GLUE = (

@@ -14,13 +14,16 @@ from textkit.bundle import bundle, onnxfile
 from textkit.corpora import batching
 from textkit.errors import TextkitError, UsageError
 from textkit.exporting import quantize, tracing
+from textkit.exporting.onnx_format import IR_VERSION, OPSET
+from textkit.exporting.parity import load
 from textkit.plugin import Graph
 from textkit.serving.session import Session
 from textkit.task import Port
 from textkit.tasks.embed.exporting import export as export_embedding
 from textkit.tasks.embed.exporting import parity
-from textkit.tasks.embed.exporting.graph import IR_VERSION, OPSET, table_graph
-from textkit.text.rules import NGrams, Words
+from textkit.tasks.embed.exporting.graph import table_graph
+from textkit.text.subwords import NGrams
+from textkit.text.words import Words
 
 MEAN, MAX, SIF = 0, 1, 2
 WORDS = ["the", "cat", "sat", "mat"]
@@ -168,7 +171,7 @@ def test_parity_check_sees_every_kind_of_difference(plain):
     rule, rows = Words(WORDS), export_embedding._lookup(TABLE)
     batches = list(parity.cases(rule, LINES))
     assert {case.ids.shape for case in batches} >= {(1, 1), (2, 512), (5, 17)}
-    assert parity.check(parity.load(plain), rows, batches, None, None)["max_relative"] < 1e-6
+    assert parity.check(load(plain), rows, batches, None, None)["max_relative"] < 1e-6
     wrong = TABLE.copy()
     wrong[2, 1] += 1e-3
     for graph, probability, component in (
@@ -178,7 +181,7 @@ def test_parity_check_sees_every_kind_of_difference(plain):
         (table_graph({"table": np.where(TABLE == 4, np.nan, TABLE)}), None, None),
     ):
         with pytest.raises(TextkitError, match="differs from the model by .* nothing was written"):
-            parity.check(parity.load(graph), rows, batches, probability, component)
+            parity.check(load(graph), rows, batches, probability, component)
 
 
 def test_what_nearly_cancels_is_measured_beside_what_it_is_made_of():
@@ -193,7 +196,7 @@ def test_what_nearly_cancels_is_measured_beside_what_it_is_made_of():
     component = parity.first_component(rows, rule, lines, None)
     graph = table_graph({"table": table}, None, component)
     batches = list(parity.cases(rule, lines))
-    assert parity.check(parity.load(graph), rows, batches, None, component)["max_relative"] < 1e-6
+    assert parity.check(load(graph), rows, batches, None, component)["max_relative"] < 1e-6
 
 
 class Encoder(torch.nn.Module):

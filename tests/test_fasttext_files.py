@@ -15,7 +15,8 @@ from textkit.errors import TextkitError
 from textkit.interop.foreign import make_bundle, read
 from textkit.interop.table import Room
 from textkit.tasks.embed.serving.embedder import Embedder
-from textkit.text.rules import hash_ngrams, rule_from_spec
+from textkit.text.rules import rule_from_spec
+from textkit.text.subwords import hash_ngrams
 
 # What fastText's get_sentence_vector says of the model FASTTEXT.
 LINES = {

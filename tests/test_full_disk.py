@@ -20,8 +20,8 @@ from small_embedder import write_words
 from textkit.cli import run
 from textkit.cli.options import Talk
 from textkit.errors import TextkitError, file_of
+from textkit.guard import blamed, blaming
 from textkit.registry import registry
-from textkit.training.guard import blamed, blaming
 
 TOYS = str(Path(__file__).with_name("training_toys.py"))
 

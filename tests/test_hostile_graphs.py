@@ -386,7 +386,8 @@ def test_every_shipped_graph_passes_and_is_folded(path: Path):
 
 
 def test_more_rows_than_the_tables_have_are_refused(tmp_path):
-    from textkit.text.rules import NGrams, Words
+    from textkit.text.subwords import NGrams
+    from textkit.text.words import Words
 
     rule = Words(["cat", "dog", "fish"], subwords=NGrams(3, 6, 1_000_000, 3))
     with pytest.raises(

@@ -35,8 +35,10 @@ def broken(folder: Path, name: str) -> Path:
 
 def test_every_kind_of_model_is_looked_at(tmp_path, capfd):
     """A tokenizer of each rule, and byte pairs of words; nothing of the library's is said."""
-    from textkit.text.rules import Normalizer, Pretokenized, Words
+    from textkit.text.normalizer import Normalizer
     from textkit.text.subwords import Pieces
+    from textkit.text.tokenizer import Pretokenized
+    from textkit.text.words import Words
 
     pieces = Words(WORDS[:3], Normalizer(), Pieces(file().decode(), 3))
     whole = Pretokenized(tokenizer(SOURCE[:5], True))
@@ -125,7 +127,7 @@ def test_an_empty_vocabulary_of_pieces_is_one_line():
 )
 def test_ids_around_a_line_are_those_of_the_tokenizer(post):
     """Others are rows that no table has."""
-    from textkit.text.rules import Pretokenized
+    from textkit.text.tokenizer import Pretokenized
 
     with pytest.raises(TextkitError, match="around lines, and has only 3$"):
         Pretokenized(file(post_processor=post))
@@ -156,7 +158,7 @@ def test_a_tokenizer_that_panics_over_any_line_is_not_read(parts, capfd):
     ],
 )
 def test_what_the_library_says_of_a_file_is_cut(parts):
-    from textkit.text.rules import Pretokenized
+    from textkit.text.tokenizer import Pretokenized
 
     with pytest.raises(TextkitError) as caught:
         Pretokenized(file(model=BPE | parts)).encode(["xyz"])
@@ -176,7 +178,7 @@ def test_a_normalizer_with_other_fields_is_refused_in_short(name):
 
 def test_padding_in_a_file_of_pieces_is_ignored():
     """It would make any word a billion pieces long."""
-    from textkit.text.rules import Words
+    from textkit.text.words import Words
 
     files = {"words.txt": b"the\n", "pieces.json": file(padding=PADDING)}
     spec = {

@@ -22,8 +22,8 @@ from textkit.registry import registry
 from textkit.training.inspecting import Gradients, Norms, backwards, gradients, norms
 from textkit.training.norms import weight_norms
 from textkit.verbs.inspect import gradient_lines, weight_lines
-from textkit_plugins.rnn_lm.modelling import NnlmConfig, RnnLmConfig
 from textkit_plugins.rnn_lm.network import RnnLm
+from textkit_plugins.rnn_lm.options import NnlmConfig, RnnLmConfig
 
 TOYS = str(Path(__file__).with_name("training_toys.py"))
 WORDS = 9

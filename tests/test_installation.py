@@ -6,8 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
-from textkit import DISTRIBUTION
 from textkit.errors import pip_install
+from textkit.version import DISTRIBUTION
 
 ROOT = Path(__file__).resolve().parent.parent
 DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -168,7 +168,7 @@ def test_a_model_that_forgets_says_how_much_it_takes(network):
 
 
 def test_another_kind_of_text_is_refused(network):
-    from textkit.text.rules import Words
+    from textkit.text.words import Words
 
     with pytest.raises(TextkitError, match="has no end of a line"):
         export_language.exported(graphs(network), Words(list(WORDS)), LINES, "fp32")

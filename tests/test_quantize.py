@@ -11,12 +11,13 @@ from onnx import numpy_helper
 from textkit.bundle import bundle
 from textkit.errors import TextkitError
 from textkit.exporting import graph_edits, quantize, quantize_blocks, quantize_graph, quantize_recurrence
+from textkit.exporting.parity import load
 from textkit.plugin import Graph
 from textkit.serving.session import Session
 from textkit.tasks.embed.exporting import export as export_embedding
 from textkit.tasks.embed.exporting import parity
 from textkit.tasks.embed.exporting.graph import table_graph
-from textkit.text.rules import Words
+from textkit.text.words import Words
 
 WORDS = [f"word{number}" for number in range(300)]
 RANDOM = np.random.default_rng(7)
@@ -213,7 +214,7 @@ def test_int8_of_attention_with_a_blank_line_in_the_batch():
             return self.layers(self.embedding(ids), src_key_padding_mask=weight == 0)
 
     found = export_embedding.export_module(Graph(Encoder().eval()), Words(WORDS), LINES, "int8")
-    session = parity.load(found.graphs["embed"])
+    session = load(found.graphs["embed"])
     ids, weight = RANDOM.integers(0, 300, (4, 6)), np.ones((4, 6), np.float32)
     full = session.run(parity.feeds(parity.Case("", ids, weight), 0, False))["vector"]
     weight[2] = 0

@@ -20,7 +20,7 @@ def frame(body: str) -> list[str]:
     code = (
         "import os, sys, time\nimport click\nfrom pathlib import Path\nfrom textkit import cli\n"
         "from textkit.cli.options import *\nfrom textkit.cli.stdout import *\n"
-        "from textkit.tasks.embed.serving.writers import output_file\n"
+        "from textkit.streams.output import output_file\n"
         "def wait(seconds=30):\n    os.write(2, b'waits\\n'); time.sleep(seconds)\n"
         "@click.command()\n@click.option('-o', 'output', callback=promised())\n@talk_options\n"
         "def attempt(output, talk):\n"

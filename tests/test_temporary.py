@@ -19,7 +19,7 @@ from textkit import temporary
 from textkit.bundle import bundle, places
 from textkit.bundle.manifest import FILE
 from textkit.errors import TextkitError, UsageError
-from textkit.tasks.embed.serving.writers import output_file
+from textkit.streams.output import output_file
 
 STEPS = ("mkdir", "rename", "replace", "unlink", "rmdir", "fsync")
 

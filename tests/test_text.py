@@ -10,19 +10,14 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
-import textkit.text.rules
+import textkit.text.words
 from textkit.errors import TextkitError
-from textkit.text.rules import (
-    Encoded,
-    NGrams,
-    Normalizer,
-    Pieces,
-    Pretokenized,
-    TextRule,
-    Words,
-    hash_ngrams,
-    rule_from_spec,
-)
+from textkit.text.normalizer import Normalizer
+from textkit.text.rule import Encoded, TextRule
+from textkit.text.rules import rule_from_spec
+from textkit.text.subwords import NGrams, Pieces, hash_ngrams
+from textkit.text.tokenizer import Pretokenized
+from textkit.text.words import Words
 
 
 def lists(encoded: Encoded) -> list[list[int]]:
@@ -204,7 +199,7 @@ def test_ngrams_without_a_row_are_left_out() -> None:
 
 
 def test_rows_of_unseen_words_are_remembered_and_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(textkit.text.rules, "_CACHED_WORDS", 3)
+    monkeypatch.setattr(textkit.text.words, "_CACHED_WORDS", 3)
     rule = Words(["cat"], subwords=NGrams(3, 4, 50, 1))
     fresh = Words(["cat"], subwords=NGrams(3, 4, 50, 1))
     for line in ("dog cow", "dog cow", "hen dog", "emu ape", "a b c d e f", "f e", "cat"):

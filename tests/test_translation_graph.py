@@ -18,13 +18,13 @@ from textkit.bundle import bundle, onnxfile
 from textkit.errors import TextkitError
 from textkit.exporting import export, quantize
 from textkit.exporting.fusing import fused
+from textkit.exporting.onnx_format import IR_VERSION, OPSET
 from textkit.exporting.parity_steps import feeds
 from textkit.exporting.step_graph import step_graph
 from textkit.plugin import Graph
 from textkit.searching.drawing import draw
 from textkit.serving.session import Session
 from textkit.task import SETTINGS, TASKS, wrong_default
-from textkit.tasks.embed.exporting.graph import IR_VERSION, OPSET
 from textkit.tasks.translate.exporting import export as export_translation
 from textkit.tasks.translate.exporting import parity as parity_translation
 from textkit.tasks.translate.exporting.ports import Modules

@@ -23,7 +23,7 @@ from textkit.sentences.splitting import Part, halves, sentences
 from textkit.serving import open_model
 from textkit.tasks.translate.serving.translator import Translation, Translator
 from textkit.tasks.translate.serving.unknown import shown, word_at
-from textkit.text.rules import Encoded
+from textkit.text.rule import Encoded
 from textkit.text.translation import TranslationText
 
 

@@ -18,8 +18,9 @@ from textkit.interop import text_format
 from textkit.interop.foreign import describe, make_bundle, read
 from textkit.interop.table import Foreign, Room
 from textkit.tasks.embed.serving.embedder import Embedder
-from textkit.text.rules import Words, rule_from_spec
+from textkit.text.rules import rule_from_spec
 from textkit.text.spaces import Cutter, ascii_words
+from textkit.text.words import Words
 
 SPACED = {
     "10\u00a0000": [1, 0], "10": [0, 1], "000": [0, 2], "new york": [3, 0], "cat\u2009dog": [0.75, 1], "cat": [4, 0],

@@ -20,13 +20,13 @@ import pytest
 from textkit.errors import TextkitError
 from textkit.streams.columns import Block
 from textkit.streams.escaping import Escaping, escaped, unescaped
+from textkit.streams.output import output_file
 from textkit.tasks.embed.serving.writers import (
     HEADER,
     Npy,
     f32_of,
     jsonl_of,
     npy_header,
-    output_file,
     text_of,
     tokens_jsonl_of,
     tokens_text_of,

@@ -15,7 +15,7 @@ import numpy as np
 from textkit.corpora.batching import line_batches
 from textkit.errors import TextkitError
 from textkit.plugin import Graph, Plugin, Score, Training
-from textkit.text.rules import Words
+from textkit.text.words import Words
 
 
 @dataclass(frozen=True)

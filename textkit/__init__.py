@@ -1,15 +1,15 @@
-"""textkit turns text models into Unix filters. This file holds the version and the lazy door to the Python API."""
+"""textkit turns text models into Unix filters. This file is the lazy door to the Python API."""
 
 import os
+
+from textkit.version import DISTRIBUTION, __version__
 
 # onnxruntime's own builds report to their maker: at its import it resolves a host's name and writes a device id below the
 # home folder and a session file into TMPDIR. Here, so that it stands before any import of onnxruntime, a plugin's and a child
 # process's too. Set outright: no value that a user may have in his environment asks textkit to talk to a network.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-__version__ = "0.1.0"
-# What pip calls it: `textkit` on the package index is another project, and an upgrade would put it in place of this one.
-DISTRIBUTION = "textkit-onnx"
+__all__ = ["DISTRIBUTION", "__version__", "load"]
 
 
 def load(model: str | None = None, task: str | None = None, **options):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from textkit import DISTRIBUTION
+from textkit.version import DISTRIBUTION
 
 MOST_QUOTED = 80  # characters of a file's own that a message shows
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from textkit.corpora.corpus import Corpus
-    from textkit.text.rules import TextRule
+    from textkit.text.rule import TextRule
     from textkit.training.run import Run
 
 API_VERSION = 1

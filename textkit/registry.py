@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from textkit import DISTRIBUTION
 from textkit.errors import TextkitError, TextkitWarning, UsageError, nearest, one_line
 from textkit.plugin import API_VERSION, Plugin, Training
 from textkit.strangers import contained, points, tried
 from textkit.task import TASKS
+from textkit.version import DISTRIBUTION
 
 GROUP = "textkit.plugins"
 VARIABLE = "TEXTKIT_PLUGINS"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
 
     from textkit.corpora.corpus import Corpus
-    from textkit.text.rules import Words
+    from textkit.text.words import Words
     from textkit.training.run import Run
     from textkit_plugins.embeddings.count_network import GloveVectors
 

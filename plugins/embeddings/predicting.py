@@ -15,7 +15,8 @@ import numpy as np
 
 from textkit.errors import TextkitError
 from textkit.plugin import Epoch, Graph, Plugin, Training
-from textkit.text.rules import NGrams, Pieces, Words
+from textkit.text.subwords import NGrams, Pieces
+from textkit.text.words import Words
 from textkit_plugins.embeddings import shuffled_lines
 from textkit_plugins.embeddings import vocabulary as words_of
 from textkit_plugins.embeddings.vocabulary import TextOptions

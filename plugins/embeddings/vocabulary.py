@@ -16,7 +16,8 @@ import numpy as np
 
 from textkit.corpora.unspaced import warn_of_unspaced
 from textkit.errors import TextkitError
-from textkit.text.rules import Normalizer, Words
+from textkit.text.normalizer import Normalizer
+from textkit.text.words import Words
 
 if TYPE_CHECKING:
     from textkit.corpora.corpus import Corpus

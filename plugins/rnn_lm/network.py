@@ -23,7 +23,7 @@ from textkit_plugins.rnn_lm.sampled import candidates
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from textkit_plugins.rnn_lm.modelling import RnnLmConfig
+    from textkit_plugins.rnn_lm.options import RnnLmConfig
 
 
 class RnnLm(nn.Module):

@@ -17,7 +17,7 @@ from torch.nn import functional
 from textkit.families.carried import Carried
 
 if TYPE_CHECKING:
-    from textkit_plugins.rnn_lm.modelling import NnlmConfig
+    from textkit_plugins.rnn_lm.options import NnlmConfig
 
 
 class Nnlm(nn.Module):

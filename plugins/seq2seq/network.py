@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from textkit.families.recurrent import Recurrent, RecurrentOperator, State
-from textkit_plugins.seq2seq.translating import teacher_probability
+from textkit_plugins.seq2seq.options import teacher_probability
 
 if TYPE_CHECKING:
-    from textkit_plugins.seq2seq.translating import Seq2SeqConfig
+    from textkit_plugins.seq2seq.options import Seq2SeqConfig
 
 NOT = -1e9  # the score of padding: its weight is 0, and a line of padding alone weighs it evenly
 

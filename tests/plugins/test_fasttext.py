@@ -12,7 +12,8 @@ from textkit.corpora.corpus import Corpus
 from textkit.errors import UsageError
 from textkit.plugin import Epoch
 from textkit.registry import registry
-from textkit.text.rules import NGrams, Pieces, Words
+from textkit.text.subwords import NGrams, Pieces
+from textkit.text.words import Words
 from textkit.training.run import Run
 from textkit_plugins.embeddings.kernels import alias_table, bag_kernel
 from textkit_plugins.embeddings.predicting import FastTextConfig

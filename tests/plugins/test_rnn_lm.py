@@ -19,13 +19,15 @@ from textkit.corpora.corpus import Corpus
 from textkit.corpora.language_tokenizing import LanguageTokenizerOptions, learn
 from textkit.corpora.text_stream import encoded_text, text_chunks
 from textkit.errors import TextkitError
+from textkit.families.chunked_loss import cross_entropy
 from textkit.families.recurrent import Recurrent
 from textkit.plugin import Epoch
 from textkit.tasks.language.exporting.export import exported
-from textkit.tasks.language.family import cross_entropy, dev_loss
+from textkit.tasks.language.family import dev_loss
 from textkit_plugins.rnn_lm.adaptive import AdaptiveSoftmax
-from textkit_plugins.rnn_lm.modelling import NnlmConfig, NnlmPlugin, RnnLmConfig, RnnLmPlugin
+from textkit_plugins.rnn_lm.modelling import NnlmPlugin, RnnLmPlugin
 from textkit_plugins.rnn_lm.network import RnnLm, weight_dropped
+from textkit_plugins.rnn_lm.options import NnlmConfig, RnnLmConfig
 from textkit_plugins.rnn_lm.sampled import candidates
 from textkit_plugins.rnn_lm.window import Nnlm
 

@@ -22,7 +22,8 @@ from textkit.errors import TextkitError
 from textkit.plugin import Epoch
 from textkit.tasks.translate.greedy import greedy
 from textkit_plugins.seq2seq.network import Attention, Memory, Seq2Seq
-from textkit_plugins.seq2seq.translating import Seq2SeqConfig, Seq2SeqPlugin, teacher_probability
+from textkit_plugins.seq2seq.options import Seq2SeqConfig, teacher_probability
+from textkit_plugins.seq2seq.translating import Seq2SeqPlugin
 
 PLUGIN = Seq2SeqPlugin()
 RECIPES = Path(__file__).parents[2] / "recipes"

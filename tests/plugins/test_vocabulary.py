@@ -10,7 +10,9 @@ import pytest
 
 from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError
-from textkit.text.rules import NGrams, Normalizer, Words
+from textkit.text.normalizer import Normalizer
+from textkit.text.subwords import NGrams
+from textkit.text.words import Words
 from textkit_plugins.embeddings import vocabulary
 from textkit_plugins.embeddings.vocabulary import LINE_END, TextOptions
 

@@ -14,7 +14,7 @@ from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Epoch
 from textkit.registry import registry
-from textkit.text.rules import Words
+from textkit.text.words import Words
 from textkit.training.run import Run
 from textkit_plugins.embeddings import network as networks
 from textkit_plugins.embeddings.kernels import alias_table, bag_kernel, skipgram_kernel

@@ -15,15 +15,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textkit import __version__, process, temporary
+from textkit import process, temporary
 from textkit.bundle import onnxfile
 from textkit.bundle.manifest import FILE, MAX_BYTES, SCHEMA, Manifest, is_name, port_to_json
 from textkit.bundle.model_files import open_regular, read_file
 from textkit.bundle.places import find, installed, names_for
 from textkit.errors import TextkitError, quoted
+from textkit.version import __version__
 
 if TYPE_CHECKING:
-    from textkit.text.rules import TextRule
+    from textkit.text.rule import TextRule
 
 _MOST_BESIDE = (
     1 << 27

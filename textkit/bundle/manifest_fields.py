@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from textkit.errors import quoted
+from textkit.text.bounds import MOST_ROWS
 
-MOST_ROWS = 1 << 24  # of an embedding table, and tokens of a line
 MOST_NUMBERS = (
     1 << 24
 )  # that the ports of a graph's side have for each of its free axes' places, say a state of one line

@@ -15,10 +15,11 @@ from typing import Any
 
 import click
 
-from textkit import __version__, errors, process, signals
+from textkit import errors, process, signals
 from textkit.cli.options import PROMISE, Talk, talk_options
 from textkit.cli.stdout import STDOUT, name_stdout
 from textkit.errors import TextkitError, TextkitWarning, one_line, pip_install
+from textkit.version import __version__
 
 COMPLETE = "_TEXTKIT_COMPLETE"  # the variable by which a shell's completion script asks
 

@@ -198,7 +198,7 @@ def opened(job: Filter, talk: Talk, reads: bool = True) -> Iterator[tuple[Binary
 
 
 def _destination(output: str | None, stdout: BinaryIO) -> AbstractContextManager[BinaryIO]:
-    from textkit.tasks.embed.serving.writers import output_file
+    from textkit.streams.output import output_file
 
     return nullcontext(stdout) if output is None else output_file(output)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from textkit.corpora.corpus import Corpus
-    from textkit.text.rules import TextRule
+    from textkit.text.rule import TextRule
 
 WINDOW = 100_000  # lines held to be shuffled
 

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from textkit.durable import replace_file
 from textkit.text.translation import SPACE
-from textkit.training.durable import replace_file
 
 if TYPE_CHECKING:
     from textkit.corpora.pair_batches import EncodedPairs

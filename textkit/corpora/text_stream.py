@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from textkit.training.durable import replace_file
+from textkit.durable import replace_file
 
 if TYPE_CHECKING:
     import torch

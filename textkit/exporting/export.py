@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from textkit.errors import TextkitError
 from textkit.exporting.exported import TOKEN_LIMIT, Exported, checked_name, write
+from textkit.guard import blaming
 from textkit.plugin import Graph, Plugin
 from textkit.registry import registry
 from textkit.task import OPTIONAL, TASKS, wrong_default
@@ -20,8 +21,7 @@ from textkit.tasks.embed.exporting import export as export_embedding
 from textkit.tasks.embed.exporting.export import export_embedding_table
 from textkit.tasks.language.exporting import export as export_language
 from textkit.tasks.translate.exporting import export as export_translation
-from textkit.text.rules import TextRule
-from textkit.training.guard import blaming
+from textkit.text.rule import TextRule
 
 if TYPE_CHECKING:
     from textkit.training.run import Run

@@ -12,7 +12,7 @@ from textkit.bundle import bundle
 from textkit.bundle.manifest import is_name
 from textkit.errors import TextkitError, UsageError, nearest, pip_install
 from textkit.exporting import quantize
-from textkit.text.rules import TextRule
+from textkit.text.rule import TextRule
 
 TOKEN_LIMIT = 1 << 16  # of a model without one of its own: a line of more tokens is split or cut when served
 

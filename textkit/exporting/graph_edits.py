@@ -111,3 +111,19 @@ def drop_unused(graph: onnx.GraphProto) -> None:
     kept = [weight for weight in graph.initializer if mentions(graph, weight.name)]
     del graph.initializer[:]
     graph.initializer.extend(kept)
+
+
+def prefix(graph: onnx.GraphProto, mark: str, names: dict[str, str]) -> None:
+    """Puts `mark` before every name of `graph` and its subgraphs that is not in `names`, which takes the new ones in."""
+    for value in [*graph.input, *graph.initializer]:
+        value.name = names.setdefault(value.name, mark + value.name)
+    for node in graph.node:
+        node.name = mark + node.name if node.name else ""
+        node.input[:] = [names.setdefault(name, mark + name) if name else "" for name in node.input]
+        for attribute in node.attribute:
+            for subgraph in [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]:
+                prefix(subgraph, mark, names)
+        node.output[:] = [names.setdefault(name, mark + name) if name else "" for name in node.output]
+    for value in graph.output:
+        value.name = names.setdefault(value.name, mark + value.name)
+    del graph.value_info[:]

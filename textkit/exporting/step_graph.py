@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textkit.tasks.embed.exporting.graph import IR_VERSION, OPSET, prefix
+from textkit.exporting.graph_edits import prefix
+from textkit.exporting.onnx_format import IR_VERSION, OPSET
 
 if TYPE_CHECKING:
     import onnx

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit.errors import TextkitError, one_line
+from textkit.exporting.onnx_format import IR_VERSION, LARGEST, OPSET
 from textkit.task import Port
-from textkit.tasks.embed.exporting.graph import IR_VERSION, LARGEST, OPSET
 
 if TYPE_CHECKING:
     import onnx

@@ -61,6 +61,13 @@ def smoothed_cross_entropy(
     return loss / len(target), exact.detach() / len(target)
 
 
+def cross_entropy(network: nn.Module, hidden: Tensor, target: Tensor) -> Tensor:
+    """The mean of -log p(target): hidden f32[token, dim], target i64[token]. A network may have one of its own."""
+    if hasattr(network, "cross_entropy"):
+        return network.cross_entropy(hidden, target)
+    return smoothed_cross_entropy(network, hidden, target, 0.0)[0]
+
+
 def _chunks(hidden: Tensor, chunk: int, twice: bool) -> list[Any]:
     """Which rows are taken at once: `chunk` of them; where all are there twice a quarter of that, each with its other, for
     there are more matrices to be kept near the processor."""

@@ -16,7 +16,7 @@ from textkit.errors import TextkitError
 from textkit.interop.fasttext_quantised import Quantised
 from textkit.interop.source import Source
 from textkit.interop.table import Foreign, Growing, Names, Room
-from textkit.text.rules import NGrams
+from textkit.text.subwords import NGrams
 
 MAGIC = struct.pack("<i", 793712314)
 _VERSIONS = (11, 12)

@@ -20,8 +20,9 @@ from textkit.interop.table import Foreign, Room
 from textkit.interop.text_format import LONGEST, SHOWN, WIDEST, Layout, cells, layout_of, read_text
 from textkit.interop.word2vec_binary import read_binary
 from textkit.streams.lines import read_lines
-from textkit.text.rules import Normalizer, Words
+from textkit.text.normalizer import Normalizer
 from textkit.text.spaces import has_spaces
+from textkit.text.words import Words
 
 _HEAD = 1 << 20  # bytes looked at to tell the format
 _PICKLE = "(gensim's own format?), which is never loaded: save it with save_word2vec_format"
@@ -113,7 +114,7 @@ def make_bundle(
 
 def sample_lines(path: str | os.PathLike[str]) -> list[str]:
     """The first lines of a text file, as many as SIF's component is taken from."""
-    from textkit.tasks.embed.exporting.parity import SAMPLES
+    from textkit.exporting.parity import SAMPLES
 
     return list(islice((line for line in read_lines(path) if line.strip()), SAMPLES))
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textkit import __version__
 from textkit.errors import TextkitError
 from textkit.interop.checkpoint import Checkpoint
 from textkit.interop.marian_network import Shape, forbid, network_state, options_of, read_shape
@@ -20,6 +19,7 @@ from textkit.interop.sentencepiece_model import CONTROL, MAX_BYTES, NORMAL, Sent
 from textkit.registry import registry
 from textkit.task import OPTIONAL
 from textkit.text.sentencepiece import SentencePieceText
+from textkit.version import __version__
 
 if TYPE_CHECKING:
     import torch

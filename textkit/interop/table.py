@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from textkit.errors import TextkitError
+from textkit.exporting.onnx_format import LARGEST
 from textkit.exporting.quantize import PRECISIONS
-from textkit.tasks.embed.exporting.graph import LARGEST, row_bytes
-from textkit.text.rules import NGrams
+from textkit.tasks.embed.exporting.graph import row_bytes
+from textkit.text.subwords import NGrams
 
 _BYTES = re.compile("[\udc80-\udcff]")  # bytes that are no character, as "surrogateescape" decodes them
 _UNKNOWN = 1 << 26  # bytes of rows allocated at first where the file's size says nothing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from textkit.text.rules import Encoded
+from textkit.text.rule import Encoded
 
 # Lines are padded to a multiple of this. Sums are added in groups of up to 8, by place: with whole groups alone a line's
 # vector is the same to the last bit in every batch, and not only to 1e-7. It costs a tenth of the graph's time.

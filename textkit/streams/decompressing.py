@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from textkit.errors import TextkitError
-from textkit.streams.lines import BLOCK, BOM, Reader
 
+_MOST = 1 << 18  # bytes that are given at once
 _STEP = 1024
+
+
+class Compressed(Protocol):
+    """The file that bytes come from: its name, and how many of the bytes read are still to be decompressed."""
+
+    name: str
+    waiting: int
 
 
 class _Mark:
@@ -22,15 +30,15 @@ class _Mark:
         if self._held is None:
             return part
         self._held += part
-        if not last and len(self._held) < len(BOM) and BOM.startswith(self._held):
+        if not last and len(self._held) < len(BOM_UTF8) and BOM_UTF8.startswith(self._held):
             return b""
-        part, self._held = self._held.removeprefix(BOM), None
+        part, self._held = self._held.removeprefix(BOM_UTF8), None
         return part
 
 
-def inflate(raw: Iterator[bytes], reader: Reader) -> Iterator[bytes]:
+def inflate(raw: Iterator[bytes], file: Compressed) -> Iterator[bytes]:
     """gzip: any number of members, zero padding after the last."""
-    name = reader.name
+    name = file.name
     decoder = zlib.decompressobj(wbits=31)
     started = False  # inside a member
     mark = _Mark()
@@ -44,9 +52,9 @@ def inflate(raw: Iterator[bytes], reader: Reader) -> Iterator[bytes]:
                     if not data:
                         break
                     started, mark = True, _Mark()
-                out = decoder.decompress(data, BLOCK)
+                out = decoder.decompress(data, _MOST)
                 data = decoder.unconsumed_tail
-                reader.waiting = len(data)
+                file.waiting = len(data)
                 out = mark(out, decoder.eof)
                 if out:
                     yield out
@@ -59,9 +67,9 @@ def inflate(raw: Iterator[bytes], reader: Reader) -> Iterator[bytes]:
         raise TextkitError(f"{name}: truncated gzip data")
 
 
-def unzstd(raw: Iterator[bytes], reader: Reader) -> Iterator[bytes]:
+def unzstd(raw: Iterator[bytes], file: Compressed) -> Iterator[bytes]:
     """zstandard: any number of frames."""
-    name = reader.name
+    name = file.name
     try:
         import zstandard
     except ImportError:
@@ -80,9 +88,9 @@ def unzstd(raw: Iterator[bytes], reader: Reader) -> Iterator[bytes]:
                 # In small steps, for a step has no limit to what it gives, and a kilobyte can stand for 32 MB.
                 out = mark(decoder.decompress(data[:_STEP]), decoder.eof)
                 data = (decoder.unused_data if decoder.eof else b"") + data[_STEP:]
-                reader.waiting = len(data)
-                for at in range(0, len(out), BLOCK):
-                    yield out[at : at + BLOCK]
+                file.waiting = len(data)
+                for at in range(0, len(out), _MOST):
+                    yield out[at : at + _MOST]
                 started = not decoder.eof
     except zstandard.ZstdError as error:
         raise TextkitError(f"{name}: damaged zstandard data: {error}") from error

@@ -16,16 +16,16 @@ import select
 import stat
 import sys
 import time
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from textkit.errors import TextkitError
 from textkit.streams.waiting import wait_readable
 
-BLOCK = 1 << 18  # bytes asked for by one read, and the most that one step of decompression gives
+BLOCK = 1 << 18  # bytes asked for by one read
 GZIP = b"\x1f\x8b"
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
-BOM = b"\xef\xbb\xbf"
 _BINARY_HEAD = 8192  # a NUL in so many first bytes makes a training file binary
 
 
@@ -78,10 +78,10 @@ class Reader:
                 continue
             whole = b"".join([*held, data[:cut]])
             held = [data[cut:]] if cut < len(data) else []
-            yield self._split(whole.removeprefix(BOM) if first else whole)
+            yield self._split(whole.removeprefix(BOM_UTF8) if first else whole)
             first = False
         rest = b"".join(held)
-        rest = rest.removeprefix(BOM) if first else rest
+        rest = rest.removeprefix(BOM_UTF8) if first else rest
         if rest:
             yield self._split(rest + b"\n")
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from textkit.text.cleaning import cleaned, cleaned_lines
-from textkit.text.rules import TOKENIZER_FILE, Encoded, TextRule
+from textkit.text.rule import TOKENIZER_FILE, Encoded, TextRule
 from textkit.text.tokenizer_file import read_checked
 from textkit.text.translation import Side, ended, flag_of, numbers_of
 

@@ -1,309 +1,33 @@
 """How text becomes ids: one of a closed set of rules, described in the manifest, so that serving needs no plugin.
 
-The rules: `words` (a table of words), `words` with subwords (hashed character n-grams, or byte-pair pieces, for words
-not in the table), `tokenizer` (a Hugging Face tokenizer.json), `translation` (two sides: translation_text.py),
-`sentencepiece` (MarianMT's two sides: sentencepiece_text.py), `language` (lines and what ends them: language_text.py).
-Knows no file system, no graph and no model; numpy only.
+Each rule has a file of its own, which is imported when a manifest names it. Knows no file system, no graph and no model.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from itertools import accumulate, chain
-from typing import Any, ClassVar
+import importlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from textkit.bundle.manifest_fields import MOST_ROWS
 from textkit.errors import TextkitError, quoted, told
-from textkit.text.normalizer import Normalizer
-from textkit.text.spaces import Cutter
-from textkit.text.subwords import NGrams, Pieces, guarded, hash_ngrams, ids_of, read_tokenizer, subwords_from_spec
-from textkit.text.tokenizer_file import read_checked
 
-__all__ = [
-    "Encoded", "NGrams", "Normalizer", "Pieces", "Pretokenized", "TextRule", "Words", "hash_ngrams", "rule_from_spec",
-]  # fmt: skip
+if TYPE_CHECKING:
+    from textkit.text.rule import TextRule
 
-WORDS_FILE = "words.txt"
-TOKENIZER_FILE = "tokenizer.json"
-
-_SELDOM = {"spaces": "unicode", "classifier": False, "word_ngrams": 1}  # what a manifest says where it is not so
-_LINE_END = "\0"  # stands for the end of a line while a window of lines is looked up as one
-_CACHED_WORDS = 50_000  # rows of unseen words kept; the cache is emptied when full, so memory stays flat
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Lines as ids, laid end to end: ids i64[total], lengths i64[line]; weight f32[total], or None where all are 1.
-
-    A word that is spelled by n subwords takes n ids of weight 1/n each, so that a weighted mean over a line is the mean
-    of its word vectors. `spans` i64[word] then says how many ids each word takes; None: one each.
-    """
-
-    ids: np.ndarray
-    lengths: np.ndarray
-    weight: np.ndarray | None = None
-    spans: np.ndarray | None = None
-
-
-class TextRule(ABC):
-    """Turns lines into ids. `len(rule)` is the number of rows the embedding table of its model has."""
-
-    kind: ClassVar[str]
-
-    @abstractmethod
-    def encode(self, lines: Sequence[str]) -> Encoded:
-        """The ids of each line, in order; words without an id are left out."""
-
-    @abstractmethod
-    def tokens(self, line: str) -> list[tuple[str, int, int]]:
-        """The line's tokens as (text, first, last + 1), positions in the ids of `encode([line])`."""
-
-    @abstractmethod
-    def vocabulary(self) -> tuple[list[str], np.ndarray]:
-        """Every word that has a row of its own, and its id i64[word]."""
-
-    @abstractmethod
-    def spec(self) -> dict[str, Any]:
-        """What the manifest says of this rule."""
-
-    @abstractmethod
-    def files(self) -> dict[str, bytes]:
-        """The files the rule needs beside the manifest."""
-
-    @abstractmethod
-    def __len__(self) -> int: ...
-
-    def make_ready(self) -> None:  # noqa: B027 most rules are ready when they are made
-        """Makes what is otherwise made when it is first needed. Raises TextkitError where that cannot be made."""
-
-
-class Words(TextRule):
-    """A table of words, each its own row 0..n-1; with `subwords`, a word not in it is spelled by rows that follow.
-
-    `spaces`: what separates words, `unicode` (all white space) or `ascii` (its part of it, and words of the table
-    may hold some; see textkit.text.spaces). `classifier`: they are a fastText classifier's, trained with `word_ngrams` words at
-    a time, whose lines are pooled otherwise. `counts` (i64[word], how often each occurred in training) is kept for training
-    alone and not written to a bundle.
-    """
-
-    kind = "words"
-
-    def __init__(
-        self,
-        words: Sequence[str],
-        normalizer: Normalizer | None = None,
-        subwords: NGrams | Pieces | None = None,
-        counts: np.ndarray | None = None,
-        spaces: str = "unicode",
-        classifier: bool = False,
-        word_ngrams: int = 1,
-    ) -> None:
-        if spaces not in ("unicode", "ascii"):
-            raise ValueError(f"spaces={spaces}: unicode or ascii")
-        self.words = list(words)
-        self.spaces, self.classifier, self.word_ngrams = spaces, classifier, word_ngrams
-        self._cut: Callable[[str], list[str]] = str.split if spaces == "unicode" else Cutter(self.words)
-        self.normalizer = normalizer or Normalizer()
-        self.subwords = subwords
-        self.counts = counts
-        self._ids = _Ids(zip(self.words, range(len(self.words)), strict=True))
-        if len(self._ids) != len(self.words):
-            raise TextkitError(f"{WORDS_FILE}: a word occurs twice")
-        if subwords and subwords.first != len(self.words):
-            raise ValueError(f"rows of subwords begin at {subwords.first}, words end at {len(self.words)}")
-        self._add_forms()
-        self._ids.setdefault(_LINE_END, _END)
-        self._cache: dict[str, np.ndarray] = {}
-
-    def _add_forms(self) -> None:
-        """A word that the normaliser spells otherwise is found by that spelling too, the first of several: older textkits
-        wrote tables in which lower case had undone the Unicode form."""
-        if not self.normalizer.lowercase or self.normalizer.unicode == "none":
-            return
-        for row, word in enumerate(self.words):
-            if not word.isascii():
-                self._ids.setdefault(self.normalizer.form(word), row)
-
-    def __len__(self) -> int:
-        return len(self.words) + (len(self.subwords) if self.subwords else 0)
-
-    def words_of(self, lines: Sequence[str]) -> list[list[str]]:
-        """Each line's words, as the table would spell them."""
-        if self.spaces == "unicode":
-            return self.normalizer.words(lines)
-        return [self._cut(self.normalizer(line)) for line in lines]
-
-    def is_blank(self, line: str) -> bool:
-        """Whether a line that is nothing but white space has no word of the table in it."""
-        return self.spaces == "unicode" or not any(word in self for word in self.words_of([line])[0])
-
-    def __contains__(self, word: str) -> bool:
-        return self._ids[word] >= 0
-
-    def id(self, word: str) -> int:
-        """The row of a word of the table, -1 for any other. `word` is taken as it is, not normalised."""
-        return max(self._ids[word], -1)
-
-    def encode(self, lines: Sequence[str]) -> Encoded:
-        # All lines as one text with a mark where each ends: a list of words for each would cost four times as much.
-        text = "\n".join(lines)
-        if not lines or _LINE_END in text or self._ids[_LINE_END] != _END or text.count("\n") != len(lines) - 1:
-            return self.encode_words(self.words_of(lines))
-        words = self._cut(self.normalizer(text).replace("\n", f" {_LINE_END} "))
-        ids = np.fromiter(map(self._ids.__getitem__, words), np.int64, len(words))
-        is_end = ids == _END
-        lengths = np.diff(np.flatnonzero(is_end), prepend=-1, append=len(ids)) - 1
-        return self._encoded(ids[~is_end], lengths, (words[at] for at in np.flatnonzero(ids == -1).tolist()))
-
-    def encode_words(self, lines: Iterable[Sequence[str]]) -> Encoded:
-        """As `encode`, for lines that are words already."""
-        lines = list(lines)
-        words = list(chain.from_iterable(lines))
-        ids = np.maximum(np.fromiter(map(self._ids.__getitem__, words), np.int64, len(words)), -1)
-        lengths = np.fromiter(map(len, lines), np.int64, len(lines))
-        return self._encoded(ids, lengths, (words[at] for at in np.flatnonzero(ids < 0).tolist()))
-
-    def _encoded(self, ids: np.ndarray, lengths: np.ndarray, unseen: Iterable[str]) -> Encoded:
-        """`ids` i64[word], -1 for the words `unseen`."""
-        known = ids >= 0
-        if known.all():
-            return Encoded(ids, lengths)
-        if self.subwords:
-            return self._spelled(ids, lengths, list(unseen))
-        before = np.concatenate([[0], np.cumsum(known)])
-        ends = np.cumsum(lengths)
-        return Encoded(ids[known], before[ends] - before[ends - lengths])
-
-    def _spelled(self, ids: np.ndarray, lengths: np.ndarray, unseen: list[str]) -> Encoded:
-        """Puts the subword rows of `unseen` (in order) where `ids` has -1."""
-        spelled = self._subword_rows(unseen)
-        places = np.flatnonzero(ids < 0)
-        spans = np.ones(len(ids), np.int64)
-        spans[places] = [len(rows) for rows in spelled]
-        starts = np.cumsum(spans) - spans
-        flat = np.repeat(ids, spans)
-        flat[flat < 0] = np.concatenate(spelled)
-        weight = np.repeat((1 / np.maximum(spans, 1)).astype(np.float32), spans)
-        ends = np.cumsum(lengths)
-        total = np.append(starts, len(flat))
-        return Encoded(flat, total[ends] - total[ends - lengths], weight, spans)
-
-    def _subword_rows(self, words: list[str]) -> list[np.ndarray]:
-        """The subword rows of each of `words`, none of which is in the table."""
-        cache = self._cache
-        missing = [word for word in dict.fromkeys(words) if word not in cache]
-        if len(cache) + len(missing) > _CACHED_WORDS:
-            cache = {}  # a new one, for another thread may be reading the old one
-            missing = list(dict.fromkeys(words))
-        if missing:
-            rows, counts = self.subwords.rows(missing)
-            cache.update(zip(missing, np.split(rows, np.cumsum(counts)[:-1]), strict=True))
-        self._cache = cache if len(cache) <= _CACHED_WORDS else {}
-        return [cache[word] for word in words]
-
-    def tokens(self, line: str) -> list[tuple[str, int, int]]:
-        words = self.words_of([line])[0]
-        widths = {word: 1 if word in self else 0 for word in words}
-        if self.subwords:
-            unseen = [word for word, width in widths.items() if not width]
-            widths |= {word: len(rows) for word, rows in zip(unseen, self._subword_rows(unseen), strict=True)}
-        ends = list(accumulate(widths[word] for word in words))
-        return [(word, end - widths[word], end) for word, end in zip(words, ends, strict=True)]
-
-    def vocabulary(self) -> tuple[list[str], np.ndarray]:
-        return list(self.words), np.arange(len(self.words))
-
-    def spec(self) -> dict[str, Any]:
-        return {
-            "kind": self.kind,
-            "words": WORDS_FILE,
-            "normalizer": self.normalizer.spec(),
-            "subwords": self.subwords.spec() if self.subwords else None,
-        } | {key: getattr(self, key) for key, plain in _SELDOM.items() if getattr(self, key) != plain}
-
-    def files(self) -> dict[str, bytes]:
-        text = "".join(f"{word}\n" for word in self.words)
-        return {WORDS_FILE: text.encode()} | (self.subwords.files() if self.subwords else {})
-
-
-class Pretokenized(TextRule):
-    """A Hugging Face tokenizer.json, special tokens and all; padding and truncation settings in the file are ignored."""
-
-    kind = "tokenizer"
-
-    def __init__(self, json: bytes) -> None:
-        self._json = json
-        self.tokenizer = read_tokenizer(json, TOKENIZER_FILE)
-        self._size = ids_of(self.tokenizer, json)
-        around = guarded(lambda: self.tokenizer.encode("")).ids
-        if max(around, default=-1) >= self._size:  # it would be a row that no table has
-            raise TextkitError(f"{TOKENIZER_FILE}: puts the id {max(around)} around lines, and has only {self._size}")
-
-    def __len__(self) -> int:
-        return self._size
-
-    def encode(self, lines: Sequence[str]) -> Encoded:
-        ids = [encoding.ids for encoding in guarded(lambda: self.tokenizer.encode_batch_fast(list(lines)))]
-        flat = np.array([token for line in ids for token in line], np.int64)
-        return Encoded(flat, np.fromiter(map(len, ids), np.int64, len(ids)))
-
-    def tokens(self, line: str) -> list[tuple[str, int, int]]:
-        return [(token, at, at + 1) for at, token in enumerate(guarded(lambda: self.tokenizer.encode(line)).tokens)]
-
-    def vocabulary(self) -> tuple[list[str], np.ndarray]:
-        vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda entry: entry[1])
-        return [word for word, _ in vocabulary], np.array([at for _, at in vocabulary], np.int64)
-
-    def spec(self) -> dict[str, Any]:
-        return {"kind": self.kind, "file": TOKENIZER_FILE}
-
-    def files(self) -> dict[str, bytes]:
-        return {TOKENIZER_FILE: self._json}
+KINDS: Mapping[str, str] = {  # what a manifest calls a rule -> the module that reads it
+    "words": "textkit.text.words",  # a table of words; with subwords: hashed character n-grams, or byte-pair pieces
+    "tokenizer": "textkit.text.tokenizer",  # a Hugging Face tokenizer.json
+    "translation": "textkit.text.translation",  # two sides
+    "sentencepiece": "textkit.text.sentencepiece",  # MarianMT's two sides
+    "language": "textkit.text.language",  # lines and what ends them
+}
 
 
 def rule_from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> TextRule:
     """The rule a manifest describes; `read` gives the bytes of a file beside it. TextkitError for anything outside the set."""
     try:
-        kind = spec["kind"]
-        if kind == "tokenizer":
-            return Pretokenized(read_checked(spec["file"], read))
-        if kind == "translation":
-            from textkit.text import translation as translation_text  # which leans on this file
-
-            return translation_text.from_spec(spec, read)
-        if kind == "sentencepiece":
-            from textkit.text import sentencepiece as sentencepiece_text
-
-            return sentencepiece_text.from_spec(spec, read)
-        if kind == "language":
-            from textkit.text import language as language_text
-
-            return language_text.from_spec(spec, read)
-        if kind == "words":
-            data = read(spec["words"])
-            if data.count(b"\n") > MOST_ROWS:
-                raise ValueError(f"more than {MOST_ROWS} words")
-            words = data.decode("utf-8")
-            for key in set(spec["normalizer"]) - {field.name for field in fields(Normalizer)}:
-                raise ValueError(f"a normalizer has no {quoted(key)}")
-            normalizer = Normalizer(**spec["normalizer"])
-            subwords = subwords_from_spec(spec["subwords"], read)
-            more = {key: spec.get(key, plain) for key, plain in _SELDOM.items()}
-            return Words(words.split("\n")[:-1], normalizer, subwords, **more)
+        if spec["kind"] in KINDS:
+            return importlib.import_module(KINDS[spec["kind"]]).from_spec(spec, read)
     except (KeyError, TypeError, ValueError) as error:
         raise TextkitError(f"how text becomes ids is not described rightly: {told(error)}") from error
-    raise TextkitError(f"how text becomes ids: unknown kind {quoted(kind)}")
-
-
-_END = -2  # the id of _LINE_END
-
-
-class _Ids(dict):
-    """word -> row, -1 for a word that is not there, at the speed of a dict."""
-
-    def __missing__(self, word: str) -> int:
-        return -1
+    raise TextkitError(f"how text becomes ids: unknown kind {quoted(spec['kind'])}")

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from textkit.errors import TextkitError, quoted
+from textkit.text.bounds import MOST_ROWS
 from textkit.text.charmap import CharMap, loads
-from textkit.text.rules import TOKENIZER_FILE
+from textkit.text.rule import TOKENIZER_FILE
 from textkit.text.segmenter import Segmenter
 from textkit.text.subwords import guarded, read_tokenizer
 from textkit.text.tokenizer_file import read_checked
-from textkit.text.translation import BYTE, MOST_ROWS, SPACE, TranslationText, numbers_of
+from textkit.text.translation import BYTE, SPACE, TranslationText, numbers_of
 
 CHARACTERS_FILE = "characters.json"
 VOCABULARY_FILE = "vocabulary.json"

@@ -15,16 +15,15 @@ from typing import Any
 import numpy as np
 
 from textkit.errors import quoted
+from textkit.text.bounds import MOST_ROWS
 from textkit.text.cleaning import cleaned, cleaned_lines
-from textkit.text.rules import TOKENIZER_FILE, Encoded, TextRule
+from textkit.text.rule import TOKENIZER_FILE, Encoded, TextRule
 from textkit.text.subwords import guarded, ids_of, read_tokenizer
 from textkit.text.tokenizer_file import read_checked
 
 TARGET_FILE = "target_tokenizer.json"
 SPACE = "▁"  # U+2581: begins a piece before which there is a space, and the first piece of a line
 BYTE = re.compile("<0x([0-9A-F]{2})>")  # a piece that is one byte of a character
-
-MOST_ROWS = 1 << 24  # of an embedding table: a bound for what a manifest may claim
 
 
 class Side:

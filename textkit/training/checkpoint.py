@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from textkit.durable import replace_file
 from textkit.errors import TextkitError
-from textkit.training.durable import replace_file
 
 if TYPE_CHECKING:
     import torch

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from textkit.corpora.corpus import Corpus
+from textkit.guard import blamed, blaming
 from textkit.plugin import Epoch
 from textkit.training.checkpoint import random_state_kept
 from textkit.training.events import Event, Stage
-from textkit.training.guard import blamed, blaming
 from textkit.training.optim import needs_total
 from textkit.training.position import Position
 from textkit.training.run import Run

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit.errors import TextkitError
-from textkit.tasks.language.family import cross_entropy
 from textkit.training.preparing import parts
 from textkit.training.run import Run
 
@@ -62,6 +61,8 @@ def backwards(network: torch.nn.Module, ids: np.ndarray) -> tuple[np.ndarray, np
     below and above all that 32 bits hold.
     """
     import torch
+
+    from textkit.families.chunked_loss import cross_entropy
 
     network.requires_grad_(False)
     token = torch.from_numpy(ids)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textkit.corpora.corpus import SHARES, Corpus
+from textkit.durable import naming
 from textkit.errors import TextkitError, TextkitWarning, UsageError
+from textkit.guard import blaming
 from textkit.plugin import Plugin, Training
-from textkit.training.durable import naming
 from textkit.training.effects import has_score
 from textkit.training.events import Event, Stage
-from textkit.training.guard import blaming
 from textkit.training.run import SAMPLE_LINES, Run
 
 if TYPE_CHECKING:

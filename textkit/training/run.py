@@ -25,15 +25,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textkit import __version__, config
+from textkit import config
 from textkit.corpora.corpus import Corpus, describe_file
 from textkit.corpora.pairs import corpus_of
+from textkit.durable import naming, replace_file
 from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Plugin, Training
 from textkit.registry import registry
 from textkit.temporary import beside
-from textkit.text.rules import TextRule, Words, rule_from_spec
-from textkit.training.durable import naming, replace_file
+from textkit.text.rule import TextRule
+from textkit.text.rules import rule_from_spec
+from textkit.text.words import Words
+from textkit.version import __version__
 
 if TYPE_CHECKING:
     import torch

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from textkit.corpora.batching import move
 from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError, UsageError
+from textkit.guard import blamed, blaming
 from textkit.plugin import Score
 from textkit.serving.session import cpus
 from textkit.training import checkpoint
@@ -30,7 +31,6 @@ from textkit.training.descent import FULL_BATCH_PIECE, Descent, OwnUpdate
 from textkit.training.effects import check_options, has_score
 from textkit.training.events import Done, EpochDone, Event, Progress, Saved, Scored, Stage, Started, Stopped
 from textkit.training.feeding import Feed
-from textkit.training.guard import blamed, blaming
 from textkit.training.norms import weight_norms
 from textkit.training.optim import learning_rate
 from textkit.training.parallel import ALONE, Alone

@@ -35,7 +35,7 @@ def convert(model: str, out: str, chosen: str | None, device: str, threads: int 
     written are the vectors of whole words.
     """
     from textkit.interop.word2vec_write import format_of, vectors_of, write_word2vec
-    from textkit.tasks.embed.serving.writers import output_file
+    from textkit.streams.output import output_file
 
     out = "-" if out in STDOUT else out
     binary = format_of(out, chosen) == "word2vec-binary"

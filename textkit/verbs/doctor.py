@@ -65,7 +65,7 @@ def _packages() -> Iterator[Finding]:
     """textkit, what it needs, and its extras, as its own metadata declares them."""
     from importlib.metadata import PackageNotFoundError, requires, version
 
-    from textkit import DISTRIBUTION, __version__
+    from textkit.version import DISTRIBUTION, __version__
 
     yield Finding("textkit", "ok", __version__)
     try:

@@ -182,7 +182,7 @@ def evaluate(
 
 def _wanted(data: tuple[str, ...], options: dict[str, Any]) -> str:
     """The task that the data is for, where neither model nor metric says it."""
-    from textkit.evaluation.data import task_of
+    from textkit.tasks.embed.evaluation.data import task_of
 
     return "embed" if options["columns"] or options["delimiter"] else task_of(data) or "embed"
 
@@ -246,7 +246,7 @@ def _others(path: str) -> str:
     """The models that would do for data that is none for `embed`, as the end of a message."""
     from textkit.bundle.places import names_for
     from textkit.errors import TextkitError
-    from textkit.evaluation.data import task_of
+    from textkit.tasks.embed.evaluation.data import task_of
 
     try:
         task = task_of([path])

@@ -68,7 +68,7 @@ def inspect(
 def run(what: str, folders: tuple[str, ...], output: str | None, options: Mapping[str, int], talk: Talk) -> None:
     """Finds, writes, draws."""
     from textkit.drawing import chart, picture
-    from textkit.tasks.embed.serving.writers import output_file
+    from textkit.streams.output import output_file
 
     if output is not None:
         picture.refuse(output)

@@ -92,6 +92,8 @@ class LanguagePlugin(Plugin):
         learning rate so; here it is the gradient, and not the value that is logged: the same for sgd, and for adam, which
         divides a gradient by what it usually is, very nearly.
         """
+        from textkit.families.chunked_loss import cross_entropy
+
         carried = getattr(network, "carried", None)
         state = () if carried is None else carried.read(batch.fresh)
         token, wanted = batch.ids[:, :-1], batch.ids[:, 1:]  # [stream, token]
@@ -128,20 +130,12 @@ class LanguagePlugin(Plugin):
         return {"score": Graph(network.scorer(), limit=limit), "step": Graph(network.stepper(), limit=limit)}
 
 
-def cross_entropy(network: torch.nn.Module, hidden: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The mean of -log p(target): hidden f32[token, dim], target i64[token]."""
-    from textkit.families.chunked_loss import smoothed_cross_entropy
-
-    if hasattr(network, "cross_entropy"):
-        return network.cross_entropy(hidden, target)
-    return smoothed_cross_entropy(network, hidden, target, 0.0)[0]
-
-
 def dev_loss(network: torch.nn.Module, dev: Corpus, vocabulary: LanguageText, config: Any) -> tuple[float, int]:
     """The sum of -log p(token) over the whole text, and how many tokens it has."""
     import torch
 
     from textkit.corpora.text_stream import encoded_text, side_by_side
+    from textkit.families.chunked_loss import cross_entropy
 
     ids = encoded_text(dev, vocabulary, None)
     if not len(ids):

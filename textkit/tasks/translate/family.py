@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from textkit.corpora.corpus import Corpus
     from textkit.corpora.pair_batches import EncodedPairs, PairBatch
-    from textkit.text.rules import Encoded
+    from textkit.text.rule import Encoded
     from textkit.text.translation import TranslationText
 
 SAMPLES = 3  # dev lines shown with each score

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from textkit.evaluation import data
 from textkit.evaluation.result import Result
-from textkit.tasks.embed.evaluation import analogies, similarity
+from textkit.tasks.embed.evaluation import analogies, data, similarity
 from textkit.tasks.embed.evaluation.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

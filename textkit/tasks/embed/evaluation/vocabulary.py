@@ -16,8 +16,8 @@ import numpy as np
 
 from textkit.errors import TextkitError, quoted
 from textkit.tasks.embed.evaluation.neighbours import Best, answers, nearest, unit
-from textkit.text.rules import Words
 from textkit.text.subwords import Pieces
+from textkit.text.words import Words
 
 if TYPE_CHECKING:
     from textkit.tasks.embed.serving.embedder import Embedder

@@ -14,11 +14,12 @@ import numpy as np
 from textkit.errors import TextkitError
 from textkit.exporting import quantize, quantize_graph
 from textkit.exporting.exported import TOKEN_LIMIT, Exported, checked_name, write
+from textkit.exporting.parity import load
 from textkit.plugin import Graph
 from textkit.task import Port
 from textkit.tasks.embed.exporting import parity
 from textkit.tasks.embed.exporting.graph import graft, refuse_size, table_graph
-from textkit.text.rules import TextRule
+from textkit.text.rule import TextRule
 
 if TYPE_CHECKING:
     import torch
@@ -46,14 +47,14 @@ def export_module(graph: Graph, rule: TextRule, sample: Sequence[str], precision
     component = parity.first_component(rows, rule, sample, probability, limit)
     batches = list(parity.cases(rule, sample, limit))
     full = graft(body, probability, component)
-    session = parity.load(full)
+    session = load(full)
     figures = {"against": "torch"} | parity.check(session, rows, batches, probability, component)
     parity.check_padding(session, batches)
     dim = body.graph.output[0].type.tensor_type.shape.dim[2].dim_value
     if precision == "fp32":
         return Exported({"embed": full}, {"tokens": limit}, figures, dim)
     lower = graft(quantize_graph.lower(body, precision), probability, component)
-    deviation = parity.deviation(parity.load(lower), rows, batches)
+    deviation = parity.deviation(load(lower), rows, batches)
     quantize.refuse_deviation(precision, deviation)
     return Exported({"embed": lower}, {"tokens": limit}, figures | {"deviation": deviation}, dim)
 
@@ -78,7 +79,7 @@ def _export_table(
     stored = quantize.store(table, precision)
     component = parity.first_component(rows, rule, sample, probability, limit)
     graph = table_graph(stored, probability, component)
-    session = parity.load(graph)
+    session = load(graph)
     reference = rows if precision == "fp32" else _lookup(stored["table"], stored.get("scale"))
     figures = {"against": against} | parity.check(session, reference, batches, probability, component)
     if precision != "fp32":

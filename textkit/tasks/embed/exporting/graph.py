@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit.errors import TextkitError
+from textkit.exporting.graph_edits import prefix
+from textkit.exporting.onnx_format import IR_VERSION, LARGEST, OPSET
 
 if TYPE_CHECKING:
     import onnx
 
-OPSET = 23  # what onnxruntime 1.23 and newer read; onnx's own defaults are newer than any of them
-IR_VERSION = 10
-LARGEST = 2**31 - 2**20  # bytes of one protobuf message, less room for the nodes
 SIF_A = 1e-3  # Arora et al. 2017, section 3: weight a / (a + p(word))
 SMALLEST = np.float32(np.finfo(np.float32).tiny)  # stands for 0 as a divisor: 0 / SMALLEST is 0
 _GRAPH, _INITIALIZER, _RAW_DATA = 7, 5, 9  # field numbers of ModelProto, GraphProto and TensorProto in onnx.proto
@@ -279,19 +278,3 @@ def _copied(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = type(model)()
     copy.CopyFrom(model)
     return copy
-
-
-def prefix(graph: onnx.GraphProto, mark: str, names: dict[str, str]) -> None:
-    """Puts `mark` before every name of `graph` and its subgraphs that is not in `names`, which takes the new ones in."""
-    for value in [*graph.input, *graph.initializer]:
-        value.name = names.setdefault(value.name, mark + value.name)
-    for node in graph.node:
-        node.name = mark + node.name if node.name else ""
-        node.input[:] = [names.setdefault(name, mark + name) if name else "" for name in node.input]
-        for attribute in node.attribute:
-            for subgraph in [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]:
-                prefix(subgraph, mark, names)
-        node.output[:] = [names.setdefault(name, mark + name) if name else "" for name in node.output]
-    for value in graph.output:
-        value.name = names.setdefault(value.name, mark + value.name)
-    del graph.value_info[:]

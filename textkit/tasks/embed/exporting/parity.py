@@ -14,30 +14,19 @@ import numpy as np
 
 from textkit.corpora.batching import padded
 from textkit.errors import TextkitError
+from textkit.exporting.parity import SAMPLES, STRANGE
 from textkit.task import POOLING
 from textkit.tasks.embed.exporting.graph import SIF_A
-from textkit.text.rules import TextRule
+from textkit.text.rule import TextRule
 
 if TYPE_CHECKING:
     from textkit.serving.session import Session
 
 TOLERANCE = 1e-5  # of the largest number in a case's rows; sums of f32 in another order differ by about 1e-6 of it
-SAMPLES = 1024  # lines of real text that deviations are measured on
 CHECKED = 128  # of them compared with every pooling
 BATCH = 64  # lines of real text in one case
 RAGGED, UNSEEN, SAMPLE, MORE = "ragged", "unseen words", "sample", "more of the sample"  # names of cases
 CASE_TOKENS = 512  # longest line of a check: attention takes the square of it
-# What text meets that no training line may have held. The blank ones have no token at all.
-STRANGE = (
-    "",
-    "   ",
-    "xqzzvkw qqqjjj",
-    "naïve Ünïcödé ΑΒΓ",
-    "日本語 中文",
-    "\U0001f600 \U0001f468\u200d\U0001f469",
-    "e\u0301te\u0301",
-    "\x00 \x07",
-)
 
 # ids i64[line, token], weight f32[line, token] -> f32[line, token, dim]
 Rows = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -119,13 +108,6 @@ def first_component(
         return None
     _, directions = np.linalg.eigh(moments)
     return directions[:, -1].astype(np.float32)
-
-
-def load(graph: bytes) -> Session:
-    """The graph as the checks below run it: on the CPU, where results repeat, with one thread."""
-    from textkit.serving.session import Session
-
-    return Session(graph, device="cpu", threads=1)
 
 
 def check(session: Session, rows: Rows, batches: Sequence[Case], probability: Any, component: Any) -> dict[str, Any]:

@@ -24,7 +24,8 @@ from textkit.serving.session import Session, cpus
 from textkit.serving.stream import batches
 from textkit.task import POOLING, POOLINGS
 from textkit.tasks.embed.serving.fasttext_pooling import classified, is_classifier, means_of_units
-from textkit.text.rules import Encoded, Words
+from textkit.text.rule import Encoded
+from textkit.text.words import Words
 
 if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle

@@ -14,7 +14,9 @@ import numpy as np
 from textkit.errors import TextkitError
 from textkit.serving.padding import parts, word_starts
 from textkit.serving.stream import batches
-from textkit.text.rules import Encoded, NGrams, TextRule, Words
+from textkit.text.rule import Encoded, TextRule
+from textkit.text.subwords import NGrams
+from textkit.text.words import Words
 
 if TYPE_CHECKING:
     from textkit.tasks.embed.serving.embedder import Embedder

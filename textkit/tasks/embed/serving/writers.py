@@ -7,26 +7,19 @@ JSON, so that line n of the output belongs to record n of the input.
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 import os
-import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from textkit.errors import TextkitError
 from textkit.streams.columns import Block
 from textkit.streams.decimals import EXACT_DIGITS, format_decimals
 from textkit.streams.escaping import escaped
-from textkit.temporary import beside, placed
+from textkit.streams.records import json_bytes, opened
 
-_DESCRIPTORS = ("/dev/fd/", "/dev/std", "/proc/")
 HEADER = 128  # bytes of a .npy header, room for any number of rows
 
 Tokens = list[list[tuple[str, np.ndarray]]]
@@ -75,54 +68,6 @@ def _numbers(tokens: Tokens, *form: Any) -> Iterator[bytes]:
     """The numbers of each token's vector as `format_decimals` writes them."""
     vectors = [vector for line in tokens for _, vector in line]
     return iter(format_decimals(np.array(vectors, np.float32), *form).split(b"\n") if vectors else ())
-
-
-def opened(block: Block, at: int, key: str) -> bytes:
-    """The beginning of record `at` as an object, its own fields first, up to `"key": `.
-
-    What cannot be used has a field "error" as well, and what could be read of it.
-    """
-    own = None if block.fields is None else block.fields[at]
-    if isinstance(own, tuple) and own[1] and at not in block.problems:  # a JSON line: its source as it stands
-        return b"%b, %b: " % (_bytes(own[0].strip()[:-1].rstrip()), _key(key))
-    start, value = b"{", None
-    if isinstance(own, tuple):
-        source, value = own
-        own = {}
-        if value:
-            start = _bytes(source.strip()[:-1].rstrip()) + b", "
-    elif own is None:
-        own = {} if at in block.problems else {"text" if key != "text" else "source_text": block.texts[at]}
-    if at in block.problems:
-        taken = {*own, *(value or ()), key}
-        own = own | {"error" if "error" not in taken else "textkit_error": block.problems[at]}
-    if own:
-        start += json_bytes(own)[1:-1] + b", "
-    return b"%b%b: " % (start, _key(key))
-
-
-@cache
-def _key(name: str) -> bytes:
-    return json_bytes(name)
-
-
-def json_bytes(value: Any) -> bytes:
-    """`value` as JSON, in one line."""
-    text = json.dumps(value, ensure_ascii=False)
-    try:
-        return text.encode()
-    except UnicodeEncodeError:  # half a surrogate pair, which only an escape can spell
-        return json.dumps(value).encode()
-
-
-def number(value: float) -> str:
-    """Six digits: more than a batch can change."""
-    return f"{value:.6g}"
-
-
-def rounded(value: float) -> float | None:
-    """JSON has no infinity: null, of a model that gives no numbers."""
-    return float(number(value)) if math.isfinite(value) else None
 
 
 def _bytes(text: str) -> bytes:
@@ -226,48 +171,6 @@ def _position(out: BinaryIO) -> int | None:
         return out.tell()
     except OSError:
         return None
-
-
-@contextmanager
-def output_file(path: str) -> Iterator[BinaryIO]:
-    """`path` to write to: a temporary sibling that is renamed to it at the end, and removed where something fails.
-
-    What is no regular file (/dev/null, a named pipe), and a file by its descriptor (/dev/fd/3), is written to as it is.
-    Raises TextkitError naming `path`.
-    """
-    if not path or (path.endswith("/") and not os.path.exists(path)):
-        raise TextkitError(f"-o {path!r}: names no file")
-    try:
-        facts = _facts(path)
-        if facts and stat.S_ISDIR(facts.st_mode):
-            raise TextkitError(f"{path}: is a directory")
-        if facts and (not stat.S_ISREG(facts.st_mode) or os.path.abspath(path).startswith(_DESCRIPTORS)):
-            with open(path, "wb") as stream:
-                yield stream
-            return
-        target = Path(os.path.realpath(path))
-        with beside(target) as sibling:
-            with open(sibling, "wb") as stream:
-                if facts:
-                    with contextlib.suppress(OSError, AttributeError):  # root's alone, where they differ
-                        os.chown(sibling, facts.st_uid, facts.st_gid)
-                    os.chmod(sibling, stat.S_IMODE(facts.st_mode))
-                yield stream
-            os.replace(sibling, target)
-            placed.add(target)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise TextkitError(f"{path}: cannot be written: {error.strerror or error}") from error
-
-
-def _facts(path: str) -> os.stat_result | None:
-    """What is at `path`, or would be behind it as a link; None for nothing. OSError for a name that nothing can have."""
-    with contextlib.suppress(FileNotFoundError):
-        return os.stat(path)
-    with contextlib.suppress(FileNotFoundError):  # a name that is too long is found out here, before the work
-        os.lstat(os.path.realpath(path))
-    return None
 
 
 Formatter = Callable[[Block, Any], Any]  # gives bytes, or what writes as bytes

@@ -17,7 +17,7 @@ from textkit.plugin import Graph
 from textkit.tasks.language.exporting import parity as parity_language
 from textkit.tasks.language.exporting.graph import score_graph
 from textkit.tasks.language.exporting.ports import Modules, ports_of
-from textkit.text.rules import TextRule
+from textkit.text.rule import TextRule
 
 if TYPE_CHECKING:
     import onnx

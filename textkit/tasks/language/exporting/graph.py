@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from textkit.exporting.graph_edits import prefix
 from textkit.exporting.step_graph import fuse_caches, wrapped
-from textkit.tasks.embed.exporting.graph import prefix
 
 if TYPE_CHECKING:
     import onnx

@@ -13,6 +13,7 @@ import numpy as np
 
 from textkit.corpora.batching import padded
 from textkit.errors import TextkitError
+from textkit.exporting.parity import STRANGE, load
 from textkit.exporting.parity_steps import (
     BATCH,
     CHECKED,
@@ -27,9 +28,8 @@ from textkit.exporting.parity_steps import (
 )
 from textkit.searching.drawing import Draw
 from textkit.task import NEXT
-from textkit.tasks.embed.exporting.parity import STRANGE, load
 from textkit.tasks.language.exporting.ports import Modules, spread
-from textkit.text.rules import TextRule
+from textkit.text.rule import TextRule
 
 Arrays = dict[str, np.ndarray]
 MOST_RAISED = 0.25  # of the perplexity, by a lower precision

@@ -20,7 +20,7 @@ from textkit.searching.steps import beginning
 from textkit.serving.session import Session, cpus
 from textkit.task import NEXT
 from textkit.text.language import LanguageText
-from textkit.text.rules import Encoded
+from textkit.text.rule import Encoded
 
 if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle

@@ -11,7 +11,7 @@ from typing import Any
 from textkit.serving import GENERATED, SCORED
 from textkit.streams.columns import Block
 from textkit.streams.escaping import escaped
-from textkit.tasks.embed.serving.writers import json_bytes, number, opened, rounded
+from textkit.streams.records import json_bytes, number, opened, rounded
 from textkit.tasks.language.serving.generator import Generated
 from textkit.tasks.language.serving.scorer import Scored
 from textkit.text.language import EOS_NAME, LanguageText

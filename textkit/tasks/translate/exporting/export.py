@@ -16,7 +16,7 @@ from textkit.exporting.step_graph import step_graph, whole_graph
 from textkit.plugin import Graph
 from textkit.tasks.translate.exporting import parity as parity_translation
 from textkit.tasks.translate.exporting.ports import Modules, explain_ports, ports_of
-from textkit.text.rules import TextRule
+from textkit.text.rule import TextRule
 
 if TYPE_CHECKING:
     import onnx

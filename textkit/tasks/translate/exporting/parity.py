@@ -14,6 +14,7 @@ import numpy as np
 
 from textkit.corpora.batching import padded
 from textkit.errors import TextkitError
+from textkit.exporting.parity import STRANGE, load
 from textkit.exporting.parity_steps import (
     BATCH,
     CHECKED,
@@ -29,9 +30,8 @@ from textkit.exporting.parity_steps import (
 from textkit.exporting.ports import is_cache
 from textkit.searching.drawing import Draw
 from textkit.task import NEXT
-from textkit.tasks.embed.exporting.parity import STRANGE, load
 from textkit.tasks.translate.exporting.ports import Modules
-from textkit.text.rules import TextRule
+from textkit.text.rule import TextRule
 
 STEPS = 40  # the longest translation that a lower precision is measured along
 LEAST_SAME = 0.5  # of the likeliest words, that must be the same in lower precision

@@ -11,7 +11,7 @@ from typing import Any
 from textkit.serving import TRANSLATED
 from textkit.streams.columns import Block
 from textkit.streams.escaping import escaped
-from textkit.tasks.embed.serving.writers import json_bytes, number, opened, rounded
+from textkit.streams.records import json_bytes, number, opened, rounded
 from textkit.tasks.translate.serving.translator import Translation
 
 Translations = Sequence[Sequence[Translation]]  # of each record, best first

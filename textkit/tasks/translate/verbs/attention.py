@@ -165,7 +165,7 @@ def _filter(job: _Job, attention: Attention, out: BinaryIO, screen: Screen, talk
 
 def _draw(job: _Job, attention: Attention, path: str, talk: Talk) -> None:
     from textkit.drawing import picture
-    from textkit.tasks.embed.serving.writers import output_file
+    from textkit.streams.output import output_file
 
     sentence = job.sentence
     if sentence is None:
@@ -184,7 +184,7 @@ def _draw(job: _Job, attention: Attention, path: str, talk: Talk) -> None:
 
 def _record(found: Weights, as_json: bool, screen: Screen) -> bytes:
     from textkit.drawing.heatmap import draw
-    from textkit.tasks.embed.serving.writers import json_bytes
+    from textkit.streams.records import json_bytes
 
     if not as_json:
         return draw(found.source, found.target, found.weights, screen, found.title).encode("utf-8", "replace")

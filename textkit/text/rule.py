@@ -1,0 +1,58 @@
+"""What a rule is that turns lines into ids, whichever of the closed set it is. Knows none of them; numpy only."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+TOKENIZER_FILE = "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Lines as ids, laid end to end: ids i64[total], lengths i64[line]; weight f32[total], or None where all are 1.
+
+    A word that is spelled by n subwords takes n ids of weight 1/n each, so that a weighted mean over a line is the mean
+    of its word vectors. `spans` i64[word] then says how many ids each word takes; None: one each.
+    """
+
+    ids: np.ndarray
+    lengths: np.ndarray
+    weight: np.ndarray | None = None
+    spans: np.ndarray | None = None
+
+
+class TextRule(ABC):
+    """Turns lines into ids. `len(rule)` is the number of rows the embedding table of its model has."""
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def encode(self, lines: Sequence[str]) -> Encoded:
+        """The ids of each line, in order; words without an id are left out."""
+
+    @abstractmethod
+    def tokens(self, line: str) -> list[tuple[str, int, int]]:
+        """The line's tokens as (text, first, last + 1), positions in the ids of `encode([line])`."""
+
+    @abstractmethod
+    def vocabulary(self) -> tuple[list[str], np.ndarray]:
+        """Every word that has a row of its own, and its id i64[word]."""
+
+    @abstractmethod
+    def spec(self) -> dict[str, Any]:
+        """What the manifest says of this rule."""
+
+    @abstractmethod
+    def files(self) -> dict[str, bytes]:
+        """The files the rule needs beside the manifest."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    def make_ready(self) -> None:  # noqa: B027 most rules are ready when they are made
+        """Makes what is otherwise made when it is first needed. Raises TextkitError where that cannot be made."""

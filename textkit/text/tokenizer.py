@@ -1,0 +1,53 @@
+"""Lines by a tokenizer.json as it stands. Knows no file system, no graph and no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from textkit.errors import TextkitError
+from textkit.text.rule import TOKENIZER_FILE, Encoded, TextRule
+from textkit.text.subwords import guarded, ids_of, read_tokenizer
+from textkit.text.tokenizer_file import read_checked
+
+
+class Pretokenized(TextRule):
+    """A Hugging Face tokenizer.json, special tokens and all; padding and truncation settings in the file are ignored."""
+
+    kind = "tokenizer"
+
+    def __init__(self, json: bytes) -> None:
+        self._json = json
+        self.tokenizer = read_tokenizer(json, TOKENIZER_FILE)
+        self._size = ids_of(self.tokenizer, json)
+        around = guarded(lambda: self.tokenizer.encode("")).ids
+        if max(around, default=-1) >= self._size:  # it would be a row that no table has
+            raise TextkitError(f"{TOKENIZER_FILE}: puts the id {max(around)} around lines, and has only {self._size}")
+
+    def __len__(self) -> int:
+        return self._size
+
+    def encode(self, lines: Sequence[str]) -> Encoded:
+        ids = [encoding.ids for encoding in guarded(lambda: self.tokenizer.encode_batch_fast(list(lines)))]
+        flat = np.array([token for line in ids for token in line], np.int64)
+        return Encoded(flat, np.fromiter(map(len, ids), np.int64, len(ids)))
+
+    def tokens(self, line: str) -> list[tuple[str, int, int]]:
+        return [(token, at, at + 1) for at, token in enumerate(guarded(lambda: self.tokenizer.encode(line)).tokens)]
+
+    def vocabulary(self) -> tuple[list[str], np.ndarray]:
+        vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda entry: entry[1])
+        return [word for word, _ in vocabulary], np.array([at for _, at in vocabulary], np.int64)
+
+    def spec(self) -> dict[str, Any]:
+        return {"kind": self.kind, "file": TOKENIZER_FILE}
+
+    def files(self) -> dict[str, bytes]:
+        return {TOKENIZER_FILE: self._json}
+
+
+def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Pretokenized:
+    """The rule a manifest describes; KeyError, TypeError or ValueError where it describes none rightly."""
+    return Pretokenized(read_checked(spec["file"], read))
