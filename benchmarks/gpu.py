@@ -196,7 +196,7 @@ def big_model(lines: list[str], folder: Path) -> Path:
     """A bundle of random vectors for the words of the lines, and made-up words up to the number wanted."""
     import numpy as np
 
-    from textkit.exporting.export import export_embedding_table
+    from textkit.tasks.embed.exporting.export import export_embedding_table
     from textkit.text.normalizer import Normalizer
     from textkit.text.words import Words
 

@@ -17,8 +17,7 @@ import pytest
 import torch
 
 from textkit import config
-from textkit.corpora.corpus import Corpus
-from textkit.corpora.pairs import corpus_of
+from textkit.corpora.corpus import Corpus, corpus_of
 from textkit.exporting.export import export
 from textkit.plugin import Graph, Plugin, Training
 from textkit.registry import Registry, registry

@@ -53,7 +53,7 @@ FACTS: dict[str, Any] = {
     "plugin": {"name": "by-hand", "version": "1"},
     "limits": {"tokens": 512},
     "defaults": {"pooling": "mean", "normalize": False},
-    "dim": 2,
+    "facts": {"dim": 2},
     "data": [{"file": "none", "licence": "none"}],
     "licence": "CC0-1.0",
     "scores": [{"metric": "spearman", "value": 0.5, "data": "pairs", "command": "by hand"}],

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from textkit.exporting.export import export_embedding_table
+from textkit.tasks.embed.exporting.export import export_embedding_table
 from textkit.text.normalizer import Normalizer
 from textkit.text.rule import TextRule
 from textkit.text.subwords import NGrams

@@ -81,7 +81,7 @@ def write_language(folder: Path, **changes: Any) -> Path:
         "plugin": {"name": "by-hand", "version": "1"},
         "limits": {"tokens": 512},
         "defaults": {"max_tokens": 5},
-        "dim": None,
+        "facts": {},
         "data": [],
         "licence": "CC0-1.0",
         "scores": [],

@@ -141,7 +141,7 @@ def write_translator(folder: Path, reverse: bool = False, **changes: Any) -> Pat
         "plugin": {"name": "by-hand", "version": "1"},
         "limits": {"tokens": LIMIT, "target": LIMIT},
         "defaults": {"beam_size": 2, "length_penalty": 1.0},
-        "dim": None,
+        "facts": {},
         "data": [],
         "licence": "CC0-1.0",
         "scores": [],

@@ -198,16 +198,18 @@ def test_text_rule_that_reads_elsewhere(folder):
         ({"schema": 2}, "schema 2, where this textkit reads 1: made by another version"),
         ({"schema": True}, "schema True, where"),
         ({"schema": "1"}, "schema '1', where"),
-        ({"task": "sing"}, "task 'sing' is unknown to this textkit; it has embed"),
-        ({"task": "translate"}, "the graph 'encode' of the task 'translate' is missing"),
+        ({"task": "sing"}, "task 'sing' is unknown to this textkit, which has translate, embed, language"),
+        ({"task": "translate", "dim": None}, "the graph 'encode' of the task 'translate' is missing"),
+        ({"task": "translate"}, "unknown key 'dim'"),
+        ({"served_by": 3}, "'served_by' is not a string"),
         ({"name": "../x"}, "'../x' cannot be a model's name"),
         ({"name": 3}, "'name' is not a string"),
         ({"licence": None}, "'licence' is not a string"),
         ({"scores": {}}, "'scores' is not a list"),
         ({"made": []}, "'made' is not an object"),
         ({"lisence": "MIT"}, "unknown key 'lisence'; did you mean 'licence'?"),
-        ({"dim": 0}, "'dim' is not a positive whole number"),
-        ({"dim": "2"}, "'dim' is not a positive whole number"),
+        ({"dim": 0}, "'dim' is 0, not a whole number from 1 to 1048576"),
+        ({"dim": "2"}, "'dim' is '2', not a whole number from 1 to 1048576"),
         ({"dim": 3}, "graph 'embed', output 'vector' has 2 numbers, where 'dim' states 3"),
         ({"defaults__pooling": "sum"}, "'defaults' has pooling='sum': the task 'embed' has no such option or value"),
         ({"defaults__pooling": ["mean"]}, "'defaults' has pooling=['mean']: "),
@@ -499,7 +501,7 @@ def test_interrupted_writing_leaves_nothing(tmp_path, monkeypatch):
 
 def test_what_cannot_be_read_back_is_not_written(tmp_path):
     with pytest.raises(TextkitError, match="schema|dim"):
-        write_small(tmp_path / "m", dim=-1)
+        write_small(tmp_path / "m", facts={"dim": -1})
     with pytest.raises(TextkitError, match="the manifest cannot be written"):
         write_small(tmp_path / "m", scores=[{"value": float("nan")}])
     with pytest.raises(TextkitError, match="--name a/b"):

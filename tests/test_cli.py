@@ -17,9 +17,10 @@ from small_translator import write_translator
 
 from textkit import cli
 from textkit.bundle import places
-from textkit.cli import VERBS, options, run
+from textkit.cli import options, own_verbs, run
 from textkit.cli.options import Talk
 from textkit.errors import TextkitError, TextkitWarning, UsageError
+from textkit.task_registry import tasks
 from textkit.version import __version__
 
 TEXTKIT = str(Path(sys.executable).with_name("textkit"))
@@ -42,7 +43,7 @@ def child(body: str, *args: str, shell: str = "{}", **how) -> subprocess.Complet
         "@click.command()\n"
         "@talk_options\n"
         "def attempt(talk):\n" + "".join(f"    {line}\n" for line in body.splitlines()) + "if __name__ == '__main__':\n"
-        "    cli.VERBS['try'] = ('__main__:attempt', 'tries')\n"
+        "    cli.BEHIND_TASKS['try'] = ('__main__:attempt', 'tries')\n"
         "    cli.main(['try', *sys.argv[1:]])\n"
     )
     how = {"capture_output": True, "text": True, "check": False} | how
@@ -64,12 +65,12 @@ def modules_after(*args: str, **environment: str) -> set[str]:
     return set(done.stderr.split())
 
 
-@pytest.mark.parametrize("args", [["--help"], ["--version"], *([verb, "--help"] for verb in VERBS)], ids=" ".join)
+@pytest.mark.parametrize("args", [["--help"], ["--version"], *([verb, "--help"] for verb in own_verbs())], ids=" ".join)
 def test_help_imports_nothing_heavy(args):
     assert not modules_after(*args) & HEAVY
 
 
-@pytest.mark.parametrize("args", [["--help"], ["--version"], *([verb, "--help"] for verb in VERBS)], ids=" ".join)
+@pytest.mark.parametrize("args", [["--help"], ["--version"], *([verb, "--help"] for verb in own_verbs())], ids=" ".join)
 def test_help_imports_little(args):
     """What help takes is Python, click, and a few modules more; the seconds stand in benchmarks/embed.py."""
     bare = subprocess.run(
@@ -89,14 +90,14 @@ def test_version_and_help():
     for flag in ("-h", "--help"):
         done = textkit(flag)
         assert (done.returncode, done.stderr) == (0, "")
-        for verb, (_, line) in VERBS.items():
+        for verb, (_, line) in own_verbs().items():
             assert f"  {verb} " in done.stdout
             assert line in done.stdout
 
 
 def test_every_verb_is_there_with_the_options_that_all_have():
     context = click.Context(cli.command_line)
-    for verb in VERBS:
+    for verb in own_verbs():
         command = cli.command_line.get_command(context, verb)
         assert command.help
         names = {name for option in command.get_params(context) for name in option.opts}
@@ -180,7 +181,7 @@ def chatty(talk: Talk) -> None:
 def verbs(monkeypatch):
     """This file's own commands, as verbs."""
     for name in ("shared", "failing", "chatty"):
-        monkeypatch.setitem(VERBS, name, (f"{__name__}:{name}", "of the tests"))
+        monkeypatch.setitem(cli.BEHIND_TASKS, name, (f"{__name__}:{name}", "of the tests"))
 
 
 def test_shared_options(verbs, capsys):
@@ -370,7 +371,9 @@ def test_no_colours_even_on_a_terminal(args, environment):
 @pytest.fixture
 def shelf(tmp_path, monkeypatch):
     """A folder with a sound model and a broken one, as ./exported_models; nothing else."""
-    monkeypatch.setenv("TEXTKIT_MODEL_LANGUAGE", str(places.package_folder() / places.DEFAULTS["language"]))
+    monkeypatch.setenv(
+        "TEXTKIT_MODEL_LANGUAGE", str(places.package_folder() / str(tasks.get("language").default_model))
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(places, "user_folder", lambda: tmp_path / "none")
     monkeypatch.setattr(places, "package_folder", lambda: tmp_path / "none")
@@ -508,7 +511,7 @@ def complete(*words: str) -> list[str]:
 
 
 def test_completion_of_verbs_options_and_values():
-    assert complete("textkit", "") == list(VERBS)
+    assert complete("textkit", "") == list(own_verbs())
     assert complete("textkit", "ex") == ["export-onnx"]
     assert "--format" in complete("textkit", "models", "--")
     assert complete("textkit", "train", "word") == ["word2vec"]

@@ -18,7 +18,7 @@ from vector_files import FASTTEXT, PEOPLE, glove, golden
 
 import textkit.cli
 from textkit.bundle import places
-from textkit.cli import VERBS, command_line
+from textkit.cli import command_line, own_verbs
 from textkit.cli.options import Talk
 
 TEXTKIT = str(Path(sys.executable).with_name("textkit"))
@@ -43,11 +43,11 @@ def ran(capfd, tmp_path, monkeypatch):
 def test_a_bare_textkit_shows_the_verbs(ran):
     code, out, err = ran()
     assert (code, err) == (0, "")
-    assert all(f"\n  {verb} " in out for verb in VERBS)
+    assert all(f"\n  {verb} " in out for verb in own_verbs())
     assert ran("--help") == ran("help") == (0, out, "")
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", own_verbs())
 def test_help_of_a_verb_is_its_own(ran, verb):
     code, out, err = ran("help", verb)
     assert (code, err) == (0, "")
@@ -181,7 +181,7 @@ def test_the_line_that_works_leaves_out_a_model_that_would_not(ran, model):
 @pytest.mark.parametrize("columns", [24, 40, 80, 100])
 def test_help_keeps_its_options_whole_and_its_width(ran, monkeypatch, columns):
     monkeypatch.setenv("COLUMNS", str(columns))
-    for verb in VERBS:
+    for verb in own_verbs():
         out = ran(verb, "--help")[1]
         assert columns < 80 or not re.search(r"^ *(input|format|processes) ", out, re.MULTILINE), verb  # begins with --
         if columns >= 40:
@@ -402,7 +402,7 @@ def shown_examples(verb: str) -> list[str]:
     return (command.epilog or "").splitlines()
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", own_verbs())
 def test_every_verb_s_help_ends_with_examples_that_fit(ran, monkeypatch, verb):
     monkeypatch.setenv("COLUMNS", "80")
     _, out, _ = ran(verb, "--help")
@@ -411,7 +411,7 @@ def test_every_verb_s_help_ends_with_examples_that_fit(ran, monkeypatch, verb):
     assert all(len(line) <= 80 for line in out.splitlines()), verb
 
 
-@pytest.mark.parametrize(("verb", "line"), [(verb, line) for verb in VERBS for line in shown_examples(verb)])
+@pytest.mark.parametrize(("verb", "line"), [(verb, line) for verb in own_verbs() for line in shown_examples(verb)])
 def test_examples_are_command_lines_that_parse(verb, line):
     """Every `textkit ...` of an example names a verb and options that there are; this verb is among them."""
     words = shlex.split(line.replace('"$(', "").replace(')"', ""), comments=True)

@@ -7,17 +7,17 @@ from collections import defaultdict
 import click
 import pytest
 
-from textkit.cli import VERBS, command_line, run
+from textkit.cli import command_line, own_verbs, run
 from textkit.cli.options import Talk
 from textkit.cli.renamed import OPTIONS, TRIED
-from textkit.task import SEED
+from textkit.defaults import SEED
 
 
 def options() -> dict[str, dict[str, click.Option]]:
     """Spelling -> verb -> the option."""
     root = click.Context(command_line, info_name="textkit")
     found: dict[str, dict[str, click.Option]] = defaultdict(dict)
-    for verb in VERBS:
+    for verb in own_verbs():
         for parameter in command_line.get_command(root, verb).params:
             if isinstance(parameter, click.Option):
                 for name in (*parameter.opts, *parameter.secondary_opts):

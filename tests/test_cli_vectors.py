@@ -345,7 +345,7 @@ def test_evaluate_keeps_its_columns_whatever_names_hold(call, tmp_path, models):
 def test_a_model_with_a_tokenizer_has_neighbours_too(call, tmp_path):
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    from textkit.exporting.export import export_embedding_table
+    from textkit.tasks.embed.exporting.export import export_embedding_table
     from textkit.text.tokenizer import Pretokenized
 
     tokenizer = Tokenizer(models.WordLevel({word: at for at, word in enumerate([*PEOPLE, "[UNK]"])}, "[UNK]"))

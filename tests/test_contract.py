@@ -16,11 +16,12 @@ from examination import MET, SEED, Candidate, made, named, same, tiny, toys  # n
 
 from textkit import config
 from textkit.bundle import bundle
-from textkit.corpora.pairs import corpus_of
+from textkit.corpora.corpus import corpus_of
 from textkit.errors import TextkitError
-from textkit.exporting.export import TOKEN_LIMIT, export
+from textkit.exporting.export import export
+from textkit.exporting.exported import TOKEN_LIMIT
 from textkit.plugin import Epoch
-from textkit.task import OPTIONAL, TASKS, wrong_default
+from textkit.task_registry import tasks
 from textkit.text.rules import rule_from_spec
 from textkit.training.events import Done, Progress, Stopped
 from textkit.training.run import Run
@@ -34,7 +35,7 @@ def candidate(request, tmp_path_factory) -> Candidate:
 
 def test_says_what_it_is(candidate):
     plugin = candidate.plugin
-    assert plugin.task in TASKS
+    assert plugin.task in tasks
     assert plugin.summary
     assert "\n" not in plugin.summary
     assert dataclasses.is_dataclass(plugin.Config)
@@ -42,7 +43,7 @@ def test_says_what_it_is(candidate):
     assert (
         config.from_dict(plugin.Config, json.loads(json.dumps(config.as_dict(candidate.options)))) == candidate.options
     )
-    assert wrong_default(plugin.task, plugin.defaults()) == ""
+    assert tasks.get(plugin.task).wrong_default(plugin.defaults()) == ""
 
 
 def test_training_comes_to_its_end(candidate):
@@ -100,8 +101,8 @@ def test_resumed_training_ends_with_the_same_weights(candidate, tmp_path, batche
 
 def test_exports_the_graphs_of_its_task(candidate):
     found = candidate.plugin.graphs(candidate.run.network(), candidate.run.vocabulary, candidate.options)
-    every, optional = set(TASKS[candidate.plugin.task]), OPTIONAL.get(candidate.plugin.task, frozenset())
-    assert every - optional <= set(found) <= every
+    task = tasks.get(candidate.plugin.task)
+    assert set(task.graphs) - task.optional <= set(found) <= set(task.graphs)
 
 
 def test_model_is_sound_and_says_where_it_is_from(candidate):

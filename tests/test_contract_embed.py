@@ -9,9 +9,9 @@ from examination import MET, Candidate, made, named, served_without_torch, toys 
 
 from textkit.bundle import bundle
 from textkit.exporting.export import export
-from textkit.task import POOLING
 from textkit.tasks.embed.exporting import parity
 from textkit.tasks.embed.serving.embedder import Embedder
+from textkit.tasks.embed.task import POOLING
 
 
 @pytest.fixture(scope="module", params=named("embed"))

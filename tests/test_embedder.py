@@ -20,9 +20,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 import textkit
 from textkit.bundle import bundle
 from textkit.errors import TextkitError, UsageError
-from textkit.exporting.export import export_embedding_table
 from textkit.serving import open_model
 from textkit.serving.padding import parts
+from textkit.tasks.embed.exporting.export import export_embedding_table
 from textkit.tasks.embed.serving.embedder import Embedder
 from textkit.text.tokenizer import Pretokenized
 

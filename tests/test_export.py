@@ -15,7 +15,7 @@ from textkit.corpora import batching
 from textkit.errors import TextkitError, UsageError
 from textkit.exporting import quantize, tracing
 from textkit.exporting.onnx_format import IR_VERSION, OPSET
-from textkit.exporting.parity import load
+from textkit.exporting.parity import Case, cases, load
 from textkit.plugin import Graph
 from textkit.serving.session import Session
 from textkit.task import Port
@@ -32,7 +32,7 @@ LINES = ["the cat sat", "mat", "the the mat cat", "sat on the mat", "", "cat"]
 
 
 def run(graph: bytes, ids: list, weight: list, pool: int = MEAN, normalize: bool = False) -> dict[str, np.ndarray]:
-    case = parity.Case("", np.array(ids, np.int64), np.array(weight, np.float32))
+    case = Case("", np.array(ids, np.int64), np.array(weight, np.float32))
     return Session(graph, "cpu", 1).run(parity.feeds(case, pool, normalize))
 
 
@@ -169,7 +169,7 @@ def test_unknown_precision_is_a_usage_error(tmp_path):
 def test_parity_check_sees_every_kind_of_difference(plain):
     """A graph that is right passes; one wrong number, in the rows or in SIF's constants, does not."""
     rule, rows = Words(WORDS), export_embedding._lookup(TABLE)
-    batches = list(parity.cases(rule, LINES))
+    batches = list(cases(rule, LINES))
     assert {case.ids.shape for case in batches} >= {(1, 1), (2, 512), (5, 17)}
     assert parity.check(load(plain), rows, batches, None, None)["max_relative"] < 1e-6
     wrong = TABLE.copy()
@@ -195,7 +195,7 @@ def test_what_nearly_cancels_is_measured_beside_what_it_is_made_of():
     )
     component = parity.first_component(rows, rule, lines, None)
     graph = table_graph({"table": table}, None, component)
-    batches = list(parity.cases(rule, lines))
+    batches = list(cases(rule, lines))
     assert parity.check(load(graph), rows, batches, None, component)["max_relative"] < 1e-6
 
 

@@ -13,7 +13,7 @@ from test_hostile_tokenizers import BPE, WORDLEVEL, A, file, normalizers, templa
 
 from textkit.bundle import bundle
 from textkit.errors import TextkitError
-from textkit.exporting.export import export_embedding_table
+from textkit.tasks.embed.exporting.export import export_embedding_table
 from textkit.text.charmap import CharMap
 from textkit.text.rules import rule_from_spec
 from textkit.text.sentencepiece import SentencePieceText

@@ -91,7 +91,7 @@ def test_every_field_of_the_table_and_no_other():
 
     from textkit.bundle.manifest import Manifest
 
-    assert {*manifest_fields.FIELDS, "schema"} == {field.name for field in fields(Manifest)}
+    assert {*manifest_fields.FIELDS, "schema", "facts"} == {field.name for field in fields(Manifest)}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from textkit.bundle import bundle
 from textkit.errors import TextkitError
 from textkit.exporting import graph_edits, quantize, quantize_blocks, quantize_graph, quantize_recurrence
-from textkit.exporting.parity import load
+from textkit.exporting.parity import Case, load
 from textkit.plugin import Graph
 from textkit.serving.session import Session
 from textkit.tasks.embed.exporting import export as export_embedding
@@ -45,7 +45,7 @@ def test_table_graph_computes_with_what_is_stored(precision, bytes_each, relativ
     table = RANDOM.standard_normal((300, 64)).astype(np.float32)
     graph = table_graph(quantize.store(table, precision))
     assert len(graph) < 300 * (64 * bytes_each + 4) + 4000
-    case = parity.Case("", np.arange(300)[None], np.ones((1, 300), np.float32))
+    case = Case("", np.arange(300)[None], np.ones((1, 300), np.float32))
     tokens = Session(graph, "cpu", 1).run(parity.feeds(case, 0, False))["tokens"][0]
     assert tokens.dtype == np.float32
     assert np.abs(tokens - table).max() <= relative * np.abs(table).max()
@@ -216,9 +216,9 @@ def test_int8_of_attention_with_a_blank_line_in_the_batch():
     found = export_embedding.export_module(Graph(Encoder().eval()), Words(WORDS), LINES, "int8")
     session = load(found.graphs["embed"])
     ids, weight = RANDOM.integers(0, 300, (4, 6)), np.ones((4, 6), np.float32)
-    full = session.run(parity.feeds(parity.Case("", ids, weight), 0, False))["vector"]
+    full = session.run(parity.feeds(Case("", ids, weight), 0, False))["vector"]
     weight[2] = 0
-    blanked = session.run(parity.feeds(parity.Case("", ids, weight), 0, False))["vector"]
+    blanked = session.run(parity.feeds(Case("", ids, weight), 0, False))["vector"]
     assert not blanked[2].any()
     kept = [0, 1, 3]
     assert np.abs(blanked[kept] - full[kept]).max() < 0.05 * np.abs(full).max()

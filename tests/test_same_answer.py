@@ -11,8 +11,8 @@ import time
 import numpy as np
 import pytest
 
-from textkit.task import POOLING
 from textkit.tasks.embed.serving.embedder import Embedder
+from textkit.tasks.embed.task import POOLING
 from textkit.tasks.language.serving.generator import Generator
 from textkit.tasks.language.serving.scorer import LanguageModel, Scored
 from textkit.tasks.translate.serving.translator import Translator

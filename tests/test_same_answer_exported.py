@@ -10,7 +10,7 @@ from examination import MET, VARIANTS, lines, named, tiny, toys  # noqa: F401
 
 from textkit.bundle import onnxfile
 from textkit.bundle.bundle import read
-from textkit.corpora.pairs import corpus_of
+from textkit.corpora.corpus import corpus_of
 from textkit.exporting.export import export
 from textkit.registry import registry
 from textkit.tasks.embed.serving.embedder import Embedder

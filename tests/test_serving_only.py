@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from textkit.bundle import places
-from textkit.task import TASKS
+from textkit.task_registry import tasks
 
 BARRED = (
     "torch", "onnx", "onnxscript", "transformers", "scipy", "numba", "safetensors", "zstandard", "sacrebleu", "matplotlib",
@@ -69,8 +69,8 @@ def test_the_default_translator_knows_a_simple_sentence() -> None:
 
 
 def test_every_task_has_a_default_model() -> None:
-    assert places.DEFAULTS.keys() == TASKS.keys()
-    assert all((places.package_folder() / name).is_dir() for name in places.DEFAULTS.values())
+    for task in tasks.own():
+        assert (places.package_folder() / str(task.default_model)).is_dir(), task.name
 
 
 def test_the_default_language_model_tells_english_from_a_heap_of_words() -> None:

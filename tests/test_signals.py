@@ -26,7 +26,7 @@ def frame(body: str) -> list[str]:
         "def attempt(output, talk):\n"
         + "".join(f"    {line}\n" for line in body.splitlines())
         + "if __name__ == '__main__':\n"
-        "    cli.VERBS['try'] = ('__main__:attempt', 'tries')\n"
+        "    cli.BEHIND_TASKS['try'] = ('__main__:attempt', 'tries')\n"
         "    cli.main(['try', *sys.argv[1:]])\n"
     )
     return [sys.executable, "-c", code]

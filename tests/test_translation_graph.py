@@ -24,11 +24,11 @@ from textkit.exporting.step_graph import step_graph
 from textkit.plugin import Graph
 from textkit.searching.drawing import draw
 from textkit.serving.session import Session
-from textkit.task import SETTINGS, TASKS, wrong_default
+from textkit.task_registry import OWN, tasks
 from textkit.tasks.translate.exporting import export as export_translation
 from textkit.tasks.translate.exporting import parity as parity_translation
 from textkit.tasks.translate.exporting.ports import Modules
-from textkit.tasks.translate.serving import translator
+from textkit.tasks.translate.task import TASK
 from textkit_plugins.transformer.network import Transformer
 from textkit_plugins.transformer.translating import TransformerConfig
 
@@ -354,14 +354,15 @@ def test_manifest_whose_graphs_do_not_fit_together(tmp_path, model, change, mess
     ],
 )
 def test_defaults_of_a_plugin(defaults, wrong):
-    assert wrong_default("translate", defaults) == wrong
+    assert TASK.wrong_default(defaults) == wrong
 
 
-def test_what_a_model_may_state_is_what_the_translator_reads():
-    assert SETTINGS.keys() == TASKS.keys()
-    assert SETTINGS["translate"].keys() == translator.DEFAULTS.keys()
-    serves = {key: value for key, value in translator.DEFAULTS.items() if value is not None}
-    assert wrong_default("translate", serves) == ""
+@pytest.mark.parametrize("name", OWN)
+def test_what_a_model_serves_with_is_what_it_may_state(name):
+    task = tasks.get(name)
+    assert task.wrong_default(task.defaults) == ""
+    assert task.defaults.keys() <= task.settings.keys()
+    assert task.settings.keys() - task.defaults.keys() <= {"max_length"}  # none, where nobody says
 
 
 def test_explain_is_a_third_graph(model):

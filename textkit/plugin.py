@@ -30,7 +30,7 @@ class Graph:
     exporter adds pooling and normalisation. For `translate`, see docs/architecture.md: an `encode` module names its
     `outputs`, a `step` module its `memory` and `state`. `constants`: arrays the wrapper of the task needs (embed: `probability`
     f32[id], the unigram probability of each id, for SIF weights a / (a + p)). `limit`: the most tokens of a line that the
-    module takes, 0 for any number.
+    module takes, 0 for any number. `facts`: the task's own keys of the manifest, where the module cannot say them (labels).
 
     A module that only looks rows up is best given as a torch.nn.Embedding: its graph is made without torch's exporter,
     in milliseconds, and int8 gives each row its own scale.
@@ -39,6 +39,7 @@ class Graph:
     module: torch.nn.Module
     constants: Mapping[str, np.ndarray] = field(default_factory=dict)
     limit: int = 0
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,14 @@ class Plugin(ABC):
     """A family of models. One instance lives in the registry; it holds no state of a training."""
 
     name: ClassVar[str]  # what users type; the entry point has the same name
-    task: ClassVar[str]  # a key of TASKS
+    task: ClassVar[str]  # a name of textkit/task_registry.py
     summary: ClassVar[str]  # one line for `textkit plugins`
     # A frozen dataclass of hyperparameters, the papers' names, one comment a field. Two mappings beside the fields, each
     # added to those of the classes it derives from: `needs` says with which other options an option has an effect
     # ("optimizer=sgd|nt-asgd", "cooldown!=0", "hidden=@dim", put together by " or "), so that it is refused where it has none;
     # `renamed` leads from a name that an option once had to the one it has.
     Config: ClassVar[type]
-    data: ClassVar[str] = "lines"  # what DATA holds: lines | pairs ("source<tab>target", or two line-aligned files)
+    corpus: ClassVar[str] = ""  # who reads DATA, as textkit.task.Task.corpus says it; "": as all families of the task
     training: ClassVar[Training] = Training()  # this family's defaults of the engine's options
     unheeded: ClassVar[Mapping[str, str]] = {}  # engine options that it does not read, each with what decides instead
     api: ClassVar[int] = API_VERSION
@@ -165,7 +166,7 @@ class Plugin(ABC):
         return "token"
 
     def defaults(self) -> dict[str, Any]:
-        """Serving defaults written into the manifest: some of the task's SETTINGS."""
+        """Serving defaults written into the manifest: some of the task's `settings`."""
         return {}
 
     def decided(self, config: Any, sample: Sequence[str]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pathlib import Path
 from textkit.errors import TextkitError, TextkitWarning, UsageError, nearest, one_line
 from textkit.plugin import API_VERSION, Plugin, Training
 from textkit.strangers import contained, points, tried
-from textkit.task import TASKS
+from textkit.task_registry import tasks
 from textkit.version import DISTRIBUTION
 
 GROUP = "textkit.plugins"
@@ -230,8 +230,8 @@ def _instance(entry: Entry) -> Plugin:
                 raise TextkitError(f"{where} is broken: it has no {attribute!r} that is a {kind.__name__}")
         if plugin.name != entry.name:
             raise TextkitError(f"{where} is broken: the class calls itself {plugin.name!r}")
-        if plugin.task not in TASKS:
-            raise TextkitError(f"{where} is broken: unknown task {plugin.task!r}{nearest(plugin.task, TASKS)}")
+        if plugin.task not in tasks:
+            raise TextkitError(f"{where} is broken: unknown task {plugin.task!r}{nearest(plugin.task, tasks.names())}")
         if not dataclasses.is_dataclass(plugin.Config):
             raise TextkitError(f"{where} is broken: its Config is no dataclass")
         # Both sets of keys are set by --set key=value: a key of both could never reach the engine.

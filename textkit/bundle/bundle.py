@@ -21,6 +21,7 @@ from textkit.bundle.manifest import FILE, MAX_BYTES, SCHEMA, Manifest, is_name, 
 from textkit.bundle.model_files import open_regular, read_file
 from textkit.bundle.places import find, installed, names_for
 from textkit.errors import TextkitError, quoted
+from textkit.task_registry import tasks
 from textkit.version import __version__
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def write(
     plugin: Mapping[str, Any],
     limits: Mapping[str, Any],
     defaults: Mapping[str, Any],
-    dim: int | None,
+    facts: Mapping[str, Any],
     data: Sequence[Any],
     licence: str,
     scores: Sequence[Any],
@@ -159,7 +160,7 @@ def write(
     made: Mapping[str, Any],
     overwrite: bool = False,
 ) -> Path:
-    """Writes a model to `folder`, whole or not at all; returns the folder.
+    """Writes a model to `folder`, whole or not at all; returns the folder. `facts`: the task's own keys of the manifest.
 
     Written to a sibling, read back and verified, then put in its place in one step. An existing folder is replaced only
     when it is a model's and `overwrite` is asked for; an empty one is taken. Raises TextkitError; nothing is left behind
@@ -174,8 +175,9 @@ def write(
         schema=SCHEMA, name=name, task=task, text=rule.spec(), plugin=dict(plugin), textkit=__version__,
         graphs={graph: _graph_entry(graph, model) for graph, model in graphs.items()},
         files={file: _file_entry(content) for file, content in contents.items()},
-        limits=dict(limits), defaults=dict(defaults), dim=dim, data=list(data), licence=licence, scores=list(scores),
+        limits=dict(limits), defaults=dict(defaults), facts=dict(facts), data=list(data), licence=licence, scores=list(scores),
         parity=dict(parity), precision=precision, made=dict(made),
+        served_by=tasks.distribution(task),
     )  # fmt: skip
     try:
         text = manifest.to_json()

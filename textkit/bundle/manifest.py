@@ -14,7 +14,9 @@ from typing import Any
 
 from textkit.bundle import manifest_fields
 from textkit.errors import TextkitError, nearest, quoted
-from textkit.task import NEXT, OPTIONAL, TASKS, Port, wrong_default
+from textkit.kinds import Wrong
+from textkit.task import NEXT, Port, Task
+from textkit.task_registry import tasks
 
 SCHEMA = 1
 FILE = "manifest.json"
@@ -29,27 +31,41 @@ class Manifest:
 
     schema: int  # SCHEMA
     name: str  # what people call the model
-    task: str  # a key of TASKS
+    task: str  # a name of textkit/task_registry.py
     text: Mapping[str, Any]  # how text becomes ids: TextRule.spec()
     plugin: Mapping[str, Any]  # name and version of what made it; serving needs neither
     textkit: str  # the version that wrote it
     graphs: Mapping[str, Any]  # graph -> {"file", "inputs": [{"name", "dtype", "axes"}], "outputs": [...]}
     files: Mapping[str, Any]  # file -> {"sha256", "bytes"}; against damage, no proof of origin
-    limits: Mapping[
-        str, Any
-    ]  # {"tokens": the longest line the graphs take}; language: "context", what a model remembers
+    limits: Mapping[str, Any]  # {"tokens": the longest line the graphs take}, and what the task has more
     defaults: Mapping[str, Any]  # serving options of the task, e.g. {"pooling", "normalize"}
-    dim: int | None  # width of the vectors, None where the task has none
+    facts: Mapping[str, Any]  # what the task has more; in the file each is a key of its own
     data: list[Any]  # what it was trained on
     licence: str
     scores: list[Any]  # [{"metric", "value", "data", "command"}]
     parity: Mapping[str, Any]  # how far the exported graph is from the trained network
     precision: str  # fp32 | fp16 | int8
     made: Mapping[str, Any]  # the command, the seed and what else repeats it
+    served_by: str = ""  # the distribution that the task comes from; left out for textkit's own
+
+    @property
+    def dim(self) -> int | None:
+        """The width of the vectors; None where the task has none."""
+        return self.facts.get("dim")
+
+    @property
+    def record(self) -> Task:
+        """The task."""
+        return tasks.get(self.task)
 
     def to_json(self) -> bytes:
         """The file's bytes. ValueError for what JSON cannot say (NaN among it)."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            if field.name == "facts":
+                fields |= self.facts
+            elif field.name != "served_by" or self.served_by:
+                fields[field.name] = getattr(self, field.name)
         return (json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
     @classmethod
@@ -63,7 +79,7 @@ class Manifest:
         try:
             manifest_fields.sound(values)
             return _checked(cls, values)
-        except (_Fault, manifest_fields.Wrong) as fault:
+        except (_Fault, Wrong) as fault:
             raise TextkitError(f"{where}: {fault}") from None
 
     def ports(self, graph: str) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
@@ -103,28 +119,26 @@ def _checked(cls: type[Manifest], values: Any) -> Manifest:
         type(schema) is int and schema == SCHEMA,
         f"schema {quoted(schema)}, where this textkit reads {SCHEMA}: made by another version",
     )
-    known = [field.name for field in dataclasses.fields(cls)]
+    task = _task(values)
+    facts = {key: values[key] for key in task.facts if key in values}
+    # Before tasks had facts of their own every manifest had the vectors' `dim`, null for the others.
+    values = {"served_by": "", **{key: value for key, value in values.items() if key != "dim" or value is not None}}
+    common = [field.name for field in dataclasses.fields(cls) if field.name != "facts"]
     for key in values:
-        if key not in known:
-            raise _Fault(f"unknown key {quoted(key)}{nearest(key[:100], known)}")
-    for key in known:
-        _require(key in values, f"{key!r} is missing")
+        if key not in common and key not in facts:
+            raise _Fault(f"unknown key {quoted(key)}{nearest(key[:100], [*common, *task.facts])}")
+    for key in [*common, *task.facts]:
+        _require(key in values or key in facts, f"{key!r} is missing")
     for keys, kind, called in (
-        (("name", "task", "textkit", "licence", "precision"), str, "a string"),
+        (("name", "textkit", "licence", "precision", "served_by"), str, "a string"),
         (("text", "plugin", "graphs", "files", "limits", "defaults", "parity", "made"), dict, "an object"),
         (("data", "scores"), list, "a list"),
     ):
         for key in keys:
             _require(isinstance(values[key], kind), f"{key!r} is not {called}")
-    manifest = cls(**values)
+    manifest = cls(facts=facts, **{key: values[key] for key in common})
     _require(is_name(manifest.name), f"{quoted(manifest.name)} cannot be a model's name")
-    _require(
-        manifest.task in TASKS,
-        f"task {quoted(manifest.task)} is unknown to this textkit; it has {', '.join(TASKS)}",
-    )
-    _require(manifest.dim is None or _count(manifest.dim, 1), "'dim' is not a positive whole number")
     _require(_count(manifest.limits.get("tokens"), 1), "'limits' has no positive whole number 'tokens'")
-    _require(_count(manifest.limits.get("context", 2), 2), "'limits' has a 'context' that is no whole number from 2 on")
     for key in ("name", "version"):
         _require(isinstance(manifest.plugin.get(key), str), f"'plugin' has no {key}")
     for file, facts in manifest.files.items():
@@ -132,17 +146,28 @@ def _checked(cls: type[Manifest], values: Any) -> Manifest:
         _require(isinstance(facts, dict) and _count(facts.get("bytes"), 0), f"{quoted(file)} states no size")
         _require(bool(_SHA256.fullmatch(str(facts.get("sha256")))), f"{quoted(file)} states no sha256")
     _check_stated(manifest)
-    manifest_fields.check(values)
+    manifest_fields.check({**values, **facts}, task)
     _check_graphs(manifest)
-    wrong = wrong_default(manifest.task, manifest.defaults)
+    wrong = task.wrong_default(manifest.defaults)
     _require(not wrong, f"'defaults' has {wrong}: the task {manifest.task!r} has no such option or value")
     return manifest
 
 
+def _task(values: Mapping[str, Any]) -> Task:
+    """The task that a manifest names. A fault says which package it says serves it: no advice to install it."""
+    name = values.get("task")
+    _require(isinstance(name, str), "'task' is not a string" if "task" in values else "'task' is missing")
+    if name not in tasks:
+        source = values.get("served_by")
+        said = f"; it says that the package {source} serves it" if is_name(source) else ""
+        raise _Fault(f"task {quoted(name)} is unknown to this textkit, which has {', '.join(tasks.names())}{said}")
+    return tasks.get(name)
+
+
 def _check_stated(manifest: Manifest) -> None:
     """The graphs are the task's, and each names its file and its ports."""
-    signatures = TASKS[manifest.task]
-    for graph in (graph for graph in signatures if graph not in OPTIONAL.get(manifest.task, ())):
+    signatures, optional = manifest.record.graphs, manifest.record.optional
+    for graph in (graph for graph in signatures if graph not in optional):
         _require(graph in manifest.graphs, f"the graph {graph!r} of the task {manifest.task!r} is missing")
     for graph, stated in manifest.graphs.items():
         _require(graph in signatures, f"the task {manifest.task!r} has no graph {quoted(graph)}")
@@ -156,38 +181,61 @@ def _check_stated(manifest: Manifest) -> None:
 
 def _check_graphs(manifest: Manifest) -> None:
     """The ports are those of the task."""
-    signatures = TASKS[manifest.task]
+    signatures = manifest.record.graphs
     for graph in manifest.graphs:
         inputs, outputs = manifest.ports(graph)
         _check_side(f"graph {graph!r}, input", inputs, signatures[graph].inputs)
         _check_side(f"graph {graph!r}, output", outputs, signatures[graph].outputs)
-        _check_dim(f"graph {graph!r}, output", outputs, signatures[graph].outputs, manifest.dim)
+        _check_axes(f"graph {graph!r}, output", outputs, signatures[graph].outputs, manifest.facts)
         _check_optional(graph, [*inputs, *outputs], [*signatures[graph].inputs, *signatures[graph].outputs])
-    if "step" in signatures:
-        _check_travelling(manifest)
+    _check_travelling(manifest)
 
 
 def _check_travelling(manifest: Manifest) -> None:
-    """What a step takes, the one before gives, but for the memory; the graph before the first, `encode`, gives all of it. Of
-    a task without that one, `score` takes and gives what a step does."""
-    taken, passed = _travelling(manifest, "step")
-    if "encode" in manifest.graphs:
-        given = _travelling(manifest, "encode")[1]
-        _require(given == taken, "what the graph 'encode' gives is not what 'step' takes: memory.*, state.*, cache.*")
-    else:
-        same = _travelling(manifest, "score") == (taken, passed)
-        _require(same, "the graph 'score' takes and gives other state.* and cache.* than 'step'")
-    wanted = {name + NEXT: dtype for name, dtype in taken.items() if not name.startswith("memory.")}
-    _require(passed == wanted, f"the graph 'step' gives not each state.* and cache.* that it takes, named *{NEXT}")
+    """Ports that travel (Port) go from graph to graph: all graphs that take some take the same; a graph that gives some and
+    takes none gives those; one that takes them gives each of its own again, under its name and NEXT."""
+    taken, given = {}, {}  # graph -> {port: type}
+    for graph, signature in manifest.record.graphs.items():
+        if graph in manifest.graphs:
+            sides = zip((signature.inputs, signature.outputs), manifest.ports(graph), strict=True)
+            taken[graph], given[graph] = (_travelling(wanted, ports) for wanted, ports in sides)
+    takers = [graph for graph in taken if any(port.name.endswith("*") for port in manifest.record.graphs[graph].inputs)]
+    for graph in takers[:-1]:
+        wanted = _patterns(manifest.record.graphs[graph].inputs)
+        same = {name: dtype for name, dtype in taken[takers[-1]].items() if name.startswith(wanted)} == taken[graph]
+        _require(same, f"the graph {graph!r} takes other {_listed(wanted)} than {takers[-1]!r}")
+    for graph in given:
+        wanted = _patterns(manifest.record.graphs[graph].outputs)
+        source = graph if graph in takers else takers[-1] if takers else None
+        if not wanted or source is None:
+            continue
+        sent = {name: dtype for name, dtype in taken[source].items() if name.startswith(wanted)}
+        if source == graph:
+            expected = {name + NEXT: dtype for name, dtype in sent.items()}
+            _require(
+                given[graph] == expected,
+                f"the graph {graph!r} gives not each {_listed(wanted)} that it takes, named *{NEXT}",
+            )
+        else:
+            _require(
+                given[graph] == sent,
+                f"what the graph {graph!r} gives is not what {source!r} takes: {_listed(wanted)}",
+            )
 
 
-def _travelling(manifest: Manifest, graph: str) -> tuple[dict[str, str], dict[str, str]]:
-    """The ports of a graph that belong to the task's loop, and their types: what it takes, what it gives."""
-    taken, given = (
-        {port.name: port.dtype for port in side if port.name.startswith(("memory.", "state.", "cache."))}
-        for side in manifest.ports(graph)
-    )
-    return taken, given
+def _patterns(wanted: Sequence[Port]) -> tuple[str, ...]:
+    """The beginnings of the names of ports that travel."""
+    return tuple(port.name[:-1] for port in wanted if port.name.endswith("*"))
+
+
+def _listed(patterns: Sequence[str]) -> str:
+    return ", ".join(f"{pattern}*" for pattern in patterns)
+
+
+def _travelling(wanted: Sequence[Port], ports: Sequence[Port]) -> dict[str, str]:
+    """The ports of one side of a graph that travel, and their types."""
+    patterns = _patterns(wanted)
+    return {port.name: port.dtype for port in ports if patterns and port.name.startswith(patterns)}
 
 
 def _check_optional(graph: str, ports: Sequence[Port], wanted: Sequence[Port]) -> None:
@@ -223,14 +271,15 @@ def _check_side(where: str, ports: Sequence[Port], wanted: Sequence[Port]) -> No
             )
 
 
-def _check_dim(where: str, ports: Sequence[Port], wanted: Sequence[Port], dim: int | None) -> None:
-    """What the task calls `dim` is the manifest's number, where the graph says it."""
+def _check_axes(where: str, ports: Sequence[Port], wanted: Sequence[Port], facts: Mapping[str, Any]) -> None:
+    """An axis that has the name of a fact is as long as the fact says, where the graph fixes it."""
     for port in wanted:
         for candidate in (candidate for candidate in ports if _matches(candidate, port)):
             for axis, name in zip(candidate.axes, port.axes, strict=False):
+                stated = facts.get(name, axis) if isinstance(name, str) else axis
                 _require(
-                    name != "dim" or isinstance(axis, str) or axis == dim,
-                    f"{where} {quoted(candidate.name)} has {axis} numbers, where 'dim' states {dim}",
+                    isinstance(axis, str) or axis == stated or isinstance(stated, (dict, list)),
+                    f"{where} {quoted(candidate.name)} has {axis} numbers, where {name!r} states {stated}",
                 )
 
 

@@ -1,4 +1,4 @@
-"""The fields of manifest.json: the type and the bounds of each, in one table. Knows no file and no task's graphs.
+"""The fields of manifest.json: the type and the bounds of each, in one table; those of a task are in its record. Knows no file.
 
 What a field may hold is bounded by what a model can need, so that no number out of a file becomes memory or time: a table of
 16 million rows, vectors of a million numbers, n-grams of 64 characters. What the table calls `Anything` is for people to read.
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from textkit.errors import quoted
+from textkit.kinds import Anything, Each, Flag, Kinds, Maybe, Record, Text, Whole, Wrong
+from textkit.task import Task
 from textkit.text.bounds import MOST_ROWS
 
 MOST_NUMBERS = (
@@ -22,115 +24,12 @@ _DEEPEST = 16  # objects and lists within each other
 _LARGEST = 1 << 63  # whole numbers beyond it are no count of anything
 
 
-class Wrong(Exception):
-    """What is wrong with a field: a phrase that names it."""
-
-
-@dataclass(frozen=True)
-class Whole:
-    least: int
-    most: int
-
-    def check(self, value: Any, where: str) -> None:
-        if type(value) is not int or not self.least <= value <= self.most:
-            raise _wrong(where, value, f"a whole number from {self.least} to {self.most}")
-
-
-@dataclass(frozen=True)
-class Text:
-    """At most `most` characters, or one of `choices`."""
-
-    most: int = 100
-    choices: tuple[str, ...] = ()
-
-    def check(self, value: Any, where: str) -> None:
-        if not isinstance(value, str) or len(value) > self.most:
-            raise _wrong(where, value, f"text of at most {self.most} characters")
-        if self.choices and value not in self.choices:
-            raise _wrong(where, value, f"one of {', '.join(self.choices)}")
-
-
-@dataclass(frozen=True)
-class Flag:
-    def check(self, value: Any, where: str) -> None:
-        if type(value) is not bool:
-            raise _wrong(where, value, "true or false")
-
-
-@dataclass(frozen=True)
-class Anything:
-    """What only people read; `sound` bounds it."""
-
-    def check(self, value: Any, where: str) -> None:
-        pass
-
-
-@dataclass(frozen=True)
-class Maybe:
-    """null, or what `kind` says."""
-
-    kind: Any
-
-    def check(self, value: Any, where: str) -> None:
-        if value is not None:
-            self.kind.check(value, where)
-
-
-@dataclass(frozen=True)
-class Each:
-    """An object or a list of at most `most` entries, each of `kind`."""
-
-    kind: Any
-    most: int
-    holder: type = list
-
-    def check(self, value: Any, where: str) -> None:
-        if not isinstance(value, self.holder) or len(value) > self.most:
-            raise _wrong(where, value, f"{'a list' if self.holder is list else 'an object'} of at most {self.most}")
-        entries = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, entry in entries:
-            self.kind.check(entry, f"{where}.{quoted(key)[1:-1] if isinstance(key, str) else key}")
-
-
 @dataclass(frozen=True)
 class Axis:
     """An axis of a port: a name where it is free, a number where it is fixed."""
 
     def check(self, value: Any, where: str) -> None:
         (Text(100) if isinstance(value, str) else Whole(0, MOST_ROWS)).check(value, where)
-
-
-class Record:
-    """An object with these fields; `optional` ones may lack. Fields that it does not know are for people to read."""
-
-    def __init__(self, optional: Mapping[str, Any] | None = None, /, **fields: Any) -> None:
-        self.fields, self.optional = fields, dict(optional or {})
-
-    def check(self, value: Any, where: str) -> None:
-        if not isinstance(value, dict):
-            raise _wrong(where, value, "an object")
-        for key, kind in self.fields.items():
-            if key not in value:
-                raise Wrong(f"{where!r} has no {key!r}")
-            kind.check(value[key], f"{where}.{key}")
-        for key, kind in self.optional.items():
-            if key in value:
-                kind.check(value[key], f"{where}.{key}")
-
-
-class Kinds:
-    """An object whose field `kind` says which of these records it is."""
-
-    def __init__(self, unknown: str, **records: Record) -> None:
-        self.unknown, self.records = unknown, records
-
-    def check(self, value: Any, where: str) -> None:
-        if not isinstance(value, dict):
-            raise _wrong(where, value, "an object")
-        kind = value.get("kind")
-        if not isinstance(kind, str) or kind not in self.records:
-            raise Wrong(f"{self.unknown} {quoted(kind)}")
-        self.records[kind].check(value, where)
 
 
 _FILE = Text(100)
@@ -193,9 +92,9 @@ FIELDS: Mapping[str, Any] = {
     "textkit": Text(),
     "graphs": Each(Record(file=_FILE, inputs=_PORTS, outputs=_PORTS), 16, dict),
     "files": Each(Record(sha256=Text(64), bytes=Whole(0, 1 << 53)), 100, dict),
-    "limits": Record({"target": _ROWS, "context": Whole(2, MOST_ROWS)}, tokens=_ROWS),
-    "defaults": Each(Anything(), 100, dict),  # textkit.task.SETTINGS has the bounds of each
-    "dim": Maybe(Whole(1, 1 << 20)),
+    "limits": Record(tokens=_ROWS),  # and those of the task
+    "defaults": Each(Anything(), 100, dict),  # the task's settings have the bounds of each
+    "served_by": Text(100),  # the distribution that the task comes from, where it is none of textkit's own
     "data": Each(Anything(), 10_000),
     "licence": Text(10_000),
     "scores": Each(Anything(), 10_000),
@@ -205,9 +104,10 @@ FIELDS: Mapping[str, Any] = {
 }
 
 
-def check(values: Mapping[str, Any]) -> None:
-    """Raises Wrong for the first field that is not what the table says. `values` has all of them."""
-    for key, kind in FIELDS.items():
+def check(values: Mapping[str, Any], task: Task) -> None:
+    """Raises Wrong for the first field that is not what the table says, or the task of its own. `values` has all of them."""
+    limits = Record(task.limits, **FIELDS["limits"].fields)
+    for key, kind in {**FIELDS, **task.facts, "limits": limits}.items():
         try:
             kind.check(values[key], key)
         except Wrong as wrong:
@@ -247,7 +147,3 @@ def sound(values: Any) -> None:
         if not level:
             return
     raise Wrong(f"nested more than {_DEEPEST} deep")
-
-
-def _wrong(where: str, value: Any, wanted: str) -> Wrong:
-    return Wrong(f"{where!r} is {quoted(value)}, not {wanted}")

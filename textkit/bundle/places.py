@@ -13,11 +13,10 @@ from pathlib import Path
 
 from textkit.bundle.manifest import FILE, MAX_BYTES, is_name
 from textkit.errors import TextkitError, UsageError, nearest
-from textkit.task import TASKS
+from textkit.task_registry import tasks
 from textkit.temporary import recover_all, recovered
 
 HERE = Path("exported_models")  # of the current folder; for a name given with -m alone
-DEFAULTS = {"embed": "en-words", "language": "en-lm", "translate": "en-de"}  # task -> the package's model
 
 
 def find(model: str | None, task: str, any_task: bool = False) -> Path:
@@ -40,14 +39,17 @@ def find(model: str | None, task: str, any_task: bool = False) -> Path:
     if chosen := configured(task):
         where = f"{configuration_file()}: {task} = {chosen!r}"
         return _resolve(chosen, where, [user_folder(), package_folder()], task, configuration_file().parent)
-    folder = package_folder() / DEFAULTS[task]
+    default = tasks.get(task).default_model
+    if default is None:
+        raise UsageError(f"the task {task!r} has no default model; name one with -m or {variable}")
+    folder = package_folder() / default
     if not folder.is_dir():
-        raise TextkitError(f"the default model {DEFAULTS[task]!r} is not installed; name one with -m or {variable}")
+        raise TextkitError(f"the default model {default!r} is not installed; name one with -m or {variable}")
     return folder
 
 
 def _variable(task: str) -> str:
-    return f"TEXTKIT_MODEL_{task.upper()}"
+    return f"TEXTKIT_MODEL_{task.upper().replace('-', '_')}"
 
 
 def installed() -> Iterator[tuple[str, Path]]:
@@ -103,8 +105,8 @@ def configured(task: str) -> str | None:
     if not isinstance(models, dict):
         raise TextkitError(f"{file}: 'models' is not a table")
     for key, value in models.items():
-        if key not in TASKS:
-            raise TextkitError(f"{file}: unknown task {key!r}{nearest(key, TASKS)}")
+        if key not in tasks:
+            raise TextkitError(f"{file}: unknown task {key!r}{nearest(key, tasks.names())}")
         if not isinstance(value, str) or not value:
             raise TextkitError(f"{file}: {key} is not the name of a model")
     return models.get(task)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 import warnings
@@ -19,25 +18,21 @@ from textkit import errors, process, signals
 from textkit.cli.options import PROMISE, Talk, talk_options
 from textkit.cli.stdout import STDOUT, name_stdout
 from textkit.errors import TextkitError, TextkitWarning, one_line, pip_install
+from textkit.strangers import contained
+from textkit.task import load
+from textkit.task_registry import tasks
 from textkit.version import __version__
 
 COMPLETE = "_TEXTKIT_COMPLETE"  # the variable by which a shell's completion script asks
 
-# verb -> where it lives, and its line of `textkit --help`, which therefore imports none of them.
-VERBS: dict[str, tuple[str, str]] = {
+# verb -> where it lives, and its line of `textkit --help`, which therefore imports none of them. Those of tasks stand between
+# the two: the records of the tasks name them.
+BEFORE_TASKS: dict[str, tuple[str, str]] = {
     "train": ("textkit.verbs.train:train", "Train a model on text files."),
     "inspect": ("textkit.verbs.inspect:inspect", "Show what a training did inside: gradients, norms of weights."),
     "export-onnx": ("textkit.verbs.export_onnx:export_onnx", "Export a training run as a model to serve."),
-    "translate": ("textkit.tasks.translate.verbs.translate:translate", "Translate each line."),
-    "attention": (
-        "textkit.tasks.translate.verbs.attention:attention",
-        "Show what each word of a translation looks at.",
-    ),
-    "embed": ("textkit.tasks.embed.verbs.embed:embed", "Turn each line into a vector."),
-    "score": ("textkit.tasks.language.verbs.score:score", "Say how likely each line is."),
-    "generate": ("textkit.tasks.language.verbs.generate:generate", "Continue a prompt, or each line."),
-    "nearest": ("textkit.tasks.embed.verbs.nearest:nearest", "Show the words nearest to a word."),
-    "analogy": ("textkit.tasks.embed.verbs.analogy:analogy", "Answer: A is to B as C is to what?"),
+}
+BEHIND_TASKS: dict[str, tuple[str, str]] = {
     "evaluate": ("textkit.verbs.evaluate:evaluate", "Score a model on test data: BLEU, word pairs, analogies."),
     "import": ("textkit.verbs.import_:import_", "Make a model of word vectors in another tool's format."),
     "convert": ("textkit.verbs.convert:convert", "Write a model's word vectors in another tool's format."),
@@ -49,31 +44,52 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 
+def own_verbs() -> dict[str, tuple[str, str]]:
+    """The verbs that come with textkit."""
+    of_tasks = {name: (verb.command, verb.line) for name, (_, verb) in tasks.own_verbs().items()}
+    return {**BEFORE_TASKS, **of_tasks, **BEHIND_TASKS}
+
+
+def every_verb() -> dict[str, tuple[str, str]]:
+    """Those of strangers' tasks as well, behind the others. A name of textkit's own stays textkit's."""
+    of_tasks = {name: (verb.command, verb.line) for name, (_, verb) in tasks.verbs().items()}
+    return {**own_verbs(), **{name: found for name, found in of_tasks.items() if name not in own_verbs()}}
+
+
+def listed_verbs() -> dict[str, tuple[str, str]]:
+    """Every verb; what the installed packages say is read only where one of them brings a task."""
+    return every_verb() if tasks.strangers_at_hand() else own_verbs()
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+        return list(listed_verbs())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
+        if cmd_name in own_verbs():
+            return load(own_verbs()[cmd_name][0])
+        if cmd_name not in every_verb():
             return None
-        module, _, name = VERBS[cmd_name][0].partition(":")
-        return getattr(importlib.import_module(module), name)
+        with contained(f"the verb {cmd_name!r} is broken"):
+            return load(every_verb()[cmd_name][0])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args[0] not in VERBS and not ctx.resilient_parsing:
+        if args[0] not in own_verbs() and args[0] not in every_verb() and not ctx.resilient_parsing:
             raise click.UsageError(unknown_verb(args[0]), ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
+            formatter.write_dl([(name, line) for name, (_, line) in listed_verbs().items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem
 
-        verbs = [CompletionItem(name, help=line) for name, (_, line) in VERBS.items() if name.startswith(incomplete)]
+        verbs = [
+            CompletionItem(name, help=line) for name, (_, line) in listed_verbs().items() if name.startswith(incomplete)
+        ]
         return verbs + click.Command.shell_complete(self, ctx, incomplete)
 
 
@@ -97,7 +113,7 @@ def command_line(ctx: click.Context, talk: Talk) -> None:
 
 def unknown_verb(name: str) -> str:
     """What to say of a name that is no verb; a list of all would be more than a line."""
-    close = errors.nearest(name, VERBS)
+    close = errors.nearest(name, every_verb())
     return f"unknown command {name!r}{close if 'did you mean' in close else ''}"
 
 
@@ -221,8 +237,8 @@ def _no_such_option(error: click.NoSuchOption) -> str:
     known = [name for option in context.command.params for name in (*option.opts, *option.secondary_opts)]
     known += ["-h", "--help"]
     close = errors.nearest(asked, [name for name in known if name.startswith("--")])
-    others = [other for other in VERBS if other != verb and asked in _options_of(other, context)]
-    if others and verb in VERBS and "did you mean" not in close:
+    others = [other for other in own_verbs() if other != verb and asked in _options_of(other, context)]
+    if others and verb in own_verbs() and "did you mean" not in close:
         return f"{verb} has no {asked}: it is an option of {', '.join(others)}"
     return f"no such option {asked}{close if 'did you mean' in close else ''}"
 

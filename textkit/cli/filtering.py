@@ -1,6 +1,6 @@
 """What verbs that are filters share: records in from files or stdin, bytes out, in order, and what is said of them.
 
-Knows no model and no verb; light to import.
+A filter of a new task needs three groups of options, a Filter, and `answer_lines`. Knows no model and no verb; light to import.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from textkit.cli.options import Talk, promised
+from textkit.cli.options import Talk, model_option, promised
 from textkit.cli.progress import Input, shown
 from textkit.cli.stdout import STDOUT, protected_stdout
-from textkit.cli.typed import say_if_typed
+from textkit.cli.typed import check_files, say_if_typed
 from textkit.errors import UsageError
-from textkit.task import INPUTS
 
 if TYPE_CHECKING:
+    from textkit.serving.line_model import LineModel
     from textkit.streams.columns import Block
     from textkit.streams.fields import Carried
     from textkit.streams.lines import Reader
 
+INPUTS = ("lines", "tsv", "csv", "jsonl")  # what a record of the input may be
 SECONDS = 2.0  # that a window of lines should take: what is done is written that often, and Ctrl-C loses no more
 FEWEST, MOST = 64, 4096  # lines of a window
 _NAMED = 10  # renamed fields that are shown
@@ -74,6 +75,24 @@ def format_option(formats: Sequence[str]) -> Callable[[Any], Any]:
     return click.option(
         "--format", "form", type=click.Choice(formats), help="Of the output. Default: by OUT's suffix, else text."
     )
+
+
+def filter_options(formats: Sequence[str]) -> Callable[[Any], Any]:
+    """The options with which a filter's begin: its FILEs, -m, --format (one of `formats`) and -o."""
+
+    def decorated(function: Any) -> Any:
+        for option in (output_option, format_option(formats), model_option, files_argument):
+            function = option(function)
+        return function
+
+    return decorated
+
+
+def reading_options(function: Any) -> Any:
+    """The options that say what a record of the input is: --input, --column, --delimiter and --field."""
+    for option in (field_option, delimiter_option, column_option, input_option):
+        function = option(function)
+    return function
 
 
 @dataclass(kw_only=True)
@@ -218,6 +237,32 @@ def pump(
             out.flush()
         tally.records += count
         show(tally.records)
+
+
+def answer_lines(
+    job: Filter, talk: Talk, opens: Callable[[], LineModel], forms: Mapping[str, Callable[[Block, Any], bytes]]
+) -> None:
+    """All that a filter does whose model answers line by line: reads, answers, writes, and says what was out of the ordinary.
+
+    `opens` gives the model, which is loaded before anything is read; `forms`: format -> what makes bytes of a block of records
+    and of the answers to its texts, a record a line.
+    """
+    from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, staged, windows
+
+    check_files(job.files)
+    model = opens()
+    talk.note(f"{model.bundle.folder} on {model.session.device}")
+    tally, form = Tally(), job.with_key(forms[job.format])
+    try:
+        with opened(job, talk) as (out, show):
+            cut = windows(records(job, tally), 1 if job.line_buffered else WINDOW_LINES, WINDOW_CHARACTERS)
+            stages = [lambda block: (block, model(block.texts)), lambda item: (len(item[0]), form(*item))]
+            pump(staged(cut, stages, threads=1), job, tally, out, out.write, show)
+            out.flush()
+    finally:
+        tally.say(talk)
+        if model.long_lines:
+            talk.warn(f"{count_of_lines(model.long_lines)} had more than the model's {model.limit:,} tokens: cut")
 
 
 class Pace:

@@ -13,7 +13,6 @@ from textkit.cli.options import Talk
 from textkit.errors import TextkitError, quoted
 
 _LONG = 80  # characters of a text that are shown
-_TASKS = {"embed": "embed", "translate": "translate", "score": "language", "generate": "language"}
 
 
 def check_files(files: Sequence[str], others: Iterable[str] = ()) -> None:
@@ -97,10 +96,11 @@ def _options(context: click.Context) -> list[str]:
 def _serves(model: str, verb: str) -> bool:
     """Whether a model is one that the verb can use."""
     from textkit.bundle import bundle
+    from textkit.task_registry import tasks
 
-    task = _TASKS.get(verb)
+    task, _ = tasks.own_verbs().get(verb) or tasks.verbs().get(verb) or (None, None)
     try:
-        return task is None or bool(bundle.read(bundle.find(model, task), task))
+        return task is None or bool(bundle.read(bundle.find(model, task.name), task.name))
     except TextkitError:
         return False
 

@@ -1,4 +1,4 @@
-"""The text a model is trained on: lines of files, read as often as needed and never held. Knows no plugin and no model.
+"""The text a model is trained on: lines of files, read as often as needed and never held. Knows no model.
 
 A Corpus can be one part of the 70/20/10 split, which a hash of the seed and the line's number decides, so that a part
 of a corpus larger than memory needs no list of its lines; and it can sample itself while somebody else reads it.
@@ -13,15 +13,25 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from textkit.errors import TextkitError
 from textkit.streams.lines import check_readable, read_blocks
+from textkit.task import load
+from textkit.task_registry import tasks
+
+if TYPE_CHECKING:
+    from textkit.plugin import Plugin
 
 SHARES = {"train": 70, "dev": 20, "test": 10}  # percent of the lines
 _HASHED = 1 << 20  # bytes read at once
+
+
+def corpus_of(plugin: Plugin, paths: Iterable[str | Path]) -> Corpus:
+    """The data of `plugin` in `paths`: what families of its task learn from, unless it says another."""
+    return load(plugin.corpus or tasks.get(plugin.task).corpus)(paths)
 
 
 class Corpus:
@@ -54,19 +64,19 @@ class Corpus:
     def blocks(self) -> Iterator[list[str]]:
         """As `lines`, in lists of whatever length is fastest to read."""
         if self.part is None:
-            yield from self._read()
+            yield from self.records()
             return
         for block, parts in self._parts():
             yield [block[at] for at in np.flatnonzero(parts == list(SHARES).index(self.part))]
 
     def _parts(self) -> Iterator[tuple[list[str], np.ndarray]]:
         number = 0  # of the block's first line, through all files
-        for block in self._read():
+        for block in self.records():
             yield block, parts_of(np.arange(number, number + len(block)), self.seed)
             number += len(block)
 
-    def _read(self) -> Iterator[list[str]]:
-        """The lines of all files, whatever the part."""
+    def records(self) -> Iterator[list[str]]:
+        """The records of all files as lines, whatever the part. A kind of corpus whose files are not lines gives its own."""
         for path in self.paths:
             yield from read_blocks(path)
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError
-from textkit.plugin import Plugin
 from textkit.streams.lines import Reader, read_blocks
 
 TAB = "\t"
-
-
-def corpus_of(plugin: Plugin, paths: Iterable[str | Path]) -> Corpus:
-    """The data of `plugin` in `paths`: lines, or pairs of them."""
-    return PairCorpus(paths) if plugin.data == "pairs" else Corpus(paths)
 
 
 def pair(line: str) -> tuple[str, str]:
@@ -62,7 +56,7 @@ class PairCorpus(Corpus):
         if not any(source.strip() and target.strip() for source, target in map(pair, self.lines())):
             raise TextkitError(f"{self.paths[0]}: has no pair of lines with text on both sides")
 
-    def _read(self) -> Iterator[list[str]]:
+    def records(self) -> Iterator[list[str]]:
         if self.aligned:
             yield from self._zipped()
             return

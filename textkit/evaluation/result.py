@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from textkit.evaluation.measuring import Figures
+
 
 @dataclass(frozen=True)
 class Result:
@@ -34,3 +36,14 @@ class Result:
             ):
                 record[name] = float(f"{value:.6g}")
         return record | ({"parts": [part.record() for part in self.parts]} if self.parts else {})
+
+    def figures(self, data: str) -> Figures:
+        """As it is written, with the name of its data: a row for the whole, and one for each part."""
+        rows = [(*part._cells(), part.used, part.total, part.outside, data) for part in (self, *self.parts)]
+        return Figures({"data": data} | self.record(), rows)
+
+    def _cells(self) -> tuple[str, str]:
+        """The metric and its value: four decimals of what lies between -1 and 1, six digits of a perplexity."""
+        if self.per:
+            return f"{self.metric} per {self.per}", "" if self.value is None else f"{self.value:.6g}"
+        return self.metric, "" if self.value is None else f"{self.value:.4f}"

@@ -7,39 +7,21 @@ Nothing is written unless parity holds. Which graphs a task has and how they are
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textkit.errors import TextkitError
-from textkit.exporting.exported import TOKEN_LIMIT, Exported, checked_name, write
+from textkit.exporting.exported import checked_name, write
 from textkit.guard import blaming
 from textkit.plugin import Graph, Plugin
 from textkit.registry import registry
-from textkit.task import OPTIONAL, TASKS, wrong_default
-from textkit.tasks.embed.exporting import export as export_embedding
-from textkit.tasks.embed.exporting.export import export_embedding_table
-from textkit.tasks.language.exporting import export as export_language
-from textkit.tasks.translate.exporting import export as export_translation
+from textkit.task import load
+from textkit.task_registry import tasks
 from textkit.text.rule import TextRule
 
 if TYPE_CHECKING:
     from textkit.training.run import Run
-
-__all__ = ["TOKEN_LIMIT", "export", "export_embedding_table", "export_graphs"]
-
-# task -> (graphs, rule, sample, precision) -> what is written; and the serving defaults of models that state none
-Exporter = Callable[[Mapping[str, Graph], TextRule, Sequence[str], str], Exported]
-EXPORTERS: Mapping[str, Exporter] = {
-    "embed": export_embedding.exported,
-    "language": export_language.exported,
-    "translate": export_translation.exported,
-}
-DEFAULTS = {
-    "embed": export_embedding.DEFAULTS,
-    "language": export_language.DEFAULTS,
-    "translate": export_translation.DEFAULTS,
-}
 
 
 def export(
@@ -114,8 +96,9 @@ def export_graphs(
     manifest (exported.write has them). Raises TextkitError as `export` does.
     """
     name = checked_name(Path(folder), name, precision, overwrite)
-    found = EXPORTERS[task](graphs, rule, [line for line in sample if line.strip()], precision)
-    defaults = {**DEFAULTS[task], **(defaults or {})}
+    record = tasks.get(task)
+    found = load(record.exporter)(graphs, rule, [line for line in sample if line.strip()], precision)
+    defaults = {**record.defaults, **(defaults or {})}
     return write(
         Path(folder), found, task=task, rule=rule, name=name, precision=precision, defaults=defaults, overwrite=overwrite,
         **facts,
@@ -124,8 +107,8 @@ def export_graphs(
 
 def _graphs_of(plugin: Plugin, graphs: Mapping[str, Graph], explain: bool) -> Mapping[str, Graph]:
     """The graphs of the plugin's task, with the optional ones where they are asked for."""
-    optional = OPTIONAL.get(plugin.task, frozenset())
-    wanted = set(TASKS[plugin.task]) - optional
+    task = tasks.get(plugin.task)
+    optional, wanted = task.optional, set(task.graphs) - task.optional
     if set(graphs) - optional != wanted or not all(isinstance(graph, Graph) for graph in graphs.values()):
         raise TextkitError(
             f"plugin {plugin.name!r} is broken: it gives the graphs {', '.join(map(str, graphs)) or 'none'}, "
@@ -138,13 +121,13 @@ def _graphs_of(plugin: Plugin, graphs: Mapping[str, Graph], explain: bool) -> Ma
 
 def _explainable(plugin: Plugin, graphs: Mapping[str, Graph]) -> bool:
     """Whether `explain` would bring more graphs: nobody is to be told to ask for what there is not."""
-    return bool(OPTIONAL.get(plugin.task, frozenset()) & set(graphs))
+    return bool(tasks.get(plugin.task).optional & set(graphs))
 
 
 def _defaults_of(plugin: Plugin, run: Run) -> dict[str, Any]:
     with blaming(plugin, "defaults"):
         defaults = {**plugin.defaults(), **plugin.decided(run.config, run.sample())}
-    if wrong := wrong_default(plugin.task, defaults):
+    if wrong := tasks.get(plugin.task).wrong_default(defaults):
         raise TextkitError(f"plugin {plugin.name!r} is broken: its defaults have {wrong}")
     return defaults
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ class Exported:
     graphs: Mapping[str, bytes]
     limits: Mapping[str, int]
     parity: Mapping[str, Any]
-    dim: int | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)  # the task's own keys of the manifest
 
 
 def checked_name(folder: Path, name: str | None, precision: str, overwrite: bool) -> str:
@@ -67,7 +67,7 @@ def write(
         plugin=plugin or {"name": "", "version": ""},
         limits=found.limits,
         defaults=defaults,
-        dim=found.dim,
+        facts=found.facts,
         data=data,
         licence=licence,
         scores=scores,

@@ -90,7 +90,7 @@ def make_bundle(
     the tools write it): p(r) proportional to 1 / r. `sample`: lines of text that SIF's component is taken from;
     `options`: of export_embedding_table.
     """
-    from textkit.exporting.export import export_embedding_table
+    from textkit.tasks.embed.exporting.export import export_embedding_table
 
     normalizer = Normalizer(lowercase=False, unicode="none", punctuation="keep")
     # fastText cuts texts at ASCII's white space alone; so must be who has words with other white space in them.

@@ -17,7 +17,7 @@ from textkit.interop.checkpoint import Checkpoint
 from textkit.interop.marian_network import Shape, forbid, network_state, options_of, read_shape
 from textkit.interop.sentencepiece_model import CONTROL, MAX_BYTES, NORMAL, SentencePieceModel, read_model
 from textkit.registry import registry
-from textkit.task import OPTIONAL
+from textkit.tasks.translate.task import TASK
 from textkit.text.sentencepiece import SentencePieceText
 from textkit.version import __version__
 
@@ -82,7 +82,7 @@ def make_bundle(
         folder,
         task=plugin.task,
         rule=read.rule,
-        graphs={name: graph for name, graph in graphs.items() if explain or name not in OPTIONAL[plugin.task]},
+        graphs={name: graph for name, graph in graphs.items() if explain or name not in TASK.optional},
         plugin={"name": plugin.name, "version": __version__},
         defaults=read.defaults,
         data=[{"file": os.path.basename(os.path.abspath(source)), "format": FORMAT}],

@@ -18,13 +18,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from textkit.defaults import SEED
 from textkit.errors import UsageError
 from textkit.searching.beams import Beams
 from textkit.searching.constraints import Constraints
 from textkit.searching.drawing import Draw
 from textkit.searching.history import Hypothesis
 from textkit.searching.sampling import Samples, Watch
-from textkit.task import SEED
 
 __all__ = ["Hypothesis", "Search", "StepModel", "Target", "search"]
 

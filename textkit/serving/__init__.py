@@ -9,18 +9,6 @@ from textkit.errors import UsageError, nearest
 
 BATCH_TOKENS = 4096  # padded: larger batches leave the processor's cache (4096 rows of 256 numbers are 4 MB)
 
-# What JSON lines call the fields that a verb writes, the result itself first. A record's own field of such a name is renamed.
-EMBEDDED = ("embedding",)
-TOKENS = ("tokens",)
-TRANSLATED = ("translation", "score", "logprob", "source_tokens", "tokens", "alignment", "word_scores", "nbest")
-SCORED = ("logprob", "tokens", "perplexity", "unknown", "per_token", "per_word")
-GENERATED = ("continuation", "prompt", "logprob", "tokens", "ended", "samples")
-TASKS = {  # task -> its callable
-    "embed": "textkit.tasks.embed.serving.embedder:Embedder",
-    "language": "textkit.tasks.language.serving.scorer:LanguageModel",
-    "translate": "textkit.tasks.translate.serving.translator:Translator",
-}
-
 
 def open_model(model: Any = None, task: str | None = None, **options: Any) -> Callable[[list[str]], Any]:
     """The exported model `model` (a name or a folder; None: the default of `task`) as the callable of its task.
@@ -29,20 +17,17 @@ def open_model(model: Any = None, task: str | None = None, **options: Any) -> Ca
 
     Raises UsageError for an unknown task, model or option, TextkitError for a model that is damaged.
     """
-    import importlib
     import inspect
 
     from textkit.bundle import bundle
+    from textkit.task import load
+    from textkit.task_registry import tasks
 
     if task is None and model is not None:
         if not isinstance(model, bundle.Bundle):
             model = bundle.read(bundle.find(str(model), "embed", any_task=True))
         task = model.manifest.task
-    task = "embed" if task is None else task
-    if task not in TASKS:
-        raise UsageError(f"unknown task {task!r}{nearest(task, TASKS)}")
-    module, _, name = TASKS[task].partition(":")
-    kind = getattr(importlib.import_module(module), name)
+    kind = load(tasks.get("embed" if task is None else task).serving)
     known = list(inspect.signature(kind).parameters)
     for option in options:
         if option not in known:

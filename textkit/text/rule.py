@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,6 +31,8 @@ class TextRule(ABC):
     """Turns lines into ids. `len(rule)` is the number of rows the embedding table of its model has."""
 
     kind: ClassVar[str]
+    # What a family has learnt from the data besides, as JSON has it: the labels, say. A run keeps it; a bundle does not.
+    learnt: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def encode(self, lines: Sequence[str]) -> Encoded:

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from textkit import config, signals
-from textkit.corpora.corpus import describe_file
-from textkit.corpora.pairs import corpus_of
+from textkit.corpora.corpus import corpus_of, describe_file
+from textkit.defaults import SEED
 from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Plugin, Training
 from textkit.registry import registry
-from textkit.task import SEED
 from textkit.training.effects import check_options, check_said, has_score, unmet, without_effect
 from textkit.training.run import Run
 

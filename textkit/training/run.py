@@ -1,7 +1,7 @@
 """A training run as a folder: what was asked for, the vocabulary, the weights, a sample of the lines, what came of it.
 
     run.json             plugin, options, seed, data, split, facts
-    vocabulary/          rule.json, the rule's files, counts.i64
+    vocabulary/          rule.json, the rule's files, counts.i64, learnt.json
     weights.safetensors  the best network so far; the last one where the plugin has no dev score
     sample.txt           lines of the training data, for the exporter
     checkpoint.safetensors, scratch/   while the training is not complete
@@ -26,8 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit import config
-from textkit.corpora.corpus import Corpus, describe_file
-from textkit.corpora.pairs import corpus_of
+from textkit.corpora.corpus import Corpus, corpus_of, describe_file
 from textkit.durable import naming, replace_file
 from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Plugin, Training
@@ -267,13 +266,15 @@ class Run:
 
     @cached_property
     def vocabulary(self) -> TextRule:
-        """How text becomes ids; `counts` of a table of words are there again."""
+        """How text becomes ids; `counts` of a table of words, and what was `learnt` besides, are there again."""
         folder = self.folder / "vocabulary"
         try:
             spec = json.loads((folder / "rule.json").read_bytes())
             rule = rule_from_spec(spec, lambda name: (folder / name).read_bytes())
             if isinstance(rule, Words) and (folder / "counts.i64").exists():
                 rule.counts = np.fromfile(folder / "counts.i64", "<i8").astype(np.int64)
+            if (folder / "learnt.json").exists():
+                rule.learnt = json.loads((folder / "learnt.json").read_bytes())
         except FileNotFoundError as error:
             raise TextkitError(f"{self.folder}: has no vocabulary yet ({error.filename})") from error
         except (OSError, ValueError) as error:
@@ -290,6 +291,8 @@ class Run:
         counts = getattr(rule, "counts", None)
         if counts is not None:
             files["counts.i64"] = np.asarray(counts).astype("<i8").tobytes()
+        if rule.learnt:
+            files["learnt.json"] = json.dumps(dict(rule.learnt), ensure_ascii=False).encode()
         for name, content in files.items():
             replace_file(part / name, content)
         part.rename(self.folder / "vocabulary")

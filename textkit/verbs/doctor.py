@@ -137,10 +137,10 @@ def _folders() -> Iterator[Finding]:
 def _models() -> Iterator[Finding]:
     """The default of each task, and every model that does not read."""
     from textkit.bundle.bundle import find, read
-    from textkit.task import TASKS
+    from textkit.task_registry import tasks
     from textkit.verbs.models import listed, reason
 
-    for task in TASKS:
+    for task in [task.name for task in tasks.sound() if task.default_model]:
         try:
             folder = find(None, task)
             bundle = read(folder, task)
@@ -152,6 +152,8 @@ def _models() -> Iterator[Finding]:
             yield Finding(f"default for {task}", "broken", reason(error))
         else:
             yield Finding(f"default for {task}", "ok", f"{bundle.manifest.name} in {folder}")
+    for name, problem in tasks.broken():
+        yield Finding(f"task {name}", "broken", problem)
     for model in listed(Talk(quiet=True)):
         if model.problem:
             yield Finding(f"model {model.name}", "broken", model.problem)

@@ -1,15 +1,15 @@
-"""`textkit evaluate`: figures of a model on test data. Parses and writes; textkit.evaluation works."""
+"""`textkit evaluate`: figures of a model on test data. Parses and writes; the evaluation of the model's task works."""
 
 from __future__ import annotations
 
+import inspect
 import json
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from textkit.cli.filtering import count_of_lines
 from textkit.cli.options import (
     Talk,
     answer_format_option,
@@ -21,34 +21,43 @@ from textkit.cli.options import (
 )
 from textkit.cli.stdout import protected_stdout
 from textkit.cli.typed import say_if_typed
-from textkit.cli.verb import Verb, examples, own
+from textkit.cli.verb import Verb, examples
+from textkit.evaluation.measuring import Evaluation, Question
 from textkit.streams.escaping import escaped
-from textkit.task import POOLINGS
+from textkit.task import load
+from textkit.task_registry import tasks
 
 if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
-    from textkit.evaluation.result import Result
 
-# metric -> the task of the models that it is for
-METRICS = (
-    dict.fromkeys(("similarity", "analogies", "sts"), "embed")
-    | dict.fromkeys(("bleu", "chrf"), "translate")
-    | {"perplexity": "language"}
-)
-# Options that only models of one task obey.
-OPTIONS = {
-    "embed": ("restrict_vocab", "known_only", "pooling", "columns", "delimiter"),
-    "language": (),
-    "translate": ("tokenize", "lowercase", "beam_size", "length_penalty", "no_repeat_ngram_size", "batch_tokens"),
-}
-# Of those for embed, the metrics that each is for.
-OF_METRICS = {
-    "restrict_vocab": ("analogies",),
-    "known_only": ("similarity",),
-    "pooling": ("sts",),
-    "columns": ("similarity", "sts"),
-    "delimiter": ("similarity", "sts"),
-}
+_FIRST = "embed"  # the task whose default model is measured where nothing says which
+
+
+@cache
+def _evaluations() -> dict[str, Evaluation]:
+    """task -> how its models are measured. A stranger's that is broken is left out: `textkit doctor` tells of it."""
+    from textkit.errors import TextkitError
+    from textkit.strangers import contained
+
+    found: dict[str, Evaluation] = {}
+    for task in tasks.sound():
+        try:
+            with contained(f"the evaluation of the task {task.name!r} is broken"):
+                if task.evaluation:
+                    found[task.name] = load(task.evaluation)
+        except TextkitError:
+            continue
+    return found
+
+
+@cache
+def _metrics() -> dict[str, str]:
+    """metric -> the task of the models that it is for."""
+    found: dict[str, str] = {}
+    for task in _evaluations():
+        for metric in tasks.get(task).metrics:
+            found.setdefault(metric, task)
+    return found
 
 
 class Metrics(click.ParamType):
@@ -60,21 +69,48 @@ class Metrics(click.ParamType):
         from textkit.errors import nearest
 
         metrics = tuple(name.strip() for name in value.split(","))
+        known = _metrics()
         for metric in metrics:
-            if metric not in METRICS:
-                self.fail(f"{metric!r}: unknown{nearest(metric, METRICS)}", param, ctx)
-        if len(metrics) > 1 and {METRICS[metric] for metric in metrics} != {"translate"}:
-            self.fail(f"{value!r}: several at a time are bleu,chrf", param, ctx)
+            if metric not in known:
+                self.fail(f"{metric!r}: unknown{nearest(metric, known)}", param, ctx)
+        wanted = {known[metric] for metric in metrics}
+        if len(metrics) > 1 and (len(wanted) > 1 or not _evaluations()[known[metrics[0]]].several):
+            several = [",".join(tasks.get(task).metrics) for task, found in _evaluations().items() if found.several]
+            self.fail(f"{value!r}: several at a time are {' or '.join(several)}", param, ctx)
         return metrics
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem
 
-        return [CompletionItem(metric) for metric in METRICS if metric.startswith(incomplete)]
+        return [CompletionItem(metric) for metric in _metrics() if metric.startswith(incomplete)]
+
+
+class Evaluate(Verb):
+    """A verb with the options, and the list of metrics, of every task that is measured."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        params = super().get_params(ctx)
+        at = 1 + max(place for place, param in enumerate(params) if param.name in ("data", "model", "metrics", "form"))
+        taken = {param.name for param in params}
+        for evaluation in _evaluations().values():
+            for option in evaluation.options:
+                if option.name not in taken:
+                    taken.add(option.name)
+                    params.insert(at, option)
+                    at += 1
+        return params
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        listed = [f"{metric}  {about}" for task in _evaluations() for metric, about in tasks.get(task).metrics.items()]
+        plain, self.help = self.help, inspect.cleandoc(self.help or "").replace("METRICS", "\n".join(listed))
+        try:
+            super().format_help_text(ctx, formatter)
+        finally:
+            self.help = plain
 
 
 @click.command(
-    cls=Verb,
+    cls=Evaluate,
     epilog=examples(
         "textkit evaluate -m mine wordsim353.tsv",
         "textkit evaluate -m mine questions-words.txt --format jsonl",
@@ -89,50 +125,9 @@ class Metrics(click.ParamType):
     "metrics",
     type=Metrics(),
     metavar="NAME[,NAME]",
-    help="similarity, analogies or sts: what DATA is. Default: what its lines look like. For translations bleu, chrf or both."
-    " Default: bleu. For language models perplexity.",
+    help="What is measured, one of those above. Default: what DATA's lines look like, or the first that the model's task has.",
 )
 @answer_format_option
-@click.option(
-    "--restrict-vocab",
-    type=click.IntRange(min=1),
-    default=300_000,
-    show_default=True,
-    metavar="N",
-    help="Analogies: only the first N words of the vocabulary are known.",
-)
-@click.option(
-    "--known-only", is_flag=True, help="Word pairs: leave out words that only subwords give a vector, as gensim does."
-)
-@click.option("--pooling", type=click.Choice(POOLINGS), help="Sentence pairs. " + own("en-words", "--pooling"))
-@click.option(
-    "--columns",
-    metavar="A,B,SCORE",
-    help="Pairs: the columns of the two texts and of the score, by the header's names or by number.",
-)
-@click.option(
-    "--delimiter", metavar="TEXT", help="Pairs: what parts the columns; \\t is a tab. Default: by DATA's name and look."
-)
-@click.option(
-    "--tokenize", metavar="NAME", help="BLEU: sacrebleu's name of a tokenizer (13a, none, char, ...). Default: 13a."
-)
-@click.option("--lowercase", is_flag=True, help="Translations: upper and lower case are the same.")
-@click.option(
-    "-b", "--beam-size", type=click.IntRange(min=1), metavar="N", help="Translations. " + own("en-de", "--beam-size")
-)
-@click.option("--length-penalty", type=float, metavar="A", help="Translations. " + own("en-de", "--length-penalty"))
-@click.option(
-    "--no-repeat-ngram-size",
-    type=click.IntRange(min=0),
-    metavar="N",
-    help="Translations. " + own("en-de", "--no-repeat-ngram-size"),
-)
-@click.option(
-    "--batch-tokens",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Translations: the largest batch, in source tokens. Default: 2048.",
-)
 @encoding_option
 @device_option
 @threads_option
@@ -140,19 +135,12 @@ class Metrics(click.ParamType):
 @click.pass_context
 def evaluate(
     ctx: click.Context, data: tuple[str, ...], model: str | None, metrics: tuple[str, ...] | None, form: str,
-    talk: Talk, **options: Any,
+    device: str, threads: int | None, talk: Talk, **options: Any,
 ) -> None:  # fmt: skip
     """Score a model on files of test data; '-' reads stdin.
 
     \b
-    similarity  word pairs with scores: Spearman's correlation with the cosines
-    analogies   four words a line, ": name" begins a section: accuracy of 3CosAdd
-    sts         sentence pairs with scores, separated by tabs: Spearman's correlation.
-                Pairs come as TSV, CSV, JSON lines or with spaces between, under a header that names the columns (sentence1,
-                sentence2, score and the like), as two texts and a score, or as STS benchmark has them; else --columns says it
-    bleu, chrf  lines and their translations: a file of lines and files of references that belong to it line by line, or
-                TSV files (source, reference; lines with the same source are several references of one)
-    perplexity  lines of text, read one after the other with all that is before in mind
+    METRICS
 
     Writes metric, value, how many items were used, how many there are, how many hold a word that is not in the vocabulary,
     and the file, separated by tabs; for analogies a line for each section follows. A word is looked for as the model
@@ -165,158 +153,95 @@ def evaluate(
     translate, running text is read by the language model.
     """
     from textkit.bundle import bundle as bundles
+    from textkit.errors import TextkitError
     from textkit.streams.lines import check_readable
 
     check_readable(path for path in data if path != "-")
-    wanted = METRICS[metrics[0]] if metrics else _wanted(data, options) if model is None else "embed"
+    wanted = _metrics()[metrics[0]] if metrics else _FIRST if model is not None else _wanted(ctx, data)
     found = bundles.read(bundles.find(model, wanted, any_task=metrics is None))
-    task = _task(ctx, found, metrics)
-    given = {name: options[name] for name in ("device", "threads", *OPTIONS[task])}
+    evaluation = _evaluation(ctx, found, metrics)
+    own = {option.name: options[option.name] for option in evaluation.options if option.name}
+    question = Question(found, data, metrics or (), device, threads, own, talk.note, talk.warn)
     with protected_stdout() as out:
         say_if_typed(talk, data)
-        measure = {"embed": _vectors, "language": _texts, "translate": _translations}[task]
-        for record in measure(talk, found, data, metrics, form == "jsonl", **given):
-            out.write(record.encode("utf-8", "replace"))
-            out.flush()
+        try:
+            for figures in evaluation.measure(question):
+                out.write(_written(figures.record, figures.rows, form == "jsonl").encode("utf-8", "replace"))
+                out.flush()
+        except TextkitError as error:
+            raise TextkitError(f"{error}{'' if metrics else _others(data, found.manifest.task)}") from error
 
 
-def _wanted(data: tuple[str, ...], options: dict[str, Any]) -> str:
-    """The task that the data is for, where neither model nor metric says it."""
-    from textkit.tasks.embed.evaluation.data import task_of
+def _written(record: Mapping[str, Any], rows: Sequence[Sequence[object]], as_json: bool) -> str:
+    if as_json:
+        return json.dumps(record, ensure_ascii=False) + "\n"
+    # Tabs between cells: the name of a section or of a file may hold one too.
+    return "".join("\t".join(escaped(str(cell), tabs=True) for cell in row) + "\n" for row in rows)
 
-    return "embed" if options["columns"] or options["delimiter"] else task_of(data) or "embed"
+
+def _claimant(data: Sequence[str]) -> str | None:
+    """The task that the data is likeliest for; None for stdin, which is read once."""
+    if "-" in data:
+        return None
+    claims = {task: evaluation.claims(data) for task, evaluation in _evaluations().items()}
+    best = max(claims, key=lambda task: claims[task])
+    return best if claims[best] else None
 
 
-def _task(ctx: click.Context, model: Bundle, metrics: tuple[str, ...] | None) -> str:
-    """The model's task; UsageError for a metric or an option that is not for it."""
+def _wanted(ctx: click.Context, data: Sequence[str]) -> str:
+    """The task that the data is for, where neither model nor metric says it: the one whose options are given, or the data's."""
+    given = {name for name in ctx.params if _is_given(ctx, name)}
+    for task, evaluation in _evaluations().items():
+        if any(option.name in given and option.name in evaluation.of_metrics for option in evaluation.options):
+            return task
+    return _claimant(data) or _FIRST
+
+
+def _is_given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+
+
+def _evaluation(ctx: click.Context, model: Bundle, metrics: tuple[str, ...] | None) -> Evaluation:
+    """How the model is measured; UsageError for a metric or an option that is not for it."""
     from textkit.bundle.places import names_for
     from textkit.errors import UsageError
 
     task = model.manifest.task
-    if task not in OPTIONS:
+    if task not in _evaluations():
         raise UsageError(f"{model.folder}: there is no test data for a model for {task!r}")
-    if metrics and METRICS[metrics[0]] != task:
-        known = ", ".join(metric for metric, kind in METRICS.items() if kind == task)
-        wanted = METRICS[metrics[0]]
-        names = ", ".join(names_for(wanted))
+    evaluation = _evaluations()[task]
+    if metrics and _metrics()[metrics[0]] != task:
+        wanted = _metrics()[metrics[0]]
+        known, names = ", ".join(tasks.get(task).metrics), ", ".join(names_for(wanted))
         there = f"; models for {wanted!r}: {names}" if names else ""
         raise UsageError(
             f"--metric {','.join(metrics)}: {model.folder} is a model for {task!r}, which has {known}{there}"
         )
-    for other in OPTIONS:
-        for name in OPTIONS[other] if other != task else ():
-            if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-                raise UsageError(f"--{name.replace('_', '-')}: has no effect on {model.folder}, a model for {task!r}")
-    for name in OF_METRICS if metrics else ():
-        if (
-            metrics[0] not in OF_METRICS[name]
-            and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        ):
+    own = {option.name for option in evaluation.options}
+    for name in _options_of_tasks():
+        if name not in own and _is_given(ctx, name):
+            raise UsageError(f"--{name.replace('_', '-')}: has no effect on {model.folder}, a model for {task!r}")
+    for name, of in evaluation.of_metrics.items() if metrics else ():
+        if metrics and metrics[0] not in of and _is_given(ctx, name):
             raise UsageError(f"--{name.replace('_', '-')}: has no effect on {metrics[0]}")
-    return task
+    return evaluation
 
 
-def _vectors(
-    talk: Talk, model: Bundle, data: tuple[str, ...], metrics: tuple[str, ...] | None, as_json: bool, device: str,
-    threads: int | None, restrict_vocab: int, known_only: bool, pooling: str | None, columns: str | None,
-    delimiter: str | None,
-) -> Iterator[str]:  # fmt: skip
-    from textkit.errors import TextkitError, UsageError
-    from textkit.tasks.embed.evaluation.measures import Evaluator
-    from textkit.tasks.embed.serving.embedder import Embedder
-
-    embedder = Embedder(model, device, threads, pooling)
-    talk.note(f"{embedder.bundle.folder} on {embedder.session.device}")
-    evaluator = Evaluator(embedder)
-    named = [column.strip() for column in columns.split(",")] if columns is not None else None
-    if named is not None and (len(named) != 3 or not all(named)):
-        raise UsageError(f"--columns {columns}: three are needed, the two texts and the score")
-    parts = delimiter.replace("\\t", "\t") if delimiter is not None else None
-    if parts == "":
-        raise UsageError("--delimiter: is empty")
-    for path in data:
-        try:
-            figure = evaluator(path, metrics and metrics[0], restrict_vocab, known_only, named, parts)
-        except TextkitError as error:
-            raise TextkitError(f"{error}{_others(path) if metrics is None else ''}") from error
-        yield _record(figure, path, as_json)
+def _options_of_tasks() -> Iterator[str]:
+    for evaluation in _evaluations().values():
+        for option in evaluation.options:
+            if option.name:
+                yield option.name
 
 
-def _others(path: str) -> str:
-    """The models that would do for data that is none for `embed`, as the end of a message."""
+def _others(data: Sequence[str], task: str) -> str:
+    """The models that would do for data that is for those of another task, as the end of a message."""
     from textkit.bundle.places import names_for
     from textkit.errors import TextkitError
-    from textkit.tasks.embed.evaluation.data import task_of
 
     try:
-        task = task_of([path])
+        wanted = _claimant(data)
     except TextkitError:
         return ""
-    names = names_for(task) if task not in (None, "embed") else []
-    return f": models for {task!r} would do: {', '.join(names)}" if names else ""
-
-
-def _texts(
-    talk: Talk, model: Bundle, data: tuple[str, ...], metrics: tuple[str, ...] | None, as_json: bool, device: str,
-    threads: int | None,
-) -> Iterator[str]:  # fmt: skip
-    from textkit.tasks.language.evaluation import evaluate as perplexity_of
-    from textkit.tasks.language.serving.scorer import LanguageModel
-
-    language = LanguageModel(model, device, threads)
-    talk.note(f"{model.folder} on {language.session.device}")
-    for path in data:
-        yield _record(perplexity_of(language, path), path, as_json)
-
-
-def _translations(
-    talk: Talk, model: Bundle, data: tuple[str, ...], metrics: tuple[str, ...] | None, as_json: bool, device: str,
-    threads: int | None, tokenize: str | None, lowercase: bool, batch_tokens: int | None, **search: Any,
-) -> Iterator[str]:  # fmt: skip
-    from textkit.tasks.translate.evaluation import METRICS as KNOWN
-    from textkit.tasks.translate.evaluation import Scorer, read_tests
-    from textkit.tasks.translate.serving.translator import BATCH_TOKENS, Translator
-
-    scorer = Scorer(
-        metrics or KNOWN[:1], tokenize, lowercase
-    )  # first: it may be missing, and translating takes a while
-    tests = list(read_tests(data))
-    translator = Translator(model, device, threads, batch_tokens=batch_tokens or BATCH_TOKENS, **search)
-    talk.note(f"{model.folder} on {translator.steps.device}")
-    for test in tests:
-        began = time.monotonic()
-        translations = translator(test.sources)
-        talk.note(f"{test.name}: {len(translations):,} lines in {time.monotonic() - began:.1f} s")
-        for figure in scorer(translations, test.references):
-            if as_json:
-                yield json.dumps({"data": test.name} | figure.record(), ensure_ascii=False) + "\n"
-                continue
-            row = (figure.metric, f"{figure.value:.2f}", figure.lines, figure.references, figure.signature, test.name)
-            yield _row(row)
-    if translator.long_lines:
-        talk.warn(f"{count_of_lines(translator.long_lines)} held a sentence longer than the model takes; it was split")
-    if translator.incomplete:
-        talk.warn(f"{translator.incomplete:,} translations were cut at the limit of their length")
-
-
-def _record(result: Result, path: str, as_json: bool) -> str:
-    if as_json:
-        return json.dumps({"data": path} | result.record(), ensure_ascii=False) + "\n"
-    rows = [
-        (_metric(part), _value(part), part.used, part.total, part.outside, path) for part in (result, *result.parts)
-    ]
-    return "".join(map(_row, rows))
-
-
-def _row(cells: Iterable[object]) -> str:
-    """Tabs between cells: the name of a section or of a file may hold one too."""
-    return "\t".join(escaped(str(cell), tabs=True) for cell in cells) + "\n"
-
-
-def _metric(result: Result) -> str:
-    return f"{result.metric} per {result.per}" if result.per else result.metric
-
-
-def _value(result: Result) -> str:
-    """Four decimals of what lies between -1 and 1; six digits of a perplexity."""
-    return "" if result.value is None else f"{result.value:.6g}" if result.per else f"{result.value:.4f}"
+    names = names_for(wanted) if wanted not in (None, task) else []
+    return f": models for {wanted!r} would do: {', '.join(names)}" if names else ""

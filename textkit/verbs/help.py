@@ -9,9 +9,9 @@ from textkit.cli.verb import Verb, examples
 
 
 def _complete_verb(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    from textkit.cli import VERBS
+    from textkit.cli import listed_verbs
 
-    return [verb for verb in VERBS if verb.startswith(incomplete)]
+    return [verb for verb in listed_verbs() if verb.startswith(incomplete)]
 
 
 @click.command(

@@ -93,10 +93,10 @@ def reason(error: BaseException) -> str:
 def _defaults(talk: Talk) -> set[Path]:
     """The folders of the tasks' default models."""
     from textkit.bundle.bundle import find
-    from textkit.task import TASKS
+    from textkit.task_registry import tasks
 
     found = set()
-    for task in TASKS:
+    for task in [task.name for task in tasks.sound() if task.default_model]:
         try:
             found.add(find(None, task).resolve())
         except TextkitError as error:

@@ -21,7 +21,7 @@ from textkit.cli.options import (
     threads_option,
 )
 from textkit.cli.verb import Remembering, examples
-from textkit.task import SEED
+from textkit.defaults import SEED
 from textkit.verbs.patience import Patience
 
 if TYPE_CHECKING:

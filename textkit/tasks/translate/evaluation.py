@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from textkit.errors import TextkitError, UsageError, nearest, pip_install
+from textkit.evaluation.measuring import LIKELY, NOT
 from textkit.streams.lines import Reader
 
 METRICS = ("bleu", "chrf")
 TOKENIZE = "13a"  # sacrebleu's own default
+_LOOKED_AT = 100  # lines that decide
 
 
 @dataclass(frozen=True)
@@ -149,3 +151,14 @@ def _grouped(name: str, lines: Sequence[str]) -> Test:
             raise TextkitError(f"{name}: line {number} has {what}")
         found.setdefault(source, []).append(reference)
     return Test(name, list(found), list(found.values()))
+
+
+def claims(paths: Sequence[str]) -> int:
+    """How likely the data in these files is for models of the task `translate`: two sides, in two files or in two columns."""
+    if len(paths) > 1:
+        return LIKELY
+    with Reader(paths[0]) as reader:
+        lines = islice(
+            (line for line in chain.from_iterable(reader) if line.strip() and not line.startswith("#")), _LOOKED_AT
+        )
+        return LIKELY if all("\t" in line for line in lines) else NOT

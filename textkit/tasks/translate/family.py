@@ -83,7 +83,6 @@ class TranslationPlugin(Plugin):
     """A family that translates: `network` is all that is missing."""
 
     task = "translate"
-    data = "pairs"
     Config = TranslationOptions
     unheeded: ClassVar[Mapping[str, str]] = {"batch_size": "batch_tokens decides (0, full-batch descent, has one)"}
 

@@ -12,6 +12,7 @@ from itertools import chain, islice
 
 from textkit.errors import TextkitError
 from textkit.evaluation.layouts import Layout, Row, as_number, by_name, layout_of
+from textkit.evaluation.measuring import NOT, SURE
 from textkit.streams.columns import whole_csv
 from textkit.streams.fields import parsed
 from textkit.streams.lines import Reader
@@ -66,26 +67,17 @@ def read(
     return layout.metric, similarity.parse(name, rows, layout)
 
 
-def task_of(paths: Sequence[str]) -> str | None:
-    """The task whose models the data in these files is for: pairs with scores and analogies are for `embed`, two sides for
-    `translate`, running text for `language`; None for stdin, which is read once. TextkitError for a table of pairs whose layout
-    is not known.
-    """
-    if "-" in paths:
-        return None
+def claims(paths: Sequence[str]) -> int:
+    """How likely the data in these files is for models of the task `embed`: analogies, and pairs with scores.
+    TextkitError for a table of pairs whose layout is not known."""
     with Reader(paths[0]) as reader:
         lines = list(islice(_numbered(chain.from_iterable(reader)), _LOOKED_AT))
     plain = [(number, line) for number, line in lines if not line.startswith("#")]
-    if not plain:
-        return "embed"
-    if _are_analogies(plain) or _table(paths[0], lines)[0] is not None:
-        return "embed"
-    columns = [line.split("\t") for _, line in plain]
-    words_alone = all(len(cells) > 2 and all(map(_is_word, cells)) for cells in columns)
-    if _kind_of(paths[0], plain) in ("csv", "jsonl") or words_alone:
-        return "embed"  # a table, though none that is known: it is refused there
-    # A table without a number is two sides, whatever stands behind them, which translation does not read.
-    return "translate" if len(paths) > 1 or all(len(cells) > 1 for cells in columns) else "language"
+    if not plain or _are_analogies(plain) or _table(paths[0], lines)[0] is not None:
+        return SURE
+    words_alone = all(len(cells) > 2 and all(map(_is_word, cells)) for cells in (line.split("\t") for _, line in plain))
+    # A table, though none that is known: it is refused here.
+    return SURE if words_alone or _kind_of(paths[0], plain) in ("csv", "jsonl") else NOT
 
 
 def _table(

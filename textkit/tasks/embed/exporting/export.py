@@ -14,18 +14,18 @@ import numpy as np
 from textkit.errors import TextkitError
 from textkit.exporting import quantize, quantize_graph
 from textkit.exporting.exported import TOKEN_LIMIT, Exported, checked_name, write
-from textkit.exporting.parity import load
+from textkit.exporting.parity import cases, load
 from textkit.plugin import Graph
 from textkit.task import Port
 from textkit.tasks.embed.exporting import parity
 from textkit.tasks.embed.exporting.graph import graft, refuse_size, table_graph
+from textkit.tasks.embed.task import TASK
 from textkit.text.rule import TextRule
 
 if TYPE_CHECKING:
     import torch
 
 EXAMPLE = (3, 7)  # line, token: sizes that neither are 1 nor alike, for 1 and equal sizes are taken for constants
-DEFAULTS = {"pooling": "mean", "normalize": False}
 
 
 def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str], precision: str) -> Exported:
@@ -45,18 +45,18 @@ def export_module(graph: Graph, rule: TextRule, sample: Sequence[str], precision
     _check_probability(rule, probability)
     body = trace(module, len(rule))
     component = parity.first_component(rows, rule, sample, probability, limit)
-    batches = list(parity.cases(rule, sample, limit))
+    batches = list(cases(rule, sample, limit))
     full = graft(body, probability, component)
     session = load(full)
     figures = {"against": "torch"} | parity.check(session, rows, batches, probability, component)
     parity.check_padding(session, batches)
     dim = body.graph.output[0].type.tensor_type.shape.dim[2].dim_value
     if precision == "fp32":
-        return Exported({"embed": full}, {"tokens": limit}, figures, dim)
+        return Exported({"embed": full}, {"tokens": limit}, figures, {"dim": dim})
     lower = graft(quantize_graph.lower(body, precision), probability, component)
     deviation = parity.deviation(load(lower), rows, batches)
     quantize.refuse_deviation(precision, deviation)
-    return Exported({"embed": lower}, {"tokens": limit}, figures | {"deviation": deviation}, dim)
+    return Exported({"embed": lower}, {"tokens": limit}, figures | {"deviation": deviation}, {"dim": dim})
 
 
 def _export_table(
@@ -75,7 +75,7 @@ def _export_table(
     refuse_size(table.shape, quantize.PRECISIONS[precision])
     _check_finite(table)
     _check_probability(rule, probability)
-    batches = list(parity.cases(rule, sample, limit))
+    batches = list(cases(rule, sample, limit))
     stored = quantize.store(table, precision)
     component = parity.first_component(rows, rule, sample, probability, limit)
     graph = table_graph(stored, probability, component)
@@ -85,7 +85,7 @@ def _export_table(
     if precision != "fp32":
         figures["deviation"] = parity.deviation(session, rows, batches)
         quantize.refuse_deviation(precision, figures["deviation"])
-    return Exported({"embed": graph}, {"tokens": limit}, figures, int(table.shape[1]))
+    return Exported({"embed": graph}, {"tokens": limit}, figures, {"dim": int(table.shape[1])})
 
 
 def _lookup(table: np.ndarray, scale: np.ndarray | None = None) -> parity.Rows:
@@ -119,7 +119,7 @@ def export_embedding_table(
     name = checked_name(Path(folder), name, precision, overwrite)
     sample = [line for line in sample if line.strip()]
     found = _export_table(table, _lookup(table), "numpy", rule, probability, sample, precision, limit)
-    defaults = {**DEFAULTS, **(defaults or {})}
+    defaults = {**TASK.defaults, **(defaults or {})}
     return write(
         Path(folder), found, task="embed", rule=rule, name=name, precision=precision, defaults=defaults,
         overwrite=overwrite, **facts,

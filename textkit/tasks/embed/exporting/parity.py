@@ -6,61 +6,24 @@ gives the vectors of ids (rows of a table, or a network's output), and the pooli
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from textkit.corpora.batching import padded
 from textkit.errors import TextkitError
-from textkit.exporting.parity import SAMPLES, STRANGE
-from textkit.task import POOLING
+from textkit.exporting.parity import BATCH, CASE_TOKENS, MORE, RAGGED, SAMPLE, UNSEEN, Case
 from textkit.tasks.embed.exporting.graph import SIF_A
+from textkit.tasks.embed.task import POOLING
 from textkit.text.rule import TextRule
 
 if TYPE_CHECKING:
     from textkit.serving.session import Session
 
 TOLERANCE = 1e-5  # of the largest number in a case's rows; sums of f32 in another order differ by about 1e-6 of it
-CHECKED = 128  # of them compared with every pooling
-BATCH = 64  # lines of real text in one case
-RAGGED, UNSEEN, SAMPLE, MORE = "ragged", "unseen words", "sample", "more of the sample"  # names of cases
-CASE_TOKENS = 512  # longest line of a check: attention takes the square of it
-
 # ids i64[line, token], weight f32[line, token] -> f32[line, token, dim]
 Rows = Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True)
-class Case:
-    """One batch: ids i64[line, token] and weight f32[line, token], 0 for padding."""
-
-    name: str
-    ids: np.ndarray
-    weight: np.ndarray
-
-
-def cases(rule: TextRule, sample: Sequence[str], limit: int = 0) -> Iterator[Case]:
-    """Batches of many shapes: one token, long, ragged, blank lines, unseen words, and `sample` lines of real text.
-
-    `limit`: the longest line the model takes; 0 for any.
-    """
-    longest = min(limit or CASE_TOKENS, CASE_TOKENS)
-    random = np.random.default_rng(0)
-    for lines, tokens in ((1, 1), (1, 7), (3, 1), (5, 17), (2, longest)):
-        tokens = min(tokens, longest)
-        ids = random.integers(0, len(rule), (lines, tokens))
-        weight = random.choice(np.array([1, 1, 0.5, 0.25], np.float32), (lines, tokens))
-        yield Case(f"{lines} x {tokens}", ids, weight)
-    ids = random.integers(0, len(rule), (6, min(9, longest)))
-    ragged = np.arange(ids.shape[1]) < np.array([ids.shape[1], 1, 0, 3, 0, 2])[:, None]
-    yield Case(RAGGED, np.where(ragged, ids, 0), ragged.astype(np.float32))
-    yield Case("blank", np.zeros((2, 1), np.int64), np.zeros((2, 1), np.float32))
-    yield Case(UNSEEN, *padded(rule, STRANGE, longest))
-    for start in range(0, min(len(sample), SAMPLES), BATCH):
-        name = SAMPLE if start < CHECKED else MORE
-        yield Case(name, *padded(rule, sample[start : min(start + BATCH, SAMPLES)], longest))
 
 
 def pooled(

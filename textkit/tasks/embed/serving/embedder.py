@@ -22,8 +22,8 @@ from textkit.serving import BATCH_TOKENS
 from textkit.serving.padding import padded, parts, word_starts
 from textkit.serving.session import Session, cpus
 from textkit.serving.stream import batches
-from textkit.task import POOLING, POOLINGS
 from textkit.tasks.embed.serving.fasttext_pooling import classified, is_classifier, means_of_units
+from textkit.tasks.embed.task import POOLING, POOLINGS
 from textkit.text.rule import Encoded
 from textkit.text.words import Words
 

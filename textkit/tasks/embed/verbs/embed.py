@@ -14,24 +14,19 @@ from textkit.cli.filtering import (
     JSONL,
     Filter,
     Tally,
-    column_option,
     count_of_lines,
-    delimiter_option,
-    field_option,
-    files_argument,
-    format_option,
-    input_option,
+    filter_options,
     opened,
-    output_option,
     pump,
+    reading_options,
     records,
 )
-from textkit.cli.options import Talk, answering_options, model_option
+from textkit.cli.options import Talk, answering_options
 from textkit.cli.typed import check_files
 from textkit.cli.verb import Verb, examples, own
 from textkit.errors import UsageError
-from textkit.serving import BATCH_TOKENS, EMBEDDED, TOKENS
-from textkit.task import POOLINGS
+from textkit.serving import BATCH_TOKENS
+from textkit.tasks.embed.task import EMBEDDED, POOLINGS, TOKENS
 
 if TYPE_CHECKING:
     from textkit.tasks.embed.serving.embedder import Embedder
@@ -49,10 +44,7 @@ SUFFIXES = JSONL | {".npy": "npy", ".f32": "f32"}  # what -o FILE says of the fo
         "tail -f chat.log | textkit embed --normalize",
     ),
 )
-@files_argument
-@model_option
-@format_option(FORMATS)
-@output_option
+@filter_options(FORMATS)
 @click.option(
     "--pooling",
     type=click.Choice(POOLINGS),
@@ -62,10 +54,7 @@ SUFFIXES = JSONL | {".npy": "npy", ".f32": "f32"}  # what -o FILE says of the fo
 @click.option(
     "--normalize/--no-normalize", default=None, help="Bring vectors to length 1. " + own("en-words", "--normalize")
 )
-@input_option
-@column_option
-@delimiter_option
-@field_option
+@reading_options
 @click.option(
     "--batch-tokens",
     type=click.IntRange(min=1),

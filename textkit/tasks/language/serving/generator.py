@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit.bundle import bundle as bundles
+from textkit.defaults import SEED
 from textkit.errors import UsageError
 from textkit.searching.decoding import Hypothesis, Search, Target, search
 from textkit.searching.steps import READ, LanguageSteps
 from textkit.serving.session import cpus
 from textkit.serving.stream import batches
-from textkit.task import SEED
 from textkit.tasks.language.serving.healing import Healer, Prompt, says_nothing
 from textkit.tasks.language.serving.scorer import encode, opened, rule_of
+from textkit.tasks.language.task import TASK
 from textkit.text.language import LanguageText
 
 if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
 
 BATCH_TOKENS = 4096  # of prompts read side by side
-DEFAULTS = {"max_tokens": 100, "temperature": 1.0, "top_k": 0, "top_p": 1.0}  # of the task's SETTINGS
 _MOST = 1 << 20  # tokens that a model without a limit of its own may be asked for
 
 
@@ -74,9 +74,8 @@ class Generator:
         """
         self.bundle = opened(model)
         given = {"max_tokens": max_tokens, "temperature": temperature, "top_k": top_k, "top_p": top_p}
-        own = (
-            DEFAULTS | self.bundle.manifest.defaults | {key: value for key, value in given.items() if value is not None}
-        )
+        own = {**TASK.defaults, **self.bundle.manifest.defaults}
+        own |= {key: value for key, value in given.items() if value is not None}
         self.context: int | None = self.bundle.manifest.limits.get("context")
         self.max_tokens: int = own.pop("max_tokens")  # type: ignore[assignment]
         most = _MOST if self.context is None else self.context - 1

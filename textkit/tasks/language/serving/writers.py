@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from textkit.serving import GENERATED, SCORED
 from textkit.streams.columns import Block
 from textkit.streams.escaping import escaped
 from textkit.streams.records import json_bytes, number, opened, rounded
 from textkit.tasks.language.serving.generator import Generated
 from textkit.tasks.language.serving.scorer import Scored
+from textkit.tasks.language.task import GENERATED, SCORED
 from textkit.text.language import EOS_NAME, LanguageText
 
 Named = list[tuple[str, float]]  # tokens, or words, with their log-probabilities

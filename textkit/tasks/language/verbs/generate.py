@@ -15,14 +15,11 @@ from textkit.cli.filtering import (
     Filter,
     Pace,
     Tally,
-    column_option,
-    delimiter_option,
-    field_option,
     format_option,
-    input_option,
     opened,
     output_option,
     pump,
+    reading_options,
     records,
     top_k_option,
     top_p_option,
@@ -30,9 +27,9 @@ from textkit.cli.filtering import (
 from textkit.cli.options import Talk, Text, answering_options, model_option
 from textkit.cli.typed import say_if_file
 from textkit.cli.verb import Verb, examples, own
+from textkit.defaults import SEED
 from textkit.errors import UsageError
-from textkit.serving import GENERATED
-from textkit.task import SEED
+from textkit.tasks.language.task import GENERATED
 
 if TYPE_CHECKING:
     from textkit.tasks.language.serving.generator import Generated, Generator
@@ -96,10 +93,7 @@ _COUNT = click.IntRange(min=0)
 @click.option(
     "--file", "files", multiple=True, metavar="FILE", help="Read prompts, a line each, from FILE instead of stdin."
 )
-@input_option
-@column_option
-@delimiter_option
-@field_option
+@reading_options
 @answering_options
 def generate(talk: Talk, prompt: str | None, **options: Any) -> None:
     """Continue PROMPT, and print it as it comes; without PROMPT each line of stdin: a record out for each, in order.

@@ -12,22 +12,17 @@ from textkit.cli.filtering import (
     JSONL,
     Filter,
     Tally,
-    column_option,
-    delimiter_option,
-    field_option,
-    files_argument,
-    format_option,
-    input_option,
+    filter_options,
     opened,
-    output_option,
     pump,
+    reading_options,
     records,
 )
-from textkit.cli.options import Talk, answering_options, model_option
+from textkit.cli.options import Talk, answering_options
 from textkit.cli.typed import check_files
 from textkit.cli.verb import Verb, examples
 from textkit.errors import UsageError
-from textkit.serving import SCORED
+from textkit.tasks.language.task import SCORED
 
 if TYPE_CHECKING:
     from textkit.tasks.language.serving.scorer import LanguageModel
@@ -43,16 +38,10 @@ FORMATS = ("text", "jsonl")
         "textkit score app.log | paste - app.log | sort -gr -k3 | head   # the oddest",
     ),
 )
-@files_argument
-@model_option
-@format_option(FORMATS)
-@output_option
+@filter_options(FORMATS)
 @click.option("--per-token", is_flag=True, help="Add each token's log-probability.")
 @click.option("--per-word", is_flag=True, help="Add each word's log-probability, the sum over its tokens.")
-@input_option
-@column_option
-@delimiter_option
-@field_option
+@reading_options
 @answering_options
 def score(talk: Talk, **options: Any) -> None:
     """Say how likely each line of the FILEs (or of stdin, also named -) is: a line in is a record out, in order.

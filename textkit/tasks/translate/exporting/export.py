@@ -6,7 +6,7 @@ Knows no plugin, no training run and no architecture.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textkit.errors import TextkitError
 from textkit.exporting import quantize_graph, tracing
@@ -20,8 +20,6 @@ from textkit.text.rule import TextRule
 
 if TYPE_CHECKING:
     import onnx
-
-DEFAULTS: Mapping[str, Any] = {"beam_size": 4, "length_penalty": 1.0}
 
 
 def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str], precision: str) -> Exported:

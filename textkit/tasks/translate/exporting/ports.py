@@ -22,7 +22,8 @@ from textkit.exporting.ports import (
     run,
 )
 from textkit.plugin import Graph
-from textkit.task import NEXT, TASKS, Port
+from textkit.task import NEXT, Port
+from textkit.tasks.translate.task import TASK
 
 if TYPE_CHECKING:
     import torch
@@ -125,7 +126,7 @@ def explain_ports(module: torch.nn.Module, source_ids: int, target_ids: int) -> 
     given = (source % source_ids, mask, target % target_ids)
     with torch.no_grad():
         found = run(module, "explain", given, 3)
-    lines = TASKS["translate"]["explain"]
+    lines = TASK.graphs["explain"]
     outputs = []
     for port, tensor in zip(lines.outputs, found, strict=True):
         sizes = dict(zip(port.axes, tensor.shape, strict=False))

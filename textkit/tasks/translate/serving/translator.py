@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit.bundle import bundle as bundles
+from textkit.defaults import SEED
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.searching.decoding import Hypothesis, Search, Target, search
 from textkit.searching.steps import TranslationSteps
@@ -23,9 +24,9 @@ from textkit.sentences.splitting import own_abbreviations
 from textkit.serving.padding import SOURCES, whole_groups
 from textkit.serving.session import cpus
 from textkit.serving.stream import batches
-from textkit.task import SEED
 from textkit.tasks.translate.serving.jobs import Job, JobMaker
 from textkit.tasks.translate.serving.unknown import replaced, shown
+from textkit.tasks.translate.task import TASK
 from textkit.text.translation import TranslationText
 
 if TYPE_CHECKING:
@@ -34,17 +35,6 @@ if TYPE_CHECKING:
 _WIDENED = 2  # times that a search is made again, each twice as wide, where an n-best list holds one text twice
 LONG = ("split", "cut")
 BATCH_TOKENS = 2048  # of the source, padded
-DEFAULTS: dict[str, Any] = {  # of the task's SETTINGS
-    "beam_size": 4,
-    "length_penalty": 1.0,
-    "min_length": 0,
-    "max_length": None,
-    "max_length_factor": 3.0,
-    "allow_unk": False,
-    "early_stopping": False,
-    "no_repeat_ngram_size": 0,
-    "sentences": True,
-}
 
 
 @dataclass(frozen=True)
@@ -110,7 +100,7 @@ class Translator:
         if not isinstance(model, bundles.Bundle):
             model = bundles.read(bundles.find(None if model is None else str(model), "translate"), "translate")
         self.bundle = model
-        own = DEFAULTS | model.manifest.defaults
+        own = {**TASK.defaults, **model.manifest.defaults}
         given = {
             "beam_size": beam_size, "length_penalty": length_penalty, "min_length": min_length, "max_length": max_length,
             "max_length_factor": max_length_factor, "allow_unk": allow_unk or replace_unk or None,

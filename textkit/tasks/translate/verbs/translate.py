@@ -21,26 +21,21 @@ from textkit.cli.filtering import (
     Filter,
     Pace,
     Tally,
-    column_option,
     count_of_lines,
-    delimiter_option,
-    field_option,
-    files_argument,
-    format_option,
-    input_option,
+    filter_options,
     opened,
-    output_option,
     pump,
+    reading_options,
     records,
     top_k_option,
     top_p_option,
 )
-from textkit.cli.options import Talk, answering_options, model_option
+from textkit.cli.options import Talk, answering_options
 from textkit.cli.typed import check_files
 from textkit.cli.verb import Verb, examples, own
+from textkit.defaults import SEED
 from textkit.errors import TextkitError, UsageError
-from textkit.serving import TRANSLATED
-from textkit.task import SEED
+from textkit.tasks.translate.task import TRANSLATED
 
 if TYPE_CHECKING:
     from textkit.tasks.translate.serving.translator import Translator
@@ -61,10 +56,7 @@ _COUNT = click.IntRange(min=0)
         "textkit translate --input csv --column title books.csv -o books.jsonl",
     ),
 )
-@files_argument
-@model_option
-@format_option(FORMATS)
-@output_option
+@filter_options(FORMATS)
 @click.option(
     "-b",
     "--beam-size",
@@ -117,10 +109,7 @@ _COUNT = click.IntRange(min=0)
 @click.option(
     "--seed", type=_COUNT, metavar="N", help=f"Of the random numbers, with each line's number. Default: {SEED}."
 )
-@input_option
-@column_option
-@delimiter_option
-@field_option
+@reading_options
 @click.option(
     "--sentences/--no-sentences",
     default=None,

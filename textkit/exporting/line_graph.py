@@ -1,0 +1,182 @@
+"""Exports a graph that takes a batch of lines, `ids` and `weight`, and proves it: what the exporter of a new task calls.
+
+Knows no task, no plugin and no training run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit.errors import TextkitError
+from textkit.exporting import quantize_graph, tracing
+from textkit.exporting.exported import TOKEN_LIMIT, Exported
+from textkit.exporting.parity import MORE, RAGGED, SAMPLE, UNSEEN, Case, cases, load
+from textkit.plugin import Graph
+from textkit.task import Port, Signature
+from textkit.text.rule import TextRule
+
+if TYPE_CHECKING:
+    import onnx
+    import torch
+
+    from textkit.serving.session import Session
+
+TOLERANCE = 1e-5  # of the largest number in an output
+EXAMPLE = (3, 7)  # line, token: sizes that neither are 1 nor alike, for 1 and equal sizes are taken for constants
+
+Outputs = Mapping[str, np.ndarray]
+
+
+def exported_lines(
+    name: str, signature: Signature, graph: Graph, rule: TextRule, sample: Sequence[str], precision: str
+) -> Exported:
+    """The graph `name` of a module (ids i64[line, token], weight f32[line, token]) -> the signature's outputs, in order.
+
+    Of an output's axes "line" and "token" stay free; any other name stands for the number that the module gives. The graph is
+    compared with the module over batches of many shapes, and every line of a batch with the same line alone. `sample`: lines
+    of real text. Raises TextkitError where the graph, or the module, is not what it should be.
+    """
+    module = graph.module.eval()
+    limit = graph.limit or TOKEN_LIMIT
+    batches = list(cases(rule, sample, limit))
+    body = _traced(name, signature, module, len(rule))
+    reference = _outputs_of(module, signature, name)
+    full = load(body.SerializeToString())
+    figures = {"against": "torch"} | _check(full, reference, batches, signature)
+    _check_padding(full, batches, signature)
+    if precision == "fp32":
+        return Exported({name: body.SerializeToString()}, {"tokens": limit}, figures, graph.facts)
+    lowered = quantize_graph.lower(body, precision).SerializeToString()
+    deviation = _deviation(load(lowered), reference, batches, signature)
+    return Exported({name: lowered}, {"tokens": limit}, figures | {"deviation": deviation}, graph.facts)
+
+
+def _traced(name: str, signature: Signature, module: torch.nn.Module, ids: int) -> onnx.ModelProto:
+    import torch
+
+    example = {"ids": torch.arange(EXAMPLE[0] * EXAMPLE[1]).reshape(EXAMPLE) % ids, "weight": torch.ones(EXAMPLE)}
+    if [port.name for port in signature.inputs] != list(example):
+        raise TextkitError(
+            f"the graph {name!r} takes {', '.join(port.name for port in signature.inputs)}, not ids and weight"
+        )
+    with torch.no_grad():
+        given = module(*example.values())
+    tensors = given if isinstance(given, tuple) else (given,)
+    if len(tensors) != len(signature.outputs):
+        raise TextkitError(
+            f"the module of graph {name!r} gives {len(tensors)} tensors, its task has {len(signature.outputs)}"
+        )
+    outputs = [
+        Port(
+            port.name, port.dtype, tuple(_axis(axis, size) for axis, size in zip(port.axes, tensor.shape, strict=False))
+        )
+        for port, tensor in zip(signature.outputs, tensors, strict=True)
+    ]
+    return tracing.trace(module, [(port, example[port.name]) for port in signature.inputs], outputs, name)
+
+
+def _axis(axis: str | int, size: int) -> str | int:
+    return axis if axis in ("line", "token") else int(size)
+
+
+def _outputs_of(module: torch.nn.Module, signature: Signature, name: str) -> Callable[[Case], Outputs]:
+    """The module as a function of a case."""
+    import torch
+
+    def outputs(case: Case) -> Outputs:
+        with torch.no_grad():
+            given = module(torch.from_numpy(case.ids), torch.from_numpy(case.weight))
+        arrays = [tensor.numpy() for tensor in (given if isinstance(given, tuple) else (given,))]
+        for port, array in zip(signature.outputs, arrays, strict=True):
+            if array.shape[: len(_free(port))] != case.ids.shape[: len(_free(port))]:
+                raise TextkitError(f"the module of graph {name!r} gives {port.name} of shape {array.shape}")
+        return {port.name: array for port, array in zip(signature.outputs, arrays, strict=True)}
+
+    return outputs
+
+
+def _free(port: Port) -> Sequence[str]:
+    """The axes of an output that are the batch's: line, or line and token."""
+    return [axis for axis in port.axes[:2] if axis in ("line", "token")]  # type: ignore[misc]
+
+
+def _real(port: Port, case: Case, array: np.ndarray) -> np.ndarray:
+    """What counts of an output: rows of tokens that are no padding, or of lines that have any."""
+    real = case.weight > 0
+    return array[real if len(_free(port)) == 2 else real.any(axis=1)]
+
+
+def _check(
+    session: Session, reference: Callable[[Case], Outputs], batches: Sequence[Case], signature: Signature
+) -> dict[str, Any]:
+    """The worst difference over every case. Raises TextkitError where it is more than TOLERANCE."""
+    worst, where, lines = 0.0, "", 0
+    for case in batches:
+        if case.name == MORE:
+            continue
+        lines += len(case.ids)
+        given, wanted = _given(session, case), reference(case)
+        for port in signature.outputs:
+            difference = _difference(_real(port, case, given[port.name]), _real(port, case, wanted[port.name]))
+            if difference > worst:
+                worst, where = difference, f"{port.name}, case {case.name!r}"
+    if worst > TOLERANCE:
+        raise TextkitError(
+            f"the exported graph differs from the model by {worst:.2g} of its largest number, {TOLERANCE:.0e} is "
+            f"allowed ({where}): nothing was written"
+        )
+    return {"max_relative": worst, "tolerance": TOLERANCE, "lines": lines}
+
+
+def _check_padding(session: Session, batches: Sequence[Case], signature: Signature) -> None:
+    """Raises TextkitError where what a line gets depends on the padding behind it: then batches would change results."""
+    for case in batches:
+        if case.name not in (RAGGED, UNSEEN):
+            continue
+        together = _given(session, case)
+        for line, length in enumerate((case.weight > 0).sum(axis=1).tolist()):
+            if not length:
+                continue
+            part = (slice(line, line + 1), slice(0, length))
+            alone = _given(session, Case("alone", case.ids[part], case.weight[part]))
+            for port in signature.outputs:
+                here = together[port.name][line : line + 1]
+                here = here[:, :length] if len(_free(port)) == 2 else here
+                difference = _difference(alone[port.name], here)
+                if difference > TOLERANCE:
+                    raise TextkitError(
+                        f"{port.name} of a line changes by {difference:.2g} of its largest number when the line is padded, "
+                        f"{TOLERANCE:.0e} is allowed: the network must leave tokens of weight 0 out; nothing was written"
+                    )
+
+
+def _deviation(
+    session: Session, reference: Callable[[Case], Outputs], batches: Sequence[Case], signature: Signature
+) -> dict[str, Any]:
+    """How far a graph of lower precision is from the model's own, over the lines of real text, or over all cases where there
+    are none: the largest difference beside the largest number."""
+    worst, lines = 0.0, 0
+    for case in [case for case in batches if case.name in (SAMPLE, MORE)] or batches:
+        given, wanted = _given(session, case), reference(case)
+        lines += len(case.ids)
+        for port in signature.outputs:
+            worst = max(worst, _difference(_real(port, case, given[port.name]), _real(port, case, wanted[port.name])))
+    if not np.isfinite(worst):
+        raise TextkitError("the graph of lower precision gives what is not a number: nothing was written")
+    return {"max_relative": worst, "lines": lines}
+
+
+def _given(session: Session, case: Case) -> Outputs:
+    return session.run({"ids": case.ids, "weight": case.weight})
+
+
+def _difference(given: np.ndarray, wanted: np.ndarray) -> float:
+    """The largest difference beside the largest number that was wanted; infinite where shapes differ or one is no number."""
+    if given.shape != wanted.shape:
+        return float("inf")
+    scale = max(float(np.abs(wanted).max(initial=0)), 1e-30)
+    difference = float(np.abs(given.astype(np.float64) - wanted).max(initial=0)) / scale
+    return difference if np.isfinite(difference) else float("inf")

@@ -1,0 +1,136 @@
+"""What a value out of a file may be: a type and bounds, so that no number out of a file becomes memory or time.
+
+Each has `check(value, where)`, which raises Wrong. Knows no file and no field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from textkit.errors import quoted
+
+
+class Kind(Protocol):
+    def check(self, value: Any, where: str) -> None:
+        """Raises Wrong, with `where` in its phrase, for a value that is none of this kind."""
+
+
+class Wrong(Exception):
+    """What is wrong with a field: a phrase that names it."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    least: int
+    most: int
+
+    def check(self, value: Any, where: str) -> None:
+        if type(value) is not int or not self.least <= value <= self.most:
+            raise wrong(where, value, f"a whole number from {self.least} to {self.most}")
+
+
+@dataclass(frozen=True)
+class Real:
+    """A number; a whole one is one too."""
+
+    least: float
+    most: float
+
+    def check(self, value: Any, where: str) -> None:
+        if type(value) not in (int, float) or not self.least <= value <= self.most:
+            raise wrong(where, value, f"a number from {self.least:g} to {self.most:g}")
+
+
+@dataclass(frozen=True)
+class Text:
+    """At most `most` characters, or one of `choices`."""
+
+    most: int = 100
+    choices: tuple[str, ...] = ()
+
+    def check(self, value: Any, where: str) -> None:
+        if not isinstance(value, str) or len(value) > self.most:
+            raise wrong(where, value, f"text of at most {self.most} characters")
+        if self.choices and value not in self.choices:
+            raise wrong(where, value, f"one of {', '.join(self.choices)}")
+
+
+@dataclass(frozen=True)
+class Flag:
+    def check(self, value: Any, where: str) -> None:
+        if type(value) is not bool:
+            raise wrong(where, value, "true or false")
+
+
+@dataclass(frozen=True)
+class Anything:
+    """What only people read."""
+
+    def check(self, value: Any, where: str) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Maybe:
+    """null, or what `kind` says."""
+
+    kind: Any
+
+    def check(self, value: Any, where: str) -> None:
+        if value is not None:
+            self.kind.check(value, where)
+
+
+@dataclass(frozen=True)
+class Each:
+    """An object or a list of at most `most` entries, each of `kind`."""
+
+    kind: Any
+    most: int
+    holder: type = list
+
+    def check(self, value: Any, where: str) -> None:
+        if not isinstance(value, self.holder) or len(value) > self.most:
+            raise wrong(where, value, f"{'a list' if self.holder is list else 'an object'} of at most {self.most}")
+        entries = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, entry in entries:
+            self.kind.check(entry, f"{where}.{quoted(key)[1:-1] if isinstance(key, str) else key}")
+
+
+class Record:
+    """An object with these fields; `optional` ones may lack. Fields that it does not know are for people to read."""
+
+    def __init__(self, optional: Mapping[str, Any] | None = None, /, **fields: Any) -> None:
+        self.fields, self.optional = fields, dict(optional or {})
+
+    def check(self, value: Any, where: str) -> None:
+        if not isinstance(value, dict):
+            raise wrong(where, value, "an object")
+        for key, kind in self.fields.items():
+            if key not in value:
+                raise Wrong(f"{where!r} has no {key!r}")
+            kind.check(value[key], f"{where}.{key}")
+        for key, kind in self.optional.items():
+            if key in value:
+                kind.check(value[key], f"{where}.{key}")
+
+
+class Kinds:
+    """An object whose field `kind` says which of these records it is."""
+
+    def __init__(self, unknown: str, **records: Record) -> None:
+        self.unknown, self.records = unknown, records
+
+    def check(self, value: Any, where: str) -> None:
+        if not isinstance(value, dict):
+            raise wrong(where, value, "an object")
+        kind = value.get("kind")
+        if not isinstance(kind, str) or kind not in self.records:
+            raise Wrong(f"{self.unknown} {quoted(kind)}")
+        self.records[kind].check(value, where)
+
+
+def wrong(where: str, value: Any, wanted: str) -> Wrong:
+    return Wrong(f"{where!r} is {quoted(value)}, not {wanted}")

@@ -1,0 +1,25 @@
+"""The ports of graphs that are searched over, which every task that has a `step` writes into its signature."""
+
+from __future__ import annotations
+
+from textkit.task import Port
+
+# What travels from step to step: it belongs to a line, in a step to each of its beams, or to all beams of a line.
+OF_LINES = (Port("state.*", "", ("line",)), Port("cache.*", "", ("line",)))
+WORD = (
+    Port("token", "int64", ("line", "beam")),
+    Port("parent", "int64", ("line", "beam")),
+    Port("k", "int64"),
+    Port("uniform", "float32", ("line", "beam"), optional=True),
+    Port("temperature", "float32", optional=True),
+    Port("bias", "float32", ("vocab",), optional=True),
+)
+BEFORE = (Port("state.*", "", ("line", "from")), Port("cache.*", "", ("line",)))
+AFTER = (Port("state.*", "", ("line", "beam")), Port("cache.*", "", ("line",)))
+CHOICE = (
+    Port("top_id", "int64", ("line", "beam", "k")),
+    Port("top_logprob", "float32", ("line", "beam", "k")),
+    Port("logprob", "float32", ("line", "beam", "vocab")),
+    Port("drawn_id", "int64", ("line", "beam"), optional=True),
+    Port("drawn_logprob", "float32", ("line", "beam"), optional=True),
+)

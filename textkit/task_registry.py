@@ -1,0 +1,134 @@
+"""Finds tasks by name: textkit's own by a table, strangers' by entry points, which are read for names that are in no table.
+
+`tasks`, at the foot, is the one instance. Knows no task, and imports the record of one when it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from textkit.errors import TextkitError, UsageError, nearest, one_line
+from textkit.task import Task, Verb, load
+from textkit.version import DISTRIBUTION
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+GROUP = "textkit.tasks"
+# In the order in which they are listed. A table, and no entry points: a filter reads no metadata when it starts.
+OWN: Mapping[str, str] = {
+    "translate": "textkit.tasks.translate.task:TASK",
+    "embed": "textkit.tasks.embed.task:TASK",
+    "language": "textkit.tasks.language.task:TASK",
+}
+
+
+class TaskRegistry:
+    """The tasks, each read once."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, Task] = {}
+        self._strangers: dict[str, list[tuple[EntryPoint, str]]] | None = (
+            None  # name -> entry points, and whose they are
+        )
+        self.unread: dict[str, str] = {}  # distributions whose metadata cannot be read, and why
+
+    def get(self, name: str) -> Task:
+        """The task `name`. UsageError for an unknown name, with the nearest one; TextkitError for one that is broken."""
+        if name not in self._tasks:
+            self._tasks[name] = load(OWN[name]) if name in OWN else self._stranger(name)
+        return self._tasks[name]
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is such a task, sound or broken."""
+        return name in OWN or name in self._found()
+
+    def names(self) -> list[str]:
+        """All names, textkit's own first."""
+        return [*OWN, *sorted(self._found())]
+
+    def own(self) -> list[Task]:
+        return [self.get(name) for name in OWN]
+
+    def sound(self) -> Iterator[Task]:
+        """Every task that is not broken."""
+        for name in self.names():
+            try:
+                yield self.get(name)
+            except TextkitError:
+                continue
+
+    def broken(self) -> Iterator[tuple[str, str]]:
+        """(name, what is wrong with it) of each that is."""
+        yield from self.unread.items()
+        for name in self._found():
+            try:
+                self.get(name)
+            except TextkitError as error:
+                yield name, one_line(error)
+
+    def distribution(self, name: str) -> str:
+        """The distribution that a stranger's task comes from; "" for textkit's own."""
+        return "" if name in OWN else self._found()[name][0][1].partition(" ")[0]
+
+    def own_verbs(self) -> dict[str, tuple[Task, Verb]]:
+        """The verbs of textkit's own tasks."""
+        return {name: (task, verb) for task in self.own() for name, verb in task.verbs.items()}
+
+    def verbs(self) -> dict[str, tuple[Task, Verb]]:
+        """Those of strangers' as well; what two tasks claim is the first one's."""
+        found: dict[str, tuple[Task, Verb]] = {}
+        for task in self.sound():
+            for name, verb in task.verbs.items():
+                found.setdefault(name, (task, verb))
+        return found
+
+    def strangers_at_hand(self) -> bool:
+        """Whether a package that is installed may bring a task; reads no more than the names of entry points."""
+        if self._strangers is None:
+            from textkit.strangers import mentioned
+
+            return mentioned(GROUP)
+        return bool(self._strangers)
+
+    def _found(self) -> dict[str, list[tuple[EntryPoint, str]]]:
+        if self._strangers is None:
+            from textkit.strangers import points
+
+            found, unread = points(GROUP)
+            self.unread = {str(path): why for path, why in unread.items()}
+            self._strangers = {}
+            for point, distribution, version in found:
+                if distribution != DISTRIBUTION and point.name not in OWN:
+                    self._strangers.setdefault(point.name, []).append((point, f"{distribution} {version}"))
+        return self._strangers
+
+    def _stranger(self, name: str) -> Task:
+        from textkit.strangers import contained
+
+        entries = self._found().get(name, [])
+        if not entries:
+            raise UsageError(f"unknown task {name!r}{nearest(name, self.names())}")
+        if len(entries) > 1:
+            sources = " and ".join(source for _, source in entries)
+            raise TextkitError(f"task name {name!r} is claimed twice, by {sources}: take one of them away")
+        point, source = entries[0]
+        where = f"task {name!r} ({source})"
+        with contained(f"{where} is broken"):
+            task = point.load()
+        if not isinstance(task, Task):
+            raise TextkitError(f"{where} is broken: {task!r:.80} is no textkit.task.Task")
+        if task.name != name:
+            raise TextkitError(f"{where} is broken: the record calls itself {task.name!r}")
+        for what in (*task.graphs, *task.verbs, *task.metrics):
+            if not isinstance(what, str) or not what:
+                raise TextkitError(f"{where} is broken: {what!r:.80} is no name")
+        if missing := task.optional - set(task.graphs):
+            raise TextkitError(f"{where} is broken: it has no graph {sorted(missing)[0]!r}, which is optional")
+        if wrong := task.wrong_default(task.defaults):
+            raise TextkitError(f"{where} is broken: its defaults have {wrong}")
+        return task
+
+
+tasks = TaskRegistry()

@@ -1,0 +1,50 @@
+"""The record of the task `embed`."""
+
+from __future__ import annotations
+
+from textkit.kinds import Flag, Maybe, Text, Whole
+from textkit.task import Port, Signature, Task, Verb
+
+POOLING = ("mean", "max", "sif")  # the values 0, 1, 2 of the port `pool`
+POOLINGS = (*POOLING, "fasttext")  # with that which the host computes, of `tokens`
+# What JSON lines call the fields that a verb writes, the result itself first. A record's own field of such a name is renamed.
+EMBEDDED = ("embedding",)
+TOKENS = ("tokens",)
+
+TASK = Task(
+    name="embed",
+    summary="lines to vectors",
+    graphs={
+        "embed": Signature(
+            inputs=(
+                Port("ids", "int64", ("line", "token")),
+                Port("weight", "float32", ("line", "token")),
+                Port("pool", "int64"),
+                Port("normalize", "bool"),
+            ),
+            outputs=(
+                Port("vector", "float32", ("line", "dim")),
+                Port("tokens", "float32", ("line", "token", "dim")),
+            ),
+        )
+    },
+    serving="textkit.tasks.embed.serving.embedder:Embedder",
+    exporter="textkit.tasks.embed.exporting.export:exported",
+    settings={"pooling": Text(choices=POOLINGS), "normalize": Flag()},
+    defaults={"pooling": "mean", "normalize": False},
+    facts={"dim": Maybe(Whole(1, 1 << 20))},
+    default_model="en-words",
+    verbs={
+        "embed": Verb("Turn each line into a vector.", "textkit.tasks.embed.verbs.embed:embed"),
+        "nearest": Verb("Show the words nearest to a word.", "textkit.tasks.embed.verbs.nearest:nearest"),
+        "analogy": Verb("Answer: A is to B as C is to what?", "textkit.tasks.embed.verbs.analogy:analogy"),
+    },
+    metrics={
+        "similarity": "word pairs with scores: Spearman's correlation with the cosines",
+        "analogies": 'four words a line, ": name" begins a section: accuracy of 3CosAdd',
+        "sts": "sentence pairs with scores, separated by tabs: Spearman's correlation. Pairs come as TSV, CSV, JSON lines or "
+        "with spaces between, under a header that names the columns (sentence1, sentence2, score and the like), as two texts "
+        "and a score, or as STS benchmark has them; else --columns says it",
+    },
+    evaluation="textkit.tasks.embed.verbs.evaluate:EVALUATION",
+)

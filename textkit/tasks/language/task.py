@@ -1,0 +1,46 @@
+"""The record of the task `language`."""
+
+from __future__ import annotations
+
+from textkit.kinds import Real, Whole
+from textkit.searching.ports import AFTER, BEFORE, CHOICE, OF_LINES, WORD
+from textkit.task import Port, Signature, Task, Verb
+from textkit.text.bounds import MOST_ROWS
+
+# What JSON lines call the fields that a verb writes, the result itself first. A record's own field of such a name is renamed.
+SCORED = ("logprob", "tokens", "perplexity", "unknown", "per_token", "per_word")
+GENERATED = ("continuation", "prompt", "logprob", "tokens", "ended", "samples")
+
+TASK = Task(
+    name="language",
+    summary="how likely lines are, and what may follow a beginning",
+    graphs={
+        "score": Signature(
+            inputs=(
+                Port("previous", "int64", ("line",)),
+                Port("ids", "int64", ("line", "token")),
+                Port("weight", "float32", ("line", "token")),
+                *OF_LINES,
+            ),
+            outputs=(Port("logprob", "float32", ("line", "token")), *OF_LINES),
+        ),
+        "step": Signature(inputs=(*WORD, *BEFORE), outputs=(*CHOICE, *AFTER)),
+    },
+    serving="textkit.tasks.language.serving.scorer:LanguageModel",
+    exporter="textkit.tasks.language.exporting.export:exported",
+    settings={
+        "max_tokens": Whole(1, 1 << 20),
+        "temperature": Real(0, 100),
+        "top_k": Whole(0, 1 << 24),
+        "top_p": Real(1e-9, 1),
+    },
+    defaults={"max_tokens": 100, "temperature": 1.0, "top_k": 0, "top_p": 1.0},
+    limits={"context": Whole(2, MOST_ROWS)},  # tokens that a model remembers
+    default_model="en-lm",
+    verbs={
+        "score": Verb("Say how likely each line is.", "textkit.tasks.language.verbs.score:score"),
+        "generate": Verb("Continue a prompt, or each line.", "textkit.tasks.language.verbs.generate:generate"),
+    },
+    metrics={"perplexity": "lines of text, read one after the other with all that is before in mind"},
+    evaluation="textkit.tasks.language.verbs.evaluate:EVALUATION",
+)

@@ -1,0 +1,73 @@
+"""The record of the task `translate`."""
+
+from __future__ import annotations
+
+from textkit.kinds import Flag, Real, Whole
+from textkit.searching.ports import AFTER, BEFORE, CHOICE, OF_LINES, WORD
+from textkit.task import PAIRS, Port, Signature, Task, Verb
+from textkit.text.bounds import MOST_ROWS
+
+# What JSON lines call the fields that a verb writes, the result itself first. A record's own field of such a name is renamed.
+TRANSLATED = ("translation", "score", "logprob", "source_tokens", "tokens", "alignment", "word_scores", "nbest")
+
+_SOURCE = (Port("source", "int64", ("line", "source")), Port("source_mask", "bool", ("line", "source")))
+_MEMORY = Port("memory.*", "", ("line",))
+
+TASK = Task(
+    name="translate",
+    summary="lines to lines of another language",
+    graphs={
+        "encode": Signature(inputs=_SOURCE, outputs=(_MEMORY, *OF_LINES)),
+        "step": Signature(
+            inputs=(*WORD, _MEMORY, *BEFORE),
+            outputs=(*CHOICE, Port("attention", "float32", ("line", "beam", "source")), *AFTER),
+        ),
+        "explain": Signature(
+            inputs=(*_SOURCE, Port("target", "int64", ("line", "target"))),
+            outputs=(
+                Port("encoder", "float32", ("line", "layer", "head", "source", "source")),
+                Port("decoder", "float32", ("line", "layer", "head", "target", "target")),
+                Port("cross", "float32", ("line", "layer", "head", "target", "source")),
+            ),
+        ),
+    },
+    optional=frozenset({"explain"}),  # for pictures
+    serving="textkit.tasks.translate.serving.translator:Translator",
+    exporter="textkit.tasks.translate.exporting.export:exported",
+    settings={
+        "beam_size": Whole(1, 1024),
+        "length_penalty": Real(-100, 100),
+        "min_length": Whole(0, 1 << 20),
+        "max_length": Whole(1, 1 << 20),
+        "max_length_factor": Real(0, 1000),
+        "no_repeat_ngram_size": Whole(0, 1000),
+        "allow_unk": Flag(),
+        "early_stopping": Flag(),
+        "sentences": Flag(),
+    },
+    defaults={
+        "beam_size": 4,
+        "length_penalty": 1.0,
+        "min_length": 0,
+        "max_length_factor": 3.0,
+        "no_repeat_ngram_size": 0,
+        "allow_unk": False,
+        "early_stopping": False,
+        "sentences": True,
+    },
+    limits={"target": Whole(1, MOST_ROWS)},  # tokens of the longest translation
+    default_model="en-de",
+    verbs={
+        "translate": Verb("Translate each line.", "textkit.tasks.translate.verbs.translate:translate"),
+        "attention": Verb(
+            "Show what each word of a translation looks at.", "textkit.tasks.translate.verbs.attention:attention"
+        ),
+    },
+    metrics={
+        "bleu": "lines and their translations: a file of lines and files of references that belong to it line by line, or "
+        "TSV files (source, reference; lines with the same source are several references of one)",
+        "chrf": "the same; --metric bleu,chrf gives both",
+    },
+    evaluation="textkit.tasks.translate.verbs.evaluate:EVALUATION",
+    corpus=PAIRS,
+)

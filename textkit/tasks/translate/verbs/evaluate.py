@@ -1,0 +1,79 @@
+"""What `textkit evaluate` measures of models of the task `translate`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+import click
+
+from textkit.cli.filtering import count_of_lines
+from textkit.cli.verb import own
+from textkit.evaluation.measuring import Evaluation, Figures, Question
+
+OPTIONS = (
+    click.Option(
+        ["--tokenize"],
+        metavar="NAME",
+        help="BLEU: sacrebleu's name of a tokenizer (13a, none, char, ...). Default: 13a.",
+    ),
+    click.Option(["--lowercase"], is_flag=True, help="Translations: upper and lower case are the same."),
+    click.Option(
+        ["-b", "--beam-size"],
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Translations. " + own("en-de", "--beam-size"),
+    ),
+    click.Option(
+        ["--length-penalty"], type=float, metavar="A", help="Translations. " + own("en-de", "--length-penalty")
+    ),
+    click.Option(
+        ["--no-repeat-ngram-size"],
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Translations. " + own("en-de", "--no-repeat-ngram-size"),
+    ),
+    click.Option(
+        ["--batch-tokens"],
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Translations: the largest batch, in source tokens. Default: 2048.",
+    ),
+)
+
+
+def measure(question: Question) -> Iterator[Figures]:
+    from textkit.tasks.translate.evaluation import METRICS, Scorer, read_tests
+    from textkit.tasks.translate.serving.translator import BATCH_TOKENS, Translator
+
+    search = dict(question.options)
+    tokenize, lowercase, batch_tokens = (search.pop(name) for name in ("tokenize", "lowercase", "batch_tokens"))
+    # First: it may be missing, and translating takes a while.
+    scorer = Scorer(tuple(question.metrics) or METRICS[:1], tokenize, lowercase)
+    tests = list(read_tests(question.data))
+    translator = Translator(
+        question.model, question.device, question.threads, batch_tokens=batch_tokens or BATCH_TOKENS, **search
+    )
+    question.note(f"{question.model.folder} on {translator.steps.device}")
+    for test in tests:
+        began = time.monotonic()
+        translations = translator(test.sources)
+        question.note(f"{test.name}: {len(translations):,} lines in {time.monotonic() - began:.1f} s")
+        for figure in scorer(translations, test.references):
+            row = (figure.metric, f"{figure.value:.2f}", figure.lines, figure.references, figure.signature, test.name)
+            yield Figures({"data": test.name} | figure.record(), [row])
+    if translator.long_lines:
+        question.warn(
+            f"{count_of_lines(translator.long_lines)} held a sentence longer than the model takes; it was split"
+        )
+    if translator.incomplete:
+        question.warn(f"{translator.incomplete:,} translations were cut at the limit of their length")
+
+
+def claims(paths: Sequence[str]) -> int:
+    from textkit.tasks.translate.evaluation import claims
+
+    return claims(paths)
+
+
+EVALUATION = Evaluation(measure, OPTIONS, several=True, claims=claims)
