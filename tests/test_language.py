@@ -173,11 +173,11 @@ def test_the_likeliest_words_one_by_one(folder, prompt):
 def test_the_same_whatever_the_batch(folder):
     prompts = ["the man", "", "a b c", "rides", "", "the man rides a bike"]
     generator = Generator(folder, "cpu", 1, seed=5, samples=3, max_tokens=12)
-    together = generator(prompts, range(10, 16))
+    together = generator.generate(prompts, range(10, 16))
     assert [len(found) for found in together] == [3] * 6
     assert len({found.text for found in together[0]}) > 1
     for at, prompt in enumerate(prompts):
-        assert [one.text for one in generator([prompt], [10 + at])[0]] == [one.text for one in together[at]]
+        assert [one.text for one in generator.generate([prompt], [10 + at])[0]] == [one.text for one in together[at]]
     assert Generator(folder, "cpu", 1, seed=6, max_tokens=12)(prompts)[0] != together[0][:1]
 
 
@@ -188,7 +188,7 @@ def test_the_shipped_model_writes_the_same_whatever_the_batch():
     prompts = ["the", "", "the cat sat on", "He said that", "", "the dog", "In 1914 ,"]
     together = generator(prompts)
     for at, prompt in enumerate(prompts):
-        for one, other in zip(generator([prompt], [at])[0], together[at], strict=True):
+        for one, other in zip(generator.generate([prompt], [at])[0], together[at], strict=True):
             assert one.text == other.text
             assert one.logprob == pytest.approx(other.logprob, rel=1e-6)
 

@@ -43,6 +43,15 @@ class Bundle:
         self.folder = folder
         self.manifest = manifest
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By its folder, and by its name and the hash of its manifest: on another machine that one's own copy is found."""
+        return _reopened, (str(self.folder.absolute()), self.manifest.name, self.digest)
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-256 of the manifest, which holds those of all other files."""
+        return hashlib.sha256(read_file(self.folder, FILE, MAX_BYTES)).hexdigest()
+
     @cached_property
     def rule(self) -> TextRule:
         """How text becomes ids."""
@@ -135,6 +144,19 @@ def read(folder: Path, task: str | None = None) -> Bundle:
         there = f"; models for it: {others}" if others else ""
         raise TextkitError(f"{folder}: a model for {manifest.task!r}, not for {task!r}{there}")
     return Bundle(folder, manifest)
+
+
+def _reopened(folder: str, name: str, digest: str) -> Bundle:
+    """The model that was pickled: in its folder, or wherever a model of its name is that has the same manifest."""
+    places = [Path(folder), *(found for _, found in installed() if found.name in (name, Path(folder).name))]
+    for place in places:
+        with suppress(TextkitError, OSError):
+            found = read(place)
+            if found.digest == digest:
+                return found
+    raise TextkitError(
+        f"{folder}: the model {name!r} that was pickled is not there, and no model of that name is the same"
+    )
 
 
 def _graph_files(manifest: Manifest) -> set[str]:

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from textkit import errors, process, signals
+from textkit.arguments import of_a_command_line
 from textkit.cli.options import PROMISE, Talk, talk_options
 from textkit.cli.stdout import STDOUT, name_stdout
 from textkit.errors import TextkitError, TextkitWarning, one_line, pip_install
@@ -143,7 +144,7 @@ def run(args: list[str], talk: Talk) -> int:
 
             return shell_complete(command_line, {}, "textkit", COMPLETE, instruction)
         # Not command_line.main(): click would end a closed pipe with 1 and choose other exit codes than ours.
-        with command_line.make_context("textkit", args, obj=talk) as context:
+        with of_a_command_line(), command_line.make_context("textkit", args, obj=talk) as context:
             try:
                 command_line.invoke(context)
             finally:

@@ -5,15 +5,15 @@ Batches by length, padding, blank lines, lines that are too long, threads, devic
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from textkit.bundle import bundle as bundles
 from textkit.errors import TextkitError, UsageError
+from textkit.serving.opened import OpenModel
 from textkit.serving.padding import padded
 from textkit.serving.session import Session
 from textkit.serving.stream import batches
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 BATCH_TOKENS = 4096  # padded
 
 
-class LineModel(ABC):
-    """list[str] -> one answer a line, in order. Can be pickled; the graph loads when used.
+class LineModel(OpenModel[Any]):
+    """An OpenModel; the graph loads when used.
 
     A subclass names its `task` and the `graph` that is run, whose inputs are `ids` i64[line, token] and `weight`
     f32[line, token] (0 for padding) and those that `more_inputs` gives. `long_lines` counts the lines so far that had more
     tokens than the model takes (`limits.tokens` of its manifest): they are cut.
     """
 
-    task: ClassVar[str]
     graph: ClassVar[str]
+    loaded = ("_session",)
 
     def __init__(
         self,
@@ -46,13 +46,11 @@ class LineModel(ABC):
 
         Raises UsageError for an unknown model, TextkitError for a model that is damaged or of another task.
         """
-        if not isinstance(model, bundles.Bundle):
-            model = bundles.read(bundles.find(None if model is None else str(model), self.task), self.task)
         if batch_tokens < 1:
             raise UsageError(f"batch_tokens={batch_tokens}: must be at least 1")
-        self.bundle = model
+        self.open(model)
         self.device, self.threads, self.batch_tokens = device, threads, batch_tokens
-        self.limit: int = model.manifest.limits["tokens"]
+        self.limit: int = self.bundle.manifest.limits["tokens"]
         self.long_lines = 0
         self._session: Session | None = None
 
@@ -72,10 +70,7 @@ class LineModel(ABC):
         """What is given for `line`."""
         return answer
 
-    def __call__(self, lines: Sequence[str]) -> list[Any]:
-        """The answer to each line. TypeError for one str, which is a list of its characters else."""
-        if isinstance(lines, str):
-            raise TypeError("lines is one str: give a list of them")
+    def answer(self, lines: Sequence[str], first: int = 0) -> list[Any]:
         found: list[Any] = [None] * len(lines)
         told = [at for at, line in enumerate(lines) if line and not line.isspace()]
         encoded = self.bundle.rule.encode([lines[at] for at in told])
@@ -106,9 +101,3 @@ class LineModel(ABC):
             return self.session.run(feeds)
         except TextkitError as error:
             raise TextkitError(f"{self.bundle.folder}: {error}") from error
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"bundle": self.bundle.folder, "_session": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ = state | {"bundle": bundles.read(state["bundle"], self.task)}

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textkit.bundle import bundle as bundles
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.serving import BATCH_TOKENS
+from textkit.serving.opened import OpenModel
 from textkit.serving.padding import padded, parts, word_starts
 from textkit.serving.session import Session, cpus
 from textkit.serving.stream import batches
@@ -38,12 +38,15 @@ _PLAIN = {"pool": np.array(0), "normalize": np.array(False)}  # where `tokens` a
 _TINY = np.float32(np.finfo(np.float32).tiny)
 
 
-class Embedder:
+class Embedder(OpenModel[np.ndarray]):
     """list[str] -> f32[line, dim]; a whitespace-only line is the zero vector. Can be pickled; the graph loads when used.
 
     `long_lines` counts the lines so far that had more tokens than the model takes (`limits.tokens` of its manifest),
     `unknown_lines` those that are not blank and have no token that it knows: they are zero vectors as well.
     """
+
+    task = "embed"
+    loaded = ("_session", "_workers")
 
     def __init__(
         self,
@@ -61,12 +64,10 @@ class Embedder:
 
         Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
         """
-        if not isinstance(model, bundles.Bundle):
-            model = bundles.read(bundles.find(None if model is None else str(model), "embed"), "embed")
-        self.bundle = model
-        manifest = model.manifest
+        self.open(model)
+        manifest = self.bundle.manifest
         if manifest.dim is None:
-            raise TextkitError(f"{model.folder}: its manifest states no 'dim'")
+            raise TextkitError(f"{self.bundle.folder}: its manifest states no 'dim'")
         self.dim: int = manifest.dim
         self.limit: int = manifest.limits["tokens"]
         self.pooling = manifest.defaults.get("pooling", "mean") if pooling is None else pooling
@@ -81,17 +82,9 @@ class Embedder:
         self._session: Session | None = None
         self._workers: ThreadPoolExecutor | None = None
 
-    def __call__(self, lines: Sequence[str]) -> np.ndarray:
-        """The vector of each line, f32[line, dim]. TypeError for one str, which is a list of its characters else."""
-        if isinstance(lines, str):
-            raise TypeError("lines is one str: give a list of them")
+    def answer(self, lines: Sequence[str], first: int = 0) -> np.ndarray:
+        """The vector of each line, f32[line, dim]."""
         return self.vectors(self.encode(lines))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"bundle": self.bundle.folder, "_session": None, "_workers": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ = state | {"bundle": bundles.read(state["bundle"], "embed")}
 
     @property
     def session(self) -> Session:

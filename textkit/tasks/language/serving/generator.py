@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textkit.bundle import bundle as bundles
 from textkit.defaults import SEED
 from textkit.errors import UsageError
 from textkit.searching.decoding import Hypothesis, Search, Target, search
 from textkit.searching.steps import READ, LanguageSteps
+from textkit.serving.opened import OpenModel
 from textkit.serving.session import cpus
 from textkit.serving.stream import batches
 from textkit.tasks.language.serving.healing import Healer, Prompt, says_nothing
-from textkit.tasks.language.serving.scorer import encode, opened, rule_of
+from textkit.tasks.language.serving.scorer import encode, rule_of
 from textkit.tasks.language.task import TASK
 from textkit.text.language import LanguageText
 
@@ -46,11 +46,14 @@ class Generated:
     ended: bool
 
 
-class Generator:
+class Generator(OpenModel[list["Generated"]]):
     """list[str] -> list[list[Generated]], `samples` for each prompt. Can be pickled; the graphs load when used.
 
     `cut_prompts` counts the prompts so far that were longer than the model remembers: their beginnings were left out.
     """
+
+    task = "language"
+    loaded = ("_steps",)
 
     def __init__(
         self,
@@ -72,7 +75,8 @@ class Generator:
 
         Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
         """
-        self.bundle = opened(model)
+        self.open(model)
+        rule_of(self.bundle)
         given = {"max_tokens": max_tokens, "temperature": temperature, "top_k": top_k, "top_p": top_p}
         own = {**TASK.defaults, **self.bundle.manifest.defaults}
         own |= {key: value for key, value in given.items() if value is not None}
@@ -101,10 +105,12 @@ class Generator:
         self.cut_prompts = 0
         self._steps: LanguageSteps | None = None
 
-    def __call__(self, prompts: Sequence[str], numbers: Sequence[int] | None = None) -> list[list[Generated]]:
+    def answer(self, lines: Sequence[str], first: int = 0) -> list[list[Generated]]:
+        """The samples of each prompt."""
+        return self.generate(lines, range(first, first + len(lines)))
+
+    def generate(self, prompts: Sequence[str], numbers: Sequence[int] | None = None) -> list[list[Generated]]:
         """The samples of each prompt. `numbers`: of the prompts, which random numbers depend on; from 0 where None."""
-        if isinstance(prompts, str):
-            raise TypeError("prompts is one str: give a list of them")
         begun = self._begun(prompts)
         lengths = np.array([len(prompt.ids) for prompt in begun], np.int64)
         healed = np.array([prompt.first is not None for prompt in begun], bool)
@@ -122,11 +128,7 @@ class Generator:
         return self._batch(self._begun([prompt]), [prompt], np.zeros((1, 2), np.int64), tell)[0][0]
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = {key: value for key, value in self.__dict__.items() if key != "_healer"}
-        return kept | {"bundle": self.bundle.folder, "_steps": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ = state | {"bundle": bundles.read(state["bundle"], "language")}
+        return {key: value for key, value in super().__getstate__().items() if key != "_healer"}
 
     @property
     def steps(self) -> LanguageSteps:

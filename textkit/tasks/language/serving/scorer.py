@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textkit.bundle import bundle as bundles
 from textkit.errors import TextkitError
 from textkit.searching.steps import beginning
+from textkit.serving.opened import OpenModel
 from textkit.serving.session import Session, cpus
 from textkit.task import NEXT
 from textkit.text.language import LanguageText
@@ -59,8 +59,11 @@ def perplexity(logprob: float, count: int) -> float:
         return float(np.exp(np.float64(-logprob) / count)) if count else float("inf")
 
 
-class LanguageModel:
+class LanguageModel(OpenModel["Scored"]):
     """list[str] -> list[Scored]; a whitespace-only line is the end of a line alone. Can be pickled; loads when used."""
+
+    task = "language"
+    loaded = ("_session",)
 
     def __init__(
         self, model: str | Path | Bundle | None = None, device: str = "auto", threads: int | None = None
@@ -69,22 +72,15 @@ class LanguageModel:
 
         Raises UsageError for an unknown model, TextkitError for a model that is damaged or of another task.
         """
-        self.bundle = opened(model)
+        self.open(model)
+        rule_of(self.bundle)
         self.context: int | None = self.bundle.manifest.limits.get("context")  # tokens that it remembers; None: all
         self.device, self.threads = device, threads or cpus()
         self._session: Session | None = None
 
-    def __call__(self, lines: Sequence[str]) -> list[Scored]:
-        """How likely each line is. TypeError for one str, which is a list of its characters else."""
-        if isinstance(lines, str):
-            raise TypeError("lines is one str: give a list of them")
+    def answer(self, lines: Sequence[str], first: int = 0) -> list[Scored]:
+        """How likely each line is."""
         return self.score(self.encode(lines))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"bundle": self.bundle.folder, "_session": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ = state | {"bundle": bundles.read(state["bundle"], "language")}
 
     @property
     def session(self) -> Session:
@@ -240,14 +236,6 @@ def parts_of(line: str) -> list[str]:
         if border.start() - cuts[-1] >= _PART:
             cuts.append(border.start())
     return [line[begin:end] for begin, end in zip(cuts, [*cuts[1:], len(line)], strict=True)]
-
-
-def opened(model: str | Path | Bundle | None) -> Bundle:
-    """The model that is meant: a name, a folder, a Bundle, None: the default of the task."""
-    if not isinstance(model, bundles.Bundle):
-        model = bundles.read(bundles.find(None if model is None else str(model), "language"), "language")
-    rule_of(model)
-    return model
 
 
 def rule_of(model: Bundle) -> LanguageText:

@@ -234,7 +234,7 @@ def _results(job: _Job, generator: Generator, tally: Tally) -> Iterator[tuple[in
         begun = time.perf_counter()
         found: list[list[Generated]] = [[Generated("", text, 0.0, 0, True)] * job.samples for text in block.texts]
         real = [at for at, text in enumerate(block.texts) if text and not text.isspace()]
-        made = generator([block.texts[at] for at in real], [number + at for at in real])
+        made = generator.generate([block.texts[at] for at in real], [number + at for at in real])
         for at, texts in zip(real, made, strict=True):
             found[at] = texts
         yield len(block), form(block, found, not job.without_prompt)

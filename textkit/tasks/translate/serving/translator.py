@@ -11,16 +11,16 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textkit.bundle import bundle as bundles
 from textkit.defaults import SEED
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.searching.decoding import Hypothesis, Search, Target, search
 from textkit.searching.steps import TranslationSteps
 from textkit.sentences.splitting import own_abbreviations
+from textkit.serving.opened import OpenModel
 from textkit.serving.padding import SOURCES, whole_groups
 from textkit.serving.session import cpus
 from textkit.serving.stream import batches
@@ -53,12 +53,15 @@ class Translation:
     alignment: tuple[tuple[int, int], ...] = ()  # (source token, target token), from 0: where each target token looked
 
 
-class Translator:
+class Translator(OpenModel[str]):
     """list[str] -> list[str]; a whitespace-only line is "". Can be pickled; the graphs load when used.
 
     `long_lines` counts the lines so far that held a sentence of more tokens than the model takes (`limits.tokens` of its
     manifest), `incomplete` those whose translation was cut at the limit of its length.
     """
+
+    task = "translate"
+    loaded = ("_steps", "_pool")
 
     def __init__(
         self,
@@ -97,10 +100,9 @@ class Translator:
 
         Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
         """
-        if not isinstance(model, bundles.Bundle):
-            model = bundles.read(bundles.find(None if model is None else str(model), "translate"), "translate")
-        self.bundle = model
-        own = {**TASK.defaults, **model.manifest.defaults}
+        self.open(model)
+        manifest = self.bundle.manifest
+        own = {**TASK.defaults, **manifest.defaults}
         given = {
             "beam_size": beam_size, "length_penalty": length_penalty, "min_length": min_length, "max_length": max_length,
             "max_length_factor": max_length_factor, "allow_unk": allow_unk or replace_unk or None,
@@ -116,8 +118,8 @@ class Translator:
         for name, value in (("batch_tokens", batch_tokens), ("batch_lines", batch_lines), ("workers", workers)):
             if value is not None and value < 1:
                 raise UsageError(f"{name}={value}: must be at least 1")
-        self.limit: int = model.manifest.limits["tokens"]
-        self.most = max(1, int(model.manifest.limits.get("target", self.limit)) - 1)  # its end takes a place too
+        self.limit: int = manifest.limits["tokens"]
+        self.most = max(1, int(manifest.limits.get("target", self.limit)) - 1)  # its end takes a place too
         self.abbreviations = own_abbreviations(abbreviations)
         self.replace_unk, self.word_scores, self.alignment = replace_unk, word_scores, alignment
         self.device, self.threads, self.workers, self.long = device, threads or cpus(), workers, long
@@ -126,15 +128,9 @@ class Translator:
         self._steps: TranslationSteps | None = None
         self._pool: ThreadPoolExecutor | None = None
 
-    def __call__(self, lines: Sequence[str]) -> list[str]:
-        """The best translation of each line. TypeError for one str, which is a list of its characters else."""
-        return [translations[0].text for translations in self.translate(lines)]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"bundle": self.bundle.folder, "_steps": None, "_pool": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ = state | {"bundle": bundles.read(state["bundle"], "translate")}
+    def answer(self, lines: Sequence[str], first: int = 0) -> list[str]:
+        """The best translation of each line."""
+        return [translations[0].text for translations in self.translate(lines, first)]
 
     @property
     def steps(self) -> TranslationSteps:
