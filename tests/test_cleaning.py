@@ -148,6 +148,20 @@ def test_an_old_bundle_keeps_its_rule() -> None:
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFKC", "NFD", "NFKD"])
+def test_lines_of_a_long_text_are_brought_into_the_form_as_a_line_alone(form: str) -> None:
+    """Marks at the beginning of a line among them, and marks that are out of order."""
+    random.seed(2)
+    drawn = [
+        random.choice(["a", "\u0301", "\u0323", "\u0338", "é", "ﬁ", "가", "\u1100", "\u1161", " ", "\u00ad"])
+        for _ in range(20_000)
+    ]
+    lines = ["".join(drawn[at : at + random.randrange(9)]) for at in range(0, 20_000, 5)]
+    normalizer = Normalizer(unicode=form, clean=True)
+    assert normalizer("\n".join(lines)).split("\n") == [normalizer(line) for line in lines]
+    assert normalizer.form("\n".join(lines)) == unicodedata.normalize(form, "\n".join(lines))
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFKC", "NFD", "NFKD"])
 def test_lower_case_leaves_the_unicode_form(form: str) -> None:
     letters = [chr(point) for point in range(0x20000) if not 0xD800 <= point < 0xE000]
     text = "\n".join(f"{letter} {letter}\u030c {letter}\u0331" for letter in letters)

@@ -19,7 +19,7 @@ _SHORT = 4096  # characters: a longer text is looked through by numpy first, whi
 # The controls that are no white space; tab, line feed, vertical tab, form feed, carriage return and U+0085 are.
 _CONTROLS = "\x00-\x08\x0e-\x1b\x7f"
 _SEPARATORS = "\x1c-\x1f"  # of files, groups, records, units: white space, and a space from here on
-_ASCII = "".join(map(chr, (*range(0x09), *range(0x0E, 0x20), 0x7F)))
+_ASCII = bytes((*range(0x09), *range(0x0E, 0x20), 0x7F))
 # What a terminal is told: colours and the cursor (CSI), titles and links (OSC) and other strings, character sets. An
 # escape before a letter may as well be a stray one: the letter stays.
 _ESCAPES = (
@@ -73,17 +73,28 @@ def cleaned(text: str, apart: bool = False) -> str:
     them has to learn them. `apart`: not where each mark is a word of its own; nor does the joiner stay there that makes one
     of two emoji.
     """
-    return _folded(visible(text, not apart), apart) if _suspect(text) else text
+    found = _suspects(text)
+    if not found:
+        return text
+    if len(text) > _SHORT and "\n" in text:  # nothing is looked for across the end of a line
+        return "\n".join(_cleaned_of(text.split("\n"), found, apart))
+    return _folded(visible(text, not apart), apart)
 
 
 def cleaned_lines(lines: Sequence[str]) -> Sequence[str]:
     """Each line `cleaned`. Clean ones, which nearly all are, cost next to nothing."""
-    return [cleaned(line) for line in lines] if _suspect("\n".join(lines)) else lines
+    found = _suspects("\n".join(lines))
+    return _cleaned_of(lines, found) if found else lines
+
+
+def _cleaned_of(lines: Sequence[str], found: str, apart: bool = False) -> list[str]:
+    """The lines, those `cleaned` that hold one of the characters `found`."""
+    return [cleaned(line, apart) if any(character in line for character in found) else line for line in lines]
 
 
 def visible(text: str, emoji: bool = True) -> str:
     """`text` without what nobody sees. What a space without width parts in Thai, Lao, Burmese and Khmer, a space does."""
-    if not _suspect(text):
+    if not _suspects(text):
         return text
     if any(character in text for character in "\x1b\x90\x98\x9b\x9d\x9e\x9f"):
         text = _compiled(_ESCAPES).sub("", text)
@@ -124,14 +135,22 @@ def _folded(text: str, apart: bool) -> str:
     return _compiled(_FORMS_RUN).sub(spelled, text)
 
 
-def _suspect(text: str) -> bool:
-    """Whether there may be anything to clean: quick, and True too often rather than never."""
-    # str.find runs at memory speed.
-    controls = not text.isprintable() and any(character in text for character in _ASCII)
-    if controls or text.isascii():
+def _suspects(text: str) -> str:
+    """The characters of a text that may have to be cleaned, quickly; of a short one the first, of a longer one all."""
+    controls = "" if text.isprintable() else _controls_of(text)
+    if text.isascii():
         return controls
     if len(text) <= _SHORT:
-        return _compiled(_ANY).search(text) is not None
+        first = _compiled(_ANY).search(text)
+        return first[0] if first else ""  # a control is among them
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
     others = set(points[points > 126].tolist())
-    return _compiled(_ANY).search("".join(map(chr, others))) is not None
+    return controls + "".join(_compiled(_ANY).findall("".join(map(chr, others))))
+
+
+def _controls_of(text: str) -> str:
+    """The ASCII controls of a text that are no white space, and the separators. Where there are none one quick pass says so."""
+    data = text.encode("utf-8", "surrogatepass")
+    if len(data.translate(None, _ASCII)) == len(data):
+        return ""
+    return "".join(character for character in _ASCII.decode() if character in text)
