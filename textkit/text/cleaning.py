@@ -136,13 +136,12 @@ def _folded(text: str, apart: bool) -> str:
 
 
 def _suspects(text: str) -> str:
-    """The characters of a text that may have to be cleaned, quickly; of a short one the first, of a longer one all."""
+    """The characters of a text that may have to be cleaned, quickly where there is none."""
     controls = "" if text.isprintable() else _controls_of(text)
     if text.isascii():
         return controls
     if len(text) <= _SHORT:
-        first = _compiled(_ANY).search(text)
-        return first[0] if first else ""  # a control is among them
+        return "".join(set(_compiled(_ANY).findall(text)))  # controls are among them
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
     others = set(points[points > 126].tolist())
     return controls + "".join(_compiled(_ANY).findall("".join(map(chr, others))))
