@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from textkit.cli import VERBS, command_line
+from textkit.cli import command_line, own_verbs
 
 PAGE = Path(__file__).with_name("cli.md")
 WIDTH = 100  # columns, whatever the terminal
@@ -29,7 +29,7 @@ def page() -> str:
     root = click.Context(command_line, info_name="textkit", terminal_width=WIDTH, max_content_width=WIDTH)
     root.help_option_names = ["-h", "--help"]
     parts = [HEAD, _block("textkit", root)]
-    for verb in VERBS:
+    for verb in own_verbs():
         command = command_line.get_command(root, verb)
         assert command is not None  # the verb is from the table that get_command reads
         parts.append(_block(f"textkit {verb}", click.Context(command, info_name=verb, parent=root)))

@@ -21,6 +21,8 @@ from textkit.corpora.corpus import Corpus, corpus_of
 from textkit.exporting.export import export
 from textkit.plugin import Graph, Plugin, Training
 from textkit.registry import Registry, registry
+from textkit.task import LINES
+from textkit.task_registry import tasks
 from textkit.training.effects import without_effect
 from textkit.training.run import Run
 from textkit.training.trainer import train
@@ -103,7 +105,7 @@ def _make(name: str, folder: Path) -> Candidate:
     name, extra = VARIANTS.get(name, (name, {}))
     plugin = registry.get(name)
     file = folder / "lines.txt"
-    file.write_text("".join(f"{line}\n" for line in lines(plugin.data)))
+    file.write_text("".join(f"{line}\n" for line in lines(tasks.get(plugin.task).corpus)))
     corpus = corpus_of(plugin, [file])
     options, training = tiny(plugin, extra)
     run = Run.create(folder / "run", plugin, options, training, SEED, corpus.paths)
@@ -111,7 +113,7 @@ def _make(name: str, folder: Path) -> Candidate:
     return Candidate(plugin, options, training, run, events, corpus, export(run, folder / "model"))
 
 
-def lines(data: str) -> list[str]:
+def lines(corpus: str) -> list[str]:
     """120 lines, or pairs of lines without an empty side."""
     random = np.random.default_rng(2)
     share = 1 / np.arange(1, len(WORDS) + 1)
@@ -119,7 +121,7 @@ def lines(data: str) -> list[str]:
     def line(least: int) -> str:
         return " ".join(random.choice(WORDS, random.integers(least, 12), p=share / share.sum()))
 
-    return [line(0) if data == "lines" else f"{line(1)}\t{line(1)}" for _ in range(120)]
+    return [line(0) if corpus == LINES else f"{line(1)}\t{line(1)}" for _ in range(120)]
 
 
 def tiny(plugin: Plugin, extra: dict[str, object]) -> tuple[object, Training]:
@@ -133,15 +135,14 @@ def tiny(plugin: Plugin, extra: dict[str, object]) -> tuple[object, Training]:
     return config.resolve(plugin, None, [f"{key}={value}" for key, value in wanted.items()])
 
 
-def served_without_torch(model: Path, door: str, lines: list[str], said: str = "found") -> Any:
-    """What `door`, a class of textkit.serving ("module.Class"), makes of the lines, in a fresh process in which neither torch
-    nor onnx nor the plugins can be imported: `said` of what is `found`, as JSON has it."""
-    module, name = door.split(".")
+def served_without_torch(model: Path, name: str, lines: list[str], said: str = "found") -> Any:
+    """What the class of textkit with this name makes of the lines, in a fresh process in which neither torch nor onnx nor the
+    plugins can be imported: `said` of what is `found`, as JSON has it."""
     program = (
         "import json, sys\n"
-        "for name in ('torch', 'onnx', 'onnxscript', 'transformers', 'textkit_plugins', 'textkit.training'):\n"
+        "for name in ('torch', 'onnx', 'onnxscript', 'transformers', 'textkit_plugins', 'textkit.training', 'textkit.exporting'):\n"
         "    sys.modules[name] = None\n"
-        f"from textkit.serving.{module} import {name}\n"
+        f"from textkit import {name}\n"
         f"found = {name}(sys.argv[1], device='cpu', threads=1)(json.loads(sys.stdin.read()))\n"
         f"print(json.dumps({said}))\n"
     )

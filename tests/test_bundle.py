@@ -98,7 +98,7 @@ def test_a_rule_with_more_files(tmp_path):
 def test_serving_reads_without_onnx_or_torch(folder):
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('onnx', 'torch', 'onnxruntime')))\n"  # None: cannot be imported
-        "from textkit import bundle; from pathlib import Path\n"
+        "from textkit.bundle import bundle; from pathlib import Path\n"
         f"found = bundle.read(Path({str(folder)!r})); found.verify(); print(len(found.rule))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -105,5 +105,5 @@ def test_lower_precision_states_what_it_costs(candidate, tmp_path, precision):
 
 
 def test_serves_where_there_is_no_torch(candidate):
-    served = served_without_torch(candidate.model, "embedder.Embedder", MET, "found.tolist()")
+    served = served_without_torch(candidate.model, "Embedder", MET, "found.tolist()")
     assert np.array_equal(np.array(served, np.float32), Embedder(candidate.model, device="cpu", threads=1)(MET))

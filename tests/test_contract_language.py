@@ -74,7 +74,7 @@ def test_samples_do_not_depend_on_their_batch(candidate):
     together = generator(prompts)
     assert [len(found) for found in together] == [2] * len(prompts)
     for at, prompt in enumerate(prompts):
-        assert [one.text for one in generator([prompt], [at])[0]] == [one.text for one in together[at]]
+        assert [one.text for one in generator.generate([prompt], [at])[0]] == [one.text for one in together[at]]
 
 
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.7, "samples": 3}, {"stop": ["s"]}])
@@ -118,5 +118,5 @@ def test_lower_precision_states_what_it_costs(candidate, tmp_path, precision):
 
 
 def test_serves_where_there_is_no_torch(candidate):
-    served = served_without_torch(candidate.model, "language.LanguageModel", MET, "[one.logprob for one in found]")
+    served = served_without_torch(candidate.model, "LanguageModel", MET, "[one.logprob for one in found]")
     assert served == [one.logprob for one in LanguageModel(candidate.model, **PLAIN)(MET)]

@@ -65,5 +65,5 @@ def test_lower_precision_states_what_it_costs(candidate, tmp_path, precision):
 
 
 def test_serves_where_there_is_no_torch(candidate):
-    served = served_without_torch(candidate.model, "translator.Translator", MET)
+    served = served_without_torch(candidate.model, "Translator", MET)
     assert served == Translator(candidate.model, device="cpu", threads=1)(MET)

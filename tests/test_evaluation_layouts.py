@@ -11,6 +11,7 @@ from vector_files import glove
 from textkit.errors import TextkitError
 from textkit.tasks.embed.evaluation import analogies, data
 from textkit.tasks.embed.evaluation.neighbours import unit
+from textkit.verbs import evaluate
 
 GLUE = (
     "index\tgenre\tfilename\tyear\told_index\tsource1\tsource2\tsentence1\tsentence2\tscore\n"
@@ -257,7 +258,7 @@ def test_evaluate_folds_case_and_restricts(call, tmp_path: Path) -> None:
 )
 def test_data_decides_the_task(tmp_path: Path, texts: list[str], task: str) -> None:
     paths = [str(file(tmp_path, text, f"x{at}")) for at, text in enumerate(texts)]
-    assert data.task_of(paths) == task
+    assert evaluate._claimant(paths) == task
 
 
 def test_data_chooses_the_default_model_or_names_the_models_that_would_do(call, tmp_path: Path, monkeypatch) -> None:

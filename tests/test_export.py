@@ -241,7 +241,7 @@ def test_network_is_traced_and_pooled(rule, capfd):
     network = Encoder(len(rule)).eval()
     found = export_embedding.export_module(Graph(network), rule, LINES, "fp32")
     assert capfd.readouterr().out == ""
-    assert found.dim == 32
+    assert found.facts == {"dim": 32}
     assert found.parity["against"] == "torch"
     assert found.parity["max_relative"] < 1e-5
     header = onnxfile.inspect(found.graphs["embed"], "embed.onnx")

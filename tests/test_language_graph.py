@@ -181,5 +181,5 @@ def test_a_manifest_whose_graphs_carry_other_states_is_refused(tmp_path, network
     stated["score"] = {**stated["score"], "inputs": stated["score"]["inputs"][:-1]}
     broken = dataclasses.replace(manifest, graphs=stated)
     (folder / "manifest.json").write_bytes(broken.to_json())
-    with pytest.raises(TextkitError, match="'score' takes and gives other"):
+    with pytest.raises(TextkitError, match="'score' takes other state"):
         bundle.read(folder)

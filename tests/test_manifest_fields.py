@@ -16,8 +16,10 @@ from small_translator import write_translator
 from textkit.bundle import bundle, manifest_fields
 from textkit.bundle.manifest import FILE
 from textkit.errors import TextkitError, TextkitWarning, quoted
+from textkit.kinds import Wrong
 from textkit.tasks.embed.serving.embedder import Embedder
 from textkit.tasks.language.serving.scorer import LanguageModel
+from textkit.tasks.language.task import TASK
 from textkit.tasks.translate.serving.translator import Translator
 
 HUGE = 10**30
@@ -188,5 +190,5 @@ def state(name: str, dtype: str, *axes: int | str) -> dict[str, Any]:
 def test_what_ports_have_is_bounded(tmp_path, ports, said, side):
     values = json.loads((write_language(tmp_path / "m") / FILE).read_bytes())
     values["graphs"]["score"][side] = ports
-    with pytest.raises(manifest_fields.Wrong, match=said.replace("'", ".")):
-        manifest_fields.check(values)
+    with pytest.raises(Wrong, match=said.replace("'", ".")):
+        manifest_fields.check({"served_by": "", **values}, TASK)

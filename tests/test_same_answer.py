@@ -73,9 +73,9 @@ def test_a_prompt_is_continued_alike_alone_and_together(options):
     lines, numbers = lines_of(12), list(range(12))
     one, two = (Generator("en-lm", "cpu", threads, max_tokens=12, seed=7, **options) for threads in (1, 2))
     together = one(lines)
-    assert [one([line], [number])[0] for number, line in enumerate(lines)] == together
+    assert [one.generate([line], [number])[0] for number, line in enumerate(lines)] == together
     assert two(lines) == together
-    assert two(lines[::-1], numbers[::-1])[::-1] == together
+    assert two.generate(lines[::-1], numbers[::-1])[::-1] == together
 
 
 @pytest.mark.parametrize("pooling", POOLING)

@@ -13,6 +13,7 @@ from textkit.bundle.bundle import read
 from textkit.corpora.corpus import corpus_of
 from textkit.exporting.export import export
 from textkit.registry import registry
+from textkit.task_registry import tasks
 from textkit.tasks.embed.serving.embedder import Embedder
 from textkit.tasks.language.serving.generator import Generator
 from textkit.tasks.language.serving.scorer import LanguageModel
@@ -33,7 +34,7 @@ def exported(name: str, precision: str, factory: pytest.TempPathFactory):
     if name not in _runs:
         family, extra = VARIANTS.get(name, (name, {}))
         folder, plugin = factory.mktemp(name), registry.get(family)
-        (folder / "lines.txt").write_text("".join(f"{line}\n" for line in lines(plugin.data)))
+        (folder / "lines.txt").write_text("".join(f"{line}\n" for line in lines(tasks.get(plugin.task).corpus)))
         corpus = corpus_of(plugin, [folder / "lines.txt"])
         known = {field.name for field in dataclasses.fields(plugin.Config)} | {"epochs"}
         wide = {key: value for key, value in WIDE.items() if key in known and plugin.task != "embed"}
@@ -84,7 +85,7 @@ def test_scores_and_texts(name, precision, tmp_path_factory):
     assert [found.logprobs.tobytes() for found in two(given)] == together
     one, two = (Generator(folder, "cpu", threads, seed=4, max_tokens=8, samples=2) for threads in (1, 2))
     made = one(given)
-    assert [one([line], [at])[0] for at, line in enumerate(given)] == made
+    assert [one.generate([line], [at])[0] for at, line in enumerate(given)] == made
     assert two(given) == made
 
 

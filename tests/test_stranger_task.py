@@ -199,7 +199,9 @@ def test_one_that_is_broken_stops_nothing_else(installed, code, said, tmp_path):
     (tmp_path / "textkit_tag/task.py").write_text(code + "\n")
     assert len(textkit(tmp_path, "embed", text="hello\n").split()) == 128
     assert "  translate " in textkit(tmp_path, "--help")
-    found = json.loads(textkit(tmp_path, "doctor", "--format", "json"))
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-m", "textkit", "doctor", "--format", "json"]
+    found = json.loads(subprocess.run(command, env=environment, capture_output=True, check=False).stdout)
     broken = [finding for finding in found["findings"] if finding["about"] == "task tag"]
     assert broken[0]["state"] == "broken"
-    assert said in broken[0]["detail"]
+    assert said in broken[0]["what"]

@@ -17,6 +17,7 @@ from translation_toys import LINES, Encode, Explain, Step, rule
 from textkit.bundle import bundle, onnxfile
 from textkit.errors import TextkitError
 from textkit.exporting import export, quantize
+from textkit.exporting.exported import TOKEN_LIMIT
 from textkit.exporting.fusing import fused
 from textkit.exporting.onnx_format import IR_VERSION, OPSET
 from textkit.exporting.parity_steps import feeds
@@ -212,7 +213,7 @@ def test_histories_follow_beams_and_caches_stay(toy):
 def test_parity_is_in_the_figures(toy):
     assert toy.parity["against"] == "torch"
     assert 0 <= toy.parity["max_relative"] < 1e-5
-    assert toy.limits == {"tokens": export.TOKEN_LIMIT, "target": export.TOKEN_LIMIT}
+    assert toy.limits == {"tokens": TOKEN_LIMIT, "target": TOKEN_LIMIT}
 
 
 def test_parity_sees_a_wrong_number_anywhere(toy):
@@ -300,8 +301,8 @@ def model(tmp_path_factory) -> Path:
 def test_bundle_without_a_training_run(model):
     read = bundle.read(model, "translate")
     read.verify()
-    assert read.manifest.defaults == {"beam_size": 2, "length_penalty": 1.0}
-    assert read.manifest.limits == {"tokens": export.TOKEN_LIMIT, "target": export.TOKEN_LIMIT}
+    assert read.manifest.defaults == {**TASK.defaults, "beam_size": 2}
+    assert read.manifest.limits == {"tokens": TOKEN_LIMIT, "target": TOKEN_LIMIT}
     assert read.rule.target_size == 12
     assert read.manifest.parity["lines"] > 20
 

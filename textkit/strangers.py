@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import select
 import signal
 import sys
 import time
@@ -65,6 +63,8 @@ def tried(what: str, work: Callable[[], Any]) -> Any:
 
     Raises TextkitError: that of `work`, or `what: ...` with how the process ended. Without fork it is done in this one.
     """
+    import json
+
     if not hasattr(os, "fork"):
         return work()
     _flush()  # what is held back is this process' to say, once
@@ -93,6 +93,8 @@ def tried(what: str, work: Callable[[], Any]) -> Any:
 
 def _try(end: int, work: Callable[[], Any]) -> None:
     """The life of the process that tries."""
+    import json
+
     leave = os._exit
     if told := sys.modules.get(
         "faulthandler"
@@ -118,6 +120,8 @@ def _flush() -> None:
 
 def _answer(child: int, end: int) -> tuple[bytes, int | None]:
     """What the process wrote, and its status, None where SECONDS were over. What it has started itself is not waited for."""
+    import select
+
     answer, status = b"", None
     deadline = time.monotonic() + SECONDS
     try:

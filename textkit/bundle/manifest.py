@@ -141,10 +141,10 @@ def _checked(cls: type[Manifest], values: Any) -> Manifest:
     _require(_count(manifest.limits.get("tokens"), 1), "'limits' has no positive whole number 'tokens'")
     for key in ("name", "version"):
         _require(isinstance(manifest.plugin.get(key), str), f"'plugin' has no {key}")
-    for file, facts in manifest.files.items():
+    for file, stated in manifest.files.items():
         _require(is_name(file) and file != FILE, f"file name {quoted(file)} leaves the folder or is not allowed")
-        _require(isinstance(facts, dict) and _count(facts.get("bytes"), 0), f"{quoted(file)} states no size")
-        _require(bool(_SHA256.fullmatch(str(facts.get("sha256")))), f"{quoted(file)} states no sha256")
+        _require(isinstance(stated, dict) and _count(stated.get("bytes"), 0), f"{quoted(file)} states no size")
+        _require(bool(_SHA256.fullmatch(str(stated.get("sha256")))), f"{quoted(file)} states no sha256")
     _check_stated(manifest)
     manifest_fields.check({**values, **facts}, task)
     _check_graphs(manifest)

@@ -19,7 +19,6 @@ from textkit.arguments import of_a_command_line
 from textkit.cli.options import PROMISE, Talk, talk_options
 from textkit.cli.stdout import STDOUT, name_stdout
 from textkit.errors import TextkitError, TextkitWarning, one_line, pip_install
-from textkit.strangers import contained
 from textkit.task import load
 from textkit.task_registry import tasks
 from textkit.version import __version__
@@ -73,6 +72,8 @@ class LazyGroup(click.Group):
             return load(own_verbs()[cmd_name][0])
         if cmd_name not in every_verb():
             return None
+        from textkit.strangers import contained
+
         with contained(f"the verb {cmd_name!r} is broken"):
             return load(every_verb()[cmd_name][0])
 
@@ -246,7 +247,11 @@ def _no_such_option(error: click.NoSuchOption) -> str:
 
 def _options_of(verb: str, context: click.Context) -> list[str]:
     command = command_line.get_command(context, verb)
-    return [name for option in (command.params if command else ()) for name in (*option.opts, *option.secondary_opts)]
+    return [
+        name
+        for option in (command.get_params(context) if command else ())
+        for name in (*option.opts, *option.secondary_opts)
+    ]
 
 
 def _flush_stdout(talk: Talk, code: int) -> int:

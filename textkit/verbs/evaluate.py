@@ -40,7 +40,7 @@ def _evaluations() -> dict[str, Evaluation]:
     from textkit.strangers import contained
 
     found: dict[str, Evaluation] = {}
-    for task in tasks.sound():
+    for task in tasks.sound() if tasks.strangers_at_hand() else tasks.own():
         try:
             with contained(f"the evaluation of the task {task.name!r} is broken"):
                 if task.evaluation:
@@ -169,7 +169,7 @@ def evaluate(
                 out.write(_written(figures.record, figures.rows, form == "jsonl").encode("utf-8", "replace"))
                 out.flush()
         except TextkitError as error:
-            raise TextkitError(f"{error}{'' if metrics else _others(data, found.manifest.task)}") from error
+            raise type(error)(f"{error}{'' if metrics else _others(data, found.manifest.task)}") from error
 
 
 def _written(record: Mapping[str, Any], rows: Sequence[Sequence[object]], as_json: bool) -> str:
