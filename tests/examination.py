@@ -135,12 +135,17 @@ def tiny(plugin: Plugin, extra: dict[str, object]) -> tuple[object, Training]:
     return config.resolve(plugin, None, [f"{key}={value}" for key, value in wanted.items()])
 
 
+WITHOUT = (
+    "torch", "onnx", "onnxscript", "transformers", "textkit_plugins", "textkit.training", "textkit.exporting",
+)  # fmt: skip
+
+
 def served_without_torch(model: Path, name: str, lines: list[str], said: str = "found") -> Any:
     """What the class of textkit with this name makes of the lines, in a fresh process in which neither torch nor onnx nor the
     plugins can be imported: `said` of what is `found`, as JSON has it."""
     program = (
         "import json, sys\n"
-        "for name in ('torch', 'onnx', 'onnxscript', 'transformers', 'textkit_plugins', 'textkit.training', 'textkit.exporting'):\n"
+        f"for name in {WITHOUT}:\n"
         "    sys.modules[name] = None\n"
         f"from textkit import {name}\n"
         f"found = {name}(sys.argv[1], device='cpu', threads=1)(json.loads(sys.stdin.read()))\n"
