@@ -10,7 +10,7 @@ PIP := -m pip install --disable-pip-version-check -c constraints.txt
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint bench models docs clean
+.PHONY: help setup demo test check lint bench models docs site clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing what training, export and the tests need into .venv. PyTorch is the most of it: 1 GB to"
 	@echo "download where pip finds it for CPUs alone, 3 GB and more where it brings CUDA. Minutes, not seconds."
-	$(BIN)/python $(PIP) -e '.[train,plot,test]'
+	$(BIN)/python $(PIP) -e '.[train,plot,test,docs]'
 	@touch $@
 
 # Two lines of the README: no GPU, no PyTorch, some 50 MB to download.
@@ -42,7 +42,7 @@ demo:  ## stream text through the shipped models at once, then train, export and
 test: $(INSTALLED) lint  ## everything but the slow tests, about 9 minutes on 2 cores
 	$(BIN)/python -m pytest -q -m "not slow" $(SPREAD)
 
-check: $(INSTALLED) lint  ## all tests, the slow ones too
+check: $(INSTALLED) lint site  ## all tests, the slow ones too; the site, without a warning
 	$(BIN)/python -m pytest -q $(SPREAD)
 
 lint: $(INSTALLED)
@@ -64,6 +64,9 @@ models: $(INSTALLED)  ## train the shipped default models again (DATA=folder wit
 
 docs: $(INSTALLED)  ## docs/cli.md from --help
 	$(BIN)/python docs/make_cli.py
+
+site: $(INSTALLED)  ## the documentation as a web site, into build/site
+	@$(BIN)/mkdocs build --strict > .venv/site.log 2>&1 || { cat .venv/site.log; exit 1; }  # --quiet counts no warning
 
 clean:  ## remove what was built; .venv stays
 	rm -rf build dist *.egg-info demo .pytest_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""Before any test module is imported: no reports of onnxruntime's, and a Ctrl-C that reaches the commands tested."""
+"""Before any test module is imported: no reports of onnxruntime's, a Ctrl-C that reaches the commands tested, numba's cache."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import other_seeds
 import pytest
-from remembered import remembering
+from remembered import kernels_kept, remembering
 
 # Two workers on two processors: threads beyond theirs wait for each other. Before anything imports torch or numpy's own.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -19,6 +19,10 @@ import textkit  # noqa: F401  its import switches the reports off
 from textkit import process
 from textkit.cli import run
 from textkit.cli.options import Talk
+
+# Kernels are compiled once for all workers, the commands that tests start and the next run. Before anything imports numba.
+ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("NUMBA_CACHE_DIR", str(kernels_kept(ROOT / "plugins", ROOT / ".pytest_cache" / "numba")))
 
 # A shell that starts the suite in the background has it ignore Ctrl-C, nohup has it ignore a hang-up, and so would the commands
 # that tests interrupt. What is caught here and does nothing is back at its default in those.

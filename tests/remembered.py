@@ -1,6 +1,7 @@
-"""Traces that are made once for all tests of a run: torch takes seconds for each, and most tests export what another has.
+"""What is made once for many tests: traces, for a run of the suite, and compiled kernels, for as long as no kernel changes.
 
-A trace depends on the module, its weights and the examples alone; all of them are the name under which it is kept.
+torch takes seconds for a trace, and most tests export what another has. A trace depends on the module, its weights and the
+examples alone; all of them are the name under which it is kept.
 """
 
 from __future__ import annotations
@@ -25,6 +26,18 @@ class _Named(pickle.Pickler):
             data = held.reshape(-1).view(torch.uint8).numpy().tobytes() if held.numel() else b""
             return tuple, ((type(value).__name__, str(value.dtype), tuple(value.shape), hashlib.sha256(data).digest()),)
         return NotImplemented
+
+
+def kernels_kept(plugins: Path, base: Path) -> Path:
+    """The folder of `base` for numba's cache: another one for each state of the files that kernels are made of.
+
+    numba compares only the file that a kernel stands in, and would go on with what it has compiled where one that is
+    imported there has changed.
+    """
+    told = hashlib.sha256()
+    for file in sorted(plugins.glob("*/*kernels.py")):
+        told.update(f"{file.relative_to(plugins).as_posix()}\n".encode() + file.read_bytes() + b"\0")
+    return base / told.hexdigest()[:16]
 
 
 def name_of(*what: object) -> str | None:

@@ -1,16 +1,30 @@
-"""What README, Makefile and pyproject.toml say of installing textkit agrees; every printed command names the distribution."""
+"""What README, Makefile and pyproject.toml say of installing textkit agrees; every printed command names the distribution.
+
+And the wheel: it holds every module, and installed as a tool it translates.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
+import tempfile
 import tomllib
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from textkit.errors import pip_install
 from textkit.version import DISTRIBUTION
 
 ROOT = Path(__file__).resolve().parent.parent
 DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+# What the wheel calls each.
+FOLDERS = {"textkit": "textkit", "plugins": "textkit_plugins", "exported_models": "textkit_models"}
 
 
 def bare(requirement: str) -> str:
@@ -38,3 +52,56 @@ def test_the_lines_for_cpus_alone_name_what_serving_needs() -> None:
         [line] = re.findall(r"(?:pip install|PIP\)) (click [^\n#]*)", text)
         assert set(line.split()) == wanted, page
         assert re.search(r"(?:pip install|PIP\)) --no-deps \.", text), page
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """A folder that is gone afterwards: a tool with its libraries is half a gigabyte, and pytest keeps three runs."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def wheel(place: Path) -> Path:
+    """Built of a copy, for setuptools puts into a wheel what an older build has left in build/."""
+    source = place / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-index"]
+    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--wheel-dir", place, source], check=True)
+    (built,) = place.glob("*.whl")
+    return built
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_every_module_and_model(wheel: Path) -> None:
+    wanted = {
+        path.relative_to(ROOT).as_posix().replace(folder, name, 1)
+        for folder, name in FOLDERS.items()
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert len(wanted) > 150
+    assert {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name} == wanted
+
+
+@pytest.mark.slow  # half a minute; pip downloads what it does not have kept
+def test_the_wheel_is_a_tool_that_translates(place: Path, wheel: Path) -> None:
+    """By pipx, into a home of its own; then from elsewhere, as a shell runs it."""
+    home = place / "home"
+    home.mkdir()
+    places = {f"PIPX_{name}": str(place / name.lower()) for name in ("HOME", "BIN_DIR", "MAN_DIR", "COMPLETION_DIR")}
+    pipx = [sys.executable, "-m", "pipx", "install", "--quiet", f"--pip-args=-c {ROOT / 'constraints.txt'}", wheel]
+    done = subprocess.run(pipx, env=os.environ | places, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    tool = shutil.which("textkit", path=places["PIPX_BIN_DIR"])
+    assert tool is not None
+    environment = {"HOME": str(home), "PATH": os.defpath} if os.name == "posix" else None
+    told = subprocess.run(
+        [tool, "translate"], input="I am going home.\n", env=environment, cwd=home,
+        capture_output=True, text=True, encoding="utf-8", timeout=120,
+    )  # fmt: skip
+    assert (told.returncode, told.stdout, told.stderr) == (0, "Ich gehe nach Hause.\n", "")

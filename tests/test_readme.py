@@ -1,4 +1,4 @@
-"""The README is short, and every command in it and in docs/plugins.md is one that the command line takes."""
+"""The README is short, and every command in it and in the pages for authors is one that the command line takes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from textkit.cli import command_line
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "docs/plugins.md", "examples/demo.sh")
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/plugins.md", "examples/demo.sh")
 COMMAND = re.compile(r"(?:^\$ |\| |show \"|`|; )(textkit [^\n]*)", re.MULTILINE)
 
 

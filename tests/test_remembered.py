@@ -1,4 +1,4 @@
-"""What is traced once for many tests is told apart by everything that a trace depends on."""
+"""What is made once for many tests is told apart by everything that it depends on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import copy
 import pytest
 
 torch = pytest.importorskip("torch", reason="traces are torch's: pip install 'textkit-onnx[train]'")
-from remembered import name_of, remembering  # noqa: E402
+from remembered import kernels_kept, name_of, remembering  # noqa: E402
 
 
 def test_a_name_is_of_everything_that_is_traced():
@@ -43,3 +43,14 @@ def test_what_has_no_name_is_traced_each_time(tmp_path):
         remembered(module, [], [], "g")
     assert len(calls) == 4
     assert remembered(torch.nn.Tanh(), [], [], "g").graph.name == "made 3"
+
+
+def test_a_changed_kernel_finds_no_cache_of_before(tmp_path):
+    (tmp_path / "family").mkdir()
+    for name in ("kernels.py", "row_kernels.py"):
+        (tmp_path / "family" / name).write_text("x = 1\n")
+    before = kernels_kept(tmp_path, tmp_path)
+    (tmp_path / "family" / "network.py").write_text("x = 1\n")
+    assert kernels_kept(tmp_path, tmp_path) == before
+    (tmp_path / "family" / "row_kernels.py").write_text("x = 2\n")
+    assert kernels_kept(tmp_path, tmp_path) != before

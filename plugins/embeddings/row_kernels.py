@@ -6,7 +6,8 @@ that stay in registers. Vectors have 16 floats, whatever the processor: LLVM spl
 
 `dim` must be a compile-time constant (a literal, or an int that the calling function closes over). Rows are f32, contiguous.
 
-numba's cache of compiled kernels looks at the file a kernel is in, not at this one: after a change here, touch kernels.py.
+numba's cache of compiled kernels looks at the file a kernel is in, not at this one: after a change here, touch kernels.py. (The
+tests keep a cache for each state of these files.)
 """
 
 from __future__ import annotations

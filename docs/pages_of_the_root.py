@@ -1,0 +1,47 @@
+"""README and its like are pages of the site as well, and no text stands twice. A hook of mkdocs (mkdocs.yml names it).
+
+Links are written so that they lead somewhere in the repository. On the site a link to a file that is a page leads to that
+page, one to any other file of the repository becomes its text, and one to nothing stays as it is: mkdocs refuses it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = {"index.md": "README.md", "contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
+LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\[\]]*)\]\((?P<target>[^()\s#:]+)(?P<anchor>#[^()\s]*)?\)")
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Adds the pages whose text lies in the root."""
+    from mkdocs.structure.files import File
+
+    for page, source in PAGES.items():
+        files.append(File.generated(config, page, content=(ROOT / source).read_text("utf-8")))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    """Turns the links of the repository into those of the site."""
+    pages = {PAGES.get(file.src_uri, f"docs/{file.src_uri}"): file.src_uri for file in files}
+    return led(markdown, page.file.src_uri, pages)
+
+
+def led(markdown: str, page: str, pages: Mapping[str, str]) -> str:
+    """The text of `page` with its links as the site has them; `pages` names the page of each file of the repository."""
+    folder = posixpath.dirname(PAGES.get(page, f"docs/{page}"))
+
+    def link(found: re.Match[str]) -> str:
+        file = posixpath.normpath(posixpath.join(folder, found["target"]))
+        if file in pages:
+            target = posixpath.relpath(pages[file], posixpath.dirname(page) or ".")
+            return f"{found['image']}[{found['text']}]({target}{found['anchor'] or ''})"
+        known = not file.startswith("..") and (ROOT / file).exists()
+        return found["text"] if known and not found["image"] else found[0]
+
+    return LINK.sub(link, markdown)
