@@ -1,54 +1,53 @@
 """What a value out of a file may be: a type and bounds, so that no number out of a file becomes memory or time.
 
-Each has `check(value, where)`, which raises Wrong. Knows no file and no field.
+Each has `check(value, where)`, which raises Wrong. Knows no file and no field. Plain classes: a command that
+only shows its help imports them, and a dataclass takes a millisecond.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from textkit.errors import quoted
 
+if TYPE_CHECKING:
+    from typing import Protocol
 
-class Kind(Protocol):
-    def check(self, value: Any, where: str) -> None:
-        """Raises Wrong, with `where` in its phrase, for a value that is none of this kind."""
+    class Kind(Protocol):
+        def check(self, value: Any, where: str) -> None:
+            """Raises Wrong, with `where` in its phrase, for a value that is none of this kind."""
 
 
 class Wrong(Exception):
     """What is wrong with a field: a phrase that names it."""
 
 
-@dataclass(frozen=True)
 class Whole:
-    least: int
-    most: int
+    def __init__(self, least: int, most: int) -> None:
+        self.least, self.most = least, most
 
     def check(self, value: Any, where: str) -> None:
         if type(value) is not int or not self.least <= value <= self.most:
             raise wrong(where, value, f"a whole number from {self.least} to {self.most}")
 
 
-@dataclass(frozen=True)
 class Real:
     """A number; a whole one is one too."""
 
-    least: float
-    most: float
+    def __init__(self, least: float, most: float) -> None:
+        self.least, self.most = least, most
 
     def check(self, value: Any, where: str) -> None:
         if type(value) not in (int, float) or not self.least <= value <= self.most:
             raise wrong(where, value, f"a number from {self.least:g} to {self.most:g}")
 
 
-@dataclass(frozen=True)
 class Text:
     """At most `most` characters, or one of `choices`."""
 
-    most: int = 100
-    choices: tuple[str, ...] = ()
+    def __init__(self, most: int = 100, choices: tuple[str, ...] = ()) -> None:
+        self.most, self.choices = most, choices
 
     def check(self, value: Any, where: str) -> None:
         if not isinstance(value, str) or len(value) > self.most:
@@ -57,14 +56,12 @@ class Text:
             raise wrong(where, value, f"one of {', '.join(self.choices)}")
 
 
-@dataclass(frozen=True)
 class Flag:
     def check(self, value: Any, where: str) -> None:
         if type(value) is not bool:
             raise wrong(where, value, "true or false")
 
 
-@dataclass(frozen=True)
 class Anything:
     """What only people read."""
 
@@ -72,24 +69,22 @@ class Anything:
         pass
 
 
-@dataclass(frozen=True)
 class Maybe:
     """null, or what `kind` says."""
 
-    kind: Any
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
 
     def check(self, value: Any, where: str) -> None:
         if value is not None:
             self.kind.check(value, where)
 
 
-@dataclass(frozen=True)
 class Each:
     """An object or a list of at most `most` entries, each of `kind`."""
 
-    kind: Any
-    most: int
-    holder: type = list
+    def __init__(self, kind: Kind, most: int, holder: type = list) -> None:
+        self.kind, self.most, self.holder = kind, most, holder
 
     def check(self, value: Any, where: str) -> None:
         if not isinstance(value, self.holder) or len(value) > self.most:

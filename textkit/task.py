@@ -10,10 +10,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textkit.errors import quoted
-from textkit.kinds import Kind, Wrong
+from textkit.kinds import Wrong
+
+if TYPE_CHECKING:
+    from textkit.kinds import Kind
 
 # A graph cannot give what it takes under one name: the step's output `state.x.next` is the next step's input `state.x`.
 NEXT = ".next"

@@ -22,6 +22,12 @@ OWN: Mapping[str, str] = {
     "embed": "textkit.tasks.embed.task:TASK",
     "language": "textkit.tasks.language.task:TASK",
 }
+# Whose verb is asked for: so a command imports the record of its own task alone. A test compares with the records.
+OWN_VERBS: Mapping[str, str] = {
+    **dict.fromkeys(("translate", "attention"), "translate"),
+    **dict.fromkeys(("embed", "nearest", "analogy"), "embed"),
+    **dict.fromkeys(("score", "generate"), "language"),
+}
 
 
 class TaskRegistry:
@@ -71,6 +77,13 @@ class TaskRegistry:
     def distribution(self, name: str) -> str:
         """The distribution that a stranger's task comes from; "" for textkit's own."""
         return "" if name in OWN else self._found()[name][0][1].partition(" ")[0]
+
+    def own_verb(self, name: str) -> tuple[Task, Verb] | None:
+        """The verb of one of textkit's own tasks, and the task; None for any other name."""
+        if name not in OWN_VERBS:
+            return None
+        task = self.get(OWN_VERBS[name])
+        return task, task.verbs[name]
 
     def own_verbs(self) -> dict[str, tuple[Task, Verb]]:
         """The verbs of textkit's own tasks."""

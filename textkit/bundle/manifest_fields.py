@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from textkit.errors import quoted
@@ -24,7 +23,6 @@ _DEEPEST = 16  # objects and lists within each other
 _LARGEST = 1 << 63  # whole numbers beyond it are no count of anything
 
 
-@dataclass(frozen=True)
 class Axis:
     """An axis of a port: a name where it is free, a number where it is fixed."""
 

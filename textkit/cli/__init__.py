@@ -20,7 +20,7 @@ from textkit.cli.options import PROMISE, Talk, talk_options
 from textkit.cli.stdout import STDOUT, name_stdout
 from textkit.errors import TextkitError, TextkitWarning, one_line, pip_install
 from textkit.task import load
-from textkit.task_registry import tasks
+from textkit.task_registry import OWN_VERBS, tasks
 from textkit.version import __version__
 
 COMPLETE = "_TEXTKIT_COMPLETE"  # the variable by which a shell's completion script asks
@@ -42,6 +42,10 @@ BEHIND_TASKS: dict[str, tuple[str, str]] = {
     "completion": ("textkit.verbs.completion:completion", "Print the completion script of a shell."),
     "help": ("textkit.verbs.help:help_", "Show the help of a verb."),
 }
+
+
+def _is_own(name: str) -> bool:
+    return name in OWN_VERBS or name in BEFORE_TASKS or name in BEHIND_TASKS
 
 
 def own_verbs() -> dict[str, tuple[str, str]]:
@@ -68,8 +72,10 @@ class LazyGroup(click.Group):
         return list(listed_verbs())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in own_verbs():
-            return load(own_verbs()[cmd_name][0])
+        if own := tasks.own_verb(cmd_name):
+            return load(own[1].command)
+        if found := BEFORE_TASKS.get(cmd_name) or BEHIND_TASKS.get(cmd_name):
+            return load(found[0])
         if cmd_name not in every_verb():
             return None
         from textkit.strangers import contained
@@ -78,7 +84,7 @@ class LazyGroup(click.Group):
             return load(every_verb()[cmd_name][0])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        if args[0] not in own_verbs() and args[0] not in every_verb() and not ctx.resilient_parsing:
+        if not _is_own(args[0]) and args[0] not in every_verb() and not ctx.resilient_parsing:
             raise click.UsageError(unknown_verb(args[0]), ctx)
         return super().resolve_command(ctx, args)
 

@@ -98,7 +98,7 @@ def _serves(model: str, verb: str) -> bool:
     from textkit.bundle import bundle
     from textkit.task_registry import tasks
 
-    task, _ = tasks.own_verbs().get(verb) or tasks.verbs().get(verb) or (None, None)
+    task, _ = tasks.own_verb(verb) or tasks.verbs().get(verb) or (None, None)
     try:
         return task is None or bool(bundle.read(bundle.find(model, task.name), task.name))
     except TextkitError:
