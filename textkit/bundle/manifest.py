@@ -8,14 +8,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from textkit.bundle import manifest_fields
+from textkit.bundle.manifest_ports import check_graphs
 from textkit.errors import TextkitError, nearest, quoted
 from textkit.kinds import Wrong
-from textkit.task import NEXT, Port, Task
+from textkit.task import Port, Task
 from textkit.task_registry import tasks
 
 SCHEMA = 1
@@ -147,7 +148,7 @@ def _checked(cls: type[Manifest], values: Any) -> Manifest:
         _require(bool(_SHA256.fullmatch(str(stated.get("sha256")))), f"{quoted(file)} states no sha256")
     _check_stated(manifest)
     manifest_fields.check({**values, **facts}, task)
-    _check_graphs(manifest)
+    check_graphs(manifest)
     wrong = task.wrong_default(manifest.defaults)
     _require(not wrong, f"'defaults' has {wrong}: the task {manifest.task!r} has no such option or value")
     return manifest
@@ -177,114 +178,6 @@ def _check_stated(manifest: Manifest) -> None:
         for side in ("inputs", "outputs"):
             ports = stated.get(side)
             _require(isinstance(ports, list) and all(map(_is_port, ports)), f"graph {graph!r}: {side} are no ports")
-
-
-def _check_graphs(manifest: Manifest) -> None:
-    """The ports are those of the task."""
-    signatures = manifest.record.graphs
-    for graph in manifest.graphs:
-        inputs, outputs = manifest.ports(graph)
-        _check_side(f"graph {graph!r}, input", inputs, signatures[graph].inputs)
-        _check_side(f"graph {graph!r}, output", outputs, signatures[graph].outputs)
-        _check_axes(f"graph {graph!r}, output", outputs, signatures[graph].outputs, manifest.facts)
-        _check_optional(graph, [*inputs, *outputs], [*signatures[graph].inputs, *signatures[graph].outputs])
-    _check_travelling(manifest)
-
-
-def _check_travelling(manifest: Manifest) -> None:
-    """Ports that travel (Port) go from graph to graph: all graphs that take some take the same; a graph that gives some and
-    takes none gives those; one that takes them gives each of its own again, under its name and NEXT."""
-    taken, given = {}, {}  # graph -> {port: type}
-    for graph, signature in manifest.record.graphs.items():
-        if graph in manifest.graphs:
-            sides = zip((signature.inputs, signature.outputs), manifest.ports(graph), strict=True)
-            taken[graph], given[graph] = (_travelling(wanted, ports) for wanted, ports in sides)
-    takers = [graph for graph in taken if any(port.name.endswith("*") for port in manifest.record.graphs[graph].inputs)]
-    for graph in takers[:-1]:
-        wanted = _patterns(manifest.record.graphs[graph].inputs)
-        same = {name: dtype for name, dtype in taken[takers[-1]].items() if name.startswith(wanted)} == taken[graph]
-        _require(same, f"the graph {graph!r} takes other {_listed(wanted)} than {takers[-1]!r}")
-    for graph in given:
-        wanted = _patterns(manifest.record.graphs[graph].outputs)
-        source = graph if graph in takers else takers[-1] if takers else None
-        if not wanted or source is None:
-            continue
-        sent = {name: dtype for name, dtype in taken[source].items() if name.startswith(wanted)}
-        if source == graph:
-            expected = {name + NEXT: dtype for name, dtype in sent.items()}
-            _require(
-                given[graph] == expected,
-                f"the graph {graph!r} gives not each {_listed(wanted)} that it takes, named *{NEXT}",
-            )
-        else:
-            _require(
-                given[graph] == sent,
-                f"what the graph {graph!r} gives is not what {source!r} takes: {_listed(wanted)}",
-            )
-
-
-def _patterns(wanted: Sequence[Port]) -> tuple[str, ...]:
-    """The beginnings of the names of ports that travel."""
-    return tuple(port.name[:-1] for port in wanted if port.name.endswith("*"))
-
-
-def _listed(patterns: Sequence[str]) -> str:
-    return ", ".join(f"{pattern}*" for pattern in patterns)
-
-
-def _travelling(wanted: Sequence[Port], ports: Sequence[Port]) -> dict[str, str]:
-    """The ports of one side of a graph that travel, and their types."""
-    patterns = _patterns(wanted)
-    return {port.name: port.dtype for port in ports if patterns and port.name.startswith(patterns)}
-
-
-def _check_optional(graph: str, ports: Sequence[Port], wanted: Sequence[Port]) -> None:
-    """A graph has all the ports that it may lack, or none of them."""
-    names = {port.name for port in ports}
-    lacks = [port.name for port in wanted if port.optional and port.name not in names]
-    has = [port.name for port in wanted if port.optional and port.name in names]
-    _require(not (lacks and has), f"graph {graph!r} has {', '.join(has)} and lacks {', '.join(lacks)}")
-
-
-def _check_side(where: str, ports: Sequence[Port], wanted: Sequence[Port]) -> None:
-    """Ports have the task's names and types, and axes that the task leaves free are free on the way in."""
-    for port in wanted:
-        found = [candidate for candidate in ports if _matches(candidate, port)]
-        _require(bool(found) or port.name.endswith("*") or port.optional, f"{where} {port.name!r} is missing")
-        for candidate in found:
-            _require(
-                port.dtype in ("", candidate.dtype),
-                f"{where} {quoted(candidate.name)} is {candidate.dtype}, not {port.dtype}",
-            )
-    if not where.endswith("input"):
-        return
-    for candidate in ports:
-        port = next((port for port in wanted if _matches(candidate, port)), None)
-        if port is None:
-            raise _Fault(f"{where} {quoted(candidate.name)} is none of the task's")
-        if not port.name.endswith("*"):
-            free = [isinstance(axis, str) for axis in candidate.axes]
-            _require(
-                len(free) == len(port.axes)
-                and all(free[i] for i, axis in enumerate(port.axes) if isinstance(axis, str)),
-                f"{where} {port.name!r} has axes {quoted(list(candidate.axes))}, not {list(port.axes)}",
-            )
-
-
-def _check_axes(where: str, ports: Sequence[Port], wanted: Sequence[Port], facts: Mapping[str, Any]) -> None:
-    """An axis that has the name of a fact is as long as the fact says, where the graph fixes it."""
-    for port in wanted:
-        for candidate in (candidate for candidate in ports if _matches(candidate, port)):
-            for axis, name in zip(candidate.axes, port.axes, strict=False):
-                stated = facts.get(name, axis) if isinstance(name, str) else axis
-                _require(
-                    isinstance(axis, str) or axis == stated or isinstance(stated, (dict, list)),
-                    f"{where} {quoted(candidate.name)} has {axis} numbers, where {name!r} states {stated}",
-                )
-
-
-def _matches(candidate: Port, port: Port) -> bool:
-    return candidate.name.startswith(port.name[:-1]) if port.name.endswith("*") else candidate.name == port.name
 
 
 def _port(stated: Mapping[str, Any]) -> Port:

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import click
-
-from textkit.cli.options import Talk, model_option, promised
+from textkit.cli.filter_options import BINARY, PACKED, TEXT
+from textkit.cli.options import Talk
 from textkit.cli.progress import Input, shown
 from textkit.cli.stdout import STDOUT, protected_stdout
 from textkit.cli.typed import check_files, say_if_typed
@@ -28,71 +27,9 @@ if TYPE_CHECKING:
     from textkit.streams.fields import Carried
     from textkit.streams.lines import Reader
 
-INPUTS = ("lines", "tsv", "csv", "jsonl")  # what a record of the input may be
 SECONDS = 2.0  # that a window of lines should take: what is done is written that often, and Ctrl-C loses no more
 FEWEST, MOST = 64, 4096  # lines of a window
 _NAMED = 10  # renamed fields that are shown
-
-files_argument = click.argument("files", metavar="[FILE]...", nargs=-1)
-output_option = click.option(
-    "-o",
-    "--output",
-    metavar="OUT",
-    callback=promised("with '>' instead of -o what is done is kept"),
-    help="Write to this file, whole or not at all, instead of stdout (also named -).",
-)
-input_option = click.option(
-    "--input", "kind", type=click.Choice(INPUTS), default="lines", show_default=True, help="What a record is."
-)
-column_option = click.option(
-    "--column", metavar="N|NAME", help="The text's column, by number (then there is no header) or by name."
-)
-delimiter_option = click.option(
-    "--delimiter", metavar="TEXT", help="What parts the columns of csv (one character) and tsv; \\t is a tab."
-)
-field_option = click.option(
-    "--field", metavar="NAME", help="What jsonl calls the result, for a record that has a field of that name."
-)
-
-
-def top_k_option(default: str) -> Callable[[Any], Any]:
-    said = f"Draw from the N likeliest tokens; 0: from all. {default}"
-    return click.option("--top-k", type=click.IntRange(min=0), metavar="N", help=said)
-
-
-def top_p_option(default: str) -> Callable[[Any], Any]:
-    said = f"Draw from the likeliest that make up P. {default}"
-    return click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P", help=said)
-
-
-TEXT = ".txt"  # OUT's suffix of whatever a person can read
-BINARY = ("npy", "f32")
-_PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip")
-JSONL = {".jsonl": "jsonl", ".ndjson": "jsonl"}  # what -o FILE says of the format
-
-
-def format_option(formats: Sequence[str]) -> Callable[[Any], Any]:
-    return click.option(
-        "--format", "form", type=click.Choice(formats), help="Of the output. Default: by OUT's suffix, else text."
-    )
-
-
-def filter_options(formats: Sequence[str]) -> Callable[[Any], Any]:
-    """The options with which a filter's begin: its FILEs, -m, --format (one of `formats`) and -o."""
-
-    def decorated(function: Any) -> Any:
-        for option in (output_option, format_option(formats), model_option, files_argument):
-            function = option(function)
-        return function
-
-    return decorated
-
-
-def reading_options(function: Any) -> Any:
-    """The options that say what a record of the input is: --input, --column, --delimiter and --field."""
-    for option in (field_option, delimiter_option, column_option, input_option):
-        function = option(function)
-    return function
 
 
 @dataclass(kw_only=True)
@@ -165,7 +102,7 @@ class Filter:
             return self.form
         if said is None and suffix not in ("", TEXT):
             known = ", ".join((TEXT, *suffixes))
-            way = "compress it by a pipe: | gzip > OUT" if suffix in _PACKED else "--format takes any name"
+            way = "compress it by a pipe: | gzip > OUT" if suffix in PACKED else "--format takes any name"
             raise UsageError(f"-o {self.output}: {suffix} is no format that this writes; it knows {known}; {way}")
         return said or default
 

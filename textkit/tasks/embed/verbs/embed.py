@@ -10,17 +10,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from textkit.cli.filtering import (
-    JSONL,
-    Filter,
-    Tally,
-    count_of_lines,
-    filter_options,
-    opened,
-    pump,
-    reading_options,
-    records,
-)
+from textkit.cli.filter_options import JSONL, filter_options, reading_options
+from textkit.cli.filtering import Filter, Tally, count_of_lines, opened, pump, records
 from textkit.cli.options import Talk, answering_options
 from textkit.cli.typed import check_files
 from textkit.cli.verb import Verb, examples, own

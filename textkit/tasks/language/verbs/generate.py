@@ -9,21 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from textkit.cli.filtering import (
-    FEWEST,
-    JSONL,
-    Filter,
-    Pace,
-    Tally,
-    format_option,
-    opened,
-    output_option,
-    pump,
-    reading_options,
-    records,
-    top_k_option,
-    top_p_option,
-)
+from textkit.cli.filter_options import JSONL, format_option, output_option, reading_options, top_k_option, top_p_option
+from textkit.cli.filtering import FEWEST, Filter, Pace, Tally, opened, pump, records
 from textkit.cli.options import Talk, Text, answering_options, model_option
 from textkit.cli.typed import say_if_file
 from textkit.cli.verb import Verb, examples, own

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textkit.cli.filtering import (
-    JSONL,
-    Filter,
-    Tally,
-    filter_options,
-    opened,
-    pump,
-    reading_options,
-    records,
-)
+from textkit.cli.filter_options import JSONL, filter_options, reading_options
+from textkit.cli.filtering import Filter, Tally, opened, pump, records
 from textkit.cli.options import Talk, answering_options
 from textkit.cli.typed import check_files
 from textkit.cli.verb import Verb, examples

@@ -15,21 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textkit.cli.filtering import (
-    FEWEST,
-    JSONL,
-    Filter,
-    Pace,
-    Tally,
-    count_of_lines,
-    filter_options,
-    opened,
-    pump,
-    reading_options,
-    records,
-    top_k_option,
-    top_p_option,
-)
+from textkit.cli.filter_options import JSONL, filter_options, reading_options, top_k_option, top_p_option
+from textkit.cli.filtering import FEWEST, Filter, Pace, Tally, count_of_lines, opened, pump, records
 from textkit.cli.options import Talk, answering_options
 from textkit.cli.typed import check_files
 from textkit.cli.verb import Verb, examples, own

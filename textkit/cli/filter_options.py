@@ -1,0 +1,73 @@
+"""The options that filters share: what is read, what is written, and in which format. Knows no verb; light to import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from textkit.cli.options import model_option, promised
+
+INPUTS = ("lines", "tsv", "csv", "jsonl")  # what a record of the input may be
+
+files_argument = click.argument("files", metavar="[FILE]...", nargs=-1)
+output_option = click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    callback=promised("with '>' instead of -o what is done is kept"),
+    help="Write to this file, whole or not at all, instead of stdout (also named -).",
+)
+input_option = click.option(
+    "--input", "kind", type=click.Choice(INPUTS), default="lines", show_default=True, help="What a record is."
+)
+column_option = click.option(
+    "--column", metavar="N|NAME", help="The text's column, by number (then there is no header) or by name."
+)
+delimiter_option = click.option(
+    "--delimiter", metavar="TEXT", help="What parts the columns of csv (one character) and tsv; \\t is a tab."
+)
+field_option = click.option(
+    "--field", metavar="NAME", help="What jsonl calls the result, for a record that has a field of that name."
+)
+
+
+def top_k_option(default: str) -> Callable[[Any], Any]:
+    said = f"Draw from the N likeliest tokens; 0: from all. {default}"
+    return click.option("--top-k", type=click.IntRange(min=0), metavar="N", help=said)
+
+
+def top_p_option(default: str) -> Callable[[Any], Any]:
+    said = f"Draw from the likeliest that make up P. {default}"
+    return click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P", help=said)
+
+
+TEXT = ".txt"  # OUT's suffix of whatever a person can read
+BINARY = ("npy", "f32")
+PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip")
+JSONL = {".jsonl": "jsonl", ".ndjson": "jsonl"}  # what -o FILE says of the format
+
+
+def format_option(formats: Sequence[str]) -> Callable[[Any], Any]:
+    return click.option(
+        "--format", "form", type=click.Choice(formats), help="Of the output. Default: by OUT's suffix, else text."
+    )
+
+
+def filter_options(formats: Sequence[str]) -> Callable[[Any], Any]:
+    """The options with which a filter's begin: its FILEs, -m, --format (one of `formats`) and -o."""
+
+    def decorated(function: Any) -> Any:
+        for option in (output_option, format_option(formats), model_option, files_argument):
+            function = option(function)
+        return function
+
+    return decorated
+
+
+def reading_options(function: Any) -> Any:
+    """The options that say what a record of the input is: --input, --column, --delimiter and --field."""
+    for option in (field_option, delimiter_option, column_option, input_option):
+        function = option(function)
+    return function
