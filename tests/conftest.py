@@ -18,7 +18,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import textkit  # noqa: F401  its import switches the reports off
 from textkit import process
 from textkit.cli import run
-from textkit.cli.options import Talk
+from textkit.cli.options import Messages
 
 # Kernels are compiled once for all workers, the commands that tests start and the next run. Before anything imports numba.
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,7 +69,7 @@ def call(capfdbinary, monkeypatch, tmp_path):
             given.write_bytes(stdin.encode() if isinstance(stdin, str) else stdin)
         with open(given) as stream:
             monkeypatch.setattr(sys, "stdin", stream)
-            code = run([str(arg) for arg in args], Talk())
+            code = run([str(arg) for arg in args], Messages())
         out, error = capfdbinary.readouterr()
         return code, out.decode("utf-8", "surrogateescape"), error.decode()
 

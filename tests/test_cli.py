@@ -18,7 +18,7 @@ from small_translator import write_translator
 from textkit import cli
 from textkit.bundle import places
 from textkit.cli import options, own_verbs, run
-from textkit.cli.options import Talk
+from textkit.cli.options import Messages
 from textkit.errors import TextkitError, TextkitWarning, UsageError
 from textkit.task_registry import tasks
 from textkit.version import __version__
@@ -41,8 +41,10 @@ def child(body: str, *args: str, shell: str = "{}", **how) -> subprocess.Complet
         "from textkit.cli.options import *\n"
         "from textkit.cli.stdout import *\n"
         "@click.command()\n"
-        "@talk_options\n"
-        "def attempt(talk):\n" + "".join(f"    {line}\n" for line in body.splitlines()) + "if __name__ == '__main__':\n"
+        "@message_options\n"
+        "def attempt(messages):\n"
+        + "".join(f"    {line}\n" for line in body.splitlines())
+        + "if __name__ == '__main__':\n"
         "    cli.BEHIND_TASKS['try'] = ('__main__:attempt', 'tries')\n"
         "    cli.main(['try', *sys.argv[1:]])\n"
     )
@@ -140,17 +142,17 @@ def test_wrong_usage_is_one_line_and_exit_code_2(args, line):
 @options.on_error_option
 @options.line_buffered_option
 @options.plugin_option
-@options.talk_options
+@options.message_options
 def shared(**given) -> None:
     """Every shared option."""
-    given["talk"] = (given["talk"].verbose, given["talk"].quiet, given["talk"].debug)
+    given["messages"] = (given["messages"].verbose, given["messages"].quiet, given["messages"].debug)
     click.echo(json.dumps(given))
 
 
 @click.command()
 @click.argument("kind")
-@options.talk_options
-def failing(kind: str, talk: Talk) -> None:
+@options.message_options
+def failing(kind: str, messages: Messages) -> None:
     """Fails as asked."""
     errors = {
         "known": TextkitError("corpus.txt: is\nempty"),
@@ -169,14 +171,14 @@ def failing(kind: str, talk: Talk) -> None:
 
 
 @click.command()
-@options.talk_options
-def chatty(talk: Talk) -> None:
+@options.message_options
+def chatty(messages: Messages) -> None:
     """Says everything."""
-    talk.note("a note")
-    talk.warn("a warning")
+    messages.note("a note")
+    messages.warn("a warning")
     warnings.warn(TextkitWarning("from\ninside"), stacklevel=1)
     warnings.warn("of a library", FutureWarning, stacklevel=1)
-    talk.error("an error")
+    messages.error("an error")
 
 
 @pytest.fixture
@@ -187,24 +189,24 @@ def verbs(monkeypatch):
 
 
 def test_shared_options(verbs, capsys):
-    assert run(["shared"], Talk()) == 0
+    assert run(["shared"], Messages()) == 0
     assert json.loads(capsys.readouterr().out) == {
         "model": None, "device": "auto", "threads": None, "on_error": "fail", "line_buffered": False,
-        "talk": [False, False, False],
+        "messages": [False, False, False],
     }  # fmt: skip
     given = "-m pets --device cuda:1 --threads 2 --on-error skip --line-buffered -v -q --debug"
-    assert run(["shared", *given.split()], Talk()) == 0
+    assert run(["shared", *given.split()], Messages()) == 0
     assert json.loads(capsys.readouterr().out) == {
         "model": "pets", "device": "cuda:1", "threads": 2, "on_error": "skip", "line_buffered": True,
-        "talk": [True, True, True],
+        "messages": [True, True, True],
     }  # fmt: skip
-    assert run(["-v", "shared"], Talk()) == 0  # before the verb as well
-    assert json.loads(capsys.readouterr().out)["talk"] == [True, False, False]
+    assert run(["-v", "shared"], Messages()) == 0  # before the verb as well
+    assert json.loads(capsys.readouterr().out)["messages"] == [True, False, False]
 
 
 @pytest.mark.parametrize("given", ["--device gpu", "--device cuda:", "--threads 0", "--threads x", "--on-error stop"])
 def test_values_out_of_range(verbs, capsys, given):
-    assert run(["shared", *given.split()], Talk()) == 2
+    assert run(["shared", *given.split()], Messages()) == 2
     stderr = capsys.readouterr().err
     assert stderr.startswith(f"textkit: invalid value for '{given.split()[0]}': ")
     assert stderr.endswith(" (see 'textkit shared --help')\n")
@@ -232,12 +234,12 @@ def test_values_out_of_range(verbs, capsys, given):
     ],
 )
 def test_exit_codes_and_their_line(verbs, capsys, kind, code, line):
-    assert run(["failing", kind], Talk()) == code
+    assert run(["failing", kind], Messages()) == code
     assert capsys.readouterr() == ("", line)
 
 
 def test_debug_gives_the_traceback(verbs, capsys):
-    assert run(["failing", "bug", "--debug"], Talk()) == 1
+    assert run(["failing", "bug", "--debug"], Messages()) == 1
     stderr = capsys.readouterr().err
     assert stderr.startswith("Traceback (most recent call last):\n")
     assert "raise errors[kind]" in stderr
@@ -258,11 +260,11 @@ def test_debug_gives_the_traceback(verbs, capsys):
     ],
 )
 def test_what_is_said(verbs, capsys, flags, lines):
-    talk = Talk()
+    messages = Messages()
     with warnings.catch_warnings():
         warnings.simplefilter("default")
-        cli._route_warnings(talk)
-        assert run(["chatty", *flags], talk) == 0
+        cli._route_warnings(messages)
+        assert run(["chatty", *flags], messages) == 0
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "".join(f"textkit: {line}\n" for line in lines)
@@ -389,7 +391,7 @@ def shelf(tmp_path, monkeypatch):
 
 
 def test_models(shelf, capfd):
-    assert run(["models"], Talk()) == 0
+    assert run(["models"], Messages()) == 0
     out, err = capfd.readouterr()
     assert err == ""
     lines = out.splitlines()
@@ -403,7 +405,7 @@ def test_models(shelf, capfd):
 
 
 def test_models_as_json(shelf, capfd):
-    assert run(["models", "--format", "json"], Talk()) == 0
+    assert run(["models", "--format", "json"], Messages()) == 0
     sound, torn = json.loads(capfd.readouterr().out)["models"]
     assert (sound["name"], sound["task"], sound["default"], sound["dim"]) == ("pets", "embed", True, 2)
     assert (sound["precision"], sound["problem"], sound["license"]) == ("fp32", None, "CC0-1.0")
@@ -416,7 +418,7 @@ def test_models_as_json(shelf, capfd):
 def test_no_models_at_all(tmp_path, monkeypatch, capfd, shelf):
     monkeypatch.chdir(tmp_path.parent)
     monkeypatch.delenv("TEXTKIT_MODEL_EMBED")
-    assert run(["models"], Talk()) == 0
+    assert run(["models"], Messages()) == 0
     out, err = capfd.readouterr()
     assert out == ""
     assert err.startswith("textkit: warning: the default model 'en-words' is not installed")
@@ -454,7 +456,7 @@ def test_doctor_on_a_sound_machine(shelf, capfd, monkeypatch):
 
     shutil.rmtree(shelf / "torn")
     monkeypatch.setattr("textkit.registry.registry", Registry())
-    assert run(["doctor"], Talk()) == 0
+    assert run(["doctor"], Messages()) == 0
     out, err = capfd.readouterr()
     assert err == ""
     found = {line[:30].split("  ")[0]: line for line in out.splitlines()}
@@ -470,7 +472,7 @@ def test_doctor_names_what_is_broken_and_its_repair(shelf, capfd, monkeypatch):
     both = session.Runtime({"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"})
     monkeypatch.setattr(session, "runtime", lambda: both)
     monkeypatch.setattr(session, "gpu_count", lambda: (1, ""))
-    assert run(["doctor", "--format", "json"], Talk()) == 1
+    assert run(["doctor", "--format", "json"], Messages()) == 1
     out, err = capfd.readouterr()
     found = {finding["about"]: finding for finding in json.loads(out)["findings"]}
     assert found["onnxruntime"]["state"] == "broken"
@@ -493,7 +495,7 @@ def test_doctor_gives_the_command_for_a_missing_extra(shelf, capfd, monkeypatch)
         return real(name)
 
     monkeypatch.setattr(metadata, "version", version)
-    run(["doctor", "--format", "json"], Talk())
+    run(["doctor", "--format", "json"], Messages())
     found = {finding["about"]: finding for finding in json.loads(capfd.readouterr().out)["findings"]}
     assert found["extra [train]"]["state"] == "absent"
     assert found["extra [train]"]["what"] == "pip install 'textkit-onnx[train]' (no torch, zstandard)"

@@ -21,7 +21,7 @@ from small_bundle import write_small
 from small_translator import SOURCE, SPACE, START, TARGET, encode_graph, step_graph, write_translator
 
 import textkit.cli
-from textkit.cli.options import Talk
+from textkit.cli.options import Messages
 from textkit.drawing import picture
 from textkit.drawing.heatmap import SHADES, Screen, draw
 from textkit.errors import TextkitError
@@ -99,7 +99,7 @@ def attention(models: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pyte
         stdin.write_text(given, "utf-8")
         with stdin.open() as stream:
             monkeypatch.setattr(sys, "stdin", stream)
-            got = textkit.cli.run(["attention", "-m", str(models / model), "--device", "cpu", *args], Talk())
+            got = textkit.cli.run(["attention", "-m", str(models / model), "--device", "cpu", *args], Messages())
         done = capfd.readouterr()
         assert got == code or pytest.fail(done.err)
         return done.out, done.err
@@ -429,7 +429,7 @@ def test_the_readme_s_picture_is_what_its_command_draws(tmp_path: Path) -> None:
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     (command,) = re.findall(r"^\$ textkit (attention .*-o )picture\.png", readme, re.MULTILINE)
     assert "](docs/attention.png)" in readme
-    assert textkit.cli.run([*shlex.split(command), str(tmp_path / "picture.png")], Talk()) == 0
+    assert textkit.cli.run([*shlex.split(command), str(tmp_path / "picture.png")], Messages()) == 0
     drawn = image.imread(tmp_path / "picture.png")
     shown = image.imread(Path(__file__).parent.parent / "docs" / "attention.png")
     assert np.abs(np.subtract(drawn.shape, shown.shape)).max() <= 6

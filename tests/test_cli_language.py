@@ -15,7 +15,7 @@ import pytest
 from language_toys import LINES, WORDS, bag, graphs, logprobs, rule
 
 import textkit.cli
-from textkit.cli.options import Talk
+from textkit.cli.options import Messages
 from textkit.exporting import export
 
 NETWORK = bag(dim=16, seed=3)
@@ -33,7 +33,7 @@ def ran(model: str, capfd: Any) -> Callable[..., tuple[int, str, str]]:
 
     def run(verb: str, *args: object, model: str | None = model) -> tuple[int, str, str]:
         named = [] if model is None else ["-m", model]
-        code = textkit.cli.run([verb, *named, *map(str, args)], Talk())
+        code = textkit.cli.run([verb, *named, *map(str, args)], Messages())
         sys.stdout.flush()
         return code, *capfd.readouterr()
 
@@ -118,13 +118,13 @@ def test_nothing_in_nothing_out(model):
 @pytest.mark.parametrize(("verb", "extra"), [("score", ()), ("generate", ("--max-tokens", "5"))])
 def test_an_answer_to_each_line_while_the_input_is_open(model, verb, extra):
     command = [sys.executable, "-m", "textkit", verb, "-m", model, *extra]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as talk:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as messages:
         for line in ("the man", "a b"):
-            talk.stdin.write(f"{line}\n")
-            talk.stdin.flush()
-            assert talk.stdout.readline().strip()
-        talk.stdin.close()
-    assert talk.returncode == 0
+            messages.stdin.write(f"{line}\n")
+            messages.stdin.flush()
+            assert messages.stdout.readline().strip()
+        messages.stdin.close()
+    assert messages.returncode == 0
 
 
 @pytest.mark.parametrize("verb", ["score", "generate"])

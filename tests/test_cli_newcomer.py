@@ -19,7 +19,7 @@ from vector_files import FASTTEXT, PEOPLE, glove, golden
 import textkit.cli
 from textkit.bundle import places
 from textkit.cli import command_line, own_verbs
-from textkit.cli.options import Talk
+from textkit.cli.options import Messages
 
 TEXTKIT = str(Path(sys.executable).with_name("textkit"))
 
@@ -30,7 +30,7 @@ def ran(capfd, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def run(*args: object) -> tuple[int, str, str]:
-        code = textkit.cli.run([*map(str, args)], Talk())
+        code = textkit.cli.run([*map(str, args)], Messages())
         sys.stdout.flush()
         return code, *capfd.readouterr()
 

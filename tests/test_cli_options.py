@@ -8,7 +8,7 @@ import click
 import pytest
 
 from textkit.cli import command_line, own_verbs, run
-from textkit.cli.options import Talk
+from textkit.cli.options import Messages
 from textkit.cli.renamed import OPTIONS, TRIED
 from textkit.defaults import SEED
 
@@ -60,18 +60,18 @@ def test_an_old_spelling_is_answered_by_name(capfd, verb, old):
     assert old not in options() or verb not in options()[old]
     assert verb in options()[new.split()[0]]
     for spelled in ([verb, old, "x"], [verb, f"{old}=x"]):
-        assert run(spelled, Talk()) == 2
+        assert run(spelled, Messages()) == 2
         out, err = capfd.readouterr()
         assert (out, err) == ("", f"textkit: {old} is now {new} (see 'textkit {verb} --help')\n")
 
 
 @pytest.mark.parametrize(("verb", "tried"), [(verb, tried) for verb, names in TRIED.items() for tried in names])
 def test_what_other_verbs_and_tools_call_it_is_answered_too(capfd, verb, tried):
-    assert run([verb, tried], Talk()) == 2
+    assert run([verb, tried], Messages()) == 2
     assert capfd.readouterr().err.startswith(f"textkit: no such option {tried}: it is {TRIED[verb][tried]} (see ")
 
 
 def test_an_option_of_another_verb_is_said_to_be_one(capfd):
-    assert run(["embed", "--beam-size", "4"], Talk()) == 2
+    assert run(["embed", "--beam-size", "4"], Messages()) == 2
     told = "textkit: embed has no --beam-size: it is an option of translate, evaluate (see 'textkit embed --help')\n"
     assert capfd.readouterr().err == told

@@ -10,7 +10,7 @@ from small_bundle import write_small
 
 import textkit.cli
 from textkit.cli import progress
-from textkit.cli.options import Talk
+from textkit.cli.options import Messages
 from textkit.cli.progress import Input, clock, line
 
 
@@ -41,14 +41,14 @@ def shares(tmp_path, monkeypatch, capfd):
     found: list[tuple[int, float | None]] = []
     monkeypatch.setattr(progress, "_FIRST", 0.0)
     monkeypatch.setattr(progress, "line", lambda done, seconds, share: found.append((done, share)) or "")
-    monkeypatch.setattr(Talk, "interactive", property(lambda talk: not talk.quiet))
+    monkeypatch.setattr(Messages, "interactive", property(lambda messages: not messages.quiet))
     monkeypatch.setattr("textkit.serving.stream.WINDOW_LINES", 8192)
 
     def run(*args: object, stdin: object = "/dev/null") -> list[tuple[int, float | None]]:
         found.clear()
         with open(stdin) as stream:
             monkeypatch.setattr(sys, "stdin", stream)
-            assert textkit.cli.run(["embed", "-m", str(model), *map(str, args)], Talk()) == 0
+            assert textkit.cli.run(["embed", "-m", str(model), *map(str, args)], Messages()) == 0
         capfd.readouterr()
         return list(found)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from textkit.cli import run as run_command
-from textkit.cli.options import Talk
+from textkit.cli.options import Messages
 from textkit.plugin import Score
 from textkit.registry import registry
 from textkit.training import progress
@@ -46,7 +46,7 @@ def textkit(data, capfd):
 
     def textkit(*words):
         capfd.readouterr()
-        code = run_command([*map(str, words), "--plugin", TOYS], Talk())
+        code = run_command([*map(str, words), "--plugin", TOYS], Messages())
         return code, *capfd.readouterr()
 
     return textkit
@@ -280,7 +280,7 @@ def test_a_run_of_a_plugin_that_is_not_here_says_which_option_brings_it(textkit,
     monkeypatch.setattr(registry, "_files", [])
     monkeypatch.setattr(registry, "_entries", None)
     capfd.readouterr()
-    assert run_command(["train", "-o", "run", "--resume"], Talk()) == 2
+    assert run_command(["train", "-o", "run", "--resume"], Messages()) == 2
     assert "its plugin 'toy-fit' is not installed; name the file it is in with --plugin FILE" in capfd.readouterr().err
 
 
@@ -300,16 +300,18 @@ def event(**values):
 
 def test_pace_is_that_of_the_last_seconds():
     # 100 updates and 10,000 words in the first 100 s, then 10 updates and 50,000 words a second.
-    pace = progress.Pace(Started(0, 5, 0, 400, 0, 0, 0.0, "cpu", 1))
-    assert pace.figures(event(step=100, words=10_000, seconds=100.0)) == ["100 words/s", "0:05:00 left"]
+    throughput = progress.Throughput(Started(0, 5, 0, 400, 0, 0, 0.0, "cpu", 1))
+    assert throughput.figures(event(step=100, words=10_000, seconds=100.0)) == ["100 words/s", "0:05:00 left"]
     for second in range(1, 21):
-        figures = pace.figures(event(step=100 + 10 * second, words=10_000 + 50_000 * second, seconds=100.0 + second))
+        figures = throughput.figures(
+            event(step=100 + 10 * second, words=10_000 + 50_000 * second, seconds=100.0 + second)
+        )
     assert figures == ["50k words/s", "10.0 s left"]
 
 
 def test_pace_counts_examples_where_there_are_no_words():
-    pace = progress.Pace(Started(0, 5, 0, 0, 0, 0, 0.0, "cpu", 1))
-    assert pace.figures(event(step=1, steps=0, examples=30, seconds=2.0)) == ["15 examples/s"]
+    throughput = progress.Throughput(Started(0, 5, 0, 0, 0, 0, 0.0, "cpu", 1))
+    assert throughput.figures(event(step=1, steps=0, examples=30, seconds=2.0)) == ["15 examples/s"]
 
 
 def test_plain_lines_come_every_few_seconds(capsys, monkeypatch):
@@ -393,10 +395,10 @@ def test_a_long_update_is_finished_unless_ctrl_c_comes_twice(data):
 
 def test_no_time_left_is_told_before_it_is_worth_something():
     """The first update takes 30 s, as one does that compiles; then ten a second."""
-    pace = progress.Pace(Started(0, 5, 0, 4000, 0, 0, 0.0, "cpu", 1))
+    throughput = progress.Throughput(Started(0, 5, 0, 4000, 0, 0, 0.0, "cpu", 1))
     told = []
     for number in range(60):
-        figures = pace.figures(event(step=1 + number, steps=4000, words=number, seconds=30 + number / 10))
+        figures = throughput.figures(event(step=1 + number, steps=4000, words=number, seconds=30 + number / 10))
         told.append(next((figure for figure in figures if figure.endswith("left")), ""))
     assert not any(told[:30])
     assert set(told[31:]) <= {f"0:06:{second} left" for second in range(33, 38)}

@@ -17,8 +17,8 @@ from small_bundle import write_small
 from small_translator import write_translator
 
 import textkit.cli
-from textkit.cli.filtering import FEWEST, MOST, Pace
-from textkit.cli.options import Talk
+from textkit.cli.filtering import FEWEST, MOST, AdaptiveWindow
+from textkit.cli.options import Messages
 from textkit.streams.columns import Block
 
 LINES = "The dog sees a cat.\n\nA man. The dog!\n"
@@ -48,7 +48,7 @@ class Ran:
     """What a command line gave that ran in this process."""
 
     def __init__(self, capfd: Any, *args: object) -> None:
-        self.code = textkit.cli.run(["translate", *map(str, args)], Talk())
+        self.code = textkit.cli.run(["translate", *map(str, args)], Messages())
         sys.stdout.flush()
         self.out, self.err = capfd.readouterr()
 
@@ -190,19 +190,19 @@ def test_more_lines_than_a_window(model: str, tmp_path: Path, capfd: Any) -> Non
 
 
 def test_windows_grow_with_the_pace() -> None:
-    pace = Pace(None)
+    window = AdaptiveWindow(None)
     small = [Block(["x"] * FEWEST) for _ in range(40)]
     sizes = []
-    for block in pace.joined([*small, None, Block(["x"])]):
+    for block in window.joined([*small, None, Block(["x"])]):
         sizes.append(block and len(block))
         if block:
-            pace.took(len(block), len(block) / 400)  # 400 lines a second: 800 in two
+            window.took(len(block), len(block) / 400)  # 400 lines a second: 800 in two
     assert sizes == [64, 256, 832, 832, 576, None, 1]
-    pace.took(1, 100.0)  # one line that a person typed says nothing of the pace
-    assert pace.lines == 800
-    pace.took(800, 1e-9)
-    pace.took(3200, 0.0)
-    assert pace.lines == MOST
+    window.took(1, 100.0)  # one line that a person typed says nothing of the pace
+    assert window.lines == 800
+    window.took(800, 1e-9)
+    window.took(3200, 0.0)
+    assert window.lines == MOST
 
 
 # --- a process among others -------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import pytest
 from vector_files import FASTTEXT, PEOPLE, VECTORS, WORDS, glove, golden
 
 from textkit.cli import run
-from textkit.cli.options import Talk
+from textkit.cli.options import Messages
 from textkit.interop.foreign import read
 from textkit.streams.escaping import unescaped
 from textkit.tasks.embed.serving.embedder import Embedder
@@ -28,7 +28,7 @@ def models(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     for name, content in (("people", glove(PEOPLE)), ("fasttext", golden(FASTTEXT))):
         (folder / f"{name}.file").write_bytes(content)
-        assert run(["import", str(folder / f"{name}.file"), "-o", str(folder / name)], Talk(quiet=True)) == 0
+        assert run(["import", str(folder / f"{name}.file"), "-o", str(folder / name)], Messages(quiet=True)) == 0
     return folder
 
 

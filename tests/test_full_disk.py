@@ -18,7 +18,7 @@ import torch  # noqa: F401 - whose import writes files of its own
 from small_embedder import write_words
 
 from textkit.cli import run
-from textkit.cli.options import Talk
+from textkit.cli.options import Messages
 from textkit.errors import TextkitError, file_of
 from textkit.guard import blamed, blaming
 from textkit.registry import registry
@@ -52,7 +52,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("most", [100, 1100, 1300, 1500, 1700])
 def test_a_full_disk_before_the_first_checkpoint_names_the_file_and_no_plugin(data: Path, capfd, most: int) -> None:
     with room(most):
-        code = run(["train", "toy", "data.txt", "-o", "run", "--plugin", TOYS, "-q"], Talk())
+        code = run(["train", "toy", "data.txt", "-o", "run", "--plugin", TOYS, "-q"], Messages())
     out, err = capfd.readouterr()
     assert (code, out) == (1, "")
     assert re.fullmatch(r"textkit: run/\S+: cannot be written: File too large\n", err)
@@ -107,7 +107,7 @@ def test_every_verb_that_writes_a_file_names_it(data: Path, capsys) -> None:
         ["import", "vectors.vec", "-o", "out"],
     ):
         with room(20):
-            code = run(words, Talk())
+            code = run(words, Messages())
         _, err = capsys.readouterr()
         name = words[-1]
         assert (code, err.splitlines()[-1]) == (
@@ -124,7 +124,7 @@ def test_a_really_full_disk_says_so(data: Path, capfd) -> None:
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", disk], capture_output=True).returncode:
         pytest.skip("mounting is not allowed here")
     try:
-        code = run(["train", "toy", "data.txt", "-o", "disk/run", "--plugin", TOYS, "-q"], Talk())
+        code = run(["train", "toy", "data.txt", "-o", "disk/run", "--plugin", TOYS, "-q"], Messages())
         assert os.listdir(disk) == []
     finally:
         subprocess.run(["umount", disk], check=True)

@@ -10,7 +10,7 @@ import pytest
 import training_toys
 
 from textkit.cli import run as run_command
-from textkit.cli.options import Talk
+from textkit.cli.options import Messages
 from textkit.plugin import Score
 from textkit.registry import registry
 from textkit.training.position import Diverged, check_score
@@ -25,7 +25,7 @@ def textkit(tmp_path, monkeypatch, capfd):
     Path("data.txt").write_text("a b c d\nc d e f\ne f a b\nb c d e\n" * 10)
 
     def call(*words, code=0):
-        found = run_command(["train", *words, "--plugin", TOYS, "--device", "cpu", "--threads", "1"], Talk())
+        found = run_command(["train", *words, "--plugin", TOYS, "--device", "cpu", "--threads", "1"], Messages())
         error = capfd.readouterr().err
         assert found == code, error
         return error
@@ -165,7 +165,7 @@ def test_a_language_model_whose_rate_is_far_too_high_says_so(tmp_path, monkeypat
     Path("text.txt").write_text("a b c d e f g h\n" * 60)
     words = ["nnlm", "text.txt", "-o", "run", "-q", *settings("dim=8", "hidden=8", "streams=2", "bptt=5", "epochs=2")]
     words += settings("optimizer=sgd", "learning_rate=1e6", "clip=0")
-    assert run_command(["train", *words, "--device", "cpu"], Talk()) == 1
+    assert run_command(["train", *words, "--device", "cpu"], Messages()) == 1
     error = capfd.readouterr().err
     assert error.startswith("textkit: training diverged: ")
     assert "a lower learning_rate" in error

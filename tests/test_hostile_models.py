@@ -12,7 +12,7 @@ from small_language import write_language
 from textkit.bundle import bundle
 from textkit.bundle.manifest import FILE
 from textkit.cli import run
-from textkit.cli.options import Talk
+from textkit.cli.options import Messages
 from textkit.errors import TextkitError
 
 
@@ -58,10 +58,10 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
 )  # fmt: skip
 def test_whatever_a_model_raises_is_one_row(shelf, monkeypatch, capfd, error, said):
     failing(monkeypatch, error)
-    assert run(["models", "--format", "json"], Talk()) == 0
+    assert run(["models", "--format", "json"], Messages()) == 0
     found = {model["name"]: model for model in json.loads(capfd.readouterr().out)["models"]}
     assert {name: model["problem"] for name, model in found.items()} == {"first": None, "odd": said, "second": None}
-    assert run(["doctor", "--format", "json"], Talk()) == 1
+    assert run(["doctor", "--format", "json"], Messages()) == 1
     findings = {each["about"]: each for each in json.loads(capfd.readouterr().out)["findings"]}
     assert findings["model odd"] == {"about": "model odd", "state": "broken", "what": said}
 
@@ -69,14 +69,14 @@ def test_whatever_a_model_raises_is_one_row(shelf, monkeypatch, capfd, error, sa
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143)])
 def test_who_ends_the_list_ends_it(shelf, monkeypatch, error):
     failing(monkeypatch, error)
-    assert run(["models"], Talk()) in (130, 143)
+    assert run(["models"], Messages()) in (130, 143)
 
 
 def test_what_a_manifest_says_of_its_scores_is_cut(shelf, capfd):
     values = json.loads((shelf / "odd" / FILE).read_bytes())
     values["scores"] = [{"metric": "m" * 100_000, "value": [["x"] * 1000]}, 3, {}]
     (shelf / "odd" / FILE).write_text(json.dumps(values))
-    assert run(["models"], Talk()) == 0
+    assert run(["models"], Messages()) == 0
     out = capfd.readouterr().out
     assert len(out) < 4000
     assert "first" in out

@@ -15,7 +15,7 @@ from torch import nn
 from training_toys import Toy, ToyFit, ToyOwn
 
 from textkit.cli import run as run_command
-from textkit.cli.options import Talk
+from textkit.cli.options import Messages
 from textkit.drawing import chart, picture
 from textkit.errors import TextkitError
 from textkit.registry import registry
@@ -194,9 +194,11 @@ def runs(tmp_path_factory):
     sizes = [f"--set={key}" for key in ("hidden=6", "dim=5", "bptt=10", "streams=3", "min_count=1")]
     for cell in ("rnn", "lstm"):
         words = ["train", "rnn-lm", *text, "--dev", str(folder / "dev.txt"), "-o", str(folder / cell)]
-        assert run_command([*words, f"--set=cell={cell}", *sizes, *small], Talk()) == 0
-    assert run_command(["train", "toy", *text, "-o", str(folder / "toy"), "--set=eval_steps=7", *small], Talk()) == 0
-    assert run_command(["train", "toy-own", *text, "-o", str(folder / "own"), *small], Talk()) == 0
+        assert run_command([*words, f"--set=cell={cell}", *sizes, *small], Messages()) == 0
+    assert (
+        run_command(["train", "toy", *text, "-o", str(folder / "toy"), "--set=eval_steps=7", *small], Messages()) == 0
+    )
+    assert run_command(["train", "toy-own", *text, "-o", str(folder / "own"), *small], Messages()) == 0
     yield folder
     patch.undo()
 
@@ -208,7 +210,7 @@ def textkit(runs, capfd, monkeypatch):
 
     def textkit(*words):
         capfd.readouterr()
-        code = run_command(list(map(str, words)), Talk())
+        code = run_command(list(map(str, words)), Messages())
         return code, *capfd.readouterr()
 
     return textkit

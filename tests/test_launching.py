@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from textkit.cli import run
-from textkit.cli.options import Talk
+from textkit.cli.options import Messages
 from textkit.errors import TextkitError
 from textkit.training import launching
 
@@ -129,7 +129,7 @@ def test_a_third_signal_kills(processes):
 def test_inside_torchrun_it_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert run(["train", "toy", "data.txt", "-o", str(tmp_path / "run"), "--processes", "2"], Talk()) == 2
+    assert run(["train", "toy", "data.txt", "-o", str(tmp_path / "run"), "--processes", "2"], Messages()) == 2
     assert "--processes 2: this is one of several processes already" in capsys.readouterr().err
 
 

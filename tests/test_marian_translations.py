@@ -144,7 +144,7 @@ def test_same_translations_as_transformers(checkpoint, kind):
 def imported(checkpoint, tmp_path_factory):
     """The folder of a checkpoint, transformers' model, and the folder of the bundle that `textkit import` made of it."""
     from textkit.cli import run
-    from textkit.cli.options import Talk
+    from textkit.cli.options import Messages
 
     pytest.importorskip("onnx", reason="models are made with onnx: pip install 'textkit-onnx[train]'")
     folder, model = checkpoint(sharp=1.5, init_std=0.3)
@@ -152,7 +152,10 @@ def imported(checkpoint, tmp_path_factory):
     sample = bundle.parent / "sample.txt"
     sample.write_text("\n".join(ENGLISH))
     assert (
-        run(["import", str(folder), "-o", str(bundle), "--text", str(sample), "--license", "CC0", "--explain"], Talk())
+        run(
+            ["import", str(folder), "-o", str(bundle), "--text", str(sample), "--license", "CC0", "--explain"],
+            Messages(),
+        )
         == 0
     )
     return folder, model, bundle
@@ -245,17 +248,17 @@ def test_the_manifest_says_where_the_model_is_from(imported):
 
 def test_import_of_a_folder_refuses_in_one_line(checkpoint, tmp_path, capsys):
     from textkit.cli import run
-    from textkit.cli.options import Talk
+    from textkit.cli.options import Messages
 
     folder = tmp_path / "copy"
     shutil.copytree(checkpoint()[0], folder)
     changed(folder, "config.json", model_type="t5")
-    assert run(["import", str(folder), "-o", str(tmp_path / "out")], Talk()) == 1
+    assert run(["import", str(folder), "-o", str(tmp_path / "out")], Messages()) == 1
     assert capsys.readouterr().err == (
         f"textkit: {folder}/config.json: a checkpoint of 't5' (MarianMTModel); MarianMT's ('marian') are read\n"
     )
-    assert run(["import", str(folder), "-o", str(tmp_path / "out"), "--max-vocab", "5"], Talk()) == 2
+    assert run(["import", str(folder), "-o", str(tmp_path / "out"), "--max-vocab", "5"], Messages()) == 2
     vectors = tmp_path / "vectors.txt"
     vectors.write_text("2 1\na 1\nb 2\n")
-    assert run(["import", str(vectors), "-o", str(tmp_path / "out"), "--explain"], Talk()) == 2
+    assert run(["import", str(vectors), "-o", str(tmp_path / "out"), "--explain"], Messages()) == 2
     assert not (tmp_path / "out").exists()

@@ -22,8 +22,8 @@ def frame(body: str) -> list[str]:
         "from textkit.cli.options import *\nfrom textkit.cli.stdout import *\n"
         "from textkit.streams.output import output_file\n"
         "def wait(seconds=30):\n    os.write(2, b'waits\\n'); time.sleep(seconds)\n"
-        "@click.command()\n@click.option('-o', 'output', callback=promised())\n@talk_options\n"
-        "def attempt(output, talk):\n"
+        "@click.command()\n@click.option('-o', 'output', callback=promised())\n@message_options\n"
+        "def attempt(output, messages):\n"
         + "".join(f"    {line}\n" for line in body.splitlines())
         + "if __name__ == '__main__':\n"
         "    cli.BEHIND_TASKS['try'] = ('__main__:attempt', 'tries')\n"
@@ -154,7 +154,7 @@ def test_a_stdout_and_a_stderr_that_do_not_block_lose_nothing() -> None:
         "    for number in range(40):\n"
         "        out.write(b'%d ' % number * 20_000 + b'\\n')\n"  # more than a pipe holds
         "        out.write(b'')\n"
-        "    for number in range(2000): talk.warn('x' * 100)\n"
+        "    for number in range(2000): messages.warn('x' * 100)\n"
         "click.echo('y' * 200_000)"
     )
     process = subprocess.Popen(frame(body), stdout=subprocess.PIPE, stderr=subprocess.PIPE)

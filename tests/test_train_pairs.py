@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from textkit.cli import run as run_command
-from textkit.cli.options import Talk
+from textkit.cli.options import Messages
 from textkit.config import resolve
 from textkit.corpora.pairs import PairCorpus
 from textkit.plugin import Epoch
@@ -40,7 +40,7 @@ def textkit(tmp_path, monkeypatch, capfd):
     def textkit(*words, after=()):
         capfd.readouterr()
         settings = (word for setting in TINY for word in ("--set", setting))
-        code = run_command(["train", *words, *settings, *after, "--threads", "1", "--device", "cpu"], Talk())
+        code = run_command(["train", *words, *settings, *after, "--threads", "1", "--device", "cpu"], Messages())
         return code, capfd.readouterr().err
 
     return textkit

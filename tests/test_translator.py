@@ -158,7 +158,9 @@ def test_wide_beams_and_large_vocabularies_take_fewer_lines_at_once(beams: int, 
 def test_wide_beams_are_given_batches_that_small(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     translator = Translator(model, beam_size=300)  # 2 lines at once
     sizes = []
-    monkeypatch.setattr(translator, "_batch", lambda jobs: sizes.append(len(jobs)) or [[Translation("")]] * len(jobs))
+    monkeypatch.setattr(
+        translator, "_batch", lambda segments: sizes.append(len(segments)) or [[Translation("")]] * len(segments)
+    )
     translator(["the dog", "the man", "the cat", "a man", "a dog"])
     assert sizes == [2, 2, 1]
 
@@ -365,10 +367,10 @@ def test_an_n_best_list_holds_each_text_once(model: Path, monkeypatch: pytest.Mo
 
     wide: list[int] = []
 
-    def searched(self: Translator, jobs: list[Any], options: Search) -> list[list[Translation]]:
+    def searched(self: Translator, segments: list[Any], options: Search) -> list[list[Translation]]:
         wide.append(options.beam_size)
-        narrow = of("A", "A", "B", "B") if jobs[0].text == "The dog." else of("A", "B", "C", "D")
-        return [narrow if options.beam_size == 4 else of("Z", "A", "D", "B", "E", best=-0.5) for _ in jobs]
+        narrow = of("A", "A", "B", "B") if segments[0].text == "The dog." else of("A", "B", "C", "D")
+        return [narrow if options.beam_size == 4 else of("Z", "A", "D", "B", "E", best=-0.5) for _ in segments]
 
     monkeypatch.setattr(Translator, "_searched", searched)
     found = Translator(model, n_best=3, beam_size=4).translate(["The dog."])[0]

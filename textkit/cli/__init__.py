@@ -16,7 +16,7 @@ import click
 
 from textkit import errors, process, signals
 from textkit.arguments import of_a_command_line
-from textkit.cli.options import PROMISE, Talk, talk_options
+from textkit.cli.options import PROMISE, Messages, message_options
 from textkit.cli.stdout import STDOUT, name_stdout
 from textkit.errors import TextkitError, TextkitWarning, one_line, pip_install
 from textkit.task import load
@@ -109,9 +109,9 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, "-V", "--version", message="textkit %(version)s")
-@talk_options
+@message_options
 @click.pass_context
-def command_line(ctx: click.Context, talk: Talk) -> None:
+def command_line(ctx: click.Context, messages: Messages) -> None:
     """Text models as Unix filters: train them, export them, serve them between stdin and stdout."""
     if (
         ctx.invoked_subcommand is None
@@ -128,13 +128,13 @@ def unknown_verb(name: str) -> str:
 def main(args: Sequence[str] | None = None) -> None:
     """The entry point of `textkit`. Always ends in SystemExit."""
     try:
-        talk = Talk()
+        messages = Messages()
         name_stdout()
-        _route_warnings(talk)
+        _route_warnings(messages)
         signals.heed()
         process.own(signals.clear)
-        code = run(list(sys.argv[1:] if args is None else args), talk)
-        code = _flush_stdout(talk, code)
+        code = run(list(sys.argv[1:] if args is None else args), messages)
+        code = _flush_stdout(messages, code)
     except (KeyboardInterrupt, signals.Ended) as error:  # before there is anything to do, or when all is done
         code = _verdict(error)[0]
     signals.clear()
@@ -142,7 +142,7 @@ def main(args: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def run(args: list[str], talk: Talk) -> int:
+def run(args: list[str], messages: Messages) -> int:
     """Runs one command line and says what went wrong. The exit code."""
     promise: tuple[str, str] | None = None
     try:
@@ -151,7 +151,7 @@ def run(args: list[str], talk: Talk) -> int:
 
             return shell_complete(command_line, {}, "textkit", COMPLETE, instruction)
         # Not command_line.main(): click would end a closed pipe with 1 and choose other exit codes than ours.
-        with of_a_command_line(), command_line.make_context("textkit", args, obj=talk) as context:
+        with of_a_command_line(), command_line.make_context("textkit", args, obj=messages) as context:
             try:
                 command_line.invoke(context)
             finally:
@@ -162,12 +162,12 @@ def run(args: list[str], talk: Talk) -> int:
         code, message = _verdict(error)
         if signals.is_behind(error) and not message and promise:
             message = _kept_nothing(*promise)
-        if talk.debug and code and not signals.is_behind(error):
+        if messages.debug and code and not signals.is_behind(error):
             import traceback
 
             traceback.print_exc()
         if message:
-            talk.error(message)
+            messages.error(message)
         return code
     return 0
 
@@ -260,7 +260,7 @@ def _options_of(verb: str, context: click.Context) -> list[str]:
     ]
 
 
-def _flush_stdout(talk: Talk, code: int) -> int:
+def _flush_stdout(messages: Messages, code: int) -> int:
     """Flushes what verbs wrote through sys.stdout; a full disk shows here, and must not end with exit code 0."""
     try:
         if sys.stdout is not None:
@@ -271,19 +271,19 @@ def _flush_stdout(talk: Talk, code: int) -> int:
         os.close(null)
         if isinstance(error, BrokenPipeError) or code:  # whoever listened has gone, or was told already
             return code
-        talk.error(_verdict(error)[1])
+        messages.error(_verdict(error)[1])
         return 1
     return code
 
 
-def _route_warnings(talk: Talk) -> None:
+def _route_warnings(messages: Messages) -> None:
     """TextkitWarnings, wherever they are raised, become lines on stderr; those of libraries are kept for --debug."""
 
     def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
         if issubclass(category, TextkitWarning):
-            talk.warn(message)
-        elif talk.debug:
-            talk.warn(f"{category.__name__}: {message}")
+            messages.warn(message)
+        elif messages.debug:
+            messages.warn(f"{category.__name__}: {message}")
 
     warnings.simplefilter("always", TextkitWarning)
     warnings.showwarning = show

@@ -15,7 +15,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from textkit.cli.filter_options import BINARY, PACKED, TEXT
-from textkit.cli.options import Talk
+from textkit.cli.options import Messages
 from textkit.cli.progress import Input, shown
 from textkit.cli.stdout import STDOUT, protected_stdout
 from textkit.cli.typed import check_files, say_if_typed
@@ -108,7 +108,7 @@ class Filter:
 
 
 @dataclass
-class Tally:
+class InputReport:
     """What is said on stderr at the end, of whatever was out of the ordinary with the input."""
 
     records: int = 0
@@ -124,32 +124,32 @@ class Tally:
             before = self.invalid.get(reader.name, (0, ""))[0]
             self.invalid[reader.name] = before + reader.invalid, reader.encoding
 
-    def say(self, talk: Talk) -> None:
+    def say(self, messages: Messages) -> None:
         if self.renamed:
             names = ", ".join(f"{old!r} is {new!r}" for old, new in list(self.renamed.items())[:_NAMED])
             ours = any(new.startswith("source_") for new in self.renamed.values())
             hint = "; --field NAME names the result instead" if ours else ""
-            talk.warn(f"fields of the input whose name is taken are renamed: {names}{hint}")
+            messages.warn(f"fields of the input whose name is taken are renamed: {names}{hint}")
         for name, (count, encoding) in self.invalid.items():
-            _say_invalid(talk, name, count, encoding)
+            _say_invalid(messages, name, count, encoding)
         if self.skipped:
             what = "record was" if self.skipped == 1 else "records were"
-            talk.warn(
+            messages.warn(
                 f"{self.skipped:,} {what} skipped, a null record in the place of each; the first: {self.first_problem}"
             )
 
 
 @contextmanager
-def opened(job: Filter, talk: Talk, reads: bool = True) -> Iterator[tuple[BinaryIO, Callable[[int], None]]]:
+def opened(job: Filter, messages: Messages, reads: bool = True) -> Iterator[tuple[BinaryIO, Callable[[int], None]]]:
     """Where the output goes, and what shows the progress. stdout is kept for data; a file is written whole or not at all.
 
     `reads`: whether the input is read, rather than an argument answered.
     """
     with ExitStack() as stack:
-        show = stack.enter_context(_progress(job, talk))  # first: it looks where stdout leads
+        show = stack.enter_context(_progress(job, messages))  # first: it looks where stdout leads
         stdout = stack.enter_context(protected_stdout())
         if reads:
-            say_if_typed(talk, job.files)
+            say_if_typed(messages, job.files)
         yield stack.enter_context(_destination(job.output, stdout)), show
 
 
@@ -160,7 +160,7 @@ def _destination(output: str | None, stdout: BinaryIO) -> AbstractContextManager
 
 
 def pump(
-    results: Iterable[tuple[int, Any] | None], job: Filter, tally: Tally, out: BinaryIO, write: Callable[[Any], Any],
+    results: Iterable[tuple[int, Any] | None], job: Filter, report: InputReport, out: BinaryIO, write: Callable[[Any], Any],
     show: Callable[[int], None],
 ) -> None:  # fmt: skip
     """Writes what each result holds, (records, bytes); None, a pause of the input, flushes `out`."""
@@ -172,12 +172,12 @@ def pump(
         write(data)
         if job.line_buffered:
             out.flush()
-        tally.records += count
-        show(tally.records)
+        report.records += count
+        show(report.records)
 
 
 def answer_lines(
-    job: Filter, talk: Talk, opens: Callable[[], LineModel], forms: Mapping[str, Callable[[Block, Any], bytes]]
+    job: Filter, messages: Messages, opens: Callable[[], LineModel], forms: Mapping[str, Callable[[Block, Any], bytes]]
 ) -> None:
     """All that a filter does whose model answers line by line: reads, answers, writes, and says what was out of the ordinary.
 
@@ -188,21 +188,21 @@ def answer_lines(
 
     check_files(job.files)
     model = opens()
-    talk.note(f"{model.bundle.folder} on {model.session.device}")
-    tally, form = Tally(), job.with_key(forms[job.format])
+    messages.note(f"{model.bundle.folder} on {model.session.device}")
+    report, form = InputReport(), job.with_key(forms[job.format])
     try:
-        with opened(job, talk) as (out, show):
-            cut = windows(records(job, tally), 1 if job.line_buffered else WINDOW_LINES, WINDOW_CHARACTERS)
+        with opened(job, messages) as (out, show):
+            cut = windows(records(job, report), 1 if job.line_buffered else WINDOW_LINES, WINDOW_CHARACTERS)
             stages = [lambda block: (block, model(block.texts)), lambda item: (len(item[0]), form(*item))]
-            pump(staged(cut, stages, threads=1), job, tally, out, out.write, show)
+            pump(staged(cut, stages, threads=1), job, report, out, out.write, show)
             out.flush()
     finally:
-        tally.say(talk)
+        report.say(messages)
         if model.long_lines:
-            talk.warn(f"{count_of_lines(model.long_lines)} had more than the model's {model.limit:,} tokens: cut")
+            messages.warn(f"{count_of_lines(model.long_lines)} had more than the model's {model.limit:,} tokens: cut")
 
 
-class Pace:
+class AdaptiveWindow:
     """How many lines are looked ahead over: as many as take about SECONDS. More make better batches, but come later."""
 
     def __init__(self, lines: int | None) -> None:
@@ -231,7 +231,7 @@ class Pace:
             yield Block.joined(held)
 
 
-def records(job: Filter, tally: Tally) -> Iterator[Block]:
+def records(job: Filter, report: InputReport) -> Iterator[Block]:
     """The records of all files, stdin where there are none."""
     from textkit.streams.columns import records
     from textkit.streams.lines import Reader
@@ -243,36 +243,36 @@ def records(job: Filter, tally: Tally) -> Iterator[Block]:
                 skip = job.on_error == "skip"
                 for block in records(reader, job.kind, job.column, skip, job.delimiter, job.carried):
                     if block.problems:
-                        tally.first_problem = tally.first_problem or block.problems[min(block.problems)]
-                        tally.skipped += len(block.problems)
+                        report.first_problem = report.first_problem or block.problems[min(block.problems)]
+                        report.skipped += len(block.problems)
                     job.source.records += len(block)
                     yield block
             finally:
-                tally.read(reader)
+                report.read(reader)
                 if job.format == "jsonl":
-                    tally.renamed = job.carried.renamed
+                    report.renamed = job.carried.renamed
 
 
-def typed_lines(talk: Talk) -> Iterator[list[tuple[str, str]]]:
+def typed_lines(messages: Messages) -> Iterator[list[tuple[str, str]]]:
     """(line, its place) of stdin, a list at a time; an empty one where the input pauses."""
     from textkit.streams.lines import Reader
 
-    say_if_typed(talk)
+    say_if_typed(messages)
     with Reader(None) as reader:
         for lines in reader:
             first = reader.lines - len(lines) + 1
             yield [(line, f"line {number}") for number, line in enumerate(lines, first)]
         if reader.invalid:
-            _say_invalid(talk, reader.name, reader.invalid, reader.encoding)
+            _say_invalid(messages, reader.name, reader.invalid, reader.encoding)
 
 
-def _say_invalid(talk: Talk, name: str, count: int, encoding: str) -> None:
-    talk.warn(f"{name}: {count_of_lines(count)} held bytes that are no {encoding}; they became U+FFFD")
+def _say_invalid(messages: Messages, name: str, count: int, encoding: str) -> None:
+    messages.warn(f"{name}: {count_of_lines(count)} held bytes that are no {encoding}; they became U+FFFD")
 
 
-def _progress(job: Filter, talk: Talk) -> AbstractContextManager[Callable[[int], None]]:
+def _progress(job: Filter, messages: Messages) -> AbstractContextManager[Callable[[int], None]]:
     """Shows how far it is on stderr, where a person sees it and nothing else happens."""
-    if not talk.interactive or _conversation(job):
+    if not messages.interactive or _conversation(job):
         return nullcontext(lambda count: None)
     job.source.measure(job.files or ("-",))
     return shown(job.source)

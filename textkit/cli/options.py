@@ -17,7 +17,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass
-class Talk:
+class Messages:
     """What is said to a person, on stderr alone: errors always, warnings unless -q, notes under -v, one line each."""
 
     verbose: bool = False
@@ -53,18 +53,18 @@ class Talk:
             sys.stderr.flush()
 
 
-def talk_options(function: Function) -> Function:
-    """-v, -q and --debug; the command gets a Talk as the keyword `talk`."""
+def message_options(function: Function) -> Function:
+    """-v, -q and --debug; the command gets a Messages as the keyword `messages`."""
 
     @click.pass_context
     @functools.wraps(function)
-    def with_talk(context: click.Context, *args: Any, **kwargs: Any) -> Any:
-        return function(*args, talk=context.ensure_object(Talk), **kwargs)
+    def with_messages(context: click.Context, *args: Any, **kwargs: Any) -> Any:
+        return function(*args, messages=context.ensure_object(Messages), **kwargs)
 
     def switch(attribute: str) -> Callable[[click.Context, click.Parameter, bool], None]:
         def callback(context: click.Context, _: click.Parameter, value: bool) -> None:
             if value:
-                setattr(context.ensure_object(Talk), attribute, True)
+                setattr(context.ensure_object(Messages), attribute, True)
 
         return callback
 
@@ -76,8 +76,8 @@ def talk_options(function: Function) -> Function:
         option = click.option(
             *flags, is_flag=True, is_eager=True, expose_value=False, callback=switch(attribute), help=help_line
         )
-        with_talk = option(with_talk)
-    return with_talk  # type: ignore[return-value]
+        with_messages = option(with_messages)
+    return with_messages  # type: ignore[return-value]
 
 
 PROMISE = (
@@ -196,11 +196,11 @@ encoding_option = click.option(
     callback=_read_as,
     help="Of the text that is read: utf-16, cp1252, ... Default: utf-8.",
 )
-_ANSWERING = (device_option, threads_option, on_error_option, encoding_option, line_buffered_option, talk_options)
+_ANSWERING = (device_option, threads_option, on_error_option, encoding_option, line_buffered_option, message_options)
 
 
 def answering_options(function: Function) -> Function:
-    """The options with which a verb that answers each record ends: device, threads, on_error, line_buffered and talk."""
+    """The options with which a verb that answers each record ends: device, threads, on_error, line_buffered and messages."""
     for option in reversed(_ANSWERING):
         function = option(function)
     return function

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from textkit.cli.options import Talk
+from textkit.cli.options import Messages
 from textkit.errors import TextkitError, quoted
 
 _LONG = 80  # characters of a text that are shown
@@ -105,7 +105,7 @@ def _serves(model: str, verb: str) -> bool:
         return False
 
 
-def say_if_file(talk: Talk, texts: Iterable[str], what: str, way: str | None = None) -> None:
+def say_if_file(messages: Messages, texts: Iterable[str], what: str, way: str | None = None) -> None:
     """Where an argument that is a text, `what`, is the name of a file, somebody may mean the texts in it: one line on stderr,
     unless -q. `way`: what reads them, where stdin does not."""
     file = next((text for text in texts if os.path.isfile(text)), None)
@@ -114,10 +114,10 @@ def say_if_file(talk: Talk, texts: Iterable[str], what: str, way: str | None = N
 
         texts_of = f"reads {what.rpartition(' ')[2]}s from"
         reads = f"{way} {texts_of} a file" if way else f"< {shlex.quote(file)} {texts_of} it"
-        talk.hint(f"{quoted(file)} is taken as {what}; {reads}")
+        messages.hint(f"{quoted(file)} is taken as {what}; {reads}")
 
 
-def say_if_typed(talk: Talk, files: Sequence[str] = ("-",)) -> None:
+def say_if_typed(messages: Messages, files: Sequence[str] = ("-",)) -> None:
     """Where stdin is a terminal and read, somebody may wonder why nothing happens: one line on stderr, unless -q."""
     if "-" in (files or ("-",)) and sys.stdin is not None and sys.stdin.isatty():
-        talk.hint("reading from the terminal; Ctrl-D ends")
+        messages.hint("reading from the terminal; Ctrl-D ends")

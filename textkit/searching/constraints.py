@@ -66,12 +66,13 @@ class Constraints:
         banned = 0 if self._banned is None else self._banned.shape[2]
         return min(wanted + self._more + banned + (step < self.least), self.size)
 
-    def too_few(self, top_id: np.ndarray) -> bool:
-        """Whether ids that are never produced took places that others should have had; then more is asked for from now on."""
-        if self._more or not len(self.never) or not self._is_never[top_id].any():
-            return False
+    def crowded_out(self, top_id: np.ndarray) -> bool:
+        """Whether ids that are never produced took places that others should have had."""
+        return not self._more and bool(len(self.never)) and bool(self._is_never[top_id].any())
+
+    def ask_for_more(self) -> None:
+        """From now on `choices` leaves room for the ids that are never produced."""
         self._more = len(self.never)
-        return top_id.shape[2] < self.size
 
     def apply(self, step: int, top_id: np.ndarray, top_logprob: np.ndarray) -> np.ndarray:
         """top_logprob f32[row, beam, k] with -inf where top_id may not come."""

@@ -207,8 +207,10 @@ def _loop(
         k = constraints.choices(step, chooser.choices) if chooser.choices else 0
         draw = chooser.draw(step, rows) if chooser.draws and not constraints.chosen_among(step) else None
         outputs = model.step(token, parent, k, memory, state, full, draw)
-        if k and constraints.too_few(outputs["top_id"]):
-            outputs = model.step(token, parent, constraints.choices(step, chooser.choices), memory, state, full)
+        if k and constraints.crowded_out(outputs["top_id"]):
+            constraints.ask_for_more()
+            if k < constraints.size:
+                outputs = model.step(token, parent, constraints.choices(step, chooser.choices), memory, state, full)
         if chooser.history.attention is not None:
             chooser.history.see(step, rows, outputs["attention"])
         token, parent, done = chooser.choose(step, rows, outputs)

@@ -1,6 +1,6 @@
 """The graphs of an exported model as what textkit.searching.decoding searches over: encode, or score, and then step.
 
-On the CPU arrays go in and out of onnxruntime, or stay in place where a step only draws (turns.py). On a GPU memory and state
+On the CPU arrays go in and out of onnxruntime, or stay in place where a step only draws (double_buffer.py). On a GPU memory and state
 stay there (on_device.py), and only tokens, parents and the k best come and go. Knows ports by the prefixes of the task's
 signature; no text and no search.
 """
@@ -17,8 +17,8 @@ import numpy as np
 
 from textkit.bundle.onnxfile import shares_scales
 from textkit.errors import TextkitError
+from textkit.searching.double_buffer import DoubleBuffer
 from textkit.searching.on_device import Fresh, OnDevice
-from textkit.searching.turns import Turns
 from textkit.serving.session import Session
 from textkit.task import NEXT
 
@@ -95,7 +95,7 @@ class Steps(ABC):
     ) -> Mapping[str, Any]:
         """What the graph gives, state and cache under the names of the ports that take them."""
         try:
-            if draw is not None and isinstance(state, Turns):
+            if draw is not None and isinstance(state, DoubleBuffer):
                 return state.step(token, parent, draw)
             session, names = self._giving(k > 0, full, draw is not None)
             feeds = {"token": token, "parent": parent, "k": np.array(k)}
@@ -110,7 +110,7 @@ class Steps(ABC):
                 feeds[name] = state[name]
             in_place = draw is not None and self._same_shape and not self._attention
             if in_place and all(state[name].shape[:2] == token.shape for name in self._state):
-                return Turns(session, feeds, self._state).step(token, parent, draw)
+                return DoubleBuffer(session, feeds, self._state).step(token, parent, draw)
             return dict(zip(names, session.run(feeds).values(), strict=True))
         except TextkitError as error:
             raise TextkitError(f"{self._bundle.folder}: {error}") from error

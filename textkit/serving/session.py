@@ -85,7 +85,7 @@ class Session:
 
     @property
     def inner(self) -> onnxruntime.InferenceSession:
-        """onnxruntime's own session, for what binds arrays to it: on_device.py, turns.py."""
+        """onnxruntime's own session, for what binds arrays to it: on_device.py, double_buffer.py."""
         return self._session
 
     def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:

@@ -38,7 +38,7 @@ class Silence:
         """Says a line that is no event's."""
 
 
-class Pace:
+class Throughput:
     """How fast it goes and how long it takes yet, measured over the last PACE_SECONDS.
 
     The first updates compile, allocate and warm up: they say nothing of those to come. The time left is told once WORTH_STEPS
@@ -75,17 +75,19 @@ class Lines(Silence):
     def __init__(self, folder: str) -> None:
         self.folder, self.unit = folder, ""
         self._last = time.monotonic()
-        self._pace: Pace | None = None
+        self._throughput: Throughput | None = None
         self._epochs = 0
 
     def show(self, event: Event) -> None:
         if isinstance(event, Started):
-            self._pace, self._epochs, self.unit = Pace(event), event.epochs, event.unit
-        if isinstance(event, Progress) and self._pace is not None:
-            pace = self._pace.figures(event)
+            self._throughput, self._epochs, self.unit = Throughput(event), event.epochs, event.unit
+        if isinstance(event, Progress) and self._throughput is not None:
+            throughput = self._throughput.figures(event)
             if time.monotonic() - self._last >= PLAIN_SECONDS:
                 self._last = time.monotonic()
-                self.say(", ".join([_epoch(event, self._epochs), _updates(event), *_figures(event, self.unit), *pace]))
+                self.say(
+                    ", ".join([_epoch(event, self._epochs), _updates(event), *_figures(event, self.unit), *throughput])
+                )
         elif line := sentence(event, self.folder, self.unit):
             self.say(line)
             for sample in _samples(event):
@@ -109,7 +111,7 @@ class Live(Silence):
         from rich.table import Column
 
         self.folder, self.unit = folder, ""
-        self._pace: Pace | None = None
+        self._throughput: Throughput | None = None
         self._epochs = 0
         self._score: list[str] = []
         self._rich = Progress(
@@ -141,14 +143,14 @@ class Live(Silence):
             self._rich.update(self._task, description=event.text)
             return
         if isinstance(event, Started):
-            self._pace, self._epochs, self.unit = Pace(event), event.epochs, event.unit
+            self._throughput, self._epochs, self.unit = Throughput(event), event.epochs, event.unit
             self._rich.update(self._task, description="training", total=event.steps or None, completed=event.step)
         if isinstance(event, Scored):
             self._score = [f"dev {figure(event.score.name, event.score.value, self.unit)}"]
-        if isinstance(event, Progress) and self._pace is not None:
+        if isinstance(event, Progress) and self._throughput is not None:
             # What is worth most comes first: the line is cut where the terminal ends.
             first, *rest = _figures(event, self.unit) or [""]
-            figures = [*self._pace.figures(event)[::-1], first, *self._score, *rest]
+            figures = [*self._throughput.figures(event)[::-1], first, *self._score, *rest]
             self._rich.update(
                 self._task, description=_epoch(event, self._epochs), total=event.steps or None,
                 completed=event.step, figures=", ".join(filter(None, figures)),

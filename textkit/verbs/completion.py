@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import Talk, talk_options
+from textkit.cli.options import Messages, message_options
 from textkit.cli.verb import Verb, examples
 
 
@@ -15,8 +15,8 @@ from textkit.cli.verb import Verb, examples
     ),
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@talk_options
-def completion(shell: str, talk: Talk) -> None:
+@message_options
+def completion(shell: str, messages: Messages) -> None:
     """Print the completion script of a shell: verbs, options, and the names of models and plugins.
 
     \b

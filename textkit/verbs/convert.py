@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import Talk, device_option, promised, talk_options, threads_option
+from textkit.cli.options import Messages, device_option, message_options, promised, threads_option
 from textkit.cli.stdout import STDOUT, protected_stdout
 from textkit.cli.verb import Verb, examples
 
@@ -26,8 +26,8 @@ from textkit.cli.verb import Verb, examples
 )
 @device_option
 @threads_option
-@talk_options
-def convert(model: str, out: str, chosen: str | None, device: str, threads: int | None, talk: Talk) -> None:
+@message_options
+def convert(model: str, out: str, chosen: str | None, device: str, threads: int | None, messages: Messages) -> None:
     """Write the word vectors of MODEL to OUT, in word2vec's text or binary format; '-' writes to stdout.
 
     MODEL is the name or the folder of a model, or a file of another tool: word2vec text or binary, GloVe text, fastText
@@ -40,12 +40,12 @@ def convert(model: str, out: str, chosen: str | None, device: str, threads: int 
     out = "-" if out in STDOUT else out
     binary = format_of(out, chosen) == "word2vec-binary"
     with protected_stdout() as stdout:
-        words, table = vectors_of(model, device, threads, talk.warn)
+        words, table = vectors_of(model, device, threads, messages.warn)
         if out == "-":
             left_out = write_word2vec(stdout, words, table, binary)
         else:
             with output_file(out) as stream:
                 left_out = write_word2vec(stream, words, table, binary)
     if left_out:
-        talk.warn(f"{left_out:,} words left out: they are empty or hold white space, and the format cannot say so")
-    talk.note(f"wrote {len(words) - left_out:,} vectors of {table.shape[1]} numbers to {out}")
+        messages.warn(f"{left_out:,} words left out: they are empty or hold white space, and the format cannot say so")
+    messages.note(f"wrote {len(words) - left_out:,} vectors of {table.shape[1]} numbers to {out}")

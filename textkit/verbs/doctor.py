@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from textkit.cli.options import Talk, list_format_option, plugin_option, talk_options
+from textkit.cli.options import Messages, list_format_option, message_options, plugin_option
 from textkit.cli.stdout import protected_stdout
 from textkit.cli.verb import Verb, examples
 from textkit.errors import TextkitError, pip_install
@@ -32,8 +32,8 @@ class Finding:
 )
 @list_format_option
 @plugin_option
-@talk_options
-def doctor(form: str, talk: Talk) -> None:
+@message_options
+def doctor(form: str, messages: Messages) -> None:
     """Say what works on this machine and what does not, with the command that repairs it.
 
     Exit code 1 where something that textkit needs is broken.
@@ -154,7 +154,7 @@ def _models() -> Iterator[Finding]:
             yield Finding(f"default for {task}", "ok", f"{bundle.manifest.name} in {folder}")
     for name, problem in tasks.broken():
         yield Finding(f"task {name}", "broken", problem)
-    for model in listed(Talk(quiet=True)):
+    for model in listed(Messages(quiet=True)):
         if model.problem:
             yield Finding(f"model {model.name}", "broken", model.problem)
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textkit.cli.options import (
-    Talk,
+    Messages,
     answer_format_option,
     device_option,
     encoding_option,
+    message_options,
     model_option,
-    talk_options,
     threads_option,
 )
 from textkit.cli.stdout import protected_stdout
@@ -131,11 +131,11 @@ class Evaluate(Verb):
 @encoding_option
 @device_option
 @threads_option
-@talk_options
+@message_options
 @click.pass_context
 def evaluate(
     ctx: click.Context, data: tuple[str, ...], model: str | None, metrics: tuple[str, ...] | None, form: str,
-    device: str, threads: int | None, talk: Talk, **options: Any,
+    device: str, threads: int | None, messages: Messages, **options: Any,
 ) -> None:  # fmt: skip
     """Score a model on files of test data; '-' reads stdin.
 
@@ -161,9 +161,9 @@ def evaluate(
     found = bundles.read(bundles.find(model, wanted, any_task=metrics is None))
     evaluation = _evaluation(ctx, found, metrics)
     own = {option.name: options[option.name] for option in evaluation.options if option.name}
-    question = Question(found, data, metrics or (), device, threads, own, talk.note, talk.warn)
+    question = Question(found, data, metrics or (), device, threads, own, messages.note, messages.warn)
     with protected_stdout() as out:
-        say_if_typed(talk, data)
+        say_if_typed(messages, data)
         try:
             for figures in evaluation.measure(question):
                 out.write(_written(figures.record, figures.rows, form == "jsonl").encode("utf-8", "replace"))

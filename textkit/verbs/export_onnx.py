@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from textkit.cli.options import Talk, bundle_options, explain_option, plugin_option, talk_options
+from textkit.cli.options import Messages, bundle_options, explain_option, message_options, plugin_option
 from textkit.cli.stdout import protected_stdout
 from textkit.cli.verb import Remembering, examples
 
@@ -27,9 +27,9 @@ from textkit.cli.verb import Remembering, examples
 )
 @explain_option
 @plugin_option
-@talk_options
+@message_options
 @click.pass_context
-def export_onnx(ctx: click.Context, run: Path, folder: Path, talk: Talk, **facts: Any) -> None:
+def export_onnx(ctx: click.Context, run: Path, folder: Path, messages: Messages, **facts: Any) -> None:
     """Export the training run RUN as a model that serves without torch.
 
     The exported graph is compared with the trained network first; where they differ, nothing is written.
@@ -40,6 +40,6 @@ def export_onnx(ctx: click.Context, run: Path, folder: Path, talk: Talk, **facts
     with protected_stdout():
         opened = Run.open(run)
         if not opened.complete:
-            talk.warn(f"{run}: the training is not complete; what is exported is its weights so far")
+            messages.warn(f"{run}: the training is not complete; what is exported is its weights so far")
         written = export(opened, folder, command=ctx.meta[Remembering.KEY], **facts)
-    talk.note(f"wrote {written}")
+    messages.note(f"wrote {written}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import Talk, talk_options
+from textkit.cli.options import Messages, message_options
 from textkit.cli.verb import Verb, examples
 
 
@@ -23,9 +23,9 @@ def _complete_verb(ctx: click.Context, param: click.Parameter, incomplete: str) 
     ),
 )
 @click.argument("verb", required=False, shell_complete=_complete_verb)
-@talk_options
+@message_options
 @click.pass_context
-def help_(ctx: click.Context, verb: str | None, talk: Talk) -> None:
+def help_(ctx: click.Context, verb: str | None, messages: Messages) -> None:
     """Show the verbs, or the help of VERB: what `textkit VERB --help` prints."""
     from textkit.cli import command_line, unknown_verb
 

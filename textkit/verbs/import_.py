@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from textkit.cli.options import Talk, bundle_options, explain_option, talk_options
+from textkit.cli.options import Messages, bundle_options, explain_option, message_options
 from textkit.cli.stdout import protected_stdout
 from textkit.cli.typed import say_if_typed
 from textkit.cli.verb import Remembering, examples
@@ -58,7 +58,7 @@ from textkit.errors import UsageError
     "--word-ngrams", is_flag=True, help="Keep a fastText classifier's n-grams of words, which --pooling fasttext needs."
 )
 @explain_option
-@talk_options
+@message_options
 @click.pass_context
 def import_(
     ctx: click.Context,
@@ -74,7 +74,7 @@ def import_(
     on_error: str,
     word_ngrams: bool,
     explain: bool,
-    talk: Talk,
+    messages: Messages,
 ) -> None:
     """Make a model of SOURCE: another tool's file of word vectors ('-' reads stdin), or a MarianMT checkpoint's folder.
 
@@ -108,37 +108,43 @@ def import_(
             for option in ("encoding", "on_error", "word_ngrams"):
                 if ctx.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE:
                     raise UsageError(f"--{option.replace('_', '-')} is for word vectors, not for a translation model")
-            _import_marian(folder, sample, options | {"explain": explain}, talk)
+            _import_marian(folder, sample, options | {"explain": explain}, messages)
         else:
             if explain:
                 raise UsageError("--explain is for a translation model, not for word vectors")
             _import_vectors(
-                folder, sample, (precision, max_vocab, on_error == "skip", encoding, word_ngrams), options, talk
+                folder, sample, (precision, max_vocab, on_error == "skip", encoding, word_ngrams), options, messages
             )
 
 
 def _import_vectors(
-    folder: Path, sample: str | None, room: tuple[str, int | None, bool, str, bool], options: dict[str, Any], talk: Talk
+    folder: Path,
+    sample: str | None,
+    room: tuple[str, int | None, bool, str, bool],
+    options: dict[str, Any],
+    messages: Messages,
 ) -> None:
     from textkit.interop.foreign import describe, make_bundle, read, sample_lines
     from textkit.interop.table import Room
 
     lines = sample_lines(sample) if sample else []
-    say_if_typed(talk, (options["source"],))
+    say_if_typed(messages, (options["source"],))
     found = read(options["source"], Room(*room))
     for said in describe(found):
-        talk.warn(said)
+        messages.warn(said)
     written = make_bundle(found, folder, sample=lines, **options)
-    talk.note(f"read {len(found.words):,} words of {found.table.shape[1]} numbers ({found.format}), wrote {written}")
+    messages.note(
+        f"read {len(found.words):,} words of {found.table.shape[1]} numbers ({found.format}), wrote {written}"
+    )
 
 
-def _import_marian(folder: Path, sample: str | None, options: dict[str, Any], talk: Talk) -> None:
+def _import_marian(folder: Path, sample: str | None, options: dict[str, Any], messages: Messages) -> None:
     from textkit.interop.foreign import sample_lines
     from textkit.interop.marian import make_bundle, read
 
     lines = sample_lines(sample) if sample else []
     found = read(options["source"])
     for said in found.notes:
-        talk.warn(said)
+        messages.warn(said)
     written = make_bundle(found, folder, sample=lines, **options)
-    talk.note(f"read a model of {len(found.rule):,} and {found.rule.target_size:,} words, wrote {written}")
+    messages.note(f"read a model of {len(found.rule):,} and {found.rule.target_size:,} words, wrote {written}")

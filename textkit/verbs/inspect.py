@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textkit.cli.options import Talk, plugin_option, promised, talk_options
+from textkit.cli.options import Messages, message_options, plugin_option, promised
 from textkit.cli.stdout import protected_stdout
 from textkit.cli.verb import Verb, examples
 from textkit.errors import UsageError
@@ -43,9 +43,9 @@ LAGS, CHUNKS = 70, 100
     "--chunks", type=click.IntRange(min=1), metavar="N", help=f"gradients: of so many chunks. Default: {CHUNKS}."
 )
 @plugin_option
-@talk_options
+@message_options
 def inspect(
-    talk: Talk, folders: tuple[str, ...], what: str, output: str | None, lags: int | None, chunks: int | None
+    messages: Messages, folders: tuple[str, ...], what: str, output: str | None, lags: int | None, chunks: int | None
 ) -> None:
     """Show what a training did inside, as a table of tab-separated columns, and with -o as a picture too.
 
@@ -62,10 +62,18 @@ def inspect(
         raise UsageError(f"--{'lags' if lags else 'chunks'}: is for gradients")
     if twice := next((folder for folder in folders if folders.count(folder) > 1), None):
         raise UsageError(f"{twice}: is given twice")
-    run(what, folders, output, {"lags": lags or LAGS, "chunks": chunks or CHUNKS} if what == "gradients" else {}, talk)
+    run(
+        what,
+        folders,
+        output,
+        {"lags": lags or LAGS, "chunks": chunks or CHUNKS} if what == "gradients" else {},
+        messages,
+    )
 
 
-def run(what: str, folders: tuple[str, ...], output: str | None, options: Mapping[str, int], talk: Talk) -> None:
+def run(
+    what: str, folders: tuple[str, ...], output: str | None, options: Mapping[str, int], messages: Messages
+) -> None:
     """Finds, writes, draws."""
     from textkit.drawing import chart, picture
     from textkit.streams.output import output_file
@@ -86,7 +94,7 @@ def run(what: str, folders: tuple[str, ...], output: str | None, options: Mappin
         for line in gradient_lines(found) if what == "gradients" else weight_lines(found):
             out.write(line.encode("utf-8", "replace") + b"\n")
     if missing:
-        talk.warn(f"no font on this machine has {missing}: drawn as boxes")
+        messages.warn(f"no font on this machine has {missing}: drawn as boxes")
 
 
 def gradient_lines(found: Mapping[str, Gradients]) -> Iterator[str]:

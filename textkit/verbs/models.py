@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from textkit.cli.options import Talk, list_format_option, talk_options
+from textkit.cli.options import Messages, list_format_option, message_options
 from textkit.cli.stdout import protected_stdout
 from textkit.cli.verb import Verb, examples
 from textkit.errors import MOST_QUOTED, TextkitError, one_line, quoted
@@ -44,8 +44,8 @@ class Model:
     ),
 )
 @list_format_option
-@talk_options
-def models(form: str, talk: Talk) -> None:
+@message_options
+def models(form: str, messages: Messages) -> None:
     """List the models that can be served: those in ./exported_models, in your own folder, and in the package.
 
     The one marked * serves its task where no -m is given.
@@ -53,18 +53,18 @@ def models(form: str, talk: Talk) -> None:
     from textkit.cli.tables import write_json, write_table
 
     with protected_stdout() as out:
-        found = list(listed(talk))
+        found = list(listed(messages))
         if form == "json":
             write_json(out, {"models": [asdict(model) for model in found]})
             return
         write_table(out, ("MODEL", "TASK", "WHERE", "SIZE", "PRECISION", "DIM", "SCORES"), map(_row, found))
 
 
-def listed(talk: Talk) -> Iterator[Model]:
+def listed(messages: Messages) -> Iterator[Model]:
     """Every model there is, read and checked whole; a broken one with its reason, whatever it raises."""
     from textkit.bundle.bundle import installed, read
 
-    defaults = _defaults(talk)
+    defaults = _defaults(messages)
     for where, folder in installed():
         name, at = folder.name, str(folder)
         try:
@@ -90,7 +90,7 @@ def reason(error: BaseException) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
-def _defaults(talk: Talk) -> set[Path]:
+def _defaults(messages: Messages) -> set[Path]:
     """The folders of the tasks' default models."""
     from textkit.bundle.bundle import find
     from textkit.task_registry import tasks
@@ -100,7 +100,7 @@ def _defaults(talk: Talk) -> set[Path]:
         try:
             found.add(find(None, task).resolve())
         except TextkitError as error:
-            talk.warn(error)
+            messages.warn(error)
     return found
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from textkit.cli.options import Talk, list_format_option, plugin_option, talk_options
+from textkit.cli.options import Messages, list_format_option, message_options, plugin_option
 from textkit.cli.stdout import protected_stdout
 from textkit.cli.verb import Verb, examples
 
@@ -20,8 +20,8 @@ from textkit.cli.verb import Verb, examples
 )
 @list_format_option
 @plugin_option
-@talk_options
-def plugins(form: str, talk: Talk) -> None:
+@message_options
+def plugins(form: str, messages: Messages) -> None:
     """List the families of models that can be trained; `textkit train NAME --show-options` lists the options of one."""
     from textkit.cli.tables import write_json, write_table
     from textkit.registry import registry

@@ -12,12 +12,12 @@ import click
 
 from textkit import signals
 from textkit.cli.options import (
-    Talk,
+    Messages,
     complete_plugin,
     device_option,
     encoding_option,
+    message_options,
     plugin_option,
-    talk_options,
     threads_option,
 )
 from textkit.cli.verb import Remembering, examples
@@ -60,11 +60,11 @@ WAIT = "stopping behind this update, with a checkpoint; once more ends it at onc
 @device_option
 @threads_option
 @plugin_option
-@talk_options
+@message_options
 @click.pass_context
 def train(
     ctx: click.Context,
-    talk: Talk,
+    messages: Messages,
     folder: Path | None,
     show_options: bool,
     resume: bool,
@@ -89,8 +89,8 @@ def train(
         raise click.UsageError(_unsaid(resume, rest["plugin"], rest["data"]), ctx)
     rest["command"] = ctx.meta[Remembering.KEY]
     if processes is not None and processes > 1 and MEETING not in os.environ:
-        return run_processes(talk, processes, rest["command"])
-    return run_training(talk, folder, resume, **rest)
+        return run_processes(messages, processes, rest["command"])
+    return run_training(messages, folder, resume, **rest)
 
 
 def _unsaid(resume: bool, plugin: str | None, data: tuple[Path, ...]) -> str:
@@ -132,7 +132,7 @@ def list_options(plugin: str | None) -> None:
             click.echo(line.rstrip())
 
 
-def run_processes(talk: Talk, count: int, command: list[str]) -> None:
+def run_processes(messages: Messages, count: int, command: list[str]) -> None:
     """The same command as `count` processes of one training, which this one waits for."""
     from textkit.errors import UsageError
     from textkit.training.launching import launch
@@ -141,12 +141,12 @@ def run_processes(talk: Talk, count: int, command: list[str]) -> None:
         raise UsageError(
             f"--processes {count}: this is one of several processes already, started by torchrun or its like"
         )
-    said = [flag for flag, on in (("-q", talk.quiet), ("-v", talk.verbose), ("--debug", talk.debug)) if on]
+    said = [flag for flag, on in (("-q", messages.quiet), ("-v", messages.verbose), ("--debug", messages.debug)) if on]
     if code := launch(count, [*said, *command[1:]]):
         raise SystemExit(code)
 
 
-def run_training(talk: Talk, folder: Path, resume: bool, **rest: Any) -> None:
+def run_training(messages: Messages, folder: Path, resume: bool, **rest: Any) -> None:
     """Begins or goes on with a run and drives it to its end, or to where a signal stops it: exit code 128 and its number."""
     from textkit.training.launching import DESERTED
     from textkit.training.parallel import Deserted, Follower, joined
@@ -161,23 +161,23 @@ def run_training(talk: Talk, folder: Path, resume: bool, **rest: Any) -> None:
             try:
                 with swept(run, not resume):
                     team.wait()
-                    code = drive(talk, run, tensorboard, team=team, **driven)
+                    code = drive(messages, run, tensorboard, team=team, **driven)
             except Deserted:
                 if MEETING not in os.environ:
                     raise
                 code = DESERTED  # whoever has started this process says why the other has ended
         else:
-            talk.quiet = True  # one of several speaks for all; errors are said by whoever meets them
+            messages.quiet = True  # one of several speaks for all; errors are said by whoever meets them
             try:
                 team.wait()
-                code = drive(talk, Follower.open(folder), False, team=team, **driven)
+                code = drive(messages, Follower.open(folder), False, team=team, **driven)
             except Deserted:
                 code = DESERTED if MEETING in os.environ else 1
     if code:
         raise SystemExit(code)
 
 
-def drive(talk: Talk, run: Run, tensorboard: bool, **rest: Any) -> int:
+def drive(messages: Messages, run: Run, tensorboard: bool, **rest: Any) -> int:
     """Trains, shows and logs. The exit code: 0, or where a signal stopped it, 128 and its number."""
     from textkit.training.events import Stopped
     from textkit.training.logbook import Logbook
@@ -197,7 +197,7 @@ def drive(talk: Talk, run: Run, tensorboard: bool, **rest: Any) -> int:
         gone = fresh and not run.has_vocabulary and sweep(run)
         screen.tell(f"stopped; nothing was written to {folder}" if gone else stopping(stopped, str(folder)))
 
-    screen = display(str(folder), talk.interactive, talk.quiet)
+    screen = display(str(folder), messages.interactive, messages.quiet)
     with Patience(team.alone, lambda: screen.tell(WAIT), give_up) as patience, screen:
         book = Logbook(run, tensorboard) if team.leads else None
         try:

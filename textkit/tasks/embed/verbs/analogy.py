@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from textkit.cli.options import Talk, Text, answer_format_option, answering_options, model_option
+from textkit.cli.options import Messages, Text, answer_format_option, answering_options, model_option
 from textkit.cli.stdout import protected_stdout
 from textkit.cli.typed import say_if_file
 from textkit.cli.verb import Verb, examples
@@ -45,7 +45,7 @@ def analogy(
     threads: int | None,
     on_error: str,
     line_buffered: bool,
-    talk: Talk,
+    messages: Messages,
 ) -> None:
     """Answer what is to C as B is to A, for each three words given, or for each line of three words on stdin.
 
@@ -56,11 +56,11 @@ def analogy(
     from textkit.tasks.embed.evaluation.vocabulary import Vocabulary
     from textkit.tasks.embed.verbs.queries import Dialogue, Form, Question, from_stdin
 
-    say_if_file(talk, words, "a word")
+    say_if_file(messages, words, "a word")
     if len(words) % 3:
         raise UsageError(f"{len(words)} words: an analogy takes three, A B C")
     with protected_stdout() as out:
-        vocabulary = Vocabulary.load(model, device, threads, talk.note)
+        vocabulary = Vocabulary.load(model, device, threads, messages.note)
 
         def prepare(question: tuple[str, ...]) -> list[object]:
             if len(question) != 3:
@@ -77,7 +77,7 @@ def analogy(
             vocabulary.is_blank,
         )
         given = iter([[Question(tuple(words[at : at + 3])) for at in range(0, len(words), 3)]])
-        dialogue.run(given if words else from_stdin(lambda line: _split(line, vocabulary), talk), out, talk)
+        dialogue.run(given if words else from_stdin(lambda line: _split(line, vocabulary), messages), out, messages)
 
 
 def _split(line: str, vocabulary: Vocabulary) -> tuple[str, ...]:

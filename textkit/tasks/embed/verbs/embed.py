@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from textkit.cli.filter_options import JSONL, filter_options, reading_options
-from textkit.cli.filtering import Filter, Tally, count_of_lines, opened, pump, records
-from textkit.cli.options import Talk, answering_options
+from textkit.cli.filtering import Filter, InputReport, count_of_lines, opened, pump, records
+from textkit.cli.options import Messages, answering_options
 from textkit.cli.typed import check_files
 from textkit.cli.verb import Verb, examples, own
 from textkit.errors import UsageError
@@ -62,7 +62,7 @@ SUFFIXES = JSONL | {".npy": "npy", ".f32": "f32"}  # what -o FILE says of the fo
     help="What becomes of a line too long for the model: the mean of its parts, or its beginning.",
 )
 @answering_options
-def embed(talk: Talk, **options: Any) -> None:
+def embed(messages: Messages, **options: Any) -> None:
     """Turn each line of the FILEs (or of stdin, also named -) into a vector: a line in is a record out, in order.
 
     \b
@@ -80,11 +80,11 @@ def embed(talk: Talk, **options: Any) -> None:
     "text" without --column; a.b and a.0.b reach into objects and lists. A field that is named as one of the result is
     carried along as source_NAME. Files may be compressed (gzip, zstandard).
     """
-    run(_Job(**options), talk)
+    run(_Options(**options), messages)
 
 
 @dataclass(kw_only=True)
-class _Job(Filter):
+class _Options(Filter):
     """The options, checked as far as argv alone shows them."""
 
     pooling: str | None
@@ -120,17 +120,19 @@ class _Job(Filter):
         )
 
 
-def _say(tally: Tally, talk: Talk, embedder: Embedder) -> None:
-    tally.say(talk)
+def _say(report: InputReport, messages: Messages, embedder: Embedder) -> None:
+    report.say(messages)
     if embedder.long_lines:
         done = "split, and the parts averaged by length" if embedder.long == "split" else "cut"
-        talk.warn(f"{count_of_lines(embedder.long_lines)} had more than the model's {embedder.limit:,} tokens: {done}")
+        messages.warn(
+            f"{count_of_lines(embedder.long_lines)} had more than the model's {embedder.limit:,} tokens: {done}"
+        )
     if embedder.unknown_lines:
         zero = "is the zero vector" if embedder.unknown_lines == 1 else "are zero vectors"
-        talk.warn(f"{count_of_lines(embedder.unknown_lines)} held no word that the model knows, and {zero}")
+        messages.warn(f"{count_of_lines(embedder.unknown_lines)} held no word that the model knows, and {zero}")
 
 
-def run(job: _Job, talk: Talk) -> None:
+def run(job: _Options, messages: Messages) -> None:
     """Reads, embeds and writes; says at the end what was out of the ordinary."""
 
     # The thread that reads and the one that computes wait for each other's lock; 5 ms at a time would cost a tenth.
@@ -138,33 +140,33 @@ def run(job: _Job, talk: Talk) -> None:
     check_files(job.files)
     embedder = job.embedder()
     device = embedder.session.device  # loads the graph: a damaged model is told of before anything is read
-    talk.note(f"{embedder.bundle.folder}: {embedder.dim} dimensions, pooling {embedder.pooling}, on {device}")
-    tally = Tally()
+    messages.note(f"{embedder.bundle.folder}: {embedder.dim} dimensions, pooling {embedder.pooling}, on {device}")
+    report = InputReport()
     try:
-        with opened(job, talk) as (out, show):
-            _pump(job, embedder, tally, out, show)
+        with opened(job, messages) as (out, show):
+            _pump(job, embedder, report, out, show)
     finally:
-        _say(tally, talk, embedder)
+        _say(report, messages, embedder)
 
 
-def _pump(job: _Job, embedder: Embedder, tally: Tally, out: BinaryIO, show: Callable[[int], None]) -> None:
+def _pump(job: _Options, embedder: Embedder, report: InputReport, out: BinaryIO, show: Callable[[int], None]) -> None:
     """Every record through the model and out."""
     from textkit.serving.stream import staged
     from textkit.tasks.embed.serving.writers import Npy
 
     with Npy(out, embedder.dim) if job.format == "npy" else nullcontext(out) as target:
         # Handing single lines from thread to thread costs more than it saves.
-        results = staged(*_work(job, embedder, tally), threads=1 if job.line_buffered else embedder.threads)
-        pump(results, job, tally, out, target.write, show)
+        results = staged(*_work(job, embedder, report), threads=1 if job.line_buffered else embedder.threads)
+        pump(results, job, report, out, target.write, show)
     out.flush()
 
 
-def _work(job: _Job, embedder: Embedder, tally: Tally) -> tuple[Iterator[Any], list[Callable[[Any], Any]]]:
+def _work(job: _Options, embedder: Embedder, report: InputReport) -> tuple[Iterator[Any], list[Callable[[Any], Any]]]:
     """The windows to work on, None where the input pauses, and the stages that make each into (records, bytes)."""
     from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, windows
     from textkit.tasks.embed.serving.writers import FORMATTERS, TOKEN_FORMATTERS
 
-    blocks = records(job, tally)
+    blocks = records(job, report)
     lines = 1 if job.line_buffered else WINDOW_LINES
     if job.tokens:  # their vectors take as many times more room as a line has tokens
         write = job.with_key(TOKEN_FORMATTERS[job.format])

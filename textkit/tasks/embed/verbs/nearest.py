@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from textkit.cli.options import Talk, Text, answer_format_option, answering_options, model_option
+from textkit.cli.options import Messages, Text, answer_format_option, answering_options, model_option
 from textkit.cli.stdout import protected_stdout
 from textkit.cli.typed import say_if_file
 from textkit.cli.verb import Verb, examples
@@ -32,7 +32,7 @@ def nearest(
     threads: int | None,
     on_error: str,
     line_buffered: bool,
-    talk: Talk,
+    messages: Messages,
 ) -> None:
     """Show the words of the vocabulary nearest to each WORD, or to each line of stdin.
 
@@ -43,9 +43,9 @@ def nearest(
     from textkit.tasks.embed.evaluation.vocabulary import Vocabulary
     from textkit.tasks.embed.verbs.queries import Dialogue, Form, Question, from_stdin
 
-    say_if_file(talk, words, "a word")
+    say_if_file(messages, words, "a word")
     with protected_stdout() as out:
-        vocabulary = Vocabulary.load(model, device, threads, talk.note)
+        vocabulary = Vocabulary.load(model, device, threads, messages.note)
         dialogue = Dialogue(
             lambda question: vocabulary.query(question[0]),
             lambda queries: vocabulary.nearest(queries, k),
@@ -56,4 +56,4 @@ def nearest(
             vocabulary.is_blank,
         )
         given = iter([[Question((vocabulary.stripped(word),)) for word in words]])
-        dialogue.run(given if words else from_stdin(lambda line: (vocabulary.stripped(line),), talk), out, talk)
+        dialogue.run(given if words else from_stdin(lambda line: (vocabulary.stripped(line),), messages), out, messages)

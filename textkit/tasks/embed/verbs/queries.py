@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from textkit.cli.filtering import typed_lines
-from textkit.cli.options import Talk
+from textkit.cli.options import Messages
 from textkit.errors import TextkitError
 from textkit.streams.escaping import escaped
 
@@ -51,9 +51,9 @@ class Form:
         return text.encode("utf-8", "replace")
 
 
-def from_stdin(split: Callable[[str], tuple[str, ...]], talk: Talk) -> Iterator[list[Question] | None]:
+def from_stdin(split: Callable[[str], tuple[str, ...]], messages: Messages) -> Iterator[list[Question] | None]:
     """A question a line, a list at a time; None where the input pauses."""
-    for lines in typed_lines(talk):
+    for lines in typed_lines(messages):
         for start in range(0, len(lines), AT_ONCE):
             yield [Question(split(line), where) for line, where in lines[start : start + AT_ONCE]]
         if not lines:
@@ -76,14 +76,14 @@ class Dialogue:
     note: Callable[[], str] = str  # what there is to say of the questions so far
     is_blank: Callable[[str], bool] = lambda word: not word.strip()
 
-    def run(self, questions: Iterator[list[Question] | None], out: BinaryIO, talk: Talk) -> None:
+    def run(self, questions: Iterator[list[Question] | None], out: BinaryIO, messages: Messages) -> None:
         skipped = 0
         typed = sys.stdin is not None and sys.stdin.isatty()
         for asked in questions:
             if asked is None:
                 out.flush()
                 if typed:  # somebody reads each answer as it comes
-                    self._say_note(talk)
+                    self._say_note(messages)
                 continue
             places, ready, problem = self._prepared(asked)
             found = self.find(ready) if ready else []
@@ -95,13 +95,13 @@ class Dialogue:
             if problem is not None:
                 raise problem
             skipped += places.count(None)
-        self._say_note(talk)
+        self._say_note(messages)
         if skipped:
-            talk.warn(f"{skipped} questions could not be answered; each left a record without answers")
+            messages.warn(f"{skipped} questions could not be answered; each left a record without answers")
 
-    def _say_note(self, talk: Talk) -> None:
+    def _say_note(self, messages: Messages) -> None:
         if said := self.note():
-            talk.hint(said)
+            messages.hint(said)
 
     def _prepared(self, asked: list[Question]) -> tuple[list[int | None], list[Any], TextkitError | None]:
         """For each question its place among those that can be answered (-1: blank, None: skipped); those; the error."""

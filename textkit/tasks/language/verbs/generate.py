@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from textkit.cli.filter_options import JSONL, format_option, output_option, reading_options, top_k_option, top_p_option
-from textkit.cli.filtering import FEWEST, Filter, Pace, Tally, opened, pump, records
-from textkit.cli.options import Talk, Text, answering_options, model_option
+from textkit.cli.filtering import FEWEST, AdaptiveWindow, Filter, InputReport, opened, pump, records
+from textkit.cli.options import Messages, Text, answering_options, model_option
 from textkit.cli.typed import say_if_file
 from textkit.cli.verb import Verb, examples, own
 from textkit.defaults import SEED
@@ -82,7 +82,7 @@ _COUNT = click.IntRange(min=0)
 )
 @reading_options
 @answering_options
-def generate(talk: Talk, prompt: str | None, **options: Any) -> None:
+def generate(messages: Messages, prompt: str | None, **options: Any) -> None:
     """Continue PROMPT, and print it as it comes; without PROMPT each line of stdin: a record out for each, in order.
 
     \b
@@ -96,18 +96,18 @@ def generate(talk: Talk, prompt: str | None, **options: Any) -> None:
     machine, whatever else is in the batch. A blank line stays blank; PROMPT "" begins a line freely. Of a prompt longer
     than the model remembers its end counts.
     """
-    job = _Job(**options)
+    job = _Options(**options)
     if prompt is None:
-        run(job, talk)
+        run(job, messages)
         return
     if job.files or job.kind != "lines":
         raise UsageError("PROMPT: --file and --input are for prompts that are read")
-    say_if_file(talk, [prompt], "the prompt", "--file")
-    answer(prompt, job, talk)
+    say_if_file(messages, [prompt], "the prompt", "--file")
+    answer(prompt, job, messages)
 
 
 @dataclass(kw_only=True)
-class _Job(Filter):
+class _Options(Filter):
     """The options, checked as far as argv alone shows them; None where the model's own counts."""
 
     max_tokens: int | None
@@ -137,21 +137,21 @@ class _Job(Filter):
         )  # fmt: skip
 
 
-def answer(prompt: str, job: _Job, talk: Talk) -> None:
+def answer(prompt: str, job: _Options, messages: Messages) -> None:
     """One prompt: its text as it comes, or all samples when they are done."""
     from textkit.streams.columns import Block
     from textkit.tasks.language.serving.writers import TEXTS
 
-    generator = _loaded(job, talk)
+    generator = _loaded(job, messages)
     try:
-        with opened(job, talk, reads=False) as (out, _):
+        with opened(job, messages, reads=False) as (out, _):
             if job.samples == 1 and job.format == "text":
                 _stream(generator, prompt, out, not job.without_prompt)
             else:
                 out.write(job.with_key(TEXTS[job.format])(Block([prompt]), generator([prompt]), not job.without_prompt))
             out.flush()
     finally:
-        _say(generator, talk)
+        _say(generator, messages)
 
 
 def _stream(generator: Generator, prompt: str, out: BinaryIO, whole: bool) -> None:
@@ -173,48 +173,48 @@ def _stream(generator: Generator, prompt: str, out: BinaryIO, whole: bool) -> No
     out.write(line("", last=True).encode("utf-8", "replace") + b"\n")
 
 
-def run(job: _Job, talk: Talk) -> None:
+def run(job: _Options, messages: Messages) -> None:
     """Reads prompts, continues them and writes; says at the end what was out of the ordinary."""
     from textkit.streams.lines import check_readable
 
     check_readable(file for file in job.files if file != "-")
-    generator = _loaded(job, talk)
-    tally = Tally()
+    generator = _loaded(job, messages)
+    report = InputReport()
     try:
-        with opened(job, talk) as (out, show):
-            pump(_results(job, generator, tally), job, tally, out, out.write, show)
+        with opened(job, messages) as (out, show):
+            pump(_results(job, generator, report), job, report, out, out.write, show)
             out.flush()
     finally:
-        tally.say(talk)
-        _say(generator, talk)
+        report.say(messages)
+        _say(generator, messages)
 
 
-def _loaded(job: _Job, talk: Talk) -> Generator:
+def _loaded(job: _Options, messages: Messages) -> Generator:
     """The model, its graphs loaded: a damaged one is told of before anything is read."""
     generator = job.generator()
-    talk.note(f"{generator.bundle.folder} on {generator.steps.device}")
+    messages.note(f"{generator.bundle.folder} on {generator.steps.device}")
     return generator
 
 
-def _say(generator: Generator, talk: Talk) -> None:
+def _say(generator: Generator, messages: Messages) -> None:
     if generator.cut_prompts:
         prompts = "1 prompt was" if generator.cut_prompts == 1 else f"{generator.cut_prompts:,} prompts were"
-        talk.warn(
+        messages.warn(
             f"{prompts} longer than the {generator.context:,} tokens that the model remembers, --max-tokens among them: the "
             "beginning was left out"
         )
 
 
-def _results(job: _Job, generator: Generator, tally: Tally) -> Iterator[tuple[int, bytes] | None]:
+def _results(job: _Options, generator: Generator, report: InputReport) -> Iterator[tuple[int, bytes] | None]:
     """(records, bytes) of each window of prompts, None where the input pauses."""
     from textkit.serving.stream import WINDOW_CHARACTERS, windows
     from textkit.tasks.language.serving.generator import Generated
     from textkit.tasks.language.serving.writers import TEXTS
 
     form = job.with_key(TEXTS[job.format])
-    pace = Pace(1 if job.line_buffered else None)
+    window = AdaptiveWindow(1 if job.line_buffered else None)
     number = 0
-    for block in pace.joined(windows(records(job, tally), min(pace.lines, FEWEST), WINDOW_CHARACTERS // 16)):
+    for block in window.joined(windows(records(job, report), min(window.lines, FEWEST), WINDOW_CHARACTERS // 16)):
         if block is None:
             yield None
             continue
@@ -226,4 +226,4 @@ def _results(job: _Job, generator: Generator, tally: Tally) -> Iterator[tuple[in
             found[at] = texts
         yield len(block), form(block, found, not job.without_prompt)
         number += len(block)
-        pace.took(len(block), time.perf_counter() - begun)
+        window.took(len(block), time.perf_counter() - begun)

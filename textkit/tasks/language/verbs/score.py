@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textkit.cli.filter_options import JSONL, filter_options, reading_options
-from textkit.cli.filtering import Filter, Tally, opened, pump, records
-from textkit.cli.options import Talk, answering_options
+from textkit.cli.filtering import Filter, InputReport, opened, pump, records
+from textkit.cli.options import Messages, answering_options
 from textkit.cli.typed import check_files
 from textkit.cli.verb import Verb, examples
 from textkit.errors import UsageError
@@ -35,7 +35,7 @@ FORMATS = ("text", "jsonl")
 @click.option("--per-word", is_flag=True, help="Add each word's log-probability, the sum over its tokens.")
 @reading_options
 @answering_options
-def score(talk: Talk, **options: Any) -> None:
+def score(messages: Messages, **options: Any) -> None:
     """Say how likely each line of the FILEs (or of stdin, also named -) is: a line in is a record out, in order.
 
     \b
@@ -52,11 +52,11 @@ def score(talk: Talk, **options: Any) -> None:
     "text" without --column; a.b and a.0.b reach into objects and lists. A field that is named as one of the result is
     carried along as source_NAME. Files may be compressed (gzip, zstandard).
     """
-    run(_Job(**options), talk)
+    run(_Options(**options), messages)
 
 
 @dataclass(kw_only=True)
-class _Job(Filter):
+class _Options(Filter):
     """The options, checked as far as argv alone shows them."""
 
     per_token: bool
@@ -74,22 +74,24 @@ class _Job(Filter):
         return "per_token" if self.per_token else "per_word" if self.per_word else None
 
 
-def run(job: _Job, talk: Talk) -> None:
+def run(job: _Options, messages: Messages) -> None:
     """Reads, scores and writes; says at the end what was out of the ordinary."""
     from textkit.tasks.language.serving.scorer import LanguageModel
 
     check_files(job.files)
     model = LanguageModel(job.model, job.device, job.threads)
-    talk.note(f"{model.bundle.folder} on {model.session.device}")  # a damaged model is told of before anything is read
-    tally, unknown = Tally(), _Unknown()
+    messages.note(
+        f"{model.bundle.folder} on {model.session.device}"
+    )  # a damaged model is told of before anything is read
+    report, unknown = InputReport(), _Unknown()
     try:
-        with opened(job, talk) as (out, show):
-            pump(_results(job, model, tally, unknown), job, tally, out, out.write, show)
+        with opened(job, messages) as (out, show):
+            pump(_results(job, model, report, unknown), job, report, out, out.write, show)
             out.flush()
     finally:
-        tally.say(talk)
+        report.say(messages)
         if unknown.count:
-            talk.note(f"{unknown.count:,} of {unknown.tokens:,} tokens are words that the model does not know")
+            messages.note(f"{unknown.count:,} of {unknown.tokens:,} tokens are words that the model does not know")
 
 
 @dataclass
@@ -100,13 +102,15 @@ class _Unknown:
     tokens: int = 0
 
 
-def _results(job: _Job, model: LanguageModel, tally: Tally, unknown: _Unknown) -> Iterator[tuple[int, bytes] | None]:
+def _results(
+    job: _Options, model: LanguageModel, report: InputReport, unknown: _Unknown
+) -> Iterator[tuple[int, bytes] | None]:
     """(records, bytes) of each window of lines, None where the input pauses."""
     from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, staged, windows
     from textkit.tasks.language.serving.writers import SCORES
 
     form = job.with_key(SCORES[job.format])
-    blocks = windows(records(job, tally), 1 if job.line_buffered else WINDOW_LINES, WINDOW_CHARACTERS)
+    blocks = windows(records(job, report), 1 if job.line_buffered else WINDOW_LINES, WINDOW_CHARACTERS)
 
     def written(item: Any) -> tuple[int, bytes]:
         block, found = item

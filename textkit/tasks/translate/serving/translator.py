@@ -24,7 +24,7 @@ from textkit.serving.opened import OpenModel
 from textkit.serving.padding import SOURCES, whole_groups
 from textkit.serving.session import cpus
 from textkit.serving.stream import batches
-from textkit.tasks.translate.serving.jobs import Job, JobMaker
+from textkit.tasks.translate.serving.segments import Segment, SegmentMaker
 from textkit.tasks.translate.serving.unknown import replaced, shown
 from textkit.tasks.translate.task import TASK
 from textkit.text.translation import TranslationText
@@ -143,8 +143,8 @@ class Translator(OpenModel[str]):
         return self._steps
 
     @property
-    def _maker(self) -> JobMaker:
-        return JobMaker(
+    def _maker(self) -> SegmentMaker:
+        return SegmentMaker(
             self.rule, self.limit, self.long == "cut", self.sentences, not self.options.sample, self.abbreviations
         )
 
@@ -180,10 +180,10 @@ class Translator(OpenModel[str]):
         if prefixes is not None and len(prefixes) != len(lines):
             raise UsageError(f"{len(prefixes)} prefixes for {len(lines)} lines")
         begins = [""] * len(lines) if prefixes is None else [prefix.strip() for prefix in prefixes]
-        jobs, parts, too_long = self._maker.make(lines, begins, first)
+        segments, parts, too_long = self._maker.make(lines, begins, first)
         self.long_lines += too_long
-        found = self._run(jobs)
-        each = iter(found[job] for line in parts for job, _ in line)
+        found = self._run(segments)
+        each = iter(found[segment] for line in parts for segment, _ in line)
         translations = []
         for line in parts:
             of_parts = [(next(each), space) for _, space in line]
@@ -195,19 +195,19 @@ class Translator(OpenModel[str]):
             self.incomplete += not translations[-1][0].complete
         return translations
 
-    def _run(self, jobs: list[Job]) -> list[list[Translation]]:
-        """The translations of each job."""
-        found: list[list[Translation]] = [[Translation("")] for _ in jobs]
+    def _run(self, segments: list[Segment]) -> list[list[Translation]]:
+        """The translations of each segment."""
+        found: list[list[Translation]] = [[Translation("")] for _ in segments]
         # What is nothing but its end (control characters, say) has nothing to translate.
-        real = np.array([at for at, job in enumerate(jobs) if len(job.ids) > 1], np.int64)
+        real = np.array([at for at, segment in enumerate(segments) if len(segment.ids) > 1], np.int64)
         if not len(real):
             return found
 
         def run(batch: np.ndarray) -> None:
-            for at, translations in zip(batch.tolist(), self._batch([jobs[at] for at in batch]), strict=True):
+            for at, translations in zip(batch.tolist(), self._batch([segments[at] for at in batch]), strict=True):
                 found[at] = translations
 
-        lengths = np.array([len(jobs[at].ids) for at in real.tolist()])
+        lengths = np.array([len(segments[at].ids) for at in real.tolist()])
         work = [real[part] for batch in batches(lengths, self.batch_tokens) for part in self._cut(batch)]
         if self.workers == 1 or len(work) == 1:
             for batch in work:
@@ -225,18 +225,18 @@ class Translator(OpenModel[str]):
         for start in range(0, len(batch), size):
             yield batch[start : start + size]
 
-    def _batch(self, jobs: list[Job]) -> list[list[Translation]]:
-        """The translations of each job, each text once, the best of those that are the same; samples as they are."""
+    def _batch(self, segments: list[Segment]) -> list[list[Translation]]:
+        """The translations of each segment, each text once, the best of those that are the same; samples as they are."""
         options = self.options
         if options.n_best == 1 or options.sample:
-            return self._searched(jobs, options)
-        found = [_each_text(line) for line in self._searched(jobs, options)]
+            return self._searched(segments, options)
+        found = [_each_text(line) for line in self._searched(segments, options)]
         for _ in range(_WIDENED):  # of some lines too few are different: a wider search finds more
             few = [at for at, line in enumerate(found) if len(line) < options.n_best]
             options = replace(options, beam_size=2 * options.beam_size)
             size = options.lines_at_once(self.rule.target_size)
             for part in (few[at : at + size] for at in range(0, len(few), size)):
-                for at, more in zip(part, self._searched([jobs[at] for at in part], options), strict=True):
+                for at, more in zip(part, self._searched([segments[at] for at in part], options), strict=True):
                     best = found[at][0].score  # what one translation would be stays the first
                     others = [one for one in more if one.score <= best]
                     found[at] = _each_text(
@@ -244,26 +244,26 @@ class Translator(OpenModel[str]):
                     )
         return [line[: self.options.n_best] for line in found]
 
-    def _searched(self, jobs: list[Job], options: Search) -> list[list[Translation]]:
+    def _searched(self, segments: list[Segment], options: Search) -> list[list[Translation]]:
         rule = self.rule
-        lengths = np.array([len(job.ids) for job in jobs])
+        lengths = np.array([len(segment.ids) for segment in segments])
         width = whole_groups(int(lengths.max()), self.limit, SOURCES)
         mask = np.arange(width) < lengths[:, None]  # [line, source]
         source = np.full(mask.shape, rule.source_pad)
-        source[mask] = np.concatenate([job.ids for job in jobs])
+        source[mask] = np.concatenate([segment.ids for segment in segments])
         hypotheses = search(
             self.steps, source, mask, self.target, options,
-            most=self.most, prefixes=[job.prefix for job in jobs], keys=np.array([job.key for job in jobs]),
+            most=self.most, prefixes=[segment.prefix for segment in segments], keys=np.array([segment.key for segment in segments]),
             logprobs=self.word_scores, attention=self.alignment or self.replace_unk,
             spare=options.beam_size if options.n_best > 1 and not options.sample else 0,
         )  # fmt: skip
         texts = iter(rule.decode([hypothesis.ids for line in hypotheses for hypothesis in line]))
         return [
-            [self._translation(job, hypothesis, next(texts)) for hypothesis in line]
-            for job, line in zip(jobs, hypotheses, strict=True)
+            [self._translation(segment, hypothesis, next(texts)) for hypothesis in line]
+            for segment, line in zip(segments, hypotheses, strict=True)
         ]
 
-    def _translation(self, job: Job, hypothesis: Hypothesis, text: str) -> Translation:
+    def _translation(self, segment: Segment, hypothesis: Hypothesis, text: str) -> Translation:
         rule = self.rule
         ids = hypothesis.ids[:-1] if hypothesis.ended else hypothesis.ids
         if not hypothesis.ended:  # cut off where the limit was, inside a character perhaps that its bytes spell
@@ -278,10 +278,10 @@ class Translator(OpenModel[str]):
             made = replace(made, text=rule.detokenized(shown(rule, ids)))
         if hypothesis.attention is None or not ids or not (self.alignment or rule.unk in ids):
             return made
-        words = len(job.ids) - 1
+        words = len(segment.ids) - 1
         looked = hypothesis.attention[: len(ids), :words].argmax(1)  # [target]
         looked = (words - 1 - looked if rule.reverse else looked).tolist()
-        tokens = rule.source_tokens(job.text)[:-1]
+        tokens = rule.source_tokens(segment.text)[:-1]
         tokens = tokens[::-1] if rule.reverse else tokens
         if self.replace_unk and rule.unk in ids:
             made = replace(made, text=rule.detokenized(replaced(rule, ids, tokens, looked)))

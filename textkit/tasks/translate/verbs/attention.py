@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from textkit.cli.filtering import typed_lines
-from textkit.cli.options import Talk, Text, answer_format_option, answering_options, model_option, promised
+from textkit.cli.options import Messages, Text, answer_format_option, answering_options, model_option, promised
 from textkit.cli.stdout import protected_stdout
 from textkit.cli.typed import say_if_file
 from textkit.cli.verb import Verb, examples
@@ -56,7 +56,7 @@ _POSITIVE = click.IntRange(min=1)
     help="How weights are shown. Default: color on a terminal that has colours, shades on another, else numbers.",
 )
 @answering_options
-def attention(talk: Talk, **options: Any) -> None:
+def attention(messages: Messages, **options: Any) -> None:
     """Show what each word of a translation looks at: a heat map of SENTENCE, or of each line of stdin.
 
     Target words down, source words across; a row is where the model looked when it said that word, and its weights sum to
@@ -67,13 +67,13 @@ def attention(talk: Talk, **options: Any) -> None:
     --all a list of layers of lists of heads of such. Heat maps are separated by a blank line. A blank line, and with --on-error
     skip a sentence that is too long, gives a record without words.
     """
-    job = _Job(**options)
-    say_if_file(talk, [job.sentence or ""], "the sentence")
-    run(job, talk)
+    job = _Options(**options)
+    say_if_file(messages, [job.sentence or ""], "the sentence")
+    run(job, messages)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Job:
+class _Options:
     """The options, checked as far as argv alone shows them."""
 
     sentence: str | None
@@ -120,7 +120,7 @@ class _Job:
         )
 
 
-def run(job: _Job, talk: Talk) -> None:
+def run(job: _Options, messages: Messages) -> None:
     """Reads, computes, and draws or writes."""
     from textkit.drawing import picture
     from textkit.drawing.heatmap import Screen
@@ -131,21 +131,21 @@ def run(job: _Job, talk: Talk) -> None:
     with protected_stdout() as out:
         attention = job.attention()
         attention.load()
-        talk.note(f"{attention.bundle.folder}: on {attention.translator.steps.device}")
+        messages.note(f"{attention.bundle.folder}: on {attention.translator.steps.device}")
         if job.output is not None:
-            _draw(job, attention, job.output, talk)
+            _draw(job, attention, job.output, messages)
         elif job.sentence is not None:
             out.write(_record(attention(job.sentence, job.target), job.as_json, screen))
         else:
-            _filter(job, attention, out, screen, talk)
+            _filter(job, attention, out, screen, messages)
 
 
-def _filter(job: _Job, attention: Attention, out: BinaryIO, screen: Screen, talk: Talk) -> None:
+def _filter(job: _Options, attention: Attention, out: BinaryIO, screen: Screen, messages: Messages) -> None:
     """A record for each line of stdin, in order; what is done is written when the input pauses."""
     from textkit.tasks.translate.serving.attention import BLANK
 
     skipped, first = 0, True
-    for lines in typed_lines(talk):
+    for lines in typed_lines(messages):
         for line, where in lines:
             try:
                 found = attention(line)
@@ -160,16 +160,16 @@ def _filter(job: _Job, attention: Attention, out: BinaryIO, screen: Screen, talk
         if not lines:
             out.flush()
     if skipped:
-        talk.warn(f"{skipped} sentences could not be shown; each left a record without words")
+        messages.warn(f"{skipped} sentences could not be shown; each left a record without words")
 
 
-def _draw(job: _Job, attention: Attention, path: str, talk: Talk) -> None:
+def _draw(job: _Options, attention: Attention, path: str, messages: Messages) -> None:
     from textkit.drawing import picture
     from textkit.streams.output import output_file
 
     sentence = job.sentence
     if sentence is None:
-        lines = [line for block in typed_lines(talk) for line, _ in block]
+        lines = [line for block in typed_lines(messages) for line, _ in block]
         if len(lines) != 1:
             raise TextkitError(f"-o {path}: a picture shows one sentence, stdin has {len(lines):,} lines")
         sentence = lines[0]
@@ -179,7 +179,7 @@ def _draw(job: _Job, attention: Attention, path: str, talk: Talk) -> None:
     with output_file(path) as stream:
         missing = picture.write(stream, path, found.source, found.target, found.weights, found.title)
     if missing:
-        talk.warn(f"no font on this machine has {missing}: drawn as boxes")
+        messages.warn(f"no font on this machine has {missing}: drawn as boxes")
 
 
 def _record(found: Weights, as_json: bool, screen: Screen) -> bytes:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textkit.cli.filter_options import JSONL, filter_options, reading_options, top_k_option, top_p_option
-from textkit.cli.filtering import FEWEST, Filter, Pace, Tally, count_of_lines, opened, pump, records
-from textkit.cli.options import Talk, answering_options
+from textkit.cli.filtering import FEWEST, AdaptiveWindow, Filter, InputReport, count_of_lines, opened, pump, records
+from textkit.cli.options import Messages, answering_options
 from textkit.cli.typed import check_files
 from textkit.cli.verb import Verb, examples, own
 from textkit.defaults import SEED
@@ -121,7 +121,7 @@ _COUNT = click.IntRange(min=0)
     help="Batches under way at a time; they share --threads.",
 )
 @answering_options
-def translate(talk: Talk, **options: Any) -> None:
+def translate(messages: Messages, **options: Any) -> None:
     """Translate each line of the FILEs (or of stdin, also named -): a line in is a line out, in order.
 
     \b
@@ -138,11 +138,11 @@ def translate(talk: Talk, **options: Any) -> None:
     "text" without --column; a.b and a.0.b reach into objects and lists. A field that is named as one of the result is
     carried along as source_NAME. Files may be compressed (gzip, zstandard).
     """
-    run(_Job(**options), talk)
+    run(_Options(**options), messages)
 
 
 @dataclass(kw_only=True)
-class _Job(Filter):
+class _Options(Filter):
     """The options, checked as far as argv alone shows them; None where the model's own or the default counts."""
 
     beam_size: int | None
@@ -220,7 +220,7 @@ def _lines_of(file: str) -> list[str]:
         return [line for lines in reader for line in lines]
 
 
-def run(job: _Job, talk: Talk) -> None:
+def run(job: _Options, messages: Messages) -> None:
     """Reads, translates and writes; says at the end what was out of the ordinary."""
     from textkit.bundle.onnxfile import shares_scales
 
@@ -233,42 +233,42 @@ def run(job: _Job, talk: Talk) -> None:
         if search.sample
         else f"beam {search.beam_size}, length penalty {search.length_penalty:g}"
     )
-    talk.note(f"{translator.bundle.folder}: {how}, on {translator.steps.device}")
-    if talk.verbose and any(shares_scales(translator.bundle.graph(name)) for name in ("encode", "step")):
-        talk.note(
+    messages.note(f"{translator.bundle.folder}: {how}, on {translator.steps.device}")
+    if messages.verbose and any(shares_scales(translator.bundle.graph(name)) for name in ("encode", "step")):
+        messages.note(
             "an int8 model of an earlier version: what shares a batch with a line may change its translation a little"
         )
-    tally = Tally()
+    report = InputReport()
     try:
-        with opened(job, talk) as (out, show):
-            pump(_results(job, translator, tally), job, tally, out, out.write, show)
+        with opened(job, messages) as (out, show):
+            pump(_results(job, translator, report), job, report, out, out.write, show)
     finally:
-        _say(tally, talk, translator)
+        _say(report, messages, translator)
 
 
-def _say(tally: Tally, talk: Talk, translator: Translator) -> None:
-    tally.say(talk)
+def _say(report: InputReport, messages: Messages, translator: Translator) -> None:
+    report.say(messages)
     if translator.long_lines:
         done = "split, and the translations of the parts joined" if translator.long == "split" else "cut"
         lines = count_of_lines(translator.long_lines)
-        talk.warn(f"{lines} held a sentence of more than the model's {translator.limit:,} tokens: {done}")
+        messages.warn(f"{lines} held a sentence of more than the model's {translator.limit:,} tokens: {done}")
     if translator.incomplete:
         lines = count_of_lines(translator.incomplete)
-        talk.warn(
+        messages.warn(
             f"the translation of {lines} reached its longest length (--max-length, --max-length-factor) and was cut"
         )
 
 
-def _results(job: _Job, translator: Translator, tally: Tally) -> Iterator[tuple[int, bytes] | None]:
+def _results(job: _Options, translator: Translator, report: InputReport) -> Iterator[tuple[int, bytes] | None]:
     """(records, bytes) of each window of lines, None where the input pauses."""
     from textkit.serving.stream import WINDOW_CHARACTERS, windows
     from textkit.tasks.translate.serving.writers import FORMATTERS
 
     form = job.with_key(FORMATTERS[job.format])
-    pace = Pace(1 if job.line_buffered else None)
+    window = AdaptiveWindow(1 if job.line_buffered else None)
     number = 0
-    with _Prefixes(job.prefix, tally) if job.prefix else nullcontext() as prefixes:
-        for block in pace.joined(windows(records(job, tally), min(pace.lines, FEWEST), WINDOW_CHARACTERS // 16)):
+    with _Prefixes(job.prefix, report) if job.prefix else nullcontext() as prefixes:
+        for block in window.joined(windows(records(job, report), min(window.lines, FEWEST), WINDOW_CHARACTERS // 16)):
             if block is None:
                 yield None
                 continue
@@ -276,7 +276,7 @@ def _results(job: _Job, translator: Translator, tally: Tally) -> Iterator[tuple[
             found = translator.translate(block.texts, number, prefixes.take(len(block)) if prefixes else None)
             yield len(block), form(block, found, number, job.n_best > 1)
             number += len(block)
-            pace.took(len(block), time.perf_counter() - begun)
+            window.took(len(block), time.perf_counter() - begun)
         if prefixes:
             prefixes.finish(number)
 
@@ -284,10 +284,10 @@ def _results(job: _Job, translator: Translator, tally: Tally) -> Iterator[tuple[
 class _Prefixes:
     """The lines of --prefix FILE, as many at a time as the input has."""
 
-    def __init__(self, file: str, tally: Tally) -> None:
+    def __init__(self, file: str, report: InputReport) -> None:
         from textkit.streams.lines import Reader
 
-        self.file, self._tally = file, tally
+        self.file, self._tally = file, report
         self._reader = Reader(None if file == "-" else file)
         self._blocks = iter(self._reader)
         self._held: list[str] = []

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from textkit.serving.session import Session
 
 
-class Turns(Mapping[str, np.ndarray]):
+class DoubleBuffer(Mapping[str, np.ndarray]):
     """The steps of one batch that only draw, as long as its shape stays; what the last gave, by the ports that take it.
 
     The arrays of the state are written over by the step after the next; those of tokens and log-probabilities are not.
@@ -51,7 +51,7 @@ class Turns(Mapping[str, np.ndarray]):
         self._at = 0  # the set that is taken next
         self._drawn: tuple[np.ndarray | None, np.ndarray | None] = None, None
 
-    def step(self, token: np.ndarray, parent: np.ndarray, draw: Draw) -> Turns:
+    def step(self, token: np.ndarray, parent: np.ndarray, draw: Draw) -> DoubleBuffer:
         """The next step. Raises TextkitError where the graph fails."""
         if token is not self._drawn[0]:
             self._sets[self._at]["token"][...] = token

@@ -15,11 +15,11 @@ from textkit.text.cleaning import visible
 if TYPE_CHECKING:
     from textkit.text.translation import TranslationText
 
-Taken = list[list[tuple[int, str]]]  # for each line its parts: the number of a job, and what stands behind
+Taken = list[list[tuple[int, str]]]  # for each line its parts: the number of a segment, and what stands behind
 
 
 @dataclass(frozen=True)
-class Job:
+class Segment:
     """A text to translate."""
 
     text: str
@@ -29,9 +29,9 @@ class Job:
 
 
 @dataclass(frozen=True)
-class JobMaker:
+class SegmentMaker:
     """`limit`: the most tokens of a text, its end too; `cut`: whether what is beyond is left out, else the text is split;
-    `by_sentence`: whether each sentence is a text; `once`: whether a text that occurs twice is one job; `own`: what finds
+    `by_sentence`: whether each sentence is a text; `once`: whether a text that occurs twice is one segment; `own`: what finds
     abbreviations of a user's own, behind which no sentence ends."""
 
     rule: TranslationText
@@ -41,8 +41,8 @@ class JobMaker:
     once: bool
     own: re.Pattern[str] | None = None
 
-    def make(self, lines: Sequence[str], begins: Sequence[str], first: int) -> tuple[list[Job], Taken, int]:
-        """The jobs, what each line takes of them, and how many lines held a text that is too long.
+    def make(self, lines: Sequence[str], begins: Sequence[str], first: int) -> tuple[list[Segment], Taken, int]:
+        """The segments, what each line takes of them, and how many lines held a text that is too long.
 
         `begins`: what each line's translation begins with, "" for anything; such a line is one text. `first`: the number of
         the first line.
@@ -52,7 +52,7 @@ class JobMaker:
         pieces = self._encode(texts)
         prefixes = self._prefixes(begins)
         numbers: dict[Any, int] = {}
-        jobs: list[Job] = []
+        segments: list[Segment] = []
         taken: Taken = []
         for number, (line, begin) in enumerate(zip(of_lines, begins, strict=True), first):
             taken.append([])
@@ -61,10 +61,10 @@ class JobMaker:
                 prefix = () if at else prefixes[begin]
                 key: Any = (part.text, prefix) if self.once else (number, at)
                 if key not in numbers:
-                    numbers[key] = len(jobs)
-                    jobs.append(Job(part.text, texts[part.text], prefix, (number, at)))
+                    numbers[key] = len(segments)
+                    segments.append(Segment(part.text, texts[part.text], prefix, (number, at)))
                 taken[-1].append((numbers[key], part.space))
-        return jobs, taken, sum(any(part.text in pieces for part in line) for line in of_lines)
+        return segments, taken, sum(any(part.text in pieces for part in line) for line in of_lines)
 
     def _parts(self, line: str, whole: bool) -> list[Part]:
         line = visible(line) if self.rule.clean else line
