@@ -118,12 +118,12 @@ def test_nothing_in_nothing_out(model):
 @pytest.mark.parametrize(("verb", "extra"), [("score", ()), ("generate", ("--max-tokens", "5"))])
 def test_an_answer_to_each_line_while_the_input_is_open(model, verb, extra):
     command = [sys.executable, "-m", "textkit", verb, "-m", model, *extra]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as messages:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as talk:
         for line in ("the man", "a b"):
-            messages.stdin.write(f"{line}\n")
-            messages.stdin.flush()
-            assert messages.stdout.readline().strip()
-        messages.stdin.close()
+            talk.stdin.write(f"{line}\n")
+            talk.stdin.flush()
+            assert talk.stdout.readline().strip()
+        talk.stdin.close()
     assert messages.returncode == 0
 
 

@@ -253,7 +253,8 @@ class Translator(OpenModel[str]):
         source[mask] = np.concatenate([segment.ids for segment in segments])
         hypotheses = search(
             self.steps, source, mask, self.target, options,
-            most=self.most, prefixes=[segment.prefix for segment in segments], keys=np.array([segment.key for segment in segments]),
+            most=self.most, prefixes=[segment.prefix for segment in segments],
+            keys=np.array([segment.key for segment in segments]),
             logprobs=self.word_scores, attention=self.alignment or self.replace_unk,
             spare=options.beam_size if options.n_best > 1 and not options.sample else 0,
         )  # fmt: skip
