@@ -124,7 +124,7 @@ def test_an_answer_to_each_line_while_the_input_is_open(model, verb, extra):
             talk.stdin.flush()
             assert talk.stdout.readline().strip()
         talk.stdin.close()
-    assert messages.returncode == 0
+    assert talk.returncode == 0
 
 
 @pytest.mark.parametrize("verb", ["score", "generate"])

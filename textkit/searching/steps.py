@@ -1,8 +1,8 @@
 """The graphs of an exported model as what textkit.searching.decoding searches over: encode, or score, and then step.
 
 On the CPU arrays go in and out of onnxruntime, or stay in place where a step only draws (double_buffer.py). On a GPU memory
-and state stay there (on_device.py), and only tokens, parents and the k best come and go. Knows ports by the prefixes of the task's
-signature; no text and no search.
+and state stay there (on_device.py), and only tokens, parents and the k best come and go. Knows ports by the prefixes of the
+task's signature; no text and no search.
 """
 
 from __future__ import annotations
