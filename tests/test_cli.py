@@ -336,7 +336,7 @@ def test_closed_stdout_and_stderr():
     body = "with protected_stdout() as out: out.write(b'data\\n')"
     done = child(body, shell="{} >&-")
     assert (done.returncode, done.stderr) == (1, "textkit: stdout is closed\n")
-    done = child(body + "\ntalk.warn('nobody hears')", shell="{} 2>&-")
+    done = child(body + "\nmessages.warn('nobody hears')", shell="{} 2>&-")
     assert (done.returncode, done.stdout) == (0, "data\n")
 
 
