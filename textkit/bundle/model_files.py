@@ -69,7 +69,8 @@ def _is_hollow(descriptor: int, size: int) -> bool:
 def read_file(folder: Path, name: str, most: int, size: int | None = None) -> bytes:
     """The bytes of such a file."""
     with open(open_regular(folder, name, most, size), "rb") as stream:
-        data = stream.read(most + 1)
+        # A read of n bytes takes room for n at once, and gives back what was not needed.
+        data = stream.read((most if size is None else min(size, most)) + 1)
     if len(data) > most or (size is not None and len(data) != size):
         raise TextkitError(f"{folder / name}: changed while it was read")
     return data
