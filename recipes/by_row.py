@@ -70,6 +70,21 @@ def by_row(data: bytes) -> bytes:
     return model.SerializeToString() if made else data
 
 
+def with_shapes_of_norms(data: bytes) -> bytes:
+    """The graph with the shape behind each norm, which textkit's exporter writes down since (textkit/exporting/tracing.py)."""
+    model = onnx.load_from_string(data)
+    graph = model.graph
+    words = next(port for port in graph.input if port.name in ("source", "ids", "token"))
+    axes = [axis.dim_param for axis in words.type.tensor_type.shape.dim]
+    sizes = {weight.name: weight.dims[0] for weight in graph.initializer if len(weight.dims) == 1}
+    known = {value.name for value in graph.value_info}
+    for node in graph.node:
+        if node.op_type == "LayerNormalization" and node.output[0] not in known:
+            shape = [*axes, sizes[node.input[1]]]
+            graph.value_info.append(onnx.helper.make_tensor_value_info(node.output[0], onnx.TensorProto.FLOAT, shape))
+    return model.SerializeToString() if len(graph.value_info) > len(known) else data
+
+
 def _matrices(graph: onnx.GraphProto, node: onnx.NodeProto) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The weights of a DynamicQuantizeLSTM as `recurrence` takes them."""
     weights = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
@@ -87,11 +102,11 @@ def main(model: Path, folder: Path) -> None:
         **manifest.made,
         "by_row": "recipes/by_row.py; parity is that of the export before, scores are measured again",
     }
+    graphs = {name: with_shapes_of_norms(fused(by_row(found.graph(name)))) for name in manifest.graphs}
     bundle.write(
         folder, name=manifest.name, task=manifest.task, rule=found.rule, plugin=manifest.plugin, limits=manifest.limits,
-        graphs={name: fused(by_row(found.graph(name))) for name in manifest.graphs}, defaults=manifest.defaults,
-        dim=manifest.dim, data=manifest.data, licence=manifest.licence, scores=manifest.scores, parity=manifest.parity,
-        precision=manifest.precision, made=made, overwrite=True,
+        graphs=graphs, defaults=manifest.defaults, facts=manifest.facts, data=manifest.data, licence=manifest.licence,
+        scores=manifest.scores, parity=manifest.parity, precision=manifest.precision, made=made, overwrite=True,
     )  # fmt: skip
     print(dataclasses.asdict(bundle.read(folder).manifest)["files"])
 

@@ -126,4 +126,12 @@ def prefix(graph: onnx.GraphProto, mark: str, names: dict[str, str]) -> None:
         node.output[:] = [names.setdefault(name, mark + name) if name else "" for name in node.output]
     for value in graph.output:
         value.name = names.setdefault(value.name, mark + value.name)
-    del graph.value_info[:]
+    for value in graph.value_info:
+        value.name = names.get(value.name, value.name)
+
+
+def take_contents(graph: onnx.GraphProto, body: onnx.ModelProto) -> None:
+    """Gives `graph`, which has nodes of `body` already, its constants and what it knows of the shapes of their outputs."""
+    graph.initializer.extend(body.graph.initializer)
+    inner = {name for node in graph.node for name in node.output} - {port.name for port in graph.output}
+    graph.value_info.extend(value for value in body.graph.value_info if value.name in inner)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textkit.exporting.graph_edits import prefix
+from textkit.exporting.graph_edits import prefix, take_contents
 from textkit.exporting.onnx_format import IR_VERSION, OPSET
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def wrapped(
 
     extra = [numpy_helper.from_array(array, key) for key, array in (constants or {}).items()]
     graph = helper.make_graph(list(nodes), name, list(inputs), list(outputs), extra)
-    graph.initializer.extend(body.graph.initializer)
+    take_contents(graph, body)
     others = [opset for opset in body.opset_import if opset.domain not in ("", "ai.onnx")]
     model = helper.make_model(
         graph,

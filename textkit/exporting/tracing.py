@@ -64,10 +64,23 @@ def trace(
         raise TextkitError(f"torch cannot export the graph {graph!r}: {one_line(reason)[:300]}") from error
     model = program.model_proto
     _widen_masks(model.graph)
+    norms = _shapes_of_norms(model.graph)
     _strip(model)
     refuse_surprises(model, [port for port, _ in inputs], outputs)
-    _name_axes(model.graph, [*(port for port, _ in inputs), *outputs])
+    _name_axes(model.graph, [*(port for port, _ in inputs), *outputs], norms)
+    model.graph.value_info.extend(norms)
     return model
+
+
+def _shapes_of_norms(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """What torch knows of the shapes of normalised values.
+
+    onnxruntime loses track of names of axes at the first sum of which it cannot see that both sides have them. Then no buffer
+    of a layer is seen to fit another's, and it compares each with all of those before: half of the time that a transformer
+    took to load. A shape behind each norm is enough for all that follows.
+    """
+    found = {name for node in graph.node if node.op_type == "LayerNormalization" for name in node.output[:1]}
+    return [type(value).FromString(value.SerializeToString()) for value in graph.value_info if value.name in found]
 
 
 def refuse_surprises(model: onnx.ModelProto, inputs: Sequence[Port], outputs: Sequence[Port]) -> None:
@@ -101,12 +114,19 @@ def refuse_surprises(model: onnx.ModelProto, inputs: Sequence[Port], outputs: Se
         raise TextkitError("the exported graph keeps its weights outside the file")
 
 
-def _name_axes(graph: onnx.GraphProto, ports: Sequence[Port]) -> None:
-    """Free axes under the ports' names instead of the exporter's own."""
+def _name_axes(graph: onnx.GraphProto, ports: Sequence[Port], inner: Sequence[onnx.ValueInfoProto]) -> None:
+    """Free axes under the ports' names instead of the exporter's own, those of `inner` values too; there an axis that is none
+    of a port's has no name, which says nothing of it."""
+    names: dict[str, str] = {}
     for value, port in zip([*graph.input, *graph.output], ports, strict=True):
         for dim, axis in zip(value.type.tensor_type.shape.dim, port.axes, strict=True):
             if isinstance(axis, str):
+                names.setdefault(dim.dim_param, axis)
                 dim.dim_param = axis
+    for value in inner:
+        for dim in value.type.tensor_type.shape.dim:
+            if not dim.HasField("dim_value"):
+                dim.dim_param = names.get(dim.dim_param, "")
 
 
 def _variadic(module: torch.nn.Module) -> torch.nn.Module:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit.errors import TextkitError
-from textkit.exporting.graph_edits import prefix
+from textkit.exporting.graph_edits import prefix, take_contents
 from textkit.exporting.onnx_format import IR_VERSION, LARGEST, OPSET
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def graft(body: onnx.ModelProto, probability: np.ndarray | None = None, componen
     prefix(body.graph, "body/", names)
     mask[2].input[1] = names.get(rows.name, rows.name)
     graph = _graph([*shown, *body.graph.node, *mask, *head], constants, dim)
-    graph.initializer.extend(body.graph.initializer)
+    take_contents(graph, body)
     others = [opset for opset in body.opset_import if opset.domain not in ("", "ai.onnx")]
     model = _model(graph, others)
     model.functions.extend(body.functions)
