@@ -18,7 +18,7 @@ import numpy as np
 import onnx  # noqa: TID253 - a script of its own
 from onnx import numpy_helper  # noqa: TID253
 
-from textkit.bundle import bundle
+from textkit.bundle import bundle, writing
 from textkit.exporting.fusing import fused
 from textkit.exporting.graph_edits import drop_unused
 from textkit.exporting.quantize_recurrence import below_one, largest, recurrence
@@ -103,7 +103,7 @@ def main(model: Path, folder: Path) -> None:
         "by_row": "recipes/by_row.py; parity is that of the export before, scores are measured again",
     }
     graphs = {name: with_shapes_of_norms(fused(by_row(found.graph(name)))) for name in manifest.graphs}
-    bundle.write(
+    writing.write(
         folder, name=manifest.name, task=manifest.task, rule=found.rule, plugin=manifest.plugin, limits=manifest.limits,
         graphs=graphs, defaults=manifest.defaults, facts=manifest.facts, data=manifest.data, licence=manifest.licence,
         scores=manifest.scores, parity=manifest.parity, precision=manifest.precision, made=made, overwrite=True,

@@ -17,7 +17,7 @@ from pathlib import Path
 from english import held_out
 from shipping import measured, ship, train
 
-from textkit.bundle import bundle
+from textkit.bundle import writing
 
 LICENCE = "CC BY 2.0 FR"
 NOTE = (
@@ -46,7 +46,7 @@ def main(data: Path, folder: Path, run: Path | None = None) -> None:
         learnt, held = prepare(data, run.parent)
         train(run, "transformer", learnt, "--dev", held, "--config", Path(__file__).with_suffix(".toml"))
         ship(run, folder, LICENCE, NOTE)
-    bundle.amend(folder, scores=measured(folder, data / "tatoeba/dev.en-de.tsv", "--metric", "bleu,chrf"))
+    writing.amend(folder, scores=measured(folder, data / "tatoeba/dev.en-de.tsv", "--metric", "bleu,chrf"))
 
 
 if __name__ == "__main__":

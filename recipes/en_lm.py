@@ -20,7 +20,7 @@ from pathlib import Path
 from english import LICENCE, NOTE, held_out, tatoeba, wikitext
 from shipping import measured, ship, train
 
-from textkit.bundle import bundle
+from textkit.bundle import writing
 
 
 def prepare(data: Path, folder: Path) -> dict[str, Path]:
@@ -55,7 +55,7 @@ def main(data: Path, folder: Path, run: Path | None = None) -> None:
         train(run, "rnn-lm", files["train"], "--dev", files["held"], "--config", Path(__file__).with_suffix(".toml"))
         ship(run, folder, LICENCE, NOTE)
         scores = [measured(folder, files[name], name=f"{name}.txt") for name in ("wikitext2-test", "tatoeba-dev")]
-    bundle.amend(folder, scores=[score for found in scores for score in found])
+    writing.amend(folder, scores=[score for found in scores for score in found])
 
 
 if __name__ == "__main__":

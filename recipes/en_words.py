@@ -15,7 +15,7 @@ from pathlib import Path
 from english import LICENCE, NOTE, tatoeba, wikitext
 from shipping import measured, ship, train
 
-from textkit.bundle import bundle
+from textkit.bundle import bundle, writing
 
 
 def main(data: Path, folder: Path) -> None:
@@ -28,7 +28,7 @@ def main(data: Path, folder: Path) -> None:
         # One thread, so that the same recipe gives the same model.
         train(run, "fasttext", corpus, "--config", Path(__file__).with_suffix(".toml"), "--threads", "1")
         ship(run, folder, LICENCE, NOTE)
-    bundle.amend(
+    writing.amend(
         folder,
         defaults={**bundle.read(folder).manifest.defaults, "pooling": "sif"},
         scores=[

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from textkit.bundle import bundle
+from textkit.bundle import bundle, writing
 
 
 def textkit(*arguments: str | Path) -> str:
@@ -31,7 +31,7 @@ def ship(run: Path, folder: Path, licence: str, note: str) -> None:
     textkit("export-onnx", run, "-o", folder, "--precision", "int8", *names, "--overwrite")
     recipe = f"recipes/{folder.name.replace('-', '_')}"
     made = {**bundle.read(folder).manifest.made, "command": "make models", "export": f"{recipe}.py, {recipe}.toml"}
-    bundle.amend(folder, made=made)
+    writing.amend(folder, made=made)
 
 
 def measured(folder: Path, file: Path, *options: str, name: str = "", digits: int = 2) -> list[dict[str, object]]:

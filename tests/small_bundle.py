@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from textkit.bundle import bundle
+from textkit.bundle import writing
 from textkit.text.normalizer import Normalizer
 from textkit.text.words import Words
 
@@ -64,6 +64,6 @@ FACTS: dict[str, Any] = {
 
 
 def write_small(folder: Path, **changes: Any) -> Path:
-    """Writes the model to `folder`; `changes` are keyword arguments of bundle.write."""
+    """Writes the model to `folder`; `changes` are keyword arguments of writing.write."""
     facts = {"rule": Words(WORDS, Normalizer()), "graphs": {"embed": embed_model().SerializeToString()}, **FACTS}
-    return bundle.write(folder, **(facts | changes))
+    return writing.write(folder, **(facts | changes))

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from textkit.bundle import bundle
+from textkit.bundle import writing
 from textkit.text.language import LanguageText
 
 WORDS = ["<eos>", "<unk>", "the", "dog", "runs"]
@@ -72,7 +72,7 @@ def _model(name: str, nodes: Any, inputs: Any, outputs: Any, constants: dict[str
 
 
 def write_language(folder: Path, **changes: Any) -> Path:
-    """Writes the model to `folder`; `changes` are keyword arguments of bundle.write."""
+    """Writes the model to `folder`; `changes` are keyword arguments of writing.write."""
     facts: dict[str, Any] = {
         "name": "three-words",
         "task": "language",
@@ -89,4 +89,4 @@ def write_language(folder: Path, **changes: Any) -> Path:
         "precision": "fp32",
         "made": {},
     }
-    return bundle.write(folder, **(facts | changes))
+    return writing.write(folder, **(facts | changes))

@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from textkit.bundle import bundle
+from textkit.bundle import writing
 from textkit.task import NEXT
 from textkit.text.translation import SPACE, TranslationText
 
@@ -131,7 +131,7 @@ def _model(name: str, nodes: Any, inputs: Any, outputs: Any, constants: dict[str
 
 
 def write_translator(folder: Path, reverse: bool = False, **changes: Any) -> Path:
-    """Writes the model to `folder`; `changes` are keyword arguments of bundle.write. `reverse`: of the text alone; the words
+    """Writes the model to `folder`; `changes` are keyword arguments of writing.write. `reverse`: of the text alone; the words
     come out in reversed order then."""
     facts: dict[str, Any] = {
         "name": "word-by-word",
@@ -149,4 +149,4 @@ def write_translator(folder: Path, reverse: bool = False, **changes: Any) -> Pat
         "precision": "fp32",
         "made": {},
     }
-    return bundle.write(folder, **(facts | changes))
+    return writing.write(folder, **(facts | changes))

@@ -15,7 +15,7 @@ import pytest
 from small_bundle import TABLE, WORDS, embed_model, write_small
 
 from textkit import process
-from textkit.bundle import bundle, model_files, places
+from textkit.bundle import bundle, model_files, places, writing
 from textkit.bundle.manifest import FILE, Manifest
 from textkit.errors import TextkitError, UsageError, quoted
 from textkit.text.subwords import NGrams
@@ -517,13 +517,13 @@ def test_a_folder_that_cannot_be_written_to(tmp_path):
 
 
 def test_amend(folder):
-    found = bundle.amend(folder, scores=[{"metric": "spearman", "value": 0.6}])
+    found = writing.amend(folder, scores=[{"metric": "spearman", "value": 0.6}])
     assert found.manifest.scores == [{"metric": "spearman", "value": 0.6}]
     bundle.read(folder).verify()
     with pytest.raises(TextkitError, match="files cannot be amended"):
-        bundle.amend(folder, files={})
+        writing.amend(folder, files={})
     with pytest.raises(TextkitError, match="cannot be a model's name"):
-        bundle.amend(folder, name="a/b")
+        writing.amend(folder, name="a/b")
     assert left_in(folder) == ["embed.onnx", FILE, "words.txt"]
 
 

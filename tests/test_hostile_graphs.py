@@ -380,7 +380,7 @@ def test_a_graph_keeps_its_mark_when_outputs_are_taken_out():
     "path", sorted(package_folder().glob("*/*.onnx")), ids=lambda path: f"{path.parent.name}-{path.stem}"
 )
 def test_every_shipped_graph_passes_and_is_folded(path: Path):
-    """Those of every other family and precision pass where they are exported: `bundle.write` looks through each."""
+    """Those of every other family and precision pass where they are exported: `writing.write` looks through each."""
     header = onnxfile.inspect(path.read_bytes(), path.name)
     assert header.folded
 

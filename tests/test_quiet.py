@@ -139,7 +139,8 @@ def test_what_is_watched_is_seen(quiet: Quiet) -> None:
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
 )
 def test_a_verb_talks_to_nobody(quiet: Quiet, words: tuple[str, ...], text: str) -> None:
-    quiet(*words, text=text)
+    said = quiet(*words, text=text)  # which looks at what it did besides
+    assert bool(said) == ("-o" not in words)
 
 
 def test_the_script_and_the_module(quiet: Quiet) -> None:
@@ -172,4 +173,4 @@ def test_evaluate_and_export(quiet: Quiet) -> None:
     options = [word for setting in settings for word in ("--set", setting)]
     quiet("train", "rnn-lm", "text.txt", "-o", "run", *options, "--threads", "1")
     quiet("export-onnx", "run", "-o", "mine", "--precision", "int8")
-    quiet("score", "-m", "./mine")
+    assert len(quiet("score", "-m", "./mine").splitlines()) == len(TEXT.splitlines())

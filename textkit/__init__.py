@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -19,18 +18,20 @@ from textkit.version import DISTRIBUTION, __version__
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
+    from textkit.calling import export, train
     from textkit.errors import TextkitError, TextkitWarning, UsageError
     from textkit.serving.opened import OpenModel
     from textkit.tasks.embed.serving.embedder import Embedder
     from textkit.tasks.language.serving.generator import Generated, Generator
     from textkit.tasks.language.serving.scorer import LanguageModel, Scored
     from textkit.tasks.translate.serving.translator import Translation, Translator
-    from textkit.training.events import Event
 
 _PLACES = {
     "TextkitError": "textkit.errors",
     "TextkitWarning": "textkit.errors",
     "UsageError": "textkit.errors",
+    "export": "textkit.calling",
+    "train": "textkit.calling",
     "OpenModel": "textkit.serving.opened",
     "Embedder": "textkit.tasks.embed.serving.embedder",
     "Generated": "textkit.tasks.language.serving.generator",
@@ -60,11 +61,9 @@ __all__ = [
     "train",
 ]
 
-Precision = Literal["fp32", "fp16", "int8"]
-
 
 def __getattr__(name: str) -> Any:
-    """The public classes, imported when they are first asked for."""
+    """What is public, imported when it is first asked for."""
     if name not in _PLACES:
         raise AttributeError(f"module 'textkit' has no attribute {name!r}")
     value = getattr(importlib.import_module(_PLACES[name]), name)
@@ -105,57 +104,3 @@ def load(model: str | Path | None = None, task: str | None = None, **options: An
 
     with of_arguments():
         return open_model(model, task=task, **options)
-
-
-def train(
-    plugin: str,
-    data: str | Path | Iterable[str | Path],
-    output: str | Path,
-    *,
-    dev: str | Path | Iterable[str | Path] = (),
-    options: Mapping[str, Any] | None = None,
-    config: str | Path | None = None,
-    seed: int | None = None,
-    device: str = "auto",
-    threads: int | None = None,
-    resume: bool = False,
-    progress: Callable[[Event], None] | None = None,
-) -> Path:
-    """Trains a model of the family `plugin` on files, as `textkit train` does, and returns the run's folder `output`.
-
-    `options`: what `--set` sets, by name; `config`: a TOML file of them. `resume`: goes on with a run that was interrupted.
-    `progress` is called with what happens (textkit.training.events), in this thread. Needs the extra `train`. Raises UsageError
-    for what is unknown, TextkitError for data that cannot be read, and for a training that fails.
-    """
-    from textkit.arguments import of_arguments
-    from textkit.training.calling import train as begin
-
-    with of_arguments():
-        return begin(
-            plugin, data, output, dev=dev, options=options, config=config, seed=seed, device=device, threads=threads,
-            resume=resume, progress=progress,
-        )  # fmt: skip
-
-
-def export(
-    run: str | Path,
-    output: str | Path,
-    *,
-    precision: Precision = "fp32",
-    name: str | None = None,
-    licence: str = "",
-    explain: bool = False,
-    overwrite: bool = False,
-) -> Path:
-    """Exports the run in a folder as a model to serve, as `textkit export-onnx` does, and returns the model's folder `output`.
-
-    Nothing is written unless the exported graphs compute what the network does. Needs the extra `train`.
-    """
-    from textkit.arguments import of_arguments
-    from textkit.exporting.export import export as exported
-    from textkit.training.run import Run
-
-    with of_arguments():
-        return exported(
-            Run.open(Path(run)), Path(output), precision, name, licence=licence, explain=explain, overwrite=overwrite
-        )

@@ -1,7 +1,7 @@
 """What a value out of a file may be: a type and bounds, so that no number out of a file becomes memory or time.
 
 Each has `check(value, where)`, which raises Wrong. Knows no file and no field. Plain classes: a command that
-only shows its help imports them, and a dataclass takes a millisecond.
+only shows its help imports them, and a dataclass takes half a millisecond.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ def points(group: str) -> tuple[list[tuple[EntryPoint, str, str]], dict[Path, st
 
 
 def mentioned(group: str) -> bool:
-    """Whether an installed package may have an entry point of the group: in a tenth of the time that `points` takes.
+    """Whether an installed package may have an entry point of the group, without importlib.metadata, whose import takes longer.
 
     Looks into every folder of metadata on sys.path; what is in an archive it does not see.
     """

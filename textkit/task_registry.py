@@ -65,6 +65,10 @@ class TaskRegistry:
             except TextkitError:
                 continue
 
+    def with_default_models(self) -> list[str]:
+        """The names of the tasks whose models need not be named."""
+        return [task.name for task in self.sound() if task.default_model]
+
     def broken(self) -> Iterator[tuple[str, str]]:
         """(name, what is wrong with it) of each that is."""
         yield from self.unread.items()

@@ -1,4 +1,4 @@
-"""An exported model's folder: read with suspicion, written whole or not at all. Knows no runtime and no plugin.
+"""An exported model's folder, read with suspicion; writing.py writes it. Knows no runtime and no plugin.
 
 Every byte that is used was checked first: regular files inside the folder, their size and sha256, and for graphs a walk
 of the protobuf. The hashes guard against damage; they do not prove who made a model.
@@ -6,10 +6,9 @@ of the protobuf. The hashes guard against damage; they do not prove who made a m
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from textkit import process, temporary
 from textkit.bundle import onnxfile
-from textkit.bundle.manifest import FILE, MAX_BYTES, SCHEMA, Manifest, is_name, port_to_json
+from textkit.bundle.manifest import FILE, MAX_BYTES, Manifest
 from textkit.bundle.model_files import open_regular, read_file
 from textkit.bundle.places import find, installed, names_for
 from textkit.errors import TextkitError, quoted
-from textkit.task_registry import tasks
-from textkit.version import __version__
 
 if TYPE_CHECKING:
     from textkit.text.rule import TextRule
@@ -33,7 +30,7 @@ _MOST_BESIDE = (
 _MOST_BESIDES = 1 << 28  # and of all of them
 _CHUNK = 1 << 20
 
-__all__ = ["Bundle", "Manifest", "amend", "find", "installed", "read", "write"]
+__all__ = ["Bundle", "Manifest", "find", "installed", "read"]
 
 
 class Bundle:
@@ -103,7 +100,7 @@ class Bundle:
         """Reads everything once. Raises TextkitError for the first thing that is wrong."""
         for graph in self.manifest.graphs:
             self.graph(graph)
-        graphs = _graph_files(self.manifest)
+        graphs = graph_files(self.manifest)
         for name, stated in self.manifest.files.items():
             if name not in graphs:
                 digest = hashlib.sha256()
@@ -128,7 +125,7 @@ def read(folder: Path, task: str | None = None) -> Bundle:
     if not folder.is_dir():
         raise TextkitError(f"{folder}: {'not a folder' if folder.exists() else 'no such model folder'}")
     manifest = Manifest.from_json(read_file(folder, FILE, MAX_BYTES), str(folder / FILE))
-    graphs = _graph_files(manifest)
+    graphs = graph_files(manifest)
     for name, stated in manifest.files.items():
         os.close(open_regular(folder, name, onnxfile.MAX_BYTES if name in graphs else _MOST_BESIDE, stated["bytes"]))
     sizes = {name: stated["bytes"] for name, stated in manifest.files.items()}
@@ -159,152 +156,5 @@ def _reopened(folder: str, name: str, digest: str) -> Bundle:
     )
 
 
-def _graph_files(manifest: Manifest) -> set[str]:
+def graph_files(manifest: Manifest) -> set[str]:
     return {stated["file"] for stated in manifest.graphs.values()}
-
-
-def write(
-    folder: Path,
-    *,
-    name: str,
-    task: str,
-    rule: TextRule,
-    graphs: Mapping[str, bytes],
-    plugin: Mapping[str, Any],
-    limits: Mapping[str, Any],
-    defaults: Mapping[str, Any],
-    facts: Mapping[str, Any],
-    data: Sequence[Any],
-    licence: str,
-    scores: Sequence[Any],
-    parity: Mapping[str, Any],
-    precision: str,
-    made: Mapping[str, Any],
-    overwrite: bool = False,
-) -> Path:
-    """Writes a model to `folder`, whole or not at all; returns the folder. `facts`: the task's own keys of the manifest.
-
-    Written to a sibling, read back and verified, then put in its place in one step. An existing folder is replaced only
-    when it is a model's and `overwrite` is asked for; an empty one is taken. Raises TextkitError; nothing is left behind
-    then. Whenever the process is killed, the old model or the new one is there, whole.
-    """
-    folder = Path(os.path.abspath(folder))
-    if not is_name(name):
-        raise TextkitError(f"--name {name}: use letters, digits, '.', '_', '+' and '-', at most 100")
-    check_target(folder, overwrite)
-    contents = {f"{graph}.onnx": model for graph, model in graphs.items()} | dict(rule.files())
-    manifest = Manifest(
-        schema=SCHEMA, name=name, task=task, text=rule.spec(), plugin=dict(plugin), textkit=__version__,
-        graphs={graph: _graph_entry(graph, model) for graph, model in graphs.items()},
-        files={file: _file_entry(content) for file, content in contents.items()},
-        limits=dict(limits), defaults=dict(defaults), facts=dict(facts), data=list(data), licence=licence, scores=list(scores),
-        parity=dict(parity), precision=precision, made=dict(made),
-        served_by=tasks.distribution(task),
-    )  # fmt: skip
-    try:
-        text = manifest.to_json()
-    except (TypeError, ValueError) as error:
-        raise TextkitError(f"{folder}: the manifest cannot be written: {error}") from error
-
-    def fill(sibling: Path) -> None:
-        for file, content in [*contents.items(), (FILE, text)]:
-            _write_file(sibling / file, content)
-        read(sibling, task).verify()
-
-    _place(folder, fill, overwrite)
-    return folder
-
-
-def _graph_entry(graph: str, model: bytes) -> dict[str, Any]:
-    """What the manifest says of a graph. Raises TextkitError for a model that would not be read."""
-    file = f"{graph}.onnx"
-    header = onnxfile.inspect(model, file)
-    inputs, outputs = ([port_to_json(port) for port in side] for side in (header.inputs, header.outputs))
-    return {"file": file, "inputs": inputs, "outputs": outputs}
-
-
-def _file_entry(content: bytes) -> dict[str, Any]:
-    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
-
-
-def amend(folder: Path, **changes: Any) -> Bundle:
-    """Replaces keys of the manifest that describe the model (scores, parity, data, licence, made, name, defaults)."""
-    bundle = read(folder)
-    allowed = {"scores", "parity", "data", "licence", "made", "name", "defaults"}
-    if not changes.keys() <= allowed:
-        raise TextkitError(f"{folder}: {', '.join(sorted(changes.keys() - allowed))} cannot be amended")
-    text = dataclasses.replace(bundle.manifest, **changes).to_json()
-    Manifest.from_json(text, str(folder / FILE))
-    try:
-        with temporary.beside(folder / FILE) as sibling:
-            _write_file(sibling, text)
-            os.replace(sibling, folder / FILE)
-    except OSError as error:
-        raise TextkitError(f"{folder / FILE}: cannot be written: {error.strerror}") from error
-    return read(folder)
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    with open(path, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def check_target(folder: Path, overwrite: bool) -> None:
-    """Raises TextkitError where writing to `folder` would destroy something that was not asked for."""
-    temporary.recovered(folder)
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise TextkitError(f"{folder}: exists and is not a folder")
-    held = {entry.name for entry in os.scandir(folder)} if folder.exists() else set()
-    held -= {path.name for path in temporary.leftovers(folder / FILE)}  # of a killed `amend`
-    if not held:
-        return
-    if FILE not in held:
-        raise TextkitError(f"{folder}: exists and is not a model's folder; it is left alone")
-    if not overwrite:
-        raise TextkitError(f"{folder}: holds a model already; --overwrite replaces it")
-    known = {FILE}
-    try:
-        known |= read(folder).manifest.files.keys()
-    except TextkitError:
-        known |= {entry for entry in held if entry.endswith((".onnx", ".txt", ".json", ".i32"))}
-    if held - known:
-        raise TextkitError(f"{folder}: holds {', '.join(sorted(held - known))}, not the model's; it is left alone")
-
-
-def _place(folder: Path, fill: Callable[[Path], None], overwrite: bool) -> None:
-    """Makes a sibling of `folder`, fills it, and puts it in its place; takes everything back when that fails."""
-    made = [parent for parent in folder.parents if not parent.exists()]
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.beside(folder, folder=True) as sibling:
-            fill(sibling)
-            _sync_folder(sibling)
-            check_target(folder, overwrite)  # once more: another process may have been quicker
-            temporary.put(sibling, folder)
-            with suppress(OSError):  # it is in its place, whatever becomes of the disk
-                _sync_folder(folder.parent)
-    except BaseException as error:
-        if not folder.exists():
-            for parent in made:
-                _remove_empty(parent)
-        if isinstance(error, OSError):
-            raise TextkitError(f"{folder}: cannot be written: {error.strerror or error}") from error
-        raise
-
-
-def _remove_empty(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError:
-        return
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

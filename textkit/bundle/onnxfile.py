@@ -4,6 +4,8 @@ Refuses what could reach outside the file (external data), what textkit does not
 newer than onnxruntime's, functions of the file's own), and what claims more than the file holds: tensors larger than their
 bytes, sizes out of constants, more nodes than any network has. Gives the graph's ports. Knows nothing of bundles or tasks.
 Field numbers are those of onnx.proto, which never change.
+
+Longer than 300 lines: one walk, in which each message of the format has its method.
 """
 
 from __future__ import annotations

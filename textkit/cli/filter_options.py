@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from textkit.cli.options import model_option, promised
+from textkit.cli.verb import Verb
 
 INPUTS = ("lines", "tsv", "csv", "jsonl")  # what a record of the input may be
 
@@ -43,6 +44,10 @@ def top_p_option(default: str) -> Callable[[Any], Any]:
     return click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P", help=said)
 
 
+def split_option(said: str) -> Callable[[Any], Any]:
+    return click.option("--split-long/--cut-long", "split", default=True, show_default=True, help=said)
+
+
 TEXT = ".txt"  # OUT's suffix of whatever a person can read
 BINARY = ("npy", "f32")
 PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip")
@@ -71,3 +76,17 @@ def reading_options(function: Any) -> Any:
     for option in (field_option, delimiter_option, column_option, input_option):
         function = option(function)
     return function
+
+
+class FilterVerb(Verb):
+    """A verb that is a filter: its help ends with what the options of `reading_options` read."""
+
+    def help_text(self) -> str:
+        return f"{super().help_text()}\n\n{_READS}"
+
+
+_READS = (
+    "--input tsv and csv: column 1 without --column; a name reads the first record as the header. jsonl: the field named "
+    '"text" without --column; a.b and a.0.b reach into objects and lists. A field that is named as one of the result is '
+    "carried along as source_NAME. Files may be compressed (gzip, zstandard)."
+)

@@ -77,8 +77,12 @@ class Verb(click.Command):
         ctx.terminal_width = ctx.terminal_width or _narrow()
         return super().get_help(ctx)
 
+    def help_text(self) -> str:
+        """What the help says of the verb."""
+        return inspect.cleandoc(self.help or "")
+
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        paragraphs = inspect.cleandoc(self.help or "").split("\n\n")
+        paragraphs = self.help_text().split("\n\n")
         for paragraph in paragraphs:
             formatter.write_paragraph()
             with formatter.indentation():

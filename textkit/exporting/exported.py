@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from textkit.bundle import bundle
+from textkit.bundle import writing
 from textkit.bundle.manifest import is_name
 from textkit.errors import TextkitError, UsageError, nearest, pip_install
 from textkit.exporting import quantize
@@ -33,7 +33,7 @@ def checked_name(folder: Path, name: str | None, precision: str, overwrite: bool
         raise UsageError(f"--precision {precision}: unknown{nearest(precision, quantize.PRECISIONS)}")
     if find_spec("onnx") is None:
         raise TextkitError(f"making a model needs the package onnx: {pip_install('train')}")
-    bundle.check_target(folder, overwrite)
+    writing.check_target(folder, overwrite)
     found = folder.resolve().name if name is None else name
     if not is_name(found):
         which = f"-o {folder}: its last part cannot name a model, give a --name" if name is None else f"--name {name}"
@@ -58,7 +58,7 @@ def write(
     made: Mapping[str, Any] | None = None,
 ) -> Path:
     """Writes what was exported as a bundle and returns its folder. Those with defaults are the manifest's facts."""
-    return bundle.write(
+    return writing.write(
         folder,
         name=name,
         task=task,

@@ -13,7 +13,8 @@ import numpy as np
 from textkit.errors import TextkitError
 from textkit.exporting import quantize_graph, tracing
 from textkit.exporting.exported import TOKEN_LIMIT, Exported
-from textkit.exporting.parity import MORE, RAGGED, SAMPLE, UNSEEN, Case, cases, load
+from textkit.exporting.parity import MORE, RAGGED, SAMPLE, UNSEEN, Case, cases, load, refuse
+from textkit.exporting.parity_steps import difference
 from textkit.plugin import Graph
 from textkit.task import Port, Signature
 from textkit.text.rule import TextRule
@@ -42,7 +43,7 @@ def exported_lines(
     module = graph.module.eval()
     limit = graph.limit or TOKEN_LIMIT
     batches = list(cases(rule, sample, limit))
-    body = _traced(name, signature, module, len(rule))
+    body = traced(name, signature, module, len(rule))
     reference = _outputs_of(module, signature, name)
     full = load(body.SerializeToString())
     figures = {"against": "torch"} | _check(full, reference, batches, signature)
@@ -54,7 +55,8 @@ def exported_lines(
     return Exported({name: lowered}, {"tokens": limit}, figures | {"deviation": deviation}, graph.facts)
 
 
-def _traced(name: str, signature: Signature, module: torch.nn.Module, ids: int) -> onnx.ModelProto:
+def traced(name: str, signature: Signature, module: torch.nn.Module, ids: int) -> onnx.ModelProto:
+    """What torch makes of a module (ids, weight) -> the signature's outputs; `ids`: how many there are."""
     import torch
 
     example = {"ids": torch.arange(EXAMPLE[0] * EXAMPLE[1]).reshape(EXAMPLE) % ids, "weight": torch.ones(EXAMPLE)}
@@ -120,14 +122,10 @@ def _check(
         lines += len(case.ids)
         given, wanted = _given(session, case), reference(case)
         for port in signature.outputs:
-            difference = _difference(_real(port, case, given[port.name]), _real(port, case, wanted[port.name]))
-            if difference > worst:
-                worst, where = difference, f"{port.name}, case {case.name!r}"
-    if worst > TOLERANCE:
-        raise TextkitError(
-            f"the exported graph differs from the model by {worst:.2g} of its largest number, {TOLERANCE:.0e} is "
-            f"allowed ({where}): nothing was written"
-        )
+            apart = difference(_real(port, case, given[port.name]), _real(port, case, wanted[port.name]))
+            if apart > worst:
+                worst, where = apart, f"{port.name}, case {case.name!r}"
+    refuse(worst, TOLERANCE, where)
     return {"max_relative": worst, "tolerance": TOLERANCE, "lines": lines}
 
 
@@ -145,10 +143,10 @@ def _check_padding(session: Session, batches: Sequence[Case], signature: Signatu
             for port in signature.outputs:
                 here = together[port.name][line : line + 1]
                 here = here[:, :length] if len(_free(port)) == 2 else here
-                difference = _difference(alone[port.name], here)
-                if difference > TOLERANCE:
+                apart = difference(alone[port.name], here)
+                if apart > TOLERANCE:
                     raise TextkitError(
-                        f"{port.name} of a line changes by {difference:.2g} of its largest number when the line is padded, "
+                        f"{port.name} of a line changes by {apart:.2g} of its largest number when the line is padded, "
                         f"{TOLERANCE:.0e} is allowed: the network must leave tokens of weight 0 out; nothing was written"
                     )
 
@@ -163,7 +161,7 @@ def _deviation(
         given, wanted = _given(session, case), reference(case)
         lines += len(case.ids)
         for port in signature.outputs:
-            worst = max(worst, _difference(_real(port, case, given[port.name]), _real(port, case, wanted[port.name])))
+            worst = max(worst, difference(_real(port, case, given[port.name]), _real(port, case, wanted[port.name])))
     if not np.isfinite(worst):
         raise TextkitError("the graph of lower precision gives what is not a number: nothing was written")
     return {"max_relative": worst, "lines": lines}
@@ -171,12 +169,3 @@ def _deviation(
 
 def _given(session: Session, case: Case) -> Outputs:
     return session.run({"ids": case.ids, "weight": case.weight})
-
-
-def _difference(given: np.ndarray, wanted: np.ndarray) -> float:
-    """The largest difference beside the largest number that was wanted; infinite where shapes differ or one is no number."""
-    if given.shape != wanted.shape:
-        return float("inf")
-    scale = max(float(np.abs(wanted).max(initial=0)), 1e-30)
-    difference = float(np.abs(given.astype(np.float64) - wanted).max(initial=0)) / scale
-    return difference if np.isfinite(difference) else float("inf")

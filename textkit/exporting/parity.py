@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textkit.corpora.batching import padded
+from textkit.errors import TextkitError
 from textkit.text.rule import TextRule
 
 if TYPE_CHECKING:
@@ -68,3 +69,12 @@ def load(graph: bytes) -> Session:
     from textkit.serving.session import Session
 
     return Session(graph, device="cpu", threads=1)
+
+
+def refuse(worst: float, tolerance: float, where: str) -> None:
+    """Raises TextkitError where a graph differs by more than the tolerance from its model."""
+    if worst > tolerance:
+        raise TextkitError(
+            f"the exported graph differs from the model by {worst:.2g} of its largest number, {tolerance:.0e} is "
+            f"allowed ({where}): nothing was written"
+        )

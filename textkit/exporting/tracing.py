@@ -76,8 +76,8 @@ def _shapes_of_norms(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
     """What torch knows of the shapes of normalised values.
 
     onnxruntime loses track of names of axes at the first sum of which it cannot see that both sides have them. Then no buffer
-    of a layer is seen to fit another's, and it compares each with all of those before: half of the time that a transformer
-    took to load. A shape behind each norm is enough for all that follows.
+    of a layer is seen to fit another's, and it compares each with all of those before: half of the time that the encoder of
+    en-de took to load (28 ms, and 13 without). A shape behind each norm is enough for all that follows.
     """
     found = {name for node in graph.node if node.op_type == "LayerNormalization" for name in node.output[:1]}
     return [type(value).FromString(value.SerializeToString()) for value in graph.value_info if value.name in found]

@@ -3,6 +3,8 @@
 A cut is made only where it is safe to, for half a sentence translates worse than two: after a mark that ends a sentence,
 before something that may begin one, and not after an abbreviation of the line's language. Cuts fall into white space, which is
 kept with the smileys in it, or between two characters where a script needs none. Knows no model.
+
+Longer than 300 lines: the rules are one list, tried in order, and the order is what decides.
 """
 
 from __future__ import annotations

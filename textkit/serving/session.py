@@ -2,6 +2,8 @@
 
 Knows nothing of bundles, text or tasks. What onnxruntime prints on its own is kept off stdout; what it claims about
 GPUs is not believed: a provider counts when a session has it.
+
+Longer than 300 lines: there is to be one door.
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@
     metrics.jsonl        what the training logged
 
 The folder stands alone: it opens with the training data gone. Knows no training loop, and torch only for weights.
+
+Longer than 300 lines: what the folder holds is read and written side by side, so that nobody looks for one half of it.
 """
 
 from __future__ import annotations

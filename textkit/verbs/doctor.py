@@ -140,7 +140,7 @@ def _models() -> Iterator[Finding]:
     from textkit.task_registry import tasks
     from textkit.verbs.models import listed, reason
 
-    for task in [task.name for task in tasks.sound() if task.default_model]:
+    for task in tasks.with_default_models():
         try:
             folder = find(None, task)
             bundle = read(folder, task)

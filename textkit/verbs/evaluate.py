@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -100,13 +99,9 @@ class Evaluate(Verb):
                     at += 1
         return params
 
-    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def help_text(self) -> str:
         listed = [f"{metric}  {about}" for task in _evaluations() for metric, about in tasks.get(task).metrics.items()]
-        plain, self.help = self.help, inspect.cleandoc(self.help or "").replace("METRICS", "\n".join(listed))
-        try:
-            super().format_help_text(ctx, formatter)
-        finally:
-            self.help = plain
+        return super().help_text().replace("METRICS", "\n".join(listed))
 
 
 @click.command(

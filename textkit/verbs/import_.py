@@ -94,7 +94,7 @@ def import_(
 
     Needs the packages of training (pip install 'textkit-onnx[train]').
     """
-    from textkit.bundle.bundle import check_target
+    from textkit.bundle.writing import check_target
 
     options: dict[str, Any] = {
         "source": source, "precision": precision, "name": name, "licence": licence, "overwrite": overwrite,

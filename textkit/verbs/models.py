@@ -96,7 +96,7 @@ def _defaults(messages: Messages) -> set[Path]:
     from textkit.task_registry import tasks
 
     found = set()
-    for task in [task.name for task in tasks.sound() if task.default_model]:
+    for task in tasks.with_default_models():
         try:
             found.add(find(None, task).resolve())
         except TextkitError as error:

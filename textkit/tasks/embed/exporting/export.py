@@ -16,16 +16,20 @@ from textkit.exporting import quantize, quantize_graph
 from textkit.exporting.exported import TOKEN_LIMIT, Exported, checked_name, write
 from textkit.exporting.parity import cases, load
 from textkit.plugin import Graph
-from textkit.task import Port
+from textkit.task import Port, Signature
 from textkit.tasks.embed.exporting import parity
 from textkit.tasks.embed.exporting.graph import graft, refuse_size, table_graph
 from textkit.tasks.embed.task import TASK
 from textkit.text.rule import TextRule
 
 if TYPE_CHECKING:
+    import onnx
     import torch
 
-EXAMPLE = (3, 7)  # line, token: sizes that neither are 1 nor alike, for 1 and equal sizes are taken for constants
+_ROWS = Signature(
+    inputs=(Port("ids", "int64", ("line", "token")), Port("weight", "float32", ("line", "token"))),
+    outputs=(Port("rows", "float32", ("line", "token", "dim")),),
+)  # of a plugin's module, to which pooling is added
 
 
 def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str], precision: str) -> Exported:
@@ -157,21 +161,14 @@ def rows_of(module: torch.nn.Module) -> parity.Rows:
     return rows
 
 
-def trace(module: torch.nn.Module, ids: int) -> Any:
+def trace(module: torch.nn.Module, ids: int) -> onnx.ModelProto:
     """The graph of an `embed` module: ids i64[line, token], weight f32[line, token] -> rows f32[line, token, dim].
 
     `ids`: how many there are.
     """
-    import torch
+    from textkit.exporting.line_graph import traced
 
-    from textkit.exporting import tracing
-
-    example = (torch.arange(EXAMPLE[0] * EXAMPLE[1]).reshape(EXAMPLE) % ids, torch.ones(EXAMPLE))
-    with torch.no_grad():
-        dim = module(*example).shape[-1]
-    axes = ("line", "token")
-    inputs = [(Port("ids", "int64", axes), example[0]), (Port("weight", "float32", axes), example[1])]
-    return tracing.trace(module, inputs, [Port("rows", "float32", (*axes, dim))], "embed")
+    return traced("embed", _ROWS, module, ids)
 
 
 def _check_finite(table: np.ndarray) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from textkit.corpora.batching import padded
 from textkit.errors import TextkitError
-from textkit.exporting.parity import BATCH, CASE_TOKENS, MORE, RAGGED, SAMPLE, UNSEEN, Case
+from textkit.exporting.parity import BATCH, CASE_TOKENS, MORE, RAGGED, SAMPLE, UNSEEN, Case, refuse
 from textkit.tasks.embed.exporting.graph import SIF_A
 from textkit.tasks.embed.task import POOLING
 from textkit.text.rule import TextRule
@@ -96,11 +96,7 @@ def check(session: Session, rows: Rows, batches: Sequence[Case], probability: An
                 )
                 if difference > worst:
                     worst, where = difference, f"{name}{', normalised' * normalize}, case {case.name!r}"
-    if worst > TOLERANCE:
-        raise TextkitError(
-            f"the exported graph differs from the model by {worst:.2g} of its largest number, {TOLERANCE:.0e} is "
-            f"allowed ({where}): nothing was written"
-        )
+    refuse(worst, TOLERANCE, where)
     return {"max_relative": worst, "tolerance": TOLERANCE, "lines": lines}
 
 

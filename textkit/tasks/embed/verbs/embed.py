@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from textkit.cli.filter_options import JSONL, filter_options, reading_options
+from textkit.cli.filter_options import JSONL, FilterVerb, filter_options, reading_options, split_option
 from textkit.cli.filtering import Filter, InputReport, count_of_lines, opened, pump, records
 from textkit.cli.options import Messages, answering_options
 from textkit.cli.typed import check_files
-from textkit.cli.verb import Verb, examples, own
+from textkit.cli.verb import examples, own
 from textkit.errors import UsageError
 from textkit.serving import BATCH_TOKENS
 from textkit.tasks.embed.task import EMBEDDED, POOLINGS, TOKENS
@@ -27,7 +27,7 @@ SUFFIXES = JSONL | {".npy": "npy", ".f32": "f32"}  # what -o FILE says of the fo
 
 
 @click.command(
-    cls=Verb,
+    cls=FilterVerb,
     epilog=examples(
         "echo 'The cat sat on the mat.' | textkit embed",
         "textkit embed lines.txt -o vectors.npy                 # for numpy.load",
@@ -54,13 +54,7 @@ SUFFIXES = JSONL | {".npy": "npy", ".f32": "f32"}  # what -o FILE says of the fo
     metavar="N",
     help="The largest batch, in tokens, padding and all.",
 )
-@click.option(
-    "--split-long/--cut-long",
-    "split",
-    default=True,
-    show_default=True,
-    help="What becomes of a line too long for the model: the mean of its parts, or its beginning.",
-)
+@split_option("What becomes of a line too long for the model: the mean of its parts, or its beginning.")
 @answering_options
 def embed(messages: Messages, **options: Any) -> None:
     """Turn each line of the FILEs (or of stdin, also named -) into a vector: a line in is a record out, in order.
@@ -75,10 +69,6 @@ def embed(messages: Messages, **options: Any) -> None:
     it. A blank line is the zero vector. With --on-error skip a record that cannot be read is one too (in jsonl null), so
     that lines stay aligned. With --tokens, text has on each line `token number number ...` for each token, tabs between
     tokens; jsonl has "tokens", a list of {"token", "embedding"}.
-
-    --input tsv and csv: column 1 without --column; a name reads the first record as the header. jsonl: the field named
-    "text" without --column; a.b and a.0.b reach into objects and lists. A field that is named as one of the result is
-    carried along as source_NAME. Files may be compressed (gzip, zstandard).
     """
     run(_Options(**options), messages)
 

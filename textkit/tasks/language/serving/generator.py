@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -53,7 +52,7 @@ class Generator(OpenModel[list["Generated"]]):
     """
 
     task = "language"
-    loaded = ("_steps",)
+    loaded = ("_steps", "_healing")
 
     def __init__(
         self,
@@ -101,6 +100,7 @@ class Generator(OpenModel[list["Generated"]]):
             allow_unk=allow_unk,
         )  # type: ignore[arg-type]
         self.stop = tuple(stop)
+        self._healing: Healer | None = None
         self.device, self.threads = device, threads or cpus()
         self.cut_prompts = 0
         self._steps: LanguageSteps | None = None
@@ -126,9 +126,6 @@ class Generator(OpenModel[list["Generated"]]):
     def stream(self, prompt: str, tell: Callable[[str], None]) -> Generated:
         """One text for one prompt; `tell` is given each new part of it as soon as it is certain."""
         return self._batch(self._begun([prompt]), [prompt], np.zeros((1, 2), np.int64), tell)[0][0]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in super().__getstate__().items() if key != "_healer"}
 
     @property
     def steps(self) -> LanguageSteps:
@@ -158,9 +155,11 @@ class Generator(OpenModel[list["Generated"]]):
             for prompt in begun
         ]
 
-    @cached_property
+    @property
     def _healer(self) -> Healer:
-        return Healer(self.rule, self.options.allow_unk)
+        if self._healing is None:
+            self._healing = Healer(self.rule, self.options.allow_unk)
+        return self._healing
 
     def _batches(self, lengths: np.ndarray, healed: np.ndarray) -> list[np.ndarray]:
         """Prompts that are read side by side: by length, those without a token apart, those that are healed, and each that is

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textkit.cli.filter_options import JSONL, filter_options, reading_options
+from textkit.cli.filter_options import JSONL, FilterVerb, filter_options, reading_options
 from textkit.cli.filtering import Filter, InputReport, opened, pump, records
 from textkit.cli.options import Messages, answering_options
 from textkit.cli.typed import check_files
-from textkit.cli.verb import Verb, examples
+from textkit.cli.verb import examples
 from textkit.errors import UsageError
 from textkit.tasks.language.task import SCORED
 
@@ -23,7 +23,7 @@ FORMATS = ("text", "jsonl")
 
 
 @click.command(
-    cls=Verb,
+    cls=FilterVerb,
     epilog=examples(
         "echo 'I am going home.' | textkit score",
         "textkit score --per-word < lines.txt",
@@ -47,10 +47,6 @@ def score(messages: Messages, **options: Any) -> None:
     Log-probabilities are natural logarithms. Every line begins afresh, and its end is one of its tokens, <eos>: a blank line
     is that alone. The perplexity is that per token, exp(-log-probability / tokens). With --on-error skip a record that cannot
     be read is nan (in jsonl null), so that lines stay aligned.
-
-    --input tsv and csv: column 1 without --column; a name reads the first record as the header. jsonl: the field named
-    "text" without --column; a.b and a.0.b reach into objects and lists. A field that is named as one of the result is
-    carried along as source_NAME. Files may be compressed (gzip, zstandard).
     """
     run(_Options(**options), messages)
 

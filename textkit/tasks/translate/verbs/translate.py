@@ -15,11 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from textkit.cli.filter_options import JSONL, filter_options, reading_options, top_k_option, top_p_option
+from textkit.cli.filter_options import (
+    JSONL,
+    FilterVerb,
+    filter_options,
+    reading_options,
+    split_option,
+    top_k_option,
+    top_p_option,
+)
 from textkit.cli.filtering import FEWEST, AdaptiveWindow, Filter, InputReport, count_of_lines, opened, pump, records
 from textkit.cli.options import Messages, answering_options
 from textkit.cli.typed import check_files
-from textkit.cli.verb import Verb, examples, own
+from textkit.cli.verb import examples, own
 from textkit.defaults import SEED
 from textkit.errors import TextkitError, UsageError
 from textkit.tasks.translate.task import TRANSLATED
@@ -35,7 +43,7 @@ _COUNT = click.IntRange(min=0)
 
 
 @click.command(
-    cls=Verb,
+    cls=FilterVerb,
     epilog=examples(
         "echo 'I am going home.' | textkit translate",
         "textkit translate english.txt -o german.txt",
@@ -103,13 +111,7 @@ _COUNT = click.IntRange(min=0)
     help="Translate each sentence of a line by itself. " + own("en-de", "--sentences"),
 )
 @click.option("--abbreviations", metavar="FILE", help="Abbreviations of yours, one a line: no sentence ends there.")
-@click.option(
-    "--split-long/--cut-long",
-    "split",
-    default=True,
-    show_default=True,
-    help="What becomes of a sentence too long for the model.",
-)
+@split_option("What becomes of a sentence too long for the model.")
 @click.option("--batch-tokens", type=_POSITIVE, metavar="N", help="The largest batch, in source tokens. Default: 2048.")
 @click.option("--batch-lines", type=_POSITIVE, metavar="N", help="The largest batch, in lines as well.")
 @click.option(
@@ -133,10 +135,6 @@ def translate(messages: Messages, **options: Any) -> None:
     itself and joined as they were; a sentence that is too long is split where a clause or a word ends. Lines that occur
     twice are translated once. With --on-error skip a record that cannot be read leaves an empty line in its place (in
     jsonl null), so that lines stay aligned.
-
-    --input tsv and csv: column 1 without --column; a name reads the first record as the header. jsonl: the field named
-    "text" without --column; a.b and a.0.b reach into objects and lists. A field that is named as one of the result is
-    carried along as source_NAME. Files may be compressed (gzip, zstandard).
     """
     run(_Options(**options), messages)
 

@@ -1,15 +1,20 @@
-"""A training as one call, for Python: what `textkit train` does, without a terminal. Knows no screen."""
+"""A training and an export as one call each, for Python: `textkit train` and `textkit export-onnx` without a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from textkit.arguments import of_arguments
+from textkit.exporting.export import export as export_run
 from textkit.training.events import Event
 from textkit.training.parallel import joined
 from textkit.training.recipe import Recipe, begin, go_on, swept
+from textkit.training.run import Run
 from textkit.training.trainer import train as events_of
+
+Precision = Literal["fp32", "fp16", "int8"]
 
 
 def train(
@@ -26,7 +31,12 @@ def train(
     resume: bool = False,
     progress: Callable[[Event], None] | None = None,
 ) -> Path:
-    """As textkit.train has it."""
+    """Trains a model of the family `plugin` on files, as `textkit train` does, and returns the run's folder `output`.
+
+    `options`: what `--set` sets, by name; `config`: a TOML file of them. `resume`: goes on with a run that was interrupted.
+    `progress` is called with what happens (textkit.training.events), in this thread. Needs the extra `train`. Raises UsageError
+    for what is unknown, TextkitError for data that cannot be read, and for a training that fails.
+    """
     folder = Path(output)
     recipe = Recipe(
         plugin=plugin,
@@ -36,16 +46,35 @@ def train(
         assignments=[f"{key}={_said(value)}" for key, value in (options or {}).items()],
         seed=seed,
     )
-    with joined() as team:
+    with of_arguments(), joined() as team:
         run = (go_on if resume else begin)(folder, recipe)
         with swept(run, not resume):
-            events = events_of(
+            for event in events_of(
                 run, run.corpus, run.dev_corpus, device=device, threads=threads, resume=resume, team=team
-            )
-            for event in events:
+            ):
                 if progress is not None:
                     progress(event)
     return folder
+
+
+def export(
+    run: str | Path,
+    output: str | Path,
+    *,
+    precision: Precision = "fp32",
+    name: str | None = None,
+    licence: str = "",
+    explain: bool = False,
+    overwrite: bool = False,
+) -> Path:
+    """Exports the run in a folder as a model to serve, as `textkit export-onnx` does, and returns the model's folder `output`.
+
+    Nothing is written unless the exported graphs compute what the network does. Needs the extra `train`.
+    """
+    with of_arguments():
+        return export_run(
+            Run.open(Path(run)), Path(output), precision, name, licence=licence, explain=explain, overwrite=overwrite
+        )
 
 
 def _paths(given: str | Path | Iterable[str | Path]) -> list[Path]:
