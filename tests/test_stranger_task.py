@@ -176,6 +176,12 @@ def test_data_without_a_label_names_its_line(installed, tmp_path):
         ("raise ImportError('it needs a part')", "it needs a part"),
         ("TASK = 3", "is no textkit.task.Task"),
         ("import os; os._exit(7)", "broken"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
+        (
+            "import dataclasses; from textkit.task_registry import tasks\n"
+            "TASK = dataclasses.replace(tasks.get('embed'), name='tag', graphs=None)",
+            "NoneType",
+        ),
         (
             "import dataclasses; from textkit.task_registry import tasks\n"
             "TASK = dataclasses.replace(tasks.get('embed'), name='other')",
@@ -187,7 +193,15 @@ def test_data_without_a_label_names_its_line(installed, tmp_path):
             "pooling='sum'",
         ),
     ],
-    ids=["raises", "is no record", "ends the process", "has another name", "serves with what it may not state"],
+    ids=[
+        "raises",
+        "is no record",
+        "ends the process",
+        "crashes",
+        "holds nothing",
+        "has another name",
+        "serves with what it may not state",
+    ],
 )
 def test_one_that_is_broken_stops_nothing_else(installed, code, said, tmp_path):
     metadata = next(installed.glob("*.dist-info"))

@@ -61,9 +61,18 @@ class TaskRegistry:
         """Every task that is not broken."""
         for name in self.names():
             try:
-                yield self.get(name)
+                yield self._listed(name)
             except TextkitError:
                 continue
+
+    def _listed(self, name: str) -> Task:
+        """As `get`, for whoever did not ask for this one: a stranger's is tried in a process of its own first, so that one that
+        crashes or hangs stops nothing else."""
+        if name not in self._tasks and name not in OWN:
+            from textkit.strangers import tried
+
+            tried(f"task {name!r} is broken", lambda: self.get(name).name)
+        return self.get(name)
 
     def with_default_models(self) -> list[str]:
         """The names of the tasks whose models need not be named."""
@@ -74,7 +83,7 @@ class TaskRegistry:
         yield from self.unread.items()
         for name in self._found():
             try:
-                self.get(name)
+                self._listed(name)
             except TextkitError as error:
                 yield name, one_line(error)
 
@@ -132,19 +141,19 @@ class TaskRegistry:
             raise TextkitError(f"task name {name!r} is claimed twice, by {sources}: take one of them away")
         point, source = entries[0]
         where = f"task {name!r} ({source})"
-        with contained(f"{where} is broken"):
+        with contained(f"{where} is broken"):  # a stranger's module may raise anything, and its record hold anything
             task = point.load()
-        if not isinstance(task, Task):
-            raise TextkitError(f"{where} is broken: {task!r:.80} is no textkit.task.Task")
-        if task.name != name:
-            raise TextkitError(f"{where} is broken: the record calls itself {task.name!r}")
-        for what in (*task.graphs, *task.verbs, *task.metrics):
-            if not isinstance(what, str) or not what:
-                raise TextkitError(f"{where} is broken: {what!r:.80} is no name")
-        if missing := task.optional - set(task.graphs):
-            raise TextkitError(f"{where} is broken: it has no graph {sorted(missing)[0]!r}, which is optional")
-        if wrong := task.wrong_default(task.defaults):
-            raise TextkitError(f"{where} is broken: its defaults have {wrong}")
+            if not isinstance(task, Task):
+                raise TextkitError(f"{where} is broken: {task!r:.80} is no textkit.task.Task")
+            if task.name != name:
+                raise TextkitError(f"{where} is broken: the record calls itself {task.name!r}")
+            for what in (*task.graphs, *task.verbs, *task.metrics):
+                if not isinstance(what, str) or not what:
+                    raise TextkitError(f"{where} is broken: {what!r:.80} is no name")
+            if missing := task.optional - set(task.graphs):
+                raise TextkitError(f"{where} is broken: it has no graph {sorted(missing)[0]!r}, which is optional")
+            if wrong := task.wrong_default(task.defaults):
+                raise TextkitError(f"{where} is broken: its defaults have {wrong}")
         return task
 
 
