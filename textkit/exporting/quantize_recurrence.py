@@ -10,7 +10,7 @@ without VNNI add up pairs of products in 16 bits, and 2 * 255 * 64 fits. Knows n
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -112,29 +112,21 @@ def recurrence(
     state_steps, state_scale = _constants(products, state, f"{key}/state")
     zero = constant(f"recurrence/zero{directions}x{hidden}", np.zeros((directions, 4 * (hidden + 2)), np.int8))
     biases = constant(f"{key}/bias", np.concatenate([_biases(part, hidden) for part in bias]))
-    count, two = (constant(f"recurrence/{number}", np.array([number])) for number in (directions, 2))
-    nodes = [
-        make("Shape", [x], [f"{key}/places"], start=0, end=2),
-        make("Concat", [f"{key}/places", two], [f"{key}/places/two"], axis=0),
-        make("Expand", [constant(f"{key}/largest", _ends(most)), f"{key}/places/two"], [f"{key}/ends"]),
-        make("Concat", [x, f"{key}/ends"], [f"{key}/wide"], axis=2),
-        make("Shape", [x], [f"{key}/lines"], start=1, end=2),
-    ]
+    nodes = _padded(constant, x, most, f"{key}/wide")
     states = []
     for name, end, given in zip(("hidden", "cell"), (1.0, _CELL), begin, strict=True):
         own = f"{key}/{name}"
-        states.append(f"{own}/wide" if given else f"{own}/ends")
-        ends = ONE_SCALE if name == "hidden" else "recurrence/cell"
-        pair, width = constant(ends, _ends(end)), two
-        if not given:  # all begin with zeros
-            pair = constant(f"{ends}{hidden}", np.concatenate([np.zeros(hidden, np.float32), _ends(end)]))
-            width = constant(f"recurrence/{hidden + 2}", np.array([hidden + 2]))
-        nodes += [
-            make("Concat", [count, f"{key}/lines", width], [f"{own}/size"], axis=0),
-            make("Expand", [pair, f"{own}/size"], [f"{own}/ends"]),
-        ]
+        states.append(f"{own}/wide")
         if given:
-            nodes.append(make("Concat", [given, f"{own}/ends"], [f"{own}/wide"], axis=2))
+            nodes += _padded(constant, given, end, f"{own}/wide")
+            continue
+        row = constant(f"recurrence/{name}{hidden}", np.array([*[0.0] * hidden, end, -end], np.float32))
+        sides = [constant(f"recurrence/{number}", np.array([number])) for number in (directions, hidden + 2)]
+        nodes += [  # all begin with zeros
+            make("Shape", [x], [f"{own}/lines"], start=1, end=2),
+            make("Concat", [sides[0], f"{own}/lines", sides[1]], [f"{own}/size"], axis=0),
+            make("Expand", [row, f"{own}/size"], [f"{own}/wide"]),
+        ]
     outputs = [f"{key}/{at}/wide" if name else "" for at, name in enumerate(node.output)]
     lstm = make(
         "DynamicQuantizeLSTM",
@@ -147,8 +139,16 @@ def recurrence(
     return [*nodes, lstm, *cuts]
 
 
-def _ends(most: float) -> np.ndarray:
-    return np.array([most, -most], np.float32)
+def _padded(constant: Callable[[str, np.ndarray], str], x: str, most: float, name: str) -> list[onnx.NodeProto]:
+    """Two nodes that put `most` and -most behind the last axis of f32[a, b, c]."""
+    from onnx import helper
+
+    sides = constant(ONE_SCALE, np.array([0, 0, 0, 0, 0, 1]))
+    up, down = (constant(f"recurrence/{end!r}", np.array(end, np.float32)) for end in (most, -most))
+    return [
+        helper.make_node("Pad", [x, sides, up], [f"{name}/up"]),
+        helper.make_node("Pad", [f"{name}/up", sides, down], [name]),
+    ]
 
 
 def _constants(products: RowProducts, matrices: np.ndarray, key: str) -> tuple[str, str]:
