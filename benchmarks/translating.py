@@ -155,7 +155,8 @@ def first_lines(path: Path, count: int) -> list[str]:
 def textkit_rate(job: dict[str, Any]) -> dict[str, Any]:
     """As a peer's rate, by textkit.serving; runs in a process of its own."""
     from textkit.bundle import bundle
-    from textkit.searching.decoding import Search, Target, search
+    from textkit.searching.decoding import search
+    from textkit.searching.options import Search, Target
     from textkit.searching.steps import TranslationSteps
 
     found = bundle.read(Path(job["model"]))

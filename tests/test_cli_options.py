@@ -46,7 +46,7 @@ def test_formats_are_chosen_by_format_alone():
 
 
 def test_a_seed_begins_at_one_wherever_something_is_drawn():
-    from textkit.searching.decoding import Search
+    from textkit.searching.options import Search
     from textkit.training import recipe
 
     assert SEED == Search().seed == recipe.SEED == 1

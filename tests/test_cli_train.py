@@ -213,7 +213,7 @@ REFUSED = [
     (["toy", "data.txt", "-o", "."], 2, "-o .: exists; give another folder, or --resume"),
     (["toy", "data.txt", "-o", "data.txt/run"], 1, "-o data.txt/run: Not a directory"),
     (["--show-options"], 2, "--show-options: of which plugin?"),
-    (["toy", "data.txt", "-o", "run", "--seed", "-1"], 2, "'--seed': -1 is not in the range"),
+    (["toy", "data.txt", "-o", "run", "--seed", "-1"], 2, "'--seed': -1 is not a whole number from 0 on"),
 ]
 
 

@@ -263,7 +263,7 @@ def test_a_file_is_written_whole_or_not_at_all(model: str, lines: Path, tmp_path
     ("args", "message"),
     [
         (["--sample", "--temperature", "-1"], "-1"),
-        (["--sample", "--temperature", "nan"], "--temperature nan"),
+        (["--sample", "--temperature", "nan"], "'--temperature': nan is not a number from 0 to 100"),
         (["--sample", "--top-p", "0"], "0"),
         (["--sample", "--top-p", "1.5"], "1.5"),
         (["--temperature", "0.5"], "--temperature 0.5: is for --sample"),
@@ -271,10 +271,10 @@ def test_a_file_is_written_whole_or_not_at_all(model: str, lines: Path, tmp_path
         (["--seed", "5"], "--seed 5: is for --sample"),
         (["--sample", "-b", "5"], "--beam-size 5: --sample searches nothing"),
         (["-b", "3", "--n-best", "4"], "--n-best 4: is more than --beam-size 3 finds"),
-        (["--n-best", "4"], "n_best=4 is more than beam_size=2 finds"),  # the model's own
+        (["--n-best", "4"], "--n-best 4: is more than --beam-size 2 finds"),  # the model's own
         (["--n-best", "2", "--format", "text"], "--n-best 2: text is one translation a line"),
         (["--beam-size", "0"], "--beam-size"),
-        (["--length-penalty", "inf"], "--length-penalty inf"),
+        (["--length-penalty", "inf"], "'--length-penalty': inf is not a number from -100 to 100"),
         (["--min-length", "5", "--max-length", "3"], "--min-length 5: is more than --max-length 3"),
         (["--column", "2"], "--column 2: lines have no columns"),
         (["--prefix", "-"], "--prefix -: stdin is the input already"),

@@ -12,7 +12,9 @@ import pytest
 
 from textkit.errors import UsageError
 from textkit.searching.constraints import Constraints
-from textkit.searching.decoding import EXTRA_LENGTH, Hypothesis, Search, Target, search
+from textkit.searching.decoding import search
+from textkit.searching.history import Hypothesis
+from textkit.searching.options import EXTRA_LENGTH, Search, Target
 
 START, EOS, UNK, PAD = 0, 1, 2, 3
 SIZE = 12
@@ -502,9 +504,9 @@ def test_a_prefix_is_not_drawn_by_the_model() -> None:
         (lambda: Search(temperature=math.nan), "temperature=nan"),
         (lambda: Search(top_p=0.0), "top_p=0.0"),
         (lambda: Search(top_p=1.5), "top_p=1.5"),
-        (lambda: Search(n_best=5), "n_best=5 is more than beam_size=4"),
+        (lambda: Search(n_best=5), "n_best=5: is more than beam_size=4"),
         (lambda: Search(max_length=0), "max_length=0"),
-        (lambda: Search(min_length=4, max_length=3), "min_length=4 is more than max_length=3"),
+        (lambda: Search(min_length=4, max_length=3), "min_length=4: is more than max_length=3"),
         (lambda: Search(length_penalty=math.inf), "length_penalty=inf"),
     ],
 )

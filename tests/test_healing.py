@@ -94,7 +94,7 @@ def test_no_text_ends_with_half_a_character(monkeypatch: pytest.MonkeyPatch) -> 
     generator = Generator("en-lm", "cpu", 1, max_tokens=1)
     rule = generator.rule
     half = next(row for row in range(len(rule)) if rule.spelling(row) == b"\xe6")
-    from textkit.searching.decoding import Hypothesis
+    from textkit.searching.history import Hypothesis
     from textkit.tasks.language.serving import generator as module
 
     def found(*_: object, **more: object) -> list[list[Hypothesis]]:

@@ -72,7 +72,8 @@ class TorchSteps:
 
 def searched(model, read, lines: list[str]) -> list[list[int]]:
     """The ids of each line's best translation, without its end."""
-    from textkit.searching.decoding import Search, Target, search
+    from textkit.searching.decoding import search
+    from textkit.searching.options import Search, Target
 
     rule = read.rule
     encoded = [rule.encode([line]).ids for line in lines]

@@ -189,7 +189,8 @@ def test_data_without_a_label_names_its_line(installed, tmp_path):
         ),
         (
             "import dataclasses; from textkit.task_registry import tasks\n"
-            "TASK = dataclasses.replace(tasks.get('embed'), name='tag', defaults={'pooling': 'sum'})",
+            "TASK = dataclasses.replace(tasks.get('embed'), name='tag', settings="
+            "{'pooling': tasks.get('embed').settings['pooling'].with_default('sum')})",
             "pooling='sum'",
         ),
     ],

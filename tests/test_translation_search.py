@@ -12,7 +12,8 @@ from small_translator import rule
 from textkit.bundle import bundle
 from textkit.exporting.export import export_graphs
 from textkit.registry import registry
-from textkit.searching.decoding import Search, Target, search
+from textkit.searching.decoding import search
+from textkit.searching.options import Search, Target
 from textkit.searching.steps import TranslationSteps
 
 RULE = rule()

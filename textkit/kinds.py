@@ -26,21 +26,26 @@ class Wrong(Exception):
 class Whole:
     def __init__(self, least: int, most: int) -> None:
         self.least, self.most = least, most
+        self.wanted = f"a whole number from {least} {'on' if most >= 1 << 62 else f'to {most}'}"
 
     def check(self, value: Any, where: str) -> None:
         if type(value) is not int or not self.least <= value <= self.most:
-            raise wrong(where, value, f"a whole number from {self.least} to {self.most}")
+            raise wrong(where, value, self.wanted)
 
 
 class Real:
-    """A number; a whole one is one too."""
+    """A number; a whole one is one too. `above`: `least` itself is not allowed."""
 
-    def __init__(self, least: float, most: float) -> None:
-        self.least, self.most = least, most
+    def __init__(self, least: float, most: float, above: bool = False) -> None:
+        self.least, self.most, self.above = least, most, above
+        self.wanted = (
+            f"a number above {least:g} and at most {most:g}" if above else f"a number from {least:g} to {most:g}"
+        )
 
     def check(self, value: Any, where: str) -> None:
-        if type(value) not in (int, float) or not self.least <= value <= self.most:
-            raise wrong(where, value, f"a number from {self.least:g} to {self.most:g}")
+        inside = type(value) in (int, float) and self.least <= value <= self.most  # NaN is in no range
+        if not inside or (self.above and value == self.least):
+            raise wrong(where, value, self.wanted)
 
 
 class Text:
@@ -48,18 +53,19 @@ class Text:
 
     def __init__(self, most: int = 100, choices: tuple[str, ...] = ()) -> None:
         self.most, self.choices = most, choices
+        self.wanted = f"one of {', '.join(choices)}" if choices else f"text of at most {most} characters"
 
     def check(self, value: Any, where: str) -> None:
-        if not isinstance(value, str) or len(value) > self.most:
-            raise wrong(where, value, f"text of at most {self.most} characters")
-        if self.choices and value not in self.choices:
-            raise wrong(where, value, f"one of {', '.join(self.choices)}")
+        if not isinstance(value, str) or len(value) > self.most or (self.choices and value not in self.choices):
+            raise wrong(where, value, self.wanted)
 
 
 class Flag:
+    wanted = "true or false"
+
     def check(self, value: Any, where: str) -> None:
         if type(value) is not bool:
-            raise wrong(where, value, "true or false")
+            raise wrong(where, value, self.wanted)
 
 
 class Anything:

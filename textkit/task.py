@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from textkit.errors import quoted
+from textkit.errors import UsageError, quoted
 from textkit.kinds import Wrong
 
 if TYPE_CHECKING:
@@ -55,6 +55,30 @@ class Verb:
     command: str
 
 
+class Setting:
+    """One option of serving, described once for --help, for Python and for the manifest of a model that states its own default.
+
+    `kind`: its type and bounds. `default`: its value where neither the user nor the model says one; None: it is not set.
+    `help`: one sentence for `textkit VERB --help`. `metavar`: what stands for the value there.
+    """
+
+    def __init__(self, kind: Kind, default: Any = None, help: str = "", metavar: str = "N") -> None:
+        self.kind, self.default, self.help, self.metavar = kind, default, help, metavar
+
+    def with_default(self, default: Any) -> Setting:
+        """The same setting with another default."""
+        return Setting(self.kind, default, self.help, self.metavar)
+
+    def checked(self, value: Any, name: str) -> Any:
+        """`value`, a number of numpy's as Python's. Raises UsageError, naming `name`, where it is none of this kind."""
+        plain = value.item() if hasattr(value, "item") else value
+        try:
+            self.kind.check(plain, name)
+        except Wrong:
+            raise UsageError(f"{name}={value}: must be {getattr(self.kind, 'wanted', 'something else')}") from None
+        return plain
+
+
 @dataclass(frozen=True)
 class Task:
     """A task, as an entry point of the group `textkit.tasks` names it; the entry point has the task's name."""
@@ -68,8 +92,7 @@ class Task:
     # A function (graphs, rule, sample, precision) -> textkit.exporting.exported.Exported, which proves what it gives.
     exporter: str
     optional: frozenset[str] = frozenset()  # graphs that a model may lack: made on request
-    settings: Mapping[str, Kind] = field(default_factory=dict)  # serving options that a model may state defaults of
-    defaults: Mapping[str, Any] = field(default_factory=dict)  # of them, for a model whose plugin states none
+    settings: Mapping[str, Setting] = field(default_factory=dict)  # serving options that a model may state defaults of
     facts: Mapping[str, Kind] = field(default_factory=dict)  # keys of the manifest that are this task's own
     limits: Mapping[str, Kind] = field(default_factory=dict)  # what its `limits` may hold beside "tokens"
     default_model: str | None = None  # the model that came with the task's distribution
@@ -78,12 +101,17 @@ class Task:
     evaluation: str = ""  # a textkit.evaluation.evaluation.Evaluation; "": nothing is measured
     corpus: str = LINES  # what DATA holds: a textkit.corpora.corpus.Corpus of paths
 
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The settings of a model whose plugin states none."""
+        return {name: setting.default for name, setting in self.settings.items() if setting.default is not None}
+
     def wrong_default(self, defaults: Mapping[str, Any]) -> str:
         """What is wrong with a model's serving defaults, as key=value; empty where nothing is."""
         for key, value in defaults.items():
             try:
                 if key in self.settings:
-                    self.settings[key].check(value, key)
+                    self.settings[key].kind.check(value, key)
                     continue
             except Wrong:
                 pass

@@ -34,16 +34,6 @@ field_option = click.option(
 )
 
 
-def top_k_option(default: str) -> Callable[[Any], Any]:
-    said = f"Draw from the N likeliest tokens; 0: from all. {default}"
-    return click.option("--top-k", type=click.IntRange(min=0), metavar="N", help=said)
-
-
-def top_p_option(default: str) -> Callable[[Any], Any]:
-    said = f"Draw from the likeliest that make up P. {default}"
-    return click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P", help=said)
-
-
 def split_option(said: str) -> Callable[[Any], Any]:
     return click.option("--split-long/--cut-long", "split", default=True, show_default=True, help=said)
 

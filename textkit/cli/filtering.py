@@ -82,13 +82,6 @@ class Filter:
         """`form`, which writes the result under the name that --field gives."""
         return form if self.field is None else functools.partial(form, key=self.field)
 
-    def check_numbers(self, *names: str) -> None:
-        """UsageError for one that is too large to work with, or no number: that is in every range."""
-        for name in names:
-            value = getattr(self, name)
-            if value is not None and not abs(value) < 1e9:
-                raise UsageError(f"--{name.replace('_', '-')} {value}: is no number to work with")
-
     def format_of(self, suffixes: Mapping[str, str], default: str = "text") -> str:
         """The output's format: the one asked for, else what `suffixes` says of OUT's name, else `default`.
 

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import click
 
+from textkit.defaults import DEVICES
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -115,7 +117,7 @@ class Device(click.ParamType):
     name = "device"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", value):
+        if not re.fullmatch(DEVICES, value):
             self.fail(f"{value!r} is none of auto, cpu, cuda, cuda:N", param, ctx)
         return value
 

@@ -14,7 +14,7 @@ from textkit.searching.history import History, Hypothesis
 
 if TYPE_CHECKING:
     from textkit.searching.constraints import Constraints
-    from textkit.searching.decoding import Search, Target
+    from textkit.searching.options import Search, Target
 
 
 class Beams:

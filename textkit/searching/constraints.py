@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from textkit.searching.decoding import Search, Target
+    from textkit.searching.options import Search, Target
 
 
 class Constraints:

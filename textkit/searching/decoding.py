@@ -13,28 +13,17 @@ length it has, is no better than the worst of them; or at its limit of tokens. `
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from textkit.defaults import SEED
-from textkit.errors import UsageError
 from textkit.searching.beams import Beams
 from textkit.searching.constraints import Constraints
 from textkit.searching.drawing import Draw
 from textkit.searching.history import Hypothesis
+from textkit.searching.options import Search, Target
 from textkit.searching.sampling import Samples, Watch
 
-__all__ = ["Hypothesis", "Search", "StepModel", "Target", "search"]
-
-EXTRA_LENGTH = 16  # tokens that `max_length_factor` allows on top: a short line may have a long translation
-
-_LOGITS = (
-    1 << 26
-)  # floats of a step: lines * beams * vocabulary; more is reached by wide beams and large vocabularies alone
-_PAIRS = 1 << 18  # lines * beams * beams: each beam may see what every other beam of its line has cached
-_MOST_CHOICES = 256  # a larger top-k is cut from the whole distribution: the graph's top-k is not made for that
 _COMPACT = 4  # finished lines leave when they have cost a line's step for every so many lines in the batch
 
 
@@ -62,88 +51,6 @@ class StepModel(Protocol):
 
     def keep(self, memory: Any, state: Any, rows: np.ndarray) -> tuple[Any, Any]:
         """Memory and state of the lines `rows` alone."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """The target's special ids, and how many ids there are."""
-
-    start: int
-    eos: int
-    unk: int
-    pad: int
-    size: int
-
-
-@dataclass(frozen=True)
-class Search:
-    """How translations are looked for. `max_length`: the most tokens, their end not counted; None: the model's limit.
-
-    A translation's score is the sum of its tokens' log-probabilities / length^length_penalty, its end counted in both; of
-    one that is cut at the limit as if its end followed and cost nothing. `sample`: `n_best` translations drawn at random
-    instead, after `temperature`, of the `top_k` likeliest tokens (0: all) and of the likeliest that make up `top_p` (Holtzman
-    et al. 2020). The numbers depend on `seed` and the line alone.
-    """
-
-    beam_size: int = 4
-    n_best: int = 1
-    length_penalty: float = 1.0
-    min_length: int = 0
-    max_length: int | None = None
-    max_length_factor: float = 0.0  # the most tokens for one of the source, and EXTRA_LENGTH; 0: no such limit
-    early_stopping: bool = False  # done with `beam_size` finished, though a better one may be on its way
-    no_repeat_ngram_size: int = 0  # no n-gram of this size occurs twice; 0: any may
-    allow_unk: bool = False
-    sample: bool = False
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-    seed: int = SEED
-
-    def __post_init__(self) -> None:
-        for name, least in (
-            ("beam_size", 1), ("n_best", 1), ("min_length", 0), ("max_length", 1), ("no_repeat_ngram_size", 0), ("top_k", 0),
-            ("seed", 0),
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"{name}={value}: must be at least {least}")
-        for name in ("temperature", "max_length_factor", "length_penalty"):
-            value = getattr(self, name)
-            if not np.isfinite(value) or (value < 0 and name != "length_penalty"):
-                raise UsageError(f"{name}={value}: must be a number{' from 0 on' * (name != 'length_penalty')}")
-        if not 0 < self.top_p <= 1:
-            raise UsageError(f"top_p={self.top_p}: must be above 0 and at most 1")
-        if self.n_best > self.beam_size and not self.sample:
-            raise UsageError(f"n_best={self.n_best} is more than beam_size={self.beam_size} finds")
-        if self.max_length is not None and self.min_length > self.max_length:
-            raise UsageError(f"min_length={self.min_length} is more than max_length={self.max_length}")
-
-    @property
-    def beams(self) -> int:
-        """How many a line has at a time."""
-        return self.n_best if self.sample else self.beam_size
-
-    @property
-    def draws_from_all(self) -> bool:
-        """Whether samples are drawn from whole distributions, not from the likeliest that a graph gives."""
-        return self.sample and self.temperature > 0 and not 0 < self.top_k <= _MOST_CHOICES
-
-    @property
-    def draws_plainly(self) -> bool:
-        """Whether they are drawn from all tokens at once, none left out but for those that never come: a graph can do that."""
-        return self.draws_from_all and not self.top_k and self.top_p == 1 and not self.no_repeat_ngram_size
-
-    def lines_at_once(self, vocabulary: int) -> int:
-        """How many lines a batch may have, for its logits and the attention among its beams to stay within some 256 MB each."""
-        return max(1, min(_LOGITS // (self.beams * vocabulary), _PAIRS // self.beams**2))
-
-    def limits(self, source_lengths: np.ndarray, most: int) -> np.ndarray:
-        """The most tokens of each line's translation, i64[line]; `most`: what the model takes."""
-        limits = np.full(len(source_lengths), most if self.max_length is None else min(self.max_length, most))
-        if self.max_length_factor:
-            np.minimum(limits, (self.max_length_factor * source_lengths).astype(np.int64) + EXTRA_LENGTH, out=limits)
-        return np.maximum(limits, min(max(self.min_length, 1), most))
 
 
 def search(

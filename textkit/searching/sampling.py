@@ -19,7 +19,7 @@ from textkit.searching.history import History, Hypothesis
 
 if TYPE_CHECKING:
     from textkit.searching.constraints import Constraints
-    from textkit.searching.decoding import Search, Target
+    from textkit.searching.options import Search, Target
 
 _PENDING = 64  # steps that are written down together
 _TRIES = 4  # numbers for a token that top-p may cut off

@@ -24,8 +24,8 @@ from textkit.task import NEXT
 
 if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
-    from textkit.searching.decoding import Search
     from textkit.searching.drawing import Draw
+    from textkit.searching.options import Search
 
 _TRAVELS = ("state.", "cache.")  # what a step gives the next: of a beam, or of all beams of a line
 _CHOICES, _DRAWN = ("top_id", "top_logprob"), ("drawn_id", "drawn_logprob")

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from textkit import process
 from textkit.bundle import onnxfile
+from textkit.defaults import DEVICES
 from textkit.errors import MOST_QUOTED, TextkitError, TextkitWarning, UsageError
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def runtime() -> Runtime:
 
 def _parse(device: str) -> str:
     """'auto', 'cpu' or 'cuda:N'."""
-    if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", device):
+    if not re.fullmatch(DEVICES, device):
         raise UsageError(f"--device {device}: none of auto, cpu, cuda, cuda:N")
     return "cuda:0" if device == "cuda" else device
 

@@ -20,8 +20,10 @@ from textkit.cli.options import (
     plugin_option,
     threads_option,
 )
+from textkit.cli.setting_options import Number
 from textkit.cli.verb import Remembering, examples
 from textkit.defaults import SEED
+from textkit.searching.settings import SEARCH
 from textkit.verbs.patience import Patience
 
 if TYPE_CHECKING:
@@ -49,9 +51,7 @@ WAIT = "stopping behind this update, with a checkpoint; once more ends it at onc
 @click.option("--dev", multiple=True, metavar="FILE", type=click.Path(path_type=Path), help="Lines for the dev score.")
 @click.option("--config", metavar="F.toml", type=click.Path(path_type=Path), help="Options from a TOML file.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One option; --show-options lists them.")
-@click.option(
-    "--seed", type=click.IntRange(min=0, max=2**63 - 1), metavar="N", help=f"Of all randomness. Default: {SEED}."
-)
+@click.option("--seed", type=Number(SEARCH["seed"]), metavar="N", help=f"Of all randomness. Default: {SEED}.")
 @click.option("--resume", is_flag=True, help="Go on with the run; what was said at its start need not be said again.")
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard events into the run as well.")
 @click.option("--show-options", is_flag=True, help="List the options of PLUGIN and their defaults, and train nothing.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textkit.kinds import Flag, Maybe, Text, Whole
-from textkit.task import Port, Signature, Task, Verb
+from textkit.task import Port, Setting, Signature, Task, Verb
 
 POOLING = ("mean", "max", "sif")  # the values 0, 1, 2 of the port `pool`
 POOLINGS = (*POOLING, "fasttext")  # with that which the host computes, of `tokens`
@@ -30,8 +30,10 @@ TASK = Task(
     },
     serving="textkit.tasks.embed.serving.embedder:Embedder",
     exporter="textkit.tasks.embed.exporting.export:exported",
-    settings={"pooling": Text(choices=POOLINGS), "normalize": Flag()},
-    defaults={"pooling": "mean", "normalize": False},
+    settings={
+        "pooling": Setting(Text(choices=POOLINGS), "mean", "How words make a line."),
+        "normalize": Setting(Flag(), False, "Bring vectors to length 1."),
+    },
     facts={"dim": Maybe(Whole(1, 1 << 20))},
     default_model="en-words",
     verbs={

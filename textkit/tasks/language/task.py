@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from textkit.kinds import Real, Whole
+from textkit.kinds import Whole
 from textkit.searching.ports import AFTER, BEFORE, CHOICE, OF_LINES, WORD
-from textkit.task import Port, Signature, Task, Verb
+from textkit.searching.settings import SEARCH
+from textkit.task import Port, Setting, Signature, Task, Verb
 from textkit.text.bounds import MOST_ROWS
 
 # What JSON lines call the fields that a verb writes, the result itself first. A record's own field of such a name is renamed.
@@ -29,12 +30,9 @@ TASK = Task(
     serving="textkit.tasks.language.serving.scorer:LanguageModel",
     exporter="textkit.tasks.language.exporting.export:exported",
     settings={
-        "max_tokens": Whole(1, 1 << 20),
-        "temperature": Real(0, 100),
-        "top_k": Whole(0, 1 << 24),
-        "top_p": Real(1e-9, 1),
+        "max_tokens": Setting(Whole(1, 1 << 20), 100, "The most tokens that follow."),
+        **{name: SEARCH[name] for name in ("temperature", "top_k", "top_p")},
     },
-    defaults={"max_tokens": 100, "temperature": 1.0, "top_k": 0, "top_p": 1.0},
     limits={"context": Whole(2, MOST_ROWS)},  # tokens that a model remembers
     default_model="en-lm",
     verbs={

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from textkit.kinds import Flag, Real, Whole
+from textkit.kinds import Flag, Whole
 from textkit.searching.ports import AFTER, BEFORE, CHOICE, OF_LINES, WORD
-from textkit.task import PAIRS, Port, Signature, Task, Verb
+from textkit.searching.settings import SEARCH
+from textkit.task import PAIRS, Port, Setting, Signature, Task, Verb
 from textkit.text.bounds import MOST_ROWS
 
 # What JSON lines call the fields that a verb writes, the result itself first. A record's own field of such a name is renamed.
@@ -35,25 +36,20 @@ TASK = Task(
     serving="textkit.tasks.translate.serving.translator:Translator",
     exporter="textkit.tasks.translate.exporting.export:exported",
     settings={
-        "beam_size": Whole(1, 1024),
-        "length_penalty": Real(-100, 100),
-        "min_length": Whole(0, 1 << 20),
-        "max_length": Whole(1, 1 << 20),
-        "max_length_factor": Real(0, 1000),
-        "no_repeat_ngram_size": Whole(0, 1000),
-        "allow_unk": Flag(),
-        "early_stopping": Flag(),
-        "sentences": Flag(),
-    },
-    defaults={
-        "beam_size": 4,
-        "length_penalty": 1.0,
-        "min_length": 0,
-        "max_length_factor": 3.0,
-        "no_repeat_ngram_size": 0,
-        "allow_unk": False,
-        "early_stopping": False,
-        "sentences": True,
+        **{
+            name: SEARCH[name]
+            for name in (
+                "beam_size",
+                "length_penalty",
+                "min_length",
+                "max_length",
+                "no_repeat_ngram_size",
+                "allow_unk",
+                "early_stopping",
+            )
+        },
+        "max_length_factor": SEARCH["max_length_factor"].with_default(3.0),
+        "sentences": Setting(Flag(), True, "Translate each sentence of a line by itself."),
     },
     limits={"target": Whole(1, MOST_ROWS)},  # tokens of the longest translation
     default_model="en-de",

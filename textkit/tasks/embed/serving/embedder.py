@@ -23,7 +23,7 @@ from textkit.serving.padding import padded, parts, word_starts
 from textkit.serving.session import Session, cpus
 from textkit.serving.stream import batches
 from textkit.tasks.embed.serving.fasttext_pooling import classified, is_classifier, means_of_units
-from textkit.tasks.embed.task import POOLING, POOLINGS
+from textkit.tasks.embed.task import POOLING, POOLINGS, TASK
 from textkit.text.rule import Encoded
 from textkit.text.words import Words
 
@@ -70,8 +70,9 @@ class Embedder(OpenModel[np.ndarray]):
             raise TextkitError(f"{self.bundle.folder}: its manifest states no 'dim'")
         self.dim: int = manifest.dim
         self.limit: int = manifest.limits["tokens"]
-        self.pooling = manifest.defaults.get("pooling", "mean") if pooling is None else pooling
-        self.normalize = bool(manifest.defaults.get("normalize", False) if normalize is None else normalize)
+        own = {**TASK.defaults, **manifest.defaults}
+        self.pooling: str = own["pooling"] if pooling is None else pooling
+        self.normalize = bool(own["normalize"] if normalize is None else normalize)
         for option, value, known in (("pooling", self.pooling, POOLINGS), ("long", long, LONG)):
             if value not in known:
                 raise UsageError(f"unknown {option} {value!r}{nearest(str(value), known)}")

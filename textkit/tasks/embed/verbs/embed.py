@@ -13,11 +13,12 @@ import click
 from textkit.cli.filter_options import JSONL, FilterVerb, filter_options, reading_options, split_option
 from textkit.cli.filtering import Filter, InputReport, count_of_lines, opened, pump, records
 from textkit.cli.options import Messages, answering_options
+from textkit.cli.setting_options import setting_option
 from textkit.cli.typed import check_files
-from textkit.cli.verb import examples, own
+from textkit.cli.verb import examples
 from textkit.errors import UsageError
 from textkit.serving import BATCH_TOKENS
-from textkit.tasks.embed.task import EMBEDDED, POOLINGS, TOKENS
+from textkit.tasks.embed.task import EMBEDDED, TASK, TOKENS
 
 if TYPE_CHECKING:
     from textkit.tasks.embed.serving.embedder import Embedder
@@ -36,15 +37,9 @@ SUFFIXES = JSONL | {".npy": "npy", ".f32": "f32"}  # what -o FILE says of the fo
     ),
 )
 @filter_options(FORMATS)
-@click.option(
-    "--pooling",
-    type=click.Choice(POOLINGS),
-    help="How words make a line. " + own("en-words", "--pooling"),
-)
+@setting_option("pooling", TASK.settings["pooling"], model="en-words")
 @click.option("--tokens", is_flag=True, help="The vector of each token of a line instead of the line's.")
-@click.option(
-    "--normalize/--no-normalize", default=None, help="Bring vectors to length 1. " + own("en-words", "--normalize")
-)
+@setting_option("normalize", TASK.settings["normalize"], model="en-words", negated=True)
 @reading_options
 @click.option(
     "--batch-tokens",

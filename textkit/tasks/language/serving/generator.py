@@ -15,7 +15,9 @@ import numpy as np
 
 from textkit.defaults import SEED
 from textkit.errors import UsageError
-from textkit.searching.decoding import Hypothesis, Search, Target, search
+from textkit.searching.decoding import search
+from textkit.searching.history import Hypothesis
+from textkit.searching.options import Search, Target
 from textkit.searching.steps import READ, LanguageSteps
 from textkit.serving.opened import OpenModel
 from textkit.serving.session import cpus

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from textkit.cli.filter_options import JSONL, format_option, output_option, reading_options, top_k_option, top_p_option
+from textkit.cli.filter_options import JSONL, format_option, output_option, reading_options
 from textkit.cli.filtering import FEWEST, AdaptiveWindow, Filter, InputReport, opened, pump, records
 from textkit.cli.options import Messages, Text, answering_options, model_option
+from textkit.cli.setting_options import Number, setting_option, taken
 from textkit.cli.typed import say_if_file
-from textkit.cli.verb import Verb, examples, own
-from textkit.defaults import SEED
+from textkit.cli.verb import Verb, examples
 from textkit.errors import UsageError
-from textkit.tasks.language.task import GENERATED
+from textkit.searching.settings import SEARCH
+from textkit.tasks.language.task import GENERATED, TASK
 
 if TYPE_CHECKING:
     from textkit.tasks.language.serving.generator import Generated, Generator
 
 FORMATS = ("text", "jsonl")
 
-_POSITIVE = click.IntRange(min=1)
-_COUNT = click.IntRange(min=0)
+SETTINGS = {**SEARCH, **TASK.settings}
+
+
+def _option(name: str, *short: str, **how: Any) -> Callable[[Any], Any]:
+    return setting_option(name, SETTINGS[name], *short, **how)
 
 
 @click.command(
@@ -39,30 +43,16 @@ _COUNT = click.IntRange(min=0)
 @model_option
 @format_option(FORMATS)
 @output_option
-@click.option(
-    "--max-tokens", type=_POSITIVE, metavar="N", help="The most tokens that follow. " + own("en-lm", "--max-tokens")
-)
-@click.option(
-    "--temperature",
-    type=click.FloatRange(min=0),
-    metavar="T",
-    help="Below 1 likelier, above more various; 0: the likeliest token each time. " + own("en-lm", "--temperature"),
-)
-@top_k_option(own("en-lm", "--top-k"))
-@top_p_option(own("en-lm", "--top-p"))
-@click.option(
-    "--seed",
-    type=_COUNT,
-    default=SEED,
-    show_default=True,
-    metavar="N",
-    help="Of the random numbers, with the line's number.",
-)
+@_option("max_tokens", model="en-lm")
+@_option("temperature", model="en-lm")
+@_option("top_k", model="en-lm")
+@_option("top_p", model="en-lm")
+@_option("seed")
 @click.option(
     "-n",
     "--number",
     "samples",
-    type=_POSITIVE,
+    type=Number(SEARCH["n_best"]),
     default=1,
     show_default=True,
     metavar="N",
@@ -75,7 +65,7 @@ _COUNT = click.IntRange(min=0)
     metavar="S",
     help="End a text where S would come, and leave S out. May be given several times.",
 )
-@click.option("--allow-unk", is_flag=True, help="Let unknown words be said, as <unk>.")
+@_option("allow_unk")
 @click.option("--without-prompt", is_flag=True, help="Write what follows alone.")
 @click.option(
     "--file", "files", multiple=True, metavar="FILE", help="Read prompts, a line each, from FILE instead of stdin."
@@ -96,7 +86,7 @@ def generate(messages: Messages, prompt: str | None, **options: Any) -> None:
     machine, whatever else is in the batch. A blank line stays blank; PROMPT "" begins a line freely. Of a prompt longer
     than the model remembers its end counts.
     """
-    job = _Options(**options)
+    job = _Options(settings=taken(options, SETTINGS.keys() & options.keys()), **options)
     if prompt is None:
         run(job, messages)
         return
@@ -108,16 +98,11 @@ def generate(messages: Messages, prompt: str | None, **options: Any) -> None:
 
 @dataclass(kw_only=True)
 class _Options(Filter):
-    """The options, checked as far as argv alone shows them; None where the model's own counts."""
+    """The options, checked as far as argv alone shows them. `settings`: those of the search and the model that were given."""
 
-    max_tokens: int | None
-    temperature: float | None
-    top_k: int | None
-    top_p: float | None
-    seed: int
+    settings: dict[str, Any]
     samples: int
     stop: tuple[str, ...]
-    allow_unk: bool
     without_prompt: bool
 
     def __post_init__(self) -> None:
@@ -126,15 +111,11 @@ class _Options(Filter):
         self.name_fields(GENERATED)
         if "" in self.stop:
             raise UsageError("--stop '': an empty string is everywhere")
-        self.check_numbers("temperature", "top_p")
 
     def generator(self) -> Generator:
         from textkit.tasks.language.serving.generator import Generator
 
-        return Generator(
-            self.model, self.device, self.threads, self.max_tokens, self.temperature, self.top_k, self.top_p, self.seed,
-            self.samples, self.stop, self.allow_unk,
-        )  # fmt: skip
+        return Generator(self.model, self.device, self.threads, samples=self.samples, stop=self.stop, **self.settings)
 
 
 def answer(prompt: str, job: _Options, messages: Messages) -> None:

@@ -17,7 +17,9 @@ import numpy as np
 
 from textkit.defaults import SEED
 from textkit.errors import TextkitError, UsageError, nearest
-from textkit.searching.decoding import Hypothesis, Search, Target, search
+from textkit.searching.decoding import search
+from textkit.searching.history import Hypothesis
+from textkit.searching.options import Search, Target
 from textkit.searching.steps import TranslationSteps
 from textkit.sentences.splitting import own_abbreviations
 from textkit.serving.opened import OpenModel

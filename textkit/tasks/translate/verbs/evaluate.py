@@ -8,8 +8,15 @@ from collections.abc import Iterator, Sequence
 import click
 
 from textkit.cli.filtering import count_of_lines
-from textkit.cli.verb import own
+from textkit.cli.setting_options import declared
 from textkit.evaluation.measuring import Evaluation, Figures, Question
+from textkit.searching.settings import SEARCH
+
+
+def _searching(name: str, *short: str) -> click.Option:
+    names, more = declared(name, SEARCH[name], *short, model="en-de", before="Translations.")
+    return click.Option(names, **more)
+
 
 OPTIONS = (
     click.Option(
@@ -18,21 +25,9 @@ OPTIONS = (
         help="BLEU: sacrebleu's name of a tokenizer (13a, none, char, ...). Default: 13a.",
     ),
     click.Option(["--lowercase"], is_flag=True, help="Translations: upper and lower case are the same."),
-    click.Option(
-        ["-b", "--beam-size"],
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Translations. " + own("en-de", "--beam-size"),
-    ),
-    click.Option(
-        ["--length-penalty"], type=float, metavar="A", help="Translations. " + own("en-de", "--length-penalty")
-    ),
-    click.Option(
-        ["--no-repeat-ngram-size"],
-        type=click.IntRange(min=0),
-        metavar="N",
-        help="Translations. " + own("en-de", "--no-repeat-ngram-size"),
-    ),
+    _searching("beam_size", "-b"),
+    _searching("length_penalty"),
+    _searching("no_repeat_ngram_size"),
     click.Option(
         ["--batch-tokens"],
         type=click.IntRange(min=1),

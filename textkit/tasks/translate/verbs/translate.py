@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -21,16 +21,15 @@ from textkit.cli.filter_options import (
     filter_options,
     reading_options,
     split_option,
-    top_k_option,
-    top_p_option,
 )
 from textkit.cli.filtering import FEWEST, AdaptiveWindow, Filter, InputReport, count_of_lines, opened, pump, records
 from textkit.cli.options import Messages, answering_options
+from textkit.cli.setting_options import setting_option, taken
 from textkit.cli.typed import check_files
-from textkit.cli.verb import examples, own
-from textkit.defaults import SEED
+from textkit.cli.verb import examples
 from textkit.errors import TextkitError, UsageError
-from textkit.tasks.translate.task import TRANSLATED
+from textkit.searching.settings import SEARCH
+from textkit.tasks.translate.task import TASK, TRANSLATED
 
 if TYPE_CHECKING:
     from textkit.tasks.translate.serving.translator import Translator
@@ -38,8 +37,13 @@ if TYPE_CHECKING:
 FORMATS = ("text", "jsonl", "nbest")
 SUFFIXES = JSONL | {".nbest": "nbest"}  # what -o FILE says of the format
 
+SETTINGS = {**SEARCH, **TASK.settings}
+
 _POSITIVE = click.IntRange(min=1)
-_COUNT = click.IntRange(min=0)
+
+
+def _option(name: str, *short: str, **how: Any) -> Callable[[Any], Any]:
+    return setting_option(name, SETTINGS[name], *short, **how)
 
 
 @click.command(
@@ -52,64 +56,29 @@ _COUNT = click.IntRange(min=0)
     ),
 )
 @filter_options(FORMATS)
-@click.option(
-    "-b",
-    "--beam-size",
-    type=_POSITIVE,
-    metavar="N",
-    help="1 is greedy search; a wide one takes much memory. " + own("en-de", "--beam-size"),
-)
-@click.option(
-    "-n", "--n-best", type=_POSITIVE, default=1, metavar="N", help="Give the N best, in --format nbest or jsonl."
-)
-@click.option(
-    "--length-penalty",
-    type=float,
-    metavar="A",
-    help="Scores are log-probabilities / length^A. " + own("en-de", "--length-penalty"),
-)
-@click.option("--min-length", type=_COUNT, metavar="N", help="The fewest tokens. " + own("en-de", "--min-length"))
-@click.option("--max-length", type=_POSITIVE, metavar="N", help="The most tokens. " + own("en-de", "--max-length"))
-@click.option(
-    "--max-length-factor",
-    type=click.FloatRange(min=0),
-    metavar="F",
-    help="The most tokens for one of the source, and 16 on top; 0: no such limit. "
-    + own("en-de", "--max-length-factor"),
-)
-@click.option(
-    "--no-repeat-ngram-size",
-    type=_COUNT,
-    metavar="N",
-    help="No N tokens in a row occur twice; 0: they may. " + own("en-de", "--no-repeat-ngram-size"),
-)
+@_option("beam_size", "-b", model="en-de")
+@_option("n_best", "-n")
+@_option("length_penalty", model="en-de")
+@_option("min_length", model="en-de")
+@_option("max_length", model="en-de")
+@_option("max_length_factor", model="en-de")
+@_option("no_repeat_ngram_size", model="en-de")
 @click.option(
     "--prefix",
     metavar="FILE",
     help="A line for each of the input: what its translation begins with; --max-length cuts none of it.",
 )
-@click.option("--allow-unk", is_flag=True, help="Let unknown words be said, as <unk>.")
+@_option("allow_unk")
 @click.option("--replace-unk", is_flag=True, help="Put the source's word, by the attention, for an unknown one.")
 @click.option("--alignment", is_flag=True, help="Add which source token each token comes from, by the attention.")
 @click.option("--word-scores", is_flag=True, help="Add the log-probability of each token, ends too.")
-@click.option("--sample", is_flag=True, help="Draw --n-best translations at random instead of searching the best.")
-@click.option(
-    "--temperature",
-    type=click.FloatRange(min=0),
-    metavar="T",
-    help="Below 1 likelier, above more various. Default: 1.",
-)
-@top_k_option("Default: 0.")
-@top_p_option("Default: 1.")
-@click.option(
-    "--seed", type=_COUNT, metavar="N", help=f"Of the random numbers, with each line's number. Default: {SEED}."
-)
+@_option("sample")
+@_option("temperature")
+@_option("top_k")
+@_option("top_p")
+@_option("seed")
 @reading_options
-@click.option(
-    "--sentences/--no-sentences",
-    default=None,
-    help="Translate each sentence of a line by itself. " + own("en-de", "--sentences"),
-)
+@_option("sentences", model="en-de", negated=True)
 @click.option("--abbreviations", metavar="FILE", help="Abbreviations of yours, one a line: no sentence ends there.")
 @split_option("What becomes of a sentence too long for the model.")
 @click.option("--batch-tokens", type=_POSITIVE, metavar="N", help="The largest batch, in source tokens. Default: 2048.")
@@ -136,31 +105,18 @@ def translate(messages: Messages, **options: Any) -> None:
     twice are translated once. With --on-error skip a record that cannot be read leaves an empty line in its place (in
     jsonl null), so that lines stay aligned.
     """
-    run(_Options(**options), messages)
+    run(_Options(settings=taken(options, SETTINGS.keys() & options.keys()), **options), messages)
 
 
 @dataclass(kw_only=True)
 class _Options(Filter):
-    """The options, checked as far as argv alone shows them; None where the model's own or the default counts."""
+    """The options, checked as far as argv alone shows them. `settings`: those of the search and the model that were given."""
 
-    beam_size: int | None
-    n_best: int
-    length_penalty: float | None
-    min_length: int | None
-    max_length: int | None
-    max_length_factor: float | None
-    no_repeat_ngram_size: int | None
+    settings: dict[str, Any]
     prefix: str | None
-    allow_unk: bool
     replace_unk: bool
     alignment: bool
     word_scores: bool
-    sample: bool
-    temperature: float | None
-    top_k: int | None
-    top_p: float | None
-    seed: int | None
-    sentences: bool | None
     abbreviations: str | None
     split: bool
     batch_tokens: int | None
@@ -169,40 +125,34 @@ class _Options(Filter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        default = "nbest" if self.n_best > 1 else "text"
+        given = self.settings
+        n_best = given.get("n_best", 1)
+        default = "nbest" if n_best > 1 else "text"
         self.format = self.format_of(SUFFIXES if self.form else SUFFIXES | _language(self.output, default), default)
         self.name_fields(TRANSLATED)
-        if self.n_best > 1 and self.format == "text":
-            raise UsageError(f"--n-best {self.n_best}: text is one translation a line; say --format nbest or jsonl")
-        if self.sample and self.beam_size is not None:
-            raise UsageError(f"--beam-size {self.beam_size}: --sample searches nothing")
-        if self.beam_size is not None and self.n_best > self.beam_size:
-            raise UsageError(f"--n-best {self.n_best}: is more than --beam-size {self.beam_size} finds")
-        if self.abbreviations is not None and self.sentences is False:
+        if n_best > 1 and self.format == "text":
+            raise UsageError(f"--n-best {n_best}: text is one translation a line; say --format nbest or jsonl")
+        if "sample" in given and "beam_size" in given:
+            raise UsageError(f"--beam-size {given['beam_size']}: --sample searches nothing")
+        if self.abbreviations is not None and given.get("sentences") is False:
             raise UsageError("--abbreviations: has no effect with --no-sentences, which cuts no line")
         if self.abbreviations == "-":
             raise UsageError("--abbreviations -: must be a file, not stdin")
         if self.prefix == "-" and "-" in (self.files or ("-",)):
             raise UsageError("--prefix -: stdin is the input already")
-        if None not in (self.max_length, self.min_length) and self.min_length > self.max_length:
-            raise UsageError(f"--min-length {self.min_length}: is more than --max-length {self.max_length}")
         for name in ("temperature", "top_k", "top_p", "seed"):
-            value = getattr(self, name)
-            if value is not None and not self.sample:
-                raise UsageError(f"--{name.replace('_', '-')} {value:g}: is for --sample")
-        self.check_numbers("temperature", "length_penalty", "max_length_factor", "top_p")
+            if name in given and "sample" not in given:
+                raise UsageError(f"--{name.replace('_', '-')} {given[name]:g}: is for --sample")
 
     def translator(self) -> Translator:
         from textkit.tasks.translate.serving.translator import Translator
 
-        given = (
-            "model", "device", "threads", "beam_size", "n_best", "length_penalty", "min_length", "max_length",
-            "max_length_factor", "no_repeat_ngram_size", "allow_unk", "replace_unk", "alignment", "word_scores", "sample",
-            "temperature", "top_k", "top_p", "seed", "sentences", "batch_tokens", "batch_lines", "workers",
+        names = (
+            "model", "device", "threads", "replace_unk", "alignment", "word_scores", "batch_tokens", "batch_lines", "workers",
         )  # fmt: skip
-        options = {name: getattr(self, name) for name in given if getattr(self, name) is not None}
+        options = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         known = _lines_of(self.abbreviations) if self.abbreviations else ()
-        return Translator(**options, abbreviations=known, long="split" if self.split else "cut")
+        return Translator(**options, **self.settings, abbreviations=known, long="split" if self.split else "cut")
 
 
 def _language(output: str | None, form: str) -> dict[str, str]:
@@ -272,7 +222,7 @@ def _results(job: _Options, translator: Translator, report: InputReport) -> Iter
                 continue
             begun = time.perf_counter()
             found = translator.translate(block.texts, number, prefixes.take(len(block)) if prefixes else None)
-            yield len(block), form(block, found, number, job.n_best > 1)
+            yield len(block), form(block, found, number, translator.options.n_best > 1)
             number += len(block)
             window.took(len(block), time.perf_counter() - begun)
         if prefixes:
