@@ -41,7 +41,7 @@ def corpus(request, tmp_path):
 
 
 def at(number, run=None, seed=1):
-    return Epoch(number, seed, 0, 32, run)
+    return Epoch(number, seed, 0, 32, run and run.scratch)
 
 
 def same(one, other):

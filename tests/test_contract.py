@@ -74,7 +74,7 @@ def test_batches_repeat_and_begin_anywhere(candidate, tmp_path):
     run.save_vocabulary(candidate.run.vocabulary)
 
     def batches(number: int, start: int) -> list:
-        epoch = Epoch(number, run.seed, start, candidate.training.batch_size, run)
+        epoch = Epoch(number, run.seed, start, candidate.training.batch_size, run.scratch)
         return list(candidate.plugin.batches(candidate.corpus, run.vocabulary, candidate.options, epoch))
 
     whole = batches(0, 0)

@@ -170,11 +170,11 @@ def test_text_is_one_row_of_ids_in_a_file(tmp_path):
     rule = rule_of(corpus)
     (tmp_path / "scratch").mkdir()
     run = SimpleNamespace(scratch=tmp_path / "scratch", facts={})
-    found = encoded_text(corpus, rule, run)
+    found = encoded_text(corpus, rule, run.scratch)
     assert isinstance(found, np.memmap)
     assert [rule.token(int(row)) for row in found] == ["b", "a", "<eos>", "<eos>", "a", "<eos>"]
     (tmp_path / "text.txt").write_text("other\n")
-    assert np.array_equal(encoded_text(corpus, rule, run), found)  # made once
+    assert np.array_equal(encoded_text(corpus, rule, run.scratch), found)  # made once
     assert len(encoded_text(corpus, rule, None)) == 2
 
 
@@ -353,7 +353,7 @@ def test_several_processes_are_refused(make):
     run.facts["processes"] = 2
     run.save_vocabulary(rule_of(run.corpus))
     with pytest.raises(UsageError, match="one process trains it"):
-        next(Fading().batches(run.corpus, run.vocabulary, run.config, Epoch(0, 1, 0, 3, run)))
+        next(Fading().batches(run.corpus, run.vocabulary, run.config, run.epoch(0, 0, 3)))
 
 
 def test_options_out_of_range_are_refused():

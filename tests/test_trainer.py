@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -518,6 +519,26 @@ def test_a_plugin_that_fails_is_named(make, data):
 
     with pytest.raises(TextkitError, match=r"plugin 'toy' failed in batches: KeyError"):
         finish(make(Broken(), folder="c"), data)
+
+
+@pytest.mark.parametrize(
+    ("family", "method", "given", "said"),
+    [
+        (Toy, "vocabulary", ["a"], "vocabulary must give a TextRule; it gives list"),
+        (Toy, "network", "net", "network must give a Module; it gives str"),
+        (Toy, "batches", None, "failed in batches: TypeError"),
+        (Toy, "score", 0.5, "score must give a Score or None; it gives float"),
+        (Toy, "unit", None, "unit must give a str; it gives NoneType"),
+        (Toy, "steps", "ten", "steps must give an int; it gives str"),
+        (ToyOwn, "update", 0.5, "update must give a Mapping; it gives float"),
+        (ToyFit, "fit", [0.5], "fit, with each yield, must give a Mapping; it gives float"),
+        (ToyFit, "fit", None, "failed in fit: TypeError"),
+    ],
+)
+def test_a_plugin_that_gives_the_wrong_thing_is_named(make, data, family, method, given, said):
+    wrong = type("Wrong", (family,), {method: lambda self, *args: given})
+    with pytest.raises(TextkitError, match=f"plugin '{family.name}':? {re.escape(said)}"):
+        finish(make(wrong()), data)
 
 
 def test_options_without_effect_are_refused(make, data):

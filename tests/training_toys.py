@@ -153,10 +153,10 @@ class ToyFit(Plugin):
     def batches(self, corpus, vocabulary, config, epoch):
         raise AssertionError("a plugin with a fit of its own is not asked for batches")
 
-    def fit(self, network, corpus, vocabulary, config, run):
+    def fit(self, network, corpus, vocabulary, config, epoch):
         import torch
 
-        (run.scratch / "counts").write_bytes(b"1")
+        (epoch.scratch / "counts").write_bytes(b"1")
         with torch.no_grad():
             network.table.weight.copy_(torch.tensor(vocabulary.counts, dtype=torch.float32)[:, None])
         yield {"words": int(vocabulary.counts.sum()), "loss": 0.5}

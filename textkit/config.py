@@ -95,22 +95,17 @@ def read_toml(file: Path) -> dict[str, Any]:
     return flat
 
 
-CHOICES: Mapping[str, tuple[str, ...]] = {
-    "optimizer": ("sgd", "nt-asgd", "adagrad", "adam", "adamw"),
-    "schedule": ("constant", "linear", "inverse-sqrt", "cosine"),
-    "precision": ("fp32", "bf16", "fp16"),
-}
 _LEAST = {"epochs": 1, "accumulate": 1}  # every other number of the engine begins at 0
 _BELOW_ONE = ("momentum", "betas", "ema")
 
 
 def check_training(training: Training) -> Training:
     """Raises UsageError where an engine option is out of its range."""
-    for field in dataclasses.fields(training):
-        key, value = field.name, getattr(training, field.name)
-        if key in CHOICES:
-            if value not in CHOICES[key]:
-                raise UsageError(f"{key}={value}: unknown{nearest(value, CHOICES[key])}")
+    for key, hint in _fields(Training).items():
+        value = getattr(training, key)
+        if typing.get_origin(hint) is typing.Literal:
+            if value not in typing.get_args(hint):
+                raise UsageError(f"{key} takes {_type_name(hint)}, not {value!r}")
             continue
         for number in value if isinstance(value, tuple) else (value,):
             least = _LEAST.get(key, 0)

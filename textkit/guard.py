@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from textkit.errors import TextkitError, file_of, one_line
 from textkit.plugin import Plugin
+
+Given = TypeVar("Given")
 
 # What no plugin can help.
 _OF_THE_DISK = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS")}
@@ -31,6 +33,16 @@ def blaming(plugin: Plugin, method: str) -> Iterator[None]:
     except Exception as error:
         advice = "; a smaller batch_size needs less memory" if "out of memory" in str(error) else ""
         raise TextkitError(f"plugin {plugin.name!r} failed in {method}: {one_line(error)}{advice}") from error
+
+
+def checked(plugin: Plugin, method: str, given: Given, *kinds: type) -> Given:
+    """What the plugin's `method` gave, where it is one of `kinds`. Raises TextkitError, which names both, where it is not."""
+    if not isinstance(given, kinds):
+        wanted = " or ".join(
+            "None" if kind is type(None) else f"{'an' if kind is int else 'a'} {kind.__name__}" for kind in kinds
+        )
+        raise TextkitError(f"plugin {plugin.name!r}: {method} must give {wanted}; it gives {type(given).__name__}")
+    return given
 
 
 def blamed(plugin: Plugin, method: str, items: Any) -> Iterator[Any]:

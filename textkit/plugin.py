@@ -7,19 +7,23 @@ exports. The training loop, checkpoints, export with its parity check, the comma
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import torch
 
     from textkit.corpora.corpus import Corpus
     from textkit.text.rule import TextRule
-    from textkit.training.run import Run
 
 API_VERSION = 1
+
+Options = TypeVar("Options")  # a plugin's Config
+Rule = TypeVar("Rule", bound="TextRule")  # how its text becomes ids
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,15 @@ class Training:
     max_steps: int = 0  # stop after this many updates; 0: epochs decide
     batch_size: int = 32  # examples a batch; 1: single-example descent; 0: full-batch descent
     accumulate: int = 1  # batches summed into one update
-    optimizer: str = "adam"  # sgd | nt-asgd | adagrad | adam | adamw
+    optimizer: Literal["sgd", "nt-asgd", "adagrad", "adam", "adamw"] = "adam"  # sgd | nt-asgd | adagrad | adam | adamw
     learning_rate: float = 1e-3  # the peak of the schedule
     momentum: float = 0.0  # sgd, nt-asgd
     nonmono: int = 5  # nt-asgd: the mean of the weights is kept once the dev score is worse than so many scores before
     betas: tuple[float, float] = (0.9, 0.999)  # adam, adamw
     epsilon: float = 1e-8  # adagrad, adam, adamw
-    schedule: str = "constant"  # constant | linear | inverse-sqrt | cosine
+    schedule: Literal["constant", "linear", "inverse-sqrt", "cosine"] = (
+        "constant"  # constant | linear | inverse-sqrt | cosine
+    )
     warmup: int = 0  # updates in which the rate rises linearly from 0
     cooldown: int = 0  # updates at the end in which the rate falls linearly to min_learning_rate, whatever the schedule
     min_learning_rate: float = 0.0  # where linear, cosine and a cooldown end
@@ -69,7 +75,9 @@ class Training:
     eval_steps: int = 0  # updates between dev scores; 0: once an epoch
     checkpoint_seconds: float = 60.0  # at most this much work is lost to kill -9
     checkpoint_steps: int = 0  # a checkpoint every so many updates as well; 0: time alone decides
-    precision: str = "fp32"  # fp32 | bf16 | fp16: mixed precision by autocast; fp16 scales the loss
+    precision: Literal["fp32", "bf16", "fp16"] = (
+        "fp32"  # fp32 | bf16 | fp16: mixed precision by autocast; fp16 scales the loss
+    )
     log_seconds: float = 1.0  # at most one line of metrics.jsonl in this time
 
     needs: ClassVar[Mapping[str, str]] = {  # see Plugin.Config
@@ -93,8 +101,57 @@ class Score:
     samples: tuple[str, ...] = ()  # lines to look at while it learns: "source ||| output ||| reference"
 
 
-class Plugin(ABC):
-    """A family of models. One instance lives in the registry; it holds no state of a training."""
+@dataclass(frozen=True)
+class Epoch:
+    """Which pass over the data, and where in it to begin.
+
+    `batch_size`: how many examples a batch should have; full-batch descent asks for pieces of this size and sums them up to
+    one update. `scratch`: a folder for encoded data, there until the training is complete; None: keep it in memory.
+    `processes`: how many train together. `facts`: what a plugin puts in is kept in run.json.
+    """
+
+    number: int
+    seed: int
+    start: int = 0  # batches already done
+    batch_size: int = 32
+    scratch: Path | None = None
+    processes: int = 1
+    facts: MutableMapping[str, Any] = field(default_factory=dict, compare=False)
+
+
+class Update(Protocol):
+    """Learns from one batch where autograd is too slow: stands in for `loss` and the optimizer, changes the network in place.
+
+    Returns what to log, with `loss` and `examples`.
+    """
+
+    def __call__(
+        self, network: Any, batch: Any, learning_rate: float, config: Any, threads: int, /
+    ) -> Mapping[str, Any]: ...
+
+
+class Fit(Protocol):
+    """Trains a model that no gradient steps train: fills the network in place, yields what to show while it works.
+
+    Of `epoch` the seed, the folder `scratch` and `facts` count. A fit that is interrupted begins anew.
+    """
+
+    def __call__(
+        self, network: Any, corpus: Corpus, vocabulary: Any, config: Any, epoch: Epoch, /
+    ) -> Iterable[Mapping[str, Any]]: ...
+
+
+class Steps(Protocol):
+    """How many batches an epoch has."""
+
+    def __call__(self, corpus: Corpus, vocabulary: Any, config: Any, epoch: Epoch, /) -> int: ...
+
+
+class Plugin(ABC, Generic[Options, Rule]):
+    """A family of models. One instance lives in the registry; it holds no state of a training.
+
+    A subclass may say what its Config and its text rule are, as in Plugin[MyConfig, Words], for whoever checks types.
+    """
 
     name: ClassVar[str]  # what users type; the entry point has the same name
     task: ClassVar[str]  # a name of textkit/task_registry.py
@@ -110,15 +167,15 @@ class Plugin(ABC):
     api: ClassVar[int] = API_VERSION
 
     @abstractmethod
-    def vocabulary(self, corpus: Corpus, config: Any) -> TextRule:
+    def vocabulary(self, corpus: Corpus, config: Options) -> Rule:
         """How text becomes ids: trained on `corpus` or given. Raises TextkitError for a corpus too small."""
 
     @abstractmethod
-    def network(self, config: Any, vocabulary: TextRule) -> torch.nn.Module:
+    def network(self, config: Options, vocabulary: Rule) -> torch.nn.Module:
         """An untrained network on the CPU. torch's generator is seeded before the call."""
 
     @abstractmethod
-    def batches(self, corpus: Corpus, vocabulary: TextRule, config: Any, epoch: Epoch) -> Iterator[Any]:
+    def batches(self, corpus: Corpus, vocabulary: Rule, config: Options, epoch: Epoch) -> Iterator[Any]:
         """The batches of one epoch, the same for the same (epoch.seed, epoch.number), beginning with batch `epoch.start`.
 
         A batch is a tensor, or any tuple, list or dict of tensors and plain values; the engine moves it to the device.
@@ -132,24 +189,17 @@ class Plugin(ABC):
         """
         raise TypeError(f"plugin {self.name!r} defines none of loss, update, fit")
 
-    def score(self, network: torch.nn.Module, dev: Corpus, vocabulary: TextRule, config: Any) -> Score | None:
+    def score(self, network: torch.nn.Module, dev: Corpus, vocabulary: Rule, config: Options) -> Score | None:
         """The dev score. A plugin without one trains on everything and never stops early."""
         return None
 
     @abstractmethod
-    def graphs(self, network: torch.nn.Module, vocabulary: TextRule, config: Any) -> Mapping[str, Graph]:
+    def graphs(self, network: torch.nn.Module, vocabulary: Rule, config: Options) -> Mapping[str, Graph]:
         """The modules behind the graphs of `task`."""
 
-    # Two doors out of the gradient loop, each None where the plugin does not take it.
-    #
-    # update(network, batch, learning_rate, config, threads) -> Mapping[str, float]: stands in for loss and backward where
-    # autograd is too slow; changes the network in place, returns what to log with `loss` and `examples`.
-    #
-    # fit(network, corpus, vocabulary, config, run) -> Iterator[Mapping[str, float]]: a model that no gradient steps train;
-    # fills the network in place, yields what to show while it works. One that is interrupted begins anew.
-    #
-    update: ClassVar[Any] = None
-    fit: ClassVar[Any] = None
+    # Two ways of learning without the gradient of a loss; None where the plugin does not go that way.
+    update: ClassVar[Update | None] = None
+    fit: ClassVar[Fit | None] = None
 
     # Where it can train, of "cpu" and "cuda"; None: on both down a gradient, on the CPU alone through either door.
     devices: ClassVar[tuple[str, ...] | None] = None
@@ -157,11 +207,10 @@ class Plugin(ABC):
     # Whether its first update, or its fit, compiles kernels: a few seconds the first time on a machine.
     compiles: ClassVar[bool] = False
 
-    # steps(corpus, vocabulary, config, epoch) -> int: how many batches an epoch has, where the plugin knows; None: schedules
-    # that must know (linear, cosine) have them counted.
-    steps: ClassVar[Any] = None
+    # None: schedules that must know how many batches an epoch has (linear, cosine) have them counted.
+    steps: ClassVar[Steps | None] = None
 
-    def unit(self, vocabulary: TextRule) -> str:
+    def unit(self, vocabulary: Rule) -> str:
         """What a perplexity that it logs is of: one "word", "token", "byte"."""
         return "token"
 
@@ -169,17 +218,6 @@ class Plugin(ABC):
         """Serving defaults written into the manifest: some of the task's `settings`."""
         return {}
 
-    def decided(self, config: Any, sample: Sequence[str]) -> dict[str, Any]:
+    def decided(self, config: Options, sample: Sequence[str]) -> dict[str, Any]:
         """More of them, which the options of the training decide, or a sample of its lines."""
         return {}
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """Which pass over the data, and where in it to begin."""
-
-    number: int
-    seed: int
-    start: int = 0  # batches already done
-    batch_size: int = 32  # full-batch descent down a gradient asks for pieces here, and sums them up to one update
-    run: Run | None = None  # where a plugin may keep encoded data between epochs

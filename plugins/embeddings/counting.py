@@ -28,10 +28,9 @@ if TYPE_CHECKING:
 
     from textkit.corpora.corpus import Corpus
     from textkit.text.words import Words
-    from textkit.training.run import Run
     from textkit_plugins.embeddings.count_network import GloveVectors
 
-PAIRS_FILE = "pairs.glove"  # in the scratch folder of a run
+PAIRS_FILE = "pairs.glove"  # in the scratch folder
 _VECTORS = ("centre", "context", "sum")
 
 
@@ -122,7 +121,7 @@ class PpmiSvd(_Counting):
         return iter(())
 
     def fit(
-        self, network: torch.nn.Embedding, corpus: Corpus, vocabulary: Words, config: Config, run: Run
+        self, network: torch.nn.Embedding, corpus: Corpus, vocabulary: Words, config: Config, epoch: Epoch
     ) -> Iterator[Mapping[str, float]]:
         """Fills the table; yields the number of pairs counted, of positive ones, and the largest singular value."""
         import torch
@@ -130,17 +129,18 @@ class PpmiSvd(_Counting):
         from textkit_plugins.embeddings.ppmi import Association, kept_share, ppmi, weigh
         from textkit_plugins.embeddings.truncated_svd import truncated_svd
 
-        counts = _count(corpus, vocabulary, config, run)
+        scratch = words.scratch_of(epoch)
+        counts = _count(corpus, vocabulary, config, scratch)
         yield {"words": int(vocabulary.counts.sum()), "pairs": counts.pairs}
         association = Association(config.cds, config.neg, kept_share(vocabulary.counts, config.subsample))
-        matrix = ppmi(counts, association, run.scratch / "counts", config.memory_mb)
+        matrix = ppmi(counts, association, scratch / "counts", config.memory_mb)
         if matrix.nnz == 0:
             raise TextkitError(
                 f"{corpus.paths[0]}: the corpus is too small: no two words are near each other more often than by chance"
                 f" (window={config.window}, neg={config.neg:g})"
             )
         yield {"positive": matrix.nnz}
-        left, singular, right = truncated_svd(matrix, config.dim, run.seed)
+        left, singular, right = truncated_svd(matrix, config.dim, epoch.seed)
         tables = {"centre": left, "context": right}
         tables = {name: weigh(table, singular, config.eig) for name, table in tables.items()}
         if config.vectors == "sum":
@@ -195,7 +195,7 @@ class Glove(_Counting):
     ) -> Iterator[dict[str, torch.Tensor]]:
         """Pairs shuffled once, cut into batches, and the batches shuffled each epoch: row, column i32[pair], log f32[pair].
 
-        The first call counts the pairs, which takes the run's scratch folder; the file stays there for all epochs.
+        The first call counts the pairs, which takes the scratch folder; the file stays there for all epochs.
         """
         import torch
 
@@ -229,11 +229,11 @@ class Glove(_Counting):
         return network.vectors(config.vectors)
 
 
-def _count(corpus: Corpus, vocabulary: Words, config: CountOptions, run: Run) -> cooccurrence.Counts:
-    """The counts of the corpus, in the folder `counts` of the run's scratch."""
+def _count(corpus: Corpus, vocabulary: Words, config: CountOptions, scratch: Path) -> cooccurrence.Counts:
+    """The counts of the corpus, in the folder `counts` of `scratch`."""
     weight = cooccurrence.weights(config.window, config.weighting)
-    ids = words.encoded(corpus, vocabulary, run)
-    counts = cooccurrence.count(ids, len(vocabulary), weight, run.scratch / "counts", config.memory_mb)
+    ids = words.encoded(corpus, vocabulary, scratch)
+    counts = cooccurrence.count(ids, len(vocabulary), weight, scratch / "counts", config.memory_mb)
     if not counts.pairs:
         raise TextkitError(f"{corpus.paths[0]}: the corpus is too small: no line of it has two words of the vocabulary")
     return counts
@@ -243,11 +243,12 @@ def _pairs(corpus: Corpus, vocabulary: Words, config: Glove.Config, epoch: Epoch
     """The file of all pairs, shuffled, which is made when it is first asked for, and how many there are."""
     from textkit_plugins.embeddings import shuffled_pairs
 
-    path = epoch.run.scratch / PAIRS_FILE
+    scratch = words.scratch_of(epoch)
+    path = scratch / PAIRS_FILE
     if not path.exists():
-        counts = _count(corpus, vocabulary, config, epoch.run)
+        counts = _count(corpus, vocabulary, config, scratch)
         shuffled_pairs.write(counts, path, epoch.batch_size, epoch.seed, config.memory_mb)
-        shutil.rmtree(epoch.run.scratch / "counts", ignore_errors=True)
+        shutil.rmtree(scratch / "counts", ignore_errors=True)
     return path, path.stat().st_size // shuffled_pairs.PAIR.itemsize
 
 

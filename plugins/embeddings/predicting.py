@@ -140,12 +140,12 @@ class Predicting(Plugin):
 
     def steps(self, corpus: Corpus, vocabulary: Words, config: Prediction, epoch: Epoch) -> int:
         """Batches an epoch."""
-        tokens = words_of.encoded(corpus, vocabulary, epoch.run)
+        tokens = words_of.encoded(corpus, vocabulary, words_of.scratch_of(epoch))
         _refuse_lone_words(corpus, tokens)
         return shuffled_lines.count_batches(tokens, _size(len(tokens), config, epoch))
 
     def batches(self, corpus: Corpus, vocabulary: Words, config: Prediction, epoch: Epoch) -> Iterator[Windows]:
-        tokens = words_of.encoded(corpus, vocabulary, epoch.run)
+        tokens = words_of.encoded(corpus, vocabulary, words_of.scratch_of(epoch))
         size = _size(len(tokens), config, epoch)
         for part in shuffled_lines.batches(tokens, size, (epoch.seed, epoch.number), epoch.start):
             seed = np.random.SeedSequence([epoch.seed, epoch.number, part.window]).generate_state(1, np.uint64)[0]

@@ -20,8 +20,10 @@ from textkit.text.normalizer import Normalizer
 from textkit.text.words import Words
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from textkit.corpora.corpus import Corpus
-    from textkit.training.run import Run
+    from textkit.plugin import Epoch
 
 LINE_END = -1  # what stands after each line in an encoded corpus
 ENCODED_FILE = "words.i32"
@@ -91,15 +93,22 @@ def count(corpus: Corpus, normalizer: Normalizer, most: int = _MOST_WORDS) -> Co
     return counter
 
 
-def encoded(corpus: Corpus, vocabulary: Words, run: Run) -> np.memmap:
-    """The corpus as ids i32[total] in a file of `run.scratch`, LINE_END after each line; read-only.
+def scratch_of(epoch: Epoch) -> Path:
+    """The folder for counts and encoded text, which these families cannot do without."""
+    if epoch.scratch is None:
+        raise TextkitError("the counts and the encoded text need a folder: Epoch(scratch=...)")
+    return epoch.scratch
+
+
+def encoded(corpus: Corpus, vocabulary: Words, scratch: Path) -> np.memmap:
+    """The corpus as ids i32[total] in a file of the folder `scratch`, LINE_END after each line; read-only.
 
     Words that are not in the table are left out, as word2vec.c and gensim do, so that a window reaches over them, and
     so are lines without any word. The file is renamed into place when whole: a resumed run finds it and reads it again.
     """
-    path = run.scratch / ENCODED_FILE
+    path = scratch / ENCODED_FILE
     if not path.exists():
-        run.scratch.mkdir(parents=True, exist_ok=True)
+        scratch.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + ".part")
         plain = Words(vocabulary.words, vocabulary.normalizer)  # without subwords: those spell words that are not there
         with part.open("wb") as stream:

@@ -73,7 +73,7 @@ def trained(tmp_path: Path, **options: object) -> tuple[Words, np.ndarray, torch
     run.save_vocabulary(plugin.vocabulary(corpus, config))
     network = run.new_network()
     for number in range(3):
-        for batch in plugin.batches(corpus, run.vocabulary, config, Epoch(number, 1, 0, 20_000, run)):
+        for batch in plugin.batches(corpus, run.vocabulary, config, Epoch(number, 1, 0, 20_000, run.scratch)):
             log = plugin.update(network, batch, 0.05, config, 1)
             assert np.isfinite(log["loss"])
     return run.vocabulary, plugin.graphs(network, run.vocabulary, config)["embed"].module.weight.numpy(), network

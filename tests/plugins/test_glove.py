@@ -263,7 +263,7 @@ def test_pairs_of_a_text_by_hand(tmp_path: Path) -> None:
     data.write_text("a b c\n" * 5 + "a b\n")
     run = created(tmp_path / "run", data)
     plugin, rule = run.plugin, run.plugin.vocabulary(Corpus([data]), run.config)
-    epoch = Epoch(0, 1, batch_size=0, run=run)
+    epoch = Epoch(0, 1, batch_size=0, scratch=run.scratch)
     assert plugin.steps(Corpus([data]), rule, run.config, epoch) == 1
     (batch,) = plugin.batches(Corpus([data]), rule, run.config, epoch)
     found = {
@@ -282,14 +282,14 @@ def test_batches_cover_the_pairs_resume_and_differ_by_epoch(tmp_path: Path) -> N
     rule = plugin.vocabulary(text, run.config)
 
     def batches(number: int, start: int = 0) -> list[list[tuple[int, int]]]:
-        epoch = Epoch(number, 5, start, 50, run)
+        epoch = Epoch(number, 5, start, 50, run.scratch)
         return [
             list(zip(batch["row"].tolist(), batch["column"].tolist(), strict=True))
             for batch in plugin.batches(text, rule, run.config, epoch)
         ]
 
     first, again, second = batches(0), batches(0), batches(1)
-    assert len(first) == plugin.steps(text, rule, run.config, Epoch(0, 5, 0, 50, run)) > 5
+    assert len(first) == plugin.steps(text, rule, run.config, Epoch(0, 5, 0, 50, run.scratch)) > 5
     assert first == again != second
     assert sorted(first) == sorted(second)
     pairs = [pair for batch in first for pair in batch]

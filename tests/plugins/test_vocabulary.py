@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -83,8 +82,8 @@ def test_counting_with_a_bound_forgets_the_rarest(tmp_path: Path, monkeypatch: p
 
 def test_encoded_by_hand(tmp_path: Path) -> None:
     text = corpus(tmp_path, "a zz b A", "", "zz", "c b a", "c")
-    run = SimpleNamespace(scratch=tmp_path / "scratch")
-    ids = vocabulary.encoded(text, Words(["a", "b", "c"], Normalizer()), run)
+    scratch = tmp_path / "scratch"
+    ids = vocabulary.encoded(text, Words(["a", "b", "c"], Normalizer()), scratch)
     assert ids.tolist() == [0, 1, 0, LINE_END, 2, 1, 0, LINE_END, 2, LINE_END]
     assert ids.dtype == np.int32
     assert not ids.flags.writeable
@@ -93,7 +92,7 @@ def test_encoded_by_hand(tmp_path: Path) -> None:
 def test_encoded_leaves_words_alone_that_subwords_would_spell(tmp_path: Path) -> None:
     text = corpus(tmp_path, "ab cd ab")
     rule = Words(["ab"], Normalizer(), NGrams(2, 3, buckets=10, first=1))
-    assert vocabulary.encoded(text, rule, SimpleNamespace(scratch=tmp_path / "s")).tolist() == [0, 0, LINE_END]
+    assert vocabulary.encoded(text, rule, tmp_path / "s").tolist() == [0, 0, LINE_END]
 
 
 def test_encoded_does_not_depend_on_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,22 +106,22 @@ def test_encoded_does_not_depend_on_chunks(tmp_path: Path, monkeypatch: pytest.M
     ]
     for chunk in (1, 7, 10_000):
         monkeypatch.setattr(vocabulary, "_CHUNK_LINES", chunk)
-        ids = vocabulary.encoded(text, rule, SimpleNamespace(scratch=tmp_path / f"chunk{chunk}"))
+        ids = vocabulary.encoded(text, rule, tmp_path / f"chunk{chunk}")
         assert ids.tolist() == expected
 
 
 def test_a_resumed_run_reads_the_file_again_and_ignores_half_a_file(tmp_path: Path) -> None:
     text = corpus(tmp_path, "a b")
-    run = SimpleNamespace(scratch=tmp_path / "scratch")
-    run.scratch.mkdir()
-    (run.scratch / f"{vocabulary.ENCODED_FILE}.part").write_bytes(b"interrupted")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    (scratch / f"{vocabulary.ENCODED_FILE}.part").write_bytes(b"interrupted")
     rule = Words(["a", "b"], Normalizer())
-    first = vocabulary.encoded(text, rule, run).tolist()
-    assert [path.name for path in run.scratch.iterdir()] == [vocabulary.ENCODED_FILE]
+    first = vocabulary.encoded(text, rule, scratch).tolist()
+    assert [path.name for path in scratch.iterdir()] == [vocabulary.ENCODED_FILE]
     text.paths[0].unlink()
-    assert vocabulary.encoded(text, rule, run).tolist() == first == [0, 1, LINE_END]
+    assert vocabulary.encoded(text, rule, scratch).tolist() == first == [0, 1, LINE_END]
 
 
 def test_a_corpus_without_any_of_the_words(tmp_path: Path) -> None:
     with pytest.raises(TextkitError, match=r"text\.txt: no word of the vocabulary occurs"):
-        vocabulary.encoded(corpus(tmp_path, "x y"), Words(["a"]), SimpleNamespace(scratch=tmp_path / "scratch"))
+        vocabulary.encoded(corpus(tmp_path, "x y"), Words(["a"]), tmp_path / "scratch")

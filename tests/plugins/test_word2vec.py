@@ -274,7 +274,7 @@ def trained(folder: Path, data: Path, threads: int = 1, **options: object) -> tu
     run.save_vocabulary(vocabulary)
     network = run.new_network()
     for number in range(3):
-        for batch in plugin.batches(corpus, vocabulary, config, Epoch(number, 1, 0, 20_000, run)):
+        for batch in plugin.batches(corpus, vocabulary, config, Epoch(number, 1, 0, 20_000, run.scratch)):
             plugin.update(network, batch, 0.05, config, threads)
     return vocabulary, network.table(config.vectors).numpy()
 
@@ -316,7 +316,7 @@ def start(folder: Path, data: Path, name: str) -> int:
     config = plugin.Config(dim=2, min_count=1)
     run = Run.create(folder, plugin, config, plugin.training, 1, [data])
     corpus = Corpus([data])
-    return plugin.steps(corpus, plugin.vocabulary(corpus, config), config, Epoch(0, 1, 0, 20_000, run))
+    return plugin.steps(corpus, plugin.vocabulary(corpus, config), config, Epoch(0, 1, 0, 20_000, run.scratch))
 
 
 def test_one_thread_repeats_to_the_bit_and_two_learn_as_well(tmp_path: Path) -> None:
@@ -334,15 +334,15 @@ def test_an_epoch_begins_where_it_is_told_to(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", plugin, config, plugin.training, 1, [data])
     corpus = Corpus([data])
     vocabulary = plugin.vocabulary(corpus, config)
-    every = list(plugin.batches(corpus, vocabulary, config, Epoch(1, 1, 0, 1000, run)))
-    rest = list(plugin.batches(corpus, vocabulary, config, Epoch(1, 1, 5, 1000, run)))
-    assert len(every) == plugin.steps(corpus, vocabulary, config, Epoch(0, 1, 0, 1000, run)) == 12
+    every = list(plugin.batches(corpus, vocabulary, config, Epoch(1, 1, 0, 1000, run.scratch)))
+    rest = list(plugin.batches(corpus, vocabulary, config, Epoch(1, 1, 5, 1000, run.scratch)))
+    assert len(every) == plugin.steps(corpus, vocabulary, config, Epoch(0, 1, 0, 1000, run.scratch)) == 12
     assert sum(batch.words for batch in every) == 12_000
     assert len(rest) == 7
     for left, right in zip(every[5:], rest, strict=True):
         assert left.seed == right.seed
         np.testing.assert_array_equal(left.tokens, right.tokens)
-    other = next(plugin.batches(corpus, vocabulary, config, Epoch(2, 1, 5, 1000, run)))
+    other = next(plugin.batches(corpus, vocabulary, config, Epoch(2, 1, 5, 1000, run.scratch)))
     assert other.seed != rest[0].seed
 
 
@@ -376,7 +376,7 @@ def epoch_of(folder: Path, plugin: str, size: int, rate: float = 0.05, threads: 
     run.save_vocabulary(family.vocabulary(corpus, config))
     network = run.new_network()
     pairs, loss = 0, 0.0
-    for batch in family.batches(corpus, run.vocabulary, config, Epoch(0, 1, 0, size, run)):
+    for batch in family.batches(corpus, run.vocabulary, config, Epoch(0, 1, 0, size, run.scratch)):
         log = family.update(network, batch, rate, config, threads)
         pairs += log["weight"]
         loss += log.get("loss", 0.0) * log["weight"]

@@ -133,9 +133,9 @@ def _spellings(pairs: EncodedPairs, rule: TranslationText, dropout: float, epoch
         )  # fmt: skip
         return [Spellings.of(*side, dropout, epoch.seed + number) for number, side in enumerate(sides)]
 
-    if epoch.run is None:
+    if epoch.scratch is None:
         return made()
-    file = epoch.run.scratch / f"spellings-{dropout:g}.npz"
+    file = epoch.scratch / f"spellings-{dropout:g}.npz"
     if not file.exists():
         arrays = {f"{at}.{name}": part for at, side in enumerate(made()) for name, part in side._asdict().items()}
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from textkit.plugin import Epoch
     from textkit.text.translation import TranslationText
-    from textkit.training.run import Run
 
 _LINES = 20_000  # encoded at once
 _FACTS = "pairs.json"
@@ -90,7 +89,7 @@ class PairBatch(NamedTuple):
 
 
 def encoded_pairs(
-    corpus: Corpus, rule: TranslationText, run: Run | None, max_tokens: int = 0, max_ratio: float = 0.0
+    corpus: Corpus, rule: TranslationText, epoch: Epoch | None, max_tokens: int = 0, max_ratio: float = 0.0
 ) -> EncodedPairs:
     """The pairs of `corpus` worth learning from.
 
@@ -101,15 +100,15 @@ def encoded_pairs(
 
     TextkitError where no pair is left, naming the counts.
     """
-    if run is None:
+    if epoch is None or epoch.scratch is None:
         return _opened(*_in_memory(corpus, rule, max_tokens, max_ratio), rule, corpus)
     key = [list(map(str, corpus.paths)), corpus.part, corpus.seed, max_tokens, max_ratio]
-    folder = run.scratch / f"pairs-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}"
+    folder = epoch.scratch / f"pairs-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}"
     if not folder.exists():
         _write(folder, corpus, rule, max_tokens, max_ratio)
         _warn_of_many(json.loads((folder / _FACTS).read_bytes()), corpus)
     counts = json.loads((folder / _FACTS).read_bytes())
-    run.facts["pairs"] = counts
+    epoch.facts["pairs"] = counts
     read = partial(np.memmap, dtype="<i4", mode="r") if counts["kept"] else partial(np.fromfile, dtype="<i4")
     return _opened([read(folder / name) for name in _FILES], counts, rule, corpus)
 

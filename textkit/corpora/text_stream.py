@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from textkit.corpora.corpus import Corpus
     from textkit.plugin import Epoch
     from textkit.text.language import LanguageText
-    from textkit.training.run import Run
 
 _LINES = 20_000  # encoded at once
 _DEVIATION = 5  # of the random lengths of chunks (Merity et al. 2018, section 5)
@@ -49,15 +48,15 @@ class Chunk(NamedTuple):
         return self.ids.shape[0] * (self.ids.shape[1] - 1)
 
 
-def encoded_text(corpus: Corpus, rule: LanguageText, run: Run | None) -> np.ndarray:
+def encoded_text(corpus: Corpus, rule: LanguageText, scratch: Path | None = None) -> np.ndarray:
     """All lines of `corpus`, the end of each with it, one after the other: i32[token].
 
-    With a run in a file of its scratch folder, made once; without one in memory.
+    In a file of the folder `scratch`, made once, or in memory where that is None.
     """
-    if run is None:
+    if scratch is None:
         return np.concatenate([np.zeros(0, np.int32), *_encoded(corpus, rule)])
     key = [list(map(str, corpus.paths)), corpus.part, corpus.seed]
-    file = run.scratch / f"text-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.i32"
+    file = scratch / f"text-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.i32"
     if not file.exists():
 
         def write(part: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from textkit.errors import TextkitError
 from textkit.exporting.exported import checked_name, write
-from textkit.guard import blaming
+from textkit.guard import blaming, checked
 from textkit.plugin import Graph, Plugin
 from textkit.registry import registry
 from textkit.task import load
@@ -48,7 +48,7 @@ def export(
     rule = run.vocabulary
     network = run.network()
     with blaming(plugin, "graphs"):
-        every = plugin.graphs(network, rule, run.config)
+        every = checked(plugin, "graphs", plugin.graphs(network, rule, run.config), Mapping)
         graphs = _graphs_of(plugin, every, explain)
     data = [{"file": Path(file["file"]).name, **{key: file[key] for key in ("bytes", "sha256")}} for file in run.data]
     made = {
@@ -126,7 +126,8 @@ def _explainable(plugin: Plugin, graphs: Mapping[str, Graph]) -> bool:
 
 def _defaults_of(plugin: Plugin, run: Run) -> dict[str, Any]:
     with blaming(plugin, "defaults"):
-        defaults = {**plugin.defaults(), **plugin.decided(run.config, run.sample())}
+        stated, decided = plugin.defaults(), plugin.decided(run.config, run.sample())
+    defaults = {**checked(plugin, "defaults", stated, dict), **checked(plugin, "decided", decided, dict)}
     if wrong := tasks.get(plugin.task).wrong_default(defaults):
         raise TextkitError(f"plugin {plugin.name!r} is broken: its defaults have {wrong}")
     return defaults

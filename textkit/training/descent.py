@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from textkit.errors import TextkitError
+from textkit.guard import checked
 from textkit.plugin import Plugin, Score, Training
 from textkit.training.averaging import average_of
 from textkit.training.optim import optimizer, penalize
@@ -227,14 +228,16 @@ class OwnUpdate:
     waits = False
 
     def __init__(self, plugin: Plugin, network: torch.nn.Module, options: Any, threads: int) -> None:
-        self.plugin = plugin
+        assert plugin.update is not None
+        self.plugin, self._update = plugin, plugin.update
         self.network = network
         self.options = options
         self.threads = threads
         self.batches = 0
 
     def learn(self, batch: Any, learning_rate: float) -> Outcome:
-        log = self.plugin.update(self.network, batch, learning_rate, self.options, self.threads)
+        log = self._update(self.network, batch, learning_rate, self.options, self.threads)
+        checked(self.plugin, "update", log, Mapping)
         outcome = _outcome(log.get("loss"), log, batch)
         return replace(outcome, updated=True)
 
@@ -263,6 +266,7 @@ def _loss_of(plugin: Plugin, network: torch.nn.Module, batch: Any) -> tuple[torc
     if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], torch.Tensor)):
         raise TextkitError(f"{where}; it gives {type(given).__name__}")
     loss, log = given
+    checked(plugin, "loss, beside the tensor,", log, Mapping)
     if loss.dim():
         raise TextkitError(f"{where}; its tensor has the shape {list(loss.shape)}")
     if not loss.requires_grad:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from textkit.corpora.corpus import Corpus
-from textkit.guard import blamed, blaming
-from textkit.plugin import Epoch
+from textkit.guard import blamed, blaming, checked
 from textkit.training.checkpoint import random_state_kept
 from textkit.training.events import Event, Stage
 from textkit.training.optim import needs_total
@@ -24,7 +23,7 @@ class Feed:
 
     def batches(self, number: int, start: int) -> Iterator[Any]:
         """Those of epoch `number` from batch `start` on."""
-        epoch = Epoch(number, self.run.seed, start, self.size, self.run)
+        epoch = self.run.epoch(number, start, self.size)
         with blaming(self.plugin, "batches"):
             batches = self.plugin.batches(self.corpus, self.run.vocabulary, self.run.config, epoch)
         return blamed(self.plugin, "batches", batches)
@@ -36,9 +35,10 @@ class Feed:
             return
         if self.plugin.steps is not None:
             yield Stage("reading the data as numbers, to count its batches")
-            epoch = Epoch(0, self.run.seed, 0, training.batch_size, self.run)
+            epoch = self.run.epoch(0, 0, training.batch_size)
             with blaming(self.plugin, "steps"):
-                at.epoch_batches = int(self.plugin.steps(self.corpus, self.run.vocabulary, self.run.config, epoch))
+                steps = self.plugin.steps(self.corpus, self.run.vocabulary, self.run.config, epoch)
+            at.epoch_batches = checked(self.plugin, "steps", steps, int)
         elif needs_total(training):
             yield Stage("counting the batches of an epoch, for the schedule")
             with random_state_kept():

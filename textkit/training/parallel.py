@@ -177,10 +177,6 @@ class Team(Alone):
 class Follower(Run):
     """A run that another process writes: reads what is there, and changes nothing."""
 
-    def refresh(self) -> None:
-        """Reads run.json once more."""
-        self._record = Run.open(self.folder)._record
-
     def save(self) -> None:
         pass
 

@@ -14,8 +14,9 @@ import numpy as np
 from textkit.corpora.corpus import SHARES, Corpus
 from textkit.durable import naming
 from textkit.errors import TextkitError, TextkitWarning, UsageError
-from textkit.guard import blaming
+from textkit.guard import blaming, checked
 from textkit.plugin import Plugin, Training
+from textkit.text.rule import TextRule
 from textkit.training.effects import has_score
 from textkit.training.events import Event, Stage
 from textkit.training.run import SAMPLE_LINES, Run
@@ -140,7 +141,7 @@ def learn_vocabulary(run: Run, corpus: Corpus) -> Iterator[Event]:
     yield Stage("reading the data and learning the vocabulary")
     sampled = corpus.sampled(SAMPLE_LINES, run.seed)
     with blaming(run.plugin, "vocabulary"):
-        rule = run.plugin.vocabulary(sampled, run.config)
+        rule = checked(run.plugin, "vocabulary", run.plugin.vocabulary(sampled, run.config), TextRule)
     if sampled.sample is None:  # the plugin stopped early, or did not read at all
         for _ in sampled.blocks():
             pass

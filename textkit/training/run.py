@@ -31,7 +31,8 @@ from textkit import config
 from textkit.corpora.corpus import Corpus, corpus_of, describe_file
 from textkit.durable import naming, replace_file
 from textkit.errors import TextkitError, UsageError
-from textkit.plugin import Plugin, Training
+from textkit.guard import checked
+from textkit.plugin import Epoch, Plugin, Training
 from textkit.registry import registry
 from textkit.temporary import beside
 from textkit.text.rule import TextRule
@@ -124,6 +125,10 @@ class Run:
     def save(self) -> None:
         """Writes run.json."""
         replace_file(self.folder / "run.json", self._text())
+
+    def refresh(self) -> None:
+        """Reads run.json once more, which another process may have written since."""
+        self._record = Run.open(self.folder)._record
 
     def _text(self) -> bytes:
         return json.dumps(self._record, indent=2, ensure_ascii=False).encode() + b"\n"
@@ -228,6 +233,11 @@ class Run:
                 folder.mkdir(exist_ok=True)
         return folder
 
+    def epoch(self, number: int, start: int, batch_size: int) -> Epoch:
+        """What a plugin is told of one pass over the data."""
+        processes = self.facts.get("processes", 1)
+        return Epoch(number, self.seed, start, batch_size, self.scratch, processes, self.facts)
+
     @property
     def checkpoint(self) -> Path:
         """Where the latest checkpoint is, if there is one."""
@@ -316,7 +326,8 @@ class Run:
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            return self.plugin.network(self.config, self.vocabulary)
+            network = self.plugin.network(self.config, self.vocabulary)
+        return checked(self.plugin, "network", network, torch.nn.Module)
 
     def network(self) -> torch.nn.Module:
         """The best network so far, on the CPU, in eval mode; TextkitError where nothing was learnt yet.

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from textkit.corpora.batching import move
 from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError, UsageError
-from textkit.guard import blamed, blaming
+from textkit.guard import blamed, blaming, checked
 from textkit.plugin import Score
 from textkit.serving.session import cpus
 from textkit.training import checkpoint
@@ -153,7 +153,7 @@ class Loop:
         self.network.train()
         yield Started(
             at.epoch, self.training.epochs, at.step, self.steps, at.examples, at.words, at.seconds, str(self.device),
-            self.parameters, self.plugin.unit(self.run.vocabulary),
+            self.parameters, checked(self.plugin, "unit", self.plugin.unit(self.run.vocabulary), str),
         )  # fmt: skip
         yield from self._compiling()
         if anew:  # so that whatever interrupts it from here on, it ends with the same bits
@@ -175,8 +175,9 @@ class Loop:
         yield Started(0, 1, 0, 0, 0, 0, 0.0, str(self.device), self.parameters)
         yield from self._compiling()
         with blaming(self.plugin, "fit"):
-            logs = self.plugin.fit(self.network, self.corpus, run.vocabulary, run.config, run)
+            logs = self.plugin.fit(self.network, self.corpus, run.vocabulary, run.config, run.epoch(0, 0, 0))
         for log in blamed(self.plugin, "fit", logs):
+            checked(self.plugin, "fit, with each yield,", log, Mapping)
             at.step += 1
             at.examples, at.words = int(log.get("examples", at.examples)), int(log.get("words", at.words))
             at.last_loss = at.last_loss if log.get("loss") is None else float(log["loss"])
@@ -294,7 +295,7 @@ class Loop:
         with checkpoint.random_state_kept(), torch.no_grad(), blaming(self.plugin, "score"):
             score = self.plugin.score(self.network, corpus, self.run.vocabulary, self.run.config)
         self.network.train()
-        return score
+        return checked(self.plugin, "score", score, Score, type(None))
 
     def _finish(self, reason: str) -> Iterator[Event]:
         """Keeps the weights, scores the test lines with the best ones, and writes down what came of it."""

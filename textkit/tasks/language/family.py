@@ -69,11 +69,11 @@ class LanguagePlugin(Plugin):
     def batches(self, corpus: Corpus, vocabulary: LanguageText, config: Any, epoch: Epoch) -> Iterator[Chunk]:
         from textkit.corpora.text_stream import encoded_text, text_chunks
 
-        if self.carries and epoch.run is not None and epoch.run.facts.get("processes", 1) > 1:
+        if self.carries and epoch.processes > 1:
             raise UsageError(
                 f"{self.name}: goes on where the chunk before it ended, so one process trains it, not several"
             )
-        ids = encoded_text(corpus, vocabulary, epoch.run)
+        ids = encoded_text(corpus, vocabulary, epoch.scratch)
         _check_enough(corpus, len(ids), config)
         yield from text_chunks(ids, epoch, config.streams, config.bptt, config.random_bptt)
 
@@ -81,7 +81,7 @@ class LanguagePlugin(Plugin):
         """Chunks an epoch; with random lengths those of this one, and others have a few more or less."""
         from textkit.corpora.text_stream import count_chunks, encoded_text
 
-        ids = encoded_text(corpus, vocabulary, epoch.run)
+        ids = encoded_text(corpus, vocabulary, epoch.scratch)
         _check_enough(corpus, len(ids), config)
         return count_chunks(ids, epoch, config.streams, config.bptt, config.random_bptt)
 
@@ -137,7 +137,7 @@ def dev_loss(network: torch.nn.Module, dev: Corpus, vocabulary: LanguageText, co
     from textkit.corpora.text_stream import encoded_text, side_by_side
     from textkit.families.chunked_loss import cross_entropy
 
-    ids = encoded_text(dev, vocabulary, None)
+    ids = encoded_text(dev, vocabulary)
     if not len(ids):
         raise TextkitError(f"{dev.paths[0]}: the dev part has no lines")
     device = next(network.parameters()).device

@@ -112,7 +112,7 @@ class TranslationPlugin(Plugin):
         from textkit.corpora.bpe_dropout import respelt
         from textkit.corpora.pair_batches import encoded_pairs
 
-        pairs = encoded_pairs(corpus, vocabulary, epoch.run, config.max_tokens, config.max_ratio)
+        pairs = encoded_pairs(corpus, vocabulary, epoch, config.max_tokens, config.max_ratio)
         return respelt(pairs, vocabulary, config.bpe_dropout, config.max_tokens, epoch) if config.bpe_dropout else pairs
 
     def loss(self, network: torch.nn.Module, batch: PairBatch) -> tuple[torch.Tensor, Mapping[str, Any]]:
