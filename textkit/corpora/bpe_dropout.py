@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -36,7 +36,7 @@ class Merges:
 
     def __init__(self, of: Mapping[tuple[int, int], tuple[int, int]]) -> None:
         self._of = of
-        self._parts = {whole: pair for pair, (_, whole) in reversed(of.items())}  # the first merge of each piece
+        self._parts = {whole: pair for pair, (_, whole) in reversed(list(of.items()))}  # the first merge of each piece
 
     @classmethod
     def read(cls, side: Side) -> Merges:
@@ -73,7 +73,8 @@ class Merges:
         return word
 
 
-class Spellings(NamedTuple):
+@dataclass(frozen=True)
+class Spellings:
     """The words of one side of a corpus, each kind of which has `count` spellings, one after the other."""
 
     word: np.ndarray  # i64[occurrence]: its kind
@@ -137,7 +138,7 @@ def _spellings(pairs: EncodedPairs, rule: TranslationText, dropout: float, epoch
         return made()
     file = epoch.scratch / f"spellings-{dropout:g}.npz"
     if not file.exists():
-        arrays = {f"{at}.{name}": part for at, side in enumerate(made()) for name, part in side._asdict().items()}
+        arrays = {f"{at}.{name}": part for at, side in enumerate(made()) for name, part in vars(side).items()}
 
         def write(part: Path) -> None:
             with part.open("wb") as stream:
@@ -145,7 +146,7 @@ def _spellings(pairs: EncodedPairs, rule: TranslationText, dropout: float, epoch
 
         replace_file(file, write)
     with np.load(file, allow_pickle=False) as found:
-        return [Spellings(*(found[f"{at}.{name}"] for name in Spellings._fields)) for at in (0, 1)]
+        return [Spellings(*(found[f"{at}.{field.name}"] for field in fields(Spellings))) for at in (0, 1)]
 
 
 def _hashed(ids: np.ndarray, words: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -116,13 +116,15 @@ def encoded_pairs(
 _FILES = ("source.i32", "target.i32", "source_lengths.i32", "target_lengths.i32")
 
 
-def _in_memory(corpus: Corpus, *how: Any) -> tuple[list[np.ndarray], dict[str, int]]:
+def _in_memory(
+    corpus: Corpus, rule: TranslationText, max_tokens: int, max_ratio: float
+) -> tuple[list[np.ndarray], dict[str, int]]:
     counts: dict[str, int] = {}
-    parts = list(_encoded(corpus, *how, counts))
+    parts = list(_encoded(corpus, rule, max_tokens, max_ratio, counts))
     return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)], counts
 
 
-def _write(folder: Path, corpus: Corpus, *how: Any) -> None:
+def _write(folder: Path, corpus: Corpus, rule: TranslationText, max_tokens: int, max_ratio: float) -> None:
     """All of it or nothing, in flat memory. Another process of the same training may be doing the same."""
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -130,7 +132,7 @@ def _write(folder: Path, corpus: Corpus, *how: Any) -> None:
     counts: dict[str, int] = {}
     with ExitStack() as stack:
         streams = [stack.enter_context((part / name).open("wb")) for name in _FILES]
-        for arrays in _encoded(corpus, *how, counts):
+        for arrays in _encoded(corpus, rule, max_tokens, max_ratio, counts):
             for stream, array in zip(streams, arrays, strict=True):
                 stream.write(array.astype("<i4").tobytes())
     (part / _FACTS).write_text(json.dumps(counts))
@@ -184,8 +186,8 @@ def _opened(
     if not counts["kept"]:
         raise TextkitError(f"{corpus.paths[0]}: no pair is left to learn from: {left_out(counts)}")
     source, target, *lengths = arrays
-    starts = [np.concatenate([[0], np.cumsum(side, dtype=np.int64)]) for side in lengths]
-    return EncodedPairs(source, target, *starts, rule.start, rule.pad, rule.source_pad, counts)
+    source_starts, target_starts = (np.concatenate([[0], np.cumsum(side, dtype=np.int64)]) for side in lengths)
+    return EncodedPairs(source, target, source_starts, target_starts, rule.start, rule.pad, rule.source_pad, counts)
 
 
 def token_batches(pairs: EncodedPairs, epoch: Epoch, batch_tokens: int) -> Iterator[PairBatch]:
@@ -216,8 +218,8 @@ def pair_batch(pairs: EncodedPairs, chosen: np.ndarray) -> PairBatch:
     target_in = np.full_like(target_out, pairs.pad)
     target_in[:, 0] = pairs.start
     target_in[:, 1:][target_mask[:, 1:]] = target_out[:, :-1][target_mask[:, 1:]]
-    arrays = (source, source_mask, target_in, target_out, target_mask)
-    return PairBatch(*map(torch.from_numpy, arrays), tokens=int(target_mask.sum()))
+    given, mask, read, wanted, real = map(torch.from_numpy, (source, source_mask, target_in, target_out, target_mask))
+    return PairBatch(given, mask, read, wanted, real, tokens=int(target_mask.sum()))
 
 
 def _padded(ids: np.ndarray, starts: np.ndarray, chosen: np.ndarray, pad: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -82,13 +83,11 @@ def learn(corpus: Corpus, options: TokenizerOptions) -> TranslationText:
     if options.joint:
         tokenizers = [_train(frame, counted[0] + counted[1], lambda: _texts(corpus, options.clean))]
     else:
-        tokenizers = [
-            _train(frame, counted[side], lambda side=side: _texts(corpus, options.clean, side)) for side in (0, 1)
-        ]
-    rows = {"start": START, "eos": EOS, "pad": PAD, "unk": UNK}
+        tokenizers = [_train(frame, counted[side], partial(_texts, corpus, options.clean, side)) for side in (0, 1)]
     return TranslationText(
-        *tokenizers, **rows, reverse=options.reverse, clean=options.clean, source_language=options.source_language
-    )
+        *tokenizers, start=START, eos=EOS, pad=PAD, unk=UNK, reverse=options.reverse, clean=options.clean,
+        source_language=options.source_language,
+    )  # fmt: skip
 
 
 class _Frame:

@@ -46,7 +46,7 @@ def smoothed_cross_entropy(
         bias = getattr(network, "project_bias", None)
         kind = hidden.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
-        given = hidden, weight, bias
+        given: tuple[Tensor | None, ...] = (hidden, weight, bias)
         if not torch.is_grad_enabled():  # which a Function is not told: it would take gradients that nobody asks for
             given = tuple(None if part is None else part.detach() for part in given)
         loss, exact = _Linear.apply(*given, target, smoothing, chunk, dtype, agreement)
@@ -127,9 +127,9 @@ class _Linear(torch.autograd.Function):
         flat = hidden.to(dtype)
         matrix = weight.to(dtype)
         needed = ctx.needs_input_grad[:3]
-        to_hidden = torch.empty_like(hidden) if needed[0] else None
-        to_weight = torch.zeros_like(weight, dtype=torch.float32) if needed[1] else None
-        to_bias = torch.zeros_like(bias, dtype=torch.float32) if needed[2] else None
+        to_hidden: Any = torch.empty_like(hidden) if needed[0] else None
+        to_weight: Any = torch.zeros_like(weight, dtype=torch.float32) if needed[1] else None
+        to_bias: Any = torch.zeros_like(bias, dtype=torch.float32) if needed[2] else None
         even = smoothing / len(weight)
         loss = exact = hidden.new_zeros((), dtype=torch.float32)
         with torch.autocast(hidden.device.type, enabled=False):

@@ -141,8 +141,8 @@ def random_state() -> State:
     """The state of Python's, numpy's and torch's generators, those of the GPUs in use included."""
     import torch
 
-    _, keys, place, has_gauss, gauss = np.random.get_state()
-    tensors = {"numpy": torch.from_numpy(keys.astype(np.int64)), "torch": torch.get_rng_state()}
+    _, keys, place, has_gauss, gauss = np.random.get_state(legacy=True)
+    tensors = {"numpy": torch.from_numpy(np.asarray(keys).astype(np.int64)), "torch": torch.get_rng_state()}
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         tensors |= {f"cuda.{at}": state for at, state in enumerate(torch.cuda.get_rng_state_all())}
     return tensors, {"python": random.getstate(), "numpy": [place, has_gauss, gauss]}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from textkit.errors import TextkitError
 from textkit.guard import checked
-from textkit.plugin import Plugin, Score, Training
+from textkit.plugin import Plugin, Score, Training, Update
 from textkit.training.averaging import average_of
 from textkit.training.optim import optimizer, penalize
 from textkit.training.parallel import ALONE, Alone
@@ -42,7 +42,41 @@ class Outcome:
 _NOTHING = Outcome(None, 0.0, 0, 0, {}, False)
 
 
-class Descent:
+class Learner:
+    """What a loop asks of whatever learns from its batches. This one learns from none: a plugin's `fit` does without."""
+
+    group = 1  # batches an update; 0: all of the epoch
+    batches = 0  # gone by since the last update
+
+    @property
+    def waits(self) -> bool:
+        """Whether a dev score may still have it average the weights."""
+        return False
+
+    def learn(self, batch: Any, learning_rate: float) -> Outcome:
+        """Learns from a batch, now or with those that complete its group."""
+        raise NotImplementedError
+
+    def update(self, learning_rate: float) -> Outcome:
+        """Learns from the batches of a group that nothing completes."""
+        return _NOTHING
+
+    def kept(self) -> AbstractContextManager[None]:
+        """Inside, the network holds the weights to score and to keep."""
+        return nullcontext()
+
+    def heed(self, score: Score | None) -> None:
+        """Takes notice of a dev score."""
+
+    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """All that a checkpoint needs beside the network."""
+        return {}, {}
+
+    def load(self, state: tuple[Mapping[str, torch.Tensor], Mapping[str, Any]]) -> None:
+        """The inverse of `state`."""
+
+
+class Descent(Learner):
     """Down the gradient: batches are summed up to an update, penalised, clipped, and handed to the optimizer.
 
     A group of batches gives the gradient of their union: each loss, a mean, is weighted by what it is a mean of. In a
@@ -133,7 +167,7 @@ class Descent:
 
         held, self.held = [outcome for outcome in self.held if outcome is not _NOTHING], []
         counts = [sum(outcome.examples for outcome in held), sum(outcome.words for outcome in held)]
-        have = [parameter.grad is not None for parameter in self.parameters]
+        have: list[float] = [parameter.grad is not None for parameter in self.parameters]
         self.weight, examples, words, *have = self.team.add_up([self.weight, *counts, *have])
         gradients = []
         for parameter in (parameter for parameter, count in zip(self.parameters, have, strict=True) if count):
@@ -142,6 +176,7 @@ class Descent:
             gradients.append(parameter.grad)
         loss = torch.zeros(1, dtype=torch.float64, device=self.device)
         for outcome in held:
+            assert outcome.loss is not None  # that of a batch of Descent's
             loss += outcome.loss * outcome.weight
         self.team.add_up_tensors([*gradients, loss])
         detail: dict[str, Any] = {}
@@ -221,40 +256,22 @@ class Descent:
         return torch.autocast(self.device.type, torch.bfloat16 if self.training.precision == "bf16" else torch.float16)
 
 
-class OwnUpdate:
+class OwnUpdate(Learner):
     """By the plugin's `update`, which changes the network in place. All of its state is in the network."""
 
-    group = 1
-    waits = False
-
-    def __init__(self, plugin: Plugin, network: torch.nn.Module, options: Any, threads: int) -> None:
-        assert plugin.update is not None
-        self.plugin, self._update = plugin, plugin.update
+    def __init__(
+        self, plugin: Plugin, update: Update, network: torch.nn.Module, options: Any, threads: int
+    ) -> None:  # fmt: skip
+        self.plugin, self._update = plugin, update
         self.network = network
         self.options = options
         self.threads = threads
-        self.batches = 0
 
     def learn(self, batch: Any, learning_rate: float) -> Outcome:
         log = self._update(self.network, batch, learning_rate, self.options, self.threads)
         checked(self.plugin, "update", log, Mapping)
         outcome = _outcome(log.get("loss"), log, batch)
         return replace(outcome, updated=True)
-
-    def update(self, learning_rate: float) -> Outcome:
-        return _NOTHING
-
-    def kept(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def heed(self, score: Score | None) -> None:
-        pass
-
-    def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        return {}, {}
-
-    def load(self, state: tuple[Mapping[str, torch.Tensor], Mapping[str, Any]]) -> None:
-        pass
 
 
 def _loss_of(plugin: Plugin, network: torch.nn.Module, batch: Any) -> tuple[torch.Tensor, Mapping[str, Any]]:

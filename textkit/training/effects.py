@@ -65,7 +65,7 @@ def check_said(plugin: Plugin, said: Iterable[str], config: Any, training: Train
         if key in never and values[key]:
             raise UsageError(f"{key}: has no effect on {plugin.name}, {never[key]}")
         if key in needed and values[key]:
-            others = dict.fromkeys(_CONDITION.fullmatch(part)[1] for part in needed[key].split(" or "))
+            others = dict.fromkeys(_parts(part)[0] for part in needed[key].split(" or "))
             now = ", ".join(f"{other}={_typed(values[other])}" for other in others)
             raise UsageError(
                 f"{key}: has no effect on {plugin.name} with {now}; it has one with {needed[key].replace('@', '')}"
@@ -84,10 +84,18 @@ def check_options(plugin: Plugin, training: Training) -> None:
             raise UsageError(f"ema={training.ema}: optimizer=nt-asgd averages the weights already")
 
 
+def _parts(condition: str) -> tuple[str, str, str]:
+    """A condition of `needs`: the option, = or !=, and the values."""
+    found = _CONDITION.fullmatch(condition)
+    if found is None:
+        raise ValueError(f"needs: {condition!r} is no condition")
+    return found[1], found[2], found[3]
+
+
 def _holds(condition: str, values: Mapping[str, Any]) -> bool:
     """Whether `key=a|b`, one of these, or `key!=a|b`, none of them, is so; `@other` stands for that option's
     value."""
-    key, compared, text = _CONDITION.fullmatch(condition).groups()
+    key, compared, text = _parts(condition)
     allowed = [_typed(values[choice[1:]]) if choice[0] == "@" else choice for choice in text.split("|")]
     compare = operator.contains if compared == "=" else lambda those, one: one not in those
     return compare(allowed, _typed(values[key]))

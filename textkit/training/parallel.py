@@ -124,7 +124,7 @@ class Team(Alone):
         import torch
         import torch.distributed as dist
 
-        given = [make() if self.leads else None]
+        given: list[Any] = [make() if self.leads else None]
         with _deserted():
             dist.broadcast_object_list(given, 0, device=torch.device("cpu"))
         return given[0]

@@ -171,8 +171,8 @@ def sentence(event: Event, folder: str, unit: str = "") -> str:
         again = f"going on after update {event.step:,}, " if event.step else ""
         return f"{again}training {f'{event.parameters:,} parameters ' if event.parameters else ''}on {event.device}"
     if isinstance(event, EpochDone):
-        loss = "" if event.loss is None else f", loss {event.loss:.4g}"
-        return f"epoch {event.epoch} done: {event.step:,} updates{loss}, {_clock(event.seconds)}"
+        with_loss = "" if event.loss is None else f", loss {event.loss:.4g}"
+        return f"epoch {event.epoch} done: {event.step:,} updates{with_loss}, {_clock(event.seconds)}"
     if isinstance(event, Scored):
         averaging = "; from here on the mean of the weights counts" if event.averaging else ""
         return f"dev {figure(event.score.name, event.score.value, unit)}{' (best so far)' if event.best else ''}{averaging}"

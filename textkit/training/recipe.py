@@ -196,14 +196,15 @@ def _comments(cls: type) -> dict[str, str]:
     try:
         source = textwrap.dedent(inspect.getsource(cls))
         tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
-        body = ast.parse(source).body[0].body
-    except (OSError, TypeError, SyntaxError, tokenize.TokenError, AttributeError):
+        (defined,) = ast.parse(source).body
+    except (OSError, TypeError, SyntaxError, tokenize.TokenError, ValueError):
         return told
     on_line = {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
     found = {}
-    for node in body:
+    for node in defined.body if isinstance(defined, ast.ClassDef) else ():
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            lines = [on_line[number] for number in range(node.lineno, node.end_lineno + 1) if number in on_line]
+            end = node.end_lineno or node.lineno
+            lines = [on_line[number] for number in range(node.lineno, end + 1) if number in on_line]
             found[node.target.id] = " ".join(lines)
     return {**told, **{name: comment for name, comment in found.items() if comment}}
 

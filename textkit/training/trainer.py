@@ -15,7 +15,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -24,10 +23,10 @@ from textkit.corpora.batching import move
 from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError, UsageError
 from textkit.guard import blamed, blaming, checked
-from textkit.plugin import Score
+from textkit.plugin import Fit, Score
 from textkit.serving.session import cpus
 from textkit.training import checkpoint
-from textkit.training.descent import FULL_BATCH_PIECE, Descent, OwnUpdate
+from textkit.training.descent import FULL_BATCH_PIECE, Descent, Learner, OwnUpdate
 from textkit.training.effects import check_options, has_score
 from textkit.training.events import Done, EpochDone, Event, Progress, Saved, Scored, Stage, Started, Stopped
 from textkit.training.feeding import Feed
@@ -96,7 +95,7 @@ def train(
         learnt, dev, test = parts(run, corpus, dev)
         loop = Loop(run, learnt, dev if has_score(plugin) else None, test, where, threads, team)
         try:
-            yield from loop.descend(stop) if plugin.fit is None else loop.fit(stop)
+            yield from loop.descend(stop) if plugin.fit is None else loop.fit(plugin.fit, stop)
         except Diverged as error:
             kept = "no checkpoint was written yet"
             if run.checkpoint.exists():
@@ -126,9 +125,9 @@ class Loop:
             self.network = run.new_network().to(device)
         team.align(self.network)
         self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
-        self.learner: Descent | OwnUpdate | None = None
+        self.learner = Learner()
         if self.plugin.update is not None:
-            self.learner = OwnUpdate(self.plugin, self.network, run.config, threads)
+            self.learner = OwnUpdate(self.plugin, self.plugin.update, self.network, run.config, threads)
         elif self.plugin.fit is None:
             self.learner = Descent(self.plugin, self.network, self.training, device, team)
         whole = self.training.batch_size == 0 and isinstance(self.learner, Descent)
@@ -169,13 +168,13 @@ class Loop:
             yield from self._score()
         yield from self._finish(at.end(self.training))
 
-    def fit(self, stop: Callable[[], bool]) -> Iterator[Event]:
+    def fit(self, fit: Fit, stop: Callable[[], bool]) -> Iterator[Event]:
         """A model that no gradient steps train: all of it is the plugin's, and one that was interrupted begins anew."""
         at, run = self.position, self.run
         yield Started(0, 1, 0, 0, 0, 0, 0.0, str(self.device), self.parameters)
         yield from self._compiling()
         with blaming(self.plugin, "fit"):
-            logs = self.plugin.fit(self.network, self.corpus, run.vocabulary, run.config, run.epoch(0, 0, 0))
+            logs = fit(self.network, self.corpus, run.vocabulary, run.config, run.epoch(0, 0, 0))
         for log in blamed(self.plugin, "fit", logs):
             checked(self.plugin, "fit, with each yield,", log, Mapping)
             at.step += 1
@@ -249,12 +248,12 @@ class Loop:
 
     def _score(self) -> Iterator[Event]:
         """Takes the dev score, and keeps the weights where it is the best."""
-        at = self.position
-        if self.dev is None:
+        at, dev = self.position, self.dev
+        if dev is None:
             return
         yield from self._show()
-        with self._kept():
-            score = self.team.share(lambda: self._score_on(self.dev))
+        with self.learner.kept():
+            score = self.team.share(lambda: self._score_on(dev))
             at.scored_step = at.step
             if score is not None:
                 check_score(score, at.step, self._rate(-1))
@@ -273,15 +272,11 @@ class Loop:
     def _heed(self, score: Score | None) -> bool:
         """Whether it is this score that has the learner average the weights. Patience begins there: it is what no better
         scores lead to first."""
-        if self.learner is None or not self.learner.waits:
+        if not self.learner.waits:
             return False
         self.learner.heed(score)
         self.position.waited = 0
         return not self.learner.waits
-
-    def _kept(self) -> AbstractContextManager[None]:
-        """Inside, the network holds the weights to score and to keep."""
-        return nullcontext() if self.learner is None else self.learner.kept()
 
     def _keep(self) -> None:
         if self.team.leads:
@@ -301,7 +296,7 @@ class Loop:
         """Keeps the weights, scores the test lines with the best ones, and writes down what came of it."""
         at, facts = self.position, self.run.facts
         if at.best is None:
-            with self._kept():
+            with self.learner.kept():
                 self._keep()
         else:
             facts.update(dev_score=at.best_detail, best_step=at.best_step)
@@ -318,7 +313,7 @@ class Loop:
 
     @property
     def steps(self) -> int:
-        return self.position.steps(self.training, 1 if self.learner is None else self.learner.group)
+        return self.position.steps(self.training, self.learner.group)
 
     @property
     def _together(self) -> bool:
@@ -359,7 +354,7 @@ class Loop:
         """Takes up the best weights of a run that was complete; what to say of it."""
         at, training = self.position, self.training
         checkpoint.load_network(self.network, self.run.weights)
-        for key, value in self.run.again.items():
+        for key, value in (self.run.again or {}).items():
             setattr(at, key, value)
         best = f" (those of update {at.best_step:,})" if at.best is not None else ""
         return (
