@@ -48,6 +48,8 @@ check: $(INSTALLED) lint site  ## all tests, the slow ones too; the site, withou
 lint: $(INSTALLED)
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --quiet --check .
+	@mkdir -p .venv/typed && ln -sfn ../../textkit .venv/typed/textkit && ln -sfn ../../plugins .venv/typed/textkit_plugins
+	@$(BIN)/mypy > .venv/mypy.log 2>&1 || { cat .venv/mypy.log; exit 1; }
 	@$(BIN)/lint-imports --no-cache > .venv/imports.log 2>&1 || { cat .venv/imports.log; exit 1; }
 
 bench: $(INSTALLED)  ## textkit beside its peers, in turn, into docs/benchmarks.md (DATA=folder with the data sets)

@@ -17,7 +17,7 @@ from textkit.plugin import Plugin, Training
 
 
 def resolve(
-    plugin: Plugin,
+    plugin: Plugin[Any, Any],
     file: Path | None = None,
     assignments: Iterable[str] = (),
     base: tuple[Any, Training] | None = None,
@@ -45,13 +45,13 @@ def resolve(
     return config, check_training(dataclasses.replace(plugin.training if base is None else base[1], **engine))
 
 
-def said(plugin: Plugin, file: Path | None = None, assignments: Iterable[str] = ()) -> list[str]:
+def said(plugin: Plugin[Any, Any], file: Path | None = None, assignments: Iterable[str] = ()) -> list[str]:
     """The options that somebody has set, by their names of today."""
     return list(dict.fromkeys(key for key, *_ in _said(plugin, file, assignments, tell=False)))
 
 
 def _said(
-    plugin: Plugin, file: Path | None, assignments: Iterable[str], tell: bool = True
+    plugin: Plugin[Any, Any], file: Path | None, assignments: Iterable[str], tell: bool = True
 ) -> list[tuple[str, Any, str, type[TextkitError]]]:
     """Key, value, where it stands, and the error to raise for it. A name of old is taken for today's; `tell`: and said."""
     found: list[tuple[str, Any, str, type[TextkitError]]] = []

@@ -17,7 +17,7 @@ _OF_THE_DISK = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFB
 
 
 @contextmanager
-def blaming(plugin: Plugin, method: str) -> Iterator[None]:
+def blaming(plugin: Plugin[Any, Any], method: str) -> Iterator[None]:
     """Turns whatever the plugin's `method` raises, TextkitErrors apart, into a TextkitError that names both.
 
     What the disk refuses is no plugin's fault: there the file is named.
@@ -35,7 +35,7 @@ def blaming(plugin: Plugin, method: str) -> Iterator[None]:
         raise TextkitError(f"plugin {plugin.name!r} failed in {method}: {one_line(error)}{advice}") from error
 
 
-def checked(plugin: Plugin, method: str, given: Given, *kinds: type) -> Given:
+def checked(plugin: Plugin[Any, Any], method: str, given: Given, *kinds: type) -> Given:
     """What the plugin's `method` gave, where it is one of `kinds`. Raises TextkitError, which names both, where it is not."""
     if not isinstance(given, kinds):
         wanted = " or ".join(
@@ -45,7 +45,7 @@ def checked(plugin: Plugin, method: str, given: Given, *kinds: type) -> Given:
     return given
 
 
-def blamed(plugin: Plugin, method: str, items: Any) -> Iterator[Any]:
+def blamed(plugin: Plugin[Any, Any], method: str, items: Any) -> Iterator[Any]:
     """The items of a generator that the plugin's `method` gave, under the same guard."""
     with blaming(plugin, method):
         iterator = iter(items)

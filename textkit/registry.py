@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from textkit.errors import TextkitError, TextkitWarning, UsageError, nearest, one_line
 from textkit.plugin import API_VERSION, Plugin, Training
@@ -55,9 +56,9 @@ class Registry:
         self._files: list[Path] = []
         self._broken: dict[Path, str] = {}  # files named by hand that do not import, and why
         self._unread: dict[Path, str] = {}  # distributions whose metadata cannot be read, and why
-        self._classes: dict[Path, list[type[Plugin]]] = {}  # of files named by hand
+        self._classes: dict[Path, list[type[Plugin[Any, Any]]]] = {}  # of files named by hand
         self._entries: dict[str, list[Entry]] | None = None
-        self._instances: dict[str, Plugin] = {}
+        self._instances: dict[str, Plugin[Any, Any]] = {}
 
     def add_file(self, path: str | Path) -> None:
         """Adds the plugins defined in a Python file. Nothing is ever loaded from the current folder on its own."""
@@ -73,7 +74,7 @@ class Registry:
         """The names users can type, sorted. Imports only files named by hand."""
         return sorted(self.discover())
 
-    def get(self, name: str) -> Plugin:
+    def get(self, name: str) -> Plugin[Any, Any]:
         """The one instance of the plugin `name`.
 
         Raises UsageError for an unknown name (with the nearest one), TextkitError for one that is claimed twice, does
@@ -147,7 +148,7 @@ class Registry:
             self._entries = entries
         return self._entries
 
-    def _in(self, path: Path) -> list[type[Plugin]]:
+    def _in(self, path: Path) -> list[type[Plugin[Any, Any]]]:
         """The plugins of a file, which is imported once."""
         if path not in self._classes:
             self._classes[path] = _plugins_of_file(path)
@@ -159,7 +160,7 @@ class Registry:
             return [each.name for each in self._classes[path]]
         return tried(f"plugin file {path} does not import", lambda: [each.name for each in self._in(path)])
 
-    def _class(self, path: Path, name: str) -> type[Plugin]:
+    def _class(self, path: Path, name: str) -> type[Plugin[Any, Any]]:
         for each in self._in(path):
             if each.name == name:
                 return each
@@ -179,7 +180,7 @@ def _named_in_environment() -> list[Path]:
     return [Path(part).absolute() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part]
 
 
-def _plugins_of_file(path: Path) -> list[type[Plugin]]:
+def _plugins_of_file(path: Path) -> list[type[Plugin[Any, Any]]]:
     """The plugin classes that a Python file defines. Raises TextkitError where it has none or does not import."""
     if not path.is_file():
         raise TextkitError(f"plugin file {path}: no such file")
@@ -209,7 +210,7 @@ def _plugins_of_file(path: Path) -> list[type[Plugin]]:
     return list(dict.fromkeys(found))
 
 
-def _instance(entry: Entry) -> Plugin:
+def _instance(entry: Entry) -> Plugin[Any, Any]:
     """A plugin that keeps the contract as far as can be seen without using it. Raises TextkitError for any other."""
     where = f"plugin {entry.name!r} ({entry.source})"
     with contained(f"{where} is broken"):  # a stranger's module may raise anything, sys.exit() included

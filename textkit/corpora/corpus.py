@@ -29,7 +29,7 @@ SHARES = {"train": 70, "dev": 20, "test": 10}  # percent of the lines
 _HASHED = 1 << 20  # bytes read at once
 
 
-def corpus_of(plugin: Plugin, paths: Iterable[str | Path]) -> Corpus:
+def corpus_of(plugin: Plugin[Any, Any], paths: Iterable[str | Path]) -> Corpus:
     """The data of `plugin` in `paths`: what families of its task learn from, unless it says another."""
     return load(plugin.corpus or tasks.get(plugin.task).corpus)(paths)
 

@@ -105,7 +105,7 @@ def export_graphs(
     )  # fmt: skip
 
 
-def _graphs_of(plugin: Plugin, graphs: Mapping[str, Graph], explain: bool) -> Mapping[str, Graph]:
+def _graphs_of(plugin: Plugin[Any, Any], graphs: Mapping[str, Graph], explain: bool) -> Mapping[str, Graph]:
     """The graphs of the plugin's task, with the optional ones where they are asked for."""
     task = tasks.get(plugin.task)
     optional, wanted = task.optional, set(task.graphs) - task.optional
@@ -119,12 +119,12 @@ def _graphs_of(plugin: Plugin, graphs: Mapping[str, Graph], explain: bool) -> Ma
     return graphs if explain else {name: graph for name, graph in graphs.items() if name in wanted}
 
 
-def _explainable(plugin: Plugin, graphs: Mapping[str, Graph]) -> bool:
+def _explainable(plugin: Plugin[Any, Any], graphs: Mapping[str, Graph]) -> bool:
     """Whether `explain` would bring more graphs: nobody is to be told to ask for what there is not."""
     return bool(tasks.get(plugin.task).optional & set(graphs))
 
 
-def _defaults_of(plugin: Plugin, run: Run) -> dict[str, Any]:
+def _defaults_of(plugin: Plugin[Any, Any], run: Run) -> dict[str, Any]:
     with blaming(plugin, "defaults"):
         stated, decided = plugin.defaults(), plugin.decided(run.config, run.sample())
     defaults = {**checked(plugin, "defaults", stated, dict), **checked(plugin, "decided", decided, dict)}
@@ -143,7 +143,7 @@ def _scores(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def _origin(plugin: Plugin) -> dict[str, str]:
+def _origin(plugin: Plugin[Any, Any]) -> dict[str, str]:
     """The plugin's name and the version of what it comes from; of a file its name, not where it lay."""
     entries = registry.discover().get(plugin.name, [])
     source = entries[0].source if entries else type(plugin).__module__
