@@ -24,10 +24,8 @@ from textkit.errors import TextkitError, quoted
 if TYPE_CHECKING:
     from textkit.text.rule import TextRule
 
-_MOST_BESIDE = (
-    1 << 27
-)  # bytes of a file that is no graph: words, vocabularies, tokenizers; a tokenizer.json has its own bound
-_MOST_BESIDES = 1 << 28  # and of all of them
+_MOST_BESIDE = 1 << 27  # bytes of a file other than a graph (words, tokenizer); tokenizer.json has its own bound
+_MOST_BESIDES = 1 << 28  # bytes of all these files together
 _CHUNK = 1 << 20
 
 __all__ = ["Bundle", "Manifest", "find", "installed", "read"]
@@ -41,7 +39,7 @@ class Bundle:
         self.manifest = manifest
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """By its folder, and by its name and the hash of its manifest: on another machine that one's own copy is found."""
+        """Pickles the folder, the name and the manifest's hash, so that another machine finds its own copy of the model."""
         return _reopened, (str(self.folder.absolute()), self.manifest.name, self.digest)
 
     @cached_property
@@ -59,7 +57,7 @@ class Bundle:
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """What is said of the model begins with its folder."""
+        """Makes each TextkitError raised inside begin with the model's folder."""
         try:
             yield
         except TextkitError as error:
@@ -67,7 +65,7 @@ class Bundle:
             raise TextkitError(text if text.startswith(str(self.folder)) else f"{self.folder}: {text}") from error
 
     def graph(self, name: str) -> bytes:
-        """The ONNX bytes of a graph, checked: size, sha256, protobuf, and ports as the manifest states them."""
+        """The ONNX bytes of a graph, checked: its size, sha256 and protobuf, and its ports against the manifest."""
         file = self.manifest.graphs[name]["file"]
         data = self._checked(file, onnxfile.MAX_BYTES)
         header = onnxfile.inspect(data, str(self.folder / file))
@@ -78,7 +76,7 @@ class Bundle:
         return data if header.folded else onnxfile.Unfolded(data)
 
     def file(self, name: str) -> bytes:
-        """The bytes of a file the manifest lists, checked: a regular file of the stated size and sha256."""
+        """The bytes of a file that the manifest lists, checked: a regular file of the stated size and sha256."""
         return self._checked(name, _MOST_BESIDE)
 
     def _checked(self, name: str, most: int) -> bytes:
@@ -116,10 +114,10 @@ class Bundle:
 
 
 def read(folder: Path, task: str | None = None) -> Bundle:
-    """The model in `folder`. Raises TextkitError with one line naming the file for whatever is not a sound model.
+    """The model in `folder`. Raises TextkitError, one line that names the file, for anything but a sound model.
 
-    Here the manifest is checked, and that each file it lists is there, regular and of its size; contents are checked
-    when they are used. `task`: the task the model must have.
+    Checks the manifest, and that each file it lists is there, is a regular file and has the stated size; contents are
+    checked when they are used. `task`: the task that the model must have.
     """
     folder = temporary.recovered(Path(folder))
     if not folder.is_dir():
@@ -134,7 +132,7 @@ def read(folder: Path, task: str | None = None) -> Bundle:
         raise TextkitError(
             f"{folder / FILE}: lists {beside} bytes of files that are no graphs; at most {_MOST_BESIDES} are read"
         )
-    # What is never opened is no reason for a graph to have more memory.
+    # Graphs alone count: listing large files that nothing opens must not allow a graph more memory.
     process.model_bytes = max(process.model_bytes, sum(size for name, size in sizes.items() if name in graphs))
     if task is not None and manifest.task != task:
         others = ", ".join(names_for(task))
@@ -144,7 +142,7 @@ def read(folder: Path, task: str | None = None) -> Bundle:
 
 
 def _reopened(folder: str, name: str, digest: str) -> Bundle:
-    """The model that was pickled: in its folder, or wherever a model of its name is that has the same manifest."""
+    """The model that was pickled: the one in its folder, or an installed one of its name with the same manifest."""
     places = [Path(folder), *(found for _, found in installed() if found.name in (name, Path(folder).name))]
     for place in places:
         with suppress(TextkitError, OSError):

@@ -1,7 +1,7 @@
-"""The constants of an ONNX graph, and what is made of them alone: sizes are bounded before anything has them.
+"""Bounds the sizes of an ONNX graph's constants, and of what is computed from constants alone, before anything allocates them.
 
-A few bytes can claim any size: a tensor by its axes, a shape by its numbers, and a chain of nodes by doubling what a constant
-holds, which onnxruntime computes while it loads the graph. Knows no ports and no operator by its meaning (operators.py does).
+A few bytes can claim any size: a tensor by its axes, a shape by its numbers, and a chain of nodes by doubling a constant at
+each step, which onnxruntime computes while it loads the graph. Knows no ports, and no operator's meaning (operators.py does).
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from dataclasses import dataclass
 from textkit.bundle import operators
 from textkit.bundle.protobuf import MAX_FIELDS, Damaged, Message
 
-_FOLDED = 1 << 25  # numbers that may be computed from constants while a graph is loaded, besides twice the file's bytes
-_SMALL = operators.MOST_AXES  # numbers of a constant that may be a shape
+_FOLDED = 1 << 25  # numbers computed from constants while a graph loads, besides a multiple of the file's bytes
+_SMALL = operators.MOST_AXES  # the most numbers of a constant that may be a shape
 _EXTERNAL = "keeps its weights outside the file (external data)"
-_WHOLE = {6: 4, 7: 8}  # whole numbers whose division may end the process: their bytes
+_WHOLE = {6: 4, 7: 8}  # int32 and int64, whose division may end the process: the bytes of a number
 _UNKNOWN = 1 << 62
-_HEEDED = operators.SIZED.keys() | {b"Div", b"If", b"Mod", b"Shape", b"Size"}  # whatever they take first
+_HEEDED = operators.SIZED.keys() | {b"Div", b"If", b"Mod", b"Shape", b"Size"}  # whatever their first input is
 
 
 @dataclass
 class Tensor:
     """A constant: how many numbers it has, and the numbers themselves where they may be a shape.
 
-    `sure`: that onnxruntime will have it when it loads the graph; what is made of the shape of something that is computed it
-    has only where it can tell that shape. `rank`: how many axes it has at most. `negates`: whether it holds a whole -1.
+    `sure`: whether onnxruntime certainly has the value while it loads the graph. It has a value made from the shape of a
+    computed tensor only where it can tell that shape. `rank`: the most axes it has. `negates`: whether it holds an integer -1.
     """
 
     count: int = 0
@@ -35,33 +35,35 @@ class Tensor:
     negates: bool = False
 
 
-Scopes = tuple[dict[bytes, Tensor], ...]  # the constants of a graph by name, then those of the graphs around it
-Branches = list[tuple[Scopes, list[bytes]]]  # of graphs in a node: their constants and the names of what they give
+Scopes = tuple[dict[bytes, Tensor], ...]  # a graph's constants by name, then those of the graphs around it
+Branches = list[tuple[Scopes, list[bytes]]]  # for each graph inside a node: its constants and its outputs' names
 
 
 def most_folded(size: int) -> int:
-    """Bytes that a node may make of constants when a graph of `size` bytes is loaded: onnxruntime (from 1.27 on) leaves what is
-    larger for when it runs. Weights of 8 bits may become floats."""
+    """The most bytes that a node may compute from constants while a graph of `size` bytes loads.
+
+    onnxruntime (from 1.27 on) leaves anything larger until the graph runs. 8-bit weights have room to become floats.
+    """
     return (1 << 20) + 4 * size
 
 
 class Constants(Message):
-    """A walk through messages that have tensors."""
+    """A walk through messages that contain tensors."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data, MAX_FIELDS)
-        self.rows = 0  # of all tables together, at most
-        self._folds = 0  # numbers that onnxruntime will compute as it loads the graph, at most
-        self._may_fold = 0  # and those that it will where it can tell the shapes that they are made of
+        self.rows = 0  # the most rows that all tables have together
+        self._folds = 0  # the most numbers that onnxruntime computes while it loads the graph
+        self._may_fold = 0  # the most that it computes if it can tell the shapes they are made from
 
     @property
     def folded(self) -> bool:
-        """Whether what is computed from constants alone is small enough to be computed when the graph is loaded."""
+        """Whether what is computed from constants alone is small enough to be computed while the graph loads."""
         return self._folds <= _FOLDED + 2 * len(self.data) and self._may_fold <= _FOLDED + 16 * len(self.data)
 
     def define(self, name: bytes, tensor: Tensor, scope: dict[bytes, Tensor]) -> None:
         """Notes a constant that the file holds."""
-        if name in scope:  # which of them counts is for each reader to say
+        if name in scope:  # readers differ in which of the two they use
             raise Damaged("has two constants of one name")
         scope[name] = tensor
 
@@ -73,20 +75,23 @@ class Constants(Message):
         scopes: Scopes,
         inner: Branches,
     ) -> None:
-        """What a node makes of constants: refused where they claim a size that no network has, counted where onnxruntime will
-        compute it as it loads the graph. `inner`: the branches of an If."""
+        """Notes what a node computes from constants. `inner`: the branches of an If.
+
+        Refuses a node whose constants claim a size that no network has, and counts what onnxruntime computes while it loads
+        the graph.
+        """
         if operator not in _HEEDED and (not takes or (takes[0] and _found(takes[0], scopes) is None)):
-            return  # nearly all: what they take first is computed
+            return  # nearly all nodes: their first input is computed
         given = [_found(name, scopes) for name in takes]
         if operator in (b"Div", b"Mod") and len(given) == 2 and given[1] and given[1].negates:
-            # The lowest whole number has no negative: the processor stops. A divisor that is computed nobody sees.
+            # The lowest integer has no negative, so the processor traps. Computed divisors cannot be checked here.
             raise Damaged(f"{operator.decode()} has a constant divisor of -1; Neg does the same")
         asked, told = self._asked(operator, given)
         if operator == b"OneHot" and (len(given) != 3 or given[2] is None or given[2].count != 2):
-            # onnxruntime takes two without looking whether they are there
+            # onnxruntime reads two numbers without checking that they are there
             raise Damaged("OneHot has no two constants for off and on")
         if operator == b"If":
-            if given and given[0]:  # onnxruntime puts the branch in its place
+            if given and given[0]:  # onnxruntime replaces the If by its branch
                 _put_in_place(makes, scopes[0], inner, given[0].sure)
             return
         known = [each for name, each in zip(takes, given, strict=True) if name]
@@ -110,7 +115,7 @@ class Constants(Message):
             scopes[0].update(dict.fromkeys(makes, made))
 
     def _asked(self, operator: bytes, given: list[Tensor | None]) -> tuple[int, bool]:
-        """How many numbers constants ask a node to make, and whether they can tell."""
+        """How many numbers a node's constants ask it to make, and whether they determine that."""
         places = operators.SIZED.get(operator)
         if places is None or places[-1] >= len(given):
             return 1, places is None
@@ -133,9 +138,9 @@ class Constants(Message):
         raise Damaged("has sparse tensors, which claim any size")
 
     def tensor(self, start: int, stop: int) -> tuple[bytes, Tensor]:
-        """A tensor's name and size. Refused where it says that it has more numbers than its bytes could hold."""
+        """A tensor's name and size. Refuses one that claims more numbers than its bytes could hold."""
         name, kind, held, axes = b"", 0, 0, []
-        raw, typed = None, []  # the numbers: as bytes, or one by one and in lists
+        raw, typed = None, []  # the numbers: as raw bytes, or in typed fields, single or packed
         for number, value, end in self.fields(start, stop, {8, 9, 13}):
             if number == 1:
                 axes += [value] if end is None else self.packed(value, end, _SMALL)
@@ -176,7 +181,7 @@ class Constants(Message):
         return name, Tensor(count, values, rank=len(axes), negates=negates)
 
     def _negates(self, kind: int, raw: tuple[int, int] | None, typed: list[tuple[int, int | None]]) -> bool:
-        """Whether a -1 is among whole numbers, in whichever form they stand."""
+        """Whether -1 is among a tensor's integers, in any of the forms that hold them."""
         if raw:
             return self._has_minus_one(*raw, _WHOLE[kind])
         forms = [b"\xff" * 9 + b"\x01"] + [b"\xff" * 4 + b"\x0f"] * (kind == 6)
@@ -199,7 +204,7 @@ class Constants(Message):
             yield int.from_bytes(self.data[at : at + 8], "little")
 
     def packed(self, start: int, stop: int, most: int = MAX_FIELDS) -> list[int]:
-        """Numbers that stand one behind the other; no more than one beyond `most`."""
+        """The numbers of a packed field; at most one more than `most`."""
         numbers: list[int] = []
         while start < stop and len(numbers) <= most:
             self.fields_left -= 1
@@ -211,7 +216,7 @@ class Constants(Message):
 
 
 def _put_in_place(makes: list[bytes], scope: dict[bytes, Tensor], inner: Branches, sure: bool) -> None:
-    """What an If gives whose condition is a constant: the constants that a branch of it gives."""
+    """Notes the constants among the outputs of an If whose condition is a constant: those that a branch gives."""
     for place, name in enumerate(makes):
         given = [_found(names[place], scopes) for scopes, names in inner if place < len(names)]
         if constants := [each for each in given if each]:
@@ -220,7 +225,7 @@ def _put_in_place(makes: list[bytes], scope: dict[bytes, Tensor], inner: Branche
 
 
 def _carried(operator: bytes, constants: list[Tensor]) -> tuple[int, ...] | None:
-    """The numbers of what is made of constants, where it only puts them elsewhere: shapes are written so."""
+    """The numbers of an output that only rearranges its constant inputs, as shapes are put together; otherwise None."""
     values = constants[0].values
     if values is None or operator in operators.SAME:
         return values
@@ -244,5 +249,5 @@ def _found(name: bytes, scopes: Scopes) -> Tensor | None:
 
 
 def signed(value: int) -> int:
-    """A whole number of 64 bits as protobuf and memory hold it."""
+    """The signed integer behind 64 bits that were read as an unsigned one."""
     return value - (1 << 64) if value >= 1 << 63 else value

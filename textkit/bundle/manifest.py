@@ -1,6 +1,6 @@
 """manifest.json: what an exported model says of itself, read with suspicion. Knows no file system and no tensors.
 
-The type and the bounds of every field are one table, manifest_fields.py; what fields say of each other is checked here.
+manifest_fields.py has the type and the bounds of every field in one table; this module checks that fields agree.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ class Manifest:
 
     schema: int  # SCHEMA
     name: str  # what people call the model
-    task: str  # a name of textkit/task_registry.py
+    task: str  # a name in textkit/task_registry.py
     text: Mapping[str, Any]  # how text becomes ids: TextRule.spec()
-    plugin: Mapping[str, Any]  # name and version of what made it; serving needs neither
-    textkit: str  # the version that wrote it
+    plugin: Mapping[str, Any]  # name and version of the plugin that made it; serving needs neither
+    textkit: str  # the version of textkit that wrote it
     graphs: Mapping[str, Any]  # graph -> {"file", "inputs": [{"name", "dtype", "axes"}], "outputs": [...]}
-    files: Mapping[str, Any]  # file -> {"sha256", "bytes"}; against damage, no proof of origin
-    limits: Mapping[str, Any]  # {"tokens": the longest line the graphs take}, and what the task has more
+    files: Mapping[str, Any]  # file -> {"sha256", "bytes"}; guards against damage, proves no origin
+    limits: Mapping[str, Any]  # {"tokens": the longest line the graphs take}, and the task's own limits
     defaults: Mapping[str, Any]  # serving options of the task, e.g. {"pooling", "normalize"}
-    facts: Mapping[str, Any]  # what the task has more; in the file each is a key of its own
+    facts: Mapping[str, Any]  # the task's own keys; each is a top-level key in the file
     data: list[Any]  # what it was trained on
     licence: str
     scores: list[Any]  # [{"metric", "value", "data", "command"}]
     parity: Mapping[str, Any]  # how far the exported graph is from the trained network
     precision: str  # fp32 | fp16 | int8
-    made: Mapping[str, Any]  # the command, the seed and what else repeats it
+    made: Mapping[str, Any]  # the command, the seed and what else is needed to repeat it
     served_by: str = ""  # the distribution that the task comes from; left out for textkit's own
 
     @property
@@ -60,7 +60,7 @@ class Manifest:
         return tasks.get(self.task)
 
     def to_json(self) -> bytes:
-        """The file's bytes. ValueError for what JSON cannot say (NaN among it)."""
+        """The file's bytes. Raises ValueError for what JSON cannot express, such as NaN."""
         fields: dict[str, Any] = {}
         for field in dataclasses.fields(self):
             if field.name == "facts":
@@ -71,7 +71,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: bytes, where: str = FILE) -> Manifest:
-        """The manifest in `text`. Raises TextkitError, its line beginning with `where`, for any that is not sound."""
+        """The manifest in `text`. Raises TextkitError, whose line begins with `where`, for one that is not sound."""
         try:
             values = json.loads(text.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
         except (ValueError, RecursionError) as error:
@@ -84,7 +84,7 @@ class Manifest:
             raise TextkitError(f"{where}: {fault}") from None
 
     def ports(self, graph: str) -> tuple[tuple[Port, ...], tuple[Port, ...]]:
-        """The inputs and outputs the manifest states for `graph`."""
+        """The inputs and outputs that the manifest states for `graph`."""
         stated = self.graphs[graph]
         return tuple(map(_port, stated["inputs"])), tuple(map(_port, stated["outputs"]))
 
@@ -122,7 +122,7 @@ def _checked(cls: type[Manifest], values: Any) -> Manifest:
     )
     task = _task(values)
     facts = {key: values[key] for key in task.facts if key in values}
-    # Before tasks had facts of their own every manifest had the vectors' `dim`, null for the others.
+    # Before tasks had facts of their own, every manifest had the vectors' `dim`, which was null for other tasks.
     values = {"served_by": "", **{key: value for key, value in values.items() if key != "dim" or value is not None}}
     common = [field.name for field in dataclasses.fields(cls) if field.name != "facts"]
     for key in values:
@@ -155,7 +155,7 @@ def _checked(cls: type[Manifest], values: Any) -> Manifest:
 
 
 def _task(values: Mapping[str, Any]) -> Task:
-    """The task that a manifest names. A fault says which package it says serves it: no advice to install it."""
+    """The task that a manifest names. The error for an unknown one repeats `served_by`, but does not advise to install it."""
     name = values.get("task")
     _require(isinstance(name, str), "'task' is not a string" if "task" in values else "'task' is missing")
     if name not in tasks:
@@ -166,7 +166,7 @@ def _task(values: Mapping[str, Any]) -> Task:
 
 
 def _check_stated(manifest: Manifest) -> None:
-    """The graphs are the task's, and each names its file and its ports."""
+    """Checks that the graphs are the task's, and that each names its file and its ports."""
     signatures, optional = manifest.record.graphs, manifest.record.optional
     for graph in (graph for graph in signatures if graph not in optional):
         _require(graph in manifest.graphs, f"the graph {graph!r} of the task {manifest.task!r} is missing")

@@ -1,7 +1,7 @@
-"""The fields of manifest.json: the type and the bounds of each, in one table; those of a task are in its record. Knows no file.
+"""The type and the bounds of each field of manifest.json, in one table; a task's own fields are in its record. Knows no file.
 
-What a field may hold is bounded by what a model can need, so that no number out of a file becomes memory or time: a table of
-16 million rows, vectors of a million numbers, n-grams of 64 characters. What the table calls `Anything` is for people to read.
+The bounds are what a model can need, so that no number in a file costs memory or time without limit: a table of 16 million
+rows, vectors of a million numbers, n-grams of 64 characters. Fields that the table calls `Anything` are for people to read.
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from textkit.kinds import Anything, Each, Flag, Kinds, Maybe, Record, Text, Whol
 from textkit.task import Task
 from textkit.text.bounds import MOST_ROWS
 
-MOST_NUMBERS = (
-    1 << 24
-)  # that the ports of a graph's side have for each of its free axes' places, say a state of one line
+MOST_NUMBERS = 1 << 24  # of all inputs (or outputs) of a graph, per position on the free axes: a line's state, say
 LONGEST_NGRAM = 64  # characters
-_DEEPEST = 16  # objects and lists within each other
-_LARGEST = 1 << 63  # whole numbers beyond it are no count of anything
+_DEEPEST = 16  # levels of nested objects and lists
+_LARGEST = 1 << 63  # no count of anything is larger
 
 
 class Axis:
@@ -36,8 +34,8 @@ _IDS = dict.fromkeys(("start", "eos", "pad", "unk", "source_eos", "source_pad"),
 _SIZES = {"source_size": _ROWS, "target_size": _ROWS}
 _SEGMENTER = Record(tokenizer=_FILE, characters=_FILE, vocabulary=_FILE, prefix=Flag(), squeeze=Flag(), spelled=Flag())
 _WORDS = {"spaces": Text(choices=("unicode", "ascii")), "classifier": Flag(), "word_ngrams": Whole(1, 1000)}
-_CLEAN = {"clean": Flag()}  # silent: no
-_LANGUAGE = {"source_language": Text(35)}  # silent: guessed line by line
+_CLEAN = {"clean": Flag()}  # absent: false
+_LANGUAGE = {"source_language": Text(35)}  # absent: guessed line by line
 _NORMALIZER = Record(
     _CLEAN,
     lowercase=Flag(),
@@ -52,7 +50,7 @@ _SUBWORDS = Kinds(
         hash=Text(choices=("fasttext-fnv1a",)), first=_ROW, kept=Maybe(_FILE),
     ),
 )  # fmt: skip
-_DTYPES = (  # those of numpy's arrays of numbers
+_DTYPES = (  # numpy's numeric types
     "float16", "float32", "float64", "int8", "int16", "int32", "int64",
     "uint8", "uint16", "uint32", "uint64", "bool",
 )  # fmt: skip
@@ -90,9 +88,9 @@ FIELDS: Mapping[str, Any] = {
     "textkit": Text(),
     "graphs": Each(Record(file=_FILE, inputs=_PORTS, outputs=_PORTS), 16, dict),
     "files": Each(Record(sha256=Text(64), bytes=Whole(0, 1 << 53)), 100, dict),
-    "limits": Record(tokens=_ROWS),  # and those of the task
-    "defaults": Each(Anything(), 100, dict),  # the task's settings have the bounds of each
-    "served_by": Text(100),  # the distribution that the task comes from, where it is none of textkit's own
+    "limits": Record(tokens=_ROWS),  # and the task's own
+    "defaults": Each(Anything(), 100, dict),  # the task's settings bound each of them
+    "served_by": Text(100),  # the distribution that the task comes from, where it is not textkit's own
     "data": Each(Anything(), 10_000),
     "licence": Text(10_000),
     "scores": Each(Anything(), 10_000),
@@ -103,7 +101,7 @@ FIELDS: Mapping[str, Any] = {
 
 
 def check(values: Mapping[str, Any], task: Task) -> None:
-    """Raises Wrong for the first field that is not what the table says, or the task of its own. `values` has all of them."""
+    """Raises Wrong for the first field that breaks the bounds of the table, or of the task. `values` has every field."""
     limits = Record(task.limits, **FIELDS["limits"].fields)
     for key, kind in {**FIELDS, **task.facts, "limits": limits}.items():
         try:
@@ -124,9 +122,9 @@ def check(values: Mapping[str, Any], task: Task) -> None:
 
 
 def sound(values: Any) -> None:
-    """Raises Wrong for what JSON can say and no manifest does: nests without end, numbers beyond 64 bits, halves of characters.
+    """Raises Wrong for what JSON allows and no manifest has: deep nesting, numbers beyond 64 bits, half a surrogate pair.
 
-    Goes from level to level: Python's own stack bounds nothing here.
+    Goes level by level instead of by recursion, so that deep nesting cannot exhaust Python's stack.
     """
     level = [values]
     for _ in range(_DEEPEST):

@@ -1,4 +1,4 @@
-"""The ports that a manifest states for its graphs, held to the task's signatures. Knows no file system and no tensors."""
+"""Checks the ports that a manifest states for its graphs against the task's signatures. Knows no file system and no tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check_graphs(manifest: Manifest) -> None:
-    """The ports are those of the task."""
+    """Raises Wrong unless the ports are those of the task."""
     signatures = manifest.record.graphs
     for graph in manifest.graphs:
         inputs, outputs = manifest.ports(graph)
@@ -26,8 +26,11 @@ def check_graphs(manifest: Manifest) -> None:
 
 
 def _check_travelling(manifest: Manifest) -> None:
-    """Ports that travel (Port) go from graph to graph: all graphs that take some take the same; a graph that gives some and
-    takes none gives those; one that takes them gives each of its own again, under its name and NEXT."""
+    """Checks the ports that travel from graph to graph (see Port).
+
+    All graphs that take travelling ports take the same ones. A graph that gives some and takes none gives exactly those. A
+    graph that takes and gives them gives each one that it takes, under its name and NEXT.
+    """
     taken, given = {}, {}  # graph -> {port: type}
     for graph, signature in manifest.record.graphs.items():
         if graph in manifest.graphs:
@@ -58,7 +61,7 @@ def _check_travelling(manifest: Manifest) -> None:
 
 
 def _patterns(wanted: Sequence[Port]) -> tuple[str, ...]:
-    """The beginnings of the names of ports that travel."""
+    """The prefixes of the names of ports that travel."""
     return tuple(port.name[:-1] for port in wanted if port.name.endswith("*"))
 
 
@@ -67,13 +70,13 @@ def _listed(patterns: Sequence[str]) -> str:
 
 
 def _travelling(wanted: Sequence[Port], ports: Sequence[Port]) -> dict[str, str]:
-    """The ports of one side of a graph that travel, and their types."""
+    """The travelling ports on one side of a graph, with their types."""
     patterns = _patterns(wanted)
     return {port.name: port.dtype for port in ports if patterns and port.name.startswith(patterns)}
 
 
 def _check_optional(graph: str, ports: Sequence[Port], wanted: Sequence[Port]) -> None:
-    """A graph has all the ports that it may lack, or none of them."""
+    """Checks that a graph has all of its optional ports, or none."""
     names = {port.name for port in ports}
     lacks = [port.name for port in wanted if port.optional and port.name not in names]
     has = [port.name for port in wanted if port.optional and port.name in names]
@@ -81,7 +84,7 @@ def _check_optional(graph: str, ports: Sequence[Port], wanted: Sequence[Port]) -
 
 
 def _check_side(where: str, ports: Sequence[Port], wanted: Sequence[Port]) -> None:
-    """Ports have the task's names and types, and axes that the task leaves free are free on the way in."""
+    """Checks names and types against the task's, and that inputs leave free the axes that the task leaves free."""
     for port in wanted:
         found = [candidate for candidate in ports if _matches(candidate, port)]
         _require(bool(found) or port.name.endswith("*") or port.optional, f"{where} {port.name!r} is missing")
@@ -106,7 +109,7 @@ def _check_side(where: str, ports: Sequence[Port], wanted: Sequence[Port]) -> No
 
 
 def _check_axes(where: str, ports: Sequence[Port], wanted: Sequence[Port], facts: Mapping[str, Any]) -> None:
-    """An axis that has the name of a fact is as long as the fact says, where the graph fixes it."""
+    """Checks that an axis named after a fact is as long as the fact says, where the graph fixes its length."""
     for port in wanted:
         for candidate in (candidate for candidate in ports if _matches(candidate, port)):
             for axis, name in zip(candidate.axes, port.axes, strict=False):

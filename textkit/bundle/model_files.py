@@ -1,4 +1,4 @@
-"""The files of a model's folder: opened with suspicion. Knows no contents."""
+"""Opens the files of a model's folder with suspicion. Knows no contents."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from textkit.bundle.manifest import FILE
 from textkit.bundle.places import package_folder
 from textkit.errors import TextkitError
 
-_LARGE = 1 << 26  # bytes; of a file from there on it is looked whether they are there at all
+_LARGE = 1 << 26  # bytes; a larger file is checked for being sparse
 
 
 def open_regular(folder: Path, name: str, most: int, size: int | None = None) -> int:
-    """A descriptor of a regular file in `folder` that has at most `most` bytes, and `size` where that is stated."""
+    """A descriptor of a regular file in `folder` that has at most `most` bytes, and exactly `size` where that is given."""
     path = folder / name
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
@@ -45,12 +45,12 @@ def open_regular(folder: Path, name: str, most: int, size: int | None = None) ->
 
 
 def _is_hollow(descriptor: int, size: int) -> bool:
-    """Whether less than a sixteenth of a file is there: holes take no room on a disk, and memory when they are read."""
+    """Whether the disk holds less than a sixteenth of a file. Holes take no room on a disk, but they do in memory."""
     if not hasattr(os, "SEEK_DATA"):
         return False
     at = held = 0
     try:
-        for _ in range(1000):  # a file in more pieces than these is no hole
+        for _ in range(1000):  # a file in more pieces than this is not hollow
             start = os.lseek(descriptor, at, os.SEEK_DATA)
             at = os.lseek(descriptor, start, os.SEEK_HOLE)
             held += at - start
@@ -58,7 +58,7 @@ def _is_hollow(descriptor: int, size: int) -> bool:
                 break
         else:
             return False
-    except OSError as error:  # nothing but a hole from here on; or a file system that does not know of them
+    except OSError as error:  # ENXIO: only a hole is left; others: the file system reports no holes
         if error.errno != errno.ENXIO:
             return False
     finally:
@@ -67,9 +67,9 @@ def _is_hollow(descriptor: int, size: int) -> bool:
 
 
 def read_file(folder: Path, name: str, most: int, size: int | None = None) -> bytes:
-    """The bytes of such a file."""
+    """The bytes of a file that passes the checks of `open_regular`."""
     with open(open_regular(folder, name, most, size), "rb") as stream:
-        # A read of n bytes takes room for n at once, and gives back what was not needed.
+        # A read of n bytes allocates n bytes at once, so this asks for one more than `size`, not than `most`.
         data = stream.read((most if size is None else min(size, most)) + 1)
     if len(data) > most or (size is not None and len(data) != size):
         raise TextkitError(f"{folder / name}: changed while it was read")

@@ -1,11 +1,11 @@
-"""Looks through an ONNX file before onnxruntime sees it: a bounded walk of the protobuf in plain Python.
+"""Inspects an ONNX file before onnxruntime sees it: a bounded walk through the protobuf in plain Python.
 
 Refuses what could reach outside the file (external data), what textkit does not serve (unknown domains and operators, opsets
 newer than onnxruntime's, functions of the file's own), and what claims more than the file holds: tensors larger than their
-bytes, sizes out of constants, more nodes than any network has. Gives the graph's ports. Knows nothing of bundles or tasks.
+bytes, huge sizes in constants, more nodes than any network has. Returns the graph's ports. Knows nothing of bundles or tasks.
 Field numbers are those of onnx.proto, which never change.
 
-Longer than 300 lines: one walk, in which each message of the format has its method.
+Longer than 300 lines because it is one walk, with one method for each message of the format.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ DOMAINS = tuple(operators.ALLOWED)
 MAX_BYTES = 2**31 - 1  # protobuf's own limit
 MAX_OPSET = {"": 26, "com.microsoft": 1}  # what onnxruntime 1.31 reads; the exporter writes 23
 MAX_IR = 13
-MAX_NODES = 6_000  # a transformer of 24 layers has about 1,500; onnxruntime takes a second for a chain of so many
+MAX_NODES = 6_000  # a transformer of 24 layers has about 1,500; onnxruntime takes a second for a chain of 6,000
 
-ONE_SCALE = "recurrence/one_behind"  # constants of this name: an LSTM has one scale whatever is in the batch
+ONE_SCALE = "recurrence/one_behind"  # a constant's name; where it is, an LSTM has one scale whatever is in the batch
 
-_LARGEST = 1 << 20  # of an attribute: axes, widths, groups
+_LARGEST = 1 << 20  # the largest value of an attribute: an axis, a width, a number of groups
 _INT = 2  # the type of an attribute that is one whole number
 
 _DTYPES = {
@@ -54,8 +54,8 @@ _DTYPES = {
 class Header:
     """What the walk found: versions, and the ports of the main graph in order.
 
-    `rows`: at most how many rows the graph's tables have, all together. `folded`: whether what the graph computes from
-    constants alone is small enough to be computed when it is loaded.
+    `rows`: the most rows that the graph's tables have together. `folded`: whether what the graph computes from constants
+    alone is small enough to be computed while it loads.
     """
 
     ir: int
@@ -67,11 +67,11 @@ class Header:
 
 
 class Unfolded(bytes):
-    """A graph whose constants are not to be computed with when it is loaded: only as it runs, where memory is bounded."""
+    """A graph whose constants must not be folded while it loads: they are computed as it runs, where memory is bounded."""
 
 
 def inspect(data: bytes, name: str) -> Header:
-    """The header of an ONNX model. Raises TextkitError, its line beginning with `name`, for one not to be loaded."""
+    """The header of an ONNX model. Raises TextkitError, whose line begins with `name`, for one that must not be loaded."""
     if len(data) > MAX_BYTES:
         raise TextkitError(f"{name}: {len(data)} bytes, more than the {MAX_BYTES} of a single ONNX file")
     try:
@@ -81,15 +81,17 @@ def inspect(data: bytes, name: str) -> Header:
 
 
 def shares_scales(graph: bytes) -> bool:
-    """Whether what is in a batch together shares a scale in whole numbers, as in int8 models of earlier versions: a line's
-    result then depends a little on the lines beside it."""
+    """Whether the lines of a batch share a quantisation scale, as in int8 models of earlier versions.
+
+    A line's result then depends a little on the lines beside it.
+    """
     recurrent = b"DynamicQuantizeLSTM" in graph and ONE_SCALE.encode() not in graph
     return recurrent or b"DynamicQuantizeLinear" in graph or b"DynamicQuantizeMatMul" in graph
 
 
 @dataclass
 class _Graph:
-    """What is remembered of a graph: its constants, the ports of the outermost one, what inner ones give."""
+    """What the walk keeps of a graph: its constants, the ports of the outermost graph, the outputs of an inner one."""
 
     scopes: Scopes
     gives: list[bytes] = field(default_factory=list)
@@ -109,7 +111,7 @@ class _Walk(Constants):
         functions = [(value, end) for number, value, end in parts if number == 25]
         for first, last in functions:
             self.function(first, last)
-        if functions:  # they call each other: a few lines unfold into millions of nodes
+        if functions:  # they can call each other: a few lines may unfold into millions of nodes
             raise Damaged("has functions of its own; a model's graph is made of operators alone")
         for number, value, end in parts:
             if number == 1 and end is None:
@@ -140,7 +142,7 @@ class _Walk(Constants):
         return domain, version
 
     def function(self, start: int, stop: int) -> None:
-        """Looks for doors out of the file, so that they are what is said of it."""
+        """Looks for references out of the file, so that the error names them rather than the function."""
         for number, value, end in self.fields(start, stop, {7, 9, 10, 11}):
             if number == 7:
                 self.node(value, end, 1, ({},), calls=True)
@@ -156,7 +158,7 @@ class _Walk(Constants):
         if depth > MAX_DEPTH:
             raise Damaged(f"nests graphs more than {MAX_DEPTH} deep")
         graph = _Graph(({}, *outer))
-        inner: list[tuple[int, int]] = []  # nodes come first, and what their graphs use behind them
+        inner: list[tuple[int, int]] = []  # nodes stand before the constants they use, so they are walked last
         for number, value, end in self.fields(start, stop, {1, 5, 11, 12, 15}):
             if number == 1:
                 inner.append((value, end))
@@ -178,7 +180,7 @@ class _Walk(Constants):
         return graph
 
     def node(self, start: int, stop: int, depth: int, scopes: Scopes, calls: bool = False) -> None:
-        """`calls`: whether it may be the name of a function."""
+        """Walks a node. `calls`: whether its operator may be the name of a function."""
         self.nodes_left -= 1
         if self.nodes_left < 0:
             raise Damaged(f"has more than {MAX_NODES} nodes")
@@ -224,7 +226,7 @@ class _Walk(Constants):
     def attribute(
         self, start: int, stop: int, depth: int, scopes: Scopes, operator: bytes = b"", inner: Branches | None = None
     ) -> Tensor | None:
-        """Walks an attribute; the constant that it is, where it is one. `inner`: takes the graph that it is."""
+        """Walks an attribute and returns the constant in it, if any. `inner`: the list that its graphs are added to."""
         found: Tensor | None = None
         name, kind, parts = b"", 0, 0
         numbers: list[int] = []
@@ -243,11 +245,11 @@ class _Walk(Constants):
                 found = self.tensor(value, end)[1]
             elif number in (22, 23):
                 self.sparse(value, end)
-            elif number in (3, 8):  # a number, and numbers
+            elif number in (3, 8):  # an integer, and a list of them
                 numbers += [value] if end is None else self.packed(value, end)
-            elif number in (2, 4, 7, 9):  # a float and a string, and lists of them
+            elif number in (2, 4, 7, 9):  # a float, a string, and lists of them
                 found = found or Tensor(1 if end is None else end - value)
-        if parts > 1:  # protobuf makes one of them
+        if parts > 1:  # protobuf merges the two
             raise Damaged("damaged: an attribute has two values")
         values = tuple(map(signed, numbers))
         if operator == b"GatherND" and values and not 0 <= values[0] <= 8:
@@ -258,7 +260,7 @@ class _Walk(Constants):
         if not values:
             return found
         if operator not in (b"Constant", b"Slice") and not -_LARGEST <= min(values) <= max(values) <= _LARGEST:
-            # onnxruntime adds and multiplies some of them unchecked, and indexes by others.
+            # onnxruntime adds and multiplies some attributes unchecked, and indexes by others.
             raise Damaged(f"{_called(operator)} has an attribute beyond {_LARGEST}")
         if found is None:
             few = values if len(values) <= operators.MOST_AXES else None
@@ -272,7 +274,7 @@ class _Walk(Constants):
                 name = self.text(value, end)
             elif number == 2:
                 for kind, first, last in self.fields(value, end, {1}):
-                    if kind == 1:  # tensor_type; sequences, maps and optionals are no ports of ours
+                    if kind == 1:  # tensor_type; textkit has no ports that are sequences, maps or optionals
                         dtype, axes = self.tensor_type(first, last)
         if not name or not dtype:
             raise Damaged(f"port {quoted(name)} is no tensor of a known type")

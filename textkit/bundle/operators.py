@@ -1,8 +1,8 @@
 """Which operators a model's graph may hold, and what each makes of constants. Knows no protobuf and no runtime.
 
-The list is what exporters make of ordinary networks: arithmetic, reductions, products, convolutions, normalisation, attention,
-recurrent layers, looking up, shapes. It lacks what runs as often as a number in the file says (Loop, Scan, SequenceMap), what
-draws numbers of its own, what holds text, lists and maps, and what resizes images.
+The list has what exporters make of ordinary networks: arithmetic, reductions, products, convolutions, normalisation, attention,
+recurrent layers, look-ups, shapes. It lacks what runs as often as a number in the file says (Loop, Scan, SequenceMap), what
+draws random numbers, what holds text, lists and maps, and what resizes images.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ ALLOWED: Mapping[str, frozenset[bytes]] = MappingProxyType(
 
 
 def _blanks(table: str) -> Mapping[bytes, frozenset[int]]:
-    """Names, each followed by the inputs as digits of base 16."""
+    """Reads a table of operators, each followed by its inputs as hexadecimal digits."""
     words = table.encode().split()
     return dict(
         zip(words[::2], (frozenset(int(digit, 16) for digit in places.decode()) for places in words[1::2]), strict=True)
     )
 
 
-# domain -> operator -> the inputs that a node may leave blank (""). Of any other input onnxruntime takes for granted that it is
-# there. Not of the schemas' list: what ends onnxruntime all the same, LayerNormalization 2 and Attention 2 of com.microsoft.
+# domain -> operator -> the inputs that a node may leave blank (""). onnxruntime takes all others for granted. The
+# schemas allow two more, whose absence crashes onnxruntime: LayerNormalization 2, and Attention 2 of com.microsoft.
 BLANKS: Mapping[str, Mapping[bytes, frozenset[int]]] = MappingProxyType(
     {
         "": _blanks("""
@@ -76,29 +76,29 @@ BLANKS: Mapping[str, Mapping[bytes, frozenset[int]]] = MappingProxyType(
         """),
     }
 )  # fmt: skip
-NEEDS: Mapping[bytes, int] = MappingProxyType({b"Attention": 3})  # inputs of com.microsoft's; its schema takes fewer
+NEEDS: Mapping[bytes, int] = MappingProxyType({b"Attention": 3})  # com.microsoft's; its schema allows fewer
 
-# Attributes by which onnxruntime divides, or makes sizes, mostly unchecked. 0 heads are none said to a RotaryEmbedding.
+# Attributes that onnxruntime divides by or makes sizes of, mostly unchecked. RotaryEmbedding reads 0 heads as unset.
 COUNTS = frozenset(
     b"""K N blocksize dilations group hidden_size kernel_shape kv_num_heads num_groups num_heads q_num_heads size
     strides""".split()
 )
 
 MOST_AXES = 64  # of a tensor; numpy's bound
-MOST_CLAIMED = 1 << 26  # numbers that constants of a graph may ask a tensor to have: a mask of 8192 tokens has so many
+MOST_CLAIMED = 1 << 26  # numbers that constants may ask a tensor to have: as many as a mask of 8192 tokens has
 
-# operator -> its inputs that say how large the output is
+# operator -> the inputs that say how large its output is
 SIZED: Mapping[bytes, tuple[int, ...]] = MappingProxyType(
     {b"ConstantOfShape": (0,), b"Expand": (1,), b"Tile": (1,), b"OneHot": (1,), b"Pad": (1,), b"Range": (0, 1, 2)}
 )
-# What makes more numbers than its inputs let tell, by attributes or by what an axis has.
+# Operators whose output may be larger than their inputs' sizes tell: attributes, values or axes decide it as well.
 UNBOUNDED = frozenset(
     b"""AveragePool CausalConvWithState Conv ConvInteger ConvTranspose FusedConv GatedRelativePositionBias LpPool MaxPool
     NonZero Pad QLinearConv RelativePositionBias""".split()
 )
-# What gives the numbers of its first input back, in another shape.
+# Operators that return the numbers of their first input in another shape.
 SAME = frozenset(b"Flatten Identity Reshape Squeeze Unsqueeze".split())
-# What makes no more numbers than the largest of its inputs has.
+# Operators that make no more numbers than their largest input has.
 _NO_LARGER = SAME | frozenset(
     b"""Abs BitCast Cast Ceil Celu Clip DequantizeLinear Dropout Elu Erf Exp Floor Gelu HardSigmoid HardSwish IsInf IsNaN
     LeakyRelu Log LogSoftmax Neg Not QuantizeLinear Reciprocal ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd
@@ -108,7 +108,7 @@ _BROADCAST = frozenset(_ELEMENTWISE.encode().split())
 
 
 def claimed(operator: bytes, values: tuple[int, ...]) -> int:
-    """How many numbers the constant `values` ask for, where they are the inputs SIZED of an operator. -1: none can."""
+    """How many numbers the constant `values` ask for as the SIZED inputs of an operator; -1 for an impossible size."""
     if operator == b"Range":
         start, limit, step = values if len(values) == 3 else (0, 0, 0)
         return max(0, -((start - limit) // step)) if step else 0
@@ -125,7 +125,7 @@ def claimed(operator: bytes, values: tuple[int, ...]) -> int:
 
 
 def ranked(operator: bytes, ranks: list[int], counts: list[int]) -> int:
-    """At most how many axes an output has whose inputs have `ranks` and `counts`, where that is easily told."""
+    """The most axes of an output whose inputs have `ranks` and `counts`; MOST_AXES where that is not easily told."""
     if operator in _BROADCAST or operator in (b"Concat", b"Slice"):
         return max(ranks)
     if operator == b"Squeeze":
@@ -138,8 +138,10 @@ def ranked(operator: bytes, ranks: list[int], counts: list[int]) -> int:
 
 
 def made(operator: bytes, counts: list[int], flat: bool) -> int:
-    """At most how many numbers an output has whose inputs have `counts`: for what is computed when a graph is loaded. `flat`:
-    all are lists or single numbers."""
+    """The most numbers of an output, computed while a graph loads, whose inputs have `counts` numbers.
+
+    `flat`: whether all inputs are lists or single numbers.
+    """
     if operator in (b"Shape", b"Size"):
         return MOST_AXES
     if operator in _NO_LARGER:

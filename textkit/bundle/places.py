@@ -1,4 +1,4 @@
-"""Where models lie and which one is meant: folders, the environment, the user's configuration. Opens no model."""
+"""Where models are, and which one is meant: folders, the environment, the user's configuration. Opens no model."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ from textkit.errors import TextkitError, UsageError, nearest
 from textkit.task_registry import tasks
 from textkit.temporary import recover_all, recovered
 
-HERE = Path("exported_models")  # of the current folder; for a name given with -m alone
+HERE = Path("exported_models")  # in the current folder; searched only for a name given with -m
 
 
 def find(model: str | None, task: str, any_task: bool = False) -> Path:
-    """The folder of the model that `-m MODEL` means; of the task's default where `model` is None.
+    """The folder of the model that `-m MODEL` means, or of the task's default model where `model` is None.
 
-    An unknown name is answered with the models for `task`; with all of them where a model of `any_task` would do.
-
-    A name is looked for in ./exported_models, the user's folder and the package. The default is what
-    TEXTKIT_MODEL_<TASK>, the user's configuration, or the package says, and never what the current folder holds.
-    Raises UsageError for an unknown name, with the nearest one; TextkitError for a path where there is nothing.
+    A name is looked up in ./exported_models, the user's folder and the package. The default is what
+    TEXTKIT_MODEL_<TASK>, the user's configuration or the package says, and never what the current folder holds.
+    Raises UsageError for an unknown name, with the nearest model for `task` (of all models, where `any_task` is true);
+    TextkitError for a path where there is nothing.
     """
     if model == "":  # as a path it would be the current folder
         raise UsageError("-m '': names no model")
@@ -66,14 +65,14 @@ def installed() -> Iterator[tuple[str, Path]]:
 
 
 def user_folder() -> Path:
-    """Where the user's own models lie."""
+    """Where the user's own models are."""
     from platformdirs import user_data_path
 
     return user_data_path("textkit", appauthor=False) / "models"
 
 
 def configuration_file() -> Path:
-    """The user's config.toml: `[models]`, and under it a task = "name or path" each."""
+    """The user's config.toml: under `[models]`, one line `task = "name or path"` for each task."""
     from platformdirs import user_config_path
 
     return user_config_path("textkit", appauthor=False) / "config.toml"
@@ -81,14 +80,14 @@ def configuration_file() -> Path:
 
 @cache
 def package_folder() -> Path:
-    """Where the models that came with textkit lie: the package textkit_models, found without importing it."""
+    """Where the models that came with textkit are: the package textkit_models, found without importing it."""
     spec = importlib.util.find_spec("textkit_models")
     places = list(spec.submodule_search_locations or ()) if spec else []
     return Path(places[0]).resolve() if places else Path(__file__).resolve().parents[2] / "exported_models"
 
 
 def configured(task: str) -> str | None:
-    """What the user's configuration names for `task`. Raises TextkitError for a file that is not as it should be."""
+    """What the user's configuration names for `task`. Raises TextkitError for a malformed file."""
     file = configuration_file()
     try:
         data = tomllib.loads(file.read_text("utf-8"))
@@ -113,7 +112,7 @@ def configured(task: str) -> str | None:
 
 
 def names_for(task: str | None, here: bool = True) -> list[str]:
-    """The names of the models for `task` (None: of all), by what their manifests say. `here`: ./exported_models too."""
+    """The names of the models for `task` (None: for any), as their manifests say. `here`: ./exported_models too."""
     return sorted(
         {
             folder.name
@@ -124,9 +123,9 @@ def names_for(task: str | None, here: bool = True) -> list[str]:
 
 
 def task_of(folder: Path) -> str | None:
-    """The task that a folder's manifest states, and nothing else of it; None where there is none to be read."""
+    """The task that a folder's manifest states, with nothing else checked; None where it cannot be read."""
     try:
-        descriptor = os.open(folder / FILE, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would keep us waiting
+        descriptor = os.open(folder / FILE, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would block
         with open(descriptor, "rb") as stream:
             data = stream.read(MAX_BYTES + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
         task = json.loads(data).get("task") if len(data) <= MAX_BYTES else None
@@ -136,12 +135,12 @@ def task_of(folder: Path) -> str | None:
 
 
 def _resolve(model: str, where: str, shelves: list[Path], task: str | None, base: Path = Path()) -> Path:
-    """The folder of a name or a path; relative paths begin at `base`."""
+    """The folder of a name or a path; a relative path starts at `base`."""
     if is_name(model):
         for shelf in shelves:
             if (folder := recovered(shelf / model)).is_dir():
                 return folder
-        beside = HERE in shelves and recovered(Path(model))  # a folder beside one, as `-o DIR` made it
+        beside = HERE in shelves and recovered(Path(model))  # a folder in the current one, as `-o DIR` makes it
         if not (beside and (beside / FILE).is_file()):
             close = nearest(model, names_for(task, HERE in shelves))
             raise UsageError(f"{where}: unknown model{close or '; ' + repr('textkit models') + ' lists what there is'}")

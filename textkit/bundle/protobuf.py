@@ -9,20 +9,20 @@ MAX_FIELDS = 1_000_000  # of an ONNX file; a transformer of 24 layers has about 
 
 
 class Damaged(Exception):
-    """Why this is no message: a phrase."""
+    """Says in a phrase why the bytes are no sound message."""
 
 
 class Message:
-    """Bytes that hold messages within messages. Offsets instead of slices, so that a field of any size costs nothing."""
+    """Bytes that hold messages within messages. Uses offsets, not slices, so that a field of any size costs nothing."""
 
     def __init__(self, data: bytes, most: int) -> None:
-        """`most`: fields that are read at all, those of inner messages among them."""
+        """`most`: how many fields are read at most, those of inner messages among them."""
         self.data = data
         self.most = self.fields_left = most
-        self.tag = 0  # where the field that was yielded last begins
+        self.tag = 0  # where the last field yielded begins
 
     def fields(self, start: int, stop: int, messages: Collection[int]) -> Iterator[tuple[int, int, int | None]]:
-        """The fields of one message: (number, value, None) of a number, (number, first, last + 1) of bytes.
+        """The fields of one message: (number, value, None) for a number, (number, first, last + 1) for bytes.
 
         `messages`: the fields that must be bytes; another wire type there would hide them from this walk.
         """
@@ -72,7 +72,7 @@ class Message:
             at += size
 
     def varint(self, at: int, stop: int, longest: int) -> tuple[int, int]:
-        """A base-128 number and the offset behind it; `longest`: the bytes that protobuf's own reader allows."""
+        """A base-128 number and the offset after it. `longest`: how many bytes protobuf's own reader allows."""
         value = 0
         for shift in range(0, 7 * longest, 7):
             if at >= stop:

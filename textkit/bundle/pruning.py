@@ -1,4 +1,4 @@
-"""Takes outputs out of an ONNX file, with the nodes that nothing else needs: a bounded walk, as onnxfile.py's.
+"""Removes outputs from an ONNX file, with the nodes that nothing else needs: a bounded walk, as in onnxfile.py.
 
 Knows nothing of operators, tensors and tasks. Field numbers are those of onnx.proto, which never change.
 """
@@ -17,8 +17,8 @@ def keep_outputs(data: bytes, names: Collection[str], where: str = "graph") -> b
     """The same model with only these outputs, and without the nodes and the inputs that only the others needed.
 
     onnxruntime computes every node of a graph, even one whose output nobody asked for or that leads to no output at all.
-    The rest stays byte for byte. Raises TextkitError, its line beginning with `where`, for bytes that are no model and for a
-    name that is none of its outputs.
+    The rest stays byte for byte. Raises TextkitError, whose line begins with `where`, for bytes that are no model and for a
+    name that is not one of its outputs.
     """
     try:
         return _Pruning(data, MAX_FIELDS).pruned(set(names))
@@ -30,7 +30,7 @@ class _Pruning(Message):
     """One pass over one file."""
 
     def pruned(self, names: set[str]) -> bytes:
-        """The model's bytes with the outputs `names` alone."""
+        """The model's bytes with only the outputs `names`."""
         graphs = []
         for number, first, last in self.fields(0, len(self.data), {7}):
             if number == 7:
@@ -45,7 +45,7 @@ class _Pruning(Message):
         return type(self.data)(b"".join([view[:tag], head, *(view[start:stop] for start, stop in kept), view[last:]]))
 
     def pruned_graph(self, start: int, stop: int, names: set[str]) -> list[tuple[int, int]]:
-        """The pieces of the data that make the graph with these outputs. A node stands behind those it needs."""
+        """The pieces of the data that make up the graph with these outputs. In a graph, a node follows those it needs."""
         nodes, inputs, outputs, dropped = [], [], {}, []
         for number, value, end in self.fields(start, stop, {1, 11, 12}):
             begin = self.tag
@@ -82,7 +82,7 @@ class _Pruning(Message):
         return name
 
     def node_names(self, start: int, stop: int, depth: int) -> tuple[set[str], set[str]]:
-        """What a node takes, the graphs within it included, and what it makes."""
+        """The names that a node takes, with those that the graphs within it take, and the names that it makes."""
         if depth > MAX_DEPTH:
             raise Damaged(f"nests graphs more than {MAX_DEPTH} deep")
         used, made = set(), set()
@@ -95,7 +95,7 @@ class _Pruning(Message):
                         for part, begin, finish in self.fields(first, last, {1, 12}):
                             if part == 1:
                                 used |= self.node_names(begin, finish, depth + 1)[0]
-                            elif part == 12:  # some graphs give a value of the outer one back as it is
+                            elif part == 12:  # an inner graph may return a value of the outer one unchanged
                                 used.add(self.port_name(begin, finish))
         return used, made - {""}
 

@@ -1,4 +1,4 @@
-"""A model's folder written: beside its place, read back and verified, put there whole or not at all. Knows no runtime."""
+"""Writes a model's folder: beside its place, read back and verified, then put there whole or not at all. Knows no runtime."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def write(
 ) -> Path:
     """Writes a model to `folder`, whole or not at all; returns the folder. `facts`: the task's own keys of the manifest.
 
-    Written to a sibling, read back and verified, then put in its place in one step. An existing folder is replaced only
-    when it is a model's and `overwrite` is asked for; an empty one is taken. Raises TextkitError; nothing is left behind
-    then. Whenever the process is killed, the old model or the new one is there, whole.
+    The model is written to a sibling, read back and verified, then put in its place in one step. An existing folder is
+    replaced only if it is a model's and `overwrite` is true; an empty one is used. Raises TextkitError, and then leaves
+    nothing behind. Whenever the process is killed, either the old model or the new one is there, whole.
     """
     folder = Path(os.path.abspath(folder))
     if not is_name(name):
@@ -75,7 +75,7 @@ def write(
 
 
 def _graph_entry(graph: str, model: bytes) -> dict[str, Any]:
-    """What the manifest says of a graph. Raises TextkitError for a model that would not be read."""
+    """What the manifest says of a graph. Raises TextkitError for one that would not be read back."""
     file = f"{graph}.onnx"
     header = onnxfile.inspect(model, file)
     inputs, outputs = ([port_to_json(port) for port in side] for side in (header.inputs, header.outputs))
@@ -111,12 +111,12 @@ def _write_file(path: Path, content: bytes) -> None:
 
 
 def check_target(folder: Path, overwrite: bool) -> None:
-    """Raises TextkitError where writing to `folder` would destroy something that was not asked for."""
+    """Raises TextkitError where writing to `folder` would destroy something that nobody asked to replace."""
     temporary.recovered(folder)
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise TextkitError(f"{folder}: exists and is not a folder")
     held = {entry.name for entry in os.scandir(folder)} if folder.exists() else set()
-    held -= {path.name for path in temporary.leftovers(folder / FILE)}  # of a killed `amend`
+    held -= {path.name for path in temporary.leftovers(folder / FILE)}  # left by a killed `amend`
     if not held:
         return
     if FILE not in held:
@@ -133,7 +133,7 @@ def check_target(folder: Path, overwrite: bool) -> None:
 
 
 def _place(folder: Path, fill: Callable[[Path], None], overwrite: bool) -> None:
-    """Makes a sibling of `folder`, fills it, and puts it in its place; takes everything back when that fails."""
+    """Makes a sibling of `folder`, fills it and puts it in its place; undoes everything where that fails."""
     made = [parent for parent in folder.parents if not parent.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ def _place(folder: Path, fill: Callable[[Path], None], overwrite: bool) -> None:
             _sync_folder(sibling)
             check_target(folder, overwrite)  # once more: another process may have been quicker
             temporary.put(sibling, folder)
-            with suppress(OSError):  # it is in its place, whatever becomes of the disk
+            with suppress(OSError):  # the folder is in its place, even if this fails
                 _sync_folder(folder.parent)
     except BaseException as error:
         if not folder.exists():
