@@ -1,6 +1,6 @@
 """Records in: which part of each line is the text. Plain lines, TSV, CSV and JSON lines. Knows no model and no output.
 
-A record is one line, but for CSV, whose quoted fields may hold newlines. Every record stays in its place: one that
+A record is one line, except in CSV, whose quoted fields may hold newlines. Every record stays in its place: one that
 cannot be used is either an error that names file and line, or an empty text with the problem beside it.
 """
 
@@ -15,16 +15,16 @@ from textkit.errors import TextkitError, nearest
 from textkit.streams.fields import Carried, Number, found, parsed
 from textkit.streams.lines import Reader
 
-LONGEST_FIELD = 1 << 28  # characters in one CSV field; a quote that is never closed ends here, not in all of memory
+LONGEST_FIELD = 1 << 28  # characters in one CSV field; an unclosed quote ends here, before it fills the memory
 _SHORT_RECORD = 1000  # lines
-# The csv module takes a carriage return for the end of a line; it sees these, which no text holds: one, and one before \n.
+# The csv module ends a line at a carriage return. It sees these instead, which no text holds: for one, and before \n.
 _RETURN, _RETURN_AT_END = "\udc0d", "\udc0a"
-TEXT_FIELD = "text"  # the field of a JSON line that is the text, where --column names no other
+TEXT_FIELD = "text"  # the field of a JSON line that has the text, unless --column names another
 
 
 @dataclass(frozen=True)
 class Block:
-    """Some records: the text of each, its own fields where the input has any, and what is wrong, by position.
+    """Some records: the text of each, its own fields where the input has any, and the problems by position.
 
     `fields`: for JSON lines the object's source and the object, for TSV and CSV a dict of column -> cell.
     """
@@ -45,7 +45,7 @@ class Block:
 
     @staticmethod
     def joined(blocks: Sequence[Block]) -> Block:
-        """The records of all `blocks`, in order; all come from one kind of input."""
+        """The records of all `blocks`, in order; all blocks come from one kind of input."""
         if len(blocks) == 1:
             return blocks[0]
         texts: list[str] = []
@@ -70,9 +70,9 @@ def records(
 
     `column`: for TSV and CSV a number (from 1; then every line is a record) or a name (then the first record is the
     header); without it column 1. For JSON lines the name of the field, or the way to one inside others (`a.b`, `a.0.b`).
-    `delimiter`: what parts the cells of TSV (any text) and CSV (one character). `carried`: gives the fields that go along
-    their names. `skip`: a record that cannot be used comes as an empty text with its problem; else
-    it is a TextkitError that names file and line, raised when all before it has been given.
+    `delimiter`: what separates the cells of TSV (any text) and CSV (one character). `carried`: names the fields that go
+    along. `skip`: whether a record that cannot be used becomes an empty text with its problem; otherwise it raises a
+    TextkitError that names file and line, after all records before it have been given.
     """
     if kind == "lines":
         for lines in reader:
@@ -108,7 +108,7 @@ def _json_lines(reader: Reader, name: str, carried: Carried) -> Iterator[tuple[B
 
 
 def _json_line(line: str, name: str) -> tuple[dict[str, Any] | None, str, str]:
-    """The line's object (None where it is none), its text, and what is wrong with it."""
+    """The line's object (None if it is not one), its text, and what is wrong with it."""
     if not line or line.isspace():
         return None, "", ""
     try:
@@ -143,7 +143,7 @@ def _table(
     """TSV (quotes are plain characters) and CSV, with a header where `column` is a name."""
     index = int(column or 1) - 1 if (column or "1").isdecimal() else None
     header: list[str] | None = None
-    names: dict[int, list[str]] = {}  # how many cells a record has -> what they are called
+    names: dict[int, list[str]] = {}  # number of cells in a record -> their names
     if index is not None and index < 0:
         raise TextkitError("--column counts from 1")
     for rows, numbers in _csv_rows(reader, delimiter) if kind == "csv" else _tsv_rows(reader, delimiter):
@@ -177,14 +177,14 @@ def _tsv_rows(reader: Reader, delimiter: str) -> Iterator[tuple[list[list[str]],
 
 
 class _MoreLines(Exception):
-    """The CSV parser has come to the end of the lines that are there, not of the file."""
+    """The CSV parser has come to the end of the lines at hand, not of the file."""
 
 
 def _csv_rows(reader: Reader, delimiter: str) -> Iterator[tuple[list[list[str]], Sequence[int]]]:
     """Rows, and the line on which each ends. A record whose closing quote is still to come waits for more lines.
 
-    Only the csv module knows whether a record is complete, and it has no way to say so: it is given the lines there
-    are, and an exception where they end. What it had begun by then is parsed again with the lines that follow.
+    Only the csv module knows whether a record is complete, and it has no way to say so. It is therefore given the lines
+    at hand, and an exception where they end. A record begun by then is parsed again with the lines that follow.
     """
     import csv  # not for --help
 
@@ -195,8 +195,8 @@ def _csv_rows(reader: Reader, delimiter: str) -> Iterator[tuple[list[list[str]],
     done = 0  # lines of the file in complete records
     for lines in reader:
         held += lines
-        # A long field is tried again when twice as long, else it would cost the square of its length; a short one,
-        # while the input pauses, at once.
+        # A long record is tried again when twice as long, because otherwise it would cost the square of its length.
+        # A short one is tried at once when the input pauses.
         if len(held) >= 2 * tried or (not lines and tried < len(held) < _SHORT_RECORD):
             rows, numbers = _parsed(_lines_then_exception(held), reader.name, done, delimiter)
             rows = _with_returns(rows, numbers, held, done)
@@ -213,7 +213,7 @@ def _csv_rows(reader: Reader, delimiter: str) -> Iterator[tuple[list[list[str]],
         if rows:
             yield rows, numbers
         last = numbers[-1] if numbers else done
-        if last < done + len(held):  # one stray quote would take all lines behind it into one record, in silence
+        if last < done + len(held):  # or one stray quote would silently take all lines after it into one record
             raise TextkitError(f"{reader.name}:{last + 1}: malformed CSV: the quote of this record is never closed")
 
 
@@ -239,7 +239,7 @@ def _csv_line(line: str) -> str:
 
 
 def _with_returns(rows: list[list[str]], numbers: Sequence[int], lines: Sequence[str], before: int) -> list[list[str]]:
-    """`rows` with their carriage returns; one at the end of a record belongs to the end of its line."""
+    """`rows` with their carriage returns restored; one at the end of a record belongs to its line end."""
     if not any("\r" in line for line in lines):
         return rows
     found = []
@@ -254,7 +254,7 @@ def _with_returns(rows: list[list[str]], numbers: Sequence[int], lines: Sequence
 
 
 def _spaced(cell: str) -> str:
-    """A cell as a text: a carriage return is white space."""
+    """A cell as a text: `\\r\\n` becomes `\\n`, any other carriage return a space."""
     return cell.replace("\r\n", "\n").replace("\r", " ") if "\r" in cell else cell
 
 

@@ -1,13 +1,13 @@
 """Numbers as text and back, fast: a matrix as lines of decimals, decimals as numbers. Knows no file format and no model.
 
-Writing: Python's own `%.5g` takes 150 ns a number, numpy's ways 500 ns. Here the digits of a number are looked up in a
-table made once, which takes 40 ns: a number is a whole number of `digits` places times a power of ten, and what `%g`
-would write for that is a row of the table. Numbers too small, too large or too few for the table go to `%g` itself; the
+Writing: Python's own `%.5g` takes 150 ns a number, numpy's functions 500 ns. Here the digits of a number are looked up in
+a table made once, which takes 40 ns: a number is an integer of `digits` digits times a power of ten, and the table has a
+row with what `%g` would write for the two. Numbers too small, too large or too few for the table go to `%g` itself; the
 bytes are the same.
 
-Reading: four times as fast as np.fromstring. Digits are taken column by column over all numbers: the first of each, the
-second of each. Whole digits up to 15 and a power of ten up to 22 are exact in f64, so one division rounds once, as C's
-strtod does (Clinger 1990); what is longer, or has an exponent, is left to float().
+Reading: four times as fast as np.fromstring. Digits are read column by column over all numbers: the first digit of each,
+then the second of each. Integers of up to 15 digits and powers of ten up to 22 are exact in f64, so one division rounds
+once, as C's strtod does (Clinger 1990). Longer numbers, and those with an exponent, are left to float().
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from functools import cache
 import numpy as np
 
 TEXT_DIGITS = 5  # what fastText's print-sentence-vectors writes
-EXACT_DIGITS = 9  # as many give every f32 back
+EXACT_DIGITS = 9  # enough to give every f32 back exactly
 
 _LOWEST, _HIGHEST = -4, 2  # powers of ten in the table: 0.0001 to 999.99; `%g` writes smaller ones with an exponent
 _CLASSES = _HIGHEST - _LOWEST + 1
 _HEAD = 5  # digits looked up at once
 _FIRST = 10 ** (_HEAD - 1)  # 10000
 _HEADS = 9 * _FIRST  # to 99999
-_TAIL = 4  # digits looked up after them where there are nine
+_TAIL = 4  # digits looked up after the head where there are nine
 _WIDTH = 10  # characters of the longest row of the table, 0.00012345
-_FEW = 50_000  # numbers: below, making the table would take longer than doing without
+_FEW = 50_000  # numbers; for fewer, making the table takes longer than it saves
 _ROWS = 1 << 14  # numbers formatted at once, so that all stays in the processor's cache
 
-_LONGEST = 16  # characters behind the sign: 15 digits and a point
-_PARSED = 1 << 17  # bytes at once, so that the columns stay in the processor's cache
+_LONGEST = 16  # characters after the sign: 15 digits and a point
+_PARSED = 1 << 17  # bytes parsed at once, so that the columns stay in the processor's cache
 
 
 def format_decimals(matrix: np.ndarray, digits: int = TEXT_DIGITS, separator: str = " ") -> bytes:
-    """`matrix` f32[row, column] as text: a row a line, each number as `%.{digits}g`, `separator` (one or two
-    characters) between them. `digits`: TEXT_DIGITS or EXACT_DIGITS.
+    """`matrix` f32[row, column] as text: one line per row, each number as `%.{digits}g`, `separator` (one or two
+    characters) between numbers. `digits`: TEXT_DIGITS or EXACT_DIGITS.
     """
     rows, columns = matrix.shape
     if not columns:
@@ -63,7 +63,7 @@ def _looked_up(matrix: np.ndarray, digits: int, separator: str) -> bytes:
     if odd:
         rank[strange] = 0
         size[strange] = 10.0**_LOWEST
-    # Exact: a f32 has 24 bits and the largest power of ten used here 28; a half is rounded as %g rounds it.
+    # Exact: an f32 has 24 bits and the largest power of ten used here 28. A half is rounded as %g rounds it.
     head = np.rint(size * _scales(digits)[rank]).astype(np.int64)
     grown = head >= 10**digits  # 9.999996 has become 10.000
     if grown.any():
@@ -80,7 +80,7 @@ def _looked_up(matrix: np.ndarray, digits: int, separator: str) -> bytes:
     else:
         tail = head % 10**_TAIL
         head //= 10**_TAIL
-        # The head alone ends with its last digit that is no zero; with a tail behind it, all its digits count.
+        # A head alone ends with its last nonzero digit; with a tail after it, all its digits count.
         cells["head"] = heads.take(head + (((tail != 0) * np.int64(_CLASSES) + rank) * _HEADS - _FIRST))
         cells["tail"] = tails.take(tail)
     cells["gap"] = np.array(separator.encode(), f"V{len(separator)}")
@@ -106,15 +106,16 @@ def _cell(digits: int, separator: int) -> np.dtype:
 
 @cache
 def _scales(digits: int) -> np.ndarray:
-    """What makes a number of each power of ten a whole number of `digits` places."""
+    """The factors that make numbers of each power of ten integers of `digits` digits."""
     return np.array([10.0 ** (digits - 1 - power) for power in range(_LOWEST, _HIGHEST + 1)])
 
 
 @cache
 def _table() -> tuple[np.ndarray, np.ndarray]:
-    """V10[2 * power * head]: the text of each five digits at each power of ten, without zeros at its end, and then with
-    them, for more digits to follow; V4[tail]: the text of each four digits that follow, without zeros at its end. NUL
-    stands for no character.
+    """The texts of digits, V10[2 * power * head] for the first five and V4[tail] for the four that may follow.
+
+    V10 has each five digits at each power of ten without trailing zeros, and then with them, for a tail to follow. V4 has
+    each four digits without trailing zeros. NUL stands for no character.
     """
     heads = _digits(np.arange(_FIRST, 10**_HEAD), _HEAD)
     ended = _without_zeros(heads)
@@ -140,13 +141,13 @@ def _digits(numbers: np.ndarray, places: int) -> np.ndarray:
 
 
 def _without_zeros(digits: np.ndarray) -> np.ndarray:
-    """The same with NUL for the zeros at the end of each row."""
+    """The same with NUL for the trailing zeros of each row."""
     trailing = np.cumprod((digits == ord("0"))[:, ::-1], axis=1)[:, ::-1]
     return np.where(trailing, 0, digits).astype(np.uint8)
 
 
 def parse_decimals(data: list[bytes]) -> np.ndarray:
-    """The numbers f32[total] of `data`, each item numbers with one space between. ValueError for anything else."""
+    """The numbers f32[total] of `data`; an item is numbers separated by one space. ValueError for anything else."""
     found: list[np.ndarray] = []
     part: list[bytes] = []
     size = 0
@@ -169,7 +170,7 @@ def _parse(text: bytes) -> np.ndarray:
     digits = starts + negative
     lengths = ends - digits
     value = np.zeros(len(starts))
-    decimals = np.zeros(len(starts), np.int64)  # digits behind the point
+    decimals = np.zeros(len(starts), np.int64)  # digits after the point
     points = np.zeros(len(starts), np.int64)
     plain = (lengths > 0) & (lengths <= _LONGEST)
     for column in range(min(int(lengths.max()), _LONGEST)):
@@ -187,7 +188,7 @@ def _parse(text: bytes) -> np.ndarray:
     others = np.flatnonzero(~plain)
     if len(others):
         spelled = [text[starts[at] : ends[at]] for at in others]
-        if any(b"_" in number for number in spelled):  # Python's own way to write 1000
+        if any(b"_" in number for number in spelled):  # float() would read 1_000
             raise ValueError("not a number")
         value[others] = list(map(float, spelled))
     with np.errstate(over="ignore"):  # too large for f32 is infinity, which the caller refuses

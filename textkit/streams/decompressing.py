@@ -1,4 +1,4 @@
-"""gzip and zstandard as they come: bytes in, bytes out, a pause (b"") passed on. Knows no lines."""
+"""Decompresses gzip and zstandard as the bytes come, and passes a pause (b"") on. Knows no lines."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any, Protocol
 
 from textkit.errors import TextkitError
 
-_MOST = 1 << 18  # bytes that are given at once
+_MOST = 1 << 18  # the most bytes given at once
 _STEP = 1024
 
 
 class Compressed(Protocol):
-    """The file that bytes come from: its name, and how many of the bytes read are still to be decompressed."""
+    """The file that the bytes come from: its name, and how many of the bytes read are still to be decompressed."""
 
     name: str
     waiting: int
 
 
 class _Mark:
-    """Takes a byte order mark from the beginning of what comes in parts."""
+    """Removes a byte order mark from the beginning of bytes that come in parts."""
 
     def __init__(self) -> None:
         self._held: bytes | None = b""
@@ -85,7 +85,7 @@ def unzstd(raw: Iterator[bytes], file: Compressed) -> Iterator[bytes]:
             while data:
                 if not started:
                     decoder, started, mark = zstandard.ZstdDecompressor().decompressobj(), True, _Mark()
-                # In small steps, for a step has no limit to what it gives, and a kilobyte can stand for 32 MB.
+                # In small steps: nothing limits what one step gives, and a kilobyte can stand for 32 MB.
                 out = mark(decoder.decompress(data[:_STEP]), decoder.eof)
                 data = (decoder.unused_data if decoder.eof else b"") + data[_STEP:]
                 file.waiting = len(data)

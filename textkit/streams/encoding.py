@@ -1,6 +1,6 @@
-"""Bytes of other encodings as UTF-8, and what says that a file is not UTF-8. Knows no file and no lines.
+"""Turns bytes of other encodings into UTF-8, and tells when bytes are not UTF-8. Knows no file and no lines.
 
-What `--encoding` says holds for whatever text a command reads: one command reads one encoding (`read_as`).
+`--encoding` holds for all text that a command reads: one command reads one encoding (`read_as`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from textkit.errors import UsageError, quoted
 
-# Python's names for what is no encoding of a file: transformations, and notations of string literals and host names.
+# Python's names for codecs that no file is encoded in: transformations, and notations of literals and host names.
 _NO_FILES = {
     "idna",
     "punycode",
@@ -27,13 +27,13 @@ _MARKED = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _HEAD = 4096  # bytes that are looked at
-_FEWEST = 8  # bytes below which NULs say nothing
-_SHARE, _FEW = 0.7, 0.1  # of the units of UTF-16 or UTF-32 are ASCII, at least, where no mark says it
+_FEWEST = 8  # bytes; in fewer, NULs say nothing
+_SHARE, _FEW = 0.7, 0.1  # the least share of ASCII in UTF-16 or UTF-32 without a mark; see `foreign`
 _chosen: list[str] = []
 
 
 def checked(name: str) -> str:
-    """Python's name for an encoding of text. Raises UsageError for any other."""
+    """Python's name for a text encoding. Raises UsageError for any other name."""
     try:
         found = codecs.lookup(name)
         codecs.getincrementaldecoder(name)("replace").decode(b"", True)
@@ -47,7 +47,7 @@ def checked(name: str) -> str:
 
 
 def read_as(name: str | None) -> None:
-    """Reads all text from now on in an encoding; None: in UTF-8, and what is not is told of."""
+    """Sets the encoding of all text read from now on; None: UTF-8, and other encodings are reported."""
     _chosen[:] = [] if name is None else [checked(name)]
 
 
@@ -56,8 +56,10 @@ def chosen() -> str | None:
 
 
 def foreign(head: bytes) -> str | None:
-    """ "utf-16" or "utf-32" where the first bytes of a file are plainly that: they begin with its mark, or NULs stand where
-    ASCII has them in it and nowhere else."""
+    """The form of UTF-16 or UTF-32 that the first bytes of a file plainly are, otherwise None.
+
+    They begin with its byte order mark, or have NULs where it has them in ASCII text and nowhere else.
+    """
     head = head[:_HEAD]
     for mark, name in _MARKED:
         if head.startswith(mark) and (name == "utf-32" or not _reads_as_bytes(head[len(mark) :])):
@@ -72,7 +74,7 @@ def foreign(head: bytes) -> str | None:
         others = [whole[at::width] for at in range(width) if at != ascii_at]
         units = len(whole) // width
         share = min(part.count(0) for part in others) / units
-        # Letters in the other places are those of bytes with a NUL here and there; where there are none, fewer NULs will do.
+        # ASCII in the other places may be bytes with a NUL here and there; without any, fewer NULs will do.
         bytes_of_text = any(0x09 <= byte < 0x7F for part in others for byte in part)
         if not whole[ascii_at::width].count(0) and share >= (_SHARE if bytes_of_text else _FEW):
             return name
@@ -80,8 +82,11 @@ def foreign(head: bytes) -> str | None:
 
 
 def _reads_as_bytes(rest: bytes) -> bool:
-    """Whether what stands behind two odd bytes is UTF-8 all the same: it has spaces or line ends, next to no controls (the
-    upper bytes of Latin, Greek, Cyrillic, Hebrew and Arabic), and nothing that is none."""
+    """Whether the bytes after what looks like a byte order mark are UTF-8 all the same.
+
+    They have spaces or line ends, hardly any control characters (which are the upper bytes of Latin, Greek, Cyrillic,
+    Hebrew and Arabic in UTF-16), and are valid UTF-8.
+    """
     if not (b" " in rest or b"\n" in rest) or sum(byte < 9 for byte in rest) > _FEW / 2 * len(rest):
         return False
     try:
@@ -92,7 +97,7 @@ def _reads_as_bytes(rest: bytes) -> bool:
 
 
 class Decoder:
-    """Bytes of an encoding, in parts, as UTF-8; `invalid` counts what could not be decoded."""
+    """Turns bytes of an encoding, in parts, into UTF-8; `invalid` counts what could not be decoded."""
 
     def __init__(self, name: str) -> None:
         self.invalid = 0
@@ -106,7 +111,7 @@ class Decoder:
         return "\ufffd", error.end
 
     def __call__(self, parts: Iterator[bytes]) -> Iterator[bytes]:
-        """An empty part, a pause, stays one."""
+        """The parts as UTF-8; an empty part, which is a pause, stays one."""
         for part in parts:
             if not part:
                 yield b""

@@ -1,4 +1,4 @@
-"""A record as one line of text that says what it was, and back. Knows no format."""
+"""Writes a record as one line of text that it can be read back from, and reads it back. Knows no format."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ _MARKS_AND_TABS = _MARKS | str.maketrans({"\t": "\\t"})
 
 
 def escaped(text: str, tabs: bool = False) -> str:
-    """`text` as one line that says what it was: a line feed is \\n, a carriage return \\r, with `tabs` a tab \\t, and wherever
-    there is one of them, or what could be taken for one, each backslash is two. `unescaped` undoes it, and so does replacing
-    \\\\, \\n, \\r (and \\t) from left to right with anything that does."""
+    """`text` as one line that `unescaped` reads back.
+
+    A line feed becomes \\n, a carriage return \\r, and with `tabs` a tab becomes \\t. In a text that has one of them, or
+    something that could be taken for such an escape, each backslash is doubled. Any tool that replaces \\\\, \\n, \\r (and \\t)
+    from left to right undoes it as well.
+    """
     if text.isprintable() and "\\" not in text:
         return text
     unsafe = r"[\n\r\t]|\\[nrt\\]" if tabs else r"[\n\r]|\\[nr\\]"
@@ -19,17 +22,19 @@ def escaped(text: str, tabs: bool = False) -> str:
 
 
 def unescaped(line: str, tabs: bool = False) -> str:
-    """What was `escaped`."""
+    """The text that was `escaped`."""
     found = {"n": "\n", "r": "\r", "\\": "\\", "t": "\t"}
     return re.sub(r"\\([nrt\\])" if tabs else r"\\([nr\\])", lambda match: found[match[1]], line)
 
 
 class Escaping:
-    """As `escaped`, for a text that comes in parts. Before there is anything to escape a backslash stays one, which
-    `unescaped` reads as one."""
+    """Does what `escaped` does for a text that comes in parts.
+
+    A backslash stays single until there is something to escape; `unescaped` reads it as one backslash.
+    """
 
     def __init__(self) -> None:
-        self._held = ""  # a backslash at the end, till it is known what follows
+        self._held = ""  # a backslash at the end, until it is known what follows
         self._begun = False
 
     def __call__(self, part: str, last: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""A record's own fields on their way to the output: every one has a name of its own, and values stay as the source wrote them.
+"""Carries a record's own fields to the output: every one has its own name, and values stay as the source wrote them.
 
 Knows no file, no model and no output.
 """
@@ -14,7 +14,7 @@ _BLANK = " \t\n\r"
 
 
 class Number(str):
-    """A number as the source spells it, and no text."""
+    """A number as the source spells it, which is no text."""
 
 
 # Numbers are skipped over, not computed: one may be larger than any float, or have more digits than int() takes.
@@ -24,8 +24,8 @@ _DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number)
 class Carried:
     """Names for the fields that records bring along. `ours`: the names that the output needs for its own fields.
 
-    `renamed` maps each name that could not stay to what it became: the second of two columns of one name, and a field
-    named as one of ours.
+    `renamed` maps each name that could not stay to its new one: that of the second of two columns with the same name, and
+    that of a field with one of our names.
     """
 
     def __init__(self, ours: Sequence[str] = ()) -> None:
@@ -51,7 +51,7 @@ class Carried:
         return names
 
     def object(self, source: str, value: Mapping[str, Any]) -> str:
-        """The source of a JSON object, its fields renamed where they have a name of ours; all else byte for byte."""
+        """The source of a JSON object, its fields renamed where they have one of our names; all else stays byte for byte."""
         if self.ours.isdisjoint(value):
             return source
         used = self.ours | set(value)
@@ -67,7 +67,7 @@ class Carried:
 
 
 def parsed(source: str) -> Any:
-    """The value of a JSON text, each a Number where Python cannot hold one of them. ValueError as json.loads raises it."""
+    """The value of a JSON text. Where Python cannot hold a number, all are Numbers. Raises ValueError as json.loads does."""
     try:
         return json.loads(source)
     except json.JSONDecodeError:
@@ -77,9 +77,9 @@ def parsed(source: str) -> Any:
 
 
 def found(value: Any, path: Sequence[str]) -> tuple[bool, Any]:
-    """Whether a value has something at `path`, and what: names of fields and numbers of list items (from 0).
+    """Whether a value has something at `path`, and what. A path is names of fields and numbers of list items (from 0).
 
-    A field whose own name has dots in it goes before nested ones.
+    A field whose own name has dots in it takes precedence over nested ones.
     """
     if not path:
         return True, value
@@ -115,7 +115,7 @@ def _skip(source: str, at: int) -> int:
 
 
 def _free(name: str, used: frozenset[str] | set[str]) -> str:
-    """`name`, or with a number behind it where it is taken."""
+    """`name`, with a number after it where it is taken."""
     new, number = name, 1
     while new in used:
         number += 1

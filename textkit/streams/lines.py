@@ -1,12 +1,12 @@
 """Lines in: files or stdin, plain, gzip or zstandard, as blocks of lines. Knows no columns, no model and no output.
 
-The rules of a line: UTF-8 (or what --encoding says), a byte order mark at the start of a file is dropped (of a
-member of a gzip file, a frame of zstandard), invalid bytes become U+FFFD and are
-counted; a line ends at `\\n` alone (`\\r\\n` accepted; U+2028 and NUL are text); a last line without newline counts.
+The rules of a line: the text is UTF-8, or what --encoding says; a byte order mark at the start of a file, a gzip member or
+a zstandard frame is dropped; invalid bytes become U+FFFD and are counted; a line ends at `\\n` alone (`\\r\\n` is accepted;
+U+2028 and NUL are text); a last line without a newline counts.
 
 Bytes come from the file descriptor by os.read, never from Python's buffered stdin, so that it is known when the next
-read would wait: that is what lets a filter answer a person at once and still give a file full batches. Where a read would
-wait, it is waited for in textkit.streams.waiting, so that a signal is always heeded.
+read would wait. A filter can therefore answer a person at once and still make full batches of a file. Where a read would
+wait, textkit.streams.waiting waits for it, so that a signal is always heeded.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from textkit.streams.waiting import wait_readable
 BLOCK = 1 << 18  # bytes asked for by one read
 GZIP = b"\x1f\x8b"
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
-_BINARY_HEAD = 8192  # a NUL in so many first bytes makes a training file binary
+_BINARY_HEAD = 8192  # a NUL among this many first bytes makes a training file binary
 
 
 class Reader:
     """One file, or stdin for None. Iterating gives blocks of whole lines, list[str] without their line ends.
 
-    An empty block says that nothing can be read just now: whoever holds lines back had better let them go. Raises
+    An empty block says that nothing can be read just now: a caller that holds lines back should release them. Raises
     TextkitError naming the file for one that is missing, a directory, unreadable, or damaged in its compression, and for a
-    stdin that is closed.
+    closed stdin.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, block: int = BLOCK) -> None:
         self.name = "stdin" if path is None else os.fspath(path)
         self.encoding = "UTF-8"
-        self.invalid = 0  # lines so far with bytes that are none of the encoding
+        self.invalid = 0  # lines so far with bytes that are invalid in the encoding
         self.keeps_returns = False  # whether a carriage return before the end of a line stays: in quotes it is text
         self.lines = 0  # lines given so far
-        self.taken = 0  # bytes read so far, as they are in the file
-        self.waiting = 0  # of them, those that are still to be decompressed
+        self.taken = 0  # bytes of the file read so far, compressed if it is
+        self.waiting = 0  # those of them that are still to be decompressed
         self._block = block
         self._owned = path is not None
         self._fd = _stdin() if path is None else _open(self.name)
@@ -86,7 +86,7 @@ class Reader:
             yield self._split(rest + b"\n")
 
     def _utf8(self) -> Iterator[bytes]:
-        """The file's bytes as UTF-8. TextkitError where they are UTF-16 or UTF-32 and nobody has said so."""
+        """The file's bytes as UTF-8. Raises TextkitError where they are UTF-16 or UTF-32 and --encoding does not say so."""
         from textkit.streams.encoding import Decoder, chosen, foreign
 
         encoding = chosen()
@@ -94,7 +94,7 @@ class Reader:
             decoder = Decoder(encoding)
             self.encoding = encoding
             for data in decoder(self.chunks()):
-                if decoder.invalid:  # as many lines hold such bytes, or fewer
+                if decoder.invalid:  # at most this many lines hold such bytes
                     self.invalid, decoder.invalid = self.invalid + min(decoder.invalid, data.count(b"\n") + 1), 0
                 yield data
             return
@@ -102,7 +102,7 @@ class Reader:
         for data in self.chunks():
             if data and head is not None:
                 head += data
-                if head in (b"\xff", b"\xfe"):  # half a mark
+                if head in (b"\xff", b"\xfe"):  # half a byte order mark
                     continue
                 found, data, head = foreign(head), head, None
                 if found:
@@ -145,7 +145,7 @@ class Reader:
                     data = os.read(self._fd, self._block)
                     self.taken += len(data)
                     return data
-                except BlockingIOError:  # it does not block, and another process was quicker
+                except BlockingIOError:  # a non-blocking file, and another process was quicker
                     ready = False
                     time.sleep(0.001)
         except OSError as error:
@@ -161,7 +161,7 @@ class Reader:
                 poll.register(self._fd, select.POLLIN)
                 return bool(poll.poll(0))
             return bool(select.select([self._fd], [], [], 0)[0])
-        except (OSError, ValueError):  # no such thing for this kind of file (pipes on Windows): better early than late
+        except (OSError, ValueError):  # unknown for this kind of file (pipes on Windows): better a pause too many
             return False
 
     def _split(self, data: bytes) -> list[str]:
@@ -189,9 +189,9 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
 
 
 def read_blocks(path: str | os.PathLike[str], block: int = BLOCK) -> Iterator[list[str]]:
-    """As `read_lines`, in lists of whatever number of lines a block of `block` bytes holds."""
+    """The lines of `read_lines` in lists, one list for each block of `block` bytes."""
     with Reader(path, block) as reader:
-        seen = 0  # characters looked at, at least as many bytes
+        seen = 0  # characters looked at, which are at least as many bytes
         for lines in reader:
             if seen < _BINARY_HEAD and lines:
                 head = "\n".join(lines)[: _BINARY_HEAD - seen]
@@ -218,7 +218,7 @@ def _open(name: str) -> int:
     except IsADirectoryError:
         raise TextkitError(f"{name}: is a directory") from None
     except (OSError, ValueError) as error:
-        if os.path.isdir(name):  # what Windows calls a permission
+        if os.path.isdir(name):  # Windows reports a missing permission
             raise TextkitError(f"{name}: is a directory") from error
         raise TextkitError(f"{name}: cannot be opened: {getattr(error, 'strerror', None) or error}") from error
 
@@ -232,9 +232,9 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def check_readable(paths: Iterable[str | os.PathLike[str]]) -> None:
-    """TextkitError for the first of `paths` that cannot be read, so that nothing is done before the last is missed.
+    """Raises TextkitError for the first of `paths` that cannot be read, so that no work is done before one is missed.
 
-    Opens nothing: a named pipe that is opened and closed again would kill whoever writes to it.
+    Opens nothing: opening a named pipe and closing it again would kill the process that writes to it.
     """
     for path in map(os.fspath, paths):
         if not os.path.exists(path):

@@ -1,4 +1,4 @@
-"""The file that `-o` names: written beside its place and put there whole. Knows not what it holds."""
+"""Writes the file that `-o` names beside its place, and puts it there whole. Knows nothing of its contents."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _DESCRIPTORS = ("/dev/fd/", "/dev/std", "/proc/")
 
 @contextmanager
 def output_file(path: str) -> Iterator[BinaryIO]:
-    """`path` to write to: a temporary sibling that is renamed to it at the end, and removed where something fails.
+    """A stream to write `path` with: a temporary sibling that is renamed to it at the end, and removed where something fails.
 
-    What is no regular file (/dev/null, a named pipe), and a file by its descriptor (/dev/fd/3), is written to as it is.
-    Raises TextkitError naming `path`.
+    Anything but a regular file (/dev/null, a named pipe), and a file named by its descriptor (/dev/fd/3), is written to
+    directly. Raises TextkitError naming `path`.
     """
     if not path or (path.endswith("/") and not os.path.exists(path)):
         raise TextkitError(f"-o {path!r}: names no file")
@@ -37,7 +37,7 @@ def output_file(path: str) -> Iterator[BinaryIO]:
         with beside(target) as sibling:
             with open(sibling, "wb") as stream:
                 if facts:
-                    with contextlib.suppress(OSError, AttributeError):  # root's alone, where they differ
+                    with contextlib.suppress(OSError, AttributeError):  # only root may change an owner
                         os.chown(sibling, facts.st_uid, facts.st_gid)
                     os.chmod(sibling, stat.S_IMODE(facts.st_mode))
                 yield stream
@@ -50,9 +50,9 @@ def output_file(path: str) -> Iterator[BinaryIO]:
 
 
 def _facts(path: str) -> os.stat_result | None:
-    """What is at `path`, or would be behind it as a link; None for nothing. OSError for a name that nothing can have."""
+    """The stat of what is at `path`, links followed; None for nothing. Raises OSError for a name that nothing can have."""
     with contextlib.suppress(FileNotFoundError):
         return os.stat(path)
-    with contextlib.suppress(FileNotFoundError):  # a name that is too long is found out here, before the work
+    with contextlib.suppress(FileNotFoundError):  # finds a name that is too long before the work
         os.lstat(os.path.realpath(path))
     return None

@@ -1,4 +1,4 @@
-"""Records out, as JSON lines: a record's own fields first, numbers as they are stable. Knows no model."""
+"""Records out, as JSON lines: a record's own fields first, numbers with as many digits as are stable. Knows no model."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from textkit.streams.columns import Block
 
 
 def opened(block: Block, at: int, key: str) -> bytes:
-    """The beginning of record `at` as an object, its own fields first, up to `"key": `.
+    """The beginning of record `at` as a JSON object, its own fields first, up to `"key": `.
 
-    What cannot be used has a field "error" as well, and what could be read of it.
+    A record that cannot be used has the fields that could be read, and a field "error".
     """
     own = None if block.fields is None else block.fields[at]
     if isinstance(own, tuple) and own[1] and at not in block.problems:  # a JSON line: its source as it stands
@@ -49,12 +49,12 @@ def json_bytes(value: Any) -> bytes:
 
 
 def number(value: float) -> str:
-    """Six digits: more than a batch can change."""
+    """`value` with six digits, which do not depend on the batch that it was computed in."""
     return f"{value:.6g}"
 
 
 def rounded(value: float) -> float | None:
-    """JSON has no infinity: null, of a model that gives no numbers."""
+    """`value` with six digits; None (null) for infinity and nan, which JSON lacks and a broken model may give."""
     return float(number(value)) if math.isfinite(value) else None
 
 

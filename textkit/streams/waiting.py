@@ -1,8 +1,8 @@
-"""Waits until a file can be read or written, so that no signal is missed. Knows no lines and no command.
+"""Waits until a file can be read or written, and misses no signal. Knows no lines and no command.
 
-Python heeds a signal between two of its own instructions, or when the system call that it is in is interrupted. One that
-comes in the instant before a blocking read is heeded only when the read returns: for a filter that waits for a person,
-perhaps never. So the wait is for two things, the file and a pipe that the signal itself writes to.
+Python heeds a signal between two of its own instructions, or when the signal interrupts a system call. One that comes in
+the instant before a blocking read is heeded only when the read returns, which may be never in a filter that waits for a
+person. So this module waits for two things: the file, and a pipe that the signal itself writes to.
 """
 
 from __future__ import annotations
@@ -14,25 +14,22 @@ import threading
 import time
 from contextlib import suppress
 
-_NAP = 0.01  # seconds, where nothing says when a file can be written
+_NAP = 0.01  # seconds to sleep where nothing says when a file can be written
 
-_pipe: tuple[int, int, int] | None = (
-    None  # process, reading end, writing end; never closed: a signal may write any time
-)
+_pipe: tuple[int, int, int] | None = None  # process, read end, write end; never closed: a signal may write any time
 
 
 def wait_readable(descriptor: int) -> None:
-    """Returns when `descriptor` can be read: bytes, its end, or an error are there. What a signal's handler raises ends it.
+    """Returns when `descriptor` has bytes, its end, or an error to read. An exception from a signal's handler ends the wait.
 
-    In another thread than the main one, where no handler runs, and where there is no poll, it returns at once: then the
-    read waits.
+    Returns at once where there is no poll, and in any thread but the main one, where no handler runs: there the read waits.
     """
     if hasattr(select, "poll"):
         _wait(descriptor, select.POLLIN)
 
 
 def wait_writable(descriptor: int) -> None:
-    """Returns when one that does not block takes more, or is of no use any more. Signals as in `wait_readable`."""
+    """Returns when a non-blocking `descriptor` takes more bytes or is broken. Heeds signals as `wait_readable` does."""
     if not hasattr(select, "poll"):
         time.sleep(_NAP)
     elif threading.current_thread() is threading.main_thread():
@@ -49,7 +46,7 @@ def _wait(descriptor: int, event: int) -> None:
         before = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     except ValueError:  # not the main thread
         return
-    # A signal from before has its handler run right here, as every call of Python's ends; of a later one the pipe tells.
+    # The handler of an earlier signal runs right here, at the end of the call; a later signal shows in the pipe.
     try:
         poll = select.poll()
         poll.register(descriptor, event)
@@ -62,15 +59,15 @@ def _wait(descriptor: int, event: int) -> None:
 
 
 def _drain(awake: int, other: int) -> None:
-    """Empties the pipe; whoever had asked to be told of signals is told."""
-    with suppress(OSError):  # empty, or the other's is full
+    """Empties the pipe, and passes on what was in it to the descriptor that signals were written to before."""
+    with suppress(OSError):  # the pipe is empty, or the other one is full
         told = os.read(awake, 4096)
         if other >= 0:
             os.write(other, told)
 
 
 def _own_pipe() -> tuple[int, int]:
-    """This process' pipe: one that forked has its own."""
+    """This process' pipe; a forked process makes its own."""
     global _pipe
     if _pipe is None or _pipe[0] != os.getpid():
         ends = os.pipe()
