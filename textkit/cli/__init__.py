@@ -1,6 +1,7 @@
 """The command line's frame: verbs by name, imported when asked for; errors as one line; exit codes.
 
-0 done, 1 failed, 2 wrong usage, 130 interrupted. Knows no verb's work; imports click and nothing heavier.
+The codes: 0 done, 1 failed, 2 wrong usage, 128 plus its number for a signal (130 for Ctrl-C). Knows no verb's work;
+imports click and nothing heavier.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from textkit.task import load
 from textkit.task_registry import OWN_VERBS, tasks
 from textkit.version import __version__
 
-COMPLETE = "_TEXTKIT_COMPLETE"  # the variable by which a shell's completion script asks
+COMPLETE = "_TEXTKIT_COMPLETE"  # the variable with which a shell's completion script asks for words
 
-# verb -> where it lives, and its line of `textkit --help`, which therefore imports none of them. Those of tasks stand between
-# the two: the records of the tasks name them.
+# verb -> where it is, and its line of `textkit --help`, which therefore imports no verb. The tasks' verbs come between
+# the two tables; the tasks' records name them.
 BEFORE_TASKS: dict[str, tuple[str, str]] = {
     "train": ("textkit.verbs.train:train", "Train a model on text files."),
     "inspect": ("textkit.verbs.inspect:inspect", "Show what a training did inside: gradients, norms of weights."),
@@ -55,13 +56,13 @@ def own_verbs() -> dict[str, tuple[str, str]]:
 
 
 def every_verb() -> dict[str, tuple[str, str]]:
-    """Those of strangers' tasks as well, behind the others. A name of textkit's own stays textkit's."""
+    """textkit's verbs, then those of strangers' tasks. A name that both have stays textkit's."""
     of_tasks = {name: (verb.command, verb.line) for name, (_, verb) in tasks.verbs().items()}
     return {**own_verbs(), **{name: found for name, found in of_tasks.items() if name not in own_verbs()}}
 
 
 def listed_verbs() -> dict[str, tuple[str, str]]:
-    """Every verb; what the installed packages say is read only where one of them brings a task."""
+    """Every verb. The metadata of installed packages is read only where one of them may bring a task."""
     return every_verb() if tasks.strangers_at_hand() else own_verbs()
 
 
@@ -113,14 +114,12 @@ class LazyGroup(click.Group):
 @click.pass_context
 def command_line(ctx: click.Context, messages: Messages) -> None:
     """Text models as Unix filters: train them, export them, serve them between stdin and stdout."""
-    if (
-        ctx.invoked_subcommand is None
-    ):  # what somebody types to see what there is; exit code 0, as gh, cargo and kubectl do
+    if ctx.invoked_subcommand is None:  # somebody wants to see what there is: exit code 0, as in gh, cargo and kubectl
         click.echo(ctx.get_help())
 
 
 def unknown_verb(name: str) -> str:
-    """What to say of a name that is no verb; a list of all would be more than a line."""
+    """The message for a name that is no verb. It does not list the verbs, which would take more than a line."""
     close = errors.nearest(name, every_verb())
     return f"unknown command {name!r}{close if 'did you mean' in close else ''}"
 
@@ -135,7 +134,7 @@ def main(args: Sequence[str] | None = None) -> None:
         process.own(signals.clear)
         code = run(list(sys.argv[1:] if args is None else args), messages)
         code = _flush_stdout(messages, code)
-    except (KeyboardInterrupt, signals.Ended) as error:  # before there is anything to do, or when all is done
+    except (KeyboardInterrupt, signals.Ended) as error:  # before the work begins, or when all is done
         code = _verdict(error)[0]
     signals.clear()
     signals.leave()
@@ -143,14 +142,14 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def run(args: list[str], messages: Messages) -> int:
-    """Runs one command line and says what went wrong. The exit code."""
+    """Runs one command line, says what went wrong, and returns the exit code."""
     promise: tuple[str, str] | None = None
     try:
         if instruction := os.environ.get(COMPLETE):
             from click.shell_completion import shell_complete
 
             return shell_complete(command_line, {}, "textkit", COMPLETE, instruction)
-        # Not command_line.main(): click would end a closed pipe with 1 and choose other exit codes than ours.
+        # Not command_line.main(): click would exit with 1 for a closed pipe, and with other codes than ours.
         with of_a_command_line(), command_line.make_context("textkit", args, obj=messages) as context:
             try:
                 command_line.invoke(context)
@@ -176,7 +175,7 @@ _OF_TRAINING = ("torch", "onnx", "onnxscript", "safetensors", "scipy", "numba") 
 
 
 def _verdict(error: BaseException) -> tuple[int, str]:
-    """The exit code of an exception and the line to say, '' for none."""
+    """The exit code for an exception, and the line to print ('' for none)."""
     if signal := signals.cause(error):
         notes = getattr(signal, "__notes__", []) + getattr(error, "__notes__", [])
         return getattr(signal, "code", 130), f"interrupted: {notes[-1]}" if notes else ""
@@ -201,7 +200,7 @@ def _verdict(error: BaseException) -> tuple[int, str]:
 
 
 def _kept_nothing(path: str, advice: str) -> str:
-    """The line for whoever was interrupted while `path` was made, '' where that was done, or what was done is there."""
+    """The line for an interruption while `path` was made; '' where it is in its place, or was written to directly."""
     from textkit import temporary
 
     there = Path(os.path.realpath(path))
@@ -227,7 +226,7 @@ def _usage_line(error: click.ClickException) -> str:
 
 
 def _as_in(context: click.Context | None) -> str:
-    """The first example of a verb's help: what is missing is in it, and where."""
+    """The first example of a verb's help, which shows what is missing and where it goes."""
     example = (context.command.epilog or "").partition("\n")[0] if context else ""
     return f", as in: {example}" if example else ""
 
@@ -261,7 +260,7 @@ def _options_of(verb: str, context: click.Context) -> list[str]:
 
 
 def _flush_stdout(messages: Messages, code: int) -> int:
-    """Flushes what verbs wrote through sys.stdout; a full disk shows here, and must not end with exit code 0."""
+    """Flushes what verbs wrote through sys.stdout. A full disk shows here, and must not end with exit code 0."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -269,7 +268,7 @@ def _flush_stdout(messages: Messages, code: int) -> int:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, 1)  # the interpreter flushes once more at exit
         os.close(null)
-        if isinstance(error, BrokenPipeError) or code:  # whoever listened has gone, or was told already
+        if isinstance(error, BrokenPipeError) or code:  # the reader has gone, or an error was reported already
             return code
         messages.error(_verdict(error)[1])
         return 1

@@ -1,8 +1,8 @@
-"""How far a filter has come, shown on stderr where a person sees it: lines, their rate, the share of the input, the time left.
+"""Shows on stderr, to a person, how far a filter has come: lines, their rate, the share of the input, the time left.
 
-The input is of a known length where it is files: what has been read of one counts in its own bytes, compressed ones where it
-is compressed. A filter reads ahead of what it has written, so the share is that of the records: of those that the bytes
-read so far held, how many are done.
+The length of the input is known where it is files. What has been read of a file counts in its own bytes, compressed ones
+where it is compressed. A filter reads ahead of what it writes, so the share of the bytes read is multiplied by the share
+of their records that are done.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from textkit.streams.lines import Reader
 
 _FIRST = 1.0  # seconds before anything is shown
-_WORTH = 2.0, 0.01  # seconds, and the share done, before a time left is worth saying
+_WORTH = 2.0, 0.01  # seconds, and the share done, before the time left is worth showing
 
 
 @dataclass
@@ -42,19 +42,19 @@ class Input:
                 if not stat.S_ISREG(about.st_mode):
                     return
                 begun = os.lseek(where, 0, os.SEEK_CUR) if isinstance(where, int) else 0
-            except (OSError, ValueError, AttributeError):  # a stdin that is closed, or none
+            except (OSError, ValueError, AttributeError):  # stdin is closed, or there is none
                 return
             total += max(0, about.st_size - begun)
         self.total = total
 
     def opens(self, reader: Reader) -> None:
-        """Hears of the file that is read from now on."""
+        """Notes the file that is read from now on."""
         if self._reader is not None:
             self.read += self._reader.taken
         self._reader = reader
 
     def share(self, done: int) -> float | None:
-        """The share of the input that `done` records are, from 0 to 1; None where nobody can know."""
+        """The share of the input that `done` records are, from 0 to 1; None where it cannot be known."""
         taken = self.read + (self._reader.taken - self._reader.waiting if self._reader is not None else 0)
         if not self.total or not taken or not self.records:
             return None
@@ -62,7 +62,7 @@ class Input:
 
 
 def line(done: int, seconds: float, share: float | None) -> str:
-    """What is shown after `seconds`."""
+    """The line shown after `seconds`."""
     said = f"{done:,} lines, {done / seconds:,.0f} lines/s"
     if share is None:
         return said
@@ -82,7 +82,7 @@ def clock(seconds: float) -> str:
 
 @contextmanager
 def shown(source: Input) -> Iterator[Callable[[int], None]]:
-    """A display that is told how many records are done, from the second second on."""
+    """A display to be called with the number of records done; it appears after _FIRST seconds."""
     begun = time.monotonic()
     display: Any = None
 

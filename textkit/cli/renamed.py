@@ -1,11 +1,11 @@
-"""What options were called before: an old spelling is answered with the new one, and never taken for something else.
+"""The former names of options: an old spelling is answered with the new one, and never taken for something else.
 
-One word stands for one thing over all verbs. Imported on the way out alone.
+One word stands for one thing in all verbs. Imported only to report an error.
 """
 
 from __future__ import annotations
 
-# verb -> old spelling -> what it is now
+# verb -> old spelling -> new spelling
 OPTIONS: dict[str, dict[str, str]] = {
     **dict.fromkeys(("models", "plugins", "doctor"), {"--json": "--format json"}),
     **dict.fromkeys(
@@ -17,7 +17,7 @@ OPTIONS: dict[str, dict[str, str]] = {
 }
 
 
-# What people try, because other verbs or other tools have it.
+# verb -> what people try because other verbs or tools have it -> what textkit has
 TRIED: dict[str, dict[str, str]] = {
     **dict.fromkeys(
         ("embed", "score", "generate", "translate"), {"--json": "--format jsonl", "--jsonl": "--format jsonl"}
@@ -26,7 +26,7 @@ TRIED: dict[str, dict[str, str]] = {
 
 
 def answer(verb: str | None, option: str) -> str | None:
-    """What to say to somebody who writes `option`; None where it was never there."""
+    """The answer to somebody who types `option`; None where there is none."""
     if new := OPTIONS.get(verb or "", {}).get(option):
         return f"{option} is now {new}"
     if new := TRIED.get(verb or "", {}).get(option):

@@ -1,4 +1,4 @@
-"""stdout kept for data: what libraries print goes to stderr, and errors of writing say which file it was. Light to import."""
+"""Keeps stdout for data: what libraries print goes to stderr, and write errors name their file. Light to import."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any, BinaryIO
 from textkit.errors import TextkitError
 from textkit.streams.waiting import wait_writable
 
-STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")  # as -o says it; see protected_stdout
+STDOUT = ("-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")  # what -o may call it; see protected_stdout
 BUFFER = 1 << 16  # bytes held back before they reach a pipe or a file; the streams flush when their input pauses
 
 
 class _Stream(io.BufferedWriter):
-    """A buffered stdout, or stderr, whose failed writes say which file it was. One that would not block is waited for.
+    """A buffered stdout or stderr whose failed writes name their file. Where the file is non-blocking, a write waits for it.
 
-    A signal in the midst of a write leaves nothing out and repeats nothing: what the write has not taken yet goes out with
-    the next flush. So what is written reaches the buffer in pieces that it takes whole or not at all, and which of them it
-    has taken is counted without an instruction of Python's own in between, for there signals are heeded. Nor is it a
-    FileIO with a `write` that waits: there the buffer would take the bytes for unwritten, and write them again.
+    A signal in the midst of a write leaves nothing out and repeats nothing: what the buffer has not taken yet goes out with
+    the next flush. The data therefore reaches the buffer in pieces that it takes whole or not at all, and the pieces taken
+    are counted without a Python instruction in between, where a signal would be heeded. The waiting is not done in a FileIO
+    with its own `write`: after a signal there, the buffer would take the bytes for unwritten and write them again.
     """
 
     def __init__(self, descriptor: int, name: str = "stdout", closefd: bool = True) -> None:
@@ -83,9 +83,9 @@ class _Stream(io.BufferedWriter):
 
 
 def name_stdout() -> None:
-    """Has the errors of sys.stdout say that they are stdout's, and takes characters that its encoding lacks.
+    """Replaces sys.stdout with a stream whose errors name stdout, and which escapes characters that its encoding lacks.
 
-    sys.stderr as well, for it may not block either, and what is said there must not be lost.
+    Replaces sys.stderr as well: it may be non-blocking too, and what is said there must not be lost.
     """
     if sys.stdout is not None:
         sys.stdout = io.TextIOWrapper(
@@ -135,7 +135,7 @@ def _point_stdout_at_stderr() -> None:
 def _restore_stdout(stream: BinaryIO) -> None:
     with suppress(OSError, ValueError):
         sys.stdout.flush()
-    with suppress(Exception):  # what C libraries hold back goes to stderr too, where the platform lets us say so
+    with suppress(Exception):  # what C libraries hold back goes to stderr too, where the platform allows it
         import ctypes
 
         ctypes.CDLL(None).fflush(None)

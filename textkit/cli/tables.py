@@ -7,14 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any, BinaryIO
 
 _GAP, _INDENT = "  ", "    "
-_ROOM = 24  # cells, the fewest that the last column is worth wrapping in
+_ROOM = 24  # cells; in fewer, wrapping the last column is not worthwhile
 
 
 def write_table(stream: BinaryIO, head: Sequence[str], rows: Iterable[Sequence[str]], width: int | None = None) -> None:
     """Columns as wide as their widest cell, two spaces apart, under their heads. Nothing where there are no rows.
 
-    On a terminal, `width` cells wide, no line is wider: the last column is wrapped between words, put below the others where
-    too little room is left for it, and where these do not fit either a row is a paragraph. A pipe gets a line a row.
+    On a terminal `width` cells wide, no line is wider: the last column is wrapped between words, or put below the others
+    where too little room is left for it. Where the others do not fit either, a row is a paragraph. A pipe gets one line per
+    row.
     """
     lines = [[printable(cell) for cell in row] for row in rows]
     if not lines:
@@ -24,7 +25,7 @@ def write_table(stream: BinaryIO, head: Sequence[str], rows: Iterable[Sequence[s
 
 
 def width_of(stream: IO[Any]) -> int | None:
-    """The cells of a line of the terminal that `stream` writes to; None where it is none."""
+    """The width, in cells, of the terminal that `stream` writes to; None where it is no terminal."""
     if not stream.isatty():
         return None
     import shutil
@@ -33,7 +34,7 @@ def width_of(stream: IO[Any]) -> int | None:
 
 
 def laid_out(lines: list[list[str]], width: int | None) -> Iterator[str]:
-    """The lines of a table, the first of `lines` being its heads, none wider than `width` cells where that is not None."""
+    """The lines of a table whose heads are the first of `lines`, none wider than `width` cells, where that is not None."""
     widths = [max(map(cells, column)) for column in zip(*lines, strict=True)]
     before = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
     if width is None or before + widths[-1] <= width:
@@ -61,7 +62,7 @@ def _joined(line: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """`text` in lines of `width` cells; what is wider than one, a path perhaps, is left whole."""
+    """`text` in lines of `width` cells; a word wider than a line, such as a path, is left whole."""
     lines: list[str] = []
     for word in text.split():
         if lines and cells(lines[-1]) + 1 + cells(word) <= width:
@@ -72,7 +73,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def cells(text: str) -> int:
-    """How many cells of a terminal `text` takes: two for wide characters, none for those that are put on others."""
+    """How many cells of a terminal `text` takes: two for wide characters, none for combining ones."""
     if text.isascii():
         return len(text)
     import unicodedata
@@ -81,10 +82,10 @@ def cells(text: str) -> int:
 
 
 def write_json(stream: BinaryIO, value: Any) -> None:
-    """One indented JSON value and a newline. ASCII alone, so that no terminal and no encoding is in its way."""
+    """Writes one indented JSON value and a newline, in ASCII, so that no terminal and no encoding is in its way."""
     stream.write(json.dumps(value, indent=2).encode() + b"\n")
 
 
 def printable(text: str) -> str:
-    """`text` without what would move a terminal's cursor: what a stranger's model says of itself is shown as text."""
+    """`text` without what would move a terminal's cursor, so that what a stranger's model says of itself is shown as text."""
     return "".join(character if character.isprintable() else "?" for character in text)

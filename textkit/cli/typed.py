@@ -1,4 +1,4 @@
-"""What people type where a file's name is meant: a text; and what they see where a filter waits for them. Light to import."""
+"""Helps people who type a text where a file's name is meant, or do not see that a filter waits for them. Light to import."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _LONG = 80  # characters of a text that are shown
 
 
 def check_files(files: Sequence[str], others: Iterable[str] = ()) -> None:
-    """TextkitError for the first of `files`, arguments of the verb that runs, and `others` that cannot be read.
+    """Raises TextkitError for the first of `files` (arguments of the running verb) and `others` that cannot be read.
 
-    Where one of `files` is not there, whoever named it may have meant the text itself: the message has the line that works.
+    A user who names a missing file may have meant the text itself, so the message has the command line that takes the text.
     """
     from textkit.streams.lines import check_readable
 
@@ -30,12 +30,12 @@ def check_files(files: Sequence[str], others: Iterable[str] = ()) -> None:
 
 
 def _way_on(absent: Sequence[str]) -> str:
-    """A file nearly of that name, else the line that takes the text: what is not there, piped into the same command."""
+    """Suggests a file with nearly that name, otherwise the same command with the missing names piped into it as text."""
     if close := _near(absent[0]):
         return f"; did you mean {close!r}?"
     context = click.get_current_context(silent=True)
     if context is None or not any(text.strip() for text in absent) or absent[0].startswith(("/", "./", "../", "~/")):
-        return ""  # nothing to say, or a path without doubt
+        return ""  # no advice to give, or clearly a path
     texts = [" ".join(absent)] if not any("\n" in text for text in absent) else "\n".join(absent).split("\n")
     shown = all(text.isprintable() and len(text) <= _LONG for text in texts)
     command = " ".join([context.command_path, *_options(context)])
@@ -43,7 +43,7 @@ def _way_on(absent: Sequence[str]) -> str:
 
 
 def _near(path: str) -> str | None:
-    """The name of a file in the same folder that differs in a letter or so."""
+    """The name of a file in the same folder that differs by a letter or so."""
     import difflib
 
     folder, name = os.path.split(path)
@@ -58,21 +58,21 @@ def _near(path: str) -> str | None:
 
 
 def _echo(texts: Sequence[str]) -> str:
-    """The command that writes `texts`, a line each. What echo of some shell would take for its own goes through printf."""
+    """The shell command that writes `texts`, one per line. It is printf where some shell's echo would change the text."""
     quoted = " ".join(map(_quoted, texts))
     plain = len(texts) == 1 and not texts[0].startswith("-") and "\\" not in texts[0]
     return f"echo {quoted}" if plain else f"printf '%s\\n' {quoted}"
 
 
 def _quoted(text: str) -> str:
-    """For the shell, and easy to read: in double quotes where it has an apostrophe and nothing that these would change."""
+    """`text` quoted for the shell, in double quotes where it has an apostrophe and nothing that they would change."""
     import shlex
 
     return f'"{text}"' if "'" in text and not set('"$`\\!') & set(text) else shlex.quote(text)
 
 
 def _options(context: click.Context) -> list[str]:
-    """The options that this command was given, as one types them."""
+    """The options that this command was given, as one would type them."""
     import shlex
 
     given: list[str] = []
@@ -84,7 +84,7 @@ def _options(context: click.Context) -> list[str]:
             continue
         value: Any = context.params[name]
         if name == "model" and not _serves(value, context.info_name or ""):
-            continue  # the line is to work
+            continue  # the line must work
         if option.is_flag:
             given += [(option.opts if value else option.secondary_opts)[0]]
         else:
@@ -106,8 +106,10 @@ def _serves(model: str, verb: str) -> bool:
 
 
 def say_if_file(messages: Messages, texts: Iterable[str], what: str, way: str | None = None) -> None:
-    """Where an argument that is a text, `what`, is the name of a file, somebody may mean the texts in it: one line on stderr,
-    unless -q. `way`: what reads them, where stdin does not."""
+    """Says on stderr, unless -q, that a text argument, called `what`, is the name of a file: its texts may be meant.
+
+    `way`: what reads the texts of a file, where stdin does not.
+    """
     file = next((text for text in texts if os.path.isfile(text)), None)
     if file is not None:
         import shlex
@@ -118,6 +120,6 @@ def say_if_file(messages: Messages, texts: Iterable[str], what: str, way: str | 
 
 
 def say_if_typed(messages: Messages, files: Sequence[str] = ("-",)) -> None:
-    """Where stdin is a terminal and read, somebody may wonder why nothing happens: one line on stderr, unless -q."""
+    """Says on stderr, unless -q, that stdin is read and is a terminal: somebody may wonder why nothing happens."""
     if "-" in (files or ("-",)) and sys.stdin is not None and sys.stdin.isatty():
         messages.hint("reading from the terminal; Ctrl-D ends")
