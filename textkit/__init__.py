@@ -1,4 +1,4 @@
-"""textkit turns text models into Unix filters. This file is the door to the same from Python: docs/python.md.
+"""textkit turns text models into Unix filters. This module offers the same to Python: docs/python.md.
 
 Nothing heavy is imported before it is used; serving never imports torch.
 """
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from textkit.version import DISTRIBUTION, __version__
 
-# onnxruntime's own builds report to their maker: at its import it resolves a host's name and writes a device id below the
-# home folder and a session file into TMPDIR. Here, so that it stands before any import of onnxruntime, a plugin's and a child
-# process's too. Set outright: no value that a user may have in his environment asks textkit to talk to a network.
+# onnxruntime's own builds send telemetry: at its import it resolves a host's name and writes a device id below the home
+# folder and a session file into TMPDIR. The variable is set here, before any import of onnxruntime, including those of
+# plugins and child processes. It is set outright: no value in a user's environment asks textkit to talk to a network.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What is public, imported when it is first asked for."""
+    """A public name, imported when it is first asked for."""
     if name not in _PLACES:
         raise AttributeError(f"module 'textkit' has no attribute {name!r}")
     value = getattr(importlib.import_module(_PLACES[name]), name)
@@ -94,10 +94,10 @@ def load(model: str | Path | None = None, task: str | None = None, **options: An
 def load(model: str | Path | None = None, task: str | None = None, **options: Any) -> OpenModel[Any]:
     """The exported model `model` (a name or a folder; None: the default of `task`) as a callable: lines in, answers out.
 
-    `task`: None for the model's own, and for `embed` where no model is named. `textkit.load()(["hello"])` gives one vector a
-    line, `textkit.load("en-de")(["Hello."])` one text. Options are those of the task's class: Embedder, Translator,
-    LanguageModel. Imports onnxruntime, never torch. Raises UsageError for an unknown task, model or option, TextkitError for a
-    model that is damaged.
+    `task`: None for the model's own, and for `embed` where no model is named. `textkit.load()(["hello"])` gives one vector
+    per line, `textkit.load("en-de")(["Hello."])` one text. Options are those of the task's class: Embedder, Translator,
+    LanguageModel. Imports onnxruntime, never torch. Raises UsageError for an unknown task, model or option, TextkitError for
+    a damaged model.
     """
     from textkit.arguments import of_arguments
     from textkit.serving import open_model

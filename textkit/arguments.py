@@ -1,4 +1,4 @@
-"""Errors for whoever calls from Python: what speaks of options (`--precision fp4`) speaks of arguments (`precision=fp4`)."""
+"""Rewords errors for callers from Python: options (`--precision fp4`) become arguments (`precision=fp4`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from textkit.errors import TextkitError
 _commanded: ContextVar[bool] = ContextVar("commanded", default=False)  # whether a command line was typed
 _LETTERS = {"-m": "model", "-o": "output"}
 _SWITCHES = ("--resume", "--overwrite", "--explain", "--known-only")  # options without a value
-# An option, and its value where a word follows that is none of a sentence.
+# An option, and its value where the next word is no part of the sentence.
 _OPTION = r"(?<![\w-])(-[mo](?= )|--[a-z][a-z-]+)(?:[ =]((?!(?:of|to|and|or|is|goes|replaces|with)\b)[^\s:;,()]+))?"
 
 

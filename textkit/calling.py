@@ -33,9 +33,9 @@ def train(
 ) -> Path:
     """Trains a model of the family `plugin` on files, as `textkit train` does, and returns the run's folder `output`.
 
-    `options`: what `--set` sets, by name; `config`: a TOML file of them. `resume`: goes on with a run that was interrupted.
-    `progress` is called with what happens (textkit.training.events), in this thread. Needs the extra `train`. Raises UsageError
-    for what is unknown, TextkitError for data that cannot be read, and for a training that fails.
+    `options`: what `--set` sets, by name; `config`: a TOML file of options. `resume`: whether to continue an interrupted run.
+    `progress` is called with each event (textkit.training.events), in this thread. Needs the extra `train`. Raises UsageError
+    for unknown names, TextkitError for data that cannot be read and for a training that fails.
     """
     folder = Path(output)
     recipe = Recipe(
@@ -67,7 +67,7 @@ def export(
     explain: bool = False,
     overwrite: bool = False,
 ) -> Path:
-    """Exports the run in a folder as a model to serve, as `textkit export-onnx` does, and returns the model's folder `output`.
+    """Exports the run in the folder `run` as a model, as `textkit export-onnx` does, and returns the model's folder `output`.
 
     Nothing is written unless the exported graphs compute what the network does. Needs the extra `train`.
     """

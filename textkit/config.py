@@ -1,4 +1,4 @@
-"""Options of a training: plugin's defaults <- TOML file <- --set key=value. Knows the rules, and no option."""
+"""Options of a training: plugin's defaults <- TOML file <- --set key=value. Knows the engine's options and no plugin's."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ def resolve(
     assignments: Iterable[str] = (),
     base: tuple[Any, Training] | None = None,
 ) -> tuple[Any, Training]:
-    """The plugin's Config and the engine's Training for one run; what is not said is as in `base`, or the plugin's default.
+    """The plugin's Config and the engine's Training for one run; an option not given is as in `base`, or the plugin's default.
 
     Both sets of keys share one flat name space: `--set dim=100 --set learning_rate=0.05`. An unknown key (the nearest
-    is named) or a value that does not fit its type or range raises UsageError for --set, TextkitError for the file.
+    is named) or a value that does not fit its type raises UsageError for --set, TextkitError for the file. A value out
+    of range raises UsageError.
     """
     model_keys = _fields(plugin.Config)
     known = {**_fields(Training), **model_keys}
@@ -46,14 +47,14 @@ def resolve(
 
 
 def said(plugin: Plugin[Any, Any], file: Path | None = None, assignments: Iterable[str] = ()) -> list[str]:
-    """The options that somebody has set, by their names of today."""
+    """The options that the user has set, by their current names."""
     return list(dict.fromkeys(key for key, *_ in _said(plugin, file, assignments, tell=False)))
 
 
 def _said(
     plugin: Plugin[Any, Any], file: Path | None, assignments: Iterable[str], tell: bool = True
 ) -> list[tuple[str, Any, str, type[TextkitError]]]:
-    """Key, value, where it stands, and the error to raise for it. A name of old is taken for today's; `tell`: and said."""
+    """Each option's current name, its value, where it was set, and the error to raise. `tell`: warn of an old name."""
     found: list[tuple[str, Any, str, type[TextkitError]]] = []
     if file is not None:
         found = [(key, value, str(file), TextkitError) for key, value in read_toml(file).items()]
@@ -70,7 +71,7 @@ def _said(
 
 
 def declared(cls: type, name: str) -> dict[str, str]:
-    """The mapping `name` of a class of options, `needs` or `renamed`, with those of the classes it derives from."""
+    """The mapping `name` (`needs` or `renamed`) of a class of options, merged with those of its base classes."""
     merged: dict[str, str] = {}
     for part in reversed(cls.__mro__):
         merged |= vars(part).get(name, {})
@@ -78,7 +79,7 @@ def declared(cls: type, name: str) -> dict[str, str]:
 
 
 def read_toml(file: Path) -> dict[str, Any]:
-    """The keys of a TOML file; tables only group, their names mean nothing. TextkitError for what cannot be read."""
+    """The keys of a TOML file; tables only group, and their names mean nothing. Raises TextkitError for an unreadable file."""
     try:
         with file.open("rb") as stream:
             data = tomllib.load(stream)
@@ -95,7 +96,7 @@ def read_toml(file: Path) -> dict[str, Any]:
     return flat
 
 
-_LEAST = {"epochs": 1, "accumulate": 1}  # every other number of the engine begins at 0
+_LEAST = {"epochs": 1, "accumulate": 1}  # every other number of the engine is at least 0
 _BELOW_ONE = ("momentum", "betas", "ema")
 
 

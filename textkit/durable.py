@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their place, forced to the disk, renamed. Knows not what they hold."""
+"""Writes files that are whole or not there: beside their place, synced to disk, renamed. Knows nothing of their contents."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from textkit.temporary import held
 
 
 def replace_file(path: Path, content: bytes | Callable[[Path], None]) -> None:
-    """Puts `content` (bytes, or a function that writes a file) at `path`; what was there stays until it is on the disk.
+    """Puts `content` (bytes, or a function that writes a file) at `path`; the old file stays until the new is on the disk.
 
-    Raises TextkitError naming the file, and leaves nothing beside it, where it cannot be written: a full disk, say.
+    Where it cannot be written (a full disk, say), raises TextkitError naming the file, and leaves nothing beside it.
     """
     part = path.with_name(path.name + ".part")
     with naming(path), held(part):
         part.write_bytes(b"" if callable(content) else content)
         if callable(content):
-            mode = part.stat().st_mode  # as the user's umask has it; some writers make a file for its owner alone
+            mode = part.stat().st_mode  # as the user's umask has it; some writers make a file for its owner only
             content(part)
             part.chmod(mode)
         _sync(part)
@@ -30,7 +30,7 @@ def replace_file(path: Path, content: bytes | Callable[[Path], None]) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """TextkitError naming `path` for whatever the system does not let be done with it: a write to a full disk, say."""
+    """Turns an OSError raised inside, such as that of a full disk, into a TextkitError that names `path`."""
     try:
         yield
     except OSError as error:
@@ -38,7 +38,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def _sync(path: Path) -> None:
-    if os.name == "nt" and path.is_dir():  # a folder cannot be opened there
+    if os.name == "nt" and path.is_dir():  # Windows cannot open a folder
         return
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:

@@ -1,4 +1,4 @@
-"""What a user did wrong or met: one line on stderr, no traceback, an exit code. Knows nothing of the rest."""
+"""What a user did wrong or met: one line on stderr, no traceback, an exit code. Knows nothing of the rest of textkit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from textkit.version import DISTRIBUTION
 
-MOST_QUOTED = 80  # characters of a file's own that a message shows
+MOST_QUOTED = 80  # the most characters from a file that a message shows
 
 
 class TextkitError(Exception):
@@ -25,12 +25,12 @@ class UsageError(TextkitError):
 
 
 class TextkitWarning(UserWarning):
-    """Something the user should know of though the work goes on. On the command line: one line on stderr, unless -q."""
+    """Something that the user should know, though the work goes on. On the command line: one line on stderr, unless -q."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """'; did you mean X?' for the closest of `known`, else a list of what there is, else ''."""
-    import difflib  # 8 ms, and only ever needed on the way out
+    """'; did you mean X?' for the closest of `known`; without a close one, a list of all; '' where there are none."""
+    import difflib  # takes 8 ms, and only an error needs it
 
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
@@ -40,17 +40,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def pip_install(extra: str = "") -> str:
-    """The command that brings the packages of an extra, or what textkit needs in any case."""
+    """The command that installs the packages of an extra, or those that textkit always needs."""
     return f"pip install '{DISTRIBUTION}[{extra}]'" if extra else f"pip install {DISTRIBUTION}"
 
 
 def file_of(error: OSError) -> str:
-    """The file that an error of the system is about: the one it names, else one open for writing where it was raised."""
+    """The file that an OSError is about: the one it names, otherwise one open for writing where it was raised, or ''."""
     if isinstance(error.filename, (str, bytes)) and error.filename:
         return os.fsdecode(error.filename)
     found = ""
     trace = error.__traceback__
-    while trace is not None:  # a failed write knows no name; the frame nearest to it that has an open file does
+    while trace is not None:  # a failed write names no file; the nearest frame with an open file does
         for value in trace.tb_frame.f_locals.values():
             name, mode = getattr(value, "name", None), getattr(value, "mode", None)
             if isinstance(value, io.IOBase) and isinstance(name, str) and set(str(mode)) & set("wax+"):
@@ -71,7 +71,7 @@ def one_line(error: BaseException) -> str:
 
 
 def quoted(value: Any) -> str:
-    """A value out of a file as a message shows it: as Python writes it, cut, with nothing that a terminal would obey."""
+    """A value from a file as a message shows it: its repr, cut short, with nothing that a terminal would obey."""
     text = repr(value[: MOST_QUOTED + 1] if isinstance(value, (str, bytes)) else value)
     if len(text) <= MOST_QUOTED + 2:
         return text
@@ -80,7 +80,7 @@ def quoted(value: Any) -> str:
 
 
 def told(error: BaseException) -> str:
-    """What a library says of a file: its text may hold as much of the file as it likes, so it is cut as `quoted` cuts."""
+    """A library's message about a file, cut as `quoted` cuts, because it may hold any amount of the file's text."""
     text = " ".join(str(error).split())
     text = "".join(c if c.isprintable() else "?" for c in text[: MOST_QUOTED + 1])
     return text if len(text) <= MOST_QUOTED else f"{text[: MOST_QUOTED - 1]}…"

@@ -1,4 +1,4 @@
-"""Says which plugin failed, and in what, when code that is not textkit's own raises. Knows nothing of what it calls."""
+"""Says which plugin failed, and in which method, when code that is not textkit's own raises. Knows nothing of what it calls."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from textkit.plugin import Plugin
 
 Given = TypeVar("Given")
 
-# What no plugin can help.
+# Errors that are no plugin's fault.
 _OF_THE_DISK = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG", "EIO", "EROFS")}
 
 
 @contextmanager
 def blaming(plugin: Plugin[Any, Any], method: str) -> Iterator[None]:
-    """Turns whatever the plugin's `method` raises, TextkitErrors apart, into a TextkitError that names both.
+    """Turns whatever the plugin's `method` raises, except TextkitError and MemoryError, into a TextkitError that names both.
 
-    What the disk refuses is no plugin's fault: there the file is named.
+    Where the disk is at fault, the error names the file instead.
     """
     try:
         yield
@@ -36,7 +36,7 @@ def blaming(plugin: Plugin[Any, Any], method: str) -> Iterator[None]:
 
 
 def checked(plugin: Plugin[Any, Any], method: str, given: Given, *kinds: type) -> Given:
-    """What the plugin's `method` gave, where it is one of `kinds`. Raises TextkitError, which names both, where it is not."""
+    """`given`, which the plugin's `method` returned. Raises TextkitError, which names both, unless it is one of `kinds`."""
     if not isinstance(given, kinds):
         wanted = " or ".join(
             "None" if kind is type(None) else f"{'an' if kind is int else 'a'} {kind.__name__}" for kind in kinds
@@ -46,7 +46,7 @@ def checked(plugin: Plugin[Any, Any], method: str, given: Given, *kinds: type) -
 
 
 def blamed(plugin: Plugin[Any, Any], method: str, items: Any) -> Iterator[Any]:
-    """The items of a generator that the plugin's `method` gave, under the same guard."""
+    """The items of an iterable that the plugin's `method` returned, each taken under the same guard."""
     with blaming(plugin, method):
         iterator = iter(items)
     while True:

@@ -1,8 +1,8 @@
-"""What the command line may do because the process is its own: bound memory, and end when a signal comes, whatever it is in.
+"""What the command line may do because the process is its own: bound memory, and end on a signal, whatever is running.
 
 Python heeds a signal between two of its own instructions. While the main thread is inside a library (onnxruntime loads or
-runs a graph, a tokenizer cuts a line), or waits for a thread that is, nobody hears. A thread of its own hears: it asks the
-libraries to stop, and where that does not help either ends the process. Programs that import textkit get none of this.
+runs a graph, a tokenizer cuts a line), or waits for a thread that is, it hears no signal. A separate thread hears it, asks
+the libraries to stop, and ends the process where that does not help. Programs that import textkit get none of this.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-GRACE = 0.5  # seconds that what is being computed has to come to its end by itself
+GRACE = 0.5  # seconds in which a computation may come to its end by itself
 _PATIENCE = 1.0  # seconds more, once it was asked to stop
 _ENDING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)]
 
-model_bytes = 0  # of the largest model that was opened: memory that a graph may take is in proportion
-_last: Callable[[], None] | None = None  # what is done last; None: the process is not ours
+model_bytes = 0  # of the largest model opened; a graph may take memory in proportion
+_last: Callable[[], None] | None = None  # called last; None: the process is not the command line's
 _stops: list[Callable[[], None]] = []
 _handlers: dict[int, Any] = {}  # ours, by signal
 _heard: set[int] = set()  # signals whose handler has run
@@ -30,9 +30,9 @@ _thread: threading.Thread | None = None
 
 
 def own(last: Callable[[], None] = lambda: None) -> None:
-    """From here on the process is the command line's. Called in the main thread, when its handlers of signals are in place.
+    """Makes the process the command line's. Called in the main thread, when the signal handlers are in place.
 
-    `last`: removes what is unfinished, where nothing else is left to be done.
+    `last`: removes what is unfinished, before the process is ended by force.
     """
     global _last, _pipe
     if _last is not None or not hasattr(os, "register_at_fork"):
@@ -57,7 +57,7 @@ def is_own() -> bool:
 
 
 def guard() -> None:
-    """Called before a library computes: from here on somebody hears signals besides the main thread."""
+    """Called before a library computes: starts the thread that hears signals besides the main thread."""
     global _thread
     if _last is not None and _thread is None:
         _thread = threading.Thread(target=_hear, name="textkit-signals", daemon=True)
@@ -65,7 +65,7 @@ def guard() -> None:
 
 
 def on_signal(stop: Callable[[], None]) -> None:
-    """`stop()` asks a library to give up what it computes; it is called in another thread."""
+    """Registers `stop`, which asks a library to give up what it computes. It is called in another thread."""
     _stops.append(stop)
 
 
@@ -78,7 +78,7 @@ def _marking(handler: Callable[[int, Any], Any]) -> Callable[[int, Any], Any]:
 
 
 def _leave_alone() -> None:
-    """A process that forked off has handlers of its own soon; what it is told is not for its parent."""
+    """Keeps the signals of a forked process out of its parent's pipe. It will soon have its own handlers."""
     with suppress(ValueError):
         signal.set_wakeup_fd(-1)
 
@@ -86,13 +86,13 @@ def _leave_alone() -> None:
 def _hear() -> None:
     while True:
         for number in os.read(_pipe[0], 64):
-            # Where a verb has handlers of its own (a training that ends at its next checkpoint) it is patient.
+            # A verb with its own handlers (a training that ends at its next checkpoint) gets the time it needs.
             if number in _handlers and signal.getsignal(number) is _handlers[number]:
                 _end(number)
 
 
 def _end(number: int) -> None:
-    """Returns only where the handler was run and the process goes on."""
+    """Ends the process, unless the main thread's handler ran and the process goes on."""
     time.sleep(GRACE)
     for stop in _stops:
         stop()
@@ -106,7 +106,7 @@ def _end(number: int) -> None:
 
 
 def _waits_for_a_thread() -> bool:
-    """Whether the main thread is on its way out, and waits for another to come back first."""
+    """Whether the main thread is on its way out and waits for another thread to end first."""
     frame = sys._current_frames().get(threading.main_thread().ident or 0)
     while frame is not None:
         if frame.f_code.co_filename == threading.__file__ and frame.f_code.co_name in ("join", "_shutdown"):

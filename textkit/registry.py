@@ -1,4 +1,4 @@
-"""Finds plugins by name. Listing reads package metadata and imports nothing; only the plugin asked for is imported.
+"""Finds plugins by name, in package metadata and files named by hand. Imports only those files and the plugin asked for.
 
 `registry`, at the foot, is the one instance. Knows no plugin, and no torch.
 """
@@ -30,7 +30,7 @@ VARIABLE = "TEXTKIT_PLUGINS"
 
 @dataclass(frozen=True)
 class Entry:
-    """A plugin that is known of, not imported yet: its name, where it comes from, and how to load it."""
+    """A known plugin, not imported yet: its name, where it comes from, and how to load it."""
 
     name: str
     source: str  # "textkit 0.1.0", or the path of a file
@@ -40,7 +40,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Description:
-    """A line of `textkit plugins`. `problem` is None for a plugin that works, else why it does not, in one line."""
+    """A line of `textkit plugins`. `problem` is None for a plugin that works, otherwise why it does not, in one line."""
 
     name: str
     source: str
@@ -56,12 +56,12 @@ class Registry:
         self._files: list[Path] = []
         self._broken: dict[Path, str] = {}  # files named by hand that do not import, and why
         self._unread: dict[Path, str] = {}  # distributions whose metadata cannot be read, and why
-        self._classes: dict[Path, list[type[Plugin[Any, Any]]]] = {}  # of files named by hand
+        self._classes: dict[Path, list[type[Plugin[Any, Any]]]] = {}  # of each file named by hand
         self._entries: dict[str, list[Entry]] | None = None
         self._instances: dict[str, Plugin[Any, Any]] = {}
 
     def add_file(self, path: str | Path) -> None:
-        """Adds the plugins defined in a Python file. Nothing is ever loaded from the current folder on its own."""
+        """Adds the plugins defined in a Python file. Nothing is ever loaded from the current folder unasked."""
         path = Path(path).absolute()
         if not path.is_file():
             raise UsageError(f"--plugin {path}: no such file")
@@ -97,7 +97,7 @@ class Registry:
         return plugin
 
     def describe(self) -> Iterator[Description]:
-        """Every plugin, the broken ones with their reason. A stranger's is imported in a process of its own."""
+        """Every plugin, a broken one with the reason. A stranger's plugin is imported in a separate process."""
         for path in self._files:
             with suppress_into(self._broken, path):
                 self._names_in(path)
@@ -125,7 +125,7 @@ class Registry:
         return plugin.task, plugin.summary
 
     def discover(self) -> dict[str, list[Entry]]:
-        """Everything known of, by name; a name with two entries is claimed twice."""
+        """Every known plugin by name; a name with two entries is claimed twice."""
         if self._entries is None:
             entries: dict[str, list[Entry]] = {}
             found, self._unread = points(GROUP)
@@ -140,7 +140,7 @@ class Registry:
                 if path in self._broken:
                     continue
                 with suppress_into(self._broken, path):
-                    # One that the environment names stands in the way of every other: it is tried first.
+                    # A file that the environment names concerns every command, so it is first tried in a separate process.
                     names = [each.name for each in self._in(path)] if path in self._files else self._names_in(path)
                     for name in names:
                         entry = Entry(name, str(path), lambda path=path, name=name: self._class(path, name))
@@ -155,7 +155,7 @@ class Registry:
         return self._classes[path]
 
     def _names_in(self, path: Path) -> list[str]:
-        """The names of a file's plugins; the file is imported in a process of its own, unless it was imported here."""
+        """The names of a file's plugins. The file is imported in a separate process, unless it was imported here."""
         if path in self._classes:
             return [each.name for each in self._classes[path]]
         return tried(f"plugin file {path} does not import", lambda: [each.name for each in self._in(path)])
@@ -169,7 +169,7 @@ class Registry:
 
 @contextmanager
 def suppress_into(problems: dict[Path, str], path: Path) -> Iterator[None]:
-    """Writes a TextkitError down instead of raising it."""
+    """Notes a TextkitError in `problems` instead of raising it."""
     try:
         yield
     except TextkitError as error:
@@ -184,7 +184,7 @@ def _plugins_of_file(path: Path) -> list[type[Plugin[Any, Any]]]:
     """The plugin classes that a Python file defines. Raises TextkitError where it has none or does not import."""
     if not path.is_file():
         raise TextkitError(f"plugin file {path}: no such file")
-    # Two files of one name are two modules; the same file is one, so that what it pickles by name is found again.
+    # Files of the same name are different modules; one file is always the same, so that what it pickles is found again.
     module_name = f"textkit_plugin_{path.stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None or spec.loader is None:
@@ -235,7 +235,7 @@ def _instance(entry: Entry) -> Plugin[Any, Any]:
             raise TextkitError(f"{where} is broken: unknown task {plugin.task!r}{nearest(plugin.task, tasks.names())}")
         if not dataclasses.is_dataclass(plugin.Config):
             raise TextkitError(f"{where} is broken: its Config is no dataclass")
-        # Both sets of keys are set by --set key=value: a key of both could never reach the engine.
+        # Both sets of keys are set by --set key=value: a key in both could never reach the engine.
         keys = [{field.name for field in dataclasses.fields(cls)} for cls in (plugin.Config, Training)]
         if both := keys[0] & keys[1]:
             raise TextkitError(

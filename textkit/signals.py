@@ -1,7 +1,7 @@
-"""What a signal that ends the process raises, so that nothing is left behind on the way out. Knows no command.
+"""Makes signals that end the process raise exceptions, so that nothing is left behind on the way out. Knows no command.
 
-SIGINT, SIGTERM, SIGHUP and SIGQUIT are one kind: what was done is flushed, temporaries are removed, the exit code is 128
-and the number. A signal that is ignored when the process begins stays ignored (nohup; SIGINT of a job in the background).
+SIGINT, SIGTERM, SIGHUP and SIGQUIT are treated alike: what was done is flushed, temporaries are removed, and the exit code
+is 128 plus the number. A signal that is ignored when the process begins stays ignored (nohup; SIGINT in a background job).
 """
 
 from __future__ import annotations
@@ -11,20 +11,19 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from os import _exit  # which a stranger's module may find replaced
+from os import _exit  # strangers.py replaces os._exit for a while
 from types import FrameType
 
-_TOGETHER = 1.0  # seconds in which two different signals are one event: a terminal and whoever started us, say
-ASKING = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]  # a training to stop
+_TOGETHER = 1.0  # seconds in which two different signals are one event: of a terminal and of the parent process, say
+# These ask a training to stop.
+ASKING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 ENDING = [*ASKING, *([signal.SIGQUIT] if hasattr(signal, "SIGQUIT") else [])]
 
 _first: tuple[int, float] | None = None  # the signal that ends this process, and when it came
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGINT came: no KeyboardInterrupt that some library raised for reasons of its own."""
+    """SIGINT came. A plain KeyboardInterrupt may come from a library that raised it for reasons of its own."""
 
 
 class Ended(SystemExit):
@@ -32,7 +31,7 @@ class Ended(SystemExit):
 
 
 def heed() -> None:
-    """From here on each of the signals raises its exception in the main thread, but those that are ignored."""
+    """From here on, each of the signals that is not ignored raises its exception in the main thread."""
     with suppress(ValueError):  # not the main thread
         for number in ENDING:
             if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
@@ -40,7 +39,7 @@ def heed() -> None:
 
 
 def leave() -> None:
-    """From here on the signals end the process at once: nothing is left to be ended well."""
+    """From here on, the signals end the process at once: nothing is left that needs an orderly end."""
     with suppress(ValueError):
         for number in ENDING:
             if callable(signal.getsignal(number)):
@@ -48,7 +47,7 @@ def leave() -> None:
 
 
 def clear() -> None:
-    """Removes this process' temporaries, where there may be any: what makes them is not imported for --help."""
+    """Removes this process' temporaries. Without textkit.temporary, which --help does not import, there are none."""
     if temporary := sys.modules.get("textkit.temporary"):
         temporary.clear()
 
@@ -61,12 +60,12 @@ def raise_for(number: int) -> None:
 
 
 def is_behind(error: BaseException | None) -> bool:
-    """Whether a signal is behind `error`: an extension module that one meets while importing makes an ImportError of it."""
+    """Whether a signal is behind `error`: an extension module that it interrupts at its import turns it into an ImportError."""
     return cause(error) is not None
 
 
 def cause(error: BaseException | None) -> BaseException | None:
-    """The exception of a signal behind `error`: itself, what caused it, or what it was raised in the handling of."""
+    """The exception of a signal behind `error`: itself, its cause, or what was being handled when it was raised."""
     seen = set()
     while error is not None and id(error) not in seen:
         if isinstance(error, (KeyboardInterrupt, Ended)):
@@ -77,7 +76,7 @@ def cause(error: BaseException | None) -> BaseException | None:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """The first signal raises its exception; one more ends the process at once: what is flushed may have nobody to read it."""
+    """Raises the exception of the first signal. One more ends the process at once, because nobody may read what is flushed."""
     global _first
     if _first is None:
         _first = (number, time.monotonic())

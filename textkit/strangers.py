@@ -1,4 +1,4 @@
-"""Code and metadata of strangers: what they raise, how they end, what they cannot spell is a line of text. Knows no plugin."""
+"""Turns failures of strangers' code and metadata, even an exit, a crash or a hang, into a line of text. Knows no plugin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from textkit.errors import TextkitError, one_line
 if TYPE_CHECKING:
     from importlib.metadata import Distribution, EntryPoint
 
-SECONDS = 30.0  # that a trial may take
+SECONDS = 30.0  # how long a trial may take
 
 
 class EndOfProcess(BaseException):
@@ -36,13 +36,13 @@ def contained(what: str) -> Iterator[None]:
     except BaseException as error:
         if isinstance(signals.cause(error), (signals.Interrupted, signals.Ended)):
             raise
-        # An end that it asks for is no end of ours: whoever looks for the cause must not find one.
+        # A SystemExit or KeyboardInterrupt of a stranger's must not end this process: signals.cause must not find it.
         raise TextkitError(f"{what}: {one_line(error)}") from (error if isinstance(error, Exception) else None)
 
 
 @contextmanager
 def _without_exit() -> Iterator[None]:
-    """Inside, os._exit raises. Who has taken hold of it there finds it as it was afterwards; so does a process that forks."""
+    """Inside, os._exit raises. Code that keeps a reference to it gets the real one afterwards, and in a forked process."""
     real, process, inside = os._exit, os.getpid(), True
 
     def refuse(code: int = 0) -> None:
@@ -59,18 +59,18 @@ def _without_exit() -> Iterator[None]:
 
 
 def tried(what: str, work: Callable[[], Any]) -> Any:
-    """What `work` gives, as JSON has it, done in a process of its own: one that crashes or hangs takes nothing with it.
+    """What `work` returns, as JSON has it, done in a separate process, which may crash or hang without harm to this one.
 
-    Raises TextkitError: that of `work`, or `what: ...` with how the process ended. Without fork it is done in this one.
+    Raises TextkitError: that of `work`, or `what: ...` with how the process ended. Without fork, `work` is done in this one.
     """
     import json
 
     if not hasattr(os, "fork"):
         return work()
-    _flush()  # what is held back is this process' to say, once
+    _flush()  # otherwise the child would write what is held back once more
     ends = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of other threads: none holds what a plugin's import needs
+        warnings.simplefilter("ignore", DeprecationWarning)  # about other threads: none holds a lock that an import needs
         child = os.fork()
     if not child:
         _try(ends[1], work)
@@ -92,13 +92,11 @@ def tried(what: str, work: Callable[[], Any]) -> Any:
 
 
 def _try(end: int, work: Callable[[], Any]) -> None:
-    """The life of the process that tries."""
+    """All that the separate process does."""
     import json
 
     leave = os._exit
-    if told := sys.modules.get(
-        "faulthandler"
-    ):  # of a program that imports textkit: how it ends is said in a line of ours
+    if told := sys.modules.get("faulthandler"):  # enabled by a program around textkit; `tried` says how the child ends
         told.disable()
     try:
         try:
@@ -119,7 +117,7 @@ def _flush() -> None:
 
 
 def _answer(child: int, end: int) -> tuple[bytes, int | None]:
-    """What the process wrote, and its status, None where SECONDS were over. What it has started itself is not waited for."""
+    """What the child wrote, and its status (None after SECONDS). Processes that the child started are not waited for."""
     import select
 
     answer, status = b"", None
@@ -156,7 +154,7 @@ def _name(number: int) -> str:
 
 
 def points(group: str) -> tuple[list[tuple[EntryPoint, str, str]], dict[Path, str]]:
-    """The entry points of a group, each with its distribution and that one's version; and what cannot be read, and why.
+    """The entry points of a group, each with its distribution and its version; then the unreadable ones, and why.
 
     One distribution whose files cannot be decoded does not hide the others.
     """
@@ -174,16 +172,16 @@ def points(group: str) -> tuple[list[tuple[EntryPoint, str, str]], dict[Path, st
             continue
         if own:
             name, version = _named(distribution)
-            if name.lower() not in seen:  # found twice on sys.path it is one
+            if name.lower() not in seen:  # one that is found twice on sys.path counts once
                 seen.add(name.lower())
                 found += [(point, name, version) for point in own]
     return found, broken
 
 
 def mentioned(group: str) -> bool:
-    """Whether an installed package may have an entry point of the group, without importlib.metadata, whose import takes longer.
+    """Whether an installed package may have an entry point of the group, told without the slow import of importlib.metadata.
 
-    Looks into every folder of metadata on sys.path; what is in an archive it does not see.
+    Looks into every metadata folder on sys.path, but not into archives.
     """
     for place in sys.path:
         with suppress(OSError):
@@ -194,19 +192,19 @@ def mentioned(group: str) -> bool:
 
 
 def _folder(distribution: Distribution) -> Path | None:
-    """Where its metadata lies; importlib has no public name for it."""
+    """The folder of its metadata; importlib has no public name for it."""
     path = getattr(distribution, "_path", None)
     return path if isinstance(path, Path) else None
 
 
 def _mentions(folder: Path, group: str) -> bool:
     with suppress(OSError):
-        return group.encode() in (folder / "entry_points.txt").read_bytes().replace(b"\0", b"")  # UTF-16 among them
+        return group.encode() in (folder / "entry_points.txt").read_bytes().replace(b"\0", b"")  # UTF-16 as well
     return False
 
 
 def _named(distribution: Distribution) -> tuple[str, str]:
-    """Name and version: what the metadata says, else the name of its folder."""
+    """Name and version, from the metadata, or otherwise from its folder's name."""
     with suppress(Exception):
         name, version = distribution.metadata["Name"], distribution.metadata["Version"]
         if name and version:

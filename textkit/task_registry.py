@@ -1,4 +1,4 @@
-"""Finds tasks by name: textkit's own by a table, strangers' by entry points, which are read for names that are in no table.
+"""Finds tasks by name: textkit's own in a table, strangers' by entry points, which are read only for names not in the table.
 
 `tasks`, at the foot, is the one instance. Knows no task, and imports the record of one when it is asked for.
 """
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "textkit.tasks"
-# In the order in which they are listed. A table, and no entry points: a filter reads no metadata when it starts.
+# In the order in which they are listed. A table instead of entry points: a filter reads no metadata when it starts.
 OWN: Mapping[str, str] = {
     "translate": "textkit.tasks.translate.task:TASK",
     "embed": "textkit.tasks.embed.task:TASK",
     "language": "textkit.tasks.language.task:TASK",
 }
-# Whose verb is asked for: so a command imports the record of its own task alone. A test compares with the records.
+# verb -> its task, so that a command imports only its own task's record. A test compares this table with the records.
 OWN_VERBS: Mapping[str, str] = {
     **dict.fromkeys(("translate", "attention"), "translate"),
     **dict.fromkeys(("embed", "nearest", "analogy"), "embed"),
@@ -35,13 +35,11 @@ class TaskRegistry:
 
     def __init__(self) -> None:
         self._tasks: dict[str, Task] = {}
-        self._strangers: dict[str, list[tuple[EntryPoint, str]]] | None = (
-            None  # name -> entry points, and whose they are
-        )
+        self._strangers: dict[str, list[tuple[EntryPoint, str]]] | None = None  # name -> entry points, their packages
         self.unread: dict[str, str] = {}  # distributions whose metadata cannot be read, and why
 
     def get(self, name: str) -> Task:
-        """The task `name`. UsageError for an unknown name, with the nearest one; TextkitError for one that is broken."""
+        """The task `name`. Raises UsageError for an unknown name, with the nearest one; TextkitError for a broken task."""
         if name not in self._tasks:
             self._tasks[name] = load(OWN[name]) if name in OWN else self._stranger(name)
         return self._tasks[name]
@@ -66,8 +64,10 @@ class TaskRegistry:
                 continue
 
     def _listed(self, name: str) -> Task:
-        """As `get`, for whoever did not ask for this one: a stranger's is tried in a process of its own first, so that one that
-        crashes or hangs stops nothing else."""
+        """The task `name`, for a caller that lists them all.
+
+        A stranger's task is first tried in a separate process, so that one that crashes or hangs stops nothing else.
+        """
         if name not in self._tasks and name not in OWN:
             from textkit.strangers import tried
 
@@ -79,7 +79,7 @@ class TaskRegistry:
         return [task.name for task in self.sound() if task.default_model]
 
     def broken(self) -> Iterator[tuple[str, str]]:
-        """(name, what is wrong with it) of each that is."""
+        """(name, what is wrong) of each broken task, and of each distribution whose metadata cannot be read."""
         yield from self.unread.items()
         for name in self._found():
             try:
@@ -92,7 +92,7 @@ class TaskRegistry:
         return "" if name in OWN else self._found()[name][0][1].partition(" ")[0]
 
     def own_verb(self, name: str) -> tuple[Task, Verb] | None:
-        """The verb of one of textkit's own tasks, and the task; None for any other name."""
+        """The task, one of textkit's own, that has the verb `name`, and the verb; None for any other name."""
         if name not in OWN_VERBS:
             return None
         task = self.get(OWN_VERBS[name])
@@ -103,7 +103,7 @@ class TaskRegistry:
         return {name: (task, verb) for task in self.own() for name, verb in task.verbs.items()}
 
     def verbs(self) -> dict[str, tuple[Task, Verb]]:
-        """Those of strangers' as well; what two tasks claim is the first one's."""
+        """The verbs of all tasks, strangers' included; a name that two tasks claim is the first one's."""
         found: dict[str, tuple[Task, Verb]] = {}
         for task in self.sound():
             for name, verb in task.verbs.items():
@@ -111,7 +111,7 @@ class TaskRegistry:
         return found
 
     def strangers_at_hand(self) -> bool:
-        """Whether a package that is installed may bring a task; reads no more than the names of entry points."""
+        """Whether an installed package may bring a task. Reads nothing but files of entry points."""
         if self._strangers is None:
             from textkit.strangers import mentioned
 
@@ -141,7 +141,7 @@ class TaskRegistry:
             raise TextkitError(f"task name {name!r} is claimed twice, by {sources}: take one of them away")
         point, source = entries[0]
         where = f"task {name!r} ({source})"
-        with contained(f"{where} is broken"):  # a stranger's module may raise anything, and its record hold anything
+        with contained(f"{where} is broken"):  # a stranger's module may raise, and its record hold, anything
             task = point.load()
             if not isinstance(task, Task):
                 raise TextkitError(f"{where} is broken: {task!r:.80} is no textkit.task.Task")

@@ -1,11 +1,11 @@
-"""What is made beside its place and put there whole: the temporary's name, who works on it, the change of places.
+"""Makes files and folders beside their place and puts them there whole: temporaries, their names, their locks, the swap.
 
-A temporary lies in the folder of its target, for only there a rename is atomic. Whoever makes one holds a lock on it
-(flock) that ends with the process, however that ends. So the next writer of the same target tells what a killed process
-left from the work of somebody alive, and clears it away. What this process still has is removed by `clear` on the way out.
+A temporary lies in the folder of its target, because only there is a rename atomic. Its maker holds a lock on it (flock)
+that ends with the process, however that ends. The next writer of the same target can therefore tell what a killed process
+left from the work of a live one, and clears it away. `clear` removes this process' temporaries on the way out.
 
 A folder changes places with its target in one step (`renameat2`) where the system can do that. Elsewhere the target
-moves aside first; a reader that finds it gone puts it back (`recovered`). Knows not what is in a file or a folder.
+moves aside first; a reader that finds it gone puts it back (`recovered`). Knows nothing of the contents.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _MARK_ROOM = 32  # bytes of a temporary's name that are not its target's
 _FULL = (errno.ENOTEMPTY, errno.EEXIST)
 _EXCHANGE, _HERE = 2, -100  # RENAME_EXCHANGE and AT_FDCWD of Linux
 _PATIENCE = 5.0  # seconds that a reader waits for a writer between two renames
-_TRIES = 100  # of a rename that other writers get in the way of
+_TRIES = 100  # attempts at a rename that other writers get in the way of
 
-_held: dict[Path, int] = {}  # temporaries, and the process that made each: one that forks off owns none
+_held: dict[Path, int] = {}  # temporaries, and the process that made each; a forked process owns none
 
-placed: set[Path] = set()  # what this process has put in its place, as real paths
+placed: set[Path] = set()  # the real paths of what this process has put in its place
 
 
 @contextmanager
 def beside(target: Path, *, folder: bool = False) -> Iterator[Path]:
-    """A fresh and empty file (or folder) beside `target`, locked. What is there at the end, under its name, is removed."""
+    """A new, empty file (or folder) beside `target`, locked. Whatever has its name at the end is removed."""
     sweep(target)
     path, lock = _made(target, folder)
     try:
@@ -45,12 +45,12 @@ def beside(target: Path, *, folder: bool = False) -> Iterator[Path]:
 
 
 def put(folder: Path, target: Path) -> None:
-    """Gives `folder`, made by `beside`, the place of `target`; a folder that was there is gone, or has that name, afterwards.
+    """Puts `folder`, made by `beside`, at `target`. A folder that was there is then gone, or has the name of `folder`.
 
-    At every moment one of the two is at `target`, whole, or is found by `recovered`.
+    At every moment one of the two is whole at `target`, or `recovered` finds it.
     """
     for _ in range(_TRIES):
-        with suppress(FileNotFoundError):  # of a target that another writer has moved
+        with suppress(FileNotFoundError):  # another writer has moved the target
             try:
                 os.rename(folder, target)  # nothing is there, or an empty folder
                 break
@@ -65,7 +65,7 @@ def put(folder: Path, target: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Has two paths change places in one step. False where the kernel or the file system cannot do that."""
+    """Swaps two paths in one step. Returns False where the kernel or the file system cannot do that."""
     try:
         import ctypes
 
@@ -81,7 +81,7 @@ def exchange(one: Path, other: Path) -> bool:
 
 
 def _pushed(folder: Path, target: Path) -> bool:
-    """Puts `folder` in place by two renames, the target aside first. False where another writer was quicker."""
+    """Moves the target aside, then `folder` into its place. Returns False where another writer was quicker."""
     old = _fresh(target, "old")
     with _locked(target):
         try:
@@ -101,20 +101,20 @@ def _pushed(folder: Path, target: Path) -> bool:
 
 
 def _clear_away(old: Path) -> None:
-    """Removes what was moved aside. First it gets a name that no reader puts back: half of it will be gone before all is."""
+    """Removes what was moved aside. It is renamed first, because a reader would otherwise put back a half of it."""
     rest = old.with_suffix(".tmp")
     os.rename(old, rest)
     remove(rest)
 
 
 def recovered(folder: Path) -> Path:
-    """`folder`, put back first where a killed process had moved it aside; where that is not allowed, the place it is at."""
+    """`folder`, put back first if a killed process had moved it aside; where that is not allowed, the place it is at."""
     if os.path.lexists(folder):
         return folder
     deadline = time.monotonic() + _PATIENCE
     for old in leftovers(folder, "old"):
         while (lock := _lock(old)) is None and not folder.exists() and time.monotonic() < deadline:
-            time.sleep(0.01)  # somebody alive is about to put another in its place
+            time.sleep(0.01)  # a live process is about to put another in its place
         try:
             if not folder.exists() and old.exists():
                 os.rename(old, folder)
@@ -135,7 +135,7 @@ def recover_all(shelf: Path) -> None:
 
 
 def leftovers(target: Path, kind: str = "tmp") -> list[Path]:
-    """The temporaries of `target` that are there, whoever made them."""
+    """The temporaries of `target` that exist, whoever made them."""
     name = re.compile(rf"{re.escape(_stem(target))}\.{_MARK}\.{kind}")
     try:
         return [target.parent / found for found in sorted(os.listdir(target.parent)) if name.fullmatch(found)]
@@ -149,7 +149,7 @@ def sweep(target: Path) -> None:
         if (lock := _lock(path)) is not None:
             remove(path)
             os.close(lock)
-    for path in leftovers(target, "old"):  # behind a target that is there: the renames were done, the clearing was not
+    for path in leftovers(target, "old"):  # the target is there: the renames were done, the clearing was not
         if target.exists() and (lock := _lock(path)) is not None:
             with suppress(OSError):
                 _clear_away(path)
@@ -157,7 +157,7 @@ def sweep(target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Removes a file or a folder with all that is in it, as far as that can be done."""
+    """Removes a file or a folder with all that is in it, as far as possible."""
     if path.is_dir() and not path.is_symlink():
         import shutil  # not for --help
 
@@ -169,7 +169,7 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """What is at `path` in the end, or when a signal ends the process, is removed."""
+    """Removes what is at `path` at the end, or when a signal ends the process."""
     _held[path] = os.getpid()
     try:
         yield
@@ -179,7 +179,7 @@ def held(path: Path) -> Iterator[None]:
 
 
 def clear() -> None:
-    """Removes every temporary of this process: for one that is about to end."""
+    """Removes every temporary of this process, which is about to end."""
     for path, owner in list(_held.items()):
         if owner == os.getpid():
             remove(path)
@@ -187,7 +187,7 @@ def clear() -> None:
 
 
 def _made(target: Path, folder: bool) -> tuple[Path, int | None]:
-    """A fresh temporary and the lock on it, None where there are no locks."""
+    """A new temporary and the lock on it (None where there are no locks)."""
     while True:
         path = _fresh(target, "tmp")
         _held[path] = os.getpid()
@@ -201,7 +201,7 @@ def _made(target: Path, folder: bool) -> tuple[Path, int | None]:
             remove(path)
             _held.pop(path, None)
             raise
-        if path.exists():  # else another process took it for a leftover, in the instant before the lock
+        if path.exists():  # otherwise another process took it for a leftover just before the lock
             return path, lock
         if lock is not None:
             os.close(lock)
@@ -213,7 +213,7 @@ def _fresh(target: Path, kind: str) -> Path:
 
 
 def _stem(target: Path) -> str:
-    """The beginning of its temporaries' names: its own, and for a long one as much as there is room for, and a hash."""
+    """The beginning of the names of a target's temporaries: its own name, or as much as fits of a long one, and a hash."""
     try:
         most = os.pathconf(target.parent, "PC_NAME_MAX")
     except (OSError, ValueError, AttributeError):
@@ -238,7 +238,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _lock(path: Path) -> int | None:
-    """A descriptor that holds a lock on what is at `path`; None where another process has it, or there are no locks."""
+    """A descriptor that holds a lock on what is at `path`; None where another process has the lock, or there are none."""
     try:
         import fcntl
     except ImportError:
