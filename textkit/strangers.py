@@ -70,7 +70,7 @@ def tried(what: str, work: Callable[[], Any]) -> Any:
     _flush()  # otherwise the child would write what is held back once more
     ends = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # about other threads: none holds a lock that an import needs
+        warnings.simplefilter("ignore", DeprecationWarning)  # about other threads: none has a lock that imports need
         child = os.fork()
     if not child:
         _try(ends[1], work)

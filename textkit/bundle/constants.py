@@ -17,7 +17,7 @@ _SMALL = operators.MOST_AXES  # the most numbers of a constant that may be a sha
 _EXTERNAL = "keeps its weights outside the file (external data)"
 _WHOLE = {6: 4, 7: 8}  # int32 and int64, whose division may end the process: the bytes of a number
 _UNKNOWN = 1 << 62
-_HEEDED = operators.SIZED.keys() | {b"Div", b"If", b"Mod", b"Shape", b"Size"}  # whatever their first input is
+_HEEDED = operators.SIZED.keys() | {b"Div", b"If", b"Mod", b"Shape", b"Size"}  # checked whatever their first input is
 
 
 @dataclass

@@ -39,7 +39,7 @@ MAX_OPSET = {"": 26, "com.microsoft": 1}  # what onnxruntime 1.31 reads; the exp
 MAX_IR = 13
 MAX_NODES = 6_000  # a transformer of 24 layers has about 1,500; onnxruntime takes a second for a chain of 6,000
 
-ONE_SCALE = "recurrence/one_behind"  # a constant's name; where it is, an LSTM has one scale whatever is in the batch
+ONE_SCALE = "recurrence/one_behind"  # in a graph with this constant, an LSTM's scale does not depend on the batch
 
 _LARGEST = 1 << 20  # the largest value of an attribute: an axis, a width, a number of groups
 _INT = 2  # the type of an attribute that is one whole number
