@@ -1,4 +1,4 @@
-"""numba's njit, whose cache is kept where there is a place for it. Knows no kernel."""
+"""numba's njit, which caches what it compiles only where a cache can be written. Knows no kernel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """numba.njit(**options), without `cache` where neither the package's folder nor the user's can be written to.
 
-    numba refuses to compile anything there: in a container that runs as a user without a home, over a read-only package.
+    With `cache`, numba would refuse to compile there, for example in a container whose package is read-only and whose user
+    has no home.
     """
     import numba
 

@@ -1,8 +1,8 @@
 """How often words stand near each other, counted in bounded memory, on disk as a sparse matrix. Knows no model; no torch.
 
-The text is cut into shards, each counted in memory and written as a sparse matrix by rows; the shards are then added up, a
-block of rows at a time. The memory that it takes stays under `memory_mb` for any length of text, save that one row of
-every shard must fit; pages of the text itself, which is mapped, come and go as the system likes.
+The text is cut into shards. Each is counted in memory and written as a sparse matrix by rows. The shards are then added up,
+one block of rows at a time. The memory used stays under `memory_mb` for a text of any length, except that one row of every
+shard must fit. The text itself is mapped, and the system drops its pages when it needs the memory.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 
 WEIGHTINGS = ("uniform", "dynamic", "harmonic")
 
-_ENTRY = 8  # bytes of a pair: column i32, value f32
+_ENTRY = 8  # bytes per pair: column i32, value f32
 _MB = 1 << 20
 
 
 def weights(window: int, weighting: str) -> np.ndarray:
-    """What a neighbour counts at distance 1..window, f64[window].
+    """The weight of a neighbour at distance 1..window, f64[window].
 
     uniform: 1. dynamic: (window + 1 - d) / window, the mean of word2vec's windows of random width (Levy et al. 2015,
     section 3.1). harmonic: 1 / d (Pennington et al. 2014, section 4.2).
@@ -40,8 +40,8 @@ def weights(window: int, weighting: str) -> np.ndarray:
 class Counts:
     """A symmetric sparse matrix by rows: starts i64[word + 1] in memory, its pairs in two files, columns i32, values f32.
 
-    Row i is what stood near word i. A row's columns are in no particular order, but always in the same. The files are read,
-    not mapped: pages of a mapped file count as this process's memory for as long as the system has no other use for them.
+    Row i holds the words that stood near word i. The order of a row's columns is arbitrary but reproducible. The files are
+    read, not mapped, because the pages of a mapped file count as this process's memory until the system reclaims them.
     """
 
     starts: np.ndarray
@@ -70,16 +70,17 @@ class Counts:
 
 
 def count(ids: np.ndarray, size: int, weight: np.ndarray, folder: Path, memory_mb: int) -> Counts:
-    """Counts the pairs of a text `ids` i32[total] of words 0..size-1, negative at line ends; symmetric, `weight` f64[window].
+    """Counts the pairs of a text `ids` i32[total] of words 0..size-1, negative at line ends; the counts are symmetric.
 
-    `folder` is emptied and filled; the counts read from it, so it has to stay as long as they are used.
+    `weight` f64[window] is the weight of a neighbour at each distance. `folder` is emptied and filled. The result reads from
+    it, so the folder must stay as long as the counts are used.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    # A token takes its position (i64) and at most 2 * window pairs.
+    # A token needs its position (i64) and at most 2 * window pairs.
     tokens = max(1, memory_mb * _MB // (8 + _ENTRY * 2 * len(weight)))
     text = np.asarray(ids)[:]
-    text.flags.writeable = False  # one compiled version of the kernels, whatever the caller holds
+    text.flags.writeable = False  # numba would compile another version for writeable arrays
     shards = [
         _count_shard(text, first, min(first + tokens, len(text)), size, weight, folder / f"shard{number}")
         for number, first in enumerate(range(0, len(text), tokens))
@@ -98,13 +99,13 @@ def row_blocks(starts: np.ndarray, pairs: int) -> Iterator[tuple[int, int]]:
 
 
 def _count_shard(text: np.ndarray, first: int, last: int, size: int, weight: np.ndarray, stem: Path) -> Counts:
-    """Counts the neighbours of the tokens first..last-1; the neighbours themselves may lie beyond, so no pair is lost."""
+    """Counts the neighbours of the tokens first..last-1. Neighbours outside that range count too, so no pair is lost."""
     from textkit_plugins.embeddings.count_kernels import count_rows, order_by_word
 
     starts = np.zeros(size + 1, np.int64)
     positions = np.empty(last - first, np.int64)
     order_by_word(text, first, last, starts, positions)
-    # Memory that is never written to is never taken: this is a bound, not what is used.
+    # An upper bound: the system provides memory only for the pages that are written to.
     most = int(np.minimum(2 * len(weight) * np.diff(starts), size).sum())
     columns, values = np.empty(most, np.int32), np.empty(most, np.float32)
     row_starts = np.zeros(size + 1, np.int64)
@@ -115,7 +116,7 @@ def _count_shard(text: np.ndarray, first: int, last: int, size: int, weight: np.
 
 
 def _add(shards: Sequence[Counts], size: int, folder: Path, entries: int) -> Counts:
-    """The sum of the shards, whose files are removed. `entries`: how many pairs of the shards are held at once."""
+    """The sum of the shards, whose files are removed. `entries`: how many pairs of the shards are in memory at once."""
     from textkit_plugins.embeddings.count_kernels import add_rows
 
     starts = np.zeros(size + 1, np.int64)

@@ -1,6 +1,6 @@
 """The inner loops of the count-based models: counting pairs of words, adding counts up, GloVe's step. Knows no torch.
 
-Each function works on arrays that its caller made and gives the interpreter lock away. Nothing here is random.
+Each function works on arrays that its caller made and releases the interpreter lock. Nothing here is random.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ _OPTIONS = {"cache": True, "nogil": True, "fastmath": True, "boundscheck": False
 
 @njit(**_OPTIONS)
 def order_by_word(ids, first, last, starts, positions):
-    """The positions first..last-1 of a text, word by word: `positions` i64[token], word w's from starts[w] on.
+    """Fills `positions` i64[token] with the positions first..last-1 of a text, word by word: word w's begin at starts[w].
 
-    `starts` i64[word + 1] comes zeroed and is filled too. Negative ids (ends of lines) have no word.
+    `starts` i64[word + 1] must hold zeros and is filled too. Negative ids mark ends of lines and are left out.
     """
     size = len(starts) - 1
     for position in range(first, last):
@@ -34,11 +34,11 @@ def order_by_word(ids, first, last, starts, positions):
 
 @njit(**_OPTIONS)
 def count_rows(ids, starts, positions, weight, row_starts, columns, values):
-    """Counts each word's neighbours on both sides, word by word; gives how many pairs there are.
+    """Counts each word's neighbours on both sides, word by word; returns the number of pairs.
 
-    `weight` f64[window]: what a neighbour at distance 1, 2, ... counts; a line's end ends a window. The result is a
+    `weight` f64[window]: the weight of a neighbour at distance 1, 2, ...; the end of a line ends a window. The result is a
     sparse matrix by rows: `row_starts` i64[word + 1], `columns` i32[pair] (in the order in which they were met), `values`
-    f32[pair]. One row is summed up in a dense array, which stays in the cache, where a hash table would not.
+    f32[pair]. One row at a time is summed up in a dense array, because that stays in the cache and a hash table would not.
     """
     size = len(starts) - 1
     window = len(weight)
@@ -68,10 +68,10 @@ def count_rows(ids, starts, positions, weight, row_starts, columns, values):
 
 @njit(**_OPTIONS)
 def add_rows(shard_starts, shard_columns, shard_values, size, row_starts, columns, values):
-    """Adds up the same rows of several sparse matrices of `size` columns; gives how many pairs there are.
+    """Adds up the same rows of several sparse matrices of `size` columns; returns the number of pairs.
 
-    `shard_starts` i64[shard, row + 1] says where in `shard_columns`, `shard_values` [entry] each shard's rows lie; the
-    result is as that of `count_rows`.
+    `shard_starts` i64[shard, row + 1] says where in `shard_columns`, `shard_values` [entry] each shard's rows lie. The
+    result has the form of that of `count_rows`.
     """
     sums = np.zeros(size, np.float64)
     pair = 0
@@ -93,13 +93,13 @@ def add_rows(shard_starts, shard_columns, shard_values, size, row_starts, column
 
 @njit(**_OPTIONS)
 def glove_step(rows, columns, logs, centre, context, squares, options):
-    """One pass over pairs: Pennington et al. 2014, equations 8 and 9, by AdaGrad; gives the sum of the pairs' losses.
+    """One pass over pairs (Pennington et al. 2014, equations 8 and 9) by AdaGrad; returns the sum of the pairs' losses.
 
-    For each pair, `rows`, `columns` i32[pair] and `logs` f32[pair] = log X, the tables change in place:
+    The pairs are `rows`, `columns` i32[pair] and `logs` f32[pair] = log X. Each pair changes the tables in place:
     `centre`, `context` = (vectors f32[word, dim], bias f32[word]); `squares` = (of centre's vectors, of context's vectors,
     of centre's bias, of context's bias): 1 plus the sum of the squared steps before AdaGrad's division, as in the authors'
     glove.c. `options` f32[4] = eta, log(x_max), alpha, the largest gradient of an element.
-    The loops over `dim` become vector instructions only if written with locals and one-sided min and max.
+    The compiler vectorises the loops over `dim` only if they use local variables and one-sided min and max.
     """
     w, bias = centre  # the paper's w and b
     c, context_bias = context  # w~ and b~

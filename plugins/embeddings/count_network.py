@@ -1,4 +1,4 @@
-"""The network of glove, and its step: by the kernel on the CPU, in torch on a GPU. Knows no text and no counting."""
+"""The network of glove and its update: a kernel on the CPU, torch on a GPU. Knows no text and no counting."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_SLICE = 4096  # pairs that the GPU adds up before it moves; sums of many more overshoot for frequent words
-_THREADED = 8192  # pairs under which a second thread does not pay
+_SLICE = 4096  # pairs whose steps the GPU adds up before it applies them; with many more, frequent words overshoot
+_THREADED = 8192  # pairs below which a second thread does not pay
 
 
 class GloveVectors(torch.nn.Module):
     """Pennington et al. 2014: a vector and a bias for each word as centre (w, b) and as context (w~, b~).
 
-    The sums of squares are AdaGrad's (Duchi et al. 2011); they begin at 1, as the authors' glove.c has it, and are part of
-    the state, so that a checkpoint holds all of a training.
+    The sums of squares are AdaGrad's (Duchi et al. 2011). They begin at 1, as in the authors' glove.c, and are part of the
+    state, so that a checkpoint is complete.
     """
 
     def __init__(self, words: int, dim: int) -> None:
@@ -39,10 +39,10 @@ class GloveVectors(torch.nn.Module):
 def kernel_step(
     network: GloveVectors, batch: Mapping[str, torch.Tensor], options: tuple[float, float, float, float], threads: int
 ) -> float:
-    """One pass over the pairs of `batch` on the CPU, in place; gives the sum of their losses.
+    """One pass over the pairs of `batch` on the CPU, in place; returns the sum of their losses.
 
-    One thread repeats to the last bit. More threads take a slice of the pairs each and write to the same tables without
-    locks (Recht et al. 2011, Hogwild), as the authors' do.
+    With one thread the result is reproducible to the last bit. Several threads take one slice of the pairs each and write to
+    the same tables without locks (Recht et al. 2011, Hogwild), as the authors' do.
     """
     import numpy as np
 
@@ -70,13 +70,13 @@ def tensor_step(
 ) -> torch.Tensor:
     """As `kernel_step`, on the device of the network: the steps of a few thousand pairs at a time are added up.
 
-    Squares are added before the division, not after as in the kernel, for here a word's pairs of a slice move together.
+    A slice's squares are added before the division, not after it as in the kernel, because all pairs of a slice move together.
     """
     eta, log_x_max, alpha, clip = options
     rows, columns, logs = batch["row"].long(), batch["column"].long(), batch["log"]  # [pair] each
     slices = max(1, round(len(rows) / _SLICE))
     loss = torch.zeros((), device=logs.device)
-    for start in range(slices):  # strided: the pairs lie sorted, and a slice should be a fair sample of them
+    for start in range(slices):  # strided: the pairs are sorted, and a slice should be a fair sample of them
         i, j, log = rows[start::slices], columns[start::slices], logs[start::slices]
         w, c = network.centre[i], network.context[j]  # [pair, dim]
         difference = (w * c).sum(1) + network.centre_bias[i] + network.context_bias[j] - log  # [pair]

@@ -1,7 +1,7 @@
-"""The word embeddings that are made from counts: `ppmi-svd` and `glove`. Light: torch, scipy and numba wait for a training.
+"""The word embeddings that are made from counts: `ppmi-svd` and `glove`. Light: training alone imports torch, scipy, numba.
 
 Both count which words stand near each other (cooccurrence.py). ppmi-svd turns the counts into an association matrix and
-factorises it at once; glove fits vectors to the logarithms of the counts, pair by pair.
+factorises it in one go; glove fits vectors to the logarithms of the counts, pair by pair.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _VECTORS = ("centre", "context", "sum")
 class CountOptions(TextOptions):
     """The options of counting."""
 
-    dim: int = 100  # of a vector
+    dim: int = 100  # numbers per vector
     window: int = 10  # words on each side that count as near
     weighting: str = (
         "harmonic"  # of a neighbour at distance d. uniform: 1 | dynamic: (window + 1 - d) / window | harmonic: 1 / d
     )
-    vectors: str = "sum"  # what is exported. centre: w | context: w~ | sum: w + w~
-    memory_mb: int = 1024  # for counts in memory; what does not fit waits on disk
+    vectors: str = "sum"  # the vectors to export. centre: w | context: w~ | sum: w + w~
+    memory_mb: int = 1024  # memory for counts; what does not fit goes to disk
 
     needs: ClassVar[Mapping[str, str]] = {"weighting": "window!=1"}
 
@@ -55,7 +55,7 @@ class CountOptions(TextOptions):
 
 
 class _Counting(Plugin):
-    """What the two have in common."""
+    """What the two families have in common."""
 
     task = "embed"
     compiles = True
@@ -74,7 +74,7 @@ class _Counting(Plugin):
 
     @abstractmethod
     def table(self, network: torch.nn.Module, config: CountOptions) -> torch.Tensor:
-        """The vectors that are exported, [word, dim]."""
+        """The vectors to export, [word, dim]."""
 
     def defaults(self) -> dict[str, Any]:
         return {"pooling": "mean", "normalize": False}
@@ -83,8 +83,8 @@ class _Counting(Plugin):
 class PpmiSvd(_Counting):
     """Levy, Goldberg & Dagan 2015, "Improving distributional similarity with lessons learned from word embeddings".
 
-    Options under the paper's names; the defaults are those it recommends, without what it found no use in (subsampling,
-    shift). The result depends on `seed` by no more than rounding: the SVD is exact.
+    Options have the paper's names. The defaults are those it recommends, without what it found no use in (subsampling,
+    shift). `seed` changes only the rounding of the result, because the SVD is exact.
     """
 
     name = "ppmi-svd"
@@ -92,14 +92,14 @@ class PpmiSvd(_Counting):
 
     @dataclass(frozen=True)
     class Config(CountOptions):
-        dim: int = 300  # of a vector
+        dim: int = 300  # numbers per vector
         window: int = 2  # win: words on each side that count as near
         weighting: str = "uniform"  # dyn is `dynamic`; harmonic: 1 / distance
-        vectors: str = "centre"  # what is exported. centre: w | context: c | sum: w+c, each of length 1
-        cds: float = 0.75  # context distribution smoothing: contexts count to this power; 1: none
-        eig: float = 0.5  # weight of the eigenvalues: W = U S^eig; the paper advises 0 or 0.5, and against 1
+        vectors: str = "centre"  # the vectors to export. centre: w | context: c | sum: w + c, each scaled to length 1
+        cds: float = 0.75  # context distribution smoothing: context counts are raised to this power; 1: none
+        eig: float = 0.5  # exponent of the singular values: W = U S^eig; the paper advises 0 or 0.5, and against 1
         neg: float = 1.0  # k: log k is subtracted from the PMI (shifted PPMI); 1: nothing is
-        subsample: float = 0.0  # t of sub: words of a frequency above t are subsampled (1e-5 in the paper); 0: none
+        subsample: float = 0.0  # t of sub: words with a frequency above t are subsampled (1e-5 in the paper); 0: none
 
         renamed: ClassVar[Mapping[str, str]] = {"t": "subsample"}
 
@@ -108,7 +108,7 @@ class PpmiSvd(_Counting):
             _at_least(self, cds=0.0, eig=0.0, neg=1.0, subsample=0.0)
 
     def vocabulary(self, corpus: Corpus, config: Config) -> Words:
-        """Words by frequency, at least `dim`: a matrix of fewer has not that many singular values."""
+        """Words by frequency, at least `dim` of them: a smaller matrix has fewer than `dim` singular values."""
         return words.build(corpus, config, least=max(2, config.dim))
 
     def network(self, config: Config, vocabulary: Words) -> torch.nn.Embedding:
@@ -117,13 +117,13 @@ class PpmiSvd(_Counting):
         return torch.nn.Embedding.from_pretrained(torch.zeros(len(vocabulary), config.dim))
 
     def batches(self, corpus: Corpus, vocabulary: Words, config: Config, epoch: Epoch) -> Iterator[Any]:
-        """None: `fit` reads the corpus by itself."""
+        """No batches: `fit` reads the corpus itself."""
         return iter(())
 
     def fit(
         self, network: torch.nn.Embedding, corpus: Corpus, vocabulary: Words, config: Config, epoch: Epoch
     ) -> Iterator[Mapping[str, float]]:
-        """Fills the table; yields the number of pairs counted, of positive ones, and the largest singular value."""
+        """Fills the table; yields the numbers of words and pairs, of positive pairs, and the largest singular value."""
         import torch
 
         from textkit_plugins.embeddings.ppmi import Association, kept_share, ppmi, weigh
@@ -144,7 +144,7 @@ class PpmiSvd(_Counting):
         tables = {"centre": left, "context": right}
         tables = {name: weigh(table, singular, config.eig) for name, table in tables.items()}
         if config.vectors == "sum":
-            # The paper's section 3.3 adds vectors of length 1; U and V of another length would not weigh alike.
+            # The paper's section 3.3 adds vectors of length 1. At other lengths, the longer of the two would weigh more.
             tables["sum"] = _normalized(tables["centre"]) + _normalized(tables["context"])
         network.weight.data.copy_(torch.from_numpy(np.ascontiguousarray(tables[config.vectors], np.float32)))
         yield {"singular_value": float(singular[0])}
@@ -156,7 +156,7 @@ class PpmiSvd(_Counting):
 class Glove(_Counting):
     """Pennington, Socher & Manning 2014, "GloVe: global vectors for word representation".
 
-    Options under the paper's names; its eta is the engine's learning_rate. AdaGrad and the clipping of single elements are
+    Options have the paper's names; its eta is the engine's learning_rate. AdaGrad and the clipping of single elements are
     those of the authors' glove.c. A batch is a set of pairs of words.
     """
 
@@ -167,7 +167,7 @@ class Glove(_Counting):
 
     @dataclass(frozen=True)
     class Config(CountOptions):
-        x_max: float = 100.0  # pairs counted this often or more weigh 1; the authors' demo takes 10 for a small corpus
+        x_max: float = 100.0  # pairs counted this often or more weigh 1; the authors' demo uses 10 for a small corpus
         alpha: float = 0.75  # rarer pairs weigh (X / x_max)^alpha
         grad_clip: float = 100.0  # the largest gradient of an element
 
@@ -186,7 +186,7 @@ class Glove(_Counting):
         return GloveVectors(len(vocabulary), config.dim)
 
     def steps(self, corpus: Corpus, vocabulary: Words, config: Config, epoch: Epoch) -> int:
-        """Batches an epoch."""
+        """The number of batches per epoch."""
         _, pairs = _pairs(corpus, vocabulary, config, epoch)
         return math.ceil(pairs / (epoch.batch_size or pairs))
 
@@ -195,7 +195,7 @@ class Glove(_Counting):
     ) -> Iterator[dict[str, torch.Tensor]]:
         """Pairs shuffled once, cut into batches, and the batches shuffled each epoch: row, column i32[pair], log f32[pair].
 
-        The first call counts the pairs, which takes the scratch folder; the file stays there for all epochs.
+        The first call counts the pairs and writes them to the scratch folder. The file stays there for all epochs.
         """
         import torch
 
@@ -216,7 +216,7 @@ class Glove(_Counting):
         config: Config,
         threads: int,
     ) -> Mapping[str, Any]:
-        """Moves the vectors of a batch of pairs; `loss` is the mean of equation 8 over the pairs, halved as in glove.c."""
+        """Updates the vectors of a batch of pairs; `loss` is the mean of equation 8 over the pairs, halved as in glove.c."""
         from textkit_plugins.embeddings.count_network import kernel_step, tensor_step
 
         options = learning_rate, math.log(config.x_max), config.alpha, config.grad_clip
@@ -240,7 +240,7 @@ def _count(corpus: Corpus, vocabulary: Words, config: CountOptions, scratch: Pat
 
 
 def _pairs(corpus: Corpus, vocabulary: Words, config: Glove.Config, epoch: Epoch) -> tuple[Path, int]:
-    """The file of all pairs, shuffled, which is made when it is first asked for, and how many there are."""
+    """The file of all pairs, shuffled, and how many there are. The first call makes the file."""
     from textkit_plugins.embeddings import shuffled_pairs
 
     scratch = words.scratch_of(epoch)

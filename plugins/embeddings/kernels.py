@@ -1,18 +1,18 @@
 """The inner loops of word2vec and fastText on the CPU: stochastic gradient steps on tables in place. Knows no torch.
 
 Mikolov et al. 2013 (arXiv 1301.3781, 1310.4546) and Bojanowski et al. 2017 (arXiv 1607.04606) with negative sampling.
-A thread runs one kernel on its share of a batch without the interpreter lock; threads write to the same tables without
-locks (Recht et al. 2011, Hogwild), so that one thread repeats to the last bit and several do not.
+Each thread runs one kernel on its share of a batch without the interpreter lock. Threads write to the same tables without
+locks (Recht et al. 2011, Hogwild). One thread is therefore reproducible to the last bit, and several are not.
 
-All that is drawn for a centre word (whether it stays in the text, how far its window reaches, its noise words) follows from
-the seed and from where it stands, and its window is taken from the whole line: how the text is cut into batches, and those
-into shares of threads, changes neither what is learnt nor, with one thread and one rate, a bit of it.
+Everything drawn for a centre word (whether it stays in the text, how far its window reaches, its noise words) follows from
+the seed and the word's position, and its window is taken from the whole line. How the text is cut into batches, and a batch
+into shares of threads, therefore does not change what is learnt: with one thread and one rate, not a single bit of it.
 
-Two shapes of the same step, each with the dimension compiled in, because LLVM then keeps whole rows in vector registers:
+There are two shapes of the same step. The dimension is compiled into each, so that LLVM keeps whole rows in vector registers:
 `skipgram_kernel`: the m words of a window against the centre word and its K negatives, as m x (1 + K) matrix products
 (Ji et al. 2016, arXiv 1604.04661: the negatives are shared by a window, not drawn again for each pair);
 `bag_kernel`: the mean of a bag of rows (the words of a window: CBOW; the n-grams of a word: fastText) against targets.
-Both are longer than a function should be: what numba compiles with a dimension is what closes over it.
+Both are long functions, because numba compiles a dimension in only for code that closes over it.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from textkit_plugins.embeddings.compiled import njit
 from textkit_plugins.embeddings.row_kernels import add_rows, copy_row, dots
 
 _OPTIONS = {"cache": True, "nogil": True, "fastmath": True, "boundscheck": False, "error_model": "numpy"}
-SENTENCE = 1000  # words looked at together; longer lines are worked off in pieces, as word2vec.c does
-_EVERY = np.int64(16)  # the loss is computed for one centre in so many: a logarithm costs as much as a dot product
+SENTENCE = 1000  # words processed together; longer lines are processed in pieces, as in word2vec.c
+_EVERY = np.int64(16)  # the loss is computed for one centre in 16, because a logarithm costs as much as a dot product
 _MIX = np.uint64(0x2545F4914F6CDD1D)
 _ONE = np.float32(1)
 
 
 @njit(inline="always")
 def _next(state):
-    """xorshift64* (Vigna 2016): the next state; times _MIX it is the number."""
+    """The next state of xorshift64* (Vigna 2016). The state times _MIX is the random number."""
     state ^= state >> np.uint64(12)
     state ^= state << np.uint64(25)
     state ^= state >> np.uint64(27)
@@ -43,7 +43,7 @@ def _next(state):
 
 @njit(inline="always")
 def _seeded(seed):
-    """A state from any seed, by one round of splitmix64, so that neighbouring seeds give unrelated streams."""
+    """A state from any seed by one round of splitmix64, so that neighbouring seeds give unrelated streams."""
     z = np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -58,21 +58,22 @@ def _unit(number):
 
 @njit(inline="always")
 def _state_at(seed, at):
-    """The state with which the word at position `at` begins: splitmix64's stream."""
+    """The state with which the word at position `at` begins, from splitmix64's stream."""
     return _seeded(np.uint64(seed) + np.uint64(at) * np.uint64(0x9E3779B97F4A7C15))
 
 
 @njit(inline="always")
 def _reach(state, window):
-    """How far a window reaches, 1..window, from the state after `_next`."""
+    """How far a window reaches, 1..window, drawn from the state after `_next`."""
     return 1 + np.int64(((state * _MIX) >> np.uint64(33)) % np.uint64(window))
 
 
 @njit(**_OPTIONS)
 def _read_sentence(tokens, at, first, last, offset, keep, seed, sentence, states):
-    """Fills `sentence` and the `states` of its words with those that subsampling keeps, up to a line's end.
+    """Fills `sentence` with the words that subsampling keeps, up to the end of a line, and `states` with their states.
 
-    Gives (next position, words, which of them are centres: from, to): those at positions first..last - 1.
+    Returns (next position, number of words, begin, end): words begin..end - 1 of the sentence are centres, because their
+    positions lie in first..last - 1.
     """
     count, begin, end = 0, 0, 0
     while at < tokens.shape[0] and count < sentence.shape[0]:
@@ -96,10 +97,10 @@ def _read_sentence(tokens, at, first, last, offset, keep, seed, sentence, states
 
 @njit(**_OPTIONS)
 def windows_of(tokens, first, last, offset, keep, window, seed):
-    """What subsampling leaves of a text, and its windows, as the kernels below have them.
+    """The words of a text that subsampling keeps and their windows, the same as in the kernels below.
 
-    (words i32[n], line i64[n], reach i64[n], where its window reaches 1..window words, centre bool[n]): centres are those at
-    positions first..last - 1 of `tokens`.
+    Returns (words i32[n], line i64[n], reach i64[n], centre bool[n]). A word's window reaches 1..window words. Centres are
+    the words at positions first..last - 1 of `tokens`.
     """
     words, lines = np.empty(tokens.shape[0], np.int32), np.empty(tokens.shape[0], np.int64)
     reach, centre = np.empty(tokens.shape[0], np.int64), np.empty(tokens.shape[0], np.bool_)
@@ -118,7 +119,7 @@ def windows_of(tokens, first, last, offset, keep, window, seed):
 
 @njit(**_OPTIONS)
 def _draw(threshold, alias, state, out, first, last):
-    """Negatives out[first:last] from the noise distribution, by Walker's alias method: two reads, whatever its size."""
+    """Draws the negatives out[first:last] from the noise distribution by Walker's alias method: two reads for each."""
     words = np.uint64(threshold.shape[0])
     for k in range(first, last):
         state = _next(state)
@@ -130,7 +131,7 @@ def _draw(threshold, alias, state, out, first, last):
 
 @njit(inline="always")
 def _sigmoid(x):
-    """The logistic function by a rational form of tanh(x/2), which LLVM vectorises; off by 5e-5 at most, 5e-7 below |x| = 6."""
+    """The logistic function by a rational form of tanh(x/2), which LLVM vectorises; errs by at most 5e-5, 5e-7 for |x| < 6."""
     h = min(max(x * np.float32(0.5), np.float32(-4.97)), np.float32(4.97))
     s = h * h
     top = h * (np.float32(135135) + s * (np.float32(17325) + s * (np.float32(378) + s)))
@@ -149,11 +150,11 @@ def skipgram_kernel(dim: int) -> Callable:
 
     run(tokens i32[token], whole lines with -1 at their ends, first, last, offset, centre f32[word, dim],
     context f32[word, dim], keep f32[word], threshold f32[word], alias i32[word], window, negatives, rate f32, seed)
-    -> (pairs, summed loss, pairs in that sum). Centres are the words at first..last - 1; the whole text is that at `offset` of
-    what has this seed.
+    -> (pairs, summed loss, pairs in that sum). Centres are the words at first..last - 1. `tokens` begins at position `offset`
+    of the text that has this seed.
     """
 
-    wide = -(-dim // 16) * 16  # rows copied here are padded with zeros to whole vectors
+    wide = -(-dim // 16) * 16  # the copies of rows are padded with zeros to whole vectors
 
     @njit(**_OPTIONS)
     def run(tokens, first, last, offset, centre, context, keep, threshold, alias, window, negatives, rate, seed):
@@ -212,20 +213,21 @@ def skipgram_kernel(dim: int) -> Callable:
 
 @functools.cache
 def bag_kernel(dim: int) -> Callable:
-    """The step in which the mean of a bag of rows predicts words: see `run` inside.
+    """The step in which the mean of a bag of rows predicts words, for vectors of `dim`: see `run` inside.
 
     run(tokens i32[token], first, last, offset, centre f32[row, dim], context f32[word, dim], offsets i64[word + 1],
     rows i32[...] (the rows of word w are rows[offsets[w]:offsets[w + 1]]), keep f32[word], threshold f32[word],
-    alias i32[word], window, negatives, rate f32, seed, cbow) -> (pairs, summed loss, pairs in that sum); the text as above.
+    alias i32[word], window, negatives, rate f32, seed, cbow) -> (pairs, summed loss, pairs in that sum). Centres and `offset`
+    are as in `skipgram_kernel`.
 
-    cbow: the bag holds the rows of the window's words and predicts the centre word; else it holds the rows of the centre
-    word and predicts each word of the window. Each row of the bag gets the whole gradient of the mean and not its share 1/n,
-    as in word2vec.c and fastText: with the share, the derivative, the same learning rate learns a fraction of it.
+    With `cbow`, the bag holds the rows of the window's words and predicts the centre word; otherwise it holds the rows of the
+    centre word and predicts each word of the window. Each row of the bag gets the whole gradient of the mean, as in word2vec.c
+    and fastText. The true derivative is 1/n of it, with which the same learning rate would learn only a fraction as much.
     """
 
     @njit(**_OPTIONS)
     def predict(hidden, error, context, word, label, rate, g):
-        """One output: error += g * row, row += g * hidden with g = rate * (label - sigmoid(hidden . row)); the score."""
+        """The score of one output, after error += g * row, row += g * hidden, g = rate * (label - sigmoid(hidden . row))."""
         row = context[word : word + 1]
         dots(hidden[0], row, 1, g, dim)
         score = g[0]
@@ -302,7 +304,7 @@ def bag_kernel(dim: int) -> Callable:
 
 
 def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Walker's alias method (Vose 1991): (threshold f32[n], alias i32[n]) that draw i with probability weights[i] / sum.
+    """(threshold f32[n], alias i32[n]) to draw i with probability weights[i] / sum, by Walker's alias method (Vose 1991).
 
     weights: f64[n], none negative, not all zero.
     """

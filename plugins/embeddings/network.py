@@ -1,6 +1,7 @@
-"""The networks behind word2vec and fastText, whole: the torch border of this plugin.
+"""The network behind word2vec and fastText and its updates: the torch border of these two families.
 
-Two tables (Mikolov et al. 2013, arXiv 1310.4546): `centre` holds what is exported, `context` what words are predicted by.
+Two tables (Mikolov et al. 2013, arXiv 1310.4546): `centre` holds the vectors that are exported by default, `context` those
+of the words that are predicted.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class WordVectors(nn.Module):
-    """centre f32[row, dim] and context f32[word, dim]; a word is the mean of its rows, one row or one a subword.
+    """centre f32[row, dim] and context f32[word, dim]. A word is the mean of its rows: its own and one per subword, if any.
 
     `offsets` i64[word + 1] and `rows` i32[...]: the rows of word w are rows[offsets[w]:offsets[w + 1]], its own first.
     """
@@ -41,7 +42,7 @@ class WordVectors(nn.Module):
             "threshold": threshold,
             "alias": alias,
         }.items():
-            self.register_buffer(name, torch.from_numpy(value), persistent=False)  # they follow from the vocabulary
+            self.register_buffer(name, torch.from_numpy(value), persistent=False)  # the vocabulary determines them
 
     def hidden(self, words: Tensor) -> Tensor:
         """The vectors of words: i64[n] -> f32[n, dim], the mean of each word's rows."""
@@ -56,7 +57,7 @@ class WordVectors(nn.Module):
 
     @torch.no_grad()
     def table(self, which: str) -> Tensor:
-        """What is exported: f32[row, dim]. Words come first, each composed of its rows; subword rows follow as they are."""
+        """The table to export, f32[row, dim]. Words come first, each composed of its rows; subword rows follow as they are."""
         words = len(self.context)
         every = torch.arange(words, device=self.centre.device)
         composed = torch.cat([self.hidden(part) for part in every.split(100_000)])  # [word, dim]
@@ -68,7 +69,7 @@ class WordVectors(nn.Module):
 
 
 def keep_probability(counts: np.ndarray, sample: float) -> np.ndarray:
-    """f32[word]: how probably an occurrence stays in the text, min(1, sqrt(t/f) + t/f), as word2vec.c has it; t=0: all."""
+    """The probability that an occurrence stays in the text, min(1, sqrt(t/f) + t/f) as in word2vec.c, f32[word]; t=0: 1."""
     if not sample:
         return np.ones(len(counts), np.float32)
     ratio = sample / (counts / counts.sum())
@@ -78,8 +79,8 @@ def keep_probability(counts: np.ndarray, sample: float) -> np.ndarray:
 def descend(network: WordVectors, batch: Windows, rate: float, options: Prediction, threads: int) -> dict:
     """One update on the CPU from a batch of windows; changes the tables in place.
 
-    The windows are shared out between threads that write without locks. Returns `loss` (a pair's, negatives included;
-    only where some pair was measured) and `pairs`.
+    The windows are divided among threads that write without locks. Returns `pairs` and `loss`, the mean per pair with its
+    negatives, which is missing if no pair was measured.
     """
     tables = [network.centre.detach().numpy(), network.context.detach().numpy()]
     noise = [network.keep.numpy(), network.threshold.numpy(), network.alias.numpy()]
@@ -106,7 +107,7 @@ def descend(network: WordVectors, batch: Windows, rate: float, options: Predicti
 def descend_softmax(network: WordVectors, batch: Windows, rate: float, options: Prediction) -> dict:
     """One update with the full softmax over the vocabulary (Mikolov et al. 2013, eq. 2), by autograd, on any device.
 
-    A step of plain SGD down the sum of the pairs' losses. Returns `loss` (their mean) and `pairs`.
+    The update is a step of plain SGD on the sum of the pairs' losses. Returns `loss` (their mean) and `pairs`.
     """
     device = network.centre.device
     bags, owner, targets = examples_of(batch, network.keep.cpu().numpy(), options)
@@ -128,7 +129,7 @@ def descend_softmax(network: WordVectors, batch: Windows, rate: float, options: 
 def examples_of(batch: Windows, keep: np.ndarray, options: Prediction) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Windows as (bags i64[n], owner i64[n], targets i64[pair]): word bags[i] helps to predict targets[owner[i]].
 
-    Skip-gram: the centre word predicts each word within a random reach of 1..window; CBOW: those words predict it.
+    Skip-gram: the centre word predicts each word within a random reach of 1..window. CBOW: those words predict the centre.
     """
     words, line, reach, is_centre = _windows_of(batch, keep, options)
     words = words.astype(np.int64)
@@ -162,8 +163,8 @@ def _windows_of(
 def descend_blocks(network: WordVectors, batch: Windows, rate: float, options: Prediction) -> dict:
     """Negative sampling on a GPU (or, to test it, the CPU): updates of BLOCK words as batched products. No subwords.
 
-    As the CPU kernel, a window shares its negatives. All gradients of an update are taken at the same point, so that a word
-    with many pairs would overshoot: its summed step counts as that of at most CROWD pairs.
+    As in the CPU kernel, the pairs of a window share their negatives. All gradients of an update are taken at the same point,
+    so a word with many pairs would overshoot. Its step is therefore limited to CROWD times its mean step.
     """
     device = network.centre.device
     random = torch.Generator(device).manual_seed((batch.seed + batch.offset + batch.first) % 2**63)
@@ -178,7 +179,7 @@ def descend_blocks(network: WordVectors, batch: Windows, rate: float, options: P
     return {"pairs": pairs} | ({"loss": float(loss) / pairs} if pairs else {})
 
 
-BLOCK = 4096  # words an update on the GPU
+BLOCK = 4096  # words per update on the GPU
 CROWD = 16.0  # pairs a word's step may count for: rate * CROWD * curvature stays below 1 for vectors of usual length
 
 
@@ -195,7 +196,7 @@ def _block(
     noise = torch.where(luck < network.threshold[slot], slot, network.alias[slot].long())  # [n, K]
     inputs, outputs = text[0][at], torch.cat([words[:, None], noise], 1)  # [n, 2w], [n, 1 + K]
     x, y = centre[inputs], context[outputs]  # [n, 2w, dim], [n, 1 + K, dim]
-    present = inside  # [n, h]: h is 2w, each word of the window for itself, or 1, their mean
+    present = inside  # [n, h]: h is 2w (each word of the window by itself) or 1 (their mean)
     if options.model == "cbow":
         width = inside.sum(1)[:, None, None]  # [n, 1, 1]
         x = (x * inside[:, :, None]).sum(1, keepdim=True) / width.clamp(min=1)  # [n, 1, dim]
@@ -203,11 +204,11 @@ def _block(
     score = x @ y.transpose(1, 2)  # [n, h, 1 + K]
     label = torch.zeros_like(score)
     label[:, :, 0] = 1
-    own = outputs == words[:, None]  # [n, 1 + K]: noise that is the target makes no step
+    own = outputs == words[:, None]  # [n, 1 + K]: noise that equals the target makes no step
     own[:, 0] = False
     g = (label - torch.sigmoid(score)) * (present[:, :, None] & ~own[:, None])  # [n, h, 1 + K]
     loss = (functional.softplus(torch.where(label > 0, -score, score)) * present[:, :, None]).sum()
-    forward = ((g @ y) * inside[:, :, None]).flatten(0, 1)  # [n * 2w, dim]; for CBOW the mean's, whole, to each word
+    forward = ((g @ y) * inside[:, :, None]).flatten(0, 1)  # [n * 2w, dim]; with CBOW each word gets the mean's whole
     backward = (g.transpose(1, 2) @ x).flatten(0, 1)  # [n * (1 + K), dim]
     used = present.sum(1, keepdim=True).expand(outputs.shape)
     _step(centre, inputs.flatten(), forward, inside.flatten(), rate)
@@ -216,7 +217,7 @@ def _block(
 
 
 def _windows(text: list[Tensor], block: Tensor, window: int) -> tuple[Tensor, Tensor]:
-    """The positions around each of `block` i64[n, 2w], and which of them its window holds bool[n, 2w]."""
+    """The positions around each of `block`, i64[n, 2w], and which of them its window holds, bool[n, 2w]."""
     words, line, reach = text
     distance = torch.tensor([*range(-window, 0), *range(1, window + 1)], device=block.device)  # [2w]
     at = block[:, None] + distance  # [n, 2w]
@@ -226,7 +227,7 @@ def _windows(text: list[Tensor], block: Tensor, window: int) -> tuple[Tensor, Te
 
 
 def _step(table: Tensor, ids: Tensor, step: Tensor, weight: Tensor, rate: float) -> None:
-    """table[ids] += rate * step, where a row that `weight` counts more than CROWD times takes CROWD times its mean step."""
+    """table[ids] += rate * step. A row whose `weight` adds up to more than CROWD takes CROWD times its mean step instead."""
     crowd = torch.zeros(len(table), device=table.device).index_add_(0, ids, weight.to(table.dtype))
     scale = rate / (crowd / CROWD).clamp(min=1)  # [row]
     table.index_add_(0, ids, step * scale[ids][:, None])

@@ -1,7 +1,7 @@
 """Word embeddings learnt by predicting words from words nearby: the plugins `word2vec` and `fasttext`.
 
-Light: torch and numba are behind network.py, imported when a method needs them. Says what is trained and exported; the
-steps themselves are in kernels.py, the text in vocabulary.py.
+Light: torch and numba are behind network.py, which is imported when a method needs it. This module says what is trained and
+exported; the steps themselves are in network.py and kernels.py, the text in vocabulary.py.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
     from textkit_plugins.embeddings.network import WordVectors
 
 _LOOKED_AT = 1 << 20  # words of the text looked at together
-_LEAST_BATCHES = 100  # an epoch; a small corpus is cut finer than batch_size, so that the learning rate falls smoothly
+_LEAST_BATCHES = 100  # per epoch: a small corpus is cut finer than batch_size, so that the learning rate falls smoothly
 
 
 @dataclass(frozen=True)
 class Prediction(TextOptions):
-    """What both families have in common, under the papers' names."""
+    """The options that both families have in common, under the papers' names."""
 
     model: str = (
         "skipgram"  # skipgram: a word predicts its neighbours | cbow: their mean predicts it (learning_rate=0.05)
     )
     loss: str = "negative"  # negative: negative sampling | softmax: over the whole vocabulary, slow and exact
-    dim: int = 100  # of the vectors
-    window: int = 5  # neighbours on each side at most; each position draws its reach from 1..window
-    negative: int = 5  # noise words a pair
-    ns_exponent: float = 0.75  # noise words are drawn by count^ns_exponent
+    dim: int = 100  # numbers per vector
+    window: int = 5  # most neighbours on each side; each position draws its reach from 1..window
+    negative: int = 5  # noise words per pair
+    ns_exponent: float = 0.75  # noise words are drawn in proportion to count^ns_exponent
     subsample: float = 1e-3  # t: words with a frequency far above it are randomly left out; 0: none is
-    softmax_words: int = 16  # words of text an update with loss=softmax
+    softmax_words: int = 16  # words of text per update with loss=softmax
 
     renamed: ClassVar[Mapping[str, str]] = {"sample": "subsample"}
     needs: ClassVar[Mapping[str, str]] = {
@@ -76,24 +76,24 @@ class Prediction(TextOptions):
 
 @dataclass(frozen=True)
 class Word2VecConfig(Prediction):
-    """Mikolov et al. 2013. The defaults are those of word2vec.c for skip-gram, min_count and subsample for small corpora."""
+    """Mikolov et al. 2013. Defaults as in word2vec.c for skip-gram; those of min_count and subsample suit small corpora."""
 
-    vectors: str = "centre"  # which are exported: centre | context | sum
+    vectors: str = "centre"  # the vectors to export: centre | context | sum
 
 
 @dataclass(frozen=True)
 class FastTextConfig(Prediction):
     """Bojanowski et al. 2017. The defaults are those of the fastText program.
 
-    The centre vectors are exported: a context vector belongs to a word, and an unseen word's subwords have none.
+    The centre vectors are exported, because only words have context vectors: the subwords of an unseen word have none.
     """
 
-    ns_exponent: float = 0.5  # noise words are drawn by count^ns_exponent
+    ns_exponent: float = 0.5  # noise words are drawn in proportion to count^ns_exponent
     subsample: float = 1e-4  # t: words with a frequency far above it are randomly left out; 0: none is
-    kind: str = "ngrams"  # what a word is made of: ngrams: its character n-grams | pieces: byte-pair pieces
-    minn: int = 3  # shortest n-gram, in characters
-    maxn: int = 6  # longest n-gram
-    bucket: int = 2_000_000  # n-grams are hashed into so many; only buckets that occur get a row
+    kind: str = "ngrams"  # the subwords of a word. ngrams: its character n-grams | pieces: its byte-pair pieces
+    minn: int = 3  # characters in the shortest n-gram
+    maxn: int = 6  # characters in the longest n-gram
+    bucket: int = 2_000_000  # n-grams are hashed into this many buckets; only buckets that occur get a row
     pieces: int = 10_000  # size of the byte-pair vocabulary, with kind=pieces
 
     needs: ClassVar[Mapping[str, str]] = {
@@ -114,9 +114,9 @@ class FastTextConfig(Prediction):
 
 @dataclass(frozen=True)
 class Windows:
-    """A batch: the windows around the words at first..last - 1 of whole lines.
+    """A batch: the windows around the words at first..last - 1 of `tokens`, which holds whole lines.
 
-    `seed` and `offset` (where `tokens` begins in what has this seed) decide all that is drawn for a word.
+    `tokens` begins at position `offset` of the text that has this `seed`; both decide everything that is drawn for a word.
     """
 
     tokens: np.ndarray  # i32[token], -1 at line ends
@@ -132,14 +132,14 @@ class Windows:
 
 
 class Predicting(Plugin):
-    """What word2vec and fastText share: everything but the rows of a word."""
+    """What word2vec and fastText share: everything except which rows a word has."""
 
     task = "embed"
     compiles = True
     training = Training(epochs=5, batch_size=20_000, optimizer="sgd", learning_rate=0.025, schedule="linear")
 
     def steps(self, corpus: Corpus, vocabulary: Words, config: Prediction, epoch: Epoch) -> int:
-        """Batches an epoch."""
+        """The number of batches per epoch."""
         tokens = words_of.encoded(corpus, vocabulary, words_of.scratch_of(epoch))
         _refuse_lone_words(corpus, tokens)
         return shuffled_lines.count_batches(tokens, _size(len(tokens), config, epoch))
@@ -169,7 +169,7 @@ class Predicting(Plugin):
         import torch
 
         table = network.table(config.vectors)
-        probability = np.zeros(len(table), np.float32)  # an unseen word's subwords: as rare as can be
+        probability = np.zeros(len(table), np.float32)  # subwords stay at 0: an unseen word is as rare as can be
         probability[: len(vocabulary.counts)] = vocabulary.counts / vocabulary.counts.sum()
         return {"embed": Graph(torch.nn.Embedding.from_pretrained(table), {"probability": probability})}
 
@@ -184,8 +184,8 @@ class Word2Vec(Predicting):
     summary = "skip-gram and CBOW word vectors, negative sampling or softmax (Mikolov et al. 2013)"
     Config = Word2VecConfig
     devices = ("cpu", "cuda")
-    # Small batches keep threads at neighbouring text. WordSim-353 after WikiText-2 at two threads, mean of ten seeds: 0.385
-    # with 5,000 words, 0.376 with 20,000; one thread, five seeds, 20,000: 0.381.
+    # Small batches keep the threads on neighbouring text. WordSim-353 after WikiText-2 with two threads, mean of ten seeds:
+    # 0.385 with 5,000 words per batch, 0.376 with 20,000. With one thread, five seeds and 20,000 words: 0.381.
     training = Training(epochs=5, batch_size=5_000, optimizer="sgd", learning_rate=0.025, schedule="linear")
 
     def vocabulary(self, corpus: Corpus, config: Word2VecConfig) -> Words:
@@ -196,8 +196,8 @@ class Word2Vec(Predicting):
 
         count = len(vocabulary.words)
         own = np.arange(count + 1)
-        # word2vec.c begins at 0.5/dim, so close to zero that an epoch passes before anything is learnt. With 0.08 at 100
-        # dimensions (by analogies and STS train, 4 seeds of WikiText-2): 6.4 % and 52.8 where 0.01 gave 5.7 % and 51.8.
+        # word2vec.c begins at 0.5/dim, so close to zero that an epoch passes before anything is learnt. In 100 dimensions
+        # (WikiText-2, 4 seeds), a bound of 0.08 gave 6.4 % of the analogies and 52.8 on STS train; 0.01 gave 5.7 % and 51.8.
         bound = 0.8 / math.sqrt(config.dim)
         return WordVectors(vocabulary.counts, own, own[:-1].astype(np.int32), config, bound)
 
@@ -235,7 +235,7 @@ class FastText(Predicting):
 
 
 def _refuse_lone_words(corpus: Corpus, tokens: np.ndarray) -> None:
-    """Raises TextkitError where no line has two words: none has a context, and noise alone would be exported."""
+    """Raises TextkitError if no line has two words: no word has a context then, and the export would hold only noise."""
     for start in range(0, len(tokens), _LOOKED_AT):
         words = tokens[start : start + _LOOKED_AT + 1] >= 0
         if (words[1:] & words[:-1]).any():
@@ -244,7 +244,7 @@ def _refuse_lone_words(corpus: Corpus, tokens: np.ndarray) -> None:
 
 
 def _size(tokens: int, config: Prediction, epoch: Epoch) -> int:
-    """Words a batch, each with its window."""
+    """The number of words per batch, each with its window."""
     if config.loss == "softmax":
         return config.softmax_words
     if epoch.batch_size == 0:
@@ -253,13 +253,14 @@ def _size(tokens: int, config: Prediction, epoch: Epoch) -> int:
 
 
 def _byte_pairs(rule: Words, size: int) -> str:
-    """A byte-pair tokenizer of single words (Sennrich et al. 2016), trained on the words as often as they occur."""
+    """A byte-pair tokenizer of single words (Sennrich et al. 2016), as JSON. Frequent words weigh more in its training."""
     from tokenizers import Tokenizer, models, trainers
 
     tokenizer = Tokenizer(models.BPE())
     characters = sorted({character for word in rule.words for character in word})
     trainer = trainers.BpeTrainer(vocab_size=size, show_progress=False, initial_alphabet=characters)
-    # Counts beyond the square root change few merges and would hold the corpus in memory: words are repeated, not weighted.
+    # The trainer takes no weights, so words are repeated. The square root of the count keeps the text small and changes few
+    # merges.
     repeated = (word for word, n in zip(rule.words, rule.counts, strict=True) for _ in range(max(1, round(n**0.5))))
     tokenizer.train_from_iterator(repeated, trainer)
     if tokenizer.get_vocab_size() < 2:

@@ -1,13 +1,13 @@
-"""What is done to whole rows of a table, as vector instructions: numba intrinsics that the kernels are made of.
+"""Operations on whole rows of a table as vector instructions: the numba intrinsics that the kernels are made of.
 
-LLVM vectorises a plain loop over a row too, but guards each with checks for overlap and walks its remainder in scalars,
-which for rows of 100 numbers costs more than the sum itself. Here a row is a handful of vectors, known at compile time,
-that stay in registers. Vectors have 16 floats, whatever the processor: LLVM splits them where its registers are narrower.
+LLVM vectorises a plain loop over a row too. But it guards each loop with checks for overlap and handles the remainder one
+float at a time, which costs more than the sum itself for rows of 100 numbers. Here a row is a handful of vectors, known at
+compile time, that stay in registers. A vector has 16 floats on any processor; LLVM splits it if the registers are narrower.
 
 `dim` must be a compile-time constant (a literal, or an int that the calling function closes over). Rows are f32, contiguous.
 
-numba's cache of compiled kernels looks at the file a kernel is in, not at this one: after a change here, touch kernels.py. (The
-tests keep a cache for each state of these files.)
+numba's cache of compiled kernels watches the file that a kernel is in, not this one: after a change here, touch kernels.py.
+(The tests keep a separate cache for each state of these files.)
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BYTES = 4
 
 
 def _pieces(dim: int) -> list[tuple[int, int]]:
-    """A row of `dim` as (offset, lanes): vectors of 16, and the remainder in powers of two."""
+    """A row of `dim` floats as (offset, lanes): vectors of 16, and the remainder in powers of two."""
     pieces, at, lanes = [], 0, _LANES
     while at < dim:
         while lanes > dim - at:
@@ -45,7 +45,7 @@ def _blocks(dim: int) -> Iterator[list[tuple[int, int]]]:
 
 
 def _place(builder: ir.IRBuilder, base: ir.Value, offset: int | ir.Value) -> ir.Value:
-    """The address of float number `offset` behind `base`."""
+    """The address of the float `offset` places after `base`."""
     if isinstance(offset, int):
         offset = ir.Constant(ir.IntType(64), offset)
     return builder.gep(base, [offset])
@@ -81,7 +81,7 @@ def _data(context: Any, builder: ir.IRBuilder, kind: types.Array, value: ir.Valu
 
 
 def _width(context: Any, builder: ir.IRBuilder, kind: types.Array, value: ir.Value) -> ir.Value:
-    """Floats from a row of a two-dimensional array to the next."""
+    """The number of floats from one row of a two-dimensional array to the next."""
     array = context.make_array(kind)(context, builder, value)
     return cgutils.unpack_tuple(builder, array.shape, 2)[1]
 

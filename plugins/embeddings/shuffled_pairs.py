@@ -1,7 +1,7 @@
 """Counted pairs in random order on disk, as GloVe trains on them, made in bounded memory. Knows no network; no torch.
 
-As the authors' shuffle.c does it: pairs are dealt at random to as many files as it takes for one to fit in memory, and
-each file is shuffled there. Unlike theirs, runs of the result are then put in an order that a cache likes.
+As in the authors' shuffle.c, pairs are dealt at random to as many files as it takes for one to fit in memory, and each file
+is shuffled there. Unlike there, runs of the result are then sorted into an order that suits the processor's cache.
 """
 
 from __future__ import annotations
@@ -17,23 +17,24 @@ from textkit_plugins.embeddings.cooccurrence import Counts
 
 PAIR = np.dtype([("row", "<i4"), ("column", "<i4"), ("log", "<f4")])  # log: the logarithm of the count
 
-_RUN = 1 << 18  # pairs sorted together, fewer where a batch is smaller: a fair sample of all, so that its order is free
-_LEAST_RUN = 1 << 12  # in a shorter run no row comes twice, and sorting it would gain nothing
+_RUN = 1 << 18  # most pairs sorted together: a run is a fair sample of all pairs, so its own order is free
+_LEAST_RUN = 1 << 12  # pairs; in a shorter run hardly any row comes twice, and sorting would gain nothing
 _TILE = 64  # words: vectors and sums of squares of 64 rows and 64 columns stay in a core's second-level cache
-_BLOCK_BYTES = 100  # of a pair while it is dealt or shuffled
+_BLOCK_BYTES = 100  # per pair while it is dealt or shuffled
 _MB = 1 << 20
 
 
 def write(counts: Counts, path: Path, batch_size: int, seed: int, memory_mb: int) -> None:
-    """Writes every pair of `counts` once to `path`, PAIR[pair], in an order that `seed` decides; whole or not at all.
+    """Writes every pair of `counts` once to `path`, PAIR[pair], in an order that `seed` decides; all of them or no file.
 
-    `batch_size`: how many pairs the reader takes at once, 0 for all: the order is random between batches.
+    `batch_size`: how many pairs the reader takes at once, 0 for all. Runs are no longer than that, so that the order between
+    batches is random.
     """
     random = np.random.default_rng(seed)
     block = memory_mb * _MB // _BLOCK_BYTES
     run = min(batch_size or _RUN, _RUN)
     part = path.with_name(path.name + ".part")
-    left = np.empty(0, PAIR)  # what does not fill a run goes into the next
+    left = np.empty(0, PAIR)  # pairs that do not fill a run wait for the next part
     with part.open("wb") as stream:
         for pairs in _dealt(counts, path, block, random):
             pairs = np.concatenate([left, random.permutation(pairs)])
@@ -49,14 +50,14 @@ def write(counts: Counts, path: Path, batch_size: int, seed: int, memory_mb: int
 
 
 def read(path: Path, first: int, last: int) -> np.ndarray:
-    """The pairs first..last-1 of a file, or those that it has of them: PAIR[pair]."""
+    """The pairs first..last-1 of a file, or as many of them as it has: PAIR[pair]."""
     return np.fromfile(path, PAIR, last - first, offset=first * PAIR.itemsize)
 
 
 def tile_order(pairs: np.ndarray) -> np.ndarray:
     """The order i64[pair] that goes through the matrix tile by tile.
 
-    GloVe's step moves 4 vectors in and out; in random order it waits for them, tile by tile they are in the cache: 95 ns a
+    GloVe's step reads and writes 4 vectors. In random order it waits for them; tile by tile they are in the cache: 95 ns per
     pair against 160 (dim 100, 20,000 words, one thread of a Zen 5).
     """
     rows, columns = pairs["row"].astype(np.int64), pairs["column"].astype(np.int64)

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from textkit.corpora.corpus import Corpus
     from textkit.plugin import Epoch
 
-LINE_END = -1  # what stands after each line in an encoded corpus
+LINE_END = -1  # follows each line in an encoded corpus
 ENCODED_FILE = "words.i32"
 
 _CHUNK_LINES = 10_000  # lines normalised and counted at once: a few MB of text
-_MOST_WORDS = 20_000_000  # distinct words held while counting, about 3 GB; beyond it the rarest are forgotten
+_MOST_WORDS = 20_000_000  # distinct words in memory while counting, about 3 GB; beyond that the rarest are forgotten
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,20 @@ class TextOptions:
     """The options that decide which words there are. The Config of each word-embedding plugin extends it."""
 
     min_count: int = 5  # words that occur less often are dropped from the text
-    vocab_size: int = 0  # keep only this many words, the most frequent ones; 0: all
+    vocab_size: int = 0  # keep only this many of the most frequent words; 0: all
     lowercase: bool = True  # "The" and "the" are one word
     unicode: str = "NFC"  # NFC | NFKC | NFD | NFKD | none: Unicode normalisation
     punctuation: str = "split"  # split: each mark is a word | keep: words are what spaces separate
 
     renamed: ClassVar[Mapping[str, str]] = {"max_vocab": "vocab_size"}
-    clean: bool = True  # leave out what nobody sees (soft hyphens, controls), spell out ligatures and full-width forms
+    clean: bool = True  # drop invisible characters (soft hyphens, controls), spell out ligatures and full-width forms
 
     def __post_init__(self) -> None:
         if self.min_count < 1:
             raise ValueError(f"min_count={self.min_count}: must be at least 1")
         if self.vocab_size < 0:
             raise ValueError(f"vocab_size={self.vocab_size}: must be at least 0")
-        self.normalizer()  # checks its own two
+        self.normalizer()  # checks the other options
 
     def normalizer(self) -> Normalizer:
         """What is done to a line before it is cut into words."""
@@ -60,7 +60,7 @@ class TextOptions:
 def build(corpus: Corpus, options: TextOptions, least: int = 2) -> Words:
     """The words of `corpus`, the most frequent first (ties: the one seen first), with `counts` i64[word].
 
-    Raises TextkitError when fewer than `least` words occur `min_count` times.
+    Raises TextkitError if fewer than `least` words occur `min_count` times.
     """
     warn_of_unspaced(
         next(corpus.chunks(_CHUNK_LINES), []), "cut the text into words first", options.punctuation == "keep"
@@ -80,8 +80,8 @@ def build(corpus: Corpus, options: TextOptions, least: int = 2) -> Words:
 def count(corpus: Corpus, normalizer: Normalizer, most: int = _MOST_WORDS) -> Counter[str]:
     """How often each word occurs, in the order in which the words were first seen.
 
-    Beyond `most` distinct words those seen least are forgotten, as word2vec.c's ReduceVocab does: once those seen once,
-    then those seen up to twice, and so on.
+    Beyond `most` distinct words the rarest are forgotten, as in word2vec.c's ReduceVocab: first those seen once, then those
+    seen at most twice, and so on.
     """
     counter: Counter[str] = Counter()
     floor = 1
@@ -103,14 +103,14 @@ def scratch_of(epoch: Epoch) -> Path:
 def encoded(corpus: Corpus, vocabulary: Words, scratch: Path) -> np.memmap:
     """The corpus as ids i32[total] in a file of the folder `scratch`, LINE_END after each line; read-only.
 
-    Words that are not in the table are left out, as word2vec.c and gensim do, so that a window reaches over them, and
-    so are lines without any word. The file is renamed into place when whole: a resumed run finds it and reads it again.
+    Words outside the vocabulary are left out, as in word2vec.c and gensim, so that a window reaches over them. Lines without
+    any word are left out too. The file is renamed into place once it is complete; a resumed run finds and reuses it.
     """
     path = scratch / ENCODED_FILE
     if not path.exists():
         scratch.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + ".part")
-        plain = Words(vocabulary.words, vocabulary.normalizer)  # without subwords: those spell words that are not there
+        plain = Words(vocabulary.words, vocabulary.normalizer)  # no subwords: they would encode words not in the table
         with part.open("wb") as stream:
             for lines in corpus.chunks(_CHUNK_LINES):
                 encoding = plain.encode(lines)
@@ -124,7 +124,7 @@ def encoded(corpus: Corpus, vocabulary: Words, scratch: Path) -> np.memmap:
 
 
 def with_line_ends(ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Lines end to end (ids [total], lengths [line]) -> i32[total + lines that have words], LINE_END after each."""
+    """Lines end to end (ids [total], lengths [line]) -> i32[total + lines that have words], with LINE_END after each line."""
     lengths = lengths[lengths > 0]
     ends = np.cumsum(lengths + 1) - 1
     laid = np.empty(len(ids) + len(lengths), np.int32)
