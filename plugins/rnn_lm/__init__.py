@@ -1,1 +1,1 @@
-"""The families `rnn-lm` and `nnlm`: language models that are recurrent, or see the last few words. Plugins in modelling.py."""
+"""The families `rnn-lm` (recurrent language models) and `nnlm` (models of the last few words). Plugins in modelling.py."""

@@ -1,12 +1,12 @@
-"""The adaptive softmax of Grave et al. 2017 (arXiv 1609.04309): frequent words first, rare ones in clusters. Knows no network.
+"""The adaptive softmax of Grave et al. 2017 (arXiv 1609.04309): frequent words first, rare ones in clusters. Knows no model.
 
 With cutoffs c_0 < ... < c_k = V and words in the order of frequency,
 
     p(w) = head(w)                          for w < c_0
     p(w) = head(c_0 + i) tail_i(w - c_i)    for c_i <= w < c_(i+1)
 
-where head and tails are softmaxes, and a word of tail i has d / div_value^(i+1) numbers instead of d: a state is brought to
-as many first (section 4.2). What a token costs is then the head, and for few tokens one tail.
+where head and tails are softmaxes. A word of tail i has d / div_value^(i+1) numbers instead of d, and the hidden state is
+first projected to that size (section 4.2). A token then costs the head and, for few tokens, one tail.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 
 class AdaptiveSoftmax(nn.Module):
-    """`cutoffs`: where the clusters begin, and the end of the last one: the number of words."""
+    """The softmax itself. `cutoffs`: where each cluster begins, and the number of words, where the last cluster ends."""
 
     def __init__(self, width: int, cutoffs: Sequence[int], div_value: float) -> None:
         super().__init__()
@@ -33,8 +33,10 @@ class AdaptiveSoftmax(nn.Module):
             )
 
     def forward(self, hidden: Tensor, target: Tensor) -> Tensor:
-        """The mean of -log p(target) over tokens: hidden f32[token, dim], target i64[token]. A tail is computed for the tokens
-        that have a word of it alone."""
+        """The mean of -log p(target) over tokens: hidden f32[token, dim], target i64[token].
+
+        A tail is computed only for the tokens whose target is in it.
+        """
         first = self.cutoffs[0]
         at_head, losses = target.clone(), []
         for at, (begin, end) in enumerate(pairwise(self.cutoffs)):

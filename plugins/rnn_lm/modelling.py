@@ -1,6 +1,6 @@
-"""The plugins `rnn-lm` and `nnlm`: how networks are made of their options. Light: torch is behind network.py.
+"""The plugins `rnn-lm` and `nnlm`: how options become networks. Light: torch is behind network.py and window.py.
 
-Text, chunks, loss, score and graphs are those of every family of language models, textkit.tasks.language.family.
+Text, chunks, loss, score and graphs are the same for every family of language models: textkit.tasks.language.family.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RnnLmPlugin(LanguagePlugin):
-    """Recurrent neural network based language model: Mikolov et al. 2010, and what came of it."""
+    """Recurrent neural network based language model: Mikolov et al. 2010, and its successors."""
 
     name = "rnn-lm"
     summary = "recurrent language model with the regularisation of AWD-LSTM (Mikolov 2010, Zaremba 2014, Merity 2018)"

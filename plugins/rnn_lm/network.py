@@ -1,7 +1,7 @@
-"""A recurrent language model with the regularisation of AWD-LSTM, whole, and the modules behind the graphs score and step.
+"""A recurrent language model with the regularisation of AWD-LSTM, and the modules behind its graphs score and step.
 
-After Zaremba et al. 2014 (arXiv 1409.2329) and Merity et al. 2018 (1708.02182), whose names the options have. Knows no text
-and no search. State is passed from call to call; `Carried` alone remembers some, between the chunks of a training.
+After Zaremba et al. 2014 (arXiv 1409.2329) and Merity et al. 2018 (1708.02182), whose names the options have. Callers pass
+the state from call to call; only `Carried` stores one, between the chunks of a training. Knows no text and no search.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class RnnLm(nn.Module):
-    """Embeddings, recurrent layers and a softmax. With `tie` the table of both ends is one parameter with one name."""
+    """Embeddings, recurrent layers and a softmax. With `tie`, input and output share one table: one parameter, one name."""
 
     def __init__(self, config: RnnLmConfig, words: int) -> None:
         super().__init__()
@@ -55,13 +55,13 @@ class RnnLm(nn.Module):
         return self.embedding.weight if self.output is None else self.output.weight
 
     def project(self, hidden: Tensor) -> Tensor:
-        """f32[..., dim] -> logits f32[..., vocab]; those of an adaptive softmax are log-probabilities already."""
+        """f32[..., dim] -> logits f32[..., vocab]. The logits of an adaptive softmax are log-probabilities already."""
         if self.adaptive is not None:
             return self.adaptive.log_prob(hidden)
         return functional.linear(hidden, self.project_weight, self.project_bias)
 
     def cross_entropy(self, hidden: Tensor, target: Tensor) -> Tensor:
-        """The mean of -log p(target): hidden f32[token, dim], target i64[token]; in training, of a sampled softmax, near it."""
+        """The mean of -log p(target): hidden f32[token, dim], target i64[token]; estimated when a sampled softmax trains."""
         if self.adaptive is not None:
             return self.adaptive(hidden, target)
         if self.frequent and self.training:
@@ -70,18 +70,21 @@ class RnnLm(nn.Module):
         return smoothed_cross_entropy(self, hidden, target, 0.0)[0]
 
     def begin(self, lines: int) -> tuple[Tensor, ...]:
-        """The state of lines of which nothing is read, f32[line, width] each: of every layer hidden, of an lstm cell too."""
+        """The state before anything is read, f32[line, width] each: for each layer hidden, and with lstm also cell."""
         like = self.embedding.weight
         return tuple(like.new_zeros(lines, layer.width) for layer in self.layers for _ in range(layer.states))
 
     def hidden(self, token: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """What is read, i64[line, token] -> outputs f32[line, token, dim] of which each says what comes next; the state."""
+        """Tokens i64[line, token] -> outputs f32[line, token, dim], each of which predicts the next token; the new state."""
         outputs, after = self.read(token, state)
         return self.dropout(outputs, self.config.dropout_output), after
 
     def regularised(self, token: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
-        """As `hidden`, with the penalties of section 4.5: alpha times the mean square of the outputs after dropout, and beta
-        times that of what an output differs from the one before, without."""
+        """As `hidden`, with the penalties of section 4.5.
+
+        They are alpha times the mean square of the outputs after dropout, plus beta times the mean square of the difference
+        between successive outputs before dropout.
+        """
         outputs, after = self.read(token, state)
         dropped = self.dropout(outputs, self.config.dropout_output)
         penalty = self.config.activation_regularization * dropped.float().pow(2).mean()
@@ -97,7 +100,7 @@ class RnnLm(nn.Module):
         lengths: Tensor | None = None,
         layers: Sequence[nn.Module] | None = None,
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Outputs f32[line, token, dim] without the dropout on them, and the state; `layers` in place of its own."""
+        """Outputs f32[line, token, dim] before the output dropout, and the new state. `layers` replace the network's own."""
         config, after = self.config, []
         x = self.dropout(self.embed(token), config.dropout_input)  # [line, token, embedding]
         size = self.layers[0].states
@@ -112,7 +115,7 @@ class RnnLm(nn.Module):
         return x, tuple(after)
 
     def embed(self, token: Tensor) -> Tensor:
-        """f32[..., embedding]; in training some words are zeros wherever they stand in the chunk, the others the bigger."""
+        """The embeddings f32[..., embedding]. In training, some words are zero throughout the chunk and the rest scaled up."""
         rows, share = self.embedding(token), self.config.dropout_embedding
         if not self.training or not share:
             return rows
@@ -120,7 +123,7 @@ class RnnLm(nn.Module):
         return rows * functional.embedding(token, kept)
 
     def dropout(self, x: Tensor, share: float) -> Tensor:
-        """f32[line, token, width] with a share of it zero: of each line the same numbers at all tokens, if variational."""
+        """f32[line, token, width] with a share of it zero. If variational, all tokens of a line lose the same numbers."""
         if not self.training or not share:
             return x
         if not self.config.variational:
@@ -137,7 +140,7 @@ class RnnLm(nn.Module):
 def weight_dropped(
     layer: Recurrent, x: Tensor, state: tuple[Tensor, ...], share: float
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """layer(x, None, state) with a share of its matrix from state to state zero, the same at all steps (Wan et al. 2013)."""
+    """layer(x, None, state) with a share of its recurrent weights set to zero, the same at all steps (Wan et al. 2013)."""
     inner = layer.layer
     dropped = functional.dropout(inner.weight_hh_l0, share)  # [gates, hidden]
     weights = [inner.weight_ih_l0, dropped, inner.bias_ih_l0, inner.bias_hh_l0]
@@ -145,14 +148,14 @@ def weight_dropped(
     run = {"rnn": torch.rnn_tanh, "gru": torch.gru, "lstm": torch.lstm}[layer.cell]
     given = begin if layer.cell == "lstm" else begin[0]
     with warnings.catch_warnings() if x.is_cuda else nullcontext():
-        if x.is_cuda:  # cuDNN says that the weights do not lie side by side, which a new matrix never does
+        if x.is_cuda:  # cuDNN warns that the weights are not contiguous, which they never are beside a new matrix
             warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk")
         outputs, *after = run(x, given, weights, True, 1, 0.0, True, False, True)
     return outputs, tuple(part[0] for part in after)
 
 
 class _Some:
-    """The rows of a full softmax that belong to some words, i64[c], with `weight` f32[c] added to their logits."""
+    """The rows of a full softmax that belong to some `words` i64[c], with `weight` f32[c] added to their logits."""
 
     def __init__(self, network: RnnLm, words: Tensor, weight: Tensor) -> None:
         self.project_weight = functional.embedding(words, network.project_weight)
@@ -160,7 +163,7 @@ class _Some:
 
 
 class Score(nn.Module):
-    """The graph score: many words of a line at once. Its layers leave as ONNX operators."""
+    """The graph score: many words of a line at once. Its layers are exported as ONNX operators."""
 
     def __init__(self, network: RnnLm) -> None:
         super().__init__()
@@ -172,7 +175,7 @@ class Score(nn.Module):
         """token i64[line, token], bool[line, token] (padding last) -> logits f32[line, token, vocab], the state after."""
         lengths = mask.sum(1)  # [line]
         outputs, after = self.network.read(token, state, lengths.clamp(min=1), self.layers)
-        some = (lengths > 0)[:, None]  # [line, 1]: of a line without words the state stays
+        some = (lengths > 0)[:, None]  # [line, 1]: the state of a line without words does not change
         kept = [torch.where(some, new, old) for new, old in zip(after, state, strict=True)]
         return self.network.project(outputs), *kept
 
@@ -189,7 +192,7 @@ class Step(nn.Module):
     def forward(self, token: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """token i64[line, beam], state f32[line, beam, width] -> logits f32[line, beam, vocab], the state after."""
         network, after = self.network, []
-        x = network.embedding(token)  # [line, beam, embedding]: beams stay an axis, for every Reshape would cost a call
+        x = network.embedding(token)  # [line, beam, embedding]: beams stay an axis, because a Reshape would cost a call
         size = network.layers[0].states
         for at, layer in enumerate(self.layers):
             new = layer(x, tuple(state[size * at : size * (at + 1)]))

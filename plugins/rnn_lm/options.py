@@ -12,32 +12,34 @@ from textkit.tasks.language.family import LanguageOptions
 
 @dataclass(frozen=True)
 class RnnLmConfig(LanguageOptions):
-    """Mikolov et al. 2010 (rnn), Zaremba et al. 2014 (lstm, arXiv 1409.2329), and the AWD-LSTM of Merity et al. 2018
-    (1708.02182), section by section. The defaults fit one to ten million words.
+    """The options of `rnn-lm`, after Mikolov et al. 2010 (rnn), Zaremba et al. 2014 (lstm) and Merity et al. 2018 (AWD-LSTM).
+
+    The papers: arXiv 1409.2329 (Zaremba) and 1708.02182 (Merity). The section numbers in the comments are of Merity et al.
+    The defaults fit one to ten million words.
     """
 
     cell: Literal["rnn", "gru", "lstm"] = "lstm"  # rnn (Elman 1990) | gru (Cho et al. 2014) | lstm (Gers et al. 2000)
     layers: int = 2
-    dim: int = 256  # numbers a word
-    hidden: int = 512  # states of a layer; with tie the last one has as many as a word
-    bidirectional: bool = False  # refused: what has read the words to come cannot say which comes next
+    dim: int = 256  # numbers per word
+    hidden: int = 512  # units per layer; with tie the last layer has dim units instead
+    bidirectional: bool = False  # refused: a model that has read the words to come cannot say which word comes next
     tie: bool = True  # one table for input and output (Inan et al. 2017; Press and Wolf 2017)
     softmax: Literal["full", "sampled", "adaptive"] = "full"  # sampled: Jean et al. 2015 | adaptive: Grave et al. 2017
-    frequent: int = 0  # sampled: words that are always looked at, by frequency; 0: an 8th of all
-    samples: int = 2048  # sampled: words drawn for a chunk of training beside those and its own
-    cutoffs: tuple[int, ...] = ()  # adaptive: first word of each cluster, by frequency; none: a 15th, a 3rd of all
-    div_value: float = 4.0  # adaptive: each cluster's words have so many times fewer numbers than the one's before
+    frequent: int = 0  # sampled: how many of the most frequent words are always included; 0: 1/8 of all
+    samples: int = 2048  # sampled: words drawn per chunk of training, besides the frequent ones and the chunk's own
+    cutoffs: tuple[int, ...] = ()  # adaptive: rank of the first word of each cluster; none given: 1/15 and 1/3 of all
+    div_value: float = 4.0  # adaptive: from each cluster to the next, words have this many times fewer numbers
     variational: bool = (
-        True  # a chunk has one mask of dropout for all its tokens (Gal and Ghahramani 2016), or each its own
+        True  # dropout uses one mask for all tokens of a chunk (Gal and Ghahramani 2016); false: one per token
     )
     dropout_embedding: float = 0.05  # whole words (Merity et al. 2018, section 4.3)
     dropout_input: float = 0.2  # on embeddings (4.2)
     dropout_hidden: float = 0.2  # between layers (4.2)
     dropout_output: float = 0.3  # on the last layer's outputs (4.2)
-    weight_drop: float = 0.2  # on the weights from state to state, by DropConnect (section 2)
+    weight_drop: float = 0.2  # on the recurrent weights, by DropConnect (section 2)
     activation_regularization: float = 2.0  # alpha, times the mean square of the outputs after dropout (4.5)
-    temporal_activation_regularization: float = 1.0  # beta, times that of the step from an output to the next one (4.5)
-    initial_range: float = 0.1  # embeddings begin in +- this, the layers in +- 1 / sqrt(their states) (section 5)
+    temporal_activation_regularization: float = 1.0  # beta, times the mean square of the outputs' change per step (4.5)
+    initial_range: float = 0.1  # embeddings begin within +- this, layers within +- 1 / sqrt(their units) (section 5)
 
     renamed: ClassVar[Mapping[str, str]] = {"embedding": "dim"}
     needs: ClassVar[Mapping[str, str]] = {
@@ -73,31 +75,34 @@ class RnnLmConfig(LanguageOptions):
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Numbers that go into each layer, and out of the last one."""
+        """The input width of each layer, and the output width of the last one."""
         last = self.dim if self.tie else self.hidden
         return (self.dim, *[self.hidden] * (self.layers - 1), last)
 
     def clusters(self, words: int) -> tuple[int, ...]:
-        """Where the clusters of an adaptive softmax over so many words begin, and the end of the last one."""
+        """Where each cluster of an adaptive softmax over `words` words begins, and where the last one ends."""
         cutoffs = self.cutoffs or tuple(dict.fromkeys((max(1, words // 15), max(2, words // 3))))
         if cutoffs[-1] >= words:
             raise TextkitError(f"cutoffs: {cutoffs[-1]} is beyond a vocabulary of {words}")
         return (*cutoffs, words)
 
     def always(self, words: int) -> int:
-        """How many words, of so many, a sampled softmax always looks at."""
+        """How many of `words` words a sampled softmax always includes."""
         return min(self.frequent or max(1, words // 8), words)
 
 
 @dataclass(frozen=True)
 class NnlmConfig(LanguageOptions):
-    """Bengio et al. 2003 (JMLR 3, 1137-1155); in the comments the paper's letters. The defaults are of the sizes it tried."""
+    """The options of `nnlm`, after Bengio et al. 2003 (JMLR 3, 1137-1155), with the paper's letters in the comments.
 
-    order: int = 5  # n: the next word from the n - 1 before it
-    dim: int = 30  # m: numbers a word
+    The default sizes are among those that the paper tried.
+    """
+
+    order: int = 5  # n: the next word is predicted from the n - 1 words before it
+    dim: int = 30  # m: numbers per word
     hidden: int = 100  # h: hidden units
     direct: bool = False  # W: connections from the words to the output past the hidden layer
-    dropout: float = 0.0  # on the hidden units, and on what goes past them
+    dropout: float = 0.0  # on the hidden units and on the direct connections
 
     renamed: ClassVar[Mapping[str, str]] = {"embedding": "dim"}
 

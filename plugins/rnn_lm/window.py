@@ -1,8 +1,8 @@
-"""The feed-forward language model of Bengio et al. 2003, whole, and the modules behind the graphs score and step.
+"""The feed-forward language model of Bengio et al. 2003, and the modules behind its graphs score and step.
 
     x = (C(w_t), C(w_t-1), ..., C(w_t-n+2)),    y = b + W x + U tanh(d + H x)        (equation 1; w_t is read last)
 
-Knows no text and no search. Its state are the last n - 1 words read.
+Its state is the last n - 1 words read. Knows no text and no search.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Nnlm(nn.Module):
-    """`eos`: the word that stands before all others, as often as a window needs it."""
+    """The network. `eos`: the word that stands before the first one, as often as a window needs it."""
 
     state = ("state.words",)
 
@@ -43,8 +43,10 @@ class Nnlm(nn.Module):
         self.carried = Carried(self.begin(config.streams))
 
     def begin(self, lines: int) -> tuple[Tensor]:
-        """The state of lines of which nothing is read, i64[line, n - 1]: words by their distance from eos, so that zeros are
-        ends of lines."""
+        """The state before anything is read, i64[line, n - 1].
+
+        It holds the ids of words minus eos, so that zeros are ends of lines.
+        """
         return (torch.zeros(lines, self.window, dtype=torch.int64, device=self.project_bias.device),)
 
     def project(self, hidden: Tensor) -> Tensor:
@@ -52,12 +54,12 @@ class Nnlm(nn.Module):
         return functional.linear(hidden, self.project_weight, self.project_bias)
 
     def hidden(self, token: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor]]:
-        """What is read, i64[line, token] -> f32[line, token, dim] of which each says what comes next; the state after."""
+        """Tokens i64[line, token] -> f32[line, token, dim], each of which predicts the next token; the new state."""
         words = torch.cat([state[0], token - self.eos], 1)  # [line, n - 1 + token]
         return self.combined(self.embedding(words + self.eos)), (words[:, -self.window :],)
 
     def combined(self, rows: Tensor) -> Tensor:
-        """The rows of n - 1 + token words, f32[..., n - 1 + token, m] -> f32[..., token, dim]: tanh(d + H x), x beside it."""
+        """Embeddings f32[..., n - 1 + token, m] -> f32[..., token, dim]: tanh(d + H x), with x beside it if `direct`."""
         tokens = rows.shape[-2] - self.window
         x = torch.cat(
             [rows[..., at : at + tokens, :] for at in range(self.window, 0, -1)], -1

@@ -1,1 +1,1 @@
-"""Recurrent encoder and decoder with attention: translating.py says what it is to the engine, network.py holds the network."""
+"""Recurrent encoder and decoder with attention: translating.py holds the plugin, network.py the network."""

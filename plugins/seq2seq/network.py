@@ -1,8 +1,8 @@
-"""Recurrent encoder and decoder with attention, whole, and the modules behind the graphs encode and step.
+"""Recurrent encoder and decoder with attention, and the modules behind their graphs encode and step.
 
-After Sutskever et al. 2014 (arXiv 1409.3215), Bahdanau et al. 2015 (1409.0473) and Luong et al. 2015 (1508.04025), with
-Luong's order of things: h_t from the word and h_{t-1}, weights and context c_t from h_t, the readout tanh(W_c [c_t; h_t])
-(equation 5). Knows no text, no loss and no search. Padding stands at the end of a line.
+After Sutskever et al. 2014 (arXiv 1409.3215), Bahdanau et al. 2015 (1409.0473) and Luong et al. 2015 (1508.04025). The order
+of computation is Luong's: h_t from the word and h_{t-1}, weights and context c_t from h_t, then the readout
+tanh(W_c [c_t; h_t]) (equation 5). Padding is at the end of a line. Knows no text, no loss and no search.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from textkit_plugins.seq2seq.options import teacher_probability
 if TYPE_CHECKING:
     from textkit_plugins.seq2seq.options import Seq2SeqConfig
 
-NOT = -1e9  # the score of padding: its weight is 0, and a line of padding alone weighs it evenly
+NOT = -1e9  # the score of padding: its weight becomes 0, and in a line of nothing but padding all weights are equal
 
 
 class Memory(NamedTuple):
-    """What the decoder sees of a line. Without attention both tensors are None; keys are None where they are the values."""
+    """What the decoder sees of a line. Without attention, keys and values are None; keys are None if values serve as keys."""
 
     keys: Tensor | None  # f32[line, source, key]
     values: Tensor | None  # f32[line, source, encoder width]: the top layer's states
@@ -31,18 +31,18 @@ class Memory(NamedTuple):
 
 
 class Going(NamedTuple):
-    """Where the decoder stands. The first axis is whatever is decoded side by side: lines, or lines times beams."""
+    """The state of the decoder. The first axis counts what is decoded in parallel: lines, or lines times beams."""
 
     layers: tuple[State, ...]  # each f32[line, hidden]
     feed: Tensor | None  # f32[line, readout]: the last readout, with input feeding
-    position: Tensor | None  # i64[line]: words decoded before, with attention by position
+    position: Tensor | None  # i64[line]: words decoded so far, with attention by position
 
 
 class Attention(nn.Module):
-    """Scores of source states for decoder states, what they weigh, and the weighted sum: Luong et al., equations 7 and 8.
+    """The scores of source states for decoder states, their weights and the weighted sum: Luong et al., equations 7 and 8.
 
-    uniform   1                      every state alike
-    position  T_ij                   of the places in target and source alone
+    uniform   1                      the same for every state
+    position  T_ij                   depends only on the positions in target and source
     dot       h_i . s_j
     general   h_i . W s_j
     additive  v . tanh(W h_i + U s_j)   Bahdanau et al., appendix A.1.2
@@ -63,12 +63,14 @@ class Attention(nn.Module):
             self.score = nn.Linear(inner, 1, bias=False)  # v
 
     def keys(self, values: Tensor) -> Tensor | None:
-        """The part of a score that is the source's alone: f32[line, source, key]."""
+        """The part of a score that depends only on the source, f32[line, source, key]."""
         return self.key(values) if self.kind in ("general", "additive") else None
 
     def forward(self, hidden: Tensor, memory: Memory, position: Tensor | None) -> tuple[Tensor, Tensor]:
-        """hidden f32[line, query, hidden]: steps, or beams; position i64[line or 1, query] -> context f32[line, query, encoder
-        width], weights f32[line, query, source]."""
+        """The context f32[line, query, encoder width] and the weights f32[line, query, source].
+
+        hidden f32[line, query, hidden], where queries are steps or beams; position i64[line or 1, query].
+        """
         mask = memory.mask[:, None]  # [line, 1, source]
         scores = self.scores(hidden, memory, position).float()
         weights = scores.masked_fill(~mask, NOT).softmax(2) if self.softmax else scores.masked_fill(~mask, 0.0)
@@ -91,14 +93,14 @@ class Attention(nn.Module):
 
 
 class Seq2Seq(nn.Module):
-    """Encoder and decoder of one kind of cell. Tied tables are one parameter with one name."""
+    """An encoder and a decoder with the same kind of cell. Tied tables are one parameter with one name."""
 
     def __init__(self, config: Seq2SeqConfig, source_size: int, target_size: int) -> None:
         super().__init__()
         self.config = config
         width, hidden = config.encoder_width, config.hidden
         directions = 2 if config.bidirectional else 1
-        self.readout = hidden if config.tie == "none" else config.dim  # numbers that the output is made of
+        self.readout = hidden if config.tie == "none" else config.dim  # the width that the output projection reads
         self.source_embedding = nn.Embedding(source_size, config.dim)
         self.target_embedding = None if config.tie == "all" else nn.Embedding(target_size, config.dim)
         self.output = nn.Embedding(target_size, self.readout) if config.tie == "none" else None  # never looked up
@@ -120,11 +122,11 @@ class Seq2Seq(nn.Module):
             self.combine = nn.Linear(hidden + (0 if self.attention is None else width), self.readout, bias=False)
         self.dropout = nn.Dropout(config.dropout)
         if not config.always_taught:
-            self.register_buffer("batches", torch.zeros((), dtype=torch.int64))  # learnt from: for `teacher`
+            self.register_buffer("batches", torch.zeros((), dtype=torch.int64))  # batches learnt from, for `teacher`
         self._initialise()
 
     def _initialise(self) -> None:
-        """As the option `initial` says; a matrix of several gates is several matrices."""
+        """Initialises the parameters as the option `initial` says. Each gate of a stacked matrix counts as its own matrix."""
         if self.config.initial == "uniform":
             for parameter in self.parameters():
                 nn.init.uniform_(parameter, -self.config.initial_range, self.config.initial_range)
@@ -164,7 +166,7 @@ class Seq2Seq(nn.Module):
         return functional.linear(readout, self.project_weight, self.project_bias)
 
     def encode(self, source: Tensor, source_mask: Tensor, layers: nn.ModuleList | None = None) -> tuple[Memory, Going]:
-        """[line, source] twice -> what the decoder looks at, and where it begins. `layers` may stand in for the encoder's."""
+        """Ids and mask [line, source] -> the decoder's memory and first state. `layers` may replace the encoder's own."""
         x = self.source_embedding(source)  # [line, source, embedding]
         lengths = source_mask.sum(1).clamp(min=1)
         last: list[Tensor] = []
@@ -178,7 +180,7 @@ class Seq2Seq(nn.Module):
             last = [state.new_zeros(source.shape[0], self.config.hidden) for state in last]
         feed = x.new_zeros(source.shape[0], self.readout) if self.config.input_feeding else None
         position = source.new_zeros(source.shape[0]) if self.config.attention == "position" else None
-        last = [state.float() for state in last]  # as they stay, under autocast too
+        last = [state.float() for state in last]  # states are always f32, under autocast too
         states = tuple(tuple(last[at : at + self.states]) for at in range(0, len(last), self.states))
         keys, values = (None, None) if self.attention is None else (self.attention.keys(x), x)
         return Memory(keys, values, source_mask), Going(states, feed, position)
@@ -194,19 +196,19 @@ class Seq2Seq(nn.Module):
         return self.dropout(hidden), weights
 
     def climb(self, inputs: Tensor, layers: tuple[State, ...]) -> tuple[State, ...]:
-        """One step of all decoder layers: inputs f32[line, gates] of the lowest, each layer's states before -> after."""
+        """One step of all decoder layers: inputs f32[line, gates] to the lowest, each layer's states before -> after."""
         after: list[State] = []
         for at, (layer, state) in enumerate(zip(self.decoder_layers, layers, strict=True)):
             after.append(layer.advance(layer.inputs(self.dropout(after[-1][0])) if at else inputs, state))
         return tuple(after)
 
     def hidden(self, source: Tensor, source_mask: Tensor, target_in: Tensor) -> Tensor:
-        """[line, source] twice and [line, target] -> readouts f32[line, target, readout], each from the words up to it.
+        """Ids and mask [line, source], ids [line, target] -> readouts f32[line, target, readout], each from the words up to it.
 
-        While training, by the schedule of the option `teacher`, some words are the decoder's own instead of the reference's.
+        In training, the decoder reads some of its own words instead of the reference's, as the option `teacher` schedules it.
         """
         memory, going = self.encode(source, source_mask)
-        taught = None  # where the reference's word is read, bool[line, target]; None: everywhere
+        taught = None  # bool[line, target]: where the decoder reads the reference's word; None: everywhere
         if self.training and not self.config.always_taught:
             probability = teacher_probability(self.config, int(self.batches))
             taught = torch.rand(target_in.shape, device=target_in.device) < probability
@@ -220,7 +222,7 @@ class Seq2Seq(nn.Module):
         return self.look(x, memory, steps)[0]
 
     def _word_by_word(self, memory: Memory, going: Going, target_in: Tensor, taught: Tensor | None) -> Tensor:
-        """What `hidden` gives, where a step depends on the outcome of the one before."""
+        """The result of `hidden` where each step depends on the result of the one before."""
         first = self.decoder_layers[0]
         given = first.inputs(self.dropout(self.target_table(target_in)))  # [line, target, gates]
         fed = first.columns(self.config.dim)  # [gates, readout], or empty
@@ -240,7 +242,7 @@ class Seq2Seq(nn.Module):
 
 
 def ports_of(network: Seq2Seq) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The names of memory and state, as far as the network has them, in the order of Memory and Going."""
+    """The names of the memory and state that the network has, in the order of Memory and Going."""
     config = network.config
     seen = config.attention != "none"
     keys = config.attention in ("general", "additive")
@@ -252,8 +254,11 @@ def ports_of(network: Seq2Seq) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 class Encode(nn.Module):
-    """The graph encode: the memory; state.hidden0, state.cell0 and so on f32[line, hidden], state.feed f32[line, readout],
-    state.position i64[line]. Its recurrent layers leave as ONNX operators."""
+    """The graph encode: the memory and the first state.
+
+    The state: state.hidden0, state.cell0 and so on f32[line, hidden], state.feed f32[line, readout], state.position i64[line].
+    The recurrent layers are exported as ONNX operators.
+    """
 
     def __init__(self, network: Seq2Seq) -> None:
         super().__init__()
@@ -269,7 +274,7 @@ class Encode(nn.Module):
 
 
 class Step(nn.Module):
-    """The graph step: one more word of every beam. Beams are the queries of one attention a line."""
+    """The graph step: one more word of every beam. The beams of a line are the queries of one attention."""
 
     def __init__(self, network: Seq2Seq) -> None:
         super().__init__()
@@ -277,8 +282,10 @@ class Step(nn.Module):
         self.memory, self.state = ports_of(network)
 
     def forward(self, token: Tensor, *ports: Tensor) -> tuple[Tensor, ...]:
-        """token i64[line, beam], memory [line, ...], state [line, beam, ...] -> logits f32[line, beam, vocab], attention
-        f32[line, beam, source], state."""
+        """The logits f32[line, beam, vocab], the attention f32[line, beam, source] and the new state.
+
+        token i64[line, beam]; `ports` are the memory [line, ...] and the state [line, beam, ...].
+        """
         network, given = self.network, dict(zip((*self.memory, *self.state), ports, strict=True))
         memory = Memory(given.get("memory.keys"), given.get("memory.values"), given["memory.mask"])
         feed, position = given.get("state.feed"), given.get("state.position")  # [line, beam, readout], [line, beam]

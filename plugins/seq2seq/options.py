@@ -1,4 +1,4 @@
-"""The options of the plugin `seq2seq`, and how probably the decoder is taught. Light: no torch."""
+"""The options of the plugin `seq2seq`, and the probability that its decoder is taught. Light: no torch."""
 
 from __future__ import annotations
 
@@ -16,29 +16,30 @@ Teacher = Literal["constant", "linear", "exponential", "inverse-sigmoid"]
 
 @dataclass(frozen=True)
 class Seq2SeqConfig(TranslationOptions):
-    """Sutskever et al. 2014 (arXiv 1409.3215), with the attention of Bahdanau et al. 2015 (1409.0473) and Luong et al. 2015
-    (1508.04025). The defaults fit 10,000 to 500,000 pairs of lines.
+    """The options of a model after Sutskever et al. 2014, with the attention of Bahdanau et al. 2015 and Luong et al. 2015.
+
+    arXiv 1409.3215, 1409.0473 and 1508.04025. The defaults fit 10,000 to 500,000 pairs of lines.
     """
 
     cell: Literal["rnn", "gru", "lstm"] = "lstm"  # rnn (Elman 1990) | gru (Cho et al. 2014) | lstm (Gers et al. 2000)
-    layers: int = 1  # of the encoder, and of the decoder
-    dim: int = 256  # numbers a word
-    hidden: int = 256  # states of a decoder layer
+    layers: int = 1  # in the encoder, and in the decoder
+    dim: int = 256  # numbers per word
+    hidden: int = 256  # units per decoder layer
     bidirectional: bool = True  # the encoder reads a line from both ends
-    encoder_hidden: int = 0  # states of an encoder layer in each direction; 0: together as many as the decoder's
-    bridge: Bridge = "linear"  # encoder's last states h to decoder's first: linear: tanh(W h + b) | copy: h | none: 0
+    encoder_hidden: int = 0  # units per encoder layer and direction; 0: both directions add up to the decoder's
+    bridge: Bridge = "linear"  # encoder's last state h to decoder's first. linear: tanh(W h + b) | copy: h | none: 0
     attention: Scores = (
-        "general"  # none | uniform: every state s alike | position: a table of the places in target and source
+        "general"  # none | uniform: every state s alike | position: a table of target and source positions
         # | dot: h s | general: h W s (Luong et al. 2015) | additive: v tanh(W h + U s) (Bahdanau et al. 2015)
     )
     attention_dim: int = 0  # length of v, with attention=additive; 0: as hidden
     normalize: Literal["softmax", "none"] = "softmax"  # how scores become weights; none: they are the weights
-    input_feeding: bool = True  # the decoder also reads its readout of the step before (Luong et al. 2015, section 3.3)
+    input_feeding: bool = True  # the decoder also reads its previous readout (Luong et al. 2015, section 3.3)
     tie: Literal["none", "decoder", "all"] = (
-        "decoder"  # one table for: all: source, target, output (joint text alone) | decoder: target, output | none
+        "decoder"  # what shares a table. all: source, target, output (joint text only) | decoder: target, output | none
     )
     dropout: float = (
-        0.3  # on embeddings, between layers, on the encoder's last and before the output (Zaremba et al. 2014)
+        0.3  # on embeddings, between layers, on the encoder's outputs and before the output (Zaremba et al. 2014)
     )
     initial: Literal["orthogonal", "uniform"] = (
         "orthogonal"  # orthogonal: recurrent matrices (Saxe et al. 2014), others by Glorot and Bengio 2010
@@ -47,12 +48,12 @@ class Seq2SeqConfig(TranslationOptions):
     initial_range: float = 0.08  # with initial=uniform
     forget_bias: float = 1.0  # added to the bias of lstm's forget gate (Jozefowicz et al. 2015)
     teacher: Teacher = (
-        "constant"  # how probably training reads the reference's word and not the decoder's own, after i batches
-        # (Bengio et al. 2015): constant: k | linear: k - slope i | exponential: k^i | inverse-sigmoid: k / (k + e^(i/k))
+        "constant"  # probability that training reads the reference's word, not the decoder's own, after i batches
+        # (Bengio et al. 2015). constant: k | linear: k - slope i | exponential: k^i | inverse-sigmoid: k / (k + e^(i/k))
     )
     teacher_k: float = 1.0  # k of teacher
-    teacher_slope: float = 0.0  # with teacher=linear
-    teacher_least: float = 0.0  # the probability never falls below it
+    teacher_slope: float = 0.0  # slope of teacher=linear
+    teacher_least: float = 0.0  # the probability of teacher never falls below this
 
     renamed: ClassVar[Mapping[str, str]] = {"embedding": "dim"}
     needs: ClassVar[Mapping[str, str]] = {
@@ -97,24 +98,24 @@ class Seq2SeqConfig(TranslationOptions):
 
     @property
     def encoder_width(self) -> int:
-        """Numbers in a state of the encoder, all directions together."""
+        """The width of the encoder's states, all directions together."""
         directions = 2 if self.bidirectional else 1
         return (self.encoder_hidden or self.hidden // directions) * directions
 
     @property
     def always_taught(self) -> bool:
-        """Whether the decoder never reads its own words in training."""
+        """Whether training always reads the reference's words and never the decoder's own."""
         return self.teacher_least == 1 or (self.teacher == "constant" and self.teacher_k == 1)
 
 
 def teacher_probability(config: Seq2SeqConfig, batches: int) -> float:
-    """How probably the decoder is given the reference's word after so many batches: Bengio et al. 2015, section 2.4."""
+    """The probability that the decoder reads the reference's word after `batches` batches: Bengio et al. 2015, section 2.4."""
     k = config.teacher_k
     if config.teacher == "linear":
         k -= config.teacher_slope * batches
     elif config.teacher == "exponential":
         k **= batches
     elif config.teacher == "inverse-sigmoid":
-        shrunk = k * math.exp(-batches / k)  # k / (k + e^x), where e^x may be beyond any float
+        shrunk = k * math.exp(-batches / k)  # for k / (k + e^x), because e^x may be beyond any float
         k = shrunk / (shrunk + 1)
     return max(k, config.teacher_least)

@@ -1,6 +1,6 @@
-"""The plugin `seq2seq`: how a network is made of its options. Light: torch is behind network.py.
+"""The plugin `seq2seq`: how its options become a network. Light: torch is behind network.py.
 
-Text, batches, loss, score and graphs are those of every translation family, textkit.tasks.translate.family.
+Text, batches, loss, score and graphs are the same for every translation family: textkit.tasks.translate.family.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Seq2SeqPlugin(TranslationPlugin):
-    """Sequence to sequence learning with neural networks: Sutskever et al. 2014, and what came of it."""
+    """Sequence to sequence learning with neural networks: Sutskever et al. 2014, and its successors."""
 
     name = "seq2seq"
     summary = (

@@ -1,4 +1,4 @@
 """The transformer: `transformer`, encoder and decoder, and `transformer-lm`, a decoder alone.
 
-translating.py and language.py say what they are to the engine, network.py and decoder.py hold the networks.
+translating.py and language.py hold the plugins, network.py and decoder.py the networks.
 """

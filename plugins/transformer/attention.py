@@ -1,6 +1,6 @@
 """Attention and positions of the transformer: equation 1 and sections 3.2.2 and 3.5 of Vaswani et al. 2017 (arXiv 1706.03762).
 
-Rotary positions as Su et al. 2021 (arXiv 2104.09864). Knows no layer and no graph.
+Rotary positions are those of Su et al. 2021 (arXiv 2104.09864). Knows no layer and no graph.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from textkit_plugins.transformer.options import AttentionOptions
 
-Weights = list[Tensor]  # of attentions, collected for pictures
+Weights = list[Tensor]  # of the attention layers, collected for pictures
 
 
 def sinusoids(length: int, dim: int) -> Tensor:
     """f32[length, dim]: sines of position / 10000^(2i/dim) in the first half, cosines in the second (section 3.5).
 
-    The paper interleaves them; which column is which is nothing to a network that is trained, and this is Marian's order.
+    The paper interleaves them. The order of the columns makes no difference to training; this one is Marian's.
     """
     angle = angles(length, dim)  # [position, dim / 2]
     return torch.cat([angle.sin(), angle.cos()], 1).float()
@@ -35,17 +35,22 @@ def angles(length: int, dim: int) -> Tensor:
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Turns the pairs (x_i, x_{i + width/2}) of x [..., token, width] by the angles whose cosines and sines are in
-    `table` [token, width] (Su et al. 2021, equation 34)."""
-    cosine, sine = table.chunk(2, -1)  # float32: in half of it far positions would be one
+    """x [..., token, width] with its pairs (x_i, x_{i + width/2}) turned by angles (Su et al. 2021, equation 34).
+
+    `table` [token, width] holds the cosines and sines of the angles.
+    """
+    cosine, sine = table.chunk(2, -1)  # float32: in half precision, distant positions would coincide
     first, second = x.chunk(2, -1)
     return torch.cat([first * cosine - second * sine, second * cosine + first * sine], -1).to(x.dtype)
 
 
 def weights_of(query: Tensor, key: Tensor, mask: Tensor | None, causal: bool = False) -> Tensor:
-    """softmax(q k^T / sqrt(width)) [line, head, query, key] (equation 1); a query that may see nothing sees all alike."""
+    """softmax(q k^T / sqrt(width)) [line, head, query, key] (equation 1).
+
+    With a bool mask, a query that may see nothing weighs all keys alike.
+    """
     scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2)  # [line, head, query, key]
-    scores = scores.float()  # bfloat16 is slower to exponentiate, and coarser
+    scores = scores.float()  # exponentials in bfloat16 are slower and coarser
     if causal:
         mask = torch.full(scores.shape[-2:], -math.inf, dtype=scores.dtype, device=scores.device).triu(1)
     if mask is not None:
@@ -56,9 +61,10 @@ def weights_of(query: Tensor, key: Tensor, mask: Tensor | None, causal: bool = F
 def attention(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float, causal: bool = False
 ) -> Tensor:
-    """softmax(q k^T / sqrt(width)) v: [line, head, query, width] and twice [line, head, key, width].
+    """softmax(q k^T / sqrt(width)) v: query [line, head, query, width], key and value [line, head, key, width].
 
-    torch's own way back in bfloat16 takes ten times as long on a CPU as the plain products do, so these stand in for it.
+    The backward pass of torch's own attention takes ten times as long as plain products in bfloat16 on a CPU, so plain
+    products replace it there.
     """
     if query.device.type == "cpu" and query.dtype == torch.bfloat16 and query.requires_grad:
         return F.dropout(weights_of(query, key, mask, causal), dropout).to(value.dtype) @ value
@@ -105,10 +111,10 @@ class Attention(nn.Module):
     def next(
         self, x: Tensor, past_key: Tensor, past_value: Tensor, mask: Tensor, turn: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Self-attention of one more token of each beam, x [line, beam, dim]; and keys and values with it.
+        """Self-attention of one more token of each beam, x [line, beam, dim], and the keys and values including its own.
 
-        Those of all beams of a line lie together, [line, head, past, width], so that they need not be moved when beams
-        are chosen anew; `mask` bool[line, 1, beam, past + beam] says which of them a beam continues.
+        The keys and values of all beams of a line lie together, [line, head, past, width], so that they need not be moved
+        when beams are selected. `mask` bool[line, 1, beam, past + beam] says which of them a beam continues.
         """
         query, key, value = self.split(self.qkv(x), 3)  # [line, head, beam, width]
         if turn is not None:
@@ -127,10 +133,10 @@ class Attention(nn.Module):
 
 
 class Placed(nn.Module):
-    """A network whose tokens have places: what is added to their embeddings, or what turns queries and keys."""
+    """A network whose tokens have positions, which are added to their embeddings or turn queries and keys."""
 
     def __init__(self, config: AttentionOptions, rows: int, learnt: Sequence[str]) -> None:
-        """`rows`: how many places; `learnt`: names of the tables of positions=learned, one a side."""
+        """`rows`: the number of positions. `learnt`: the names of the tables for positions=learned, one per side."""
         super().__init__()
         self.config = config
         self.scale = math.sqrt(config.dim) if config.scale_embedding else 1.0
@@ -144,12 +150,12 @@ class Placed(nn.Module):
             self.register_buffer("table", torch.cat([angle.cos(), angle.sin()], 1).float(), persistent=False)
 
     def embed(self, ids: Tensor, table: nn.Embedding, positions: Tensor | None) -> Tensor:
-        """Ids [line, token] and a row for each position, or one for all -> [line, token, dim]"""
+        """Ids [line, token], and what is added: positions [token, dim], [line, token, dim] or None -> [line, token, dim]"""
         x = table(ids) * self.scale
         return self.dropout(x if positions is None else x + positions)
 
     def places(self, start: int, length: int, learnt: str = "target_positions") -> tuple[Tensor | None, Tensor | None]:
-        """What is added to the embeddings of positions start..start + length, and what turns queries and keys."""
+        """For `length` positions from `start` on, what is added to embeddings and what turns queries and keys; one is None."""
         if self.config.positions == "rotary":
             return None, self.table.narrow(0, start, length)
         if self.config.positions == "sinusoidal":
@@ -157,8 +163,10 @@ class Placed(nn.Module):
         return self.get_submodule(learnt).weight.narrow(0, start, length), None
 
     def place(self, position: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """The same for tokens at positions i64[line, token] of their own, of the target: [line, token, dim] is added, [line, 1,
-        token, width] turns."""
+        """As `places`, for target tokens that each have their own position i64[line, token].
+
+        [line, token, dim] is added, [line, 1, token, width] turns.
+        """
         if self.config.positions == "rotary":
             return None, F.embedding(position, self.table)[:, None]
         learnt = self.config.positions == "learned"

@@ -1,6 +1,6 @@
-"""The transformer's decoder alone, without an encoder to look at: a language model, and its graphs score and step.
+"""The transformer's decoder without an encoder, as a language model, and the modules behind its graphs score and step.
 
-Layers as in network.py. Knows no text, no loss and no search.
+The layers are those of network.py. Knows no text, no loss and no search.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class TransformerLm(Placed):
-    """`limit`: most tokens that it reads one after the other; nothing is carried from chunk to chunk."""
+    """The network. `limit`: the most tokens that it reads in a row; nothing is carried from one chunk to the next."""
 
     def __init__(self, config: TransformerLmConfig, words: int) -> None:
         super().__init__(config, config.context, ("target_positions",))
@@ -41,11 +41,11 @@ class TransformerLm(Placed):
         return nn.functional.linear(hidden, self.project_weight, self.project_bias)
 
     def begin(self, lines: int) -> tuple[Tensor, ...]:
-        """What is carried from chunk to chunk in training: nothing."""
+        """The state that training carries from one chunk to the next: none."""
         return ()
 
     def hidden(self, token: Tensor, state: Sequence[Tensor] = ()) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """What is read, i64[line, token] -> f32[line, token, dim], each from the tokens up to it, in one pass."""
+        """Tokens i64[line, token] -> f32[line, token, dim], each from the tokens up to it, in one pass."""
         add, turn = self.places(0, token.shape[1])
         x = self.embed(token, self.embedding, add)
         for layer in self.layers:
@@ -55,9 +55,11 @@ class TransformerLm(Placed):
     def read(
         self, token: Tensor, past: Sequence[Tensor], seen: Tensor, position: Tensor
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """More tokens [line, token] behind those whose keys and values are `past` [line, head, past, width]: logits f32[line,
-        token, vocab], and past with them. `seen` bool[line, token, past + token]: what each looks at; `position` i64[line,
-        token]."""
+        """The logits f32[line, token, vocab] of further tokens i64[line, token], and `past` with their keys and values.
+
+        `past` [line, head, past, width]: the keys and values of the tokens before them. `seen` bool[line, token, past + token]:
+        the tokens that each attends to. `position` i64[line, token].
+        """
         add, turn = self.place(position)
         x = self.embed(token, self.embedding, add)  # [line, token, dim]
         new: list[Tensor] = []
@@ -77,8 +79,11 @@ class TransformerLm(Placed):
 
 
 class _Cached(nn.Module):
-    """`cache.*` holds keys and values of all tokens read, of every beam of a line and padding too; `state.own` bool[line,
-    past], in a step [line, beam, past], which of them lead to where a line, or a beam, stands."""
+    """What both graphs have: the state.
+
+    `cache.*` holds the keys and values of all tokens read, those of every beam of a line and padding included. `state.own`
+    bool[line, past], in a step bool[line, beam, past], says which of them belong to the line, or to the beam.
+    """
 
     def __init__(self, network: TransformerLm) -> None:
         super().__init__()
@@ -109,7 +114,7 @@ class Score(_Cached):
 
 
 class Step(_Cached):
-    """The graph step: one more token of every beam. Beams are the queries of one attention a line."""
+    """The graph step: one more token of every beam. The beams of a line are the queries of one attention."""
 
     def forward(self, token: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         beams = torch.arange(token.shape[1], device=token.device)

@@ -1,6 +1,6 @@
-"""The plugin `transformer-lm`: its options, and how a network is made of them. Light: torch is behind decoder.py.
+"""The plugin `transformer-lm`: its options, and how they become a network. Light: torch is behind decoder.py.
 
-Text, chunks, loss, score and graphs are those of every family of language models, textkit.tasks.language.family.
+Text, chunks, loss, score and graphs are the same for every family of language models: textkit.tasks.language.family.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class TransformerLmConfig(AttentionOptions, LanguageOptions):
     """A decoder alone (Liu et al. 2018, arXiv 1801.10198; Radford et al. 2018); the defaults fit one to ten million words."""
 
     layers: int = 4  # N
-    context: int = 256  # most tokens that it sees back, and that it is served with; served text goes on in windows
+    context: int = 256  # the most tokens that the model sees at once; longer text is served in windows
     tie: bool = True  # one table for input and output (Press and Wolf 2017)
-    bptt: int = 128  # tokens of a stream that are read at once: a chunk sees nothing of the one before
+    bptt: int = 128  # tokens of a stream that are read at once; a chunk sees nothing of the one before
     random_bptt: bool = False  # chunks of random lengths around bptt
 
     def __post_init__(self) -> None:
@@ -38,10 +38,10 @@ class TransformerLmConfig(AttentionOptions, LanguageOptions):
 
 
 class TransformerLmPlugin(LanguagePlugin):
-    """Attention to all words before."""
+    """A language model that attends to all preceding words."""
 
     name = "transformer-lm"
-    summary = "decoder of attention alone, a language model (Liu et al. 2018, Radford et al. 2018)"
+    summary = "language model: a transformer's decoder alone (Liu et al. 2018, Radford et al. 2018)"
     Config = TransformerLmConfig
     carries = False
     training = Training(

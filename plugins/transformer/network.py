@@ -1,8 +1,8 @@
-"""The transformer of Vaswani et al. 2017 (arXiv 1706.03762), whole, and the modules behind the graphs encode and step.
+"""The transformer of Vaswani et al. 2017 (arXiv 1706.03762), and the modules behind its graphs encode, step and explain.
 
-Equations and names are the paper's; pre-norm as Xiong et al. 2020 (arXiv 2002.04745). Attention and positions are in
-attention.py. Knows no text, no loss and no search. What is exported is given explicit masks over the full query axis. By its
-options it is a MarianMT model as well: norm=post, activation=swish, output_bias, sines before cosines.
+Equations and names are the paper's; pre-norm is that of Xiong et al. 2020 (arXiv 2002.04745). Attention and positions are in
+attention.py. The exported modules get explicit masks over the full query axis. With norm=post, activation=swish and
+output_bias, and because its sines precede its cosines, the network is a MarianMT model. Knows no text, no loss and no search.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Dropout(nn.Module):
-    """Srivastava et al. 2014. On a CPU with 16 random bits a number: a quarter of the draws, a fifth of torch's time."""
+    """Dropout (Srivastava et al. 2014). On a CPU it uses 16 random bits per number: 1/4 of the draws, 1/5 of torch's time."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class Dropout(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Equation 2: max(0, x W_1 + b_1) W_2 + b_2, with a choice for max(0, .)."""
+    """Equation 2: max(0, x W_1 + b_1) W_2 + b_2, where an option can replace max(0, .)."""
 
     def __init__(self, config: AttentionOptions) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class FeedForward(nn.Module):
 
 
 class Layer(nn.Module):
-    """A layer of the encoder, or with `cross` of the decoder; each sub-layer has a residual and a norm."""
+    """A layer of the encoder, or of the decoder with `cross`. Each sub-layer has a residual connection and a norm."""
 
     def __init__(self, config: AttentionOptions, cross: bool) -> None:
         super().__init__()
@@ -94,8 +94,11 @@ class Layer(nn.Module):
 
 
 def initialise(network: nn.Module, dim: int) -> None:
-    """Xavier uniform matrices (Glorot and Bengio 2010), W^Q, W^K, W^V by 1/sqrt(2) smaller, as fairseq has it (Ott et
-    al. 2019); tables normal(0, dim^-0.5), so that times sqrt(dim) they have the size of a position; biases 0."""
+    """Initialises matrices, tables and biases.
+
+    Matrices are Xavier uniform (Glorot and Bengio 2010), with W^Q, W^K, W^V smaller by 1/sqrt(2), as in fairseq (Ott et al.
+    2019). Tables are normal(0, dim^-0.5), so that times sqrt(dim) they are as large as a position. Biases are 0.
+    """
     for name, parameter in network.named_parameters():
         if "embedding" in name or "positions" in name or name == "output.weight":
             nn.init.normal_(parameter, 0, dim**-0.5)
@@ -108,7 +111,7 @@ def initialise(network: nn.Module, dim: int) -> None:
 
 
 class Transformer(Placed):
-    """Encoder and decoder. Tied tables are one parameter with one name."""
+    """An encoder and a decoder. Tied tables are one parameter with one name."""
 
     def __init__(self, config: TransformerConfig, source_size: int, target_size: int) -> None:
         if config.tie == "all" and source_size != target_size:
@@ -144,7 +147,7 @@ class Transformer(Placed):
         return F.linear(hidden, self.project_weight, self.output_bias)
 
     def encode(self, source: Tensor, mask: Tensor | None, seen: Weights | None = None) -> Tensor:
-        """[line, source] -> [line, source, dim]; mask [line, 1, 1 or source, source], bool or added to the scores."""
+        """Ids [line, source] -> [line, source, dim]; mask [line, 1, 1 or source, source], bool or added to the scores."""
         add, turn = self.places(0, source.shape[1], "source_positions")
         x = self.embed(source, self.source_embedding, add)
         for layer in self.encoder_layers:
@@ -152,13 +155,13 @@ class Transformer(Placed):
         return self.encoder_norm(x)
 
     def memory_of(self, layer: Layer, encoded: Tensor) -> tuple[Tensor, ...]:
-        """What a decoder layer looks at: key and value [line, head, source, width]."""
+        """What a decoder layer attends to: key and value [line, head, source, width]."""
         return layer.cross.split(layer.cross.memory(encoded), 2)
 
     def hidden(
         self, source: Tensor, source_mask: Tensor, target_in: Tensor, seen: dict[str, Weights] | None = None
     ) -> Tensor:
-        """[line, source] and [line, target] -> [line, target, dim], each from the tokens up to it, in one pass."""
+        """Ids [line, source] and [line, target] -> [line, target, dim], each from the tokens up to it, in one pass."""
         kind = source.device.type
         dtype = (
             torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.source_embedding.weight.dtype
@@ -175,8 +178,11 @@ class Transformer(Placed):
         return self.decoder_norm(x)
 
     def explain(self, source: Tensor, source_mask: Tensor, target_in: Tensor) -> dict[str, Tensor]:
-        """Every weight of every attention: encoder f32[layer, line, head, source, source], decoder f32[layer, line, head,
-        target, target], cross f32[layer, line, head, target, source]."""
+        """Every weight of every attention layer.
+
+        encoder f32[layer, line, head, source, source], decoder f32[layer, line, head, target, target], cross f32[layer, line,
+        head, target, source].
+        """
         seen: dict[str, Weights] = {"encoder": [], "decoder": [], "cross": []}
         self.hidden(source, source_mask, target_in, seen)
         return {name: torch.stack(weights) for name, weights in seen.items()}
@@ -192,7 +198,7 @@ class Transformer(Placed):
 
 
 class Explain(nn.Module):
-    """The graph explain: every weight of every attention, encoder, decoder and cross, [line, layer, head, query, key]."""
+    """The graph explain: every attention weight of encoder, decoder and cross, each [line, layer, head, query, key]."""
 
     def __init__(self, network: Transformer) -> None:
         super().__init__()
@@ -204,7 +210,7 @@ class Explain(nn.Module):
 
 
 class Encode(nn.Module):
-    """The graph encode: what the decoder looks at, computed once a line, and a cache that is still empty."""
+    """The graph encode: what the decoder attends to, computed once per line, and a cache that is still empty."""
 
     def __init__(self, network: Transformer) -> None:
         super().__init__()
@@ -226,10 +232,10 @@ class Encode(nn.Module):
 
 
 class Step(nn.Module):
-    """The graph step: one more token of every beam. Beams are the queries of one attention a line.
+    """The graph step: one more token of every beam. The beams of a line are the queries of one attention.
 
-    `cache.*` holds the keys and values of every token of every beam of a line, `state.own` bool[line, beam, past] says which
-    of them lead to a beam: that alone follows the beams when they are chosen anew.
+    `cache.*` holds the keys and values of every token of every beam of a line. `state.own` bool[line, beam, past] says which
+    of them belong to a beam. When beams are selected, only `state.own` is rearranged.
     """
 
     def __init__(self, network: Transformer) -> None:
@@ -240,8 +246,11 @@ class Step(nn.Module):
         self.state = tuple(name for name in outputs if name.startswith(("cache.", "state.")))
 
     def forward(self, token: Tensor, *ports: Tensor) -> tuple[Tensor, ...]:
-        """token i64[line, beam], the memory [line, ...], caches [line, head, past, width], own bool[line, beam, past] ->
-        logits f32[line, beam, vocab], attention f32[line, beam, source] (the last layer's, mean of its heads), the state."""
+        """The logits f32[line, beam, vocab], the attention f32[line, beam, source] and the new state.
+
+        token i64[line, beam]; `ports` are the memory [line, ...], caches [line, head, past, width] and own bool[line, beam,
+        past]. The attention is that of the last layer, the mean of its heads.
+        """
         network = self.network
         memory, source_mask, state = (
             ports[: len(self.memory) - 1],

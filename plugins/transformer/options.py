@@ -1,4 +1,4 @@
-"""The options that every network of attention layers has, under the names of Vaswani et al. 2017. Light: no torch."""
+"""The options that both transformer families share, under the names of Vaswani et al. 2017. Light: no torch."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import ClassVar, Literal
 
 @dataclass(frozen=True)
 class AttentionOptions:
-    """To be mixed into the options of a family's text and training, before them."""
+    """A mixin for a family's Config. It must precede the options of text and training among the base classes."""
 
-    renamed: ClassVar[Mapping[str, str]] = {"embedding": "dim"}  # as it was once in the other families
+    renamed: ClassVar[Mapping[str, str]] = {"embedding": "dim"}  # its former name in the other families
 
     dim: int = 256  # d_model
     heads: int = 4  # h
     feedforward: int = 1024  # d_ff
     dropout: float = 0.1  # P_drop, on each sub-layer's output and on embedding + position
-    attention_dropout: float = 0.0  # on the attention's weights
+    attention_dropout: float = 0.0  # on the attention weights
     activation_dropout: float = 0.0  # inside the feed-forward network
     activation: Literal["relu", "gelu", "swish"] = "relu"  # relu | gelu | swish
     positions: Literal["sinusoidal", "learned", "rotary"] = (
@@ -28,10 +28,10 @@ class AttentionOptions:
     )
     norm_epsilon: float = 1e-5  # added to the variance
     scale_embedding: bool = True  # embeddings times sqrt(dim)
-    output_bias: bool = False  # one number a word, added to its logit
+    output_bias: bool = False  # one number per word, added to its logit
 
     def __post_init__(self) -> None:
-        super().__post_init__()  # type: ignore[misc]  # of what this is mixed into
+        super().__post_init__()  # type: ignore[misc]  # of the class that this is mixed into
         for key in ("dim", "heads", "feedforward"):
             check_size(self, key)
         for key in ("dropout", "attention_dropout", "activation_dropout"):

@@ -1,6 +1,6 @@
-"""The plugin `transformer`: its options, and how a network is made of them. Light: torch is behind network.py.
+"""The plugin `transformer`: its options, and how they become a network. Light: torch is behind network.py.
 
-Text, batches, loss, score and graphs are those of every translation family, textkit.tasks.translate.family.
+Text, batches, loss, score and graphs are the same for every translation family: textkit.tasks.translate.family.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TransformerConfig(AttentionOptions, TranslationOptions):
-    """Vaswani et al. 2017, arXiv 1706.03762, under the paper's names; the defaults fit 10,000 to 500,000 pairs of lines."""
+    """The options of Vaswani et al. 2017, arXiv 1706.03762. The defaults fit 10,000 to 500,000 pairs of lines."""
 
     encoder_layers: int = 4  # N of the encoder
-    decoder_layers: int = 4  # N of the decoder; every word of a translation runs through it: fewer serve faster
+    decoder_layers: int = 4  # N of the decoder; every word of a translation runs through all, so fewer serve faster
     tie: Literal["none", "decoder", "all"] = (
-        "all"  # one table for: all: source, target, output (joint text alone) | decoder: target, output | none
+        "all"  # what shares a table. all: source, target, output (joint text only) | decoder: target, output | none
     )
 
     def __post_init__(self) -> None:
@@ -39,7 +39,7 @@ class TransformerPlugin(TranslationPlugin):
     """Attention is all you need: Vaswani et al. 2017."""
 
     name = "transformer"
-    summary = "encoder and decoder of attention, for translation (Vaswani et al. 2017)"
+    summary = "attention-only encoder and decoder for translation (Vaswani et al. 2017)"
     Config = TransformerConfig
     training = Training(
         epochs=30, optimizer="adam", learning_rate=1e-3, betas=(0.9, 0.98), epsilon=1e-9, schedule="inverse-sqrt",
