@@ -1,11 +1,11 @@
-"""Whole processes of this textkit and of another commit's, in turn: what a change has cost.
+"""Measures what a change has cost: runs whole processes of this textkit and of another commit's, in turn.
 
     git worktree add ../before COMMIT
     python benchmarks/before.py DATA ../before [--only NAME ...] [--rounds 5]
 
-Both run with the packages of this Python; models are those of each tree. Prints, for each kind of work, the median of the
-rounds' ratios of wall time, before / after, their range, and that of CPU time: above 1 is faster than before. Options that one
-of the two does not know end a row.
+Both run with the packages of this Python, and each with the models of its own tree. For each kind of work the script prints
+the median of the rounds' ratios of wall time, before / after, their range, and the median ratio of CPU time. A ratio above 1
+means faster than before. The script ends at the first command that fails, for example on an option that one tree lacks.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from cost import ENVIRONMENT
 from translating import first_lines
 
 HERE = Path(__file__).resolve().parents[1]
-QUICK = 3  # times as many rounds of what takes less than a second
+QUICK = 3  # factor on the rounds of work that takes less than a second
 
 
 def works(data: Path, folder: Path) -> dict[str, list[str]]:
-    """The command lines by name; MODELS stands for the tree's own models. Writes what they read."""
+    """The command lines by name; MODELS stands for the tree's own models. Writes the files that they read."""
     lines = [pair.split("\t")[0] for pair in first_lines(data / "tatoeba/train.en-de.tsv.gz", 160_000)]
     for count in (1, 64, 600, 1500, len(lines)):
         (folder / f"lines{count}").write_text("".join(f"{line}\n" for line in lines[:count]), encoding="utf-8")
@@ -59,7 +59,7 @@ def works(data: Path, folder: Path) -> dict[str, list[str]]:
 
 
 def spent(command: list[str], tree: Path, roots: Path, folder: Path) -> tuple[float, float]:
-    """Wall and CPU seconds of a command by the textkit of a tree."""
+    """The wall and CPU seconds of a command, run by the textkit of a tree."""
     shutil.rmtree(folder / "run", ignore_errors=True)
     environment = ENVIRONMENT | {
         "PYTHONPATH": str(roots),
@@ -79,7 +79,7 @@ def spent(command: list[str], tree: Path, roots: Path, folder: Path) -> tuple[fl
 
 
 def roots_of(tree: Path, folder: Path) -> Path:
-    """A folder under which a tree's packages have their names."""
+    """A folder that holds a tree's packages under the names that they are imported by."""
     for name, source in (("textkit", "textkit"), ("textkit_plugins", "plugins"), ("textkit_models", "exported_models")):
         folder.mkdir(exist_ok=True)
         (folder / name).symlink_to(tree / source)
@@ -90,7 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder that holds tatoeba/ and wikitext2/")
     parser.add_argument("before", type=Path, help="a checkout of the other commit")
-    parser.add_argument("--only", action="append", metavar="NAME", help="a row; may be given several times")
+    parser.add_argument("--only", action="append", metavar="NAME", help="one row; may be given several times")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -105,7 +105,7 @@ def main() -> None:
             for turn in range(rounds + 1):
                 for side in sorted(trees, reverse=bool(turn % 2)):
                     cost = spent(every[row], trees[side], roots[side], folder)
-                    if turn:  # the first compiles and fills caches
+                    if turn:  # the first turn compiles and fills caches
                         found[side].append(cost)
             wall, cpu = ([old[at] / new[at] for old, new in zip(*found.values(), strict=True)] for at in (0, 1))
             middle = statistics.median

@@ -1,6 +1,6 @@
-"""Lets a clone that nobody installed be imported and run as textkit: for machines where there is no pip to be had.
+"""Makes a clone that is not installed importable and runnable as textkit, for machines without pip.
 
-Knows the packages and entry points that pyproject.toml declares, nothing of what is in them.
+Knows the packages and entry points that pyproject.toml declares, and nothing about their contents.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def reach() -> None:
-    """Makes `import textkit` work here and in the processes started from here. Where a textkit is installed, that is it."""
+    """Makes `import textkit` work here and in processes started from here. An installed textkit takes precedence."""
     try:
         version("textkit-onnx")
     except PackageNotFoundError:
@@ -30,7 +30,7 @@ def reach() -> None:
 
 
 def _lay_out(shelf: Path) -> None:
-    """Links to the packages, and what pip would have written of their names, version and entry points."""
+    """Writes links to the packages, and the metadata on name, version and entry points that pip would have written."""
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())
     for package, folder in declared["tool"]["setuptools"]["package-dir"].items():
         (shelf / package).symlink_to(ROOT / folder)

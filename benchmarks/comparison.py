@@ -1,4 +1,4 @@
-"""Two sides of a comparison as cells of a table. Knows no plugin and no peer."""
+"""The two sides of a comparison as cells of a table. Knows no plugin and no peer."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from typing import Any
 import report
 from trained import Trained, median
 
-RATIOS = ("times as fast", "each round")  # the heads of what `spread` gives
+RATIOS = ("times as fast", "each round")  # the headings of the cells from `spread`
 
 
 def speeds(theirs: Sequence[Trained], ours: Sequence[Trained]) -> list[str]:
-    """Cells: their words/s, ours, how many times as fast, and that of each round."""
+    """Cells: their words/s, ours, how many times as fast ours are, and the same for each round."""
     ratios = [one.rate / other.rate for one, other in zip(ours, theirs, strict=True)]
     return [f"{median([one.rate for one in side]):,.0f}" for side in (theirs, ours)] + spread(ratios)
 
 
 def spread(ratios: Sequence[float]) -> list[str]:
-    """Cells: the median, and each."""
+    """Cells: the median ratio, and every ratio."""
     return [f"**{median(ratios):.2f}**", " ".join(f"{ratio:.2f}" for ratio in ratios)]
 
 
 def processes(theirs: Sequence[Trained], ours: Sequence[Trained]) -> list[str]:
-    """Cells: the seconds of their whole process and of ours."""
+    """Cells: the seconds that their whole process took, and ours."""
     return [f"{median([one.seconds for one in side]):.1f}" for side in (theirs, ours)]
 
 
 def seed_table(name: str, seeds: Sequence[tuple[Trained, Trained]]) -> str:
-    """Similarity seed by seed, and in words where textkit is the lower one."""
+    """A table of the similarity for each seed, and a sentence on how often textkit's is no lower."""
     rows = [
         [seed, f"{theirs.rho:.3f}", f"{ours.rho:.3f}", "yes" if ours.rho >= theirs.rho else "**no**"]
         for seed, (theirs, ours) in enumerate(seeds, 1)

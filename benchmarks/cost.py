@@ -1,7 +1,7 @@
-"""What a command costs: its wall seconds and its peak memory; the seconds to its first line. Knows no benchmark.
+"""What a command costs: its wall seconds and peak memory, or the seconds to its first line. Knows no benchmark.
 
-The command is started by this file as a small process of its own: the system counts the memory of whoever starts a
-process into the new one's peak, and a script that has numpy and torch in it would be most of what is measured.
+This file runs as a small separate process that starts the command. The system counts the starting process's memory towards
+the new one's peak, so a script that has imported numpy and torch would be most of what is measured.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# As an installed textkit runs: with its modules compiled once and kept.
+# As for an installed textkit, modules are compiled once and cached.
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 @dataclass(frozen=True)
 class Cost:
-    """`seconds` from start to exit, `peak_mb` resident (10^6 bytes), and what the command wrote to stdout."""
+    """The cost of a command: `seconds` from start to exit, `peak_mb` resident (10^6 bytes), and its `stdout`."""
 
     seconds: float
     peak_mb: float
@@ -30,11 +30,11 @@ class Cost:
 
 
 class Failed(Exception):
-    """A command that ended with an error; says which and its last words."""
+    """A command ended with an error. The message names it and its last lines of output."""
 
 
 def cost(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Cost:
-    """Runs `command` to its end, `environment` added to this process's. Raises Failed where its exit code is not 0."""
+    """Runs `command` to its end, with `environment` added to this process's. Raises Failed if its exit code is not 0."""
     words = [str(word) for word in command]
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder, "cost.json")
@@ -50,7 +50,7 @@ def cost(command: Sequence[str | Path], environment: Mapping[str, str] | None = 
 
 
 def first_line(command: Sequence[str], line: bytes, times: int = 11) -> float:
-    """Median seconds from the start of `command` to the first line of its output, its input still open after `line`."""
+    """The median seconds from the start of `command` to its first line of output; its input stays open after `line`."""
     seconds = []
     for _ in range(times):
         begun = time.perf_counter()

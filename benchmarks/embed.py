@@ -1,9 +1,9 @@
-"""`textkit embed` beside fastText and model2vec: lines/s, memory of a long input, time to the first vector.
+"""Measures `textkit embed` beside fastText and model2vec: lines/s, memory of a long input, time to the first vector.
 
     python benchmarks/embed.py DATA [--peers PYTHON] [--model MODEL] [--rounds 5] [--memory-lines 10000000]
 
-textkit is measured as a whole process, from its start to the last byte of a .npy file; the peers in process, their
-imports, loading and writing not counted. All run in turn, round after round, on the English lines of Tatoeba. Without
+textkit is measured as a whole process, from its start to the last byte of a .npy file. The peers are measured in process,
+without their imports, loading and writing. All run in turn, round after round, on the English lines of Tatoeba. Without
 --peers (a Python that has fasttext-wheel and model2vec) textkit runs alone. Prints JSON; writes docs/benchmarks.md.
 """
 
@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder that holds tatoeba/train.en-de.tsv.gz")
     parser.add_argument("--peers", help="Python of an environment with the peers")
-    parser.add_argument("--model", help="textkit's model; without it the default")
+    parser.add_argument("--model", help="the model of textkit; without it, the default one")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--memory-lines", type=int, default=10_000_000, help="0: leave memory out")
     parser.add_argument("--no-report", action="store_true", help="print, and leave docs/benchmarks.md alone")
@@ -56,7 +56,7 @@ def main() -> None:
 def measure(
     data: Path, peers: str | None = None, model: str | None = None, rounds: int = 5, memory_lines: int = 10_000_000
 ) -> dict[str, Any]:
-    """All figures of this script; `peers` and `model` as on its command line."""
+    """All figures of this script. The arguments are those of its command line."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         lines = folder / "lines.txt"
@@ -65,7 +65,7 @@ def measure(
         count = lines.read_bytes().count(b"\n")
         command = [sys.executable, "-m", "textkit", "embed", *(["-m", model] if model else [])]
         rates: dict[str, list[float]] = {}
-        for turn in range(rounds + 1):  # the first warms files and makes the peers' models
+        for turn in range(rounds + 1):  # the first turn warms the file cache and makes the peers' models
             for who, rate in [
                 ("textkit", textkit_rate(command, lines, count, folder)),
                 *peer_rates(peers, lines, folder),
@@ -73,7 +73,7 @@ def measure(
                 if turn:
                     rates.setdefault(who, []).append(rate)
         medians = {who: statistics.median(turns) for who, turns in rates.items()}
-        ratios = [  # of each round, for what else the machine does moves all of a round
+        ratios = [  # of each round, because other load on the machine slows all sides of a round alike
             {who: rates["textkit"][turn] / rates[who][turn] for who in rates if who != "textkit"}
             for turn in range(rounds)
         ]
@@ -111,11 +111,11 @@ def peer_rates(python: str | None, lines: Path, folder: Path) -> Iterator[tuple[
 
 
 def cuda(command: list[str], lines: Path, count: int, folder: Path) -> dict[str, float] | None:
-    """The rate on a GPU and the largest difference to the CPU's vectors; None without a GPU."""
+    """The rate on a GPU and the largest difference from the CPU's vectors; None without a GPU."""
     if not gpu_count()[0]:
         return None
     seconds = {}
-    for device in ("cpu", "cuda", "cuda"):  # the second time on the GPU counts
+    for device in ("cpu", "cuda", "cuda"):  # the second run on the GPU counts
         target = folder / f"{device}.npy"
         begun = time.perf_counter()
         subprocess.run([*command, "--device", device, str(lines), "-o", str(target)], check=True, env=ENVIRONMENT)
@@ -125,7 +125,7 @@ def cuda(command: list[str], lines: Path, count: int, folder: Path) -> dict[str,
 
 
 def memory(command: list[str], lines: Path, count: int) -> dict[str, Any]:
-    """Largest resident memory in MB after each tenth of `count` lines, which come through a pipe; kernel's VmHWM."""
+    """The peak resident memory in MB, over all and after each tenth of `count` lines through a pipe, by the kernel's VmHWM."""
     text = lines.read_bytes()
     held = text.count(b"\n")
     tenths: list[float] = []
@@ -170,7 +170,7 @@ def _peak(pid: int) -> float:
 
 
 def model_facts(command: list[str]) -> str:
-    """Which model it was, as `-v` says it."""
+    """The model that was measured, as `-v` reports it."""
     done = subprocess.run([*command, "-v"], input=b"", capture_output=True, check=True)
     folder, _, facts = done.stderr.decode().strip().removeprefix("textkit: ").partition(": ")
     return f"{Path(folder).name}, {facts}"

@@ -1,12 +1,12 @@
-"""textkit on a GPU: `python benchmarks/gpu.py DATA [--peers PYTHON]`. Says at once what there is to measure, and why not.
+"""Measures textkit on a GPU: `python benchmarks/gpu.py DATA [--peers PYTHON]`. First says which parts can run, or why not.
 
-`textkit embed`: vectors of the CPU and of CUDA beside each other, lines/s of both, for the shipped model and a bigger
-one. `textkit translate`: tokens/s in fp16 and fp32 beside CTranslate2 on the same GPU, and whether a GPU translates as the
-CPU does; with --translation-peers alone, for they make the model. word2vec: `textkit train --device cuda` beside gensim on
-the CPU of the same machine; without --peers alone. Each part is left out where onnxruntime, or torch, has no GPU; the others
-are still measured. DATA holds wikitext2/, tatoeba/, multi30k/ and wordvec/. The section goes to docs/benchmarks.md, or to
---page FILE (which may be a copy, to be carried home). Runs from a clone that is not installed, too. `--try-on-cpu` goes
-through all of it with the CPU in the GPU's place; nothing is written.
+`textkit embed`: vectors and lines/s of the CPU and of CUDA, for the shipped model and a bigger one. `textkit translate`:
+tokens/s in fp16 and fp32 beside CTranslate2 on the same GPU, and whether a GPU translates as the CPU does. This part needs
+--translation-peers, because they make the model. word2vec: `textkit train --device cuda` beside gensim on the CPU of the same
+machine; without --peers, textkit runs alone. A part is left out if onnxruntime, or torch, finds no GPU; the others are still
+measured. DATA holds wikitext2/, tatoeba/, multi30k/ and wordvec/. The section goes to docs/benchmarks.md, or to --page FILE
+(for example a copy to take to another machine). The script also runs from a clone that is not installed. `--try-on-cpu` runs
+everything with the CPU in place of the GPU and writes nothing.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ NEEDED = (
 )
 BIG = (100_000, 300)  # words and dimensions of the bigger model
 PARTS = ("embed", "translate", "train")
-LARGE_BATCH = 65_536  # padded tokens; the default is made for a CPU's cache
+LARGE_BATCH = 65_536  # padded tokens; the default is sized for a CPU's cache
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path, help="folder that holds wikitext2/, tatoeba/, multi30k/ and wordvec/")
-    parser.add_argument("--peers", metavar="PYTHON", help="a Python that has gensim; without it textkit runs alone")
+    parser.add_argument("--peers", metavar="PYTHON", help="a Python that has gensim; without it, textkit runs alone")
     parser.add_argument("--translation-peers", metavar="PYTHON", help="a Python that has translation_peers.txt")
     parser.add_argument("--rounds", type=int, default=3, help="seeds of word2vec, and repetitions of the others")
-    parser.add_argument("--quick", action="store_true", help="a part of the data, one round; nothing is written down")
-    parser.add_argument("--try-on-cpu", action="store_true", help="the CPU in the GPU's place; nothing is written down")
+    parser.add_argument("--quick", action="store_true", help="use a part of the data and one round; write nothing")
+    parser.add_argument("--try-on-cpu", action="store_true", help="use the CPU in place of the GPU; write nothing")
     parser.add_argument("--page", type=Path, default=report.PAGE, help="where the section goes")
     given = parser.parse_args()
     given.device = "cpu" if given.try_on_cpu else "cuda"
@@ -146,7 +146,7 @@ Medians of {given.rounds} rounds. Text becomes ids on the CPU: "ids to vectors" 
 
 
 def deviations(model: str | Path | None, lines: list[str], device: str) -> list[str]:
-    """The largest absolute difference of a number between the CPU's vectors and the device's, for each kind of pooling."""
+    """The largest absolute difference between the CPU's vectors and the device's, for each kind of pooling."""
     import numpy as np
 
     from textkit.tasks.embed.serving.embedder import Embedder
@@ -162,7 +162,7 @@ def deviations(model: str | Path | None, lines: list[str], device: str) -> list[
 
 
 def on(embedder: Embedder) -> Embedder:
-    """The embedder, for it runs where it was told to: Session raises for a GPU that it does not get."""
+    """The embedder, after its device is printed. It runs where it was told to: Session raises if it cannot get the GPU."""
     print(f"{embedder.bundle.folder.name}: on {embedder.session.device}", file=sys.stderr)
     return embedder
 
@@ -170,13 +170,13 @@ def on(embedder: Embedder) -> Embedder:
 def measured(
     model: str | Path | None, lines: list[str], text: Path, device: str, batch: int | None
 ) -> tuple[float, ...]:
-    """Lines/s of the graph with its padding, of text to vectors in process, and of `textkit embed` as a whole process."""
+    """Lines/s of the graph and its padding, of text to vectors in process, and of `textkit embed` as a whole process."""
 
     from textkit.tasks.embed.serving.embedder import BATCH_TOKENS, Embedder
 
     embedder = Embedder(model, device, batch_tokens=batch or BATCH_TOKENS)
     encoded = embedder.encode(lines)
-    embedder(lines[:2000])  # the graph is loaded, the GPU awake
+    embedder(lines[:2000])  # loads the graph and wakes the GPU
     embedder.vectors(encoded)
     seconds = []
     for work in (lambda: embedder.vectors(encoded), lambda: embedder(lines)):
@@ -193,7 +193,7 @@ def measured(
 
 
 def big_model(lines: list[str], folder: Path) -> Path:
-    """A bundle of random vectors for the words of the lines, and made-up words up to the number wanted."""
+    """A bundle of random vectors for the words of the lines and, up to BIG's number of words, made-up ones."""
     import numpy as np
 
     from textkit.tasks.embed.exporting.export import export_embedding_table

@@ -1,10 +1,11 @@
-"""Language models beside plain torch: `python benchmarks/language.py DATA [--rounds 3] [--no-report]`.
+"""Measures language models beside plain torch: `python benchmarks/language.py DATA [--rounds 3] [--no-report]`.
 
-Training: tokens/s of `textkit train rnn-lm`, two layers of 200, tied, beside PyTorch's example word_language_model written
-down plainly (peers/language_peer.py), the same network and batch; then with a sampled and an adaptive softmax. Serving:
-`score` beside nn.LSTM under inference_mode fed with the very pieces that textkit makes of the lines, `generate` beside a loop
-of steps, at two sizes, with weights that both sides share (random: speed does not depend on them). Memory: `textkit score`
-over many lines. DATA holds wikitext2/. All sides run in processes of their own, in turn, on two threads.
+Training: tokens/s of `textkit train rnn-lm`, two layers of 200, tied, beside PyTorch's example word_language_model, rewritten
+plainly (peers/language_peer.py) with the same network and batch; then with a sampled and an adaptive softmax. Serving:
+`score` beside nn.LSTM under inference_mode, fed with the same pieces that textkit makes of the lines, and `generate` beside a
+loop of steps. Serving is measured at two sizes; both sides share the weights, which are random because speed does not depend
+on them. Memory: `textkit score` over many lines. DATA holds wikitext2/. Each side runs in its own process, in turn, on two
+threads.
 """
 
 from __future__ import annotations
@@ -45,11 +46,11 @@ MANY_LINES = 10_000_000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path, help="folder that holds wikitext2/")
-    parser.add_argument("--peers", help="not needed: torch is beside textkit")
+    parser.add_argument("--peers", help="ignored: the peer is torch, which this Python has")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=150, help="updates of a training")
+    parser.add_argument("--steps", type=int, default=150, help="updates per training")
     parser.add_argument("--lines", type=int, default=600, help="lines to score")
-    parser.add_argument("--only", choices=["speed", "memory"], help="without: both, a section each")
+    parser.add_argument("--only", choices=["speed", "memory"], help="without it, both, as one section each")
     parser.add_argument("--no-report", action="store_true", help="print, and leave docs/benchmarks.md alone")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -70,7 +71,7 @@ def write(given: argparse.Namespace, section: str, parts: list[str], how: str) -
 
 
 class Bench:
-    """The text as files and ids, and every measurement."""
+    """The text, as files and as ids, and every measurement."""
 
     def __init__(self, given: argparse.Namespace, folder: Path) -> None:
         from textkit.corpora.corpus import Corpus
@@ -120,7 +121,7 @@ times as fast with an adaptive softmax.
 {report.table(["", "tokens/s", "times as fast"], rows)}"""
 
     def train(self, name: str, more: dict[str, Any]) -> float:
-        """Tokens/s of the training loop, its first five updates left out."""
+        """Tokens/s of the training loop without its first five updates."""
         run = self.folder / f"run-{name}"
         subprocess.run(["rm", "-rf", str(run)], check=True)
         settings = {**NETWORK, **PLAIN, **more, "max_steps": self.given.steps, "log_seconds": 0, "eval_steps": 10**9}
@@ -146,7 +147,7 @@ times as fast with an adaptive softmax.
         return self.told(f"textkit train, {name}", {"rate": rate})["rate"]
 
     def serving(self, dim: int) -> str:
-        """The section on one size."""
+        """The section on serving a model of one size."""
         folder = self.folder / str(dim)
         self.export(folder, dim)
         pieces = [sys.executable, str(Path(__file__).resolve())]
@@ -186,7 +187,7 @@ reads the matrix of all words, in fp32 {4e-6 * len(self.rule) * dim:.0f} MB.
 {report.table(["", "textkit", "torch", "times as fast", "wanted"], rows)}"""
 
     def export(self, folder: Path, dim: int) -> None:
-        """A network of random numbers in both formats, and the pieces that textkit makes of the lines."""
+        """Writes a network of random numbers in both formats, and the pieces that textkit makes of the lines."""
         import torch
 
         from textkit.exporting.export import export_graphs
@@ -215,7 +216,10 @@ reads the matrix of all words, in fp32 {4e-6 * len(self.rule) * dim:.0f} MB.
         subprocess.run([sys.executable, str(Path(__file__).resolve()), "--job", str(folder / "job.json")], check=True)
 
     def memory(self) -> str:
-        """The section on memory: a tenth of the lines, and all; by a network so small that lines are most of the work."""
+        """The section on memory for a tenth of the lines and for all.
+
+        The network is so small that handling lines is most of the work.
+        """
         from textkit.corpora.corpus import Corpus
         from textkit.exporting.export import export_graphs
         from textkit.registry import registry
@@ -249,7 +253,7 @@ def spread(ratios: list[float]) -> str:
 
 
 def textkit_rates(job: dict[str, Any]) -> dict[str, float] | None:
-    """Tokens/s of score and generate; or the pieces of the lines, written where `write` says."""
+    """Tokens/s of score and generate; with `write` in the job, writes the pieces of the lines there instead."""
     from textkit.tasks.language.serving.generator import Generator
     from textkit.tasks.language.serving.scorer import LanguageModel
 

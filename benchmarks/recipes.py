@@ -1,9 +1,9 @@
-"""The published settings of recipes/, trained here and scored as the literature scores them.
+"""Trains the published settings of recipes/ and scores them as the literature does.
 
     python benchmarks/recipes.py DATA RUNS [--only multi30k | --only wikitext2] [--no-training] [--no-report]
 
-RUNS is a folder with a training run a recipe, under the recipe's name. A run that was interrupted is gone on with, one that
-is missing is trained, hours each on a CPU; or both are left out. Nothing is chosen by the test files.
+RUNS is a folder with one training run per recipe, under the recipe's name. An interrupted run is resumed and a missing one
+is trained, which takes hours each on a CPU; with --no-training both are left out. The test files choose nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PRECISIONS = ("fp32", "int8")
 
 @dataclass(frozen=True)
 class Recipe:
-    """A file of recipes/ with its data, and the figure that is wanted of it."""
+    """A file of recipes/ with its data, and the figure to reach."""
 
     name: str
     plugin: str
@@ -86,7 +86,7 @@ def textkit(*arguments: str | Path) -> str:
 
 
 def whole(folder: Path) -> bool:
-    """Whether a training ended here."""
+    """Whether the folder holds a training that is complete."""
     return folder.exists() and Run.open(folder).complete
 
 
@@ -102,7 +102,7 @@ def trained(recipe: Recipe, data: Path, runs: Path) -> Run:
 
 
 def row(recipe: Recipe, data: Path, runs: Path) -> list[str]:
-    """A line of the table."""
+    """One row of the table."""
     run, scores = trained(recipe, data, runs), []
     with tempfile.TemporaryDirectory() as scratch:
         for precision in PRECISIONS:
@@ -123,8 +123,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder that holds multi30k/ and wikitext2/")
     parser.add_argument("runs", type=Path, help="folder of the training runs")
-    parser.add_argument("--only", choices=RECIPES_OF, action="append", help="these data; may be given several times")
-    parser.add_argument("--no-training", action="store_true", help="leave out what RUNS does not hold whole")
+    parser.add_argument("--only", choices=RECIPES_OF, action="append", help="only these data; may be repeated")
+    parser.add_argument("--no-training", action="store_true", help="leave out recipes without a complete run")
     parser.add_argument("--no-report", action="store_true", help="print, and leave docs/benchmarks.md alone")
     options = parser.parse_args()
     if not options.data.is_dir():

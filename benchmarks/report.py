@@ -1,4 +1,4 @@
-"""docs/benchmarks.md, one section a script: `section` replaces a script's own part and leaves the others alone."""
+"""Writes docs/benchmarks.md section by section: `section` replaces one section and leaves the others alone."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from one maker of processors to another: each section names its maker, and a run
 
 
 def section(name: str, markdown: str, page: Path = PAGE, of: str | None = None) -> None:
-    """Writes `markdown`, which begins with its own heading, between the markers of `name` on this processor's maker (`of`).
+    """Writes `markdown`, which begins with its own heading, between the markers of `name` and the processor's maker (`of`).
 
-    What the other makers' machines gave stays beside it, for a ratio on one says little of another: a section that is new
-    comes behind that of the same name, else to the end.
+    Sections of the same name from other makers' machines stay, because a ratio on one says little about another. A new
+    section comes after the last one of the same name, otherwise at the end.
     """
     of = of or maker()
     begin, end = f"<!-- begin {name}, {of} -->", f"<!-- end {name}, {of} -->"
@@ -44,13 +44,13 @@ def section(name: str, markdown: str, page: Path = PAGE, of: str | None = None) 
 
 
 def maker() -> str:
-    """Who made the processor, in a word: AMD, Intel, Apple, ..."""
+    """The maker of the processor in one word: AMD, Intel, Apple, ..."""
     name = processor()
     return next((word for word in ("AMD", "Intel", "Apple", "ARM") if word in name), name.split()[0])
 
 
 def machine(packages: Sequence[str] = ("numpy", "onnxruntime-gpu", "onnxruntime", "torch")) -> str:
-    """One line: processor, CPUs at hand, Python, versions of textkit and of those of `packages` that are there, date."""
+    """One line: processor, available CPUs, Python, the versions of textkit and of the `packages` that are installed, date."""
     facts = [processor(), f"{len(os.sched_getaffinity(0))} CPUs", f"Python {platform.python_version()}"]
     for package in ("textkit-onnx", *packages):
         try:
@@ -73,6 +73,6 @@ def processor() -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A markdown table; all columns but the first to the right."""
+    """A markdown table; all columns except the first are aligned to the right."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)

@@ -1,7 +1,7 @@
-"""All benchmarks, one after the other: `python benchmarks/run.py DATA --peers PYTHON`, which is what `make bench` runs.
+"""Runs all benchmarks, one after the other: `python benchmarks/run.py DATA --peers PYTHON`, as `make bench` does.
 
-Each script measures textkit and its peers in turn and writes its own sections of docs/benchmarks.md. One that fails stops
-nothing else; the exit code says that one did.
+Each script measures textkit and its peers in turn and writes its own sections of docs/benchmarks.md. If one fails, the others
+still run, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# Each script, and what makes it quick, which then writes nothing down.
+# Each script with the options that make it quick; with them it writes no report.
 SCRIPTS = {
     "embed": ["--rounds", "1", "--memory-lines", "200000", "--no-report"],
     "training": ["--quick"],
@@ -21,7 +21,7 @@ SCRIPTS = {
     "language": ["--rounds", "1", "--steps", "20", "--lines", "50", "--memory-lines", "0", "--no-report"],
     "translate": ["--rounds", "1", "--lines", "32", "--memory-lines", "0", "--no-report"],
 }
-OTHERS = {"translate": "translation_peers"}  # which packages a script's peers are, where not peers.txt
+OTHERS = {"translate": "translation_peers"}  # the option that names a script's peers, if it is not --peers
 
 
 def main() -> None:
@@ -31,8 +31,8 @@ def main() -> None:
     parser.add_argument(
         "--translation-peers", metavar="PYTHON", help="the Python that has benchmarks/translation_peers.txt"
     )
-    parser.add_argument("--only", choices=SCRIPTS, action="append", help="this script; may be given several times")
-    parser.add_argument("--quick", action="store_true", help="tries everything and writes nothing down")
+    parser.add_argument("--only", choices=SCRIPTS, action="append", help="only this script; may be given several times")
+    parser.add_argument("--quick", action="store_true", help="try everything and write no report")
     given = parser.parse_args()
     if not given.data.is_dir():
         parser.error(f"{given.data}: no such folder; make bench DATA=folder names the one with the data sets")

@@ -1,7 +1,7 @@
-"""A training by either side: what it took, and what its vectors are worth by one and the same evaluation code.
+"""A training by either side: what it cost, and how good its vectors are, measured by the same evaluation code for both.
 
-textkit trains as a user has it train, by `textkit train` in a process of its own; a peer by a script under peers/ in the
-peers' Python. Knows no plugin and no peer by name.
+textkit trains as for a user, by `textkit train` in a separate process. A peer trains by a script under peers/ in the peers'
+Python. Knows no plugin and no peer by name.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from textkit.tasks.embed.serving.embedder import Embedder
 from textkit.training.run import Run
 
 PEERS = Path(__file__).resolve().parent / "peers"
-# Words are what spaces separate, as they stand, for the peers know nothing else.
+# Words are split at spaces and not changed, because the peers can do nothing else.
 AS_IT_IS = {"punctuation": "keep", "lowercase": "false", "unicode": "none"}
 
 Vectors = Callable[[list[str]], tuple[np.ndarray, np.ndarray, np.ndarray]]  # as Vocabulary.vectors
@@ -34,14 +34,14 @@ Vectors = Callable[[list[str]], tuple[np.ndarray, np.ndarray, np.ndarray]]  # as
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text file of words separated by spaces, and how many they are."""
+    """A text file of words separated by spaces, and the number of its words."""
 
     path: Path
     words: int
 
     @classmethod
     def write(cls, source: Path, path: Path, part: int = 1) -> Corpus:
-        """WikiText-2 from `source`, lower-cased and without <unk>; of `part` = n every n-th line only."""
+        """Writes WikiText-2 from `source` to `path`, lower-cased and without <unk>; with `part` = n only every n-th line."""
         total = 0
         with gzip.open(source, "rt", encoding="utf-8") as lines, path.open("w", encoding="utf-8") as out:
             for number, line in enumerate(lines):
@@ -54,9 +54,9 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of a training: `rate` in raw words/s of its loop, `seconds` of its whole process, `rho` on WordSim-353.
+    """The results of a training: `rate` in raw words/s of its loop, `seconds` of its whole process, `rho` on WordSim-353.
 
-    `rate` and `rho` are NaN where they were not measured; `detail` holds what else is to be told.
+    `rate` and `rho` are NaN if they were not measured. `detail` holds everything else to report.
     """
 
     rate: float
@@ -78,7 +78,7 @@ def textkit(
     device: str = "cpu",
     environment: Mapping[str, str] | None = None,
 ) -> Trained:
-    """Trains by `textkit train` into `folder`/run, and measures similarity with what is then exported."""
+    """Trains by `textkit train` into `folder`/run; with `pairs`, exports the result and measures its similarity scores."""
     run = folder / "run"
     options = [f"--set={key}={value}" for key, value in {**AS_IT_IS, "log_seconds": 0, **settings}.items()]
     command = [sys.executable, "-m", "textkit", "train", plugin, corpus.path, "-o", run, *options, "-q"]
@@ -100,8 +100,8 @@ def textkit(
 def rate(events: Sequence[Mapping[str, Any]], raw: int) -> float:
     """Raw words/s of the loop, from the end of the first batch to the end of the last; `raw` words in all.
 
-    textkit logs the words it trains on, those of the vocabulary; peers count every word of the text, so it is scaled to
-    that. NaN where the plugin logs no words, or all was over before there was anything to measure.
+    textkit logs only the words that it trains on, which are in the vocabulary. Peers count every word of the text, so the
+    rate is scaled to that. NaN if the plugin logs no words, or if the training ended before anything could be measured.
     """
     steps = [event for event in events if event["event"] == "progress"]
     if len(steps) < 2 or not steps[-1]["words"] or steps[-1]["seconds"] <= steps[0]["seconds"]:
@@ -111,20 +111,20 @@ def rate(events: Sequence[Mapping[str, Any]], raw: int) -> float:
 
 
 def first_seconds(events: Sequence[Mapping[str, Any]]) -> float:
-    """Until the first batch was done: turning the text into ids (or counts) and loading kernels."""
+    """Seconds until the end of the first batch: turning the text into ids (or counts) and loading kernels."""
     return next((event["seconds"] for event in events if event["event"] == "progress"), float("nan"))
 
 
 def epoch_seconds(events: Sequence[Mapping[str, Any]]) -> list[float]:
-    """Of each epoch but the first, which holds the reading of the text too."""
+    """Seconds of each epoch except the first, which includes reading the text."""
     ends = [event["seconds"] for event in events if event["event"] == "epoch"]
     return [round(end - begin, 3) for begin, end in zip(ends, ends[1:], strict=False)]
 
 
 def peer(python: str, script: str, job: Mapping[str, Any], folder: Path, pairs: Pairs) -> Trained:
-    """Has peers/`script` do `job` in the peers' Python; the script writes vectors of the pairs' words and prints JSON.
+    """Runs peers/`script` with `job` in the peers' Python; the script writes vectors of the pairs' words and prints JSON.
 
-    Raises Failed for one that fails or says {"error": ...}.
+    Raises Failed if the script fails or prints {"error": ...}.
     """
     words, written, job_file = list(dict.fromkeys(pairs.first + pairs.second)), folder / "vectors.npz", folder / "job"
     job_file.write_text(json.dumps({**job, "wanted": words, "output": str(written)}))
@@ -145,24 +145,24 @@ def peer(python: str, script: str, job: Mapping[str, Any], folder: Path, pairs: 
 
 
 def word_pairs(path: Path) -> Pairs:
-    """WordSim-353, lower-cased as the corpus is."""
+    """WordSim-353, lower-cased like the corpus."""
     _, pairs = data.read(path, similarity.WORDS)
     return Pairs([word.lower() for word in pairs.first], [word.lower() for word in pairs.second], pairs.scores)
 
 
 def spearman(pairs: Pairs, vectors: Vectors) -> float:
-    """Spearman's rho over the pairs whose two words have a vector."""
+    """Spearman's rho over the pairs whose words both have a vector."""
     value = similarity.evaluate_words(pairs, vectors, name="WordSim-353").value
     return float("nan") if value is None else value
 
 
 def limited(threads: int) -> dict[str, str]:
-    """The environment in which numerical libraries start no more threads than these."""
+    """Environment variables with which numerical libraries start at most `threads` threads."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     return dict.fromkeys(names, str(threads))
 
 
 def median(values: Sequence[float]) -> float:
-    """The median of those that are numbers; NaN for none."""
+    """The median of the values that are not NaN; NaN if there are none."""
     found = [value for value in values if value == value]
     return statistics.median(found) if found else float("nan")

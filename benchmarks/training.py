@@ -1,8 +1,8 @@
-"""How fast word embeddings are learnt, and how well: `python benchmarks/training.py DATA --peers PYTHON`.
+"""Measures how fast and how well word embeddings train: `python benchmarks/training.py DATA --peers PYTHON`.
 
-word2vec beside gensim, fasttext beside fastText, ppmi-svd against its bounds, glove beside word2vec; each a section of
-docs/benchmarks.md. DATA holds wikitext2/ and wordvec/; PYTHON has benchmarks/peers.txt installed. `--quick` tries all of
-it on a part of the text and writes nothing down.
+word2vec beside gensim, fasttext beside fastText, ppmi-svd against its bounds, glove beside word2vec: one section of
+docs/benchmarks.md each. DATA holds wikitext2/ and wordvec/; PYTHON has benchmarks/peers.txt installed. `--quick` tries
+everything on a part of the text and writes no report.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from trained import Corpus, Trained, median
 SKIPGRAM = {"dim": 100, "window": 5, "negative": 5, "min_count": 5}
 WORD2VEC = {**SKIPGRAM, "subsample": 1e-3, "learning_rate": 0.025}
 FASTTEXT = {**SKIPGRAM, "subsample": 1e-4, "learning_rate": 0.05, "minn": 3, "maxn": 6, "bucket": 2_000_000}
-MODES = ("file", "list")  # how gensim is given its text
-TRIES = 4  # of fastText, which may stop with "Encountered NaN"
+MODES = ("file", "list")  # how gensim gets its text
+TRIES = 4  # attempts per training of fastText, which may stop with "Encountered NaN"
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What all parts need. `environment` is added to textkit's processes."""
+    """What all parts need."""
 
     data: Path
     peers: str | None
@@ -50,7 +50,7 @@ class Bench:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """An empty folder, gone afterwards."""
+        """An empty folder that is removed afterwards."""
         path = Path(tempfile.mkdtemp(dir=self.scratch))
         try:
             yield path
@@ -58,7 +58,7 @@ class Bench:
             shutil.rmtree(path)
 
     def textkit(self, plugin: str, settings: dict[str, Any], measured: bool = True, **options: Any) -> Trained:
-        """One training by textkit; WordSim-353 where `measured`."""
+        """One training by textkit, with WordSim-353 if `measured`."""
         with self.folder() as folder:
             told = trained.textkit(plugin, self.corpus, folder, settings, self.pairs if measured else None, **options)
         return say(f"textkit {plugin}", told)
@@ -71,7 +71,7 @@ class Bench:
         return say(f"{script} {job.get('mode', '')}", told)
 
     def warm(self, *plugins: str) -> None:
-        """Has the kernels compiled, as they are once on a machine: a tiny training of each plugin."""
+        """Trains each plugin on a tiny text, so that its kernels are compiled, which happens once per machine."""
         small = Corpus(self.scratch / "small.txt", 0)
         with self.corpus.path.open(encoding="utf-8") as lines, small.path.open("w", encoding="utf-8") as out:
             out.writelines(line for line, _ in zip(lines, range(500), strict=False))
@@ -82,7 +82,7 @@ class Bench:
 
 
 def word2vec(bench: Bench) -> str:
-    """Skip-gram with negative sampling beside gensim, both of its ways to take text; a seed a round."""
+    """Skip-gram with negative sampling beside gensim with both of its ways to take text; one seed per round."""
     bench.warm("word2vec")
     rows, seeds = [], []
     plan = ((2, 2, 1), (1, 2, 1)) if bench.quick else ((2, 5, 5), (1, 2, 3))
@@ -163,7 +163,7 @@ WordSim-353, Spearman, {bench.threads} threads, all {len(bench.pairs.scores)} pa
 
 
 def unstopped(bench: Bench, job: dict[str, Any]) -> tuple[Trained | None, int]:
-    """fastText's training, None where it never came to an end, and how often it stopped with a loss that is no number."""
+    """fastText's training, or None if it never finished, and how often it stopped because its loss became NaN."""
     for failed in range(TRIES):
         try:
             return bench.peer("fasttext_train.py", {**job, "seed": job["seed"] + 100 * failed}), failed
@@ -225,19 +225,19 @@ def text_of(bench: Bench) -> str:
 
 
 def told_of(versions: dict[str, str] | None = None) -> str:
-    """The last lines of a section: where, with what, how to have it again."""
+    """The last lines of a section: the machine, the versions, and the command to repeat it."""
     peers = "; peers: " + ", ".join(f"{name} {number}" for name, number in versions.items()) if versions else ""
     return f"\n{report.machine(('numpy', 'numba', 'torch'))}{peers}.\n`python benchmarks/training.py DATA --peers PYTHON`\n"
 
 
 def same_words(theirs: Trained, ours: Trained) -> None:
-    """Failed where the two did not learn the same words: then nothing could be compared."""
+    """Raises Failed if the two did not learn the same words, because they could not be compared then."""
     if theirs.detail["vocabulary"] != ours.detail["vocabulary"]:
         raise Failed(f"vocabularies differ: {theirs.detail['vocabulary']} and {ours.detail['vocabulary']} words")
 
 
 def say(what: str, told: Trained) -> Trained:
-    """One line on stderr a training."""
+    """Prints one line about a training on stderr and returns the training."""
     print(
         f"{what}: {told.rate:,.0f} words/s, {told.seconds:.1f} s, {told.peak_mb:,.0f} MB, rho {told.rho:.3f}",
         file=sys.stderr,
@@ -249,8 +249,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path, help="folder that holds wikitext2/ and wordvec/")
     parser.add_argument("--peers", metavar="PYTHON", required=True, help="the Python that has benchmarks/peers.txt")
-    parser.add_argument("--only", choices=PARTS, action="append", help="this part; may be given several times")
-    parser.add_argument("--quick", action="store_true", help="a fourth of the text, one round; nothing is written down")
+    parser.add_argument("--only", choices=PARTS, action="append", help="only this part; may be given several times")
+    parser.add_argument("--quick", action="store_true", help="a quarter of the text, one round, and no report")
     parser.add_argument("--page", type=Path, default=report.PAGE, help="where the sections go")
     given = parser.parse_args()
     failed = []
@@ -263,7 +263,7 @@ def main() -> None:
         for name in given.only or PARTS:
             try:
                 text = PARTS[name](bench)
-            except Failed as error:  # the other parts still have something to say
+            except Failed as error:  # the other parts can still be measured
                 failed.append(f"{name}: {error}")
                 continue
             print(text, flush=True)

@@ -1,11 +1,11 @@
-"""`textkit translate` beside CTranslate2 and optimum: target tokens/s with the same weights, the same beam, the same lengths.
+"""Measures `textkit translate` beside CTranslate2 and optimum: target tokens/s with the same weights, beam and lengths.
 
     python benchmarks/translate.py DATA --peers PYTHON [--rounds 3] [--run RUN] [--no-report]
 
-The weights: a Marian-shaped model (d512, 6+6 layers, 32k words) of random numbers, read by all sides; with --run also those
-of a training run of the plugin transformer (recipes/multi30k-transformer.toml makes one), beside CTranslate2 alone. Every
-translation is given the same length, so that all do the same work. Search alone is timed, from source ids to target ids, in
-one process a side, round after round in turn; then the default model's whole process. PYTHON has
+All sides read the same weights: random numbers in a Marian-shaped model (d512, 6+6 layers, 32k words). With --run, the weights
+of a training run of the plugin transformer (recipes/multi30k-transformer.toml makes one) are also measured, beside CTranslate2
+alone. Every translation has the same length, so that all sides do the same work. Only the search is timed, from source ids to
+target ids, in one process per side, round after round in turn; then the whole process of the default model. PYTHON has
 benchmarks/translation_peers.txt.
 """
 
@@ -23,7 +23,7 @@ import report
 from cost import cost, first_line
 from translating import LENGTH, Case, Models
 
-# What is measured: lines at once, beam, precision.
+# The cases that are measured: lines at once, beam, precision.
 CASES: dict[str, Case] = {
     "int8, 32 lines, beam 4": (32, 4, "int8"),
     "int8, 32 lines, greedy": (32, 1, "int8"),
@@ -39,7 +39,7 @@ CASES: dict[str, Case] = {
 def compared(
     models: Models, cases: Mapping[str, Case], peers: tuple[str, ...], rounds: int, device: str = "cpu"
 ) -> list[list[str]]:
-    """A row a case: textkit's rate, and each peer's with the ratio; empty where a peer has no such precision."""
+    """One row per case: textkit's rate, and each peer's rate and ratio; empty if a peer does not have the precision."""
     rows = []
     for name, case in cases.items():
         sides = [side for side in ("textkit", *peers) if side != "optimum" or case[2] == "fp32"]
@@ -66,7 +66,7 @@ def spread(ratios: list[float]) -> str:
 
 
 def memory(data: Path, folder: Path, count: int) -> tuple[float, float, float]:
-    """Peak MB of the default model over a tenth of `count` distinct lines and over all, and lines/s of the latter."""
+    """The peak MB of the default model over a tenth of `count` distinct lines and over all, and the lines/s of the latter."""
     with gzip.open(data / "tatoeba/train.en-de.tsv.gz", "rt", encoding="utf-8") as pairs:
         lines = list(dict.fromkeys(pair.split("\t")[0] for pair in pairs))[:count]
     peaks = []
@@ -83,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder that holds tatoeba/ and multi30k/")
     parser.add_argument("--peers", required=True, help="Python of an environment with the translation peers")
-    parser.add_argument("--run", type=Path, help="a training run of the plugin transformer, compared as well")
+    parser.add_argument("--run", type=Path, help="a training run of the plugin transformer, to compare too")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--lines", type=int, default=256)
     parser.add_argument("--memory-lines", type=int, default=100_000, help="0: leave the default model out")
@@ -117,7 +117,7 @@ def main() -> None:
 
 
 def own(options: argparse.Namespace, folder: Path) -> list[str]:
-    """The part on a model that was trained here."""
+    """The part about a model that was trained with textkit."""
     models = Models.trained(options.run, options.data, options.peers, folder, options.lines)
     alike = models.agreement(CASES["fp32, 32 lines, greedy"])
     rows = compared(models, CASES, ("ctranslate2",), options.rounds)

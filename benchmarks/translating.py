@@ -1,7 +1,7 @@
 """The same translation weights in textkit's format and in each peer's, and how fast each translates the same lines with them.
 
-What benchmarks/translate.py and benchmarks/gpu.py measure with. Search alone is timed, from source ids to target ids, in one
-process a side; every translation is given the same length, so that all do the same work. Knows no table and no page.
+benchmarks/translate.py and benchmarks/gpu.py use this module. Only the search is timed, from source ids to target ids, in one
+process per side. Every translation has the same length, so that all sides do the same work. Knows no table and no page.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Models:
 
     def __init__(self, folder: Path, peers: str, precisions: tuple[str, ...]) -> None:
         self.folder, self.peers, self.precisions = folder, peers, precisions
-        self.names: dict[int, str] = {}  # of textkit's ids, as CTranslate2 has them
+        self.names: dict[int, str] = {}  # textkit's ids -> CTranslate2's tokens
         self.about = "d512, 6+6 layers, 32,000 words; random weights, the same on all sides"
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -61,7 +61,7 @@ class Models:
 
     @classmethod
     def trained(cls, run: Path, data: Path, peers: str, folder: Path, lines: int) -> Models:
-        """The network of a training run of the plugin transformer, exported and, weight by weight, CTranslate2's."""
+        """The network of a training run of the plugin transformer, exported by textkit and rebuilt for CTranslate2."""
         from textkit.training.run import Run
 
         models = cls(folder, peers, ("fp32", "int8"))
@@ -98,13 +98,13 @@ class Models:
         return models
 
     def textkit(self, verb: str, source: str) -> None:
-        """textkit's own folders, one a precision."""
+        """Writes textkit's folders, one per precision."""
         for precision in self.precisions:
             command = [sys.executable, "-m", "textkit", verb, source, "-o", str(self.folder / precision)]
             subprocess.run([*command, "--precision", precision, "-q"], check=True)
 
     def write(self, lines: list[str]) -> None:
-        """The lines as textkit's ids and as the peers' tokens; a few of them for measurements line by line."""
+        """Writes the lines as textkit's ids and as the peers' tokens, and a few of them for measurements line by line."""
         from textkit.bundle import bundle
 
         encoded = bundle.read(self.folder / self.precisions[0]).rule.encode(lines)
@@ -115,7 +115,7 @@ class Models:
             (self.folder / f"few_{name}.json").write_text(json.dumps(found[:16]))
 
     def script(self, name: str, job: dict[str, Any]) -> dict[str, Any]:
-        """A peer's script with a job; what it prints last."""
+        """Runs a peer's script with a job; returns what it prints last."""
         return self.run([self.peers, str(PEERS / name)], job)
 
     def run(self, command: list[str], job: dict[str, Any]) -> dict[str, Any]:
@@ -127,14 +127,16 @@ class Models:
         return json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else {}
 
     def agreement(self, case: Case) -> float:
-        """The share of lines that textkit and CTranslate2 translate alike: 1, or nearly, where the weights are the same."""
+        """The share of lines that textkit and CTranslate2 translate alike: 1 or nearly 1 if the weights are the same."""
         ours = [[self.names[number] for number in line] for line in self.rate("textkit", case, 1)["lines"]]
         theirs = self.rate("ctranslate2", case, 1)["lines"]
         return float(np.mean([mine == other for mine, other in zip(ours, theirs, strict=True)]))
 
     def rate(self, side: str, case: Case, again: int, device: str = "cpu") -> dict[str, Any]:
-        """`rate`, target tokens/s; `tokens`, how many; `lines`, the translations, shortest source first; `side`: textkit or a
-        peer."""
+        """The `rate` in target tokens/s, the number of `tokens`, and the translations `lines`, shortest source first.
+
+        `side`: textkit or a peer. `again`: how many times to run; the best counts.
+        """
         batch, beam, precision = case
         few = "few_" if batch == 1 else ""
         job: dict[str, Any] = {"batch": batch, "beam": beam, "length": LENGTH, "threads": 2, "again": again}
@@ -153,7 +155,7 @@ def first_lines(path: Path, count: int) -> list[str]:
 
 
 def textkit_rate(job: dict[str, Any]) -> dict[str, Any]:
-    """As a peer's rate, by textkit.serving; runs in a process of its own."""
+    """The same figures as a peer's, by textkit.searching; runs in a separate process."""
     from textkit.bundle import bundle
     from textkit.searching.decoding import search
     from textkit.searching.options import Search, Target
@@ -172,7 +174,7 @@ def textkit_rate(job: dict[str, Any]) -> dict[str, Any]:
         mask = np.arange(max(map(len, batch))) < np.array([len(line) for line in batch])[:, None]
         source = np.full(mask.shape, rule.source_pad)
         source[mask] = [token for line in batch for token in line]
-        # A translation that is cut at its length has no end; one that is not has it as its last token.
+        # A translation that was cut at its length has no end token; any other has it as its last token.
         return [list(map(int, best[0].ids[: job["length"]])) for best in search(steps, source, mask, target, options)]
 
     batches = [lines[at : at + job["batch"]] for at in range(0, len(lines), job["batch"])]

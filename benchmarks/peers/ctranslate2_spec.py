@@ -1,9 +1,9 @@
-"""A trained transformer as a CTranslate2 model: `python ctranslate2_spec.py JOB`, run in the translation peers' environment.
+"""Converts a trained transformer to CTranslate2: `python ctranslate2_spec.py JOB`, in the translation peers' environment.
 
-JOB is JSON: `weights`, an npz under the names of torch's state_dict, with table.source, table.target, table.output (rows are
-words) and table.positions; `encoder_layers`, `decoder_layers`, `heads`, `norm` (pre | post), `norm_epsilon`, `activation`,
-`scale_embedding`; `source_names` and `target_names`, a name a word, `unk`, `eos` and `start` among them; `model`, a folder: the
-model is its ctranslate2/. Knows no textkit.
+JOB is JSON: `weights`, an npz with the names of torch's state_dict, and with table.source, table.target, table.output (rows
+are words) and table.positions; `encoder_layers`, `decoder_layers`, `heads`, `norm` (pre | post), `norm_epsilon`, `activation`,
+`scale_embedding`; `source_names` and `target_names`, one name per word, which include the names `unk`, `eos` and `start`;
+`model`, a folder, whose ctranslate2/ becomes the model. Knows no textkit.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Rate of a peer in its own process and environment: `python embed_peer.py PEER LINES FOLDER`.
+"""Measures the rate of a peer in its own process and environment: `python embed_peer.py PEER LINES FOLDER`.
 
 Prints {"rate": lines per second, ...}. Models are made once and kept in FOLDER; making and loading them is not counted.
-Knows no textkit: it runs in the peers' environment.
+Knows no textkit, because it runs in the peers' environment.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 
 def fasttext_rate(lines: list[str], text: Path, folder: Path, ngrams: bool) -> dict[str, object]:
-    """get_sentence_vector of each line; 100 dimensions, a skip-gram model of the lines themselves."""
+    """The rate of get_sentence_vector over the lines, with a 100-dimensional skip-gram model of the lines themselves."""
     import fasttext
     import numpy as np
 
@@ -23,7 +23,7 @@ def fasttext_rate(lines: list[str], text: Path, folder: Path, ngrams: bool) -> d
         options = {"model": "skipgram", "dim": 100, "epoch": 1, "thread": 2, "verbose": 0}
         sizes = {"minn": 3, "maxn": 6, "bucket": 200_000} if ngrams else {"minn": 0, "maxn": 0}
         fasttext.train_unsupervised(str(text), **options, **sizes).save_model(str(path))
-    fasttext.FastText.eprint = lambda *_: None  # it warns of its own API on every load
+    fasttext.FastText.eprint = lambda *_: None  # fastText prints a warning about its own API on every load
     model = fasttext.load_model(str(path))
     begun = time.perf_counter()
     matrix = np.array([model.get_sentence_vector(line) for line in lines])
@@ -35,8 +35,10 @@ def fasttext_rate(lines: list[str], text: Path, folder: Path, ngrams: bool) -> d
 
 
 def model2vec_rate(lines: list[str], text: Path, folder: Path) -> dict[str, object]:
-    """encode of all lines, in one process or in the several that it starts by itself above 10,000 lines, whichever is
-    faster; 30,000 random vectors of 256 dimensions, a WordPiece tokenizer trained on the lines.
+    """The rate of encode over the lines, in one process or in several, whichever is faster.
+
+    model2vec starts several by itself above 10,000 lines. The model has 30,000 random vectors of 256 dimensions, and a
+    WordPiece tokenizer trained on the lines.
     """
     import numpy as np
     from model2vec import StaticModel

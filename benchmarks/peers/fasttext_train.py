@@ -1,7 +1,7 @@
-"""fastText's skip-gram with n-grams on a corpus: `python fasttext_train.py JOB`, in the peers' environment; prints JSON.
+"""Trains fastText's skip-gram with n-grams: `python fasttext_train.py JOB`, in the peers' environment; prints JSON.
 
-Its one call reads the corpus, allocates two million rows and trains. The same call with no epoch, made first, tells what
-all but the training takes, and is taken off. Knows no textkit.
+fastText's one call reads the corpus, allocates two million rows and trains. The same call with no epochs is made first, and
+its time is subtracted, because it does everything except the training. Knows no textkit.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from fasttext.FastText import unsupervised_default
 
 
 def timed(job: dict[str, Any], epochs: int) -> tuple[Any, float]:
-    """The model, and the seconds that the call took. RuntimeError where fastText met a loss that is no number."""
-    unsupervised_default["seed"] = job["seed"]  # the binding takes it from nowhere else
+    """The model, and the seconds that the call took. Raises RuntimeError if fastText's loss became NaN."""
+    unsupervised_default["seed"] = job["seed"]  # the binding takes a seed only from here
     begun = time.perf_counter()
     model = fasttext.train_unsupervised(
         job["corpus"], model="skipgram", loss="ns", dim=job["dim"], ws=job["window"], neg=job["negative"],

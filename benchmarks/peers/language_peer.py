@@ -1,9 +1,9 @@
-"""A language model in plain torch: `python language_peer.py JOB`, prints JSON. What PyTorch's example word_language_model does.
+"""A language model in plain torch, after PyTorch's example word_language_model: `python language_peer.py JOB`; prints JSON.
 
-JOB is JSON with `mode`, `words`, `dim`, `layers`, `threads`, and
+JOB is JSON with `mode`, `words`, `dim`, `layers`, `threads`, and, by mode,
   train     `ids` (npy, i64), `streams`, `bptt`, `steps`, `dropout`: SGD at 20 with gradients clipped to 0.25, tied tables, the
             state carried, log-probabilities of all words; tokens/s of all updates but the first five
-  score     `weights` (npz under state_dict names of Model), `pieces` (npz: previous, ids, weight and fresh of piece 0, 1, ...)
+  score     `weights` (npz with Model's state_dict names), `pieces` (npz: previous, ids, weight and fresh of piece 0, 1, ...)
             and `again`: tokens/s of one pass under inference_mode, the best of `again`
   generate  `weights`, `tokens`: tokens/s of a loop that draws one token at a time, batch 1
 Knows no textkit.

@@ -1,10 +1,10 @@
-"""A MarianMT checkpoint with random weights: `python marian_shaped.py JOB`, run in the peers' environment; prints JSON.
+"""Makes a MarianMT checkpoint with random weights: `python marian_shaped.py JOB`, in the translation peers' environment.
 
-What textkit imports and CTranslate2 converts (ct2-transformers-converter --model FOLDER), so that both run the same weights.
-The tokenizers are learnt from real text, so that lines have the lengths they would have. Needs torch, transformers and
-sentencepiece; knows no textkit.
+textkit imports it and CTranslate2 converts it (ct2-transformers-converter --model FOLDER), so that both run the same weights.
+The tokenizers are learnt from real text, so that lines have realistic lengths. Needs torch, transformers and sentencepiece;
+knows no textkit. Prints JSON.
 
-JOB is JSON: `folder`, `source` and `target` (text, a line each), and what the model shall be: MODEL below, any part of it.
+JOB is JSON: `folder`, `source` and `target` (text files, one sentence per line), and any of the settings in MODEL below.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from transformers import GenerationConfig, MarianConfig, MarianMTModel
 MODEL = {
     "dim": 512, "layers": 6, "heads": 8, "feedforward": 2048, "vocabulary": 32_000, "activation": "swish", "seed": 0,
     "lines": 200_000,  # of text that the tokenizers are learnt from
-    "spread": 0.05,  # of the weights: with it a step's likeliest words stand apart, as those of a trained model do
+    "spread": 0.05,  # of the weights: large enough that a step's likeliest words stand out, as in a trained model
 }  # fmt: skip
 
 
 def learnt(path: Path, text: str, size: int, lines: int) -> list[str]:
-    """Writes a SentencePiece model of at most `size` pieces; its pieces."""
+    """Writes a SentencePiece model of at most `size` pieces; returns its pieces."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         input=text, model_writer=model, vocab_size=size, hard_vocab_limit=False, input_sentence_size=lines,
@@ -40,7 +40,7 @@ def learnt(path: Path, text: str, size: int, lines: int) -> list[str]:
 
 
 def vocabulary(pieces: list[str], size: int) -> dict[str, int]:
-    """As OPUS-MT's: </s> 0, <unk> 1, the pieces of both sides, <pad> last; filled up to `size`."""
+    """A vocabulary like OPUS-MT's, filled up to `size`: </s> is 0, <unk> is 1, then the pieces of both sides, <pad> last."""
     special = ("</s>", "<unk>", "<s>", "<pad>")
     known = [piece for piece in dict.fromkeys(pieces) if piece not in special][: size - 3]
     known += [f"<filler{at}>" for at in range(size - 3 - len(known))]

@@ -1,9 +1,9 @@
-"""Tokens/s of a peer that translates: `python translate_peer.py JOB`, run in the translation peers' environment; prints JSON.
+"""Measures a translation peer's tokens/s: `python translate_peer.py JOB`, in the translation peers' environment; prints JSON.
 
-JOB is JSON: `peer` (ctranslate2 | optimum), `model` (a folder of its format, made by `convert`), `tokens` (a file, a JSON list
-of source tokens a line), `beam`, `batch`, `length` (tokens of every translation), `threads`, `compute` (ctranslate2's type),
-`again` (times it all, the best counts). Or `peer`: convert, with `checkpoint`, `model`, `optimum` (whether that format, too).
-Loading is not counted. Knows no textkit.
+JOB is JSON: `peer` (ctranslate2 | optimum), `model` (a folder of its format, made by `convert`), `tokens` (a JSON file with a
+list of source tokens for each line), `beam`, `batch`, `length` (tokens of every translation), `threads`, `compute`
+(ctranslate2's type), `device` (of ctranslate2), `again` (how many times to run; the best counts). With `peer` = convert, JOB
+has `checkpoint`, `model` and `optimum` (whether to convert to that format too). Loading is not counted. Knows no textkit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime, which optimum imports, would report to its maker
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # otherwise onnxruntime, which optimum imports, would report to its maker
 
 Work = Callable[[list[Any]], list[Any]]  # lines of a batch -> their translations as tokens
 
@@ -67,7 +67,7 @@ def optimum(job: dict[str, Any]) -> tuple[Work, list[Any]]:
 
 
 def convert(job: dict[str, Any]) -> None:
-    """The checkpoint in CTranslate2's format, and where `optimum` is true in that one's."""
+    """Converts the checkpoint to CTranslate2's format and, if `optimum` is true, to optimum's."""
     import ctranslate2.converters
 
     checkpoint, target = Path(job["checkpoint"]), Path(job["model"])

@@ -1,6 +1,6 @@
-"""gensim's word2vec on a corpus: `python word2vec_gensim.py JOB`, run in the peers' environment; prints JSON.
+"""Trains gensim's word2vec on a corpus: `python word2vec_gensim.py JOB`, in the peers' environment; prints JSON.
 
-Times model.train alone: the vocabulary is built before. Knows no textkit.
+Only model.train is timed; the vocabulary is built before. Knows no textkit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gensim.models.word2vec import FAST_VERSION
 
 
 def trained(job: dict[str, Any]) -> tuple[Word2Vec, dict[str, Any]]:
-    """The model and what was measured. `mode`: file (gensim's threads read it) | list (all sentences in memory)."""
+    """The model and the measurements. `mode`: file (gensim's threads read it) | list (all sentences in memory)."""
     model = Word2Vec(
         vector_size=job["dim"], window=job["window"], negative=job["negative"], min_count=job["min_count"], sg=1, hs=0,
         sample=job["subsample"], alpha=job["learning_rate"], workers=job["threads"], seed=job["seed"],
@@ -45,7 +45,7 @@ def main() -> None:
     matrix = np.zeros((len(inside), job["dim"]), np.float32)
     matrix[inside] = [model.wv[word] for word in job["wanted"] if word in words]
     np.savez(job["output"], matrix=matrix, having=inside, inside=inside)
-    model.save(job["output"] + ".gensim")  # textkit keeps its weights too
+    model.save(job["output"] + ".gensim")  # because textkit's process saves its weights too
     versions = {"gensim": gensim.__version__, "numpy": np.__version__, "scipy": version("scipy")}
     print(json.dumps({**told, "vocabulary": len(words), "versions": versions, "compiled": FAST_VERSION >= 0}))
 
