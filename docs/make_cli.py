@@ -1,6 +1,6 @@
-"""Writes docs/cli.md from the commands' own --help. `python docs/make_cli.py`; with --check it only compares.
+"""Writes docs/cli.md from the --help of every command: `python docs/make_cli.py`; with --check it only compares.
 
-Knows no command: the table of verbs says which there are.
+Knows no command: the table of verbs lists them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import click
 from textkit.cli import command_line, own_verbs
 
 PAGE = Path(__file__).with_name("cli.md")
-WIDTH = 100  # columns, whatever the terminal
+WIDTH = 100  # columns, on any terminal
 
 HEAD = """# Command line
 
@@ -31,7 +31,7 @@ def page() -> str:
     parts = [HEAD, _block("textkit", root)]
     for verb in own_verbs():
         command = command_line.get_command(root, verb)
-        assert command is not None  # the verb is from the table that get_command reads
+        assert command is not None  # the verb comes from the table that get_command reads
         parts.append(_block(f"textkit {verb}", click.Context(command, info_name=verb, parent=root)))
     return "\n".join(parts)
 

@@ -1,7 +1,7 @@
-"""README and its like are pages of the site as well, and no text stands twice. A hook of mkdocs (mkdocs.yml names it).
+"""Makes README and similar files pages of the site too, without a second copy. A hook of mkdocs, named in mkdocs.yml.
 
-Links are written so that they lead somewhere in the repository. On the site a link to a file that is a page leads to that
-page, one to any other file of the repository becomes its text, and one to nothing stays as it is: mkdocs refuses it.
+Links in these files are relative to the repository. On the site, a link to a file that is a page leads to that page, and a
+link to any other file of the repository becomes plain text. A link to nothing stays as it is, so that mkdocs refuses it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\[\]]*)\]\((?P<target>[^()\s#:]+)(
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Adds the pages whose text lies in the root."""
+    """Adds the pages whose text is in the root of the repository."""
     from mkdocs.structure.files import File
 
     for page, source in PAGES.items():
@@ -27,13 +27,13 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Turns the links of the repository into those of the site."""
+    """Turns links within the repository into links of the site."""
     pages = {PAGES.get(file.src_uri, f"docs/{file.src_uri}"): file.src_uri for file in files}
     return led(markdown, page.file.src_uri, pages)
 
 
 def led(markdown: str, page: str, pages: Mapping[str, str]) -> str:
-    """The text of `page` with its links as the site has them; `pages` names the page of each file of the repository."""
+    """The text of `page` with links of the site; `pages` maps each file of the repository to its page."""
     folder = posixpath.dirname(PAGES.get(page, f"docs/{page}"))
 
     def link(found: re.Match[str]) -> str:

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What textkit does. Usage: demo.sh serve, streams text through the shipped models, in seconds; demo.sh train [FOLDER], makes,
-# exports and serves one of your own in about a minute, and keeps it in FOLDER (default: demo). `make demo` runs both.
+# Shows what textkit does. `demo.sh serve` streams text through the shipped models, in seconds. `demo.sh train [FOLDER]` trains,
+# exports and serves a model of your own in about a minute and keeps it in FOLDER (default: demo). `make demo` runs both.
 set -eu
 part=${1:-serve} folder=${2:-demo}
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$(printf '\033[1m') plain=$(printf '\033[0m'); else bold='' plain=''; fi
@@ -12,25 +12,25 @@ serve() {
   say "1. A shipped model translates, English to German."
   show "printf 'I am going home.\\nWhere is the station?\\n' | textkit translate"
 
-  say "2. Another one turns each line into a vector (here its first five numbers of 128)."
+  say "2. Another one turns each line into a vector (here the first five of its 128 numbers)."
   show "echo 'The cat sat on the mat.' | textkit embed | cut -d' ' -f1-5"
 
-  say "3. A third says how likely a line is (log-probability, tokens, perplexity), and goes on with one."
+  say "3. A third says how likely a line is (log-probability, tokens, perplexity), and continues a text."
   show "printf 'I am going home.\\nHome going am I.\\n' | textkit score"
   show "textkit generate 'The station is' --max-tokens 20 --temperature 0.7 --seed 1"
 
-  say "4. All are filters: a line in is a line out, in order, however many there are."
+  say "4. All are filters: each line in gives one line out, in order, however many there are."
   show "yes 'One line of many.' | head -n 200000 | textkit embed --format f32 | wc -c"
   echo "   (200,000 lines x 128 numbers x 4 bytes)"
 
-  say "5. Words that mean the same lie close together; a word it has never seen is spelled by its n-grams."
+  say "5. Words of similar meaning lie close together; a word that the model has never seen is made of its n-grams."
   show "textkit nearest -k 3 music unmusically"
 }
 
 train() {
   rm -rf "$folder"
   mkdir -p "$folder"
-  say "6. Now a model of your own. Raw text: the reference manual that every Python carries."
+  say "6. Now a model of your own. The raw text is the reference manual that comes with every Python."
   # shellcheck disable=SC2016
   show "python -c 'from pydoc_data.topics import topics; print(*topics.values(), sep=\"\\n\")' > $folder/manual.txt"
   show "wc $folder/manual.txt"
@@ -38,7 +38,7 @@ train() {
   say "7. Train word vectors on it (PyTorch and compiled kernels, on this machine)."
   show "textkit train fasttext $folder/manual.txt -o $folder/run --set epochs=20 --set dim=64"
 
-  say "8. Export them: compared with the trained network first, then written as a folder that serves without PyTorch."
+  say "8. Export them: the model is compared with the trained network, then written as a folder that serves without PyTorch."
   show "textkit export-onnx $folder/run -o $folder/manual-words --precision int8"
   show "ls $folder/manual-words"
 

@@ -1,11 +1,12 @@
-"""Gives an int8 model of an earlier version scales by row, so that no line's result depends on what is beside it.
+"""Converts an int8 model of an earlier version to scales by row, so that a line's result does not depend on other lines.
 
     python recipes/by_row.py MODEL NEW
 
-No training and no data: the whole numbers and the scales of every matrix stay as they are; what is multiplied by them gets a
-scale a row instead of a scale a batch (textkit/exporting/quantize_rows.py). Those of LSTMs are rounded to 7 bits, and what they
-take has a scale that is always the same (textkit/exporting/quantize_recurrence.py). Nodes that can be one are one
-(textkit/exporting/fusing.py). The shipped models were made anew with it, and their scores measured again.
+It needs no training and no data. The integers and scales of every matrix stay as they are; the activations multiplied by them
+get one scale per row instead of one per batch (textkit/exporting/quantize_rows.py). The matrices of LSTMs are the exception:
+they are rounded to 7 bits, and their inputs get a constant scale (textkit/exporting/quantize_recurrence.py). Nodes are fused
+where possible (textkit/exporting/fusing.py). The shipped models were made anew with this script and their scores measured
+again.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from textkit.exporting.quantize_rows import RowProducts, fold_biases
 
 
 def by_row(data: bytes) -> bytes:
-    """The graph with scales by row; the same bytes where it has no scale a batch."""
+    """The graph with scales by row; the same bytes if it has no products with a scale per batch."""
     model = onnx.load_from_string(data)
     graph, products = model.graph, RowProducts(model.graph, below_one(model.graph))
     makers = {name: node for node in graph.node for name in node.output}
@@ -71,7 +72,7 @@ def by_row(data: bytes) -> bytes:
 
 
 def with_shapes_of_norms(data: bytes) -> bytes:
-    """The graph with the shape behind each norm, which textkit's exporter writes down since (textkit/exporting/tracing.py)."""
+    """The graph with the shape after each norm, which textkit's exporter now records (textkit/exporting/tracing.py)."""
     model = onnx.load_from_string(data)
     graph = model.graph
     words = next(port for port in graph.input if port.name in ("source", "ids", "token"))

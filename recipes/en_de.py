@@ -2,9 +2,9 @@
 
     python recipes/en_de.py DATA exported_models/en-de [RUN]
 
-DATA holds tatoeba/. One English sentence in a hundred (by a hash of it) is kept from training to choose the best weights
-by; tatoeba/dev.en-de.tsv is scored once, at the end. RUN is the folder of the training, which is gone on with where it was
-interrupted; without it a temporary one. About an hour and a half on two quiet cores.
+DATA holds tatoeba/. One English sentence in a hundred (by its hash) is kept from training to choose the best weights;
+tatoeba/dev.en-de.tsv is scored once, at the end. RUN is the folder of the training, which is resumed if it was interrupted;
+without RUN the folder is temporary. Takes about an hour and a half on two quiet cores.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NOTE = (
 
 
 def prepare(data: Path, folder: Path) -> tuple[Path, Path]:
-    """Writes train.tsv and held.tsv, where an English sentence is with all its translations."""
+    """Writes train.tsv and held.tsv. All translations of an English sentence are in the same file."""
     train, held = folder / "train.tsv", folder / "held.tsv"
     with (
         gzip.open(data / "tatoeba/train.en-de.tsv.gz", "rt", encoding="utf-8", newline="\n") as lines,

@@ -2,11 +2,11 @@
 
     python recipes/en_lm.py DATA exported_models/en-lm [RUN]
 
-DATA holds wikitext2/ and tatoeba/. A line is a sentence of Tatoeba, or sentences of WikiText-2 that follow each other, and
-the lines are in random order: the model is asked about lines of their own. WikiText-2's valid and one sentence of Tatoeba
-in a hundred (by a hash of it) choose the best weights; the scores in the manifest are those of WikiText-2's test, written as
-people write, and of tatoeba/dev.en-de.tsv, which lie beside RUN afterwards. RUN is the folder of the training, which is gone on
-with where it was interrupted; without it a temporary one. About 40 minutes on two cores.
+DATA holds wikitext2/ and tatoeba/. A line is a sentence of Tatoeba, or consecutive sentences of WikiText-2. The lines are in
+random order, because users ask the model about single lines. WikiText-2's valid and one sentence of Tatoeba in a hundred (by
+its hash) choose the best weights. The scores in the manifest are those of WikiText-2's test, detokenised, and of
+tatoeba/dev.en-de.tsv; both texts lie beside RUN afterwards. RUN is the folder of the training, which is resumed if it was
+interrupted; without RUN the folder is temporary. Takes about 40 minutes on two cores.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from textkit.bundle import writing
 
 
 def prepare(data: Path, folder: Path) -> dict[str, Path]:
-    """Writes what is learnt from, what chooses, and what is scored at the end."""
+    """Writes the files to train on, to choose the weights by, and to score at the end."""
     pairs, wiki = list(tatoeba(data / "tatoeba/train.en-de.tsv.gz")), data / "wikitext2"
     parts = {
         "train": [*paragraphs(wiki / "train.txt.gz"), *(line for line in pairs if not held_out(line))],
@@ -40,7 +40,7 @@ def paragraphs(path: Path) -> list[str]:
 
 
 def written(path: Path, lines: Iterable[str]) -> Path:
-    """The file with the lines, in an order that is random and the same every time."""
+    """Writes the lines to a file, in a random order that is the same every time."""
     shuffled = list(lines)
     random.Random(1).shuffle(shuffled)
     path.write_text("".join(f"{line}\n" for line in shuffled), encoding="utf-8")

@@ -2,8 +2,8 @@
 
     python recipes/en_words.py DATA exported_models/en-words
 
-DATA holds wikitext2/ and tatoeba/. The scores in the manifest are measured here too, on files that were not trained on and
-that nothing was chosen by.
+DATA holds wikitext2/, tatoeba/, wordvec/ and sts/. The scores in the manifest are measured here too, on files that neither
+trained the model nor chose anything.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""English text that may be passed on: WikiText-2 (CC BY-SA 3.0) as it was before tokenisation, and Tatoeba (CC BY 2.0 FR)."""
+"""English text that may be redistributed: WikiText-2 (CC BY-SA 3.0), detokenised, and Tatoeba (CC BY 2.0 FR)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ NOTE = (
     "WikiText-2 train (Merity et al. 2016, CC BY-SA 3.0), detokenised, sentences with <unk> left out; English side of the"
     " Tatoeba en-de pairs of 2018-05-13 (tatoeba.org and manythings.org/anki, CC BY 2.0 FR)"
 )
-HELD = 100  # one sentence in so many is kept from training
+HELD = 100  # one sentence in this many is kept from training
 
 
 def wikitext(path: Path) -> Iterator[list[str]]:
-    """Sentences of WikiText that follow each other; headings, and sentences with <unk>, are left out and end such a row."""
+    """Rows of consecutive sentences of WikiText. Headings and sentences with <unk> are left out and end a row."""
     for line in lines(path):
         row: list[str] = []
         for sentence in re.split(r"(?<= [.!?]) (?=[A-Z\"])", line.strip()):
@@ -31,7 +31,7 @@ def wikitext(path: Path) -> Iterator[list[str]]:
 
 
 def detokenized(text: str) -> str:
-    """WikiText's ` @-@ `, ` 's`, ` ,` and spaced brackets as one writes them."""
+    """The text with WikiText's ` @-@ `, ` 's`, ` ,` and spaced brackets written normally."""
     text = re.sub(r" @([-,.])@ ", r"\1", text)
     text = re.sub(r" (['’](?:s|re|ve|ll|d|m|t)\b)", r"\1", text)
     text = re.sub(r" ([,.;:!?)\]%])", r"\1", text)
@@ -45,12 +45,12 @@ def tatoeba(path: Path) -> Iterator[str]:
 
 
 def lines(path: Path) -> Iterator[str]:
-    """Those of a file, plain or gzip."""
+    """The lines of a file, plain or gzip."""
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8") as stream:
         yield from stream
 
 
 def held_out(sentence: str) -> bool:
-    """Whether a sentence is kept from training, to choose the best weights by: by a hash of it."""
+    """Whether a sentence is kept from training to choose the best weights, which its hash decides."""
     return int.from_bytes(hashlib.sha256(sentence.encode()).digest()[:8], "big") % HELD == 0

@@ -1,4 +1,4 @@
-"""What the recipes of the shipped models have in common: textkit run as a user runs it, and scores for the manifest."""
+"""What the recipes of the shipped models share: they run textkit as a user does and measure scores for the manifest."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from textkit.bundle import bundle, writing
 
 
 def textkit(*arguments: str | Path) -> str:
-    """Runs textkit as a user does; what it says on stderr is seen, its stdout is given back."""
+    """Runs textkit as a user does; shows its stderr and returns its stdout."""
     command = ["textkit", *map(str, arguments)]
     print("$", " ".join(command), file=sys.stderr)
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def train(run: Path, *arguments: str | Path) -> None:
-    """`textkit train ARGUMENTS -o RUN --seed 1`, or on with it where it was interrupted."""
+    """Runs `textkit train ARGUMENTS -o RUN --seed 1`, or resumes the run if it exists."""
     if run.exists():
         textkit("train", "-o", run, "--resume")
     else:
@@ -26,7 +26,7 @@ def train(run: Path, *arguments: str | Path) -> None:
 
 
 def ship(run: Path, folder: Path, licence: str, note: str) -> None:
-    """Exports a run as int8. The command that makes it again is `make models`."""
+    """Exports a run as int8. The manifest names `make models` as the command that makes the model again."""
     names = ("--name", folder.name, "--license", licence, "--data-note", note)
     textkit("export-onnx", run, "-o", folder, "--precision", "int8", *names, "--overwrite")
     recipe = f"recipes/{folder.name.replace('-', '_')}"
@@ -35,7 +35,7 @@ def ship(run: Path, folder: Path, licence: str, note: str) -> None:
 
 
 def measured(folder: Path, file: Path, *options: str, name: str = "", digits: int = 2) -> list[dict[str, object]]:
-    """The figures of `textkit evaluate` as the manifest holds them, with the command that measures them again."""
+    """The figures of `textkit evaluate` in the manifest's form, with the command that measures them again."""
     name = name or "/".join(file.parts[-2:])
     command = " ".join(["textkit", "evaluate", "-m", folder.name, name, *options])
     lines = textkit("evaluate", "-m", folder, file, *options, "--format", "jsonl").splitlines()
