@@ -1,4 +1,4 @@
-"""The word embeddings that are made from counts: `ppmi-svd` and `glove`. Light: training alone imports torch, scipy, numba.
+"""The word embeddings that are made from counts: `ppmi-svd` and `glove`. Light: only methods import torch, scipy and numba.
 
 Both count which words stand near each other (cooccurrence.py). ppmi-svd turns the counts into an association matrix and
 factorises it in one go; glove fits vectors to the logarithms of the counts, pair by pair.

@@ -119,7 +119,7 @@ def windows_of(tokens, first, last, offset, keep, window, seed):
 
 @njit(**_OPTIONS)
 def _draw(threshold, alias, state, out, first, last):
-    """Draws the negatives out[first:last] from the noise distribution by Walker's alias method: two reads for each."""
+    """Draws negatives out[first:last] from the noise distribution by Walker's alias method: two reads each at any size."""
     words = np.uint64(threshold.shape[0])
     for k in range(first, last):
         state = _next(state)

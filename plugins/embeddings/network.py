@@ -208,7 +208,7 @@ def _block(
     own[:, 0] = False
     g = (label - torch.sigmoid(score)) * (present[:, :, None] & ~own[:, None])  # [n, h, 1 + K]
     loss = (functional.softplus(torch.where(label > 0, -score, score)) * present[:, :, None]).sum()
-    forward = ((g @ y) * inside[:, :, None]).flatten(0, 1)  # [n * 2w, dim]; with CBOW each word gets the mean's whole
+    forward = ((g @ y) * inside[:, :, None]).flatten(0, 1)  # [n * 2w, dim]; CBOW: the mean's, whole, for each word
     backward = (g.transpose(1, 2) @ x).flatten(0, 1)  # [n * (1 + K), dim]
     used = present.sum(1, keepdim=True).expand(outputs.shape)
     _step(centre, inputs.flatten(), forward, inside.flatten(), rate)

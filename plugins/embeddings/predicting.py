@@ -259,8 +259,8 @@ def _byte_pairs(rule: Words, size: int) -> str:
     tokenizer = Tokenizer(models.BPE())
     characters = sorted({character for word in rule.words for character in word})
     trainer = trainers.BpeTrainer(vocab_size=size, show_progress=False, initial_alphabet=characters)
-    # The trainer takes no weights, so words are repeated. The square root of the count keeps the text small and changes few
-    # merges.
+    # The trainer takes no weights, so words are repeated. Full counts instead of their square roots would hold the corpus in
+    # memory and change few merges.
     repeated = (word for word, n in zip(rule.words, rule.counts, strict=True) for _ in range(max(1, round(n**0.5))))
     tokenizer.train_from_iterator(repeated, trainer)
     if tokenizer.get_vocab_size() < 2:
