@@ -4,7 +4,7 @@ DATA ?= ../shared/data
 PEERS ?= .venv-peers
 BIN := .venv/bin
 # Two files of tests at a time: most tests wait or use one core.
-SPREAD := -n 2 --dist loadfile
+SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
 SERVING := .venv-serving/bin
 PIP := -m pip install --disable-pip-version-check -c constraints.txt
 INSTALLED := .venv/.installed

@@ -37,6 +37,18 @@ if seeds := int(os.environ.get("TEXTKIT_TEST_SEEDS", 0)):
     other_seeds.shift(seeds)
 
 
+# Files that take longest come first, so that no worker is left alone with one at the end (--no-loadscope-reorder).
+LONGEST = (
+    "test_cli_train", "test_stranger_task", "test_contract", "test_stranger", "test_export", "test_translation_graph",
+    "test_word2vec", "test_transformer", "test_parallel", "test_translation_search", "test_recurrent", "test_same_answer",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
+
 @pytest.fixture(autouse=True)
 def process_of_the_suite():
     """`textkit.cli.main` makes the process its own, signals and all: it belongs in processes that a test starts."""

@@ -76,6 +76,7 @@ def weights(name):
     return Path(name, "weights.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_ends_with_the_same_bits(data, textkit):
     assert textkit("train", *TOY, "-o", "whole", "--threads", 1)[0] == 0
     process = start(*TOY, *SLOW, "-o", "run")
@@ -106,6 +107,7 @@ def test_ctrl_c_writes_a_checkpoint_and_says_how_to_go_on(data, textkit):
     assert weights("run") == weights("whole")
 
 
+@pytest.mark.slow
 def test_killed_before_the_first_checkpoint_it_begins_anew(data, textkit, monkeypatch):
     monkeypatch.setenv("TOY_KILL", "1")
     process = start("toy-own", "data.txt", "-o", "run", "--set", "fail=kill")
@@ -345,7 +347,8 @@ def ended(process, number=signal.SIGINT):
     return time.monotonic() - begun, error.splitlines()
 
 
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_ctrl_c_is_answered_at_once_inside_compiled_code_before_anything_is_learnt(data, number):
     process = start("toy", "data.txt", "-o", "run", "--set", "fail=stuck-vocabulary")
     wait_for(data / "run/run.json", process)
@@ -359,6 +362,7 @@ def test_ctrl_c_is_answered_at_once_inside_compiled_code_before_anything_is_lear
     assert not Path("run").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_answered_at_once_inside_the_first_update(data):
     """Where a kernel is compiled, for instance: nothing was learnt yet, so nothing is waited for."""
     process = start("toy", "data.txt", "-o", "run", "--set", "fail=stuck", stdout=subprocess.PIPE)
@@ -418,6 +422,7 @@ def test_a_perplexity_says_of_what_it_is(name, value, unit, shown):
     assert progress.figure(name, value, unit) == shown
 
 
+@pytest.mark.slow
 def test_the_first_seconds_are_named(data):
     process = start("word2vec", "data.txt", "-o", "run", "--set", "min_count=1", "--set", "epochs=1", "--set", "dim=4")
     lines = process.communicate()[1].splitlines()

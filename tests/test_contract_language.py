@@ -108,7 +108,7 @@ def test_the_perplexity_of_a_file_is_that_of_the_network(candidate, tmp_path):
     assert found.value == pytest.approx(np.exp(-found.detail["logprob"] / found.used))
 
 
-@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.parametrize("precision", [pytest.param("fp16", marks=pytest.mark.slow), "int8"])
 def test_lower_precision_states_what_it_costs(candidate, tmp_path, precision):
     folder = export(candidate.run, tmp_path / "model", precision)
     manifest = bundle.read(folder).manifest

@@ -164,6 +164,7 @@ def test_a_vocabulary_too_small_is_an_error(tmp_path):
         LanguageTokenizerOptions(min_count=0)
 
 
+@pytest.mark.slow
 def test_wikitext2_has_the_tokens_and_words_of_its_paper():
     """Merity et al. 2016, table 2: 2,088,628 tokens with an <eos> a line, 33,278 words with it."""
     if not WIKITEXT.exists():

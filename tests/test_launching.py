@@ -145,6 +145,7 @@ def trapped(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_run_nothing_of_the_current_folder(trapped):
     draw = random.Random(1)
     lines = (" ".join(draw.choice("abcdefgh") for _ in range(5)) + "\n" for _ in range(60))

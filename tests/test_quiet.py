@@ -163,6 +163,7 @@ def test_the_python_interface(quiet: Quiet) -> None:
     assert quiet(run=[sys.executable, "-c", PYTHON_API]) == "(1, 128)\n"
 
 
+@pytest.mark.slow
 def test_evaluate_and_export(quiet: Quiet) -> None:
     pytest.importorskip("onnx")
     Path(quiet.work, "pairs.txt").write_text("cat\tdog\t9\nmusic\tsong\t8\nmusic\tcat\t1\n")

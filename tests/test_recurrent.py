@@ -145,7 +145,7 @@ def exported(module: nn.Module, example: tuple, shapes: tuple) -> onnxruntime.In
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("bidirectional", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_operator_is_the_layer_in_onnxruntime(cell, bidirectional):
     """Six exports in one process: any number of lines and tokens, ragged, from given states."""
     torch.manual_seed(3)

@@ -157,6 +157,7 @@ def test_is_served_without_torch(installed, model):
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.slow
 def test_lower_precisions(installed, model, precision, tmp_path):
     textkit(installed, "export-onnx", model.parent / "run", "-o", tmp_path / "m", "--precision", precision, "-q")
     assert textkit(installed, "tag", "-m", tmp_path / "m", text="the duck barks\n") == "DET NOUN VERB\n"

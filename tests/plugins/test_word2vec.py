@@ -285,8 +285,8 @@ def trained(folder: Path, data: Path, threads: int = 1, **options: object) -> tu
         {},
         {"model": "cbow"},
         {"vectors": "sum"},
-        {"loss": "softmax", "softmax_words": 8},
-        {"loss": "softmax", "softmax_words": 8, "model": "cbow"},
+        pytest.param({"loss": "softmax", "softmax_words": 8}, marks=pytest.mark.slow),
+        pytest.param({"loss": "softmax", "softmax_words": 8, "model": "cbow"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
