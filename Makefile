@@ -1,9 +1,9 @@
-# textkit: every target works on a fresh clone. PYTHON names the interpreter that .venv is made of (3.11 or newer).
+# Every target works on a fresh clone. PYTHON names the interpreter (3.11 or newer) that creates .venv.
 PYTHON ?= python3
 DATA ?= ../shared/data
 PEERS ?= .venv-peers
 BIN := .venv/bin
-# Two files of tests at a time: most tests wait or use one core.
+# Two test files run at a time, because most tests wait or use one core.
 SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
 SERVING := .venv-serving/bin
 PIP := -m pip install --disable-pip-version-check -c constraints.txt
@@ -12,10 +12,10 @@ INSTALLED := .venv/.installed
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check lint bench models docs site clean
 
-help:  ## this list
+help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(INSTALLED)  ## make .venv and install textkit with all it needs, in the versions of constraints.txt
+setup: $(INSTALLED)  ## make .venv and install textkit with all that it needs, in the versions of constraints.txt
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -24,25 +24,25 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python $(PIP) -e '.[train,plot,test,docs]'
 	@touch $@
 
-# Two lines of the README: no GPU, no PyTorch, some 50 MB to download.
+# The README's two lines for CPUs alone: no GPU, no PyTorch, about 50 MB to download.
 $(SERVING)/textkit: pyproject.toml constraints.txt
 	@test -x $(SERVING)/python || $(PYTHON) -m venv .venv-serving
 	@echo "Installing what serving needs, for CPUs alone, into .venv-serving (about 50 MB to download)."
 	$(SERVING)/python $(PIP) click numpy onnxruntime platformdirs rich tokenizers
 	$(SERVING)/python $(PIP) --no-deps .
 
-# An environment that can train serves as well. Without one the small installation comes first, so that there is something to
-# see within a minute, and the large one when it is needed.
+# An environment that can train can also serve. Without one, the small installation comes first, so that there is something
+# to see within a minute; the large one follows when it is needed.
 demo:  ## stream text through the shipped models at once, then train, export and serve a small one
 	@test -e $(INSTALLED) || $(MAKE) --no-print-directory $(SERVING)/textkit
 	@PATH="$(CURDIR)/$(BIN):$(CURDIR)/$(SERVING):$$PATH" sh examples/demo.sh serve
 	@$(MAKE) --no-print-directory $(INSTALLED)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh train
 
-test: $(INSTALLED) lint  ## everything but the slow tests, about 9 minutes on 2 cores
+test: $(INSTALLED) lint  ## run everything but the slow tests, about 9 minutes on 2 cores
 	$(BIN)/python -m pytest -q -m "not slow" $(SPREAD)
 
-check: $(INSTALLED) lint site  ## all tests, the slow ones too; the site, without a warning
+check: $(INSTALLED) lint site  ## run all tests, the slow ones too; build the site without a warning
 	$(BIN)/python -m pytest -q $(SPREAD)
 
 lint: $(INSTALLED)
@@ -52,7 +52,7 @@ lint: $(INSTALLED)
 	@$(BIN)/mypy > .venv/mypy.log 2>&1 || { cat .venv/mypy.log; exit 1; }
 	@$(BIN)/lint-imports --no-cache > .venv/imports.log 2>&1 || { cat .venv/imports.log; exit 1; }
 
-bench: $(INSTALLED)  ## textkit beside its peers, in turn, into docs/benchmarks.md (DATA=folder with the data sets)
+bench: $(INSTALLED)  ## measure textkit and its peers in turn, into docs/benchmarks.md (DATA=folder with the data sets)
 	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	@$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
 	@test -x $(PEERS)-translation/bin/python || $(PYTHON) -m venv $(PEERS)-translation
@@ -64,10 +64,10 @@ models: $(INSTALLED)  ## train the shipped default models again (DATA=folder wit
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/en_de.py $(DATA) exported_models/en-de
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/en_lm.py $(DATA) exported_models/en-lm
 
-docs: $(INSTALLED)  ## docs/cli.md from --help
+docs: $(INSTALLED)  ## write docs/cli.md from --help
 	$(BIN)/python docs/make_cli.py
 
-site: $(INSTALLED)  ## the documentation as a web site, into build/site
+site: $(INSTALLED)  ## build the documentation as a web site, into build/site
 	@$(BIN)/mkdocs build --strict > .venv/site.log 2>&1 || { cat .venv/site.log; exit 1; }  # --quiet counts no warning
 
 clean:  ## remove what was built; .venv stays
