@@ -1,4 +1,4 @@
-"""Before any test module is imported: no reports of onnxruntime's, a Ctrl-C that reaches the commands tested, numba's cache."""
+"""Set-up before any test module is imported: onnxruntime's reports off, a Ctrl-C that tested commands hear, numba's cache."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import other_seeds
 import pytest
 from remembered import kernels_kept, remembering
 
-# Two workers on two processors: threads beyond theirs wait for each other. Before anything imports torch or numpy's own.
+# Two workers on two processors: more threads would wait for each other. Set before torch or numpy is imported.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -20,12 +20,12 @@ from textkit import process
 from textkit.cli import run
 from textkit.cli.options import Messages
 
-# Kernels are compiled once for all workers, the commands that tests start and the next run. Before anything imports numba.
+# Kernels are compiled once for all workers, the commands that tests start and later runs. Set before numba is imported.
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("NUMBA_CACHE_DIR", str(kernels_kept(ROOT / "plugins", ROOT / ".pytest_cache" / "numba")))
 
-# A shell that starts the suite in the background has it ignore Ctrl-C, nohup has it ignore a hang-up, and so would the commands
-# that tests interrupt. What is caught here and does nothing is back at its default in those.
+# A shell that starts the suite in the background makes it ignore Ctrl-C, and nohup makes it ignore a hang-up. The
+# commands that tests interrupt would inherit that. With a handler here, even an empty one, they get the default back.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 for name in ("SIGHUP", "SIGQUIT"):
@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def process_of_the_suite():
-    """`textkit.cli.main` makes the process its own, signals and all: it belongs in processes that a test starts."""
+    """No test may call `textkit.cli.main` here: it takes over the whole process, signals too. Start a process for it."""
     yield
     assert not process.is_own(), "call textkit.cli.run (the fixture `call`), or start a process"
 
@@ -60,7 +60,7 @@ def process_of_the_suite():
 def traces_are_remembered(tmp_path_factory):
     try:
         from textkit.exporting import tracing
-    except ImportError:  # without torch nothing is traced
+    except ImportError:  # nothing is traced without torch
         yield
         return
     base = tmp_path_factory.getbasetemp()
@@ -73,7 +73,7 @@ def traces_are_remembered(tmp_path_factory):
 
 @pytest.fixture
 def call(capfdbinary, monkeypatch, tmp_path):
-    """Runs a command line in this process: its exit code, stdout and stderr."""
+    """Runs a command line in this process; gives its exit code, stdout and stderr."""
 
     def called(*args: object, stdin: str | bytes = b"") -> tuple[int, str, str]:
         given = tmp_path / "stdin" if stdin else Path(os.devnull)

@@ -1,4 +1,4 @@
-"""Those who sit the examination of plugins: each installed family and the toys, trained a few steps and exported, once."""
+"""The candidates of the examination of plugins: each installed family and the toys, trained a few steps and exported, once."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ MET = [
 
 
 def named(task: str | None = None) -> list[str]:
-    """Who sits it, of one task or of all."""
+    """The names of the candidates, of one task or of all."""
     found = Registry()
     found.add_file(TOYS)
     every = sorted([*found.names(), *VARIANTS])
@@ -82,7 +82,7 @@ class Candidate:
 
 @pytest.fixture(scope="module", autouse=True)
 def toys() -> Iterator[None]:
-    """The toys are plugins while a module of the examination runs; each imports this."""
+    """The toys are plugins while a module of the examination runs; each such module imports this fixture."""
     before = list(registry._files)
     registry.add_file(TOYS)
     yield
@@ -95,7 +95,7 @@ _made: dict[str, Candidate] = {}
 
 
 def made(name: str, temporary: pytest.TempPathFactory) -> Candidate:
-    """The candidate of a name, trained when it is first asked for."""
+    """The candidate `name`, trained when it is first asked for."""
     if name not in _made:
         _made[name] = _make(name, temporary.mktemp(name))
     return _made[name]
@@ -114,7 +114,7 @@ def _make(name: str, folder: Path) -> Candidate:
 
 
 def lines(corpus: str) -> list[str]:
-    """120 lines, or pairs of lines without an empty side."""
+    """120 lines, or 120 pairs of lines without an empty side."""
     random = np.random.default_rng(2)
     share = 1 / np.arange(1, len(WORDS) + 1)
 
@@ -141,8 +141,10 @@ WITHOUT = (
 
 
 def served_without_torch(model: Path, name: str, lines: list[str], said: str = "found") -> Any:
-    """What the class of textkit with this name makes of the lines, in a fresh process in which neither torch nor onnx nor the
-    plugins can be imported: `said` of what is `found`, as JSON has it."""
+    """What textkit's class `name` makes of the lines in a fresh process that can import neither torch nor onnx nor the plugins.
+
+    `said` is the expression, over what was `found`, that comes back as JSON.
+    """
     program = (
         "import json, sys\n"
         f"for name in {WITHOUT}:\n"
@@ -159,7 +161,7 @@ def served_without_torch(model: Path, name: str, lines: list[str], said: str = "
 
 
 def same(left: object, right: object) -> bool:
-    """Whether two batches hold the same, however they are built: bit by bit."""
+    """Whether two batches hold the same, bit by bit, whatever containers they are built of."""
     if isinstance(left, torch.Tensor):
         return isinstance(right, torch.Tensor) and torch.equal(left, right)
     if isinstance(left, np.ndarray):

@@ -1,4 +1,4 @@
-"""Small language models by hand: their modules, a rule of a few words, lines. Used by the tests of export and serving."""
+"""Small language models made by hand: modules, a rule of a few words, lines. Used by the tests of export and serving."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ LINES = ["a b c", "the man rides a bike .", "", "b", "the the the the the the th
 
 
 def rule(words: tuple[str, ...] = WORDS) -> LanguageText:
-    """Words between spaces; the first ends a line, the second stands for all others."""
+    """Words between spaces; the first ends a line, the second stands for all unknown words."""
     return LanguageText(word_level(words), eos=0, unk=1, words=True)
 
 
 class Bag(nn.Module):
-    """logits = O tanh(mean of the embeddings of the words before): its state is a sum and a count."""
+    """logits = O tanh(mean of the embeddings of the words before); its state is a sum and a count."""
 
     def __init__(self, rows: int, dim: int = 8) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ def graphs(network: Bag, limit: int = 0) -> dict[str, Graph]:
 
 
 def logprobs(network: Bag, ids: list[int]) -> np.ndarray:
-    """log p of each of `ids` after those before it and an end of line, f64[token]: the definition, word by word."""
+    """log p of each of `ids` after an end of line and the ids before it, f64[token]: the definition, word by word."""
     with torch.no_grad():
         read = torch.tensor([0, *ids[:-1]])
         means = network.table(read).double().cumsum(0) / torch.arange(1, len(ids) + 1)[:, None]

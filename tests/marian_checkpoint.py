@@ -49,7 +49,7 @@ def pieces_of(path: Path) -> list[str]:
 
 
 def vocabulary_of(*lists: list[str], seed: int = 0) -> dict[str, int]:
-    """As OPUS-MT's: </s> 0, <unk> 1, the pieces of both sides in an order of their own, <pad> last."""
+    """A vocabulary like OPUS-MT's: </s> 0, <unk> 1, the pieces of both sides in some other order, <pad> last."""
     pieces = sorted({piece for pieces in lists for piece in pieces} - {"</s>", "<unk>", "<s>", "<pad>"})
     random.Random(seed).shuffle(pieces)
     return {piece: at for at, piece in enumerate(["</s>", "<unk>", *pieces, "<pad>"])}
@@ -66,9 +66,9 @@ def make_checkpoint(
     generation: dict[str, Any] | None = None,
     **config: Any,
 ) -> Any:
-    """Writes a checkpoint and returns its model. `own`: a vocabulary and a table for each side.
+    """Writes a checkpoint and returns its model. `own`: each side has its own vocabulary and table.
 
-    `ending`: how likely translations end; `sharp`: how much attention picks out, and small differences grow.
+    `ending`: how likely translations end; `sharp`: how sharp attention is, and so how much small differences grow.
     """
     import torch
     from transformers import GenerationConfig, MarianConfig, MarianMTModel
@@ -79,7 +79,7 @@ def make_checkpoint(
     source, target = (pieces_of(folder / f"{side}.spm") for side in ("source", "target"))
     tokenizer: dict[str, Any] = {"source_lang": "en", "target_lang": "de", "tokenizer_class": "MarianTokenizer"}
     if own:
-        # One id of each special token for both sides, as config.json has it; pad comes last of the smaller.
+        # config.json has one id for a special token of both sides, so <pad> is the last id of the smaller vocabulary.
         vocabulary, target_vocabulary = vocabulary_of(source), vocabulary_of(target, seed=1)
         size = min(len(vocabulary), len(target_vocabulary))
         for table in (vocabulary, target_vocabulary):
@@ -103,17 +103,17 @@ def make_checkpoint(
     } | config  # fmt: skip
     torch.manual_seed(
         np.int64(seed)
-    )  # no int: other_seeds.py leaves it alone, for lines of this one end here and there
+    )  # not an int, so that other_seeds.py leaves it alone: with this seed lines end at different places
     model = MarianMTModel(MarianConfig(**options)).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("bias") or "layer_norm" in name:
                 parameter.add_(0.1 * torch.randn_like(parameter))
             elif "encoder_attn" in name or "self_attn" in name:
-                # so that what comes next depends on the source and on all before, not on the last
+                # so that the next word depends on the source and on all words before, not only on the last one
                 parameter.mul_(sharp)
         model.final_logits_bias.copy_(0.3 * torch.randn_like(model.final_logits_bias))
-        # translations end; <pad> would be likely
+        # makes translations end, and makes <pad> likely where nothing forbids it
         model.final_logits_bias[0, [0, pad]] += torch.tensor([ending, pad_bias])
     model.generation_config = GenerationConfig(
         **{
@@ -126,7 +126,7 @@ def make_checkpoint(
 
 
 class Checkpoints:
-    """(options) -> folder of a checkpoint and transformers' model, each made once."""
+    """(options) -> the folder of a checkpoint and transformers' model of it; each is made once."""
 
     def __init__(self, folder: Path) -> None:
         from transformers.utils import logging
@@ -144,7 +144,7 @@ class Checkpoints:
 
 
 def sentences(count: int, seed: int = 0) -> list[str]:
-    """The lines of the checkpoint's text, and random ones of their words."""
+    """The lines of the checkpoint's text, and random lines of the same words."""
     generator = random.Random(seed)
     words = " ".join(ENGLISH).split()
     made = [" ".join(generator.choice(words) for _ in range(generator.randrange(1, 14))) for _ in range(count)]
@@ -158,7 +158,7 @@ def their_tokenizer(folder: Path) -> Any:
 
 
 def network(read: Any) -> Any:
-    """The plugin's network with what was read."""
+    """The plugin's network with the weights that were read."""
     from textkit.interop import marian
     from textkit.registry import registry
 
@@ -169,7 +169,7 @@ def network(read: Any) -> Any:
 
 
 def changed(folder: Path, name: str, **values: Any) -> None:
-    """Changes a JSON file; a value of None takes the key out."""
+    """Changes a JSON file; a value of None removes the key."""
     path = folder / name
     entries = json.loads(path.read_text()) | values
     path.write_text(json.dumps({key: value for key, value in entries.items() if value is not None}))

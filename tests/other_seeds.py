@@ -1,7 +1,7 @@
-"""The suite with other seeds, to find what holds by luck: `TEXTKIT_TEST_SEEDS=1 make test`.
+"""Runs the suite with other seeds, to find tests that pass by luck: `TEXTKIT_TEST_SEEDS=1 make test`.
 
-Adds a number to every seed that a file of the tests gives to numpy, torch, `random` or a training. A test that fails then has
-a bound without room. One that needs that very seed says why, and gives it as np.int64, which is left alone.
+Adds a number to every seed that a test file gives to numpy, torch, `random` or a training. A test that then fails has too
+tight a bound. A test that needs one particular seed says why, and gives it as np.int64, which is not changed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ TESTS = str(Path(__file__).parent)
 
 
 def _shifting(call: Callable[..., Any], at: int, by: int) -> Callable[..., Any]:
-    """`call` with its argument number `at` raised where a file of the tests calls it."""
+    """`call`, but with its argument number `at` raised by `by` if a test file calls it."""
 
     def shifted(*given: Any, **named: Any) -> Any:
         seeded = len(given) > at and type(given[at]) is int

@@ -1,7 +1,7 @@
-"""What is made once for many tests: traces, for a run of the suite, and compiled kernels, for as long as no kernel changes.
+"""Keeps what many tests need: traces, for one run of the suite, and compiled kernels, for as long as no kernel changes.
 
-torch takes seconds for a trace, and most tests export what another has. A trace depends on the module, its weights and the
-examples alone; all of them are the name under which it is kept.
+torch takes seconds for a trace, and most tests export what another test has exported. A trace depends only on the module, its
+weights and the examples, so it is kept under a hash of all three.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 
 class _Named(pickle.Pickler):
-    """Writes tensors as what they hold, without whatever torch keeps beside it."""
+    """Writes only what a tensor holds, without torch's other bookkeeping."""
 
     def reducer_override(self, value: object) -> Any:
         import torch
@@ -29,10 +29,10 @@ class _Named(pickle.Pickler):
 
 
 def kernels_kept(plugins: Path, base: Path) -> Path:
-    """The folder of `base` for numba's cache: another one for each state of the files that kernels are made of.
+    """The folder in `base` for numba's cache: a different one for each state of the files that kernels are made of.
 
-    numba compares only the file that a kernel stands in, and would go on with what it has compiled where one that is
-    imported there has changed.
+    numba compares only the file that contains a kernel. After a change in a file imported there it would keep using the old
+    compiled kernel.
     """
     told = hashlib.sha256()
     for file in sorted(plugins.glob("*/*kernels.py")):
@@ -41,7 +41,7 @@ def kernels_kept(plugins: Path, base: Path) -> Path:
 
 
 def name_of(*what: object) -> str | None:
-    """The same for what would be traced alike; None where something cannot be written down (a local class, a lambda)."""
+    """A name that is the same for all that would be traced alike; None for what cannot be pickled (a local class, a lambda)."""
     told = io.BytesIO()
     try:
         _Named(told).dump(what)
@@ -51,7 +51,7 @@ def name_of(*what: object) -> str | None:
 
 
 def remembering(trace: Callable[..., Any], folder: Path) -> Callable[..., Any]:
-    """`trace` of tracing.py, which looks first whether this or another process of the run has traced the same."""
+    """`trace` of tracing.py, but it first looks whether this or another process of the run has traced the same."""
 
     def remembered(module: Any, inputs: Any, outputs: Any, graph: str) -> Any:
         import onnx

@@ -1,4 +1,4 @@
-"""A model of three words and two dimensions, whole and in sight: what the tests of bundles and of serving's frame share."""
+"""A model of three words and two dimensions, small enough to see; the tests of bundles and of serving's frame share it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TABLE = np.array([[1, 2], [3, 4], [5, 6]], np.float32)  # [id, dim]
 
 
 def embed_model(table: np.ndarray = TABLE, opset: int = 23, ir: int = 10) -> onnx.ModelProto:
-    """The ports of the task `embed` over a bare table; vector = the weighted sum, whatever pool and normalize say."""
+    """The ports of the task `embed` over a bare table; the vector is the weighted sum, whatever pool and normalize say."""
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
         [

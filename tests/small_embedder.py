@@ -13,7 +13,7 @@ from textkit.text.subwords import NGrams
 from textkit.text.words import Words
 
 WORDS = ["the", "cat", "sat", "dog", "."]
-# Whole numbers: sums are exact, and means by 2 and 4 too.
+# Whole numbers, so that sums are exact, and means of 2 and 4 too.
 TABLE = np.array([[1, 0, 0], [4, -4, 0], [2, 2, 2], [0, 8, 1], [0, 0, -3]], np.float32)  # [id, dim]
 PROBABILITY = np.array([0.5, 0.1, 0.1, 0.1, 0.2], np.float32)
 
@@ -32,7 +32,7 @@ def write_ngrams(folder: Path, buckets: int = 50, dim: int = 8, **changes: objec
 
 
 def vectors_of(rule: TextRule, table: np.ndarray, line: str) -> np.ndarray:
-    """The vector of each word of a line that has any id, f64[word, dim]: the mean of the rows that spell it."""
+    """The vector of each word of a line that has an id, f64[word, dim]: the mean of the rows that spell the word."""
     ids = rule.encode([line]).ids
     spans = [table[ids[start:stop]].astype(np.float64).mean(0) for _, start, stop in rule.tokens(line) if stop > start]
     return np.array(spans).reshape(-1, table.shape[1])

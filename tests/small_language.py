@@ -1,4 +1,4 @@
-"""A language model of three words, whole and in sight: every word is as likely after any other as its row says."""
+"""A language model of three words, small enough to see: a word has the same probability (`LOGPROB`) after any other."""
 
 from __future__ import annotations
 

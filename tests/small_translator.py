@@ -1,7 +1,7 @@
-"""A model that translates word by word, whole and in sight: its graphs made by hand, its words below.
+"""A model that translates word by word, small enough to see: its graphs are made by hand, its words are below.
 
-Word number n of the translation is that of word number n of the source, with probability about 0.7, or another with about
-0.25; its end is the source's end. So the best translation is known, and the second best differs in one word.
+Word number n of the translation is, with probability about 0.7, the translation of word number n of the source, or with about
+0.25 another word; it ends where the source ends. So the best translation is known, and the second best differs in one word.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ WORDS = {  # source word: its translation, and another
 }  # fmt: skip
 SOURCE = [*SPECIAL, *(word if not word.isalpha() else SPACE + word for word in WORDS)]
 TARGET = [*SPECIAL, *dict.fromkeys(w if not w.isalpha() else SPACE + w for both in WORDS.values() for w in both)]
-LIMIT = 12  # tokens of a source, its end too
+LIMIT = 12  # tokens of a source, counting its end
 
 
 def tokenizer(words: list[str], lowercase: bool) -> bytes:
-    """A table of words after white space and single marks, as training makes them."""
+    """A tokenizer that splits at white space and single punctuation marks, as training makes it."""
     marks = {"type": "Split", "pattern": {"Regex": r"[^\w\s▁]"}, "behavior": "Isolated", "invert": False}
     space = {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "always", "split": True}
     spaces = {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "}
@@ -54,7 +54,7 @@ def rule(reverse: bool = False) -> TranslationText:
 
 
 def table() -> np.ndarray:
-    """What each source word makes of the next target word, logits f32[source word, target word]."""
+    """The logits of the next target word for each source word, f32[source word, target word]."""
     logits = np.full((len(SOURCE), len(TARGET)), -4, np.float32)
     logits[:, [PAD, START]] = -20
     for id, piece in enumerate(SOURCE):
@@ -84,7 +84,7 @@ def encode_graph() -> bytes:
 
 
 def step_graph() -> bytes:
-    """state.place is how many words were said; the word looked at is that of this number."""
+    """state.place counts the words said so far; attention looks at the source word of that number."""
     beams = ["line", "beam"]
     nodes = [
         helper.make_node("GatherElements", ["state.place", "parent"], ["place"], axis=1),  # [line, beam]
@@ -131,8 +131,8 @@ def _model(name: str, nodes: Any, inputs: Any, outputs: Any, constants: dict[str
 
 
 def write_translator(folder: Path, reverse: bool = False, **changes: Any) -> Path:
-    """Writes the model to `folder`; `changes` are keyword arguments of writing.write. `reverse`: of the text alone; the words
-    come out in reversed order then."""
+    """Writes the model to `folder`; `changes` are keyword arguments of writing.write. `reverse`: only the text rule reads the
+    source backwards, so that the words come out in reversed order."""
     facts: dict[str, Any] = {
         "name": "word-by-word",
         "task": "translate",

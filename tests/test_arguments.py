@@ -1,4 +1,4 @@
-"""Errors of textkit called from Python speak of arguments, those of a command line of options."""
+"""Errors name arguments if textkit is called from Python, and options if it is called from a command line."""
 
 from __future__ import annotations
 

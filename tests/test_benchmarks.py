@@ -1,4 +1,4 @@
-"""The benchmark scripts: their arithmetic by hand-computed figures, their processes, what they write. Times nothing."""
+"""The benchmark scripts: arithmetic against hand-computed figures, processes, what is written. Nothing is timed."""
 
 from __future__ import annotations
 

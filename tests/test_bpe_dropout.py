@@ -1,4 +1,4 @@
-"""BPE-dropout: probabilities by hand, the tokenizer's own spelling without dropout, the same text, epochs that differ."""
+"""BPE-dropout: probabilities by hand, the tokenizer's spelling without dropout, text that is kept, epochs that differ."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_pair_that_would_be_too_long_stays_as_it_is(corpus):
 
 
 def test_probabilities_by_hand():
-    # Merges: a b -> ab, then ab c -> abc. With p = 1/2, abc comes of two kept merges, 1/4; "ab c" of one, 1/4; "a b c" 1/2.
+    # Merges: a b -> ab, then ab c -> abc. p = 1/2: "abc" keeps both merges, 1/4; "ab c" one, 1/4; "a b c" none, 1/2.
     a, b, c, ab, abc = range(5)
     merges = Merges({(a, b): (0, ab), (ab, c): (1, abc)})
     assert merges.characters([abc, ab]) == [a, b, c, a, b]

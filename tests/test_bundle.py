@@ -1,4 +1,4 @@
-"""A model's folder: written whole or not at all; damaged, edited and hostile ones get one line that names the file."""
+"""A model's folder: it is written whole or not at all; a damaged, edited or hostile one gets one line that names the file."""
 
 import errno
 import hashlib
@@ -41,7 +41,7 @@ def edit(folder: Path, **changes) -> None:
 
 
 def replace_graph(folder: Path, data: bytes) -> None:
-    """Puts another graph in, with the size and hash that belong to it: an attacker can count, too."""
+    """Replaces the graph, with correct size and hash: an attacker can compute those too."""
     (folder / "embed.onnx").write_bytes(data)
     values = json.loads((folder / FILE).read_bytes())
     values["files"]["embed.onnx"] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
@@ -49,7 +49,7 @@ def replace_graph(folder: Path, data: bytes) -> None:
 
 
 def refusal(folder: Path) -> str:
-    """The one line a model's folder is refused with, when everything of it is used."""
+    """The one line that refuses a model's folder when everything in it is used."""
     with pytest.raises(TextkitError) as caught:
         bundle.read(folder).verify()
     assert caught.value.exit_code == 1
@@ -58,7 +58,7 @@ def refusal(folder: Path) -> str:
     return str(caught.value).removeprefix(str(folder))
 
 
-# What is written comes back.
+# What is written can be read back.
 
 
 def test_round_trip(folder):
@@ -346,7 +346,7 @@ def test_a_file_beside_graphs_is_hashed_though_nothing_reads_it(folder):
     assert refusal(folder) == "/more.onnx: damaged or edited: its sha256 is not the one that manifest.json states"
 
 
-# Graphs whose size and hash are right and that are not to be loaded; the rest of them: test_onnxfile.py.
+# Graphs that must not be loaded though size and hash are right; the rest of them: test_onnxfile.py.
 
 
 def test_graph_with_external_data(folder):
@@ -438,7 +438,7 @@ def test_overwriting_a_model(tmp_path, folder):
     write_small(folder, name="newer", overwrite=True)
     assert bundle.read(folder).manifest.name == "newer"
     assert left_in(tmp_path) == ["pets"]
-    (folder / FILE).write_text("{")  # broken, and still a model's folder
+    (folder / FILE).write_text("{")  # broken, but still a model's folder
     write_small(folder, overwrite=True)
     bundle.read(folder).verify()
 
@@ -453,7 +453,7 @@ def test_an_empty_folder_is_taken_and_parents_are_made(tmp_path):
 
 @pytest.mark.parametrize("at", [0, 1, 2, 3])
 def test_full_disk_leaves_nothing(tmp_path, folder, monkeypatch, at):
-    """The fake fails at the sync of the n-th file, as a full disk with delayed allocation does; 3: that of the folder."""
+    """The fake fails at the sync of file number `at`, like a full disk with delayed allocation; 3 is the sync of the folder."""
     calls = iter(range(10))
     real = os.fsync
 
@@ -532,7 +532,7 @@ def test_amend(folder):
 
 @pytest.fixture
 def shelves(tmp_path, monkeypatch):
-    """A current folder, a user's folder and a package, each with a model `pets` and one of its own."""
+    """A current folder, a user's folder and a package, each with a model `pets` and one that only it has."""
     here, user, package = tmp_path / "work", tmp_path / "user", tmp_path / "package"
     for shelf, own in ((here / "exported_models", "mine"), (user, "yours"), (package, "en-words")):
         for name in ("pets", own):

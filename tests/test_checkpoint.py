@@ -1,4 +1,4 @@
-"""Checkpoints: tied and overlapping tensors, whole files or none, random states that continue, damaged files."""
+"""Checkpoints: tied and overlapping tensors, whole files or none, random states that are continued, damaged files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from textkit.training.descent import Descent
 
 
 class Tied(torch.nn.Module):
-    """Two names for one matrix, two buffers that overlap, one of each odd kind."""
+    """Two names for one matrix, two buffers that overlap, and one tensor of each odd kind."""
 
     def __init__(self, fill: float = 0.0):
         super().__init__()
@@ -66,7 +66,7 @@ def test_file_has_the_permissions_of_any_other(tmp_path):
 
 
 class Line(Plugin):
-    """Fits y = w x; only what Descent asks of a plugin."""
+    """Fits y = w x; it has only what Descent asks of a plugin."""
 
     name = "line"
     vocabulary = network = batches = graphs = None
@@ -88,7 +88,7 @@ def test_a_learner_goes_on_from_a_checkpoint_with_the_same_bits(tmp_path, name, 
     learner = Descent(Line(), whole, training, torch.device("cpu"))
     for at, batch in enumerate(batches):
         learner.learn(batch, 0.1)
-        if at == 6:  # in the middle of a group: two updates done, one batch summed up
+        if at == 6:  # in the middle of a group: two updates are done, one batch is summed up
             save_checkpoint(tmp_path / "c", whole, learner.state(), {"batch": 7, "weight": 0.1})
     torch.manual_seed(2)
     second = Tied()
@@ -101,7 +101,7 @@ def test_a_learner_goes_on_from_a_checkpoint_with_the_same_bits(tmp_path, name, 
         learner.learn(batch, 0.1)
     assert torch.equal(whole.inside.weight, second.inside.weight)
     network = Tied()
-    load_network(network, tmp_path / "c")  # the network of a checkpoint can be had alone
+    load_network(network, tmp_path / "c")  # the network alone can be loaded from a checkpoint
     assert not torch.equal(network.inside.weight, second.inside.weight)
 
 
@@ -110,7 +110,7 @@ def draw():
 
 
 def test_random_state_continues(tmp_path):
-    np.random.standard_normal()  # leaves a second number waiting in numpy's generator
+    np.random.standard_normal()  # numpy's generator keeps a second number for later
     save_checkpoint(tmp_path / "c", Tied(), ({}, {}), {})
     expected = draw()
     _, _, state = load_checkpoint(tmp_path / "c", Tied())
@@ -130,7 +130,7 @@ def test_random_state_kept():
 
 @contextmanager
 def full_disk():
-    """No file may grow beyond 100 bytes, as on a disk with no more room; not even the one pytest may be writing to."""
+    """No file may grow beyond 100 bytes, as on a full disk; not even a file that pytest may be writing to."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))

@@ -1,4 +1,4 @@
-"""The chunked loss beside torch's cross-entropy: value, gradients, chunks, bfloat16, logits hard to exponentiate."""
+"""The chunked loss against torch's cross-entropy: value, gradients, chunks, bfloat16, logits hard to exponentiate."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_two_passes_that_should_agree_are_those_of_the_formula(network, chunk):
     logits = F.linear(hidden, weight, bias)
     p, q = logits.log_softmax(1).chunk(2)
     apart = F.kl_div(q, p, reduction="sum", log_target=True) + F.kl_div(p, q, reduction="sum", log_target=True)
-    # Liang et al. 2021, equation 4: the sum of both entropies and 5 / 2 of both divergences; halved, and a mean of 19 tokens
+    # Liang et al. 2021, equation 4: half of both entropies plus 5 / 2 of both divergences, as a mean over 19 tokens
     want = F.cross_entropy(logits, target, label_smoothing=0.1) + 5 / 2 * apart / 2 / 19
     loss, exact = smoothed_cross_entropy(network(weight, bias), hidden, target, 0.1, chunk, agreement=5.0)
     torch.testing.assert_close(loss, want)
@@ -64,7 +64,7 @@ def test_two_passes_that_should_agree_are_those_of_the_formula(network, chunk):
 
 
 def test_a_disagreement_by_hand():
-    # p = (1/4, 3/4), q = (1/2, 1/2): KL(p || q) + KL(q || p) = 1/4 ln 3; half of half of 8 of it is added to the mean entropy.
+    # p = (1/4, 3/4), q = (1/2, 1/2): KL(p || q) + KL(q || p) = 1/4 ln 3; the mean entropy gains 8 / 2 / 2 times that.
     hidden = torch.tensor([[1.0], [0.0]])
     network = as_matrix(torch.tensor([[0.0], [1.0986123]]), None)
     loss, exact = smoothed_cross_entropy(network, hidden, torch.tensor([0, 0]), 0.0, agreement=8.0)

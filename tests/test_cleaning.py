@@ -1,4 +1,4 @@
-"""What nobody sees makes no other word: format characters, controls, escape sequences; ligatures and full-width forms."""
+"""Characters that nobody sees do not change a word: format characters, controls, escape sequences; ligatures, wide forms."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def test_every_shipped_model_serves_what_is_unseen_as_the_plain_line() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "می‌خواهم",  # Persian: the joiner is a spelling
-        "क्‍ष क्‌ष",  # Devanagari: half forms, and none
-        "ന്‍ ക",  # Malayalam: at the end of a word too
+        "می‌خواهم",  # Persian: the joiner belongs to the spelling
+        "क्‍ष क्‌ष",  # Devanagari: with half forms, and without
+        "ന്‍ ക",  # Malayalam: a joiner at the end of a word
         "👩\u200d💻 👨\u200d👩\u200d👧",
-        "؀ ۝",  # format characters that are seen
+        "؀ ۝",  # format characters that are visible
         "a\tb c\u00a0d\u2028e\r",
-        "½ ™ … x²",  # what NFKC changes beyond ligatures and widths stays
+        "½ ™ … x²",  # what NFKC would change besides ligatures and widths stays
         "naïve Straße 日本語。",
         "我爱你，世界！（是？）",  # marks of Chinese and Japanese, which a model may have to write
     ],
@@ -149,7 +149,7 @@ def test_an_old_bundle_keeps_its_rule() -> None:
 
 @pytest.mark.parametrize("form", ["NFC", "NFKC", "NFD", "NFKD"])
 def test_lines_of_a_long_text_are_brought_into_the_form_as_a_line_alone(form: str) -> None:
-    """Marks at the beginning of a line among them, and marks that are out of order."""
+    """The lines include marks at the beginning of a line, and marks out of order."""
     random.seed(2)
     drawn = [
         random.choice(["a", "\u0301", "\u0323", "\u0338", "é", "ﬁ", "가", "\u1100", "\u1161", " ", "\u00ad"])

@@ -1,4 +1,4 @@
-"""The frame of the command line: speed, one-line errors, exit codes, stdout kept for data, lists, completion."""
+"""The frame of the command line: speed, one-line errors, exit codes, a stdout with nothing but data, lists, completion."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def textkit(*args: str, **how) -> subprocess.CompletedProcess[str]:
 
 
 def child(body: str, *args: str, shell: str = "{}", **how) -> subprocess.CompletedProcess[str]:
-    """Runs the frame around a command `try` whose body is given: what a verb meets when something goes wrong."""
+    """Runs the frame around a command `try` with the given body, to show what a verb meets when something goes wrong."""
     code = (
         "import click, os, sys, time\n"
         "from textkit import cli\n"
@@ -74,7 +74,7 @@ def test_help_imports_nothing_heavy(args):
 
 @pytest.mark.parametrize("args", [["--help"], ["--version"], *([verb, "--help"] for verb in own_verbs())], ids=" ".join)
 def test_help_imports_little(args):
-    """What help takes is Python, click, and a few modules more; the seconds stand in benchmarks/embed.py."""
+    """Help needs Python, click and a few more modules; benchmarks/embed.py measures the seconds."""
     code = "import sys, click; print(*sys.modules)"
     bare = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     more = modules_after(*args) - set(bare.stdout.split())
@@ -153,7 +153,7 @@ def shared(**given) -> None:
 @click.argument("kind")
 @options.message_options
 def failing(kind: str, messages: Messages) -> None:
-    """Fails as asked."""
+    """Fails in the way that it is told."""
     errors = {
         "known": TextkitError("corpus.txt: is\nempty"),
         "usage": UsageError("unknown model 'x'"),
@@ -173,7 +173,7 @@ def failing(kind: str, messages: Messages) -> None:
 @click.command()
 @options.message_options
 def chatty(messages: Messages) -> None:
-    """Says everything."""
+    """Prints messages of every kind."""
     messages.note("a note")
     messages.warn("a warning")
     warnings.warn(TextkitWarning("from\ninside"), stacklevel=1)
@@ -270,7 +270,7 @@ def test_what_is_said(verbs, capsys, flags, lines):
     assert err == "".join(f"textkit: {line}\n" for line in lines)
 
 
-# stdout carries data alone, and what fails there is told.
+# stdout carries nothing but data, and a failure there is reported.
 
 
 def test_what_libraries_print_is_kept_off_stdout():
@@ -505,7 +505,7 @@ def test_doctor_gives_the_command_for_a_missing_extra(shelf, capfd, monkeypatch)
 
 
 def complete(*words: str) -> list[str]:
-    """What bash is offered for the last word."""
+    """The completions that bash gets for the last word."""
     environment = os.environ | {
         "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1), "_TEXTKIT_COMPLETE": "bash_complete",
     }  # fmt: skip
@@ -553,7 +553,7 @@ def test_other_shells_get_theirs(shell, mark):
     assert f"_TEXTKIT_COMPLETE={shell}_complete" in done.stdout
 
 
-# What the documentation shows.
+# What the documentation shows is current.
 
 
 def test_docs_cli_is_current():
@@ -565,6 +565,6 @@ def test_docs_cli_is_current():
 def test_an_unknown_option_of_a_verb_that_is_called_as_a_function_is() -> None:
     done = textkit(
         "nearest", "--modell", "x", "word"
-    )  # textkit.tasks.embed.verbs.nearest, the verb, once hid errors.nearest
+    )  # once the verb textkit.tasks.embed.verbs.nearest hid errors.nearest
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith("textkit: no such option --modell; did you mean '--model'")

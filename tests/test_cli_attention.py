@@ -1,4 +1,4 @@
-"""`textkit attention`: weights of a model whose attention is known, words of pieces, heat maps and pictures."""
+"""`textkit attention`: the weights of a model whose attention is known, words made of pieces, heat maps and pictures."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ SAID_IDS = [START, *(TARGET.index(piece) for piece in (f"{SPACE}der", f"{SPACE}H
 
 
 def weights_of(rows: list[int], columns: list[int]) -> np.ndarray:
-    """What the graph `explain` below gives, f32[layer, head, row, column]."""
+    """The weights that the graph `explain` below gives, f32[layer, head, row, column]."""
     scores = -SHARP[:, :, None, None] * abs(np.array(rows)[:, None] - np.array(columns))
     exponentials = np.exp(scores)
     return exponentials / exponentials.sum(-1, keepdims=True)
 
 
 def explain_graph() -> bytes:
-    """Words look at those whose number is near theirs, each head more or less sharply."""
+    """Each word looks at the words whose number is near its own; each head does so more or less sharply."""
     nodes = [
         helper.make_node("Cast", ["source"], ["s"], to=TensorProto.FLOAT),
         helper.make_node("Cast", ["target"], ["t"], to=TensorProto.FLOAT),
@@ -306,7 +306,7 @@ def test_it_fits_into_80_columns(style: str, count: int) -> None:
 
 
 def _blocks(style: str, count: int) -> int:
-    """How many blocks there must be: 80 columns less a label of 24 and a space."""
+    """How many blocks there must be in 80 columns, of which a label and a space take 25."""
     return -(-count * {"color": 2, "shades": 2, "numbers": 4}[style] // 55)
 
 
@@ -314,7 +314,7 @@ def test_shades_by_hand() -> None:
     weights = np.array([[0.8, 0.0, 0.4], [0.0, 0.1, 0.7]])
     assert draw(["a", "猫", "longer"], ["x", "我"], weights, Screen(80, "shades")).splitlines() == [
         "   a  猫 longer",
-        "x  @@    ======".replace("=", SHADES[4]),  # 0.4 is half of the largest: 4.5, to even
+        "x  @@    ======".replace("=", SHADES[4]),  # 0.4 is half of the largest: 4.5, rounded to even
         "我    .. %%%%%%".replace(".", SHADES[1]).replace("%", SHADES[8]),
         "0% ' .:-=+*#%@' 80%",
     ]
@@ -361,7 +361,7 @@ def test_a_picture(attention: Any, tmp_path: Path) -> None:
         assert 300 < width < 1200
         assert 200 < height < 1200
     attention("explained", "--all", "-o", str(file), given=SENTENCE)
-    assert file.read_bytes() == content  # nothing in it says when it was made
+    assert file.read_bytes() == content  # the file holds no time of its making
     assert [entry.name for entry in tmp_path.iterdir()] == ["stdin", "picture.PNG"] or len(
         list(tmp_path.iterdir())
     ) == 2
@@ -424,7 +424,7 @@ def test_nothing_is_left_of_a_picture_that_fails(
 
 
 def test_the_readme_s_picture_is_what_its_command_draws(tmp_path: Path) -> None:
-    """Drawn anew it is the same picture, to what another processor or another release of matplotlib may round."""
+    """Drawn again, it is the same picture except for what another processor or release of matplotlib may round."""
     image = pytest.importorskip("matplotlib.image")
     readme = (Path(__file__).parent.parent / "README.md").read_text()
     (command,) = re.findall(r"^\$ textkit (attention .*-o )picture\.png", readme, re.MULTILINE)
@@ -438,7 +438,7 @@ def test_the_readme_s_picture_is_what_its_command_draws(tmp_path: Path) -> None:
 
 
 def test_nobody_is_told_to_export_what_the_family_has_not(attention: Any, models: Path, tmp_path: Path) -> None:
-    """A seq2seq has one attention: --explain, which would be the advice, fails for it."""
+    """A seq2seq has one attention, and --explain fails for it; so the error must not advise --explain."""
     folder = shutil.copytree(models / "plain", tmp_path / "recurrent")
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["made"]["explainable"], manifest["plugin"] = False, {"name": "seq2seq", "version": "1"}

@@ -38,7 +38,7 @@ def command(*args: object) -> list[str]:
 
 
 def embed(*args: object, given: str | bytes = "", code: int = 0, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    """Runs to the end; stderr must be empty unless `code` or the test says otherwise."""
+    """Runs the command to its end; stderr must be empty unless `code` or the test says otherwise."""
     data = given.encode() if isinstance(given, str) else given
     done = subprocess.run(command(*args), input=data, capture_output=True, timeout=60, **options)
     assert done.returncode == code, done.stderr.decode()
@@ -150,7 +150,7 @@ BAD = '{"text": "cat"}\n{"txt": "dog"}\n\n[1]\n{"text": "the"}\n'
 
 def test_records_that_cannot_be_read_fail(model: str, tmp_path: Path) -> None:
     done = embed("-m", model, "--input", "jsonl", given=BAD, code=1)
-    assert done.stdout == b"4 -4 0\n"  # what came before
+    assert done.stdout == b"4 -4 0\n"  # the records before it
     assert done.stderr == b"textkit: stdin:2: no field 'text'; did you mean 'txt'?\n"
     embed("-m", model, "--input", "jsonl", "-o", tmp_path / "out", given=BAD, code=1)
     assert os.listdir(tmp_path) == []
@@ -213,7 +213,7 @@ def filter_process(model: str) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         command("-m", model), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
     )
-    with process:  # closes the pipes and waits
+    with process:  # closes the pipes and waits at the end
         yield process
         process.kill()
 
@@ -225,7 +225,7 @@ def test_a_line_comes_back_before_the_next_is_typed(filter_process: subprocess.P
         filter_process.stdin.write(typed)
         received = b""
         while received.count(b"\n") < answer.count(b"\n"):
-            received += os.read(filter_process.stdout.fileno(), 1000)  # a filter that holds back hangs here
+            received += os.read(filter_process.stdout.fileno(), 1000)  # hangs if the filter holds output back
         assert received == answer
     filter_process.stdin.write(b"t")
     filter_process.stdin.close()
@@ -246,7 +246,7 @@ def test_ctrl_c_ends_with_130_and_what_was_done(filter_process: subprocess.Popen
 
 
 def test_ctrl_c_while_onnxruntime_is_imported_is_ctrl_c() -> None:
-    # Its extension module makes an ImportError of it, and the session a TextkitError of that.
+    # onnxruntime's extension module turns this into an ImportError, and the session turns that into a TextkitError.
     failed = ImportError("initialization failed")
     failed.__cause__ = KeyboardInterrupt()
     error = TextkitError("onnxruntime does not import")
@@ -351,7 +351,7 @@ def test_progress_is_shown_to_a_person_alone(model: str, tmp_path: Path) -> None
     shown = b""
     with process, open(screen, "rb", buffering=0) as display:
         while b"lines/s" not in shown:
-            shown += display.read(1000)  # OSError where the process ends without it
+            shown += display.read(1000)  # raises OSError if the process ends without showing it
         process.kill()
     assert re.search(rb"[0-9,]+ lines, [0-9,]+ lines/s", shown)
 
@@ -360,7 +360,7 @@ def test_progress_is_shown_to_a_person_alone(model: str, tmp_path: Path) -> None
 def test_progress_keeps_out_of_lines_typed_or_shown_at_a_terminal(
     files: bool, output: bool, quiet: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With files and -o the terminal has nothing else to show, though stdin and stdout are one."""
+    """With files and -o the terminal shows nothing but progress, even if stdin and stdout are the terminal."""
     for name in ("stdin", "stdout"):
         monkeypatch.setattr(sys, name, SimpleNamespace(isatty=lambda: True))
     job = SimpleNamespace(files=("x",) if files else (), output="out" if output else None)

@@ -1,4 +1,4 @@
-"""`textkit export-onnx` as it is typed: what it writes, and the one line that each mistake gets."""
+"""`textkit export-onnx` as people type it: what it writes, and the one line that each mistake gets."""
 
 from __future__ import annotations
 

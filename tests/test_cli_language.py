@@ -226,7 +226,7 @@ def test_models_of_other_tasks_are_refused(ran, model):
 
 
 def test_the_perplexity_of_a_file_by_hand(ran, tmp_path):
-    """Every token is scored after all of the text before it; a line's end is a word."""
+    """Every token is scored given all of the text before it; the end of a line is a word."""
     (tmp_path / "text").write_text("the man\n\nzzz b\n")
     ids = [5, 6, 0, 0, 1, 3, 0]
     scores = logprobs(NETWORK, ids)
@@ -247,7 +247,7 @@ def test_the_perplexity_of_a_file_by_hand(ran, tmp_path):
 
 
 def test_pieces_make_words_again():
-    """Byte pairs: a word is the sum of its pieces, the space before it its beginning."""
+    """Byte pairs: a word's score is the sum over its pieces, and the space before a word is its beginning."""
     import numpy as np
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 

@@ -1,4 +1,4 @@
-"""What somebody types who has never used textkit: each answer is one line, and says how to go on."""
+"""What a newcomer to textkit types: each answer is one line, and says how to go on."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_a_text_is_answered_with_the_line_that_works(ran, verb, text):
 @pytest.mark.parametrize("text", [*TEXTS, "-n", "-e x"])
 @pytest.mark.parametrize("shell", ["bash", "sh"])
 def test_the_line_that_works_writes_the_text(ran, text, shell):
-    """What stands before the pipe, run by a shell, gives the text and a newline."""
+    """The command before the pipe, run by a shell, prints the text and a newline."""
     command = ran("embed", "--", text)[2].partition("for the text itself: ")[2].rpartition(" | ")[0]
     assert subprocess.run([shell, "-c", command], capture_output=True).stdout.decode() == text + "\n"
 
@@ -222,7 +222,7 @@ HINT = b"textkit: reading from the terminal; Ctrl-D ends\n"
 
 
 def at_a_terminal(*args: str, typed: bytes = b"") -> tuple[bytes, bytes]:
-    """stdout and stderr of a filter whose stdin is a terminal where `typed` is typed, and Ctrl-D."""
+    """stdout and stderr of a filter whose stdin is a terminal where `typed` and then Ctrl-D are typed."""
     ours, theirs = pty.openpty()
     os.write(ours, typed + b"\x04")
     done = subprocess.run([TEXTKIT, *args], stdin=theirs, capture_output=True, timeout=60)
@@ -316,7 +316,7 @@ def test_names_that_are_written(ran, tmp_path):
 
 @pytest.fixture
 def models(tmp_path, monkeypatch):
-    """Two models for embed and one for translate in ./exported_models, none elsewhere; and folders that are none."""
+    """Two models for embed and one for translate in ./exported_models, none elsewhere; and folders that are no models."""
     shelf = tmp_path / "exported_models"
     write_small(shelf / "en-words")
     write_small(shelf / "news")
@@ -361,7 +361,7 @@ def test_a_model_of_another_task_is_answered_with_those_that_would_do(ran, model
 
 @pytest.fixture
 def words(ran, tmp_path):
-    """A fastText model (its words `cat`, `the` and more, n-grams for others) and one of whole words alone."""
+    """A fastText model (it has words such as `cat` and `the`, and n-grams for others) and a model of whole words only."""
     (tmp_path / "f.bin").write_bytes(golden(FASTTEXT))
     (tmp_path / "g.txt").write_bytes(glove(PEOPLE))
     assert ran("import", "f.bin", "-o", "f")[0] == ran("import", "g.txt", "-o", "g")[0] == 0
@@ -413,7 +413,7 @@ def test_every_verb_s_help_ends_with_examples_that_fit(ran, monkeypatch, verb):
 
 @pytest.mark.parametrize(("verb", "line"), [(verb, line) for verb in own_verbs() for line in shown_examples(verb)])
 def test_examples_are_command_lines_that_parse(verb, line):
-    """Every `textkit ...` of an example names a verb and options that there are; this verb is among them."""
+    """Every `textkit ...` of an example names an existing verb and existing options; this verb is among them."""
     words = shlex.split(line.replace('"$(', "").replace(')"', ""), comments=True)
     calls, at = [], 0
     while "textkit" in words[at:]:
@@ -476,7 +476,7 @@ def test_the_defaults_that_help_names_are_the_shipped_models():
     ],
 )
 def test_a_model_s_defaults_are_shown_as_values(ran, monkeypatch, verb, told):
-    monkeypatch.setenv("COLUMNS", "80")  # where a line ends, no name is broken
+    monkeypatch.setenv("COLUMNS", "80")  # wide enough that no name is broken at the end of a line
     out = " ".join(ran(verb, "--help")[1].split())
     assert f"Default: the model's own {told}" in out
     assert "Default: the model's." not in out

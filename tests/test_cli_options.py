@@ -1,4 +1,4 @@
-"""The names of options: one word for one thing over all verbs, and an old spelling is answered with the new one."""
+"""The names of options: one word means one thing in all verbs, and an old spelling is answered with the new one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a filter has come: the share of a file and the time left, for a person at a terminal alone."""
+"""How far a filter has come: the share of a file and the time left, shown only to a person at a terminal."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_times_as_people_write_them():
 
 @pytest.fixture
 def shares(tmp_path, monkeypatch, capfd):
-    """Runs `embed` over arguments as a person would see it; (records done, share) of each time something was shown."""
+    """Runs `embed` over arguments as at a terminal; (records done, share) for each time something was shown."""
     model = write_small(tmp_path / "m")
     found: list[tuple[int, float | None]] = []
     monkeypatch.setattr(progress, "_FIRST", 0.0)

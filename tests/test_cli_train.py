@@ -1,4 +1,4 @@
-"""`textkit train`: killed and gone on with, stopped by Ctrl-C, refused in one line, shown, logged."""
+"""`textkit train`: killed and resumed, stopped by Ctrl-C, refused in one line; progress and log."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def wait_for(path, process):
 
 SETTINGS = ["schedule=linear", "warmup=4", "accumulate=2", "clip=1", "epochs=4"]
 TOY = ["toy", "data.txt", *(word for setting in SETTINGS for word in ("--set", setting))]
-# 72 batches that take 0.05 s each: however busy the machine, there is time to interrupt them behind a checkpoint.
+# 72 batches that take 0.05 s each: even on a busy machine there is time to interrupt them after a checkpoint.
 SLOW = ["--set", "slow=0.05", "--set", "checkpoint_seconds=0.2"]
 
 
@@ -151,7 +151,7 @@ def test_on_a_terminal_it_is_live(data):
     while True:
         try:
             shown += os.read(main, 65536)
-        except OSError:  # the other side is closed
+        except OSError:  # the other side has closed it
             break
     os.close(main)
     assert process.wait() == 0
@@ -168,7 +168,7 @@ def test_metrics_are_lines_of_json(textkit):
     shown = [record for record in records if record["event"] == "progress"]
     for record in shown:
         assert record.keys() >= {"step", "epoch", "loss", "learning_rate", "examples", "words", "seconds"}
-    # A line shown between two updates has no gradient: on a busy machine the first may be one.
+    # A line shown between two updates has no gradient norm; on a busy machine the first may be such a line.
     assert max(record.get("gradient_norm", 0) for record in shown) > 0
     best = [record for record in records if record["event"] == "score" and record["best"]]
     assert best[-1]["loss"] == json.loads(Path("run/run.json").read_text())["facts"]["dev_score"]["value"]
@@ -182,7 +182,7 @@ def test_options_are_listed_with_their_comments(textkit):
     assert "betas=0.9,0.999          adam, adamw\n" in out
     code, out, _ = textkit("train", "word2vec", "--show-options")
     assert code == 0
-    assert all(line.startswith("#") or "  " in line for line in out.splitlines())  # those of base classes too
+    assert all(line.startswith("#") or "  " in line for line in out.splitlines())  # base classes' options too
 
 
 REFUSED = [
@@ -234,7 +234,7 @@ def test_refused_in_one_line_with_nothing_left(textkit, words, code, message):
 
 @pytest.fixture
 def interrupted(textkit):
-    """A run that was stopped at its first checkpoint, by SIGTERM as a cluster would."""
+    """A run that was stopped after its first checkpoint by SIGTERM, as a cluster does it."""
     process = start("toy", "data.txt", "-o", "run", "--set", "dim=5", "--set", "slow=0.05", "--seed", "3", *SLOW)
     wait_for(Path("run/checkpoint.safetensors"), process)
     process.send_signal(signal.SIGTERM)
@@ -335,7 +335,7 @@ def test_plain_lines_come_every_few_seconds(capsys, monkeypatch):
 
 
 def ended(process, number=signal.SIGINT):
-    """The seconds from the signal to the end of the process, and what it said."""
+    """The seconds from the signal to the end of the process, and the lines that it printed."""
     begun = time.monotonic()
     process.send_signal(number)
     try:
@@ -357,14 +357,14 @@ def test_ctrl_c_is_answered_at_once_inside_compiled_code_before_anything_is_lear
             break
     time.sleep(0.2)
     seconds, lines = ended(process, number)
-    assert seconds < 15  # 0.7 and a busy machine; the code it is in takes minutes
+    assert seconds < 15  # 0.7, or more on a busy machine; the code that it interrupts takes minutes
     assert lines == ["textkit: stopped; nothing was written to run"]
     assert not Path("run").exists()
 
 
 @pytest.mark.slow
 def test_ctrl_c_is_answered_at_once_inside_the_first_update(data):
-    """Where a kernel is compiled, for instance: nothing was learnt yet, so nothing is waited for."""
+    """For instance while a kernel is compiled: nothing was learnt yet, so there is nothing to wait for."""
     process = start("toy", "data.txt", "-o", "run", "--set", "fail=stuck", stdout=subprocess.PIPE)
     assert process.stdout.readline() == "stuck\n"
     seconds, lines = ended(process)
@@ -398,7 +398,7 @@ def test_a_long_update_is_finished_unless_ctrl_c_comes_twice(data):
 
 
 def test_no_time_left_is_told_before_it_is_worth_something():
-    """The first update takes 30 s, as one does that compiles; then ten a second."""
+    """The first update takes 30 s, as if it compiled kernels; then there are ten a second."""
     throughput = progress.Throughput(Started(0, 5, 0, 4000, 0, 0, 0.0, "cpu", 1))
     told = []
     for number in range(60):

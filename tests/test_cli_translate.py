@@ -1,4 +1,4 @@
-"""`textkit translate` as a process: formats, inputs, pauses, closed pipes; and what it refuses, in one line."""
+"""`textkit translate` as a process: formats, inputs, pauses, closed pipes; what it refuses in one line."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def command(*args: object) -> list[str]:
 def translate(
     *args: object, given: str | bytes = "", code: int = 0, **options: Any
 ) -> subprocess.CompletedProcess[bytes]:
-    """Runs to the end as a process of its own."""
+    """Runs the command to its end in a separate process."""
     data = given.encode() if isinstance(given, str) else given
     done = subprocess.run(command(*args), input=data, capture_output=True, timeout=60, **options)
     assert done.returncode == code, done.stderr.decode()
@@ -45,7 +45,7 @@ def translate(
 
 
 class Ran:
-    """What a command line gave that ran in this process."""
+    """The result of a command line that ran in this process."""
 
     def __init__(self, capfd: Any, *args: object) -> None:
         self.code = textkit.cli.run(["translate", *map(str, args)], Messages())
@@ -74,7 +74,7 @@ def test_text_with_alignment_and_word_scores(model: str, lines: Path, capfd: Any
     text, alignment, scores = first.split(" ||| ")
     assert (text, alignment) == ("der Hund sieht ein Katze.", "0-0 1-1 2-2 3-3 4-4 5-5")
     assert scores.startswith("WordScores= -0.32")
-    assert len(scores.split()) == 1 + 7  # and the end
+    assert len(scores.split()) == 1 + 7  # 7 with the end
     assert blank == ""
     assert last.split(" ||| ")[1] == "0-0 1-1 2-2 3-3 4-4 5-5"
 
@@ -198,14 +198,14 @@ def test_windows_grow_with_the_pace() -> None:
         if block:
             window.took(len(block), len(block) / 400)  # 400 lines a second: 800 in two
     assert sizes == [64, 256, 832, 832, 576, None, 1]
-    window.took(1, 100.0)  # one line that a person typed says nothing of the pace
+    window.took(1, 100.0)  # one line that a person typed says nothing about the pace
     assert window.lines == 800
     window.took(800, 1e-9)
     window.took(3200, 0.0)
     assert window.lines == MOST
 
 
-# --- a process among others -------------------------------------------------------------------------------------------
+# --- as one process among others --------------------------------------------------------------------------------------
 
 
 def test_a_person_gets_each_line_back_at_once(model: str) -> None:

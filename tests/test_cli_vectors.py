@@ -1,4 +1,4 @@
-"""The verbs over word vectors, whole: import, convert, nearest, analogy, evaluate."""
+"""The verbs for word vectors, end to end: import, convert, nearest, analogy, evaluate."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_fasttext_vectors_are_fasttexts_own(models):
     embedder = Embedder(models / "fasttext")
     found = embedder(list(VECTORS))
     np.testing.assert_allclose(found, list(VECTORS.values()), atol=1e-6, rtol=0)
-    # Of a line, the plain mean: fastText's print-sentence-vectors takes the mean of vectors of length 1 instead.
+    # A line's vector is the plain mean; fastText's print-sentence-vectors takes the mean of unit vectors instead.
     line = embedder(["cat cats 日本"])[0]
     np.testing.assert_allclose(line, np.mean([VECTORS[word] for word in ("cat", "cats", "日本")], axis=0), atol=1e-6)
 
@@ -73,7 +73,7 @@ def test_sample_gives_sif_its_component(call, tmp_path, models):
     plain = Embedder(models / "people", pooling="sif")(["king", "queen man"])
     found = Embedder(tmp_path / "m", pooling="sif")(["king", "queen man"])
     assert np.abs(found - plain).max() > 0.1
-    # What is left lies in a hyperplane: the component is gone from both.
+    # What is left lies in a hyperplane: the component is removed from both.
     removed = plain - found
     assert np.linalg.matrix_rank(removed, tol=1e-5) == 1
     np.testing.assert_allclose(np.einsum("ld,ld->l", found, removed), 0, atol=1e-6)
@@ -176,7 +176,7 @@ def test_nearest(call, models):
 
 
 def test_nearest_to_an_unseen_word_is_fasttexts(call, models):
-    # What fastText's get_nearest_neighbors("cats", 4) said.
+    # What fastText's get_nearest_neighbors("cats", 4) gives.
     code, out, _ = call("nearest", "-m", models / "fasttext", "cats", "-k", 4, "--format", "jsonl")
     assert code == 0
     found = json.loads(out)
@@ -191,7 +191,7 @@ def test_nearest_reads_lines_and_keeps_them_aligned(call, models):
     asked = "king\n\nzebra\nman woman\nKing\n"
     code, out, error = call("nearest", "-m", models / "people", "-k", 1, "--on-error", "skip", stdin=asked)
     assert code == 0
-    # man + woman: king and queen share their part in it, and the words themselves are no answers.
+    # man + woman: king and queen are equally near, and the words themselves are no answers.
     assert out == "king\tman\t0.707107\n\t\t\nzebra\t\t\nman woman\tking\t0.500000\nKing\t\t\n"
     assert error == "textkit: warning: 2 questions could not be answered; each left a record without answers\n"
     code, out, _ = call(

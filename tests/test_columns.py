@@ -1,4 +1,4 @@
-"""Records in: columns of TSV, CSV and JSON lines, and records that cannot be used."""
+"""Reading records: columns of TSV, CSV and JSON lines, and records that cannot be used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options: defaults, a TOML file over them, --set over both; what does not fit is named."""
+"""Options: a TOML file overrides defaults, and --set overrides both; an error names what does not fit."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""The examination that every plugin sits, whatever its task: those that are installed, and the toys of the training tests.
+"""The examination of every plugin, whatever its task: the installed ones, and the toys of the training tests.
 
-Trained a few steps on a corpus of a hundred lines, gone on with, exported. What each task asks on top is in
-test_contract_embed.py and test_contract_translate.py, what a family computes in tests/plugins/.
+Each is trained for a few steps on a corpus of about a hundred lines, resumed, and exported. What each task asks on top is in
+test_contract_<task>.py; what a family computes is tested in tests/plugins/.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def test_batches_repeat_and_begin_anywhere(candidate, tmp_path):
 
 @pytest.mark.parametrize("batches", [1, 4])
 def test_resumed_training_ends_with_the_same_weights(candidate, tmp_path, batches):
-    """Stopped after so many batches, opened again, gone on with: bit by bit what an uninterrupted training gives."""
+    """A training that is stopped after so many batches and resumed gives bit by bit what an uninterrupted one gives."""
     folder = tmp_path / "run"
     Run.create(folder, candidate.plugin, candidate.options, candidate.training, SEED, candidate.corpus.paths)
     asked = iter([False] * (batches - 1))
@@ -107,7 +107,7 @@ def test_exports_the_graphs_of_its_task(candidate):
 
 
 def test_the_shape_behind_every_norm_is_known(candidate):
-    """onnxruntime takes twice as long to load a graph in which it is not (textkit/exporting/tracing.py)."""
+    """If the shape is not known, onnxruntime takes twice as long to load the graph (textkit/exporting/tracing.py)."""
     read = bundle.read(candidate.model, candidate.plugin.task)
     for name in read.manifest.graphs:
         graph = onnx.load_from_string(read.graph(name)).graph

@@ -1,4 +1,4 @@
-"""What the task embed asks of every plugin on top of test_contract.py: vectors served are those of the network."""
+"""What the task embed asks of every plugin on top of test_contract.py: the vectors served are those of the network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_parity_is_stated(candidate):
 
 
 def rows_of(candidate: Candidate, ids: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """What the torch module makes of each token, zeros for padding: f32[line, token, dim]."""
+    """The torch module's vector of each token, zeros for padding: f32[line, token, dim]."""
     module = candidate.graph.module
     arguments = (torch.from_numpy(ids), torch.from_numpy(weight))
     with torch.no_grad():
@@ -33,12 +33,12 @@ def rows_of(candidate: Candidate, ids: np.ndarray, weight: np.ndarray) -> np.nda
 
 
 def reference(candidate: Candidate, line: str, pool: int, normalize: bool, component: np.ndarray) -> np.ndarray:
-    """One line through the torch module, alone and without padding, then pooled as the signature of `embed` says."""
+    """The vector of one line: through the torch module, alone and without padding, then pooled as `embed`'s signature says."""
     encoded = candidate.run.vocabulary.encode([line])
     ids = encoded.ids[None]
     weight = np.ones(ids.shape, np.float32) if encoded.weight is None else encoded.weight[None]
     rows = rows_of(candidate, ids, weight)
-    if POOLING[pool] == "max" and encoded.spans is not None:  # the maximum is over words, not over what spells them
+    if POOLING[pool] == "max" and encoded.spans is not None:  # the maximum is over words, not over their pieces
         ends = np.cumsum(encoded.spans)
         words = [
             (rows[0] * weight[0][:, None])[end - span : end].sum(0)
@@ -73,7 +73,7 @@ def test_served_vectors_are_those_of_the_network(candidate, pooling, normalize):
             continue
         length = np.linalg.norm(reference(candidate, line, pool, False, component))
         if normalize and length < 1e-3 * scale:
-            continue  # SIF took all but rounding away, and what is left was made as long as the others
+            continue  # SIF left nothing but rounding errors, which normalising made as long as the other vectors
         expected = reference(candidate, line, pool, normalize, component)
         assert np.abs(vector - expected).max() <= 1e-4 * scale, line
 

@@ -1,4 +1,4 @@
-"""What the task language asks of every plugin on top of test_contract.py: what is served is what the network says."""
+"""What the task language asks of every plugin on top of test_contract.py: what is served is what the network computes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def candidate(request, tmp_path_factory) -> Candidate:
 
 
 def reference(candidate: Candidate, ids: list[int]) -> np.ndarray:
-    """log p of each id after an end of line and those before it, by the torch modules, alone and without padding."""
+    """log p of each id after an end of line and the ids before it, by the torch modules, alone and without padding."""
     modules = Modules(candidate.graphs)
     read = torch.tensor([[candidate.run.vocabulary.eos, *ids[:-1]]])
     with torch.no_grad():
@@ -79,7 +79,7 @@ def test_samples_do_not_depend_on_their_batch(candidate):
 
 @pytest.mark.parametrize("options", [{}, {"temperature": 0.7, "samples": 3}, {"stop": ["s"]}])
 def test_samples_are_the_same_however_they_are_drawn(candidate, options):
-    """In place, by the graph, and, as of models of earlier versions, of the whole distribution that the graph gives."""
+    """Drawn by the graph with arrays in place, by the graph, and, as with older models, from the graph's whole distribution."""
     prompts = ["the", "", "the cat sat on", "日本", "a cat"] * 2
     found = []
     for draws, same_shape in ((True, None), (True, False), (False, False)):
@@ -96,7 +96,7 @@ def test_samples_are_the_same_however_they_are_drawn(candidate, options):
 
 
 def test_the_perplexity_of_a_file_is_that_of_the_network(candidate, tmp_path):
-    """The state goes from line to line."""
+    """The state is carried from line to line."""
     lines = candidate.run.sample()[:20]
     (tmp_path / "text").write_text("".join(f"{line}\n" for line in lines))
     found = evaluate(LanguageModel(candidate.model, **PLAIN), str(tmp_path / "text"))

@@ -1,4 +1,4 @@
-"""What the task translate asks of every plugin on top of test_contract.py: what is served is what the network says."""
+"""What the task translate asks of every plugin on top of test_contract.py: what is served is what the network computes."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def sources(candidate: Candidate) -> list[str]:
 
 
 def reference(candidate: Candidate, line: str) -> list[int]:
-    """The greedy translation of one line by the torch modules, alone and without padding. As in serving, what begins a line and
-    what fills one up are no words of it."""
+    """The greedy translation of one line by the torch modules, alone and without padding. As in serving, the tokens that begin
+    and pad a line are never chosen."""
     rule, network = candidate.run.vocabulary, candidate.run.network()
     project, barred = network.project, torch.tensor([rule.start, rule.pad])
     network.project = lambda hidden: project(hidden).index_fill(-1, barred, -torch.inf)

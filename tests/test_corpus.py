@@ -1,4 +1,4 @@
-"""Corpus: streaming, the split, the sample; line_batches: every line once, in an order that can be had again."""
+"""Corpus: streaming, the split, the sample; line_batches: every line once, in an order that can be repeated."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def test_zstandard(tmp_path):
 
 
 def test_parts_are_a_hash_of_number_and_seed_written_down_for_good():
-    # splitmix64 (the reference outputs for state 0 are 0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4), then % 100, by hand in
-    # arbitrary precision below: whoever changes the hash changes the split of every run there is.
+    # splitmix64 (the reference outputs for state 0 are 0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4), then % 100, computed
+    # below in arbitrary precision: a change of the hash would change the split of every existing run.
     def splitmix(value):
         value = (value + 0x9E3779B97F4A7C15) % 2**64
         value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
@@ -74,7 +74,7 @@ def test_parts_are_a_hash_of_number_and_seed_written_down_for_good():
 def test_split_is_70_20_10_and_every_line_falls_to_one_part(numbers, tmp_path):
     counts = Corpus(numbers).split(3, tmp_path / "dev", tmp_path / "test")
     assert sum(counts.values()) == 2000
-    # Standard deviations of 2000 draws: 20, 18, 13; four of them.
+    # Standard deviations of 2000 draws: 20, 18, 13; four of them are allowed.
     assert abs(counts["train"] - 1400) < 82
     assert abs(counts["dev"] - 400) < 72
     assert abs(counts["test"] - 200) < 54
@@ -116,7 +116,7 @@ def test_reservoir_draws_evenly():
         for start in range(0, 50, 7):
             reservoir.add([str(n) for n in range(start, min(start + 7, 50))])
         hits[[int(item) for item in reservoir.kept]] += 1
-    # Each of the 50 is in with probability 1/10: 200 of 2000, standard deviation 13.4; five of them.
+    # Each of the 50 is chosen with probability 1/10: 200 of 2000, standard deviation 13.4; five of them are allowed.
     assert hits.sum() == 10_000
     assert np.abs(hits - 200).max() < 67
 

@@ -1,4 +1,4 @@
-"""Decimals written and read: every digit against Python's own %g and float()."""
+"""Decimals written and read: every digit is compared with Python's own %g and float()."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search against a plain one, written below line by line, and against numbers computed by hand."""
+"""The search against a plain one, written out below for one line at a time, and against numbers computed by hand."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Kept:
 
 
 class Toy(Kept):
-    """A recurrent decoder of random weights that sees the source's mean; f64, so that order never hangs on rounding."""
+    """A recurrent decoder of random weights that sees the source's mean; f64, so that no order depends on rounding."""
 
     def __init__(self, seed: int = 0, size: int = SIZE, dim: int = 5, end: float = 0.0) -> None:
         random = np.random.default_rng(seed)
@@ -49,11 +49,11 @@ class Toy(Kept):
         self.output = random.normal(size=(dim, size)) * 1.5
         self.bias = np.zeros(size)
         self.bias[EOS] = end
-        self.bias[[START, PAD]] = -30  # as a trained model has it; UNK is as likely as any
+        self.bias[[START, PAD]] = -30  # as in a trained model; UNK is as likely as any other word
         self.steps: list[tuple[int, int, int, bool]] = []  # lines, beams, k, full of each step
 
     def next(self, hidden: np.ndarray, token: Any, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """hidden [..., dim], token [...], mean [..., dim] -> the hidden after it, and the log-probabilities."""
+        """hidden [..., dim], token [...], mean [..., dim] -> the hidden state after the token, and the log-probabilities."""
         hidden = np.tanh(hidden @ self.inner + self.embedding[token] + mean)
         return hidden, log_softmax(hidden @ self.output + self.bias)
 
@@ -74,7 +74,7 @@ class Toy(Kept):
             weight = np.exp((logprob + draw.bias) / draw.temperature).cumsum(2)
             at = (weight < draw.uniform[:, :, None] * weight[:, :, -1:]).sum(2)
             out |= {"drawn_id": at, "drawn_logprob": np.take_along_axis(logprob, at[:, :, None], 2)[:, :, 0]}
-        # Attention that tells who attended: the token fed, plus a thousandth of the source's place.
+        # Attention that shows which step made it: the token fed, plus a thousandth of the place in the source.
         place = np.arange(memory["memory.mask"].shape[1]) / 1000
         return (
             out | {"attention": (token[:, :, None] + place).astype(np.float32)} | ({"logprob": logprob} if full else {})
@@ -82,13 +82,13 @@ class Toy(Kept):
 
 
 class Drawing(Toy):
-    """One that draws what it says."""
+    """A Toy that draws words itself."""
 
     draws = True
 
 
 class Written(Kept):
-    """A model whose probabilities stand in a table: what was said so far -> next token -> probability."""
+    """A model whose probabilities are in a table: tokens so far -> next token -> probability."""
 
     def __init__(self, table: dict[tuple[int, ...], dict[int, float]]) -> None:
         self.table = table
@@ -120,7 +120,7 @@ def sources(count: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
 def plain(
     model: Toy, source: list[int], options: Search, most: int, prefix: tuple[int, ...] = ()
 ) -> list[tuple[list[int], float]]:
-    """Beam search of one line, by the book: beams are (ids, sum of log-probabilities, hidden). Ids and scores, best first."""
+    """Textbook beam search of one line; beams are (ids, sum of log-probabilities, hidden). Ids and scores, best first."""
     mean = model.embedding[np.array(source) % len(model.embedding)].mean(0)
     never = {START, PAD} | (set() if options.allow_unk else {UNK})
     limit = most if options.max_length is None else min(options.max_length, most)
@@ -157,7 +157,7 @@ def plain(
 
 
 def repeats(ids: list[int], options: Search) -> bool:
-    """Whether the last n-gram stands earlier in `ids` too."""
+    """Whether the last n-gram also occurs earlier in `ids`."""
     size = options.no_repeat_ngram_size
     if not size:
         return False
@@ -231,19 +231,19 @@ def test_the_batch_does_not_show(options: Search) -> None:
 
 
 def test_lines_that_are_done_leave_the_batch() -> None:
-    seed = np.int64(2)  # no int: other_seeds.py leaves it alone, for lines of this one end at different steps
+    seed = np.int64(2)  # not an int, so that other_seeds.py leaves it alone: with it lines end at different steps
     model = Toy(seed, end=1.5)
     source, mask = sources(40, seed - 1)
     found = search(model, source, mask, TARGET, replace(PLAIN, length_penalty=0.0), most=60)
     assert [lines for lines, *_ in model.steps] == sorted((lines for lines, *_ in model.steps), reverse=True)
-    assert model.steps[0] == (40, 1, 5, False)  # one beam at first, and no more choices than can matter
+    assert model.steps[0] == (40, 1, 5, False)  # one beam at first, and only as many choices as can matter
     assert {k for *_, k, _ in model.steps} == {5}
     longest = max(len(hypotheses[0].ids) for hypotheses in found)
     assert sum(lines for lines, *_ in model.steps) < 0.9 * 40 * longest
 
 
 def test_greedy_asks_for_one_choice_until_one_is_barred() -> None:
-    model = Toy(np.int64(0))  # no int, as above: <unk> is among the likeliest of this one
+    model = Toy(np.int64(0))  # not an int, as above: with it <unk> is among the likeliest words
     source, mask = sources(6, np.int64(1))
     search(model, source, mask, TARGET, replace(PLAIN, beam_size=1), most=20)
     assert {k for *_, k, _ in model.steps} == {1}
@@ -279,7 +279,7 @@ def test_beam_by_hand() -> None:
 
 
 def test_what_ends_gives_its_beam_to_the_next_best() -> None:
-    # Of two beams one ends, and both continuations that do not end go on; the likeliest ends come last.
+    # Of two beams one ends, and both continuations that do not end go on. The second search prefers longer hypotheses.
     table = {(): {4: 0.5, 5: 0.5}, (4,): {EOS: 0.6, 7: 0.4}, (5,): {8: 0.45, 9: 0.35, EOS: 0.2}}
     options = replace(PLAIN, beam_size=2, n_best=2, length_penalty=0.0)
     (found,) = search(Written(table), *ONE, TARGET, options)
@@ -289,7 +289,7 @@ def test_what_ends_gives_its_beam_to_the_next_best() -> None:
 
 
 def test_done_when_no_beam_is_better_than_the_worst_that_is_kept() -> None:
-    # Both that end are likelier than what goes on, 0.3 and 0.275 against 0.225: the third step is never made.
+    # Both hypotheses that end are likelier than what goes on, 0.3 and 0.275 against 0.225: there is no third step.
     table = {(): {4: 0.5, 5: 0.5}, (4,): {EOS: 0.6, 7: 0.4}, (5,): {EOS: 0.55, 8: 0.45}}
     (found,) = search(Written(table), *ONE, TARGET, replace(PLAIN, beam_size=2, n_best=2, length_penalty=3.0))
     assert [hypothesis.ids for hypothesis in found] == [[4, EOS], [5, EOS]]
@@ -353,7 +353,7 @@ def test_log_probabilities_and_attention_of_each_token(options: Search, prefixes
             length = len(hypothesis.ids) + (not hypothesis.ended)
             np.testing.assert_allclose(hypothesis.score, sum(expected) / length**options.length_penalty)
             assert hypothesis.ended == (hypothesis.ids[-1] == EOS)
-            # The attention of a token is that of the step that chose it, after the token before it.
+            # A token's attention is that of the step that chose it, which was fed the token before it.
             assert hypothesis.attention.shape == (len(fed), source.shape[1])
             np.testing.assert_allclose(hypothesis.attention[:, 0], fed)
 
@@ -364,7 +364,7 @@ COIN = {(): {4: 0.5, 5: 0.3, 6: 0.15, 7: 0.05}}
 
 
 def drawn(options: Search, count: int = 4000) -> dict[int, float]:
-    """How often each first token was drawn, count lines with one sample each."""
+    """How often each first token was drawn: `count` lines with one sample each."""
     source = np.full((count, 1), 5)
     found = search(Written(COIN), source, np.ones_like(source, bool), TARGET, options)
     ids = [hypotheses[0].ids[0] for hypotheses in found]
@@ -389,12 +389,12 @@ def test_how_often_a_token_is_drawn(options: Search, expected: dict[int, float])
     found = drawn(options)
     assert found.keys() == expected.keys()
     for id, share in expected.items():
-        # Four standard deviations of a share of 4,000 draws.
+        # Four standard deviations of a share in 4,000 draws.
         assert found[id] == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / 4000) + 1e-9)
 
 
 def test_a_model_draws_as_often() -> None:
-    """As `test_how_often`, by the search's numbers: the first place whose sum reaches the number."""
+    """As in the test above, but the model draws by the search's numbers: the first place whose sum reaches the number."""
     model = Drawing(0)
     model.inner[:], model.embedding[:] = 0, 0  # one distribution for all steps
     with np.errstate(divide="ignore"):
@@ -441,17 +441,17 @@ def test_sampling_bars_what_may_not_come() -> None:
 def test_the_graph_chooses_where_top_k_is_small() -> None:
     model = Toy()
     search(model, *sources(3), TARGET, Search(sample=True, top_k=4), most=9)
-    assert {step[2:] for step in model.steps} == {(7, False)}  # 4, and the three that may not come
+    assert {step[2:] for step in model.steps} == {(7, False)}  # 4, and the three that are barred
     model.steps.clear()
     search(model, *sources(3), TARGET, Search(sample=True), most=9)
-    assert {step[2:] for step in model.steps} == {(0, True)}  # no choices of the graph's
+    assert {step[2:] for step in model.steps} == {(0, True)}  # no choices by the graph
 
 
 @pytest.mark.parametrize(
     "options",
     [
         Search(sample=True, n_best=3, seed=2),
-        Search(sample=True, temperature=0.7, max_length_factor=0.5),  # lines leave at lengths of their own
+        Search(sample=True, temperature=0.7, max_length_factor=0.5),  # lines leave at different lengths
         Search(sample=True, n_best=2, temperature=1.4, min_length=6, max_length=30, length_penalty=0.5),
         Search(sample=True, n_best=2, max_length=1),
         Search(sample=True, n_best=2, top_p=0.9),
@@ -475,7 +475,7 @@ def test_samples_are_the_same_whoever_draws(options: Search, watched: bool) -> N
     wanted, as_seen = run(by_us)
     assert seen == as_seen
     assert any(full for *_, full in by_us.steps) == (options.top_k == 0)
-    # A graph draws of the whole vocabulary alone: nothing else of its distribution is asked for then.
+    # A graph draws only from the whole vocabulary; then nothing else of its distribution is asked for.
     plainly = options.top_k == 0 and options.top_p == 1
     assert all((k, full) == (0, False) for _, _, k, full in by_model.steps) == plainly
     for got, want in zip(found, wanted, strict=True):

@@ -1,4 +1,4 @@
-"""Places drawn from distributions, against sums in float64 over all places, one number at a time."""
+"""Places drawn from distributions, compared with sums in float64 over all places, one number at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ALMOST_ONE = float(np.nextafter(1, 0))
 
 
 def plain(logprob: np.ndarray, number: float, temperature: float, top_k: int, top_p: float) -> tuple[int, float]:
-    """The place of one distribution that a number falls on, and how far it is from the next, as a share of all."""
+    """The place of one distribution on which a number falls, and how far the nearest border is, as a share of the whole."""
     order = np.argsort(-logprob, kind="stable")
     weight = np.exp((logprob - logprob.max()) / temperature)
     if top_k:
@@ -50,7 +50,7 @@ def test_the_place_that_a_number_falls_on(size: int, temperature: float, top_k: 
 
 
 def tried(logprob: np.ndarray, numbers: np.ndarray, temperature: float, top_k: int, top_p: float) -> tuple[int, float]:
-    """The place that several numbers lead to, and how far the nearest decision was from another one."""
+    """The place to which several numbers lead, and how close the closest decision was."""
     order, nearest = np.argsort(-logprob, kind="stable"), 1.0
     for number in numbers[:-1]:
         place, distance = plain(logprob, number, temperature, top_k, 1)
@@ -90,7 +90,7 @@ def test_the_place_that_several_numbers_lead_to(size: int, temperature: float, t
 
 @pytest.mark.parametrize("numbers", [1, 2, 4])
 def test_however_many_numbers_the_distribution_is_the_same(numbers: int) -> None:
-    """Of 0.4, 0.3, 0.2 and 0.1 the first two have 0.6, and of two that are as likely the first is kept."""
+    """Of 0.4, 0.3, 0.2 and 0.1 the first two reach 0.6; of two that are equally likely the first is kept."""
     count = 20_000
     uniform = np.random.default_rng(1).random((count, 1, numbers))
     for shares, top_p, wanted in (
@@ -122,7 +122,7 @@ def test_what_may_not_be_drawn_never_is(top_k: int, top_p: float, size: int) -> 
     if top_p < 1:
         assert draw(logprob, tries, 1, top_k, top_p)[0].tolist() == [1, 1, 1, 1]
     nothing = np.full((1, 1, size), -np.inf, np.float32)
-    draw(nothing, np.array([[0.5]]), 1, top_k, top_p)  # nothing may: no error
+    draw(nothing, np.array([[0.5]]), 1, top_k, top_p)  # nothing may be drawn: no error
     draw(nothing, np.array([[[0.5, 0.5]]]), 1, top_k, 0.5)
 
 
@@ -131,7 +131,7 @@ def test_places_as_likely_as_each_other_come_in_their_order() -> None:
     logprob[0, 0, 4_000] = 0
     numbers = np.array([[0, ALMOST_ONE]])
     assert draw(logprob, numbers, top_k=1_000)[0].tolist() == [0, 4_000]
-    # Of the first 999 and of 4,000, whose weight is e times theirs: 0.99 * (999 + e) = 991.7.
+    # Kept are the first 999 and place 4,000, whose weight is e times theirs: 0.99 * (999 + e) = 991.7.
     assert draw(logprob, np.array([[0.99]]), top_k=1_000) == 991
     logprob[0, 0, 4_000] = -1
     assert draw(logprob, numbers, top_k=1_000)[0].tolist() == [0, 999]
@@ -155,5 +155,5 @@ def test_few_places() -> None:
     assert draw(logprob, numbers, top_p=0.6).tolist() == [[0, 0, 1]]  # of 0.8: 0.625 and 0.375
     assert draw(logprob, numbers, top_k=1).tolist() == [[0, 0, 0]]
     assert draw(logprob, numbers, temperature=0).tolist() == [[0, 0, 0]]
-    logprob[0, 0, 0] = -np.inf  # top-k counts those that may come
+    logprob[0, 0, 0] = -np.inf  # top-k counts only what may be drawn
     assert draw(logprob, numbers, top_k=1).tolist() == [[1, 1, 1]]

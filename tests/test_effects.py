@@ -1,4 +1,4 @@
-"""Options that would have no effect are refused by name, where somebody has set them; names of old lead to those of today."""
+"""Options that would have no effect are refused by name if somebody sets them; old names lead to today's names."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check(family: str, *assignments: str, file: Path | None = None) -> None:
 
 REFUSED = [
     ("rnn-lm", "batch_size=8", "on rnn-lm, where streams and bptt decide"),
-    ("nnlm", "batch_size=32", "streams and bptt decide"),  # the default, and yet somebody has set it
+    ("nnlm", "batch_size=32", "streams and bptt decide"),  # the default, but somebody has set it
     ("transformer-lm", "batch_size=1", "streams and bptt decide"),
     ("transformer", "batch_size=64", "batch_tokens decides"),
     ("seq2seq", "batch_size=64", "batch_tokens decides"),
@@ -89,14 +89,14 @@ def test_what_has_no_effect_is_refused_by_name(family: str, said: str, why: str)
     ("family", "said"),
     [
         ("rnn-lm", "batch_size=0"),  # full-batch descent
-        ("transformer", "momentum=0 weight_decay=0 batch_size=0"),  # there is none of it
+        ("transformer", "momentum=0 weight_decay=0 batch_size=0"),  # they say "none of it"
         ("rnn-lm", "optimizer=sgd momentum=0.9"),
         ("transformer", "optimizer=adamw weight_decay=0.1"),
-        ("rnn-lm", "warmup=10"),  # rises before a constant rate as well
+        ("rnn-lm", "warmup=10"),  # a constant rate may have a warm-up too
         ("rnn-lm", "cooldown=10 min_learning_rate=1e-5"),
         ("rnn-lm", "softmax=sampled samples=100 frequent=10"),
         ("rnn-lm", "softmax=adaptive tie=false cutoffs=10 div_value=2"),
-        ("rnn-lm", "layers=1 hidden=64 dim=64"),  # as many as there are
+        ("rnn-lm", "layers=1 hidden=64 dim=64"),  # of one layer, a hidden size that equals dim
         ("rnn-lm", "layers=1 tie=false hidden=300"),
         ("seq2seq", "attention=additive attention_dim=64"),
         ("word2vec", "loss=softmax softmax_words=8"),
@@ -158,9 +158,9 @@ def test_a_name_of_old_is_answered_by_the_one_of_today(tmp_path: Path, family: s
         with pytest.warns(TextkitWarning, match=rf"{where}: {key} is now {new}$"):
             own, _ = config.resolve(plugin, *given)
         assert getattr(own, new) == float(value)
-        config.said(plugin, *given)  # what has been said once is not said again: a warning is an error here
+        config.said(plugin, *given)  # a warning is not repeated: it would be an error here
     stored = {key: float(value) if "." in value else int(value)}
-    assert getattr(config.from_dict(plugin.Config, stored), new) == float(value)  # a run of an older textkit
+    assert getattr(config.from_dict(plugin.Config, stored), new) == float(value)  # as in a run of an older textkit
 
 
 def test_an_option_there_is_none_of_is_answered_by_the_nearest_or_by_where_all_stand():

@@ -1,4 +1,4 @@
-"""The moving average of the weights: its formula by hand, that it is scored, kept and exported, and that it survives."""
+"""The moving average of the weights: its formula by hand; it is scored, kept and exported, and survives an interruption."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_in_place_and_back_to_the_bit():
 
 
 class Ramp(Toy):
-    """Every number of the table starts at 0 and gains 1 an update: gradient -1, plain descent at rate 1."""
+    """Every number of the table starts at 0 and gains 1 per update: gradient -1, plain descent at rate 1."""
 
     def network(self, config, vocabulary):
         network = super().network(config, vocabulary)
@@ -90,7 +90,7 @@ def test_the_average_is_scored_and_kept_and_the_training_goes_on_with_the_raw_on
     assert expected[:2] == pytest.approx([9 / 11, 0.25 * 9 / 11 + 0.75 * 2])
     assert raw == [0.0, 1.0, 2.0, 3.0]
     assert scored[:4] == pytest.approx(expected)
-    assert scored[4] == pytest.approx(expected[-1])  # the test lines, with what is kept
+    assert scored[4] == pytest.approx(expected[-1])  # the test lines, with the kept weights
     assert Known.open(run.folder).network().table.weight[0, 0].item() == pytest.approx(expected[-1])
     assert run.facts["dev_score"]["value"] == pytest.approx(expected[-1])
 
@@ -123,7 +123,7 @@ def test_the_network_of_a_checkpoint_is_the_average_tied_weights_too(make, data,
 
 
 def test_it_costs_nothing_of_what_is_learnt(make, data):  # noqa: F811
-    """The raw weights walk the same way with it and without."""
+    """The raw weights take the same path with the average and without."""
     ends = []
     for decay in (0.0, 0.9):
         run = make(Unscored(), folder=f"run{decay}", epochs=2, ema=decay, checkpoint_steps=50)

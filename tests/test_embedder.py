@@ -1,4 +1,4 @@
-"""The embedder: numbers by hand and from a reference in f64, whatever shares the batch, the window or the line."""
+"""The embedder: vectors by hand and from a reference in f64, whatever else is in the batch, the window or the line."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_max_by_hand(words: Path) -> None:
 
 
 def test_sif_by_hand(words: Path) -> None:
-    # No sample, no component: the mean by a / (a + p), a = 1e-3. the: 1/501, cat: 1/101.
+    # Without a sample there is no component, only the mean weighted by a / (a + p), a = 1e-3. the: 1/501, cat: 1/101.
     weights = 1e-3 / (1e-3 + PROBABILITY[[0, 1]].astype(np.float64))
     expected = weights @ TABLE[[0, 1]] / weights.sum()
     np.testing.assert_allclose(Embedder(words, pooling="sif")(["the cat", ""]), [expected, [0, 0, 0]], atol=1e-6)
@@ -102,7 +102,7 @@ def test_a_graph_that_gives_other_shapes_than_it_states(tmp_path: Path) -> None:
 
 
 def test_a_graph_that_fails_says_so_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    graph = embed_model(np.ones((1, 2), np.float32)).SerializeToString()  # one row, where there are three words
+    graph = embed_model(np.ones((1, 2), np.float32)).SerializeToString()  # one row for three words
     folder = write_small(tmp_path / "small", graphs={"embed": graph})
     with pytest.raises(TextkitError, match="small: the model failed: .* out of data bounds"):
         Embedder(folder)(["dog"])
@@ -124,7 +124,7 @@ def test_results_do_not_depend_on_the_batch(
 ) -> None:
     monkeypatch.setattr(
         "textkit.tasks.embed.serving.embedder._HEAVY", 0
-    )  # so that threads take batches, light as these are
+    )  # so that threads take batches even though these are small
     folder = request.getfixturevalue(model)
     lines = [*some_lines(300), " ".join(["the cat catalogue"] * 100), "", "cat"]
     alone = Embedder(folder, pooling=pooling, threads=1)
@@ -139,7 +139,7 @@ def test_results_do_not_depend_on_the_batch(
 
 @pytest.mark.parametrize("dim", [7, 50, 128])
 def test_results_are_the_same_to_the_last_bit(tmp_path: Path, dim: int) -> None:
-    # More than the contract asks, and what the padding to whole groups of 8 is for.
+    # This is more than the contract asks, and the reason for padding to whole groups of 8.
     lines = some_lines(200)
     folder = write_ngrams(tmp_path / "model", dim=dim, sample=lines)  # the sample gives sif a component to remove
     for pooling in ("mean", "max", "sif"):
@@ -182,7 +182,7 @@ def test_threads_of_the_caller_share_an_embedder(ngrams: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize(("limit", "width"), [(10, 10), (9, 9), (100, 16)])
 def test_padding_never_reaches_beyond_the_models_limit(tmp_path: Path, limit: int, width: int) -> None:
-    # A network may have no position there.
+    # A network may have no position beyond its limit.
     embedder = Embedder(write_words(tmp_path / "x", limit=limit))
     shapes = []
     run = embedder.session.run
@@ -225,7 +225,7 @@ def test_a_split_line_is_pooled_as_the_whole(tmp_path: Path, limit: int, pooling
     whole = Embedder(write_ngrams(tmp_path / "whole"), pooling=pooling, normalize=normalize)
     cut = Embedder(write_ngrams(tmp_path / "parts", limit=limit), pooling=pooling, normalize=normalize)
     lines = [*some_lines(60, 30), " ".join(["cat"] * (limit + 1))]
-    if pooling == "max":  # a word that is longer than the limit is cut, and its maximum is not that of the whole
+    if pooling == "max":  # a word that is longer than the limit is cut, so its maximum differs from the whole word's
         widths = [[stop - start for _, start, stop in whole.bundle.rule.tokens(line)] for line in lines]
         lines = [line for line, spans in zip(lines, widths, strict=True) if max(spans, default=0) <= limit]
     np.testing.assert_allclose(cut(lines), whole(lines), atol=1e-6)
@@ -265,7 +265,7 @@ def test_a_cut_line_is_its_beginning(tmp_path: Path) -> None:
 def test_a_line_of_10_mb(model: str, pooling: str, request: pytest.FixtureRequest) -> None:
     embedder = Embedder(request.getfixturevalue(model), pooling=pooling)
     line = "the cat . " * 1_000_000
-    # The graph adds up 65,536 f32 in a row, which leaves about four digits.
+    # The graph adds up 65,536 numbers in f32, which leaves about four correct digits.
     np.testing.assert_allclose(embedder([line]), embedder(["the cat ."]), rtol=1e-3)
     assert embedder.long_lines == 1
     assert embedder(["x" * 100_000]).shape == (1, embedder.dim)

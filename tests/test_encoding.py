@@ -1,4 +1,4 @@
-"""Text in other encodings: UTF-16 is told of, --encoding reads whatever Python can, in parts and compressed too."""
+"""Text in other encodings: UTF-16 is reported, and --encoding reads whatever Python can, in parts and compressed too."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_encoding_reads_it(tmp_path: Path, call: Call, name: str) -> None:
     (tmp_path / "text").write_bytes(TEXT.encode(name))
     plain = call("embed", stdin=TEXT)
     assert call("embed", "--encoding", name, tmp_path / "text") == plain
-    assert call("embed", stdin=TEXT) == plain  # and no command after it
+    assert call("embed", stdin=TEXT) == plain  # the option has no effect on later commands
 
 
 @pytest.mark.parametrize(

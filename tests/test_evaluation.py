@@ -1,4 +1,4 @@
-"""Measures against numbers by hand, scipy and brute force; test data read by what it looks like."""
+"""Measures against numbers by hand, scipy and brute force; test data is recognised by its looks."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_analogies_by_hand():
 
 
 def test_words_of_the_question_are_no_answer_and_restricting_makes_words_unknown():
-    # man - man + king is king itself, which may not be answered.
+    # man - man + king is king itself, which is not a permitted answer.
     result = analogies.evaluate(questions("man man king king\nman king woman queen"), PEOPLE, find)
     assert (result.value, result.used) == (0.5, 2)
     result = analogies.evaluate(questions("man king man queen\nman king woman queen"), PEOPLE, find, restrict=3)

@@ -1,4 +1,4 @@
-"""Test data as strangers have it: which columns are read, what is refused, and whose models it is for."""
+"""Test data in other people's layouts: which columns are read, what is refused, and which task's models it is for."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def file(folder: Path, text: str, name: str = "data") -> Path:
             [("A b.", "A c.", 4.5), ("e", "d", 1)],
         ),
         (
-            "sts-test.csv",  # STS benchmark's own name for what is a TSV
+            "sts-test.csv",  # the STS benchmark's own name for a TSV file
             "main-news\theadlines\t2015\t0001\t5.000\tA b, c.\tA \"d.\tlicence\nmain-news\theadlines\t2015\t2\t0\te\tf\n",
             "sts",
             [("A b, c.", 'A "d.', 5), ("e", "f", 0)],
@@ -66,7 +66,7 @@ def file(folder: Path, text: str, name: str = "data") -> Path:
         ("x", "10\u00a0000 new\u2009york 5\n", "similarity", [("10\u00a0000", "new\u2009york", 5)]),
         ("x", "old new A 1.58\nsmart bright A 9.2\n", "similarity", [("old", "new", 1.58), ("smart", "bright", 9.2)]),
         (
-            "set1.tab",  # WordSim-353's, whose judges are numbered in the header
+            "set1.tab",  # of WordSim-353, whose header numbers the judges
             "Word 1\tWord 2\tHuman (mean)\t1\t2\t3\nlove\tsex\t6.77\t9\t6\t8\n",
             "similarity",
             [("love", "sex", 6.77)],
@@ -98,15 +98,15 @@ def test_pairs_are_read_by_their_columns_names_or_a_layout_that_is_known(
 @pytest.mark.parametrize(
     "text",
     [
-        GLUE.split("\n", 1)[1],  # without its header: columns 5 to 7 are an index and where the sentences are from
+        GLUE.split("\n", 1)[1],  # without its header: columns 5 to 7 are an index and the sentences' sources
         "1\tcat\tdog\t9\n2\tking\tsea\t1\n",  # a number in front is no word
         "1 cat dog 9\n2 king sea 1\n",
         "cat\t9\tdog\nking\t1\tsea\n",
         "id\tsentence\tlabel\n1\tA b c\t0\n2\tD e\t1\n",
         "x1\tx2\tfoo\tbar\na b\tc d\t5\t1\n",
         "cat\tdog\tsynonym\t9\nking\tsea\tnone\t1\n",
-        "g\tf\t2017\t1\t50\ta b\tc d\ng\tf\t2017\t1\t70\ta b\tc d\n",  # no score of STS benchmark
-        "id\ten\tde\n1\tGo home now.\tGeh heim.\n2\tHe left.\tEr ging.\n",  # the header says that it is no score
+        "g\tf\t2017\t1\t50\ta b\tc d\ng\tf\t2017\t1\t70\ta b\tc d\n",  # 50 and 70 are no scores of the STS benchmark
+        "id\ten\tde\n1\tGo home now.\tGeh heim.\n2\tHe left.\tEr ging.\n",  # the header says that it is not a score
         "word1\tword2\tyear\ncat\tdog\t1999\nsea\tking\t2001\n",
         "word1\tword2\tn_ratings\ncat\tdog\t9\nsea\tking\t2\n",
         "word1 word2 score_std\ncat dog 9\nsea king 2\n",
@@ -173,7 +173,7 @@ def test_a_quote_that_is_never_closed_names_its_line(tmp_path: Path) -> None:
         data.read(path)
 
 
-# Analogies as gensim has them. Unit vectors on a circle: the answer to a, b, c is the word nearest to b - a + c.
+# Analogies as gensim answers them. Unit vectors on a circle: the answer to a, b, c is the word nearest to b - a + c.
 
 CIRCLE = ["Athens", "Greece", "Oslo", "Norway", "norway", "NORWAY", "oslo"]
 
@@ -202,9 +202,9 @@ def test_case_is_folded_after_the_vocabulary_is_restricted_as_gensim_does() -> N
     ]
     for question in ("Athens Greece Oslo Norway", "athens greece oslo norway", "ATHENS GREECE OSLO NORWAY"):
         assert evaluated(question, vectors) == (1, 1)
-    # A row of the same word in another case is no answer: oslo is nearest, and Norway comes behind it.
+    # A row of the same word in another case is no answer: oslo is nearest, and Norway comes after it.
     assert evaluated("Athens Greece Oslo Norway", [*vectors[:6], [-0.3, 0.72, 1, 0.03]]) == (1, 1)
-    # The second Norway is the nearest: in another case it is the same answer.
+    # The second Norway is nearest: though in another case, it is the same answer.
     assert evaluated("Athens Greece Oslo Norway", [*vectors[:3], vectors[5], vectors[4], vectors[3], vectors[6]]) == (
         1,
         1,
@@ -230,14 +230,14 @@ def test_evaluate_folds_case_and_restricts(call, tmp_path: Path) -> None:
         assert call("evaluate", "-m", tmp_path / "m", "--restrict-vocab", 3, path)[0] == 1
 
 
-# Whose models the data is for.
+# Which task's models the data is for.
 
 
 @pytest.mark.parametrize(
     ("texts", "task"),
     [
         (["cat dog 9\n"], "embed"),
-        (["Oslo\ttree\tfour\ntree\tOslo\tfive\n"], "embed"),  # where it is refused: a table is no running text
+        (["Oslo\ttree\tfour\ntree\tOslo\tfive\n"], "embed"),  # which refuses it: a table is no running text
         (['{"a": 1}\n'], "embed"),
         (["sentence1\tsentence2\tscore\na b\tc\tx\n"], "embed"),
         ([GLUE], "embed"),
@@ -246,14 +246,14 @@ def test_evaluate_folds_case_and_restricts(call, tmp_path: Path) -> None:
         (["A man goes home.\nI am going home.\n", "Ein Mann geht heim.\nIch gehe heim.\n"], "translate"),
         (["A man goes home.\nI am going home.\nAll is well.\n"], "language"),
         (["On 5 May 2012 it rained.\nNobody came, and 7 left, as 3 said.\n"], "language"),
-        (["It was good. He left.\nThey came here at 5.\n"], "language"),  # lines of as many words
+        (["It was good. He left.\nThey came here at 5.\n"], "language"),  # all lines have the same number of words
         (["Come at 5.\nLeave by 6.\n"], "language"),
         (['"We left at 5."\n"They came at 6."\n'], "language"),
         (["In 1999 he was born\nHe lived to be 90\n"], "language"),
         (["There were only about 3 people left\n"], "language"),
         (["Go.\tGeh.\tCC-BY 2.0\nRun home!\tLauf heim!\tCC-BY 2.0\n"], "translate"),
         (["Go.\tGeh.\tCC-BY 2.0\nRun home!\tLauf heim!\n"], "translate"),
-        (["Go\tGeh\tCC-BY France\nRun\tLauf\tCC-BY France\n"], "translate"),  # of four words, and no analogy
+        (["Go\tGeh\tCC-BY France\nRun\tLauf\tCC-BY France\n"], "translate"),  # four words, but no analogy
     ],
 )
 def test_data_decides_the_task(tmp_path: Path, texts: list[str], task: str) -> None:

@@ -1,4 +1,4 @@
-"""BLEU and chrF: by hand, as sacrebleu computes them, of files in each form; and `textkit evaluate` over a whole model."""
+"""BLEU and chrF: by hand, as sacrebleu computes them, of files in each layout; and `textkit evaluate` with a whole model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_what_is_right_is_100_and_what_is_wrong_0():
 
 
 def test_bleu_by_hand():
-    # Of 6 words all are in the reference, of 5 pairs 4, of 4 triples 3, of 3 fours 2; as long: no penalty.
+    # The reference has all of 6 words, 4 of 5 pairs, 3 of 4 triples, 2 of 3 quadruples. Equal length: no penalty.
     (figure,) = Scorer()(["a b c d e f"], [["a b c d e x f"]])
     precisions = [6 / 6, 4 / 5, 3 / 4, 2 / 3]
     penalty = math.exp(1 - 7 / 6)

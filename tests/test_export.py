@@ -1,4 +1,4 @@
-"""The `embed` graph, by hand-computed numbers, and what the exporter refuses."""
+"""The `embed` graph against hand-computed numbers, and what the exporter refuses."""
 
 from __future__ import annotations
 
@@ -80,10 +80,10 @@ def test_sif_weights_and_component():
     # (0.5*(1,0) + 0.25*(3,4)) / 0.75 = (1.25, 1) / 0.75; a single word is itself
     assert found == pytest.approx(np.array([[5 / 3, 4 / 3], [3, 4]]), rel=1e-6)
     along = table_graph({"table": TABLE}, probability, np.array([0.6, 0.8], np.float32))
-    # (3,4) lies on the component; (-5,2) less (-3+1.6)*(0.6,0.8)
+    # (3,4) lies on the component; (-5,2) minus (-3+1.6)*(0.6,0.8)
     found = run(along, [[1], [2]], [[1], [1]], SIF)["vector"]
     assert found == pytest.approx(np.array([[0, 0], [-4.16, 3.12]]), abs=1e-6)
-    assert run(along, [[1]], [[1]], MEAN)["vector"].tolist() == [[3, 4]]  # the component is SIF's alone
+    assert run(along, [[1]], [[1]], MEAN)["vector"].tolist() == [[3, 4]]  # only SIF removes the component
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (3, 0), (0, 0)])
@@ -167,7 +167,7 @@ def test_unknown_precision_is_a_usage_error(tmp_path):
 
 
 def test_parity_check_sees_every_kind_of_difference(plain):
-    """A graph that is right passes; one wrong number, in the rows or in SIF's constants, does not."""
+    """A correct graph passes; one wrong number, in the rows or in SIF's constants, does not."""
     rule, rows = Words(WORDS), export_embedding._lookup(TABLE)
     batches = list(cases(rule, LINES))
     assert {case.ids.shape for case in batches} >= {(1, 1), (2, 512), (5, 17)}
@@ -185,7 +185,7 @@ def test_parity_check_sees_every_kind_of_difference(plain):
 
 
 def test_what_nearly_cancels_is_measured_beside_what_it_is_made_of():
-    """Rows in one direction, but for a thousandth: SIF's component leaves 0.002 of vectors of length 1, in f32."""
+    """All rows have nearly one direction: of vectors of length 1, SIF's component leaves 0.002, in f32."""
     random = np.random.default_rng(0)
     table = np.repeat(random.normal(size=(1, 64)), 300, axis=0) + 2e-3 * random.normal(size=(300, 64))
     table, rule = table.astype(np.float32), Words([f"w{i}" for i in range(299)])
@@ -225,7 +225,7 @@ class Recentred(torch.nn.Module):
 
 
 class Frozen(Recentred):
-    """Broken: takes lines of seven tokens alone."""
+    """Broken: takes only lines of seven tokens."""
 
     def forward(self, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return self.embedding(ids) + torch.arange(7)[:, None]
@@ -254,7 +254,7 @@ def test_network_is_traced_and_pooled(rule, capfd):
         alone = network(torch.from_numpy(ids[:1, :2]), torch.ones(1, 2))[0].numpy()
     given = run(found.graphs["embed"], ids, weight)
     assert given["vector"][0] == pytest.approx(alone.mean(axis=0), abs=1e-5)
-    assert not given["tokens"][0, 2:].any()  # padding is zeros whatever attention makes of it
+    assert not given["tokens"][0, 2:].any()  # padding is zeros whatever attention computes for it
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_broken_modules_are_refused(rule, broken, message):
 
 
 def test_frozen_axis_is_seen_in_the_graph():
-    """The second line of defence: torch.export has been known to freeze an axis without a word."""
+    """The second line of defence: torch.export has been known to freeze an axis silently."""
     table = torch.nn.Parameter(torch.zeros(3, 4))
 
     class Rows(torch.nn.Module):
@@ -294,7 +294,7 @@ def test_frozen_axis_is_seen_in_the_graph():
 
 
 def test_longest_line_of_a_network_is_kept_to(rule):
-    """Cases are no longer than the limit that a plugin states, here that of a table of positions."""
+    """Test cases are no longer than the limit that a plugin states, here the size of a table of positions."""
 
     class Positions(Recentred):
         def __init__(self, ids: int) -> None:
@@ -313,13 +313,13 @@ def test_only_tables_skip_the_exporter():
     assert export_embedding.table_of(torch.nn.Embedding(3, 2)).shape == (3, 2)
     assert (
         export_embedding.table_of(torch.nn.Embedding(3, 2, max_norm=1.0)) is None
-    )  # looks up something else than its rows
+    )  # it does not look up its rows as they are
     assert export_embedding.table_of(Recentred(3)) is None
     assert set(quantize.PRECISIONS) == {"fp32", "fp16", "int8"}
 
 
 def test_the_shape_behind_a_norm_is_written_down_and_no_other():
-    """Where onnxruntime does not know it, it takes twice as long to load a transformer."""
+    """If onnxruntime does not know the shape, it takes twice as long to load a transformer."""
 
     class Normed(torch.nn.Module):
         def __init__(self):
