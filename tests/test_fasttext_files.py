@@ -1,4 +1,4 @@
-"""fastText's quantised models, and lines pooled as fastText pools them: the real tool's numbers, and matrices made by hand."""
+"""fastText's quantised models, and lines pooled as fastText pools them: against the real tool and matrices by hand."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from textkit.tasks.embed.serving.embedder import Embedder
 from textkit.text.rules import rule_from_spec
 from textkit.text.subwords import hash_ngrams
 
-# What fastText's get_sentence_vector says of the model FASTTEXT.
+# What fastText's get_sentence_vector gives with the model FASTTEXT.
 LINES = {
     "the cat": [-0.627742171, 0.473613769, -0.530933499],
     "cats  naïve\t日本 q": [-0.531913102, 0.688922942, -0.300849557],
@@ -40,7 +40,7 @@ NORMS = 1 + np.arange(256, dtype=np.float32) / 256
 
 
 def quantised(codes: np.ndarray, norms: np.ndarray | None) -> bytes:
-    """A QuantMatrix by its layout: rows of three numbers in parts of two and one, u8[row, 2], and norms u8[row]."""
+    """The bytes of a QuantMatrix: rows of three numbers, coded in parts of two and one, u8[row, 2], and norms u8[row]."""
     data = struct.pack("<??qqi", True, norms is not None, len(codes), 3, codes.size) + codes.astype(np.uint8).tobytes()
     data += struct.pack("<4i", 3, 2, 2, 1) + b"".join(part.astype("<f4").tobytes() for part in CENTROIDS)
     if norms is not None:
@@ -79,7 +79,7 @@ def test_pruned_ngrams_are_found_by_their_index(tmp_path: Path, whole: bool) -> 
     buckets = 50
     of = {gram: int(hash_ngrams([gram[1:-1]], 3, 3, buckets)[0][0]) for gram in ("<a>", "<z>", "<q>")}
     assert len(set(of.values())) == 3
-    # The index is in no order, and the bucket of <q> is kept by the whole matrix alone.
+    # The index is unordered, and only the whole matrix keeps the bucket of <q>.
     pruned = None if whole else {of["<z>"]: 1, of["<a>"]: 0, max(set(range(buckets)) - set(of.values())): 2}
     codes = np.arange(2 * (2 + (buckets if whole else 3))).reshape(-1, 2)
     found = read(file(tmp_path, ftz([b"a", b"</s>"], codes, None, pruned, buckets)))
@@ -141,11 +141,11 @@ def test_lines_of_words_are_pooled_as_fasttext_pools_them(tmp_path: Path) -> Non
 def test_lines_of_a_classifier_are_the_mean_of_rows_and_of_the_lines_end(tmp_path: Path) -> None:
     embedder = served(tmp_path, golden(QUANTISED), pooling="fasttext")
     np.testing.assert_allclose(embedder(list(QUANTISED_LINES)), list(QUANTISED_LINES.values()), rtol=1e-5, atol=1e-7)
-    assert embedder([""]).tolist() == [[0, 0]]  # a blank line is blank, whatever fastText makes of its end
+    assert embedder([""]).tolist() == [[0, 0]]  # a blank line is blank, though fastText gives its end a vector
     told = embedder.bundle.rule.spec()
     assert told["classifier"] is True
     assert rule_from_spec(told, embedder.bundle.file).classifier
-    # The vectors of words, and of other poolings, are not touched.
+    # The vectors of words do not change.
     tokens = embedder.tokens(["dog cats"])[0]
     np.testing.assert_allclose(tokens[0][1], QUANTISED_VECTORS["dog"], rtol=1e-5)
     assert [word for word, _ in tokens] == ["dog", "cats"]
@@ -160,7 +160,7 @@ def test_a_classifier_of_word_ngrams_says_that_they_are_not_there(tmp_path: Path
 def test_a_classifier_keeps_its_word_ngrams_where_that_is_asked_for(call, tmp_path: Path) -> None:
     path = file(tmp_path, golden(SUPERVISED))
     assert call("import", path, "-o", tmp_path / "m", "--word-ngrams") == (0, "", "")
-    # get_sentence_vector; of the last line n-grams of words that are not in the table alone, and the line's end.
+    # By get_sentence_vector. The last line has only n-grams of words that are not in the table, and the line's end.
     lines = {
         "the cat sat": -0.0590422787,
         "dog zzz ate the": -0.0513412729,
@@ -169,7 +169,7 @@ def test_a_classifier_keeps_its_word_ngrams_where_that_is_asked_for(call, tmp_pa
     }
     found = Embedder(tmp_path / "m", pooling="fasttext")(list(lines))
     np.testing.assert_allclose(found, [[value, 0] for value in lines.values()], rtol=1e-5)
-    # Words are what they were: no n-gram of characters spells one.
+    # Words do not change: no n-gram of characters spells one.
     plain = served(tmp_path, golden(SUPERVISED), "plain")
     again = Embedder(tmp_path / "m")
     np.testing.assert_array_equal(again(["the cat", "zzz", "dog zzz"]), plain(["the cat", "zzz", "dog zzz"]))

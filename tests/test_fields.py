@@ -1,4 +1,4 @@
-"""Fields that go along with a record: none is lost, none changes, whatever they are called."""
+"""Fields carried along with a record: none is lost and none changes, whatever its name."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_numbers_stay_as_the_source_wrote_them_where_a_field_is_renamed(tmp_path
         '{"text": "cat", "source_embedding": {"x":[1.50, "}"]}, "n": 12345678901234567.89, "big": 1e400, "zero": -0, '
         '"E": 1E5, "f": 1.0, "id": 1, "id": 2, "source_embedding_2": null, "nan": NaN, "digits": ' + "7" * 5000 + "}"
     )
-    assert read(tmp_path / "x", SOURCE, "jsonl").fields[0][0] == SOURCE  # byte for byte where nothing is renamed
+    assert read(tmp_path / "x", SOURCE, "jsonl").fields[0][0] == SOURCE  # byte for byte if nothing is renamed
 
 
 def test_an_integer_of_thousands_of_digits_is_no_malformed_json() -> None:
@@ -113,7 +113,7 @@ def test_embed_renames_a_field_of_its_own_name_and_says_so_once(call, tmp_path: 
     assert out == lines.replace("}", ', "vector": [4, -4, 0]}')
     code, out, error = call(*options, "--tokens", stdin='{"text":"cat","tokens":7}\n')
     assert json.loads(out)["source_tokens"] == 7
-    code, out, error = call(*options[:-2], stdin=lines)  # as text no field is written, and none renamed
+    code, out, error = call(*options[:-2], stdin=lines)  # the text format writes no field and renames none
     assert (code, out, error) == (0, "4 -4 0\n" * 3, "")
 
 

@@ -1,4 +1,4 @@
-"""A disk with no more room is an error that names the file, wherever it is met, and blames no plugin."""
+"""A full disk is an error that names the file, wherever it occurs, and blames no plugin."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOYS = str(Path(__file__).with_name("training_toys.py"))
 
 @contextmanager
 def room(most: int) -> Iterator[None]:
-    """No file may grow beyond so many bytes, as on a disk with no more room."""
+    """No file may grow beyond so many bytes, as on a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
     try:
@@ -64,7 +64,7 @@ class Toy:
 
 
 def test_a_plugin_s_own_file_is_named(tmp_path: Path) -> None:
-    """The system names no file for a write that fails: the one that was open is found."""
+    """The system names no file when a write fails, so textkit finds the file that was open."""
     path = tmp_path / "own.part"
 
     def write() -> Iterator[int]:
@@ -85,7 +85,7 @@ def test_what_is_the_plugin_s_fault_stays_its_own(tmp_path: Path) -> None:
     with pytest.raises(TextkitError, match=r"plugin 'toy' failed in fit: FileNotFoundError"), blaming(Toy, "fit"):
         (tmp_path / "none").read_bytes()
     with pytest.raises(TextkitError, match="plugin 'toy' failed in fit: OSError: .*No space"), blaming(Toy, "fit"):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # and nothing says where
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # without a file's name
 
 
 def test_the_file_of_an_error() -> None:

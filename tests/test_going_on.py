@@ -1,4 +1,4 @@
-"""A training that is complete goes on, with more epochs or another rate, and one that leaves the numbers ends by name."""
+"""A complete training continues with more epochs or another rate; one that diverges ends with an error that says where."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def test_a_complete_run_goes_on_to_more_epochs_with_a_schedule_that_begins_anew(
     assert "after 2 epochs, to 5; optimizer and schedule begin anew (learning_rate=0.5, linear)" in error
     now = facts()
     assert (now["epochs"], now["steps"]) == (5, first["steps"] // 2 * 5)
-    assert now["dev_score"]["value"] <= first["dev_score"]["value"]  # the best of both
+    assert now["dev_score"]["value"] <= first["dev_score"]["value"]  # the best of both trainings
     added = rates()[len(before) :]
-    assert max(added) > 0.1 > max(before)  # from the new peak on; which updates are shown depends on the clock
+    assert max(added) > 0.1 > max(before)  # the rate begins at the new peak; the clock decides which updates are shown
     record = json.loads(Path("run/run.json").read_text())
     assert record["before"][0]["facts"]["epochs"] == 2
     assert record["before"][0]["training"]["epochs"] == 2
@@ -148,7 +148,7 @@ def test_a_dev_score_gone_to_infinity_ends_the_training_with_the_step_and_advice
         (Score("bleu", 3.0, True, {"loss": math.inf}), "the dev loss after update 7 is infinite"),
         (Score("perplexity", math.nan, False), "the dev perplexity after update 7 is no number"),
         (Score("spearman", -math.inf, True), "the dev spearman"),
-        (Score("spearman", math.nan, True), None),  # of what is all alike
+        (Score("spearman", math.nan, True), None),  # as of values that are all equal
         (Score("perplexity", 1e300, False, {"lines": 3}), None),
     ],
 )

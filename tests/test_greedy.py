@@ -1,4 +1,4 @@
-"""Greedy search over small modules whose likeliest words are known: ends, limits, lines taken out, states kept apart."""
+"""Greedy search over small modules whose likeliest words are known: ends, limits, finished lines, separate states."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ START, EOS = 1, 2
 
 
 class Copy(nn.Module):
-    """Encode: the source is the memory, the place in it the state."""
+    """Encodes: the memory is the source, and the state is the place in it."""
 
     outputs = ("memory.source", "state.at")
 
@@ -21,7 +21,7 @@ class Copy(nn.Module):
 
 
 class Next(nn.Module):
-    """Step: the likeliest word is the one at the place; the batches that it is asked for are noted."""
+    """Steps: the likeliest word is the source's word at the place. `asked` notes the size of each batch."""
 
     memory = ("memory.source",)
     state = ("state.at",)

@@ -1,4 +1,4 @@
-"""A prompt that ends inside a word, or in white space, goes on from the last boundary of tokens."""
+"""A prompt that ends inside a word, or in white space, is continued from the last token boundary."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def test_where_nothing_else_can_come_nothing_is_left_out(healer: Healer) -> None
     assert words.healed("the man", ids).ids.tolist() == ids.tolist()
     assert words.healed("the man ", ids).first is None
     xylophone = toy_rule().encode(["the xyl"]).ids[:-1]
-    assert words.healed("the xyl", xylophone).first is None  # no word begins so: <unk>, as before
+    assert words.healed("the xyl", xylophone).first is None  # no word begins like that: <unk>, as before
 
 
 def test_words_go_on_inside_the_word() -> None:
     rule = toy_rule(("<eos>", "<unk>", "<unknown", "bike", "biker", "b", "the"))
     healed = Healer(rule, False).healed("the bi", rule.encode(["the bi"]).ids[:-1])
     assert (healed.left, healed.first.tolist(), healed.ids.tolist()) == ("bi", [3, 4], [6])
-    assert Healer(rule, False).healed("<un", rule.encode(["<un"]).ids[:-1]).first.tolist() == [2]  # and not <unk>
+    assert Healer(rule, False).healed("<un", rule.encode(["<un"]).ids[:-1]).first.tolist() == [2]  # but not <unk>
     assert Healer(rule, True).healed("<un", rule.encode(["<un"]).ids[:-1]).first.tolist() == [1, 2]
 
 

@@ -1,4 +1,4 @@
-"""Graphs of strangers that claim memory, time or depth: refused in one line before onnxruntime sees them, or bounded."""
+"""Strangers' graphs that claim memory, time or depth: refused in one line before onnxruntime sees them, or bounded."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def scalar(name: str, value: int) -> TensorProto:
 
 
 def model(*nodes: onnx.NodeProto, constants: tuple[TensorProto, ...] = ()) -> bytes:
-    """x f32[n] -> y, by these nodes."""
+    """A model x f32[n] -> y made of these nodes."""
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
         list(nodes), "g", [value("x", TensorProto.FLOAT, ["n"])], [value("y", TensorProto.FLOAT, None)], list(constants)
@@ -61,7 +61,7 @@ def refusal(data: bytes) -> str:
 
 
 def with_functions(count: int, calls: int) -> bytes:
-    """Functions each of which calls the next `calls` times."""
+    """A model with `count` functions, each of which calls the next one `calls` times."""
     made = onnx.load_from_string(model(node("F0", ["x"], ["y"])))
     opsets = [helper.make_opsetid("", 23)]
     for at in range(count):
@@ -72,7 +72,7 @@ def with_functions(count: int, calls: int) -> bytes:
 
 @pytest.mark.parametrize(("count", "calls"), [(3000, 1), (16, 2), (25, 2), (1, 1)])
 def test_functions_of_the_file_s_own_are_refused(count, calls):
-    """A chain of them ends onnxruntime by a signal, and doubling ones unfold without end."""
+    """A long chain of functions makes onnxruntime crash with a signal, and functions that double unfold without end."""
     said = refusal(with_functions(count, calls))
     assert said == "has functions of its own; a model's graph is made of operators alone"
 
@@ -146,7 +146,7 @@ BIG = 1 << 27
 )
 @pytest.mark.parametrize("how", ["initializer", "int64_data", "Constant", "value_ints", "outer"])
 def test_sizes_out_of_constants_are_bounded(maker, constants, how):
-    """However the constant is written, and also from the graph around."""
+    """However the constant is written, and also if it belongs to the surrounding graph."""
     nodes = [maker]
     if how == "int64_data":
         constants = tuple(
@@ -187,12 +187,12 @@ def test_a_tensor_claims_no_more_than_its_bytes_hold():
     for array in (np.ones(7, np.float16), np.ones((2, 3), np.float64), np.array(3), np.zeros((0, 5), np.float32)):
         onnxfile.inspect(model(node("Neg", ["x"], ["y"]), constants=(numpy_helper.from_array(array, "w"),)), "m")
     packed = [helper.make_tensor("w", TensorProto.INT4, [5], [1, 2, 3, 4, 5]), helper.make_tensor("w", 10, [2], [1, 2])]
-    for tensor in packed:  # two numbers a byte; halves as whole numbers
+    for tensor in packed:  # two numbers per byte; half-precision numbers stored as integers
         onnxfile.inspect(model(node("Neg", ["x"], ["y"]), constants=(tensor,)), "m")
 
 
 def test_sparse_tensors_and_texts_are_refused():
-    """A sparse tensor of one number becomes one of any size when it is loaded."""
+    """A sparse tensor of one number becomes a tensor of any size when it is loaded."""
     made = onnx.load_from_string(model(node("Neg", ["x"], ["y"])))
     sparse = made.graph.sparse_initializer.add()
     sparse.values.CopyFrom(numpy_helper.from_array(np.ones(1, np.float32), "w"))
@@ -212,7 +212,7 @@ def chain(count: int) -> bytes:
 
 
 def test_the_number_of_nodes_is_bounded():
-    """20,000 in a row take onnxruntime many seconds to load; those within graphs count as well."""
+    """onnxruntime takes many seconds to load 20,000 nodes in a row; nodes of inner graphs count as well."""
     onnxfile.inspect(chain(onnxfile.MAX_NODES), "m")
     assert refusal(chain(20_000)) == f"has more than {onnxfile.MAX_NODES} nodes"
     many = [node("Neg", ["x"], [f"a{at}"]) for at in range(onnxfile.MAX_NODES // 2)]
@@ -221,7 +221,7 @@ def test_the_number_of_nodes_is_bounded():
 
 
 def doubling(times: int, start: str) -> list[onnx.NodeProto]:
-    """A tensor joined with itself, again and again; the last is `d{times}`."""
+    """A tensor concatenated with itself, again and again; the last is `d{times}`."""
     return [node("Concat", [f"d{at}" if at else start] * 2, [f"d{at + 1}"], axis=0) for at in range(times)]
 
 
@@ -254,7 +254,7 @@ def floats(name: str, *shape: int) -> TensorProto:
 
 
 def summed(*nodes: onnx.NodeProto, constants: tuple[TensorProto, ...]) -> bytes:
-    """x and the sum of `big`, which the nodes make of constants."""
+    """A model that adds x and the sum of `big`, which the nodes make from constants."""
     return model(*nodes, node("ReduceSum", ["big"], ["s"]), node("Add", ["x", "s"], ["y"]), constants=constants)
 
 
@@ -309,7 +309,7 @@ OF_A_SHAPE = (node("Reshape", ["x", "n"], ["a"]), node("Shape", ["a"], ["b"]))
     ids=["ConstantOfShape", "Expand", "Range"],
 )
 def test_what_is_made_of_a_shape_that_can_be_told_is_bounded_by_onnxruntime(tmp_path, nodes):
-    """Whether it can be told is for its inference to say."""
+    """Only onnxruntime's shape inference knows whether it can infer the shape."""
     total = (node("Cast", ["big"], ["f"], to=1), node("ReduceSum", ["f"], ["s"]), node("Add", ["x", "s"], ["y"]))
     constants = (numbers("n", 1 << 26), floats("v", 1), scalar("z", 0), scalar("o", 1))
     (tmp_path / "m.onnx").write_bytes(model(*nodes, *total, constants=constants))
@@ -330,7 +330,7 @@ def test_what_is_made_of_a_shape_that_can_be_told_is_bounded_by_onnxruntime(tmp_
 
 
 def test_shapes_that_only_travel_are_known():
-    """Of shapes as exporters write them: put together of numbers, and of parts of other shapes."""
+    """Shapes as exporters write them are assembled from numbers and from parts of other shapes."""
     data = model(
         node("Unsqueeze", ["n", "z"], ["a"]), node("Concat", ["a", "a"], ["b"], axis=0), node("ConstantOfShape", ["b"], ["c"]),
         node("Shape", ["x"], ["s"]), node("Gather", ["s", "z"], ["d"]), node("Concat", ["d", "a"], ["e"], axis=0),
@@ -342,7 +342,7 @@ def test_shapes_that_only_travel_are_known():
 
 
 def test_a_constant_that_is_there_twice_is_refused():
-    """protobuf makes one of two, and readers differ in which."""
+    """protobuf keeps one of the two, and readers differ in which one."""
     attribute = node("Constant", [], ["y"], value=numbers("", 1)).attribute[0].SerializeToString()
     twice = wrapped(1, wrapped(2, b"y") + wrapped(4, b"Constant") + wrapped(5, attribute * 2))
     assert refusal(wrapped(7, twice) + wrapped(8, b"\x10\x17")) == "damaged: an attribute has two values"
@@ -380,7 +380,7 @@ def test_a_graph_keeps_its_mark_when_outputs_are_taken_out():
     "path", sorted(package_folder().glob("*/*.onnx")), ids=lambda path: f"{path.parent.name}-{path.stem}"
 )
 def test_every_shipped_graph_passes_and_is_folded(path: Path):
-    """Those of every other family and precision pass where they are exported: `writing.write` looks through each."""
+    """Graphs of other families and precisions are checked when they are exported: `writing.write` looks through each."""
     header = onnxfile.inspect(path.read_bytes(), path.name)
     assert header.folded
 
@@ -432,7 +432,7 @@ def test_small_models_by_hand_pass(tmp_path, write: Callable[[Path], Path]):
     ],
 )  # fmt: skip
 def test_what_ends_onnxruntime_by_a_signal_is_refused(odd, said):
-    """Found by a fuzzer: it indexes and divides by these without looking."""
+    """A fuzzer found these: onnxruntime indexes with or divides by such values without checking."""
     constants = (
         numbers("none"), numbers("two", 0, 1), scalar("minus", -1), numbers("many", *[3] * 100, -1),
         numpy_helper.from_array(np.array([2, -1], np.int32), "short"),
@@ -449,7 +449,7 @@ def test_a_divisor_of_minus_one_is_seen_behind_what_only_reshapes_it():
 
 
 def test_an_attribute_of_no_number_is_nought():
-    """Some writers leave a 0 out."""
+    """Some writers leave out a 0."""
     odd = node("ConvTranspose", ["x", "x"], ["y"], group=3)
     odd.attribute[0].ClearField("i")
     assert refusal(model(odd)) == "ConvTranspose has a group of less than one"
@@ -480,9 +480,9 @@ def test_what_exporters_write_passes(usual):
 
 
 def test_the_list_of_operators_is_of_operators_that_there_are():
-    """No name is mistyped: onnx knows each of its own, and onnxruntime the others."""
+    """No name is mistyped: onnx knows all of its own operators (those of onnxruntime are not looked up)."""
     known = {schema.name for schema in onnx.defs.get_all_schemas_with_history() if schema.domain == ""}
-    others = {b"SimplifiedLayerNormalization"}  # onnxruntime's own, in onnx's name
+    others = {b"SimplifiedLayerNormalization"}  # onnxruntime's own operator in onnx's domain
     assert {name.decode() for name in operators.ALLOWED[""] - others} <= known
     for domain, blanks in operators.BLANKS.items():
         assert operators.ALLOWED[domain] >= blanks.keys()

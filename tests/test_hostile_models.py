@@ -1,4 +1,4 @@
-"""`models` and `doctor` among models of strangers: a broken one is a row with its reason, and the others are shown."""
+"""`models` and `doctor` among strangers' models: a broken one is a row with its reason, and the others are shown."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from textkit.errors import TextkitError
 
 
 class PanicException(BaseException):
-    """As an extension module written in Rust raises it."""
+    """The exception that an extension module written in Rust raises."""
 
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Models in ./exported_models, one of which fails in a way of its own; nothing else."""
+    """Models in ./exported_models, one of which fails in an unusual way; there are no other models."""
     (tmp_path / "package").mkdir()
     (tmp_path / "home").mkdir()
     monkeypatch.chdir(tmp_path)

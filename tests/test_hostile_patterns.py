@@ -1,4 +1,4 @@
-"""Regular expressions of strangers' tokenizers: what may take for ever is refused, what usual ones have is taken."""
+"""Regular expressions of strangers' tokenizers: those that may take for ever are refused, and usual ones are accepted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from textkit.text import pattern
 _TAIL = r"\s*[\r\n]+|\s+(?!\S)|\s+"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _CONTRACTED = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-USED = [  # by cl100k (three ways), Qwen 2, Qwen 3.5, o200k, Tekken, DeepSeek V3 and its coder
+USED = [  # by cl100k (in three forms), Qwen 2, Qwen 3.5, o200k, Tekken, DeepSeek V3 and its coder
     *pattern.KNOWN,
     rf"{_CONTRACTED}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|{_TAIL}",
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+",
@@ -57,7 +57,7 @@ def test_patterns_that_may_take_for_ever_or_are_none(text):
 
 
 def test_every_pattern_that_is_taken_comes_to_an_end():
-    """The slowest kind that is left, on a line of 20,000 spaces."""
+    """The slowest kind that is accepted, on a line of 20,000 spaces."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
     found = Tokenizer(models.WordLevel({"a": 0}, unk_token="a"))

@@ -1,4 +1,4 @@
-"""Tokenizers of strangers once they are made: what the library says, pads or runs into is one line of textkit's own."""
+"""Strangers' tokenizers once they are loaded: what the library says, pads or fails at becomes one line of textkit's own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from textkit.text.sentencepiece import SentencePieceText
 
 
 def broken(folder: Path, name: str) -> Path:
-    """The model with another tokenizer.json, its size and hash right."""
+    """The model with a bad tokenizer.json whose size and hash are right."""
     import hashlib
 
     from textkit.bundle.manifest import FILE
@@ -34,7 +34,7 @@ def broken(folder: Path, name: str) -> Path:
 
 
 def test_every_kind_of_model_is_looked_at(tmp_path, capfd):
-    """A tokenizer of each rule, and byte pairs of words; nothing of the library's is said."""
+    """The tokenizer of each rule is checked, and the byte pairs of words; the library itself prints nothing."""
     from textkit.text.normalizer import Normalizer
     from textkit.text.subwords import Pieces
     from textkit.text.tokenizer import Pretokenized
@@ -65,7 +65,7 @@ CUT = {"max_length": 1, "stride": 1, "strategy": "LongestFirst", "direction": "R
 
 
 def pieced(content: bytes) -> SentencePieceText:
-    """MarianMT's rule with a tokenizer of its own making."""
+    """MarianMT's rule with the given tokenizer."""
     side = {
         "tokenizer": "tokenizer.json", "characters": "characters.json", "vocabulary": "vocabulary.json", "prefix": False,
         "squeeze": True, "spelled": False,
@@ -102,7 +102,7 @@ def test_pieces_of_a_strangers_tokenizer_are_looked_up(parts):
     ],
 )
 def test_a_tokenizer_that_is_made_late_is_made_to_verify(tmp_path, monkeypatch, capfd, parts, said):
-    """Otherwise `models` would show the model as sound."""
+    """Some rules create a tokenizer only when it is needed. Without this `models` would show such a model as sound."""
     found = bundle.read(write_language(tmp_path / "m"))
     monkeypatch.setattr("textkit.text.rules.rule_from_spec", lambda spec, read: pieced(file(**parts)))
     with pytest.raises(TextkitError, match=f"^{tmp_path / 'm'}: tokenizer.json: {said}"):
@@ -126,7 +126,7 @@ def test_an_empty_vocabulary_of_pieces_is_one_line():
     ],
 )
 def test_ids_around_a_line_are_those_of_the_tokenizer(post):
-    """Others are rows that no table has."""
+    """Other ids would be rows that no table has."""
     from textkit.text.tokenizer import Pretokenized
 
     with pytest.raises(TextkitError, match="around lines, and has only 3$"):
@@ -177,7 +177,7 @@ def test_a_normalizer_with_other_fields_is_refused_in_short(name):
 
 
 def test_padding_in_a_file_of_pieces_is_ignored():
-    """It would make any word a billion pieces long."""
+    """Padding would make any word a billion pieces long."""
     from textkit.text.words import Words
 
     files = {"words.txt": b"the\n", "pieces.json": file(padding=PADDING)}
@@ -191,7 +191,7 @@ def test_padding_in_a_file_of_pieces_is_ignored():
 
 
 def test_a_panic_of_the_library_is_one_line():
-    """Whatever else it stumbles over: a PanicException is no Exception."""
+    """Whatever makes the library panic: a PanicException is no Exception."""
     from textkit.text.subwords import guarded, read_tokenizer
 
     with pytest.raises(TextkitError, match="not a tokenizer"):

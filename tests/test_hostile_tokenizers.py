@@ -1,4 +1,4 @@
-"""Tokenizers of strangers: what the library would run into is refused in one line before it has the file."""
+"""Strangers' tokenizers: what the library would fail at is refused in one line before the library reads the file."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ LEAN = '"model":{"type":"BPE","unk_token":null,"vocab":{"a":0,"b":1},"merges":[]
     ],
 )
 def test_no_second_name_hides_behind_the_model(text, model):
-    """The library reads every name it meets, the last one counts, and a broken table ends the process on the way."""
+    """The library reads every name that it meets, and the last one counts; a broken table before it can end the process."""
     with pytest.raises(TextkitError):
         read_checked("tokenizer.json", lambda name: text.replace("HERE", model).encode())
 
@@ -225,7 +225,7 @@ def test_shipped_ones_are_taken_without_reading_their_words(path: Path, monkeypa
     ids=["gpt2", "bert", "t5", "words"],
 )
 def test_files_of_the_library_before_0_9_are_read(model):
-    """Their models have no type."""
+    """The models in them have no type."""
     from textkit.text.subwords import read_tokenizer
 
     assert taken(file(model=model))
@@ -234,7 +234,7 @@ def test_files_of_the_library_before_0_9_are_read(model):
 
 @pytest.mark.slow
 def test_large_vocabularies_of_usual_models_are_taken():
-    """250,000 pieces, as XLM-R has them, and 256,000 words with 580,000 merges, as Gemma."""
+    """250,000 pieces, as in XLM-R, and 256,000 words with 580,000 merges, as in Gemma."""
     pieces = [[f"▁{at % 999}x{at}", -float(at)] for at in range(250_000)]
     assert taken(compact(UNIGRAM | {"vocab": pieces}))
     assert taken(compact(BPE | {"vocab": words(256_000), "merges": [["▁1", "2"]] * 580_000}))

@@ -1,4 +1,4 @@
-"""`textkit inspect`: gradients beside autograd's own and by hand, norms as they were, tables, pictures, what it refuses."""
+"""`textkit inspect`: gradients against autograd's and by hand, norms as they were, tables, pictures, what it refuses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WORDS = 9
 
 
 class Halving(nn.Module):
-    """s_t = a s_(t-1) + C(w_t), and the logits are the state: a gradient that goes k steps back is a^k as long."""
+    """s_t = a s_(t-1) + C(w_t), and the logits are the state: a gradient k steps back has a^k times the norm."""
 
     def __init__(self, a):
         super().__init__()
@@ -99,7 +99,7 @@ def test_gradients_are_those_of_one_backward_pass_line_by_line(cell, softmax):
 
 
 class Run:
-    """What a run says of itself, with a network in memory."""
+    """A stand-in for a run, with a network in memory."""
 
     def __init__(self, folder, plugin, config=None, records=()):
         self.folder, self.plugin, self.name, self.config = folder, plugin, plugin.name, config
@@ -205,7 +205,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture
 def textkit(runs, capfd, monkeypatch):
-    """textkit(word...) -> exit code, stdout, stderr; in this process, in the folder of the runs."""
+    """textkit(word...) -> exit code, stdout, stderr; runs in this process, in the folder of the runs."""
     monkeypatch.chdir(runs)
 
     def textkit(*words):
@@ -361,7 +361,7 @@ def test_two_parameters_of_one_name_keep_their_paths():
 
 @pytest.mark.parametrize("rows", [1, 3, 40])
 def test_curves_are_told_apart_without_colours(rows):
-    """Each has a line and a marker of its own, and a marker is on the curve however few points it has."""
+    """Each curve has its own line style and marker, and shows a marker however few points it has."""
     some = np.arange(rows, dtype=float)
     names = tuple(f"layers.{at}.attention.output.weight" for at in range(8))
     found = Norms(some.astype(int), some.astype(int), some, "bleu", some, some, 0, names, np.ones((rows, 8)))
@@ -370,7 +370,7 @@ def test_curves_are_told_apart_without_colours(rows):
         f"layer {at} attention output matrix" for at in range(1, 9)
     ]
     looks = {(line.get_linestyle(), line.get_marker()) for line in above.lines}
-    assert len(looks) == len(above.lines) == 10  # eight layers, all weights, and where the best score is
+    assert len(looks) == len(above.lines) == 10  # eight layers, all weights, and the place of the best score
     assert {line.get_marker() for line in (*below.lines, *right.lines)} >= {"o", "s", "^"}
     for line in above.lines[:8]:
         start, every = line.get_markevery()

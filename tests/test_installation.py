@@ -1,6 +1,6 @@
-"""What README, Makefile and pyproject.toml say of installing textkit agrees; every printed command names the distribution.
+"""README, Makefile and pyproject.toml agree on how textkit is installed; every printed command names the distribution.
 
-And the wheel: it holds every module, and installed as a tool it translates.
+The wheel holds every module, and when it is installed as a tool it translates.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ def test_the_lines_for_cpus_alone_name_what_serving_needs() -> None:
 
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
-    """A folder that is gone afterwards: a tool with its libraries is half a gigabyte, and pytest keeps three runs."""
+    """A folder that is removed afterwards: a tool with its libraries takes half a gigabyte, and pytest keeps three runs."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
 
 @pytest.fixture(scope="module")
 def wheel(place: Path) -> Path:
-    """Built of a copy, for setuptools puts into a wheel what an older build has left in build/."""
+    """A wheel built from a copy, because setuptools puts into a wheel what an older build has left in build/."""
     source = place / "source"
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -88,9 +88,9 @@ def test_the_wheel_holds_every_module_and_model(wheel: Path) -> None:
     assert {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name} == wanted
 
 
-@pytest.mark.slow  # half a minute; pip downloads what it does not have kept
+@pytest.mark.slow  # half a minute; pip downloads what it does not have in its cache
 def test_the_wheel_is_a_tool_that_translates(place: Path, wheel: Path) -> None:
-    """By pipx, into a home of its own; then from elsewhere, as a shell runs it."""
+    """pipx installs it into a separate home; then it is run from elsewhere, as by a shell."""
     home = place / "home"
     home.mkdir()
     places = {f"PIPX_{name}": str(place / name.lower()) for name in ("HOME", "BIN_DIR", "MAN_DIR", "COMPLETION_DIR")}

@@ -1,4 +1,4 @@
-"""Other tools' formats, in and out: golden bytes of the real tools, layouts written by hand, and files that lie."""
+"""Other tools' formats, in and out: golden bytes of the real tools, layouts written by hand, and files with false claims."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def file(folder: Path, content: bytes, name: str = "vectors") -> str:
 
 
 def refusal(folder: Path, content: bytes, room: Room | None = None) -> str:
-    """The one line that reading `content` ends with, without the folder."""
+    """The one line with which reading `content` fails, without the folder."""
     path = file(folder, content)
     with pytest.raises(TextkitError) as caught:
         read(path, room)
@@ -51,7 +51,7 @@ def fasttext(
     pruned: int = -1,
     quantised: bool = False,
 ) -> bytes:
-    """A fastText .bin by its layout: signature, Args::save, Dictionary::save, DenseMatrix::save; no output matrix."""
+    """The bytes of a fastText .bin: signature, Args::save, Dictionary::save, DenseMatrix::save; no output matrix."""
     dim = table.shape[1]
     head = struct.pack("<ii", 793712314, version)
     head += struct.pack("<12id", dim, 5, 5, 1, 5, 1, 2, model, bucket, *grams, 100, 1e-4)
@@ -157,7 +157,7 @@ def test_supervised_model_leaves_labels_and_word_ngrams_out(tmp_path):
 
 
 def test_fasttext_by_hand(tmp_path):
-    # One n-gram each of length 3: <a> of bucket 0 (there is but one), </s> has none, and a word that is no UTF-8.
+    # Words with one n-gram of length 3: <a> in bucket 0 (the only bucket); </s> has none; one word is not UTF-8.
     table = np.array([[2, 4], [8, 6], [5, 7], [4, 8]], np.float32)
     found = read(file(tmp_path, fasttext([(b"a", 5), (b"</s>", 3), (b"\xff", 1)], table, 1, (3, 3))))
     assert found.words == ["a", "</s>", "\ufffd"]
@@ -166,7 +166,7 @@ def test_fasttext_by_hand(tmp_path):
     # A word too short for any n-gram keeps its own row.
     found = read(file(tmp_path, fasttext([(b"a", 5), (b"</s>", 3), (b"\xff", 1)], table, 1, (4, 6))))
     assert found.table.tolist() == table.tolist()
-    # Format 11 trained its classifiers without character n-grams, whatever its arguments say.
+    # In format 11 classifiers were trained without character n-grams, whatever the arguments say.
     old = read(
         file(
             tmp_path, fasttext([(b"a", 5), (b"b", 3), (b"__label__c", 1)], table[:3], 1, version=11, model=3, labels=1)
@@ -175,7 +175,7 @@ def test_fasttext_by_hand(tmp_path):
     assert (old.words, old.ngrams, old.table.tolist()) == (["a", "b"], None, table[:2].tolist())
 
 
-# Files that lie, or are something else.
+# Files with false claims, and files that are something else.
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_too_large_for_onnx_says_what_fits():
     with pytest.raises(TextkitError, match=r"2,000,000 words and 2,000,000 n-grams .* use --precision int8$"):
         Room("fp32").check(
             "FILE", 2_000_000, 2_000_000, 300
-        )  # crawl-300d-2M-subword.bin: the n-grams alone are too many
+        )  # crawl-300d-2M-subword.bin: its n-grams alone are too many
     with pytest.raises(TextkitError, match=r"use a smaller --max-vocab with --precision int8$"):
         Room("fp32").check("FILE", 9_000_000, 2_000_000, 300)
     Room().check("FILE", 10**9, 0, 300)  # convert writes no ONNX

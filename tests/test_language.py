@@ -1,4 +1,4 @@
-"""How likely lines are, and what follows prompts: exported toys against loops over words in float64."""
+"""The probability of lines, and the continuation of prompts: exported toys against loops over words in float64."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_pieces_carry_the_state(model, monkeypatch):
 
 
 def test_a_text_read_on_and_on(model, monkeypatch):
-    """The state goes from line to line, whatever pieces it is given in."""
+    """The state is carried from line to line, in whatever pieces the text comes."""
     lines = ["the man", "", "rides a bike .", "c"]
     ids = [token for line in lines for token in ids_of(line)]
     wanted = logprobs(NETWORK, ids)
@@ -89,7 +89,7 @@ def test_a_text_read_on_and_on(model, monkeypatch):
 
 def test_pieces_by_hand():
     assert list(pieces(10, 4, None)) == [(0, 4, 0), (4, 4, 0), (8, 2, 0)]
-    # It remembers 6: after six tokens it begins anew with the last three of them.
+    # The model remembers 6 tokens: after six it begins anew with the last three of them.
     assert list(pieces(12, 4, 6)) == [(0, 4, 0), (4, 2, 0), (6, 3, 3), (9, 3, 3)]
     assert list(pieces(4, 9, 6, held=5)) == [(0, 1, 0), (1, 3, 3)]
     assert list(pieces(0, 4, 6)) == []
@@ -97,14 +97,14 @@ def test_pieces_by_hand():
 
 @pytest.fixture(scope="module")
 def forgetful(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
-    """The same model, of which it is said that it remembers twelve tokens."""
+    """The same model, declared to remember only twelve tokens."""
     folder = tmp_path_factory.mktemp("forgetful") / "toy"
     made = {name: Graph(graph.module, limit=12) for name, graph in graphs(NETWORK).items()}
     return LanguageModel(export.export_graphs(folder, task="language", rule=rule(), graphs=made), "cpu", 1)
 
 
 def in_windows(ids: list[int]) -> list[float]:
-    """Twelve tokens, and then six at a time, each after the six before them and one more."""
+    """log p of each id in windows: the first twelve tokens, then six at a time, given the seven tokens before them."""
     found = logprobs(NETWORK, ids[:12]).tolist()
     for at in range(12, len(ids), 6):
         with torch.no_grad():
@@ -149,7 +149,7 @@ def test_loaded_by_name_pickled_and_refused(folder, model, tmp_path):
 
 
 def likeliest(ids: list[int], count: int) -> list[int]:
-    """The likeliest word each time, by the definition; the end of a line ends it. <unk> is left out."""
+    """The likeliest word at each step, by the definition, up to the end of a line. <unk> is never chosen."""
     made: list[int] = []
     while len(made) < count and (not made or made[-1] != 0):
         scores = [logprobs(NETWORK, [*ids, *made, word])[-1] if word != 1 else -math.inf for word in range(len(WORDS))]
@@ -182,7 +182,7 @@ def test_the_same_whatever_the_batch(folder):
 
 
 def test_the_shipped_model_writes_the_same_whatever_the_batch():
-    """In whole numbers, where one scale for all that is multiplied at once would let lines change each other."""
+    """In int8, where one scale for everything that is multiplied at once would let lines change each other."""
     generator = Generator("en-lm", "cpu", 1, seed=3, samples=2, max_tokens=16)
     assert generator.bundle.manifest.precision == "int8"
     prompts = ["the", "", "the cat sat on", "He said that", "", "the dog", "In 1914 ,"]
@@ -206,7 +206,7 @@ def test_words_are_drawn_as_often_as_they_are_likely(folder):
 def test_a_string_that_stops(folder):
     free = Generator(folder, "cpu", 1, seed=2, max_tokens=40)(["the man"])[0][0]
     words = free.text.split()
-    stop = " ".join(words[3:5])  # spread over two tokens
+    stop = " ".join(words[3:5])  # it spans two tokens
     cut = Generator(folder, "cpu", 1, seed=2, max_tokens=40, stop=[stop])(["the man"])[0][0]
     assert cut.text == free.text[: free.text.index(stop)]
     assert cut.ended
@@ -228,7 +228,7 @@ def test_what_is_told_as_it_comes(folder):
 
 def test_a_prompt_longer_than_the_model_remembers(forgetful):
     generator = Generator(forgetful.bundle, "cpu", 1, temperature=0, max_tokens=4)
-    # Four of the twelve are for what follows.
+    # Four of the twelve tokens are kept for the continuation.
     (found,) = generator(["c c c c c the man rides a bike . b"])[0]
     assert generator.cut_prompts == 1
     assert found.text == generator(["c the man rides a bike . b"])[0][0].text

@@ -1,4 +1,4 @@
-"""The graphs of `language`: what is put around the modules, by numbers of other origin, and what the exporter refuses."""
+"""The graphs of `language`: what is added around the modules, against independent numbers, and what the exporter refuses."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def start(lines: int) -> dict[str, np.ndarray]:
 
 
 def test_scores_are_those_of_the_definition(toy, network):
-    """Two lines of other lengths in one batch, with an end of line before them, against a loop over words in float64."""
+    """Two lines of different lengths in one batch, with an end of line before each, against a loop over words in float64."""
     ids = np.array([[2, 3, 4, 0], [5, 0, 0, 0]])
     weight = np.array([[1, 1, 1, 1], [1, 1, 0, 0]], np.float32)
     given = Session(toy.graphs["score"], "cpu", 1).run(
@@ -45,7 +45,7 @@ def test_scores_are_those_of_the_definition(toy, network):
     assert given["logprob"][0] == pytest.approx(logprobs(network, [2, 3, 4, 0]), abs=1e-5)
     assert given["logprob"][1, :2] == pytest.approx(logprobs(network, [5, 0]), abs=1e-5)
     assert given["logprob"][1, 2:].tolist() == [0, 0]
-    assert given["state.count.next"].tolist() == [4, 2]  # words read: the one before, and all but the last
+    assert given["state.count.next"].tolist() == [4, 2]  # words read: the one before the line, and all but its last
 
 
 def test_a_line_in_chunks_is_the_line_at_once(toy, network):
@@ -98,7 +98,7 @@ def test_lower_precision_states_what_it_makes_of_the_perplexity(precision, toy):
 
 
 class Forgetful(Step):
-    """A step that does not count."""
+    """Broken: a step that does not count."""
 
     def forward(self, token, total, count):
         logits, total, _ = super().forward(token, total, count)
@@ -106,14 +106,14 @@ class Forgetful(Step):
 
 
 class Leaky(Score):
-    """Padding is read like any word."""
+    """Broken: padding is read like any word."""
 
     def forward(self, token, mask, total, count):
         return super().forward(token, torch.ones_like(mask), total, count)
 
 
 class Hasty(Score):
-    """The state is not what the ports begin with."""
+    """Broken: the first state is not zero, as ports begin."""
 
     def begin(self, lines):
         return torch.ones(lines, self.network.dim), torch.zeros(lines, dtype=torch.int64)

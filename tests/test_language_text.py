@@ -1,4 +1,4 @@
-"""LanguageText and what learns it: words as white space has them, bytes of which none is lost."""
+"""LanguageText and what learns it: words as white space separates them, and bytes, of which none is lost."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_words_stand_in_the_order_of_frequency_and_a_line_has_an_end(tmp_path):
 def test_the_name_of_the_end_is_no_word_of_a_text(tmp_path):
     for vocab in ("word", "bpe"):
         rule = made(tmp_path, "<eos> a <eos> b\n" * 9, vocab=vocab)
-        assert ids_of(rule, [" <eos> "])[0].count(rule.eos) == 1  # the line's own end
+        assert ids_of(rule, [" <eos> "])[0].count(rule.eos) == 1  # only the line's own end
 
 
 def test_rare_words_and_a_small_table(tmp_path):
@@ -99,7 +99,7 @@ def test_a_byte_is_a_token_and_half_a_character_is_shown_as_its_bytes(tmp_path):
 
 
 def test_bytes_of_any_kind_are_told_as_they_come_and_each_is_read_a_few_times(tmp_path, monkeypatch):
-    """Letters of one to four bytes, parted, and bytes that belong to none."""
+    """Letters of one to four bytes, in parts, and bytes that belong to no letter."""
     rule = made(tmp_path, vocab="byte")
     kinds = ["a", " ", "é", "日", "🙂", "\ufffd"]
     data = [kind.encode() for kind in kinds] + [b"\xe6\x97", b"\xff", b"\x80"]
@@ -166,11 +166,11 @@ def test_a_vocabulary_too_small_is_an_error(tmp_path):
 
 @pytest.mark.slow
 def test_wikitext2_has_the_tokens_and_words_of_its_paper():
-    """Merity et al. 2016, table 2: 2,088,628 tokens with an <eos> a line, 33,278 words with it."""
+    """Merity et al. 2016, table 2: 2,088,628 tokens with one <eos> per line, 33,278 words counting <eos>."""
     if not WIKITEXT.exists():
         pytest.skip(f"{WIKITEXT} is not there")
     text = Corpus([WIKITEXT])
-    rule = learn(text, LanguageTokenizerOptions(min_count=1, clean=False))  # two of its words hold what nobody sees
+    rule = learn(text, LanguageTokenizerOptions(min_count=1, clean=False))  # two of its words hold invisible characters
     assert len(rule) == 33_278
     assert sum(len(rule.encode(lines).ids) for lines in text.chunks(20_000)) == 2_088_628
     assert sum(rule.count_words(lines) + len(lines) for lines in text.chunks(20_000)) == 2_088_628

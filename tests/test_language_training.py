@@ -1,4 +1,4 @@
-"""What language models have in common while they train: chunks by hand, the state between them, perplexity, going on."""
+"""What language models share in training: chunks by hand, the state between them, perplexity, resuming."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FadingOptions(LanguageOptions):
 
 
 class Fading(LanguagePlugin):
-    """s_t = s_(t-1) / 2 + C(w_t): what was read fades, and the next word is a softmax over s_t."""
+    """s_t = s_(t-1) / 2 + C(w_t): words read earlier fade, and the next word is a softmax over s_t."""
 
     name = "fading"
     summary = "a toy"
@@ -71,7 +71,7 @@ class Network(nn.Module):
 
 
 class Given(nn.Module):
-    """log p of the next word is what a table says for the word before."""
+    """A table gives log p of the next word for each word before."""
 
     def __init__(self, table):
         super().__init__()
@@ -105,7 +105,7 @@ def rule_of(corpus, **options):
 
 
 def test_chunks_by_hand(monkeypatch):
-    """Eleven tokens in two streams of five, from token 4 of the ring on, and the token before each."""
+    """Eleven tokens, read as a ring from token 4 on, in two streams of five, each with the token before it."""
     monkeypatch.setattr(np.random, "default_rng", lambda seed: SimpleNamespace(integers=lambda high: 4))
     first, second = chunks(np.arange(11))
     assert first.ids.tolist() == [[3, 4, 5, 6], [8, 9, 10, 0]]
@@ -141,12 +141,12 @@ def test_an_epoch_begins_elsewhere_and_comes_again_from_anywhere():
 
 
 def test_random_lengths_are_those_of_the_paper():
-    """Merity et al. 2018, section 5: N(bptt, 5), for one in twenty N(bptt / 2, 5)."""
+    """Merity et al. 2018, section 5: N(bptt, 5), and for one chunk in twenty N(bptt / 2, 5)."""
     made = chunks(np.zeros(2_000_000), streams=1, bptt=70, random_bptt=True)[:-1]
     lengths = np.array([chunk.words for chunk in made])
     assert [chunk.share for chunk in made] == [length / 70 for length in lengths]
     assert np.mean(lengths < 52) == pytest.approx(0.05, abs=0.005)
-    assert lengths[lengths > 52].mean() == pytest.approx(69.5, abs=0.2)  # whole numbers below those drawn
+    assert lengths[lengths > 52].mean() == pytest.approx(69.5, abs=0.2)  # drawn numbers are rounded down
     assert lengths[lengths > 52].std() == pytest.approx(5, abs=0.2)
     assert lengths.min() >= 5
     assert lengths.max() <= 90
@@ -174,7 +174,7 @@ def test_text_is_one_row_of_ids_in_a_file(tmp_path):
     assert isinstance(found, np.memmap)
     assert [rule.token(int(row)) for row in found] == ["b", "a", "<eos>", "<eos>", "a", "<eos>"]
     (tmp_path / "text.txt").write_text("other\n")
-    assert np.array_equal(encoded_text(corpus, rule, run.scratch), found)  # made once
+    assert np.array_equal(encoded_text(corpus, rule, run.scratch), found)  # encoded only once
     assert len(encoded_text(corpus, rule, None)) == 2
 
 
@@ -196,7 +196,7 @@ def test_state_goes_from_chunk_to_chunk_as_in_one_long_run(random_bptt):
     assert total == pytest.approx(wanted.item(), rel=1e-5)
     assert torch.allclose(network.carried.state0, last, atol=1e-5)
     assert not network.carried.state0.requires_grad
-    again, _ = plugin.loss(network, made[0])  # fresh: whatever was carried is forgotten
+    again, _ = plugin.loss(network, made[0])  # fresh: the carried state is forgotten
     assert again.item() == pytest.approx(plugin.loss(network, made[0])[0].item(), abs=0)
     assert not torch.equal(network.carried.state0, last)
 
@@ -228,7 +228,7 @@ def test_penalties_are_learnt_from_and_not_counted_as_perplexity():
     )
 
 
-# A language of two words and the end of a line; rows: <eos>, <unk>, a, b, of the word before.
+# A language of two words and the end of a line; a row for each word before: <eos>, <unk>, a, b.
 TABLE = [[0.5, 0.0001, 0.25, 0.2499], [0.25] * 4, [0.125, 0.0001, 0.25, 0.6249], [0.5, 0.0001, 0.4, 0.0999]]
 
 
@@ -269,11 +269,11 @@ def test_dev_score_reads_a_text_with_its_state(tmp_path):
     hidden, _ = network.hidden(ids[:, :-1], network.begin(1))
     wanted = nn.functional.cross_entropy(network.output(hidden)[0], ids[0, 1:], reduction="sum")
     assert (total, count) == (pytest.approx(wanted.item(), rel=1e-5), 192)
-    assert torch.equal(network.carried.state0, held)  # what training carries is untouched
+    assert torch.equal(network.carried.state0, held)  # the state that training carries is untouched
 
 
 class Known(Run):
-    """A run whose plugin is not in the registry."""
+    """A run whose plugin need not be in the registry."""
 
     plugin = Fading()
 
@@ -314,7 +314,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(make, options):
             return left <= 0
 
         stops += any(isinstance(event, Stopped) for event in finish(Known.open(run.folder), resume=True, stop=stop))
-        random.random(), np.random.random(), torch.rand(1)  # another process has other states
+        random.random(), np.random.random(), torch.rand(1)  # another process would have other random states
         run = Known.open(run.folder)
     assert stops > 3
     assert run.weights.read_bytes() == whole.weights.read_bytes()
@@ -322,7 +322,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(make, options):
 
 
 def test_what_was_read_before_an_interruption_is_still_in_mind(make):
-    """The test above would say nothing of the state if it changed nothing."""
+    """If the state had no effect, the test above would prove nothing about it."""
     run, forgetful = make(dropout=0), make("forgetful", dropout=0)
     finish(run)
     asked = iter([False] * 3)

@@ -1,4 +1,4 @@
-"""`textkit train --processes N`: starts the processes safely, passes signals on once, gives one exit code and one line."""
+"""`textkit train --processes N` starts processes safely, passes each signal on once, and gives one exit code and one line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TOYS = str(Path(__file__).with_name("training_toys.py"))
 
 @pytest.fixture
 def processes(monkeypatch, tmp_path):
-    """processes(code, ...): what `launch` gives where process n runs that code; `rank(n)` is a file that it may make."""
+    """processes(code, ...) -> what `launch` returns if process n runs code n; `rank(n)` is a file that it may create."""
     monkeypatch.chdir(tmp_path)
     begin = "import os, sys, time, signal\nrank = os.environ['RANK']\ndef here(): open('here' + rank, 'w').close()\n"
 
@@ -44,7 +44,7 @@ def processes(monkeypatch, tmp_path):
             return launching.launch(len(codes), [])
         finally:
             thread.join()
-            assert all(child.returncode is not None for child in children)  # nobody is left behind
+            assert all(child.returncode is not None for child in children)  # no process is left behind
 
     return launch
 
@@ -59,7 +59,7 @@ def test_the_exit_code_is_that_of_the_one_that_failed_first(processes):
     assert processes("", "") == 0
     assert processes("sys.exit(2)", "sys.exit(75)") == 2
     assert processes("time.sleep(0.3); sys.exit(75)", "sys.exit(3)") == 3
-    assert processes("sys.exit(75)", "time.sleep(0.3); sys.exit(3)") == 3  # it was only slower to end
+    assert processes("sys.exit(75)", "time.sleep(0.3); sys.exit(3)") == 3  # the failing process only took longer to end
     with pytest.raises(TextkitError, match="lost each other"):
         processes("sys.exit(75)", "sys.exit(75)")
 
@@ -75,7 +75,7 @@ def test_one_that_does_not_end_with_the_others_is_killed(processes, monkeypatch)
 
 
 def test_others_finish_their_checkpoint_when_one_was_asked_to_stop(processes):
-    """The first to stop with 130 is ahead of the one that writes."""
+    """A process may end with 130 before the process that writes has finished."""
     leader = "signal.signal(15, lambda *_: sys.exit(1)); time.sleep(1); open('checkpoint', 'w').close(); sys.exit(130)"
     assert processes(leader, "sys.exit(130)") == 130
     assert Path("checkpoint").exists()
@@ -138,7 +138,7 @@ MODULES = ("click", "numpy", "torch", "textkit", "textkit_plugins", "signal", "r
 
 @pytest.fixture
 def trapped(tmp_path, monkeypatch):
-    """A current folder full of modules that say that they were run."""
+    """A current folder full of modules that report when they are run."""
     monkeypatch.chdir(tmp_path)
     for name in MODULES:
         Path(f"{name}.py").write_text(f"open('RAN-{name}', 'w').close(); raise SystemExit('{name}.py was run')")
@@ -153,7 +153,7 @@ def test_two_processes_train_and_run_nothing_of_the_current_folder(trapped):
     words = ["train", "toy", "data.txt", "--plugin", TOYS, "-o", "run", "--processes", "2", "--set", "epochs=1"]
     done = subprocess.run([Path(sys.executable).with_name("textkit"), *words], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    assert done.stderr.count("the run is run") == 1  # one speaks for all
+    assert done.stderr.count("the run is run") == 1  # only the first process prints
     assert json.loads(Path("run/run.json").read_text())["facts"]["processes"] == 2
     assert not list(trapped.glob("RAN-*"))
     words[2] = "none.txt"
@@ -163,7 +163,7 @@ def test_two_processes_train_and_run_nothing_of_the_current_folder(trapped):
 
 
 def test_python_m_textkit_runs_no_module_of_the_current_folder(trapped):
-    for name in ("textkit", "runpy"):  # python itself looks for these there, before there is anything of textkit's
+    for name in ("textkit", "runpy"):  # Python itself looks for these there, before any code of textkit runs
         Path(f"{name}.py").unlink()
     done = subprocess.run([sys.executable, "-m", "textkit", "models", "-q"], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

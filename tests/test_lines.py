@@ -1,4 +1,4 @@
-"""Lines in: the rules of a line at every block size, compressed files, pauses, and what is no text file."""
+"""Reading lines: the rules of a line at every block size, compressed files, pauses, and files that are not text."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_an_empty_block_says_that_the_input_pauses(tmp_path: Path) -> None:
     read, write = os.pipe()
     reader = Reader(f"/dev/fd/{read}")
     blocks = iter(reader)
-    os.write(write, b"\xef")  # half a byte order mark tells nothing yet
+    os.write(write, b"\xef")  # part of a byte order mark decides nothing yet
     os.write(write, b"\xbb\xbfone\ntw")
     assert next(blocks) == ["one"]
     assert next(blocks) == []
@@ -170,7 +170,7 @@ def test_missing_files_and_directories(tmp_path: Path) -> None:
 
 
 def test_a_stdin_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", None)  # as Python has it then
+    monkeypatch.setattr(sys, "stdin", None)  # as Python sets it if it is closed
     with pytest.raises(TextkitError, match="stdin is closed"):
         Reader(None)
 

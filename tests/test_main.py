@@ -1,4 +1,4 @@
-"""How `textkit` begins: a Ctrl-C while it imports ends it with 130 and not a word, by either name."""
+"""How `textkit` starts: a Ctrl-C during its imports ends it with 130 and no output, whichever way it was started."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-# A package that textkit imports at its beginning, and what its import does here.
+# A package that textkit imports when it starts, and what its import does here.
 INTERRUPT = "import os, signal, sys\nos.kill(os.getpid(), signal.SIGINT)\nsys.stderr.write('went on')\n"
 WRAPPED = f"try:\n    exec({INTERRUPT!r})\nexcept BaseException:\n    raise ImportError('as extension modules do')\n"
 
 
 def entry():
-    """What the script `textkit` runs, as pyproject.toml says it."""
+    """The entry point of the script `textkit`, from pyproject.toml."""
     text = Path(__file__).parent.with_name("pyproject.toml").read_text()
     module, _, function = tomllib.loads(text)["project"]["scripts"]["textkit"].partition(":")
     return module, function

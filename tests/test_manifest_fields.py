@@ -1,4 +1,4 @@
-"""Every field of a manifest with every value that a stranger may write there: one line, or the model serves as before."""
+"""Every field of a manifest with every kind of nasty value: the model is refused in one line, or serves as before."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def places(values: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of everything in a manifest, of objects and lists too; of a list the first."""
+    """The path of every value in a manifest, including objects and lists; of a list only the first entry."""
     entries = values.items() if isinstance(values, dict) else enumerate(values[:1]) if isinstance(values, list) else ()
     for key, value in entries:
         yield (*path, key)
@@ -60,7 +60,7 @@ def with_value(values: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 
 def test_every_field_with_every_nasty_value(family):
-    """Refused in one line that names the manifest, or served: never another exception, never a line without end."""
+    """Refused in one line that names the manifest, or served: no other exception, no endless line."""
     folder, serve = family
     sound = json.loads((folder / FILE).read_bytes())
     refused = served = 0
@@ -134,7 +134,7 @@ def test_a_target_s_limit_of_every_wrong_type(tmp_path, value):
 
 
 def test_more_state_than_a_line_can_have(tmp_path):
-    """Each axis within bounds, and their product not: what a step begins with is made from these numbers."""
+    """Each axis is within bounds, but their product is not: the first state of a step is allocated from these numbers."""
     folder = write_translator(tmp_path / "m")
     values = json.loads((folder / FILE).read_bytes())
     for graph, side in (("encode", "outputs"), ("step", "inputs"), ("step", "outputs")):

@@ -1,4 +1,4 @@
-"""A MarianMT checkpoint is read: tokenisation and logits are those of transformers, damage is one line."""
+"""Reading a MarianMT checkpoint: tokenisation and logits equal those of transformers; damage is one line."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_same_logits(checkpoint, options):
 
 
 def test_a_pickle_is_read_like_safetensors(checkpoint, tmp_path):
-    """pytorch_model.bin with tied tables written out, half precision and a bias of -infinity, as some checkpoints have it."""
+    """A pytorch_model.bin with tied tables written out, half precision and a bias of -infinity, as in some checkpoints."""
     import torch
     from safetensors.torch import load_file
 
@@ -134,7 +134,7 @@ def layer(name: str) -> str:
 
 
 class Evil:
-    """A pickle that would run something."""
+    """A pickle that would run code."""
 
     def __reduce__(self):
         return os.system, ("touch /tmp/textkit-was-here",)
@@ -268,7 +268,7 @@ def test_what_a_generation_config_says(checkpoint, tmp_path):
     assert [note.split()[0] for note in read.notes] == [
         "<pad>", "bad_words_ids", "forced_eos_token_id", "early_stopping", "repetition_penalty=1.3",
     ]  # fmt: skip
-    # Old checkpoints have it all in config.json.
+    # Old checkpoints have all of it in config.json.
     (folder / "generation_config.json").unlink()
     changed(folder, "config.json", num_beams=3, max_length=40, forced_eos_token_id=None, bad_words_ids=[[131]])
     read = marian.read(folder)

@@ -1,4 +1,4 @@
-"""A MarianMT checkpoint, imported: its translations are those of transformers token for token, so are its graphs' logits."""
+"""An imported MarianMT checkpoint: its translations equal those of transformers token for token, as do its graphs' logits."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def checkpoint(tmp_path_factory):
 
 
 class TorchSteps:
-    """The plugin's own modules as what is searched over: many models without an export each."""
+    """The plugin's own modules as steps for the search, so that many models can be tested without exporting each."""
 
     def __init__(self, read) -> None:
         from textkit.tasks.translate.exporting.ports import Modules
@@ -89,7 +89,7 @@ def searched(model, read, lines: list[str]) -> list[list[int]]:
 
 
 def generated(folder, model, lines: list[str], **options) -> list[list[int]]:
-    """The same of transformers."""
+    """The ids of each line's best translation by transformers."""
     import torch
 
     with torch.no_grad():
@@ -125,7 +125,7 @@ QUICK = {"beam 4", "greedy", "between", "always cut", "other bad words"}
     "kind", [pytest.param(kind, marks=[] if kind in QUICK else pytest.mark.slow) for kind in GENERATIONS]
 )
 def test_same_translations_as_transformers(checkpoint, kind):
-    """Token for token, whatever the search: lines that end, lines that are cut, <pad> likely and forbidden."""
+    """Token for token with every search: lines that end, lines that are cut, a <pad> that is likely but forbidden."""
     generation, options = GENERATIONS[kind]
     if "bad_words_ids" in generation:
         pad = checkpoint(**options)[1].config.pad_token_id
@@ -220,7 +220,7 @@ def test_the_imported_model_translates_as_transformers(imported, beams):
     lines = [line for line in [*sentences(40), *HOSTILE] if line.strip()]
     theirs = their_tokenizer(folder)
     found = dict(zip(lines, generated(folder, model, lines, num_beams=beams), strict=True))
-    # transformers leaves <unk> out of a text, textkit shows it.
+    # transformers leaves <unk> out of a text; textkit shows it.
     lines = [line for line in lines if 1 not in found[line]]
     wanted = [theirs.decode(found[line], skip_special_tokens=True) for line in lines]
     translator = Translator(made, "cpu", 1, beam_size=beams, sentences=False)

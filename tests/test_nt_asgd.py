@@ -1,4 +1,4 @@
-"""NT-ASGD (Merity et al. 2018): trigger and average against the paper by hand, what is kept, going on, what it refuses."""
+"""NT-ASGD (Merity et al. 2018): trigger and average by hand from the paper, what is kept, resuming, what it refuses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def score(value, higher=False):
 
 
 def triggered_at(values, nonmono, higher=False):
-    """Which of the scores, from 0, begins the average."""
+    """Which of the scores, counted from 0, begins the average."""
     average = TriggeredAverage([("w", torch.nn.Parameter(torch.zeros(1)))], nonmono)
     for t, value in enumerate(values):
         average.heed(score(value, higher))
@@ -36,9 +36,9 @@ def triggered_at(values, nonmono, higher=False):
 def test_the_trigger_by_hand():
     # n = 2. t = 3: logs[0..0] = 9, 8 is not above it. t = 4: min(9, 5) = 5 and 6 > 5.
     assert triggered_at([9, 5, 7, 8, 6, 1], 2) == 4
-    # t > n: the third score, t = 2, is worse than the first and still too early.
+    # t > n: the third score, t = 2, is worse than the first but comes too early.
     assert triggered_at([5, 6, 7, 6], 2) == 3
-    # Better than the best before the last two is enough to go on, though it is worse than the last.
+    # A score that is better than the best before the last two triggers nothing, even if it is worse than the last.
     assert triggered_at([9, 8, 7, 5, 6, 5, 4], 2) is None
     assert triggered_at([5, 5, 5, 5, 5], 2) is None
     assert triggered_at([3, 4], 0) == 1
@@ -68,11 +68,11 @@ def test_the_average_by_hand():
     average = TriggeredAverage([("w", weight)], 0)
     average.update()
     with average.in_place():
-        assert weight.item() == 100  # none yet
+        assert weight.item() == 100  # there is no average yet
     average.heed(score(1))
     with torch.no_grad():
         weight.fill_(4.0)
-    average.heed(score(2))  # T: these weights are the first of the mean
+    average.heed(score(2))  # T: these weights are the first in the mean
     seen = []
     for value in (8.0, 3.0, 1.0):
         with torch.no_grad():
@@ -87,7 +87,7 @@ def test_the_average_by_hand():
 
 
 class Climb(Ramp):
-    """The weights after update n are n everywhere; the scores are as said, and what is scored is written down."""
+    """The weights after update n are n everywhere; the scores are given, and the scored weights are noted."""
 
     given = (5.0, 4.0, 6.0, 6.0, 3.0, 2.0, 9.0, 9.0, 9.0)
 
@@ -119,7 +119,7 @@ def test_from_the_trigger_on_the_mean_is_scored_and_kept(make, data, climb):  # 
 def test_patience_begins_where_the_average_does(make, data, climb, monkeypatch):  # noqa: F811
     monkeypatch.setattr(Climb, "given", (5.0, 6.0, 6.0, 6.0, 6.0, 6.0, 6.0))
     done = only(Done, finish(make(Climb(), **{**climb, "nonmono": 2, "max_steps": 20, "patience": 2}), data))[0]
-    # The fourth score begins the average; two more without a better one are enough.
+    # The fourth score begins the average; two more scores that are no better end the training.
     assert (done.reason, done.facts["steps"]) == ("patience", 6)
 
 

@@ -1,4 +1,4 @@
-"""The walk through an ONNX file: what it finds, what it refuses, and that no bytes make it stumble or dawdle."""
+"""The walk through an ONNX file: what it finds, what it refuses, and that no bytes make it crash or take long."""
 
 import contextlib
 import random
@@ -165,7 +165,7 @@ def test_depth_is_bounded():
     onnxfile.inspect(ok.SerializeToString(), "m")
     deep = model_of(helper.make_node("If", ["x"], ["y"], then_branch=nested(body(), onnxfile.MAX_DEPTH)))
     assert refusal(deep) == "nests graphs more than 16 deep"
-    # Far deeper than protobuf or Python's own stack would go, written out by hand.
+    # Far deeper than protobuf's or Python's own stack can go, so it is written by hand.
     data = b""
     for _ in range(5000):
         data = wrapped(1, wrapped(5, wrapped(6, data)))  # node, attribute, graph
@@ -186,7 +186,7 @@ def varint(value: int) -> bytes:
 
 
 def test_number_of_fields_is_bounded():
-    """A bomb of empty shapes: two bytes each, as many as a few megabytes hold; of nodes there are fewer."""
+    """A bomb of empty shapes, two bytes each, as many as a few megabytes hold; fewer nodes are allowed."""
     start = time.perf_counter()
     assert refusal(wrapped(7, wrapped(13, b"") * 3_000_000)) == "has more than 1000000 fields"
     assert refusal(wrapped(7, wrapped(1, b"") * 3_000_000)) == f"has more than {onnxfile.MAX_NODES} nodes"
@@ -223,7 +223,7 @@ def test_every_truncation_is_refused():
 
 
 def test_damage_never_surprises():
-    """Any byte flipped: accepted or refused in one line, no other exception."""
+    """With any byte flipped, the file is accepted or refused in one line; there is no other exception."""
     data = embed_model().SerializeToString()
     rng = random.Random(7)
     refused = 0
@@ -245,7 +245,7 @@ def test_a_port_that_is_no_tensor_is_refused():
 
 
 def test_a_large_table_is_stepped_over():
-    """12 MB of word vectors in under 10 ms and without a copy."""
+    """12 MB of word vectors take under 10 ms and are not copied."""
     data = embed_model(np.ones((12_000, 256), np.float32)).SerializeToString()
     assert len(data) > 12e6
     best = min(timed(data) for _ in range(5))
@@ -275,7 +275,7 @@ def test_imports_nothing_heavy():
 
 
 def branching() -> onnx.ModelProto:
-    """x -> a -> y; a -> b -> z, the only one that needs the weight; an If whose branch uses b alone -> w."""
+    """x -> a -> y; a -> b -> z, which alone needs the weight; an If -> w, where only a branch uses b."""
     port = helper.make_tensor_value_info
     nodes = [
         helper.make_node("Neg", ["x"], ["a"]),
@@ -303,13 +303,13 @@ def branching() -> onnx.ModelProto:
     [
         (["y"], ["Neg", "Exp"]),
         (["z"], ["Neg", "Abs", "Add"]),
-        (["w"], ["Neg", "Abs", "Constant", "Cast", "If"]),  # b is used inside the branch alone
+        (["w"], ["Neg", "Abs", "Constant", "Cast", "If"]),  # b is used only inside the branch
         (["w", "y"], ["Neg", "Exp", "Abs", "Constant", "Cast", "If"]),
         (["y", "z", "w"], ["Neg", "Exp", "Abs", "Add", "Constant", "Cast", "If"]),
     ],
 )
 def test_outputs_are_kept_with_the_nodes_they_need(names, nodes):
-    """The same as onnx itself makes of the model without those outputs and nodes; onnxruntime computes the same."""
+    """The bytes equal those of onnx for the model without the other outputs and nodes; onnxruntime computes the same."""
     model = branching()
     kept = onnxfile.keep_outputs(model.SerializeToString(), names)
     expected = branching()
@@ -327,7 +327,7 @@ def test_outputs_are_kept_with_the_nodes_they_need(names, nodes):
 
 
 def test_inputs_that_nothing_kept_needs_are_dropped():
-    """But not one that no node ever took: what feeds it need not know which outputs are kept."""
+    """An input that no node ever took stays: whoever feeds it need not know which outputs are kept."""
     model = branching()
     port = helper.make_tensor_value_info
     model.graph.node.append(helper.make_node("Mul", ["b", "factor"], ["scaled"]))

@@ -1,4 +1,4 @@
-"""Encoded pairs and their batches: padding by hand, budgets kept, filters counted, an order that can be had again."""
+"""Encoded pairs and their batches: padding by hand, budgets kept, filters counted, an order that can be repeated."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def words(corpus, **options):
 
 
 def many(n, seed=0, longest=40):
-    """EncodedPairs whose ids count on from 4, so that every token of every pair is another."""
+    """EncodedPairs whose ids count up from 4, so that every token of every pair is different."""
     random = np.random.default_rng(seed)
     lengths = random.integers(1, longest, (2, n)) + 1
     arrays = []
@@ -69,7 +69,7 @@ def test_padding_and_masks_by_hand(tmp_path):
     assert batch.target_mask.tolist() == [[True] * 4, [True, True, False, False]]
     assert [tensor.dtype for tensor in batch[:5]] == [torch.int64, torch.bool, torch.int64, torch.int64, torch.bool]
     assert (batch.examples, batch.words) == (2, 6)
-    assert PairBatch(*batch[:5]).words == 6  # counted where nobody said
+    assert PairBatch(*batch[:5]).words == 6  # counted if nobody gave it
 
 
 def test_a_reversed_source_in_a_batch(tmp_path):
@@ -80,7 +80,7 @@ def test_a_reversed_source_in_a_batch(tmp_path):
 
 
 def test_a_pad_that_is_a_token_of_the_other_side(tmp_path):
-    """Marian's start is its pad; what counts is the mask."""
+    """Marian's start token is its pad; only the mask tells them apart."""
     corpus = corpus_of(tmp_path, "a b\tx", "c\tx y z")
     rule = words(corpus)
     rule.start = rule.pad = 9
@@ -97,7 +97,7 @@ def test_what_is_left_out_is_counted(tmp_path):
         tmp_path,
         "a\tb",
         "\tb", "a\t", "", "\t", " ▁\tb",  # five empty
-        "a b c d\tb", "a b c d e\tb b", "b\ta b c",  # four, five and three words: long is what has no room for eos
+        "a b c d\tb", "a b c d e\tb b", "b\ta b c",  # four, five and three words; a side without room for eos is long
         "a b c\tb", "a b\tb",
     )  # fmt: skip
     pairs = encoded_pairs(corpus, words(corpus), None, max_tokens=4, max_ratio=2.5)
@@ -116,7 +116,7 @@ def test_nothing_left_names_the_counts(tmp_path):
     message = r"pairs\.tsv: no pair is left to learn from: 1 empty, 1 long, 2 lopsided"
     with pytest.raises(TextkitError, match=message):
         encoded_pairs(corpus, rule, None, max_tokens=6, max_ratio=1.5)
-    for _ in range(2):  # the second time from the files
+    for _ in range(2):  # the second time the pairs come from the files
         with pytest.raises(TextkitError, match=message):
             encoded_pairs(corpus, rule, run, max_tokens=6, max_ratio=1.5)
 
@@ -141,7 +141,7 @@ def test_ids_are_made_once_and_mapped(tmp_path, monkeypatch):
     run.facts.clear()  # as after kill -9
     encoded_pairs(corpus, rule, run, 100, 9.0)
     assert run.facts["pairs"]["kept"] == 300
-    with pytest.raises(AssertionError, match="encoded again"):  # other limits, other files
+    with pytest.raises(AssertionError, match="encoded again"):  # other limits need other files
         encoded_pairs(corpus, rule, run, 99, 9.0)
     monkeypatch.undo()
     assert len(encoded_pairs(corpus.with_part("dev", 1), rule, run, 100, 9.0)) < 100
@@ -196,7 +196,7 @@ def test_every_pair_once_and_no_batch_beyond_the_budget(budget):
 
 
 def test_batches_are_as_full_as_they_can_be():
-    """Cut by a plain loop, one pair after the other."""
+    """A plain loop that takes one pair after the other cuts the same batches."""
     pairs = many(500, seed=3)
     by_length = sorted(zip(pairs.target_lengths.tolist(), pairs.source_lengths.tolist(), strict=True))
     shapes, count, width = [], 0, 0
@@ -211,7 +211,7 @@ def test_batches_are_as_full_as_they_can_be():
         for batch in token_batches(pairs, Epoch(0, 1), 300)
     ]
     assert sorted(found) == sorted(shapes)
-    assert found != shapes  # and then shuffled
+    assert found != shapes  # the batches are shuffled afterwards
 
 
 def test_little_is_padding():
@@ -256,7 +256,7 @@ def test_many_pairs_left_out_are_worth_a_warning(tmp_path):
         encoded_pairs(corpus, rule, run, 4)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        again = encoded_pairs(corpus, rule, run, 4)  # not told again
+        again = encoded_pairs(corpus, rule, run, 4)  # the warning is not repeated
         more = encoded_pairs(corpus, rule, run)  # two of twenty are not many
     assert (len(again), len(more)) == (17, 18)
 

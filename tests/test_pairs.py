@@ -1,4 +1,4 @@
-"""PairCorpus: TSV or two files, plain or compressed; the split, the sample; what does not fit together is refused."""
+"""PairCorpus: TSV or two files, plain or compressed; the split, the sample; what does not match is refused."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_tsv_files_one_after_the_other(tmp_path, names):
 
 
 def test_files_of_very_different_size_stay_aligned(tmp_path):
-    """Blocks of one file hold thousands of lines where those of the other hold a few."""
+    """A block of one file holds thousands of lines, and a block of the other only a few."""
     long = [f"{n} " + "word " * 2000 for n in range(700)]
     corpus = PairCorpus([write(tmp_path / "a", map(str, range(700))), write(tmp_path / "b", long)])
     assert [pair(line)[1].split()[0] for line in corpus.lines()] == [pair(line)[0] for line in corpus.lines()]
@@ -72,7 +72,7 @@ def test_files_of_unequal_length_are_refused_with_both_counts(tmp_path, first, s
     message = f"a has {first} lines, .*b {second}: line by line they must belong together"
     with pytest.raises(TextkitError, match=message):
         corpus.check()
-    with pytest.raises(TextkitError, match=message):  # also where nobody checked
+    with pytest.raises(TextkitError, match=message):  # also if nobody checked before
         list(corpus.lines())
 
 
@@ -107,7 +107,7 @@ def test_blank_lines_before_the_first_text_do_not_decide(tmp_path):
 
 
 def test_files_without_one_whole_pair_are_refused_at_once(tmp_path):
-    """A dev file too: its score would only be due after the first epoch."""
+    """This holds for a dev file too, whose score would only be due after the first epoch."""
     blanks, text = write(tmp_path / "blanks", ["", " "]), write(tmp_path / "text", ["a", "b"])
     for paths in ([blanks], [blanks, blanks], [text, blanks], [write(tmp_path / "a.tsv", ["\t", "a\t ", "\tb"])]):
         with pytest.raises(TextkitError, match=f"{paths[0].name}: has no pair of lines with text on both sides"):

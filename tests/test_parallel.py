@@ -1,6 +1,6 @@
-"""Several processes that train one network: they do what one does, stop together, fail together, and go on to the bit.
+"""Several processes train one network: they do what one does, stop together, fail together, and resume to the bit.
 
-torchrun itself is tried once; the other tests start their processes as it does, from a server that has torch imported.
+torchrun itself is tried once. The other tests start processes as it does, but from a server that has imported torch already.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def process(folder, words, rank, size, port):
 
 
 class Processes:
-    """The processes of one training; 0: one that knows of no others."""
+    """The processes of one training; size 0: one process outside any group."""
 
     def __init__(self, size, *words):
         with socket.socket() as free:
@@ -79,7 +79,7 @@ class Processes:
             one.start()
 
     def end(self):
-        """Their exit codes, and what each said."""
+        """Waits for the processes; their exit codes, and what each printed."""
         for one in self.all:
             one.join(60)
         codes = [one.exitcode for one in self.all]
@@ -128,7 +128,7 @@ def same(one, other):
 PLAIN = {"dropout": 0, "optimizer": "sgd", "learning_rate": 0.5, "clip": 0.3, "ema": 0.9, "epochs": 3, "batch_size": 6}
 
 
-@pytest.mark.slow  # test_launching.py has the same of processes that textkit starts
+@pytest.mark.slow  # test_launching.py tests the same with processes that textkit starts
 def test_two_processes_of_torchrun_are_one_with_the_same_global_batch(data):
     words = ["toy", "data.txt", *settings(**PLAIN, schedule="linear", warmup=3, l2=0.01)]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1"]
@@ -138,7 +138,7 @@ def test_two_processes_of_torchrun_are_one_with_the_same_global_batch(data):
     command = [*launcher, "-m", "textkit", "train", *words, "--plugin", TOYS, "-o", "two"]
     ended = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     assert ended.returncode == 0, ended.stderr
-    assert ended.stderr.count("the run is two") == 1  # one speaks for all
+    assert ended.stderr.count("the run is two") == 1  # only the first process prints
     alone(*words, "--set", "accumulate=2", "-o", "one")
     facts = same("one", "two")
     assert [fact["processes"] for fact in facts] == [1, 2]
@@ -163,7 +163,7 @@ RANDOM = settings(dropout=0.5, accumulate=2, epochs=4, ema=0.9, batch_size=3)
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """The weights where nothing happens meanwhile."""
+    """The weights of a training that nothing interrupts."""
     folder = tmp_path_factory.mktemp("undisturbed")
     with contextlib.chdir(folder):
         write()

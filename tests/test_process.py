@@ -1,4 +1,4 @@
-"""What the command line may do because its process is its own: graphs have bounded memory, and a signal always ends it."""
+"""What the command line may do because it owns its process: graphs have bounded memory, and a signal always ends it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="POS
 
 
 def write_with(folder: Path, *nodes: onnx.NodeProto, last: str, **constants: list[int]) -> Path:
-    """The model of three words that computes `nodes` as well, and adds the sum of `last` to its vectors."""
+    """The model of three words, which also computes `nodes` and adds the sum of `last` to its vectors."""
     made = embed_model()
     del made.graph.node[-1]
     made.graph.node.extend(
@@ -60,7 +60,7 @@ def started(folder: Path) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("kind", ["many nodes", "one node"])
 def test_a_signal_ends_a_graph_that_runs_and_runs(tmp_path, number, kind):
-    """A graph of many nodes gives up between two of them; from within one that takes minutes the process is ended."""
+    """A graph of many nodes stops between two of them; if one node takes minutes, the process is ended inside it."""
     if kind == "many nodes":
         products = [node("MatMul", [f"m{at}", "m0"], [f"m{at + 1}"]) for at in range(2000)]
         nodes, last, sizes = products, "m2000", {"s": [1000, 1000]}
@@ -84,7 +84,7 @@ def test_a_signal_ends_a_graph_that_runs_and_runs(tmp_path, number, kind):
         assert running.wait(30) == 128 + number
     finally:
         running.kill()
-    assert time.perf_counter() - start < 10  # 1.7 where nothing else runs
+    assert time.perf_counter() - start < 10  # 1.7 on an idle machine
     rest = running.stderr.read().decode()
     assert "Traceback" not in rest
     assert "failed" not in rest
@@ -92,22 +92,22 @@ def test_a_signal_ends_a_graph_that_runs_and_runs(tmp_path, number, kind):
 
 
 def test_a_graph_that_doubles_what_it_has_is_out_of_memory(tmp_path):
-    """Before a gigabyte is taken, in one line of ours and none of onnxruntime's."""
+    """The error comes before a gigabyte is taken, in one line of textkit and none of onnxruntime."""
     doubling = [node("Concat", [f"d{at}" if at else "plain"] * 2, [f"d{at + 1}"], axis=0) for at in range(40)]
     running = started(write_with(tmp_path / "m", *doubling, last="d40"))
     assert running.stdout is not None
     assert running.stderr is not None
-    peak = 0  # KiB; what the kernel tells at the end counts the process that started it, too
+    peak = 0  # KiB; not from getrusage, which would also count the process that started it
     while running.poll() is None:
         found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{running.pid}/status").read_text())
-        peak = max(peak, int(found[1]) if found else 0)  # none: it has ended
+        peak = max(peak, int(found[1]) if found else 0)  # not found: the process has ended
         time.sleep(0.002)
     assert running.stdout.read() == b""
     lines = running.stderr.read().decode().splitlines()
     assert running.returncode == 1
     assert 1 << 16 < peak < 1 << 20
     running.stderr.close(), running.stdout.close()
-    assert len(lines) == 2  # the first is that of -v
+    assert len(lines) == 2  # the first is from -v
     assert lines[1].startswith("textkit: ")
     assert lines[1].endswith("out of memory: the model's graph asks for more than 640 MB")
 

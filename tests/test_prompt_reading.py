@@ -1,6 +1,6 @@
-"""A prompt is read in one pass through the graph `score`; each step after it draws a token.
+"""A prompt is read in one pass through the graph `score`; each step after that draws a token.
 
-Read token by token it would give the same text, only many times as slowly: so what is run is counted.
+Reading it token by token would give the same text, only many times more slowly, so the tests count what is run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Runs:
-    """What went through a model's graphs: the shapes [line, token] of what `score` read, and how many steps were taken."""
+    """What ran through a model's graphs: the shapes [line, token] that `score` read, and the number of steps."""
 
     def __init__(self) -> None:
         self.read: list[tuple[int, ...]] = []
@@ -74,7 +74,7 @@ def test_prompts_side_by_side_are_read_in_one_pass(folder, runs):
     Generator(folder, "cpu", 1, max_tokens=3)(["the man", "", "a b c", "rides a", "", "the man rides a bike"])
     assert len(runs.read) == 1
     assert runs.read[0][0] == 4
-    assert runs.steps <= 2 * 3  # those without a token are a batch of their own
+    assert runs.steps <= 2 * 3  # prompts without a token are a separate batch
 
 
 def test_prompts_of_one_token_and_of_none(folder, runs):
@@ -95,7 +95,7 @@ def test_the_shipped_model_reads_each_prompt_in_one_pass(runs):
     lengths = [len(begun.ids) for begun in generator._begun(prompts)]
     generator(prompts[:1])
     assert runs.read == [(1, lengths[0])]
-    assert runs.steps <= 3 + 1  # the end of a prompt is made again where a word may go on
+    assert runs.steps <= 3 + 1  # the last token of a prompt is drawn again if a word may continue
     runs.read.clear()
     generator(prompts)
     assert len(runs.read) <= 2

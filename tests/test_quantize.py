@@ -64,7 +64,7 @@ def test_deviation_is_in_the_manifest(tmp_path, precision, cosine):
     assert figures["lines"] == 200
     assert cosine < figures["worst_cosine"] < 1
     assert 0 < figures["max_abs"] < 0.05
-    # The figure by another way: the largest difference of the means of the stored rows.
+    # The same figure computed in another way: the largest difference between the means of the stored rows.
     rule, stored = Words(WORDS), quantize.store(table, precision)
     largest = 0.0
     for line in LINES:
@@ -74,7 +74,7 @@ def test_deviation_is_in_the_manifest(tmp_path, precision, cosine):
 
 
 def test_a_table_that_int8_would_ruin_is_refused(tmp_path):
-    """One huge number in each row leaves no step for the others, and the lines' vectors differ in those alone."""
+    """One huge number in each row makes the scale too coarse for the others, and lines' vectors differ only in the others."""
     table = RANDOM.standard_normal((300, 50)).astype(np.float32)
     table[:, 0] = np.where(np.arange(300) % 2, 1000, -1000)
     lines = [f"word{at} word{at + 1}" for at in range(0, 300, 2)]  # the huge numbers cancel
@@ -86,7 +86,7 @@ def test_a_table_that_int8_would_ruin_is_refused(tmp_path):
 
 
 class Network(torch.nn.Module):
-    """Every kind of weight: a table, one used twice over, matrices with and without bias, a norm."""
+    """Every kind of weight: a table, a table used twice, matrices with and without bias, a norm."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -170,7 +170,7 @@ def test_a_weight_used_as_table_and_as_matrix_is_stored_once():
 
 
 def test_products_are_right_whatever_way_the_weight_lies():
-    """One weight shared by two Gemms that transpose it and a MatMul that does not; with bias and without."""
+    """One weight is shared by two Gemms that transpose it and a MatMul that does not; with bias and without."""
     rng = np.random.default_rng(4)
     square = rng.standard_normal((40, 40)).astype(np.float32)
     bias = rng.standard_normal(40).astype(np.float32)
@@ -180,7 +180,7 @@ def test_products_are_right_whatever_way_the_weight_lies():
             make("Gemm", ["given", "square", "bias"], ["first"], transB=1),
             make("Gemm", ["first", "square"], ["second"], transB=1),
             make("MatMul", ["second", "square"], ["third"]),
-            make("Gemm", ["third", "square"], ["halved"], alpha=0.5),  # left alone: rare, and a product of its own kind
+            make("Gemm", ["third", "square"], ["halved"], alpha=0.5),  # not lowered: alpha is rare
         ],
         "g",
         [onnx.helper.make_tensor_value_info("given", onnx.TensorProto.FLOAT, ["n", 40])],
@@ -200,7 +200,7 @@ def test_products_are_right_whatever_way_the_weight_lies():
 
 @pytest.mark.slow
 def test_int8_of_attention_with_a_blank_line_in_the_batch():
-    """Attention over nothing is NaN; in whole numbers it would spoil the scale of every line beside it."""
+    """Attention over nothing is NaN; in int8 it would spoil the scale of every other line in the batch."""
     torch.manual_seed(3)
     layer = torch.nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
 
@@ -225,9 +225,9 @@ def test_int8_of_attention_with_a_blank_line_in_the_batch():
 
 
 def lstm(*, directions: int = 1, factor: float = 1, looked_up: bool = True, states: bool = True) -> onnx.ModelProto:
-    """An LSTM of words, whose states are given back, the hidden one times `factor`, and a product of what it gives.
+    """An LSTM over words, which outputs its states (the hidden state times `factor`) and a product of what it computes.
 
-    Words are looked up in a table, or are a port. `directions`: 1 forwards, -1 backwards, 2 both.
+    Words are looked up in a table, or come in by a port. `directions`: 1 forwards, -1 backwards, 2 both.
     """
     dim, hidden, port, make, both = 24, 32, onnx.helper.make_tensor_value_info, onnx.helper.make_node, abs(directions)
     float32, state, by = (
@@ -271,7 +271,7 @@ def lstm(*, directions: int = 1, factor: float = 1, looked_up: bool = True, stat
 
 
 def feeds_of(model: onnx.ModelProto, lengths: list[int]) -> dict[str, np.ndarray]:
-    """Words, states between -1 and 1, cells of any size, for the ports that a graph of `lstm` has."""
+    """Words, states between -1 and 1, and cells of any size, for the ports of a graph of `lstm`."""
     lines, state = len(lengths), next(port for port in model.graph.output if port.name == "h.next")
     size = (state.type.tensor_type.shape.dim[0].dim_value, lines, 32)
     feeds = {
@@ -290,7 +290,7 @@ def kinds(model: onnx.ModelProto) -> list[str]:
 @pytest.mark.parametrize("states", [True, False])
 @pytest.mark.parametrize("directions", [1, -1, 2])
 def test_lstm_by_whole_numbers(directions, states):
-    """Near what full precision computes in a third of the size, and the same for a line whatever is beside it."""
+    """It is near full precision at less than 0.4 of the size, and a line's result does not depend on the batch."""
     model = lstm(directions=directions, states=states)
     lowered = quantize_graph.lower(model, "int8")
     assert (kinds(lowered).count("DynamicQuantizeLSTM"), kinds(lowered).count("LSTM")) == (1, 0)
@@ -318,7 +318,7 @@ def test_lstm_by_whole_numbers(directions, states):
 
 
 def test_an_lstm_of_the_fewest_inputs_is_of_whole_numbers_as_well():
-    """No bias, no lengths, no states: what is left out at the end is not even blank."""
+    """No bias, no lengths, no states: inputs omitted at the end are not even blank."""
     model = lstm(states=False)
     (node,) = (node for node in model.graph.node if node.op_type == "LSTM")
     del node.input[3:]
@@ -331,7 +331,7 @@ def test_an_lstm_of_the_fewest_inputs_is_of_whole_numbers_as_well():
 
 
 def test_words_read_at_once_or_in_two_pieces_leave_the_same_state():
-    """Only what an LSTM gives to itself makes the difference; its scale is the same at the first step and at any other."""
+    """The only difference is in what an LSTM passes to itself, and its scale is the same at every step."""
     model = lstm()
     session = Session(quantize_graph.lower(model, "int8").SerializeToString(), "cpu", 1)
     feeds = feeds_of(model, [400])
@@ -344,7 +344,7 @@ def test_words_read_at_once_or_in_two_pieces_leave_the_same_state():
 
 
 def test_sums_of_an_lstm_fit_in_16_bits():
-    """The worst of all: every weight and every number as large as it can be. Without VNNI pairs are added in 16 bits."""
+    """The worst case: every weight and every number is as large as it can be. Without VNNI pairs are added in 16 bits."""
     model = lstm()
     for weight in model.graph.initializer:
         if weight.name in ("w", "r", "table"):
@@ -359,13 +359,13 @@ def test_sums_of_an_lstm_fit_in_16_bits():
 
 @pytest.mark.parametrize("strange", [{"factor": 2}, {"looked_up": False}])
 def test_an_lstm_of_numbers_of_any_size_stays_in_full_precision(strange):
-    """Its scale would depend on the batch."""
+    """In int8 its scale would depend on the batch."""
     model = lstm(**strange)
     lowered = quantize_graph.lower(model, "int8")
     assert kinds(lowered).count("LSTM") == 1
     feeds = feeds_of(model, [3, 1])
     full, found = (Session(part.SerializeToString(), "cpu", 1).run(feeds) for part in (model, lowered))
-    assert np.abs(full["c.next"] - found["c.next"]).max() < 0.05  # a table of words is of whole numbers
+    assert np.abs(full["c.next"] - found["c.next"]).max() < 0.05  # the table of words may be in int8
     assert "LSTM" in kinds(quantize_graph.lower(lstm(), "fp16"))
 
 
@@ -392,7 +392,7 @@ def test_the_largest_number_of_what_is_looked_up():
 
 
 def test_a_table_that_a_gemm_takes_transposed_is_stored_once():
-    """Rows looked up, and products with all rows: linear(table[ids], table) + bias."""
+    """Rows are looked up and also multiplied with all rows: linear(table[ids], table) + bias."""
     table, port = RANDOM.normal(size=(100, 32)).astype(np.float32), onnx.helper.make_tensor_value_info
     bias = RANDOM.normal(size=100).astype(np.float32)
     graph = onnx.helper.make_graph(
@@ -421,15 +421,15 @@ def test_blocks_have_their_own_scale():
     blocks, scale = quantize_blocks.store_blocks(rows)
     assert blocks.shape == (2, 2, quantize_blocks.BLOCK)
     assert scale.tolist() == [pytest.approx([0.01, 2]), [0, 0]]
-    assert blocks[0, 0, :3].tolist() == [255, 64, 128]  # 0 is 128, and halves to even: -63.5 -> -64
+    assert blocks[0, 0, :3].tolist() == [255, 64, 128]  # 0 is 128; halves round to even: -63.5 -> -64
     assert blocks[0, 1, :3].tolist() == [255, 127, 128]
     assert (blocks[1] == 128).all()
 
 
 @pytest.mark.parametrize("width", [64, 72])  # whole blocks, and a part of one
 def test_by_row_no_result_depends_on_what_is_beside_it(width):
-    """Every way a weight may lie: a table that is multiplied by too, Gemms that transpose and have a bias, a MatMul, and one
-    whose bias is added behind it, as products of more than two axes have it."""
+    """Every layout of a weight: a table that is also multiplied with, Gemms that transpose and have a bias, a MatMul, and a MatMul
+    whose bias is added after it, as for products of more than two axes."""
     make, random = onnx.helper.make_node, np.random.default_rng(width)
     sizes = {"table": (300, width), "wide": (128, width), "bias": (128,), "narrow": (128, width), "many": (300,)}
     weights = {name: random.standard_normal(size).astype(np.float32) / 8 for name, size in sizes.items()}
@@ -472,7 +472,7 @@ def lowered(model: onnx.ModelProto, by_row: bool) -> onnx.ModelProto:
 
 
 def wide(width: int, turned: bool, again: bool = False) -> onnx.ModelProto:
-    """x [..., 3] times a constant matrix, and a bias of 0, 1, 2, ... behind it; `again`: the product is given as well."""
+    """x [..., 3] times a constant matrix, then plus a bias of 0, 1, 2, ...; `again`: the product itself is used as well."""
     random = np.random.default_rng(0)
     matrix = random.integers(-4, 5, (width, 3) if turned else (3, width)).astype(np.float32)
     node, port = onnx.helper.make_node, onnx.helper.make_tensor_value_info
@@ -497,7 +497,7 @@ def test_the_bias_of_a_wide_product_becomes_a_row_of_its_matrix(turned, shape):
     assert np.array_equal(Session(model.SerializeToString(), "cpu", 1).run({"x": x})["y"], wanted)
     half = quantize_graph.lower(
         model, "fp16"
-    )  # whole numbers up to 2,048 are halves, and beyond every second or fourth
+    )  # fp16 holds every whole number up to 2,048, and beyond that every second or fourth
     assert Session(half.SerializeToString(), "cpu", 1).run({"x": x})["y"] == pytest.approx(wanted, abs=2)
 
 

@@ -1,7 +1,7 @@
-"""No verb talks to a network or writes outside its output: each runs in an empty home, watched by strace where it is at hand.
+"""No verb talks to a network or writes outside its output. Each runs in an empty home, watched by strace if that is available.
 
-Without strace (or where tracing is not allowed) the folders are watched and Python's own audit events; what compiled code
-asks of the kernel is then not seen, but what it leaves behind is.
+Without strace (or where tracing is not allowed) the folders and Python's own audit events are watched. System calls of compiled
+code are then not seen, but the files that it leaves behind are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 
 TEXT = "A cat sat on the mat.\nHello.\n"
 ANALOGY = "walk walked jump\n"
-# Python's audit hook, for where there is no strace: a socket made or a name resolved in Python ends the process.
+# Python's audit hook, for machines without strace: a socket made or a name resolved in Python ends the process.
 HOOK = """
 import os, sys
 def refuse(event, arguments):
@@ -31,18 +31,18 @@ main()
 RUN = [sys.executable, "-c", HOOK]
 TRACE = "trace=socket,connect,bind,sendto,open,openat,creat,mkdir,mkdirat,symlink,symlinkat,link,linkat,mknod,mknodat"
 SOCKET = re.compile(r"\b(socket|connect|bind|sendto)\(")
-LOCAL = "AF_UNIX"  # the C library asks a local name service for users' names that way
+LOCAL = "AF_UNIX"  # by such a socket the C library asks a local name service for users' names
 WRITES = re.compile(
     r'\b(?:(?:open|openat)\([^"]*"([^"]*)", [A-Z_|]*O_(?:CREAT|TMPFILE)|(?:creat|mkdir|mkdirat)\([^"]*"([^"]*)")'
 )
 
 
 def _strace() -> list[str]:
-    """What to put before a command, or nothing where processes cannot be traced."""
+    """The words to put before a command, or none where processes cannot be traced."""
     command = ["strace", "-f", "-qq", "-e", TRACE]
     if not shutil.which("strace"):
         return []
-    for quick in (["--seccomp-bpf"], []):  # the quick way came with strace 5.3
+    for quick in (["--seccomp-bpf"], []):  # this faster way needs strace 5.3
         if subprocess.run([*command, *quick, "-o", os.devnull, "true"], capture_output=True).returncode == 0:
             return [*command, *quick]
     return []
@@ -52,20 +52,20 @@ STRACE = _strace()
 
 
 class Quiet:
-    """Runs textkit in an empty home and refuses whatever it does beside its output."""
+    """Runs textkit in an empty home and fails if it does anything besides its output."""
 
     def __init__(self, folder: Path) -> None:
         self.home, self.temporary, self.work, self.trace = (folder / name for name in ("home", "tmp", "work", "trace"))
         for made in (self.home, self.temporary, self.work):
             made.mkdir()
         kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL", "PYTHONPATH")}
-        # A value that asks for telemetry is not obeyed; no compiled files, for those are Python's own.
+        # "0" asks for telemetry, and must not be obeyed. Python itself would write compiled files, so it is told not to.
         self.environment = kept | {
             "HOME": str(self.home), "TMPDIR": str(self.temporary), "ORT_DISABLE_TELEMETRY": "0", "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip
 
     def __call__(self, *words: str, text: str = TEXT, run: list[str] | None = None) -> str:
-        """Standard output of the command; what it may write lies in `work`, where it runs."""
+        """The standard output of the command, which runs in `work` and may write only there."""
         traced = [*STRACE, "-o", str(self.trace)] if STRACE else []
         done = subprocess.run(
             [*traced, *(run or RUN), *words], input=text.encode(), capture_output=True, timeout=300,
@@ -95,7 +95,7 @@ def quiet(tmp_path: Path) -> Quiet:
 
 
 def test_what_is_watched_is_seen(quiet: Quiet) -> None:
-    """The watch itself can fail: a socket, a file at home and a file in TMPDIR are each found."""
+    """The watch itself works: it finds a socket, a file at home and a file in TMPDIR."""
     code = "import sys; sys.argv.pop(0); exec(sys.argv[0])"
     for act in (
         "import socket; socket.socket()",
@@ -109,7 +109,7 @@ def test_what_is_watched_is_seen(quiet: Quiet) -> None:
         for folder in (quiet.home, quiet.temporary):
             for left in folder.iterdir():
                 left.rmdir() if left.is_dir() else left.unlink()
-    # What was written and taken away again is seen as well, by strace alone.
+    # Only strace also sees what was written and removed again.
     if STRACE:
         with pytest.raises(AssertionError, match="O_CREAT"):
             quiet(
@@ -139,7 +139,7 @@ def test_what_is_watched_is_seen(quiet: Quiet) -> None:
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
 )
 def test_a_verb_talks_to_nobody(quiet: Quiet, words: tuple[str, ...], text: str) -> None:
-    said = quiet(*words, text=text)  # which looks at what it did besides
+    said = quiet(*words, text=text)  # this also checks what else the command did
     assert bool(said) == ("-o" not in words)
 
 

@@ -1,4 +1,4 @@
-"""The README is short, and every command in it and in the pages for authors is one that the command line takes."""
+"""The README is short, and the command line accepts every command in it and in the pages for authors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def commands(page: str) -> list[list[str]]:
 
 
 def parse(name: str, *words: str) -> None:
-    """Raises click's errors for an unknown verb, an unknown option and a value that is missing; opens no file."""
+    """Raises click's error for an unknown verb, an unknown option or a missing value; opens no file."""
     verb = command_line.get_command(click.Context(command_line), name)
     assert verb is not None, name
     verb.make_parser(click.Context(verb)).parse_args(list(words))
@@ -48,7 +48,7 @@ def test_every_command_is_one(page: str) -> None:
         words for words in commands(page) if words and not words[0].startswith("-") and words[0] not in ("VERB", "help")
     ]
     for words in named:
-        parse(*words)  # raises for an option that there is not
+        parse(*words)  # raises for an option that does not exist
     assert named
 
 

@@ -1,4 +1,4 @@
-"""Every recipe's options are options of its family, and every file of recipes/ is known here."""
+"""Every recipe's options are options of its family, and every recipe in recipes/ is listed here."""
 
 from __future__ import annotations
 

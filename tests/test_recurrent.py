@@ -24,7 +24,7 @@ def layer(cell: str, bidirectional: bool = False, inputs: int = 4, hidden: int =
 
 
 def reference(recurrent: Recurrent, x: torch.Tensor, lengths: torch.Tensor, state=None) -> tuple:
-    """Each line alone through torch's layer, without padding."""
+    """The result of torch's layer for each line alone, without padding."""
     outputs, states = torch.zeros(*x.shape[:2], recurrent.width), []
     for line, length in enumerate(lengths):
         begin = None
@@ -50,7 +50,7 @@ def test_ragged_lines_are_as_each_line_alone(cell, bidirectional):
             torch.testing.assert_close(outputs, expected)
             torch.testing.assert_close(list(last), states)
             noise = x.clone()
-            noise[1, 1:], noise[2, 3:] = 1e6, float("nan")  # whatever padding holds
+            noise[1, 1:], noise[2, 3:] = 1e6, float("nan")  # padding may hold anything
             again, after = recurrent(noise, LENGTHS, begin)
             assert torch.equal(again, outputs)
             assert all(torch.equal(a, b) for a, b in zip(last, after, strict=True))
@@ -115,7 +115,7 @@ def test_autocast_keeps_the_states_fp32(cell):
 
 
 class Stack(nn.Module):
-    """Two layers, the first of both directions, as an encoder has them; begins at given states where `streaming`."""
+    """Two layers, the first bidirectional, as in an encoder; with `streaming` it begins at given states."""
 
     def __init__(self, cell: str, bidirectional: bool) -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class Stack(nn.Module):
 
 def exported(module: nn.Module, example: tuple, shapes: tuple) -> onnxruntime.InferenceSession:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")  # torch's exporter warns of its own insides
+        warnings.simplefilter("ignore")  # torch's exporter warns about its own internals
         program = torch.onnx.export(
             module, example, dynamo=True, opset_version=23, dynamic_shapes=shapes, external_data=False, verbose=False
         )
@@ -147,7 +147,7 @@ def exported(module: nn.Module, example: tuple, shapes: tuple) -> onnxruntime.In
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("bidirectional", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_operator_is_the_layer_in_onnxruntime(cell, bidirectional):
-    """Six exports in one process: any number of lines and tokens, ragged, from given states."""
+    """Six exports in one process: any number of lines and tokens, lines of different lengths, from given states."""
     torch.manual_seed(3)
     stack = Stack(cell, bidirectional).eval()
     layer = stack.first.recurrent

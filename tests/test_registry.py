@@ -26,7 +26,7 @@ class Toy(Plugin):
 
 
 def install(folder: Path, distribution: str, points: dict[str, str], modules: dict[str, str]) -> None:
-    """An installed distribution, as pip leaves one: modules and metadata with entry points."""
+    """Installs a distribution as pip does: modules, and metadata with entry points."""
     for module, text in modules.items():
         (folder / f"{module}.py").write_text(text)
     about = folder / f"{distribution}-1.0.dist-info"
@@ -198,7 +198,7 @@ def test_a_broken_file_is_named_and_stops_nothing_else(site, tmp_path, monkeypat
     assert described[name].problem.startswith(f"plugin file {file}")
     assert described[name].problem.endswith(reason)
     assert described["good"].problem is None
-    with pytest.raises(TextkitError, match="plugin file"):  # the name may be that file's
+    with pytest.raises(TextkitError, match="plugin file"):  # that file may define the name
         registry.get("toy")
     fresh = Registry()
     with pytest.warns(TextkitWarning, match="plugin file"):
@@ -211,7 +211,7 @@ def test_a_missing_file_is_wrong_usage(tmp_path):
 
 
 def test_nothing_is_loaded_from_the_current_folder(tmp_path):
-    """`textkit` run where a stranger left a distribution and a plugin file: neither is seen."""
+    """`textkit` runs in a folder where a stranger left a distribution and a plugin file, and sees neither."""
     install(tmp_path, "stranger", {"toy": "stranger_a:Toy"}, {"stranger_a": "raise SystemExit('loaded')", "toy": GOOD})
     command = [Path(sys.executable).with_name("textkit"), "plugins"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=True)
@@ -252,7 +252,7 @@ def test_a_plugin_that_ends_the_process_or_raises_what_nobody_catches_stops_noth
     if (text, reason) in ENDS:
         with pytest.raises(TextkitError, match="plugin 'toy'") as caught:
             registry.get("toy")
-        assert cli._verdict(caught.value)[0] == 1  # no Ctrl-C of anybody's
+        assert cli._verdict(caught.value)[0] == 1  # nobody pressed Ctrl-C
 
 
 @pytest.mark.parametrize(("text", "reason"), [*ENDS[:-1], *CRASHES])
@@ -320,7 +320,7 @@ def test_metadata_that_cannot_be_decoded_hides_no_other(site, file, text):
     assert registry.get("good").name == "good"
     if file in ("entry_points.txt", "both"):
         assert "entry_points.txt: cannot be read: UnicodeDecodeError" in described["stranger-1.0.dist-info"].problem
-        with pytest.raises(TextkitError, match=r"entry_points\.txt: cannot be read"):  # it may be the one that has it
+        with pytest.raises(TextkitError, match=r"entry_points\.txt: cannot be read"):  # it may declare the plugin
             registry.get("toy")
     else:
         assert (described["toy"].problem, described["toy"].source) == (None, "stranger 1.0")

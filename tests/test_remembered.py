@@ -1,4 +1,4 @@
-"""What is made once for many tests is told apart by everything that it depends on."""
+"""What is made once for many tests is kept under a name that depends on everything that it is made from."""
 
 from __future__ import annotations
 

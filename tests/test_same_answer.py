@@ -1,4 +1,4 @@
-"""The same line has the same answer: alone, in any company, in any order, and by any number of threads, to the last bit."""
+"""A line has the same answer to the last bit: alone, among any other lines, in any order, with any number of threads."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ or because when under behind 1984 Berlin, Anna naïve"""
 
 
 def lines_of(count: int, longest: int = 24) -> list[str]:
-    """Made-up lines of mixed lengths, one in eight four times as long, the same each time; a blank one and one that occurs
-    twice among them."""
+    """Made-up lines of mixed lengths, the same each time: one in eight may be four times as long, and the first is blank."""
     drawn = random.Random(12)
     lines = [
         " ".join(drawn.choices(TEXT.split(), k=drawn.randint(1, longest) * (1 if number % 8 else 4)))
@@ -97,7 +96,7 @@ VERBS = {
 
 
 def said(arguments: list[str], parts: list[bytes]) -> bytes:
-    """What a filter says to `parts` of its input, with a pause of two seconds between them."""
+    """What a filter prints for its input `parts`, with a pause of two seconds between them."""
     with subprocess.Popen(
         [sys.executable, "-m", "textkit", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -125,7 +124,7 @@ def test_300_lines_are_the_same_bytes_from_a_file_and_a_pausing_pipe_and_by_any_
     assert said([verb, *options, "--threads", "2"], [whole]) == wanted
     pausing = [b"".join(text[:20]), b"".join(text[20:37]), b"".join(text[37:])]
     assert said([verb, *options, "--threads", "2"], pausing) == wanted
-    numbered = {"--sample", "nbest", "generate", "f32"}  # what depends on a record's number, or is no line a record
+    numbered = {"--sample", "nbest", "generate", "f32"}  # these depend on a record's number, or give no line per record
     if not numbered & {verb, *options}:
         backwards = said([verb, *options], [b"".join(text[::-1])]).splitlines(keepends=True)
         assert b"".join(backwards[::-1]) == wanted

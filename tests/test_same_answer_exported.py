@@ -1,4 +1,4 @@
-"""What any family exports, in any precision: the same line has the same answer alone, together and padded, to the last bit."""
+"""Any family's export, in any precision: a line has the same answer alone, with others and padded, to the last bit."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from textkit.tasks.translate.serving.translator import Translator
 from textkit.training.run import Run
 from textkit.training.trainer import train
 
-pytestmark = pytest.mark.slow  # two exports a family
+pytestmark = pytest.mark.slow  # two exports per family
 
-# Wide enough for matrices that are stored as whole numbers.
+# Wide enough for matrices to be stored in int8.
 WIDE = {"dim": 64, "hidden": 64, "feedforward": 96, "epochs": 1, "layers": 2, "attention_dim": 64}
 PRECISIONS = ("fp32", "int8")
 _runs: dict[str, Run] = {}
 
 
 def exported(name: str, precision: str, factory: pytest.TempPathFactory):
-    """The folder of an exported model of a family that has learnt next to nothing: nothing of it is looked at but equality."""
+    """The folder of an exported model of a family. It has learnt next to nothing, since only equality is tested."""
     if name not in _runs:
         family, extra = VARIANTS.get(name, (name, {}))
         folder, plugin = factory.mktemp(name), registry.get(family)

@@ -1,4 +1,4 @@
-"""Samples of a dev score on their way to whoever watches: cut to the columns of a terminal, logged whole, quiet with -q."""
+"""The samples shown with a dev score: cut to the width of a terminal, logged whole, silent with -q."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SentencePiece models are read as SentencePiece reads them: the same pieces for hostile text, one line for damage."""
+"""SentencePiece models are read as SentencePiece reads them: the same pieces for hostile text, and one line for damage."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_same_ids_and_text_as_sentencepiece(trained, kind):
         wanted = theirs.encode(line)
         assert ours.encode([line]).ids.tolist() == [*wanted, 2], ascii(line)
         assert ours.source_tokens(line) == [*theirs.encode(line, out_type=str), "</s>"], ascii(line)
-        if 0 not in wanted:  # what unknown text reads is the reader's own choice
+        if 0 not in wanted:  # each reader chooses what unknown text reads as
             assert ours.decode([wanted]) == [theirs.decode(wanted).strip()], ascii(line)
     whole = ours.encode(lines)
     assert whole.ids.tolist() == [at for line in lines for at in [*theirs.encode(line), 2]]
@@ -101,7 +101,7 @@ def test_same_ids_and_text_as_sentencepiece(trained, kind):
 
 
 def test_the_library_s_own_normaliser_would_lose_an_accent(trained):
-    """Why charmap.py is there: the second accent of a decomposed letter, which SentencePiece keeps."""
+    """The reason for charmap.py: the library loses the second accent of a decomposed letter, and SentencePiece keeps it."""
     import sentencepiece
     from tokenizers.normalizers import Precompiled
 
@@ -157,7 +157,7 @@ def test_a_model_by_hand():
     assert model.scores == [0.0, 0.0, -1.5, -2.0]
     assert model.types == [UNKNOWN, CONTROL, NORMAL, NORMAL]
     assert (model.model_type, model.charsmap, model.add_dummy_prefix) == ("unigram", b"", True)
-    # "<s>" is a control piece: as text it is three characters without a piece, one stretch.
+    # "<s>" is a control piece: as text it is a stretch of three characters that have no piece.
     assert rule_of(model).source_tokens("ab<s> b") == ["▁a", "b", "<s>▁", "b", "▁a"]  # the last is eos, id 2
     assert rule_of(model).encode(["ab<s> b"]).ids.tolist() == [2, 3, 0, 3, 2]
 
@@ -255,11 +255,11 @@ def test_a_damaged_table_of_characters_is_refused(entries):
 
 
 def test_a_table_that_points_outside_of_itself_is_an_error_of_the_model():
-    """A bundle's file, damaged in the values of its long keys, which are read when a line needs one."""
+    """The damage is in the values of a bundle file's long keys, which are read only when a line needs one."""
     first, second = (
         0x100 ^ 0xCC,
         0x200 ^ 0x81,
-    )  # of the bytes of U+0301; children lie at a place's own, exclusive or its offset
+    )  # of the bytes of U+0301; a place's children lie at the place's own number XOR its offset
     trie = {
         0: 0x100 << 10, first: (first ^ 0x200) << 10 | 0xCC, second: (second ^ 0x300) << 10 | 0x181,
         0x300: 1 << 31 | 999,

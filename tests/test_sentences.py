@@ -1,4 +1,4 @@
-"""Where a line is cut into sentences: at these bars, by each language's rules, whether it is told or guessed."""
+"""Where a line is cut into sentences, by the rules of each language, whether the language is given or guessed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from textkit.tasks.translate.serving.translator import Translator
 
 Call = Callable[..., tuple[int, str, str]]
 
-# | stands for a space between two sentences, and between ¦ stands what else is there: smileys, nothing.
+# | stands for a space between two sentences; a pair of ¦ encloses whatever else is between them: smileys, or nothing.
 CUT = """
 We waited until 10.|Nobody came.
 He is 40.|She is 35.
@@ -267,7 +267,7 @@ Jan. 1 is a holiday.|Dec. 25 is too.
 """.strip().split("\n")
 
 
-# The same of languages that are told: the code, and lines between slashes.
+# The same for languages that are given: the code, and lines between slashes.
 TOLD = """
 en: It was written by J. A. Smith. / He is called E. A. Poe. / See Prof. A. I. Jones.
 en: Smith, J. A., and Lee, K. I., wrote it. / Plan B.|I agree. / I got an A.|I am happy.
@@ -393,10 +393,10 @@ def test_abbreviations_of_a_users_own() -> None:
         "Gut.",
     ]
     assert len(sentences("Die Abk. Einkauf kam.", "de")) == 2
-    assert len(sentences("Er ist Zzt. Kunde.", "de", own)) == 1  # in lower case: in any
-    assert len(sentences("Die abk. Einkauf kam.", "de", own)) == 2  # with a capital: as it is
+    assert len(sentences("Er ist Zzt. Kunde.", "de", own)) == 1  # an entry in lower case matches any case
+    assert len(sentences("Die abk. Einkauf kam.", "de", own)) == 2  # an entry with a capital matches only as it is
     assert len(sentences("Die Firma Sp. z o.o. Kunde.", "de", own)) == 1
-    assert len(sentences("Die Jazzt. Kunde.", "de", own)) == 2  # the end of another word
+    assert len(sentences("Die Jazzt. Kunde.", "de", own)) == 2  # it is the end of another word
     assert own_abbreviations(["", " . "]) is None
 
 
@@ -413,7 +413,7 @@ def test_translate_takes_abbreviations_from_a_file(tmp_path: Path, call: Call) -
     options = "translate", "-m", model, lines, "--format", "jsonl"
     plain, with_own = call(*options), call(*options, "--abbreviations", own)
     assert plain[0] == with_own[0] == 0
-    assert plain[1] != with_own[1]  # the ends of two sentences were counted, and of one
+    assert plain[1] != with_own[1]  # one has two sentences, the other one
     for wrong in (["--abbreviations", "-"], ["--abbreviations", own, "--no-sentences"]):
         assert call(*options, *wrong)[0] == 2
     code, _, error = call(*options, "--abbreviations", tmp_path / "none")

@@ -21,7 +21,7 @@ BARRED = (
     "torch", "onnx", "onnxscript", "transformers", "scipy", "numba", "safetensors", "zstandard", "sacrebleu", "matplotlib",
     "sentencepiece",
 )  # fmt: skip
-# A finder in front of all others refuses the barred modules; then the command runs as the console script runs it.
+# A finder before all others refuses the barred modules; then the command runs as the console script runs it.
 RUN = f"""
 import sys
 
@@ -118,7 +118,7 @@ def test_training_without_its_extra_says_what_to_install(tmp_path: Path) -> None
 
 
 def test_an_environment_made_for_serving_has_no_training_library() -> None:
-    """In CI's second run; in the first one, torch is there."""
+    """This is tested in CI's second run; in the first one torch is installed."""
     try:
         importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""The door to onnxruntime: what loads, what fails in one line, and which device was really got."""
+"""The door to onnxruntime: what loads, what fails in one line, and which device is really used."""
 
 import subprocess
 import sys
@@ -143,7 +143,7 @@ def test_cuda_without_a_driver(monkeypatch):
     assert str(caught.value) == (
         "--device cuda: no NVIDIA driver (libcuda.so.1 is not there); --device cpu works without one"
     )
-    assert Session(PROBE, "auto").device == "cpu"  # and no warning, which would be an error here
+    assert Session(PROBE, "auto").device == "cpu"  # without a warning, which would be an error here
 
 
 @no_gpu
@@ -156,7 +156,7 @@ def test_why_there_is_no_gpu():
 
 @no_gpu
 def test_a_gpu_whose_libraries_are_missing(monkeypatch, capfd):
-    """The onnxruntime at hand, told that there is a GPU: it does not get it, says so in one line, and stays quiet itself."""
+    """The installed onnxruntime is told that there is a GPU, and cannot use it: textkit says so in one line, onnxruntime nothing."""
     monkeypatch.setattr(session, "gpu_count", lambda: (1, ""))
     with pytest.raises(TextkitError, match=r"--device cuda: .*pip install 'onnxruntime-gpu\[cuda,cudnn\]'"):
         Session(PROBE, "cuda")
@@ -188,7 +188,7 @@ def test_two_packages_in_each_other_s_way(monkeypatch):
 
 
 class FakeRuntime:
-    """onnxruntime as it is on a machine with two GPUs; `granted`: the providers a session gets."""
+    """onnxruntime as it behaves on a machine with two GPUs; `granted`: the providers that a session gets."""
 
     def __init__(self, granted: list[str], built_with: list[str]) -> None:
         self.granted, self.built_with = granted, built_with
@@ -229,7 +229,7 @@ def test_a_gpu_that_works(fake, capsys):
     assert Session(PROBE, "auto").device == "cuda:0"
     assert Session(PROBE, "cuda:1").device == "cuda:1"
     providers, fallback = runtime.asked[1]
-    # Full precision: TF32 would make vectors differ from the CPU's; no silent change to the CPU while it runs.
+    # Full precision, because TF32 would make vectors differ from the CPU's; and no silent change to the CPU during a run.
     assert providers == [(session.CUDA, {"device_id": "1", "use_tf32": "0"}), session.CPU]
     assert fallback == 0
     assert runtime.severity == 3
@@ -265,7 +265,7 @@ def test_a_real_gpu_computes():
     assert Session(PROBE, "auto").device == "cuda:0"
 
 
-# An onnxruntime that is not there, or half of one.
+# A missing onnxruntime, or half of one.
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Signals that end a process: what was done is kept or it is said that nothing was, and no temporary stays."""
+"""Signals that end a process: output so far is kept, or one line says that nothing was written; no temporary stays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 def frame(body: str) -> list[str]:
-    """The command line around a verb whose body is given; it has -o, and a `wait` that says that it waits."""
+    """The command line around a verb with the given body; it has -o, and a `wait` that reports that it waits."""
     code = (
         "import os, sys, time\nimport click\nfrom pathlib import Path\nfrom textkit import cli\n"
         "from textkit.cli.options import *\nfrom textkit.cli.stdout import *\n"
@@ -33,7 +33,7 @@ def frame(body: str) -> list[str]:
 
 
 def begun(body: str, *args: object, **how) -> subprocess.Popen[str]:
-    """The process, once it waits."""
+    """The started process, once it waits."""
     how = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | how
     process = subprocess.Popen([*frame(body), *map(str, args)], **how)
     assert process.stderr.readline() == "waits\n"
@@ -66,7 +66,7 @@ def test_each_flushes_what_was_done(number: int) -> None:
 
 @pytest.mark.parametrize("number", ENDING, ids=lambda number: number.name)
 def test_what_is_to_be_ignored_is_ignored(tmp_path: Path, number: int) -> None:
-    """As under nohup, or in the background of a script."""
+    """Signals may be ignored from the start: under nohup, or in the background of a script."""
     process = begun(
         FILE.replace("wait()", "wait(0.5)"),
         "-o",
@@ -80,7 +80,7 @@ def test_what_is_to_be_ignored_is_ignored(tmp_path: Path, number: int) -> None:
 
 
 def test_a_second_one_ends_it_at_once_and_leaves_nothing(tmp_path: Path) -> None:
-    """The first is met by what swallows it."""
+    """The first signal is swallowed by the verb."""
     body = FILE.replace("    wait()", "    try: wait()\n    except BaseException: wait()")
     process = begun(body, "-o", tmp_path / "out")
     process.send_signal(signal.SIGINT)
@@ -92,7 +92,7 @@ def test_a_second_one_ends_it_at_once_and_leaves_nothing(tmp_path: Path) -> None
 
 
 def test_a_reader_that_does_not_read_does_not_hold_it(tmp_path: Path) -> None:
-    """The flush of the first Ctrl-C waits for a full pipe; the second does not."""
+    """After the first Ctrl-C the flush waits for a full pipe; the second Ctrl-C does not wait."""
     process = begun(
         "with protected_stdout() as out:\n    out.write(b'x' * 60000)\n    out.flush()\n    out.write(b'x' * 60000)\n    wait()"
     )
@@ -105,7 +105,7 @@ def test_a_reader_that_does_not_read_does_not_hold_it(tmp_path: Path) -> None:
 
 
 def test_two_kinds_within_a_second_are_one() -> None:
-    """A terminal's, and that of whoever started us: the second does not cut the flush short."""
+    """One from the terminal, and one from whoever started the process: the second does not cut the flush short."""
     body = (
         "with protected_stdout() as out:\n    out.write(b'done\\n')\n    try: wait()\n"
         "    except BaseException:\n        os.write(2, b'waits\\n')\n        time.sleep(0.3)\n        raise"
@@ -166,7 +166,7 @@ def test_a_stdout_and_a_stderr_that_do_not_block_lose_nothing() -> None:
 
 
 def test_a_signal_while_a_stdout_that_does_not_block_is_full_cuts_no_line() -> None:
-    """The first Ctrl-C has what was written go out, all of it and once, whatever was under way."""
+    """After the first Ctrl-C all that was written goes out, exactly once, whatever write was under way."""
     body = (
         "os.set_blocking(1, False)\n"
         "with protected_stdout() as out:\n"

@@ -1,4 +1,4 @@
-"""The documentation as a site: links lead to pages, and no page asks another host for anything."""
+"""The documentation as a site: links lead to pages, and no page loads anything from another host."""
 
 from __future__ import annotations
 

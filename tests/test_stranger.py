@@ -1,4 +1,4 @@
-"""A stranger's plugins: the code of docs/plugins.md, installed by pip as a distribution of its own or named as a file."""
+"""A stranger's plugins: the code of docs/plugins.md, installed by pip as a separate distribution or named as a file."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def written(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(written, tmp_path_factory) -> Path:
-    """A folder for PYTHONPATH in which pip installed the page's first three files. Needs no network."""
+    """A folder for PYTHONPATH into which pip installed the page's first three files. Needs no network."""
     target = tmp_path_factory.mktemp("target")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-index"]
     subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--target", target, written], check=True)
@@ -57,7 +57,7 @@ def model(installed, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("work")
     random = np.random.default_rng(5)
     corpus = folder / "corpus.txt"
-    starts = random.integers(0, 10, 400)  # lines count upwards, so that neighbours tell a word
+    starts = random.integers(0, 10, 400)  # lines count upwards, so that its neighbours determine a word
     corpus.write_text("".join(f"{' '.join(WORDS[(start + at) % 10] for at in range(6))}\n" for start in starts))
     textkit(
         installed, "train", "neighbours", corpus, "-o", folder / "run", "--set", "dim=16", "--set", "batch_size=8", "-q"
@@ -89,7 +89,7 @@ def test_listing_it_imports_no_torch(installed):
 def test_learnt_something(model):
     run = json.loads((model.parent / "run" / "run.json").read_text())
     assert run["complete"]
-    # Ten equally likely words: knowing nothing costs ln 10 = 2.30 a word; the neighbours tell it all.
+    # With ten equally likely words, a model that knows nothing has a loss of ln 10 = 2.30 per word; the neighbours tell each word.
     assert run["facts"]["dev_score"]["value"] < 1
 
 
@@ -105,7 +105,7 @@ def test_model_names_its_plugin_and_licence(model):
 
 
 def test_is_served_without_the_plugin(model, tmp_path):
-    """Nothing on the path but textkit: no plugin; and a line in is a line out."""
+    """Only textkit is on the path, not the plugin; and a line in is a line out."""
     lines = "one two three\n\nfour\nunheard-of\n"
     vectors = [
         list(map(float, line.split())) for line in textkit(tmp_path, "embed", "-m", model, text=lines).splitlines()
@@ -119,9 +119,9 @@ def test_unknown_where_it_is_not_installed(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow  # 40 s: trains, exports and serves by commands of their own
+@pytest.mark.slow  # 40 s: separate commands train, export and serve
 def test_one_file_that_translates(written, tmp_path):
-    """Trained and exported with --plugin, served without: it has learnt which word is which."""
+    """Trained and exported with --plugin, served without it: the model has learnt each word's translation."""
     german = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn"]
     random = np.random.default_rng(5)
     picked = [random.integers(0, 10, random.integers(1, 5)) for _ in range(600)]

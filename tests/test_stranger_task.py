@@ -1,4 +1,4 @@
-"""A stranger's task: the code of docs/tasks.md, installed by pip as a distribution of its own."""
+"""A stranger's task: the code of docs/tasks.md, installed by pip as a separate distribution."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WORDS = {"DET": ("the", "a"), "NOUN": ("dog", "cat", "duck"), "VERB": ("barks", 
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory) -> Path:
-    """A folder for PYTHONPATH in which pip installed the page's files. Needs no network."""
+    """A folder for PYTHONPATH into which pip installed the page's files. Needs no network."""
     folder, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("target")
     # The paragraph before a file's code begins with its name.
     blocks = re.findall(
@@ -38,7 +38,7 @@ def installed(tmp_path_factory) -> Path:
 
 
 def textkit(installed: Path, *arguments: object, text: str | None = None, code: int = 0) -> str:
-    """What a command writes; of one that ends with another code than 0 what it says on stderr."""
+    """A command's stdout; or its stderr if it must end with a code other than 0."""
     done = subprocess.run(
         [sys.executable, "-m", "textkit", *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": str(installed)}, input=text, text=True, capture_output=True, check=False,
@@ -48,7 +48,7 @@ def textkit(installed: Path, *arguments: object, text: str | None = None, code: 
 
 
 def columns(count: int, seed: int) -> str:
-    """Sentences `the dog barks`, in which `duck` is a noun behind an article, and a verb behind a noun."""
+    """Sentences like `the dog barks`, in which `duck` is a noun after an article, and a verb after a noun."""
     random = np.random.default_rng(seed)
     sentences = []
     for _ in range(count):
@@ -69,7 +69,7 @@ def model(installed, tmp_path_factory) -> Path:
 
 
 def test_a_line_in_is_a_line_out(installed, model):
-    """And the network looks at the neighbours: a duck is what it is because of them."""
+    """The network also looks at the neighbours, which decide what `duck` is."""
     text = "the duck barks\n\na dog duck the cat\n  \nwombats\n"
     found = textkit(installed, "tag", "-m", model, text=text).split("\n")
     assert found[:4] == ["DET NOUN VERB", "", "DET NOUN VERB DET NOUN", ""]
@@ -78,7 +78,7 @@ def test_a_line_in_is_a_line_out(installed, model):
 
 
 def test_a_verb_has_what_every_filter_has(installed, model, tmp_path):
-    """Columns, JSON lines, records that cannot be read, -o, a number of threads: none of it is the stranger's own code."""
+    """Columns, JSON lines, records that cannot be read, -o, --threads: none of this is in the stranger's code."""
     rows = 'id,text\n1,the dog barks\n2,"a cat"\n'
     found = textkit(installed, "tag", "-m", model, "--input", "csv", "--column", "text", "--format", "jsonl", text=rows)
     assert [json.loads(line) for line in found.splitlines()] == [
@@ -145,7 +145,7 @@ def test_without_the_package_one_line_says_which_is_missing(model, tmp_path):
 
 
 def test_is_served_without_torch(installed, model):
-    """From Python, and by the command's own code."""
+    """From Python, also after pickling."""
     code = (
         "import sys; sys.modules['torch'] = None\n"
         f"import pickle, textkit; tagger = textkit.load({str(model)!r})\n"

@@ -75,7 +75,7 @@ def test_every_line_is_in_one_batch_and_none_could_take_another() -> None:
 
 
 def double(number: int) -> int:
-    time.sleep(0.001 * (number % 3))  # later items may be done sooner
+    time.sleep(0.001 * (number % 3))  # a later item may be done sooner
     return 2 * number
 
 
@@ -122,7 +122,7 @@ def test_an_exception_comes_in_its_items_place(threads: int) -> None:
 def test_what_raises_while_reading_comes_after_what_was_read() -> None:
     def items() -> Iterator[int]:
         yield 1
-        time.sleep(0.5)  # in which the first item is done
+        time.sleep(0.5)  # meanwhile the first item is done
         raise KeyboardInterrupt
 
     results = staged(items(), [double], 2)
@@ -158,7 +158,7 @@ def test_stages_work_side_by_side() -> None:
 
     def meet_at(place: int, number: int) -> int:
         if number == place:
-            meeting.wait()  # passes when the other stage is at work on the other item
+            meeting.wait()  # passes only while the other stage works on the other item
         return number
 
     stages = [lambda number: meet_at(1, number), lambda number: meet_at(0, number)]

@@ -1,4 +1,4 @@
-"""Tables for a person: no line is wider than the terminal, no word is broken, and a pipe gets a line a row."""
+"""Tables for a person: no line is wider than the terminal, and no word is broken. A pipe gets one line per row."""
 
 from __future__ import annotations
 

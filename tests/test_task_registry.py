@@ -1,4 +1,4 @@
-"""Tasks are found by name; textkit's own without reading what is installed."""
+"""Tasks are found by name, and textkit's own without reading any metadata."""
 
 from __future__ import annotations
 

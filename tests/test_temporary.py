@@ -1,4 +1,4 @@
-"""Files and folders that are put in place whole: killed at any step the old or the new one is there, and nothing else stays."""
+"""Files and folders are put in place whole: after a kill at any step the old or the new one is there, and nothing else."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def left_in(folder: Path) -> list[str]:
 
 @pytest.fixture(params=["exchange", "renames"])
 def way(request, monkeypatch):
-    """Both ways of changing places."""
+    """Both ways for folders to change places."""
     if request.param == "renames":
         monkeypatch.setattr(temporary, "exchange", lambda one, other: False)
     return request.param
@@ -44,7 +44,7 @@ def pets(tmp_path):
 
 
 def killed_at(step: int, work) -> bool:
-    """Does `work` in a process that is gone before its call `step` of those that change a folder; whether there was one."""
+    """Does `work` in a process that dies before call number `step` of those that change a folder; whether it came to that call."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
@@ -89,10 +89,10 @@ def test_overwrite_killed_at_any_step_leaves_the_old_model_or_the_new_one(tmp_pa
         shutil.copytree(tmp_path / "kept", pets)
     assert 8 < step < 99
     assert set(names) == {"old", "new"}
-    assert names == sorted(names, reverse=True)  # never back to the old one
+    assert names == sorted(names, reverse=True)  # never the old one again
     write_small(pets, name="last", overwrite=True)
     assert bundle.read(pets).manifest.name == "last"
-    assert left_in(tmp_path) == ["kept", "pets"]  # what the killed ones left is cleared
+    assert left_in(tmp_path) == ["kept", "pets"]  # what killed processes left is cleared
 
 
 def moved_aside(folder: Path) -> Path:
@@ -117,7 +117,7 @@ def test_a_model_that_a_killed_process_moved_aside_is_found_by_every_way_to_name
     moved_aside(shelf / "pets")
     with pytest.raises(TextkitError, match="holds a model already"):
         write_small(shelf / "pets")
-    (shelf / "other").mkdir()  # a name that begins alike
+    (shelf / "other").mkdir()  # a name with the same beginning
     moved_aside(shelf / "other")
     with pytest.raises(UsageError):
         places.find("othe", "embed")
@@ -181,7 +181,7 @@ def test_killed_at_random_while_it_overwrites(tmp_path, pets):
             assert process.stdout.readline() == "killed\n"
             assert (pets / FILE).exists()
         process.kill()
-    time.sleep(0.1)  # its child may be in the midst of it
+    time.sleep(0.1)  # its child may still be at work
     found = bundle.read(pets)
     assert found.manifest.name == "new"
 
@@ -192,7 +192,7 @@ def test_what_somebody_alive_works_on_is_not_cleared(tmp_path):
         first.write(b"first")
         second.write(b"second")
         assert len(left_in(tmp_path)) == 2
-    assert target.read_bytes() == b"first"  # whoever is last
+    assert target.read_bytes() == b"first"  # whoever finishes last wins
     assert left_in(tmp_path) == ["out"]
 
 
@@ -209,7 +209,7 @@ def test_a_leftover_of_a_killed_process_is_cleared_by_the_next_write(tmp_path):
     if not child:
         work()
     os.waitpid(child, 0)
-    (tmp_path / ".out.my.own.tmp").write_bytes(b"mine")  # looks alike, and is not
+    (tmp_path / ".out.my.own.tmp").write_bytes(b"mine")  # looks like a temporary, but is none
     (tmp_path / ".out2.1-0123abcd.tmp").write_bytes(b"another's")
     assert len(left_in(tmp_path)) == 3
     with output_file(str(target)) as stream:

@@ -1,4 +1,4 @@
-"""How text becomes ids: words, hashed n-grams against fastText's own numbers, pieces, tokenizers, and their manifests."""
+"""How text becomes ids: words, hashed n-grams against fastText's numbers, pieces, tokenizers, and their manifests."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from textkit.text.words import Words
 
 
 def lists(encoded: Encoded) -> list[list[int]]:
-    """The ids line by line."""
+    """The ids as one list per line."""
     ends = np.cumsum(encoded.lengths)
     assert ends.size == 0 or ends[-1] == len(encoded.ids)
     return [encoded.ids[end - length : end].tolist() for end, length in zip(ends, encoded.lengths, strict=True)]
 
 
 def pieces_json(words: list[str]) -> str:
-    """A tokenizer without merges: a piece is a character, those of `words`."""
+    """A tokenizer without merges: its pieces are the characters of `words`."""
     tokenizer = Tokenizer(models.BPE(unk_token=None))
     tokenizer.train_from_iterator(words, trainers.BpeTrainer(vocab_size=0, show_progress=False))
     return tokenizer.to_str()
@@ -67,7 +67,7 @@ def test_options_of_the_normalizer() -> None:
 
 
 def test_lines_stay_lines() -> None:
-    # U+0085, \v, \f, \x1c-\x1e end a line for str.splitlines; here they are white space, as in a line of its own.
+    # U+0085, \v, \f, \x1c-\x1e end a line for str.splitlines; here they are white space, as they are in a single line.
     lines = ["a\x85b", "", "\u0301c", "Σ", "d\ve\ff", "g\x1ch", "x" * 1000]
     assert Normalizer().words(lines) == [words for line in lines for words in Normalizer().words([line])]
     assert len(Normalizer().words(lines)) == len(lines)
@@ -93,7 +93,7 @@ def test_words_without_an_id_are_left_out() -> None:
 @pytest.mark.parametrize("subwords", [None, NGrams(1, 2, 31, 3)], ids=["words", "ngrams"])
 @pytest.mark.parametrize("third", ["\0", "x"])
 def test_nul_is_text_and_no_end_of_a_line(third: str, subwords: NGrams | None) -> None:
-    # Lines are looked up as one text with a NUL where each ends, unless one of them holds a NUL.
+    # Lines are looked up as one text with a NUL at the end of each, unless a line contains a NUL.
     rule = Words(["a", "b", third], subwords=subwords)
     assert ("\0" in rule, rule.id("\0")) == ((True, 2) if third == "\0" else (False, -1))
     for lines in (
@@ -136,7 +136,7 @@ def test_ngrams_are_those_of_fasttext() -> None:
     buckets, counts = hash_ngrams(list(FASTTEXT), 3, 6, 1000)
     assert buckets.tolist() == [bucket for word in FASTTEXT.values() for bucket in word]
     assert counts.tolist() == [14, 14, 6, 1, 14]
-    # And with minn=1, maxn=2: <é, é, é!, !, !> - no single boundary mark.
+    # With minn=1, maxn=2: <é, é, é!, !, !> - no boundary mark stands alone.
     assert hash_ngrams(["é!"], 1, 2, 1000)[0].tolist() == [627, 777, 592, 540, 630]
     assert hash_ngrams(["é!".encode()], 1, 2, 1000)[0].tolist() == [627, 777, 592, 540, 630]
 
@@ -162,7 +162,7 @@ def test_ngrams_of_any_words_in_any_grouping(monkeypatch: pytest.MonkeyPatch, mi
     alphabet = "abcé日\U0001f600<>\ud800"
     words = ["".join(generator.choices(alphabet, k=generator.randrange(12))) for _ in range(200)]
     wanted = [slow_ngrams(word, minimum, maximum, 2_000_000) for word in words]
-    for at_once in (1, 7, 64, 1 << 16):  # a word may be cut by the end of what is hashed together
+    for at_once in (1, 7, 64, 1 << 16):  # the end of what is hashed together may fall inside a word
         monkeypatch.setattr("textkit.text.subwords._HASHED_AT_ONCE", at_once)
         buckets, counts = hash_ngrams(words, minimum, maximum, 2_000_000)
         assert buckets.tolist() == [bucket for word in wanted for bucket in word]

@@ -1,4 +1,4 @@
-"""`textkit train` on pairs, from files to weights: two files or TSV, the split, resume, what does not fit refused."""
+"""`textkit train` on pairs, from files to weights: two files or TSV, the split, resume, refusal of what does not match."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ THINGS, DINGE = ("bikes", "cars", "dogs"), ("Räder", "Autos", "Hunde")
 
 @pytest.fixture
 def textkit(tmp_path, monkeypatch, capfd):
-    """textkit train(word...) -> exit code, stderr; in this process, among the files of 60 pairs."""
+    """textkit train(word...) -> exit code, stderr; runs in this process, in a folder with files of 60 pairs."""
     monkeypatch.chdir(tmp_path)
     english = [f"a man sees {n % 7} red {THINGS[n % 3]} ." for n in range(60)]
     german = [f"ein Mann sieht {n % 7} rote {DINGE[n % 3]} ." for n in range(60)]
@@ -155,7 +155,7 @@ def told(sources: int, targets: int) -> str:
         ([told(3, 3)] * 20, True),
         ([told(1, 1)] * 20, True),
         ([told(2, 2)] * 19 + [told(2, 1)], True),
-        ([told(1, 1)] * 99 + [told(3, 1)], True),  # one of a hundred says nothing
+        ([told(1, 1)] * 99 + [told(3, 1)], True),  # one in a hundred means nothing
         (["a\t"] * 5, True),
         ([], True),
     ],

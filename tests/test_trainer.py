@@ -1,4 +1,4 @@
-"""The training loop, with the toys of training_toys.py: what it does, and that an interruption changes no bit of it."""
+"""The training loop with the toys of training_toys.py: what it does, and that an interruption changes no bit of the result."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_training_from_end_to_end(make, data):
     assert sorted(path.name for path in run.folder.iterdir()) == [
         "dev.txt", "run.json", "sample.txt", "test.txt", "vocabulary", "weights.safetensors",
     ]  # fmt: skip
-    data.unlink()  # the run stands alone
+    data.unlink()  # the run does not need the data
     network = again.network()
     assert not network.training
     assert network.out.weight is network.table.weight
@@ -182,7 +182,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(make, data, monkeypatch
 
         some = finish(Known.open(run.folder), data, resume=True, stop=stop)
         batches += 1
-        random.random(), np.random.random(), torch.rand(1)  # another process has other states
+        random.random(), np.random.random(), torch.rand(1)  # another process would have other random states
         run = Known.open(run.folder)
     assert batches > 3
     assert only(Stopped, some) == []
@@ -219,7 +219,7 @@ def test_checkpoints_by_time(make, data, monkeypatch):
 
 
 def gradients_of(make, data, folder, plugin=None, **options):
-    """The weights after one update of plain descent at rate 1: the gradient is what they lost."""
+    """The weights after one update of plain descent at rate 1, which subtracts the gradient from them."""
     run = make(
         plugin or Double(),
         folder=folder,
@@ -235,7 +235,7 @@ def gradients_of(make, data, folder, plugin=None, **options):
 
 
 class Double(Unscored):
-    """In float64, lines in the order they come, lines of unequal length."""
+    """A toy in float64 that takes lines in file order; lines have unequal lengths."""
 
     def network(self, config, vocabulary):
         torch.manual_seed(1)
@@ -264,7 +264,7 @@ class Double(Unscored):
         {"batch_size": 1, "accumulate": 20},
         {"batch_size": 6, "accumulate": 4},  # 6, 6, 6, 2
         {"batch_size": 7, "accumulate": 9},  # the epoch ends before the group is full
-        {"batch_size": 0},  # full-batch descent, a piece at a time
+        {"batch_size": 0},  # full-batch descent, piece by piece
     ],
 )
 def test_accumulated_batches_give_the_gradient_of_the_bigger_batch(make, data, monkeypatch, options):
@@ -297,7 +297,7 @@ class Square(Unscored):
 
 
 def lost(make, data, **options):
-    """What each number of a table of 8 words and 4 dimensions lost in one update at rate 1, which start at 0.5."""
+    """How much each number of a table of 8 words and 4 dimensions fell from 0.5 in one update at rate 1."""
 
     class Constant(Square):
         def network(self, config, vocabulary):
@@ -327,7 +327,7 @@ def test_penalties_are_clipped_with_the_rest(make, data):
 
 
 class Scripted(Toy):
-    """Dev scores as written down."""
+    """A toy with given dev scores."""
 
     scores = (3.0, 5.0, 4.0, 4.5, 6.0, 1.0)
 

@@ -1,4 +1,4 @@
-"""The graphs of `translate`: what is put around a step module, by hand-computed numbers, and what the exporter refuses."""
+"""The graphs of `translate`: what is added around a step module, against numbers by hand, and what the exporter refuses."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def toy() -> export.Exported:
 
 
 def logits_graph(vocab: int) -> bytes:
-    """A step whose body looks the logits of a token up in `memory.table` [line, vocab, vocab] (of the first line)."""
+    """A step whose body looks up a token's logits in `memory.table` [line, vocab, vocab] (of the first line)."""
     port = helper.make_tensor_value_info
     nodes = [
         helper.make_node("Gather", ["memory.table", "token"], ["logits"]),  # [line, beam, vocab]
@@ -72,7 +72,7 @@ def logits_graph(vocab: int) -> bytes:
 
 
 def test_best_words_by_hand():
-    """p = 1/2, 1/4, 1/8, 1/8 and the other way round: the words in order and their log-probabilities."""
+    """p = 1/2, 1/4, 1/8, 1/8, and the reverse: the words in order and their log-probabilities."""
     table = np.log(np.array([[4, 2, 1, 1], [1, 1, 2, 4]], np.float32))
     given = Session(logits_graph(4), "cpu", 1).run(
         {
@@ -88,7 +88,7 @@ def test_best_words_by_hand():
 @pytest.mark.parametrize("vocab", [2, 63, 64, 107, 1000, 1009, 3 * 641])
 @pytest.mark.parametrize("k", [1, 2, 50, 10_000])
 def test_best_words_of_any_vocabulary(vocab, k):
-    """In blocks or padded to blocks: as sorting all of them gives."""
+    """In blocks or padded to blocks, the result is that of sorting all words."""
     k = min(k, vocab)
     logits = np.random.default_rng(vocab).standard_normal((3, vocab)).astype(np.float32)
     given = Session(logits_graph(vocab), "cpu", 1).run(
@@ -99,14 +99,14 @@ def test_best_words_of_any_vocabulary(vocab, k):
     )  # fmt: skip
     rows = np.array([[0, 1], [2, 0], [1, 1]])
     chosen = np.take_along_axis(logits[rows], given["top_id"], axis=2)
-    assert chosen == pytest.approx(-np.sort(-logits, axis=1)[:, :k][rows], abs=1e-5)  # two as likely may change places
+    assert chosen == pytest.approx(-np.sort(-logits, axis=1)[:, :k][rows], abs=1e-5)  # equally likely words may change places
     assert all(len(set(ids)) == k for ids in given["top_id"].reshape(-1, k).tolist())
     assert np.array_equal(given["top_logprob"], np.take_along_axis(given["logprob"], given["top_id"], axis=2))
     assert np.exp(given["logprob"]).sum(-1) == pytest.approx(1, abs=1e-4)
 
 
 def drawn_of(table: np.ndarray, uniform: list[float], temperature: float = 1.0, barred: tuple[int, ...] = ()) -> Any:
-    """The words of a table's first distribution that numbers fall on, and their log-probabilities."""
+    """The words of a table's first distribution on which the numbers fall, and their log-probabilities."""
     vocab, count = table.shape[1], len(uniform)
     bias = np.zeros(vocab, np.float32)
     bias[list(barred)] = -np.inf
@@ -124,7 +124,7 @@ def test_words_are_drawn_by_hand():
     ids, logprob = drawn_of(table, [1e-30, 0.4999, 0.5001, 0.7499, 0.7501, 0.8749, 0.8751, 1.0])
     assert ids == [0, 0, 1, 1, 2, 2, 3, 3]
     assert logprob == pytest.approx(table[0, ids], abs=1e-6)
-    # Without the first 1/4, 1/8 and 1/8 are left: halves and quarters; squared 4 : 1 : 1; the log-probabilities stay.
+    # Without the first word 1/4, 1/8 and 1/8 are left, that is 1/2, 1/4, 1/4; squared 4 : 1 : 1. Log-probabilities stay.
     ids, logprob = drawn_of(table, [1e-30, 0.499, 0.501, 0.749, 0.751, 1.0], barred=(0,))
     assert ids == [1, 1, 2, 2, 3, 3]
     assert logprob == pytest.approx(table[0, ids], abs=1e-6)
@@ -135,7 +135,7 @@ def test_words_are_drawn_by_hand():
 
 @pytest.mark.parametrize("vocab", [1, 2, 255, 256, 257, 1009, 33_278])
 def test_words_of_any_vocabulary_are_drawn(vocab):
-    """As textkit draws them of the distribution itself; where the sums of f32 are a word apart, of a word beside it."""
+    """The same words as textkit draws from the distribution itself, or words beside them where sums in f32 are off."""
     random = np.random.default_rng(vocab)
     table = random.normal(0, 3, (1, vocab))
     uniform = random.random(50).astype(np.float32)
@@ -150,9 +150,9 @@ def test_words_of_any_vocabulary_are_drawn(vocab):
 
 
 def test_what_may_not_come_is_not_drawn_though_all_else_is_unlikely():
-    """A word that is barred with nearly all of the weight, in front of, behind and between the others."""
+    """The barred word has nearly all of the weight, and stands before, after or between the others."""
     for barred in (0, 300, 999):
-        table = np.full((1, 1000), -90.0)  # e^-90 of it is no number of f32
+        table = np.full((1, 1000), -90.0)  # e^-90 is too small for f32
         table[0, barred] = 0
         ids, _ = drawn_of(table, np.linspace(0.001, 1, 50).tolist(), 0.5, (barred,))
         assert barred not in ids
@@ -201,7 +201,7 @@ def test_ports_of_the_exported_graphs(toy):
 
 
 def test_histories_follow_beams_and_caches_stay(toy):
-    """Three steps: one beam becomes two, they cross, the second is taken twice."""
+    """Three steps: one beam becomes two, the two cross, and the second is continued twice."""
     model = parity_translation.Graphs(toy.graphs)
     memory, state = model.encode(np.array([[5, 6, 3]]), np.ones((1, 3), bool))
     for token, parent in (([[4, 5]], [[0, 0]]), ([[6, 7]], [[1, 0]]), ([[8, 9]], [[1, 1]])):
@@ -217,7 +217,7 @@ def test_parity_is_in_the_figures(toy):
 
 
 def test_parity_sees_a_wrong_number_anywhere(toy):
-    """Each weight of each graph a little off, one at a time: seen every time."""
+    """Each weight of each graph is changed a little, one at a time, and the parity check sees it every time."""
     modules = Modules(graphs(12))
     changed = 0
     for name, graph in toy.graphs.items():
@@ -256,7 +256,7 @@ class Leaky(Encode):
 
 
 class Forgetful(Step):
-    """Broken: gives one beam's state only."""
+    """Broken: gives only one beam's state."""
 
     def forward(self, *given: torch.Tensor) -> tuple[torch.Tensor, ...]:
         logits, attention, sums, *rest = super().forward(*given)
@@ -291,7 +291,7 @@ def test_broken_modules_are_refused(encode, step, message):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:
-    """A bundle of the toy with all three graphs, not to be changed."""
+    """A bundle of the toy with all three graphs; tests must not change it."""
     return export.export_graphs(
         tmp_path_factory.mktemp("export") / "toy", task="translate", rule=rule(), sample=LINES,
         graphs=graphs(12) | {"explain": Graph(Explain())}, defaults={"beam_size": 2}, licence="CC0-1.0",
@@ -363,7 +363,7 @@ def test_what_a_model_serves_with_is_what_it_may_state(name):
     task = tasks.get(name)
     assert task.wrong_default(task.defaults) == ""
     assert task.defaults.keys() <= task.settings.keys()
-    assert task.settings.keys() - task.defaults.keys() <= {"max_length"}  # none, where nobody says
+    assert task.settings.keys() - task.defaults.keys() <= {"max_length"}  # it has no default
 
 
 def test_explain_is_a_third_graph(model):
@@ -397,7 +397,7 @@ LIMITS = {"tokens": 64, "target": 64}
 
 @pytest.fixture(scope="module")
 def tied() -> dict[str, export_translation.Exported]:
-    """A transformer whose one table is looked up on both sides and multiplied by at the end: traced once, in all precisions."""
+    """A transformer with one table for both look-ups and the final product: traced once, in all precisions."""
     torch.manual_seed(2)
     config = TransformerConfig(encoder_layers=1, decoder_layers=2, dim=32, heads=4, feedforward=64, max_tokens=64)
     network = Transformer(config, TIED, TIED).eval()
@@ -410,7 +410,7 @@ def tied() -> dict[str, export_translation.Exported]:
 
 
 def test_tied_table_is_stored_once(tied):
-    """In full precision and as whole numbers, which are looked up by row and multiplied by as they are, turned over."""
+    """In every precision. In int8 the same table is looked up by row and, transposed, multiplied with as it is."""
     for precision, kind, bytes_each in (("fp32", np.float32, 4), ("int8", np.int8, 1), ("fp16", np.float16, 2)):
         graph = onnx.load_from_string(tied[precision].graphs["step"]).graph
         weights = {weight.name: onnx.numpy_helper.to_array(weight) for weight in graph.initializer}
@@ -438,7 +438,7 @@ def test_lower_precision_is_measured_along_full_precisions_words(tied):
 
 
 def test_deviation_by_hand():
-    """Three lines, two steps: the lower graphs' log-probabilities are off by what is written here."""
+    """Three lines, two steps: the lowered graphs' log-probabilities differ by the amounts written here."""
 
     class Fixed:
         def __init__(self, logprob: list) -> None:
@@ -461,7 +461,7 @@ def test_deviation_by_hand():
 
 
 def test_keys_and_values_are_joined_inside_attention(tied):
-    """No Concat and no reordering of what is largest; the bits that say whose is what are reordered alone."""
+    """The largest arrays pass through no Concat and no reordering; only the bits that say which beam owns what are reordered."""
     graph = onnx.load_from_string(tied["fp32"].graphs["step"]).graph
     caches = {port.name for port in graph.input if port.name.startswith("cache.")}
     assert len(caches) == 4
@@ -472,7 +472,7 @@ def test_keys_and_values_are_joined_inside_attention(tied):
 
 
 def test_attention_divides_its_heads_itself(tied):
-    """Seven nodes less for each that can; the numbers are the same ones."""
+    """This saves seven nodes for each Attention that can; the numbers are the same."""
     whole = tied["fp32"].graphs["encode"]
     few = fused(whole)
     before, after = (
@@ -497,6 +497,6 @@ def test_outputs_nobody_asks_for_take_their_nodes_along(tied):
         step, [name for name in outputs if name not in ("attention", "logprob", "drawn_id", "drawn_logprob")]
     )
     kinds, whole = ([node.op_type for node in onnx.load_from_string(data).graph.node] for data in (few, step))
-    assert "Softmax" in whole  # of the weights to look at; the network's own are inside of Attention
+    assert "Softmax" in whole  # for the attention output; the network's own softmaxes are inside Attention nodes
     assert "Softmax" not in kinds
     assert len(kinds) < len(whole)

@@ -1,4 +1,4 @@
-"""What is served, graphs and search, against a plain search in torch that computes the whole decoder anew for every word."""
+"""What is served, graphs and search, against a plain search in torch that recomputes the whole decoder for every word."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A random network, and its graphs as they are served."""
     plugin = registry.get(request.param)
     config = plugin.Config(**FAMILIES[request.param], dropout=0.0, max_tokens=MOST + 1, tie="none")
-    torch.manual_seed(np.int64(1))  # no int: other_seeds.py leaves it alone, for some lines of this one end
+    torch.manual_seed(np.int64(1))  # not an int, so that other_seeds.py leaves it alone: with it some lines end
     network = plugin.network(config, RULE).eval()
     with torch.no_grad():
         for parameter in network.parameters():
-            parameter.mul_(1.8)  # some words likely, others not, and ends now and then
+            parameter.mul_(1.8)  # makes some words likely, others not, and some lines end
     folder = export_graphs(
         tmp_path_factory.mktemp("models") / request.param,
         task="translate",
@@ -46,7 +46,7 @@ def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def plain(network: Any, source: list[int], options: Search) -> list[tuple[list[int], float]]:
-    """Beam search of one line by the book: ids and scores, best first."""
+    """Textbook beam search of one line: ids and scores, best first."""
     ids = torch.tensor([source])
     beams: list[tuple[list[int], float]] = [([], 0.0)]
     kept: list[tuple[list[int], float]] = []

@@ -1,4 +1,4 @@
-"""TranslationText and what learns it: nothing is lost between a line and its ids, in any of the three tokenizers."""
+"""TranslationText and what learns it: none of the three tokenizers loses anything between a line and its ids."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def back(rule: TranslationText, lines: list[str]) -> list[str]:
 
 
 def spaced(line: str, form: str = "NFC") -> str:
-    """What the docstring of tokenizing.py promises, with Python's own means."""
+    """What the docstring of tokenizing.py promises, written in plain Python."""
     text = unicodedata.normalize(form, line) if form != "none" else line
     for space in "\t\u00a0\u2028\u3000▁":
         text = text.replace(space, " ")
@@ -121,7 +121,7 @@ def test_nothing_of_real_text_is_lost(tmp_path, tokenizer, names):
     source, target = (real_lines("multi30k", name) for name in names)
     text = "".join(f"{a}\t{b}\n" for a, b in zip(source[:400], target[:400], strict=True))
     rule = made(tmp_path, text, tokenizer=tokenizer, vocab_size=1500)
-    for lines in (source, target):  # more than half of them not trained on
+    for lines in (source, target):  # more than half of the lines were not trained on
         assert back(rule, lines) == [spaced(line) for line in lines]
     test = real_lines("tatoeba", "dev.en-de.tsv", most=1000)
     assert back(rule, test) == [spaced(line) for line in test]
@@ -254,7 +254,7 @@ def test_no_more_entries_than_asked_for(tmp_path, tokenizer):
     text = TSV * 5 + "".join(f"word{n} other{n * 7}\tanderes{n * 3}\n" for n in range(300))
     rule = made(tmp_path, text, tokenizer=tokenizer, vocab_size=400, min_count=1)
     assert len(rule) == rule.target_size
-    assert 390 <= len(rule) <= 400  # EM may find that a unigram model has no use for the last few
+    assert 390 <= len(rule) <= 400  # EM may drop the last few pieces of a unigram model
 
 
 @pytest.mark.parametrize(

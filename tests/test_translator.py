@@ -33,7 +33,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def logprob(word: str, said: str) -> float:
-    """What the model's table gives `said` for `word`, worked out here once more."""
+    """The log-probability of `said` for `word` in the model's table, computed independently."""
     source = {"the": f"{SPACE}the", "dog": f"{SPACE}dog", ".": ".", "</s>": "</s>"}[word]
     from small_translator import SOURCE
 
@@ -113,7 +113,7 @@ def test_sentences_are_joined_with_their_spaces(model: Path) -> None:
     translator = Translator(model)
     assert translator([line]) == ["der Hund läuft.\t der Mann sieht!  ein Katze.\nder Hund"]
     assert translator.long_lines == 0
-    # As one: white space is a space then, which the tokenizer's rule says.
+    # Read as one sentence: all white space becomes a space, by the tokenizer's rule.
     assert Translator(model, sentences=False)(["The dog. The cat."]) == ["der Hund. der Katze."]
 
 
@@ -128,13 +128,13 @@ def test_a_long_line_is_split_and_nothing_is_lost(model: Path) -> None:
 def test_a_long_line_without_a_space(model: Path) -> None:
     translator = Translator(model, allow_unk=True)
     line = "." * 100_000
-    assert translator([line])[0].replace(" ", "").replace("<unk>", "") == line  # each part begins with a lone space
+    assert translator([line])[0].replace(" ", "").replace("<unk>", "") == line  # each part begins with a space
     assert translator.long_lines == 1
 
 
 def test_a_line_of_accents_alone_is_halved_like_any_other() -> None:
     first, second = halves("\u0301" * 100_000)
-    assert (len(first.text), len(second.text)) == (50_000, 50_000)  # not 1 at the end, and so on 100,000 times
+    assert (len(first.text), len(second.text)) == (50_000, 50_000)  # not 1 off the end, 100,000 times over
 
 
 def test_cut(model: Path) -> None:
@@ -142,7 +142,7 @@ def test_cut(model: Path) -> None:
     assert translator(["the dog " * 20, "the man"]) == [("der Hund " * 20)[: len("der Hund " * 5 + "der")], "der Mann"]
     assert translator.long_lines == 1
     reverse = write_translator(model.parent / "reverse-cut", reverse=True)
-    # The beginning is kept there too, and comes out in reversed order as this model has it.
+    # The beginning is kept here too; it comes out in reversed order, because this model reverses.
     assert Translator(reverse, long="cut")(["a cat " + "the dog " * 20])[0].endswith("Katze ein")
 
 
@@ -249,7 +249,7 @@ def test_alignment(model: Path, reverse: bool) -> None:
     (found,) = Translator(folder, alignment=True).translate(["The dog, a cat. A man."])
     source = ("the", "dog", ",", "a", "cat", ".", "a", "man", ".")
     assert [token.removeprefix(SPACE) for token in found[0].source_tokens] == list(source)
-    if reverse:  # word number n from the end is said nth, in each sentence
+    if reverse:  # in each sentence word number n from the end is said nth
         assert found[0].alignment == tuple((5 - j, j) for j in range(5, -1, -1)) + tuple(
             (8 - j, 6 + j) for j in (2, 1, 0)
         )
@@ -257,7 +257,7 @@ def test_alignment(model: Path, reverse: bool) -> None:
         assert found[0].alignment == tuple((i, i) for i in range(9))
 
 
-@pytest.mark.parametrize("piece", ["<unk>", "▁<unk>"])  # of pieces, and of words
+@pytest.mark.parametrize("piece", ["<unk>", "▁<unk>"])  # of tokenizers by pieces, and by words
 def test_unknown_words_have_one_space_before_them(piece: str) -> None:
     class Rule:
         unk = 1
@@ -299,7 +299,7 @@ def test_lines_that_are_nothing_but_their_end(model: Path, monkeypatch: pytest.M
     assert Translator(model)(["\u200b", "x"]) == ["", ""]
 
 
-# --- the doors, and what is refused -----------------------------------------------------------------------------------
+# --- entry points, and what is refused --------------------------------------------------------------------------------
 
 
 def test_the_doors(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -376,7 +376,7 @@ def test_an_n_best_list_holds_each_text_once(model: Path, monkeypatch: pytest.Mo
         "A",
         "D",
         "B",
-    ]  # Z is better than the best, which one translation alone would be
+    ]  # Z scores better than A, but a search for one translation would give A, so Z is left out
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
     assert wide == [4, 8]
     assert [one.text for one in Translator(model, n_best=3, beam_size=4).translate(["The cat."])[0]] == ["A", "B", "C"]

@@ -1,4 +1,4 @@
-"""Chinese, Japanese and Thai have no spaces between words: training by words says so."""
+"""Chinese, Japanese and Thai have no spaces between words; training by words warns of that."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Words of other tools' files that hold white space, that are empty, cut or written in another encoding; headers that miscount.
+"""Odd words in other tools' files: with white space, empty, cut, or in another encoding; and headers that miscount.
 
-What gensim 4.4.0 reads was read with load_word2vec_format and written out here.
+What gensim 4.4.0 reads was taken from its load_word2vec_format and is written out here.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ def test_empty_words_of_both_formats_are_left_out_and_counted(call, tmp_path: Pa
 
 
 def test_a_word_with_a_space_in_a_binary_file_is_told(tmp_path: Path) -> None:
-    # gensim gives a word of the first half and numbers of the second; all behind it are wrong.
+    # gensim makes a word of the first half and numbers of the second; all later vectors are wrong.
     said = refusal(tmp_path, binary([b"new york", b"dog"], np.array([[1, 2], [3, 4]], np.float32), b""))
     assert said.startswith("FILE: the word of vector 2 holds control characters: a word before it has a space")
     words = ["a\tb", "c\u00a0d"]
@@ -230,7 +230,7 @@ def test_words_of_a_binary_file_may_hold_controls_as_those_of_a_text_file_do(cal
     for content in (binary([word.encode() for word in words], table), f"5 2\n{as_text}".encode()):
         found = read(file(tmp_path, content))
         assert (found.words, found.table.tolist()) == (words, table.tolist())
-    # Numbers that are taken for a word hold NUL, or are no UTF-8: a record that can be left out.
+    # Numbers that are taken for a word contain NUL or are not UTF-8: such a record can be left out.
     for wrong in (b"\0\0@dog", b"\x01\xcd\xcc"):
         path = file(tmp_path, binary([b"cat", wrong, b"sea"], table[:3]))
         assert refusal(tmp_path, Path(path).read_bytes()).startswith(
@@ -248,7 +248,7 @@ def test_words_cut_inside_a_character_stay_apart(tmp_path: Path) -> None:
         binary(words, np.arange(5, dtype=np.float32)[:, None]),
     ):
         found = read(file(tmp_path, text))
-        # The fourth is whole, and is called so; the others have their bytes for a name where U+FFFD is taken.
+        # The fourth word really contains U+FFFD; the others show their bytes, because that name is taken.
         assert found.words == ["caf\\xc3", "caf\\xe2\\x80", "caf\ufffd", "caf\\xff"]
         assert found.table.tolist() == [[0], [1], [3], [4]]
         assert (found.duplicates, found.invalid) == (1, 4)
@@ -279,7 +279,7 @@ def test_encoding_says_how_words_are_spelled(call, tmp_path: Path) -> None:
 def test_a_line_without_end_takes_bounded_memory(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(text_format, "LONGEST", 1 << 20)
     monkeypatch.setattr("textkit.interop.foreign.LONGEST", 1 << 20)
-    monkeypatch.setattr("textkit.interop.table._UNKNOWN", 1 << 20)  # rows reserved, whose pages are never written
+    monkeypatch.setattr("textkit.interop.table._UNKNOWN", 1 << 20)  # rows that are reserved but never written
     long = b"x" * (40 << 20)
     for text, said in ((b"3 2\ncat 1 2\n" + long, "line 3"), (b"cat 1 2\n" + long, "line 2"), (long, "is none of")):
         path = file(tmp_path, gzip.compress(text, 1))

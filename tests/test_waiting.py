@@ -1,4 +1,4 @@
-"""Waiting for a file to be readable: a signal in the very instant before is not missed, and nothing is left changed."""
+"""Waiting for a file to be readable: a signal in the instant before is not missed, and nothing stays changed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def pipe():
 
 @pytest.fixture
 def handler():
-    """SIGUSR1 raises Heard."""
+    """A handler by which SIGUSR1 raises Heard."""
 
     def hear(number, frame):
         raise Heard
@@ -58,7 +58,7 @@ def test_bytes_and_the_end_of_a_file_end_the_wait(pipe):
 
 
 def test_a_signal_that_interrupts_no_system_call_ends_it(pipe, handler):
-    """Another thread takes it, so that this one's call goes on: as with a signal in the instant before the call."""
+    """Another thread takes the signal, so that this thread's call goes on, as if the signal came just before the call."""
     began = time.monotonic()
     taken = late(0.05, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGUSR1))
     guard = late(5, lambda: os.write(pipe[1], b"x"))

@@ -1,4 +1,4 @@
-"""Vectors out: .npy through numpy.load, JSON through json, files whole or not at all."""
+"""Writing vectors: .npy is read back by numpy.load, JSON by json; files are whole or not there."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_npy_into_a_pipe() -> None:
 
 
 class Stop(BaseException):
-    """As a signal raises it."""
+    """An exception as a signal raises it."""
 
 
 def cut_short(out: Any, error: BaseException) -> None:
@@ -159,14 +159,14 @@ def test_npy_that_ends_early_says_how_many_rows_it_has(tmp_path: Path, error: Ba
     with open(tmp_path / "x.npy", "wb") as out:
         cut_short(out, error)
     assert np.array_equal(np.load(tmp_path / "x.npy"), VECTORS)
-    with open(tmp_path / "x.npy", "ab") as out:  # there the rows wait in a temporary file
+    with open(tmp_path / "x.npy", "ab") as out:  # here the rows wait in a temporary file
         out.truncate(0)
         cut_short(out, error)
     assert np.array_equal(np.load(tmp_path / "x.npy"), VECTORS)
 
 
 def test_npy_of_a_killed_process_does_not_load(tmp_path: Path) -> None:
-    """Neither what has a header already nor what has none."""
+    """This holds for a file that already has a header and for one that has none."""
     for write in (0, 1):
         with open(tmp_path / "x.npy", "wb") as out:
             npy = Npy(out, 2)
@@ -188,7 +188,7 @@ def test_npy_on_a_full_disk_has_the_whole_rows_that_found_room(tmp_path: Path) -
 
 
 def grown(path: Path, most: int, rows: np.ndarray) -> str | None:
-    """Writes rows to a file that takes so many bytes; what was wrong."""
+    """Writes rows to a file that may have `most` bytes; what went wrong."""
     try:
         with file_size(most), open(path, "wb") as out, contextlib.closing(out), Npy(out, 2) as npy:
             for _ in range(2):
@@ -200,7 +200,7 @@ def grown(path: Path, most: int, rows: np.ndarray) -> str | None:
 
 @contextlib.contextmanager
 def file_size(most: int) -> Iterator[None]:
-    """No file may grow beyond so many bytes, as on a disk with no more room."""
+    """No file may grow beyond `most` bytes, as on a full disk."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
     try:

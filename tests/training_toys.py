@@ -1,6 +1,7 @@
-"""Small plugins for the tests of the training engine, in a file as a stranger would write it: `--plugin training_toys.py`.
+"""Small plugins for the tests of the training engine, in one file like a stranger's: `--plugin training_toys.py`.
 
-`toy` goes down a gradient and has a dev score, dropout and tied weights; `toy-own` changes its table by hand; `toy-fit` counts.
+`toy` is trained by gradients and has a dev score, dropout and tied weights; `toy-own` changes its table by hand; `toy-fit`
+counts.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Options:
 
 
 def stuck():
-    """Compiled code that Python does not get out of for a minute."""
+    """Compiled code that keeps Python busy for a minute."""
     hashlib.pbkdf2_hmac("sha256", b"a", b"b", 400_000_000)
 
 
@@ -42,7 +43,7 @@ def vocabulary_of(corpus):
 
 
 class Toy(Plugin):
-    """Predicts each word of a line from the mean of all of them: softmax over the same table that the mean is taken of."""
+    """Predicts each word of a line from the mean of all its words, by a softmax over the same table as the mean."""
 
     name = "toy"
     task = "embed"
@@ -114,7 +115,7 @@ class Toy(Plugin):
 
 
 class ToyOwn(Plugin):
-    """Adds learning_rate to the rows of the words it sees, by numpy views, in place."""
+    """Adds learning_rate to the rows of the words that it sees, in place, through numpy views."""
 
     name = "toy-own"
     task = "embed"

@@ -1,4 +1,4 @@
-"""Small rules and step modules for the tests of translation's export. Each is in sight of what it is meant to show."""
+"""Small rules and step modules for the tests of translation's export."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LINES = ["a man rides the bike", "the dog runs", "red red bike", "dog", "a man r
 
 
 def word_level(words: Sequence[str], unknown: str = "<unk>") -> bytes:
-    """A tokenizer.json of words between spaces, ids in their order."""
+    """A tokenizer.json of words between spaces; ids are in the order of the words."""
     content = {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
         "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": None, "decoder": None,
@@ -25,7 +25,7 @@ def word_level(words: Sequence[str], unknown: str = "<unk>") -> bytes:
 
 
 def rule(size: int = 12) -> TranslationText:
-    """Words in both languages, four special tokens before them; rows without a word up to `size`."""
+    """Words of both languages after four special tokens; up to `size` there are rows without a word."""
     words = ["<pad>", "<unk>", "<s>", "</s>", *WORDS]
     return TranslationText(
         word_level(words), start=START, eos=EOS, pad=PAD, unk=UNK, source_size=size, target_size=size
@@ -33,7 +33,7 @@ def rule(size: int = 12) -> TranslationText:
 
 
 class Encode(torch.nn.Module):
-    """memory.rows [line, source, dim]; a state that counts, a sum of the source and, for caches, an empty one."""
+    """memory.rows [line, source, dim]; a state that counts, a sum of the source, and, for caches, an empty one."""
 
     outputs = ("memory.rows", "memory.mask", "state.sum", "state.history", "cache.words")
 
@@ -48,7 +48,7 @@ class Encode(torch.nn.Module):
 
 
 class Step(torch.nn.Module):
-    """`state.sum` takes in the words, `state.history` lists them beam by beam, `cache.words` all words of all beams."""
+    """`state.sum` adds up the words, `state.history` lists them for each beam, `cache.words` lists all words of all beams."""
 
     memory = ("memory.rows", "memory.mask")
     state = ("state.sum", "state.history", "cache.words")
@@ -70,7 +70,7 @@ class Step(torch.nn.Module):
 
 
 class Explain(torch.nn.Module):
-    """Two layers of one head: weights that fall with the distance between words, and their squares."""
+    """Two layers of one head: weights that fall with the distance between words, and the squares of those."""
 
     def forward(self, source: torch.Tensor, mask: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, ...]:
         def weights(query: torch.Tensor, key: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Word vectors small enough to see, and golden bytes of the real fastText: what the tests of interop and its verbs share."""
+"""Word vectors small enough to see, and golden bytes of the real fastText, shared by the tests of interop and its verbs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FASTTEXT = (
     "~4Z4n19e-H>ueE+0*>}Yc?C$f8SVa?>A%0e#abP`yY<a?G8xE?&W*VX}`$0#a<!C)9zC9273Uyin##"
 )
 WORDS = ["the", "</s>", "cat", "sat", "on", "mat", "dog", "ate", "naïve", "fish"]
-VECTORS = {  # what fastText's own get_word_vector said, known words and unseen ones
+VECTORS = {  # by fastText's own get_word_vector, for known words and unseen ones
     "the": [-0.54089123, 0.176752836, -0.577346146],
     "</s>": [-0.887809753, 2.19157481, 0.0372610986],
     "cat": [-0.584981263, 0.725142837, -0.347716123],
@@ -69,7 +69,7 @@ QUANTISED_LINES = {  # its get_sentence_vector
     "__label__0 fish": [-0.215479702, -0.378549486],
 }
 
-# Five numbers a word, for royal, male, female, fruit, young.
+# Five numbers per word: royal, male, female, fruit, young.
 PEOPLE = {
     "king": [1, 1, 0, 0, 0],
     "man": [0, 1, 0, 0, 0],
@@ -81,7 +81,7 @@ PEOPLE = {
 
 
 def glove(vectors: dict[str, list[float]]) -> bytes:
-    """The vectors as GloVe's text."""
+    """The vectors as GloVe's text format."""
     lines = (" ".join([word, *map(repr, map(float, vector))]) for word, vector in vectors.items())
     return "".join(f"{line}\n" for line in lines).encode()
 
