@@ -428,8 +428,8 @@ def test_blocks_have_their_own_scale():
 
 @pytest.mark.parametrize("width", [64, 72])  # whole blocks, and a part of one
 def test_by_row_no_result_depends_on_what_is_beside_it(width):
-    """Every layout of a weight: a table that is also multiplied with, Gemms that transpose and have a bias, a MatMul, and a MatMul
-    whose bias is added after it, as for products of more than two axes."""
+    """Every layout of a weight: a table that is also multiplied with, Gemms that transpose and have a bias, a MatMul, and a
+    MatMul whose bias is added after it, as for products of more than two axes."""
     make, random = onnx.helper.make_node, np.random.default_rng(width)
     sizes = {"table": (300, width), "wide": (128, width), "bias": (128,), "narrow": (128, width), "many": (300,)}
     weights = {name: random.standard_normal(size).astype(np.float32) / 8 for name, size in sizes.items()}

@@ -59,7 +59,7 @@ class Quiet:
         for made in (self.home, self.temporary, self.work):
             made.mkdir()
         kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "LC_ALL", "PYTHONPATH")}
-        # "0" asks for telemetry, and must not be obeyed. Python itself would write compiled files, so it is told not to.
+        # "0" asks for telemetry, and must not be obeyed. Python itself must not write compiled files.
         self.environment = kept | {
             "HOME": str(self.home), "TMPDIR": str(self.temporary), "ORT_DISABLE_TELEMETRY": "0", "PYTHONDONTWRITEBYTECODE": "1",
         }  # fmt: skip

@@ -184,7 +184,7 @@ def np_split(ids, lengths) -> list[list[int]]:
     return found
 
 
-# A trie whose node for "a" is its own child: root -> place 0x161, whose children lie at 0x161 ^ 0x61 = 0x100.
+# A trie in which the node for "a" is its own child: root -> place 0x161, whose children lie at 0x161 ^ 0x61 = 0x100.
 CIRCLE = struct.pack("<I", 4 * 512) + struct.pack(
     "<512I", *({0: 0x100 << 10, 0x161: 0x61 << 10 | 0x61}.get(at, 0) for at in range(512))
 )
@@ -237,7 +237,7 @@ def test_any_damaged_byte_is_read_or_refused(trained):
         except TextkitError as error:
             said.append(str(error))
         data[at] = was
-    assert 0 < len(said) < 400  # a byte of a score may be any, a length or a tag may not
+    assert 0 < len(said) < 400  # any byte is fine in a score, but not in a length or a tag
     assert all(line.startswith("m: ") and "\n" not in line for line in said)
 
 

@@ -156,7 +156,7 @@ def test_why_there_is_no_gpu():
 
 @no_gpu
 def test_a_gpu_whose_libraries_are_missing(monkeypatch, capfd):
-    """The installed onnxruntime is told that there is a GPU, and cannot use it: textkit says so in one line, onnxruntime nothing."""
+    """The installed onnxruntime is told of a GPU and cannot use it: textkit says so in one line, onnxruntime says nothing."""
     monkeypatch.setattr(session, "gpu_count", lambda: (1, ""))
     with pytest.raises(TextkitError, match=r"--device cuda: .*pip install 'onnxruntime-gpu\[cuda,cudnn\]'"):
         Session(PROBE, "cuda")
@@ -229,7 +229,7 @@ def test_a_gpu_that_works(fake, capsys):
     assert Session(PROBE, "auto").device == "cuda:0"
     assert Session(PROBE, "cuda:1").device == "cuda:1"
     providers, fallback = runtime.asked[1]
-    # Full precision, because TF32 would make vectors differ from the CPU's; and no silent change to the CPU during a run.
+    # Full precision, because TF32 would make vectors differ from the CPU's; no silent change to the CPU during a run.
     assert providers == [(session.CUDA, {"device_id": "1", "use_tf32": "0"}), session.CPU]
     assert fallback == 0
     assert runtime.severity == 3

@@ -89,7 +89,7 @@ def test_listing_it_imports_no_torch(installed):
 def test_learnt_something(model):
     run = json.loads((model.parent / "run" / "run.json").read_text())
     assert run["complete"]
-    # With ten equally likely words, a model that knows nothing has a loss of ln 10 = 2.30 per word; the neighbours tell each word.
+    # Of ten equally likely words a model that knows nothing has a loss of ln 10 = 2.30; the neighbours determine each.
     assert run["facts"]["dev_score"]["value"] < 1
 
 

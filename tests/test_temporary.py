@@ -44,7 +44,7 @@ def pets(tmp_path):
 
 
 def killed_at(step: int, work) -> bool:
-    """Does `work` in a process that dies before call number `step` of those that change a folder; whether it came to that call."""
+    """Does `work` in a process that dies before call number `step` that changes a folder; whether there was such a call."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9

@@ -122,7 +122,7 @@ def test_a_word_twice_is_refused() -> None:
 
 # --- hashed n-grams ---------------------------------------------------------------------------------------------------
 
-# What get_subwords of fastText 0.9.3 gives (less the words' own rows) for bucket=1000, minn=3, maxn=6.
+# The result of get_subwords of fastText 0.9.3 (without the words' own rows) for bucket=1000, minn=3, maxn=6.
 FASTTEXT = {
     "where": [652, 715, 707, 586, 941, 621, 176, 234, 420, 811, 991, 33, 469, 498],
     "naïve": [890, 692, 190, 201, 546, 404, 43, 687, 832, 7, 331, 570, 548, 654],

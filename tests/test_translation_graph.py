@@ -99,7 +99,7 @@ def test_best_words_of_any_vocabulary(vocab, k):
     )  # fmt: skip
     rows = np.array([[0, 1], [2, 0], [1, 1]])
     chosen = np.take_along_axis(logits[rows], given["top_id"], axis=2)
-    assert chosen == pytest.approx(-np.sort(-logits, axis=1)[:, :k][rows], abs=1e-5)  # equally likely words may change places
+    assert chosen == pytest.approx(-np.sort(-logits, axis=1)[:, :k][rows], abs=1e-5)  # ties may change places
     assert all(len(set(ids)) == k for ids in given["top_id"].reshape(-1, k).tolist())
     assert np.array_equal(given["top_logprob"], np.take_along_axis(given["logprob"], given["top_id"], axis=2))
     assert np.exp(given["logprob"]).sum(-1) == pytest.approx(1, abs=1e-4)
@@ -124,7 +124,7 @@ def test_words_are_drawn_by_hand():
     ids, logprob = drawn_of(table, [1e-30, 0.4999, 0.5001, 0.7499, 0.7501, 0.8749, 0.8751, 1.0])
     assert ids == [0, 0, 1, 1, 2, 2, 3, 3]
     assert logprob == pytest.approx(table[0, ids], abs=1e-6)
-    # Without the first word 1/4, 1/8 and 1/8 are left, that is 1/2, 1/4, 1/4; squared 4 : 1 : 1. Log-probabilities stay.
+    # Without the first word 1/4, 1/8, 1/8 are left, that is 1/2, 1/4, 1/4; squared 4 : 1 : 1. Log-probabilities stay.
     ids, logprob = drawn_of(table, [1e-30, 0.499, 0.501, 0.749, 0.751, 1.0], barred=(0,))
     assert ids == [1, 1, 2, 2, 3, 3]
     assert logprob == pytest.approx(table[0, ids], abs=1e-6)
@@ -461,7 +461,7 @@ def test_deviation_by_hand():
 
 
 def test_keys_and_values_are_joined_inside_attention(tied):
-    """The largest arrays pass through no Concat and no reordering; only the bits that say which beam owns what are reordered."""
+    """The largest arrays pass through no Concat and no reordering; only the bits that say which beam owns what do."""
     graph = onnx.load_from_string(tied["fp32"].graphs["step"]).graph
     caches = {port.name for port in graph.input if port.name.startswith("cache.")}
     assert len(caches) == 4

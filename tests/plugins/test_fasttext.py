@@ -21,8 +21,8 @@ from textkit_plugins.embeddings.predicting import FastTextConfig
 
 @pytest.mark.parametrize("dim", [2, 7, 32])
 def test_a_step_is_the_gradient_with_all_of_it_to_each_row(dim: int) -> None:
-    # Words 0 (rows 0, 4, 5, 6), 1 (rows 1, 4), 2 (row 2), 3 (row 3: noise alone). fastText gives each row of the mean the
-    # whole gradient of the hidden layer, not its share.
+    # Words 0 (rows 0, 4, 5, 6), 1 (rows 1, 4), 2 (row 2), 3 (row 3: only noise). fastText gives each row of the mean
+    # the whole gradient of the hidden layer, not its share.
     offsets = np.array([0, 4, 6, 7, 8])
     rows = np.array([0, 4, 5, 6, 1, 4, 2, 3], np.int32)
     random = np.random.default_rng(1)
@@ -59,7 +59,7 @@ def corpus_of(path: Path) -> Path:
         for _ in range(3000):
             kind = random.integers(2)
             chosen = zip(random.choice(stems[kind], 6), random.choice(endings[kind], 6), strict=True)
-            # One combination of each kind is held out, to be unseen
+            # One combination of each kind is held out, so that it is unseen
             words = [stem + end for stem, end in chosen if (stem, end) not in (("jump", "ing"), ("window", "less"))]
             out.write(" ".join(words) + "\n")
     return path
@@ -104,7 +104,7 @@ def test_a_word_is_the_mean_of_its_row_and_its_ngrams(tmp_path: Path) -> None:
     assert isinstance(vocabulary.subwords, NGrams)
     word = vocabulary.id("walking")
     spelled, _ = vocabulary.subwords.rows(["walking"])
-    # <walking> has 9 characters: 7 trigrams, 6, 5 and 4 longer ones; each of its n-grams has a row, as it was trained on
+    # <walking> has 9 characters: 7 trigrams, then 6, 5 and 4 longer n-grams; each was trained on, so it has a row
     assert len(spelled) == 22
     raw = network.centre.detach().numpy()
     np.testing.assert_allclose(table[word], raw[[word, *spelled]].mean(0), atol=1e-6)

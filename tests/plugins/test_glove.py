@@ -1,4 +1,4 @@
-"""glove: its step by hand, against autograd and on the way a GPU takes; its pairs; what it learns, repeats and resumes."""
+"""glove: its step by hand, against autograd and in the form for a GPU; its pairs; what it learns, repeats and resumes."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_from_x_max_on_a_pair_weighs_one() -> None:
 
 
 def test_single_elements_are_clipped() -> None:
-    # as above with gradients clipped to 4: the bias and context[0] move by .05 * 4, centre by .05 * 6.1077553 / 2
+    # As above, with gradients clipped to 4: the bias and context[0] move by .05 * 4, centre by .05 * 6.1077553 / 2.
     network = a_pair()
     kernel_step(network, batch_of((0, 0, 1000.0)), (*PAPER[:3], 4.0), 1)
     check(network, centre_bias=[0.3], context_bias=[0.4], context=[[0.7, 0.5]], centre=[[1.1526939, 0.1526939]])
@@ -120,7 +120,7 @@ def random_network(words: int, dim: int, seed: int = 0) -> GloveVectors:
 
 
 def matching(words: int, seed: int = 0) -> dict[str, torch.Tensor]:
-    """Each word once as centre and once as context, so that one pass over the pairs is one step down the gradient."""
+    """Pairs with each word once as centre and once as context, so that one pass over them is one gradient step."""
     random = np.random.default_rng(seed)
     counts = np.exp(random.normal(2, 2, words)).tolist()
     return batch_of(*zip(range(words), random.permutation(words).tolist(), counts, strict=True))
@@ -166,7 +166,7 @@ def test_the_way_of_a_gpu_learns_as_the_kernel_does() -> None:
 
 
 def test_slices_of_several_threads_make_one_pass() -> None:
-    # No word in two pairs, so that threads cannot meet: the same bits as one thread.
+    # No word is in two pairs, so threads cannot meet, and the bits are those of one thread.
     batch = matching(9001)
     one, three = random_network(9001, 4), random_network(9001, 4)
     losses = kernel_step(one, batch, PAPER, 1), kernel_step(three, batch, PAPER, 3)
@@ -206,7 +206,7 @@ def test_every_pair_is_there_once(
     np.testing.assert_array_equal(pairs["row"][order], np.repeat(np.arange(150), np.diff(counts.starts)))
     np.testing.assert_array_equal(pairs["column"][order], columns)
     np.testing.assert_allclose(pairs["log"][order], np.log(values), rtol=1e-6)
-    # What is not sorted together (all, without batches) is a fair sample of the rows: a mean of 74.5 +- 4 standard errors
+    # Pairs not sorted together (without batches: all) are a fair sample of the rows: mean 74.5 +- 4 standard errors.
     sample = pairs["row"][: {0: len(pairs), 5000: 5000}.get(batch_size, 1000)]
     assert abs(sample.mean() - 74.5) < 4 * 43.3 / math.sqrt(len(sample))
 
@@ -230,13 +230,13 @@ def test_a_run_of_pairs_goes_tile_by_tile() -> None:
     assert (np.diff(inside)[np.diff(tiles) == 0] >= 0).all()
 
 
-# The whole
+# End to end
 
 
 def planted(folder: Path, groups: int = 8, lines: int = 20_000) -> Path:
-    """Each line is a word and its company. Both words of a group keep the same company, in shares of its own for each group.
+    """Each line is a word and its company. Both words of a group keep the same company; each group has its own shares of it.
 
-    All company is shared: GloVe never looks at pairs that do not occur, and so learns from shares alone.
+    Groups share all company words: GloVe never looks at pairs that do not occur, so it learns only from shares.
     """
     random = np.random.default_rng(3)
     company = np.exp(random.normal(0, 1.5, (groups, 24)))
@@ -312,7 +312,7 @@ def test_words_of_the_same_company_are_nearest(tmp_path: Path, options: list[str
         cosine = unit @ unit[word]
         cosine[word] = -1
         right += names[np.argmax(cosine)] == f"m{group}x1"
-    assert right >= 6  # by chance one in 40 is; of twelve runs with four seeds eleven had 8, one 7
+    assert right >= 6  # by chance one in 40 is right; of twelve runs with four seeds eleven had 8, one 7
 
 
 def state(run: Run) -> dict[str, torch.Tensor]:

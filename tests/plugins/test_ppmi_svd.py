@@ -1,4 +1,4 @@
-"""ppmi-svd: counts, PMI and options by hand, its SVD against numpy, and text with a known structure end to end."""
+"""ppmi-svd: counts, PMI and options by hand, its SVD against numpy, and a text of known structure end to end."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_weights_by_hand() -> None:
 def test_counts_of_random_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int, line: int, megabyte: int
 ) -> None:
-    # With a "megabyte" of 700 bytes the text falls into shards of 4 to 29 tokens, cut inside lines, added up row by row.
+    # With a "megabyte" of 700 bytes the text is cut, even inside lines, into shards of 4 to 29 tokens, which are added up.
     monkeypatch.setattr(cooccurrence, "_MB", megabyte)
     random = np.random.default_rng(line)
     ids = random.integers(0, 12, 400).astype(np.int32)
@@ -93,7 +93,7 @@ def test_row_blocks_hold_so_many_pairs_or_one_row() -> None:
 
 # PPMI
 
-COUNTS = np.array([[0, 2, 1], [2, 0, 1], [1, 1, 0]])  # near: a 3, b 3, c 2, in all 8
+COUNTS = np.array([[0, 2, 1], [2, 0, 1], [1, 1, 0]])  # neighbours: a 3, b 3, c 2, in all 8
 
 
 def test_ppmi_by_hand(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_context_smoothing_by_hand(tmp_path: Path) -> None:
 
 
 def test_shift_by_hand(tmp_path: Path) -> None:
-    # log 1.3 = 0.2623643 is subtracted: a-c falls below zero and out
+    # log 1.3 = 0.2623643 is subtracted: a-c falls below zero and is dropped
     found = ppmi.ppmi(counted(COUNTS, tmp_path), ppmi.Association(neg=1.3), tmp_path, 1)
     assert found.nnz == 4
     expected = [[0, 0.3393209, 0], [0.3393209, 0, 0], [0.0516388, 0.0516388, 0]]
@@ -120,11 +120,11 @@ def test_shift_by_hand(tmp_path: Path) -> None:
 
 
 def test_subsampling_by_hand(tmp_path: Path) -> None:
-    # shares .9, .09, .01 of the text, t = .09: sqrt(.09 / .9) = .3162278, the others all
+    # shares .9, .09, .01 of the text, t = .09: sqrt(.09 / .9) = .3162278; of the other words all are kept
     keep = ppmi.kept_share(np.array([90, 9, 1]), 0.09)
     np.testing.assert_allclose(keep, [0.3162278, 1, 1], atol=1e-7)
     assert ppmi.kept_share(np.array([90, 9, 1]), 0.0) is None
-    # kept by half each: a-b counts 2/4, a-c and b-c 1/2; near: a 1, b 1, c 1, in all 3
+    # half of each word is kept: a-b counts 2/4, a-c and b-c 1/2; neighbours: a 1, b 1, c 1, in all 3
     found = ppmi.ppmi(
         counted(COUNTS, tmp_path), ppmi.Association(cds=1, keep=np.array([0.5, 0.5, 1])), tmp_path, 1
     ).toarray()
@@ -137,7 +137,7 @@ def test_ppmi_does_not_depend_on_blocks_and_skips_lonely_words(tmp_path: Path, m
     table = table + table.T
     table[7] = table[:, 7] = 0
     whole = ppmi.ppmi(counted(table, tmp_path), ppmi.Association(), tmp_path, 1).toarray()
-    monkeypatch.setattr(ppmi, "_MB", 800)  # ten pairs a block
+    monkeypatch.setattr(ppmi, "_MB", 800)  # ten pairs per block
     np.testing.assert_array_equal(ppmi.ppmi(counted(table, tmp_path), ppmi.Association(), tmp_path, 1).toarray(), whole)
     near = table.sum(1)
     context = near**0.75 / (near**0.75).sum()
@@ -153,7 +153,7 @@ def test_ppmi_does_not_depend_on_blocks_and_skips_lonely_words(tmp_path: Path, m
 
 @pytest.mark.parametrize(("size", "dim"), [(60, 20), (900, 20), (900, 1), (1200, 300)])
 def test_svd_is_numpys(size: int, dim: int) -> None:
-    # A flat spectrum, as that of PPMI is: 1,200 words at 300 dimensions take several restarts.
+    # A flat spectrum, as PPMI has: 1,200 words at 300 dimensions take several restarts.
     random = np.random.default_rng(size)
     matrix = scipy.sparse.random(size, size, 0.02, "csr", np.float32, random)
     left, singular, right = truncated_svd.truncated_svd(matrix, dim, seed=1)
@@ -163,7 +163,7 @@ def test_svd_is_numpys(size: int, dim: int) -> None:
     for found, true in ((left, expected_left), (right, expected_right.T)):
         np.testing.assert_allclose(found.T @ found, np.eye(dim), atol=1e-4)
         inside = np.linalg.norm(true[:, : max(1, dim - 5)].T @ found, axis=1)
-        # of each true vector but the last ones, whose neighbours beyond `dim` are all but alike
+        # Not the last true vectors: their singular values are almost equal to those just beyond `dim`.
         np.testing.assert_allclose(inside, 1, atol=1e-4)
     np.testing.assert_allclose(matrix @ right, left * singular, atol=2e-3 * singular[0])
 
@@ -186,7 +186,7 @@ def test_svd_repeats() -> None:
     matrix = scipy.sparse.random(700, 700, 0.02, "csr", np.float32, np.random.default_rng(0))
     first, again, other = (truncated_svd.truncated_svd(matrix, 8, seed)[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
-    np.testing.assert_allclose(np.abs((first * other).sum(0)), 1, atol=1e-4)  # another seed: the same but for signs
+    np.testing.assert_allclose(np.abs((first * other).sum(0)), 1, atol=1e-4)  # another seed: the same except for signs
 
 
 def test_eigenvalue_weight_by_hand() -> None:
@@ -197,7 +197,7 @@ def test_eigenvalue_weight_by_hand() -> None:
     np.testing.assert_allclose(ppmi.weigh(vectors, singular, 1.0), [[5.4, 3.2], [7.2, -2.4]], rtol=1e-6)
 
 
-# The whole
+# End to end
 
 
 def planted(folder: Path, groups: int = 12, lines: int = 3000) -> Path:

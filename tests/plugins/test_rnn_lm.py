@@ -1,6 +1,5 @@
-"""rnn-lm and nnlm: each regulariser beside its formula, the adaptive softmax beside torch's, the
-sampled one beside the full, steps beside whole passes,
-graphs, a text learnt."""
+"""rnn-lm and nnlm: regularisers against their formulas, the adaptive softmax against torch's, the sampled softmax against the
+full one, steps against whole passes, graphs, and a text that is learnt."""
 
 from __future__ import annotations
 
@@ -71,7 +70,7 @@ def network(request) -> nn.Module:
 
 
 def words_read(network: nn.Module, token: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-    """Log-probabilities f32[line, token, vocab] of the whole pass that training makes, and the state after."""
+    """Log-probabilities f32[line, token, vocab] by the whole pass that training makes, and the state after it."""
     hidden, state = network.hidden(token, network.begin(len(token)))
     return network.project(hidden).log_softmax(-1), state
 
@@ -80,7 +79,7 @@ def words_read(network: nn.Module, token: torch.Tensor) -> tuple[torch.Tensor, t
 
 
 def test_steps_say_what_the_whole_pass_says(network):
-    """hidden, the score module at once, and the step module word by word, for two beams that read the same."""
+    """`hidden`, the score module at once, and the step module word by word, for two beams that read the same words."""
     wanted, last = words_read(network, TOKEN)
     score, step = network.scorer(), network.stepper()
     assert score.state == step.state
@@ -138,7 +137,7 @@ def test_every_parameter_learns(network):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_weight_drop_is_the_layer_with_another_matrix(cell):
-    """Merity et al. 2018, section 2: M * U in place of U, the same M at every step, the gradient of U through M."""
+    """Merity et al. 2018, section 2: M * U replaces U, with the same M at every step; U's gradient goes through M."""
     torch.manual_seed(0)
     layer, x = Recurrent(cell, 3, 4), torch.randn(2, 6, 3)
     state = tuple(torch.randn(2, 4) for _ in range(layer.states))
@@ -167,7 +166,7 @@ def test_weight_drop_is_for_training_alone():
 
 
 def test_a_mask_of_locked_dropout_is_the_same_at_all_tokens():
-    """Gal and Ghahramani 2016: one mask a line; what is kept is divided by what is kept of all."""
+    """Gal and Ghahramani 2016: one mask per line; kept numbers are divided by the share that is kept."""
     x = torch.ones(200, 5, 40)
     dropped = small().dropout(x, 0.25)
     assert torch.equal(dropped, dropped[:, :1].expand_as(x))
@@ -189,7 +188,7 @@ def test_embedding_dropout_takes_whole_words_wherever_they_stand():
 
 
 def test_where_each_dropout_is():
-    """The input's is seen by the layer's input matrix, the hidden one between the layers, the output's last."""
+    """Input dropout comes before the first layer, hidden dropout between layers, output dropout after the last layer."""
     for place, calls in (("input", [0]), ("hidden", [1, 2]), ("output", [3])):
         network = small(layers=3, **{f"dropout_{place}": 0.5})
         shares = []
@@ -209,7 +208,7 @@ def test_penalties_by_hand():
     assert hidden.tolist() == [[[2.0, 0.0], [6.0, 0.0]]]
     assert penalty.item() == pytest.approx(26.0)
     network.read = lambda token, state: (torch.tensor([[[1.0, 2.0]]]), ())
-    assert network.regularised(TOKEN[:1, :1], ())[2].item() == pytest.approx(4.0)  # no step from an output to the next
+    assert network.regularised(TOKEN[:1, :1], ())[2].item() == pytest.approx(4.0)  # a single output has no next one
 
 
 def test_beginnings_are_those_of_the_paper():
@@ -250,7 +249,7 @@ def test_adaptive_softmax_is_that_of_torch(cutoffs, div_value):
     (gradient,) = torch.autograd.grad(loss, hidden, retain_graph=True)
     (reference,) = torch.autograd.grad(wanted, hidden)
     assert torch.allclose(gradient, reference, atol=1e-6)
-    assert ours(hidden[:5], torch.zeros(5, dtype=torch.int64)).isfinite()  # no word of a tail
+    assert ours(hidden[:5], torch.zeros(5, dtype=torch.int64)).isfinite()  # no target is in a tail
 
 
 def test_clusters_by_themselves_and_by_hand():
@@ -271,12 +270,12 @@ def test_candidates_by_hand():
     torch.manual_seed(1)
     target = torch.tensor([7, 0, 4, 7, 1, 9])
     words, weight, place = candidates(target, 10, frequent=3, samples=2)
-    assert words[:6].tolist() == [0, 1, 2, 4, 7, 9]  # the frequent ones, and the targets that are not
+    assert words[:6].tolist() == [0, 1, 2, 4, 7, 9]  # the frequent words, and the targets that are not frequent
     assert set(words[6:].tolist()) <= {3, 5, 6, 8}
     assert len(set(words.tolist())) == len(words) == 8
     assert weight.tolist() == pytest.approx([0.0] * 6 + [math.log(4 / 2)] * 2)
     assert words[place].tolist() == target.tolist()
-    words, weight, _ = candidates(target, 10, frequent=3, samples=50)  # more than there are: all, as they are
+    words, weight, _ = candidates(target, 10, frequent=3, samples=50)  # more samples than words: all, unweighted
     assert sorted(words.tolist()) == list(range(10))
     assert weight.tolist() == [0.0] * 10
     words, _, place = candidates(target, 10, frequent=10, samples=2)
@@ -328,7 +327,7 @@ def test_how_many_words_are_frequent():
 
 
 def test_nnlm_is_equation_1():
-    """y = b + W x + U tanh(d + H x), x the rows of the last n - 1 words, newest first; before the text stand ends of lines."""
+    """y = b + W x + U tanh(d + H x); x is the rows of the last n - 1 words, newest first; ends of lines precede the text."""
     network = window(direct=True)
     nn.init.normal_(network.project_bias)
     found = network.project(network.hidden(torch.tensor([[5, 7]]), network.begin(1))[0])
@@ -380,7 +379,7 @@ def test_options_of_nnlm_that_make_no_model_are_refused(assignment, reason):
 
 @pytest.fixture
 def text(tmp_path) -> Corpus:
-    """A language of four lines: a word says which one is next, but for the first of a line."""
+    """A language of four lines: except for the first of a line, each word is determined by the word before."""
     draw = random.Random(0)
     file = tmp_path / "text.txt"
     file.write_text(
@@ -391,7 +390,7 @@ def text(tmp_path) -> Corpus:
 
 @pytest.mark.slow
 def test_graphs_of_an_adaptive_softmax_are_served(text):
-    """Exported, which proves them against the modules; here, that the ports and their axes are what was promised."""
+    """The export compares the graphs with the modules; this test checks that the ports and their axes are as promised."""
     plugin = RnnLmPlugin()
     rule = learn(text, LanguageTokenizerOptions())
     assignments = ["dim=8", "hidden=8", "cell=gru", "tie=false", "softmax=adaptive", "cutoffs=4,6"]
@@ -433,7 +432,7 @@ def test_graphs_of_an_adaptive_softmax_are_served(text):
     ],
 )
 def test_a_text_is_learnt(plugin, assignments, text):
-    """Four first letters and what must follow: at best ln 4 a line of five tokens, a perplexity of e^(ln 4 / 5) = 1.32."""
+    """Each line has one of four first letters, which decides the rest: at best ln 4 per five tokens, e^(ln 4 / 5) = 1.32."""
     options, _ = config.resolve(plugin, None, ["streams=4", "bptt=10", "min_count=1", *assignments])
     rule = plugin.vocabulary(text, options)
     torch.manual_seed(0)

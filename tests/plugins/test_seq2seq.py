@@ -1,4 +1,4 @@
-"""seq2seq: attention by hand, steps and the whole pass, padding, schedules and their formulas, graphs, a task learnt."""
+"""seq2seq: attention by hand, steps against the whole pass, padding, schedules and their formulas, graphs, a task learnt."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def small(**options) -> Seq2Seq:
     return Seq2Seq(Seq2SeqConfig(**options), 12, 13)
 
 
-# Two source states s_1 = (1, 0), s_2 = (0, 1), the decoder's state h = (2, 1); the weights are the context. Scores:
-# uniform 1, 1. position: the table says 0, ln 3. dot 2, 1. general: W swaps the numbers of s: 1, 2.
+# Two source states s_1 = (1, 0), s_2 = (0, 1), the decoder's state h = (2, 1); the context equals the weights. Scores:
+# uniform 1, 1. position: 0, ln 3, from the table. dot 2, 1. general: W swaps the numbers of s: 1, 2.
 # additive: v = (1, 1), W = U = identity: tanh 3 + tanh 1 = 1.756649, tanh 2 + tanh 2 = 1.928055.
 SCORES = {
     "uniform": (1.0, 1.0),
@@ -85,7 +85,7 @@ def test_attention_by_hand(kind, normalize):
 
 
 def steps(network: Seq2Seq, source: torch.Tensor, mask: torch.Tensor, target: torch.Tensor, beams: int = 2):
-    """Logits [line, target, vocab] and weights by the modules behind the graphs; all beams are given the same words."""
+    """Logits [line, target, vocab] and weights by the modules behind the graphs; all beams read the same words."""
     encode, step = network.encoder().eval(), network.stepper().eval()
     ports = dict(zip(encode.outputs, encode(source, mask), strict=True))
     assert set(encode.outputs) == {*step.memory, *step.state}
@@ -143,7 +143,7 @@ def test_padding_changes_nothing(kind, normalize):
 
 
 def test_input_feeding_by_torchs_own_cell():
-    """Luong's order of things written out once more: word and last readout into the cell, then attention, then the readout."""
+    """Luong's order, written out independently: word and last readout go into the cell, then attention, then the readout."""
     network = small(layers=1, cell="lstm", attention="general", tie="none").eval()
     reference = nn.LSTMCell(6 + 8, 8)
     layer = network.decoder_layers[0].layer
@@ -202,15 +202,15 @@ def test_without_a_teacher_the_decoder_reads_its_own_words():
         assert not torch.equal(own, TARGET)
         network.eval()
         torch.testing.assert_close(network.project(network.hidden(SOURCE, MASK, own)), trained)
-        taught = network.project(network.hidden(SOURCE, MASK, TARGET))  # eval: always the reference
+        taught = network.project(network.hidden(SOURCE, MASK, TARGET))  # eval mode: always reads the reference
     assert not torch.allclose(taught, trained)
-    assert network.state_dict()["batches"] == 1  # goes on where a checkpoint was
+    assert network.state_dict()["batches"] == 1  # a checkpoint continues the schedule
     assert "batches" not in small().state_dict()
 
 
 @pytest.mark.parametrize("feeding", [False, True])
 def test_half_a_teacher(feeding):
-    """Words of the reference are read about as often as the schedule says, and what is read decides the outcome."""
+    """Words of the reference are read about as often as the schedule says, and what is read determines the result."""
     network = small(teacher_k=0.5, input_feeding=feeding, teacher="constant").train()
     target = torch.randint(4, 13, (64, 12))
     source, mask = SOURCE[:1].expand(64, -1), MASK[:1].expand(64, -1)
@@ -262,7 +262,7 @@ def test_learns_to_turn_words_round(tmp_path, options):
     network = PLUGIN.network(settings, vocabulary)
     optimizer = torch.optim.Adam(network.parameters(), 1e-2)
     for number in range(80):
-        optimizer.param_groups[0]["lr"] = 1e-2 * (1 - number / 80)  # to zero: where it jumps last, rounding decides
+        optimizer.param_groups[0]["lr"] = 1e-2 * (1 - number / 80)  # to 0, or rounding would decide the last loss
         for batch in PLUGIN.batches(corpus, vocabulary, settings, Epoch(number, 1)):
             loss, _ = PLUGIN.loss(network, batch)
             loss.backward()
@@ -359,14 +359,14 @@ def test_sutskever_has_the_papers_parameters():
 
 def test_recipe_of_multi30k():
     settings, training = config.resolve(PLUGIN, RECIPES / "multi30k-seq2seq.toml")
-    assert settings.score == "loss"  # of the dev pairs; BLEU's own tokenizer has no effect then, and is not stated
+    assert settings.score == "loss"  # on the dev pairs; then BLEU's tokenizer has no effect and is not set
     assert training.ema > 0
 
 
 def session(module: nn.Module, arguments: tuple, free: tuple) -> onnxruntime.InferenceSession:
     file = io.BytesIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")  # torch's exporter warns of its own insides
+        warnings.simplefilter("ignore")  # torch's exporter warns about its own internals
         torch.onnx.export(
             module, arguments, dynamo=True, opset_version=23, dynamic_shapes=free, external_data=False, verbose=False
         ).save(file)

@@ -1,4 +1,4 @@
-"""The order in which an encoded corpus is read: every line once an epoch, whole, in another order each time."""
+"""The order in which an encoded corpus is read: every line once per epoch, whole, in a different order each time."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def lines_of(tokens: np.ndarray) -> list[tuple[int, ...]]:
 
 
 def words_of(part: Stretch) -> np.ndarray:
-    """The words that are centres."""
+    """The centre words."""
     words = part.tokens[part.first : part.last]
     return words[words >= 0]
 
 
 def whole_of(parts: list[Stretch]) -> np.ndarray:
-    """The text of one window, from batches that hold the lines their words stand in."""
+    """The text of one window, put together from batches that hold the whole lines of their words."""
     last = parts[-1]
     text = np.full(last.offset + len(last.tokens), -2, np.int32)
     for part in parts:

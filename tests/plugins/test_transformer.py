@@ -1,4 +1,4 @@
-"""The transformer: attention by hand, positions, masks, causality, steps beside the whole pass, its graphs, what it learns."""
+"""The transformer: attention by hand, positions, masks, causality, steps against the whole pass, graphs, what it learns."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TARGET = torch.tensor([[2, 5, 6, 7], [2, 8, 9, 10], [2, 11, 4, 4]])
 def small(**options) -> Transformer:
     torch.manual_seed(5)
     network = Transformer(TransformerConfig(**{**SMALL, **options}), 12, 12)
-    for name, parameter in network.named_parameters():  # so that a bias or a norm left out would show
+    for name, parameter in network.named_parameters():  # so that a missing bias or norm would show
         if name.endswith("bias") or "norm" in name:
             torch.nn.init.normal_(parameter, 0.5, 0.5)
     return network.eval()
@@ -135,7 +135,7 @@ def test_padding_changes_nothing(options):
         alone = network.project(network.hidden(SOURCE[part, :length], MASK[part, :length], TARGET[part]))
         torch.testing.assert_close(alone[0], whole[line], atol=1e-5, rtol=1e-5)
     turned = network.project(network.hidden(SOURCE.flip(1), MASK.flip(1), TARGET))
-    assert (turned[0] - whole[0]).abs().max() > 1e-4  # places are seen
+    assert (turned[0] - whole[0]).abs().max() > 1e-4  # the network sees positions
 
 
 @pytest.mark.parametrize("options", SHAPES)
@@ -150,7 +150,7 @@ def test_no_word_sees_those_after_it(options):
 
 
 def begun(encode, step, source, mask, beams):
-    """The memory, and the state with every line's beams alike; caches belong to a line, as memory does."""
+    """The memory, and the first state, the same for all beams of a line; caches belong to a line, as memory does."""
     ports = dict(zip(encode.outputs, encode(source, mask), strict=True))
     state = {name: ports[name] for name in step.state}
     assert all(part.shape[2 if name.startswith("cache.") else 1] == 0 for name, part in state.items())
@@ -161,13 +161,13 @@ def begun(encode, step, source, mask, beams):
 
 
 def chosen(step, state):
-    """The state when the two beams of a line change places."""
+    """The state after the two beams of a line change places."""
     return [part if name.startswith("cache.") else part.flip(1) for name, part in zip(step.state, state, strict=True)]
 
 
 @pytest.mark.parametrize("options", SHAPES)
 def test_steps_with_the_cache_are_the_whole_pass(options):
-    """Two beams a line that read different words; on the way they change places, as beam search makes them."""
+    """Two beams per line read different words; on the way they change places, as in beam search."""
     network = small(**options)
     encode, step = network.encoder().eval(), network.stepper().eval()
     memory, state = begun(encode, step, SOURCE, MASK, beams=2)
@@ -329,7 +329,7 @@ def test_the_graphs_are_the_modules(options):
 
 
 def caches(step, lines, beams, past) -> list[torch.Tensor]:
-    """A state after `past` steps in which no beam was left."""
+    """A state after `past` steps in which every beam continued itself."""
     own = torch.eye(beams, dtype=torch.bool).repeat(1, past).expand(lines, -1, -1).clone()
     return [own if name == "state.own" else torch.randn(lines, 2, beams * past, 8) for name in step.state]
 
@@ -356,10 +356,10 @@ def same(session, module, arguments) -> list[torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory):
-    """Fifty pairs of lines whose target is the source backwards, and a network that has learnt them by heart.
+    """Fifty pairs of lines whose target is the source reversed, and a network that has learnt them by heart.
 
-    The rate falls to zero, so that the last loss does not depend on where a processor's rounding leaves a jumping one: six
-    seeds end between 0.013 and 0.03, and the tests below ask for 0.2.
+    The learning rate falls to zero, because otherwise the loss would jump and its last value would depend on a processor's
+    rounding. Six seeds end between 0.013 and 0.03, and the tests below ask for 0.2.
     """
     random = np.random.default_rng(1)
     words = ["ab", "cd", "ef", "gh", "ij", "kl", "mn", "op"]

@@ -1,4 +1,4 @@
-"""The decoder alone: what is read at once, in chunks, padded, token by token; positions; what its options refuse."""
+"""The decoder-only transformer: read at once, in chunks, padded, token by token; positions; what its options refuse."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_no_token_sees_a_later_one(network):
 
 @torch.no_grad()
 def test_padding_is_seen_by_nobody_afterwards(network):
-    """A line of three tokens beside one of seven; then both go on."""
+    """A line of three tokens beside one of seven; then both are continued."""
     token, more = words(2, 7), words(2, 4)
     mask = torch.arange(7) < torch.tensor([[7], [3]])
     module = network.scorer()

@@ -1,4 +1,4 @@
-"""The words of a corpus and the corpus as ids: by hand on a few lines, and through errors and interruptions."""
+"""The words of a corpus, and the corpus as ids: by hand on a few lines, and with errors and interruptions."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def test_a_corpus_too_small_names_file_and_option(tmp_path: Path) -> None:
 def test_counting_with_a_bound_forgets_the_rarest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vocabulary, "_CHUNK_LINES", 1)
     text = corpus(tmp_path, "a a a b b c", "d e", "a f")
-    # after line 2 five words, and c, d, e (seen once) go; after line 3: a 4, b 2, f 1, which fit
+    # After line 2 there are five words, and c, d, e (seen once) are dropped; after line 3: a 4, b 2, f 1, which fit.
     assert vocabulary.count(text, Normalizer(), most=3) == {"a": 4, "b": 2, "f": 1}
-    # after line 1 three words, and c goes; after line 2 four, and b, d, e (seen up to twice) go; after line 3: a 4, f 1
+    # After line 1 there are three, and c is dropped; after line 2 four, and b, d, e (at most twice) are; then a 4, f 1.
     assert vocabulary.count(text, Normalizer(), most=2) == {"a": 4, "f": 1}
     assert vocabulary.count(text, Normalizer(), most=6) == {"a": 4, "b": 2, "c": 1, "d": 1, "e": 1, "f": 1}
 

@@ -1,4 +1,4 @@
-"""word2vec: its steps against numpy, autograd and hand-computed numbers; what it learns from text with a known structure."""
+"""word2vec: its steps against numpy, autograd and hand-computed numbers; what it learns from a text of known structure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEEP_ALL = np.ones(6, np.float32)
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    """torch's threads cost more than they bring on tensors this small."""
+    """On tensors this small torch's threads cost more than they gain."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -42,14 +42,14 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def only(word: int, words: int = 6) -> tuple[np.ndarray, np.ndarray]:
-    """A noise distribution that draws one word always."""
+    """A noise distribution that always draws one word."""
     weights = np.zeros(words)
     weights[word] = 1
     return alias_table(weights)
 
 
 def whole(tokens: np.ndarray) -> tuple[np.ndarray, int, int, int]:
-    """A text all words of which are centres, as a kernel takes it."""
+    """A text in which all words are centres, as a kernel takes it."""
     return tokens, 0, len(tokens), 0
 
 
@@ -75,7 +75,7 @@ def test_one_pair_by_hand() -> None:
 @pytest.mark.parametrize("negatives", [1, 2, 5])
 def test_a_window_is_the_gradient_of_its_loss(dim: int, negatives: int) -> None:
     # Reach 1 of 1 and a line of two: the first centre word's step is one SGD step on loss(word 0 | word 1, noise 5 thrice).
-    # Products stay below 6, where the kernel's logistic function is off by 5e-7; beyond it says 5e-5.
+    # Products stay below 6, where the kernel's logistic function is off by 5e-7; beyond 6 it is off by 5e-5.
     centre, context = (table * np.float32(dim**-0.25) for table in tables(dim=dim))
     expected_centre = torch.tensor(centre, requires_grad=True)
     expected_context = torch.tensor(context, requires_grad=True)
@@ -104,7 +104,7 @@ def test_noise_that_is_the_target_makes_no_step() -> None:
     x = centre[3].copy()
     skipgram_kernel(5)(*whole(tokens), centre, context, KEEP_ALL, *own, 1, 4, np.float32(0.1), np.uint64(1))
     step = 0.1 * (1 - sigmoid(x @ before[2])) * x
-    # word 2 as target takes its positive step alone; as noise of target 3 it takes four more, with x = centre[2]
+    # As target, word 2 takes only its positive step; as noise of target 3 it takes four more, with x = centre[2].
     after_first = before[2] + step
     y = tables()[0][2]
     expected = after_first - 4 * 0.1 * sigmoid(y @ after_first) * y
@@ -134,7 +134,7 @@ def test_subsampling_leaves_out_what_it_should() -> None:
     pairs, _, _ = skipgram_kernel(5)(
         *whole(tokens), centre, context, keep, *only(2, 3), 1, 1, np.float32(0), np.uint64(3)
     )
-    # 48,000 words stay, in sentences of 1,000: two pairs a word less two a sentence
+    # 48,000 words stay, in sentences of 1,000: two pairs per word, minus two per sentence
     assert pairs == pytest.approx(2 * 48_000 * 0.999, rel=0.02)
 
 
@@ -212,8 +212,8 @@ def test_softmax_is_cross_entropy_over_the_vocabulary(model: str) -> None:
 
 @pytest.mark.parametrize("model", ["skipgram", "cbow"])
 def test_the_step_for_gpus_takes_the_same_gradient(model: str) -> None:
-    # Two lines of three words; noise always word 5. All gradients are taken at the start, so a rate this small
-    # makes the CPU's one-after-the-other the same to first order.
+    # Two lines of three words; the noise is always word 5. The tensor step takes all gradients at the start. At such a
+    # small rate the CPU's sequential steps are the same to first order.
     network, config = small_network(model=model)
     config = dataclasses.replace(config, window=1, negative=2)
     threshold, alias = only(5)
@@ -265,7 +265,7 @@ def planted(path: Path, lines: int = 1500) -> Path:
 
 
 def trained(folder: Path, data: Path, threads: int = 1, **options: object) -> tuple[Words, np.ndarray]:
-    """Trains without the engine's command, and gives the vocabulary and the exported table."""
+    """Trains in a plain loop, without the engine; gives the vocabulary and the exported table."""
     plugin = registry.get("word2vec")
     config = Word2VecConfig(dim=16, subsample=0, min_count=1, **options)
     run = Run.create(folder, plugin, config, plugin.training, 1, [data])
@@ -311,7 +311,7 @@ def test_lines_of_one_word_are_too_small_a_corpus(tmp_path: Path, plugin: str) -
 
 
 def start(folder: Path, data: Path, name: str) -> int:
-    """The number of updates an epoch."""
+    """The number of updates per epoch."""
     plugin = registry.get(name)
     config = plugin.Config(dim=2, min_count=1)
     run = Run.create(folder, plugin, config, plugin.training, 1, [data])
@@ -365,7 +365,7 @@ def test_wrong_options_are_named(option: str, said: str) -> None:
 
 
 def epoch_of(folder: Path, plugin: str, size: int, rate: float = 0.05, threads: int = 1, **options: object) -> tuple:
-    """One epoch at one rate in batches of `size` words: pairs, loss of a pair, the network."""
+    """Trains one epoch at one rate in batches of `size` words: the pairs, the loss per pair, the network."""
     family = registry.get(plugin)
     config = family.Config(dim=16, min_count=1, **options)
     data = folder / "text"
@@ -395,7 +395,7 @@ def epoch_of(folder: Path, plugin: str, size: int, rate: float = 0.05, threads: 
 def test_how_a_text_is_cut_into_batches_changes_no_bit_of_what_is_learnt(
     tmp_path: Path, plugin: str, options: dict
 ) -> None:
-    """A window is an example: a batch of one has its whole context, and draws what it draws in any other."""
+    """Each window is an example of its own: even in a batch of one it has its whole context and the same random draws."""
     pairs, _, network = epoch_of(tmp_path, plugin, 0, **options)
     assert pairs > 200
     for size in (1, 7, 100):
@@ -438,7 +438,7 @@ def test_single_example_descent_learns(tmp_path: Path, plugin: str) -> None:
         run = Run.create(tmp_path / f"run{size}", family, config, training, 1, [data])
         events = list(train(run, Corpus([data]), device="cpu", threads=1))
         losses = [event.loss for event in events if isinstance(event, EpochDone)]
-        assert losses[-1] < 0.5 * 6 * np.log(2)  # half of what vectors of zeros have
+        assert losses[-1] < 0.5 * 6 * np.log(2)  # half of the loss of zero vectors
         assert losses[-1] < losses[0]
         ends.append(losses[-1])
     assert ends[0] == pytest.approx(ends[1], rel=0.1)
