@@ -82,7 +82,7 @@ def test_what_a_script_needs_stays(text: str) -> None:
             "\u1781\u17d2\u1789\u17bb\u17c6\u200b\u1791\u17c5",
             "\u1781\u17d2\u1789\u17bb\u17c6 \u1791\u17c5",
         ),  # Khmer: a word ends
-        ("می\u200c\u200cخواهم", "می\u200cخواهم"),  # a joiner beside something else unseen is one still
+        ("می\u200c\u200cخواهم", "می\u200cخواهم"),  # a joiner next to other unseen characters is kept
         ("می\u200f\u200cخواهم", "می\u200cخواهم"),
         ("می\u00ad\u200cخواهم", "می\u200cخواهم"),
         ("می\u200c\ufeffخواهم", "می\u200cخواهم"),

@@ -166,7 +166,7 @@ def test_a_stdout_and_a_stderr_that_do_not_block_lose_nothing() -> None:
 
 
 def test_a_signal_while_a_stdout_that_does_not_block_is_full_cuts_no_line() -> None:
-    """After the first Ctrl-C all that was written goes out, exactly once, whatever write was under way."""
+    """After the first signal all that was written goes out, exactly once, whatever write was under way."""
     body = (
         "os.set_blocking(1, False)\n"
         "with protected_stdout() as out:\n"

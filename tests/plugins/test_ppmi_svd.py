@@ -71,7 +71,7 @@ def test_weights_by_hand() -> None:
 def test_counts_of_random_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, window: int, line: int, megabyte: int
 ) -> None:
-    # With a "megabyte" of 700 bytes the text is cut, even inside lines, into shards of 4 to 29 tokens, which are added up.
+    # With a "megabyte" of 700 bytes the text is cut, even inside lines, into shards of 4 to 29 tokens; these are summed.
     monkeypatch.setattr(cooccurrence, "_MB", megabyte)
     random = np.random.default_rng(line)
     ids = random.integers(0, 12, 400).astype(np.int32)
