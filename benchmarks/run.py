@@ -18,7 +18,7 @@ SCRIPTS = {
     "embed": ["--rounds", "1", "--memory-lines", "200000", "--no-report"],
     "training": ["--quick"],
     "gpu": ["--quick"],
-    "language": ["--rounds", "1", "--steps", "20", "--lines", "50", "--memory-lines", "0", "--no-report"],
+    "language": ["--rounds", "1", "--steps", "20", "--lines", "50", "--no-report"],
     "translate": ["--rounds", "1", "--lines", "32", "--memory-lines", "0", "--no-report"],
 }
 OTHERS = {"translate": "translation_peers"}  # the option that names a script's peers, if it is not --peers

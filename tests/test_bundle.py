@@ -141,7 +141,7 @@ def test_not_a_folder(tmp_path, folder):
 def test_symbolic_link(folder, tmp_path):
     (folder / "words.txt").rename(tmp_path / "outside.txt")
     (folder / "words.txt").symlink_to(tmp_path / "outside.txt")
-    assert refusal(folder) == "/words.txt: is a link; a model holds regular files alone"
+    assert refusal(folder) == "/words.txt: is a link; a model may hold only regular files"
 
 
 def test_symbolic_link_as_manifest(folder, tmp_path):
@@ -308,8 +308,8 @@ def hollow(folder: Path, name: str, size: int) -> None:
         ("words.txt", (1 << 31) - 1, "2147483647 bytes; at most 134217728 are read"),
         ("e1.bin", (1 << 31) - 1, "2147483647 bytes; at most 134217728 are read"),
         ("e1.onnx", 1 << 28, "268435456 bytes; at most 134217728 are read"),
-        ("words.txt", 1 << 27, "of its 134217728 bytes the disk holds nearly none (a sparse file)"),
-        ("embed.onnx", (1 << 31) - 1, "of its 2147483647 bytes the disk holds nearly none (a sparse file)"),
+        ("words.txt", 1 << 27, "is a sparse file: the disk holds hardly any of its 134217728 bytes"),
+        ("embed.onnx", (1 << 31) - 1, "is a sparse file: the disk holds hardly any of its 2147483647 bytes"),
     ],
 )
 def test_files_that_cost_nothing_are_not_read(folder, name, size, said):
@@ -330,7 +330,7 @@ def test_the_files_beside_graphs_are_bounded_all_together(folder):
     for at in range(5):
         hollow(folder, f"e{at}.bin", 1 << 26)
     assert re.match(
-        r"/manifest.json: lists \d+ bytes of files that are no graphs; at most 268435456 are read", refusal(folder)
+        r"/manifest.json: lists \d+ bytes of files other than graphs; at most 268435456 are read", refusal(folder)
     )
 
 

@@ -390,7 +390,7 @@ def test_a_long_update_is_finished_unless_ctrl_c_comes_twice(data):
     for line in process.stderr:
         if "stopping behind this update" in line:
             break
-    assert line == "textkit: stopping behind this update, with a checkpoint; once more ends it at once\n"
+    assert line == "textkit: stopping after this update, with a checkpoint; once more ends it at once\n"
     seconds, lines = ended(process)
     assert seconds < 15
     assert lines[-1] == "textkit: stopped; the last checkpoint is kept, go on with: textkit train -o run --resume"

@@ -60,7 +60,7 @@ def complete(textkit):
 def test_a_complete_run_goes_on_to_more_epochs_with_a_schedule_that_begins_anew(complete):
     first, before = facts(), rates()
     error = complete("-o", "run", "--resume", *settings("epochs=5", "learning_rate=0.5"))
-    assert "after 2 epochs, to 5; optimizer and schedule begin anew (learning_rate=0.5, linear)" in error
+    assert "after 2 epochs, to 5; optimizer and schedule start afresh (learning_rate=0.5, linear)" in error
     now = facts()
     assert (now["epochs"], now["steps"]) == (5, first["steps"] // 2 * 5)
     assert now["dev_score"]["value"] <= first["dev_score"]["value"]  # the best of both trainings
@@ -138,7 +138,7 @@ def test_a_dev_score_gone_to_infinity_ends_the_training_with_the_step_and_advice
     *_, last = error.splitlines()
     assert last.startswith("textkit: training diverged: the dev perplexity after update ")
     assert "is infinite (learning_rate=0.25); the checkpoint of update 6 is kept" in last
-    assert last.endswith("begin anew with a lower learning_rate, or with clip (--set clip=1)")
+    assert last.endswith("start again with a lower learning_rate, or with clip (--set clip=1)")
     assert Path("run/checkpoint.safetensors").exists()
 
 

@@ -120,7 +120,7 @@ def test_operators_that_no_network_needs_are_refused(odd, inside):
     made = onnx.load_from_string(model(odd))
     made.opset_import.append(helper.make_opsetid("com.microsoft", 1))
     said = refusal(made.SerializeToString())
-    assert said.endswith(", which is none of those that a model may have")
+    assert said.endswith(", which a model may not have")
     assert said.isprintable()
 
 
@@ -390,9 +390,7 @@ def test_more_rows_than_the_tables_have_are_refused(tmp_path):
     from textkit.text.words import Words
 
     rule = Words(["cat", "dog", "fish"], subwords=NGrams(3, 6, 1_000_000, 3))
-    with pytest.raises(
-        TextkitError, match=r"embed\.onnx: has no 1000003 rows, which manifest\.json says that words have"
-    ):
+    with pytest.raises(TextkitError, match=r"embed\.onnx: has \d+ rows, but manifest\.json has 1000003 words"):
         write_small(tmp_path / "m", rule=rule)
 
 
@@ -409,8 +407,8 @@ def test_small_models_by_hand_pass(tmp_path, write: Callable[[Path], Path]):
         (node("Min", ["x", ""], ["y"]), "Min lacks an input"),
         (node("Concat", ["", "x"], ["y"], axis=0), "Concat lacks an input"),
         (node("GatherND", ["x", "x"], ["y"], batch_dims=-1), "GatherND has batch_dims that no tensor has"),
-        (node("OneHot", ["x", "x", "x"], ["y"]), "OneHot has no two constants for off and on"),
-        (node("OneHot", ["x", "x", "none"], ["y"], axis=-1), "OneHot has no two constants for off and on"),
+        (node("OneHot", ["x", "x", "x"], ["y"]), "OneHot lacks its two constants, off and on"),
+        (node("OneHot", ["x", "x", "none"], ["y"], axis=-1), "OneHot lacks its two constants, off and on"),
         (node("OneHot", ["x", "x", "two"], ["y"], axis=1 << 40), f"OneHot has an attribute beyond {1 << 20}"),
         (node("AveragePool", ["x"], ["y"], kernel_shape=[1 << 62]), f"AveragePool has an attribute beyond {1 << 20}"),
         (node("Conv", ["x", "x"], ["y"], pads=[-(1 << 62)] * 2), f"Conv has an attribute beyond {1 << 20}"),

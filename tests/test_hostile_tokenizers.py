@@ -148,7 +148,7 @@ MANY = "pieces and merges; at most 1048576 are read"
     ("data", "said"),
     [
         (b"", "not a tokenizer: "),
-        (b"[]", "not a tokenizer: no object"),
+        (b"[]", "not a tokenizer: not a JSON object"),
         (b"{" * 100_000, "not a tokenizer: "),
         (b'{"model":' * 100_000, "not a tokenizer: "),
         (b"\xff\xfe", "not a tokenizer: "),

@@ -22,14 +22,15 @@ or because when under behind 1984 Berlin, Anna naïve"""
 
 
 def lines_of(count: int, longest: int = 24) -> list[str]:
-    """Made-up lines of mixed lengths, the same each time: one in eight may be four times as long, and the first is blank."""
+    """Made-up lines of mixed lengths, the same each time: one in eight may be four times as long, the first is blank, and one
+    occurs twice."""
     drawn = random.Random(12)
     lines = [
         " ".join(drawn.choices(TEXT.split(), k=drawn.randint(1, longest) * (1 if number % 8 else 4)))
         + drawn.choice(".?!")
         for number in range(count)
     ]
-    return ["", *lines[1:-1], lines[0]]
+    return ["", *lines[1:-1], lines[1]]
 
 
 SEARCHES = {

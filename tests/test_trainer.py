@@ -472,7 +472,7 @@ def test_weights_that_are_no_numbers_are_never_kept(make, data, options, message
 
     calls = []
     run = make(Exploding(), **options)
-    with pytest.raises(TextkitError, match=rf"table\.weight holds what is no number after {message}"):
+    with pytest.raises(TextkitError, match=rf"table\.weight holds what is not a number after {message}"):
         finish(run, data)
     assert not run.weights.exists()
 
@@ -673,5 +673,5 @@ def test_a_fit_that_gives_what_is_no_number_is_told(make, data):
             torch.nn.init.constant_(network.table.weight, float("nan"))
             yield {"loss": 0.5}
 
-    with pytest.raises(TextkitError, match=r"table\.weight holds what is no number after update 1"):
+    with pytest.raises(TextkitError, match=r"table\.weight is not a number after update 1"):
         finish(make(Broken()), data)

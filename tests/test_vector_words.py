@@ -252,7 +252,7 @@ def test_words_cut_inside_a_character_stay_apart(tmp_path: Path) -> None:
         assert found.words == ["caf\\xc3", "caf\\xe2\\x80", "caf\ufffd", "caf\\xff"]
         assert found.table.tolist() == [[0], [1], [3], [4]]
         assert (found.duplicates, found.invalid) == (1, 4)
-        how = "replaced by U+FFFD, and by \\xNN where another word is called so"
+        how = "replaced by U+FFFD, and by \\xNN where that name is taken"
         assert describe(found)[1] == f"4 words hold bytes that are not UTF-8: {how}"
     found = read(file(tmp_path, b"b\xc3 1\nc\xff 2\n"))
     assert found.words == ["b\ufffd", "c\ufffd"]

@@ -91,7 +91,7 @@ class Registry:
             raise UsageError(f"unknown plugin {name!r}{nearest(name, self.discover())}")
         if len(entries) > 1:
             sources = " and ".join(entry.source for entry in entries)
-            raise TextkitError(f"plugin name {name!r} is claimed twice, by {sources}: take one of them away")
+            raise TextkitError(f"plugin name {name!r} is claimed twice, by {sources}: uninstall one of them")
         plugin = _instance(entries[0])
         self._instances[name] = plugin
         return plugin

@@ -138,7 +138,7 @@ class TaskRegistry:
             raise UsageError(f"unknown task {name!r}{nearest(name, self.names())}")
         if len(entries) > 1:
             sources = " and ".join(source for _, source in entries)
-            raise TextkitError(f"task name {name!r} is claimed twice, by {sources}: take one of them away")
+            raise TextkitError(f"task name {name!r} is claimed twice, by {sources}: uninstall one of them")
         point, source = entries[0]
         where = f"task {name!r} ({source})"
         with contained(f"{where} is broken"):  # a stranger's module may raise, and its record hold, anything

@@ -178,7 +178,7 @@ class Glove(_Counting):
             _at_least(self, alpha=0.0)
             for key in ("x_max", "grad_clip"):
                 if not getattr(self, key) > 0:
-                    raise ValueError(f"{key}={getattr(self, key)}: must be over 0")
+                    raise ValueError(f"{key}={getattr(self, key)}: must be above 0")
 
     def network(self, config: Config, vocabulary: Words) -> GloveVectors:
         from textkit_plugins.embeddings.count_network import GloveVectors

@@ -107,9 +107,11 @@ class FastTextConfig(Prediction):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 1 <= self.minn <= self.maxn:
-            raise ValueError(f"minn={self.minn}, maxn={self.maxn}: 1 <= minn <= maxn")
+            raise ValueError(f"minn={self.minn}, maxn={self.maxn}: must be 1 <= minn <= maxn")
         if not 1 <= self.bucket < 2**31 or self.pieces < 2:
-            raise ValueError(f"bucket={self.bucket}, pieces={self.pieces}: out of range")
+            raise ValueError(
+                f"bucket={self.bucket}, pieces={self.pieces}: bucket must be from 1 to 2^31 - 1, pieces at least 2"
+            )
 
 
 @dataclass(frozen=True)

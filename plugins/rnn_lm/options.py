@@ -71,7 +71,7 @@ class RnnLmConfig(LanguageOptions):
         if list(self.cutoffs) != sorted({cutoff for cutoff in self.cutoffs if cutoff > 0}):
             raise ValueError(f"cutoffs={','.join(map(str, self.cutoffs))}: must be above 0 and ascending")
         if self.softmax == "adaptive" and self.tie:
-            raise ValueError("softmax=adaptive: its rare words have fewer numbers than the input's; set tie=false")
+            raise ValueError("softmax=adaptive: rare words have narrower vectors than the input table; set tie=false")
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -83,7 +83,7 @@ class RnnLmConfig(LanguageOptions):
         """Where each cluster of an adaptive softmax over `words` words begins, and where the last one ends."""
         cutoffs = self.cutoffs or tuple(dict.fromkeys((max(1, words // 15), max(2, words // 3))))
         if cutoffs[-1] >= words:
-            raise TextkitError(f"cutoffs: {cutoffs[-1]} is beyond a vocabulary of {words}")
+            raise TextkitError(f"cutoffs: {cutoffs[-1]} must be below the vocabulary size, {words}")
         return (*cutoffs, words)
 
     def always(self, words: int) -> int:

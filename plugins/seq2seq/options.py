@@ -76,7 +76,9 @@ class Seq2SeqConfig(TranslationOptions):
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout}: must be at least 0 and below 1")
         if self.bidirectional and not self.encoder_hidden and self.hidden % 2:
-            raise ValueError(f"hidden={self.hidden}: two directions cannot share an odd number; set encoder_hidden")
+            raise ValueError(
+                f"hidden={self.hidden}: an odd number cannot be split between two directions; set encoder_hidden"
+            )
         for key, value in (("bridge", "copy"), ("attention", "dot")):
             if getattr(self, key) == value and self.encoder_width != self.hidden:
                 raise ValueError(

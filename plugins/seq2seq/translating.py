@@ -31,5 +31,7 @@ class Seq2SeqPlugin(TranslationPlugin):
         from textkit_plugins.seq2seq.network import Seq2Seq
 
         if config.tie == "all" and len(vocabulary) != vocabulary.target_size:
-            raise TextkitError(f"tie=all: the sides have {len(vocabulary)} and {vocabulary.target_size} words")
+            raise TextkitError(
+                f"tie=all: source and target vocabularies differ, with {len(vocabulary)} and {vocabulary.target_size} words"
+            )
         return Seq2Seq(config, len(vocabulary), vocabulary.target_size)

@@ -115,7 +115,9 @@ class Transformer(Placed):
 
     def __init__(self, config: TransformerConfig, source_size: int, target_size: int) -> None:
         if config.tie == "all" and source_size != target_size:
-            raise ValueError(f"tie=all: the sides have {source_size} and {target_size} words")
+            raise ValueError(
+                f"tie=all: source and target vocabularies differ, with {source_size} and {target_size} words"
+            )
         super().__init__(config, config.max_tokens, ("source_positions", "target_positions"))
         dim = config.dim
         self.source_embedding = nn.Embedding(source_size, dim)

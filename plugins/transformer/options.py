@@ -40,10 +40,10 @@ class AttentionOptions:
         if self.norm_epsilon <= 0:
             raise ValueError(f"norm_epsilon={self.norm_epsilon}: must be above 0")
         if self.dim % self.heads:
-            raise ValueError(f"dim={self.dim}, heads={self.heads}: every head has dim / heads numbers, a whole number")
+            raise ValueError(f"dim={self.dim}, heads={self.heads}: dim must be a multiple of heads")
         even = {"sinusoidal": self.dim, "rotary": self.dim // self.heads, "learned": 2}[self.positions]
         if even % 2:
-            raise ValueError(f"positions={self.positions}: sine and cosine come in pairs, {even} is odd")
+            raise ValueError(f"positions={self.positions}: sine and cosine need an even width, {even} is odd")
 
 
 def check_size(options: object, key: str) -> None:

@@ -72,7 +72,7 @@ class Bundle:
         if (header.inputs, header.outputs) != self.manifest.ports(name):
             raise TextkitError(f"{self.folder / file}: its ports are not those that {FILE} states")
         if self.manifest.task == "embed" and len(self.rule) > header.rows:  # each id is a row of a table
-            raise TextkitError(f"{self.folder / file}: has no {len(self.rule)} rows, which {FILE} says that words have")
+            raise TextkitError(f"{self.folder / file}: has {header.rows} rows, but {FILE} has {len(self.rule)} words")
         return data if header.folded else onnxfile.Unfolded(data)
 
     def file(self, name: str) -> bytes:
@@ -130,7 +130,7 @@ def read(folder: Path, task: str | None = None) -> Bundle:
     beside = sum(size for name, size in sizes.items() if name not in graphs)
     if beside > _MOST_BESIDES:
         raise TextkitError(
-            f"{folder / FILE}: lists {beside} bytes of files that are no graphs; at most {_MOST_BESIDES} are read"
+            f"{folder / FILE}: lists {beside} bytes of files other than graphs; at most {_MOST_BESIDES} are read"
         )
     # Graphs alone count: listing large files that nothing opens must not allow a graph more memory.
     process.model_bytes = max(process.model_bytes, sum(size for name, size in sizes.items() if name in graphs))

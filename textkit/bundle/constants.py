@@ -89,7 +89,7 @@ class Constants(Message):
         asked, told = self._asked(operator, given)
         if operator == b"OneHot" and (len(given) != 3 or given[2] is None or given[2].count != 2):
             # onnxruntime reads two numbers without checking that they are there
-            raise Damaged("OneHot has no two constants for off and on")
+            raise Damaged("OneHot lacks its two constants, off and on")
         if operator == b"If":
             if given and given[0]:  # onnxruntime replaces the If by its branch
                 _put_in_place(makes, scopes[0], inner, given[0].sure)

@@ -20,7 +20,7 @@ def open_regular(folder: Path, name: str, most: int, size: int | None = None) ->
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         if path.is_symlink():
-            raise TextkitError(f"{path}: is a link; a model holds regular files alone")
+            raise TextkitError(f"{path}: is a link; a model may hold only regular files")
         descriptor = os.open(path, flags)
     except FileNotFoundError:
         raise TextkitError(f"{path}: missing{', so this is no model' if name == FILE else ''}") from None
@@ -31,13 +31,13 @@ def open_regular(folder: Path, name: str, most: int, size: int | None = None) ->
         if not stat.S_ISREG(facts.st_mode):
             raise TextkitError(f"{path}: not a regular file")
         if facts.st_nlink > 1 and folder.parent.resolve() != package_folder():  # some installers link what they install
-            raise TextkitError(f"{path}: is a hard link; a model holds files of its own alone (cp makes one)")
+            raise TextkitError(f"{path}: is a hard link; a model may hold only files of its own (cp makes one)")
         if facts.st_size > most:
             raise TextkitError(f"{path}: {facts.st_size} bytes; at most {most} are read")
         if size is not None and facts.st_size != size:
             raise TextkitError(f"{path}: damaged or cut off: {facts.st_size} bytes, where {FILE} states {size}")
         if facts.st_size > _LARGE and _is_hollow(descriptor, facts.st_size):
-            raise TextkitError(f"{path}: of its {facts.st_size} bytes the disk holds nearly none (a sparse file)")
+            raise TextkitError(f"{path}: is a sparse file: the disk holds hardly any of its {facts.st_size} bytes")
     except BaseException:
         os.close(descriptor)
         raise

@@ -221,7 +221,7 @@ class _Walk(Constants):
         if operator == b"EPContext":
             raise Damaged("refers to a compiled engine outside the file (EPContext)")
         name = operator[:1000].decode("utf-8", "replace")
-        raise Damaged(f"has the operator {quoted(name)}, which is none of those that a model may have")
+        raise Damaged(f"has the operator {quoted(name)}, which a model may not have")
 
     def attribute(
         self, start: int, stop: int, depth: int, scopes: Scopes, operator: bytes = b"", inner: Branches | None = None

@@ -125,7 +125,7 @@ def describe(read: Foreign) -> list[str]:
     if read.duplicates:
         said.append(f"{read.duplicates:,} words occur again further down: the first vector of each is kept")
     if read.invalid:
-        apart = ", and by \\xNN where another word is called so" if read.apart else ""
+        apart = ", and by \\xNN where that name is taken" if read.apart else ""
         said.append(f"{read.invalid:,} words hold bytes that are not {read.encoding}: replaced by U+FFFD{apart}")
     if read.skipped:
         what = "1 record" if read.skipped == 1 else f"{read.skipped:,} records"

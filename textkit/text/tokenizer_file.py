@@ -76,7 +76,7 @@ def _loaded(data: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         reason = "nested too deep" if isinstance(error, RecursionError) else " ".join(str(error).split())[:200]
         raise Wrong(f"not a tokenizer: {reason}") from None
-    require(isinstance(parts, dict), "not a tokenizer: no object")
+    require(isinstance(parts, dict), "not a tokenizer: not a JSON object")
     return parts
 
 
@@ -114,7 +114,7 @@ class _File:
         """The type of a node, one of `kinds`."""
         kind = node.get("type") if isinstance(node, dict) else node
         if not isinstance(kind, str) or not isinstance(node, dict) or kind not in kinds:
-            raise Wrong(f"has a {where} of the type {quoted(kind)}, which is none of those that a model may have")
+            raise Wrong(f"has a {where} of the type {quoted(kind)}, which a model may not have")
         return kind
 
     def node(self, node: Any, where: str, kinds: Mapping[str, Callable[[_File, Any, str], None] | None]) -> None:

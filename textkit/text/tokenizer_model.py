@@ -46,13 +46,13 @@ def check(model: Any, rest: bytes | None = None) -> None:
     require(isinstance(model, dict), "not a tokenizer: no model")
     kind = _kind(model)
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise Wrong(f"has a model of the type {quoted(kind)}, which is none of those that a model may have")
+        raise Wrong(f"has a model of the type {quoted(kind)}, which a model may not have")
     # The library cuts it off pieces that are shorter.
     prefix = kind == "BPE" and model.get("continuing_subword_prefix")
     require(not prefix, f"has byte pairs that continue with {quoted(prefix)}")
     for key, least, most in (("unk_id", 0, 1 << 24), ("max_input_chars_per_word", 0, _LONGEST_WORD)):
         whole(model.get(key, 0), f"model's {key}", least, most)
-    require(model.get("dropout") in (None, 0), "the model leaves merges out by chance (dropout)")
+    require(model.get("dropout") in (None, 0), "the model drops merges at random (dropout)")
     for key in ("continuing_subword_prefix", "end_of_word_suffix"):
         text(model.get(key), f"model's {key}", 16)
     text(model.get("unk_token"), "model's unk_token", 256)

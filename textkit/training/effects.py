@@ -79,7 +79,7 @@ def check_options(plugin: Plugin, training: Training) -> None:
             raise UsageError(f"{key}: has no effect on {plugin.name}, {reason}")
     if training.optimizer == "nt-asgd":
         if not has_score(plugin):
-            raise UsageError(f"optimizer=nt-asgd: {plugin.name} has no dev score, which says when averaging begins")
+            raise UsageError(f"optimizer=nt-asgd: {plugin.name} has no dev score, which is needed to begin averaging")
         if training.ema:
             raise UsageError(f"ema={training.ema}: optimizer=nt-asgd averages the weights already")
 

@@ -51,7 +51,7 @@ def launch(count: int, words: Sequence[str]) -> int:
         with suppress(ValueError):
             raise TextkitError(f"process {rank + 1} of {count} was ended by {signal.Signals(-code).name}")
     if code == DESERTED:
-        raise TextkitError("the processes of this training have lost each other")
+        raise TextkitError("the processes of this training have lost contact with each other")
     return code if code > 0 else 1
 
 

@@ -101,7 +101,7 @@ def train(
             if run.checkpoint.exists():
                 kept = f"the checkpoint of update {checkpoint.read_header(run.checkpoint)['position']['step']} is kept"
             advice = "" if plugin.update is not None else ", or with clip (--set clip=1)"
-            raise TextkitError(f"{error}; {kept}; begin anew with a lower learning_rate{advice}") from error
+            raise TextkitError(f"{error}; {kept}; start again with a lower learning_rate{advice}") from error
 
 
 class Loop:
@@ -359,7 +359,7 @@ class Loop:
         best = f" (those of update {at.best_step:,})" if at.best is not None else ""
         return (
             f"going on from the best weights{best} after {at.epoch} epochs, to {training.epochs}"
-            f"{f' or update {training.max_steps:,}' if training.max_steps else ''}; optimizer and schedule begin anew"
+            f"{f' or update {training.max_steps:,}' if training.max_steps else ''}; optimizer and schedule start afresh"
             f" (learning_rate={training.learning_rate:g}, {training.schedule})"
         )
 

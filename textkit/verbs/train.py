@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 MEETING = "TEXTKIT_MEETING"  # set in the processes that --processes starts: the file at which they meet
 
 
-WAIT = "stopping behind this update, with a checkpoint; once more ends it at once"
+WAIT = "stopping after this update, with a checkpoint; once more ends it at once"
 
 
 @click.command(
