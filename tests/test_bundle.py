@@ -323,7 +323,7 @@ def test_a_hole_behind_a_little_is_seen(folder):
     hollow(folder, "embed.onnx", 1 << 30)
     with open(folder / "embed.onnx", "r+b") as stream:
         stream.write(embed_model().SerializeToString())
-    assert "nearly none" in refusal(folder)
+    assert "hardly any" in refusal(folder)
 
 
 def test_the_files_beside_graphs_are_bounded_all_together(folder):

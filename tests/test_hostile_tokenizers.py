@@ -121,7 +121,7 @@ def nested(depth: int) -> dict[str, Any]:
         ({"model": BPE | {"continuing_subword_prefix": "é"}}, "byte pairs that continue with 'é'"),
         ({"model": BPE | {"end_of_word_suffix": "a" * 100_000}}, "model's end_of_word_suffix is"),
         ({"model": BPE | {"unk_token": "a" * 100_000}}, "model's unk_token is"),
-        ({"model": BPE | {"dropout": 0.5}}, "leaves merges out by chance"),
+        ({"model": BPE | {"dropout": 0.5}}, "drops merges at random"),
         ({"model": BPE | {"type": "Magic"}}, "model of the type 'Magic'"),
         ({"model": None}, "not a tokenizer: no model"),
         ({"added_tokens": [{"id": 3, "content": "a" * 1000}]}, "added token is"),
