@@ -1,1 +1,1 @@
-"""A trained network becomes ONNX graphs, proven to compute what it computes. Knows no family."""
+"""Turns a trained network into ONNX graphs that are proven to compute what it computes. Knows no family."""

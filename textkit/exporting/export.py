@@ -1,7 +1,7 @@
-"""A trained model as a bundle: its graphs, the proof that they compute what the model computes, the manifest's facts.
+"""Writes a trained model as a bundle: graphs that are proven to compute what the model computes, and the manifest's facts.
 
-Nothing is written unless parity holds. Which graphs a task has and how they are proven is its own exporter's business
-(`EXPORTERS`). Knows plugins by their contract alone.
+Nothing is written unless parity holds. Which graphs a task has, and how they are proven, is the business of the exporter
+that its record names. Knows plugins by their contract alone.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def export(
 ) -> Path:
     """Writes the best network of `run` as a bundle and returns its folder.
 
-    `licence` and `data_note` (what the data is and where it is from) are the manifest's; `command` is what the user
-    typed; `explain`: with the task's optional graphs too, where the plugin has them. Raises TextkitError, and writes nothing,
-    where a plugin's module cannot be exported, where an exported graph does not compute what the module does, and where a
-    lower precision costs too much.
+    `licence` and `data_note` (what the data is and where it is from) go into the manifest; `command` is what the user
+    typed; `explain` adds the task's optional graphs. Raises TextkitError, and writes nothing, where a plugin's module cannot
+    be exported, where an exported graph does not compute what the module does, where a lower precision costs too much, and
+    where `explain` is asked of a plugin without such graphs.
     """
     name = checked_name(Path(folder), name, precision, overwrite)
     plugin = run.plugin
@@ -92,8 +92,8 @@ def export_graphs(
 ) -> Path:
     """Writes the bundle of modules that need not come from a training run, and returns its folder.
 
-    `graphs`: what a plugin's `graphs` gives; `sample`: lines of real text that the graphs are tried on; `facts`: those of the
-    manifest (exported.write has them). Raises TextkitError as `export` does.
+    `graphs`: what a plugin's `graphs` gives; `sample`: lines of real text that the graphs are tried on; `facts`: those for
+    the manifest (see exported.write). Raises TextkitError as `export` does.
     """
     name = checked_name(Path(folder), name, precision, overwrite)
     record = tasks.get(task)
@@ -105,8 +105,8 @@ def export_graphs(
     )  # fmt: skip
 
 
-def _graphs_of(plugin: Plugin[Any, Any], graphs: Mapping[str, Graph], explain: bool) -> Mapping[str, Graph]:
-    """The graphs of the plugin's task, with the optional ones where they are asked for."""
+def _graphs_of(plugin: Plugin, graphs: Mapping[str, Graph], explain: bool) -> Mapping[str, Graph]:
+    """The graphs of the plugin's task, with the optional ones if `explain`."""
     task = tasks.get(plugin.task)
     optional, wanted = task.optional, set(task.graphs) - task.optional
     if set(graphs) - optional != wanted or not all(isinstance(graph, Graph) for graph in graphs.values()):
@@ -120,7 +120,7 @@ def _graphs_of(plugin: Plugin[Any, Any], graphs: Mapping[str, Graph], explain: b
 
 
 def _explainable(plugin: Plugin[Any, Any], graphs: Mapping[str, Graph]) -> bool:
-    """Whether `explain` would bring more graphs: nobody is to be told to ask for what there is not."""
+    """Whether `explain` would add graphs, so that no message recommends it where it would not."""
     return bool(tasks.get(plugin.task).optional & set(graphs))
 
 
@@ -134,7 +134,7 @@ def _defaults_of(plugin: Plugin[Any, Any], run: Run) -> dict[str, Any]:
 
 
 def _scores(run: Run) -> list[dict[str, Any]]:
-    """What the training measured on lines it did not learn from."""
+    """The scores that the training measured on lines it did not learn from."""
     found = {part: run.facts.get(f"{part}_score") for part in ("dev", "test")}
     return [
         {"metric": score["name"], "value": score["value"], "data": f"{part} lines", "command": shlex.join(run.command)}
@@ -144,7 +144,7 @@ def _scores(run: Run) -> list[dict[str, Any]]:
 
 
 def _origin(plugin: Plugin[Any, Any]) -> dict[str, str]:
-    """The plugin's name and the version of what it comes from; of a file its name, not where it lay."""
+    """The plugin's name, and the package and version that it comes from; for a file its name without the folder."""
     entries = registry.discover().get(plugin.name, [])
     source = entries[0].source if entries else type(plugin).__module__
     return {"name": plugin.name, "version": Path(source).name}

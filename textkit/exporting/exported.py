@@ -1,4 +1,4 @@
-"""What the exporter of every task gives, what all ask first, and how it becomes a bundle. Knows no task."""
+"""What the exporters of all tasks return, the checks that they make first, and the writing of a bundle. Knows no task."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from textkit.errors import TextkitError, UsageError, nearest, pip_install
 from textkit.exporting import quantize
 from textkit.text.rule import TextRule
 
-TOKEN_LIMIT = 1 << 16  # of a model without one of its own: a line of more tokens is split or cut when served
+TOKEN_LIMIT = 1 << 16  # for a model that states none; a line of more tokens is split or cut when served
 
 
 @dataclass(frozen=True)
 class Exported:
-    """Graphs that compute what they should, the manifest's limits, and the figures that say so."""
+    """Graphs that compute what they should, the figures that prove it, and the manifest's limits."""
 
     graphs: Mapping[str, bytes]
     limits: Mapping[str, int]
@@ -28,7 +28,7 @@ class Exported:
 
 
 def checked_name(folder: Path, name: str | None, precision: str, overwrite: bool) -> str:
-    """The model's name: the one given, or the folder's; what else would be wrong with writing it is raised before any work."""
+    """The model's name: the one given, or the folder's. Raises, before any work, what would prevent writing the model."""
     if precision not in quantize.PRECISIONS:
         raise UsageError(f"--precision {precision}: unknown{nearest(precision, quantize.PRECISIONS)}")
     if find_spec("onnx") is None:
@@ -57,7 +57,7 @@ def write(
     scores: Sequence[Mapping[str, Any]] = (),
     made: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Writes what was exported as a bundle and returns its folder. Those with defaults are the manifest's facts."""
+    """Writes what was exported as a bundle and returns its folder. Arguments with defaults are facts for the manifest."""
     return writing.write(
         folder,
         name=name,

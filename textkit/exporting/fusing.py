@@ -1,4 +1,4 @@
-"""Fewer nodes for the same arithmetic: at a row or two at a time a node costs more than what it computes.
+"""Does the same arithmetic in fewer nodes: with one or two rows at a time, running a node costs more than its arithmetic.
 
 Knows no plugin, no precision and no bundle.
 """
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def fused(data: bytes) -> bytes:
-    """A graph as bytes, with fewer nodes.
+    """A graph, as bytes, with fewer nodes.
 
-    A normalisation and the sum before it stay two: onnxruntime's SkipLayerNormalization takes three times as long as both.
+    A normalisation and the sum before it stay two nodes: onnxruntime's SkipLayerNormalization takes three times as long.
     """
     import onnx
 
@@ -33,7 +33,7 @@ def _users(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
         for name in set(node.input):
             users.setdefault(name, []).append(node)
     for port in graph.output:
-        users.setdefault(port.name, []).extend([graph.node[0]] * 2)  # more than the one that may be fused away
+        users.setdefault(port.name, []).extend([graph.node[0]] * 2)  # only what has a single user is fused away
     return users
 
 
@@ -42,12 +42,12 @@ def _attribute(node: onnx.NodeProto, name: str) -> onnx.AttributeProto | None:
 
 
 def _is_turn(node: onnx.NodeProto | None) -> bool:
-    """Whether a node exchanges the axes of heads and tokens."""
+    """Whether a node swaps the axes of heads and tokens."""
     return node is not None and node.op_type == "Transpose" and list(node.attribute[0].ints) == [0, 2, 1, 3]
 
 
 def _skip_splits(graph: onnx.GraphProto) -> None:
-    """Takes out what divides a tensor into one part."""
+    """Removes every Split into a single part."""
     outputs = {port.name for port in graph.output}
     for node in [node for node in graph.node if node.op_type == "Split" and len(node.output) == 1]:
         if node.output[0] in outputs:
@@ -58,7 +58,7 @@ def _skip_splits(graph: onnx.GraphProto) -> None:
 
 
 def _fold_heads(graph: onnx.GraphProto) -> None:
-    """Attention of [line, token, width] divides and joins heads itself: seven nodes less."""
+    """Lets Attention of [line, token, width] split and join heads itself: eight nodes fewer."""
     from onnx import helper, numpy_helper
 
     constants = {weight.name: weight for weight in graph.initializer}

@@ -1,4 +1,4 @@
-"""What is asked of ONNX graphs, and done to them, when they are exported. Knows no precision."""
+"""Questions about ONNX graphs, and edits of them, that exporting needs. Knows no precision."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx
 
-WIDE = 4096  # what a product gives to a row, for its bias to be worth a row of the matrix
-SMALL = 1024  # numbers; a weight of fewer (a bias, a scale of a norm) stays as it is
+WIDE = 4096  # columns of a product from which on its bias is worth one more row of the matrix
+SMALL = 1024  # numbers; a weight of fewer (a bias, a norm's scale) stays as it is
 
 
 def lookups(graph: onnx.GraphProto, name: str, others: Sequence[onnx.NodeProto] = ()) -> list[onnx.NodeProto] | None:
-    """The Gathers that look up rows of `name`; None where it is used in any other way but by `others`, or in a graph within."""
+    """The Gathers that look up rows of `name`; None where other nodes (except `others`) or a subgraph use it, or nothing
+    does."""
     users = [node for node in graph.node if name in node.input and not any(node is other for other in others)]
     for node in users:
         if node.op_type != "Gather" or node.input[0] != name or any(a.name == "axis" and a.i for a in node.attribute):
@@ -31,7 +32,7 @@ def mentions(graph: onnx.GraphProto, name: str) -> bool:
 
 
 def is_factor(graph: onnx.GraphProto, node: onnx.NodeProto) -> bool:
-    """Whether the node turns a matrix over for products that it is the second factor of, and for nothing else."""
+    """Whether the node transposes a matrix that is then the second factor of products, and nothing else."""
     if node.op_type != "Transpose" or list(node.attribute[0].ints if node.attribute else (1, 0)) != [1, 0]:
         return False
     users = [other for other in graph.node if node.output[0] in other.input]
@@ -42,7 +43,7 @@ def is_factor(graph: onnx.GraphProto, node: onnx.NodeProto) -> bool:
 
 
 def product(node: onnx.NodeProto) -> bool | None:
-    """Whether the second factor of a plain matrix product lies transposed; None for a node that is none."""
+    """Whether a plain matrix product takes its second factor transposed; None for any other node."""
     if node.op_type == "MatMul":
         return False
     if node.op_type != "Gemm":
@@ -55,9 +56,9 @@ def product(node: onnx.NodeProto) -> bool | None:
 
 
 def take_biases_in(graph: onnx.GraphProto) -> int:
-    """Makes the bias of a wide product with a constant matrix one more row of the matrix, in place; how many.
+    """Makes the bias of each wide product with a constant matrix one more row of the matrix, in place; returns how many.
 
-    Adding it afterwards is a pass over all that the product gives: a tenth of the time of 300 tokens' logits over 33,278 words
+    Adding the bias afterwards is one more pass over the result: a tenth of the time of 300 tokens' logits over 33,278 words
     of 200 numbers each. onnxruntime's Gemm adds it no faster.
     """
     from onnx import helper, numpy_helper
@@ -114,7 +115,7 @@ def drop_unused(graph: onnx.GraphProto) -> None:
 
 
 def prefix(graph: onnx.GraphProto, mark: str, names: dict[str, str]) -> None:
-    """Puts `mark` before every name of `graph` and its subgraphs that is not in `names`, which takes the new ones in."""
+    """Puts `mark` before every name of `graph` and its subgraphs that is not in `names`, and adds the new names to it."""
     for value in [*graph.input, *graph.initializer]:
         value.name = names.setdefault(value.name, mark + value.name)
     for node in graph.node:
@@ -131,7 +132,7 @@ def prefix(graph: onnx.GraphProto, mark: str, names: dict[str, str]) -> None:
 
 
 def take_contents(graph: onnx.GraphProto, body: onnx.ModelProto) -> None:
-    """Gives `graph`, which has nodes of `body` already, its constants and what it knows of the shapes of their outputs."""
+    """Adds to `graph`, which has the nodes of `body` already, that body's constants and known shapes of inner values."""
     graph.initializer.extend(body.graph.initializer)
     inner = {name for node in graph.node for name in node.output} - {port.name for port in graph.output}
     graph.value_info.extend(value for value in body.graph.value_info if value.name in inner)

@@ -1,4 +1,4 @@
-"""Exports a graph that takes a batch of lines, `ids` and `weight`, and proves it: what the exporter of a new task calls.
+"""Exports a graph that takes a batch of lines (`ids` and `weight`) and proves it. The exporter of a new task calls this.
 
 Knows no task, no plugin and no training run.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from textkit.serving.session import Session
 
 TOLERANCE = 1e-5  # of the largest number in an output
-EXAMPLE = (3, 7)  # line, token: sizes that neither are 1 nor alike, for 1 and equal sizes are taken for constants
+EXAMPLE = (3, 7)  # line, token: different sizes and not 1, because torch takes 1 and equal sizes for constants
 
 Outputs = Mapping[str, np.ndarray]
 
@@ -36,8 +36,8 @@ def exported_lines(
 ) -> Exported:
     """The graph `name` of a module (ids i64[line, token], weight f32[line, token]) -> the signature's outputs, in order.
 
-    Of an output's axes "line" and "token" stay free; any other name stands for the number that the module gives. The graph is
-    compared with the module over batches of many shapes, and every line of a batch with the same line alone. `sample`: lines
+    An output's axes "line" and "token" stay free; any other name stands for the size that the module gives. The graph is
+    compared with the module over batches of many shapes, and lines of ragged batches with the same lines alone. `sample`: lines
     of real text. Raises TextkitError where the graph, or the module, is not what it should be.
     """
     module = graph.module.eval()
@@ -56,7 +56,7 @@ def exported_lines(
 
 
 def traced(name: str, signature: Signature, module: torch.nn.Module, ids: int) -> onnx.ModelProto:
-    """What torch makes of a module (ids, weight) -> the signature's outputs; `ids`: how many there are."""
+    """The graph that torch makes of a module (ids, weight) -> the signature's outputs; `ids`: the size of the vocabulary."""
     import torch
 
     example = {"ids": torch.arange(EXAMPLE[0] * EXAMPLE[1]).reshape(EXAMPLE) % ids, "weight": torch.ones(EXAMPLE)}
@@ -101,12 +101,12 @@ def _outputs_of(module: torch.nn.Module, signature: Signature, name: str) -> Cal
 
 
 def _free(port: Port) -> Sequence[str]:
-    """The axes of an output that are the batch's: line, or line and token."""
+    """The axes that an output shares with the batch: line, or line and token."""
     return [axis for axis in port.axes[:2] if axis in ("line", "token")]  # type: ignore[misc]
 
 
 def _real(port: Port, case: Case, array: np.ndarray) -> np.ndarray:
-    """What counts of an output: rows of tokens that are no padding, or of lines that have any."""
+    """The part of an output that counts: the rows of real tokens, or of lines that have a real token."""
     real = case.weight > 0
     return array[real if len(_free(port)) == 2 else real.any(axis=1)]
 
@@ -114,7 +114,7 @@ def _real(port: Port, case: Case, array: np.ndarray) -> np.ndarray:
 def _check(
     session: Session, reference: Callable[[Case], Outputs], batches: Sequence[Case], signature: Signature
 ) -> dict[str, Any]:
-    """The worst difference over every case. Raises TextkitError where it is more than TOLERANCE."""
+    """The largest difference over all cases. Raises TextkitError where it is more than TOLERANCE."""
     worst, where, lines = 0.0, "", 0
     for case in batches:
         if case.name == MORE:
@@ -130,7 +130,7 @@ def _check(
 
 
 def _check_padding(session: Session, batches: Sequence[Case], signature: Signature) -> None:
-    """Raises TextkitError where what a line gets depends on the padding behind it: then batches would change results."""
+    """Raises TextkitError where a line's result depends on the padding behind it, because batches would change results."""
     for case in batches:
         if case.name not in (RAGGED, UNSEEN):
             continue
@@ -154,8 +154,8 @@ def _check_padding(session: Session, batches: Sequence[Case], signature: Signatu
 def _deviation(
     session: Session, reference: Callable[[Case], Outputs], batches: Sequence[Case], signature: Signature
 ) -> dict[str, Any]:
-    """How far a graph of lower precision is from the model's own, over the lines of real text, or over all cases where there
-    are none: the largest difference beside the largest number."""
+    """How far a graph of lower precision is from the model: the largest difference relative to the largest number, over the
+    lines of real text, or over all cases where there are none."""
     worst, lines = 0.0, 0
     for case in [case for case in batches if case.name in (SAMPLE, MORE)] or batches:
         given, wanted = _given(session, case), reference(case)

@@ -1,4 +1,4 @@
-"""What the checks of every task have in common: the lines they are tried on, and how a graph is run. Knows no task."""
+"""What the checks of all tasks have in common: the lines that they try, and how they run a graph. Knows no task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from textkit.serving.session import Session
 
 SAMPLES = 1024  # lines of real text that deviations are measured on
-# What text meets that no training line may have held. The blank ones have no token at all.
+# Lines that a served model may meet though no training line was like them. The blank ones have no token at all.
 STRANGE = (
     "",
     "   ",
@@ -27,10 +27,10 @@ STRANGE = (
     "e\u0301te\u0301",
     "\x00 \x07",
 )
-CHECKED = 128  # of them compared in full
+CHECKED = 128  # lines of real text that are compared in full
 BATCH = 64  # lines of real text in one case
 RAGGED, UNSEEN, SAMPLE, MORE = "ragged", "unseen words", "sample", "more of the sample"  # names of cases
-CASE_TOKENS = 512  # longest line of a check: attention takes the square of it
+CASE_TOKENS = 512  # longest line of a check: the cost of attention grows with its square
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the checks of graphs that are searched over have in common: how much is tried, and how a difference is taken.
+"""What the checks of graphs that are searched over have in common: how much they try, and how they measure a difference.
 
 Knows no task, no plugin and no graph.
 """
@@ -16,7 +16,7 @@ CHECKED = 24  # lines of real text compared with the modules
 MEASURED = 64  # lines of real text that a lower precision is measured on
 BATCH = 8
 LONGEST = 128  # tokens of the longest line of a check
-# Which beam of the step before each beam continues: from one to three, straight on, crossed and repeated, fewer, more.
+# The beam of the previous step that each beam continues: one becomes three, straight on, crossed and repeated, fewer, more.
 PARENTS: Sequence[Sequence[int]] = (
     (0, 0, 0),
     (0, 1, 2),
@@ -30,7 +30,7 @@ PARENTS: Sequence[Sequence[int]] = (
 
 
 def draw_of(shape: tuple[int, ...], vocab: int, at: int) -> Draw:
-    """What the words of step `at` are drawn by: numbers of all sizes, the largest one among them, and some words barred."""
+    """The Draw of step `at`: uniform numbers of all sizes, the largest or a tiny one first, and some words barred."""
     random = np.random.default_rng(at)
     uniform = 1 - random.random(shape, np.float32) ** (1 + at % 3)
     uniform.flat[0] = (1.0, 1e-12)[at % 2]
@@ -40,7 +40,7 @@ def draw_of(shape: tuple[int, ...], vocab: int, at: int) -> Draw:
 
 
 def feeds(token: np.ndarray, parent: np.ndarray, k: int, draw: Draw | None = None) -> dict[str, np.ndarray]:
-    """What every step takes. Without `draw` something is drawn that nobody looks at."""
+    """The inputs that every step takes. Without `draw` a word is drawn that nobody looks at."""
     if draw is None:
         draw = Draw(np.ones(token.shape, np.float32), np.array(1, np.float32), np.zeros(1, np.float32))
     drawing = {"uniform": draw.uniform, "temperature": draw.temperature, "bias": draw.bias}
@@ -48,8 +48,8 @@ def feeds(token: np.ndarray, parent: np.ndarray, k: int, draw: Draw | None = Non
 
 
 def drawn_apart(given: Mapping[str, np.ndarray], draw: Draw) -> float:
-    """How far the numbers are from what the words drawn by them have of the whole, by the log-probabilities that the step
-    gives; infinite for a word that may not come, and for one of another log-probability."""
+    """The largest distance of a uniform number from the interval of the word that it drew, in the cumulative distribution that
+    the step's log-probabilities make; infinite for a word that may not be drawn, or whose log-probability is another."""
     logprob = given["logprob"].astype(np.float64)
     weight = (logprob + draw.bias) / float(draw.temperature)
     weight = np.exp(weight - weight.max(-1, keepdims=True))
@@ -64,7 +64,7 @@ def drawn_apart(given: Mapping[str, np.ndarray], draw: Draw) -> float:
 
 
 def difference(got: np.ndarray, wanted: np.ndarray) -> float:
-    """The largest difference beside the largest number; infinite where shapes differ or one is not a number."""
+    """The largest difference relative to the largest number; infinite where shapes differ or a difference is not finite."""
     if got.shape != wanted.shape:
         return float("inf")
     if got.dtype == bool or np.issubdtype(got.dtype, np.integer):

@@ -1,7 +1,7 @@
-"""What modules behind graphs with a travelling state have in common: their ports' names, their calls, their free axes.
+"""What modules that carry a state from call to call have in common: their ports' names, their calls, their free axes.
 
-Which axes are free is found by running two examples of other sizes: a plugin states names alone. Knows no task, no ONNX and
-no plugin.
+Free axes are found by running two examples of different sizes, because a plugin states names alone. Knows no task, no ONNX
+and no plugin.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def is_cache(name: str) -> bool:
 
 
 def reordered(state: Tensors, parent: torch.Tensor) -> Tensors:
-    """State [line, from, ...] -> [line, beam, ...]: of beam parent i64[line, beam] of the same line; caches as they are."""
+    """State [line, from, ...] -> [line, beam, ...], each beam's from its parent i64[line, beam]; caches as they are."""
     import torch
 
     line = torch.arange(len(parent))[:, None]
@@ -40,7 +40,7 @@ def reordered(state: Tensors, parent: torch.Tensor) -> Tensors:
 
 
 def names_of(module: torch.nn.Module, graph: str, attribute: str) -> tuple[str, ...]:
-    """What the module's `attribute` calls its ports."""
+    """The names of ports in the module's `attribute`."""
     names = getattr(module, attribute, None)
     if not isinstance(names, Sequence) or isinstance(names, str) or not all(isinstance(name, str) for name in names):
         raise TextkitError(f"the module of graph {graph!r} has no {attribute!r} that names its ports")
@@ -48,10 +48,10 @@ def names_of(module: torch.nn.Module, graph: str, attribute: str) -> tuple[str, 
 
 
 def run(module: torch.nn.Module, graph: str, given: Sequence[torch.Tensor], count: int) -> tuple[torch.Tensor, ...]:
-    """The module's tensors, `count` of them."""
+    """The `count` tensors that the module gives."""
     try:
         found = module(*given)
-    except Exception as error:  # a plugin's module raises what it likes
+    except Exception as error:  # a plugin's module may raise anything
         raise TextkitError(f"the module of graph {graph!r} fails: {one_line(error)[:300]}") from error
     found = (found,) if not isinstance(found, tuple | list) else tuple(found)
     if len(found) != count:
@@ -65,7 +65,7 @@ def check_logits(logits: torch.Tensor, token: torch.Tensor, graph: str, axes: st
 
 
 def check_state(state: Tensors, token: torch.Tensor) -> None:
-    """TextkitError where what a step gives belongs to other lines or beams than its tokens i64[line, beam]."""
+    """Raises TextkitError where a step's new state has other lines or beams than its tokens i64[line, beam]."""
     for name, tensor in state.items():
         wanted = (len(token),) if is_cache(name) else tuple(token.shape)
         if tuple(tensor.shape[: len(wanted)]) != wanted:
@@ -75,14 +75,14 @@ def check_state(state: Tensors, token: torch.Tensor) -> None:
 
 
 class FreeAxes:
-    """Names of axes by the sizes they had in two runs: one that differs is free."""
+    """Names axes by their sizes in two runs: an axis whose size differs is free."""
 
     def __init__(self, names: Mapping[str, tuple[int, int]]) -> None:
-        """`names`: axes that are known, with their two sizes; no two alike."""
+        """`names`: the known axes with their two sizes, no pair of which occurs twice."""
         self._names = {sizes: name for name, sizes in names.items()}
 
     def ports(self, first: Tensors, second: Tensors, new: str = "axis") -> list[Port]:
-        """The ports of tensors of the two runs; `new`: what an axis is called that is free and not known yet."""
+        """The ports of the tensors of two runs; `new`: the name for a free axis that is not known yet."""
         found, names = [], self._names
         for name, tensor in first.items():
             axes: list[str | int] = []
@@ -94,5 +94,5 @@ class FreeAxes:
         return found
 
     def examples(self, first: Tensors, second: Tensors, new: str = "axis") -> list[tuple[Port, torch.Tensor]]:
-        """The same with the first run's tensors."""
+        """The same ports, each with its tensor of the first run."""
         return [(port, first[port.name]) for port in self.ports(first, second, new)]

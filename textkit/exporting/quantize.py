@@ -1,6 +1,6 @@
-"""Stores tables in fewer bytes: half precision, or whole numbers of 8 bits with a scale; and what that may cost.
+"""Stores tables in fewer bytes, as half precision or as 8-bit integers with a scale, and limits what that may cost.
 
-numpy alone: graphs are lowered by quantize_graph.py. Knows no plugin and no bundle.
+Uses numpy alone: quantize_graph.py lowers graphs. Knows no plugin and no bundle.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import numpy as np
 
 from textkit.errors import TextkitError, UsageError, nearest
 
-PRECISIONS = {"fp32": 4, "fp16": 2, "int8": 1}  # bytes a number
-# The least cosine between a sample line's vector and the full-precision one with which a bundle is still written.
+PRECISIONS = {"fp32": 4, "fp16": 2, "int8": 1}  # bytes per number
+# A bundle is written only if the cosine of each sample line's vector with the full-precision one is at least this.
 WORST_COSINE: Mapping[str, float] = {"fp16": 0.9999, "int8": 0.99}
 HALF_MAX = 65504.0  # the largest half-precision number
 CHUNK = 1 << 14  # rows worked on at once, so that a table near 2 GB is not held twice as f32
 
 
 def store(table: np.ndarray, precision: str) -> dict[str, np.ndarray]:
-    """A table f32[id, dim] as `table_graph` takes it: `table` as f32, f16 or i8; for i8 `scale` f32[id] beside it.
+    """A table f32[id, dim] as `table_graph` takes it: `table` as f32, f16 or i8, and for i8 also `scale` f32[id].
 
-    Each row of an int8 table has its own scale, its largest number / 127, so that rare words (short vectors) keep as
-    many steps as frequent ones. Raises TextkitError where half precision cannot hold a number.
+    Each row of an int8 table has its own scale, its largest absolute value / 127, so that rare words (short vectors) keep
+    as many steps as frequent ones. Raises TextkitError where half precision cannot hold a number.
     """
     if precision == "fp32":
         return {"table": np.ascontiguousarray(table, np.float32)}

@@ -1,8 +1,8 @@
-"""Matrices as whole numbers of 8 bits with a scale for every few numbers of a column, multiplied by onnxruntime's MatMulNBits.
+"""Stores matrices as 8-bit integers with a scale for every few numbers of a column, and multiplies by MatMulNBits.
 
-What is multiplied by them gets scales of its own, row by row and block by block, so that a row's result does not depend on
-the rows beside it, as it does with one scale a batch (quantize_graph.py): what draws words by the result needs that. With
-few rows it is quicker too, with many it is slower. Knows no plugin and no bundle.
+That is an operator of onnxruntime's own. It gives each block of each row of the activations a scale, so that a row's result
+does not depend on the rows beside it: drawing words by the result needs that. It is faster than quantize_rows.py with few
+rows, and slower with many. Knows no plugin and no bundle.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ZERO = 128  # how 0 is stored
 
 
 def store_blocks(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """rows f32[out, in] -> u8[out, blocks, BLOCK], filled up with zeros, and their scales f32[out, blocks]."""
+    """rows f32[out, in] -> u8[out, blocks, BLOCK], padded with zeros, and their scales f32[out, blocks]."""
     count, width = rows.shape
     blocks = -(-width // BLOCK)
     padded = np.zeros((count, blocks * BLOCK), np.float32)
@@ -33,7 +33,8 @@ def store_blocks(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def multiply_by_blocks(graph: onnx.GraphProto) -> int:
-    """Puts every product with a constant matrix that way, in place; how many. A table that is looked up too is stored once."""
+    """Multiplies by every constant matrix in blocks, in place, and returns the number of products. A table that is looked up
+    too is stored once."""
     from onnx import TensorProto, numpy_helper
 
     found = 0
@@ -41,7 +42,7 @@ def multiply_by_blocks(graph: onnx.GraphProto) -> int:
         if weight.data_type != TensorProto.FLOAT or len(weight.dims) != 2:
             continue
         users = [node for node in graph.node if weight.name in node.input]
-        turned = [node for node in users if is_factor(graph, node)]  # by Transposes of their own
+        turned = [node for node in users if is_factor(graph, node)]  # Transposes
         behind = [user for node in turned for user in graph.node if node.output[0] in user.input]
         direct = [node for node in users if product(node) is not None and node.input[1] == weight.name]
         looked_up = lookups(graph, weight.name, [*turned, *direct])
@@ -62,7 +63,7 @@ def multiply_by_blocks(graph: onnx.GraphProto) -> int:
 
 
 def _stored(graph: onnx.GraphProto, key: str, rows: np.ndarray) -> tuple[str, str]:
-    """The names of the blocks and of their scales, put into the graph where they are not there yet."""
+    """The names of the blocks and of their scales, which are put into the graph unless they are there already."""
     from onnx import numpy_helper
 
     names = f"{key}/blocks", f"{key}/scales"
@@ -74,7 +75,7 @@ def _stored(graph: onnx.GraphProto, key: str, rows: np.ndarray) -> tuple[str, st
 
 
 def _multiply(graph: onnx.GraphProto, node: onnx.NodeProto, key: str, rows: np.ndarray) -> None:
-    """The product as one of blocks; rows f32[out, in]."""
+    """Makes the product with rows f32[out, in] a product with blocks."""
     from onnx import helper
 
     blocks, scales = _stored(graph, key, rows)
@@ -89,8 +90,8 @@ def _multiply(graph: onnx.GraphProto, node: onnx.NodeProto, key: str, rows: np.n
 
 
 def _added(graph: onnx.GraphProto, node: onnx.NodeProto, width: int) -> str:
-    """The name of the constant f32[width] that is added to a product, where nothing else is done with it; '' where there is
-    none. The Add is taken out of the graph."""
+    """The name of the constant f32[width] that is added to a product, whose Add is removed from the graph; '' where there is
+    none, or where the product is used elsewhere too."""
     output = node.output[0]
     users = [user for user in graph.node if output in user.input]
     if len(users) != 1 or users[0].op_type != "Add" or any(output == port.name for port in graph.output):
@@ -104,7 +105,7 @@ def _added(graph: onnx.GraphProto, node: onnx.NodeProto, width: int) -> str:
 
 
 def _look_up(graph: onnx.GraphProto, node: onnx.NodeProto, key: str, rows: np.ndarray) -> None:
-    """Rows of a table of blocks: f32[..., in] of ids [...]."""
+    """Makes the node look up rows f32[..., in] of ids [...] in a table of blocks."""
     from onnx import TensorProto, helper, numpy_helper
 
     blocks, scales = _stored(graph, key, rows)
@@ -124,7 +125,7 @@ def _look_up(graph: onnx.GraphProto, node: onnx.NodeProto, key: str, rows: np.nd
     node.input[0], node.output[0] = blocks, f"{output}/steps"  # [..., blocks, BLOCK]
     whole = made("Cast", [node.output[0]], "whole", to=TensorProto.FLOAT)
     apart = made("Sub", [whole, constant("zero", np.float32(_ZERO))], "apart")
-    of_rows = made("Reshape", [scales, constant("by_row", [len(rows), -1, 1])], "scales")  # when the graph is loaded
+    of_rows = made("Reshape", [scales, constant("by_row", [len(rows), -1, 1])], "scales")  # folded at loading
     scale = made("Gather", [of_rows, ids], "scale")  # [..., blocks, 1]
     scaled = made("Mul", [apart, scale], "scaled")
     shape = made("Concat", [made("Shape", [ids], "shape"), constant("padded", [padded])], "flat", axis=0)

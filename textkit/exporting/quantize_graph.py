@@ -1,6 +1,6 @@
-"""Stores the weights of a traced graph in fewer bytes, and multiplies by them in whole numbers where that is int8.
+"""Stores the weights of a traced graph in fewer bytes; with int8 also multiplies by them as integers.
 
-Measured deviation is the business of the parity checks. Knows no plugin and no bundle.
+The parity checks measure the deviation. Knows no plugin and no bundle.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ CONTRIB = "com.microsoft"  # onnxruntime's own operators
 
 
 def lower(model: onnx.ModelProto, precision: str, few_rows: bool = False) -> onnx.ModelProto:
-    """A traced graph with its weights in fewer bytes; the graph given is left alone.
+    """A copy of a traced graph with its weights in fewer bytes.
 
-    fp16: weights are stored as halves and computed with as f32, so that any CPU runs them. int8: matrices as whole
-    numbers with a scale a column, multiplied as whole numbers (activations get a scale a row, so that no row's result depends
-    on another's); tables that are looked up as whole numbers with a scale a row. A table that is multiplied by too
-    (tied embeddings) is stored once: its rows' scales are the scales of its transpose's columns. With `few_rows` matrices
-    have a scale for every few numbers, and so have activations (quantize_blocks.py): one operator a product, for few rows.
+    fp16: weights are stored as halves and computed with as f32, so that any CPU runs them.
+
+    int8: matrices are stored as integers with one scale per column, and multiplied as integers. Activations get one scale per
+    row, so that no row's result depends on another's. Tables that are looked up are stored as integers with one scale per row.
+    A table that is also multiplied by (tied embeddings) is stored once: the scales of its rows are those of its transpose's
+    columns. With `few_rows` every few numbers of matrices and of activations share a scale (quantize_blocks.py): one operator
+    per product, which is faster for few rows.
     """
     import onnx
 
@@ -59,9 +61,9 @@ def _store_half(graph: onnx.GraphProto) -> None:
         name, half = weight.name, f"{weight.name}/half"
         weight.CopyFrom(numpy_helper.from_array(store(array, "fp16")["table"], half))
         gathers = lookups(graph, name)
-        if gathers is None:  # folded when the model is loaded
+        if gathers is None:  # the Cast is folded when the model is loaded
             casts.append(helper.make_node("Cast", [half], [name], to=TensorProto.FLOAT))
-        for node in gathers or ():  # cast what was looked up: a table cast whole would be held as f32
+        for node in gathers or ():  # casts the rows looked up: a table cast whole would be held as f32
             node.input[0] = half
             rows = f"{node.output[0]}/half"
             after = helper.make_node("Cast", [rows], [node.output[0]], to=TensorProto.FLOAT)
@@ -72,7 +74,7 @@ def _store_half(graph: onnx.GraphProto) -> None:
 
 
 def _store_rows(graph: onnx.GraphProto) -> dict[str, str]:
-    """Tables by whole numbers. Of those that are multiplied by as well: transposed table -> its scales."""
+    """Stores looked-up tables as integers. Returns transposed table -> its scales for those that are multiplied by too."""
     from onnx import TensorProto, helper, numpy_helper
 
     shared: dict[str, str] = {}
@@ -87,7 +89,7 @@ def _store_rows(graph: onnx.GraphProto) -> dict[str, str]:
         stored = store(numpy_helper.to_array(weight), "int8")
         weight.CopyFrom(numpy_helper.from_array(stored["table"], name))
         graph.initializer.append(numpy_helper.from_array(stored["scale"][:, None].copy(), f"{name}/scale"))
-        if factors:  # shapes of constants are changed when the graph is loaded
+        if factors:  # the Reshape of a constant is folded when the graph is loaded
             graph.initializer.append(numpy_helper.from_array(np.array([-1]), f"{name}/flat"))
             flat = helper.make_node("Reshape", [f"{name}/scale", f"{name}/flat"], [f"{name}/scales"])
             graph.node.insert(0, flat)
@@ -109,7 +111,7 @@ def _store_rows(graph: onnx.GraphProto) -> dict[str, str]:
 
 
 def _turn_tables(graph: onnx.GraphProto) -> None:
-    """Turns a table that is looked up over by a node of its own, where a Gemm would take it transposed."""
+    """Transposes a looked-up table by a separate node where a Gemm would take it transposed."""
     from onnx import helper
 
     for weight in list(graph.initializer):
@@ -127,7 +129,7 @@ def _turn_tables(graph: onnx.GraphProto) -> None:
 
 
 def _store_slices(graph: onnx.GraphProto) -> None:
-    """Tables that pieces are cut from, those of positions, as halves: cast when they are cut."""
+    """Stores tables that are only sliced (those of positions) as halves, and casts the slices."""
     from onnx import TensorProto, helper, numpy_helper
 
     for weight in list(graph.initializer):
@@ -145,17 +147,17 @@ def _store_slices(graph: onnx.GraphProto) -> None:
 
 
 def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> int:
-    """Multiplies by constant matrices in whole numbers, a scale a row of what is multiplied (quantize_rows.py); how many.
+    """Computes products with constant matrices (quantize_rows.py) and LSTMs in integers, in place; returns how many.
 
-    `shared`: matrices that are whole numbers already -> their columns' scales.
+    `shared`: matrices that are integers already -> the scales of their columns.
 
-    Written here because onnxruntime's own quantizer spoils graphs: it transposes a weight that two Gemms share twice over,
-    and makes an invalid node of ai.onnx's Attention.
+    Written here because onnxruntime's own quantizer breaks graphs: it transposes a weight that two Gemms share twice, and
+    makes an invalid node of ai.onnx's Attention.
     """
     from onnx import TensorProto, numpy_helper
 
     weights = {weight.name: weight for weight in graph.initializer}
-    stored: set[str] = set()  # weights, with their orientation, that are stored as whole numbers already
+    stored: set[str] = set()  # weights, with their orientation, that are stored as integers already
     products, found = RowProducts(graph, below_one(graph)), 0
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
@@ -192,10 +194,10 @@ def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> int
 
 
 def _recurrence(graph: onnx.GraphProto, products: RowProducts, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-    """The nodes that stand for an LSTM of constant weights (quantize_recurrence.py); none where it stays as it is.
+    """The nodes that replace an LSTM of constant weights (quantize_recurrence.py); none where the node stays as it is.
 
-    GRU and RNN do, and an LSTM whose inputs, or whose first state, may be numbers of any size: they are computed in full
-    precision, from weights that are stored so.
+    GRUs and RNNs stay, and so does an LSTM whose inputs, or whose first state, may be numbers of any size. Their weights are
+    stored in full precision and computed with so.
     """
     from onnx import TensorProto, numpy_helper
 

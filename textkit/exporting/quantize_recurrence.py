@@ -1,11 +1,15 @@
-"""An LSTM whose matrices are whole numbers, and whose activations have the same scale whatever is in the batch.
+"""Builds an LSTM whose matrices are integers, and whose activations have the same scale in every batch.
 
-onnxruntime's DynamicQuantizeLSTM takes a scale from the largest and the least number of all lines: a line's state would depend
-on the others. So the largest and the least are made to be always the same. What an LSTM gives, o * tanh(c), lies between -1
-and 1: two units are added whose gates keep a cell of 30 and one of -30 for ever and show them whole, so that they give exactly
-1 and -1. What it takes comes from tables or from other LSTMs, and has a largest number that is known: two columns hold that
-number and its negative. No matrix has anything but zeros for either. Weights have 7 bits, for activations have 8: processors
-without VNNI add up pairs of products in 16 bits, and 2 * 255 * 64 fits. Knows no plugin and no bundle.
+onnxruntime's DynamicQuantizeLSTM takes a scale from the largest and the smallest number of all lines, so that a line's state
+would depend on the other lines. Here both numbers are made constant:
+
+- An LSTM's output, o * tanh(c), lies between -1 and 1. Two units are added whose gates keep a cell of 30 and one of -30 for
+  ever and output them in full, so that they give exactly 1 and -1.
+- An LSTM's input comes from tables or from other LSTMs, and its largest absolute value is known. Two added columns hold that
+  number and its negative.
+
+All weights of the added units and columns are 0. Weights have 7 bits because activations have 8: processors without VNNI add
+up pairs of products in 16 bits, and 2 * 255 * 64 fits. Knows no plugin and no bundle.
 """
 
 from __future__ import annotations
@@ -23,14 +27,14 @@ if TYPE_CHECKING:
 
     from textkit.exporting.quantize_rows import RowProducts
 
-STEPS = 64  # of a column's largest weight
+STEPS = 64  # from 0 to a column's largest weight
 _MOVES = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Slice", "Gather"}
-_CELL = 30.0  # tanh and the sigmoid of as much are 1 in single precision
-_BIAS = (-_CELL, _CELL, _CELL, 0.0)  # of the two units: input, output, forget, cell
+_CELL = 30.0  # its tanh and its sigmoid are 1 in single precision
+_BIAS = (-_CELL, _CELL, _CELL, 0.0)  # of the two added units: input, output, forget, cell
 
 
 def is_plain(node: onnx.NodeProto) -> bool:
-    """Whether a node is an LSTM of the usual equations, time first. Any other stays as it is."""
+    """Whether a node is an LSTM with the usual equations and time as its first axis."""
     settings = {attribute.name: attribute for attribute in node.attribute}
     strange = {"activations", "activation_alpha", "activation_beta", "clip"} & settings.keys()
     flags = any(settings[name].i for name in ("layout", "input_forget") if name in settings)
@@ -40,8 +44,8 @@ def is_plain(node: onnx.NodeProto) -> bool:
 
 
 def below_one(graph: onnx.GraphProto) -> set[str]:
-    """What lies between -1 and 1 because an LSTM gives it, o * tanh(c): its outputs, and the states that begin with zeros and
-    are given back as what it gave (those `name` that have an output `name`.next)."""
+    """The names of values that lie between -1 and 1 because they are an LSTM's o * tanh(c): its outputs, and states that begin
+    with zeros and come back as its outputs (each `name` that has an output `name`.next)."""
     outputs = {port.name for port in graph.output}
     states = {port.name for port in graph.input if port.name + NEXT in outputs}
     while True:
@@ -63,9 +67,9 @@ def below_one(graph: onnx.GraphProto) -> set[str]:
 
 
 def largest(graph: onnx.GraphProto, name: str, below_one: Collection[str]) -> float | None:
-    """The largest number, up or down, that `name` can hold: of constants, what is looked up in them, and what LSTMs give.
+    """The largest absolute value that `name` can hold where it comes from constants, look-ups in them, or LSTMs.
 
-    None: not known.
+    None where it is not known.
     """
     from onnx import numpy_helper
 
@@ -95,15 +99,15 @@ def largest(graph: onnx.GraphProto, name: str, below_one: Collection[str]) -> fl
 def recurrence(
     products: RowProducts, node: onnx.NodeProto, weights: tuple[np.ndarray, np.ndarray, np.ndarray], most: float
 ) -> list[onnx.NodeProto]:
-    """The nodes that stand for an LSTM.
+    """The nodes that replace an LSTM.
 
-    `weights`: of the inputs f32[direction, gates, inputs], of the state f32[direction, gates, hidden], and biases
-    f32[direction, 2 * gates]; `most`: the largest number that the inputs can be.
+    `weights`: those of the inputs f32[direction, gates, inputs], those of the state f32[direction, gates, hidden], and the
+    biases f32[direction, 2 * gates]; `most`: the largest absolute value of the inputs.
     """
     from onnx import helper
 
     make, constant = helper.make_node, products.constant
-    given = [*node.input, *[""] * (7 - len(node.input))]  # what an LSTM lacks at its end is blank
+    given = [*node.input, *[""] * (7 - len(node.input))]  # inputs that are left out at the end are blank
     x, lengths, *begin = given[0], *given[4:7]
     inputs, state, bias = weights
     directions, hidden = len(state), state.shape[2]
@@ -122,7 +126,7 @@ def recurrence(
             continue
         row = constant(f"recurrence/{name}{hidden}", np.array([*[0.0] * hidden, end, -end], np.float32))
         sides = [constant(f"recurrence/{number}", np.array([number])) for number in (directions, hidden + 2)]
-        nodes += [  # all begin with zeros
+        nodes += [  # every line begins with zeros
             make("Shape", [x], [f"{own}/lines"], start=1, end=2),
             make("Concat", [sides[0], f"{own}/lines", sides[1]], [f"{own}/size"], axis=0),
             make("Expand", [row, f"{own}/size"], [f"{own}/wide"]),
@@ -140,7 +144,7 @@ def recurrence(
 
 
 def _padded(constant: Callable[[str, np.ndarray], str], x: str, most: float, name: str) -> list[onnx.NodeProto]:
-    """Two nodes that put `most` and -most behind the last axis of f32[a, b, c]."""
+    """Two nodes that append `most` and -most to the last axis of f32[a, b, c]."""
     from onnx import helper
 
     sides = constant(ONE_SCALE, np.array([0, 0, 0, 0, 0, 1]))
@@ -152,7 +156,7 @@ def _padded(constant: Callable[[str, np.ndarray], str], x: str, most: float, nam
 
 
 def _constants(products: RowProducts, matrices: np.ndarray, key: str) -> tuple[str, str]:
-    """f32[direction, gates, in] as DynamicQuantizeLSTM takes them: whole numbers and scales, two units wider."""
+    """f32[direction, gates, in] as DynamicQuantizeLSTM takes them: integers and scales, with the two added units."""
     steps, scales = zip(*map(_narrow, matrices), strict=True)
     wide = np.stack([_two_more(part, len(part) + 2, 0) for part in steps])
     by = np.concatenate([_two_more(part[None], 1, 1) for part in scales])
@@ -160,14 +164,14 @@ def _constants(products: RowProducts, matrices: np.ndarray, key: str) -> tuple[s
 
 
 def _narrow(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """f32[gates, in] -> i8[in, gates] of STEPS up and down, their scale f32[gates]."""
+    """f32[gates, in] -> i8[in, gates] from -STEPS to STEPS, and their scale f32[gates]."""
     size = np.abs(matrix).max(axis=1, initial=0)
     scale = (np.where(size > 0, size, 1) / STEPS).astype(np.float32)
     return np.ascontiguousarray(np.rint(matrix / scale[:, None]).astype(np.int8).T), scale
 
 
 def _two_more(array: np.ndarray, rows: int, fill: float) -> np.ndarray:
-    """[in, 4 * hidden] -> [rows, 4 * (hidden + 2)]: what is new holds `fill`."""
+    """[in, 4 * hidden] -> [rows, 4 * (hidden + 2)], `fill` in the new places."""
     hidden = array.shape[1] // 4
     wide = np.full((rows, 4, hidden + 2), fill, array.dtype)
     wide[: len(array), :, :hidden] = array.reshape(-1, 4, hidden)
@@ -175,7 +179,8 @@ def _two_more(array: np.ndarray, rows: int, fill: float) -> np.ndarray:
 
 
 def _biases(bias: np.ndarray, hidden: int) -> np.ndarray:
-    """f32[2 * gates] -> f32[1, 2 * wider gates], with those of the two units; the second half is added to the first."""
+    """f32[2 * gates] -> f32[1, 2 * wider gates], with the biases of the two added units; the second half is added to the
+    first."""
     wide = np.zeros((2, 4, hidden + 2), np.float32)
     wide[0, :, :hidden] = bias.reshape(2, 4, hidden).sum(0)
     wide[0, :, hidden:] = np.array(_BIAS, np.float32)[:, None]

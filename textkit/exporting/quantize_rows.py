@@ -1,8 +1,8 @@
-"""Products with matrices of whole numbers where each row of what is multiplied has a scale of its own.
+"""Builds products with integer matrices where each row of the activations has its own scale.
 
-A row's result then depends on that row alone, not on what else is in the batch, not on padding and not on threads: sums of
-whole numbers are exact in any order. Activations have 7 bits rather than 8, for processors without VNNI (those that have AVX2
-alone) add up pairs of products in 16 bits: 2 * 127 * 127 fits, 2 * 255 * 127 does not, and would be cut in silence.
+A row's result then depends on that row alone, not on the rest of the batch, on padding or on threads: sums of integers are
+exact in any order. Activations have 7 bits rather than 8, because processors without VNNI (those with AVX2 alone) add up pairs
+of products in 16 bits: 2 * 127 * 127 fits, whereas 2 * 255 * 127 does not and would be clipped silently.
 Knows no plugin and no bundle.
 """
 
@@ -16,9 +16,9 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx
 
-STEPS = 63  # of a row's largest number, up and down: its largest is STEPS steps
+STEPS = 63  # from 0 to a row's largest absolute value
 _ZERO = 64  # how 0 is stored where numbers may be negative
-_CONSTANTS = {  # of numbers of either sign, and of those from 0 on
+_CONSTANTS = {  # for numbers of either sign and, named _up, for numbers that are never negative
     "by_row/step": np.float32(1 / STEPS),
     "by_row/zero": np.uint8(_ZERO),
     "by_row/last": np.array([-1]),
@@ -28,8 +28,8 @@ _CONSTANTS = {  # of numbers of either sign, and of those from 0 on
 
 
 class RowProducts:
-    """Makes the nodes, and remembers which activations are whole numbers already. `graph`: where constants are put;
-    `below_one`: the names of what lies between -1 and 1."""
+    """Makes the nodes of products, and remembers which activations are integers already. `graph`: where constants are put;
+    `below_one`: the names of values between -1 and 1."""
 
     def __init__(self, graph: onnx.GraphProto, below_one: Collection[str] = ()) -> None:
         self._graph = graph
@@ -38,7 +38,7 @@ class RowProducts:
         self.below_one = set(below_one)
 
     def constant(self, name: str, value: object) -> str:
-        """Puts a constant into the graph where it is not there yet, and gives its name back."""
+        """Puts a constant into the graph unless it is there already, and returns its name."""
         from onnx import numpy_helper
 
         if all(weight.name != name for weight in self._graph.initializer):
@@ -51,7 +51,7 @@ class RowProducts:
 
         if given in self.below_one:
             return self._of_below_one(given, steps, scale, bias, output)
-        up = "_up" * (given in self._upward)  # all from 0 on: twice as many steps
+        up = "_up" * (given in self._upward)  # none is negative: twice as many steps
         step, zero = f"by_row/step{up}", f"by_row/zero{up}"
         nodes = [] if given in self._done else self._quantised(given, step, zero, bool(up))
         self._done.add(given)
@@ -66,7 +66,7 @@ class RowProducts:
         return nodes + ([helper.make_node("Add", [unbiased, bias], [output])] if bias else [])
 
     def _of_below_one(self, given: str, steps: str, scale: str, bias: str, output: str) -> list[onnx.NodeProto]:
-        """The same of numbers between -1 and 1, which need no scale of their own: two operators."""
+        """The same for numbers between -1 and 1: their rows need no scales, so two operators do."""
         from onnx import helper
 
         step, zero = (self.constant(name, _CONSTANTS[name]) for name in ("by_row/step", "by_row/zero"))
@@ -81,8 +81,8 @@ class RowProducts:
         return [*nodes, made]
 
     def _quantised(self, given: str, step: str, zero: str, upward: bool) -> list[onnx.NodeProto]:
-        """A row divided by its largest number is from -1 to 1: one scale fits all. A row of zeros is 0 / 0, which is some whole
-        number, and times 0 nothing again."""
+        """Divides each row by its largest absolute value: all are then from -1 to 1, and one scale fits them. A row of zeros
+        becomes 0 / 0, which is stored as some integer; times the row's size, 0, that is 0 again."""
         from onnx import helper
 
         for name in (step, zero, "by_row/last"):
@@ -98,7 +98,7 @@ class RowProducts:
 
 
 def fold_biases(graph: onnx.GraphProto) -> None:
-    """A constant that is added to a product by itself is added by the product, in place."""
+    """Lets a product add its bias itself, in place, where an Add behind it adds a constant and nothing else uses it."""
     constants = {weight.name for weight in graph.initializer if len(weight.dims) == 1 and weight.dims[0] > 1}
     ports = {port.name for port in graph.output}
     for node in [node for node in graph.node if node.op_type == "MatMulIntegerToFloat" and len(node.input) == 5]:

@@ -1,9 +1,9 @@
-"""Builds the graphs that are searched over, of `translate` and `language`, around what torch exported, with onnx.helper.
+"""Builds the graphs that `translate` and `language` search over, around what torch exported, with onnx.helper.
 
-In front of a step: each beam's state is fetched from the beam it continues. Behind it: the k best words of each beam and
-their log-probabilities, and a word that is drawn from the whole distribution. Written once, here: a recurrent decoder and a
-transformer get the same nodes. `logprob`, `attention`, the best and the drawn are branches of their own, and
-textkit.bundle.onnxfile.keep_outputs takes off what a search does not need. Knows no plugin, no torch and no bundle.
+The nodes before a step fetch each beam's state from the beam that it continues. The nodes behind it give the k best words of
+each beam with their log-probabilities, and a word drawn from the whole distribution. They are written once, here: a recurrent
+decoder and a transformer get the same nodes. `logprob`, `attention`, the best words and the drawn one are separate branches,
+and textkit.bundle.onnxfile.keep_outputs removes those that a search does not need. Knows no plugin, no torch and no bundle.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 
 _BLOCKS = (64, *range(63, 31, -1), *range(65, 257))  # sizes tried for blocks of the vocabulary: 64 is the fastest
-_SUMMED = 256  # words whose probabilities are added up together where one is drawn
-_TINY = 1e-30  # less than any probability that counts, and a number all the same
+_SUMMED = 256  # words whose probabilities are summed together when one is drawn
+_TINY = 1e-30  # less than any probability that counts, but above 0
 
 
 def whole_graph(body: onnx.ModelProto, name: str) -> bytes:
-    """A graph that is what torch exported: `encode`, `explain`."""
+    """What torch exported, as a graph with nothing around it: `encode` or `explain`."""
     return wrapped(name, body.graph.node, body.graph.input, body.graph.output, body)
 
 
 def step_graph(body: onnx.ModelProto) -> bytes:
     """The graph `step` around `body`: token i64[line, beam], memory.*, state.* [line, beam, ...], cache.* [line, ...] ->
-    logits f32[line, beam, vocab], where there is a source attention f32[line, beam, source], state.*.next, cache.*.next."""
+    logits f32[line, beam, vocab], attention f32[line, beam, source] if there is a source, state.*.next, cache.*.next."""
     from onnx import TensorProto, helper
 
     copy = type(body)()
@@ -92,9 +92,9 @@ def _reordering(states: Sequence[str]) -> list[onnx.NodeProto]:
 def _choosing(vocab: int) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
     """logits [line, beam, vocab] -> log-probabilities, the k best of them and their ids.
 
-    Log-probabilities are written out though they may not be asked for: 4 M of them take 4.8 ms on a core, ReduceLogSumExp
-    alone 50 ms and Exp of differences 16 ms. TopK of the whole vocabulary would take 7 ms: it is taken of the maxima of
-    blocks first (1 ms), and then of the k blocks that can hold the k best.
+    All log-probabilities are computed though they may not be asked for: 4 M of them take 4.8 ms on one core, whereas
+    ReduceLogSumExp alone takes 50 ms and Exp of differences 16 ms. TopK of the whole vocabulary would take 7 ms. So TopK first
+    finds the best maxima of blocks (1 ms), and then the best words of the k blocks that can hold the k best.
     """
     from onnx import helper
 
@@ -126,7 +126,7 @@ def _choosing(vocab: int) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
         node("GatherND", ["choice/rows", "choice/index"], ["choice/few"], batch_dims=2),  # [line, beam, k, id]
         node("Reshape", ["choice/few", "choice/flat"], ["choice/candidates"]),  # [line, beam, k * id]
         node("TopK", ["choice/candidates", "choice/k"], ["top_logprob", "choice/place"], axis=-1, largest=1, sorted=1),
-        node("Div", ["choice/place", "choice/block"], ["choice/which"]),  # [line, beam, k]: of the candidates' blocks
+        node("Div", ["choice/place", "choice/block"], ["choice/which"]),  # [line, beam, k]: which of the k blocks
         node("GatherElements", ["choice/at", "choice/which"], ["choice/chosen"], axis=2),
         node("Mul", ["choice/chosen", "choice/block"], ["choice/first"]),
         node("Mod", ["choice/place", "choice/block"], ["choice/rest"]),
@@ -138,9 +138,9 @@ def _drawing(vocab: int) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
     """logprob [line, beam, vocab], uniform [line, beam] in (0, 1], temperature, bias [vocab] -> a word of each beam, drawn in
     proportion to exp((logprob + bias) / temperature), and its log-probability as the model has it.
 
-    The word is the first at which the sum of all up to it reaches `uniform` of the whole: found among the sums of blocks, and
-    then within a block, for CumSum goes one by one. Neither rounding nor a weight of nothing leads to a word that may not be
-    drawn: a sum that reaches a number above 0 has just grown.
+    The word is the first at which the cumulative sum reaches `uniform` of the total. It is looked for among the sums of blocks
+    first and then within a block, because CumSum adds one by one. Rounding never leads to a word of weight 0: where a sum first
+    reaches a number above 0 it has just grown.
     """
     from onnx import TensorProto, helper
 
@@ -225,9 +225,9 @@ def _copied(port: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
 
 
 def fuse_caches(graph: onnx.GraphProto) -> None:
-    """Lets Attention join what is new to a cache itself, instead of a Concat before it: a third of the time of both.
+    """Lets Attention append what is new to a cache itself, which takes a third of the time of a Concat and an Attention.
 
-    For Attention of [line, head, token, width] whose keys and values are Concats of an input of the graph and something new.
+    This is for Attention of [line, head, token, width] whose keys and values are Concats of a graph input and something new.
     """
     inputs = {port.name for port in graph.input}
     outputs = {port.name for port in graph.output}

@@ -1,7 +1,7 @@
 """Asks torch for the graph of a module. The module stays a black box: nothing here knows an architecture or a plugin.
 
-What torch's exporter is known to get wrong is looked for in what it wrote: axes frozen at the example's size, opsets
-and IR versions that onnxruntime does not read, weights outside the file, traces of this machine's folders.
+The graph is checked for what torch's exporter is known to get wrong: axes frozen at the example's size, opsets and IR
+versions that onnxruntime does not read, weights outside the file, traces of this machine's folders.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def trace(
 ) -> onnx.ModelProto:
     """The graph of a module whose forward takes `inputs` in order and gives `outputs`, one tensor or a tuple.
 
-    Each input comes with an example, whose free axes (a str in the port) should be neither 0, 1 nor alike: such sizes are
-    taken for constants. `graph`: what messages call it. Raises TextkitError where torch cannot export the module or froze
-    an axis that a port leaves free.
+    Each input comes with an example. The sizes of its free axes (a str in the port) should differ and be neither 0 nor 1:
+    torch takes such sizes for constants. `graph` is its name in messages. Raises TextkitError where torch cannot export the
+    module or froze an axis that a port leaves free.
     """
     import torch
 
@@ -57,7 +57,7 @@ def trace(
                 external_data=False,
                 verbose=False,
             )
-    except Exception as error:  # it raises what it likes, and wraps the reason in advice to its own developers
+    except Exception as error:  # torch may raise anything, and wraps the reason in advice to its own developers
         reason: BaseException = error
         while reason.__cause__ is not None:
             reason = reason.__cause__
@@ -73,18 +73,19 @@ def trace(
 
 
 def _shapes_of_norms(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
-    """What torch knows of the shapes of normalised values.
+    """The shapes that torch knows of normalised values.
 
-    onnxruntime loses track of names of axes at the first sum of which it cannot see that both sides have them. Then no buffer
-    of a layer is seen to fit another's, and it compares each with all of those before: half of the time that the encoder of
-    en-de took to load (28 ms, and 13 without). A shape behind each norm is enough for all that follows.
+    onnxruntime loses the names of axes at the first sum where it cannot see that both sides have them. From there on it does
+    not see that one layer's buffers fit another's, and compares each buffer with all those before it. That was half of the
+    time that the encoder of en-de took to load (28 ms, or 13 ms without it). A shape behind each norm is enough for all that
+    follows.
     """
     found = {name for node in graph.node if node.op_type == "LayerNormalization" for name in node.output[:1]}
     return [type(value).FromString(value.SerializeToString()) for value in graph.value_info if value.name in found]
 
 
 def refuse_surprises(model: onnx.ModelProto, inputs: Sequence[Port], outputs: Sequence[Port]) -> None:
-    """Raises TextkitError for a traced graph that would not do what the module does, or not everywhere."""
+    """Raises TextkitError for a traced graph that would not do what the module does on every batch and every machine."""
     import onnx
 
     try:
@@ -115,8 +116,8 @@ def refuse_surprises(model: onnx.ModelProto, inputs: Sequence[Port], outputs: Se
 
 
 def _name_axes(graph: onnx.GraphProto, ports: Sequence[Port], inner: Sequence[onnx.ValueInfoProto]) -> None:
-    """Free axes under the ports' names instead of the exporter's own, those of `inner` values too; there an axis that is none
-    of a port's has no name, which says nothing of it."""
+    """Renames free axes from the exporter's names to the ports', those of `inner` values too. An axis of an inner value that
+    no port has loses its name, which leaves its size open."""
     names: dict[str, str] = {}
     for value, port in zip([*graph.input, *graph.output], ports, strict=True):
         for dim, axis in zip(value.type.tensor_type.shape.dim, port.axes, strict=True):
@@ -130,7 +131,7 @@ def _name_axes(graph: onnx.GraphProto, ports: Sequence[Port], inner: Sequence[on
 
 
 def _variadic(module: torch.nn.Module) -> torch.nn.Module:
-    """The module taking any number of tensors, so that axes are stated for a list and not for its names of arguments."""
+    """The module, taking any number of tensors, so that its free axes are stated as a list and not by argument names."""
     import torch
 
     class Variadic(torch.nn.Module):
@@ -146,7 +147,7 @@ def _variadic(module: torch.nn.Module) -> torch.nn.Module:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """stdout is data: what the exporter prints goes to stderr. Its warnings are about torch's own insides."""
+    """Sends what the exporter prints to stderr, because stdout is data, and hides warnings about torch's own internals."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -159,7 +160,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _widen_masks(graph: onnx.GraphProto) -> None:
-    """Gives every mask of an Attention the whole query axis: one mask for all queries is legal, and onnxruntime
+    """Gives every mask of an Attention the whole query axis: one mask for all queries is legal, but onnxruntime
     refuses it."""
     from onnx import helper, numpy_helper
 
@@ -185,7 +186,7 @@ def _widen_masks(graph: onnx.GraphProto) -> None:
 
 
 def _strip(model: onnx.ModelProto) -> None:
-    """Takes out stack traces and other remarks: they name files of this machine, and weigh more than a small graph."""
+    """Removes stack traces and other remarks: they name files of this machine and take more bytes than a small graph."""
     del model.metadata_props[:]
     model.doc_string = ""
     graphs = [model.graph]
