@@ -1,1 +1,1 @@
-"""The tasks that come with textkit, a folder each. Reached by name only."""
+"""The tasks that come with textkit, one folder each. They are reached by name only."""

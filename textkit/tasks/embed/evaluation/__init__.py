@@ -1,1 +1,1 @@
-"""Figures of models of the task `embed`, on data with answers."""
+"""Measures models of the task `embed` on data with answers."""

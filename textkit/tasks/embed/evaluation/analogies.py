@@ -1,6 +1,7 @@
 """Analogy accuracy: a is to b as c is to d, by 3CosAdd over a table of unit vectors. Knows no model.
 
-Read from files such as questions-words.txt (Mikolov et al. 2013): four words a line, `: name` begins a section.
+Questions are read from files such as questions-words.txt (Mikolov et al. 2013): four words per line; `: name` begins a
+section.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from textkit.text.spaces import ascii_words
 
 METRIC = "analogies"
 LOOKED_AT = 5  # nearest words, as gensim's topn
-RESTRICT = 300_000  # gensim's default: answers are looked for among the first so many words
+RESTRICT = 300_000  # gensim's default: answers are looked for among this many first words
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Section:
 def parse(
     name: str, lines: Iterable[tuple[int, str]], split: Callable[[str], list[str]] = ascii_words
 ) -> list[Section]:
-    """Sections of numbered lines. TextkitError naming file and line for one that is not four words.
+    """The sections of numbered lines. Raises TextkitError naming file and line for a line that is not four words.
 
-    Words are what tabs separate, where they make four of it, else ASCII's white space, `split`, or any white space.
+    A line is split by tabs, by ASCII white space, by `split`, and by any white space: the first that gives four words counts.
     """
     sections: list[Section] = []
     for number, line in lines:
@@ -60,12 +61,12 @@ def evaluate(
     name: str = "the data",
     folded: Sequence[str] | None = None,
 ) -> Result:
-    """Accuracy, in all and for each section. `table`: unit vectors f32[word, dim]; `find`: a word's row, -1 for none.
+    """Accuracy, overall and for each section. `table`: unit vectors f32[word, dim]; `find`: a word's row, -1 for none.
 
-    As gensim's evaluate_word_analogies: a question with a word that is not among the first `restrict` is left out and
-    counted; the answer is the first of the five nearest that is called none of the three given words. `folded`: what each
-    row's word is called where case is no difference; None: every row is a word of its own. A section of which no question
-    is left has the value None; TextkitError naming `name` where there is none at all.
+    As in gensim's evaluate_word_analogies, a question with a word that is not among the first `restrict` is left out and
+    counted, and the answer is the first of the five nearest words that is none of the three given words. `folded`: the name of
+    each row's word where case is ignored; None: every row is a different word. A section with no question left has the value
+    None. Raises TextkitError naming `name` where no question is left at all.
     """
     rows = table[:restrict]
     known: dict[str, int] = {}
@@ -101,7 +102,7 @@ def evaluate(
 def answer(table: np.ndarray, ids: np.ndarray, folded: Sequence[str] | None = None) -> np.ndarray:
     """The row i64[question] that 3CosAdd answers to a, b, c given as rows i64[question, 3] of `table`.
 
-    With `folded` an answer is the first row of its name, and none that is called as one of the question's words.
+    With `folded` an answer is the first row of its name, and its name is none of the question's words'.
     """
     found = np.empty(len(ids), np.int64)
     step = max(1, SCORES // max(1, len(table)))
@@ -124,7 +125,7 @@ def answer(table: np.ndarray, ids: np.ndarray, folded: Sequence[str] | None = No
 
 
 def _unlike(scores: np.ndarray, folded: Sequence[str], given: set[str]) -> int:
-    """The best row of f32[row] that has none of the names `given`, among as many as gensim looks at; else the last of them."""
+    """The best row of f32[row] with a name not in `given`, among as many as gensim looks at; otherwise the last of these."""
     nearest = np.argsort(-scores, kind="stable")[:LOOKED_AT]
     nearest = nearest[scores[nearest] > -np.inf]
     return int(next((row for row in nearest if folded[row] not in given), nearest[-1] if len(nearest) else 0))

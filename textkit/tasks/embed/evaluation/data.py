@@ -1,6 +1,7 @@
-"""Reads a file of test data and tells by its lines what it measures: analogies, word pairs or sentence pairs.
+"""Reads a file of test data and tells from its lines what it holds: analogies, word pairs or sentence pairs.
 
-By its name or its first line it is CSV, TSV (quotes are plain characters), JSON lines, or columns with white space between.
+The file's name or its first line says whether it is CSV, TSV (quotes are plain characters), JSON lines, or columns separated
+by white space.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from textkit.tasks.embed.evaluation.similarity import Pairs
 from textkit.text.spaces import ascii_words
 
 METRICS = (similarity.WORDS, analogies.METRIC, similarity.SENTENCES)
-_LOOKED_AT = 100  # lines that decide
+_LOOKED_AT = 100  # first lines, which decide what a file is
 _KINDS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _PACKED = (".gz", ".zst")
 _ENDS = tuple(".,;:!?\u3002\uff01\uff1f")  # of sentences, which may have four words too
@@ -40,10 +41,10 @@ def read(
 ) -> tuple[str, list[Section] | Pairs]:
     """The metric that a file (plain, gzip or zstandard; '-' for stdin) is for, or `metric`, and its data.
 
-    `columns`: the two texts and the score, by name or number, where neither header nor layout is to say; `delimiter`: what
-    parts columns. `split`: a line of an analogy as words, where it is not four words with white space between. Blank lines
-    are left out, and those that begin with `#` but for sentences. Raises TextkitError naming the file, and the line where
-    one is at fault.
+    `columns`: the two texts and the score, by name or number, where header and layout should not decide; `delimiter`: what
+    separates columns; `split`: splits an analogy into words where neither tabs nor ASCII white space make four of it. Blank
+    lines are left out, and so are lines that begin with `#`, except in sentence pairs. Raises TextkitError naming the file,
+    and the line where one is at fault.
     """
     with Reader(None if os.fspath(path) == "-" else path) as reader:
         lines = list(_numbered(chain.from_iterable(reader)))
@@ -68,15 +69,17 @@ def read(
 
 
 def claims(paths: Sequence[str]) -> int:
-    """How likely the data in these files is for models of the task `embed`: analogies, and pairs with scores.
-    TextkitError for a table of pairs whose layout is not known."""
+    """How likely these files are data for models of the task `embed`: analogies, or pairs with scores.
+
+    Raises TextkitError for a table of pairs whose layout is not known.
+    """
     with Reader(paths[0]) as reader:
         lines = list(islice(_numbered(chain.from_iterable(reader)), _LOOKED_AT))
     plain = [(number, line) for number, line in lines if not line.startswith("#")]
     if not plain or _are_analogies(plain) or _table(paths[0], lines)[0] is not None:
         return SURE
     words_alone = all(len(cells) > 2 and all(map(_is_word, cells)) for cells in (line.split("\t") for _, line in plain))
-    # A table, though none that is known: it is refused here.
+    # A table of unknown layout: this task claims it, and refuses it when it is read.
     return SURE if words_alone or _kind_of(paths[0], plain) in ("csv", "jsonl") else NOT
 
 
@@ -84,7 +87,7 @@ def _table(
     name: str, lines: Sequence[Line], metric: str | None = None, columns: Sequence[str] | None = None,
     delimiter: str | None = None,
 ) -> tuple[Layout | None, list[Row]]:  # fmt: skip
-    """The layout of a table of pairs, None where it is none, and its rows, numbered."""
+    """The layout of a table of pairs, or None where it is not one, and the numbered rows."""
     plain = [(number, line) for number, line in lines if not line.startswith("#")]
     kind = _kind_of(name, plain)
     if kind == "csv" and delimiter is None and plain[0][1].count("\t") > 1:
@@ -102,7 +105,7 @@ def _table(
         rows = [(number, similarity.cells_of(line)) for number, line in lines]
     data = [row for row in rows if not row[1][0].startswith("#")]
     told = bool(metric or columns or delimiter or kind or any("\t" in line for _, line in plain))
-    # Spaces alone: it may be running text as well.
+    # Where only spaces separate columns, it may be running text instead.
     spaced = not told and not all("," in line for _, line in plain) and not by_name(rows[0][1])
     if spaced and _are_sentences(line for _, line in plain[:_LOOKED_AT]):
         return None, data
@@ -112,7 +115,7 @@ def _table(
         if told or (_are_columns([cells for _, cells in data[:_LOOKED_AT]]) if spaced else _one_width(data)):
             raise
         layout = None
-    if spaced and layout and layout.metric == similarity.SENTENCES:  # which spaces cannot part
+    if spaced and layout and layout.metric == similarity.SENTENCES:  # spaces cannot separate sentences
         layout = None
     if layout and layout.metric == similarity.SENTENCES:  # a sentence may begin with a hash, a comment has no score
         data = [row for row in rows if not row[1][0].startswith("#") or layout.pair(row[1])]
@@ -120,7 +123,7 @@ def _table(
 
 
 def _kind_of(name: str, lines: Sequence[Line]) -> str:
-    """What a file is by its name, or its first line: csv, tsv, jsonl, or ""."""
+    """The kind of a file by its name, or by its first line: csv, tsv, jsonl, or ""."""
     base = os.path.basename(name).lower()
     for packed in _PACKED:
         base = base.removesuffix(packed)
@@ -133,7 +136,7 @@ def _numbered(lines: Iterator[str]) -> Iterator[Line]:
 
 
 def _objects(name: str, lines: Sequence[Line]) -> Iterator[Row]:
-    """JSON lines as rows under a header, the fields of the first."""
+    """JSON lines as rows, after a header of the first object's field names."""
     header: list[str] | None = None
     for number, line in lines:
         try:
@@ -150,13 +153,13 @@ def _objects(name: str, lines: Sequence[Line]) -> Iterator[Row]:
 
 
 def _are_analogies(lines: Sequence[Line]) -> bool:
-    """Whether most lines have four words, no score among them and no sentence's end; `: section` says it alone."""
+    """Whether most lines have four words, no score among them and no sentence's end; `: section` as first line is enough."""
     if lines[0][1].startswith(":"):
         return True
     if by_name(similarity.cells_of(lines[0][1])):
         return False
     rest = [line for _, line in lines[1:]] or [lines[0][1]]
-    # Three columns are two sides and more, though they have four words.
+    # A line of three columns by tabs belongs to a table of pairs, even if it has four words.
     return 2 * sum(
         line.startswith(":") or (line.count("\t") != 2 and _is_analogy(ascii_words(line))) for line in rest
     ) > len(rest)
@@ -167,8 +170,8 @@ def _one_width(rows: Sequence[Row]) -> bool:
 
 
 def _are_columns(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether spaces part columns: several lines of one width, with numbers in the same place. In running text they stand
-    anywhere."""
+    """Whether spaces separate columns: several lines have the same width, and numbers in the same place. In running text
+    numbers stand anywhere."""
     body = rows[not any(as_number(cell) is not None for cell in rows[0]) :]
     if len({len(cells) for cells in rows}) > 1 or len(body) < 2:
         return False
@@ -176,7 +179,7 @@ def _are_columns(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _are_sentences(lines: Iterable[str]) -> bool:
-    """Whether most lines end as sentences do. `5.` is an end too, unless other lines end with numbers that have no such dot."""
+    """Whether most lines end as sentences do. `5.` is an end too, unless a line ends with a number that has no such dot."""
     last = [line.split()[-1].rstrip(_QUOTES) for line in lines]
     scored = any(as_number(word) is not None and not word.endswith(".") for word in last)
     ends = [word[-1:] in _ENDS and not (scored and as_number(word) is not None) for word in last if word]

@@ -34,10 +34,10 @@ class Evaluator:
         columns: Sequence[str] | None = None,
         delimiter: str | None = None,
     ) -> Result:
-        """The figure for the data in `path`; `metric` (one of data.METRICS) where its lines are not to decide; `columns` and
-        `delimiter` as data.read takes them.
+        """The figure for the data in `path`.
 
-        Raises TextkitError naming the file, and the line where one is at fault.
+        `metric` (one of data.METRICS): what it is for, where its lines should not decide; `columns` and `delimiter`: as
+        data.read takes them. Raises TextkitError naming the file, and the line where one is at fault.
         """
         metric, read = data.read(path, metric, columns, delimiter, lambda line: self.vocabulary.cells(line))
         name = os.fspath(path)

@@ -1,6 +1,6 @@
 """Nearest rows of a table by cosine, and analogies over it. Plain arrays in and out: knows no model and no words.
 
-Memory beside the table is bounded: scores are computed for a block of queries and rows at a time, the best are kept.
+Memory beside the table is bounded: scores are computed for a block of queries and rows at a time, and only the best are kept.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-ROWS = 1 << 16  # of the table, scored at once
+ROWS = 1 << 16  # rows of the table scored at once
 SCORES = 1 << 24  # scores held at once: 64 MB
 EPSILON = np.float32(0.001)  # Levy & Goldberg 2014, equation 4: keeps 3CosMul from dividing by zero
 
@@ -30,10 +30,10 @@ def unit(matrix: np.ndarray) -> np.ndarray:
 def nearest(
     table: np.ndarray, vectors: np.ndarray, k: int, excluded: Sequence[Sequence[int]] | None = None
 ) -> list[Best]:
-    """For each of `vectors` f32[query, dim] the `k` rows of `table` (of length 1, f32[row, dim]) of highest cosine.
+    """For each of `vectors` f32[query, dim] the `k` rows of `table` (unit vectors f32[row, dim]) with the highest cosine.
 
-    `excluded`: for each query the rows that are no answer. Rows of one cosine come in the table's order. Fewer than `k`
-    where the table has no more.
+    `excluded`: for each query the rows that are no answer. Rows of equal cosine come in the table's order. There are fewer
+    than `k` where the table has no more.
     """
     queries = unit(np.array(vectors, np.float32))
     return _best(len(table), len(queries), k, excluded, lambda of, rows: queries[of] @ table[rows].T)
@@ -49,7 +49,7 @@ def answers(
     """a is to b as c is to what? `questions` f32[question, 3, dim]: the vectors of a, b, c; otherwise as `nearest`.
 
     The score of 3cosadd is the cosine with b - a + c of unit vectors (Mikolov et al. 2013, Linguistic regularities,
-    section 5). That of 3cosmul is cos(d, b) cos(d, c) / (cos(d, a) + 0.001), the cosines moved to 0..1 (Levy &
+    section 5). The score of 3cosmul is cos(d, b) cos(d, c) / (cos(d, a) + 0.001), with cosines mapped to 0..1 (Levy &
     Goldberg 2014, equation 4).
     """
     a, b, c = (unit(np.array(questions[:, part], np.float32)) for part in range(3))
@@ -82,7 +82,7 @@ def _best(rows: int, queries: int, k: int, excluded: Sequence[Sequence[int]] | N
 
 
 def _top(line: np.ndarray, k: int, start: int) -> Best:
-    """The `k` largest of f32[row] with their rows, those that count from `start`; -inf is none."""
+    """The rows and values of the `k` largest of f32[row]; rows are counted from `start`, and -inf is left out."""
     least = np.partition(line, len(line) - k)[len(line) - k] if k < len(line) else -np.inf
     candidates = np.flatnonzero((line >= least) & (line > -np.inf))
     order = candidates[np.argsort(-line[candidates], kind="stable")[:k]]

@@ -1,6 +1,6 @@
-"""Similarity as people judged it against cosines: word pairs, and pairs of sentences. Knows no model.
+"""Compares cosines with similarity as people judged it, for word pairs and sentence pairs. Knows no model.
 
-textkit.evaluation.layouts says which columns they are in.
+textkit.evaluation.layouts says which columns hold a pair and its score.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from textkit.text.spaces import ascii_words
 
 @dataclass(frozen=True)
 class Pairs:
-    """Two texts and a score, f64[pair]."""
+    """Pairs of texts and their scores f64[pair]."""
 
     first: list[str]
     second: list[str]
@@ -31,7 +31,7 @@ class Pairs:
 
 
 def parse(name: str, rows: Sequence[Row], layout: Layout) -> Pairs:
-    """The pairs of numbered rows. TextkitError naming file and line for one without two texts and a score."""
+    """The pairs of numbered rows. Raises TextkitError naming file and line for a row without two texts and a score."""
     found: list[tuple[str, str, float]] = []
     for at, (number, cells) in enumerate(rows):
         pair = layout.pair(cells)
@@ -53,17 +53,20 @@ def parse_words(name: str, lines: Sequence[tuple[int, str]]) -> Pairs:
 
 
 def parse_sentences(name: str, lines: Sequence[tuple[int, str]]) -> Pairs:
-    """Sentence pairs of numbered lines, separated by tabs; quotes are plain characters; a first line may be a header."""
+    """Sentence pairs of numbered lines, columns separated by tabs, quotes plain characters; the first line may be a header."""
     rows = [(number, line.split("\t")) for number, line in lines]
     return parse(name, rows, layout_of(name, rows, SENTENCES) or Layout(0, 1, 2, False, SENTENCES))
 
 
 def cells_of(line: str) -> list[str]:
-    """What tabs, else commas, else ASCII's white space separate: other white space is part of a word."""
+    """The cells of a line, separated by tabs if there are any, otherwise by commas, otherwise by ASCII white space.
+
+    Other white space is part of a word.
+    """
     if "\t" in line:
         return line.split("\t")
     if "," in line:
-        with suppress(csv.Error):  # a field longer than the module takes: no word
+        with suppress(csv.Error):  # a field longer than the module takes is no word
             return next(csv.reader([line]))
     return ascii_words(line)
 
@@ -74,7 +77,7 @@ def evaluate_words(
     known_only: bool = False,
     name: str = "the data",
 ) -> Result:
-    """Spearman's rho of cosines and scores over the pairs whose two words have a vector (`known_only`: are known).
+    """Spearman's rho of cosines and scores over the pairs whose words both have a vector (`known_only`: are in the vocabulary).
 
     `vectors`: words -> f32[word, dim], whether each has a vector bool[word], whether it is in the vocabulary bool[word].
     Raises TextkitError naming `name` where rho is not defined.
@@ -95,7 +98,7 @@ def evaluate_words(
 def evaluate_sentences(pairs: Pairs, embed: Callable[[list[str]], np.ndarray], name: str = "the data") -> Result:
     """Spearman's rho of cosines and scores. `embed`: lines -> f32[line, dim]; the cosine with a zero vector is 0.
 
-    `outside` of the result counts the pairs with such a vector: no word of the sentence is known.
+    `outside` of the result counts the pairs with a zero vector, where no word of a sentence is known.
     """
     one, other = (unit(np.array(embed(side), np.float32)) for side in (pairs.first, pairs.second))
     cosines = np.einsum("pd,pd->p", one, other)

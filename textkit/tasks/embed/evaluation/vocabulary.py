@@ -1,7 +1,7 @@
-"""A model's words and their unit vectors, every one through its graph: what neighbours and analogies are looked for in.
+"""A model's words and their unit vectors, all computed by its graph. Neighbours and analogies are looked for among them.
 
-Finds a word as the model's own normalisation spells it, and gives words outside the table the vector of their
-subwords. Knows the callable of the task `embed`; no command line.
+A word is found as the model's own normalisation spells it; a word outside the table gets the vector of its subwords. Knows
+the callable of the task `embed`; no command line.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NAMED = 3  # unseen words that a note names
 
 @dataclass
 class Unseen:
-    """Words that were asked for and are not in the table, whose vector their subwords make: how many, and the first."""
+    """How many words were asked for that are not in the table, so that subwords make their vectors; and the first of them."""
 
     count: int = 0
     first: list[str] = field(default_factory=list)
@@ -54,13 +54,13 @@ class Vocabulary:
         self.words = embedder.words()
         self.table = unit(embedder.matrix())
         self._rule = embedder.bundle.rule
-        # A table of words knows its rows already, and a second dict of a million words is 100 MB.
+        # A table of words knows its rows already, and a second dict of a million words would take 100 MB.
         own = isinstance(self._rule, Words)
         ids = {} if own else {word: row for row, word in reversed(list(enumerate(self.words)))}
         self._id: Callable[[str], int] = self._rule.id if own else lambda word: ids.get(word, -1)
         self.name = embedder.bundle.folder.name
         self._unseen = Unseen()
-        # Words are compared as they are, whatever pooling lines are served with by default.
+        # Words are compared by their own vectors, whatever pooling lines are served with by default.
         self._embedder = copy.copy(embedder)
         self._embedder.pooling, self._embedder.normalize = "mean", False
 
@@ -72,7 +72,7 @@ class Vocabulary:
         threads: int | None = None,
         note: Callable[[str], None] | None = None,
     ) -> Vocabulary:
-        """The vocabulary of the model of that name or folder. `note` is told how large it is and where it was computed."""
+        """The vocabulary of the model of that name or folder. `note` is called with its size and the device."""
         from textkit.tasks.embed.serving.embedder import Embedder
 
         embedder = Embedder(model, device, threads)
@@ -82,20 +82,20 @@ class Vocabulary:
         return vocabulary
 
     def nearest(self, queries: Sequence[Query], k: int) -> list[list[tuple[str, float]]]:
-        """For each query its `k` nearest words and their cosines, best first, its own rows left out."""
+        """For each query its `k` nearest words and their cosines, best first, without its own rows."""
         vectors = np.stack([query.vector for query in queries])
         return self._named(nearest(self.table, vectors, k, [query.rows for query in queries]))
 
     def analogies(
         self, questions: Sequence[Sequence[Query]], k: int, method: str = "3cosadd"
     ) -> list[list[tuple[str, float]]]:
-        """For each question (a, b, c) its `k` best answers and their scores, the rows of a, b and c left out."""
+        """For each question (a, b, c) its `k` best answers and their scores, without the rows of a, b and c."""
         vectors = np.array([[query.vector for query in question] for question in questions])
         excluded = [[row for query in question for row in query.rows] for question in questions]
         return self._named(answers(self.table, vectors, k, excluded, method))
 
     def find(self, word: str) -> int:
-        """The row of a word, -1 for none: as it stands, else as the model normalises it."""
+        """The row of a word as it stands, otherwise as the model normalises it; -1 for none."""
         row = self._id(word)
         if row < 0:
             parts = self.split(word)
@@ -103,13 +103,13 @@ class Vocabulary:
         return row
 
     def find_folded(self, word: str) -> int:
-        """As `find`; for a word that is not there, the first that differs in case alone."""
+        """As `find`, but a word that is not there gets the row of the first that differs from it in case alone."""
         row = self.find(word)
         return row if row >= 0 else self._folded.get(word.casefold(), -1)
 
     def finder(self, restrict: int) -> Callable[[str], int]:
-        """Finds words among the first `restrict` without regard to case, as gensim does: the first that is the same in upper
-        case; else by the word as the model normalises it."""
+        """A function that finds words among the first `restrict` without regard to case, as gensim does: the first word that
+        is the same in upper case, otherwise the first that is the same as the word as the model normalises it."""
         rows: dict[str, int] = {}
         for row, word in enumerate(self.upper[:restrict]):
             rows.setdefault(word, row)
@@ -128,20 +128,20 @@ class Vocabulary:
         return [word.upper() for word in self.words]
 
     def is_blank(self, word: str) -> bool:
-        """Whether there is nothing but white space, and no word of the table that is nothing else."""
+        """Whether `word` is white space alone, and the table has no such word."""
         return not word.strip() and self._id(word) < 0
 
     def stripped(self, line: str) -> str:
-        """`line` without white space at its ends, where that is no part of a word of the table."""
+        """`line` without white space at its ends, unless it is a word of the table with that white space."""
         return line if self._id(line) >= 0 else line.strip()
 
     def cells(self, line: str) -> list[str]:
-        """What the model's white space separates, otherwise as it stands; words that hold some are one."""
+        """The words of a line, separated by the model's white space: if that is ASCII's, a word may hold other white space."""
         ascii_only = isinstance(self._rule, Words) and self._rule.spaces == "ascii"
         return self.split(line) if ascii_only else line.split()
 
     def query(self, line: str) -> Query:
-        """A line's vector: its word's, or the mean of its words'. TextkitError for a word that has none."""
+        """A line's vector: its word's, or the mean of its words'. Raises TextkitError for a word that has none."""
         text = self.stripped(line)
         row = self.find(text)
         if row >= 0:
@@ -157,7 +157,7 @@ class Vocabulary:
         return Query(vector, tuple(row for part in parts if (row := self._id(part)) >= 0))
 
     def told_unseen(self) -> str:
-        """What to say of the unseen words that queries had since this was asked last, "" where there was none."""
+        """What to say of the unseen words in queries since this was last called, "" where there were none."""
         unseen, self._unseen = self._unseen, Unseen()
         if not unseen.count:
             return ""
@@ -172,7 +172,8 @@ class Vocabulary:
         )
 
     def vectors(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """f32[word, dim] (unit where the word is of the table), whether it has a vector, whether it is of the table."""
+        """The vectors f32[word, dim] (of length 1 for words of the table), whether each word has one, whether it is in the
+        table."""
         rows = np.array([self.find_folded(word) for word in words], np.int64)
         inside = rows >= 0
         vectors = np.zeros((len(words), self.table.shape[1]), np.float32)
@@ -196,7 +197,7 @@ class Vocabulary:
         return self._rule.words_of([text])[0] if isinstance(self._rule, Words) else text.split()
 
     def _has_vector(self, word: str) -> bool:
-        """Whether a word outside the table is spelled by subwords, or by a tokenizer."""
+        """Whether subwords or a tokenizer spell a word that is outside the table."""
         return len(self.split(word)) == 1 and bool(self._rule.encode([word]).lengths[0])
 
     def _hint(self, word: str) -> str:

@@ -1,6 +1,6 @@
-"""Exports the task `embed`: a traced module or a table of vectors, pooled, and the proof that it computes what it should.
+"""Exports the task `embed`: adds pooling to a traced module or a table of vectors, and proves that the graph is right.
 
-Knows no plugin and no training run; without torch where the model is a table.
+Knows no plugin and no training run. Needs no torch where the model is a table.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str],
 
 
 def export_module(graph: Graph, rule: TextRule, sample: Sequence[str], precision: str) -> Exported:
-    """The graph of a module as `embed` serves it. Raises TextkitError where it cannot be exported or is not what it was."""
+    """The graph of a module as `embed` serves it. Raises TextkitError where there is none that computes the same."""
     probability = graph.constants.get("probability")
     module = graph.module.eval()
     table = table_of(module)
@@ -73,7 +73,7 @@ def _export_table(
     precision: str,
     limit: int,
 ) -> Exported:
-    """`rows`: what the table stands for, as the module computes it."""
+    """The graph of a table of vectors; `rows` gives what the table stands for, as the module computes it."""
     if table.ndim != 2 or len(table) != len(rule) or not table.size:
         raise TextkitError(f"a table of shape {table.shape} does not fit a vocabulary of {len(rule)} ids")
     refuse_size(table.shape, quantize.PRECISIONS[precision])
@@ -115,9 +115,9 @@ def export_embedding_table(
 ) -> Path:
     """Writes the bundle of a table of vectors f32[id, dim], row i for id i of `rule`, and returns its folder. No torch.
 
-    `probability` f32[id]: the unigram probability of each id, for SIF weights; None: all alike. `sample`: lines of real
+    `probability` f32[id]: the unigram probability of each id, for SIF weights; None: all equal. `sample`: lines of real
     text from which SIF's common component is taken and on which lower precision is measured; without them no component
-    is removed; `facts`: those of the manifest (exported.write has them). Raises TextkitError for a table that does not fit
+    is removed. `facts`: those for the manifest (see exported.write). Raises TextkitError for a table that does not fit
     `rule`, holds NaN or infinity, or is over 2 GB, where parity fails, and where lower precision costs too much.
     """
     name = checked_name(Path(folder), name, precision, overwrite)
@@ -140,9 +140,9 @@ def table_of(module: torch.nn.Module) -> np.ndarray | None:
 
 
 def rows_of(module: torch.nn.Module) -> parity.Rows:
-    """The module as a function of arrays, ids and weight i64, f32 [line, token] -> f32[line, token, dim].
+    """The module as a function of arrays: ids i64[line, token], weight f32[line, token] -> f32[line, token, dim].
 
-    Rows of padding are zeros, whatever the module makes of them, as in the exported graph.
+    Rows of padding are zeros, whatever the module gives for them, as in the exported graph.
     """
     import torch
 
@@ -164,7 +164,7 @@ def rows_of(module: torch.nn.Module) -> parity.Rows:
 def trace(module: torch.nn.Module, ids: int) -> onnx.ModelProto:
     """The graph of an `embed` module: ids i64[line, token], weight f32[line, token] -> rows f32[line, token, dim].
 
-    `ids`: how many there are.
+    `ids`: the size of the vocabulary.
     """
     from textkit.exporting.line_graph import traced
 

@@ -3,9 +3,9 @@
 The pooling half (mean, max, sif; component removal; normalisation) is written once, here, in ONNX: a table of word
 vectors and a network that torch exported get the same nodes. Knows no plugin, no bundle, no torch and no onnxruntime.
 
-Measured on one core, 512 lines of 12 tokens, 100 numbers a vector: MatMul of weights and rows 0.25 ms (0.14 of it the
-Gather), Mul and ReduceSum 0.36 ms, Einsum as MatMul on one thread and a third slower on two. What `pool` and
-`normalize` do not ask for lies in the branches of an If and costs nothing.
+Measured on one core with 512 lines of 12 tokens and 100 numbers per vector: MatMul of weights and rows takes 0.25 ms (0.14
+of it the Gather), Mul and ReduceSum take 0.36 ms; Einsum is as fast as MatMul on one thread and a third slower on two. What
+`pool` and `normalize` do not ask for lies in the branches of an If and costs nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def table_graph(
 ) -> bytes:
     """The whole `embed` graph of a table of vectors, serialised.
 
-    `stored`: `table` [id, dim] as f32, f16 or i8, and for i8 `scale` f32[id], one a row; see quantize.store.
+    `stored`: `table` [id, dim] as f32, f16 or i8, and for i8 `scale` f32[id], one per row; see quantize.store.
     `probability` f32[id] and `component` f32[dim] as in `pooling`. Raises TextkitError over the 2 GB that one ONNX
     file may hold.
     """
@@ -61,12 +61,12 @@ def table_graph(
 
 
 def row_bytes(dim: int, itemsize: int) -> int:
-    """What one row of a table takes in an ONNX file: int8 rows have a scale each."""
+    """The bytes that one row of a table takes in an ONNX file. An int8 row has a scale as well."""
     return dim * itemsize + 4 * (itemsize == 1)
 
 
 def refuse_size(shape: tuple[int, ...], itemsize: int) -> None:
-    """Raises TextkitError where a table of this shape, `itemsize` bytes a number, is too large for one ONNX file."""
+    """Raises TextkitError where a table of this shape, `itemsize` bytes per number, is too large for one ONNX file."""
     size = shape[0] * row_bytes(shape[1], itemsize)
     if size > LARGEST:
         raise TextkitError(
@@ -79,8 +79,7 @@ def graft(body: onnx.ModelProto, probability: np.ndarray | None = None, componen
     """Puts the pooling half behind `body`: ids i64[line, token], weight f32[line, token] -> rows f32[line, token, dim].
 
     `tokens` is `rows` with zeros where the weight is 0, whatever the network computed for padding. A line that is all
-    padding shows the network its tokens: attention over nothing is not a number, and one such line in a batch would
-    spoil the scale that int8 takes from all of it.
+    padding is shown to the network with weights of 1, because attention over nothing gives NaN.
     """
     from onnx import helper
 
@@ -99,7 +98,7 @@ def graft(body: onnx.ModelProto, probability: np.ndarray | None = None, componen
         helper.make_node("Where", ["real_column", rows.name, "zero"], ["tokens"]),
     ]
     constants["one"] = np.float32(1)
-    # Names of this file could clash with the exporter's: everything of the body but its two inputs gets a prefix.
+    # The names used here could clash with the exporter's, so all names of the body but its two inputs get a prefix.
     names = {"ids": "ids", "weight": "shown_weight"}
     prefix(body.graph, "body/", names)
     mask[2].input[1] = names.get(rows.name, rows.name)
@@ -117,8 +116,8 @@ def pooling(
     """The nodes that turn ids, weight, pool, normalize and tokens f32[line, token, dim] into `vector`, and their
     constants.
 
-    mean: sum(weight * row) / sum(weight), the zero vector where no weight is. max: over the tokens of weight above 0.
-    sif: the mean by weight * a / (a + p), less its part along `component` f32[dim]. Without `probability` f32[id] every
+    mean: sum(weight * row) / sum(weight), the zero vector where all weights are 0. max: over the tokens of weight above 0.
+    sif: the mean by weight * a / (a + p), minus its part along `component` f32[dim]. Without `probability` f32[id] every
     word is as probable as any other, and sif differs from mean by the component alone.
     """
     from onnx import helper
@@ -146,8 +145,8 @@ def pooling(
         constants["component_row"] = np.asarray(component, np.float32)[None, :]
         sif += [
             *_mean(weight, "sif", "sif_whole"),
-            # A product for each line: onnxruntime would make one of all lines, which adds up in an order that depends on
-            # their number, if the constant came second.
+            # One product for each line: if the constant came second, onnxruntime would make one product of all lines,
+            # which adds up in an order that depends on their number.
             helper.make_node("Unsqueeze", ["sif_whole", "axis_two"], ["sif_column"]),  # [line, dim, 1]
             helper.make_node("MatMul", ["component", "sif_column"], ["along_column"]),  # [line, 1, 1]
             helper.make_node("Squeeze", ["along_column", "axis_two"], ["along"]),  # [line, 1]
@@ -250,8 +249,8 @@ def _model(graph: onnx.GraphProto, opsets: list[Any]) -> onnx.ModelProto:
 def _serialised(model: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> bytes:
     """The model's bytes with `weights` among its initializers; `model` loses its graph.
 
-    Put together as protobuf, field by field: through onnx.helper a table is held five times over before it is bytes, and
-    1.2 GB of vectors took 6 GB of memory.
+    They are put together as protobuf, field by field: onnx.helper holds a table five times before it is bytes, so that 1.2 GB
+    of vectors took 6 GB of memory.
     """
     from onnx import TensorProto, helper
 

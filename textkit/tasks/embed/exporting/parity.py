@@ -1,7 +1,7 @@
-"""Whether a graph computes what it should: `embed` graphs against arithmetic written down a second time, in numpy.
+"""Checks that `embed` graphs compute what they should, against the same arithmetic written a second time, in numpy.
 
-A bundle is written only where every case agrees. Knows no plugin and no torch: whoever exports brings a function that
-gives the vectors of ids (rows of a table, or a network's output), and the pooling is done over those here.
+A bundle is written only where every case agrees. Knows no plugin and no torch: the exporter passes a function that gives
+the vectors of ids (rows of a table, or a network's output), and the pooling over them is done here.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ def first_component(
 
 
 def check(session: Session, rows: Rows, batches: Sequence[Case], probability: Any, component: Any) -> dict[str, Any]:
-    """Runs every case through the graph with each pooling, normalised and not, and compares. Figures for the manifest.
+    """Compares graph and reference in every case with each pooling, normalised and not. Returns figures for the manifest.
 
-    Raises TextkitError with the worst figure where graph and reference disagree, are not numbers or differ in shape.
+    Raises TextkitError with the worst figure where they disagree, are not numbers or differ in shape.
     """
     worst, where, lines = 0.0, "", 0
     for case in batches:
@@ -86,7 +86,7 @@ def check(session: Session, rows: Rows, batches: Sequence[Case], probability: An
         expected = rows(case.ids, case.weight)
         for pool, name in enumerate(POOLING):
             plain = pooled(expected, case.ids, case.weight, pool, False, probability, component)
-            # Normalising a vector that cancelled to almost nothing magnifies rounding: compare what has a length.
+            # Normalising a vector that cancelled to almost nothing magnifies rounding, so such vectors are not compared.
             sound = _has_length(plain, expected) | ~(case.weight > 0).any(axis=1)
             lengths = np.linalg.norm(plain, axis=1)
             for normalize in (False, True):
@@ -110,9 +110,9 @@ def _compare(
     sound: np.ndarray,
     lengths: np.ndarray,
 ) -> float:
-    """The largest relative difference of both outputs; `sound` bool[line]: the lines whose vector is compared.
+    """The largest relative difference in both outputs; `sound` bool[line]: the lines whose vector is compared.
 
-    `lengths` f64[line]: of the vectors before normalising, which divides rounding by them as well.
+    `lengths` f64[line]: those of the vectors before normalising, which divides the rounding by them as well.
     """
     given = session.run(feeds(case, pool, normalize))
     if given["vector"].shape != vectors.shape or given["tokens"].shape != tokens.shape:
@@ -120,7 +120,7 @@ def _compare(
     if not np.isfinite(given["vector"]).all():
         return float("inf")
     real = case.weight > 0
-    # Beside the rows, not beside the vectors: these can cancel, and what is left of them is rounding alone.
+    # Relative to the rows, not to the vectors: rows can cancel, and then a vector is nothing but rounding.
     scale = float(np.abs(tokens[real]).max(initial=0))
     difference = given["vector"] - vectors
     if normalize:
@@ -132,7 +132,7 @@ def _compare(
 
 
 def check_padding(session: Session, batches: Sequence[Case]) -> None:
-    """Raises TextkitError where a line's vector depends on the padding behind it: then batches would change results."""
+    """Raises TextkitError where a line's vector depends on the padding behind it, because batches would change results."""
     for case in batches:
         if case.name not in (RAGGED, UNSEEN):
             continue
@@ -151,10 +151,10 @@ def check_padding(session: Session, batches: Sequence[Case]) -> None:
 
 
 def deviation(session: Session, rows: Rows, batches: Sequence[Case]) -> dict[str, Any]:
-    """How far the line vectors (mean) of a graph of lower precision are from the model's own: over the lines of real
+    """How far the line vectors (mean) of a graph of lower precision are from the model's own, over the lines of real
     text, or over all cases where there are none.
 
-    `max_abs` in the vectors' unit, `max_relative` to the largest number, `worst_cosine` of the lines' vectors.
+    `max_abs` is in the vectors' unit, `max_relative` relative to the largest number, `worst_cosine` that of a line's vectors.
     """
     largest, scale, cosine, lines = 0.0, 0.0, 1.0, 0
     for case in [case for case in batches if case.name in (SAMPLE, MORE)] or batches:
@@ -179,12 +179,12 @@ def deviation(session: Session, rows: Rows, batches: Sequence[Case]) -> dict[str
 
 
 def feeds(case: Case, pool: int, normalize: bool) -> dict[str, np.ndarray]:
-    """The ports of the task `embed`."""
+    """The inputs of a graph of the task `embed`."""
     return {"ids": case.ids, "weight": case.weight, "pool": np.array(pool), "normalize": np.array(normalize)}
 
 
 def _has_length(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Which lines bool[line] have a vector of some length beside the numbers it was summed from."""
+    """Which lines bool[line] have a vector that is not tiny beside the numbers it was summed from."""
     scale = np.abs(rows).max(axis=(1, 2), initial=0)
     return np.linalg.norm(vectors, axis=1) > 1e-3 * scale
 

@@ -1,7 +1,7 @@
-"""Lines as fastText's print-sentence-vectors has them (fasttext.cc, getSentenceVector).
+"""The vectors of lines as fastText's print-sentence-vectors computes them (fasttext.cc, getSentenceVector).
 
-Of word vectors: each word's vector at length 1 where it is not zero, and the mean of those. Of a classifier: the mean of all
-rows that the words and their n-grams stand for, the end of the line among them. Knows no graph: rows come from the caller.
+For word vectors: the mean of the words' vectors at length 1, zero vectors left out. For a classifier: the mean of all rows
+that the words and their n-grams stand for, the end of the line included. Knows no graph: rows come from the caller.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from textkit.text.words import Words
 if TYPE_CHECKING:
     from textkit.tasks.embed.serving.embedder import Embedder
 
-EOS = "</s>"  # what fastText makes of a line's end
+EOS = "</s>"  # fastText's word for the end of a line
 _LABEL = "__label__"
 _ONE = np.ones(1, np.float32)
 
 
 def classified(rule: Words, lines: Sequence[str]) -> Encoded:
-    """The lines as ids whose weighted mean is the vector that a classifier gives them: every row has weight 1.
+    """The lines as ids whose weighted mean is the vector that a classifier gives them.
 
-    A word of the table is one row, the mean of those that fastText would take, and weighs as much as they are.
+    fastText takes the plain mean of its rows. A word of the table is one row here, the mean of the rows that fastText would
+    take, and its weight is their number.
     """
     if not lines:
         return rule.encode(lines)
@@ -62,7 +63,7 @@ def classified(rule: Words, lines: Sequence[str]) -> Encoded:
 
 
 def _hash(word: str) -> int:
-    """fastText's hash of a word, as the signed number that it is kept as."""
+    """fastText's hash of a word, as the signed number that fastText stores."""
     state = 2166136261
     for byte in word.encode("utf-8", "surrogatepass"):
         state = ((state ^ (byte if byte < 128 else byte | 0xFFFFFF00)) * 16777619) & 0xFFFFFFFF
@@ -81,13 +82,13 @@ def _word_ngrams(hashes: Sequence[int], longest: int, buckets: int) -> np.ndarra
 
 
 def _words(words: list[str]) -> list[str]:
-    """The words up to the end of the line, which is the last; labels are none."""
+    """The words up to the end of the line, which comes last; labels are left out."""
     kept = [word for word in words if not word.startswith(_LABEL)]
     return [*(kept[: kept.index(EOS)] if EOS in kept else kept), EOS]
 
 
 def is_classifier(rule: TextRule, name: object) -> bool:
-    """Whether a model's words are a fastText classifier's. TextkitError where its lines need what the import left out."""
+    """Whether a model's words are a fastText classifier's. Raises TextkitError where lines need what the import left out."""
     if not isinstance(rule, Words) or not rule.classifier:
         return False
     if rule.word_ngrams > 1 and rule.subwords is None:
@@ -99,9 +100,9 @@ def is_classifier(rule: TextRule, name: object) -> bool:
 
 
 def means_of_units(encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, embedder: Embedder) -> np.ndarray:
-    """The mean f32[line, dim] of each line's word vectors, every one at length 1 and those that are zero left out.
+    """The mean f32[line, dim] of each line's word vectors at length 1, zero vectors left out.
 
-    A line is the flat ids of `encoded` from `starts` on, `lengths` of them.
+    `starts`, `lengths`: where the flat ids of each line begin in `encoded`, and how many they are.
     """
     limit = embedder.limit
     cuts = [parts(encoded, *line, limit) for line in zip(starts.tolist(), lengths.tolist(), strict=True)]
@@ -121,9 +122,11 @@ def means_of_units(encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, em
 
 
 def _sums(encoded: Encoded, lengths: np.ndarray, places: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The sum f32[part, dim] of each part's words at length 1, and how many are not zero; `rows` f32[id, dim] are the parts'
-    ids, end to end, times their weights, and `places` where they are in the flat ids."""
-    firsts = np.cumsum(lengths) - lengths  # of each part among them
+    """The sum f32[part, dim] of each part's word vectors at length 1, and how many of them are not zero.
+
+    `rows` f32[id, dim]: the rows of the parts' ids, end to end, times their weights; `places`: their places in the flat ids.
+    """
+    firsts = np.cumsum(lengths) - lengths  # the first row of each part
     begin = word_starts(encoded)[places]
     begin[firsts] = True
     words = np.add.reduceat(rows, np.flatnonzero(begin), axis=0)  # [word, dim]

@@ -1,7 +1,7 @@
-"""Vectors out: text, JSON lines, .npy and raw f32, to a stream or a file. Knows no model.
+"""Writes vectors as text, JSON lines, .npy and raw f32, to a stream or a file. Knows no model.
 
-One record for each record in. One that could not be used (`Block.problems`) is a null record: zeros as numbers, null as
-JSON, so that line n of the output belongs to record n of the input.
+There is one output record for each input record. One that could not be used (`Block.problems`) gives a null record, zeros as
+numbers and null as JSON, so that line n of the output belongs to record n of the input.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Tokens = list[list[tuple[str, np.ndarray]]]
 
 
 def text_of(block: Block, vectors: np.ndarray) -> bytes:
-    """A line each: the numbers with one space between, as fastText's print-sentence-vectors writes them (`%.5g`)."""
+    """One line each: the numbers separated by one space, as fastText's print-sentence-vectors writes them (`%.5g`)."""
     return format_decimals(vectors)
 
 
 def jsonl_of(block: Block, vectors: np.ndarray, key: str = "embedding") -> bytes:
-    """An object each: the record's own fields, then `key`, nine digits a number, which give every f32 back."""
+    """One object each: the record's own fields, then `key` with nine digits per number, which preserve every f32."""
     numbers = format_decimals(vectors, EXACT_DIGITS, ", ").split(b"\n")
     return b"".join(
         b"%b%b}\n" % (opened(block, at, key), b"null" if at in block.problems else b"[%b]" % numbers[at])
@@ -45,7 +45,7 @@ def f32_of(block: Block, vectors: np.ndarray) -> memoryview:
 
 
 def tokens_text_of(block: Block, tokens: Tokens) -> bytes:
-    """A line each: `token number number ...` for each token, tabs between tokens; tokens `escaped`."""
+    """One line each: `token number number ...` for each token, tabs between tokens; tokens are `escaped`."""
     numbers = _numbers(tokens)
     lines = [
         b"\t".join([_bytes(escaped(token, tabs=True)) + b" " + next(numbers) for token, _ in line]) for line in tokens
@@ -54,7 +54,7 @@ def tokens_text_of(block: Block, tokens: Tokens) -> bytes:
 
 
 def tokens_jsonl_of(block: Block, tokens: Tokens, key: str = "tokens") -> bytes:
-    """An object each: the record's own fields, then `key`, a list of {"token", "embedding"}."""
+    """One object each: the record's own fields, then `key`, a list of {"token", "embedding"}."""
     numbers = _numbers(tokens, EXACT_DIGITS, ", ")
     lines = []
     for at, line in enumerate(tokens):
@@ -75,7 +75,7 @@ def _bytes(text: str) -> bytes:
 
 
 def npy_header(rows: int | None, dim: int) -> bytes:
-    """The header of a .npy file, version 1.0, of f32[rows, dim]: always HEADER bytes. None: one that does not load."""
+    """The header of a .npy file, version 1.0, of f32[rows, dim]: always HEADER bytes. `rows` None: one that does not load."""
     text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dim}), }}"
     if rows is None:
         text = "this file was cut short before the number of its rows was known"
@@ -85,8 +85,8 @@ def npy_header(rows: int | None, dim: int) -> bytes:
 class Npy:
     """Writes rows as a .npy file whose header says how many there are, or does not load.
 
-    Where one can go back and write, the header is the last thing that is written. Elsewhere (a pipe) rows wait in a
-    temporary file. However it ends but by a killed process, what was written is a file of the rows that it has.
+    Where `out` can be rewound, the header is written last. Otherwise (a pipe) rows wait in a temporary file. However the
+    writing ends, the result is a valid file of the rows that it has, unless the process is killed.
     """
 
     def __init__(self, out: BinaryIO, dim: int) -> None:
@@ -103,7 +103,7 @@ class Npy:
         return self
 
     def __exit__(self, kind: type | None, *exception: object) -> None:
-        """Finishes the file, also behind an error: its rows are those that were done."""
+        """Finishes the file, also after an error, with the rows that were done."""
         try:
             if kind is None:
                 self._finish()
@@ -112,13 +112,13 @@ class Npy:
                 self._finish()
         finally:
             if self._spool is not None:
-                with contextlib.suppress(OSError):  # what it holds back has no room
+                with contextlib.suppress(OSError):  # the disk may have no room for what it has buffered
                     self._spool.close()
 
     def write(self, rows: memoryview) -> None:
         count = len(rows) // (4 * self._dim)
         if self._spool is None:
-            self._rows += count  # before: of a write that fails a part may be there
+            self._rows += count  # first, because a write that fails may have written a part
             self._out.write(rows)
             return
         with _spooling():
@@ -139,7 +139,7 @@ class Npy:
             return
         try:
             self._out.flush()
-        finally:  # of a full disk the whole rows that found room
+        finally:  # on a full disk the file has the whole rows that found room
             end = os.lseek(self._out.fileno(), 0, os.SEEK_CUR)
             there = end - self._start - HEADER
             if there >= 0:
@@ -150,7 +150,7 @@ class Npy:
 
 @contextmanager
 def _spooling() -> Iterator[None]:
-    """OSErrors of the temporary file say where it is."""
+    """Makes OSErrors of the temporary file say where it is."""
     try:
         yield
     except OSError as error:
@@ -159,7 +159,7 @@ def _spooling() -> Iterator[None]:
 
 
 def _position(out: BinaryIO) -> int | None:
-    """Where `out` stands, None where it cannot go back there and write."""
+    """The position of `out`, None where it cannot go back there and write."""
     try:
         if not out.seekable():
             return None
@@ -173,6 +173,6 @@ def _position(out: BinaryIO) -> int | None:
         return None
 
 
-Formatter = Callable[[Block, Any], Any]  # gives bytes, or what writes as bytes
+Formatter = Callable[[Block, Any], Any]  # gives bytes, or an object that is written as bytes
 FORMATTERS: dict[str, Formatter] = {"text": text_of, "jsonl": jsonl_of, "npy": f32_of, "f32": f32_of}
 TOKEN_FORMATTERS: dict[str, Formatter] = {"text": tokens_text_of, "jsonl": tokens_jsonl_of}

@@ -1,1 +1,1 @@
-"""The verbs of the task `embed`, a file each."""
+"""The verbs of the task `embed`, one file each."""

@@ -1,4 +1,4 @@
-"""`textkit analogy`: a is to b as c is to what? Parses; queries.py writes, evaluation/ works."""
+"""`textkit analogy`: a is to b as c is to what? Parses options; queries.py writes, evaluation/ computes."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def analogy(
 ) -> None:
     """Answer what is to C as B is to A, for each three words given, or for each line of three words on stdin.
 
-    Writes A, B, C, answer and score, separated by tabs, best first; the three words are no answers. With --format
-    jsonl: one object a question, {"a": ..., "b": ..., "c": ..., "answers": [{"word": ..., "score": ...}]}. A blank line,
-    and with --on-error skip a line that cannot be answered, gives a record with no answer.
+    Writes A, B, C, answer and score, separated by tabs, best first; the three words themselves are no answers. --format jsonl
+    writes one object per question, {"a": ..., "b": ..., "c": ..., "answers": [{"word": ..., "score": ...}]}. A blank line
+    gives a record without an answer, and so does a line that cannot be answered, with --on-error skip.
     """
     from textkit.tasks.embed.evaluation.vocabulary import Vocabulary
     from textkit.tasks.embed.verbs.queries import Dialogue, Form, Question, from_stdin
@@ -81,6 +81,6 @@ def analogy(
 
 
 def _split(line: str, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """The words of a line: what tabs separate, where they make three of it, else what the model's white space does."""
+    """The words of a line, separated by tabs if these make three of it, otherwise by the model's white space."""
     cells = line.split("\t")
     return tuple(cells if len(cells) == 3 else vocabulary.cells(line))

@@ -22,18 +22,18 @@ OPTIONS = (
     click.Option(
         ["--known-only"],
         is_flag=True,
-        help="Word pairs: leave out words that only subwords give a vector, as gensim does.",
+        help="Word pairs: leave out words that get a vector from subwords alone, as gensim does.",
     ),
     click.Option(["--pooling"], type=click.Choice(POOLINGS), help="Sentence pairs. " + own("en-words", "--pooling")),
     click.Option(
         ["--columns"],
         metavar="A,B,SCORE",
-        help="Pairs: the columns of the two texts and of the score, by the header's names or by number.",
+        help="Pairs: the columns of the two texts and the score, by the header's names or by number.",
     ),
     click.Option(
         ["--delimiter"],
         metavar="TEXT",
-        help="Pairs: what parts the columns; \\t is a tab. Default: by DATA's name and look.",
+        help="Pairs: what separates the columns; \\t is a tab. Default: by DATA's name and content.",
     ),
 )
 OF_METRICS = {

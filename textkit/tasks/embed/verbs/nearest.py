@@ -1,4 +1,4 @@
-"""`textkit nearest`: the words nearest to a word. Parses; queries.py writes, evaluation/ works."""
+"""`textkit nearest`: the words nearest to a word. Parses options; queries.py writes, evaluation/ computes."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def nearest(
 ) -> None:
     """Show the words of the vocabulary nearest to each WORD, or to each line of stdin.
 
-    Writes word, neighbour and cosine, separated by tabs, best first; the word itself is left out. With --format jsonl: one
-    object a word, {"word": ..., "neighbours": [{"word": ..., "cosine": ...}]}. A line of several words stands for the mean of
-    their vectors. A blank line, and with --on-error skip a word without a vector, gives a record with no neighbour.
+    Writes word, neighbour and cosine, separated by tabs, best first; the word itself is left out. --format jsonl writes one
+    object per word, {"word": ..., "neighbours": [{"word": ..., "cosine": ...}]}. A line of several words stands for the mean of
+    their vectors. A blank line gives a record without neighbours, and so does a word without a vector, with --on-error skip.
     """
     from textkit.tasks.embed.evaluation.vocabulary import Vocabulary
     from textkit.tasks.embed.verbs.queries import Dialogue, Form, Question, from_stdin

@@ -1,6 +1,6 @@
-"""Questions in, answers out: what `nearest` and `analogy` share. Arguments, or a question a line on stdin.
+"""Questions and answers, which `nearest` and `analogy` share: arguments are questions, or each line of stdin is one.
 
-Answers leave as soon as the input pauses, so a person typing has each at once. Knows no model.
+Answers are written as soon as the input pauses, so that a person who types sees each at once. Knows no model.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Answers = list[tuple[str, float]]
 
 @dataclass(frozen=True)
 class Question:
-    """Its words, and where it is from: 'line 3', '' for an argument."""
+    """A question's words, and where it is from: 'line 3', or '' for an argument."""
 
     words: tuple[str, ...]
     where: str = ""
@@ -39,7 +39,7 @@ class Form:
     as_json: bool = False
 
     def record(self, words: Sequence[str], found: Answers | None) -> bytes:
-        """One question's record. `found` None: it could not be answered, and its place is kept."""
+        """One question's record. `found` None: the question could not be answered, and the record keeps its place."""
         words = [*words, *[""] * (len(self.heads) - len(words))]
         if self.as_json:
             told = None if found is None else [{"word": word, self.score: round(score, 6)} for word, score in found]
@@ -52,7 +52,7 @@ class Form:
 
 
 def from_stdin(split: Callable[[str], tuple[str, ...]], messages: Messages) -> Iterator[list[Question] | None]:
-    """A question a line, a list at a time; None where the input pauses."""
+    """One question per line of stdin, a list at a time; None where the input pauses."""
     for lines in typed_lines(messages):
         for start in range(0, len(lines), AT_ONCE):
             yield [Question(split(line), where) for line, where in lines[start : start + AT_ONCE]]
@@ -62,10 +62,10 @@ def from_stdin(split: Callable[[str], tuple[str, ...]], messages: Messages) -> I
 
 @dataclass(frozen=True)
 class Dialogue:
-    """Writes a record for each question, in order; a blank one has no answers.
+    """Writes a record for each question, in order; a blank question has no answers.
 
-    `prepare` makes of a question's words what `find` takes. Where it raises TextkitError, `skip` leaves a record without
-    answers and counts it; without `skip` what came before is written and the error raised.
+    `prepare` turns a question's words into what `find` takes. Where it raises TextkitError, `skip` writes a record without
+    answers and counts it; without `skip` the records before it are written and the error is raised.
     """
 
     prepare: Callable[[tuple[str, ...]], Any]
@@ -73,7 +73,7 @@ class Dialogue:
     form: Form
     skip: bool = False
     line_buffered: bool = False
-    note: Callable[[], str] = str  # what there is to say of the questions so far
+    note: Callable[[], str] = str  # a remark on the questions so far, or ""
     is_blank: Callable[[str], bool] = lambda word: not word.strip()
 
     def run(self, questions: Iterator[list[Question] | None], out: BinaryIO, messages: Messages) -> None:
@@ -104,7 +104,7 @@ class Dialogue:
             messages.hint(said)
 
     def _prepared(self, asked: list[Question]) -> tuple[list[int | None], list[Any], TextkitError | None]:
-        """For each question its place among those that can be answered (-1: blank, None: skipped); those; the error."""
+        """Each question's place among those that can be answered (-1: blank, None: skipped); those, prepared; the error."""
         places: list[int | None] = []
         ready: list[Any] = []
         for question in asked:
