@@ -16,7 +16,7 @@ CHECKED = 24  # lines of real text compared with the modules
 MEASURED = 64  # lines of real text that a lower precision is measured on
 BATCH = 8
 LONGEST = 128  # tokens of the longest line of a check
-# The beam of the previous step that each beam continues: one becomes three, straight on, crossed and repeated, fewer, more.
+# The beam of the step before that each beam continues: one to three, straight on, crossed and repeated, fewer, more.
 PARENTS: Sequence[Sequence[int]] = (
     (0, 0, 0),
     (0, 1, 2),

@@ -1,7 +1,8 @@
-"""The perplexity of a text by a language model, its state carried from line to line. Knows no command line.
+"""The perplexity of a text by a language model whose state is carried from line to line. Knows no command line.
 
-Per word, whatever the tokens are: log-probabilities are summed and divided by the words between white space and one end a
-line (as Mikolov et al. 2010 and those after them count), so that models of other vocabularies are compared.
+The perplexity is per word, whatever the tokens are: the sum of log-probabilities is divided by the number of words between
+white space and one end per line (as Mikolov et al. 2010 and later work count), so that models with different vocabularies
+can be compared.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from textkit.tasks.language.serving.scorer import LanguageModel, perplexity
 
 
 def evaluate(model: LanguageModel, path: str) -> Result:
-    """perplexity over the lines of a file, "-" for stdin. `used`: words and ends of lines; `outside`: tokens that stand for
-    words in no table. In the detail: per token, and what remains without those words."""
+    """The perplexity over the lines of a file, "-" for stdin. `used` counts words and ends of lines, `outside` counts tokens
+    that stand for unknown words. The detail has the perplexity per token, and per token without those."""
     rule, stream = model.rule, model.stream()
     total = of_known = 0.0
     tokens = known = words = lines = 0

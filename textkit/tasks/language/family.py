@@ -1,17 +1,17 @@
-"""What every family of language models has in common: text, chunks, loss, dev perplexity, graphs. Light: no torch.
+"""What all families of language models have in common: text, chunks, loss, dev perplexity, graphs. Light to import: no torch.
 
 Knows no architecture. A subclass gives a Config that derives from LanguageOptions, and `network`. Its networks have
 
-    begin(lines)                        -> the state of lines of which nothing is read: zeros [line, ...], a tuple, maybe empty
-    hidden(token, state)                -> f32[line, token, dim], the state after: what i64[line, token] is read as
-    regularised(token, state)           (optional) -> the same two, and a penalty that is added to the loss of training
+    begin(lines)                        -> the state before anything is read: a tuple, maybe empty, of zeros [line, ...]
+    hidden(token, state)                -> the hidden vectors f32[line, token, dim] of i64[line, token], and the state after
+    regularised(token, state)           (optional) -> the same two, and a penalty that is added to the training loss
     project(f32[token, dim])            -> logits f32[token, vocab]
-    project_weight, project_bias        (optional) where the projection is one matrix and a bias or None: a faster loss
-    cross_entropy(hidden, target)       (optional) -> the mean of -log p(target): a softmax of the network's own
+    project_weight, project_bias        (optional) for a faster loss where the projection is one matrix, and a bias or None
+    cross_entropy(hidden, target)       (optional) -> the mean of -log p(target), by the network's own softmax
     carried                             a textkit.families.carried.Carried for `streams` lines, where there is a state
-    scorer(), stepper()                 -> modules behind the graphs, sharing the weights (docs/architecture.md); each has the
-                                        attribute `state`, the names of its ports, and `begin(lines)`
-    limit                               (optional) most tokens that it reads at once; 0 or none: any number
+    scorer(), stepper()                 -> the modules behind the graphs, which share the weights (docs/architecture.md); each
+                                        has the attribute `state`, the names of its ports, and `begin(lines)`
+    limit                               (optional) the most tokens that it reads at once; 0 or none: any number
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 class LanguageOptions(LanguageTokenizerOptions):
     """Options of text, chunks and score."""
 
-    streams: int = 20  # parts of the text that are read side by side: the batch
-    bptt: int = 70  # tokens of each that are read at once, and that a gradient goes back through
+    streams: int = 20  # parts of the text that are read side by side as a batch
+    bptt: int = 70  # tokens of each part that are read at once, and that gradients go back through
     random_bptt: bool = True  # chunks of random lengths around bptt (Merity et al. 2018, section 5)
-    score_streams: int = 10  # parts of the dev text that are read side by side, each from nothing; 1: as one text
+    score_streams: int = 10  # parts of the dev text that are read side by side, each with a fresh state; 1: as one text
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -50,10 +50,10 @@ class LanguageOptions(LanguageTokenizerOptions):
 
 
 class LanguagePlugin(Plugin):
-    """A family of language models: `network` is all that is missing.
+    """A family of language models, complete but for `network`.
 
-    A network with `carried` is trained by one process alone: what it remembers of the chunk before is in its buffers, and
-    several processes would each have read other chunks.
+    A network with `carried` is trained by one process alone: its buffers hold its state after the chunk before, and each of
+    several processes would have read other chunks.
     """
 
     task = "language"
@@ -78,7 +78,7 @@ class LanguagePlugin(Plugin):
         yield from text_chunks(ids, epoch, config.streams, config.bptt, config.random_bptt)
 
     def steps(self, corpus: Corpus, vocabulary: LanguageText, config: Any, epoch: Epoch) -> int:
-        """Chunks an epoch; with random lengths those of this one, and others have a few more or less."""
+        """Chunks per epoch; with random lengths, those of this epoch: others have a few more or less."""
         from textkit.corpora.text_stream import count_chunks, encoded_text
 
         ids = encoded_text(corpus, vocabulary, epoch.scratch)
@@ -86,11 +86,11 @@ class LanguagePlugin(Plugin):
         return count_chunks(ids, epoch, config.streams, config.bptt, config.random_bptt)
 
     def loss(self, network: torch.nn.Module, batch: Chunk) -> tuple[torch.Tensor, Mapping[str, Any]]:
-        """The mean of -log p(token), and penalties; `perplexity` is of the tokens alone.
+        """The mean of -log p(token) plus penalties; `perplexity` is that of the tokens alone.
 
-        A chunk of another length than bptt changes the weights in proportion to its length. Merity et al. 2018 scale the
-        learning rate so; here it is the gradient, and not the value that is logged: the same for sgd, and for adam, which
-        divides a gradient by what it usually is, very nearly.
+        A chunk of random length changes the weights in proportion to its length. Merity et al. 2018 scale the learning rate
+        for this; here the gradient is scaled, but not the value that is logged. For sgd that is the same, and very nearly so
+        for adam, which divides a gradient by its usual size.
         """
         from textkit.families.chunked_loss import cross_entropy
 
@@ -112,9 +112,11 @@ class LanguagePlugin(Plugin):
         return loss, log | {"perplexity": entropy.detach().exp()}
 
     def score(self, network: torch.nn.Module, dev: Corpus, vocabulary: LanguageText, config: Any) -> Score:
-        """The perplexity of a token of the dev text, the ends of lines among them, which is read as one text. Beside it the
-        mean of -log p in nats, and, where tokens are pieces, the perplexity of a word: of the same text in as many words
-        and ends of lines, so that it can be compared between tokenizers."""
+        """The perplexity per token of the dev text, ends of lines included, which is read as `score_streams` texts.
+
+        The detail has the mean of -log p in nats and, where tokens are pieces, the perplexity per word: the same sum divided by
+        words and ends of lines, so that it can be compared between tokenizers.
+        """
         total, count = dev_loss(network, dev, vocabulary, config)
         detail = {"loss": total / count}
         if not vocabulary.words:
@@ -131,7 +133,7 @@ class LanguagePlugin(Plugin):
 
 
 def dev_loss(network: torch.nn.Module, dev: Corpus, vocabulary: LanguageText, config: Any) -> tuple[float, int]:
-    """The sum of -log p(token) over the whole text, and how many tokens it has."""
+    """The sum of -log p(token) over the whole text, and its number of tokens."""
     import torch
 
     from textkit.corpora.text_stream import encoded_text, side_by_side
@@ -155,7 +157,7 @@ def dev_loss(network: torch.nn.Module, dev: Corpus, vocabulary: LanguageText, co
 
 
 def _exp(entropy: float) -> float:
-    """A perplexity: infinite beyond what a float holds, which ends a training."""
+    """The perplexity of a mean -log p: infinite beyond what a float holds, which ends the training."""
     return math.exp(entropy) if entropy < 700 or math.isnan(entropy) else math.inf
 
 

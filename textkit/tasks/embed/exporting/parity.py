@@ -86,7 +86,7 @@ def check(session: Session, rows: Rows, batches: Sequence[Case], probability: An
         expected = rows(case.ids, case.weight)
         for pool, name in enumerate(POOLING):
             plain = pooled(expected, case.ids, case.weight, pool, False, probability, component)
-            # Normalising a vector that cancelled to almost nothing magnifies rounding, so such vectors are not compared.
+            # Normalising a vector that cancelled to almost nothing magnifies rounding: such vectors are not compared.
             sound = _has_length(plain, expected) | ~(case.weight > 0).any(axis=1)
             lengths = np.linalg.norm(plain, axis=1)
             for normalize in (False, True):

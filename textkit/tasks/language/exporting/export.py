@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str], precision: str) -> Exported:
-    """The graphs of modules as they are served, with the figures that say how near they are to the modules."""
+    """The graphs of modules as they are served, with the figures that say how close they are to the modules."""
     if rule.kind != "language":
         raise TextkitError(f"a rule of kind {rule.kind!r} has no end of a line: a language model needs one that does")
     context = [graph.limit for graph in graphs.values() if graph.limit]
@@ -37,14 +37,14 @@ def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str],
         "score": tracing.trace(modules.score_module, score.inputs, score.outputs, "score"),
         "step": tracing.trace(modules.step_module, step.inputs, step.outputs, "step"),
     }
-    if precision != "int8":  # whose biases are added to whole numbers
+    if precision != "int8":  # with int8 the matrix is integers, but its bias is not
         take_biases_in(bodies["score"].graph)
     written = _whole(bodies)
     full = parity_language.Graphs(written)
     batches = parity_language.cases(rule, sample, limits["tokens"])
     figures = {"against": "torch"} | parity_language.check(full, modules, rule, batches)
     if precision != "fp32":
-        # A step has few rows, and score many.
+        # A step has few rows, scoring has many.
         written = _whole({name: quantize_graph.lower(body, precision, name == "step") for name, body in bodies.items()})
         lower = parity_language.Graphs(written)
         figures["deviation"] = parity_language.deviation(full, lower, modules, rule, sample, limits["tokens"])

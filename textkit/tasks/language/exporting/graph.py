@@ -1,7 +1,7 @@
 """Builds the graph `score` of the task `language` around what torch exported, with onnx.helper.
 
-In front: the words that are read, one behind those that are scored. Behind: the log-probability of each word. Written once,
-here, for every family. Knows no plugin, no torch and no bundle.
+The nodes before it make the words that are read: each is the word before the one that is scored. The nodes behind it give the
+log-probability of each word. They are written once, here, for every family. Knows no plugin, no torch and no bundle.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Whether the graphs of `language` compute what their modules do: chunks of lines in a chain, then steps, each with its own
-state, and whether a step says the same as scoring does.
+"""Checks that the graphs of `language` compute what their modules do, and that steps give what scoring gives.
 
-A bundle is written only where every case agrees. Knows no plugin, no architecture and no search.
+Graphs and modules read chunks of lines in a chain and then take steps, each with their own state. A bundle is written only
+where every case agrees. Knows no plugin, no architecture and no search.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from textkit.tasks.language.exporting.ports import Modules, spread
 from textkit.text.rule import TextRule
 
 Arrays = dict[str, np.ndarray]
-MOST_RAISED = 0.25  # of the perplexity, by a lower precision
+MOST_RAISED = 0.25  # share by which a lower precision may raise the perplexity
 
 
 class Graphs:
@@ -52,7 +52,7 @@ class Graphs:
     def step(
         self, token: np.ndarray, parent: np.ndarray, k: int, state: Arrays, draw: Draw | None = None
     ) -> tuple[Arrays, Arrays]:
-        """The outputs, and the state for the step after."""
+        """The outputs, and the state for the next step."""
         given = self._step.run({**feeds(token, parent, k, draw), **state})
         return given, {name: given[name + NEXT] for name in self.states}
 
@@ -63,7 +63,7 @@ Case = tuple[str, np.ndarray, np.ndarray]
 
 def cases(rule: TextRule, sample: Sequence[str], limit: int = 0) -> Iterator[Case]:
     """Batches of many shapes: one token, long, ragged, blank lines, unseen words, and `sample` lines of real text."""
-    # Two chunks are read, and steps follow.
+    # Two chunks and the steps behind them are within the limit.
     longest = max(1, (min(limit or LONGEST, LONGEST) - len(PARENTS)) // 2)
     random = np.random.default_rng(0)
     for lines, tokens in ((1, 1), (1, 9), (3, 1), (5, 17), (2, longest)):
@@ -79,7 +79,7 @@ def cases(rule: TextRule, sample: Sequence[str], limit: int = 0) -> Iterator[Cas
 
 
 def check(graphs: Graphs, modules: Modules, rule: TextRule, batches: Iterator[Case]) -> dict[str, Any]:
-    """Runs every case through graphs and modules, and compares every output. Figures for the manifest.
+    """Compares every output of graphs and modules in every case. Returns figures for the manifest.
 
     Raises TextkitError with the worst figure where they disagree.
     """
@@ -104,7 +104,7 @@ def check(graphs: Graphs, modules: Modules, rule: TextRule, batches: Iterator[Ca
 def _differences(
     graphs: Graphs, modules: Modules, rule: TextRule, ids: np.ndarray, weight: np.ndarray
 ) -> Iterator[tuple[str, float]]:
-    """Two chunks, the second of other words, then steps from where both stand."""
+    """How far graphs and modules differ over two chunks, the second of other words, and over the steps behind them."""
     import torch
 
     random = np.random.default_rng(len(ids))
@@ -146,7 +146,7 @@ def begin(modules: Modules, lines: int) -> Arrays:
 
 
 def _check_padding(graphs: Graphs, modules: Modules, rule: TextRule, ids: np.ndarray, weight: np.ndarray) -> None:
-    """TextkitError where what follows a line depends on the padding behind it."""
+    """Raises TextkitError where what follows a line depends on the padding behind it."""
     previous = np.full(len(ids), rule.eos)  # type: ignore[attr-defined]
     together, state = graphs.score(previous, ids, weight, begin(modules, len(ids)))
     token = np.arange(len(ids))[:, None] % len(rule)
@@ -165,7 +165,7 @@ def _check_padding(graphs: Graphs, modules: Modules, rule: TextRule, ids: np.nda
 
 
 def _check_steps(graphs: Graphs, modules: Modules, rule: TextRule, ids: np.ndarray, weight: np.ndarray) -> None:
-    """TextkitError where words one by one are not as likely as the same words at once."""
+    """Raises TextkitError where words one by one are not as likely as the same words at once."""
     previous = np.full(len(ids), rule.eos)  # type: ignore[attr-defined]
     at_once, _ = graphs.score(previous, ids, weight, begin(modules, len(ids)))
     state, token = spread(begin(modules, len(ids))), previous[:, None]
@@ -186,7 +186,7 @@ def deviation(
     full: Graphs, lower: Graphs, modules: Modules, rule: TextRule, sample: Sequence[str], limit: int
 ) -> dict[str, Any]:
     """How far the log-probabilities of graphs of lower precision are from those of full precision, over lines of real text,
-    or over random ids where there are none; and what that makes of the perplexity."""
+    or over random ids where there are none; and how that changes the perplexity."""
     longest = min(limit, LONGEST)
     lines = sorted(sample[:MEASURED], key=len)
     batches = [padded(rule, lines[at : at + BATCH], longest) for at in range(0, len(lines), BATCH)]
@@ -207,14 +207,14 @@ def deviation(
     return {
         "mean_abs": float(apart.mean()),  # of a token's log-probability
         "max_abs": float(apart.max()),
-        "perplexity": float(perplexity[1] / perplexity[0]),  # beside that of full precision
+        "perplexity": float(perplexity[1] / perplexity[0]),  # relative to that of full precision
         "tokens": logprob.shape[1],
         "lines": sum(len(ids) for ids, _ in batches),
     }
 
 
 def refuse_deviation(precision: str, figures: Mapping[str, Any]) -> None:
-    """Raises TextkitError where the lower precision makes another model of it."""
+    """Raises TextkitError where the lower precision raises the perplexity by more than MOST_RAISED."""
     if not figures["perplexity"] <= 1 + MOST_RAISED:
         raise TextkitError(
             f"--precision {precision} raises the perplexity by {figures['perplexity'] - 1:.0%}, more than {MOST_RAISED:.0%}: "

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class Modules:
     """A `score` and a `step` module as functions of tensors by port name.
 
-    Both carry the same `state`: state.* [line, ...], in a step [line, beam, ...], belongs to a beam; cache.* [line, ...] to
-    all beams of a line, and its module knows from some state.* which parts of it are whose.
+    Both carry the same `state`. state.* [line, ...], in a step [line, beam, ...], belongs to a beam. cache.* [line, ...]
+    belongs to all beams of a line, and the module knows from some state.* which parts of it belong to which beam.
     """
 
     def __init__(self, graphs: Mapping[str, Graph]) -> None:
@@ -47,10 +47,10 @@ class Modules:
                 raise TextkitError(f"the module of graph 'score' has the port {name!r}: neither state.* nor cache.*")
 
     def begin(self, lines: int) -> Tensors:
-        """The state of lines of which nothing is read: zeros, as whoever serves will make them from the ports alone."""
+        """The state of lines before anything is read: zeros, which serving makes from the ports alone."""
         try:
             given = tuple(self.score_module.begin(lines))
-        except Exception as error:  # a plugin's module raises what it likes
+        except Exception as error:  # a plugin's module may raise anything
             raise TextkitError(f"the module of graph 'score' fails to begin: {one_line(error)[:300]}") from error
         if len(given) != len(self.state) or any(
             not tensor.ndim or len(tensor) != lines or tensor.any() for tensor in given
@@ -62,7 +62,7 @@ class Modules:
         return dict(zip(self.state, given, strict=True))
 
     def score(self, token: torch.Tensor, mask: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-        """The words read, i64[line, token], and where they are real -> logits f32[line, token, vocab] and the state after."""
+        """Words i64[line, token] and a mask of the real ones -> logits f32[line, token, vocab] and the state after them."""
         given = (token, mask, *(state[name] for name in self.state))
         logits, *new = run(self.score_module, "score", given, 1 + len(self.state))
         check_logits(logits, token, "score", "line, token")
@@ -75,11 +75,11 @@ class Modules:
         return logits, found
 
     def step(self, token: torch.Tensor, parent: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-        """token, parent i64[line, beam], state [line, from, ...] of the step before, or `spread`."""
+        """One step: token, parent i64[line, beam], and the state [line, from, ...] of the step before, or of `spread`."""
         return self.advance(token, reordered(state, parent))
 
     def advance(self, token: torch.Tensor, state: Tensors) -> tuple[torch.Tensor, Tensors]:
-        """What the step module itself computes, its state reordered already."""
+        """What the step module itself computes, from a state that is reordered already."""
         given = (token, *(state[name] for name in self.state))
         logits, *new = run(self.step_module, "step", given, 1 + len(self.state))
         check_logits(logits, token, "step", "line, beam")
@@ -89,12 +89,12 @@ class Modules:
 
 
 def spread(state: Mapping[str, object]) -> dict[str, object]:
-    """The state of lines as that of one beam each: an axis is put into state.* (tensors, or arrays)."""
+    """The state of lines as that of one beam each: state.* (tensors, or arrays) get a beam axis."""
     return {name: value if is_cache(name) else value[:, None] for name, value in state.items()}  # type: ignore[index]
 
 
 def ports_of(modules: Modules, ids: int) -> tuple[Traced, Traced]:
-    """The ports of `score` and `step`, found by two runs; `ids`: how many words there are."""
+    """The ports of `score` and `step`, found by two runs; `ids`: the size of the vocabulary."""
     sizes = ((3, 7, 4, 5), (2, 9, 6, 4))  # line, token, beam, words read before: no two alike, none 0 or 1
     first, second = (_example(modules, ids, *size) for size in sizes)
     axes = FreeAxes(dict(zip(("line", "token", "beam"), zip(*sizes, strict=True), strict=False)))
@@ -111,7 +111,7 @@ def ports_of(modules: Modules, ids: int) -> tuple[Traced, Traced]:
 
 
 def _check_beginning(modules: Modules, ports: list[tuple[Port, torch.Tensor]]) -> None:
-    """TextkitError where the state of the beginning is not what the ports say: fixed axes as they are, of free ones none."""
+    """Raises TextkitError where the initial state does not fit the ports: fixed axes as stated, free ones of size 0."""
     for name, tensor in modules.begin(2).items():
         port = next(port for port, _ in ports if port.name == name)
         wanted = [2, *(0 if isinstance(axis, str) else axis for axis in port.axes[1:])]
@@ -120,7 +120,7 @@ def _check_beginning(modules: Modules, ports: list[tuple[Port, torch.Tensor]]) -
 
 
 def _example(modules: Modules, ids: int, lines: int, tokens: int, beams: int, before: int) -> dict[str, Tensors]:
-    """The tensors of one run by port: of `score` after `before` words, and of the step after as many others."""
+    """The tensors of one run by port: those of `score` after `before` words, and those of the step after as many others."""
     import torch
 
     random = torch.Generator().manual_seed(0)

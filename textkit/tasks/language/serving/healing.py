@@ -1,8 +1,8 @@
-"""Begins a prompt's continuation at a boundary of tokens: what was typed of a word, or the space before one, is no token that
-the model has learnt to go on from.
+"""Begins a prompt's continuation at a token boundary, because a model has not learnt to go on from the beginning of a word, or
+from the space before one.
 
-The last tokens are left out, and the first one drawn must begin with their text: "I want to " goes on with " sleep", and "The
-weath" with " weather". Of the tokens at the end as many are left out as one token can stand for. Knows no graph.
+The prompt's last tokens are left out, and the first token drawn must begin with their text: "I want to " goes on with
+" sleep", and "The weath" with " weather". As many tokens are left out at the end as one token can replace. Knows no graph.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import numpy as np
 
 from textkit.text.language import LanguageText
 
-_MOST = 8  # tokens left out
-_LAST = b"\xff" * 8  # behind the text of any token
+_MOST = 8  # tokens left out at most
+_LAST = b"\xff" * 8  # sorts behind all that may follow in a token
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt's ids i64[token]; where it is healed what is `left` of it, with which the first of `first` i64[row] begins."""
+    """A prompt's ids i64[token]. If it is healed, `left` is the text left out, and the next token is one of `first` i64[row],
+    which all begin with that text."""
 
     ids: np.ndarray
     left: str = ""
@@ -29,7 +30,7 @@ class Prompt:
 
 
 class Healer:
-    """Finds where prompts are to begin again. `unknown`: whether the word for unknown ones may be drawn."""
+    """Finds where prompts must begin again. `unknown`: whether the token for unknown words may be drawn."""
 
     def __init__(self, rule: LanguageText, unknown: bool) -> None:
         never = {rule.eos} | (set() if unknown or rule.unk is None else {rule.unk})
@@ -39,7 +40,7 @@ class Healer:
         self._rows = np.array([row for _, row in known], np.int64)
 
     def healed(self, prompt: str, ids: np.ndarray) -> Prompt:
-        """`ids`: the prompt's, its end left out."""
+        """The prompt as it is to be continued; `ids`: its ids without the end of the line."""
         if not len(ids):
             return Prompt(ids)
         if self._rule.words:
@@ -51,7 +52,7 @@ class Healer:
         return self._made(ids[:-1], text.encode(), ids[-1])
 
     def _after_space(self, prompt: str, ids: np.ndarray) -> Prompt:
-        """However much white space there is: the next word begins with one space."""
+        """Leaves out all white space at the end, however much it is: the next word begins with one space."""
         encoded = self._rule.encode([prompt.rstrip()]).ids[:-1]
         rows = np.array([row for row in self._beginning(b" ") if self._rule.spelling(row).strip()], np.int64)
         return Prompt(encoded, " ", rows) if len(rows) else Prompt(ids)
@@ -65,7 +66,7 @@ class Healer:
         return Prompt(ids)
 
     def _made(self, ids: np.ndarray, left: bytes, last: int, whole: np.ndarray | None = None) -> Prompt:
-        """Nothing is healed where nothing but what stands there already can come."""
+        """The healed prompt; unchanged where only the token that stands there already could come."""
         rows = self._beginning(left)
         if not len(rows) or rows.tolist() == [last]:
             return Prompt(np.append(ids, last) if whole is None else whole)
@@ -77,7 +78,7 @@ class Healer:
 
 
 def says_nothing(rule: LanguageText, begun: Prompt, ids: Sequence[int]) -> bool:
-    """Whether the first of `ids` is what was left out of the prompt, and no more."""
+    """Whether the first of `ids` is just the text that was left out of the prompt."""
     return begun.first is not None and len(ids) > 0 and rule.spelling(ids[0]) == begun.left.encode()
 
 

@@ -1,7 +1,7 @@
 """Lines -> how likely they are, with an exported model of the task `language`. Knows the graph's ports; no file, no torch.
 
-A line begins afresh, after the end of another. Lines of a batch are read side by side in pieces, each line's state carried
-from one to the next, so that a line of any length takes no more memory than the pieces do.
+Each line begins with a fresh state, as if after the end of another line. The lines of a batch are read side by side in pieces,
+and each line's state is carried from piece to piece, so that a line of any length takes no more memory than a piece.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from textkit.text.rule import Encoded
 if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
 
-LINES = 64  # read side by side: a recurrent network's steps are matrices then
-_LOGITS = 1 << 24  # floats of a piece: lines * tokens * vocabulary
-_TOKENS = 1 << 13  # of a piece, on all lines
+LINES = 64  # lines read side by side, so that a recurrent network's steps multiply matrices
+_LOGITS = 1 << 24  # logits of a piece: lines * tokens * vocabulary
+_TOKENS = 1 << 13  # tokens of a piece, over all lines
 _PART = 1 << 16  # characters of a line that become ids at a time, about
-_BORDER = re.compile(r"(?<=[^\s]) (?=[^\s])")  # where a line may be cut without another choice of tokens
+_BORDER = re.compile(r"(?<=[^\s]) (?=[^\s])")  # where a line may be cut without changing its tokens
 
 
 @dataclass(frozen=True)
 class Scored:
-    """How likely a line is. `logprob`: the sum of log p over its tokens, the end of the line among them (natural logarithm);
-    `unknown`: how many of them stand for words that are in no table, and `unknown_logprob`, their part of the sum.
+    """How likely a line is.
 
-    `ids` i64[token], `logprobs` f32[token]: each token.
+    `logprob`: the sum of log p over its tokens, the end of the line included (natural logarithm); `unknown`: how many of them
+    stand for unknown words; `unknown_logprob`: their part of the sum; `ids` i64[token], `logprobs` f32[token]: each token.
     """
 
     logprob: float
@@ -49,18 +49,18 @@ class Scored:
 
     @property
     def perplexity(self) -> float:
-        """exp of the mean over its tokens of -log p."""
+        """exp of the mean of -log p over the tokens."""
         return perplexity(self.logprob, self.tokens)
 
 
 def perplexity(logprob: float, count: int) -> float:
-    """exp(-logprob / count); infinite beyond what a float holds, and of nothing."""
+    """exp(-logprob / count); infinite beyond what a float holds, and where `count` is 0."""
     with np.errstate(over="ignore"):
         return float(np.exp(np.float64(-logprob) / count)) if count else float("inf")
 
 
 class LanguageModel(OpenModel["Scored"]):
-    """list[str] -> list[Scored]; a whitespace-only line is the end of a line alone. Can be pickled; loads when used."""
+    """list[str] -> list[Scored]; a whitespace-only line is the end of a line alone. Can be pickled; loads when first used."""
 
     task = "language"
     loaded = ("_session",)
@@ -95,11 +95,11 @@ class LanguageModel(OpenModel["Scored"]):
 
     @property
     def tokens_at_once(self) -> int:
-        """How many tokens go through the graph side by side and one after the other, of all lines together."""
+        """The number of tokens that go through the graph in one call, over all lines."""
         return max(1, min(_LOGITS // len(self.rule), _TOKENS))
 
     def encode(self, lines: Sequence[str]) -> Encoded:
-        """The lines as ids, the end of a line after each: the first half of the work."""
+        """The lines as ids, each followed by the end of a line: the first half of the work."""
         return encode(self.rule, lines)
 
     def score(self, encoded: Encoded) -> list[Scored]:
@@ -123,8 +123,8 @@ class LanguageModel(OpenModel["Scored"]):
         return found
 
     def _read(self, ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray, logprobs: np.ndarray) -> None:
-        """Fills in `logprobs` [flat] for lines that lie at `starts` in the flat ids; the longest first."""
-        # One row of a product is added up in another order than several: attention to what went before reads two at least.
+        """Fills in `logprobs` [flat] for the lines at `starts` in the flat ids, the longest first."""
+        # A product of one row adds up in another order than one of several: attention reads two tokens at least.
         least = 1 if self.context is None else 2
         piece = max(least, self.tokens_at_once // len(starts))
         state: dict[str, np.ndarray] = beginning(self.bundle, len(starts))
@@ -133,7 +133,7 @@ class LanguageModel(OpenModel["Scored"]):
             going = int(np.searchsorted(-lengths, -begin, side="left"))  # lines that have a token here
             if begin and going < len(previous):
                 previous, state = previous[:going], {name: value[:going] for name, value in state.items()}
-            if again:  # a model of limited memory: it begins anew, and reads what is behind once more
+            if again:  # a model of limited memory starts afresh and rereads the last tokens
                 previous = ids[starts[:going] + begin - again - 1]
                 state = beginning(self.bundle, going)
                 places = starts[:going, None] + np.arange(begin - again, begin)  # [line, token]
@@ -158,12 +158,12 @@ class LanguageModel(OpenModel["Scored"]):
         return found["logprob"], {name: found[name + NEXT] for name in state}
 
     def stream(self) -> Stream:
-        """Reads text on and on, the state carried from line to line: what a corpus' perplexity is measured by."""
+        """Reads continuous text, the state carried from line to line: this measures the perplexity of a corpus."""
         return Stream(self)
 
 
 class Stream:
-    """Where a text that is read on and on stands. Call it with lines, any number of times."""
+    """The state of a text that is read continuously. Call it with lines, any number of times."""
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
@@ -186,21 +186,21 @@ class Stream:
         return ids, logprobs
 
     def _begin_anew(self, count: int) -> None:
-        """Reads the last `count` tokens once more, with nothing before them but one."""
+        """Rereads the last `count` tokens from a fresh state, with only one token before them."""
         self._state = beginning(self._model.bundle, 1)
         self._previous, self._behind = self._behind[-count - 1 : -count], self._behind[-count:]
         self._read(self._behind[None])
 
     def _read(self, ids: np.ndarray) -> np.ndarray:
-        """ids i64[1, token] -> logprob f32[token]; the state goes on."""
+        """ids i64[1, token] -> logprob f32[token]; advances the state."""
         found, self._state = self._model.run(self._previous, ids, np.ones(ids.shape, np.float32), self._state)
         self._previous = ids[:, -1]
         return found[0]
 
 
 def pieces(length: int, piece: int, context: int | None, held: int = 0) -> Iterator[tuple[int, int, int]]:
-    """(begin, width, again) for parts of `length` tokens, of `piece` at most. A model that remembers no more than `context`
-    tokens, `held` of them already, begins anew when it is full: then the last `again` before `begin` are read once more."""
+    """(begin, width, again) for parts of `length` tokens, each at most `piece` long. A model that remembers only `context`
+    tokens, `held` of them already, starts afresh when it is full: the last `again` tokens before `begin` are then reread."""
     begin = 0
     while begin < length:
         width, again = min(piece, length - begin), 0
@@ -208,14 +208,14 @@ def pieces(length: int, piece: int, context: int | None, held: int = 0) -> Itera
             if held >= context:
                 again = held = context // 2
             width = min(width, context - held)
-            if context - held - width == 1 and width > 2:  # no token is left by itself
+            if context - held - width == 1 and width > 2:  # leave no token by itself
                 width -= 1
         yield begin, width, again
         begin, held = begin + width, held + width
 
 
 def encode(rule: LanguageText, lines: Sequence[str]) -> Encoded:
-    """The lines as ids. A long line is given to the tokenizer part by part, for one takes hundreds of bytes a token."""
+    """The lines as ids. The tokenizer gets a long line part by part, because it takes hundreds of bytes per token."""
     if all(len(line) <= _PART for line in lines):
         return rule.encode(lines)
     ids: list[np.ndarray] = []
@@ -229,8 +229,8 @@ def encode(rule: LanguageText, lines: Sequence[str]) -> Encoded:
 
 
 def parts_of(line: str) -> list[str]:
-    """A line in parts that become the tokens it would become itself: cut before single spaces between words. One without such a
-    place is one part."""
+    """A line in parts that become the same tokens as the whole: it is cut before single spaces between words. A line without
+    such a place is one part."""
     cuts = [0]
     for border in _BORDER.finditer(line):
         if border.start() - cuts[-1] >= _PART:
@@ -239,7 +239,7 @@ def parts_of(line: str) -> list[str]:
 
 
 def rule_of(model: Bundle) -> LanguageText:
-    """How text becomes ids and ids text. Raises TextkitError where the model says it otherwise."""
+    """How text becomes ids and ids text. Raises TextkitError where the model's rule is of another kind."""
     if not isinstance(model.rule, LanguageText):
         raise TextkitError(f"{model.folder}: does not say how a line ends and how ids become text")
     return model.rule

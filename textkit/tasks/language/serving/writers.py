@@ -1,6 +1,6 @@
-"""What a language model says out: a line each, tab-separated, or JSON lines. Knows no model.
+"""Writes what a language model says: one line each, tab-separated, or JSON lines. Knows no model.
 
-One record for each record in. Numbers have six digits: more than a batch can change.
+There is one output record for each input record. Numbers have six digits: the rest of a batch could only change later ones.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def per_token(rule: LanguageText, scored: Scored) -> Named:
 
 
 def per_word(rule: LanguageText, scored: Scored) -> Named:
-    """Each word with the sum over its pieces: one begins where white space does. The end of the line is the last."""
+    """Each word with the sum over its pieces; a word begins at white space. The end of the line is the last."""
     if rule.words:
         return per_token(rule, scored)
     words: list[tuple[list[int], float]] = []
@@ -35,7 +35,7 @@ def per_word(rule: LanguageText, scored: Scored) -> Named:
         piece = rule.token(token)
         if not inside or token == rule.eos or piece[:1].isspace():
             words.append(([], 0.0))
-        inside = bool(piece.strip())  # white space alone belongs to what follows it no more than to what it follows
+        inside = bool(piece.strip())  # a piece of white space alone is no part of the word behind it
         ids, total = words[-1]
         words[-1] = ([*ids, token], total + logprob)
     texts = rule.decode([ids for ids, _ in words[:-1]])
@@ -46,7 +46,7 @@ DETAILS: dict[str, Details] = {"per_token": per_token, "per_word": per_word}
 
 
 def scores_text_of(block: Block, scored: Sequence[Scored], rule: LanguageText, details: str | None) -> bytes:
-    """A line each: log-probability, tokens, perplexity, and of `details` a column `token log-probability` each."""
+    """One line each: log-probability, tokens, perplexity, and with `details` a column `token log-probability` for each."""
     lines = []
     for at, one in enumerate(scored):
         if at in block.problems:
@@ -63,7 +63,7 @@ def scores_text_of(block: Block, scored: Sequence[Scored], rule: LanguageText, d
 def scores_jsonl_of(
     block: Block, scored: Sequence[Scored], rule: LanguageText, details: str | None, key: str = SCORED[0]
 ) -> bytes:
-    """An object each: the record's own fields, then `key` (the log-probability), "tokens", "perplexity", "unknown", and
+    """One object each: the record's own fields, then `key` (the log-probability), "tokens", "perplexity", "unknown", and
     `details`, a list of [token, log-probability]; null for a record that could not be used."""
     lines = []
     for at, one in enumerate(scored):
@@ -80,7 +80,7 @@ def scores_jsonl_of(
 
 
 def texts_of(block: Block, generated: Sequence[Sequence[Generated]], whole: bool) -> bytes:
-    """A line each sample, those of a prompt one after the other: prompt and text, or without `whole` the text alone."""
+    """One line per sample, prompt after prompt: prompt and text, or without `whole` the text alone."""
     lines = []
     for at, found in enumerate(generated):
         texts = [""] if at in block.problems else [one.whole if whole else one.text for one in found]
@@ -91,8 +91,8 @@ def texts_of(block: Block, generated: Sequence[Sequence[Generated]], whole: bool
 def texts_jsonl_of(
     block: Block, generated: Sequence[Sequence[Generated]], whole: bool, key: str = GENERATED[0]
 ) -> bytes:
-    """An object each prompt: the record's own fields, then `key` (the continuation), "logprob", "tokens", "ended", and
-    "samples", a list of such, where there are several; null for a record that could not be used."""
+    """One object per prompt: the record's own fields, then `key` (the continuation), "logprob", "tokens", "ended", and where
+    there are several samples "samples", a list of objects; null for a record that could not be used."""
     lines = []
     for at, found in enumerate(generated):
         if at in block.problems:

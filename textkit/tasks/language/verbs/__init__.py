@@ -1,1 +1,1 @@
-"""The verbs of the task `language`, a file each."""
+"""The verbs of the task `language`, one file each."""

@@ -1,4 +1,4 @@
-"""`textkit score`: lines in, how likely each is. Parses and writes; textkit.serving works."""
+"""`textkit score`: how likely each line is. Parses options and writes; serving/scorer.py computes."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ FORMATS = ("text", "jsonl")
 @reading_options
 @answering_options
 def score(messages: Messages, **options: Any) -> None:
-    """Say how likely each line of the FILEs (or of stdin, also named -) is: a line in is a record out, in order.
+    """Say how likely each line of the FILEs (or of stdin, also named -) is: one record for each line, in order.
 
     \b
-    text   log-probability, tokens, perplexity per token, with tabs between; behind them, where asked for, a column
+    text   log-probability, tokens and perplexity per token, separated by tabs; then, if asked for, a column
            `token log-probability` for each token or word
     jsonl  the record's own fields, "logprob", "tokens", "perplexity", "unknown" (words that the model does not know);
-           "per_token" or "per_word", a list of [token, log-probability]
+           if asked for, "per_token" or "per_word", a list of [token, log-probability]
 
-    Log-probabilities are natural logarithms. Every line begins afresh, and its end is one of its tokens, <eos>: a blank line
-    is that alone. The perplexity is that per token, exp(-log-probability / tokens). With --on-error skip a record that cannot
-    be read is nan (in jsonl null), so that lines stay aligned.
+    Log-probabilities are natural logarithms. Each line is scored by itself. Its end is one of its tokens, <eos>, and the only
+    one of a blank line. The perplexity is per token, exp(-log-probability / tokens). With --on-error skip, a record that cannot
+    be read becomes nan (null in jsonl), so that lines stay aligned.
     """
     run(_Options(**options), messages)
 
@@ -71,14 +71,14 @@ class _Options(Filter):
 
 
 def run(job: _Options, messages: Messages) -> None:
-    """Reads, scores and writes; says at the end what was out of the ordinary."""
+    """Reads, scores and writes; reports at the end what was unusual."""
     from textkit.tasks.language.serving.scorer import LanguageModel
 
     check_files(job.files)
     model = LanguageModel(job.model, job.device, job.threads)
     messages.note(
         f"{model.bundle.folder} on {model.session.device}"
-    )  # a damaged model is told of before anything is read
+    )  # a damaged model is reported before anything is read
     report, unknown = InputReport(), _Unknown()
     try:
         with opened(job, messages) as (out, show):
@@ -92,7 +92,7 @@ def run(job: _Options, messages: Messages) -> None:
 
 @dataclass
 class _Unknown:
-    """Words without a row of their own."""
+    """How many tokens there were, and how many of them stand for words that the model does not know."""
 
     count: int = 0
     tokens: int = 0
