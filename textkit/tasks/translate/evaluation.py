@@ -1,4 +1,4 @@
-"""BLEU and chrF of translations, by sacrebleu, with the signature that says how. Knows lines of text, and no model.
+"""BLEU and chrF of translations, by sacrebleu, with the signature that says how they were computed. Knows lines, no model.
 
 BLEU: Papineni et al. 2002; chrF: Popović 2015; sacrebleu, which makes the figures of papers comparable: Post 2018.
 """
@@ -17,7 +17,7 @@ from textkit.streams.lines import Reader
 
 METRICS = ("bleu", "chrf")
 TOKENIZE = "13a"  # sacrebleu's own default
-_LOOKED_AT = 100  # lines that decide
+_LOOKED_AT = 100  # first lines, which decide whether a file has two columns
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Test:
 
 @dataclass(frozen=True)
 class Figure:
-    """`value`, of 100, of `metric` over `lines` lines; `signature`: sacrebleu's word for how it was computed."""
+    """The `value`, out of 100, of `metric` over `lines` lines; `signature`: how sacrebleu computed it."""
 
     metric: str
     value: float
@@ -47,7 +47,7 @@ class Figure:
 
 
 class Scorer:
-    """Translations and their references -> figures. `tokenize`: one of sacrebleu's names; for BLEU alone.
+    """Translations and their references -> figures. `tokenize`: one of sacrebleu's names, for BLEU alone.
 
     Raises UsageError for an unknown name, TextkitError where sacrebleu, or what the tokenizer needs, is not installed.
     """
@@ -79,7 +79,7 @@ class Scorer:
                 raise TextkitError(f"--tokenize {tokenize}: sacrebleu cannot: {why}") from error
 
     def __call__(self, translations: Sequence[str], references: Sequence[Sequence[str]]) -> list[Figure]:
-        """A figure for each metric. Lines may differ in the number of their references, of which each has one at least."""
+        """One figure per metric. Lines may differ in the number of references, but each has at least one."""
         if len(translations) != len(references):
             raise TextkitError(f"{len(translations)} translations and references for {len(references)} lines")
         most = max(map(len, references))
@@ -102,11 +102,11 @@ class Scorer:
 
 
 def read_tests(paths: Sequence[str | os.PathLike[str]]) -> Iterator[Test]:
-    """What there is to translate in files that are plain, gzip or zstandard; '-' for stdin.
+    """The tests in files that are plain, gzip or zstandard; '-' for stdin.
 
-    A first file with a tab in its first line with text: each file is a test of lines "source<tab>reference", further
-    columns ignored, as in training. Lines with the same source are one, with several references. Else the first file
-    holds the sources, and each other the references, line by line.
+    If the first file has a tab in its first line with text, each file is a test of lines "source<tab>reference". Further
+    columns are ignored, as in training, and lines with the same source become one with several references. Otherwise the
+    first file holds the sources, and each other file the references, line by line.
 
     Raises TextkitError naming the file, and the line where one is at fault; UsageError for sources without references.
     """
@@ -139,7 +139,7 @@ def _lines(name: str) -> list[str]:
 
 
 def _grouped(name: str, lines: Sequence[str]) -> Test:
-    """A TSV file's sources in the order they come first, each with all its references."""
+    """A TSV file's sources in the order in which they first occur, each with all its references."""
     found: dict[str, list[str]] = {}
     for number, line in enumerate(lines, 1):
         source, tab, reference = line.partition("\t")
@@ -154,7 +154,7 @@ def _grouped(name: str, lines: Sequence[str]) -> Test:
 
 
 def claims(paths: Sequence[str]) -> int:
-    """How likely the data in these files is for models of the task `translate`: two sides, in two files or in two columns."""
+    """How likely these files are data for models of the task `translate`: two sides, in two files or in two columns."""
     if len(paths) > 1:
         return LIKELY
     with Reader(paths[0]) as reader:

@@ -1,13 +1,14 @@
-"""What every family that translates has in common: text, batches of pairs, loss, dev score, graphs. Light: no torch.
+"""What all families that translate have in common: text, batches of pairs, loss, dev score, graphs. Light to import: no torch.
 
 Knows no architecture. A subclass gives a Config that derives from TranslationOptions, and `network`. Its networks have
 
     config                                       the options, for the label smoothing
     hidden(source, source_mask, target_in)       -> f32[line, target, dim]: teacher forcing, in one pass
     project(f32[token, dim])                     -> logits f32[token, vocab]
-    project_weight, project_bias (optional)      where the projection is one matrix and a bias or None: a faster loss
-    encoder(), stepper()                         -> modules behind the graphs, sharing the weights (docs/architecture.md)
-    explainer() (optional)                       -> that behind the graph explain: every head and layer, for pictures
+    project_weight, project_bias (optional)      for a faster loss where the projection is one matrix, and a bias or None
+    encoder(), stepper()                         -> the modules behind the graphs, which share the weights
+                                                 (docs/architecture.md)
+    explainer() (optional)                       -> the module behind the graph explain: every head and layer, for pictures
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from textkit.text.translation import TranslationText
 
 SAMPLES = 3  # dev lines shown with each score
-_AS_MANY = 0.75  # of the sentences of a source, at least, has what translates it sentence by sentence
-_SCORE_TOKENS = 4096  # padded, at once, while scoring
+_AS_MANY = 0.75  # targets that translate sentence by sentence have at least this share of their sources' sentences
+_SCORE_TOKENS = 4096  # padded tokens at once while scoring
 
 
 @dataclass(frozen=True)
@@ -41,17 +42,17 @@ class TranslationOptions(TokenizerOptions):
     """Options of text, batches, loss and score."""
 
     label_smoothing: float = 0.1  # share of the probability spread evenly over all words (Szegedy et al. 2016)
-    rdrop: float = 0.0  # R-Drop (Liang et al. 2021): how much two passes with other dropout have to agree; 0: one pass
+    rdrop: float = 0.0  # R-Drop (Liang et al. 2021): how much two passes with other dropout must agree; 0: one pass
     rdrop_epoch: int = 0  # epochs before R-Drop begins: an update takes twice the time with it
-    batch_tokens: int = 4096  # padded tokens a batch, on each side at most
+    batch_tokens: int = 4096  # padded tokens per batch, at most, on each side
     max_tokens: int = 256  # longest side of a pair; longer pairs are left out, and no longer line is translated whole
-    max_ratio: float = 9.0  # pairs with a side so many times longer than the other are left out; 0: none is
+    max_ratio: float = 9.0  # pairs with one side this many times longer than the other are left out; 0: none is
     sentences: bool | None = (
-        None  # whether served lines are cut into sentences, each translated by itself; none: guessed from the pairs
+        None  # whether served lines are split into sentences, each translated by itself; none: guessed from the pairs
     )
     score: Literal["bleu", "loss"] = "bleu"  # what early stopping watches on the dev pairs: bleu (greedy search) | loss
     bleu_tokenize: Literal["13a", "none", "char", "intl"] = (
-        "13a"  # sacrebleu's tokenizer: 13a | none (text that is tokenised already) | char | intl
+        "13a"  # sacrebleu's tokenizer: 13a | none (the text is tokenised already) | char | intl
     )
     score_lines: int = 1000  # dev lines translated for a BLEU score, evenly spread; 0: all
 
@@ -80,7 +81,7 @@ class TranslationOptions(TokenizerOptions):
 
 
 class TranslationPlugin(Plugin):
-    """A family that translates: `network` is all that is missing."""
+    """A family that translates, complete but for `network`."""
 
     task = "translate"
     Config = TranslationOptions
@@ -100,7 +101,7 @@ class TranslationPlugin(Plugin):
             yield batch._replace(agreement=agreement)
 
     def steps(self, corpus: Corpus, vocabulary: TranslationText, config: Any, epoch: Epoch) -> int:
-        """Batches an epoch; with bpe_dropout, where each has other lengths, those of the first."""
+        """Batches per epoch; with bpe_dropout, which changes the lengths in each epoch, those of the first."""
         from textkit.corpora.pair_batches import count_batches
 
         pairs = self._pairs(corpus, vocabulary, config, replace(epoch, number=0))
@@ -116,7 +117,7 @@ class TranslationPlugin(Plugin):
         return respelt(pairs, vocabulary, config.bpe_dropout, config.max_tokens, epoch) if config.bpe_dropout else pairs
 
     def loss(self, network: torch.nn.Module, batch: PairBatch) -> tuple[torch.Tensor, Mapping[str, Any]]:
-        """The mean label-smoothed cross-entropy of the target tokens, and R-Drop's part; `perplexity` is of the tokens."""
+        """The mean label-smoothed cross-entropy of the target tokens plus R-Drop's part; `perplexity` is that of the tokens."""
         from textkit.families.chunked_loss import smoothed_cross_entropy
 
         count = batch.words
@@ -164,8 +165,11 @@ class TranslationPlugin(Plugin):
 
 
 def line_by_line(sample: Sequence[str]) -> bool:
-    """Whether the targets of these pairs have about as many sentences as their sources, as translations do and summaries do
-    not: then a line may be cut into them. Told by the sources of several, if a twentieth of all are such."""
+    """Whether a line may be split into sentences: the targets of these pairs have about as many as their sources, as
+    translations do and summaries do not.
+
+    Sources of several sentences decide this, if they are at least a twentieth of all; otherwise a line may be split.
+    """
     from textkit.corpora.pairs import pair
     from textkit.sentences.splitting import sentences
 
@@ -178,7 +182,7 @@ def line_by_line(sample: Sequence[str]) -> bool:
 
 
 def bleu(pairs: Sequence[tuple[str, str]], found: Sequence[str], config: Any) -> float:
-    """sacrebleu's corpus BLEU of `found` beside `pairs`; a source that occurs twice is one line with several references."""
+    """sacrebleu's corpus BLEU of `found` against `pairs`; a source that occurs twice is one line with several references."""
     from textkit.tasks.translate.evaluation import Scorer
 
     lines: dict[str, tuple[str, list[str]]] = {}
@@ -189,7 +193,7 @@ def bleu(pairs: Sequence[tuple[str, str]], found: Sequence[str], config: Any) ->
 
 
 def translations(network: torch.nn.Module, lines: Sequence[str], vocabulary: TranslationText, config: Any) -> list[str]:
-    """Greedy translations, with the caches of the step module; lines beyond max_tokens are cut."""
+    """Greedy translations, with the caches of the step module; lines longer than max_tokens are cut."""
     import torch
 
     from textkit.tasks.translate.greedy import greedy
@@ -212,7 +216,7 @@ def translations(network: torch.nn.Module, lines: Sequence[str], vocabulary: Tra
 
 
 def dev_loss(network: torch.nn.Module, dev: Corpus, vocabulary: TranslationText, config: Any) -> float:
-    """The mean of -log p(token) over the target tokens; pairs beyond max_tokens are left out."""
+    """The mean of -log p(token) over the target tokens; pairs longer than max_tokens are left out."""
     import torch
 
     from textkit.corpora.batching import move
@@ -242,7 +246,7 @@ def _cut(ids: np.ndarray, longest: int) -> np.ndarray:
 
 
 def _groups(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
-    """Numbers of lines of similar length, so many that with padding they have `tokens`; the longest first."""
+    """Groups of the numbers of lines of similar length, each `tokens` at most with padding; the longest first."""
     order = np.argsort(-lengths, kind="stable")
     while len(order):
         size = max(1, tokens // int(lengths[order[0]]))
@@ -251,7 +255,7 @@ def _groups(lengths: np.ndarray, tokens: int) -> Iterator[np.ndarray]:
 
 
 def _padded(lines: Sequence[np.ndarray], pad: int) -> tuple[np.ndarray, np.ndarray]:
-    """i64[line, token], and where it is real bool[line, token]."""
+    """The padded ids i64[line, token], and which of them are real bool[line, token]."""
     lengths = np.array([len(ids) for ids in lines])
     mask = np.arange(lengths.max()) < lengths[:, None]
     ids = np.full(mask.shape, pad, np.int64)

@@ -1,6 +1,6 @@
 """Greedy search in torch over the modules behind the graphs encode and step. Knows no text and no architecture.
 
-For dev scores while a network learns; what is served is searched by textkit.searching.decoding.
+This is for dev scores while a network learns; textkit.searching.decoding is the search when a model is served.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from textkit.exporting.ports import is_cache
 if TYPE_CHECKING:
     import torch
 
-_COMPACT = 8  # finished lines are taken out when they are at least one in so many
+_COMPACT = 8  # finished lines are removed when they are at least one in this many
 
 
 def greedy(
@@ -24,9 +24,9 @@ def greedy(
     eos: int,
     longest: torch.Tensor,
 ) -> list[list[int]]:
-    """The likeliest word after each word, until `eos` or `longest` i64[line] words; source i64[line, source].
+    """The ids of each line's translation, without `eos`; source i64[line, source].
 
-    The ids of each line, without `eos`.
+    The likeliest word follows each word, until `eos` or until there are `longest` i64[line] words.
     """
     import torch
 

@@ -1,1 +1,1 @@
-"""A trained model becomes the graphs of the task `translate`, and the proof that they compute what it computes."""
+"""Turns a trained model into the graphs of the task `translate`, and proves that they compute what it computes."""

@@ -1,4 +1,4 @@
-"""Exports the task `translate`: the graphs encode, step and, where asked for, explain, each traced, proven and stored.
+"""Exports the task `translate`: the graphs encode, step and, if asked for, explain, each traced, proven and stored.
 
 Knows no plugin, no training run and no architecture.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str], precision: str) -> Exported:
-    """The graphs of modules as they are served, with the figures that say how near they are to the modules."""
+    """The graphs of modules as they are served, with the figures that say how close they are to the modules."""
     if not getattr(rule, "target_size", 0):
         raise TextkitError(f"a rule of kind {rule.kind!r} gives no target text: translation needs one that does")
     limits = {"tokens": graphs["encode"].limit or TOKEN_LIMIT, "target": graphs["step"].limit or TOKEN_LIMIT}
@@ -32,7 +32,7 @@ def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str],
 
 
 def traced(modules: Modules, graphs: Mapping[str, Graph], rule: TextRule) -> dict[str, onnx.ModelProto]:
-    """What torch makes of each module."""
+    """The graph that torch makes of each module."""
     sizes = len(rule), rule.target_size  # type: ignore[attr-defined]
     encode, step = ports_of(modules, *sizes)
     bodies = {
@@ -55,14 +55,14 @@ def proven(
     limits: Mapping[str, int],
     precision: str,
 ) -> Exported:
-    """The graphs around `bodies`, compared with the modules; in a lower precision with those of full precision besides."""
+    """The graphs around `bodies`, compared with the modules; those of lower precision are compared with full precision."""
     written = _grafted(bodies)
     full = parity_translation.Graphs(written)
     batches = parity_translation.cases(rule, sample, limits["tokens"])
     figures = {"against": "torch"} | parity_translation.check(full, modules, rule, batches, limits["target"])
     if precision != "fp32":
         written = _grafted({name: quantize_graph.lower(body, precision) for name, body in bodies.items()})
-        if precision == "int8":  # where a scale a row has made nodes many
+        if precision == "int8":  # one scale per row takes many nodes
             written = {name: fused(graph) for name, graph in written.items()}
         lower = parity_translation.Graphs(written)
         figures["deviation"] = parity_translation.deviation(full, lower, rule, sample, limits)

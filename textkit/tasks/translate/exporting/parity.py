@@ -1,6 +1,6 @@
-"""Whether the graphs of `translate` compute what their modules do: batches of many shapes, and steps in a chain.
+"""Checks that the graphs of `translate` compute what their modules do, over batches of many shapes and steps in a chain.
 
-A bundle is written only where every case agrees. Each side goes on with its own state, so that what is carried along is
+A bundle is written only where every case agrees. Graphs and modules each go on with their own state, so that the state is
 compared too. Knows no plugin, no architecture and no search.
 """
 
@@ -33,8 +33,8 @@ from textkit.task import NEXT
 from textkit.tasks.translate.exporting.ports import Modules
 from textkit.text.rule import TextRule
 
-STEPS = 40  # the longest translation that a lower precision is measured along
-LEAST_SAME = 0.5  # of the likeliest words, that must be the same in lower precision
+STEPS = 40  # words of the longest translation that a lower precision is measured on
+LEAST_SAME = 0.5  # share of the likeliest words that must be the same in lower precision
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +68,7 @@ class Graphs:
     def step(
         self, token: np.ndarray, parent: np.ndarray, k: int, memory: Arrays, state: Arrays, draw: Draw | None = None
     ) -> tuple[Arrays, Arrays]:
-        """The outputs, and the state for the step after."""
+        """The outputs, and the state for the next step."""
         given = self._step.run({**feeds(token, parent, k, draw), **memory, **state})
         return given, {name: given[name + NEXT] for name in self._states}
 
@@ -91,12 +91,12 @@ def cases(rule: TextRule, sample: Sequence[str], limit: int = 0) -> Iterator[Cas
 def _text(name: str, rule: TextRule, lines: Sequence[str], longest: int) -> Case:
     ids, weight = padded(rule, lines, longest)
     mask = weight > 0
-    mask[:, 0] |= ~mask.any(axis=1)  # a line without a token is not asked for: give it one
+    mask[:, 0] |= ~mask.any(axis=1)  # serving never asks for a line without a token, so it gets one
     return Case(name, np.where(mask, ids, getattr(rule, "source_pad", 0)), mask)
 
 
 def check(graphs: Graphs, modules: Modules, rule: TextRule, batches: Iterator[Case], limit: int = 0) -> dict[str, Any]:
-    """Runs every case through graphs and modules, and compares every output. Figures for the manifest.
+    """Compares every output of graphs and modules in every case. Returns figures for the manifest.
 
     `limit`: the most steps the modules take. Raises TextkitError with the worst figure where they disagree.
     """
@@ -168,7 +168,7 @@ def _check_padding(graphs: Graphs, rule: TextRule, case: Case) -> None:
 
 
 def check_explain(graph: bytes, module: torch.nn.Module, rule: TextRule) -> None:
-    """Raises TextkitError where the graph `explain` shows other weights than its module; of ragged lines and of one word."""
+    """Raises TextkitError where the graph `explain` gives other weights than its module, for ragged lines or for one word."""
     import torch
 
     session, random = load(graph), np.random.default_rng(0)
@@ -190,10 +190,11 @@ def check_explain(graph: bytes, module: torch.nn.Module, rule: TextRule) -> None
 def deviation(
     full: Graphs, lower: Graphs, rule: TextRule, sample: Sequence[str], limits: Mapping[str, int]
 ) -> dict[str, Any]:
-    """How far the log-probabilities of graphs of lower precision are from those of full precision, both fed the words
-    that full precision finds likeliest (teacher forcing): of that word, and of all; how often it is theirs too.
+    """How far the log-probabilities of graphs of lower precision are from those of full precision, for the likeliest word and
+    for all words, and how often the likeliest word is the same.
 
-    Over lines of real text, or over random ids where there are none.
+    Both are fed the words that full precision finds likeliest (teacher forcing), over lines of real text, or over random ids
+    where there are none.
     """
     longest, steps = min(limits["tokens"], LONGEST), min(limits["target"], STEPS)
     lines = sorted(sample[:MEASURED], key=len)
@@ -231,7 +232,7 @@ def deviation(
 
 
 def refuse_deviation(precision: str, figures: Mapping[str, Any]) -> None:
-    """Raises TextkitError where the lower precision makes another model of it."""
+    """Raises TextkitError where the lower precision leaves less than LEAST_SAME of the likeliest words the same."""
     if not figures["same_word"] >= LEAST_SAME:
         raise TextkitError(
             f"--precision {precision} changes the likeliest word in {1 - figures['same_word']:.0%} of the places, more than "

@@ -41,9 +41,9 @@ class Stepped:
 class Modules:
     """An `encode` and a `step` module as functions of tensors by port name.
 
-    What travels from step to step, the module's `state`, is of two kinds. `state.*` [line, beam, ...] belongs to a beam and
-    follows it: reordered before each step. `cache.*` [line, ...] belongs to all beams of a line and stays where it is; its
-    module knows from some state.* which parts of it are whose.
+    The step module's `state`, which is carried from step to step, is of two kinds. `state.*` [line, beam, ...] belongs to a
+    beam and follows it: it is reordered before each step. `cache.*` [line, ...] belongs to all beams of a line and stays where
+    it is; the module knows from some state.* which parts of it belong to which beam.
     """
 
     def __init__(self, graphs: Mapping[str, Graph]) -> None:
@@ -63,7 +63,7 @@ class Modules:
             )
 
     def encode(self, source: torch.Tensor, source_mask: torch.Tensor) -> tuple[Tensors, Tensors]:
-        """[line, source] twice -> the memory [line, ...] and the state, state.* with a beam axis of 1 put in."""
+        """Source and mask [line, source] -> the memory [line, ...], and the state, in which state.* get a beam axis of 1."""
         found = self.encoded(source, source_mask)
         memory = {name: found[name] for name in self.memory}
         return memory, {name: found[name] if is_cache(name) else found[name][:, None] for name in self.state}
@@ -80,11 +80,11 @@ class Modules:
         return found
 
     def step(self, token: torch.Tensor, parent: torch.Tensor, memory: Tensors, state: Tensors) -> Stepped:
-        """token, parent i64[line, beam], state [line, from, ...] of the step before, or of `encode`."""
+        """One step: token, parent i64[line, beam], and the state [line, from, ...] of the step before, or of `encode`."""
         return self.advance(token, memory, reordered(state, parent))
 
     def advance(self, token: torch.Tensor, memory: Tensors, state: Tensors) -> Stepped:
-        """What the step module itself computes, its state reordered already."""
+        """What the step module itself computes, from a state that is reordered already."""
         given = (token, *(memory[name] for name in self.memory), *(state[name] for name in self.state))
         logits, attention, *new = run(self.step_module, "step", given, 2 + len(self.state))
         check_logits(logits, token, "step", "line, beam")
@@ -94,7 +94,7 @@ class Modules:
 
 
 def ports_of(modules: Modules, source_ids: int, target_ids: int) -> tuple[Traced, Traced]:
-    """The ports of `encode` and `step`, found by two runs; `source_ids`, `target_ids`: how many there are."""
+    """The ports of `encode` and `step`, found by two runs; `source_ids`, `target_ids`: the sizes of the vocabularies."""
     sizes = ((3, 7, 4, 5), (2, 9, 6, 4))  # line, source, beam, steps: no two alike, none 0 or 1
     first, second = (_example(modules, source_ids, target_ids, *size) for size in sizes)
     axes = FreeAxes(dict(zip(("line", "source", "beam"), zip(*sizes, strict=True), strict=False)))
@@ -115,7 +115,7 @@ def ports_of(modules: Modules, source_ids: int, target_ids: int) -> tuple[Traced
 
 
 def explain_ports(module: torch.nn.Module, source_ids: int, target_ids: int) -> Traced:
-    """The ports of an `explain` module, (source, source_mask, target) -> every attention's weights."""
+    """The ports of an `explain` module: (source, source_mask, target) -> the weights of every attention."""
     import torch
 
     source, mask, target = (
@@ -144,7 +144,7 @@ def explain_ports(module: torch.nn.Module, source_ids: int, target_ids: int) -> 
 def _example(
     modules: Modules, source_ids: int, target_ids: int, lines: int, tokens: int, beams: int, steps: int
 ) -> dict[str, Tensors]:
-    """The tensors of one run by port: of `encode`, and of the step after `steps` others."""
+    """The tensors of one run by port: those of `encode`, and those of the step after `steps` others."""
     import torch
 
     random = torch.Generator().manual_seed(0)

@@ -1,1 +1,1 @@
-"""Exported models of the task `translate` as callables, and what writes their results. Imports no torch."""
+"""Exported models of the task `translate` as callables, and the writers of their results. Imports no torch."""

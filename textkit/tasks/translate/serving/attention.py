@@ -1,8 +1,8 @@
 """What each word of a translation looks at: a sentence and its translation -> weights, with an exported model.
 
-Words are the model's own, or one that is given. A model with the graph `explain` shows every layer and head of each kind of
-attention; any other the one output `attention` of its step graph. Knows ports by the task's signature, no architecture, and
-not how weights are drawn.
+The translation is the model's own, or one that is given. A model with the graph `explain` shows every layer and head of each
+kind of attention; any other shows the one output `attention` of its step graph. Knows ports by the task's signature; no
+architecture, and not how weights are drawn.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _INSIDE = "'’-‐"  # marks that a word may have inside
 
 @dataclass(frozen=True)
 class Weights:
-    """Where each target word looked. For a kind of attention within one side `source` and `target` are of that side.
+    """Where each target word looked. For attention within one side, both `source` and `target` are the words of that side.
 
-    `weights` f32[target, source], of `--all` [layer, head, target, source]; `title` says which they are.
+    `weights` f32[target, source], with `--all` [layer, head, target, source]; `title` says which they are.
     """
 
     source: tuple[str, ...]
@@ -51,8 +51,8 @@ BLANK = Weights((), (), np.zeros((0, 0), np.float32))
 class Attention:
     """(sentence, translation or None) -> Weights. `layer` and `head` count from 1.
 
-    `layer` None: the last; `head` None: the mean of all; `every`: all of both. `pieces`: of the tokenizer's pieces rather
-    than of words.
+    `layer` None: the last; `head` None: the mean of all; `every`: all heads of all layers. `pieces`: weights of the tokenizer's
+    pieces rather than of words.
     """
 
     def __init__(
@@ -93,14 +93,15 @@ class Attention:
         self.layer, self.head = layer or self.layers, head
 
     def load(self) -> None:
-        """Reads and checks all that is needed now rather than when it is used. Raises TextkitError."""
+        """Reads and checks now what would otherwise be loaded when first used. Raises TextkitError."""
         self.translator.load()
         if self.explained and self._explain is None:
             steps = self.translator.steps
             self._explain = Session(self.bundle.graph("explain"), steps.device, self.translator.threads)
 
     def __call__(self, sentence: str, translation: str | None = None) -> Weights:
-        """BLANK for a sentence without a token. Raises TextkitError for one that is too long, a model without attention."""
+        """The weights; BLANK for a sentence without a token. Raises TextkitError for a sentence that is too long, and for a
+        model without attention."""
         self.load()
         rule, translator = self.translator.rule, self.translator
         sentence = sentence.strip()
@@ -113,7 +114,7 @@ class Attention:
         target = [rule.target_token(id) or "?" for id in ids]
         found = self._weights(source[None], ids)  # [layer, head, target, source] or [target, source]
         sides = {"source": rule.source_tokens(sentence), "target": target}
-        if self.kind == "decoder":  # rows are of the words read, the first of which is the start
+        if self.kind == "decoder":  # rows and columns are the words that are read, of which the start is the first
             sides["target"] = [rule.target_token(rule.start) or "<s>", *target[:-1]]
         rows, columns = {"cross": ("target", "source"), "encoder": ("source",) * 2, "decoder": ("target",) * 2}[
             self.kind
@@ -146,7 +147,8 @@ class Attention:
         return ids
 
     def _weights(self, source: np.ndarray, ids: list[int]) -> np.ndarray:
-        """f32[layer, head, target, source] of all, else [target, source]: each row of the step that says a word of `ids`."""
+        """f32[layer, head, target, source] with `every`, otherwise [target, source]; each row is from the step that says a
+        word of `ids`."""
         mask, start = np.ones(source.shape, bool), self.translator.rule.start
         if self._explain is None:
             return self._stepped(source, mask, [start, *ids[:-1]])
@@ -157,7 +159,7 @@ class Attention:
         return found[self.layer - 1].mean(0) if self.head is None else found[self.layer - 1, self.head - 1]
 
     def _stepped(self, source: np.ndarray, mask: np.ndarray, said: Sequence[int]) -> np.ndarray:
-        """f32[target, source]: the step graph's own attention, the words `said` given to it one after another."""
+        """f32[target, source]: the step graph's own attention, as it is given the words `said` one after another."""
         steps = self.translator.steps
         memory, state = steps.encode(source, mask)
         parent, rows = np.zeros((1, 1), np.int64), []
@@ -188,8 +190,8 @@ class Attention:
 
 
 def merged(weights: np.ndarray, rows: Sequence[int], columns: Sequence[int]) -> np.ndarray:
-    """[..., target, source] of words: the sum over the pieces looked at, the mean over those that look. `rows`, `columns`:
-    where each word begins."""
+    """Weights of pieces -> weights [..., target, source] of words: the sum over the pieces looked at, the mean over those that
+    look. `rows`, `columns`: where each word begins."""
     weights = np.add.reduceat(weights, columns, axis=-1)
     sizes = np.diff([*rows, weights.shape[-2]])
     return np.add.reduceat(weights, rows, axis=-2) / sizes[:, None].astype(np.float32)
@@ -198,9 +200,9 @@ def merged(weights: np.ndarray, rows: Sequence[int], columns: Sequence[int]) -> 
 def words(pieces: Sequence[str]) -> list[tuple[str, int]]:
     """The words that pieces make up, and the number of the first piece of each.
 
-    A word begins at the sign for a space; a mark is a word by itself, but for a hyphen or an apostrophe within a word; so is
-    each character of a script that has no spaces, as far as pieces show it. Characters spelled by their bytes are put
-    together. Pieces without any sign for a space are words already.
+    A word begins at the sign for a space. A punctuation mark is a word by itself, except for a hyphen or an apostrophe within
+    a word; so is each character of a script without spaces, as far as pieces show it. Characters spelled by their bytes are
+    put together. If no piece has a sign for a space, each piece is a word already.
     """
     units: list[tuple[str, int]] = []
     spelled = bytearray()
@@ -227,7 +229,7 @@ def words(pieces: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def _joined(word: str, unit: str, after: str) -> bool:
-    """Whether `unit` goes on with `word`; `after` is the unit behind it."""
+    """Whether `unit` continues `word`; `after` is the unit behind it."""
     if unit.startswith(SPACE) or not unit:
         return not unit
     if word.endswith(SPACE):
@@ -240,7 +242,7 @@ def _joined(word: str, unit: str, after: str) -> bool:
 
 
 def _letter(character: str) -> bool:
-    """Whether it goes together with its neighbours: letters, digits and what is put on them, but for East Asian ones."""
+    """Whether a character joins its neighbours: letters, digits and combining marks do, East Asian ones only if Hangul."""
     if not character or unicodedata.category(character)[0] not in "LMN":
         return False
     return unicodedata.east_asian_width(character) not in "WF" or unicodedata.name(character, "").startswith("HANGUL")

@@ -1,4 +1,4 @@
-"""Lines as texts to translate: their sentences, cut where they are too long, each text once. Knows no graph and no search."""
+"""Turns lines into texts to translate: sentences, split where they are too long, each text once. Knows no graph, no search."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from textkit.text.cleaning import visible
 if TYPE_CHECKING:
     from textkit.text.translation import TranslationText
 
-Taken = list[list[tuple[int, str]]]  # for each line its parts: the number of a segment, and what stands behind
+Taken = list[list[tuple[int, str]]]  # for each line its parts: the number of a segment, and the space behind it
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,17 @@ class Segment:
     text: str
     ids: np.ndarray  # i64[source], its end last
     prefix: tuple[int, ...]  # target ids that its translation begins with
-    key: tuple[int, int]  # its line's number, and its own in the line: what random numbers depend on
+    key: tuple[int, int]  # its line's number, and its own within the line; random numbers depend on them
 
 
 @dataclass(frozen=True)
 class SegmentMaker:
-    """`limit`: the most tokens of a text, its end too; `cut`: whether what is beyond is left out, else the text is split;
-    `by_sentence`: whether each sentence is a text; `once`: whether a text that occurs twice is one segment; `own`: what finds
-    abbreviations of a user's own, behind which no sentence ends."""
+    """Makes segments of lines.
+
+    `limit`: the most tokens of a text, its end included; `cut`: whether a longer text is cut off there, rather than split;
+    `by_sentence`: whether each sentence is a text; `once`: whether a text that occurs twice is one segment; `own`: finds the
+    user's own abbreviations, behind which no sentence ends.
+    """
 
     rule: TranslationText
     limit: int
@@ -44,8 +47,8 @@ class SegmentMaker:
     def make(self, lines: Sequence[str], begins: Sequence[str], first: int) -> tuple[list[Segment], Taken, int]:
         """The segments, what each line takes of them, and how many lines held a text that is too long.
 
-        `begins`: what each line's translation begins with, "" for anything; such a line is one text. `first`: the number of
-        the first line.
+        `begins`: what each line's translation begins with, "" for anything; a line with such a beginning is one text. `first`:
+        the number of the first line.
         """
         of_lines = [self._parts(line, bool(begin)) for line, begin in zip(lines, begins, strict=True)]
         texts = {part.text: np.zeros(0, np.int64) for line in of_lines for part in line}
@@ -75,8 +78,10 @@ class SegmentMaker:
         return sentences(line, self.rule.source_language, self.own)
 
     def _encode(self, texts: dict[str, np.ndarray]) -> dict[str, list[Part]]:
-        """Puts the ids of each text in its place, and those of what it is split into where it is too long: these are given
-        back, text -> parts. `texts` holds the ids of all parts then."""
+        """Fills in the ids of each text, and adds to `texts` the parts that a text is split into where it is too long.
+
+        Returns too long texts -> their parts. `texts` then holds the ids of all parts.
+        """
         pieces: dict[str, list[Part]] = {}
         waiting = list(texts)
         while waiting:
@@ -100,7 +105,7 @@ class SegmentMaker:
         return {text: list(_leaves(text, pieces)) for text in pieces}
 
     def _prefixes(self, begins: Iterable[str]) -> dict[str, tuple[int, ...]]:
-        """The target ids of each prefix, their end left out."""
+        """The target ids of each prefix, without their end."""
         known = list(dict.fromkeys(begins))
         encoded = self.rule.encode_target(known)
         ends = np.cumsum(encoded.lengths).tolist()
@@ -110,7 +115,7 @@ class SegmentMaker:
 
 
 def _leaves(text: str, pieces: dict[str, list[Part]]) -> Iterator[Part]:
-    """What `text` was split into, and that in turn, with an explicit stack: a line may be split into thousands."""
+    """The parts that `text` was split into, down to the smallest. The stack is explicit: a line may be split into thousands."""
     stack = [Part(text)]
     while stack:
         part = stack.pop()

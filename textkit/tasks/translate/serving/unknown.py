@@ -1,5 +1,5 @@
-"""Unknown words of a translation, replaced by the words of the source that were looked at (Luong et al. 2015, "Addressing the
-Rare Word Problem in Neural Machine Translation"). Knows pieces and where they looked; no model."""
+"""Replaces unknown words of a translation by the source words that they looked at (Luong et al. 2015, "Addressing the Rare
+Word Problem in Neural Machine Translation"). Knows pieces and where they looked; no model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from textkit.text.translation import SPACE, TranslationText
 
 
 def replaced(rule: TranslationText, ids: Sequence[int], source: Sequence[str], looked: Sequence[int]) -> list[str]:
-    """The pieces of target `ids`, in the place of each unknown one the word of the pieces `source` at `looked[target]`."""
+    """The pieces of target `ids`; an unknown one is replaced by the word of the pieces `source` at `looked[target]`."""
     pieces = []
     for id, at in zip(ids, looked, strict=True):
         pieces.append(word_at(source, at) if id == rule.unk else rule.target_token(id))
@@ -17,7 +17,7 @@ def replaced(rule: TranslationText, ids: Sequence[int], source: Sequence[str], l
 
 
 def shown(rule: TranslationText, ids: Sequence[int]) -> list[str]:
-    """The pieces of target `ids`, one space before each unknown one: most that are unknown are words."""
+    """The pieces of target `ids`, with one space before each unknown one, because most unknown pieces are words."""
     pieces = map(rule.target_token, ids)
     return [
         SPACE + piece.removeprefix(SPACE) if id == rule.unk else piece for id, piece in zip(ids, pieces, strict=True)
@@ -25,7 +25,7 @@ def shown(rule: TranslationText, ids: Sequence[int]) -> list[str]:
 
 
 def word_at(pieces: Sequence[str], at: int) -> str:
-    """The whole word that piece number `at` is a part of, with the sign for a space before it where the source has one."""
+    """The whole word that piece number `at` is part of, with the sign for a space before it where the source has one."""
     first = last = at
     while first > 0 and _continue(pieces[first - 1], pieces[first]):
         first -= 1
@@ -35,5 +35,5 @@ def word_at(pieces: Sequence[str], at: int) -> str:
 
 
 def _continue(piece: str, after: str) -> bool:
-    """Whether `after` is of the same word as `piece`: letters follow letters, with no space between."""
+    """Whether `after` is part of the same word as `piece`: letters follow letters, with no space between."""
     return bool(piece) and piece[-1].isalnum() and after[:1].isalnum()

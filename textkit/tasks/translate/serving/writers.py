@@ -1,6 +1,7 @@
-"""Translations out: a line each, Moses' n-best lists, or JSON lines. Knows no model.
+"""Writes translations: one line each, Moses' n-best lists, or JSON lines. Knows no model.
 
-One record for each record in, or with n-best a numbered group. Numbers have six digits: more than a batch can change.
+There is one output record, or with n-best one numbered group, for each input record. Numbers have six digits: the rest of a
+batch could only change later ones.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ Translations = Sequence[Sequence[Translation]]  # of each record, best first
 
 
 def text_of(block: Block, translations: Translations, first: int, many: bool = False) -> bytes:
-    """A line each, and behind ||| the alignment (Pharaoh's i-j) and word scores where there are any, as Marian has them."""
+    """One line each, and behind ||| the alignment (Pharaoh's i-j) and word scores where there are any, as in Marian."""
     lines = [" ||| ".join([_text(found[0]), *_details(found[0])]) for found in translations]
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
 def nbest_of(block: Block, translations: Translations, first: int, many: bool = False) -> bytes:
-    """Lines `id ||| translation ||| F0= logprob ||| score`, the id the record's number, from 0."""
+    """Lines `id ||| translation ||| F0= logprob ||| score`, where the id is the record's number, from 0."""
     lines = []
     for place, found in enumerate(translations, first):
         for one in found:
@@ -36,8 +37,8 @@ def nbest_of(block: Block, translations: Translations, first: int, many: bool = 
 def jsonl_of(
     block: Block, translations: Translations, first: int, many: bool = False, key: str = TRANSLATED[0]
 ) -> bytes:  # fmt: skip
-    """An object each: the record's own fields, `key` (the translation), "score", and "nbest", a list, where `many`
-    are asked for, though one line may have but one; null for a record that could not be used."""
+    """One object each: the record's own fields, `key` (the translation), "score" and what else is known of it, and with `many`
+    "nbest", which is a list even of one; null for a record that could not be used."""
     lines = []
     for at, found in enumerate(translations):
         if at in block.problems:
@@ -46,7 +47,7 @@ def jsonl_of(
         fields = _fields(found[0])
         if many:
             fields["nbest"] = [_fields(one) for one in found]
-        # The first key stands in `opened` already.
+        # `opened` has written the first key already.
         rest = json_bytes({key: value for key, value in fields.items() if key != TRANSLATED[0]})[1:]
         lines.append(b"%b%b, %b\n" % (opened(block, at, key), json_bytes(fields[TRANSLATED[0]]), rest))
     return b"".join(lines)

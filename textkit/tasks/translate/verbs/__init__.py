@@ -1,1 +1,1 @@
-"""The verbs of the task `translate`, a file each."""
+"""The verbs of the task `translate`, one file each."""

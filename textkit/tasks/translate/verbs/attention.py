@@ -1,4 +1,5 @@
-"""`textkit attention`: what each word of a translation looks at. Parses; serving/attention.py works, textkit/drawing draws."""
+"""`textkit attention`: what each word of a translation looks at. Parses options; serving/attention.py computes, textkit/drawing
+draws."""
 
 from __future__ import annotations
 
@@ -45,27 +46,27 @@ _POSITIVE = click.IntRange(min=1)
     show_default=True,
     help="Target words look at source words, source words at each other, or target words at those before them.",
 )
-@click.option("--layer", type=_POSITIVE, metavar="N", help="Counted from 1. Default: the last.")
-@click.option("--head", type=_POSITIVE, metavar="N", help="Counted from 1. Default: the mean of all.")
+@click.option("--layer", type=_POSITIVE, metavar="N", help="The layer, from 1. Default: the last.")
+@click.option("--head", type=_POSITIVE, metavar="N", help="The head, from 1. Default: the mean of all.")
 @click.option("--all", "every", is_flag=True, help="Every head of every layer, with -o or --format jsonl.")
 @click.option("--pieces", is_flag=True, help="Show the model's pieces of words rather than words.")
 @answer_format_option
 @click.option(
     "--style",
     type=click.Choice(["color", "shades", "numbers"]),
-    help="How weights are shown. Default: color on a terminal that has colours, shades on another, else numbers.",
+    help="How weights are shown. Default: color on a terminal with colours, shades on any other, numbers elsewhere.",
 )
 @answering_options
 def attention(messages: Messages, **options: Any) -> None:
     """Show what each word of a translation looks at: a heat map of SENTENCE, or of each line of stdin.
 
-    Target words down, source words across; a row is where the model looked when it said that word, and its weights sum to
-    one. Of words that are several pieces: the sum over the pieces looked at, the mean over those that look. Kinds, layers and
-    heads are shown by models that were made with `--explain` (`textkit export-onnx`, `textkit import`).
+    Target words go down, source words across. A row is where the model looked when it wrote that word, and its weights sum to
+    one. For words of several pieces, weights are summed over the pieces looked at and averaged over the pieces that look.
+    Only models made with `--explain` (`textkit export-onnx`, `textkit import`) show kinds, layers and heads.
 
-    --format jsonl writes {"source": [...], "target": [...], "weights": [[...]]}, a row of weights for each target word; with
-    --all a list of layers of lists of heads of such. Heat maps are separated by a blank line. A blank line, and with --on-error
-    skip a sentence that is too long, gives a record without words.
+    --format jsonl writes {"source": [...], "target": [...], "weights": [[...]]}, one row of weights per target word. With
+    --all, "weights" is a list of layers, each a list of heads, each a list of such rows. A blank line separates heat maps. A
+    blank line of input gives a record without words, and so does a sentence that is too long, with --on-error skip.
     """
     job = _Options(**options)
     say_if_file(messages, [job.sentence or ""], "the sentence")
@@ -127,7 +128,7 @@ def run(job: _Options, messages: Messages) -> None:
 
     if job.output is not None:
         picture.refuse(job.output)
-    screen = Screen.of_stdout(job.style)  # while stdout is still itself
+    screen = Screen.of_stdout(job.style)  # before stdout is replaced
     with protected_stdout() as out:
         attention = job.attention()
         attention.load()
@@ -141,7 +142,7 @@ def run(job: _Options, messages: Messages) -> None:
 
 
 def _filter(job: _Options, attention: Attention, out: BinaryIO, screen: Screen, messages: Messages) -> None:
-    """A record for each line of stdin, in order; what is done is written when the input pauses."""
+    """Writes a record for each line of stdin, in order, and flushes when the input pauses."""
     from textkit.tasks.translate.serving.attention import BLANK
 
     skipped, first = 0, True

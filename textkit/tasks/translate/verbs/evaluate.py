@@ -24,7 +24,7 @@ OPTIONS = (
         metavar="NAME",
         help="BLEU: sacrebleu's name of a tokenizer (13a, none, char, ...). Default: 13a.",
     ),
-    click.Option(["--lowercase"], is_flag=True, help="Translations: upper and lower case are the same."),
+    click.Option(["--lowercase"], is_flag=True, help="Translations: ignore upper and lower case."),
     _searching("beam_size", "-b"),
     _searching("length_penalty"),
     _searching("no_repeat_ngram_size"),
@@ -43,7 +43,7 @@ def measure(question: Question) -> Iterator[Figures]:
 
     search = dict(question.options)
     tokenize, lowercase, batch_tokens = (search.pop(name) for name in ("tokenize", "lowercase", "batch_tokens"))
-    # First: it may be missing, and translating takes a while.
+    # First, because sacrebleu may be missing, and translating takes a while.
     scorer = Scorer(tuple(question.metrics) or METRICS[:1], tokenize, lowercase)
     tests = list(read_tests(question.data))
     translator = Translator(
