@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from textkit.errors import UsageError, quoted
 from textkit.kinds import Wrong
@@ -24,8 +24,7 @@ LINES = "textkit.corpora.corpus:Corpus"  # DATA is lines of text
 PAIRS = "textkit.corpora.pairs:PairCorpus"  # DATA is pairs of lines: "source<tab>target", or two line-aligned files
 
 
-@dataclass(frozen=True)
-class Port:
+class Port(NamedTuple):
     """One input or output of a graph: its name, element type (numpy's name) and axes (a str is free, an int is fixed).
 
     A name that ends in `*` stands for any number of ports with that prefix, of any type, whose first axes are these. Such
@@ -39,16 +38,14 @@ class Port:
     optional: bool = False
 
 
-@dataclass(frozen=True)
-class Signature:
+class Signature(NamedTuple):
     """The ports of one graph of a task, in order."""
 
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
 
 
-@dataclass(frozen=True)
-class Verb:
+class Verb(NamedTuple):
     """A command of the task's own: `textkit NAME`. `line`: what `textkit --help` says of it; `command`: a click command."""
 
     line: str
@@ -79,7 +76,7 @@ class Setting:
         return plain
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)  # both would cost `textkit --help` half a millisecond
 class Task:
     """A task, as an entry point of the group `textkit.tasks` names it; the entry point has the task's name."""
 

@@ -18,7 +18,7 @@ from textkit.defaults import DEVICES
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Messages:
     """What is said to a person, on stderr alone: errors always, warnings unless -q, notes under -v, one line each."""
 
