@@ -1,3 +1,3 @@
-"""Bounds that models of strangers are held to, in their manifest and in their text rules alike. Imports nothing."""
+"""Bounds for strangers' models, which hold for both the manifest and the text rules. Imports nothing."""
 
-MOST_ROWS = 1 << 24  # of an embedding table, and tokens of a line
+MOST_ROWS = 1 << 24  # rows of an embedding table, and tokens of a line

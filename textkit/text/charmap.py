@@ -1,7 +1,7 @@
-"""Characters replaced by a table, the longest key at a place: SentencePiece's normalisation. Knows no tokenizer; numpy only.
+"""Replaces characters by a table, always by its longest key: SentencePiece's normalisation. Knows no tokenizer; numpy only.
 
-The normalizer `Precompiled` of the library tokenizers looks a whole grapheme up and takes the first, shortest key: it drops
-the second accent of a decomposed Vietnamese letter, and any mark behind a character that has a rule. Hence our own.
+The library `tokenizers` has a normalizer for this, `Precompiled`, but it looks up a whole grapheme and takes the first,
+shortest key. So it drops the second accent of a decomposed Vietnamese letter, and any mark after a character that has a rule.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import numpy as np
 
 from textkit.errors import TextkitError
 
-MAX_PLACES = 1 << 20  # walked through in a table; nmt_nfkc, the usual one, has 225,000 keys, most of them Korean
+MAX_PLACES = 1 << 20  # trie nodes that are visited; nmt_nfkc, the usual table, has 225,000 keys, most of them Korean
 _LONGEST = 1 << 10  # bytes of a key
-_BEYOND = "\U00010000-\U0010ffff"  # the regular expressions' own tables end in front of these
+_BEYOND = "\U00010000-\U0010ffff"  # the lookup tables of the module re end before these
 _KEYS = {"table", "single", "first", "following"}
 
 
@@ -28,8 +28,8 @@ class Table:
     """SentencePiece's precompiled_charsmap: u32 size of a trie, the trie, then the values, each ended by NUL.
 
     The trie is a double array as darts-clone writes it (Aoe 1989): each unit u32 holds a label in its lowest byte, the
-    offset of its children in its upper bits, and whether a key ends here; then child 0 is the place of the key's value.
-    Raises ValueError for bytes that are none.
+    offset of its children in its upper bits, and whether a key ends here. If one does, the child with the label 0 holds the
+    place of the key's value. Raises ValueError for bytes that are no such table.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -46,7 +46,7 @@ class Table:
         return self.values[at:end].decode("utf-8")
 
     def longest(self, text: str) -> tuple[int, str] | None:
-        """How many characters the longest key has with which `text` begins, and its value."""
+        """The length in characters of the longest key that `text` begins with, and the key's value."""
         units, found = self.units, None
         place = _base(0, int(units[0]))
         for at, byte in enumerate(text.encode("utf-8", "replace")):
@@ -62,7 +62,7 @@ class Table:
         return len(text.encode("utf-8", "replace")[: found[0]].decode("utf-8", "replace")), self.value(found[1])
 
     def entries(self) -> Iterator[tuple[str, int]]:
-        """Each key and the place of its value, shorter keys first. ValueError for a table that is damaged."""
+        """Each key and the place of its value, shorter keys first. Raises ValueError for a damaged table."""
         labels = np.arange(1, 256, dtype=np.int64)
         visited = 0
         keys: Sequence[bytes] = [b""]
@@ -71,7 +71,7 @@ class Table:
             if not len(nodes):
                 return
             visited += len(nodes)
-            if visited > MAX_PLACES:  # branches share their ends, so that a small table spells many keys
+            if visited > MAX_PLACES:  # branches may share their ends, so a small table can spell very many keys
                 break
             unit = self.units[nodes].astype(np.int64)
             base = _base(nodes, unit)  # [node]
@@ -84,7 +84,7 @@ class Table:
         raise ValueError(f"it has more than {MAX_PLACES:,} places, or goes in circles")
 
     def _children(self, labels: np.ndarray, base: np.ndarray, keys: Sequence[bytes]) -> tuple[np.ndarray, list[bytes]]:
-        """Places and keys of the children of the nodes at `base` i64[node], a thousand nodes at a time."""
+        """Places and keys of the children of the nodes with the offsets `base` i64[node], a thousand nodes at a time."""
         units = self.units
         places, names = [np.zeros(0, np.int64)], []
         for start in range(0, len(base), 1024):
@@ -98,7 +98,7 @@ class Table:
 
 
 class CharMap:
-    """text -> text. `single`: the keys of one character; `first` and `following`: the characters of the longer ones."""
+    """text -> text. `single`: keys of one character; `first`, `following`: the first and later characters of longer keys."""
 
     def __init__(self, single: dict[str, str], first: str, following: str, table: bytes) -> None:
         self.single, self.first, self.following = single, first, following
@@ -109,9 +109,9 @@ class CharMap:
         self._places: re.Pattern[str] | None = None
 
     @classmethod
-    @lru_cache(maxsize=1)  # 2 s of work, and both sides of a translation have one and the same
+    @lru_cache(maxsize=1)  # takes 2 s, and both sides of a translation have the same one
     def of(cls, data: bytes) -> CharMap:
-        """What a precompiled_charsmap does, none of it where `data` is empty. ValueError where it is damaged."""
+        """The map of a precompiled_charsmap; empty `data` replaces nothing. Raises ValueError for a damaged one."""
         if not data:
             return cls({}, "", "", b"")
         table = Table(data)
@@ -130,7 +130,7 @@ class CharMap:
         if text.isascii() and not (self.following and self.following[0].isascii()):  # no key of several characters
             return self._ascii.sub(self._one, text) if self._ascii else text
         if self._places is None:
-            # What finds every stretch in which a key may begin: no key that begins in one ends outside of it.
+            # Finds every stretch in which a key may begin. A key that begins in a stretch also ends in it.
             ways = [_class(self.first) + _class(self.following) + "+"] if self.first else []
             ways += [_class(self.single)] if self.single else []
             self._places = re.compile("|".join(ways) or "(?!)")
@@ -182,7 +182,7 @@ class CharMap:
 
 
 def loads(data: bytes) -> Any:
-    """The JSON in a file of a model. ValueError for what is none, whatever it is."""
+    """The JSON in a file of a model. Raises ValueError for any other content, also for JSON that is nested too deep."""
     try:
         return json.loads(data)
     except RecursionError:
@@ -190,12 +190,12 @@ def loads(data: bytes) -> Any:
 
 
 def _base(place: Any, unit: Any) -> Any:
-    """Where the children of a unit lie: this, exclusive or their label."""
+    """The base of a unit's children: each child lies at the base XOR its label."""
     return place ^ ((unit >> 10) << ((unit & 0x200) >> 6))
 
 
 def _class(chars: Iterable[str]) -> str:
-    """A regular expression for one of the characters, "" for none; any beyond U+FFFF where one of them is there."""
+    """A character class of `chars`, "" for none. If one of them is beyond U+FFFF, all characters beyond it are in it."""
     codes = sorted(set(map(ord, chars)))
     ranges: list[list[int]] = []
     for code in codes:

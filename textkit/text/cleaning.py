@@ -1,8 +1,9 @@
-"""Takes out of text what nobody sees, and spells ligatures and full-width forms as Unicode's NFKC does.
+"""Removes invisible characters from text, and spells ligatures and full-width forms as Unicode's NFKC does.
 
-A soft hyphen, a byte order mark in front of a line, a direction mark or a colour of the terminal changes no word, yet would
-make another word of it. What a script needs stays: the joiners of Indic scripts, of Arabic and Persian, and between emoji.
-Imported models have rules of their own, so this is a choice of the rule in the manifest (`clean`). Knows no model.
+A soft hyphen, a byte order mark at the start of a line, a direction mark or a terminal's colour code changes no word for a
+reader, but makes another word for a model. Characters that a script needs stay: the joiners of Indic scripts, of Arabic and
+Persian, and between emoji. Imported models have their own rules, so the rule in the manifest switches this on (`clean`).
+Knows no model.
 """
 
 from __future__ import annotations
@@ -14,27 +15,27 @@ from functools import cache
 
 import numpy as np
 
-_SHORT = 4096  # characters: a longer text is looked through by numpy first, which costs a tenth of a pattern
+_SHORT = 4096  # characters; numpy searches a longer text first, which costs a tenth of a pattern
 
-# The controls that are no white space; tab, line feed, vertical tab, form feed, carriage return and U+0085 are.
+# The controls that are not white space; tab, line feed, vertical tab, form feed, carriage return and U+0085 are.
 _CONTROLS = "\x00-\x08\x0e-\x1b\x7f"
-_SEPARATORS = "\x1c-\x1f"  # of files, groups, records, units: white space, and a space from here on
+_SEPARATORS = "\x1c-\x1f"  # of files, groups, records, units: white space, replaced by a space
 _ASCII = bytes((*range(0x09), *range(0x0E, 0x20), 0x7F))
-# What a terminal is told: colours and the cursor (CSI), titles and links (OSC) and other strings, character sets. An
-# escape before a letter may as well be a stray one: the letter stays.
+# Control sequences for a terminal: colours and the cursor (CSI), titles and links (OSC) and other strings, character
+# sets. An escape before a letter may also be a stray one, so the letter stays.
 _ESCAPES = (
     r"(?:\x1b\[|\x9b)[0-?]*+[ -/]*+[@-~]"
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\n]*+(?:\x07|\x1b\\|\x9c)"
     r"|\x1b(?:[ -/]++[0-~]|[0-?@\\^_`=>])"
 )
-# Format characters, variation selectors, fillers and whatever else Unicode lets a font leave out. The marks that are seen
-# around a number in Arabic (U+0600 and on) and those that lay out hieroglyphs are not among them.
+# Format characters, variation selectors, fillers and all else that Unicode lets a font leave out. Not among them are
+# the visible marks around numbers in Arabic (from U+0600 on), and the controls that lay out hieroglyphs.
 _UNSEEN = (
     "\x80-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 )
 _JOINERS = "\u200c\u200d"  # ZWNJ, ZWJ
-# Ligatures and letters that are two, presentation forms, and the forms as wide or half as wide as an ideograph.
+# Ligatures, digraphs, presentation forms, full-width and half-width forms.
 _FORMS = (
     "\u0132\u0133\u01c4-\u01cc\u01f1-\u01f3\ufb00-\ufdff\ufe10-\ufe1f\ufe30-\ufe6f\ufe70-\ufefc"
     "\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff61-\uff9f\uffa1-\uffef"
@@ -44,7 +45,7 @@ _UNSEEN_RUN = f"[{_CONTROLS}{_UNSEEN}{_JOINERS}]+|(?P<separator>[{_SEPARATORS}])
 _FORMS_RUN = f"[{_FORMS}]+|(?P<marks>[{_WIDE_MARKS}]+)"
 _ANY = f"[{_CONTROLS}{_UNSEEN}{_SEPARATORS}{_JOINERS}{_FORMS}{_WIDE_MARKS}]"
 
-# Where the joiners and the space without width say something.
+# The scripts in which the joiners or the zero-width space have a meaning.
 _INDIC = (
     "[\u0900-\u0dff\u0f00-\u109f\u1780-\u17ff\u1a20-\u1aaf\u1b00-\u1c4f\ua880-\ua8ff\ua980-\ua9ff\uaa00-\uaadf\uabc0-\uabff"
     "\U00011000-\U00011fff]"
@@ -63,37 +64,36 @@ _IDEOGRAPHIC = (
     ("\U00020000", "\U0003134f"),
 )
 
-_compiled = cache(re.compile)  # made when needed: most lines need none, and all together take 13 ms
+_compiled = cache(re.compile)  # compiled when needed: most lines need no pattern, and compiling all takes 13 ms
 
 
 def cleaned(text: str, apart: bool = False) -> str:
-    """`text` (any number of lines) without what nobody sees, ligatures and full-width forms spelled out; lines stay lines.
+    """`text` (any number of lines) without invisible characters, ligatures and full-width forms spelled out; lines stay lines.
 
-    Marks between ideographs stay full-width, for that is how Chinese and Japanese are written, and a model that is to write
-    them has to learn them. `apart`: not where each mark is a word of its own; nor does the joiner stay there that makes one
-    of two emoji.
+    Marks next to ideographs stay full-width: Chinese and Japanese are written so, and a model must learn to write them so.
+    `apart`: each mark is a separate word, so these marks do not stay, nor does the joiner that makes one emoji of two.
     """
     found = _suspects(text)
     if not found:
         return text
-    if len(text) > _SHORT and "\n" in text:  # nothing is looked for across the end of a line
+    if len(text) > _SHORT and "\n" in text:  # no pattern reaches across a line end
         return "\n".join(_cleaned_of(text.split("\n"), found, apart))
     return _folded(visible(text, not apart), apart)
 
 
 def cleaned_lines(lines: Sequence[str]) -> Sequence[str]:
-    """Each line `cleaned`. Clean ones, which nearly all are, cost next to nothing."""
+    """Each line `cleaned`. Clean lines, as nearly all are, cost next to nothing."""
     found = _suspects("\n".join(lines))
     return _cleaned_of(lines, found) if found else lines
 
 
 def _cleaned_of(lines: Sequence[str], found: str, apart: bool = False) -> list[str]:
-    """The lines, those `cleaned` that hold one of the characters `found`."""
+    """The lines; those that hold one of the characters `found` are `cleaned`."""
     return [cleaned(line, apart) if any(character in line for character in found) else line for line in lines]
 
 
 def visible(text: str, emoji: bool = True) -> str:
-    """`text` without what nobody sees. What a space without width parts in Thai, Lao, Burmese and Khmer, a space does."""
+    """`text` without invisible characters. In Thai, Lao, Burmese and Khmer a zero-width space becomes a space."""
     if not _suspects(text):
         return text
     if any(character in text for character in "\x1b\x90\x98\x9b\x9d\x9e\x9f"):
@@ -105,7 +105,7 @@ def visible(text: str, emoji: bool = True) -> str:
         between = [character for character in found[0] if character in _BETWEEN]
         if not between:
             return ""
-        # What is seen before and behind: of two joiners side by side one would see the other alone.
+        # The neighbours of the whole run: if two joiners stand side by side, each has only the other as its neighbour.
         before, behind = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 1]
         if "\u200b" in between and _compiled(_UNSPACED).match(before) and _compiled(_UNSPACED).match(behind):
             return " "
@@ -136,7 +136,7 @@ def _folded(text: str, apart: bool) -> str:
 
 
 def _suspects(text: str) -> str:
-    """The characters of a text that may have to be cleaned, quickly where there is none."""
+    """The characters of a text that may need cleaning; found quickly if there are none."""
     controls = "" if text.isprintable() else _controls_of(text)
     if text.isascii():
         return controls
@@ -148,7 +148,7 @@ def _suspects(text: str) -> str:
 
 
 def _controls_of(text: str) -> str:
-    """The ASCII controls of a text that are no white space, and the separators. Where there are none one quick pass says so."""
+    """The ASCII control characters of a text that are not white space, and the separators. One quick pass if there are none."""
     data = text.encode("utf-8", "surrogatepass")
     if len(data.translate(None, _ASCII)) == len(data):
         return ""

@@ -1,6 +1,6 @@
-"""How lines become the ids a language model reads, and ids text: a tokenizer.json and the id that ends a line.
+"""Turns lines into the ids that a language model reads, and ids into text: a tokenizer.json and the id that ends a line.
 
-Knows no graph, no model and no training. numpy; tokenizers is imported when a rule is made.
+Knows no graph, no model and no training. Imports numpy; tokenizers is imported when a rule is made.
 """
 
 from __future__ import annotations
@@ -18,18 +18,17 @@ from textkit.text.rule import TOKENIZER_FILE, Encoded, TextRule
 from textkit.text.tokenizer_file import read_checked
 from textkit.text.translation import Side, ended, flag_of, numbers_of
 
-_LONGEST = 8  # tokens, more than a character has bytes
-EOS_NAME = "<eos>"  # what the end of a line is called where it is shown
+_LONGEST = 8  # tokens: more than a character has bytes
+EOS_NAME = "<eos>"  # how the end of a line is shown
 
 
 class LanguageText(TextRule):
     """Lines as ids, `eos` after each, and ids as text.
 
-    `unk`: the id of words that are in no table; None where every text can be spelled. `words`: whether a token is a whole
-    word (white space is not kept, and words are joined by one space) or a piece of one (nothing is lost). A line of nothing
-    but white space is blank: eos alone. `size` is the number of rows of the embedding table, where it has more than there
-    are ids. `clean`: what nobody sees is left out of a line first, and ligatures and full-width forms are spelled out
-    (textkit/text/cleaning.py).
+    `unk`: the id of unknown words; None if every text can be spelled. `words`: whether a token is a whole word (white space
+    is not kept, and words are joined by one space) or a piece of one (nothing is lost). A line of nothing but white space is
+    blank: eos alone. `size`: the rows of the embedding table, if it has more than there are ids. `clean`: a line first loses
+    its invisible characters, and its ligatures and full-width forms are spelled out (textkit/text/cleaning.py).
     """
 
     kind = "language"
@@ -51,12 +50,12 @@ class LanguageText(TextRule):
         return ended(*self.side.encode(["" if line.isspace() else line for line in lines]), self.eos)
 
     def decode(self, lines: Iterable[Sequence[int]]) -> list[str]:
-        """The text of lines of ids; eos is left out. Bytes that are no whole character yet read U+FFFD."""
+        """The text of lines of ids; eos is left out. Bytes that do not complete a character read U+FFFD."""
         return self.side.decode(lines, self._special)
 
     def token(self, token: int) -> str:
-        """The piece that an id stands for, as text: with the space before it, bytes of half a character as <0xE4>;
-        empty where it stands for none."""
+        """The piece that an id stands for, as text, with the space before it. The bytes of an incomplete character are
+        written as <0xE4>. Empty if the id stands for no piece."""
         if token == self.eos:
             return EOS_NAME
         piece = self.side.piece(token) or ""
@@ -69,26 +68,26 @@ class LanguageText(TextRule):
             return "".join(f"<0x{byte:02X}>" for byte in content)
 
     def spelling(self, token: int) -> bytes:
-        """What an id stands for in a text, white space and all; empty for the end of a line."""
+        """The bytes that an id stands for in a text, white space included; empty for the end of a line."""
         piece = "" if token == self.eos else self.side.piece(token) or ""
         if not self._byte_level:
             return piece.encode()
         return bytes(_BYTES[character] for character in piece if character in _BYTES)
 
     def ends_inside(self, ids: Sequence[int]) -> bool:
-        """Whether a text breaks off inside a character: its last bytes read U+FFFD."""
+        """Whether the text of `ids` breaks off inside a character, so that its last bytes read U+FFFD."""
         decoder = getincrementaldecoder("utf-8")("replace")
         decoder.decode(b"".join(map(self.spelling, ids[-_LONGEST:])))
         return bool(decoder.getstate()[0])
 
     def normalized(self, text: str) -> str:
-        """`text` as the tokenizer cuts it."""
+        """`text` in the form in which the tokenizer cuts it."""
         text = cleaned(text) if self.clean else text
         normalizer = self.side.tokenizer.normalizer
         return text if normalizer is None else normalizer.normalize_str(text)
 
     def count_words(self, lines: Iterable[str]) -> int:
-        """Words as white space parts them, whatever the tokens: what a perplexity per word is a mean over."""
+        """The number of words between white space, whatever the tokens are. A perplexity per word is a mean over them."""
         return sum(len(line.split()) for line in lines)
 
     def tokens(self, line: str) -> list[tuple[str, int, int]]:
@@ -118,7 +117,7 @@ class LanguageText(TextRule):
 
 
 def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> LanguageText:
-    """The rule a manifest describes; KeyError, TypeError or ValueError where it describes none rightly."""
+    """The rule that a manifest describes. Raises KeyError, TypeError or ValueError if the description is wrong."""
     numbers = numbers_of(spec, ("eos", "size") if spec["unk"] is None else ("eos", "size", "unk"))
     flags = {"words": flag_of(spec, "words"), "clean": flag_of(spec, "clean", False)}
     rule = LanguageText(read_checked(spec["tokenizer"], read), **{"unk": None, **numbers}, **flags)
@@ -128,8 +127,8 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Language
 
 
 def _byte_characters() -> dict[str, int]:
-    """The character that stands for each byte in pieces of byte-level tokenizers (Radford et al. 2019): itself where it can
-    be seen, and those from U+0100 on for the others, in order."""
+    """The byte that each character stands for in pieces of byte-level tokenizers (Radford et al. 2019). A visible character
+    stands for the byte of its own code; those from U+0100 on stand for the other bytes, in order."""
     seen = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     hidden = [byte for byte in range(256) if byte not in seen]
     return {chr(byte): byte for byte in seen} | {chr(0x100 + at): byte for at, byte in enumerate(hidden)}

@@ -1,4 +1,4 @@
-"""What is done to a line before it is cut into words: case, Unicode form, punctuation. numpy only; knows no ids."""
+"""Normalises a line before it is cut into words: case, Unicode form, punctuation. numpy only; knows no ids."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from textkit.text.cleaning import cleaned
 
-# Scripts written without spaces between words: each of these characters is a word of its own, as in BERT's pre-tokenizer.
+# Scripts written without spaces between words: each of their characters is a separate word, as in BERT's pre-tokenizer.
 _IDEOGRAPHS = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f])")
 _FIRST_IDEOGRAPH = 0x3040
 _SHORT = 4096  # characters
@@ -25,8 +25,8 @@ class Normalizer:
 
     lowercase: bool = True
     unicode: str = "NFC"  # NFC | NFKC | NFD | NFKD | none
-    punctuation: str = "split"  # split: each mark is a word, as BERT has it | keep: words are what spaces separate
-    clean: bool = False  # what nobody sees is left out first, ligatures and full-width forms are spelled out
+    punctuation: str = "split"  # split: each mark is a word, as in BERT | keep: words are what spaces separate
+    clean: bool = False  # first remove invisible characters, and spell out ligatures and full-width forms
 
     def __post_init__(self) -> None:
         if self.unicode not in ("NFC", "NFKC", "NFD", "NFKD", "none"):
@@ -42,11 +42,11 @@ class Normalizer:
             text = cleaned(text, apart=self.punctuation == "split")
         text = self.form(text)
         if self.lowercase:
-            # Some letters have a composed form in lower case alone (H with a line below): there would be two spellings.
+            # Some letters have a composed form only in lower case (h with a line below) and would have two spellings.
             text = self.form(text.lower())
         if self.punctuation == "split":
-            # One str.replace a distinct mark runs at memory speed; a regular expression costs 100 ns a match, and a set
-            # of the characters 12 ns a character.
+            # One str.replace per distinct mark runs at memory speed; a regular expression costs 100 ns per match, and
+            # a set of the characters 12 ns per character.
             for character in punctuation:
                 if character in text:
                     text = text.replace(character, f" {character} ")
@@ -61,12 +61,12 @@ class Normalizer:
         return text
 
     def form(self, text: str) -> str:
-        """`text` in the Unicode form."""
+        """`text` in the rule's Unicode form."""
         if self.unicode == "none" or text.isascii():
             return text
         if len(text) <= _SHORT:
             return unicodedata.normalize(self.unicode, text)
-        # One mark that has not been composed would have all of a long text put together anew, at 100 ns a character.
+        # A single mark that is not composed would have the whole of a long text recomposed, at 100 ns per character.
         return "\n".join(
             [line if line.isascii() else unicodedata.normalize(self.unicode, line) for line in text.split("\n")]
         )
@@ -78,4 +78,4 @@ class Normalizer:
 
     def spec(self) -> dict[str, Any]:
         spec = {"lowercase": self.lowercase, "unicode": self.unicode, "punctuation": self.punctuation}
-        return spec | ({"clean": True} if self.clean else {})  # a table of before this rule says nothing of it
+        return spec | ({"clean": True} if self.clean else {})  # left out if false, as in manifests older than `clean`

@@ -1,9 +1,9 @@
-r"""Which regular expressions of a stranger's tokenizer may run: those that cannot take for ever. Knows no tokenizer.
+r"""Decides which regular expressions of a stranger's tokenizer may run: those that cannot take for ever. Knows no tokenizer.
 
-The library's engine goes back and tries again, and a few characters make it try for ever: `(x+x+)+y`. What is taken is
-a choice of sequences of single characters and classes of them. One of each sequence may be repeated without end before
-others that must be found, so that a line of n characters takes n * n steps at most; groups are not repeated. Where nothing
-that must be found follows, nothing is tried again: such an end of a sequence may be repeated as it likes.
+The library's engine backtracks, and a few characters can make it backtrack for ever: `(x+x+)+y`. An accepted pattern is a
+choice of sequences of single characters and character classes. Before the last part that must match, a sequence may repeat
+one part without end, so a line of n characters takes n * n steps at most; groups are not repeated. After that part nothing
+can fail, so nothing is tried again: the parts there may all be repeated without end.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import NamedTuple
 from textkit.errors import quoted
 
 LONGEST = 1000  # characters of a pattern
-_MOST_TIMES = 64  # that a repetition with bounds may ask for
-_DEEPEST = 4  # groups within groups
-_DEAR = 16  # what a way to match counts that takes n * n steps; one that takes n counts 1
-_MOST_COST = 256  # of a pattern; choices multiply
+_MOST_TIMES = 64  # the highest count in a repetition with bounds
+_DEEPEST = 4  # groups within groups, and classes within classes
+_DEAR = 16  # the cost of a way to match that takes n * n steps; one that takes n steps costs 1
+_MOST_COST = 256  # of a pattern; the choices within a sequence multiply
 MOST_COST = 384  # of all patterns of a tokenizer
 _UNREADABLE = "does not read as a regular expression"
 
-# cl100k as its makers write it: what `++` has taken is not given back.
+# cl100k as its makers write it: `++` gives nothing back.
 _CL100K = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|"
 KNOWN = frozenset({_CL100K + r"\s", _CL100K + r"\s+"})
 _ESCAPE = re.compile(
@@ -32,8 +32,8 @@ _TIMES = re.compile(r"[*+?][?+]?|\{(\d{1,6})?(,)?(\d{1,6})?\}(?![?+*])")
 
 
 class Judged(NamedTuple):
-    """What speaks against a pattern, empty where nothing does; what it costs, of MOST_COST; whether it may match nothing,
-    and so between any two characters."""
+    """The verdict on a pattern: what is wrong with it, empty if nothing is; its cost, out of MOST_COST; whether it may match
+    the empty text, and so between any two characters."""
 
     wrong: str = ""
     cost: int = 4 * _DEAR
@@ -56,12 +56,13 @@ def judged(text: str) -> Judged:
 
 
 class _Hard(Exception):
-    """Why a pattern may be hard."""
+    """Why a pattern may take too long, or cannot be judged."""
 
 
 class _Found(NamedTuple):
-    """What was read: the ways in which it may match one text, those that repeat a part without end apart, and the most
-    such parts of one; `empty`: whether it can be left out, surely; `thin`: whether it may match nothing."""
+    """What was read. `plain`: in how many ways it may match one text; `dear`: the ways that repeat a part without end, which
+    `plain` does not count; `endless`: the most such parts in one way. `empty`: whether it can surely be left out; `thin`:
+    whether it may match the empty text."""
 
     plain: int = 1
     dear: int = 0
@@ -71,7 +72,7 @@ class _Found(NamedTuple):
 
 
 def _choice(text: str, at: int, depth: int) -> tuple[int, _Found]:
-    """Reads sequences with `|` between them: where they end, and what they are."""
+    """Read sequences with `|` between them; return where they end, and what was read."""
     if depth > _DEEPEST:
         raise _Hard("nests groups too deep")
     choices = []
@@ -100,8 +101,8 @@ def _sequence(text: str, at: int, depth: int) -> tuple[int, _Found]:
     ways, endless = 1, 0
     last = max((number for number, part in enumerate(parts) if not part.empty), default=-1)
     for number, part in enumerate(parts):
-        # Behind the last part that must be found nothing fails, and that one fails at once: neither is gone back into.
-        # Of what is in a group that is not sure.
+        # After the last part that must match nothing fails, and that part fails at once: no backtracking into either.
+        # Inside a group this is not certain.
         if depth or number <= last or part.dear:
             ways = min(ways * (part.plain + part.dear), 1 << 40)
         if depth or number < last or part.dear:
@@ -111,22 +112,22 @@ def _sequence(text: str, at: int, depth: int) -> tuple[int, _Found]:
 
 
 def _repeated(part: _Found, times: re.Match[str]) -> _Found:
-    """A part with `?`, `*` or numbers behind it."""
+    """A part with `?`, `*`, `+` or numbers after it."""
     choices = _choices(times)
     plain, endless = part.plain + max(choices, 1) - 1, part.endless + (choices == 0)
     least = int(times[1] or 0) if times[0][0] == "{" else times[0][0] == "+"
-    empty = part.empty or not (least or times[0].startswith("{,"))  # of `{,3}` it is not sure
+    empty = part.empty or not (least or times[0].startswith("{,"))  # `{,3}` is not sure to allow none
     return part._replace(plain=plain, endless=endless, empty=empty, thin=part.thin or not least)
 
 
 def _choices(times: re.Match[str]) -> int:
-    """How many numbers of times a repetition allows; 0: without end."""
+    """How many different counts a repetition allows (`{2,4}`: 3); 0: without end."""
     if times[0][0] in "*+":
         return 0
     if times[0][0] == "?":
         return 2
     least, comma, most = (times[group] for group in (1, 2, 3))
-    if not (least or most):  # it stands for itself
+    if not (least or most):  # `{}` and `{,}` stand for themselves
         raise _Hard(_UNREADABLE)
     if int(most or least or 0) > _MOST_TIMES or int(least or 0) > _MOST_TIMES:
         raise _Hard(f"repeats a part more than {_MOST_TIMES} times")
@@ -136,7 +137,7 @@ def _choices(times: re.Match[str]) -> int:
 
 
 def _part(text: str, at: int, depth: int) -> tuple[int, _Found]:
-    """Reads one part: where it ends, and what it is."""
+    """Read one part; return where it ends, and what was read."""
     if text[at] == "(":
         opened = _OPEN_GROUP.match(text, at)
         if not opened:
@@ -163,7 +164,7 @@ def _escape(text: str, at: int) -> int:
 
 
 def _class(text: str, at: int, depth: int) -> int:
-    """Where a class of characters ends that begins at `at`."""
+    """Where the character class that begins at `at` ends."""
     if depth > _DEEPEST:
         raise _Hard("nests classes too deep")
     at += 2 if text.startswith("[^", at) else 1

@@ -1,4 +1,4 @@
-"""What a rule is that turns lines into ids, whichever of the closed set it is. Knows none of them; numpy only."""
+"""The base of all rules that turn lines into ids. Knows none of the rules; numpy only."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class Encoded:
 
 
 class TextRule(ABC):
-    """Turns lines into ids. `len(rule)` is the number of rows the embedding table of its model has."""
+    """Turns lines into ids. `len(rule)` is the number of rows of its model's embedding table."""
 
     kind: ClassVar[str]
-    # What a family has learnt from the data besides, as JSON has it: the labels, say. A run keeps it; a bundle does not.
+    # What else a family has learnt from the data, such as labels; JSON values. A run keeps it; a bundle does not.
     learnt: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
@@ -40,7 +40,7 @@ class TextRule(ABC):
 
     @abstractmethod
     def tokens(self, line: str) -> list[tuple[str, int, int]]:
-        """The line's tokens as (text, first, last + 1), positions in the ids of `encode([line])`."""
+        """The line's tokens as (text, first, last + 1); the numbers are positions in the ids of `encode([line])`."""
 
     @abstractmethod
     def vocabulary(self) -> tuple[list[str], np.ndarray]:
@@ -48,7 +48,7 @@ class TextRule(ABC):
 
     @abstractmethod
     def spec(self) -> dict[str, Any]:
-        """What the manifest says of this rule."""
+        """What the manifest says about this rule."""
 
     @abstractmethod
     def files(self) -> dict[str, bytes]:
@@ -58,4 +58,4 @@ class TextRule(ABC):
     def __len__(self) -> int: ...
 
     def make_ready(self) -> None:  # noqa: B027 most rules are ready when they are made
-        """Makes what is otherwise made when it is first needed. Raises TextkitError where that cannot be made."""
+        """Makes now what is otherwise made on first use. Raises TextkitError if that fails."""

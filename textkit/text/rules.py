@@ -1,6 +1,6 @@
-"""How text becomes ids: one of a closed set of rules, described in the manifest, so that serving needs no plugin.
+"""Finds the rule by which text becomes ids. A manifest describes one of a closed set, so that serving needs no plugin.
 
-Each rule has a file of its own, which is imported when a manifest names it. Knows no file system, no graph and no model.
+Each rule is a module, which is imported when a manifest names it. Knows no file system, no graph and no model.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 KINDS: Mapping[str, str] = {  # what a manifest calls a rule -> the module that reads it
     "words": "textkit.text.words",  # a table of words; with subwords: hashed character n-grams, or byte-pair pieces
     "tokenizer": "textkit.text.tokenizer",  # a Hugging Face tokenizer.json
-    "translation": "textkit.text.translation",  # two sides
+    "translation": "textkit.text.translation",  # the two sides of a translation
     "sentencepiece": "textkit.text.sentencepiece",  # MarianMT's two sides
-    "language": "textkit.text.language",  # lines and what ends them
+    "language": "textkit.text.language",  # lines, and the id that ends each
 }
 
 
 def rule_from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> TextRule:
-    """The rule a manifest describes; `read` gives the bytes of a file beside it. TextkitError for anything outside the set."""
+    """The rule that a manifest describes; `read` gives the bytes of a file beside it. Raises TextkitError for any other."""
     try:
         if spec["kind"] in KINDS:
             return importlib.import_module(KINDS[spec["kind"]]).from_spec(spec, read)

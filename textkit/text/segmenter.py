@@ -1,6 +1,6 @@
-"""SentencePiece's segmentation: how text is normalised, and a tokenizer.json of nothing but pieces that cuts it.
+"""SentencePiece's segmentation: normalises text, and cuts it with a tokenizer.json that holds nothing but pieces.
 
-Knows no vocabulary of a model, no special tokens and no file.
+Knows no model's vocabulary, no special tokens and no file.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 from textkit.text.charmap import CharMap
 from textkit.text.translation import SPACE
 
-_UNKNOWN = " "  # the tokenizer's piece for text without one: no text becomes it, for spaces are marked
+_UNKNOWN = " "  # the tokenizer's piece for unknown text; no text is cut into it, because spaces are marked first
 
 
 @dataclass(frozen=True)
 class Segmenter:
-    """Text -> pieces, a SentencePiece model's own way. `tokenizer`: a tokenizer.json with nothing but the model in it.
+    """Text -> pieces, as a SentencePiece model cuts it. `tokenizer`: a tokenizer.json with nothing but the model in it.
 
-    `prefix`: a space is put in front of each line; `squeeze`: spaces are stripped and several are one; `spelled`: text
-    without a piece is spelled in bytes, `<0xE2>`.
+    `prefix`: a space is put in front of each line; `squeeze`: spaces are stripped, and a run of them becomes one; `spelled`:
+    text without a piece is spelled in bytes, such as `<0xE2>`.
     """
 
     tokenizer: bytes
@@ -44,14 +44,14 @@ class Segmenter:
 
 
 def unigram(pieces: Sequence[str], scores: Sequence[float]) -> bytes:
-    """tokenizer.json of pieces with their log-probabilities (Kudo 2018); ids from 1, 0 is unknown text."""
+    """A tokenizer.json of pieces with their log-probabilities (Kudo 2018); their ids start at 1, and 0 is unknown text."""
     vocabulary = [[_UNKNOWN, 0.0], *([piece, score] for piece, score in zip(pieces, scores, strict=True))]
     model = {"type": "Unigram", "unk_id": 0, "vocab": vocabulary, "byte_fallback": False}
     return _tokenizer(model, split=SPACE in pieces and not any(SPACE in piece[1:] for piece in pieces))
 
 
 def bpe(pieces: Sequence[str]) -> bytes:
-    """tokenizer.json of pieces in the order in which they are merged (Sennrich et al. 2016); ids as in `unigram`."""
+    """A tokenizer.json of pieces in the order in which they are merged (Sennrich et al. 2016); ids as in `unigram`."""
     ids = {piece: at for at, piece in enumerate([_UNKNOWN, *pieces])}
     merges = [
         [piece[:at], piece[at:]]
@@ -68,7 +68,7 @@ def bpe(pieces: Sequence[str]) -> bytes:
 
 
 def _tokenizer(model: Mapping[str, Any], split: bool) -> bytes:
-    """`split`: no piece spans two words, so that each word can be looked up by itself."""
+    """A tokenizer.json with `model`. `split`: no piece spans two words, so that each word can be looked up by itself."""
     metaspace = {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "never", "split": True}
     entries = {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,

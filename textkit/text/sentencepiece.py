@@ -1,8 +1,8 @@
-"""SentencePiece's tokenisation with a vocabulary of the model's own, as MarianMT has it: a rule like translation_text.py's.
+"""SentencePiece's tokenisation with the model's own vocabulary, as MarianMT has it: a rule like translation.py's.
 
-The library tokenizers segments (Unigram or BPE); what is around that is done here, as SentencePiece and MarianTokenizer do
-it: characters replaced (charmap.py), spaces marked, special tokens and a language's code (`>>fr<<`) taken out of the line
-first, and text without a piece looked up in the model's vocabulary, which may know it though the tokenizer does not.
+The library `tokenizers` segments text (Unigram or BPE). This module does the rest as SentencePiece and MarianTokenizer do:
+it takes special tokens and a language's code (`>>fr<<`) out of the line first, replaces characters (charmap.py) and marks
+spaces. Text without a piece is looked up in the model's vocabulary, which may know it though the tokenizer does not.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ SIDES = ("source", "target")
 
 
 class PieceSide:
-    """One side: a segmenter, and `vocabulary`, piece -> row of the model. `specials` are taken out of a line as they are.
+    """One side: a segmenter, and `vocabulary`, piece -> row of the model. It has the interface of translation.Side.
 
-    `silent`: the rows of SentencePiece's own control pieces, which are no text. Has what translation_text.Side has.
+    `specials` are taken out of a line before it is segmented. `silent`: SentencePiece's control pieces, which are not text.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class PieceSide:
         return self._tokenizer()[0]
 
     def _tokenizer(self) -> tuple[Any, np.ndarray]:
-        """The tokenizer, made when it is first needed, and the model's row of each of its ids i64[id], -1: to be looked up."""
+        """The tokenizer, made on first use, and the model's row of each of its ids i64[id]; -1: the text must be looked up."""
         if self._loaded is None:
             tokenizer = read_tokenizer(self.segmenter.tokenizer, TOKENIZER_FILE)
             pieces = tokenizer.get_vocab()
@@ -87,7 +87,7 @@ class PieceSide:
         return np.array(ids, np.int64), np.array(lengths, np.int64)
 
     def _cut(self, line: str) -> list[str | int]:
-        """The line in order: rows of what is taken out of it, and the normalised text in between."""
+        """The line in order: the rows of what is taken out of it, and the normalised text in between."""
         if "<" not in line:
             return [self.segmenter.normalized(line)]
         parts: list[str | int] = []
@@ -111,7 +111,7 @@ class PieceSide:
         return rows
 
     def pieces(self, text: str) -> list[str]:
-        """The pieces of normalised text; a stretch without one is a piece, or its bytes are."""
+        """The pieces of normalised text. A stretch without a piece counts as one, or as one per byte (`spelled`)."""
         encoding = guarded(lambda: self.tokenizer.encode(text, add_special_tokens=False))
         pieces: list[str] = []
         open_ = False  # whether the last piece is such a stretch
@@ -174,10 +174,10 @@ def _unspelled(found: re.Match[str]) -> str:
 
 
 class SentencePieceText(TranslationText):
-    """The rule of a MarianMT model. `specials` are what a line may hold of the vocabulary's own (`</s>`, `<unk>`, `<pad>`).
+    """The rule of a MarianMT model. `specials`: the special tokens that a line may hold (`</s>`, `<unk>`, `<pad>`).
 
     `start`, `eos`, `pad`, `unk` are rows of the target, `source_eos`, `source_pad`, `source_unk` of the source;
-    `source_size` and `target_size` the rows of the tables. Where both vocabularies are one, so is the file.
+    `source_size` and `target_size` are the rows of the tables. Without `target_vocabulary` both sides share one vocabulary.
     """
 
     kind = "sentencepiece"
@@ -213,7 +213,7 @@ class SentencePieceText(TranslationText):
         return self.target.joined(pieces)
 
     def _stored(self) -> tuple[dict[str, dict[str, str]], dict[str, bytes]]:
-        """Which file holds what of each side, and the files: one where both sides say the same."""
+        """The names of each side's files, and the files; both sides share a file if its content is the same."""
         names: dict[str, dict[str, str]] = {}
         files: dict[str, bytes] = {}
         for side, found in zip(SIDES, (self.source.files(), self.target.files()), strict=True):
@@ -250,7 +250,7 @@ _NUMBERS = ("start", "eos", "pad", "unk", "source_eos", "source_pad", "source_un
 
 
 def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> SentencePieceText:
-    """The rule a manifest describes; KeyError, TypeError or ValueError where it describes none rightly."""
+    """The rule that a manifest describes. Raises KeyError, TypeError or ValueError if the description is wrong."""
     numbers = numbers_of(spec, _NUMBERS)
     for key in ("specials", "silent"):
         if not isinstance(spec[key], list) or not all(isinstance(text, str) and text for text in spec[key]):

@@ -1,7 +1,7 @@
-"""Where a text is cut into words by ASCII's white space alone, as word2vec, GloVe and fastText cut it.
+"""Cuts a text into words at ASCII white space alone, as word2vec, GloVe and fastText do.
 
-U+00A0 and its like are part of a word there. A word may even hold ASCII white space, for the files of gensim and GloVe have
-such words; it is then found where it stands in a text as it is written, before the words that it seems made of.
+U+00A0 and other Unicode white space is part of a word. A word may even hold ASCII white space, because files of gensim and
+GloVe have such words. Where a text holds such a word exactly as it is written, that word is found, not the parts of it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Iterable
 SPACES = " \t\n\v\f\r"
 _RUN = re.compile(f"[^{SPACES}]*")
 _WORD = re.compile(f"[^{SPACES}]+")
-# What str.split cuts at as well.
+# str.split cuts at these as well.
 _OTHERS = "\x1c\x1d\x1e\x1f\x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 
 
 def ascii_words(text: str) -> list[str]:
-    """What ASCII white space separates."""
+    """The words that ASCII white space separates."""
     others = _OTHERS[:4] if text.isascii() else _OTHERS
     return _WORD.findall(text) if any(character in text for character in others) else text.split()
 
@@ -28,10 +28,10 @@ def has_spaces(word: str) -> bool:
 
 
 class Cutter:
-    """Text -> its words, those of `words` that hold ASCII white space among them, the longest that stands there."""
+    """Text -> its words. Where one or more of `words` with ASCII white space stand, the longest is taken."""
 
     def __init__(self, words: Iterable[str]) -> None:
-        self._phrases: dict[str, list[str]] = {}  # what stands before its first white space -> words
+        self._phrases: dict[str, list[str]] = {}  # the text before the first white space -> words
         for word in words:
             if not word.isalnum() and any(space in word for space in SPACES):
                 self._phrases.setdefault(_RUN.match(word).group(), []).append(word)  # type: ignore[union-attr]
@@ -54,7 +54,7 @@ class Cutter:
                 end = at + len(run)
                 if run:
                     words.append(run)
-                elif end < size:  # white space: a word may begin behind it
+                elif end < size:  # white space: a word may begin after it
                     at += 1
                     continue
             at = end + 1

@@ -1,4 +1,4 @@
-"""How a word that is not in the table is spelled: hashed character n-grams, or byte-pair pieces. numpy only.
+"""Spells words that are not in the table: by hashed character n-grams, or by byte-pair pieces. numpy only.
 
 Knows no lines and no model: words in, rows of an embedding table out.
 """
@@ -23,13 +23,13 @@ BUCKETS_FILE = "buckets.i32"
 PIECES_FILE = "pieces.json"
 
 _TRIED = ("", "a", " b. C1\té▁<0xE4>\n")
-_MANY = 1 << 16  # words, of which the file is read sooner than the library makes a table
+_MANY = 1 << 16  # words; for more, reading the file is faster than having the library make a table
 _HASHED_AT_ONCE = 1 << 16  # characters whose n-grams are hashed together
 
 
 @dataclass(frozen=True)
 class NGrams:
-    """Hashed character n-grams of a word, as fastText's: Bojanowski et al. 2017, section 3.2; FNV-1a over UTF-8 bytes.
+    """Hashed character n-grams of a word, as in fastText: Bojanowski et al. 2017, section 3.2; FNV-1a over UTF-8 bytes.
 
     `kept`: the buckets that have a row, ascending i32; None: every bucket has one. Rows begin at `first`.
     """
@@ -48,7 +48,7 @@ class NGrams:
         return self.rows_of_buckets(*hash_ngrams(words, self.minimum, self.maximum, self.buckets))
 
     def rows_of_buckets(self, buckets: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of those of `buckets` i64[total] that have one, end to end, and how many are left of each of `counts`."""
+        """The rows of the `buckets` i64[total] that have one, end to end, and how many of each of `counts` are left."""
         if self.kept is None:
             return buckets + self.first, counts
         place = np.searchsorted(self.kept, buckets)
@@ -102,14 +102,14 @@ class Pieces:
 
 
 def subwords_from_spec(spec: Mapping[str, Any] | None, read: Callable[[str], bytes]) -> NGrams | Pieces | None:
-    """The subwords a manifest describes; `read` gives the bytes of a file beside it. ValueError, KeyError or TypeError
-    where it describes none rightly, TextkitError for a file that is no tokenizer.
+    """The subwords that a manifest describes; `read` gives the bytes of a file beside it. Raises ValueError, KeyError or
+    TypeError if the description is wrong, and TextkitError for a file that is no tokenizer.
     """
     if spec is None:
         return None
     if spec["kind"] == "pieces":
         pieces = Pieces(read_checked(spec["file"], read).decode("utf-8"), int(spec["first"]))
-        len(pieces)  # reads the file
+        len(pieces)  # makes the tokenizer, so that a bad file fails here
         return pieces
     if spec["kind"] != "ngrams" or spec["hash"] != "fasttext-fnv1a":
         raise ValueError(f"unknown subwords {quoted(spec['kind'])}")
@@ -117,7 +117,7 @@ def subwords_from_spec(spec: Mapping[str, Any] | None, read: Callable[[str], byt
     ngrams = NGrams(int(spec["min"]), int(spec["max"]), int(spec["buckets"]), int(spec["first"]), kept)
     if (
         ngrams.maximum and not 1 <= ngrams.minimum <= ngrams.maximum
-    ):  # 0: no word is spelled, n-grams of words have the rows
+    ):  # 0: no word is spelled; the rows belong to n-grams of words
         raise ValueError(f"n-grams of {ngrams.minimum} to {ngrams.maximum} characters")
     if not 1 <= ngrams.buckets < 2**31:
         raise ValueError(f"n-grams in {ngrams.buckets} buckets")
@@ -128,8 +128,8 @@ def subwords_from_spec(spec: Mapping[str, Any] | None, read: Callable[[str], byt
 
 
 def read_tokenizer(content: bytes, name: str) -> Any:
-    """A tokenizers.Tokenizer from its file's bytes, without padding and truncation; TextkitError naming the file where it is
-    not one, or where it panics over a line that any may meet."""
+    """A tokenizers.Tokenizer from its file's bytes, without padding and truncation. Raises TextkitError, which names the file,
+    if it is not a tokenizer, or panics at an ordinary line."""
     from tokenizers import Tokenizer
 
     try:
@@ -139,17 +139,17 @@ def read_tokenizer(content: bytes, name: str) -> Any:
             tokenizer.no_truncation()
             for line in _TRIED:
                 for special in (False, True):
-                    with contextlib.suppress(Exception):  # it may know too few words for it; a panic is no Exception
+                    with contextlib.suppress(Exception):  # it may know too few words; a panic is not an Exception
                         tokenizer.decode(tokenizer.encode(line, add_special_tokens=special).ids, False)
             return tokenizer
-    except BaseException as error:  # the library raises plain Exception, and where it panics what is none
+    except BaseException as error:  # the library raises plain Exception; its panics are not one
         if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
             raise
         raise TextkitError(f"{name}: not a tokenizer: {told(error)}") from error
 
 
 def ids_of(tokenizer: Any, content: str | bytes) -> int:
-    """One more than the largest id of a tokenizer, whose file is `content`: ids may have gaps."""
+    """One more than the largest id of the tokenizer whose file is `content`; ids may have gaps."""
     if tokenizer.get_vocab_size() <= _MANY:
         return max(tokenizer.get_vocab().values(), default=-1) + 1
     vocabulary = json.loads(content)["model"]["vocab"]
@@ -159,7 +159,7 @@ def ids_of(tokenizer: Any, content: str | bytes) -> int:
 
 @contextlib.contextmanager
 def _hushed() -> Iterator[None]:
-    """What the library says of itself where it panics is not shown: the reason comes with its exception."""
+    """Inside, nothing reaches stderr, where the library reports a panic; the exception carries the reason."""
     try:
         saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     except OSError:  # there is no stderr
@@ -174,11 +174,11 @@ def _hushed() -> Iterator[None]:
 
 
 def guarded(call: Callable[[], Any]) -> Any:
-    """`call()`; TextkitError for any failure of a model's tokenizer, also for a pattern that backtracks too far."""
+    """Return `call()`. Raises TextkitError for any failure of a model's tokenizer, even a pattern that backtracks too far."""
     process.guard()
     try:
         return call()
-    except BaseException as error:  # such a pattern surfaces as a PanicException, which is no Exception
+    except BaseException as error:  # such a pattern raises PanicException, which is not an Exception
         if isinstance(error, (KeyboardInterrupt, SystemExit, MemoryError)):
             raise
         raise TextkitError(f"the model's tokenizer failed: {told(error)}") from error
@@ -189,8 +189,8 @@ def hash_ngrams(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The bucket of every character n-gram of `<word>`, word by word in fastText's order: i64[total], counts i64[word].
 
-    fastText's rules to the letter (dictionary.cc, computeSubwords): by start and then by length; no n-gram of length 1
-    that is a boundary mark; FNV-1a in which bytes of 128 and above enter sign-extended.
+    Follows fastText to the letter (dictionary.cc, computeSubwords): by start and then by length; a boundary mark alone is
+    no n-gram; bytes of 128 and above enter FNV-1a sign-extended.
     """
     if not words:
         return np.empty(0, np.int64), np.empty(0, np.int64)
@@ -221,7 +221,7 @@ def _hash_range(
     last = len(starts) - 1
     state = np.full(len(at), 2166136261, np.uint32)
     alive = np.ones(len(at), bool)  # the n-gram that begins here still lies inside its word
-    # Of length 1, no boundary mark: neither the first character of a word nor the last.
+    # The first and the last character of `<word>` are boundary marks, which are no n-grams of length 1.
     mark = (at == 0) | (owner[at] != owner[at - 1]) | (at == last) | (owner[at] != owner[np.minimum(at + 1, last)])
     hashes, origins, widths = [], [], []
     for n in range(1, maximum + 1):

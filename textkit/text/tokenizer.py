@@ -1,4 +1,4 @@
-"""Lines by a tokenizer.json as it stands. Knows no file system, no graph and no model."""
+"""Turns lines into ids by a tokenizer.json as it stands. Knows no file system, no graph and no model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from textkit.text.tokenizer_file import read_checked
 
 
 class Pretokenized(TextRule):
-    """A Hugging Face tokenizer.json, special tokens and all; padding and truncation settings in the file are ignored."""
+    """A Hugging Face tokenizer.json with its special tokens; padding and truncation settings in the file are ignored."""
 
     kind = "tokenizer"
 
@@ -23,7 +23,7 @@ class Pretokenized(TextRule):
         self.tokenizer = read_tokenizer(json, TOKENIZER_FILE)
         self._size = ids_of(self.tokenizer, json)
         around = guarded(lambda: self.tokenizer.encode("")).ids
-        if max(around, default=-1) >= self._size:  # it would be a row that no table has
+        if max(around, default=-1) >= self._size:  # no table would have such a row
             raise TextkitError(f"{TOKENIZER_FILE}: puts the id {max(around)} around lines, and has only {self._size}")
 
     def __len__(self) -> int:
@@ -49,5 +49,5 @@ class Pretokenized(TextRule):
 
 
 def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Pretokenized:
-    """The rule a manifest describes; KeyError, TypeError or ValueError where it describes none rightly."""
+    """The rule that a manifest describes. Raises KeyError, TypeError or ValueError if the description is wrong."""
     return Pretokenized(read_checked(spec["file"], read))

@@ -1,8 +1,8 @@
-"""A stranger's tokenizer.json, looked through before the library tokenizers has it. Knows no ids and no rule.
+"""Checks a stranger's tokenizer.json before the library tokenizers loads it. Knows no ids and no rule.
 
-The library makes of such a file whatever it says: chains of replacements that double a line each, tables that end the
-process where they are broken, patterns that never come to an end. So a file holds node types that are known, and numbers
-and texts within bounds: what textkit writes and imports, and what usual tokenizers of other makers have.
+The library does what such a file says, even if it says to chain replacements that each double a line, to use broken tables
+that end the process, or to match patterns that never come to an end. So only known node types are accepted, with numbers
+and texts within bounds: those that textkit writes and imports, and those of other makers' usual tokenizers.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ MAX_BYTES = 40 << 20
 _MOST_VALUES = 3 * MOST_ENTRIES  # commas: about one for each value
 _MOST_HOLDERS = 9 * MOST_ENTRIES // 8  # lists and objects; a merge is one, and so is an added token
 _MOST_NODES = 32  # normalizers, decoders and so on, all together
-_LONGEST = 16  # characters that replace, precede or follow others
-_MOST_GROWTH = 64  # characters that may stand for one at last, however many replacements there are
-_OPENING = re.compile(rb":\s*[\[{]")  # where a list or an object has a name
-_LONGEST_NAME = 256  # of a token that stands by its name
-_MOST_ADDED = 1 << 20  # bytes of all added tokens: the library makes 80 of each
+_LONGEST = 16  # characters that replace or precede others
+_MOST_GROWTH = 64  # characters that all replacements together may make of one
+_OPENING = re.compile(rb":\s*[\[{]")  # the start of a list or an object that has a name
+_LONGEST_NAME = 256  # characters of an added or a special token
+_MOST_ADDED = 1 << 20  # bytes of all added tokens: the library turns each into 80
 
 
 def read_checked(name: str, read: Callable[[str], bytes]) -> bytes:
-    """The bytes of a tokenizer.json that may be loaded; `read` gives those of a file. Raises TextkitError, its line beginning
-    with `name`, for any other."""
+    """The bytes of a tokenizer.json that may be loaded; `read` gives the bytes of a file. Raises TextkitError, whose line
+    begins with `name`, for any other."""
     data = read(name)
     try:
         _File().check(*_parts(data))
@@ -40,11 +40,10 @@ def read_checked(name: str, read: Callable[[str], bytes]) -> bytes:
 
 
 def _parts(data: bytes) -> tuple[dict[str, Any], bytes | None]:
-    """What the file says, its vocabulary and merges left out where that can be done safely: a third of the time to load.
-    They come second then, as they stand.
+    """The parsed file, and None; or the file without its vocabulary and merges, and those as raw bytes, if that is safe.
 
-    That is where the model comes last, and where nothing behind it has a list or an object but its vocabulary and merges:
-    then no second name hides there that the library would read.
+    Leaving them out takes a third of the time to load. It is safe if the model comes last and, from its vocabulary on, only
+    the vocabulary and the merges are lists or objects. Then no second entry of a name hides there that the library would read.
     """
     require(len(data) <= MAX_BYTES, f"{len(data)} bytes; at most {MAX_BYTES} are read")
     values = data.count(b",")
@@ -53,9 +52,9 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes | None]:
     at = data.find(b'"model":{')
     vocabulary = data.find(b'"vocab":', at)
     if 0 <= at < vocabulary and _nothing_hides(rest := data[vocabulary:]):
-        with contextlib.suppress(Wrong):  # it is not as it looked
+        with contextlib.suppress(Wrong):  # it is not laid out as it looked
             parts = _loaded(data[:vocabulary].rstrip(b" \t\r\n,") + b"}}")
-            if "type" in (parts.get("model") or ()):  # else the vocabulary says which it is
+            if "type" in (parts.get("model") or ()):  # otherwise the vocabulary tells the type
                 return parts, rest
     if values > MOST_ENTRIES:
         few(counted(data)[1])
@@ -63,7 +62,7 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes | None]:
 
 
 def _nothing_hides(rest: bytes) -> bool:
-    """Whether a piece of JSON that begins with a vocabulary has nothing behind but that and merges, whatever it looks like."""
+    """Whether JSON that begins with a vocabulary surely holds nothing else but merges."""
     if b"\\u" in rest or any(name in rest for name in _OF_MODELS):
         return False
     names = [rest[max(0, found.start() - 12) : found.start()] for found in _OPENING.finditer(rest)]
@@ -82,7 +81,7 @@ def _loaded(data: bytes) -> dict[str, Any]:
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
-    if len(values) != len(pairs):  # the library reads both
+    if len(values) != len(pairs):  # the library reads both values
         raise ValueError("a name occurs twice in one object")
     return values
 
@@ -92,12 +91,12 @@ def _no_constant(text: str) -> Any:
 
 
 class _File:
-    """One pass over what a file says."""
+    """One pass over a parsed file."""
 
     def __init__(self) -> None:
         self.nodes = 0
         self.growth = 1
-        self.cost = 0  # of patterns
+        self.cost = 0  # of all patterns
 
     def check(self, parts: Mapping[str, Any], rest: bytes | None) -> None:
         for key, kinds in (
@@ -143,12 +142,12 @@ class _File:
         require(size <= _MOST_ADDED, f"has added_tokens of {size} bytes; at most {_MOST_ADDED} are read")
 
     def grow(self, count: int) -> None:
-        """`count` characters may stand where there was one."""
+        """Counts a replacement that may make `count` characters of one."""
         self.growth *= max(1, count)
         require(self.growth <= _MOST_GROWTH, f"makes more than {_MOST_GROWTH} characters of one")
 
     def pattern(self, given: Any, where: str) -> bool:
-        """Looks at a pattern; whether it may match nothing, and so between any two characters."""
+        """Checks a pattern; returns whether it may match the empty text, and so between any two characters."""
         require(isinstance(given, dict) and len(given) == 1, f"has a {where} whose pattern is {quoted(given)}")
         ((kind, content),) = given.items()
         require(kind in ("Regex", "String"), f"has a {where} whose pattern is {quoted(given)}")
@@ -165,7 +164,7 @@ class _File:
         between = self.pattern(node.get("pattern"), where)
         text(node.get("content"), f"{where}'s content", _LONGEST, needed=True)
         self.grow(len(node["content"]) + between)
-        # The library loses count of characters that come from none, and panics at some later text.
+        # The library miscounts characters that it inserts where none was, and panics at some later text.
         require(
             where != "normalizer" or not between or not node["content"],
             f"has a {where} that puts {quoted(node['content'])} between characters",
@@ -178,7 +177,7 @@ class _File:
         text(node.get("prepend"), f"{where}'s prepend", _LONGEST, needed=True)
 
     def short(self, node: Any, where: str) -> None:
-        """Whatever text such a node has is short, and its numbers are small."""
+        """Checks that the node's texts are short, and its numbers small."""
         for key, value in node.items():
             if isinstance(value, str):
                 text(value, f"{where}'s {key}", 64)
@@ -191,7 +190,7 @@ class _File:
         self.short(node, where)
         require(
             not node.get("stop"), f"has a {where} that strips what ends a piece"
-        )  # the library fails at shorter ones
+        )  # the library fails at pieces shorter than that
 
     def pair(self, node: Any, where: str) -> None:
         for key in ("sep", "cls"):
@@ -200,7 +199,7 @@ class _File:
             require(good and len(value[0]) <= _LONGEST_NAME, f"has a {where} whose {key} is {quoted(value)}")
 
     def template(self, node: Any, where: str) -> None:
-        """What it names must be there: the library looks for it while it cuts a line, and panics."""
+        """Checks that what it names exists: the library looks for it only when it cuts a line, and then panics."""
         tokens = node.get("special_tokens")
         require(
             isinstance(tokens, dict) and len(tokens) <= 64, f"has a {where} whose special_tokens are {quoted(tokens)}"

@@ -1,7 +1,7 @@
-"""The model of a stranger's tokenizer.json: which kind it is, and whether its vocabulary is within bounds.
+"""Checks the model of a stranger's tokenizer.json: its type, and the bounds of its vocabulary.
 
-Knows no file. The library loads about 200,000 pieces or merges a second; a Unigram's pieces it keeps as a tree of their
-bytes, of 350 bytes a place, and walks it by recursion.
+Knows no file. The library loads about 200,000 pieces or merges per second. It keeps a Unigram's pieces as a trie of their
+bytes, at 350 bytes per node, and walks it by recursion.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import Any
 from textkit.errors import quoted
 
 MOST_ENTRIES = 1 << 20  # pieces and merges
-_LONGEST_PIECE = 256  # characters of a Unigram's
-_MOST_PIECES = 1 << 22  # bytes of all of them
-_MOST_PLACES = 1 << 21  # in their tree
-_LONGEST_WORD = 1000  # characters that WordPiece cuts: time grows with the third power of them
+_LONGEST_PIECE = 256  # characters of a Unigram's piece
+_MOST_PIECES = 1 << 22  # bytes of all pieces of a Unigram
+_MOST_PLACES = 1 << 21  # nodes of their trie
+_LONGEST_WORD = 1000  # characters of a word that WordPiece cuts: time grows with the third power of its length
 _KINDS = ("BPE", "Unigram", "WordLevel", "WordPiece")
 
 
 class Wrong(Exception):
-    """What is wrong with a tokenizer: a phrase."""
+    """A phrase that says what is wrong with a tokenizer."""
 
 
 def require(truth: Any, phrase: str) -> None:
@@ -29,25 +29,25 @@ def require(truth: Any, phrase: str) -> None:
 
 
 def text(value: Any, where: str, most: int, needed: bool = False) -> None:
-    """Raises Wrong for what is no text of at most `most` characters; None is fine where it is not `needed`."""
+    """Raises Wrong for anything but text of at most `most` characters; None is fine if the text is not `needed`."""
     good = isinstance(value, str) and len(value) <= most
     if not good and (needed or value is not None):
         raise Wrong(f"{where} is {quoted(value)}, not text of at most {most} characters")
 
 
 def whole(value: Any, where: str, least: int, most: int) -> None:
-    """Raises Wrong for what is neither None nor a whole number from `least` to `most`."""
+    """Raises Wrong for anything but None or a whole number from `least` to `most`."""
     if value is not None and not (isinstance(value, int) and least <= value <= most):
         raise Wrong(f"{where} is {quoted(value)}, not a whole number from {least} to {most}")
 
 
 def check(model: Any, rest: bytes | None = None) -> None:
-    """Raises Wrong for a model that must not be loaded. `rest`: the file from its vocabulary on, where `model` is without."""
+    """Raises Wrong for a model that must not be loaded. `rest`: the file from its vocabulary on, if `model` is without it."""
     require(isinstance(model, dict), "not a tokenizer: no model")
     kind = _kind(model)
     if not isinstance(kind, str) or kind not in _KINDS:
         raise Wrong(f"has a model of the type {quoted(kind)}, which a model may not have")
-    # The library cuts it off pieces that are shorter.
+    # The library cuts the prefix even off pieces that are shorter than it.
     prefix = kind == "BPE" and model.get("continuing_subword_prefix")
     require(not prefix, f"has byte pairs that continue with {quoted(prefix)}")
     for key, least, most in (("unk_id", 0, 1 << 24), ("max_input_chars_per_word", 0, _LONGEST_WORD)):
@@ -66,7 +66,7 @@ def check(model: Any, rest: bytes | None = None) -> None:
 
 
 def _kind(model: Mapping[str, Any]) -> Any:
-    """The type that a model states; files of the library before 0.9 state none, and it goes by what else they have."""
+    """The type that a model states. Files of the library before 0.9 state none; the library then goes by their other keys."""
     if "type" in model:
         return model["type"]
     if "merges" in model:
@@ -79,7 +79,7 @@ def _kind(model: Mapping[str, Any]) -> Any:
 
 
 def _vocabulary(model: Mapping[str, Any]) -> list[Any]:
-    """A model's pieces, and its merges where it has some."""
+    """A model's pieces, and its merges if it has any."""
     found = [model[key] for key in ("vocab", "merges") if model.get(key) is not None]
     for value in found:
         require(isinstance(value, (list, dict)), f"has pieces that are {quoted(value)}")
@@ -100,15 +100,15 @@ def _pieces(vocabulary: Any) -> list[bytes]:
 
 
 def counted(rest: bytes) -> tuple[list[bytes], int]:
-    """All texts in a stretch of JSON, a little longer where they have escapes, and how many pieces and merges there are:
-    each ends with a comma, and a list that is one has a comma of its own. A tenth of the time that reading it takes."""
+    """All texts in a stretch of JSON (those with escapes a little too long), and the number of pieces and merges. Each of
+    these ends with a comma, and one that is a list has a comma inside as well. Takes a tenth of the time of parsing."""
     if b"\\" in rest:
         rest = rest.replace(b"\\\\", b"__").replace(b'\\"', b"__")
     parts = rest.split(b'"')
     between = b"".join(parts[::2]).translate(None, b" \t\r\n")
     require(
         b"[[[" not in between and between.count(b"[[") <= 2, "has lists within lists for pieces"
-    )  # they would count for less than they are
+    )  # they would be counted too low
     return parts[1::2], between.count(b",") - between.count(b"[")
 
 
@@ -124,7 +124,7 @@ def _unigram(pieces: list[bytes]) -> None:
 
 
 def _places(pieces: Iterable[bytes]) -> int:
-    """How many beginnings the pieces have, each counted once; no further than there are too many."""
+    """The number of distinct beginnings of the pieces; stops counting as soon as there are too many."""
     places = length = 0
     while (pieces := [piece for piece in pieces if len(piece) > length]) and places <= _MOST_PLACES:
         length += 1

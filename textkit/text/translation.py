@@ -1,6 +1,6 @@
-"""How the two sides of a translation become ids: a tokenizer.json a side, or one for both, and the ids around them.
+"""Turns the two sides of a translation into ids: a tokenizer.json per side, or one for both, and the special ids.
 
-Knows no graph, no model and no training. numpy; tokenizers is imported when a rule is made.
+Knows no graph, no model and no training. Imports numpy; tokenizers is imported when a rule is made.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from textkit.text.subwords import guarded, ids_of, read_tokenizer
 from textkit.text.tokenizer_file import read_checked
 
 TARGET_FILE = "target_tokenizer.json"
-SPACE = "▁"  # U+2581: begins a piece before which there is a space, and the first piece of a line
+SPACE = "▁"  # U+2581: begins a piece that follows a space, and the first piece of a line
 BYTE = re.compile("<0x([0-9A-F]{2})>")  # a piece that is one byte of a character
 
 
@@ -36,7 +36,7 @@ class Side:
 
     @cached_property
     def unknown(self) -> int | None:
-        """The tokenizer's own id for what it does not know."""
+        """The tokenizer's own id for unknown text."""
         model = json.loads(self.json)["model"]
         return model["unk_id"] if "unk_id" in model else self.tokenizer.token_to_id(model.get("unk_token") or "")
 
@@ -62,10 +62,10 @@ class TranslationText(TextRule):
 
     `start`, `eos`, `pad`, `unk` are ids of the target, `source_eos` and `source_pad` of the source. Without `target` one
     tokenizer serves both sides and an id means the same on both (`shared`). `reverse`: a line's source ids stand in
-    reversed order, eos last all the same (Sutskever et al. 2014, section 3.3). `source_size`, `target_size` are the rows of
-    the embedding tables where those have more than the tokenizers have ids. `clean`: what nobody sees is left out of a
-    line before it is cut, and ligatures and full-width forms are spelled out (cleaning.py). `source_language`: an ISO 639
-    code, by whose rules lines are cut into sentences; "": each line's own is guessed.
+    reversed order, but eos still comes last (Sutskever et al. 2014, section 3.3). `source_size`, `target_size`: the rows of
+    the embedding tables, if they have more than the tokenizers have ids. `clean`: a line first loses its invisible
+    characters, and its ligatures and full-width forms are spelled out (cleaning.py). `source_language`: the ISO 639 code of
+    the language by whose rules lines are cut into sentences; "": each line's language is guessed.
     """
 
     kind = "translation"
@@ -117,7 +117,7 @@ class TranslationText(TextRule):
         return ended(*self.target.encode(cleaned_lines(lines) if self.clean else lines), self.eos)
 
     def decode(self, lines: Iterable[Sequence[int]]) -> list[str]:
-        """The text of lines of target ids; start, eos and pad are left out, an unknown word reads `<unk>`."""
+        """The text of lines of target ids; start, eos and pad are left out, and an unknown word reads `<unk>`."""
         return self.target.decode(lines, self._special)
 
     def source_tokens(self, line: str) -> list[str]:
@@ -126,18 +126,18 @@ class TranslationText(TextRule):
         encoding = guarded(lambda: self.source.tokenizer.encode(line, add_special_tokens=False))
         pieces = []
         for token, piece, (first, last) in zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True):
-            if token == self.source.unknown:  # its span takes the space before it in
+            if token == self.source.unknown:  # its span may include the space before it
                 apart = first == 0 or line[first - 1].isspace() or line[first:last][:1].isspace()
                 piece = (SPACE if apart else "") + line[first:last].strip()
             pieces.append(piece)
         return [*(reversed(pieces) if self.reverse else pieces), self.source.piece(self.source_eos) or "</s>"]
 
     def target_token(self, token: int) -> str:
-        """The piece a target id stands for; empty where it stands for none."""
+        """The piece that a target id stands for; empty if it stands for none."""
         return self.target.piece(token) or ""
 
     def detokenized(self, pieces: Sequence[str]) -> str:
-        """The text of pieces, some of which may be a source's (where an unknown word is replaced by what it was)."""
+        """The text of target pieces, among which may be source pieces that replace unknown words."""
         decoder = self.target.tokenizer.decoder
         return guarded(lambda: decoder.decode(list(pieces))) if decoder else " ".join(pieces)
 
@@ -168,7 +168,7 @@ class TranslationText(TextRule):
 
 
 def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> TranslationText:
-    """The rule a manifest describes; KeyError, TypeError or ValueError where it describes none rightly."""
+    """The rule that a manifest describes. Raises KeyError, TypeError or ValueError if the description is wrong."""
     numbers = numbers_of(spec, ("start", "eos", "pad", "unk", "source_eos", "source_pad", "source_size", "target_size"))
     flag_of(spec, "reverse")
     rule = TranslationText(
@@ -185,7 +185,7 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Translat
 
 
 def numbers_of(spec: Mapping[str, Any], keys: Iterable[str]) -> dict[str, int]:
-    """The ids and sizes that a manifest states; ValueError for one that is none."""
+    """The ids and sizes that a manifest states. Raises ValueError for a value that cannot be one."""
     numbers = {key: spec[key] for key in keys}
     for key, value in numbers.items():
         if type(value) is not int or not 0 <= value <= MOST_ROWS:
@@ -194,7 +194,7 @@ def numbers_of(spec: Mapping[str, Any], keys: Iterable[str]) -> dict[str, int]:
 
 
 def flag_of(spec: Mapping[str, Any], key: str, default: bool | None = None) -> bool:
-    """Yes or no, `default` where a manifest is silent; ValueError for what is neither."""
+    """True or False as the manifest states, or `default` if it does not. Raises ValueError for any other value."""
     value = spec[key] if default is None else spec.get(key, default)
     if type(value) is not bool:
         raise ValueError(f"{key} is {quoted(value)}")

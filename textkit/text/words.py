@@ -1,4 +1,4 @@
-"""Lines cut at white space, each word a row of a table; with subwords a word that is not in it is spelled by rows that follow.
+"""Cuts lines at white space; each word is a row of a table. With subwords, rows after the table's spell the other words.
 
 Knows no file system, no graph and no model; numpy only.
 """
@@ -20,19 +20,19 @@ from textkit.text.spaces import Cutter
 from textkit.text.subwords import NGrams, Pieces, subwords_from_spec
 
 WORDS_FILE = "words.txt"
-_SELDOM = {"spaces": "unicode", "classifier": False, "word_ngrams": 1}  # what a manifest says where it is not so
+_SELDOM = {"spaces": "unicode", "classifier": False, "word_ngrams": 1}  # a manifest states these only if they differ
 _LINE_END = "\0"  # stands for the end of a line while a window of lines is looked up as one
 _END = -2  # the id of _LINE_END
-_CACHED_WORDS = 50_000  # rows of unseen words kept; the cache is emptied when full, so memory stays flat
+_CACHED_WORDS = 50_000  # unseen words whose rows are kept; the cache is emptied when full, so memory stays flat
 
 
 class Words(TextRule):
     """A table of words, each its own row 0..n-1; with `subwords`, a word not in it is spelled by rows that follow.
 
-    `spaces`: what separates words, `unicode` (all white space) or `ascii` (its part of it, and words of the table
-    may hold some; see textkit.text.spaces). `classifier`: they are a fastText classifier's, trained with `word_ngrams` words at
-    a time, whose lines are pooled otherwise. `counts` (i64[word], how often each occurred in training) is kept for training
-    alone and not written to a bundle.
+    `spaces`: what separates words, `unicode` (all white space) or `ascii` (ASCII white space alone, which words of the table
+    may even hold; see textkit.text.spaces). `classifier`: the table is a fastText classifier's, trained with n-grams of up to
+    `word_ngrams` words, and its lines are pooled in another way. `counts` (i64[word], how often each occurred in training) is
+    kept for training alone and not written to a bundle.
     """
 
     kind = "words"
@@ -65,8 +65,8 @@ class Words(TextRule):
         self._cache: dict[str, np.ndarray] = {}
 
     def _add_forms(self) -> None:
-        """A word that the normaliser spells otherwise is found by that spelling too, the first of several: older textkits
-        wrote tables in which lower case had undone the Unicode form."""
+        """Makes each word findable by its normalised spelling too; the first of several words wins. Older versions of textkit
+        wrote tables in which lower-casing had undone the Unicode form."""
         if not self.normalizer.lowercase or self.normalizer.unicode == "none":
             return
         for row, word in enumerate(self.words):
@@ -77,13 +77,13 @@ class Words(TextRule):
         return len(self.words) + (len(self.subwords) if self.subwords else 0)
 
     def words_of(self, lines: Sequence[str]) -> list[list[str]]:
-        """Each line's words, as the table would spell them."""
+        """Each line's words, in the spelling of the table."""
         if self.spaces == "unicode":
             return self.normalizer.words(lines)
         return [self._cut(self.normalizer(line)) for line in lines]
 
     def is_blank(self, line: str) -> bool:
-        """Whether a line that is nothing but white space has no word of the table in it."""
+        """Whether a line of nothing but white space holds no word of the table."""
         return self.spaces == "unicode" or not any(word in self for word in self.words_of([line])[0])
 
     def __contains__(self, word: str) -> bool:
@@ -94,7 +94,7 @@ class Words(TextRule):
         return max(self._ids[word], -1)
 
     def encode(self, lines: Sequence[str]) -> Encoded:
-        # All lines as one text with a mark where each ends: a list of words for each would cost four times as much.
+        # Cuts all lines as one text with a mark where each ends; a list of words per line would cost four times more.
         text = "\n".join(lines)
         if not lines or _LINE_END in text or self._ids[_LINE_END] != _END or text.count("\n") != len(lines) - 1:
             return self.encode_words(self.words_of(lines))
@@ -105,7 +105,7 @@ class Words(TextRule):
         return self._encoded(ids[~is_end], lengths, (words[at] for at in np.flatnonzero(ids == -1).tolist()))
 
     def encode_words(self, lines: Iterable[Sequence[str]]) -> Encoded:
-        """As `encode`, for lines that are words already."""
+        """Like `encode`, for lines that are already cut into words."""
         lines = list(lines)
         words = list(chain.from_iterable(lines))
         ids = np.maximum(np.fromiter(map(self._ids.__getitem__, words), np.int64, len(words)), -1)
@@ -113,7 +113,7 @@ class Words(TextRule):
         return self._encoded(ids, lengths, (words[at] for at in np.flatnonzero(ids < 0).tolist()))
 
     def _encoded(self, ids: np.ndarray, lengths: np.ndarray, unseen: Iterable[str]) -> Encoded:
-        """`ids` i64[word], -1 for the words `unseen`."""
+        """The lines whose `ids` i64[word] are -1 for the words `unseen`."""
         known = ids >= 0
         if known.all():
             return Encoded(ids, lengths)
@@ -142,7 +142,7 @@ class Words(TextRule):
         cache = self._cache
         missing = [word for word in dict.fromkeys(words) if word not in cache]
         if len(cache) + len(missing) > _CACHED_WORDS:
-            cache = {}  # a new one, for another thread may be reading the old one
+            cache = {}  # a new one, because another thread may be reading the old one
             missing = list(dict.fromkeys(words))
         if missing:
             rows, counts = self.subwords.rows(missing)
@@ -176,7 +176,7 @@ class Words(TextRule):
 
 
 def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Words:
-    """The rule a manifest describes; KeyError, TypeError or ValueError where it describes none rightly."""
+    """The rule that a manifest describes. Raises KeyError, TypeError or ValueError if the description is wrong."""
     data = read(spec["words"])
     if data.count(b"\n") > MOST_ROWS:
         raise ValueError(f"more than {MOST_ROWS} words")
@@ -190,7 +190,7 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Words:
 
 
 class _Ids(dict):
-    """word -> row, -1 for a word that is not there, at the speed of a dict."""
+    """word -> row, -1 for an unknown word, at the speed of a dict."""
 
     def __missing__(self, word: str) -> int:
         return -1
