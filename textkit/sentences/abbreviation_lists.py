@@ -1,9 +1,9 @@
-"""The words of abbreviations.py: by language, what is written with a full stop, and what begins a sentence. Data alone."""
+"""The words of abbreviations.py: by language, the abbreviations, and the words that begin a sentence. Data alone."""
 
 from __future__ import annotations
 
 LISTS: dict[str, dict[str, str]] = {
-    # What many languages share; of the scripts of India also the names of Latin letters, for those are initials.
+    # Shared by many languages; in the scripts of India also the names of Latin letters, which serve as initials.
     "": {
         "never": "e.g i.e vs cf viz approx ca resp e.V მაგ उदा",
         "title": (

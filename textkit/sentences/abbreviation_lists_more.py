@@ -1,4 +1,4 @@
-"""The words of abbreviations.py, as abbreviation_lists.py has them, of languages of the north and the east. Data alone."""
+"""The words of abbreviations.py for northern and eastern languages, laid out as in abbreviation_lists.py. Data alone."""
 
 from __future__ import annotations
 

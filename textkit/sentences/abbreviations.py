@@ -1,17 +1,17 @@
-"""What is written with a full stop that ends no sentence, by language: data for sentences.py; and what a line's language is.
+"""The words whose full stop ends no sentence, by language, for splitting.py; and a guess of a line's language.
 
-An entry in lower case is meant in upper case as well; one that begins with a capital is not meant in lower case ("Sen. Smith",
+An entry in lower case also matches in upper case. One that begins with a capital does not match in lower case ("Sen. Smith",
 but "She is a sen."). The classes:
 
 - `never`: no sentence ends with it: e.g., vs., Inc.
 - `title`: a name follows: Mr., Dr.
-- `initial`: a letter's name that is a word as well: an initial beside another.
-- `number`: a number follows, else it is a word like any other: No. 5, p. 3, and also "No. I am tired."
-- `month`: a number stands on one side of it: Jan. 5.
-- `unless`: a sentence ends where the next word begins one for certain: "Main St. She lives there."
-- `last`: what stands at the end of a list: a sentence ends where a capital follows: etc.
+- `initial`: the name of a letter that is a word as well: it is an initial beside another one.
+- `number`: a number follows; otherwise it is a word like any other: No. 5, p. 3, but also "No. I am tired."
+- `month`: a number stands before or after it: Jan. 5.
+- `unless`: a sentence ends only if the next word certainly begins one: "Main St. She lives there."
+- `last`: it stands at the end of a list, and a sentence ends if a capital follows: etc.
 
-Knows no line.
+Knows nothing of cutting a line.
 """
 
 from __future__ import annotations
@@ -28,9 +28,12 @@ CLASSES = ("never", "title", "initial", "number", "month", "unless", "last")
 
 @dataclass(frozen=True)
 class Language:
-    """`classes`: abbreviation, without its last stop -> class. `starters`: words, in lower case, that begin a sentence rather
-    than go on with one. `ordinals`: "3." may be the third; `before`: after these words it is ("am 3. Oktober"), and `third`:
-    before these. `nouns`: what a letter belongs to: "grade A.", "Plan B."."""
+    """What cutting needs to know of a language.
+
+    `classes`: abbreviation, without its last stop -> class. `starters`: words in lower case that begin a sentence rather than
+    continue one. `ordinals`: "3." may mean the third; it does after the words in `before` ("am 3. Oktober"), and before those
+    in `third`. `nouns`: words that a letter may follow: "grade A.", "Plan B.".
+    """
 
     classes: dict[str, str]
     starters: frozenset[str]
@@ -57,13 +60,13 @@ _SAME = {
     "lb": "de",
     "af": "nl",
 }
-# Where a number with a stop is the third rather than three.
+# The languages in which "3." may mean the third.
 _ORDINALS = frozenset(re.split(" ", "de lb da no nb nn is fi et lv cs sk pl sl hr bs hu tr"))
 
 
 @cache
 def language(code: str) -> Language:
-    """The language of an ISO 639 code ("de", "de-AT"); of one that has no data here what many languages share."""
+    """The language of an ISO 639 code ("de", "de-AT"). One without data here has what many languages share."""
     short = _THREE.get(code.lower(), re.split("[-_]", code.lower())[0])
     data = (LISTS | MORE).get(_SAME.get(short, short), {})
     classes: dict[str, str] = {}
@@ -95,7 +98,7 @@ _FREQUENT = {
 
 
 def guessed(line: str) -> str:
-    """The language of a line by its letters and its small words: "en" where nothing says otherwise."""
+    """The language of a line, guessed from its letters and its frequent words; "en" if they say nothing."""
     if re.search("[\u0400-\u04ff]", line):
         return "ru"
     words = _WORD.findall(line[:2000].lower())

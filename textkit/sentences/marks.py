@@ -1,6 +1,6 @@
-"""The patterns that sentences.py looks for: what may end a sentence, and what says that it goes on. Knows no language's words.
+"""The patterns of splitting.py: what may end a sentence, and what shows that it goes on. Knows no language's abbreviations.
 
-Possessive quantifiers, bounds and the looks back keep the time linear: a run of 100,000 dots is looked at once.
+Possessive quantifiers, bounds and lookbehinds keep the time linear: a run of 100,000 dots is read only once.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from functools import cache
 
 _CLOSERS = "\"'”’»«)\\]}›“"
 OPENERS = "\\-\"'“‘„«»(\\[{¿¡‹–—•·*‣◦▪"
-# Marks of other scripts, after which no capital is needed, nor white space: danda, Arabic question mark, Urdu, Armenian,
-# Ethiopic, Burmese, Khmer, Tibetan, Mongolian and others, ideographic and full-width ones.
+# Marks of other scripts, which need neither a capital nor white space after them: danda, Arabic question mark, Urdu,
+# Armenian, Ethiopic, Burmese, Khmer, Tibetan, Mongolian and others, ideographic and full-width ones.
 _WIDE = (
     "\u0589\u061d-\u061f\u06d4\u0700-\u0702\u07f9\u0964\u0965\u104a\u104b\u1362\u1367\u1368\u166e\u1803\u1809\u17d4\u17d5"
     "\u0f0d\u0f0e\u1c7e\u1c7f\ua4ff\ua876\ua877\uaa5d-\uaa5f\uabeb\u3002\uff01\uff0e\uff1f\uff61"
@@ -23,7 +23,7 @@ _WIDE_CLOSERS = "」』）”’》〉】〕\"'»)"
 HEARTS = (
     "\u2665\u2764\U0001f493-\U0001f49f\U0001f90d\U0001f90e\U0001f5a4\U0001f1e6-\U0001f1ff"  # and flags: often a word
 )
-# What Unicode calls emoji, but not what stands between two words: arrows, plus and minus, suits, male and female.
+# Unicode's emoji without those that stand between two words: arrows, plus and minus, suits, male and female.
 _FACES = (
     "\u231a\u231b\u23e9-\u23f3\u23f8-\u23fa\u2600-\u2604\u2611\u2614\u2615\u2618\u261d\u2620\u2622\u2623\u2626\u262a"
     "\u262e\u262f\u2638-\u263a\u2648-\u2653\u265f\u2668\u267b\u267e\u267f\u2692-\u2697\u2699\u269b\u269c\u26a0\u26a1\u26aa"
@@ -31,12 +31,12 @@ _FACES = (
     "\u2702\u2705\u2708-\u270d\u270f\u2712\u2714\u271d\u2721\u2728\u2733\u2734\u2744\u2747\u274c\u274e\u2753-\u2755\u2757\u27b0"
     "\u27bf\u2b1b\u2b1c\u2b50\u2b55\U0001f300-\U0001faff"
 )
-# All of them, and what says nothing by itself, but may stand behind a mark.
+# All of them, and the signs that end nothing by themselves but may stand after a mark.
 _SIGNS = "\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f1e6-\U0001f1ff\U0001f300-\U0001faff"
 _MODIFIERS = "[\ufe0f\u200d\u2640\u2642\U0001f3fb-\U0001f3ff]*+"
 _EMOJI = rf"(?:[{HEARTS}{_FACES}]{_MODIFIERS})"
 _SIGN = rf"(?:[{_SIGNS}]{_MODIFIERS})"
-# White space stands around one.
+# A smiley has white space around it.
 _SMILEY = r"(?:[:;=][-'^o]?[)(\]\[DPp3/\\|*O]++|\([-o]?[:;=]|<3|\^_?\^|[xX]D+|-_+-|T_T|[oO]_[oO])(?!\S)"
 _MOST = 50  # smileys in a row
 _SMILEYS = rf"(?:(?:{_EMOJI}++|{_SMILEY})\s++)"
@@ -53,9 +53,12 @@ _EAST_MARK = (
 
 @cache
 def ends(special: bool) -> re.Pattern[str]:
-    """What may end a sentence. In turn: marks with what closes behind them, and white space; a stop without a space ("He
-    ran.She sat."); in lines with anything `special` other scripts' marks; line ends; smileys without a mark; brackets
-    that are a smiley in Russian ("Привет) Как дела?"); the Greek question mark. Made when needed: the second takes 20 ms."""
+    """What may end a sentence.
+
+    In this order: marks with the closing quotes and brackets after them, and white space; a stop without a space ("He ran.She
+    sat."). In `special` lines also: other scripts' marks; line ends; brackets that are a smiley in Russian ("Привет) Как
+    дела?"); smileys without a mark; the Greek question mark. Compiled when needed: the `special` pattern takes 20 ms.
+    """
     smileys = _BEHIND_MARKS if special else ""
     some = rf"(?:{_SMILEYS}{{1,{_MOST}}}+)"
     latin = (
@@ -75,29 +78,28 @@ def ends(special: bool) -> re.Pattern[str]:
 
 
 MARK = re.compile("[.!?…‼⁇⁈⁉]")
-# Without any of these a line is cut at its marks alone, which are found at memory speed.
-# It begins with one set of characters, for that is looked through at once, and says yes too often rather than take long to
-# compile.
+# A line that holds none of these is cut at its Latin marks alone, which are found at memory speed. The pattern begins
+# with one set of characters, which is searched fast. It matches too often, because an exact one compiles too slowly.
 SPECIAL = re.compile(
     rf"[\s{_WIDE}{_SIGNS}\u0370-\u03ff\u1f00-\u1fff‼⁇⁈⁉?!)](?:(?<=[^\t\f\v \u00a0\u202f\u3000?!)])|(?<=\s){_SMILEY}"
     r"|(?<=\))\s++[^\w)]{0,9}[\u0400-\u0490]|(?<=[?!])\W{0,8}+[\u3005-\U0003134f])"
 )
 NEXT = re.compile(rf"[{OPENERS}\s]*+([^\W_](?:\w|['’](?=\w))*+)?")
-CAMEL = re.compile(r"[a-z]{1,2}[A-Z]")  # iPhone, eBay: begin a sentence as they are
+CAMEL = re.compile(r"[a-z]{1,2}[A-Z]")  # iPhone, eBay: may begin a sentence as they are
 QUOTES = re.compile("[\"'”’»“]")
 SPEECH = re.compile(  # "Stop!" Tom shouted.
     r"(?:I|(?!(?:He|She|It|We|You|They|Who|Nobody|Somebody|Everybody|Everyone|Someone)\b)[A-Z]\w+)"
     r"\s(?:asked|said|cried|replied|answered|shouted|whispered|yelled|added|exclaimed)\b"
 )
 DOTTED = re.compile(r"[^\W\d_]{1,2}(?:\.-?[^\W\d_])+")  # e.g, z.B, U.S, J.-C, Ph.D
-# A section's number, or a list's.
+# The number of a section or of a list's item.
 NUMBERED = re.compile(r"(?:\d{1,3}|[A-Z])(?:\.\d{1,3})+[a-z]?|\d{1,3}[a-z]|[A-Z]\d{1,2}|(?=..)X{0,3}(?:IX|IV|V?I{0,3})")
 ROMAN = re.compile(r"[IVXLCDM]{1,6}")
 
 
 @cache
 def days() -> re.Pattern[str]:
-    """What follows an hour in its sentence: 5 p.m. Monday."""
+    """What continues a sentence after an hour: 5 p.m. Monday."""
     return re.compile(
         r"(?:(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day|January|February|March|April|May|June|July|August|September|October|November"
         r"|December|Eastern|Central|Mountain|Pacific|[ECMP][SD]?T|GMT|UTC|CET|BST)\b"
@@ -118,8 +120,8 @@ _SAID = (
 
 @cache
 def goes_on() -> re.Pattern[str]:
-    """What continues a sentence behind a quotation in Japanese and Chinese: a particle that begins no other word, or who said
-    it; and marks, for those end no sentence of their own."""
+    """What continues a sentence after a quotation in Japanese and Chinese: a particle that begins no other word, the person who
+    said it, or a mark, which ends no sentence by itself."""
     return re.compile(
         rf"[{_WIDE}.!?…‼⁇⁈⁉、，,；;：:]"
         r"|と(?!ても|ころ|にかく|もか|もだち|きど|りあえ|んで|なり|つぜ|うとう|ま)|って|など|を|は(?!い(?!い)|[はやじるっ])|が(?![んっ])"
@@ -133,13 +135,13 @@ def goes_on() -> re.Pattern[str]:
 
 @cache
 def quoted() -> re.Pattern[str]:
-    """What continues a sentence behind a question that stands in it without quotation marks: 本当？と聞いた。"""
+    """What continues a sentence after a question that stands in it without quotation marks: 本当？と聞いた。"""
     return re.compile(r"と(?:[聞言思答叫尋問考書]|いう|いっ|おも|きい)|って(?:[言聞思]|いう|いっ)")
 
 
 @cache
 def said() -> re.Pattern[str]:
-    """Who said it, behind a quotation and white space, where no capital tells: "हाँ।" उसने कहा।"""
+    """The person who said it, after a quotation and white space, in scripts without capitals: "हाँ।" उसने कहा।"""
     return re.compile(
         r"(?:[^\s।॥۔؟.!?,]{1,20}\s){1,4}(?:कहा|पूछा|बोला|बोली|बोले|चिल्लाया|चिल्लाई|बताया|বলল|বললেন|বলেছিল|کہا|پوچھا|بولا|بولی)(?![^\s।॥۔,])"
         r"|(?:قال|قالت|سأل|سألت|أجاب|أجابت|صاح|صاحت|صرخ|صرخت)(?!\w)"

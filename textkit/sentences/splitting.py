@@ -1,10 +1,10 @@
 """Cuts a line into what a translation model takes at once: its sentences, and the parts of one that is too long.
 
-A cut is made only where it is safe to, for half a sentence translates worse than two: after a mark that ends a sentence,
+A cut is made only where it is safe, because half a sentence translates worse than two: after a mark that ends a sentence,
 before something that may begin one, and not after an abbreviation of the line's language. Cuts fall into white space, which is
-kept with the smileys in it, or between two characters where a script needs none. Knows no model.
+kept with the smileys in it, or between two characters if the script needs no space. Knows no model.
 
-Longer than 300 lines: the rules are one list, tried in order, and the order is what decides.
+Longer than 300 lines: the rules are one list, and their order decides.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from textkit.sentences.marks import (
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a line, without white space around it, and what follows it: white space, and smileys, which nobody
-    translates."""
+    """A piece of a line without white space around it, and the `space` after it: white space and smileys, which are not
+    translated."""
 
     text: str
     space: str = ""
@@ -53,13 +53,13 @@ _ARTICLES = frozenset(
 )
 _NO_WORDS = frozenset(
     re.split(" ", "com org net edu gov io js py md txt html")
-)  # what stands behind the stop of a name
-_LOOK_BACK = 120  # characters: none that is longer is an abbreviation with the word before it
+)  # what follows the stop in a file's or a site's name
+_LOOK_BACK = 120  # characters: an abbreviation and the word before it are shorter
 
 
 def own_abbreviations(entries: Iterable[str]) -> re.Pattern[str] | None:
-    """What finds one of a user's abbreviations at a text's end. An entry may lack its last stop; one in lower case is meant
-    in any case."""
+    """A pattern that finds one of a user's abbreviations at the end of a text. An entry may lack its last stop; one in lower
+    case matches in any case."""
     bare = {entry.strip().rstrip(".") for entry in entries} - {""}
     if not bare:
         return None
@@ -70,8 +70,11 @@ def own_abbreviations(entries: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def sentences(line: str, code: str = "", own: re.Pattern[str] | None = None) -> list[Part]:
-    """The sentences of a line, with the white space and the smileys behind each; white space around it is left out. [] for a
-    blank one. `code`: the line's language (ISO 639); "": guessed where it matters. `own`: see `own_abbreviations`."""
+    """The sentences of a line, each with the white space and the smileys after it; [] for a blank line.
+
+    White space around the line is left out. `code`: the line's language (ISO 639); "": guessed where it matters. `own`: see
+    `own_abbreviations`.
+    """
     line = line.strip()
     if not line:
         return []
@@ -85,7 +88,7 @@ def sentences(line: str, code: str = "", own: re.Pattern[str] | None = None) -> 
 
 
 def _at_marks(line: str) -> Iterator[re.Match[str]]:
-    """The matches of ends in a line that has Latin marks alone."""
+    """The matches of `ends` in a line that has Latin marks alone."""
     at, end = 0, ends(False)
     while found := MARK.search(line, at):
         match = end.match(line, found.start())
@@ -102,13 +105,13 @@ _HOURS = ("a.m", "p.m", "A.M", "P.M")
 
 
 class _Cut:
-    """One line being cut: `start` is where the sentence in hand begins."""
+    """One line being cut; `start` is where the current sentence begins."""
 
     def __init__(self, line: str, code: str, own: re.Pattern[str] | None) -> None:
         self.line, self.code, self.own = line, code, own
         self.start = 0
-        self.answers = False  # the sentence before was a question
-        self.open = self.looked = 0  # brackets, up to here
+        self.answers = False  # whether the sentence before was a question
+        self.open = self.looked = 0  # open brackets, and up to where they are counted
 
     @cached_property
     def rules(self) -> Language:
@@ -133,7 +136,7 @@ class _Cut:
             return True
         following = NEXT.match(self.line, match.end())
         follows = (following[1] if following else "") or ""
-        # Georgian letters count as small ones, though their capitals begin no sentence.
+        # Georgian letters are lower case to Python, but no Georgian sentence begins with a capital.
         if follows[:1].islower() and follows[0] != follows[0].title() and not CAMEL.match(follows):
             return False
         end = match.end()
@@ -147,7 +150,7 @@ class _Cut:
         return not (match["marks"][:2] in ("..", "…") and words and words[-1].lower() == follows.lower())
 
     def _stopped(self, tail: str, follows: str, end: int) -> bool:
-        """Whether a full stop behind `tail`, before the word `follows`, ends a sentence."""
+        """Whether a full stop after `tail`, before the word `follows`, ends a sentence."""
         if not tail or tail[-1].isspace():
             return True
         if self.own is not None and self.own.search(tail):
@@ -184,7 +187,7 @@ class _Cut:
         return True
 
     def _starts(self, follows: str, end: int) -> bool:
-        """Whether a word certainly begins a sentence; an initial never does: "by J. A. Smith"."""
+        """Whether a word certainly begins a sentence. An initial never does: "by J. A. Smith"."""
         if follows.lower() not in self.rules.starters:
             return False
         behind = self.line.find(follows, end) + 1
@@ -202,7 +205,7 @@ class _Cut:
         return starts if kind == "unless" else True
 
     def _counted(self, word: str, before: str, follows: str, starts: bool, alone: bool, end: int) -> bool:
-        """Of a number: whether it is how many, not which, and no number of a list."""
+        """Whether a full stop after a number ends a sentence: it does after a count, but not after an ordinal or in a list."""
         if len(word) > 3:
             return not _DATE.match(self.line, end)
         if alone:
@@ -214,11 +217,11 @@ class _Cut:
             return True
         if follows.lower() in rules.third:
             return False
-        return starts or before.lower() not in rules.before  # only German has nouns with a capital
+        return starts or before.lower() not in rules.before  # German alone writes nouns with a capital
 
     def _initial(self, word: str, before: str, starts: bool, alone: bool, end: int) -> bool:
-        """Of a single letter: whether it is a word, a mark or a grade, and not what begins a name."""
-        if word == "г":  # of a year, or of a city
+        """Whether a full stop after a single letter ends a sentence: it does after a word, a mark or a grade, not in a name."""
+        if word == "г":  # "год" after a year, or "город" before a city
             return before[:1].isdigit() and not before.endswith(",")
         if alone:
             return self.answers and starts
@@ -228,7 +231,7 @@ class _Cut:
         return starts or before.lower() in self.rules.nouns
 
     def _wide(self, match: re.Match[str]) -> bool:
-        """Whether another script's mark ends a sentence: not between digits, and not before what goes on after a quotation."""
+        """Whether another script's mark ends a sentence: not between digits, nor where one goes on after a quotation."""
         line, end = self.line, match.end()
         if line[end].isdigit() and line[match.start() - 1 : match.start()].isdigit() and not match["wide"]:
             return False
@@ -242,11 +245,11 @@ class _Cut:
         follows = (following[1] if following else "") or ""
         if not follows[:1].isupper() and not CAMEL.match(follows):
             return False
-        loved = re.search(f"[{HEARTS}]|<3", match[0])  # which may be a word: "I ❤ New York."
+        loved = re.search(f"[{HEARTS}]|<3", match[0])  # it may be a word: "I ❤ New York."
         return not loved or follows.lower() in self.rules.starters
 
     def _bracketed(self, match: re.Match[str]) -> bool:
-        """Whether closing brackets are a smiley, for none was opened, nor is it a list's "а)"."""
+        """Whether closing brackets are a smiley: no bracket is open, and they are not part of a list's "а)"."""
         at = match.start()
         for bracket in _BRACKETS.finditer(self.line, self.looked, at):
             self.open = max(0, self.open + (1 if bracket[0] == "(" else -1))
@@ -282,15 +285,13 @@ _KINDS = {
 
 _CLAUSE = re.compile(r"[,;:)\]”»…][\"'”’»)]*+\s++|[。、，；：]++|\s[–—-]\s|[.!?]\s")
 _SPACE = re.compile(r"\s+")
-_LONGEST_CLUSTER = (
-    32  # characters: where there are more accents they are no letter's, and a line of them alone is halved
-)
+_LONGEST_CLUSTER = 32  # characters: more accents than that belong to no letter, and a line of accents alone is halved
 
 
 def halves(text: str, share: float = 0.5) -> tuple[Part, Part]:
-    """`text`, of two characters or more, cut in two: the first takes about `share` of it.
+    """`text`, of two characters or more, cut in two; the first part takes about `share` of it.
 
-    Where a clause ends, if that is anywhere near, else between words, else between characters.
+    The cut is made where a clause ends nearby, otherwise between words, otherwise between characters.
     """
     aim = min(max(1, round(len(text) * share)), len(text) - 1)
     near = max(1, len(text) // 4)
