@@ -1,4 +1,4 @@
-"""Serving: exported models as callables, list[str] -> one result a line. Imports no torch; onnxruntime when used."""
+"""Serving: exported models as callables, list[str] -> one result per line. Imports no torch; onnxruntime when used."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from textkit.errors import UsageError, nearest
 
-BATCH_TOKENS = 4096  # padded: larger batches leave the processor's cache (4096 rows of 256 numbers are 4 MB)
+BATCH_TOKENS = 4096  # with padding; larger batches exceed the processor's cache (4096 rows of 256 numbers are 4 MB)
 
 
 def open_model(model: Any = None, task: str | None = None, **options: Any) -> Callable[[list[str]], Any]:
     """The exported model `model` (a name or a folder; None: the default of `task`) as the callable of its task.
 
-    `task`: what the model must be for; None: whatever it is for, and `embed` where no model is named.
+    `task`: the task that the model must have; None: any task, or `embed` if no model is named.
 
-    Raises UsageError for an unknown task, model or option, TextkitError for a model that is damaged.
+    Raises UsageError for an unknown task, model or option, and TextkitError for a damaged model.
     """
     import inspect
 

@@ -1,6 +1,6 @@
-"""Lines in, an answer a line out, with a model whose graph takes a batch of lines: what a new task's callable derives from.
+"""The base of a new task's callable: one answer per line, by a model whose graph takes a batch of lines.
 
-Batches by length, padding, blank lines, lines that are too long, threads, devices and pickling are given. Imports no torch.
+It handles batches by length, padding, blank lines, lines that are too long, threads, devices and pickling. Imports no torch.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from textkit.serving.stream import batches
 if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
 
-BATCH_TOKENS = 4096  # padded
+BATCH_TOKENS = 4096  # with padding
 
 
 class LineModel(OpenModel[Any]):
-    """An OpenModel; the graph loads when used.
+    """An OpenModel that loads its graph on first use.
 
-    A subclass names its `task` and the `graph` that is run, whose inputs are `ids` i64[line, token] and `weight`
+    A subclass names its `task` and the `graph` to run. The graph's inputs are `ids` i64[line, token], `weight`
     f32[line, token] (0 for padding) and those that `more_inputs` gives. `long_lines` counts the lines so far that had more
-    tokens than the model takes (`limits.tokens` of its manifest): they are cut.
+    tokens than the model takes (`limits.tokens` of its manifest); such lines are cut.
     """
 
     graph: ClassVar[str]
@@ -42,9 +42,9 @@ class LineModel(OpenModel[Any]):
         threads: int | None = None,
         batch_tokens: int = BATCH_TOKENS,
     ) -> None:
-        """`model`: a name, a folder or a Bundle; None: the default. `batch_tokens`: the largest batch, padding and all.
+        """`model`: a name, a folder or a Bundle; None: the default. `batch_tokens`: the largest batch, padding included.
 
-        Raises UsageError for an unknown model, TextkitError for a model that is damaged or of another task.
+        Raises UsageError for an unknown model, and TextkitError for one that is damaged or of another task.
         """
         if batch_tokens < 1:
             raise UsageError(f"batch_tokens={batch_tokens}: must be at least 1")
@@ -56,18 +56,18 @@ class LineModel(OpenModel[Any]):
 
     @abstractmethod
     def answers(self, outputs: Mapping[str, np.ndarray], lengths: np.ndarray) -> Sequence[Any]:
-        """What the graph gave for a batch, as an answer for each of its lines; `lengths` i64[line] in tokens."""
+        """The answer to each line of a batch, from the graph's `outputs`; `lengths` i64[line] are in tokens."""
 
     @abstractmethod
     def answer_to_nothing(self) -> Any:
-        """The answer to a line without a token: a blank one never reaches the graph."""
+        """The answer to a line without a token. A blank line never reaches the graph."""
 
     def more_inputs(self) -> Mapping[str, np.ndarray]:
         """Inputs of the graph that are the same for every batch."""
         return {}
 
     def result(self, line: str, answer: Any) -> Any:
-        """What is given for `line`."""
+        """What the caller gets for `line`."""
         return answer
 
     def answer(self, lines: Sequence[str], first: int = 0) -> list[Any]:

@@ -1,6 +1,6 @@
-"""An exported model that is open: what every callable of textkit has in common. Knows no task and no graph.
+"""The base of all callables of textkit: an exported model that is open. Knows no task and no graph.
 
-A list in gives a list; an iterator in gives an iterator, lazily and in order.
+It answers a list with a list, and an iterator with an iterator, lazily and in order.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ AHEAD = 256  # lines of an iterator that are read before the first of them is an
 
 
 class OpenModel(ABC, Generic[Answer]):
-    """A callable that answers lines, one answer a line, in order.
+    """A callable that answers lines, one answer per line, in order.
 
-    `model([line, ...])` gives a list (of the task `embed` an array) at once. `model(iterator)`, of a generator or an open file,
-    gives an iterator that reads AHEAD lines at a time: memory does not grow with the input. The line feed at the end of a line
-    that comes from a file is no part of it.
+    `model([line, ...])` returns a list (for the task `embed`, an array) at once. `model(iterator)`, with a generator or an open
+    file, returns an iterator that reads AHEAD lines at a time, so that memory does not grow with the input. The line feed at
+    the end of an iterator's line is not part of the line.
 
-    It can be pickled, and is found again by the model's name and the hash of its manifest where its folder is another one, on
-    another machine say.
+    It can be pickled. Where the model's folder is another one, such as on another machine, the model is found again by its name
+    and the hash of its manifest.
     """
 
     task: ClassVar[str]
-    # Attributes that hold what is loaded when it is used: no part of a pickle.
+    # Attributes that are loaded on first use, and that no pickle holds.
     loaded: ClassVar[Sequence[str]] = ()
     bundle: Bundle
 
     def open(self, model: str | Path | Bundle | None) -> None:
-        """Finds the model that is meant: a name, a folder, a Bundle, None: the default of the task.
+        """Opens `model`: a name, a folder or a Bundle; None: the default of the task.
 
-        Raises UsageError for an unknown model, TextkitError for one that is damaged or of another task.
+        Raises UsageError for an unknown model, and TextkitError for one that is damaged or of another task.
         """
         with of_arguments():
             if not isinstance(model, bundles.Bundle):
@@ -49,14 +49,14 @@ class OpenModel(ABC, Generic[Answer]):
 
     @abstractmethod
     def answer(self, lines: Sequence[str], first: int = 0) -> Sequence[Answer]:
-        """The answer to each line of a list; `first` is the number of the first one, where random numbers depend on it."""
+        """The answer to each line of a list; `first` is the number of the first line, on which random numbers may depend."""
 
     @overload
     def __call__(self, lines: Iterator[str]) -> Iterator[Answer]: ...
     @overload
     def __call__(self, lines: Iterable[str]) -> Sequence[Answer]: ...
     def __call__(self, lines: Iterable[str]) -> Sequence[Answer] | Iterator[Answer]:
-        """The answers, in the order of the lines. TypeError for one str, which is an iterable of its characters else."""
+        """The answers, in the order of the lines. Raises TypeError for a str, whose characters would count as lines."""
         if isinstance(lines, str):
             raise TypeError("lines is one str: give a list of them")
         if isinstance(lines, Iterator):

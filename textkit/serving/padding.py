@@ -1,4 +1,4 @@
-"""Flat ids as the ports of a batch: parts of long lines, padding, where words begin. numpy alone; knows no graph."""
+"""Turns flat ids into the ports of a batch: parts of long lines, padding, the starts of words. numpy only; knows no graph."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import numpy as np
 
 from textkit.text.rule import Encoded
 
-# Lines are padded to a multiple of this. Sums are added in groups of up to 8, by place: with whole groups alone a line's
-# vector is the same to the last bit in every batch, and not only to 1e-7. It costs a tenth of the graph's time.
+# Lines are padded to a multiple of this. Sums are computed in groups of up to 8, by place. If all groups are whole, a
+# line's vector is the same to the last bit in every batch, not only to 1e-7. It costs a tenth of the graph's time.
 _STEP = 8
-SOURCES = 4  # attention of one word over a source adds up in fours; wider groups cost time and change nothing
+SOURCES = 4  # one word's attention over a source is summed in fours; wider groups cost time and change nothing
 
 
 def whole_groups(longest: int, limit: int, step: int = _STEP) -> int:
-    """How wide a batch is whose longest line has so many tokens: whole groups of `step`, but for a line of `limit` or more."""
+    """The width of a batch whose longest line has `longest` tokens: whole groups of `step`, up to `limit` or that line."""
     return min(-(-longest // step) * step, max(longest, limit))
 
 
 def padded(
     encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, limit: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The ports `ids` and `weight` [line, token] for parts of the flat ids, and the place of each in them."""
+    """The ports `ids` and `weight` [line, token] for parts of the flat ids, and the place of each token in these."""
     width = whole_groups(int(lengths.max()), limit)
     places = starts[:, None] + np.arange(width)  # [line, token]
     if int(lengths.min()) == width:
@@ -35,7 +35,7 @@ def padded(
 
 
 def parts(encoded: Encoded, start: int, length: int, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where the parts of a long line begin, and their lengths: none over the limit, words whole where they fit."""
+    """Where the parts of a long line begin, and their lengths. No part exceeds `limit`, and words stay whole if they fit."""
     borders = word_starts(encoded)[start : start + length] if encoded.spans is not None else None
     cuts = [0]
     while length - cuts[-1] > limit:

@@ -1,9 +1,9 @@
-"""The only door to onnxruntime: a graph's bytes in, a callable out, and which device it really got.
+"""The only door to onnxruntime: makes a callable of a graph's bytes, and says which device it really got.
 
-Knows nothing of bundles, text or tasks. What onnxruntime prints on its own is kept off stdout; what it claims about
-GPUs is not believed: a provider counts when a session has it.
+Knows nothing of bundles, text or tasks. What onnxruntime prints on its own is kept off stdout. What it claims about GPUs is
+not believed: a provider counts only when a session has it.
 
-Longer than 300 lines: there is to be one door.
+Longer than 300 lines, because there must be only one door.
 """
 
 from __future__ import annotations
@@ -40,11 +40,9 @@ PROBE = (
 )
 
 
-LEAST_MEMORY = 640 << 20  # bytes that graphs of the smallest model may take for what they compute
-MEMORY_PER_BYTE = (
-    64  # and more for each byte of the graphs: wide vocabularies have large tables, and large distributions
-)
-MOST_MEMORY = 16 << 30  # but no more, so that the size of a file alone does not lift the bound
+LEAST_MEMORY = 640 << 20  # bytes that even the smallest model's graphs may take for what they compute
+MEMORY_PER_BYTE = 64  # and this many more per byte of the graphs: a wide vocabulary has large tables and distributions
+MOST_MEMORY = 16 << 30  # but never more than this, so that a file's size alone does not lift the bound
 _AROUND_NAMES = (("Name:'", "' Status Message: "), ("Node (", ") Op ("), ("Op (", ") ["))  # names are a stranger's
 _NO_MEMORY = ("is smaller than requested bytes of", "bad_alloc", "Failed to allocate memory", "bad allocation")
 _MOST_FOLDED = "optimization.constant_folding_max_output_size_in_bytes"
@@ -54,16 +52,16 @@ _arena = 0  # bytes
 
 
 class Session:
-    """One graph, loaded. `device`: 'cpu' or 'cuda:N', what it really runs on. Cannot be pickled; make a new one."""
+    """One graph, loaded. `device`: where it really runs, 'cpu' or 'cuda:N'. Cannot be pickled; make a new one."""
 
     def __init__(
         self, graph: bytes, device: str = "auto", threads: int | None = None, outputs: Collection[str] | None = None
     ) -> None:
-        """`device`: auto, cpu, cuda or cuda:N; `threads`: None for as many as this process may use; `outputs`: those that
-        will be asked for, None for all: onnxruntime computes whatever a graph can give, asked for or not.
+        """`device`: auto, cpu, cuda or cuda:N; `threads`: None for as many as this process may use. `outputs`: those that
+        will be asked for, None for all. Others are cut off the graph, because onnxruntime would compute them as well.
 
-        Raises UsageError for a device of another name, TextkitError for a graph that does not load or a GPU that was
-        asked for and cannot be had. `auto` with a GPU that is there and cannot be used warns and takes the CPU.
+        Raises UsageError for a device of another name, and TextkitError for a graph that does not load, or if the GPU that
+        was asked for is not to be had. `auto` takes the CPU, with a warning, if there is a GPU that cannot be used.
         """
         wanted = _parse(device)
         graph = graph if outputs is None else onnxfile.keep_outputs(graph, outputs)
@@ -88,12 +86,12 @@ class Session:
 
     @property
     def inner(self) -> onnxruntime.InferenceSession:
-        """onnxruntime's own session, for what binds arrays to it: on_device.py, double_buffer.py."""
+        """onnxruntime's own session, for on_device.py and double_buffer.py, which bind arrays to it."""
         return self._session
 
     def run(self, feeds: Mapping[str, np.ndarray], outputs: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-        """The outputs by name, all of them or those asked for; what the graph does not take is left out of `feeds`. Raises
-        TextkitError where the graph fails."""
+        """The outputs by name: all of them, or those asked for. `feeds` may hold more than the graph takes. Raises TextkitError
+        if the graph fails."""
         names = self.outputs if outputs is None else list(outputs)
         takes = self._takes
         given = {name: array for name, array in feeds.items() if name in takes}
@@ -104,17 +102,17 @@ class Session:
 
 
 def failure(error: Exception) -> TextkitError:
-    """What to raise where a graph failed."""
+    """The error to raise after a graph failed."""
     return _out_of_memory(error) or TextkitError(f"the model failed: {_reason(error)}")
 
 
 def run_options() -> Any:
-    """What every run is given, the same each time: a signal asks all of them to stop."""
+    """The options of every run, one object for all, so that a signal can ask all runs to stop."""
     return _running
 
 
 def cpus() -> int:
-    """The CPUs this process may use: its affinity, and no more than a container's quota allows."""
+    """How many CPUs this process may use: those of its affinity, but no more than a container's quota allows."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -124,7 +122,7 @@ def cpus() -> int:
 
 
 def gpu_count() -> tuple[int, str]:
-    """How many NVIDIA GPUs the driver has, and why none where there is none. Asks the driver, not onnxruntime."""
+    """How many NVIDIA GPUs the driver has, and the reason if there is none. Asks the driver, not onnxruntime."""
     name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         driver = ctypes.CDLL(name)
@@ -139,7 +137,7 @@ def gpu_count() -> tuple[int, str]:
 
 
 def available_device(device: str) -> str | None:
-    """None where a session on `device` (cpu, cuda, cuda:N) really computes, else why it does not, in one line."""
+    """None if a session on `device` (cpu, cuda, cuda:N) really computes; otherwise the reason why not, in one line."""
     import numpy as np
 
     given = np.array([1.5, -2.0], np.float32)
@@ -152,7 +150,7 @@ def available_device(device: str) -> str | None:
 
 @dataclass(frozen=True)
 class Runtime:
-    """The onnxruntime packages installed: name -> version. Two of them overwrite each other's files."""
+    """The installed onnxruntime packages: name -> version. Two of them overwrite each other's files."""
 
     packages: Mapping[str, str]
 
@@ -166,7 +164,7 @@ class Runtime:
 
 
 def runtime() -> Runtime:
-    """Which onnxruntime packages are installed. 20 ms: for `textkit doctor` and for when something failed."""
+    """Which onnxruntime packages are installed. It takes 20 ms, so it is for `textkit doctor` and for after a failure."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
@@ -184,7 +182,7 @@ def _parse(device: str) -> str:
 
 
 def _cuda_session(graph: bytes, index: int, threads: int | None) -> tuple[onnxruntime.InferenceSession | None, str]:
-    """A session that has the GPU, or None and why not, with the command that repairs it."""
+    """A session that has the GPU; or None and the reason why not, with the command that repairs it."""
     count, missing = gpu_count()
     if not count:
         return None, f"{missing}; --device cpu works without one"
@@ -196,11 +194,11 @@ def _cuda_session(graph: bytes, index: int, threads: int | None) -> tuple[onnxru
     if CUDA not in ort.get_available_providers():
         return None, f"this onnxruntime is made without CUDA: pip uninstall -y onnxruntime && {REPAIR}"
     said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.suppress(Exception):  # it prints what it does not find, to stdout
+    with contextlib.redirect_stdout(said), contextlib.suppress(Exception):  # it prints to stdout what it does not find
         ort.preload_dlls()
-    # TF32 would round what is multiplied to 10 bits: vectors would differ from the CPU's in the third digit.
+    # TF32 would round factors to 10 bits, and vectors would differ from the CPU's in the third digit.
     options = {"device_id": str(index), "use_tf32": "0"}
-    ort.set_default_logger_severity(4)  # onnxruntime's own lines about missing libraries; the reason is given in ours
+    ort.set_default_logger_severity(4)  # no lines of onnxruntime about missing libraries; ours give the reason
     try:
         session = _create(graph, threads, [(CUDA, options), CPU])
     except TextkitError as error:
@@ -221,11 +219,11 @@ def _cuda_session(graph: bytes, index: int, threads: int | None) -> tuple[onnxru
 def _create(graph: bytes, threads: int | None, providers: list[Any]) -> onnxruntime.InferenceSession:
     ort = _import()
     options = ort.SessionOptions()
-    options.log_severity_level = 4  # what fails comes as an exception; its line on stderr would be a second
+    options.log_severity_level = 4  # a failure comes as an exception; a line on stderr would repeat it
     options.intra_op_num_threads = threads or cpus()
     options.inter_op_num_threads = 1
     _bound_memory(ort, options)
-    # An older onnxruntime has no such bound, and heeds none.
+    # An older onnxruntime has no such bound, and ignores the entry.
     options.add_session_config_entry(_MOST_FOLDED, str(onnxfile.most_folded(len(graph))))
     process.guard()
     _loading.append(options)
@@ -241,8 +239,8 @@ def _create(graph: bytes, threads: int | None, providers: list[Any]) -> onnxrunt
 
 
 def _bound_memory(ort: Any, options: Any) -> None:
-    """What graphs compute lies in one arena that cannot grow without end, where the process is the command line's. Weights
-    lie elsewhere. The size of the first model decides: there is one arena in a process."""
+    """Makes graphs compute in one arena of bounded size, if the process is the command line's. Weights lie elsewhere. The
+    first model decides the bound, because a process has only one arena."""
     global _arena
     if not process.is_own():
         return
@@ -255,7 +253,7 @@ def _bound_memory(ort: Any, options: Any) -> None:
 
 
 def _out_of_memory(error: Exception) -> TextkitError | None:
-    """What to raise where it was memory that a graph lacked."""
+    """The error to raise if memory was what a graph lacked; otherwise None."""
     text = str(error)
     if not isinstance(error, MemoryError) and not any(sign in text for sign in _NO_MEMORY):
         return None
@@ -264,7 +262,7 @@ def _out_of_memory(error: Exception) -> TextkitError | None:
 
 
 def _stop() -> None:
-    """Asks onnxruntime to give up what it runs and loads."""
+    """Asks onnxruntime to give up all that it runs and loads."""
     _running.terminate = True
     for options in list(_loading):
         options.set_load_cancellation_flag(True)
@@ -275,14 +273,14 @@ def _import() -> Any:
         import onnxruntime
     except ImportError as error:
         raise TextkitError(f"onnxruntime does not import ({error}): {runtime().problem or REPAIR_BOTH}") from error
-    if not hasattr(onnxruntime, "InferenceSession"):  # what is left after one of two packages was uninstalled
+    if not hasattr(onnxruntime, "InferenceSession"):  # so it is after one of two packages was uninstalled
         raise TextkitError(f"onnxruntime is damaged: {REPAIR_BOTH}")
     global _running
     if _running is None:
-        # textkit/__init__.py has switched it off before; this is for a program that imported onnxruntime before textkit.
+        # textkit/__init__.py has switched it off already, unless a program imported onnxruntime before textkit.
         onnxruntime.disable_telemetry_events()
         if process.is_own():
-            onnxruntime.set_default_logger_severity(4)  # what fails comes as an exception
+            onnxruntime.set_default_logger_severity(4)  # a failure comes as an exception
         _running = onnxruntime.RunOptions()
         process.on_signal(_stop)
     return onnxruntime
@@ -293,7 +291,7 @@ def _reason(error: Exception) -> str:
     text = " ".join(str(error).split())
     text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
     text = re.sub(r"\S*/onnxruntime/\S+:\d+ ", "", text)
-    text = re.sub(r"[\w:]+ [\w:~<>]+::[\w~]+\([^()]*\)( const)? ", "", text)  # a function of C++
+    text = re.sub(r"[\w:]+ [\w:~<>]+::[\w~]+\([^()]*\)( const)? ", "", text)  # a C++ function
     for before, after in _AROUND_NAMES:
         start, end = text.find(before), text.rfind(after)
         if 0 <= start < end:

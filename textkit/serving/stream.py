@@ -1,8 +1,8 @@
-"""The stream's order of work: windows of records, batches by length, stages side by side. Knows no model and no file.
+"""Orders the work on a stream: windows of records, batches by length, stages side by side. Knows no model and no file.
 
-A window is what is looked ahead over; it ends when it is full or when the input pauses, so a person typing gets each
-line back at once and a file gets full batches. Inside a window lines are batched by length under a budget of padded
-tokens. Memory is bounded by the window, whatever the length of the input.
+A window is how far the stream looks ahead. It ends when it is full or when the input pauses, so a person who types gets each
+line back at once, and a file gets full batches. Inside a window, lines are batched by length under a budget of padded tokens.
+The window bounds the memory, however long the input is.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _AHEAD = 2
 def windows(
     blocks: Iterable[Block], lines: int = WINDOW_LINES, characters: int = WINDOW_CHARACTERS
 ) -> Iterator[Block | None]:
-    """Regroups `blocks` into windows of at most `lines` records, and of about `characters` where lines are long.
+    """Regroups `blocks` into windows of at most `lines` records, and of about `characters` if lines are long.
 
-    An empty block ends the window in hand; None follows it, once, and says that the input pauses.
+    An empty block ends the current window. After that window comes one None, which says that the input pauses.
     """
     held: list[Block] = []
     count = size = 0
@@ -51,7 +51,7 @@ def windows(
 
 
 def _cut(block: Block, lines: int, characters: int) -> Iterator[tuple[Block, int]]:
-    """`block` in parts no larger than a window, but for a line that is longer than one; the characters of each."""
+    """`block` in parts no larger than a window, except for a line that alone is larger; and the characters of each part."""
     for begin in range(0, len(block), lines):
         part = block if len(block) <= lines else block.part(begin, min(begin + lines, len(block)))
         total = sum(map(len, part.texts))
@@ -76,7 +76,7 @@ def batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
     ordered = lengths[order]
     start = 0
     while start < len(order):
-        # No batch that begins here reaches beyond budget / its shortest line.
+        # A batch that begins here has at most budget / (length of its shortest line) lines.
         reach = ordered[start : start + max(1, budget // max(1, int(ordered[start])))]
         fits = np.searchsorted(reach * np.arange(1, len(reach) + 1), budget, side="right")
         stop = start + max(1, int(fits))
@@ -87,10 +87,10 @@ def batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
 def staged(items: Iterable[Any], stages: Iterable[Callable[[Any], Any]], threads: int = 2) -> Iterator[Any]:
     """What the `stages`, one after the other, make of each item, in order. With `threads` > 1 each stage has a thread.
 
-    Reading `items` and taking results stay in the caller's thread, where Ctrl-C arrives. None among `items` is a pause:
-    everything begun is finished and given before it is passed on. At most _AHEAD items a stage are under way. What an
-    item's stage raises is raised in the item's place, and nothing after it is given. When reading is interrupted, what
-    is finished is given first.
+    `items` are read and results are taken in the caller's thread, where Ctrl-C arrives. None among `items` is a pause: all
+    that was begun is finished and given before None is passed on. At most _AHEAD items per stage are under way. An exception
+    of a stage is raised in its item's place, and no later item is given. If reading is interrupted, finished items are given
+    first.
     """
     stages = list(stages)
     if threads < 2:
@@ -122,7 +122,7 @@ def staged(items: Iterable[Any], stages: Iterable[Callable[[Any], Any]], threads
 
 
 def _until_interrupted(items: Iterable[Any]) -> Iterator[Any]:
-    """The items, and where a signal ends them its exception as the last."""
+    """The items; if a signal ends them, its exception is the last."""
     try:
         yield from items
     except (KeyboardInterrupt, Ended) as error:
