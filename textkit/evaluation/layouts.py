@@ -1,8 +1,8 @@
-"""Which columns of a table of pairs are the two texts and the score: by the names of a header, or by a layout that is known.
+"""Finds the two texts and the score among the columns of a table of pairs: by a header's names, or by a known layout.
 
-Word pairs: two words and a score, other numbers behind it (WordSim-353, MEN, RareWords), or a part of speech before the
+Word pairs: two words and a score, with other numbers after it (WordSim-353, MEN, RareWords), or a part of speech before the
 score (SimVerb). Sentence pairs: a score and two sentences in either order, or STS benchmark's seven columns and more.
-Anything else is refused: a wrong column gives a figure too. Knows no model and no file.
+Anything else is refused, because a wrong column gives a figure too. Knows no model and no file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from textkit.errors import TextkitError, nearest
 WORDS, SENTENCES = "similarity", "sts"
 STS_SCORE, STS_COLUMNS = 4, 7  # STS benchmark: genre, file, year, id, score, sentence 1, sentence 2, ...
 _LOOKED_AT = 100  # rows that decide
-# What headers call the two texts, without case and signs, and whether they are words or sentences (None: by what they are).
+# What headers call the two texts, without case and signs, and whether these are words or sentences (None: they decide).
 _PAIRS = {
     ("sentence1", "sentence2"): SENTENCES, ("sentencea", "sentenceb"): SENTENCES, ("sent1", "sent2"): SENTENCES,
     ("senta", "sentb"): SENTENCES, ("text1", "text2"): None, ("texta", "textb"): None, ("s1", "s2"): None,
@@ -30,7 +30,7 @@ _SCORES = (
     "score", "goldscore", "gold", "similarityscore", "similarity", "relatednessscore", "relatedness", "rating", "meanrating",
     "humanmean", "human", "meanscore", "mean", "averagescore", "average", "avgscore", "avg", "simlex999", "simlex", "label",
 )  # fmt: skip
-# A name that has one of the first words and none of the second is a score's too: `similarity (0-10)`, but not `score_std`.
+# A name with one of the first words and none of the second is a score's too: `similarity (0-10)`, but not `score_std`.
 _OF_SCORES = {
     "score", "scores", "similarity", "sim", "relatedness", "rating", "ratings", "judgement", "judgements", "judgment",
     "judgments", "gold", "human", "mean", "average", "avg",
@@ -60,7 +60,7 @@ class Layout:
     metric: str
 
     def pair(self, cells: Sequence[str]) -> tuple[str, str, float] | None:
-        """The texts and the score of a row; None where it has none."""
+        """The texts and the score of a row; None if one of them is missing."""
         if len(cells) <= max(self.first, self.second, self.score):
             return None
         score = as_number(cells[self.score])
@@ -75,10 +75,10 @@ class Layout:
 def layout_of(
     name: str, rows: Sequence[Row], metric: str | None = None, columns: Sequence[str] | None = None
 ) -> Layout | None:
-    """The layout of a table; None where its rows have no score at all.
+    """The layout of a table; None if its rows have no score at all.
 
-    `columns`: names or numbers (from 1) of the two texts and the score, where nothing is to be told. `metric`: WORDS or
-    SENTENCES, where the texts are not to say. TextkitError naming the file for a layout that is not known.
+    `columns`: names or numbers (from 1) of the two texts and the score; None: they are found. `metric`: WORDS or SENTENCES;
+    None: the texts decide. Raises TextkitError, which names the file, for an unknown layout.
     """
     looked = [cells for _, cells in rows[:_LOOKED_AT]]
     header = not any(as_number(cell) is not None for cell in looked[0])
@@ -86,13 +86,13 @@ def layout_of(
         places, header = _asked(name, looked[0], columns)
         header = header or (places[2] < len(looked[0]) and as_number(looked[0][places[2]]) is None)
         return Layout(*places, header, metric or _texts_are(looked[header:], *places[:2]))
-    if named := by_name(looked[0]):  # whatever else is in the row: WordSim-353 numbers its judges there
+    if named := by_name(looked[0]):  # even with numbers in the row: WordSim-353 numbers its judges there
         first, second, kind = named.pairs[0]
         if len(named.pairs) > 1:
             one, other = (f"{looked[0][a]!r} and {looked[0][b]!r}" for a, b, _ in named.pairs[:2])
             raise TextkitError(f"{name}: line {rows[0][0]}: {one}, or {other}, may be the texts: {_SAY}")
         scores = named.scores
-        if len(scores) > 1:  # a column of words is none
+        if len(scores) > 1:  # a column of words is no score
             scores = [at for at in scores if _is_number(looked[1:], at)] or scores
         if len(scores) > 1:
             shown = " or ".join(repr(looked[0][at][:20]) for at in scores)
@@ -125,7 +125,7 @@ def as_number(cell: str) -> float | None:
 
 
 def _asked(name: str, header: Sequence[str], columns: Sequence[str]) -> tuple[tuple[int, int, int], bool]:
-    """The places of `columns`, and whether one of them is a name, of a header."""
+    """The places of `columns`, and whether one of them is a name, so that there is a header."""
     folded = [cell.strip().casefold() for cell in header]
     places = []
     for column in columns:
@@ -143,14 +143,14 @@ def _asked(name: str, header: Sequence[str], columns: Sequence[str]) -> tuple[tu
 
 @dataclass(frozen=True)
 class Named:
-    """What a header's names may mean: the places of two texts and what they are, and of scores; one of each is clear."""
+    """What a header's names may mean: places of two texts with their kind, and places of scores. One of each is clear."""
 
     pairs: list[tuple[int, int, str | None]]
     scores: list[int]
 
 
 def by_name(header: Sequence[str]) -> Named | None:
-    """What the names of a header that is known mean; None for any other row."""
+    """What the names of a known header mean; None for any other row."""
     names = [re.sub(r"[\W_]", "", cell.casefold()) for cell in header]
     pairs = [
         (names.index(first), names.index(second), kind)
@@ -164,14 +164,14 @@ def by_name(header: Sequence[str]) -> Named | None:
 def _by_shape(
     body: Sequence[Sequence[str]], width: int, numbers: set[int], header: Sequence[str] | None, metric: str | None
 ) -> tuple[int, int, int] | None:
-    """The places of texts and score where no header names them all."""
+    """The places of the texts and the score if no header names them all."""
     if width == 3 and len(numbers) == 1 and numbers != {1}:
         score = numbers.pop()
-        # Spaces cut a header's names too; the first and the last cell are still where they were.
+        # Spaces cut a header's names too, but its first and its last cell stay at the ends.
         if header and not _says_score(header[score if len(header) == width else -bool(score)]):
             return None
         return (1, 2, 0) if score == 0 and metric != WORDS else (0, 1, 2) if score == 2 else None
-    if header or numbers & {0, 1}:  # numbers in front are no words: identifiers
+    if header or numbers & {0, 1}:  # numbers in front are identifiers, not words
         return None
     if width >= STS_COLUMNS and STS_SCORE in numbers and not numbers & {5, 6} and metric != WORDS:
         scores = [as_number(cells[STS_SCORE]) for cells in body if len(cells) > STS_SCORE]
@@ -186,7 +186,7 @@ def _by_shape(
 
 
 def _says_score(name: str) -> bool:
-    """Whether a column's name says that it is the score: a year, a rank and an identifier are numbers too."""
+    """Whether a column's name says that it is the score. Years, ranks and identifiers are numbers too."""
     if re.sub(r"[\W_]", "", name.casefold()) in _SCORES:
         return True
     words = set(re.findall(r"[^\W\d_]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).casefold()))

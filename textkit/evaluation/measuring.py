@@ -1,4 +1,4 @@
-"""How `textkit evaluate` measures the models of a task: what each task that has an evaluation gives. Knows no task."""
+"""What a task provides for `textkit evaluate` to measure its models. Knows no task."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from textkit.bundle.bundle import Bundle
 
-NOT, PERHAPS, LIKELY, SURE = 0, 1, 2, 3  # whether data is for a task's models
+NOT, PERHAPS, LIKELY, SURE = 0, 1, 2, 3  # how likely data is for a task's models
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,12 @@ class Figures:
 
 @dataclass(frozen=True)
 class Question:
-    """What somebody wants to know of a model. `options`: the values of the evaluation's own options by name; `note` and
-    `warn` say a line to a person."""
+    """What a user asks about a model. `options`: the values of the evaluation's own options by name; `note` and `warn` show
+    the user a line."""
 
     model: Bundle
     data: Sequence[str]  # files; "-" is stdin
-    metrics: Sequence[str]  # none where nobody says
+    metrics: Sequence[str]  # empty if the user names none
     device: str
     threads: int | None
     options: Mapping[str, Any]
@@ -39,11 +39,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a task's record calls its `evaluation`.
+    """The `evaluation` of a task's record.
 
-    `measure`: the figures, one after the other. `options`: those of `textkit evaluate` that only models of this task obey, and
-    `of_metrics` the metrics that some of them are for. `several`: whether more than one metric is measured at a time.
-    `claims`: how likely the data in these files is for models of the task, NOT to SURE.
+    `measure`: the figures, one after the other. `options`: those of `textkit evaluate` that only models of this task obey;
+    `of_metrics`: the metrics that some of these options are for. `several`: whether more than one metric is measured at a
+    time. `claims`: how likely the data in these files is for models of the task, from NOT to SURE.
     """
 
     measure: Callable[[Question], Iterator[Figures]]

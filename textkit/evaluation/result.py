@@ -1,4 +1,4 @@
-"""What a measurement says: a figure, on what it was measured, and what could not be. Knows no model and no file format."""
+"""The result of a measurement: a figure, and how much of the data it covers. Knows no model and no file format."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from textkit.evaluation.measuring import Figures
 
 @dataclass(frozen=True)
 class Result:
-    """`value` of `metric` over `used` of `total` items, None where none could be used.
+    """The `value` of `metric` over `used` of `total` items; None if no item could be used.
 
-    `outside`: items with a word that is not in the vocabulary; they are among `used` where subwords spell such words.
-    `parts`: the figures of the data's sections. `per`: what a mean is a mean over, as in a perplexity per word.
+    `outside`: items with a word that is not in the vocabulary; they count as `used` if subwords spell such words. `parts`: the
+    figures of the data's sections. `per`: the unit of a mean, such as the word in a perplexity per word.
     """
 
     metric: str
@@ -26,7 +26,7 @@ class Result:
     per: str = ""
 
     def record(self) -> dict[str, Any]:
-        """Plain JSON values; of a perplexity six digits, for more say nothing."""
+        """Plain JSON values. A perplexity has six digits, because more say nothing."""
         record: dict[str, Any] = {"metric": self.metric, "value": self.value, "used": self.used, "total": self.total}
         record |= {"per": self.per} if self.per else {}
         record |= {"out_of_vocabulary": self.outside} | self.detail
@@ -38,12 +38,12 @@ class Result:
         return record | ({"parts": [part.record() for part in self.parts]} if self.parts else {})
 
     def figures(self, data: str) -> Figures:
-        """As it is written, with the name of its data: a row for the whole, and one for each part."""
+        """The result as it is written, with the name of its data: a row for the whole, and one for each part."""
         rows = [(*part._cells(), part.used, part.total, part.outside, data) for part in (self, *self.parts)]
         return Figures({"data": data} | self.record(), rows)
 
     def _cells(self) -> tuple[str, str]:
-        """The metric and its value: four decimals of what lies between -1 and 1, six digits of a perplexity."""
+        """The metric and its value: four decimals for a value between -1 and 1, six digits for a perplexity."""
         if self.per:
             return f"{self.metric} per {self.per}", "" if self.value is None else f"{self.value:.6g}"
         return self.metric, "" if self.value is None else f"{self.value:.4f}"
