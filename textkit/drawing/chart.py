@@ -1,6 +1,6 @@
-"""Curves as a picture, drawn by matplotlib (the extra `plot`): a panel for each run, side by side on the same scale.
+"""Draws curves as a picture, by matplotlib (the extra `plot`): a panel for each run, side by side.
 
-Knows what inspecting finds, and no network. Names that users gave are drawn as they are, `$` and all.
+Knows the results of training/inspecting.py, and no network. Users' names are drawn as they are, even with a `$`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from textkit.training.inspecting import Gradients, Norms
 
 COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown", "tab:pink", "tab:olive")
-# What tells curves apart without colours, too; the colours are Okabe and Ito's, for eyes that see no red or no green.
+# Lines and markers tell curves apart even without colours. The colours are Okabe and Ito's, for eyes that see no red
+# or no green.
 STYLES = (
     ("#0072B2", "-", "o"), ("#D55E00", "--", "s"), ("#009E73", "-.", "^"), ("#CC79A7", ":", "D"),
     ("#E69F00", "-", "v"), ("#56B4E9", "--", "P"), ("#8C6D31", "-.", "X"), ("0.45", ":", "*"),
@@ -25,12 +26,12 @@ _MARKS = 12  # on a curve, at most
 _ACROSS = 4  # panels, at most
 _WIDE, _HIGH = 4.0, 3.4  # inches of a panel
 _OTHERS = "0.75"  # grey
-_NOTHING = 1e-20  # a gradient below it has vanished, and what is seen of the others need not be squeezed for it
+_NOTHING = 1e-20  # a gradient below it has vanished, and must not squeeze the others on the axis
 _GRID = {"color": "0.9", "linewidth": 0.6}
 
 
 def gradients(runs: Mapping[str, Gradients]) -> Figure:
-    """How long the gradient is against how far back it has come; what the other runs have is behind each, in grey."""
+    """The gradient's norm against how far back it has come, on one scale; the other runs' are behind each panel's, in grey."""
     from matplotlib.figure import Figure
 
     across = min(len(runs), _ACROSS)
@@ -61,7 +62,7 @@ def gradients(runs: Mapping[str, Gradients]) -> Figure:
 
 
 def weights(runs: Mapping[str, Norms]) -> Figure:
-    """Norms of weights over the training, and below them its loss and the dev score."""
+    """The norms of the weights over the training, and below them the loss and the dev score."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=((_WIDE + 1.6) * len(runs) + 0.4, 2 * _HIGH), layout="constrained")
@@ -91,7 +92,7 @@ def weights(runs: Mapping[str, Norms]) -> Figure:
 
 
 def _losses(axes: Any, x: np.ndarray, found: Norms) -> None:
-    """Loss on the left, dev score on the right, and a legend of both."""
+    """Draws the loss on the left, the dev score on the right, and a legend of both."""
     lines = axes.plot(x, found.loss, label="training loss", **_style(0, len(x)))
     axes.set_ylabel("loss", fontsize=9)
     if not np.isnan(found.dev_loss).all():
@@ -108,8 +109,11 @@ def _losses(axes: Any, x: np.ndarray, found: Norms) -> None:
 
 
 def grouped(names: Sequence[str], norms: np.ndarray, most: int = len(COLOURS)) -> dict[str, np.ndarray]:
-    """Norms f64[row, parameter] of groups of parameters, `most` at most: by as much of the path of their names as allows
-    that, the smaller ones of still more together as `others`."""
+    """The norms of at most `most` groups of parameters, from `norms` f64[row, parameter].
+
+    Parameters with the same beginning of their names' paths are a group; the beginning is as long as `most` allows. If even
+    the shortest makes too many groups, the smaller ones are one group, `others`.
+    """
     depths = range(max(name.count(".") for name in names) + 1, 0, -1)
     paths = [[".".join(name.split(".")[:depth]) for name in names] for depth in depths]
     keys = next((path for path in paths if len(set(path)) <= most), paths[-1])
@@ -123,7 +127,7 @@ def grouped(names: Sequence[str], norms: np.ndarray, most: int = len(COLOURS)) -
     return {key: np.sqrt(square) for key, square in squares.items()}
 
 
-# Parts of parameters' names as people call them; what is not here is told as it is, without underscores and dots.
+# Plain words for parts of parameters' names. Other parts are shown without underscores and dots.
 _NAMES = {
     "weight_ih": "input matrix", "weight_hh": "recurrent matrix", "bias_ih": "input bias", "bias_hh": "recurrent bias",
     "qkv": "queries, keys, values", "project_weight": "output matrix", "project_bias": "output bias",
@@ -132,7 +136,7 @@ _NAMES = {
 
 
 def spoken(groups: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The groups under names that people know: `encoder_layers.0.layer` is encoder layer 1. Paths where two would be one."""
+    """The groups under plain names: `encoder_layers.0.layer` is encoder layer 1. Paths stay where names would clash."""
     names = [name_of(path) for path in groups]
     return {
         path if names.count(name) > 1 else name: norm for (path, norm), name in zip(groups.items(), names, strict=True)
@@ -140,9 +144,9 @@ def spoken(groups: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def name_of(path: str) -> str:
-    """What a parameter, or a part of a network, is called: of its path the layer, counted from 1, and the matrix."""
+    """The plain name of a parameter or a part of a network, from its path: the layer, counted from 1, and the matrix."""
     said: list[str] = []
-    parts = [part for part in path.split(".") if part != "layer"]  # what wraps a layer of torch's
+    parts = [part for part in path.split(".") if part != "layer"]  # a wrapper of torch's layers
     for at, part in enumerate(parts):
         stem, cut, number = part.rpartition("_l")
         if cut and number.removesuffix("_reverse").isdecimal():  # torch's own names: weight_ih_l0_reverse
@@ -162,7 +166,7 @@ def name_of(path: str) -> str:
 
 
 def _style(at: int, points: int) -> dict[str, Any]:
-    """Colour, line and marker of the curve number `at`, the markers so far apart that the line is seen."""
+    """Colour, line and marker of curve number `at`. The markers are far enough apart to let the line be seen."""
     colour, line, marker = STYLES[at % len(STYLES)]
     every = max(1, -(-points // _MARKS))
     return {
@@ -175,5 +179,5 @@ def _colours(count: int) -> list[str]:
 
 
 def _curve(axes: Any, norm: np.ndarray, **options: Any) -> None:
-    """A logarithm has no zero: where a gradient has vanished altogether its curve ends."""
+    """Draws a curve that ends where the gradient has vanished altogether, because a logarithmic axis has no zero."""
     axes.plot(np.arange(len(norm)), np.where(norm > 0, norm, np.nan), **options)

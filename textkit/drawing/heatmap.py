@@ -1,7 +1,7 @@
-"""Weights as a heat map of characters, for a terminal: target words down, source words across. Knows no model.
+"""Draws weights as a heat map of characters, for a terminal: target words down, source words across. Knows no model.
 
-Source words stand over their columns where all fit into the width, else from top to bottom, in several blocks where even that
-is too wide. Wide characters take two cells of a terminal, and those put on others none.
+Source words stand side by side over their columns if all fit into the width; otherwise each runs from top to bottom, in
+several blocks if even that is too wide. A wide character takes two cells of a terminal, and a combining one takes none.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 SHADES = " .:-=+*#%@"
-# From dark blue to cream, equally far apart (YlGnBu of colorbrewer2.org): light is much, also to eyes that see no red.
+# From dark blue to cream in equal steps (YlGnBu of colorbrewer2.org): light means much, also to eyes that see no red.
 RAMP = ((8, 29, 88), (34, 94, 168), (29, 145, 192), (65, 182, 196), (127, 205, 187), (199, 233, 180), (255, 255, 217))
-# The same among the 256 colours of a terminal that has no others. The nearest would be grey in between.
+# The same for a terminal that has only 256 colours. The nearest ones would be grey in between.
 RAMP_256 = (17, 18, 25, 31, 37, 79, 115, 151, 187, 230)
 _LABEL, _HEAD = 24, 16  # the most cells of a target word, the most lines of a source word
-_GRADIENT = 16  # cells of the legend's
+_GRADIENT = 16  # cells of the legend's colours
 
 
 @dataclass(frozen=True)
 class Screen:
-    """What is written to: how many cells a line has, its style (color, shades or numbers), and rich's name for its colours."""
+    """What is written to: the cells of a line, the style (color, shades or numbers), and rich's name for the colours."""
 
     width: int = 80
     style: str = "numbers"
@@ -38,8 +38,8 @@ class Screen:
 
     @classmethod
     def of_stdout(cls, style: str | None = None) -> Screen:
-        """What stdout can show: colours where it is a terminal that has enough, shades where it is another (or NO_COLOR is
-        set), numbers where it is none. `style`: this one all the same."""
+        """What stdout can show: colours on a terminal that has enough, shades on any other (or if NO_COLOR is set), and numbers
+        where there is no terminal. `style` overrides this."""
         from rich.console import Console
 
         console = Console(file=sys.stdout)
@@ -53,7 +53,7 @@ class Screen:
 
 
 def draw(source: Sequence[str], target: Sequence[str], weights: np.ndarray, screen: Screen, title: str = "") -> str:
-    """The lines of a heat map of weights [target, source]; "" where there are no words."""
+    """The lines of a heat map of weights [target, source]; "" if there are no words."""
     from rich.cells import cell_len, set_cell_size
     from rich.console import Console
 
@@ -76,15 +76,15 @@ def draw(source: Sequence[str], target: Sequence[str], weights: np.ndarray, scre
 def _blocks(
     heads: list[str], labels: list[str], weights: np.ndarray, top: float, screen: Screen, room: int
 ) -> list[list[Text]]:
-    """The lines of each block; `room`: the cells that are left of a line for its columns."""
+    """The lines of each block; `room`: the cells of a line that are left for its columns."""
     from rich.cells import cell_len
 
     least = {"color": 2, "shades": 2, "numbers": 4}[screen.style]
-    gap = screen.style != "numbers"  # numbers have theirs on the left
+    gap = screen.style != "numbers"  # numbers have their gap on the left
     widths = [max(cell_len(head) + 1, least + gap) for head in heads]
     if sum(widths) - gap <= room:
         return [_block(_across(heads, widths, labels, screen), widths, labels, weights, top, screen)]
-    least += least == 2 and 3 * len(heads) <= room  # easier to read
+    least += least == 2 and 3 * len(heads) <= room  # three cells are easier to read
     count = -(-len(heads) * least // room)  # blocks
     size = -(-len(heads) // count)
     blocks = []
@@ -176,7 +176,7 @@ def _color(share: float, screen: Screen) -> str:
 
 
 def _clean(word: str) -> str:
-    """`word` without what moves a cursor or turns the direction of writing."""
+    """`word` without characters that move a cursor or change the direction of writing."""
     shown = "".join(c for c in word if unicodedata.category(c) != "Cf")
     return "".join(c if c.isprintable() or c == " " else "?" for c in shown) or "?"
 
@@ -188,7 +188,7 @@ def _cut(word: str, cells: int) -> str:
 
 
 def _clusters(word: str) -> list[str]:
-    """The characters of a word, each with what is put on it."""
+    """The characters of a word, each with its combining characters."""
     from rich.cells import cell_len
 
     found: list[str] = []

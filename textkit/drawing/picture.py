@@ -1,6 +1,6 @@
-"""Weights as a picture, drawn by matplotlib (the extra `plot`): one heat map, or one for each head of each layer.
+"""Draws weights as a picture, by matplotlib (the extra `plot`): one heat map, or one for each head of each layer.
 
-Knows no model. No window, no state of matplotlib's: the same weights give the same file.
+Knows no model. It opens no window and keeps no state of matplotlib's: the same weights give the same file.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _MOST = 40.0  # inches of a side
 _BAR = 2.4  # inches, the longest bar of colours
 _BOXES = "Last Resort"  # comes with matplotlib, and draws a box for any character
 _MAP = "Blues"
-# What no timestamp and no random name may get into.
+# Metadata that could differ between files of the same weights, and is left out.
 _SAME = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
 def refuse(path: str) -> None:
-    """Raises UsageError for a name that says no format of a picture, TextkitError where there is nothing to draw with."""
+    """Raises UsageError for a name without a picture's suffix, and TextkitError if matplotlib is not installed."""
     if PurePath(path).suffix.lower() not in SUFFIXES:
         raise UsageError(f"-o {path}: ends with none of {', '.join(SUFFIXES)}")
     try:
@@ -42,14 +42,14 @@ def write(
 ) -> str:
     """Draws weights [target, source] or [layer, head, target, source] to `stream`, in the format that `path` ends with.
 
-    Gives the characters that no font on this machine has; they are drawn as boxes.
+    Returns the characters that no font on this machine has; they are drawn as boxes.
     """
     figure = one if weights.ndim == 2 else every
     return save(stream, path, "".join((*source, *target)), lambda: figure(source, target, weights, title))
 
 
 def save(stream: BinaryIO, path: str, text: str, draw: Callable[[], Figure]) -> str:
-    """Has `draw` make a figure, with fonts for `text`, and writes it. Gives the characters that no font has."""
+    """Writes the figure that `draw` makes, with fonts for `text`. Returns the characters that no font has."""
     import warnings
 
     from matplotlib import rc_context
@@ -94,7 +94,7 @@ def one(source: Sequence[str], target: Sequence[str], weights: np.ndarray, title
 
 
 def every(source: Sequence[str], target: Sequence[str], weights: np.ndarray, title: str) -> Figure:
-    """A heat map for each head (across) of each layer (down); the words beside the outermost."""
+    """A heat map for each head (across) of each layer (down); only the outer ones have words beside them."""
     from matplotlib.figure import Figure
 
     layers, heads = weights.shape[:2]
@@ -138,7 +138,7 @@ def _heatmap(axes: Any, weights: np.ndarray, top: float) -> Any:
 
 
 def _label(axes: Any, source: Sequence[str], target: Sequence[str], size: float) -> None:
-    """Source words above, slanted, and target words on the left. A `$` is a dollar, not the begin of a formula."""
+    """Writes source words above, slanted, and target words on the left. A `$` is a dollar, not the start of a formula."""
     axes.xaxis.tick_top()
     axes.set_xticks(range(len(source)), source, fontsize=size, rotation=45, ha="left", rotation_mode="anchor",
                     parse_math=False)  # fmt: skip
@@ -146,7 +146,7 @@ def _label(axes: Any, source: Sequence[str], target: Sequence[str], size: float)
 
 
 def fonts(text: str) -> tuple[list[str], str]:
-    """The fonts that `text` needs, in the order in which a character is looked up, and the characters that none has."""
+    """The fonts that `text` needs, in the order in which characters are looked up, and the characters that no font has."""
     from matplotlib import font_manager
 
     families = ["DejaVu Sans"]  # comes with matplotlib
@@ -166,7 +166,7 @@ def fonts(text: str) -> tuple[list[str], str]:
 
 
 def _likely(entry: Any) -> tuple[bool, bool, str]:
-    """Upright and plain fonts first, those of many scripts before others."""
+    """A sort key: upright and plain fonts come first, and among them those of many scripts."""
     plain = entry.style == "normal" and entry.weight in (400, "normal", "regular", "book")
     return not plain, not any(part in entry.name for part in ("CJK", "Noto Sans", "Unicode", "WenQuanYi")), entry.name
 
