@@ -1,7 +1,7 @@
-"""The files of a Hugging Face checkpoint's folder, read with suspicion: JSON of bounded size, and tensors.
+"""Reads the files in a Hugging Face checkpoint's folder, with suspicion: JSON of bounded size, and tensors.
 
-Only regular files are opened; links are followed, for Hugging Face's own cache is made of them. A pickle is read by torch's
-weights-only reader, which builds tensors and nothing else. Knows no architecture.
+Only regular files are opened. Links are followed, because Hugging Face's own cache is made of them. A pickle is read by
+torch's weights-only reader, which builds tensors and nothing else. Knows no architecture.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NAMED = 5  # tensors named in one message
 
 
 class Checkpoint:
-    """The folder of a checkpoint. Every method raises TextkitError naming the file, in one line."""
+    """The folder of a checkpoint. Its methods raise TextkitError in one line, which names the file."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
@@ -37,7 +37,7 @@ class Checkpoint:
         return os.path.lexists(self.folder / name)
 
     def read(self, name: str, most: int = MAX_JSON) -> bytes:
-        """The bytes of a file of at most `most` of them."""
+        """The bytes of a file, which may be at most `most`."""
         path = self.folder / name
         size = self._size(name)
         if size > most:
@@ -80,7 +80,7 @@ class Checkpoint:
         raise TextkitError(f"{self.folder}: has neither {' nor '.join(WEIGHTS)}")
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Every tensor by name, f32 on the CPU. Refused: what is no table of tensors of floating point numbers."""
+        """Every tensor by name, f32 on the CPU. Anything but a table of floating-point tensors is refused."""
         name = self.weights_file()
         path = self.folder / name
         try:
@@ -120,7 +120,7 @@ def _load(path: Path, name: str) -> Any:
         raise TextkitError(f"{path}: reading it needs the package {error.name}: {pip_install('train')}") from None
     except MemoryError:
         raise
-    except Exception as error:  # either library raises what it likes
+    except Exception as error:  # either library raises exceptions of any kind
         reason = str(error).split("\n")[0].split(" (1) ")[0][:300]
         raise TextkitError(f"{path}: its tensors cannot be read: {type(error).__name__}: {reason}") from None
 

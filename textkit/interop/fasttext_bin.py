@@ -1,8 +1,8 @@
 """fastText's own model files (.bin and .ftz, file formats 11 and 12): words, counts, and the input matrix. Knows no bundle.
 
-What a word's vector is follows fastText's getWordVector: the mean of the word's own row and the rows of its character
-n-grams; of the n-grams' alone for a word that is not in the table. The output matrix, the labels of a supervised model
-and its word n-grams are left out: word vectors need none of them.
+A word's vector is that of fastText's getWordVector: the mean of the word's own row and the rows of its character n-grams, or
+of the n-grams' rows alone for a word that is not in the table. The output matrix and the labels of a supervised model are
+left out, because word vectors do not need them; its word n-grams are kept only on request (`Room.word_ngrams`).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _VERSIONS = (11, 12)
 _ARGS = struct.Struct("<12id")  # Args::save
 _DICTIONARY = struct.Struct("<3iqq")  # Dictionary::save: entries, words, labels, tokens, pruned buckets (-1: none)
 _MATRIX = struct.Struct("<?qq")  # whether it is quantised, rows, columns
-_ENTRY = 9  # bytes behind a word and its NUL: count i64, type i8 (0 word, 1 label)
-_LONGEST = 1 << 20  # bytes of a word; more says that the file is damaged
+_ENTRY = 9  # bytes after a word and its NUL: count i64, type i8 (0 word, 1 label)
+_LONGEST = 1 << 20  # bytes of a word; more means that the file is damaged
 _EOS = "</s>"  # fastText gives it no n-grams
 _SUPERVISED = 3
 _BLOCK = 1 << 24  # bytes of rows read at once
@@ -33,9 +33,9 @@ _CHUNK = 1 << 10  # words whose n-grams are gathered at once
 
 @dataclass(frozen=True)
 class _Dictionary:
-    """words: the wanted ones, as bytes; counts i64[word]; `total` words in the file, `tokens` in its corpus.
+    """`words`: the wanted ones, as bytes; `counts` i64[word]; `total`: words in the file; `tokens`: words in its corpus.
 
-    `pruned`: of a quantised model that kept some n-grams alone, bucket -> its row behind the words'; None: all are there.
+    `pruned`: in a quantised model that kept only some n-grams, bucket -> its row after the words'; None: all are there.
     """
 
     words: list[bytes]
@@ -46,9 +46,9 @@ class _Dictionary:
 
 
 def read_fasttext(source: Source, room: Room) -> Foreign:
-    """Reads a model; `max_vocab` keeps its first words, the most frequent, and the others become unseen words.
+    """Reads a model. `room.max_vocab` keeps its first words, which are the most frequent; the others become unseen words.
 
-    Raises TextkitError naming the file for a version that is not known, and where the file is damaged.
+    Raises TextkitError, which names the file, for an unknown version and for a damaged file.
     """
     source.take(4, "its magic number")
     version = struct.unpack("<i", source.take(4, "its version"))[0]
@@ -59,7 +59,7 @@ def read_fasttext(source: Source, room: Room) -> Foreign:
     if not (0 < dim <= 1 << 16 and buckets >= 0 and minimum >= 0 and 0 <= maximum <= 1 << 10):
         raise TextkitError(f"{source.name}: dim={dim} bucket={buckets} minn={minimum} maxn={maximum}: damaged")
     if version == 11 and model == _SUPERVISED:
-        maximum = 0  # as fastText itself: such models were trained without character n-grams
+        maximum = 0  # as in fastText itself: such models were trained without character n-grams
     dictionary = _dictionary(source, room)
     spelled = buckets if maximum >= max(1, minimum) else 0
     if source.peek(1) == b"\1":
@@ -103,7 +103,7 @@ def read_fasttext(source: Source, room: Room) -> Foreign:
 
 
 def _ngrams(name: str, dictionary: _Dictionary, minimum: int, maximum: int, buckets: int) -> NGrams | None:
-    """How n-grams have rows, those of words among them; None where pruning kept none. `maximum` 0: no word is spelled."""
+    """The n-grams that have rows, including those of words; None if pruning kept none. `maximum` 0: no word is spelled."""
     if dictionary.pruned is None:
         return NGrams(max(1, minimum), maximum, buckets, 0)
     kept = np.array(sorted(dictionary.pruned), np.int32)
@@ -149,7 +149,7 @@ def _dictionary(source: Source, room: Room) -> _Dictionary:
 
 
 def _dense(source: Source, dictionary: _Dictionary, grams: int, dim: int) -> np.ndarray:
-    """The rows of the wanted words and of the n-grams, f32[row, dim], of a matrix that is written out."""
+    """The rows of the wanted words and of the n-grams, f32[row, dim], from a matrix that is not quantised."""
     kept = len(dictionary.words)
     table = Growing(dim, kept + grams if source.plain else None)
     _read_rows(source, table, kept, dim)
@@ -159,14 +159,14 @@ def _dense(source: Source, dictionary: _Dictionary, grams: int, dim: int) -> np.
 
 
 def _compose(source: Source, dictionary: _Dictionary, ngrams: NGrams | None, rows: np.ndarray) -> Foreign:
-    """Makes each word's row of `rows`, which the n-grams' rows follow, what getWordVector gives."""
+    """Makes each word's row what getWordVector gives. In `rows`, the n-grams' rows follow the words'."""
     kept = len(dictionary.words)
     if ngrams is not None:
         _spell(rows[:kept], rows[kept:], dictionary.words, ngrams)
     names = Names(source.encoding)
     fresh = names.add(dictionary.words)
     counts = dictionary.counts
-    if fresh is not None:  # words that were different bytes and are the same text
+    if fresh is not None:  # words of different bytes that are the same text
         counts = counts[fresh]
         rows = np.concatenate([rows[fresh], rows[kept:]])
     words = names.done()
@@ -198,7 +198,7 @@ def _spell(own: np.ndarray, grams: np.ndarray, words: list[bytes], ngrams: NGram
         buckets, counts = ngrams.rows(part)
         plain = np.array([word == _EOS.encode() for word in part])
         buckets, counts = buckets[~np.repeat(plain, counts)], np.where(plain, 0, counts)
-        having = np.flatnonzero(counts)  # reduceat has no empty sums
+        having = np.flatnonzero(counts)  # reduceat cannot sum zero rows
         if len(having):
             begin = (np.cumsum(counts) - counts)[having]
             own[start + having] += np.add.reduceat(grams[buckets], begin, axis=0)

@@ -1,7 +1,7 @@
-"""fastText's quantised matrices (.ftz; Joulin et al. 2016, "FastText.zip"): rows as codes into a table of centroids.
+"""Reads fastText's quantised matrices (.ftz; Joulin et al. 2016, "FastText.zip"): rows as codes into a table of centroids.
 
-A row is cut into parts of `dsub` numbers, each of which is one of 256 centroids; its norm, where that was taken out first, is
-one of 256 numbers as well. QuantMatrix and ProductQuantizer of fastText, to the byte. Knows no dictionary.
+A row is cut into parts of `dsub` numbers, and each part is one of 256 centroids. If the row's norm was taken out first, it is
+one of 256 numbers as well. Follows fastText's QuantMatrix and ProductQuantizer to the byte. Knows no dictionary.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from textkit.errors import TextkitError
 from textkit.interop.source import Source
 
 _CENTROIDS = 256
-_HEAD = struct.Struct("<?qqi")  # whether norms are apart, rows, columns, bytes of codes
-_QUANTIZER = struct.Struct("<4i")  # numbers a row, parts, numbers a part, numbers of the last part
+_HEAD = struct.Struct("<?qqi")  # whether norms are separate, rows, columns, bytes of codes
+_QUANTIZER = struct.Struct("<4i")  # numbers per row, parts, numbers per part, numbers of the last part
 
 
 class Quantised:
-    """A matrix of `rows` rows of `columns` numbers, read from where its size stands."""
+    """A matrix of `rows` rows of `columns` numbers. The source must stand where the matrix' size is written."""
 
     def __init__(self, source: Source) -> None:
         norms, self.rows, self.columns, size = _HEAD.unpack(source.take(_HEAD.size, "the size of its input matrix"))

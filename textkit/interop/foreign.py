@@ -1,6 +1,6 @@
-"""Reads any of the formats by what is in the file, never by its name; and makes a bundle of what was read.
+"""Reads word vectors in any format, told by the content of a file and never by its name, and makes a bundle of them.
 
-word2vec text and binary, GloVe text, fastText .bin and .ftz; each plain, gzip or zstandard.
+The formats are word2vec text and binary, GloVe text, fastText .bin and .ftz; each plain, gzip or zstandard.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from textkit.text.words import Words
 
 _HEAD = 1 << 20  # bytes looked at to tell the format
 _PICKLE = "(gensim's own format?), which is never loaded: save it with save_word2vec_format"
-_REFUSED = (  # how files begin that people take for vectors, and what to do with them
+_REFUSED = (  # the beginnings of files that people take for vectors, and what to do with such files
     *((b"\x80%c" % protocol, f"a Python pickle {_PICKLE}") for protocol in (2, 3, 4, 5)),
     (b"PK\x03\x04", "a zip archive: unpack it first"),
     (b"BZh", "bzip2: unpack it first"),
@@ -40,7 +40,7 @@ _REFUSED = (  # how files begin that people take for vectors, and what to do wit
 
 
 def read(path: str | os.PathLike[str], room: Room | None = None) -> Foreign:
-    """The vectors of a file, '-' for stdin. TextkitError naming the file, and the line where it has lines."""
+    """The vectors of a file, '-' for stdin. Raises TextkitError, which names the file, and the line if there are lines."""
     room = room or Room()
     with Source(path, room.encoding) as source:
         if source.peek(3) == b"\xef\xbb\xbf":  # a byte order mark
@@ -84,16 +84,16 @@ def make_bundle(
     made: dict[str, Any] | None = None,
     **options: Any,
 ) -> Path:
-    """Writes what was read as an `embed` bundle. Words are the file's own: nothing is lowercased, nothing split.
+    """Writes what was read as an `embed` bundle. The words stay as in the file: nothing is lowercased or split.
 
-    SIF weights come from the file's counts; where it has none, from Zipf's law over its order (most frequent first, as
-    the tools write it): p(r) proportional to 1 / r. `sample`: lines of text that SIF's component is taken from;
-    `options`: of export_embedding_table.
+    SIF weights come from the file's counts. If it has none, they come from Zipf's law over its order (most frequent first, as
+    the tools write it): p(r) proportional to 1 / r. `sample`: lines of text that SIF's component is taken from; `options`:
+    for export_embedding_table.
     """
     from textkit.tasks.embed.exporting.export import export_embedding_table
 
     normalizer = Normalizer(lowercase=False, unicode="none", punctuation="keep")
-    # fastText cuts texts at ASCII's white space alone; so must be who has words with other white space in them.
+    # fastText cuts texts at ASCII white space alone. A table whose words hold white space needs the same.
     ascii_only = read.format.startswith("fastText") or any(map(has_spaces, read.words))
     spaces = "ascii" if ascii_only else "unicode"
     rule = Words(
@@ -113,14 +113,14 @@ def make_bundle(
 
 
 def sample_lines(path: str | os.PathLike[str]) -> list[str]:
-    """The first lines of a text file, as many as SIF's component is taken from."""
+    """The first lines of a text file that are not blank, as many as SIF's component is taken from."""
     from textkit.exporting.parity import SAMPLES
 
     return list(islice((line for line in read_lines(path) if line.strip()), SAMPLES))
 
 
 def describe(read: Foreign) -> list[str]:
-    """What a user should know of the reading, a line each."""
+    """What a user should know about the reading, one line each."""
     said = list(read.notes)
     if read.duplicates:
         said.append(f"{read.duplicates:,} words occur again further down: the first vector of each is kept")
@@ -134,7 +134,7 @@ def describe(read: Foreign) -> list[str]:
 
 
 def _probability(read: Foreign) -> np.ndarray:
-    """f32[id]. An n-gram's is 0: the words that are spelled with it are rare."""
+    """The probability f32[id] of each row. An n-gram's is 0, because the words that are spelled with it are rare."""
     probability = np.zeros(len(read.table), np.float32)
     size = len(read.words)
     if read.counts is not None:
@@ -146,9 +146,9 @@ def _probability(read: Foreign) -> np.ndarray:
 
 
 def _header(first: bytes, rest: bytes) -> tuple[int, int] | None:
-    """Vectors and numbers a vector, where the first line says so.
+    """The number of vectors, and of numbers per vector, if the first line says so.
 
-    `5 2` may be a word and its one number as well: where no line behind it has two numbers and all have one, it is.
+    `5 2` may also be a word and its one number. It is, if all lines after it have one number and none has two.
     """
     parts = cells(first)
     if len(parts) != 2 or not all(part.isdigit() and len(part) < 19 for part in parts):
@@ -162,7 +162,7 @@ def _header(first: bytes, rest: bytes) -> tuple[int, int] | None:
 
 
 def _shown(head: bytes) -> list[bytes]:
-    """The first lines of the file that are not blank; the last that is looked at may be cut, and is left out."""
+    """The first lines of the file that are not blank. The last line of `head` is left out if it may be cut."""
     lines = head.split(b"\n", SHOWN)
     if len(lines) > 1 and len(head) >= _HEAD or len(lines) > SHOWN:
         lines.pop()
@@ -170,6 +170,6 @@ def _shown(head: bytes) -> list[bytes]:
 
 
 def _is_text(rest: bytes, dim: int) -> bool:
-    """Whether what follows a header, and is not read as text, is text nevertheless: ASCII."""
+    """Whether the bytes after a header are text (ASCII), though no layout of text fits them."""
     vector = rest.partition(b" ")[2][: 4 * dim]  # of a binary file, the first vector's bytes
     return all(byte in b"\t\r\n" or 32 <= byte < 127 for byte in vector)

@@ -1,7 +1,7 @@
-"""A MarianMT checkpoint of Hugging Face becomes a `translate` model: Junczys-Dowmunt et al. 2018, as transformers keeps it.
+"""Makes a `translate` model of a MarianMT checkpoint: Junczys-Dowmunt et al. 2018, as Hugging Face's transformers keeps it.
 
-Reads config.json, generation_config.json, the tensors, source.spm, target.spm and vocab.json (target_vocab.json as well
-where each side has its own); the network is the plugin `transformer`'s (marian_network.py). Knows no graph.
+Reads config.json, generation_config.json, the tensors, source.spm, target.spm and vocab.json (and target_vocab.json, if each
+side has its own). The network is that of the plugin `transformer` (marian_network.py). Knows no graph.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _SPECIALS = {"eos": "</s>", "unk": "<unk>", "pad": "<pad>"}
 
 @dataclass(frozen=True)
 class Marian:
-    """A checkpoint that was read. `options`: of the plugin's Config; `state`: its network's parameters by name."""
+    """A checkpoint that was read. `options`: those of the plugin's Config; `state`: its network's parameters by name."""
 
     rule: SentencePieceText
     shape: Shape
     options: Mapping[str, Any]
     state: Mapping[str, torch.Tensor]
     defaults: Mapping[str, Any]
-    notes: list[str] = field(default_factory=list)  # what is served otherwise than by transformers, a line each
+    notes: list[str] = field(default_factory=list)  # what is served in another way than by transformers, one line each
 
 
 def read(folder: str | Path) -> Marian:
-    """The checkpoint in `folder`. Raises TextkitError naming the file, in one line, for whatever is not sound."""
+    """The checkpoint in `folder`. Raises TextkitError in one line, which names the file, for anything that is not sound."""
     checkpoint = Checkpoint(folder)
     config = checkpoint.json("config.json")
     path = str(checkpoint.folder / "config.json")
@@ -50,7 +50,7 @@ def read(folder: str | Path) -> Marian:
     rule = _rule(checkpoint, shape)
     tensors = checkpoint.tensors()
     state = network_state(tensors, shape, str(checkpoint.folder / checkpoint.weights_file()))
-    # Old checkpoints have it all in config.json; the number is transformers' own default for them.
+    # Old checkpoints have all of it in config.json; the 0 is transformers' own default for them.
     name, generation = "config.json", {"forced_eos_token_id": 0} | config
     if checkpoint.has("generation_config.json"):
         name = "generation_config.json"
@@ -70,7 +70,7 @@ def make_bundle(
     made: dict[str, Any] | None = None,
     **options: Any,
 ) -> Path:
-    """Writes what was read as a `translate` bundle. `explain`: with that graph too; `options`: of export_graphs."""
+    """Writes what was read as a `translate` bundle. `explain`: with the optional graph too; `options`: for export_graphs."""
     from textkit.exporting.export import export_graphs
 
     plugin = registry.get(PLUGIN)
@@ -124,7 +124,7 @@ def _rule(checkpoint: Checkpoint, shape: Shape) -> SentencePieceText:
 
 
 def _vocabulary(checkpoint: Checkpoint, name: str, size: int, shape: Shape) -> dict[str, int]:
-    """piece -> id, each id of the model's and once; the special tokens as config.json has them."""
+    """piece -> id. Each id must be one of the model's and occur once, and special tokens must have config.json's ids."""
     path = checkpoint.folder / name
     found = checkpoint.json(name)
     for piece, at in found.items():
@@ -144,7 +144,7 @@ def _vocabulary(checkpoint: Checkpoint, name: str, size: int, shape: Shape) -> d
 
 
 def _check_belongs(model: SentencePieceModel, known: Mapping[str, int], path: str) -> None:
-    """Some pieces may have no id (they become <unk>, as in transformers); most without one: these files are not a pair."""
+    """Checks that the files are a pair: some pieces may have no id (they become <unk>, as in transformers), but not most."""
     pieces = [piece for piece, kind in zip(model.pieces, model.types, strict=True) if kind == NORMAL]
     missing = sum(piece not in known for piece in pieces)
     if 2 * missing > len(pieces):
@@ -153,7 +153,7 @@ def _check_belongs(model: SentencePieceModel, known: Mapping[str, int], path: st
         )
 
 
-# What else a generation_config.json may say, and the values at which it changes nothing.
+# Other entries of a generation_config.json, and the values at which they change nothing.
 _NEUTRAL = {
     "do_sample": (False,), "num_beam_groups": (1,), "diversity_penalty": (0, 0.0), "repetition_penalty": (1, 1.0),
     "encoder_no_repeat_ngram_size": (0,), "min_length": (0,), "temperature": (1, 1.0),
@@ -165,8 +165,8 @@ _NEUTRAL = {
 def _defaults(
     generation: Mapping[str, Any], shape: Shape, unk: int, path: str
 ) -> tuple[dict[str, Any], list[int], list[str]]:
-    """How a model of this checkpoint translates where no option says otherwise; the ids that have no probability at all; and
-    what of `generation` is left out."""
+    """How a model of this checkpoint translates by default; the ids that have no probability at all; and notes on what of
+    `generation` is left out."""
 
     def get(key: str, kinds: tuple[type, ...], default: Any, least: float, most: float) -> Any:
         value = generation.get(key)
@@ -175,7 +175,7 @@ def _defaults(
             raise TextkitError(f"{path}: {key} is {str(value)[:50]}, not a number from {least} to {most}")
         return value
 
-    # transformers counts the token that it begins with and the end that it forces; textkit counts neither.
+    # transformers counts the start token and the end that it forces; textkit counts neither.
     longest = get("max_length", (int,), shape.positions, 3, 1 << 20) - 2
     if generation.get("max_new_tokens") is not None:
         longest = get("max_new_tokens", (int,), 0, 2, 1 << 20) - 1
@@ -186,7 +186,7 @@ def _defaults(
     ):
         raise TextkitError(f"{path}: bad_words_ids is {str(banned)[:50]}, no list of lists of ids")
     alone = {ids[0] for ids in banned if len(ids) == 1} - {shape.eos}  # transformers never bans eos
-    # Banned before the probabilities are made, or after: then what they would have had is nobody's.
+    # With renormalize_logits the other tokens share the probability of banned ids; otherwise that probability is lost.
     never = sorted(alone) if generation.get("renormalize_logits") is True else []
     defaults = {
         "beam_size": get("num_beams", (int,), 1, 1, 1 << 10),

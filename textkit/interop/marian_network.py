@@ -1,7 +1,7 @@
-"""What a MarianMT checkpoint's config.json and tensors are to the plugin `transformer`: its options, its parameters.
+"""Turns a MarianMT checkpoint's config.json and tensors into options and parameters of the plugin `transformer`.
 
-Which options make its network a Marian, and what its parameters are called, is known here and by the plugin's network alone:
-the plugin is reached by name. Knows no text and no file.
+Only this module and the plugin's network know which options make the network a Marian, and what its parameters are called.
+The plugin is reached by name. Knows no text and no file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 _ACTIVATIONS = {"swish": "swish", "silu": "swish", "relu": "relu", "gelu": "gelu"}
-_LOWEST = -6e4  # stands for -infinity in a bias: the graph stays finite, as fp16 too, and exp of it is 0
+_LOWEST = -6e4  # stands for -infinity in a bias: the graph stays finite, even in fp16, and exp of it is 0
 _TABLES = ("model.shared.weight", "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight")
 _HEAD, _BIAS = "lm_head.weight", "final_logits_bias"
 _POSITIONS = tuple(f"model.{side}.embed_positions.weight" for side in ("encoder", "decoder"))
@@ -27,7 +27,7 @@ _POSITIONS = tuple(f"model.{side}.embed_positions.weight" for side in ("encoder"
 
 @dataclass(frozen=True)
 class Shape:
-    """What config.json says of the network, checked."""
+    """What config.json says about the network, checked."""
 
     encoder_layers: int
     decoder_layers: int
@@ -47,7 +47,7 @@ class Shape:
 
 
 class _Reader:
-    """config.json, a checked value at a time."""
+    """Reads config.json, one checked value at a time."""
 
     def __init__(self, config: Mapping[str, Any], path: str) -> None:
         self.config, self.path = config, path
@@ -66,7 +66,7 @@ class _Reader:
         return value
 
     def check_architecture(self) -> None:
-        """Raises TextkitError for another architecture, and for what this textkit has no network for."""
+        """Raises TextkitError for another architecture, and for one that textkit has no network for."""
         config, path = self.config, self.path
         model, architecture = config.get("model_type"), config.get("architectures")
         if model != "marian":
@@ -88,7 +88,7 @@ class _Reader:
 
 
 def read_shape(config: Mapping[str, Any], path: str) -> Shape:
-    """What config.json says. Raises TextkitError for another architecture, and for what this textkit has no network for."""
+    """What config.json says. Raises TextkitError for another architecture, and for one that textkit has no network for."""
     reader = _Reader(config, path)
     reader.check_architecture()
     number, flag = reader.number, reader.flag
@@ -131,7 +131,7 @@ def options_of(shape: Shape, state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def network_state(tensors: Mapping[str, torch.Tensor], shape: Shape, path: str) -> dict[str, torch.Tensor]:
-    """The parameters of the plugin's network. Raises TextkitError for tensors missing, too many, misshapen, or not finite."""
+    """The parameters of the plugin's network. Raises TextkitError for missing, surplus, misshapen and non-finite tensors."""
     import torch
 
     found = dict(tensors)
@@ -164,7 +164,7 @@ def network_state(tensors: Mapping[str, torch.Tensor], shape: Shape, path: str) 
 
 
 def forbid(state: dict[str, torch.Tensor], ids: Sequence[int], shape: Shape) -> None:
-    """Makes the probability of `ids` 0 in the network itself: the others' add up to 1 without them."""
+    """Makes the probability of `ids` 0 in the network itself, so that those of the other ids add up to 1."""
     import torch
 
     bias = state.setdefault("output_bias", torch.zeros(shape.target_size))
@@ -172,7 +172,7 @@ def forbid(state: dict[str, torch.Tensor], ids: Sequence[int], shape: Shape) -> 
 
 
 def _tables(found: dict[str, torch.Tensor], shape: Shape, path: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The tables of embeddings [id, dim] of source, target and output, taken out of `found`; some may be one another."""
+    """The embedding tables [id, dim] of source, target and output, taken out of `found`; they may be one tensor."""
     import torch
 
     shared, source, target = (found.pop(name, None) for name in _TABLES)
@@ -201,7 +201,7 @@ def _tables(found: dict[str, torch.Tensor], shape: Shape, path: str) -> tuple[to
 
 
 def _layers(shape: Shape) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """The checkpoint's name of each parameter in the layers -> ours, and its shape; several that are one of ours end to end."""
+    """The checkpoint's name of each parameter in the layers -> our name, and its shape. Those of one name are joined."""
     dim, inner = shape.dim, shape.feedforward
     names: dict[str, tuple[str, tuple[int, ...]]] = {}
 
@@ -232,11 +232,11 @@ def _layers(shape: Shape) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 
 def _check_positions(table: torch.Tensor, shape: Shape, what: str) -> None:
-    """A table of positions must be the sinusoids that the network computes: sines, then cosines."""
+    """Checks that a table of positions holds the sinusoids that the network computes: sines, then cosines."""
     if tuple(table.shape) != (shape.positions, shape.dim):
         raise TextkitError(f"{what} is {list(table.shape)}, config.json makes it {[shape.positions, shape.dim]}")
     rate = 10000.0 ** (-np.arange(0, shape.dim, 2) / shape.dim)
     angle = np.arange(shape.positions)[:, None] * rate  # [position, dim / 2]
     wanted = np.concatenate([np.sin(angle), np.cos(angle)], 1)
-    if not np.abs(table.numpy() - wanted).max() < 2e-3:  # written as fp16 by some; NaN is refused too
+    if not np.abs(table.numpy() - wanted).max() < 2e-3:  # some are written as fp16; NaN is refused too
         raise TextkitError(f"{what} holds no sinusoids: not a MarianMT model")

@@ -1,7 +1,7 @@
-"""Reads a SentencePiece .model (or .spm): its pieces, how it normalises text, and the same as textkit's own rule.
+"""Reads a SentencePiece .model (or .spm), its pieces and its normalisation, and makes textkit's own rule of it.
 
-SentencePiece itself is not needed. Kudo and Richardson 2018. Field
-numbers are those of sentencepiece_model.proto, which never change. Knows no checkpoint and no vocabulary but its own.
+SentencePiece itself is not needed (Kudo and Richardson 2018). Field numbers are those of sentencepiece_model.proto, which
+never change. Knows no checkpoint, and no vocabulary but the model's own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LONGEST = 1 << 12  # bytes of a piece
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 _MODELS = {1: "unigram", 2: "bpe", 3: "word", 4: "char"}
-_WIRES = {  # message -> field -> how it is written; a field written otherwise is damage, one not named is stepped over
+_WIRES = {  # message -> field -> wire type; a field of another wire type is damage, one that is not named is skipped
     "model": {1: BYTES, 2: BYTES, 3: BYTES},
     "piece": {1: BYTES, 2: FIXED32, 3: VARINT},
     "trainer": {3: VARINT, 24: VARINT, 35: VARINT},
@@ -48,7 +48,7 @@ class SentencePieceModel:
     byte_fallback: bool = False
 
     def segmenter(self, name: str) -> Segmenter:
-        """The same tokenisation as a rule to serve. Raises TextkitError, beginning with `name`, where there is none."""
+        """The same tokenisation as a rule to serve. Raises TextkitError, whose line begins with `name`, if there is none."""
         if self.model_type not in ("unigram", "bpe"):
             raise TextkitError(f"{name}: a SentencePiece model of type {self.model_type!r}; unigram and bpe are read")
         if not self.escape_whitespaces or self.whitespace_as_suffix:
@@ -69,7 +69,7 @@ class SentencePieceModel:
         )
 
     def _matched(self, name: str, charmap: CharMap) -> tuple[list[str], list[float]]:
-        """The pieces that text can become, with their scores; for bpe in the order in which they are merged."""
+        """The pieces that text can become, with their scores; for bpe in the order in which they are merged, without scores."""
         normal = [at for at, kind in enumerate(self.types) if kind == NORMAL]
         user = [at for at, kind in enumerate(self.types) if kind == USER_DEFINED]
         if not normal:
@@ -83,13 +83,13 @@ class SentencePieceModel:
             raise TextkitError(f"{name}: a piece of a user's own that normalisation would change, which is not read")
         highest = max(self.scores[at] for at in normal)
         scores = [self.scores[at] for at in normal]
-        # SentencePiece prefers a user's piece to any other: its bytes times the highest score, minus 0.1.
+        # SentencePiece prefers a user's piece to any other: its score is its bytes times the highest score, minus 0.1.
         scores += [len(self.pieces[at].encode()) * highest - 0.1 for at in user]
         return [self.pieces[at] for at in [*normal, *user]], scores
 
 
 def read_model(data: bytes, name: str) -> SentencePieceModel:
-    """The model in the bytes of a file. Raises TextkitError, its line beginning with `name`, for what is none."""
+    """The model in the bytes of a file. Raises TextkitError, whose line begins with `name`, if they hold none."""
     if len(data) > MAX_BYTES:
         raise TextkitError(f"{name}: {len(data)} bytes, more than the {MAX_BYTES} of a SentencePiece model")
     try:

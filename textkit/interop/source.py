@@ -1,4 +1,4 @@
-"""Another tool's file, read from front to back: exact numbers of bytes, up to a mark, or lines by the block.
+"""Reads another tool's file from front to back: an exact number of bytes, or lines by the block.
 
 Plain, gzip and zstandard alike. Never holds or allocates more than the file can have. Knows no format.
 """
@@ -21,10 +21,11 @@ _DEFLATE = 1032  # the most bytes that one byte of a deflate stream can stand fo
 
 
 class Source:
-    """`name` for messages, `at` the bytes consumed so far. TextkitError from any method where the file ends early.
+    """A file that is read once. `name` is for messages, `at` counts the bytes consumed so far.
 
-    `encoding`: of its text. One that does not spell ASCII as ASCII (UTF-16) is turned into UTF-8 on the way, so that the
-    formats see bytes as they know them; `encoding` of the source then says so.
+    A method that needs more bytes than the file has raises TextkitError. `encoding`: that of the file's text. If it does not
+    spell ASCII as ASCII (UTF-16), the text is turned into UTF-8 on the way, so that the formats see the bytes that they know;
+    the attribute `encoding` then says UTF-8.
     """
 
     def __init__(self, path: str | os.PathLike[str], encoding: str = "utf-8") -> None:
@@ -48,7 +49,7 @@ class Source:
         self._reader.close()
 
     def _bound(self) -> int | None:
-        """The most bytes that can come, None where nobody knows (a pipe, zstandard)."""
+        """The most bytes that can come; None if that is unknown (a pipe, zstandard)."""
         state = os.stat(self.name)
         if not stat.S_ISREG(state.st_mode):
             return None
@@ -62,17 +63,17 @@ class Source:
         return state.st_size
 
     def left(self) -> int | None:
-        """The most bytes that can still come, None where nobody knows."""
+        """The most bytes that can still come; None if that is unknown."""
         return None if self._most is None else self._most - self.at
 
     def expect(self, size: int, what: str) -> None:
-        """Refuses, before anything is allocated, what the file cannot hold."""
+        """Refuses a `size` that the file cannot hold, before anything is allocated."""
         left = self.left()
         if size < 0 or (left is not None and size > left):
             raise TextkitError(f"{self.name}: promises {what}, which is more than the file holds")
 
     def peek(self, size: int) -> bytes:
-        """The next `size` bytes, fewer where the file ends; they stay to be read."""
+        """The next `size` bytes, or fewer if the file ends. They are not consumed."""
         if len(self._buffer) < size:
             parts, have = [self._buffer], len(self._buffer)
             while have < size and (data := self._chunk()):
@@ -82,7 +83,7 @@ class Source:
         return self._buffer[:size]
 
     def take(self, size: int, what: str) -> bytes:
-        """Exactly `size` bytes. `what` they are is named where they do not come."""
+        """Exactly `size` bytes. The error for a file that ends early says `what` they are."""
         data = self.peek(size)
         if len(data) < size:
             raise self.short(what)
@@ -91,19 +92,19 @@ class Source:
         return data
 
     def some(self) -> bytes:
-        """Whatever is at hand, about a block; b"" at the end."""
+        """The bytes at hand, about a block; b"" at the end."""
         data = self._buffer or self._chunk()
         self._buffer = b""
         self.at += len(data)
         return data
 
     def give_back(self, data: bytes) -> None:
-        """Puts bytes that were taken back in front."""
+        """Puts bytes back that were taken; they are read next."""
         self._buffer = data + self._buffer
         self.at -= len(data)
 
     def fill(self, array: np.ndarray, what: str) -> None:
-        """Reads the memory of a contiguous array."""
+        """Fills the memory of a contiguous array."""
         if not array.size:
             return
         view = memoryview(array).cast("B")
@@ -128,13 +129,13 @@ class Source:
             size -= len(data)
 
     def blocks(self, size: int, longest: int, number: Callable[[], int]) -> Iterator[bytes]:
-        """Whole lines, each with its newline, about `size` bytes at once; a last line without newline is given one.
+        """Whole lines, each with its newline, about `size` bytes at once; a last line without a newline gets one.
 
-        TextkitError for a line of more than about `longest` bytes, by its number; `number()` is that of the
-        line behind the blocks given so far.
+        Raises TextkitError, which names the line's number, for a line of more than about `longest` bytes. `number()` is the
+        number of the line after the blocks given so far.
         """
         held: list[bytes] = []
-        have = since = 0  # bytes in hand, and those behind the last newline
+        have = since = 0  # bytes in hand, and those after the last newline
         while data := self.some():
             held.append(data)
             have += len(data)
@@ -166,7 +167,7 @@ class Source:
 
 
 def _spells_ascii(encoding: str) -> bool:
-    """Whether ASCII is spelled as ASCII, and nothing else has its bytes. UsageError for what is no text encoding."""
+    """Whether ASCII's bytes and ASCII's characters are the same. Raises UsageError for anything but a text encoding."""
     try:
         one_by_one = "".join(bytes([code]).decode(encoding) for code in range(128))
         return one_by_one == _ASCII and _ASCII.encode(encoding) == _ASCII.encode()
@@ -177,7 +178,7 @@ def _spells_ascii(encoding: str) -> bool:
 
 
 def _recoded(chunks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """The same text in UTF-8; what is none in `encoding` becomes U+FFFD."""
+    """The same text in UTF-8; bytes that are no text in `encoding` become U+FFFD."""
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     for data in chunks:
         yield decoder.decode(data).encode("utf-8", "replace")

@@ -14,14 +14,14 @@ from textkit.tasks.embed.exporting.graph import row_bytes
 from textkit.text.subwords import NGrams
 
 _BYTES = re.compile("[\udc80-\udcff]")  # bytes that are no character, as "surrogateescape" decodes them
-_UNKNOWN = 1 << 26  # bytes of rows allocated at first where the file's size says nothing
+_UNKNOWN = 1 << 26  # bytes of rows allocated at first if the file's size says nothing
 
 
 @dataclass
 class Foreign:
     """What was read: row i of `table` f32[row, dim] belongs to words[i]; the rows of `ngrams` follow the words' rows.
 
-    `counts` i64[word]: how often each occurred in the `tokens` words of training, where the file says so.
+    `counts` i64[word]: how often each occurred in the `tokens` words of training, if the file says so.
     """
 
     format: str
@@ -30,23 +30,23 @@ class Foreign:
     ngrams: NGrams | None = None
     counts: np.ndarray | None = None
     tokens: int = 0
-    classifier: bool = False  # fastText's: trained with labels, `word_ngrams` words at a time
+    classifier: bool = False  # fastText's: trained with labels, on n-grams of up to `word_ngrams` words
     word_ngrams: int = 1
     duplicates: int = 0  # words seen before: the first wins
     invalid: int = 0  # words that are no text in `encoding`
-    apart: bool = False  # whether one of them has its bytes for a name, since another word has U+FFFD in that place
+    apart: bool = False  # whether one of them is named by its bytes, because its name with U+FFFD was taken
     encoding: str = "UTF-8"
-    skipped: int = 0  # records left out, since they could not be read; the first of them
-    first_problem: str = ""
-    notes: list[str] = field(default_factory=list)  # what was left out and why, a line each
+    skipped: int = 0  # records left out because they could not be read
+    first_problem: str = ""  # what is wrong with the first of them
+    notes: list[str] = field(default_factory=list)  # what was left out and why, one line each
 
 
 @dataclass(frozen=True)
 class Room:
-    """How many rows may be read: those that fit an ONNX file at `precision` (None: any number), `max_vocab` words.
+    """How much may be read: rows that fit an ONNX file at `precision` (None: any number), and at most `max_vocab` words.
 
-    `skip`: what cannot be read is left out and counted, where it is an error else. `encoding`: of the words.
-    `word_ngrams`: those of a fastText classifier are kept.
+    `skip`: records that cannot be read are left out and counted; otherwise they are an error. `encoding`: that of the words.
+    `word_ngrams`: whether those of a fastText classifier are kept.
     """
 
     precision: str | None = None
@@ -56,11 +56,11 @@ class Room:
     word_ngrams: bool = False
 
     def wanted(self, words: int) -> int:
-        """How many of a file's `words` are to be read."""
+        """How many of a file's `words` must be read."""
         return words if self.max_vocab is None else min(words, self.max_vocab)
 
     def check(self, name: str, words: int, others: int, dim: int) -> None:
-        """Refuses `words` rows of words and `others` of n-grams that do not fit, and says what would."""
+        """Refuses `words` rows of words and `others` rows of n-grams if they do not fit, and says which options help."""
         if self.precision is None or self._fits(words + others, dim, self.precision):
             return
         row = row_bytes(dim, PRECISIONS[self.precision])
@@ -84,10 +84,10 @@ class Room:
 
 
 class Growing:
-    """Rows f32[row, dim] that arrive by and by, with memory close to the table's own.
+    """A table f32[row, dim] whose rows arrive bit by bit, in little more memory than the table's own.
 
-    `expected` rows are reserved at once where the caller knows that the file can hold so many: pages that are never
-    written cost nothing. Otherwise the array grows by a quarter, in place where the system can.
+    `expected` rows are reserved at once if the caller knows that the file can hold so many; pages that are never written
+    cost nothing. Otherwise the array grows by a quarter each time, in place if the system can.
     """
 
     def __init__(self, dim: int, expected: int | None = None) -> None:
@@ -106,13 +106,13 @@ class Growing:
         return self._length
 
     def done(self) -> np.ndarray:
-        """The table; nothing may be appended any more."""
+        """The table; nothing may be appended after this."""
         self._rows.resize((self._length, self._rows.shape[1]), refcheck=False)
         return self._rows
 
 
 class Names:
-    """Words in order, each once; what `encoding` cannot read stays apart by its bytes. Counts both, and words seen before."""
+    """Words in order, each once. Words that `encoding` cannot read are told apart by bytes; they and duplicates are counted."""
 
     def __init__(self, encoding: str = "utf-8") -> None:
         self.encoding = encoding
@@ -126,7 +126,7 @@ class Names:
 
     @property
     def shown(self) -> str:
-        """The encoding's name as messages have it."""
+        """The encoding's name as messages show it."""
         return "UTF-8" if self.encoding == "utf-8" else self.encoding
 
     def decode(self, word: bytes) -> str:
@@ -137,7 +137,7 @@ class Names:
             return word.decode(self.encoding, "surrogateescape")
 
     def add(self, words: list[bytes]) -> list[int] | None:
-        """Takes words in; the positions of those that are new, None where all are."""
+        """Adds words; returns the positions of those that are new, None if all are."""
         if not words:
             return None
         known, before = self._ids, len(self._ids)
@@ -155,8 +155,8 @@ class Names:
         return None if len(known) - before == len(words) else fresh
 
     def done(self) -> list[str]:
-        """The words. One that could not be read has U+FFFD for what is no character, where no other word is called so,
-        and `\\xNN` for its bytes otherwise.
+        """The words. In a word that could not be read, U+FFFD stands for bytes that are no character; if another word has that
+        name already, `\\xNN` stands for each of them.
         """
         if not self.invalid:
             return list(self._ids)

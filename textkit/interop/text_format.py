@@ -1,7 +1,7 @@
-"""Word vectors as text, a word and its numbers a line: word2vec's (a header counts them) and GloVe's (no header).
+"""Reads word vectors as text, one word and its numbers per line: word2vec's (a header counts them) and GloVe's (no header).
 
-A word is what stands before the last `dim` numbers of its line. One separator parts the fields of a file, the space, or in
-files that have none the tab: so a word holds any other white space, as gensim reads it, and the few words with spaces in
+A word is what stands before the last `dim` numbers of its line. One separator divides the fields of a file: the space, or the
+tab in files without spaces. So a word may hold any other white space, as gensim reads it, and the few words with spaces in
 GloVe's files are read as they are. Knows no bundle.
 """
 
@@ -18,14 +18,14 @@ from textkit.interop.table import Foreign, Growing, Names, Room
 from textkit.streams.decimals import parse_decimals
 
 BLOCK = 1 << 22  # bytes of text parsed at once
-WIDEST = 1 << 16  # numbers a vector; no tool makes vectors of more
+WIDEST = 1 << 16  # numbers per vector; no tool makes vectors of more
 LONGEST = 1 << 23  # bytes of a line: the widest vector, its numbers written out in full, and a word
 SHOWN = 50  # lines that tell how the file is laid out
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What parts the fields of a line, b" " or b"\\t", or None: either; and how many numbers it has."""
+    """The separator of a line's fields, b" " or b"\\t" (None: either), and how many numbers a line has."""
 
     separator: bytes | None
     dim: int
@@ -33,7 +33,7 @@ class Layout:
     def cut(self, line: bytes) -> tuple[bytes, list[bytes]] | None:
         """A line's word, which may be empty, and its `dim` numbers; None for any other line."""
         line = line.rstrip(b" \t\r")
-        # A line that has but one kind of separator is clear, whatever the file's others have.
+        # A line that has only the other kind of separator is clear, whatever other lines have.
         other = {b" ": b"\t", b"\t": b" "}.get(self.separator or b"", b"")
         separator = other if other and self.separator not in line else self.separator
         if separator is None:
@@ -48,21 +48,21 @@ class Layout:
                 numbers.append(rest[at + 1 :])
             rest = rest[:at]
         word = rest.strip(separator)
-        # `word 1 2 3 4` where 3 numbers are due is a number too many, no word called `word 1`.
+        # If 3 numbers are due, `word 1 2 3 4` has a number too many, and not the word `word 1`.
         if not all(map(is_number, numbers)) or (separator in word and is_number(word[word.rfind(separator) + 1 :])):
             return None
         return word, numbers[::-1]
 
     def trailing(self, line: bytes) -> int:
-        """How many numbers a line ends with, its first field aside."""
+        """How many numbers a line ends with, apart from its first field."""
         parts = [part for part in line.rstrip(b" \t\r").split(self.separator) if part]
         return next((n for n, part in enumerate(reversed(parts)) if not is_number(part)), len(parts) - 1)
 
 
 def layout_of(lines: list[bytes], dim: int | None = None) -> tuple[Layout, int] | None:
-    """How the first `lines` of a file are laid out, and how many of them are read so; None where not one of them is.
+    """The layout of the first `lines` of a file, and how many of them it fits; None if no layout fits any line.
 
-    `dim`: None where no header says it; then what most lines end with.
+    `dim`: how many numbers a line has; None if no header says it, and then as many as most lines end with.
     """
     best: tuple[Layout, int] | None = None
     for separator in (b" ", b"\t", None):
@@ -74,7 +74,7 @@ def layout_of(lines: list[bytes], dim: int | None = None) -> tuple[Layout, int] 
             continue
         layout = Layout(separator, width)
         words = [found[0] for line in lines if (found := layout.cut(line)) is not None]
-        # `cat\t1 2`: where no header says how many numbers there are, the tab parts one from the word.
+        # `cat\t1 2`: if no header says how many numbers there are, the one after the tab is not part of the word.
         if dim is None and separator == b" " and words and all(is_number(word.rpartition(b"\t")[2]) for word in words):
             words = [word for word in words if b"\t" not in word]
         if len(words) > (best[1] if best else 0):
@@ -83,11 +83,11 @@ def layout_of(lines: list[bytes], dim: int | None = None) -> tuple[Layout, int] 
 
 
 def read_text(source: Source, room: Room, count: int | None, layout: Layout) -> Foreign:
-    """Reads the lines behind the header, which promises `count` vectors, or all lines (None: GloVe).
+    """Reads the lines after the header, which promises `count` vectors, or all lines (None: GloVe).
 
-    More lines than the header promises are read and counted, for GloVe's does not count `<unk>`. Raises TextkitError
-    naming the file and the line of the first one that is no word and finite numbers, or where the header promises more;
-    `room.skip` leaves such lines out.
+    More lines than the header promises are read and counted, because a header by GloVe does not count `<unk>`. Raises
+    TextkitError, which names the file and the line, for the first line that is not a word and finite numbers, and if the
+    header promises more lines. `room.skip` leaves such lines out.
     """
     dim, most = layout.dim, room.max_vocab
     if count is not None and not room.skip:
@@ -127,7 +127,7 @@ def read_text(source: Source, room: Room, count: int | None, layout: Layout) -> 
 
 
 class _Lines:
-    """The lines of one file: which comes next, how many were read, and what was wrong with those left out."""
+    """The lines of one file: which comes next, how many were read, and what was wrong with those that are left out."""
 
     def __init__(self, source: Source, room: Room, layout: Layout, first: int) -> None:
         self.source, self.name, self.skip, self.layout = source, source.name, room.skip, layout
@@ -171,7 +171,7 @@ class _Lines:
         return (found[0], b" ".join(found[1])) if found else (b"", b"")
 
     def _one_by_one(self, lines: list[bytes], first: int) -> tuple[list[bytes], np.ndarray]:
-        """Slowly, where something is wrong with one of them: its number and what it is."""
+        """Parses lines one by one, which is slow, because something is wrong with one of them: finds which, and what."""
         words: list[bytes] = []
         rows: list[np.ndarray] = []
         for number, line in enumerate(lines, first):
@@ -203,7 +203,7 @@ class _Lines:
         return f"{cut[1][int(np.argmin(np.isfinite(row)))][:40].decode()} is no finite number"
 
     def without_blank_end(self, lines: list[bytes]) -> list[bytes]:
-        """Blank lines are forgiven at the end of a file, and nowhere else."""
+        """The lines without blank ones at the end. These are forgiven at the end of a file, and nowhere else."""
         kept = list(lines)
         while kept and not kept[-1].strip():
             kept.pop()
@@ -215,7 +215,7 @@ class _Lines:
 
 
 def cells(line: bytes) -> list[bytes]:
-    """What spaces and tabs separate."""
+    """The fields that spaces and tabs separate."""
     return [part for part in line.rstrip(b"\r").replace(b"\t", b" ").split(b" ") if part]
 
 
@@ -224,4 +224,4 @@ def is_number(part: bytes) -> bool:
         float(part)
     except ValueError:
         return False
-    return b"_" not in part  # Python's own spelling
+    return b"_" not in part  # `1_000` is Python's own spelling

@@ -13,16 +13,16 @@ from textkit.errors import TextkitError
 from textkit.interop.source import Source
 from textkit.interop.table import Foreign, Growing, Names, Room
 
-LONGEST = 1 << 16  # bytes of a word; more says that the file is something else
-_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")  # what few words hold, and numbers that are taken for one
+LONGEST = 1 << 16  # bytes of a word; more means that the file is something else
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f\x7f]")  # rare in words, frequent in numbers that are taken for a word
 _BLOCK = 1 << 22  # bytes of vectors taken at once
 
 
 def read_binary(source: Source, room: Room, count: int, dim: int) -> Foreign:
-    """Reads the `count` vectors f32[dim] behind the header.
+    """Reads the `count` vectors f32[dim] after the header.
 
-    Raises TextkitError naming the file, and the vector by its number and word, for a file that ends early or goes on,
-    and for an empty word, NaN and infinity; `room.skip` leaves such vectors out.
+    Raises TextkitError, which names the file, for a file that ends early or goes on. An empty word, NaN or infinity is an
+    error as well, which names the vector by its number and word; with `room.skip` such vectors are left out.
     """
     source.expect(count * (4 * dim + 2), f"{count:,} vectors of {dim} numbers")
     wanted = room.wanted(count)
@@ -64,8 +64,8 @@ def read_binary(source: Source, room: Room, count: int, dim: int) -> Foreign:
 def _sound(
     name: str, words: list[bytes], vectors: list[bytes], done: int, dim: int
 ) -> tuple[list[bytes], np.ndarray, list[str]]:
-    """Those that have a word and finite numbers f32[word, dim]; what is wrong with the others. The first is number
-    `done` + 1 of the file.
+    """The vectors that have a word and finite numbers f32[word, dim], and what is wrong with the others. The first has the
+    number `done` + 1 in the file.
     """
     values = np.frombuffer(b"".join(vectors), "<f4").reshape(len(words), dim)
     sound = np.isfinite(values).all(axis=1)
@@ -92,7 +92,7 @@ def _sound(
 
 
 def _holds_numbers(word: bytes) -> bool:
-    """Whether a word's bytes are those of numbers, or of numbers too: controls, and NUL or what is no UTF-8."""
+    """Whether some of a word's bytes are those of numbers: there are controls, and NUL or bytes that are not UTF-8."""
     if not _CONTROL.search(word):
         return False
     try:

@@ -1,6 +1,6 @@
 """Writes word vectors in word2vec's formats, text and binary, as the original tool, gensim and fastText read them.
 
-Knows where the vectors come from neither.
+The vectors come from another tool's file, or from a model to serve.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from textkit.streams.decimals import EXACT_DIGITS, format_decimals
 FORMATS = ("word2vec", "word2vec-binary")
 _ENDINGS = {".bin": "word2vec-binary", ".vec": "word2vec", ".txt": "word2vec"}
 _SPACE = re.compile("[\0\t\n\v\f\r ]")
-_ROWS = 1 << 10  # written at once
+_ROWS = 1 << 10  # rows written at once
 
 
 def format_of(path: str, chosen: str | None) -> str:
-    """The format to write: the one chosen, else what the file's name ends with; text for '-'. UsageError for neither."""
+    """The format to write: the chosen one, otherwise that of the file's ending; text for '-'. Raises UsageError for neither."""
     if chosen is not None or path == "-":
         return chosen or "word2vec"
     found = _ENDINGS.get(os.path.splitext(path)[1].lower())
@@ -32,14 +32,14 @@ def format_of(path: str, chosen: str | None) -> str:
 
 
 def holdable(words: Sequence[str]) -> np.ndarray:
-    """The rows i64 of the words that the formats can hold: not empty, no ASCII white space and no NUL in them."""
+    """The rows i64 of the words that the formats can hold: not empty, and without ASCII white space and NUL."""
     return np.array([row for row, word in enumerate(words) if word and not _SPACE.search(word)], np.int64)
 
 
 def write_word2vec(out: BinaryIO, words: Sequence[str], table: np.ndarray, binary: bool) -> int:
-    """Writes the words with their vectors f32[word, dim]; how many were left out, because the format cannot hold them.
+    """Writes the words with their vectors f32[word, dim]; returns how many words the format cannot hold and are left out.
 
-    Text has nine significant digits, which give back every f32 exactly. Raises TextkitError where nothing is left.
+    Text has nine significant digits, which give back every f32 exactly. Raises TextkitError if no word is left.
     """
     rows = holdable(words)
     if not len(rows):
@@ -50,7 +50,7 @@ def write_word2vec(out: BinaryIO, words: Sequence[str], table: np.ndarray, binar
         part = rows[start : start + _ROWS]
         vectors = np.ascontiguousarray(table[part], "<f4")
         names = [words[row].encode("utf-8", "replace") for row in part]
-        if binary:  # with the newline behind each vector that the original tool writes
+        if binary:  # with a newline after each vector, as the original tool writes it
             lines = [b"%b %b\n" % (name, vector.tobytes()) for name, vector in zip(names, vectors, strict=True)]
         else:
             numbers = format_decimals(vectors, EXACT_DIGITS).split(b"\n")
@@ -62,7 +62,7 @@ def write_word2vec(out: BinaryIO, words: Sequence[str], table: np.ndarray, binar
 def vectors_of(
     model: str, device: str = "auto", threads: int | None = None, warn: Callable[[str], None] = lambda said: None
 ) -> tuple[list[str], np.ndarray]:
-    """Words and vectors f32[word, dim] of `model`: another tool's file where it is one ('-': stdin), else a model to serve.
+    """Words and vectors f32[word, dim] of `model`: another tool's file if it is one ('-': stdin), otherwise a model to serve.
 
     A model's vectors are what its graph gives for each word of its vocabulary, not normalised.
     """
