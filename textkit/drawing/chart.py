@@ -31,7 +31,7 @@ _GRID = {"color": "0.9", "linewidth": 0.6}
 
 
 def gradients(runs: Mapping[str, Gradients]) -> Figure:
-    """The gradient's norm against how far back it has come, on one scale; the other runs' are behind each panel's, in grey."""
+    """The gradient's norm against how far back it has come. All panels have one scale, and show the other runs in grey."""
     from matplotlib.figure import Figure
 
     across = min(len(runs), _ACROSS)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SHADES = " .:-=+*#%@"
 # From dark blue to cream in equal steps (YlGnBu of colorbrewer2.org): light means much, also to eyes that see no red.
 RAMP = ((8, 29, 88), (34, 94, 168), (29, 145, 192), (65, 182, 196), (127, 205, 187), (199, 233, 180), (255, 255, 217))
-# The same for a terminal that has only 256 colours. The nearest ones would be grey in between.
+# The same for a terminal that has only 256 colours. The nearest to RAMP would be grey in between.
 RAMP_256 = (17, 18, 25, 31, 37, 79, 115, 151, 187, 230)
 _LABEL, _HEAD = 24, 16  # the most cells of a target word, the most lines of a source word
 _GRADIENT = 16  # cells of the legend's colours

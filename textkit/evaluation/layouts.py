@@ -18,7 +18,8 @@ from textkit.errors import TextkitError, nearest
 WORDS, SENTENCES = "similarity", "sts"
 STS_SCORE, STS_COLUMNS = 4, 7  # STS benchmark: genre, file, year, id, score, sentence 1, sentence 2, ...
 _LOOKED_AT = 100  # rows that decide
-# What headers call the two texts, without case and signs, and whether these are words or sentences (None: they decide).
+# What headers call the two texts, without case and signs, and whether these are words or sentences (None: the texts
+# decide).
 _PAIRS = {
     ("sentence1", "sentence2"): SENTENCES, ("sentencea", "sentenceb"): SENTENCES, ("sent1", "sent2"): SENTENCES,
     ("senta", "sentb"): SENTENCES, ("text1", "text2"): None, ("texta", "textb"): None, ("s1", "s2"): None,
@@ -143,7 +144,10 @@ def _asked(name: str, header: Sequence[str], columns: Sequence[str]) -> tuple[tu
 
 @dataclass(frozen=True)
 class Named:
-    """What a header's names may mean: places of two texts with their kind, and places of scores. One of each is clear."""
+    """What a header's names may mean: `pairs`, places of two texts with their kind, and `scores`, places of scores.
+
+    With one of each, the meaning is clear.
+    """
 
     pairs: list[tuple[int, int, str | None]]
     scores: list[int]

@@ -37,7 +37,7 @@ class Checkpoint:
         return os.path.lexists(self.folder / name)
 
     def read(self, name: str, most: int = MAX_JSON) -> bytes:
-        """The bytes of a file, which may be at most `most`."""
+        """The bytes of a file that has at most `most`."""
         path = self.folder / name
         size = self._size(name)
         if size > most:

@@ -103,7 +103,7 @@ def read_fasttext(source: Source, room: Room) -> Foreign:
 
 
 def _ngrams(name: str, dictionary: _Dictionary, minimum: int, maximum: int, buckets: int) -> NGrams | None:
-    """The n-grams that have rows, including those of words; None if pruning kept none. `maximum` 0: no word is spelled."""
+    """The n-grams that have rows, word n-grams included; None if pruning kept none. `maximum` 0: no word is spelled."""
     if dictionary.pruned is None:
         return NGrams(max(1, minimum), maximum, buckets, 0)
     kept = np.array(sorted(dictionary.pruned), np.int32)

@@ -19,7 +19,7 @@ _QUANTIZER = struct.Struct("<4i")  # numbers per row, parts, numbers per part, n
 
 
 class Quantised:
-    """A matrix of `rows` rows of `columns` numbers. The source must stand where the matrix' size is written."""
+    """A matrix of `rows` rows of `columns` numbers. The source must stand where the matrix's size is written."""
 
     def __init__(self, source: Source) -> None:
         norms, self.rows, self.columns, size = _HEAD.unpack(source.take(_HEAD.size, "the size of its input matrix"))

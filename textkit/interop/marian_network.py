@@ -201,7 +201,10 @@ def _tables(found: dict[str, torch.Tensor], shape: Shape, path: str) -> tuple[to
 
 
 def _layers(shape: Shape) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """The checkpoint's name of each parameter in the layers -> our name, and its shape. Those of one name are joined."""
+    """The checkpoint's name of each parameter in the layers -> our name, and its shape.
+
+    Parameters that have one name of ours are parts of it, end to end.
+    """
     dim, inner = shape.dim, shape.feedforward
     names: dict[str, tuple[str, tuple[int, ...]]] = {}
 

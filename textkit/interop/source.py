@@ -167,7 +167,7 @@ class Source:
 
 
 def _spells_ascii(encoding: str) -> bool:
-    """Whether ASCII's bytes and ASCII's characters are the same. Raises UsageError for anything but a text encoding."""
+    """Whether an encoding spells ASCII in ASCII's own bytes, and nothing else. Raises UsageError for no text encoding."""
     try:
         one_by_one = "".join(bytes([code]).decode(encoding) for code in range(128))
         return one_by_one == _ASCII and _ASCII.encode(encoding) == _ASCII.encode()

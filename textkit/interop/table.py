@@ -46,7 +46,7 @@ class Room:
     """How much may be read: rows that fit an ONNX file at `precision` (None: any number), and at most `max_vocab` words.
 
     `skip`: records that cannot be read are left out and counted; otherwise they are an error. `encoding`: that of the words.
-    `word_ngrams`: whether those of a fastText classifier are kept.
+    `word_ngrams`: whether a fastText classifier's word n-grams are kept.
     """
 
     precision: str | None = None
@@ -56,7 +56,7 @@ class Room:
     word_ngrams: bool = False
 
     def wanted(self, words: int) -> int:
-        """How many of a file's `words` must be read."""
+        """How many of a file's `words` to read."""
         return words if self.max_vocab is None else min(words, self.max_vocab)
 
     def check(self, name: str, words: int, others: int, dim: int) -> None:

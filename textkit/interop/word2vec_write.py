@@ -32,7 +32,7 @@ def format_of(path: str, chosen: str | None) -> str:
 
 
 def holdable(words: Sequence[str]) -> np.ndarray:
-    """The rows i64 of the words that the formats can hold: not empty, and without ASCII white space and NUL."""
+    """The rows i64 of the words that the formats can hold: not empty, and without ASCII white space or NUL."""
     return np.array([row for row, word in enumerate(words) if word and not _SPACE.search(word)], np.int64)
 
 

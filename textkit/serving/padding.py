@@ -13,14 +13,14 @@ SOURCES = 4  # one word's attention over a source is summed in fours; wider grou
 
 
 def whole_groups(longest: int, limit: int, step: int = _STEP) -> int:
-    """The width of a batch whose longest line has `longest` tokens: whole groups of `step`, up to `limit` or that line."""
+    """The width of a batch whose longest line has `longest` tokens: whole groups of `step`, but no padding beyond `limit`."""
     return min(-(-longest // step) * step, max(longest, limit))
 
 
 def padded(
     encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, limit: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The ports `ids` and `weight` [line, token] for parts of the flat ids, and the place of each token in these."""
+    """The ports `ids` and `weight` [line, token] for parts of the flat ids, and each token's place among those."""
     width = whole_groups(int(lengths.max()), limit)
     places = starts[:, None] + np.arange(width)  # [line, token]
     if int(lengths.min()) == width:

@@ -43,7 +43,7 @@ PROBE = (
 LEAST_MEMORY = 640 << 20  # bytes that even the smallest model's graphs may take for what they compute
 MEMORY_PER_BYTE = 64  # and this many more per byte of the graphs: a wide vocabulary has large tables and distributions
 MOST_MEMORY = 16 << 30  # but never more than this, so that a file's size alone does not lift the bound
-_AROUND_NAMES = (("Name:'", "' Status Message: "), ("Node (", ") Op ("), ("Op (", ") ["))  # names are a stranger's
+_AROUND_NAMES = (("Name:'", "' Status Message: "), ("Node (", ") Op ("), ("Op (", ") ["))  # around a stranger's names
 _NO_MEMORY = ("is smaller than requested bytes of", "bad_alloc", "Failed to allocate memory", "bad allocation")
 _MOST_FOLDED = "optimization.constant_folding_max_output_size_in_bytes"
 _running: Any = None  # onnxruntime's options of every run
@@ -60,8 +60,8 @@ class Session:
         """`device`: auto, cpu, cuda or cuda:N; `threads`: None for as many as this process may use. `outputs`: those that
         will be asked for, None for all. Others are cut off the graph, because onnxruntime would compute them as well.
 
-        Raises UsageError for a device of another name, and TextkitError for a graph that does not load, or if the GPU that
-        was asked for is not to be had. `auto` takes the CPU, with a warning, if there is a GPU that cannot be used.
+        Raises UsageError for a device of another name, and TextkitError if the graph does not load, or the GPU that was
+        asked for cannot be had. `auto` takes the CPU, with a warning, if there is a GPU that cannot be used.
         """
         wanted = _parse(device)
         graph = graph if outputs is None else onnxfile.keep_outputs(graph, outputs)
@@ -273,7 +273,7 @@ def _import() -> Any:
         import onnxruntime
     except ImportError as error:
         raise TextkitError(f"onnxruntime does not import ({error}): {runtime().problem or REPAIR_BOTH}") from error
-    if not hasattr(onnxruntime, "InferenceSession"):  # so it is after one of two packages was uninstalled
+    if not hasattr(onnxruntime, "InferenceSession"):  # one of two packages was uninstalled, with files of both
         raise TextkitError(f"onnxruntime is damaged: {REPAIR_BOTH}")
     global _running
     if _running is None:

@@ -28,7 +28,7 @@ def windows(
 ) -> Iterator[Block | None]:
     """Regroups `blocks` into windows of at most `lines` records, and of about `characters` if lines are long.
 
-    An empty block ends the current window. After that window comes one None, which says that the input pauses.
+    An empty block ends the current window. One None follows, which says that the input pauses.
     """
     held: list[Block] = []
     count = size = 0

@@ -61,7 +61,7 @@ class Normalizer:
         return text
 
     def form(self, text: str) -> str:
-        """`text` in the rule's Unicode form."""
+        """`text` in the chosen Unicode form."""
         if self.unicode == "none" or text.isascii():
             return text
         if len(text) <= _SHORT:

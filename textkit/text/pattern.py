@@ -72,7 +72,7 @@ class _Found(NamedTuple):
 
 
 def _choice(text: str, at: int, depth: int) -> tuple[int, _Found]:
-    """Read sequences with `|` between them; return where they end, and what was read."""
+    """Reads sequences with `|` between them; returns where they end, and what was read."""
     if depth > _DEEPEST:
         raise _Hard("nests groups too deep")
     choices = []
@@ -137,7 +137,7 @@ def _choices(times: re.Match[str]) -> int:
 
 
 def _part(text: str, at: int, depth: int) -> tuple[int, _Found]:
-    """Read one part; return where it ends, and what was read."""
+    """Reads one part; returns where it ends, and what was read."""
     if text[at] == "(":
         opened = _OPEN_GROUP.match(text, at)
         if not opened:

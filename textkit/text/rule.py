@@ -31,7 +31,7 @@ class TextRule(ABC):
     """Turns lines into ids. `len(rule)` is the number of rows of its model's embedding table."""
 
     kind: ClassVar[str]
-    # What else a family has learnt from the data, such as labels; JSON values. A run keeps it; a bundle does not.
+    # What else a family has learnt from the data, such as labels, as JSON values. A run keeps it; a bundle does not.
     learnt: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod

@@ -28,7 +28,7 @@ def has_spaces(word: str) -> bool:
 
 
 class Cutter:
-    """Text -> its words. Where one or more of `words` with ASCII white space stand, the longest is taken."""
+    """Text -> its words. Where some of `words` with ASCII white space stand, the longest is taken."""
 
     def __init__(self, words: Iterable[str]) -> None:
         self._phrases: dict[str, list[str]] = {}  # the text before the first white space -> words

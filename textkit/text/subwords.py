@@ -117,7 +117,7 @@ def subwords_from_spec(spec: Mapping[str, Any] | None, read: Callable[[str], byt
     ngrams = NGrams(int(spec["min"]), int(spec["max"]), int(spec["buckets"]), int(spec["first"]), kept)
     if (
         ngrams.maximum and not 1 <= ngrams.minimum <= ngrams.maximum
-    ):  # 0: no word is spelled; the rows belong to n-grams of words
+    ):  # maximum 0: no word is spelled, and the rows belong to n-grams of words
         raise ValueError(f"n-grams of {ngrams.minimum} to {ngrams.maximum} characters")
     if not 1 <= ngrams.buckets < 2**31:
         raise ValueError(f"n-grams in {ngrams.buckets} buckets")

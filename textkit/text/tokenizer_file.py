@@ -42,8 +42,8 @@ def read_checked(name: str, read: Callable[[str], bytes]) -> bytes:
 def _parts(data: bytes) -> tuple[dict[str, Any], bytes | None]:
     """The parsed file, and None; or the file without its vocabulary and merges, and those as raw bytes, if that is safe.
 
-    Leaving them out takes a third of the time to load. It is safe if the model comes last and, from its vocabulary on, only
-    the vocabulary and the merges are lists or objects. Then no second entry of a name hides there that the library would read.
+    Without them, loading takes a third of the time. It is safe if the model comes last and, from its vocabulary on, only the
+    vocabulary and the merges are lists or objects. Then no second entry of a name hides there that the library would read.
     """
     require(len(data) <= MAX_BYTES, f"{len(data)} bytes; at most {MAX_BYTES} are read")
     values = data.count(b",")

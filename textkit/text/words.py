@@ -94,7 +94,7 @@ class Words(TextRule):
         return max(self._ids[word], -1)
 
     def encode(self, lines: Sequence[str]) -> Encoded:
-        # Cuts all lines as one text with a mark where each ends; a list of words per line would cost four times more.
+        # Cuts all lines as one text with a mark where each ends; a list of words per line would cost 4 times as much.
         text = "\n".join(lines)
         if not lines or _LINE_END in text or self._ids[_LINE_END] != _END or text.count("\n") != len(lines) - 1:
             return self.encode_words(self.words_of(lines))
@@ -113,7 +113,7 @@ class Words(TextRule):
         return self._encoded(ids, lengths, (words[at] for at in np.flatnonzero(ids < 0).tolist()))
 
     def _encoded(self, ids: np.ndarray, lengths: np.ndarray, unseen: Iterable[str]) -> Encoded:
-        """The lines whose `ids` i64[word] are -1 for the words `unseen`."""
+        """The encoded lines; `ids` i64[word] are -1 for the words `unseen`."""
         known = ids >= 0
         if known.all():
             return Encoded(ids, lengths)
