@@ -89,7 +89,7 @@ class Maybe:
 class Each:
     """An object or a list of at most `most` entries, each of `kind`."""
 
-    def __init__(self, kind: Kind, most: int, holder: type = list) -> None:
+    def __init__(self, kind: Kind, most: int, holder: type[list[Any]] | type[dict[Any, Any]] = list) -> None:
         self.kind, self.most, self.holder = kind, most, holder
 
     def check(self, value: Any, where: str) -> None:

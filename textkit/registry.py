@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +113,7 @@ class Registry:
                     if name in self._instances or all(entry.own for entry in entries):
                         task, summary = self._about(name)
                     else:
-                        task, summary = tried(
-                            f"plugin {name!r} ({source}) is broken", lambda name=name: self._about(name)
-                        )
+                        task, summary = tried(f"plugin {name!r} ({source}) is broken", partial(self._about, name))
             except TextkitError as error:
                 yield Description(name, source, problem=one_line(error))
             else:
@@ -143,7 +142,7 @@ class Registry:
                     # A file that the environment names concerns every command, so it is first tried in a separate process.
                     names = [each.name for each in self._in(path)] if path in self._files else self._names_in(path)
                     for name in names:
-                        entry = Entry(name, str(path), lambda path=path, name=name: self._class(path, name))
+                        entry = Entry(name, str(path), partial(self._class, path, name))
                         entries.setdefault(name, []).append(entry)
             self._entries = entries
         return self._entries

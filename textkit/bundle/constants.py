@@ -139,24 +139,26 @@ class Constants(Message):
 
     def tensor(self, start: int, stop: int) -> tuple[bytes, Tensor]:
         """A tensor's name and size. Refuses one that claims more numbers than its bytes could hold."""
-        name, kind, held, axes = b"", 0, 0, []
-        raw, typed = None, []  # the numbers: as raw bytes, or in typed fields, single or packed
+        name, kind, held = b"", 0, 0
+        axes: list[int] = []
+        raw: tuple[int, int] | None = None
+        typed: list[tuple[int, int]] = []  # the numbers: as raw bytes, or in typed fields, single or packed
         for number, value, end in self.fields(start, stop, {8, 9, 13}):
             if number == 1:
-                axes += [value] if end is None else self.packed(value, end, _SMALL)
+                axes += self.packed(value, end, _SMALL) if end else [value]
                 if len(axes) > _SMALL:
                     raise Damaged(f"damaged: a tensor of more than {_SMALL} axes")
-            elif number == 2 and end is None:
+            elif number == 2 and not end:
                 kind = value
             elif number == 8:
                 name = self.data[value:end]
-            elif number == 13 or (number == 14 and (end is not None or value != 0)):
+            elif number == 13 or (number == 14 and (end or value != 0)):
                 raise Damaged(_EXTERNAL)
             elif number == 9:
-                held += 1 if end is None else end - value
+                held += end - value if end else 1
                 raw = value, end
             elif number in (4, 5, 7, 10, 11):
-                held += 1 if end is None else end - value
+                held += end - value if end else 1
                 if number in (5, 7):
                     typed.append((value, end))
         if kind == 8:
@@ -175,18 +177,18 @@ class Constants(Message):
         if kind == 7 and count <= _SMALL and (not raw or raw[1] - raw[0] <= 8 * _SMALL):
             whole = list(self.sixty_fours(*raw)) if raw else []
             for value, end in typed[: _SMALL + 1]:
-                whole += [value] if end is None else self.packed(value, end, _SMALL)
+                whole += self.packed(value, end, _SMALL) if end else [value]
             values = tuple(map(signed, whole)) if len(whole) == count else None
         negates = -1 in values if values else self._negates(kind, raw, typed)
         return name, Tensor(count, values, rank=len(axes), negates=negates)
 
-    def _negates(self, kind: int, raw: tuple[int, int] | None, typed: list[tuple[int, int | None]]) -> bool:
+    def _negates(self, kind: int, raw: tuple[int, int] | None, typed: list[tuple[int, int]]) -> bool:
         """Whether -1 is among a tensor's integers, in any of the forms that hold them."""
         if raw:
             return self._has_minus_one(*raw, _WHOLE[kind])
         forms = [b"\xff" * 9 + b"\x01"] + [b"\xff" * 4 + b"\x0f"] * (kind == 6)
         for value, end in typed:
-            if end is None:
+            if not end:
                 if value & 0xFFFFFFFF == 0xFFFFFFFF:
                     return True
             elif any(self.data.find(form, value, end) >= 0 for form in forms):

@@ -156,7 +156,7 @@ def _checked(cls: type[Manifest], values: Any) -> Manifest:
 
 def _task(values: Mapping[str, Any]) -> Task:
     """The task that a manifest names. The error for an unknown one repeats `served_by`, but does not advise to install it."""
-    name = values.get("task")
+    name: Any = values.get("task")
     _require(isinstance(name, str), "'task' is not a string" if "task" in values else "'task' is missing")
     if name not in tasks:
         source = values.get("served_by")

@@ -96,15 +96,14 @@ def _check_side(where: str, ports: Sequence[Port], wanted: Sequence[Port]) -> No
     if not where.endswith("input"):
         return
     for candidate in ports:
-        port = next((port for port in wanted if _matches(candidate, port)), None)
-        if port is None:
+        own = next((port for port in wanted if _matches(candidate, port)), None)
+        if own is None:
             raise Wrong(f"{where} {quoted(candidate.name)} is none of the task's")
-        if not port.name.endswith("*"):
+        if not own.name.endswith("*"):
             free = [isinstance(axis, str) for axis in candidate.axes]
             _require(
-                len(free) == len(port.axes)
-                and all(free[i] for i, axis in enumerate(port.axes) if isinstance(axis, str)),
-                f"{where} {port.name!r} has axes {quoted(list(candidate.axes))}, not {list(port.axes)}",
+                len(free) == len(own.axes) and all(free[i] for i, axis in enumerate(own.axes) if isinstance(axis, str)),
+                f"{where} {own.name!r} has axes {quoted(list(candidate.axes))}, not {list(own.axes)}",
             )
 
 

@@ -106,7 +106,9 @@ class _Walk(Constants):
         self.nodes_left = MAX_NODES
 
     def model(self) -> Header:
-        ir, opsets, graphs, ports = 0, {}, 0, ([], [])
+        ir, graphs = 0, 0
+        opsets: dict[str, int] = {}
+        ports: tuple[list[Port], list[Port]] = ([], [])
         parts = list(self.fields(0, len(self.data), {7, 8, 20, 25}))
         functions = [(value, end) for number, value, end in parts if number == 25]
         for first, last in functions:
@@ -114,7 +116,7 @@ class _Walk(Constants):
         if functions:  # they can call each other: a few lines may unfold into millions of nodes
             raise Damaged("has functions of its own; a model's graph is made of operators alone")
         for number, value, end in parts:
-            if number == 1 and end is None:
+            if number == 1 and not end:
                 ir = value
             elif number == 7:
                 graphs += 1
@@ -135,7 +137,7 @@ class _Walk(Constants):
         for number, value, end in self.fields(start, stop, {1}):
             if number == 1:
                 domain = self.domain(value, end)
-            elif number == 2 and end is None:
+            elif number == 2 and not end:
                 version = value
         if not 1 <= version <= MAX_OPSET[domain]:
             raise Damaged(f"needs opset {version} of {domain or 'ai.onnx'}; up to {MAX_OPSET[domain]} is read")
@@ -233,7 +235,7 @@ class _Walk(Constants):
         for number, value, end in self.fields(start, stop, {1, 5, 6, 10, 11, 22, 23}):
             if number == 1:
                 name = self.data[value:end]
-            elif number == 20 and end is None:
+            elif number == 20 and not end:
                 kind = value
             elif number in (6, 11):
                 parts += number == 6
@@ -246,9 +248,9 @@ class _Walk(Constants):
             elif number in (22, 23):
                 self.sparse(value, end)
             elif number in (3, 8):  # an integer, and a list of them
-                numbers += [value] if end is None else self.packed(value, end)
+                numbers += self.packed(value, end) if end else [value]
             elif number in (2, 4, 7, 9):  # a float, a string, and lists of them
-                found = found or Tensor(1 if end is None else end - value)
+                found = found or Tensor(end - value if end else 1)
         if parts > 1:  # protobuf merges the two
             raise Damaged("damaged: an attribute has two values")
         values = tuple(map(signed, numbers))
@@ -268,7 +270,8 @@ class _Walk(Constants):
         return found
 
     def port(self, start: int, stop: int) -> Port:
-        name, dtype, axes = "", "", []
+        name, dtype = "", ""
+        axes: list[str | int] = []
         for number, value, end in self.fields(start, stop, {1, 2}):
             if number == 1:
                 name = self.text(value, end)
@@ -281,9 +284,10 @@ class _Walk(Constants):
         return Port(name, dtype, tuple(axes))
 
     def tensor_type(self, start: int, stop: int) -> tuple[str, list[str | int]]:
-        dtype, axes = "", []
+        dtype = ""
+        axes: list[str | int] = []
         for number, value, end in self.fields(start, stop, {2}):
-            if number == 1 and end is None:
+            if number == 1 and not end:
                 dtype = _DTYPES.get(value, "")
             elif number == 2:
                 axes = [self.axis(first, last) for kind, first, last in self.fields(value, end, {1}) if kind == 1]
@@ -292,7 +296,7 @@ class _Walk(Constants):
     def axis(self, start: int, stop: int) -> str | int:
         axis: str | int = ""
         for number, value, end in self.fields(start, stop, {2}):
-            if number == 1 and end is None:
+            if number == 1 and not end:
                 axis = value
             elif number == 2:
                 axis = self.text(value, end)

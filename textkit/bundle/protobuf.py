@@ -21,8 +21,8 @@ class Message:
         self.most = self.fields_left = most
         self.tag = 0  # where the last field yielded begins
 
-    def fields(self, start: int, stop: int, messages: Collection[int]) -> Iterator[tuple[int, int, int | None]]:
-        """The fields of one message: (number, value, None) for a number, (number, first, last + 1) for bytes.
+    def fields(self, start: int, stop: int, messages: Collection[int]) -> Iterator[tuple[int, int, int]]:
+        """The fields of one message: (number, value, 0) for a number, (number, first, last + 1) for bytes.
 
         `messages`: the fields that must be bytes; another wire type there would hide them from this walk.
         """
@@ -30,12 +30,12 @@ class Message:
             if wire != BYTES and number in messages:
                 raise Damaged("damaged: not a protobuf of a model")
             if wire in (FIXED32, FIXED64):
-                yield number, int.from_bytes(self.data[first:last], "little"), None
+                yield number, int.from_bytes(self.data[first:last], "little"), 0
             else:
                 yield number, first, last
 
-    def wires(self, start: int, stop: int) -> Iterator[tuple[int, int, int, int | None]]:
-        """The fields with their wire types: (number, VARINT, value, None), or (number, wire type, first, last + 1)."""
+    def wires(self, start: int, stop: int) -> Iterator[tuple[int, int, int, int]]:
+        """The fields with their wire types: (number, VARINT, value, 0), or (number, wire type, first, last + 1)."""
         data, at = self.data, start
         while at < stop:
             self.fields_left -= 1
@@ -53,7 +53,7 @@ class Message:
             if wire == VARINT:
                 value, at = self.varint(at, stop, 10)
                 self.tag = begin
-                yield number, wire, value, None
+                yield number, wire, value, 0  # nothing ends at 0: a tag stands before it
                 continue
             if wire == BYTES:
                 if at < stop and data[at] < 0x80:

@@ -46,7 +46,9 @@ class _Pruning(Message):
 
     def pruned_graph(self, start: int, stop: int, names: set[str]) -> list[tuple[int, int]]:
         """The pieces of the data that make up the graph with these outputs. In a graph, a node follows those it needs."""
-        nodes, inputs, outputs, dropped = [], [], {}, []
+        nodes, inputs = [], []
+        outputs: dict[str, list[tuple[int, int]]] = {}
+        dropped: list[tuple[int, int]] = []
         for number, value, end in self.fields(start, stop, {1, 11, 12}):
             begin = self.tag
             if number == 1:
@@ -85,7 +87,8 @@ class _Pruning(Message):
         """The names that a node takes, with those that the graphs within it take, and the names that it makes."""
         if depth > MAX_DEPTH:
             raise Damaged(f"nests graphs more than {MAX_DEPTH} deep")
-        used, made = set(), set()
+        used: set[str] = set()
+        made: set[str] = set()
         for number, value, end in self.fields(start, stop, {1, 2, 5}):
             if number in (1, 2):
                 (used if number == 1 else made).add(self.text(value, end))

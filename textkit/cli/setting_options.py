@@ -28,7 +28,7 @@ class Number(click.ParamType):
         try:
             self.kind.check(number, self.name)
         except Wrong:
-            self.fail(f"{value} is not {self.kind.wanted}", param, ctx)
+            self.fail(f"{value} is not {getattr(self.kind, 'wanted', 'what this option takes')}", param, ctx)
         return number
 
 

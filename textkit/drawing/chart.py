@@ -119,11 +119,12 @@ def grouped(names: Sequence[str], norms: np.ndarray, most: int = len(COLOURS)) -
     keys = next((path for path in paths if len(set(path)) <= most), paths[-1])
     squares: dict[str, np.ndarray] = {}
     for at, key in enumerate(keys):
-        squares[key] = squares.get(key, 0) + norms[:, at] ** 2
+        square = norms[:, at] ** 2
+        squares[key] = squares[key] + square if key in squares else square
     if len(squares) > most:
         order = sorted(squares, key=lambda key: -squares[key][-1])
-        rest = sum(squares.pop(key) for key in order[most - 1 :])
-        squares["others"] = rest
+        rest = [squares.pop(key) for key in order[most - 1 :]]
+        squares["others"] = sum(rest[1:], rest[0])
     return {key: np.sqrt(square) for key, square in squares.items()}
 
 

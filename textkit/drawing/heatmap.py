@@ -12,7 +12,7 @@ import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Screen:
 
     width: int = 80
     style: str = "numbers"
-    colors: str | None = None
+    colors: Literal["256", "truecolor"] | None = None
 
     @classmethod
     def of_stdout(cls, style: str | None = None) -> Screen:
@@ -48,8 +48,8 @@ class Screen:
         if style is None:
             colored = seen and console.color_system in many and not console.no_color
             style = "color" if colored else "shades" if console.is_terminal else "numbers"
-        colors = console.color_system if console.color_system in many else "truecolor"
-        return cls(max(20, shutil.get_terminal_size((80, 24)).columns), style, colors)
+        width = max(20, shutil.get_terminal_size((80, 24)).columns)
+        return cls(width, style, "256" if console.color_system == "256" else "truecolor")
 
 
 def draw(source: Sequence[str], target: Sequence[str], weights: np.ndarray, screen: Screen, title: str = "") -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from textkit.errors import TextkitError, nearest
@@ -106,13 +106,13 @@ def layout_of(
         return None
     if not body:  # a header and nothing under it
         return Layout(0, 1, 2, True, metric or WORDS) if width == 3 else None
-    places = _by_shape(body, width, numbers, looked[0] if header else None, metric)
-    if places is None:
+    shaped = _by_shape(body, width, numbers, looked[0] if header else None, metric)
+    if shaped is None:
         shown = ", ".join(cell[:20] for cell in looked[0][:12])
         raise TextkitError(
             f"{name}: line {rows[0][0]}: {width} columns of an unknown layout ({shown}); known are {_KNOWN}: {_SAY}"
         )
-    first, second, score = places
+    first, second, score = shaped
     kind = SENTENCES if score < first else _texts_are(body, first, second)
     return Layout(first, second, score, header, metric or kind)
 
@@ -206,6 +206,6 @@ def _texts_are(body: Sequence[Sequence[str]], first: int, second: int) -> str:
     return SENTENCES if _mostly(" " in one.strip() or " " in other.strip() for one, other in texts) else WORDS
 
 
-def _mostly(told: object) -> bool:
-    answers = list(told)  # type: ignore[call-overload]
+def _mostly(told: Iterable[bool]) -> bool:
+    answers = list(told)
     return 2 * sum(answers) > len(answers)

@@ -89,7 +89,8 @@ def read_fasttext(source: Source, room: Room) -> Foreign:
         table = matrix.row(0, len(dictionary.words))
         if ngrams is not None:
             behind = matrix.row(dictionary.total, rows)
-            own = range(buckets) if ngrams.kept is None else [dictionary.pruned[at] for at in ngrams.kept.tolist()]
+            pruned, kept = dictionary.pruned, ngrams.kept
+            own = range(buckets) if pruned is None or kept is None else [pruned[at] for at in kept.tolist()]
             table = np.concatenate([table, behind[np.array(own, np.int64)]])
     found = _compose(source, dictionary, ngrams, table)
     if matrix is not None:

@@ -24,6 +24,8 @@ from textkit.version import __version__
 if TYPE_CHECKING:
     import torch
 
+    from textkit.text.segmenter import Segmenter
+
 PLUGIN = "transformer"
 FORMAT = "MarianMT checkpoint"
 _SPECIALS = {"eos": "</s>", "unk": "<unk>", "pad": "<pad>"}
@@ -102,7 +104,8 @@ def _rule(checkpoint: Checkpoint, shape: Shape) -> SentencePieceText:
         raise TextkitError(f"{folder}: a vocabulary for each side, but config.json has one table for both")
     vocabulary = _vocabulary(checkpoint, "vocab.json", shape.source_size, shape)
     target_vocabulary = _vocabulary(checkpoint, "target_vocab.json", shape.target_size, shape) if own else None
-    segmenters, silent = [], set()
+    segmenters: list[Segmenter] = []
+    silent: set[str] = set()
     for name, known in (("source.spm", vocabulary), ("target.spm", target_vocabulary or vocabulary)):
         model = read_model(checkpoint.read(name, MAX_BYTES), str(folder / name))
         segmenter = model.segmenter(str(folder / name))
@@ -114,7 +117,7 @@ def _rule(checkpoint: Checkpoint, shape: Shape) -> SentencePieceText:
     unk = (target_vocabulary or vocabulary)[_SPECIALS["unk"]]
     code = tokenizer.get("source_lang")
     return SentencePieceText(
-        *segmenters, vocabulary, target_vocabulary,
+        segmenters[0], segmenters[1], vocabulary, target_vocabulary,
         start=shape.start, eos=shape.eos, pad=shape.pad, unk=unk,
         source_eos=vocabulary[_SPECIALS["eos"]], source_pad=shape.pad, source_unk=vocabulary[_SPECIALS["unk"]],
         source_size=shape.source_size, target_size=shape.target_size,

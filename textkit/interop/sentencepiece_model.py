@@ -101,19 +101,24 @@ def read_model(data: bytes, name: str) -> SentencePieceModel:
 def _model(data: bytes) -> SentencePieceModel:
     pieces, scores, types = [], [], []
     trainer: dict[int, int] = {}
-    normalizer: dict[int, int | bytes] = {}
-    for number, value in _fields(data, "model"):
+    normalizer: dict[int, int] = {}
+    charsmap = b""
+    for number, _, content in _fields(data, "model"):
         if number == 1:
-            piece, score, kind = _piece(value)
+            piece, score, kind = _piece(content)
             pieces.append(piece)
             scores.append(score)
             types.append(kind)
             if len(pieces) > MAX_PIECES:
                 raise Damaged(f"more than {MAX_PIECES:,} pieces")
         elif number == 2:
-            trainer.update(_fields(value, "trainer"))
+            trainer.update((key, value) for key, value, _ in _fields(content, "trainer"))
         elif number == 3:
-            normalizer.update(_fields(value, "normalizer"))
+            for key, value, text in _fields(content, "normalizer"):
+                if key == 2:
+                    charsmap = text
+                else:
+                    normalizer[key] = value
     if not pieces:
         raise Damaged("it has no pieces")
     if len(set(pieces)) < len(pieces):
@@ -124,7 +129,7 @@ def _model(data: bytes) -> SentencePieceModel:
     if model_type is None:
         raise Damaged(f"its model type {trainer[3]} is not known")
     return SentencePieceModel(
-        pieces, scores, types, model_type, bytes(normalizer.get(2, b"")),
+        pieces, scores, types, model_type, charsmap,
         add_dummy_prefix=bool(normalizer.get(3, 1)), remove_extra_whitespaces=bool(normalizer.get(4, 1)),
         escape_whitespaces=bool(normalizer.get(5, 1)), whitespace_as_suffix=bool(trainer.get(24, 0)),
         byte_fallback=bool(trainer.get(35, 0)),
@@ -133,11 +138,11 @@ def _model(data: bytes) -> SentencePieceModel:
 
 def _piece(data: bytes) -> tuple[str, float, int]:
     text, score, kind = b"", 0.0, NORMAL
-    for number, value in _fields(data, "piece"):
+    for number, value, content in _fields(data, "piece"):
         if number == 1:
-            text = value
+            text = content
         elif number == 2:
-            score = struct.unpack("<f", value)[0]
+            score = struct.unpack("<f", content)[0]
         else:
             kind = value
     if not 0 < len(text) <= _LONGEST:
@@ -156,11 +161,12 @@ def _utf8(data: bytes, what: str) -> str:
         raise Damaged(f"{what} is not UTF-8") from None
 
 
-def _fields(data: bytes, message: str) -> Iterator[tuple[int, int | bytes]]:
-    """The fields of a message that _WIRES names, in order: numbers, bytes, or the four bytes of a float."""
+def _fields(data: bytes, message: str) -> Iterator[tuple[int, int, bytes]]:
+    """The fields of a message that _WIRES names, in order, each a number or bytes: (field, number, bytes). The four bytes of a
+    float are bytes."""
     known = _WIRES[message]
     for number, wire, first, last in Message(data, len(data)).wires(0, len(data)):
         if number in known and known[number] != wire:
             raise Damaged("damaged: not a protobuf of a model")
         if number in known:
-            yield number, first if last is None else data[first:last]
+            yield (number, 0, data[first:last]) if last else (number, first, b"")

@@ -107,7 +107,7 @@ class Source:
         """Fills the memory of a contiguous array."""
         if not array.size:
             return
-        view = memoryview(array).cast("B")
+        view = array.data.cast("B")
         done = 0
         while done < len(view):
             data = self.some()

@@ -33,11 +33,12 @@ class Layout:
     def cut(self, line: bytes) -> tuple[bytes, list[bytes]] | None:
         """A line's word, which may be empty, and its `dim` numbers; None for any other line."""
         line = line.rstrip(b" \t\r")
-        # A line that has only the other kind of separator is clear, whatever other lines have.
-        other = {b" ": b"\t", b"\t": b" "}.get(self.separator or b"", b"")
-        separator = other if other and self.separator not in line else self.separator
+        separator = self.separator
         if separator is None:
             line, separator = line.replace(b"\t", b" "), b" "
+        elif separator not in line:
+            # A line that has only the other kind of separator is clear, whatever other lines have.
+            separator = b" " if separator == b"\t" else b"\t"
         rest = line
         numbers: list[bytes] = []
         while len(numbers) < self.dim:
@@ -116,11 +117,11 @@ def read_text(source: Source, room: Room, count: int | None, layout: Layout) -> 
             if lines_of.done < count and not room.skip:
                 raise TextkitError(f"{source.name}: {lines_of.notes[-1]}: truncated?")
             lines_of.notes[-1] += ": all are read"
-    words = names.done()
-    if not words:
+    known = names.done()
+    if not known:
         raise TextkitError(f"{source.name}: holds no word")
     return Foreign(
-        "GloVe text" if count is None else "word2vec text", words, table.done(), duplicates=names.duplicates,
+        "GloVe text" if count is None else "word2vec text", known, table.done(), duplicates=names.duplicates,
         invalid=names.invalid, apart=names.apart, encoding=names.shown, skipped=lines_of.skipped,
         first_problem=lines_of.problem, notes=lines_of.notes,
     )  # fmt: skip

@@ -52,11 +52,11 @@ def read_binary(source: Source, room: Room, count: int, dim: int) -> Foreign:
         rest = rest[start:]
     if done == count and (rest + source.peek(1)).strip(b"\n"):
         raise TextkitError(f"{source.name}: goes on behind the {count:,} vectors that its header promises")
-    words = names.done()
-    if not words:
+    known = names.done()
+    if not known:
         raise TextkitError(f"{source.name}: holds no word")
     return Foreign(
-        "word2vec binary", words, table.done(), duplicates=names.duplicates, invalid=names.invalid, apart=names.apart,
+        "word2vec binary", known, table.done(), duplicates=names.duplicates, invalid=names.invalid, apart=names.apart,
         encoding=names.shown, skipped=len(problems), first_problem=problems[0] if problems else "",
     )  # fmt: skip
 

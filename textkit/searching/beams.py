@@ -65,10 +65,10 @@ class Beams:
             k = total.shape[2]
         if self._sizes != (count, beams * k):
             self._sizes, self._base = (count, beams * k), np.arange(count)[:, None] * (beams * k)
-        order = np.argsort(-total.reshape(count, -1), axis=1, kind="stable")[:, : 2 * self.beams]
-        flat = order + self._base
-        token = ids.take(flat)  # [row, 2 * beam]
-        score = total.take(flat)
+        order: np.ndarray = np.argsort(-total.reshape(count, -1), axis=1, kind="stable")[:, : 2 * self.beams]
+        flat: np.ndarray = order + self._base
+        token: np.ndarray = ids.take(flat)  # [row, 2 * beam]
+        score: np.ndarray = total.take(flat)
         ends = token == self.eos
         if ends.any():
             self._end(step, rows, order // k, score, ends)

@@ -97,8 +97,8 @@ class Constraints:
                     logprob[row] = -np.inf
                     logprob[row][:, among] = kept
         if self._banned is not None:
-            row, beam, at = np.nonzero(self._banned >= 0)
-            logprob[row, beam, self._banned[row, beam, at]] = -np.inf
+            rows, beam, at = np.nonzero(self._banned >= 0)
+            logprob[rows, beam, self._banned[rows, beam, at]] = -np.inf
         return logprob
 
     def bias(self, step: int) -> np.ndarray:

@@ -107,12 +107,13 @@ def _loop(
     token = np.repeat(starts[:, None], chooser.beams if chooser.draws else 1, 1)  # [line, beam]
     parent = np.zeros_like(token)
     rows = np.arange(len(source))  # the line in each row of the batch
+    sampler = chooser if isinstance(chooser, Samples) and chooser.draws else None  # whose tokens the model draws
     waste = 0  # steps of lines that were done, since some left last
     step = 0
     while True:
         full = chooser.whole or constraints.whole(step)
         k = constraints.choices(step, chooser.choices) if chooser.choices else 0
-        draw = chooser.draw(step, rows) if chooser.draws and not constraints.chosen_among(step) else None
+        draw = sampler.draw(step, rows) if sampler is not None and not constraints.chosen_among(step) else None
         outputs = model.step(token, parent, k, memory, state, full, draw)
         if k and constraints.crowded_out(outputs["top_id"]):
             constraints.ask_for_more()

@@ -49,7 +49,7 @@ class DoubleBuffer(Mapping[str, np.ndarray]):
                 binding.bind_ortvalue_output(name, OrtValue.ortvalue_from_numpy(array))
             self._bindings.append(binding)
         self._at = 0  # the set that is taken next
-        self._drawn: tuple[np.ndarray | None, np.ndarray | None] = None, None
+        self._drawn = self._sets[0]["token"], self._logprob  # nothing yet, and no token that comes from outside
 
     def step(self, token: np.ndarray, parent: np.ndarray, draw: Draw) -> DoubleBuffer:
         """The next step. Raises TextkitError where the graph fails."""

@@ -81,10 +81,10 @@ class History:
                 if step:
                     place[live, step - 1] = begin[live, step]
         inside = np.nonzero(np.arange(longest) <= last[:, None])  # [hypothesis, step]
-        at = inside[1], line[inside[0]], place[inside]
-        ids[inside] = self._token[at]
+        chosen = inside[1], line[inside[0]], place[inside]
+        ids[inside] = self._token[chosen]
         if self._logprob is not None:
-            logprobs[inside] = self._logprob[at]
+            logprobs[inside] = self._logprob[chosen]
         begin[:, 0] = 0  # there was one
         if self._logprob is not None:  # that of eos is what the others leave of the sum
             rest = (logprob - logprobs.sum(1, dtype=np.float64))[ended]

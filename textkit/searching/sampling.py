@@ -110,8 +110,9 @@ class Samples:
             steps, samples = max(64, 2 * step), range(self.beams)
             seed, tries = self.options.seed, (_TRIES,) if self.options.top_p < 1 else ()
             count = steps * math.prod(tries)
-            numbers = [[_stream(seed, *key, sample, count) for sample in samples] for key in self._keys.tolist()]
-            numbers = np.array(numbers).reshape(len(numbers), self.beams, steps, *tries)
+            keys = self._keys.tolist()
+            streams = [[_stream(seed, line, part, sample, count) for sample in samples] for line, part in keys]
+            numbers = np.array(streams).reshape(len(keys), self.beams, steps, *tries)
             self._uniform = np.ascontiguousarray(np.moveaxis(numbers, 2, 0))
             if self.draws:
                 self._uniform = np.maximum(self._uniform, 1e-30).astype(np.float32)  # above 0
@@ -137,7 +138,7 @@ class Samples:
         at = rows[row], sample
         self._length[at], self._ended[at], self._logprob[at] = step + 1, ends[row, sample], self._sum[row, sample]
         going[row, sample] = False
-        done = ~going.any(1)
+        done: np.ndarray = np.invert(going.any(1))
         self._done = done if done.any() else None
         return self._done
 

@@ -108,8 +108,8 @@ class Steps(ABC):
             feeds |= memory
             for name in self._state:
                 feeds[name] = state[name]
-            in_place = draw is not None and self._same_shape and not self._attention
-            if in_place and all(state[name].shape[:2] == token.shape for name in self._state):
+            in_place = self._same_shape and not self._attention
+            if draw is not None and in_place and all(state[name].shape[:2] == token.shape for name in self._state):
                 return DoubleBuffer(session, feeds, self._state).step(token, parent, draw)
             return dict(zip(names, session.run(feeds).values(), strict=True))
         except TextkitError as error:
@@ -186,11 +186,11 @@ class LanguageSteps(Steps):
         """The state after what goes before."""
         lines, tokens = source.shape
         state: Mapping[str, Any] = beginning(self._bundle, lines)
-        previous = np.full(lines, self._bundle.rule.eos)  # type: ignore[attr-defined]
+        previous = np.full(lines, self._bundle.rule.eos)  # type: ignore[attr-defined]  # LanguageText's
         weight = source_mask.astype(np.float32)
         for at in range(0, tokens, READ):
             feeds = {"previous": previous, "ids": source[:, at : at + READ], "weight": weight[:, at : at + READ]}
-            arrays, bound = (feeds | state, {}) if at == 0 else (feeds, state)
+            arrays, bound = ({**feeds, **state}, {}) if at == 0 else (feeds, state)
             found = self._run_first(arrays, bound)
             state = {name.removesuffix(NEXT): value for name, value in found.items()}
             previous = feeds["ids"][:, -1]

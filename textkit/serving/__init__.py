@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textkit.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from textkit.serving.opened import OpenModel
 
 BATCH_TOKENS = 4096  # with padding; larger batches exceed the processor's cache (4096 rows of 256 numbers are 4 MB)
 
 
-def open_model(model: Any = None, task: str | None = None, **options: Any) -> Callable[[list[str]], Any]:
+def open_model(model: Any = None, task: str | None = None, **options: Any) -> OpenModel[Any]:
     """The exported model `model` (a name or a folder; None: the default of `task`) as the callable of its task.
 
     `task`: the task that the model must have; None: any task, or `embed` if no model is named.

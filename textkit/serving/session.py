@@ -66,11 +66,11 @@ class Session:
         wanted = _parse(device)
         graph = graph if outputs is None else onnxfile.keep_outputs(graph, outputs)
         gpus = 0 if wanted == "cpu" else gpu_count()[0]
-        self.device, self._session = "cpu", None
+        self.device, session = "cpu", None
         if wanted != "cpu" and (gpus or wanted != "auto"):
             index = 0 if wanted == "auto" else int(wanted.removeprefix("cuda:"))
-            self._session, problem = _cuda_session(graph, index, threads)
-            if self._session is not None:
+            session, problem = _cuda_session(graph, index, threads)
+            if session is not None:
                 self.device = f"cuda:{index}"
             elif wanted != "auto":
                 raise TextkitError(f"--device {device}: {problem}")
@@ -78,8 +78,7 @@ class Session:
                 warnings.warn(
                     TextkitWarning(f"there is a GPU that cannot be used, so the CPU is: {problem}"), stacklevel=2
                 )
-        if self._session is None:
-            self._session = _create(graph, threads, [CPU])
+        self._session = _create(graph, threads, [CPU]) if session is None else session
         self.inputs = [port.name for port in self._session.get_inputs()]
         self.outputs = [port.name for port in self._session.get_outputs()]
         self._takes = frozenset(self.inputs)

@@ -236,7 +236,7 @@ def check_readable(paths: Iterable[str | os.PathLike[str]]) -> None:
 
     Opens nothing: opening a named pipe and closing it again would kill the process that writes to it.
     """
-    for path in map(os.fspath, paths):
+    for path in (os.fspath(given) for given in paths):
         if not os.path.exists(path):
             raise TextkitError(f"{path}: no such file")
         if os.path.isdir(path):

@@ -16,7 +16,7 @@ import numpy as np
 from textkit.text.cleaning import cleaned, cleaned_lines
 from textkit.text.rule import TOKENIZER_FILE, Encoded, TextRule
 from textkit.text.tokenizer_file import read_checked
-from textkit.text.translation import Side, ended, flag_of, numbers_of
+from textkit.text.translation import TokenizerSide, ended, flag_of, numbers_of
 
 _LONGEST = 8  # tokens: more than a character has bytes
 EOS_NAME = "<eos>"  # how the end of a line is shown
@@ -37,7 +37,7 @@ class LanguageText(TextRule):
         self, tokenizer: bytes, *, eos: int, unk: int | None, words: bool, size: int = 0, clean: bool = False
     ) -> None:
         self.eos, self.unk, self.words, self.clean = eos, unk, words, clean
-        self.side = Side(tokenizer, TOKENIZER_FILE)
+        self.side = TokenizerSide(tokenizer, TOKENIZER_FILE)
         self._size = max(size, self.side.rows, eos + 1, 0 if unk is None else unk + 1)
         self._special = frozenset((eos,))
 
@@ -120,7 +120,9 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Language
     """The rule that a manifest describes. Raises KeyError, TypeError or ValueError if the description is wrong."""
     numbers = numbers_of(spec, ("eos", "size") if spec["unk"] is None else ("eos", "size", "unk"))
     flags = {"words": flag_of(spec, "words"), "clean": flag_of(spec, "clean", False)}
-    rule = LanguageText(read_checked(spec["tokenizer"], read), **{"unk": None, **numbers}, **flags)
+    rule = LanguageText(
+        read_checked(spec["tokenizer"], read), eos=numbers["eos"], unk=numbers.get("unk"), size=numbers["size"], **flags
+    )
     if len(rule) != numbers["size"]:
         raise ValueError("ids beyond size")
     return rule

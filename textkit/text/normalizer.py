@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import punctuation
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,12 @@ from textkit.text.cleaning import cleaned
 _IDEOGRAPHS = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f])")
 _FIRST_IDEOGRAPH = 0x3040
 _SHORT = 4096  # characters
+_FORMS: Mapping[str, Literal["NFC", "NFKC", "NFD", "NFKD"]] = {
+    "NFC": "NFC",
+    "NFKC": "NFKC",
+    "NFD": "NFD",
+    "NFKD": "NFKD",
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,7 @@ class Normalizer:
     clean: bool = False  # first remove invisible characters, and spell out ligatures and full-width forms
 
     def __post_init__(self) -> None:
-        if self.unicode not in ("NFC", "NFKC", "NFD", "NFKD", "none"):
+        if self.unicode not in (*_FORMS, "none"):
             raise ValueError(f"unicode={str(self.unicode)[:80]}: one of NFC, NFKC, NFD, NFKD, none")
         if self.punctuation not in ("split", "keep"):
             raise ValueError(f"punctuation={str(self.punctuation)[:80]}: split or keep")
@@ -64,12 +70,11 @@ class Normalizer:
         """`text` in the chosen Unicode form."""
         if self.unicode == "none" or text.isascii():
             return text
+        form = _FORMS[self.unicode]
         if len(text) <= _SHORT:
-            return unicodedata.normalize(self.unicode, text)
+            return unicodedata.normalize(form, text)
         # A single mark that is not composed would have the whole of a long text recomposed, at 100 ns per character.
-        return "\n".join(
-            [line if line.isascii() else unicodedata.normalize(self.unicode, line) for line in text.split("\n")]
-        )
+        return "\n".join([line if line.isascii() else unicodedata.normalize(form, line) for line in text.split("\n")])
 
     def words(self, lines: Sequence[str]) -> list[list[str]]:
         """Each line's words."""

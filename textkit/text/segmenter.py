@@ -70,7 +70,7 @@ def bpe(pieces: Sequence[str]) -> bytes:
 def _tokenizer(model: Mapping[str, Any], split: bool) -> bytes:
     """A tokenizer.json with `model`. `split`: no piece spans two words, so that each word can be looked up by itself."""
     metaspace = {"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "never", "split": True}
-    entries = {
+    entries: dict[str, Any] = {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
         "pre_tokenizer": metaspace if split else None, "post_processor": None, "decoder": None, "model": model,
     }  # fmt: skip

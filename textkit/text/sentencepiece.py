@@ -181,6 +181,8 @@ class SentencePieceText(TranslationText):
     """
 
     kind = "sentencepiece"
+    source: PieceSide
+    target: PieceSide
 
     def __init__(
         self, source: Segmenter, target: Segmenter, vocabulary: Mapping[str, int],
@@ -195,7 +197,9 @@ class SentencePieceText(TranslationText):
         self.reverse = False
         self.shared = target_vocabulary is None
         self.source = PieceSide(source, vocabulary, source_unk, specials, silent)
-        self.target = PieceSide(target, vocabulary if self.shared else target_vocabulary, unk, specials, silent)
+        self.target = PieceSide(
+            target, vocabulary if target_vocabulary is None else target_vocabulary, unk, specials, silent
+        )
         if self.source.rows > source_size or self.target.rows > target_size:
             raise TextkitError(
                 f"{VOCABULARY_FILE}: a piece has an id beyond the {source_size} and {target_size} of the model"
@@ -205,12 +209,6 @@ class SentencePieceText(TranslationText):
         self._size, self.target_size = source_size, target_size
         self.specials = tuple(specials)
         self._special = frozenset((start, eos, pad, unk))
-
-    def source_tokens(self, line: str) -> list[str]:
-        return [*self.source.line_pieces(line), self.source.piece(self.source_eos) or "</s>"]
-
-    def detokenized(self, pieces: Sequence[str]) -> str:
-        return self.target.joined(pieces)
 
     def _stored(self) -> tuple[dict[str, dict[str, str]], dict[str, bytes]]:
         """The names of each side's files, and the files; both sides share a file if its content is the same."""
@@ -257,7 +255,8 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Sentence
             raise ValueError(f"{key} is {quoted(spec[key])}")
     if not spec["specials"]:
         raise ValueError("no specials")
-    segmenters, vocabularies = [], []
+    segmenters: list[Segmenter] = []
+    vocabularies: list[str] = []
     for name in SIDES:
         side = spec[name]
         if any(type(side[key]) is not bool for key in ("prefix", "squeeze", "spelled")):
@@ -265,12 +264,13 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Sentence
         characters = CharMap.from_json(read(side["characters"]))
         flags = {key: side[key] for key in ("prefix", "squeeze", "spelled")}
         segmenters.append(Segmenter(read_checked(side["tokenizer"], read), characters, **flags))
-        vocabularies.append(
-            None if vocabularies and side["vocabulary"] == spec["source"]["vocabulary"] else side["vocabulary"]
-        )
-    tables = [None if name is None else _vocabulary(read(name)) for name in vocabularies]
-    texts = {"specials": spec["specials"], "silent": spec["silent"], "source_language": spec.get("source_language", "")}
-    return SentencePieceText(*segmenters, *tables, **numbers, **texts)
+        vocabularies.append(side["vocabulary"])
+    source = _vocabulary(read(vocabularies[0]))
+    target = None if vocabularies[1] == vocabularies[0] else _vocabulary(read(vocabularies[1]))
+    return SentencePieceText(
+        segmenters[0], segmenters[1], source, target, specials=spec["specials"], silent=spec["silent"],
+        source_language=spec.get("source_language", ""), **numbers,
+    )  # fmt: skip
 
 
 def _vocabulary(data: bytes) -> dict[str, int]:

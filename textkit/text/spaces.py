@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 SPACES = " \t\n\v\f\r"
-_RUN = re.compile(f"[^{SPACES}]*")
+_RUN = re.compile(f"[^{SPACES}]*")  # matches at any place, if only nothing, which no type checker knows
 _WORD = re.compile(f"[^{SPACES}]+")
 # str.split cuts at these as well.
 _OTHERS = "\x1c\x1d\x1e\x1f\x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"

@@ -43,7 +43,7 @@ class NGrams:
     def __len__(self) -> int:
         return self.buckets if self.kept is None else len(self.kept)
 
-    def rows(self, words: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    def rows(self, words: Sequence[str | bytes]) -> tuple[np.ndarray, np.ndarray]:
         """The rows of each word's n-grams, end to end i64[total], and how many each word has i64[word]."""
         return self.rows_of_buckets(*hash_ngrams(words, self.minimum, self.maximum, self.buckets))
 
@@ -170,7 +170,8 @@ def _hushed() -> Iterator[None]:
         yield
     finally:
         os.dup2(saved, 2)
-        os.close(saved), os.close(null)
+        os.close(saved)
+        os.close(null)
 
 
 def guarded(call: Callable[[], Any]) -> Any:

@@ -127,8 +127,8 @@ class _File:
             require(isinstance(inner, list), f"has a Sequence without {_SEQUENCES[where]}")
             for each in inner:
                 self.node(each, where, kinds)
-        elif kinds[kind] is not None:
-            kinds[kind](self, node, where)
+        elif (look := kinds[kind]) is not None:
+            look(self, node, where)
 
     def added(self, tokens: Any) -> None:
         require(tokens is None or isinstance(tokens, list), "added_tokens is no list")
@@ -205,7 +205,7 @@ class _File:
             isinstance(tokens, dict) and len(tokens) <= 64, f"has a {where} whose special_tokens are {quoted(tokens)}"
         )
         for token in tokens.values():
-            lists = [token.get(key) for key in ("ids", "tokens")] if isinstance(token, dict) else [None]
+            lists: list[Any] = [token.get(key) for key in ("ids", "tokens")] if isinstance(token, dict) else [None]
             good = all(isinstance(each, list) and 0 < len(each) <= 16 for each in lists)
             require(good and len(lists[0]) == len(lists[1]), f"has a {where} with the special token {quoted(token)}")
             for number, name in zip(*lists, strict=True):
@@ -215,7 +215,7 @@ class _File:
             value = node.get(key)
             require(isinstance(value, list) and len(value) <= 64, f"has a {where} whose {key} is {quoted(value)}")
             for part in value:
-                ((kind, named),) = part.items() if isinstance(part, dict) and len(part) == 1 else (("", None),)
+                ((kind, named),) = part.items() if isinstance(part, dict) and len(part) == 1 else (("", {}),)
                 known = {"SpecialToken": tokens, "Sequence": sequences}.get(kind, ())
                 found = named.get("id") if isinstance(named, dict) else None
                 require(isinstance(found, str) and found in known, f"has a {where} whose {key} has {quoted(part)}")

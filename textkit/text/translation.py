@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,13 +21,41 @@ from textkit.text.rule import TOKENIZER_FILE, Encoded, TextRule
 from textkit.text.subwords import guarded, ids_of, read_tokenizer
 from textkit.text.tokenizer_file import read_checked
 
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Side(Protocol):
+        """One side of a translation: its ids are the rows of the model, `json` its tokenizer.json."""
+
+        json: bytes
+        rows: int
+
+        @property
+        def tokenizer(self) -> Any: ...
+
+        def encode(self, lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+            """The model's ids of the lines, end to end i64[total], and how many each has i64[line]."""
+
+        def line_pieces(self, line: str) -> list[str]:
+            """The pieces of a line, one for each of its ids."""
+
+        def piece(self, row: int) -> str | None:
+            """The piece that a row of the model stands for; None where it stands for none."""
+
+        def decode(self, lines: Iterable[Sequence[int]], dropped: frozenset[int]) -> list[str]:
+            """The text of lines of rows, without the rows `dropped`."""
+
+        def joined(self, pieces: Sequence[str]) -> str:
+            """The text of pieces."""
+
+
 TARGET_FILE = "target_tokenizer.json"
 SPACE = "▁"  # U+2581: begins a piece that follows a space, and the first piece of a line
 BYTE = re.compile("<0x([0-9A-F]{2})>")  # a piece that is one byte of a character
 
 
-class Side:
-    """One side's tokenizer; its ids are the rows of the model."""
+class TokenizerSide:
+    """A Side by a tokenizer whose ids are the rows of the model."""
 
     def __init__(self, content: bytes, name: str) -> None:
         self.json = content
@@ -47,6 +75,17 @@ class Side:
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
         return np.fromiter(chain.from_iterable(ids), np.int64, int(lengths.sum())), lengths
 
+    def line_pieces(self, line: str) -> list[str]:
+        """The pieces of a line, one for each of its ids; an unknown one as it stands in the line."""
+        encoding = guarded(lambda: self.tokenizer.encode(line, add_special_tokens=False))
+        pieces: list[str] = []
+        for token, piece, (first, last) in zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True):
+            if token == self.unknown:  # its span may include the space before it
+                apart = first == 0 or line[first - 1].isspace() or line[first:last][:1].isspace()
+                piece = (SPACE if apart else "") + line[first:last].strip()
+            pieces.append(piece)
+        return pieces
+
     def piece(self, row: int) -> str | None:
         """The piece that a row of the model stands for; None where it stands for none."""
         return self.tokenizer.id_to_token(row)
@@ -55,6 +94,11 @@ class Side:
         """The text of lines of rows, without the rows `dropped`."""
         kept = [[row for row in line if row not in dropped] for line in lines]
         return guarded(lambda: self.tokenizer.decode_batch(kept, skip_special_tokens=False))
+
+    def joined(self, pieces: Sequence[str]) -> str:
+        """The text of pieces."""
+        decoder = self.tokenizer.decoder
+        return guarded(lambda: decoder.decode(list(pieces))) if decoder else " ".join(pieces)
 
 
 class TranslationText(TextRule):
@@ -95,8 +139,8 @@ class TranslationText(TextRule):
         self.source_pad = pad if source_pad is None else source_pad
         self.reverse = reverse
         self.shared = target is None
-        self.source = Side(tokenizer, TOKENIZER_FILE)
-        self.target = self.source if target is None else Side(target, TARGET_FILE)
+        self.source: Side = TokenizerSide(tokenizer, TOKENIZER_FILE)
+        self.target: Side = self.source if target is None else TokenizerSide(target, TARGET_FILE)
         self._size = max(source_size, self.source.rows, self.source_eos + 1, self.source_pad + 1)
         self.target_size = max(target_size, self.target.rows, start + 1, eos + 1, pad + 1, unk + 1)
         self._special = frozenset((start, eos, pad))
@@ -122,14 +166,7 @@ class TranslationText(TextRule):
 
     def source_tokens(self, line: str) -> list[str]:
         """The pieces of the source, one for each id of `encode([line])`; an unknown one as it stands in the line."""
-        line = cleaned(line) if self.clean else line
-        encoding = guarded(lambda: self.source.tokenizer.encode(line, add_special_tokens=False))
-        pieces = []
-        for token, piece, (first, last) in zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True):
-            if token == self.source.unknown:  # its span may include the space before it
-                apart = first == 0 or line[first - 1].isspace() or line[first:last][:1].isspace()
-                piece = (SPACE if apart else "") + line[first:last].strip()
-            pieces.append(piece)
+        pieces = self.source.line_pieces(cleaned(line) if self.clean else line)
         return [*(reversed(pieces) if self.reverse else pieces), self.source.piece(self.source_eos) or "</s>"]
 
     def target_token(self, token: int) -> str:
@@ -138,8 +175,7 @@ class TranslationText(TextRule):
 
     def detokenized(self, pieces: Sequence[str]) -> str:
         """The text of target pieces, among which may be source pieces that replace unknown words."""
-        decoder = self.target.tokenizer.decoder
-        return guarded(lambda: decoder.decode(list(pieces))) if decoder else " ".join(pieces)
+        return self.target.joined(pieces)
 
     def tokens(self, line: str) -> list[tuple[str, int, int]]:
         return [(piece, at, at + 1) for at, piece in enumerate(self.source_tokens(line))]

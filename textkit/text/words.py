@@ -118,14 +118,14 @@ class Words(TextRule):
         if known.all():
             return Encoded(ids, lengths)
         if self.subwords:
-            return self._spelled(ids, lengths, list(unseen))
+            return self._spelled(self.subwords, ids, lengths, list(unseen))
         before = np.concatenate([[0], np.cumsum(known)])
         ends = np.cumsum(lengths)
         return Encoded(ids[known], before[ends] - before[ends - lengths])
 
-    def _spelled(self, ids: np.ndarray, lengths: np.ndarray, unseen: list[str]) -> Encoded:
+    def _spelled(self, subwords: NGrams | Pieces, ids: np.ndarray, lengths: np.ndarray, unseen: list[str]) -> Encoded:
         """Puts the subword rows of `unseen` (in order) where `ids` has -1."""
-        spelled = self._subword_rows(unseen)
+        spelled = self._subword_rows(subwords, unseen)
         places = np.flatnonzero(ids < 0)
         spans = np.ones(len(ids), np.int64)
         spans[places] = [len(rows) for rows in spelled]
@@ -137,7 +137,7 @@ class Words(TextRule):
         total = np.append(starts, len(flat))
         return Encoded(flat, total[ends] - total[ends - lengths], weight, spans)
 
-    def _subword_rows(self, words: list[str]) -> list[np.ndarray]:
+    def _subword_rows(self, subwords: NGrams | Pieces, words: list[str]) -> list[np.ndarray]:
         """The subword rows of each of `words`, none of which is in the table."""
         cache = self._cache
         missing = [word for word in dict.fromkeys(words) if word not in cache]
@@ -145,7 +145,7 @@ class Words(TextRule):
             cache = {}  # a new one, because another thread may be reading the old one
             missing = list(dict.fromkeys(words))
         if missing:
-            rows, counts = self.subwords.rows(missing)
+            rows, counts = subwords.rows(missing)
             cache.update(zip(missing, np.split(rows, np.cumsum(counts)[:-1]), strict=True))
         self._cache = cache if len(cache) <= _CACHED_WORDS else {}
         return [cache[word] for word in words]
@@ -155,7 +155,8 @@ class Words(TextRule):
         widths = {word: 1 if word in self else 0 for word in words}
         if self.subwords:
             unseen = [word for word, width in widths.items() if not width]
-            widths |= {word: len(rows) for word, rows in zip(unseen, self._subword_rows(unseen), strict=True)}
+            spelled = self._subword_rows(self.subwords, unseen)
+            widths |= {word: len(rows) for word, rows in zip(unseen, spelled, strict=True)}
         ends = list(accumulate(widths[word] for word in words))
         return [(word, end - widths[word], end) for word, end in zip(words, ends, strict=True)]
 
