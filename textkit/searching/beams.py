@@ -1,6 +1,6 @@
-"""The choice of beam search, and of greedy search, a beam of one: which continuations of a line's beams go on.
+"""The choice of beam search, and of greedy search (a beam of one): which continuations of a line's beams go on.
 
-For all lines at once; the search itself is told of in decoding.py. Knows no model; numpy.
+It is made for all lines at once; decoding.py describes the search itself. Knows no model; numpy only.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ if TYPE_CHECKING:
 
 
 class Beams:
-    """The beams of the lines of a batch, by row (what is going on), and what each line has finished, by line."""
+    """The beams of a batch: those that go on by row of the batch, the finished hypotheses by line."""
 
-    whole = draws = False  # the likeliest continuations are enough
+    whole = draws = False  # the k likeliest continuations are enough, and nothing is drawn
 
     def __init__(self, target: Target, options: Search, constraints: Constraints, spare: int = 0) -> None:
         limits, beams = constraints.limits, options.beam_size
         lines = len(limits)
         self.beams, self.eos, self.penalty = beams, target.eos, options.length_penalty
         self._wanted = options.n_best + spare
-        kept = beams + spare  # those beyond `beams` have no say in when a line is done
-        # The best `beams` that do not end, and all that end among the best `beams`, are among each beam's beams + 1 best.
+        kept = beams + spare  # those beyond `beams` do not decide when a line is done
+        # Each beam's best beams + 1 contain the best `beams` that do not end, and all of the best `beams` that end.
         self.choices = 1 if beams == 1 else beams + 1
         self._early = options.early_stopping
         self.constraints = constraints
         self.history = History(int(limits.max()), lines, beams)
-        self._score = np.zeros((lines, 1))  # f64[row, beam]; -inf: no such beam, or its line is done
+        self._score = np.zeros((lines, 1))  # f64[row, beam]; -inf where there is no such beam or its line is done
         self._done = np.zeros(lines, bool)  # [row]
-        self._first = int(limits.min())  # the step before which no line is at its limit
-        # The best finished ones of each line, best first; f64 and i64 [line, beam], the score -inf where there are fewer.
+        self._first = int(limits.min())  # the number of steps before which no line reaches its limit
+        # The best finished hypotheses of each line, best first, [line, beam]; the score is -inf where a line has fewer.
         self._kept_score = np.full((lines, kept), -np.inf)
         self._kept_logprob = np.full((lines, kept), -np.inf)
         self._kept_place = np.zeros((lines, kept), np.int64)  # (length * beams + beam) * 2 + ended
-        self._full = False  # whether any line has kept as many as it may
+        self._full = False  # whether any line has kept `beams` hypotheses
         self._slots = np.arange(beams)
         self._sizes = (0, 0)
         self._base = np.zeros((0, 1), np.int64)
@@ -48,7 +48,7 @@ class Beams:
     def choose(
         self, step: int, rows: np.ndarray, outputs: Mapping[str, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """token and parent i64[row, beam] of the next step, and which rows are done."""
+        """Return token and parent i64[row, beam] of the next step, and which rows are done."""
         ids, logprob = outputs["top_id"], outputs["top_logprob"]
         logprob = self.constraints.apply(step, ids, logprob)
         forced = self.constraints.forced(step)
@@ -89,7 +89,7 @@ class Beams:
     def _choose_one(
         self, step: int, rows: np.ndarray, ids: np.ndarray, logprob: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Greedy: the likeliest token of each row."""
+        """The greedy choice: the likeliest token of each row."""
         if ids.shape[2] == 1:
             token, best = ids[:, :, 0], logprob[:, :, 0]
         else:
@@ -118,7 +118,7 @@ class Beams:
         self, forced: np.ndarray, given: np.ndarray, step: int, whole: np.ndarray, token: np.ndarray, parent: np.ndarray,
         score: np.ndarray, chosen: np.ndarray | None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:  # fmt: skip
-        """Rows whose token is given have one beam, which takes it whatever its probability."""
+        """Leaves the rows `forced` one beam, which takes the token `given` whatever its probability."""
         logprob = whole[forced, 0, given]
         token, parent, score = token.copy(), parent.copy(), score.copy()
         before = self._score[forced, 0]
@@ -130,7 +130,7 @@ class Beams:
         return token, parent, score, chosen
 
     def _end(self, step: int, rows: np.ndarray, parent: np.ndarray, score: np.ndarray, ends: np.ndarray) -> None:
-        """Keeps those that end among the best `beams`; [row, 2 * beam] each."""
+        """Keeps the continuations that end among the best `beams`; parent, score and ends are [row, 2 * beam]."""
         ending = ends[:, : self.beams] & (score[:, : self.beams] > -np.inf)
         some = np.flatnonzero(ending.any(1))
         if len(some):
@@ -138,7 +138,7 @@ class Beams:
             self._keep(rows[some], logprob, step + 1, parent[some, : self.beams], 1)
 
     def _keep(self, line: np.ndarray, logprob: np.ndarray, length: int, beam: np.ndarray, ended: int) -> None:
-        """Puts [row, beam] finished ones among the kept of each line."""
+        """Puts finished hypotheses, [row, beam], among those kept for each line."""
         place = (length * self.beams + beam) * 2 + ended
         score = np.concatenate([self._kept_score[line], logprob / float(length + 1 - ended) ** self.penalty], 1)
         best = np.argsort(-score, axis=1, kind="stable")[:, : self._kept_score.shape[1]]
@@ -151,7 +151,7 @@ class Beams:
     def _finish(self, step: int, rows: np.ndarray) -> np.ndarray:
         """Which rows are done after this step, bool[row]; their beams are frozen."""
         best = self._score[:, 0]
-        over = best == -np.inf  # nothing goes on: frozen already, or no token may come
+        over = best == -np.inf  # no beam goes on: the line is frozen already, or no token is allowed
         if self._full:
             worst = self._kept_score[rows, self.beams - 1]
             over |= (worst > -np.inf) if self._early else best / (step + 1.0) ** self.penalty <= worst
@@ -163,7 +163,7 @@ class Beams:
         return self._done
 
     def _cut(self, step: int, rows: np.ndarray) -> None:
-        """Lines at their limit keep what their beams hold, and are done."""
+        """Ends the lines that are at their limit, and keeps what their beams hold."""
         at = np.flatnonzero((self.constraints.limits <= step + 1) & ~self._done)
         if len(at):
             beam = np.broadcast_to(self._slots, (len(at), self.beams))
@@ -172,11 +172,11 @@ class Beams:
             self._score[at] = -np.inf
 
     def keep_rows(self, rows: np.ndarray) -> None:
-        """Goes on with these rows alone."""
+        """Drops all rows but these."""
         self._score, self._done = self._score[rows], self._done[rows]
 
     def found(self) -> list[list[Hypothesis]]:
-        """The best `n_best` of each line, and those to spare."""
+        """The best `n_best` hypotheses of each line, and up to `spare` more."""
         line, rank = np.nonzero(self._kept_score[:, : self._wanted] > -np.inf)
         place, ended = self._kept_place[line, rank] >> 1, self._kept_place[line, rank] & 1 == 1
         traced = self.history.trace(

@@ -1,6 +1,6 @@
-"""What may not come next, and what must: ids that are never produced, a least length, repeated n-grams, forced prefixes.
+"""Which tokens may not come next and which must: ids never produced, a minimum length, repeated n-grams, forced prefixes.
 
-Says how many continuations of a beam have to be asked for so that enough are left. Knows no model and no scores; numpy.
+It also says how many continuations of a beam to ask for so that enough are left. Knows no model; numpy only.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 class Constraints:
-    """For the lines of one batch. `limits` i64[line]: the most tokens of each; grows where a prefix needs it."""
+    """The constraints on one batch. `limits` i64[line]: the most tokens of each line, raised where a prefix needs more."""
 
     def __init__(
         self, target: Target, options: Search, limits: np.ndarray, prefixes: Sequence[Sequence[int]] | None, most: int,
         first: Sequence[np.ndarray | None] | None = None,
     ) -> None:  # fmt: skip
-        # Of each line the ids of which its first token is one; None: any.
+        # For each line the ids that its first token is chosen from; None: any id.
         self.first = None if first is None or all(rows is None for rows in first) else first
         self.size = target.size
         self.eos = target.eos
@@ -31,13 +31,13 @@ class Constraints:
         self.never = np.array(sorted(never - {target.eos}), np.int64)
         self._is_never = np.zeros(target.size, bool)
         self._is_never[self.never] = True
-        self._barred = self.never, np.append(self.never, self.eos)  # from the least length on, and before
+        self._barred = self.never, np.append(self.never, self.eos)  # from the minimum length on, and before it
         self._bias: dict[bool, np.ndarray] = {}
-        # None of them is among the likeliest as a rule, and a greedy search that asks for one choice gets it faster. Where
-        # one is, the step is made again with so many more.
+        # These ids are seldom among the likeliest, and a greedy search that asks for a single choice is faster. Where one
+        # of them is, the step is repeated with this many choices more.
         self._more = len(self.never) if options.sample else 0
         self._ngram = options.no_repeat_ngram_size
-        self._tokens = np.zeros((len(limits), 1, 0), np.int64)  # [row, beam, token], for n-grams alone
+        self._tokens = np.zeros((len(limits), 1, 0), np.int64)  # [row, beam, token], for n-grams only
         self._banned: np.ndarray | None = None  # [row, beam, n], -1 where there are fewer
         self._prefix: np.ndarray | None = None  # [row, token]
         self._prefix_length = np.zeros(len(limits), np.int64)
@@ -54,28 +54,28 @@ class Constraints:
         self.limits = np.maximum(self.limits, np.minimum(self._prefix_length + 1, most))
 
     def whole(self, step: int) -> bool:
-        """Whether step `step` needs the whole distribution: only there is a forced token's log-probability."""
+        """Whether step `step` needs the whole distribution, which a forced token's log-probability is read from."""
         return step < self.longest_prefix or self.chosen_among(step)
 
     def chosen_among(self, step: int) -> bool:
-        """Whether some line's token at `step` is one of a few, which a graph does not know."""
+        """Whether some line's token at `step` is chosen from given ids, of which the graph knows nothing."""
         return step == 0 and self.first is not None
 
     def choices(self, step: int, wanted: int) -> int:
-        """How many continuations to ask for, that `wanted` are left."""
+        """How many continuations to ask for so that `wanted` are left."""
         banned = 0 if self._banned is None else self._banned.shape[2]
         return min(wanted + self._more + banned + (step < self.least), self.size)
 
     def crowded_out(self, top_id: np.ndarray) -> bool:
-        """Whether ids that are never produced took places that others should have had."""
+        """Whether ids that are never produced took places that other ids should have had."""
         return not self._more and bool(len(self.never)) and bool(self._is_never[top_id].any())
 
     def ask_for_more(self) -> None:
-        """From now on `choices` leaves room for the ids that are never produced."""
+        """Makes `choices` leave room, from now on, for the ids that are never produced."""
         self._more = len(self.never)
 
     def apply(self, step: int, top_id: np.ndarray, top_logprob: np.ndarray) -> np.ndarray:
-        """top_logprob f32[row, beam, k] with -inf where top_id may not come."""
+        """Return top_logprob f32[row, beam, k] with -inf where top_id may not come next."""
         if not self._more and step >= self.least and self._banned is None:
             return top_logprob
         barred = self._is_never[top_id]
@@ -86,7 +86,7 @@ class Constraints:
         return np.where(barred, np.float32(-np.inf), top_logprob) if barred.any() else top_logprob
 
     def apply_whole(self, step: int, logprob: np.ndarray) -> np.ndarray:
-        """As `apply`, for the whole distribution f32[row, beam, vocab], which is changed itself where nothing is forced."""
+        """Does what `apply` does to the whole distribution f32[row, beam, vocab]; in place, unless a prefix is still forced."""
         if step < self.longest_prefix:
             logprob = logprob.copy()
         logprob[..., self._barred[step < self.least]] = -np.inf
@@ -102,7 +102,7 @@ class Constraints:
         return logprob
 
     def bias(self, step: int) -> np.ndarray:
-        """f32[vocab], -inf for what may not come at `step` in any line; repeated n-grams are not among it."""
+        """f32[vocab], -inf for the ids that no line may produce at `step`. Repeated n-grams are left out of account."""
         early = step < self.least
         if early not in self._bias:
             self._bias[early] = np.zeros(self.size, np.float32)
@@ -110,14 +110,14 @@ class Constraints:
         return self._bias[early]
 
     def forced(self, step: int) -> tuple[np.ndarray, np.ndarray] | None:
-        """The rows whose token at `step` is given, and that token; None where no row's is."""
+        """The rows whose token at `step` is forced, and those tokens; None where there are no such rows."""
         if self._prefix is None or step >= self.longest_prefix:
             return None
         rows = np.flatnonzero(self._prefix_length > step)
         return (rows, self._prefix[rows, step]) if len(rows) else None
 
     def chosen(self, token: np.ndarray, parent: np.ndarray) -> None:
-        """Hears what was chosen, token and parent i64[row, beam]."""
+        """Takes note of what was chosen: token and parent i64[row, beam]."""
         size = self._ngram
         if not size:
             return
@@ -126,7 +126,7 @@ class Constraints:
         count = self._tokens.shape[2]
         if count < size:
             return
-        # What followed, each time it occurred, the size - 1 tokens that stand last now.
+        # Ban each token that has followed the last size - 1 tokens before.
         follows = count - size + 1
         same = np.ones((*token.shape, follows), bool)
         for at in range(size - 1):
@@ -140,7 +140,7 @@ class Constraints:
         self._banned = np.where(np.take_along_axis(same, first, axis=2), found, -1)
 
     def keep_rows(self, rows: np.ndarray) -> None:
-        """Goes on with these rows alone."""
+        """Drops all rows but these."""
         self.limits = self.limits[rows]
         if self._prefix is not None:
             self._prefix, self._prefix_length = self._prefix[rows], self._prefix_length[rows]

@@ -1,13 +1,14 @@
-"""Searches for translations over the graphs encode and step: greedy, beam and samples, for any number of lines at once.
+"""Searches for translations over the graphs encode and step: greedily, by beams or by samples, many lines at once.
 
-The model is anything that encodes and steps (StepModel); the search reads none of its memory and state. Knows no text, no
-file and no onnxruntime; numpy alone. What may come next is in constraints.py, the choice in beams.py and samples.py, what
-was chosen in history.py.
+The model is anything that encodes and steps (StepModel); the search never reads its memory and state. constraints.py says
+what may come next, beams.py and sampling.py choose, and history.py holds what was chosen. Knows no text, no file and no
+onnxruntime; numpy only.
 
 Beam search is that of Graves (2012, "Sequence Transduction with Recurrent Neural Networks") and Sutskever et al. (2014,
-section 3.2): of all continuations of a line's beams the likeliest go on. One that ends among the best `beam_size` is kept
-and its beam is given to the next. A line is done when as many as `beam_size` are kept and the likeliest beam, taken at the
-length it has, is no better than the worst of them; or at its limit of tokens. `early_stopping`: as soon as so many are kept.
+section 3.2): of all continuations of a line's beams the likeliest go on. A continuation that ends among the best `beam_size`
+is kept, and the next best continuation takes its beam. A line is done at its limit of tokens, or when `beam_size` hypotheses
+are kept and the likeliest beam, scored at its present length, is no better than the worst of them. With `early_stopping` it
+is done as soon as `beam_size` are kept.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from textkit.searching.history import Hypothesis
 from textkit.searching.options import Search, Target
 from textkit.searching.sampling import Samples, Watch
 
-_COMPACT = 4  # finished lines leave when they have cost a line's step for every so many lines in the batch
+_COMPACT = 4  # finished lines leave once the steps wasted on them are 1/_COMPACT of the batch's lines
 
 
 class StepModel(Protocol):
-    """What is searched over. What `memory` and `state` hold belongs to lines, and is never read here."""
+    """The model that is searched over. Its `memory` and `state` belong to the lines and are never read here."""
 
     draws: bool  # whether `step` takes a Draw
 
@@ -45,9 +46,12 @@ class StepModel(Protocol):
         full: bool,
         draw: Draw | None = None,
     ) -> Mapping[str, Any]:
-        """token, parent i64[line, beam] -> top_id, top_logprob [line, beam, k], likeliest first, neither where k is 0; with
-        `full` logprob [line, beam, vocab]; with `draw` drawn_id, drawn_logprob [line, beam]; attention [line, beam, source]
-        where it was asked for. The answer is the next step's `state`."""
+        """token, parent i64[line, beam] -> the outputs of a step, which are also the next step's `state`.
+
+        The outputs are top_id, top_logprob [line, beam, k], likeliest first, unless k is 0; with `full` logprob
+        [line, beam, vocab]; with `draw` drawn_id, drawn_logprob [line, beam]; attention [line, beam, source] where it was
+        asked for.
+        """
 
     def keep(self, memory: Any, state: Any, rows: np.ndarray) -> tuple[Any, Any]:
         """Memory and state of the lines `rows` alone."""
@@ -72,12 +76,12 @@ def search(
 ) -> list[list[Hypothesis]]:
     """The `n_best` translations of each line, best first; at least one each.
 
-    source i64[line, source], padded, and source_mask bool[line, source]; `most`: the most tokens of a translation that the
-    model takes; `prefixes`: target ids with which each line's translations begin; `keys` i64[line, 2]: what a line's random
-    numbers depend on besides the seed, its number without. `logprobs`, `attention`: whether hypotheses have them. `starts`
-    i64[line]: the token that each line's first step reads, `target.start` without. `watch`: told of every token of a
-    sample. `spare`: how many more than `n_best` are given where beam search has found them. `first`: of
-    each sampled line the ids of which its first token is one; None: any.
+    source i64[line, source] is padded; source_mask bool[line, source]. `most`: the most tokens of a translation that the
+    model takes. `prefixes`: the target ids that each line's translations begin with. `keys` i64[line, 2]: what a line's
+    random numbers depend on besides the seed; by default the line's number and 0. `logprobs`, `attention`: whether
+    hypotheses have them. `starts` i64[line]: the token that each line's first step reads; by default `target.start`.
+    `watch`: called with every token of every sample. `spare`: how many hypotheses beyond `n_best` to return where beam
+    search has found them. `first`: for each sampled line the ids that its first token is chosen from; None: any id.
     """
     lines = len(source)
     if not lines:
@@ -102,13 +106,13 @@ def _loop(
     model: StepModel, source: np.ndarray, source_mask: np.ndarray, starts: np.ndarray, chooser: Beams | Samples,
     constraints: Constraints,
 ) -> None:  # fmt: skip
-    """Steps until every line is done. Runs once a step for all lines: nothing in it is done line by line."""
+    """Steps until every line is done. A step treats all lines at once: nothing here runs line by line."""
     memory, state = model.encode(source, source_mask)
     token = np.repeat(starts[:, None], chooser.beams if chooser.draws else 1, 1)  # [line, beam]
     parent = np.zeros_like(token)
     rows = np.arange(len(source))  # the line in each row of the batch
     sampler = chooser if isinstance(chooser, Samples) and chooser.draws else None  # whose tokens the model draws
-    waste = 0  # steps of lines that were done, since some left last
+    waste = 0  # steps spent on finished lines since lines last left the batch
     step = 0
     while True:
         full = chooser.whole or constraints.whole(step)

@@ -1,7 +1,7 @@
-"""Steps on the CPU whose arrays stay in place: what one gives lies where the next takes it, in two sets that take turns.
+"""Steps on the CPU whose arrays stay in place: a step writes its outputs where the next reads its inputs, in two sets by turns.
 
-Passing arrays by name, in and out of onnxruntime, is a tenth of a small network's step. Knows a step graph's ports that draw,
-and whatever else it passes on.
+Passing arrays by name into and out of onnxruntime takes a tenth of a small network's step. Knows the ports by which a step
+graph draws, and passes all others on.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class DoubleBuffer(Mapping[str, np.ndarray]):
-    """The steps of one batch that only draw, as long as its shape stays; what the last gave, by the ports that take it.
+    """Runs the steps of one batch while they only draw and its shape stays. Maps the ports of the next step to their arrays.
 
-    The arrays of the state are written over by the step after the next; those of tokens and log-probabilities are not.
+    The arrays of the state are overwritten by the step after the next; those of tokens and log-probabilities are not.
     """
 
     def __init__(self, session: Session, feeds: Mapping[str, np.ndarray], state: Sequence[str]) -> None:
-        """`feeds`: all that the graph takes at the first step, of which `state` comes back in the same shape."""
+        """`feeds`: all inputs of the first step. `state`: the names of those that the graph returns in the same shape."""
         from onnxruntime import OrtValue
 
         self._inner, self._state = session.inner, list(state)
@@ -36,7 +36,7 @@ class DoubleBuffer(Mapping[str, np.ndarray]):
             for at in range(2)
         ]
         self._constant = {name: array for name, array in kept.items() if name not in self._sets[0]}
-        self._written: dict[str, np.ndarray] = {}  # there the last time, of what seldom changes
+        self._written: dict[str, np.ndarray] = {}  # the last arrays written to inputs that seldom change
         self._logprob = np.empty(kept["token"].shape, np.float32)
         self._bindings = []
         for taken, given in (self._sets, self._sets[::-1]):
@@ -48,11 +48,11 @@ class DoubleBuffer(Mapping[str, np.ndarray]):
             for name, array in outputs.items():
                 binding.bind_ortvalue_output(name, OrtValue.ortvalue_from_numpy(array))
             self._bindings.append(binding)
-        self._at = 0  # the set that is taken next
+        self._at = 0  # the set that the next step reads
         self._drawn = self._sets[0]["token"], self._logprob  # nothing yet, and no token that comes from outside
 
     def step(self, token: np.ndarray, parent: np.ndarray, draw: Draw) -> DoubleBuffer:
-        """The next step. Raises TextkitError where the graph fails."""
+        """Runs the next step. Raises TextkitError where the graph fails."""
         if token is not self._drawn[0]:
             self._sets[self._at]["token"][...] = token
         self._constant["uniform"][...] = draw.uniform
