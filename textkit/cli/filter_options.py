@@ -24,13 +24,13 @@ input_option = click.option(
     "--input", "kind", type=click.Choice(INPUTS), default="lines", show_default=True, help="What a record is."
 )
 column_option = click.option(
-    "--column", metavar="N|NAME", help="The text's column, by number (then there is no header) or by name."
+    "--column", metavar="N|NAME", help="The text's column, by number (without a header) or by name."
 )
 delimiter_option = click.option(
-    "--delimiter", metavar="TEXT", help="What parts the columns of csv (one character) and tsv; \\t is a tab."
+    "--delimiter", metavar="TEXT", help="What separates the columns of csv (one character) and tsv; \\t is a tab."
 )
 field_option = click.option(
-    "--field", metavar="NAME", help="What jsonl calls the result, for a record that has a field of that name."
+    "--field", metavar="NAME", help="The result's name in jsonl, for records that use the usual name already."
 )
 
 
@@ -38,20 +38,23 @@ def split_option(said: str) -> Callable[[Any], Any]:
     return click.option("--split-long/--cut-long", "split", default=True, show_default=True, help=said)
 
 
-TEXT = ".txt"  # OUT's suffix of whatever a person can read
+TEXT = ".txt"  # OUT's suffix for any format that a person can read
 BINARY = ("npy", "f32")
 PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip")
-JSONL = {".jsonl": "jsonl", ".ndjson": "jsonl"}  # what -o FILE says of the format
+JSONL = {".jsonl": "jsonl", ".ndjson": "jsonl"}  # the format that OUT's suffix stands for
 
 
 def format_option(formats: Sequence[str]) -> Callable[[Any], Any]:
     return click.option(
-        "--format", "form", type=click.Choice(formats), help="Of the output. Default: by OUT's suffix, else text."
+        "--format",
+        "form",
+        type=click.Choice(formats),
+        help="Format of the output. Default: by OUT's suffix, otherwise text.",
     )
 
 
 def filter_options(formats: Sequence[str]) -> Callable[[Any], Any]:
-    """The options with which a filter's begin: its FILEs, -m, --format (one of `formats`) and -o."""
+    """The first options of a filter: its FILEs, -m, --format (one of `formats`) and -o."""
 
     def decorated(function: Any) -> Any:
         for option in (output_option, format_option(formats), model_option, files_argument):
@@ -76,7 +79,7 @@ class FilterVerb(Verb):
 
 
 _READS = (
-    "--input tsv and csv: column 1 without --column; a name reads the first record as the header. jsonl: the field named "
-    '"text" without --column; a.b and a.0.b reach into objects and lists. A field that is named as one of the result is '
-    "carried along as source_NAME. Files may be compressed (gzip, zstandard)."
+    "--input tsv and csv: the text is column 1 without --column; a name makes the first record the header. jsonl: it is "
+    'the field "text" without --column; a.b and a.0.b reach into objects and lists. A field that has the name of one of '
+    "the result's is carried along as source_NAME. Files may be compressed (gzip, zstandard)."
 )

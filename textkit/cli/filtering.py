@@ -1,4 +1,4 @@
-"""What verbs that are filters share: records in from files or stdin, bytes out, in order, and what is said of them.
+"""What filter verbs share: they read records from files or stdin, write bytes in the same order and report what was unusual.
 
 A filter of a new task needs three groups of options, a Filter, and `answer_lines`. Knows no model and no verb; light to import.
 """
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from textkit.streams.fields import Carried
     from textkit.streams.lines import Reader
 
-SECONDS = 2.0  # that a window of lines should take: what is done is written that often, and Ctrl-C loses no more
+SECONDS = 2.0  # the time a window of lines should take: output is written that often, and Ctrl-C loses no more
 FEWEST, MOST = 64, 4096  # lines of a window
-_NAMED = 10  # renamed fields that are shown
+_NAMED = 10  # the most renamed fields to show
 
 
 @dataclass(kw_only=True)
@@ -48,9 +48,9 @@ class Filter:
     device: str
     threads: int | None
     line_buffered: bool
-    source: Input = dataclasses.field(init=False, default_factory=Input)  # how much was read of how much
-    format: str = dataclasses.field(init=False)  # of the output; for each verb to say, with `format_of`
-    carried: Carried = dataclasses.field(init=False)  # names the records' own fields; made by `name_fields`
+    source: Input = dataclasses.field(init=False, default_factory=Input)  # how much has been read, and of how much
+    format: str = dataclasses.field(init=False)  # of the output; each verb sets it, with `format_of`
+    carried: Carried = dataclasses.field(init=False)  # names the records' own fields; set by `name_fields`
 
     def __post_init__(self) -> None:
         if self.output in STDOUT:
@@ -69,7 +69,7 @@ class Filter:
                 raise UsageError(f"--delimiter {self.delimiter}: of csv it is one character, and no quote")
 
     def name_fields(self, keys: Sequence[str]) -> None:
-        """`keys`: the names that this verb gives its own fields, the first of which --field changes."""
+        """Sets `carried`. `keys`: the names of the verb's own fields, the first of which --field changes."""
         from textkit.streams.fields import Carried
 
         if self.field is not None and self.format != "jsonl":
@@ -79,13 +79,13 @@ class Filter:
         self.carried = Carried((self.field or keys[0], *keys[1:]))
 
     def with_key(self, form: Callable[..., Any]) -> Callable[..., Any]:
-        """`form`, which writes the result under the name that --field gives."""
+        """`form`, made to write the result under the name that --field gives."""
         return form if self.field is None else functools.partial(form, key=self.field)
 
     def format_of(self, suffixes: Mapping[str, str], default: str = "text") -> str:
-        """The output's format: the one asked for, else what `suffixes` says of OUT's name, else `default`.
+        """The output's format: that of --format, otherwise the one `suffixes` has for OUT's suffix, otherwise `default`.
 
-        UsageError for a name that ends with what nothing here writes, and for one that says another format than --format.
+        Raises UsageError for a suffix that stands for no format, and for one that contradicts --format.
         """
         suffix = PurePath(self.output or "").suffix.lower()
         said = suffixes.get(suffix)
@@ -102,17 +102,17 @@ class Filter:
 
 @dataclass
 class InputReport:
-    """What is said on stderr at the end, of whatever was out of the ordinary with the input."""
+    """What was unusual about the input, which is reported on stderr at the end."""
 
     records: int = 0
     skipped: int = 0
     first_problem: str = ""
-    renamed: dict[str, str] = dataclasses.field(default_factory=dict)  # fields of the input that have another name now
-    # file -> lines with bytes that are none of its encoding, and the encoding
+    renamed: dict[str, str] = dataclasses.field(default_factory=dict)  # input field -> its new name
+    # file -> the number of lines with bytes that are invalid in its encoding, and the encoding
     invalid: dict[str, tuple[int, str]] = dataclasses.field(default_factory=dict)
 
     def read(self, reader: Reader) -> None:
-        """Hears of a file that was read to its end, or is read no further."""
+        """Takes note of a file when its reading ends, at its end or before."""
         if reader.invalid:
             before = self.invalid.get(reader.name, (0, ""))[0]
             self.invalid[reader.name] = before + reader.invalid, reader.encoding
@@ -134,12 +134,13 @@ class InputReport:
 
 @contextmanager
 def opened(job: Filter, messages: Messages, reads: bool = True) -> Iterator[tuple[BinaryIO, Callable[[int], None]]]:
-    """Where the output goes, and what shows the progress. stdout is kept for data; a file is written whole or not at all.
+    """Opens the output, and gives it with the function that shows the progress.
 
-    `reads`: whether the input is read, rather than an argument answered.
+    stdout is kept for data; a file is written whole or not at all. `reads`: whether input is read; otherwise an argument is
+    answered.
     """
     with ExitStack() as stack:
-        show = stack.enter_context(_progress(job, messages))  # first: it looks where stdout leads
+        show = stack.enter_context(_progress(job, messages))  # first, because it checks where stdout leads
         stdout = stack.enter_context(protected_stdout())
         if reads:
             say_if_typed(messages, job.files)
@@ -156,7 +157,7 @@ def pump(
     results: Iterable[tuple[int, Any] | None], job: Filter, report: InputReport, out: BinaryIO, write: Callable[[Any], Any],
     show: Callable[[int], None],
 ) -> None:  # fmt: skip
-    """Writes what each result holds, (records, bytes); None, a pause of the input, flushes `out`."""
+    """Writes each result, (number of records, bytes). None stands for a pause of the input and flushes `out`."""
     for result in results:
         if result is None:
             out.flush()
@@ -172,10 +173,10 @@ def pump(
 def answer_lines(
     job: Filter, messages: Messages, opens: Callable[[], LineModel], forms: Mapping[str, Callable[[Block, Any], bytes]]
 ) -> None:
-    """All that a filter does whose model answers line by line: reads, answers, writes, and says what was out of the ordinary.
+    """Runs a filter whose model answers line by line: reads, answers, writes, and reports what was unusual.
 
-    `opens` gives the model, which is loaded before anything is read; `forms`: format -> what makes bytes of a block of records
-    and of the answers to its texts, a record a line.
+    `opens` loads the model, before anything is read. `forms`: format -> a function that turns a block of records and the
+    answers to its texts into bytes, one line per record.
     """
     from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, staged, windows
 
@@ -196,7 +197,7 @@ def answer_lines(
 
 
 class AdaptiveWindow:
-    """How many lines are looked ahead over: as many as take about SECONDS. More make better batches, but come later."""
+    """The number of lines to read ahead: as many as take about SECONDS. More make better batches but delay the output."""
 
     def __init__(self, lines: int | None) -> None:
         self.fixed = lines is not None
@@ -208,7 +209,7 @@ class AdaptiveWindow:
             self.lines = max(FEWEST, min(MOST, aim, 4 * self.lines))
 
     def joined(self, small: Iterable[Block | None]) -> Iterator[Block | None]:
-        """The windows `small` in larger ones; a pause ends one."""
+        """Joins the windows `small` into larger ones; a pause, None, ends one."""
         from textkit.streams.columns import Block
 
         held: list[Block] = []
@@ -225,7 +226,7 @@ class AdaptiveWindow:
 
 
 def records(job: Filter, report: InputReport) -> Iterator[Block]:
-    """The records of all files, stdin where there are none."""
+    """The records of all files, or of stdin where there are none."""
     from textkit.streams.columns import records
     from textkit.streams.lines import Reader
 
@@ -247,7 +248,7 @@ def records(job: Filter, report: InputReport) -> Iterator[Block]:
 
 
 def typed_lines(messages: Messages) -> Iterator[list[tuple[str, str]]]:
-    """(line, its place) of stdin, a list at a time; an empty one where the input pauses."""
+    """The lines of stdin as (line, its place), a list at a time; the list is empty where the input pauses."""
     from textkit.streams.lines import Reader
 
     say_if_typed(messages)
@@ -264,7 +265,7 @@ def _say_invalid(messages: Messages, name: str, count: int, encoding: str) -> No
 
 
 def _progress(job: Filter, messages: Messages) -> AbstractContextManager[Callable[[int], None]]:
-    """Shows how far it is on stderr, where a person sees it and nothing else happens."""
+    """Shows the progress on stderr, where a person sees it and nothing else is shown."""
     if not messages.interactive or _conversation(job):
         return nullcontext(lambda count: None)
     job.source.measure(job.files or ("-",))
@@ -272,7 +273,7 @@ def _progress(job: Filter, messages: Messages) -> AbstractContextManager[Callabl
 
 
 def _conversation(job: Filter) -> bool:
-    """Whether lines are typed at a terminal or written to one: with files and -o it has nothing but the progress to show."""
+    """Whether lines are typed at a terminal or written to one. With files and -o a terminal shows nothing but the progress."""
     used = (sys.stdin if "-" in (job.files or ("-",)) else None, sys.stdout if job.output is None else None)
     return any(stream is not None and stream.isatty() for stream in used)
 

@@ -17,7 +17,7 @@ def examples(*lines: str) -> str:
     return "\n".join(lines)
 
 
-# What the shipped models serve with where nobody says otherwise. Kept here, for --help opens no model; a test compares.
+# The serving defaults of the shipped models. Kept here because --help opens no model; a test compares them.
 SHIPPED: dict[str, dict[str, str]] = {
     "en-de": {
         "--beam-size": "4",
@@ -34,20 +34,20 @@ SHIPPED: dict[str, dict[str, str]] = {
 
 
 def own(model: str, option: str) -> str:
-    """'Default: ...' of an option that each model has its own value of, with that of a shipped `model`."""
+    """'Default: ...' for an option whose default each model sets, with the value of the shipped `model`."""
     return f"Default: the model's own ({model}: {SHIPPED[model][option]})."
 
 
 def _narrow() -> int | None:
-    """The width of a terminal that is narrower than click's least; None: click knows better."""
+    """The width of a terminal that is narrower than click's minimum; None: click decides."""
     columns = shutil.get_terminal_size().columns - 2
     return max(columns, 20) if columns < 50 else None
 
 
 class WholeWords(click.HelpFormatter):
-    """Wraps between words alone: no model's name and no option is broken at its hyphen."""
+    """Wraps lines only between words, so that no model's name and no option is broken at its hyphen."""
 
-    _HYPHEN = "\ue000"  # stands for one while lines are wrapped; no white space, which would count as an indent
+    _HYPHEN = "\ue000"  # stands for a hyphen while lines are wrapped; not white space, which would count as an indent
 
     def write_dl(self, rows: Any, col_max: int = 30, col_spacing: int = 2) -> None:
         if self.width < 50:  # a column of terms would leave no room for what they mean
@@ -62,14 +62,14 @@ class WholeWords(click.HelpFormatter):
 
 
 class Verb(click.Command):
-    """A command whose epilog is `examples`: its help ends with them, a line each.
+    """A command whose epilog is `examples`: its help ends with them, one line each.
 
-    A paragraph of its help that begins with \\b, and whose lines are a term, two spaces or more and a text, is a list of
-    definitions: the texts are wrapped into a column of their own.
+    A paragraph of its help that begins with \\b, and whose lines are a term, at least two spaces and a text, is a list of
+    definitions: the texts are wrapped in a second column.
     """
 
     def get_help_option_names(self, ctx: click.Context) -> list[str]:
-        """The same in whatever context it is asked first: click keeps the option that it makes of them."""
+        """The same names in every context, because click keeps the option that it makes of them the first time."""
         return ["-h", "--help"]
 
     def get_help(self, ctx: click.Context) -> str:
@@ -78,7 +78,7 @@ class Verb(click.Command):
         return super().get_help(ctx)
 
     def help_text(self) -> str:
-        """What the help says of the verb."""
+        """The verb's description in its help."""
         return inspect.cleandoc(self.help or "")
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -100,13 +100,13 @@ class Verb(click.Command):
 
 
 def _definitions(paragraph: str) -> list[tuple[str, str]]:
-    """(term, text) of each definition of a paragraph; none where it is another."""
+    """(term, text) of each definition in a paragraph; empty where it is no list of definitions."""
     if not paragraph.startswith("\b\n"):
         return []
     rows: list[tuple[str, str]] = []
     for line in paragraph.splitlines()[1:]:
         term, _, text = line.partition("  ")
-        if not term and rows:  # goes on
+        if not term and rows:  # the text goes on
             rows[-1] = (rows[-1][0], f"{rows[-1][1]} {text.strip()}")
         else:
             rows.append((term, text.strip()))

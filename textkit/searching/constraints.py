@@ -33,8 +33,8 @@ class Constraints:
         self._is_never[self.never] = True
         self._barred = self.never, np.append(self.never, self.eos)  # from the minimum length on, and before it
         self._bias: dict[bool, np.ndarray] = {}
-        # These ids are seldom among the likeliest, and a greedy search that asks for a single choice is faster. Where one
-        # of them is, the step is repeated with this many choices more.
+        # How many choices to ask for beyond those wanted. These ids are seldom among the likeliest, and a greedy search
+        # that asks for a single choice is faster. Where one of them is, the step is repeated with room for all.
         self._more = len(self.never) if options.sample else 0
         self._ngram = options.no_repeat_ngram_size
         self._tokens = np.zeros((len(limits), 1, 0), np.int64)  # [row, beam, token], for n-grams only

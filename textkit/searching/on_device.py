@@ -1,7 +1,7 @@
-"""Runs graphs whose memory and state stay on a GPU: session.py's door to onnxruntime, by IOBinding.
+"""Runs the graphs of sessions (session.py) with memory and state that stay on a GPU, through onnxruntime's IOBinding.
 
-NOT TRIED YET: it needs a GPU, and neither the tests nor the machine it was written on has one; benchmarks/gpu.py runs it
-where there is one. Knows no port by name.
+NOT TRIED YET: it needs a GPU, and neither the tests nor the machine it was written on has one. benchmarks/gpu.py runs it
+on a machine with a GPU. Knows no port by name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from textkit.serving.session import Session, failure, run_options
 
 @dataclass(frozen=True)
 class Fresh:
-    """An OrtValue [line, ...] that is bound as [line, 1, ...]: there is no reshaping of what lies on a GPU."""
+    """An OrtValue [line, ...] that is bound as [line, 1, ...], because an OrtValue on a GPU cannot be reshaped."""
 
     value: Any
 
@@ -31,8 +31,10 @@ class OnDevice:
     def run(
         self, session: Session, feeds: Mapping[str, np.ndarray], bound: Mapping[str, Any], wanted: Collection[str]
     ) -> dict[str, Any]:
-        """`feeds` from the host, `bound` on the GPU, what the graph does not take left out; of the outputs those `wanted` come
-        back as arrays, the others stay."""
+        """Runs a graph and returns its outputs: those `wanted` as arrays, the others as OrtValues on the GPU.
+
+        `feeds` are inputs on the host, `bound` inputs on the GPU. Those that the graph does not take are left out.
+        """
         binding = session.inner.io_binding()
         takes = frozenset(session.inputs)
         for name, array in feeds.items():
@@ -60,15 +62,15 @@ class OnDevice:
         return {name: value.numpy() if name in wanted else value for name, value in values.items()}
 
     def put(self, array: np.ndarray) -> Any:
-        """An array as what lies on the GPU."""
+        """Copies an array to the GPU, as an OrtValue."""
         import onnxruntime
 
         return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), "cuda", self._index)
 
     def take(self, rows: np.ndarray) -> Callable[[Any], Any]:
-        """What keeps the lines `rows` of an OrtValue. By way of the host: lines leave a batch a few times only."""
+        """A function that keeps the lines `rows` of an OrtValue, through the host: lines leave a batch only a few times."""
         return lambda value: self.put(value.numpy()[rows])
 
     def join(self, values: Sequence[Any]) -> Any:
-        """OrtValues one behind the other, by way of the host."""
+        """Concatenates OrtValues along the line axis, through the host."""
         return self.put(np.concatenate([value.numpy() for value in values]))

@@ -1,4 +1,4 @@
-"""How texts are searched for or drawn, and what they are made of. Knows no model and no graph; numpy."""
+"""The options of searching for and drawing texts, and the target's special ids. Knows no model and no graph; numpy only."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from textkit.arguments import of_arguments
 from textkit.errors import UsageError
 from textkit.searching.settings import SEARCH
 
-EXTRA_LENGTH = 16  # tokens that `max_length_factor` allows on top: a short line may have a long translation
+EXTRA_LENGTH = 16  # tokens added to what `max_length_factor` allows: a short line may have a long translation
 
-_LOGITS = 1 << 26  # floats of a step, lines * beams * vocabulary: only wide beams and large vocabularies reach more
-_PAIRS = 1 << 18  # lines * beams * beams: each beam may see what every other beam of its line has cached
-_MOST_CHOICES = 256  # a larger top-k is cut from the whole distribution: the graph's top-k is not made for that
+_LOGITS = (
+    1 << 26
+)  # the most floats of a step, lines * beams * vocabulary; only wide beams with large vocabularies reach it
+_PAIRS = 1 << 18  # the most lines * beams * beams: each beam may see what every other beam of its line has cached
+_MOST_CHOICES = 256  # a larger top-k is taken from the whole distribution: the graph's top-k is not made for it
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,11 @@ class Target:
 class Search:
     """How a text is searched for or drawn. `textkit/searching/settings.py` has the bounds, default and meaning of each option.
 
-    Lengths count tokens without the end; `max_length` None: the model's limit. A text's score is the sum of its tokens'
-    log-probabilities / length^length_penalty, and both count the end. A text that is cut at the limit is scored as if its end
+    Lengths count tokens without eos. `max_length` None is the model's limit. A text's score is the sum of its tokens'
+    log-probabilities / length^length_penalty, and here both count eos. A text that is cut at the limit is scored as if eos
     followed and cost nothing. With `sample`, `n_best` texts are drawn at random instead: after `temperature`, from the `top_k`
-    likeliest tokens (0: all) and from the likeliest that make up `top_p` (Holtzman et al. 2020). The random numbers depend on
-    `seed` and the line alone.
+    likeliest tokens (0: all), and of these from the likeliest that make up `top_p` (Holtzman et al. 2020). The random numbers
+    depend only on `seed` and the line.
     """
 
     beam_size: int = SEARCH["beam_size"].default
@@ -67,25 +69,25 @@ class Search:
 
     @property
     def beams(self) -> int:
-        """How many a line has at a time."""
+        """How many beams or samples a line has at a time."""
         return self.n_best if self.sample else self.beam_size
 
     @property
     def draws_from_all(self) -> bool:
-        """Whether samples are drawn from whole distributions, not from the likeliest that a graph gives."""
+        """Whether samples are drawn from whole distributions, not from the likeliest tokens that a graph gives."""
         return self.sample and self.temperature > 0 and not 0 < self.top_k <= _MOST_CHOICES
 
     @property
     def draws_plainly(self) -> bool:
-        """Whether they are drawn from all tokens at once, none left out but for those that never come: a graph can do that."""
+        """Whether samples are drawn from all tokens but those that are never produced, which a graph can do itself."""
         return self.draws_from_all and not self.top_k and self.top_p == 1 and not self.no_repeat_ngram_size
 
     def lines_at_once(self, vocabulary: int) -> int:
-        """How many lines a batch may have, for its logits and the attention among its beams to stay within some 256 MB each."""
+        """The most lines of a batch whose logits, and the attention among whose beams, take at most some 256 MB each."""
         return max(1, min(_LOGITS // (self.beams * vocabulary), _PAIRS // self.beams**2))
 
     def limits(self, source_lengths: np.ndarray, most: int) -> np.ndarray:
-        """The most tokens of each line's translation, i64[line]; `most`: what the model takes."""
+        """The most tokens of each line's translation, i64[line]; `most`: the model's limit."""
         limits = np.full(len(source_lengths), most if self.max_length is None else min(self.max_length, most))
         if self.max_length_factor:
             np.minimum(limits, (self.max_length_factor * source_lengths).astype(np.int64) + EXTRA_LENGTH, out=limits)

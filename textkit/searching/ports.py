@@ -1,10 +1,11 @@
-"""The ports of graphs that are searched over, which every task that has a `step` writes into its signature."""
+"""The ports of the graphs that are searched over. Every task with a `step` graph has them in its signature."""
 
 from __future__ import annotations
 
 from textkit.task import Port
 
-# What travels from step to step: it belongs to a line, in a step to each of its beams, or to all beams of a line.
+# What travels from step to step. `state.*` belongs to a line, or in a step to each of its beams; `cache.*` belongs to
+# all beams of a line.
 OF_LINES = (Port("state.*", "", ("line",)), Port("cache.*", "", ("line",)))
 WORD = (
     Port("token", "int64", ("line", "beam")),

@@ -1,9 +1,9 @@
 """The choice of sampling: one token for each sample of each line, drawn (drawing.py) from what the model thinks likely.
 
-A graph that can draw does so itself where no word but a few is left out: its distributions, of tens of thousands of words a
-token, need not leave it then. Random numbers come from Philox, a generator that counts (Salmon et al. 2011, "Parallel random
-numbers: as easy as 1, 2, 3"): its key is the seed and the line, its counter the sample, so neither the batch nor its order
-shows. Knows no model; numpy.
+A graph that can draw does so itself where all tokens but a fixed few may be drawn. Its distributions, tens of
+thousands of numbers for each token, then need not leave it. Random numbers come from Philox, a counter-based generator
+(Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"). Its key is the seed and the line, its counter the part of
+the line and the sample, so the numbers depend neither on the batch nor on its order. Knows no model; numpy only.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ if TYPE_CHECKING:
     from textkit.searching.constraints import Constraints
     from textkit.searching.options import Search, Target
 
-_PENDING = 64  # steps that are written down together
-_TRIES = 4  # numbers for a token that top-p may cut off
+_PENDING = 64  # steps that are written to the history together
+_TRIES = 4  # random numbers for one token under top-p, which may reject all but the last
 
-# (step, rows i64[row], token i64[row, sample], going bool[row, sample]) -> which of those that go on are to end here, cut
+# (step, rows i64[row], token i64[row, sample], going bool[row, sample]) -> which of those going to cut here
 Watch = Callable[[int, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 class Samples:
     """The samples of the lines of a batch: each is a beam that continues itself until it ends.
 
-    `by_graph`: the model draws the tokens, else they are drawn here. What goes on is held by row, what is done by line.
+    `by_graph`: the graph draws the tokens; otherwise they are drawn here. What goes on is held by row of the batch, what is
+    done by line.
     """
 
     def __init__(
@@ -54,26 +55,24 @@ class Samples:
         self._uniform = np.empty((0, lines, samples))  # [step, line, sample], with top-p [step, line, sample, number]
         self._temperature = np.array(max(options.temperature, COLDEST), np.float32)
         self._going = np.ones((lines, samples), bool)  # [row, sample]
-        self._done: np.ndarray | None = None  # bool[row], where any is
-        # Of steps that are not written down yet: step, rows, and tokens, beams and log-probabilities [row, sample].
+        self._done: np.ndarray | None = None  # bool[row]; None while no row is done
+        # Of steps that are not yet in the history: step, rows, and tokens, beams and log-probabilities [row, sample].
         self._pending: list[tuple[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
-        self._sum = np.zeros(
-            (lines, samples)
-        )  # of log-probabilities, [row, sample]; of no meaning once a sample has ended
+        self._sum = np.zeros((lines, samples))  # of log-probabilities, [row, sample]; meaningless after a sample's end
         self._slots = np.tile(np.arange(samples), (lines, 1))  # [row, sample]
-        self._first = int(limits.min())  # the step before which no row is at its limit
+        self._first = int(limits.min())  # the number of steps before which no row reaches its limit
         self._logprob = np.zeros((lines, samples))
-        self._length = np.zeros((lines, samples), np.int64)  # with the end
+        self._length = np.zeros((lines, samples), np.int64)  # with any eos
         self._ended = np.zeros((lines, samples), bool)
 
     def draw(self, step: int, rows: np.ndarray) -> Draw:
-        """What the model draws the tokens of `step` by."""
+        """The Draw by which the model draws the tokens of `step`."""
         return Draw(self._numbers(step, rows), self._temperature, self.constraints.bias(step))
 
     def choose(
         self, step: int, rows: np.ndarray, outputs: Mapping[str, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """token and parent i64[row, sample] of the next step, and which rows are done; None: none is."""
+        """Return token and parent i64[row, sample] of the next step, and which rows are done (None: none)."""
         if "drawn_id" in outputs:
             token, beam, chosen = outputs["drawn_id"], self._slots, outputs["drawn_logprob"]
         else:
@@ -84,7 +83,7 @@ class Samples:
     def _drawn(
         self, step: int, rows: np.ndarray, outputs: Mapping[str, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """token i64[row, sample], the beam that it continues, and its log-probability."""
+        """Return token i64[row, sample], the beam that it continues, and its log-probability."""
         options = self.options
         whole = self.whole or self.constraints.chosen_among(step)
         if whole:
@@ -104,8 +103,11 @@ class Samples:
         return token, beam, chosen
 
     def _numbers(self, step: int, rows: np.ndarray) -> np.ndarray:
-        """[row, sample] of a step: f64 in [0, 1), or f32 in (0, 1] for a graph to draw by: the same numbers, and but for their
-        rounding the same tokens. With top-p several: [row, sample, number]."""
+        """The random numbers of a step, [row, sample]; with top-p several for each sample, [row, sample, number].
+
+        They are f64 in [0, 1), or f32 in (0, 1] for a graph to draw by. These are the same numbers and, but for rounding, draw
+        the same tokens.
+        """
         if step >= len(self._uniform):
             steps, samples = max(64, 2 * step), range(self.beams)
             seed, tries = self.options.seed, (_TRIES,) if self.options.top_p < 1 else ()
@@ -120,10 +122,10 @@ class Samples:
         return of_step if len(rows) == len(of_step) else of_step[rows]
 
     def _advance(self, step: int, rows: np.ndarray, token: np.ndarray) -> np.ndarray | None:
-        """Ends what is at its end, and says which rows do no more; None: all go on.
+        """Ends the samples that are at their end, and returns which rows are done (None: none).
 
-        As long as nothing ends next to nothing is done: a step leaves little of Python in the processor's caches, and the
-        first call of numpy behind it takes ten times what the same call takes in a row of others.
+        As long as nothing ends, next to nothing is done here: a model's step leaves little of Python in the processor's caches,
+        and the first numpy call after it takes ten times as long as the same call among others.
         """
         quiet = self._watch is None and step + 1 < self._first and len(self._pending) < _PENDING
         if quiet and self.eos not in token.ravel().tolist():
@@ -143,14 +145,14 @@ class Samples:
         return self._done
 
     def _write(self) -> None:
-        """Writes down what was chosen since the last time."""
+        """Writes the pending steps to the history."""
         for step, rows, token, beam, chosen in self._pending:
             self.history.write(step, rows, token, beam, chosen)
             self._sum += chosen
         self._pending.clear()
 
     def keep_rows(self, rows: np.ndarray) -> None:
-        """Goes on with these rows alone."""
+        """Drops all rows but these."""
         self._write()
         self._going, self._sum, self._slots = self._going[rows], self._sum[rows], self._slots[rows]
         self._done = None
@@ -167,7 +169,7 @@ class Samples:
 
 
 def _stream(seed: int, line: int, part: int, sample: int, count: int) -> np.ndarray:
-    """The first `count` numbers of a sample of a part of a line, f64 in [0, 1)."""
+    """The first `count` random numbers of one sample of one part of a line, f64 in [0, 1)."""
     bits = np.random.Philox(
         key=np.array([seed % 2**64, line], np.uint64), counter=np.array([0, 0, part, sample], np.uint64)
     )

@@ -1,4 +1,4 @@
-"""The options of searching and drawing: bounds, defaults and meaning of each, said once. Light to import; knows no graph."""
+"""The options of searching and drawing: the bounds, default and meaning of each. Light to import; knows no graph."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from textkit.kinds import Flag, Real, Whole
 from textkit.task import Setting
 
 SEARCH = {
-    "beam_size": Setting(Whole(1, 1024), 4, "1 is greedy search; a wide one takes much memory."),
+    "beam_size": Setting(Whole(1, 1024), 4, "1 is greedy search; a wide beam takes much memory."),
     "n_best": Setting(Whole(1, 1 << 20), 1, "Give the N best, in --format nbest or jsonl."),
     "length_penalty": Setting(Real(-100, 100), 1.0, "Scores are log-probabilities / length^A.", "A"),
     "min_length": Setting(Whole(0, 1 << 20), 0, "The fewest tokens."),
     "max_length": Setting(Whole(1, 1 << 20), None, "The most tokens."),
     "max_length_factor": Setting(
-        Real(0, 1000), 0.0, "The most tokens for one of the source, and 16 on top; 0: no such limit.", "F"
+        Real(0, 1000), 0.0, "The most tokens for each of the source, plus 16; 0: no such limit.", "F"
     ),
-    "early_stopping": Setting(Flag(), False, "Stop with --beam-size finished, though a better one may be on its way."),
-    "no_repeat_ngram_size": Setting(Whole(0, 1000), 0, "No N tokens in a row occur twice; 0: they may."),
-    "allow_unk": Setting(Flag(), False, "Let unknown words be said, as <unk>."),
-    "sample": Setting(Flag(), False, "Draw --n-best translations at random instead of searching the best."),
-    "temperature": Setting(Real(0, 100), 1.0, "Below 1 likelier, above more various; 0: the likeliest each time.", "T"),
+    "early_stopping": Setting(Flag(), False, "Stop once --beam-size are finished, though a better one may follow."),
+    "no_repeat_ngram_size": Setting(Whole(0, 1000), 0, "No N tokens in a row occur twice; 0: no such limit."),
+    "allow_unk": Setting(Flag(), False, "Allow unknown words in the output, as <unk>."),
+    "sample": Setting(Flag(), False, "Draw --n-best translations at random instead of searching for the best."),
+    "temperature": Setting(Real(0, 100), 1.0, "Below 1: likelier; above 1: more varied; 0: always the likeliest.", "T"),
     "top_k": Setting(Whole(0, 1 << 24), 0, "Draw from the N likeliest tokens; 0: from all."),
-    "top_p": Setting(Real(0, 1, above=True), 1.0, "Draw from the likeliest that make up P.", "P"),
-    "seed": Setting(Whole(0, (1 << 63) - 1), SEED, "Of the random numbers, with each line's number."),
+    "top_p": Setting(Real(0, 1, above=True), 1.0, "Draw from the likeliest tokens that make up probability P.", "P"),
+    "seed": Setting(Whole(0, (1 << 63) - 1), SEED, "Seeds the random numbers, together with each line's number."),
 }

@@ -1,8 +1,8 @@
-"""The graphs of an exported model as what textkit.searching.decoding searches over: encode, or score, and then step.
+"""The graphs of an exported model as the StepModel that decoding.py searches over: `encode` or `score`, and then `step`.
 
-On the CPU arrays go in and out of onnxruntime, or stay in place where a step only draws (double_buffer.py). On a GPU memory
-and state stay there (on_device.py), and only tokens, parents and the k best come and go. Knows ports by the prefixes of the
-task's signature; no text and no search.
+On the CPU, arrays go into and out of onnxruntime, or stay in place where a step only draws (double_buffer.py). On a GPU,
+memory and state stay there (on_device.py), and only tokens, parents and the k best are copied. Knows ports by the prefixes of
+the task's signature. Knows no text and no search.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
     from textkit.searching.drawing import Draw
     from textkit.searching.options import Search
 
-_TRAVELS = ("state.", "cache.")  # what a step gives the next: of a beam, or of all beams of a line
+_TRAVELS = ("state.", "cache.")  # what a step passes to the next: `state` of a beam, `cache` of all beams of a line
 _CHOICES, _DRAWN = ("top_id", "top_logprob"), ("drawn_id", "drawn_logprob")
-READ = 4096  # tokens of what goes before that are read at once
+READ = 4096  # the most tokens of a prompt that are read at once
 
 
 class Steps(ABC):
-    """A model's step graph, loaded. May be used by several threads at once: nothing of a search is kept here.
+    """A model's graphs, loaded. Several threads may use them at once, because nothing of a search is kept here.
 
-    The step graph is loaded with the outputs that a search needs, when it needs them, for onnxruntime computes every output
-    there is: the likeliest tokens, the whole distribution, or tokens that it draws. `attention`: whether a step gives it too.
-    `draws`: whether the graph can draw; graphs of earlier versions of textkit cannot.
+    The step graph is loaded when a search needs it, with only the outputs that the search needs, because onnxruntime computes
+    every output of a session: the likeliest tokens, the whole distribution, or drawn tokens. `attention`: whether a step
+    returns attention too. `draws`: whether the graph can draw; graphs of earlier versions of textkit cannot.
     """
 
     def __init__(
         self, bundle: Bundle, device: str = "auto", threads: int | None = None, attention: bool = False
     ) -> None:
-        """Raises TextkitError where the first graph does not load, or the device cannot be had."""
+        """Raises TextkitError where the first graph does not load, or the device is not available."""
         self._bundle, self._threads = bundle, threads
         self._first = self._load_first(device)
         self.device = self._first.device
@@ -63,14 +63,14 @@ class Steps(ABC):
 
     @abstractmethod
     def _load_first(self, device: str) -> Session:
-        """The graph before the first step."""
+        """Loads the graph that runs before the first step."""
 
     @abstractmethod
     def encode(self, source: np.ndarray, source_mask: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
         """source i64[line, source], source_mask bool[line, source] -> memory and state by port, state.* [line, 1, ...]."""
 
     def _run_first(self, feeds: Mapping[str, np.ndarray], bound: Mapping[str, Any]) -> dict[str, Any]:
-        """What the first graph gives, on the device."""
+        """The outputs of the first graph, on the device."""
         try:
             if self._on_device is None:
                 return self._first.run({**feeds, **bound})
@@ -79,7 +79,7 @@ class Steps(ABC):
             raise TextkitError(f"{self._bundle.folder}: {error}") from error
 
     def _with_beam(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        """The state of lines as that of one beam each: an axis is put into state.*."""
+        """The state of lines as the state of one beam each: state.* gets a beam axis."""
         beam = Fresh if self._on_device is not None else lambda value: value[:, None]
         return {name: beam(found[name]) if name.startswith("state.") else found[name] for name in self._state}
 
@@ -93,7 +93,7 @@ class Steps(ABC):
         full: bool,
         draw: Draw | None = None,
     ) -> Mapping[str, Any]:
-        """What the graph gives, state and cache under the names of the ports that take them."""
+        """Runs a step and returns its outputs, with state and cache under the names of the ports that take them."""
         try:
             if draw is not None and isinstance(state, DoubleBuffer):
                 return state.step(token, parent, draw)
@@ -123,13 +123,15 @@ class Steps(ABC):
         return {name: take(memory[name]) for name in self._memory}, {name: take(state[name]) for name in self._state}
 
     def load(self, options: Search) -> None:
-        """Loads the step graph as a search with these options will use it. Raises TextkitError where it does not load."""
+        """Loads the step graph that a search with these options will use. Raises TextkitError where it does not load."""
         drawn = self.draws and options.draws_plainly
         self._giving(not options.draws_from_all, options.draws_from_all and not drawn, drawn)
 
     def _giving(self, choices: bool, whole: bool, drawn: bool) -> tuple[Session, list[str]]:
-        """The step graph with the likeliest tokens, the whole distribution, drawn tokens; what it gives by the ports that take
-        it."""
+        """The step graph with these outputs, and the names of its outputs as those of the ports that take them.
+
+        `choices`: the likeliest tokens; `whole`: the whole distribution; `drawn`: drawn tokens.
+        """
         key = choices, whole, drawn
         if key not in self._sessions:
             with self._loading:
@@ -141,7 +143,7 @@ class Steps(ABC):
 
 
 class TranslationSteps(Steps):
-    """The graphs encode and step."""
+    """The graphs `encode` and `step`."""
 
     def _load_first(self, device: str) -> Session:
         return Session(self._bundle.graph("encode"), device, self._threads)
@@ -152,11 +154,14 @@ class TranslationSteps(Steps):
 
 
 class LanguageSteps(Steps):
-    """The graphs score and step. The `source` of a search is what goes before: read at once, but for its last token, which the
-    first step reads. A line without a token is in a batch of such lines; one of more than READ tokens comes alone."""
+    """The graphs `score` and `step`.
+
+    The `source` of a search is the prompt. `score` reads it all but its last token, which the first step reads. Lines without a
+    token are in a batch of such lines only; a line of more than READ tokens is alone in its batch.
+    """
 
     def _load_first(self, device: str) -> Session:
-        # Without the log-probabilities, which take the longest.
+        # Without the log-probabilities, which take the longest to compute.
         outputs = [port.name for port in self._bundle.manifest.ports("score")[1] if port.name.startswith(_TRAVELS)]
         return Session(self._bundle.graph("score"), device, self._threads, outputs=outputs)
 
@@ -172,18 +177,23 @@ class LanguageSteps(Steps):
 
     @cached_property
     def reads_alone(self) -> bool:
-        """Whether lines are read one by one: in int8 models of earlier versions what goes through `score` together has one
-        scale, and a line's state would depend on the others."""
+        """Whether lines are read one by one.
+
+        In int8 models of earlier versions all lines of a `score` run share one scale, and a line's state would depend on the
+        others.
+        """
         return self._bundle.manifest.precision == "int8" and shares_scales(self._bundle.graph("score"))
 
     @property
     def counts_padding(self) -> bool:
-        """Whether lines of a batch must be of one length for a line's text not to depend on the others: padding would move the
-        places at which what comes later stands in a cache, and with them the order in which sums are added."""
+        """Whether lines of a batch must have one length, so that a line's text does not depend on the others.
+
+        Padding would shift the places of later tokens in a cache, and with them the order in which sums are added.
+        """
         return self.reads_alone or any(name.startswith("cache.") for name in self._state)
 
     def _read(self, source: np.ndarray, source_mask: np.ndarray) -> Mapping[str, Any]:
-        """The state after what goes before."""
+        """The state after all tokens of the prompt but the last."""
         lines, tokens = source.shape
         state: Mapping[str, Any] = beginning(self._bundle, lines)
         previous = np.full(lines, self._bundle.rule.eos)  # type: ignore[attr-defined]  # LanguageText's
@@ -201,7 +211,7 @@ class LanguageSteps(Steps):
 
 
 def beginning(bundle: Bundle, lines: int) -> dict[str, np.ndarray]:
-    """The state of lines of which nothing is read: zeros, and of axes that grow nothing."""
+    """The state of lines before anything is read: zeros; axes that grow have size 0."""
     ports = [port for port in bundle.manifest.ports("score")[0] if port.name.startswith(_TRAVELS)]
     sizes = ((port, [0 if isinstance(axis, str) else axis for axis in port.axes[1:]]) for port in ports)
     return {port.name: np.zeros((lines, *size), port.dtype) for port, size in sizes}
