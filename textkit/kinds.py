@@ -1,7 +1,7 @@
-"""What a value out of a file may be: a type and bounds, so that no number out of a file becomes memory or time.
+"""What a value from a file may be: its type and bounds, so that no number in a file can demand any amount of memory or time.
 
-Each has `check(value, where)`, which raises Wrong. Knows no file and no field. Plain classes: a command that
-only shows its help imports them, and a dataclass takes half a millisecond.
+Each kind has `check(value, where)`, which raises Wrong. Knows no file and no field. The kinds are plain classes, because a
+command that only shows its help imports them, and a dataclass takes half a millisecond.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     class Kind(Protocol):
         def check(self, value: Any, where: str) -> None:
-            """Raises Wrong, with `where` in its phrase, for a value that is none of this kind."""
+            """Raises Wrong, whose phrase contains `where`, for a value that is not of this kind."""
 
 
 class Wrong(Exception):
-    """What is wrong with a field: a phrase that names it."""
+    """A phrase that names a field and says what is wrong with it."""
 
 
 class Whole:
@@ -34,7 +34,7 @@ class Whole:
 
 
 class Real:
-    """A number; a whole one is one too. `above`: `least` itself is not allowed."""
+    """A number, whole or not. `above`: `least` itself is not allowed."""
 
     def __init__(self, least: float, most: float, above: bool = False) -> None:
         self.least, self.most, self.above = least, most, above
@@ -69,14 +69,14 @@ class Flag:
 
 
 class Anything:
-    """What only people read."""
+    """Any value, because only people read it."""
 
     def check(self, value: Any, where: str) -> None:
         pass
 
 
 class Maybe:
-    """null, or what `kind` says."""
+    """null, or a value of `kind`."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -101,7 +101,7 @@ class Each:
 
 
 class Record:
-    """An object with these fields; `optional` ones may lack. Fields that it does not know are for people to read."""
+    """An object with these fields; `optional` ones may be missing. Other fields are for people to read."""
 
     def __init__(self, optional: Mapping[str, Any] | None = None, /, **fields: Any) -> None:
         self.fields, self.optional = fields, dict(optional or {})

@@ -1,7 +1,7 @@
-"""The contract between textkit and a family of models; the graphs of a task are in tasks.py. Knows no model, imports no torch.
+"""The contract between textkit and a family of models; task.py has the graphs of a task. Knows no model, imports no torch.
 
 A plugin says how text becomes ids, how its network looks, how text becomes batches, what the loss is and which graphs it
-exports. The training loop, checkpoints, export with its parity check, the command line and streaming are given.
+exports. The training loop, checkpoints, export with its parity check, the command line and streaming are provided.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Graph:
 
     `module`: for `embed`, a torch module (ids i64[line, token], weight f32[line, token]) -> f32[line, token, dim]; the
     exporter adds pooling and normalisation. For `translate`, see docs/architecture.md: an `encode` module names its
-    `outputs`, a `step` module its `memory` and `state`. `constants`: arrays the wrapper of the task needs (embed: `probability`
+    `outputs`, a `step` module its `memory` and `state`. `constants`: arrays that the task's wrapper needs (embed: `probability`
     f32[id], the unigram probability of each id, for SIF weights a / (a + p)). `limit`: the most tokens of a line that the
-    module takes, 0 for any number. `facts`: the task's own keys of the manifest, where the module cannot say them (labels).
+    module takes, 0 for any number. `facts`: the task's own keys of the manifest, if the module cannot say them (labels).
 
     A module that only looks rows up is best given as a torch.nn.Embedding: its graph is made without torch's exporter,
     in milliseconds, and int8 gives each row its own scale.
@@ -52,19 +52,19 @@ class Training:
 
     epochs: int = 10  # passes over the training data
     max_steps: int = 0  # stop after this many updates; 0: epochs decide
-    batch_size: int = 32  # examples a batch; 1: single-example descent; 0: full-batch descent
+    batch_size: int = 32  # examples per batch; 1: single-example descent; 0: full-batch descent
     accumulate: int = 1  # batches summed into one update
     optimizer: Literal["sgd", "nt-asgd", "adagrad", "adam", "adamw"] = "adam"  # sgd | nt-asgd | adagrad | adam | adamw
     learning_rate: float = 1e-3  # the peak of the schedule
     momentum: float = 0.0  # sgd, nt-asgd
-    nonmono: int = 5  # nt-asgd: the mean of the weights is kept once the dev score is worse than so many scores before
+    nonmono: int = 5  # nt-asgd: averaging starts once a dev score is worse than the best from before the last so many
     betas: tuple[float, float] = (0.9, 0.999)  # adam, adamw
     epsilon: float = 1e-8  # adagrad, adam, adamw
     schedule: Literal["constant", "linear", "inverse-sqrt", "cosine"] = (
         "constant"  # constant | linear | inverse-sqrt | cosine
     )
-    warmup: int = 0  # updates in which the rate rises linearly from 0
-    cooldown: int = 0  # updates at the end in which the rate falls linearly to min_learning_rate, whatever the schedule
+    warmup: int = 0  # updates during which the rate rises linearly from 0
+    cooldown: int = 0  # last updates, during which the rate falls linearly to min_learning_rate under any schedule
     min_learning_rate: float = 0.0  # where linear, cosine and a cooldown end
     clip: float = 0.0  # largest gradient norm; 0: no clipping
     l1: float = 0.0  # penalty on the sum of |weight|
@@ -74,11 +74,11 @@ class Training:
     patience: int = 0  # stop after this many dev scores without a better one; 0: never
     eval_steps: int = 0  # updates between dev scores; 0: once an epoch
     checkpoint_seconds: float = 60.0  # at most this much work is lost to kill -9
-    checkpoint_steps: int = 0  # a checkpoint every so many updates as well; 0: time alone decides
+    checkpoint_steps: int = 0  # a further checkpoint after this many updates; 0: time alone decides
     precision: Literal["fp32", "bf16", "fp16"] = (
         "fp32"  # fp32 | bf16 | fp16: mixed precision by autocast; fp16 scales the loss
     )
-    log_seconds: float = 1.0  # at most one line of metrics.jsonl in this time
+    log_seconds: float = 1.0  # at most one line of metrics.jsonl in this many seconds
 
     needs: ClassVar[Mapping[str, str]] = {  # see Plugin.Config
         "momentum": "optimizer=sgd|nt-asgd",
@@ -98,16 +98,16 @@ class Score:
     value: float
     higher_is_better: bool
     detail: Mapping[str, float] = field(default_factory=dict)
-    samples: tuple[str, ...] = ()  # lines to look at while it learns: "source ||| output ||| reference"
+    samples: tuple[str, ...] = ()  # lines to show during training: "source ||| output ||| reference"
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """Which pass over the data, and where in it to begin.
+    """A pass over the data, and the batch at which to begin it.
 
-    `batch_size`: how many examples a batch should have; full-batch descent asks for pieces of this size and sums them up to
-    one update. `scratch`: a folder for encoded data, there until the training is complete; None: keep it in memory.
-    `processes`: how many train together. `facts`: what a plugin puts in is kept in run.json.
+    `batch_size`: how many examples a batch should have; full-batch descent asks for pieces of this size and sums them into
+    one update. `scratch`: a folder for encoded data, which stays until the training is complete; None: keep it in memory.
+    `processes`: how many train together. `facts`: what a plugin puts here is kept in run.json.
     """
 
     number: int
@@ -120,7 +120,7 @@ class Epoch:
 
 
 class Update(Protocol):
-    """Learns from one batch where autograd is too slow: stands in for `loss` and the optimizer, changes the network in place.
+    """Learns from one batch where autograd is too slow: replaces `loss` and the optimizer, and changes the network in place.
 
     Returns what to log, with `loss` and `examples`.
     """
@@ -131,9 +131,9 @@ class Update(Protocol):
 
 
 class Fit(Protocol):
-    """Trains a model that no gradient steps train: fills the network in place, yields what to show while it works.
+    """Trains a model without gradient steps: fills the network in place, and yields what to show while it works.
 
-    Of `epoch` the seed, the folder `scratch` and `facts` count. A fit that is interrupted begins anew.
+    Of `epoch` only `seed`, `scratch` and `facts` matter. An interrupted fit starts again from the beginning.
     """
 
     def __call__(
@@ -148,27 +148,27 @@ class Steps(Protocol):
 
 
 class Plugin(ABC, Generic[Options, Rule]):
-    """A family of models. One instance lives in the registry; it holds no state of a training.
+    """A family of models. One instance lives in the registry; it holds no training state.
 
-    A subclass may say what its Config and its text rule are, as in Plugin[MyConfig, Words], for whoever checks types.
+    A subclass may name its Config and its text rule for type checkers, as in Plugin[MyConfig, Words].
     """
 
     name: ClassVar[str]  # what users type; the entry point has the same name
     task: ClassVar[str]  # a name of textkit/task_registry.py
     summary: ClassVar[str]  # one line for `textkit plugins`
-    # A frozen dataclass of hyperparameters, the papers' names, one comment a field. Two mappings beside the fields, each
-    # added to those of the classes it derives from: `needs` says with which other options an option has an effect
-    # ("optimizer=sgd|nt-asgd", "cooldown!=0", "hidden=@dim", put together by " or "), so that it is refused where it has none;
-    # `renamed` leads from a name that an option once had to the one it has.
+    # A frozen dataclass of hyperparameters, with the papers' names and one comment per field. Two mappings may stand
+    # beside the fields; each is added to those of the base classes. `needs` says with which other options an option has
+    # an effect ("optimizer=sgd|nt-asgd", "cooldown!=0", "hidden=@dim", joined by " or "); where it has none, it is
+    # refused. `renamed` maps the former name of an option to its present one.
     Config: ClassVar[type]
-    corpus: ClassVar[str] = ""  # who reads DATA, as textkit.task.Task.corpus says it; "": as all families of the task
+    corpus: ClassVar[str] = ""  # what reads DATA, named as in textkit.task.Task.corpus; "": the corpus of the task
     training: ClassVar[Training] = Training()  # this family's defaults of the engine's options
-    unheeded: ClassVar[Mapping[str, str]] = {}  # engine options that it does not read, each with what decides instead
+    unheeded: ClassVar[Mapping[str, str]] = {}  # engine options that it does not read -> what decides instead
     api: ClassVar[int] = API_VERSION
 
     @abstractmethod
     def vocabulary(self, corpus: Corpus, config: Options) -> Rule:
-        """How text becomes ids: trained on `corpus` or given. Raises TextkitError for a corpus too small."""
+        """How text becomes ids: trained on `corpus` or given. Raises TextkitError if the corpus is too small."""
 
     @abstractmethod
     def network(self, config: Options, vocabulary: Rule) -> torch.nn.Module:
@@ -184,8 +184,9 @@ class Plugin(ABC, Generic[Options, Rule]):
     def loss(self, network: torch.nn.Module, batch: Any) -> tuple[torch.Tensor, Mapping[str, float]]:
         """The objective as a scalar with a gradient (a mean over the batch), and what to log.
 
-        Logged `examples` and `words` are counts, for the speed; `weight` says what the loss is a mean of where that is
-        not the examples (tokens, say), so that accumulated batches add up to the bigger batch. The rest is shown.
+        Logged `examples` and `words` are counts, for the speed. `weight` is the number of items that the loss is a mean over,
+        where these are not the examples (but tokens, for instance), so that accumulated batches add up to one larger batch.
+        The rest is shown.
         """
         raise TypeError(f"plugin {self.name!r} defines none of loss, update, fit")
 
@@ -197,21 +198,21 @@ class Plugin(ABC, Generic[Options, Rule]):
     def graphs(self, network: torch.nn.Module, vocabulary: Rule, config: Options) -> Mapping[str, Graph]:
         """The modules behind the graphs of `task`."""
 
-    # Two ways of learning without the gradient of a loss; None where the plugin does not go that way.
+    # Two ways of learning without the gradient of a loss; None where the plugin does not use it.
     update: ClassVar[Update | None] = None
     fit: ClassVar[Fit | None] = None
 
-    # Where it can train, of "cpu" and "cuda"; None: on both down a gradient, on the CPU alone through either door.
+    # Where it can train, of "cpu" and "cuda"; None: on both by gradient descent, on the CPU alone by `update` or `fit`.
     devices: ClassVar[tuple[str, ...] | None] = None
 
-    # Whether its first update, or its fit, compiles kernels: a few seconds the first time on a machine.
+    # Whether its first update, or its fit, compiles kernels, which takes a few seconds the first time on a machine.
     compiles: ClassVar[bool] = False
 
-    # None: schedules that must know how many batches an epoch has (linear, cosine) have them counted.
+    # None: the batches of an epoch are counted for what needs their number (linear, cosine, a cooldown).
     steps: ClassVar[Steps | None] = None
 
     def unit(self, vocabulary: Rule) -> str:
-        """What a perplexity that it logs is of: one "word", "token", "byte"."""
+        """The unit of a logged perplexity: "word", "token" or "byte"."""
         return "token"
 
     def defaults(self) -> dict[str, Any]:
@@ -219,5 +220,5 @@ class Plugin(ABC, Generic[Options, Rule]):
         return {}
 
     def decided(self, config: Options, sample: Sequence[str]) -> dict[str, Any]:
-        """More of them, which the options of the training decide, or a sample of its lines."""
+        """More serving defaults, which depend on the training's options or on a sample of its lines."""
         return {}

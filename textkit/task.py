@@ -1,7 +1,7 @@
-"""What a task is: one record of all that the rest of textkit asks of it. Knows no task, no architecture and no training.
+"""What a task is: one record of all that the rest of textkit needs of it. Knows no task, no architecture and no training.
 
-A task is a graph signature, with what serves models that have those graphs, what exports them, the verbs that people use
-them by and what measures them. Whatever is heavy is named as "package.module:name" and imported when it is used.
+A task is the signatures of its graphs, with the code that serves, exports and measures models with those graphs, and the verbs
+that use them. Heavy parts are named as "package.module:name" and imported when they are used.
 docs/tasks.md is a complete task.
 """
 
@@ -18,7 +18,7 @@ from textkit.kinds import Wrong
 if TYPE_CHECKING:
     from textkit.kinds import Kind
 
-# A graph cannot give what it takes under one name: the step's output `state.x.next` is the next step's input `state.x`.
+# No output has the name of an input: a step's output `state.x.next` is the next step's input `state.x`.
 NEXT = ".next"
 LINES = "textkit.corpora.corpus:Corpus"  # DATA is lines of text
 PAIRS = "textkit.corpora.pairs:PairCorpus"  # DATA is pairs of lines: "source<tab>target", or two line-aligned files
@@ -28,8 +28,8 @@ class Port(NamedTuple):
     """One input or output of a graph: its name, element type (numpy's name) and axes (a str is free, an int is fixed).
 
     A name that ends in `*` stands for any number of ports with that prefix, of any type, whose first axes are these. Such
-    ports travel: what one graph gives under a name another takes under it, and a graph that takes them and gives them as well
-    calls those that it gives `name.next`. Of ports that are `optional` a graph has all or none.
+    ports travel: the output of one graph is the input of the same name of another. A graph that has such a port on both sides
+    calls the output `name.next`. A graph has either all of its `optional` ports or none.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Setting:
         return Setting(self.kind, default, self.help, self.metavar)
 
     def checked(self, value: Any, name: str) -> Any:
-        """`value`, a number of numpy's as Python's. Raises UsageError, naming `name`, where it is none of this kind."""
+        """`value`, as a Python number if it is one of numpy's. Raises UsageError, naming `name`, if it is not of this kind."""
         plain = value.item() if hasattr(value, "item") else value
         try:
             self.kind.check(plain, name)
@@ -83,18 +83,18 @@ class Task:
     name: str
     summary: str  # one line
     graphs: Mapping[str, Signature]
-    # A class: Class(model, device="auto", threads=None, **settings) opens a model, a Bundle, a name or a folder; called with
-    # list[str] it gives one result a line. Imports no torch.
+    # A class: Class(model, device="auto", threads=None, **settings) opens a model, given as a Bundle, a name or a
+    # folder. Called with list[str], it returns one result per line. It imports no torch.
     serving: str
-    # A function (graphs, rule, sample, precision) -> textkit.exporting.exported.Exported, which proves what it gives.
+    # A function (graphs, rule, sample, precision) -> textkit.exporting.exported.Exported. It proves its graphs right.
     exporter: str
-    optional: frozenset[str] = frozenset()  # graphs that a model may lack: made on request
+    optional: frozenset[str] = frozenset()  # graphs that a model may lack; they are made on request
     settings: Mapping[str, Setting] = field(default_factory=dict)  # serving options that a model may state defaults of
     facts: Mapping[str, Kind] = field(default_factory=dict)  # keys of the manifest that are this task's own
-    limits: Mapping[str, Kind] = field(default_factory=dict)  # what its `limits` may hold beside "tokens"
+    limits: Mapping[str, Kind] = field(default_factory=dict)  # what the manifest's `limits` may hold besides "tokens"
     default_model: str | None = None  # the model that came with the task's distribution
     verbs: Mapping[str, Verb] = field(default_factory=dict)
-    metrics: Mapping[str, str] = field(default_factory=dict)  # what `textkit evaluate` measures, each in a line
+    metrics: Mapping[str, str] = field(default_factory=dict)  # what `textkit evaluate` measures -> one line about it
     evaluation: str = ""  # a textkit.evaluation.evaluation.Evaluation; "": nothing is measured
     corpus: str = LINES  # what DATA holds: a textkit.corpora.corpus.Corpus of paths
 
@@ -104,7 +104,7 @@ class Task:
         return {name: setting.default for name, setting in self.settings.items() if setting.default is not None}
 
     def wrong_default(self, defaults: Mapping[str, Any]) -> str:
-        """What is wrong with a model's serving defaults, as key=value; empty where nothing is."""
+        """The first wrong one of a model's serving defaults, as key=value; empty where none is wrong."""
         for key, value in defaults.items():
             try:
                 if key in self.settings:
@@ -117,6 +117,6 @@ class Task:
 
 
 def load(reference: str) -> Any:
-    """What "package.module:name" names. Raises ImportError or AttributeError where there is nothing."""
+    """The object that "package.module:name" names. Raises ImportError or AttributeError where there is none."""
     module, _, name = reference.partition(":")
     return getattr(importlib.import_module(module), name)

@@ -1,4 +1,4 @@
-"""Options that verbs share, and what is said on stderr. Knows no verb; light to import."""
+"""Options that verbs share, and the messages on stderr. Knows no verb; light to import."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(eq=False, repr=False)
 class Messages:
-    """What is said to a person, on stderr alone: errors always, warnings unless -q, notes under -v, one line each."""
+    """Messages to a person, on stderr only, one line each: errors always, warnings unless -q, notes with -v."""
 
     verbose: bool = False
     quiet: bool = False
@@ -28,7 +28,7 @@ class Messages:
 
     @property
     def interactive(self) -> bool:
-        """Whether a progress display has somebody to look at it."""
+        """Whether somebody can see a progress display."""
         return not self.quiet and sys.stderr is not None and sys.stderr.isatty()
 
     def error(self, message: object) -> None:
@@ -39,7 +39,7 @@ class Messages:
             self._say(f"textkit: warning: {message}")
 
     def hint(self, message: object) -> None:
-        """What helps somebody who sits before a terminal; nothing is wrong."""
+        """Helps a person at a terminal; nothing is wrong."""
         if not self.quiet:
             self._say(f"textkit: {message}")
 
@@ -49,14 +49,14 @@ class Messages:
 
     def _say(self, message: str) -> None:
         with suppress(OSError, ValueError, AttributeError):  # stderr closed: there is nobody to tell
-            # A name in a stranger's file may hold what moves the cursor: shown, not obeyed.
+            # A name in a stranger's file may hold characters that move the cursor: they are replaced.
             line = " ".join(message.splitlines())
             sys.stderr.write("".join(c if c.isprintable() else "?" for c in line) + "\n")
             sys.stderr.flush()
 
 
 def message_options(function: Function) -> Function:
-    """-v, -q and --debug; the command gets a Messages as the keyword `messages`."""
+    """Adds -v, -q and --debug; the command gets a Messages as the keyword `messages`."""
 
     @click.pass_context
     @functools.wraps(function)
@@ -82,13 +82,12 @@ def message_options(function: Function) -> Function:
     return with_messages  # type: ignore[return-value]
 
 
-PROMISE = (
-    "textkit.output"  # in the context's meta: what a verb writes whole or not at all, and how else it could be kept
-)
+# The key in the context's meta for what a verb writes whole or not at all, and for advice on how to keep a part of it.
+PROMISE = "textkit.output"
 
 
 def promised(advice: str = "") -> Callable[[click.Context, click.Parameter, Any], Any]:
-    """The callback of an option that names what is written whole or not at all: after a signal it is said which it was."""
+    """The callback of an option that names an output written whole or not at all: a message after a signal names it."""
 
     def callback(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
         if value is not None:
@@ -99,7 +98,7 @@ def promised(advice: str = "") -> Callable[[click.Context, click.Parameter, Any]
 
 
 class Text(click.ParamType):
-    """Text on the command line itself, which a shell may give any bytes."""
+    """Text given on the command line itself, where a shell may pass any bytes."""
 
     name = "text"
 
@@ -128,7 +127,7 @@ class Device(click.ParamType):
 
 
 def _complete_model(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-    """Names of installed models, and paths for what looks like one."""
+    """Names of installed models; folders where none matches."""
     from click.shell_completion import CompletionItem
 
     from textkit.bundle.bundle import installed
@@ -196,26 +195,26 @@ encoding_option = click.option(
     metavar="NAME",
     expose_value=False,
     callback=_read_as,
-    help="Of the text that is read: utf-16, cp1252, ... Default: utf-8.",
+    help="Encoding of the input: utf-16, cp1252, ... Default: utf-8.",
 )
 _ANSWERING = (device_option, threads_option, on_error_option, encoding_option, line_buffered_option, message_options)
 
 
 def answering_options(function: Function) -> Function:
-    """The options with which a verb that answers each record ends: device, threads, on_error, line_buffered and messages."""
+    """The last options of a verb that answers records: device, threads, on_error, encoding, line_buffered and messages."""
     for option in reversed(_ANSWERING):
         function = option(function)
     return function
 
 
-# Of a verb that answers with records, and of one that lists what there is.
+# For a verb that answers with records, and for one that prints a list.
 answer_format_option = click.option(
     "--format",
     "form",
     type=click.Choice(["text", "jsonl"]),
     default="text",
     show_default=True,
-    help="Of the output; jsonl is a JSON object a record.",
+    help="Format of the output; jsonl is one JSON object per record.",
 )
 list_format_option = click.option(
     "--format",
@@ -223,12 +222,12 @@ list_format_option = click.option(
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="Of the output; json is one object with a list.",
+    help="Format of the output; json is one object with a list.",
 )
 
 
 explain_option = click.option(
-    "--explain", is_flag=True, help="With a graph that shows every head and layer of attention, for pictures."
+    "--explain", is_flag=True, help="Add a graph that shows every head and layer of attention, for pictures."
 )
 
 
@@ -248,7 +247,7 @@ _BUNDLE = (
         type=click.Choice(["fp32", "fp16", "int8"]),
         default="fp32",
         show_default=True,
-        help="How weights are stored. What the lower ones cost is measured and written into the manifest.",
+        help="How weights are stored. What a lower precision costs is measured and written into the manifest.",
     ),
     click.option("--name", metavar="NAME", help="What the manifest calls the model. Default: the folder's name."),
     click.option("--license", "licence", metavar="TEXT", default="", help="The model's licence, for the manifest."),

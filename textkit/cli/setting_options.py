@@ -1,4 +1,4 @@
-"""Settings of serving as options of verbs, with the bounds, defaults and meaning that they have everywhere. Light to import."""
+"""Serving settings as options of verbs, with the bounds, defaults and meaning that they have everywhere. Light to import."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Number(click.ParamType):
 def declared(
     name: str, setting: Setting, *short: str, model: str | None = None, negated: bool = False, before: str = ""
 ) -> tuple[list[str], dict[str, Any]]:
-    """What click takes for the option of a setting: its spellings, and its keywords. It is None where nobody gave it.
+    """What click.option takes for a setting: its spellings and keywords. The option's value is None where it is not given.
 
-    `model`: the shipped model whose own default --help names; None: all models have the setting's. `negated`: --no-NAME is
-    an option as well. `before`: what the help says first.
+    `model`: the shipped model whose own default --help names; None: all models have the setting's default. `negated`:
+    --no-NAME is an option as well. `before`: the beginning of the help.
     """
     spelled = f"--{name.replace('_', '-')}"
     more: dict[str, Any] = {"default": None}
@@ -57,12 +57,12 @@ def declared(
 
 
 def setting_option(name: str, setting: Setting, *short: str, **how: Any) -> Callable[[Any], Any]:
-    """The option of a setting for a verb; `how` as `declared` has it."""
+    """The option of a setting for a verb; `how`: the keywords of `declared`."""
     names, more = declared(name, setting, *short, **how)
     return click.option(*names, **more)
 
 
 def taken(options: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Takes the settings of these names out of a verb's options; those that were given are returned."""
+    """Removes the settings of these names from a verb's options, and returns those that were given."""
     found = {name: options.pop(name) for name in names}
     return {name: value for name, value in found.items() if value is not None}
