@@ -6,8 +6,8 @@ from textkit.kinds import Flag, Maybe, Text, Whole
 from textkit.task import Port, Setting, Signature, Task, Verb
 
 POOLING = ("mean", "max", "sif")  # the values 0, 1, 2 of the port `pool`
-POOLINGS = (*POOLING, "fasttext")  # with that which the host computes, of `tokens`
-# What JSON lines call the fields that a verb writes, the result itself first. A record's own field of such a name is renamed.
+POOLINGS = (*POOLING, "fasttext")  # the last is computed outside the graph, from its output `tokens`
+# The JSON fields that a verb writes, the result itself first. A record's own field of the same name is renamed.
 EMBEDDED = ("embedding",)
 TOKENS = ("tokens",)
 
@@ -31,8 +31,8 @@ TASK = Task(
     serving="textkit.tasks.embed.serving.embedder:Embedder",
     exporter="textkit.tasks.embed.exporting.export:exported",
     settings={
-        "pooling": Setting(Text(choices=POOLINGS), "mean", "How words make a line."),
-        "normalize": Setting(Flag(), False, "Bring vectors to length 1."),
+        "pooling": Setting(Text(choices=POOLINGS), "mean", "How the vectors of words make that of a line."),
+        "normalize": Setting(Flag(), False, "Scale vectors to length 1."),
     },
     facts={"dim": Maybe(Whole(1, 1 << 20))},
     default_model="en-words",
@@ -43,10 +43,10 @@ TASK = Task(
     },
     metrics={
         "similarity": "word pairs with scores: Spearman's correlation with the cosines",
-        "analogies": 'four words a line, ": name" begins a section: accuracy of 3CosAdd',
-        "sts": "sentence pairs with scores, separated by tabs: Spearman's correlation. Pairs come as TSV, CSV, JSON lines or "
-        "with spaces between, under a header that names the columns (sentence1, sentence2, score and the like), as two texts "
-        "and a score, or as STS benchmark has them; else --columns says it",
+        "analogies": 'four words per line, ": name" begins a section: accuracy of 3CosAdd',
+        "sts": "sentence pairs with scores, separated by tabs: Spearman's correlation. Pairs are TSV, CSV, JSON lines or "
+        "separated by spaces. The columns are named by a header (sentence1, sentence2, score and the like), are two texts "
+        "and a score, or follow the STS benchmark; otherwise --columns names them",
     },
     evaluation="textkit.tasks.embed.verbs.evaluate:EVALUATION",
 )

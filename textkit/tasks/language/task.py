@@ -8,13 +8,13 @@ from textkit.searching.settings import SEARCH
 from textkit.task import Port, Setting, Signature, Task, Verb
 from textkit.text.bounds import MOST_ROWS
 
-# What JSON lines call the fields that a verb writes, the result itself first. A record's own field of such a name is renamed.
+# The JSON fields that a verb writes, the result itself first. A record's own field of the same name is renamed.
 SCORED = ("logprob", "tokens", "perplexity", "unknown", "per_token", "per_word")
 GENERATED = ("continuation", "prompt", "logprob", "tokens", "ended", "samples")
 
 TASK = Task(
     name="language",
-    summary="how likely lines are, and what may follow a beginning",
+    summary="how likely lines are, and what may follow a prompt",
     graphs={
         "score": Signature(
             inputs=(
@@ -30,15 +30,15 @@ TASK = Task(
     serving="textkit.tasks.language.serving.scorer:LanguageModel",
     exporter="textkit.tasks.language.exporting.export:exported",
     settings={
-        "max_tokens": Setting(Whole(1, 1 << 20), 100, "The most tokens that follow."),
+        "max_tokens": Setting(Whole(1, 1 << 20), 100, "The most tokens to generate."),
         **{name: SEARCH[name] for name in ("temperature", "top_k", "top_p")},
     },
-    limits={"context": Whole(2, MOST_ROWS)},  # tokens that a model remembers
+    limits={"context": Whole(2, MOST_ROWS)},  # the most tokens that a model remembers
     default_model="en-lm",
     verbs={
         "score": Verb("Say how likely each line is.", "textkit.tasks.language.verbs.score:score"),
         "generate": Verb("Continue a prompt, or each line.", "textkit.tasks.language.verbs.generate:generate"),
     },
-    metrics={"perplexity": "lines of text, read one after the other with all that is before in mind"},
+    metrics={"perplexity": "lines of text, each read with all the lines before it as context"},
     evaluation="textkit.tasks.language.verbs.evaluate:EVALUATION",
 )

@@ -8,7 +8,7 @@ from textkit.searching.settings import SEARCH
 from textkit.task import PAIRS, Port, Setting, Signature, Task, Verb
 from textkit.text.bounds import MOST_ROWS
 
-# What JSON lines call the fields that a verb writes, the result itself first. A record's own field of such a name is renamed.
+# The JSON fields that a verb writes, the result itself first. A record's own field of the same name is renamed.
 TRANSLATED = ("translation", "score", "logprob", "source_tokens", "tokens", "alignment", "word_scores", "nbest")
 
 _SOURCE = (Port("source", "int64", ("line", "source")), Port("source_mask", "bool", ("line", "source")))
@@ -16,7 +16,7 @@ _MEMORY = Port("memory.*", "", ("line",))
 
 TASK = Task(
     name="translate",
-    summary="lines to lines of another language",
+    summary="lines to lines in another language",
     graphs={
         "encode": Signature(inputs=_SOURCE, outputs=(_MEMORY, *OF_LINES)),
         "step": Signature(
@@ -32,7 +32,7 @@ TASK = Task(
             ),
         ),
     },
-    optional=frozenset({"explain"}),  # for pictures
+    optional=frozenset({"explain"}),  # for pictures of attention
     serving="textkit.tasks.translate.serving.translator:Translator",
     exporter="textkit.tasks.translate.exporting.export:exported",
     settings={
@@ -60,8 +60,8 @@ TASK = Task(
         ),
     },
     metrics={
-        "bleu": "lines and their translations: a file of lines and files of references that belong to it line by line, or "
-        "TSV files (source, reference; lines with the same source are several references of one)",
+        "bleu": "lines and their translations: a file of lines and files of references that match it line by line, or "
+        "TSV files (source, reference; lines with the same source are several references for it)",
         "chrf": "the same; --metric bleu,chrf gives both",
     },
     evaluation="textkit.tasks.translate.verbs.evaluate:EVALUATION",

@@ -1,7 +1,4 @@
-"""`textkit translate`: lines in, translations out. Parses and writes; textkit.serving works.
-
-Over 300 lines, for half of them are its options.
-"""
+"""`textkit translate`: lines in, translations out. Parses options and writes results; textkit.serving does the work."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ if TYPE_CHECKING:
     from textkit.tasks.translate.serving.translator import Translator
 
 FORMATS = ("text", "jsonl", "nbest")
-SUFFIXES = JSONL | {".nbest": "nbest"}  # what -o FILE says of the format
+SUFFIXES = JSONL | {".nbest": "nbest"}  # the format that the suffix of -o FILE implies
 
 SETTINGS = {**SEARCH, **TASK.settings}
 
@@ -66,12 +63,12 @@ def _option(name: str, *short: str, **how: Any) -> Callable[[Any], Any]:
 @click.option(
     "--prefix",
     metavar="FILE",
-    help="A line for each of the input: what its translation begins with; --max-length cuts none of it.",
+    help="One line per input line: how its translation begins; --max-length does not cut it.",
 )
 @_option("allow_unk")
-@click.option("--replace-unk", is_flag=True, help="Put the source's word, by the attention, for an unknown one.")
-@click.option("--alignment", is_flag=True, help="Add which source token each token comes from, by the attention.")
-@click.option("--word-scores", is_flag=True, help="Add the log-probability of each token, ends too.")
+@click.option("--replace-unk", is_flag=True, help="Replace an unknown word by the source word that the attention points to.")
+@click.option("--alignment", is_flag=True, help="Add the source token that each token comes from, by the attention.")
+@click.option("--word-scores", is_flag=True, help="Add the log-probability of each token, including sentence ends.")
 @_option("sample")
 @_option("temperature")
 @_option("top_k")
@@ -79,38 +76,38 @@ def _option(name: str, *short: str, **how: Any) -> Callable[[Any], Any]:
 @_option("seed")
 @reading_options
 @_option("sentences", model="en-de", negated=True)
-@click.option("--abbreviations", metavar="FILE", help="Abbreviations of yours, one a line: no sentence ends there.")
-@split_option("What becomes of a sentence too long for the model.")
+@click.option("--abbreviations", metavar="FILE", help="Your own abbreviations, one per line; no sentence ends at one.")
+@split_option("What to do with a sentence that is too long for the model.")
 @click.option("--batch-tokens", type=_POSITIVE, metavar="N", help="The largest batch, in source tokens. Default: 2048.")
-@click.option("--batch-lines", type=_POSITIVE, metavar="N", help="The largest batch, in lines as well.")
+@click.option("--batch-lines", type=_POSITIVE, metavar="N", help="The largest batch, in lines; applies as well.")
 @click.option(
     "--workers",
     type=_POSITIVE,
     default=1,
     show_default=True,
     metavar="N",
-    help="Batches under way at a time; they share --threads.",
+    help="Batches to translate at a time; they share --threads.",
 )
 @answering_options
 def translate(messages: Messages, **options: Any) -> None:
-    """Translate each line of the FILEs (or of stdin, also named -): a line in is a line out, in order.
+    """Translate each line of the FILEs (or of stdin, also named -): one line out for each line in, in order.
 
     \b
-    text   the translation, one line a record; behind ||| what --alignment (i-j) and --word-scores ask for
-    jsonl  the record's own fields, "translation", "score"; with --n-best a list "nbest" of such
-    nbest  `id ||| translation ||| F0= logprob ||| score` as Moses has it, the id counted from 0
+    text   the translation, one line per record; after ||| what --alignment (i-j) and --word-scores ask for
+    jsonl  the record's own fields, "translation", "score"; with --n-best also "nbest", a list of these
+    nbest  `id ||| translation ||| F0= logprob ||| score` as in Moses; ids count from 0
 
-    A blank line stays blank, and white space around a line is left out. Several sentences on a line are translated each by
-    itself and joined as they were; a sentence that is too long is split where a clause or a word ends. Lines that occur
-    twice are translated once. With --on-error skip a record that cannot be read leaves an empty line in its place (in
-    jsonl null), so that lines stay aligned.
+    A blank line stays blank, and white space around a line is left out. If a line has several sentences, each is translated
+    by itself, and the translations are joined with the same spaces. A sentence that is too long is split where a clause or
+    a word ends. Lines that occur twice are translated once. With --on-error skip, a record that cannot be read leaves an
+    empty line (in jsonl null) in its place, so that lines stay aligned.
     """
     run(_Options(settings=taken(options, SETTINGS.keys() & options.keys()), **options), messages)
 
 
 @dataclass(kw_only=True)
 class _Options(Filter):
-    """The options, checked as far as argv alone shows them. `settings`: those of the search and the model that were given."""
+    """The options, checked as far as argv alone allows. `settings`: the given settings of the search and the model."""
 
     settings: dict[str, Any]
     prefix: str | None
@@ -156,7 +153,7 @@ class _Options(Filter):
 
 
 def _language(output: str | None, form: str) -> dict[str, str]:
-    """The suffix of OUT where it may be a language's code, as in news.de: translations are text."""
+    """The suffix of OUT with the format `form`, if it may be a language code, as in news.de; otherwise nothing."""
     suffix = PurePath(output or "").suffix.lower()
     return {suffix: form} if re.fullmatch(r"\.[a-z]{2}", suffix) and suffix not in (".gz", ".xz") else {}
 
@@ -169,12 +166,12 @@ def _lines_of(file: str) -> list[str]:
 
 
 def run(job: _Options, messages: Messages) -> None:
-    """Reads, translates and writes; says at the end what was out of the ordinary."""
+    """Read, translate and write; at the end, report what was out of the ordinary."""
     from textkit.bundle.onnxfile import shares_scales
 
     check_files(job.files, list(filter(None, (job.prefix, job.abbreviations))))
     translator = job.translator()
-    translator.load()  # a damaged model is told of before anything is read
+    translator.load()  # a damaged model is reported before anything is read
     search = translator.options
     how = (
         f"{search.n_best} samples"
@@ -208,7 +205,7 @@ def _say(report: InputReport, messages: Messages, translator: Translator) -> Non
 
 
 def _results(job: _Options, translator: Translator, report: InputReport) -> Iterator[tuple[int, bytes] | None]:
-    """(records, bytes) of each window of lines, None where the input pauses."""
+    """Yield (records, bytes) for each window of lines, and None where the input pauses."""
     from textkit.serving.stream import WINDOW_CHARACTERS, windows
     from textkit.tasks.translate.serving.writers import FORMATTERS
 
@@ -230,7 +227,7 @@ def _results(job: _Options, translator: Translator, report: InputReport) -> Iter
 
 
 class _Prefixes:
-    """The lines of --prefix FILE, as many at a time as the input has."""
+    """The lines of --prefix FILE, taken in step with those of the input."""
 
     def __init__(self, file: str, report: InputReport) -> None:
         from textkit.streams.lines import Reader
@@ -260,7 +257,7 @@ class _Prefixes:
         return taken
 
     def finish(self, count: int) -> None:
-        """Raises TextkitError where lines are left after those of the input."""
+        """Raise TextkitError if the file has more lines than the input."""
         left = len(self._held) + sum(map(len, self._blocks))
         if left:
             raise TextkitError(f"--prefix {self.file}: has {count_of_lines(count + left)}, the input {count:,}")
