@@ -1,7 +1,7 @@
 """Lines -> vectors, with an exported model of the task `embed`. Knows the graph's ports; no file format, no torch.
 
-A line is its ids, each with a weight. Lines of a batch are padded with id 0 of weight 0, so that what shares a batch with
-a line does not show in its vector.
+A line is its ids, each with a weight. Lines of a batch are padded with id 0 of weight 0, so that a line's vector does not
+depend on what shares its batch.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
 
 LONG = ("split", "cut")
-# Seconds a batch must take for threads to take one each. Those of a table of vectors take 0.5 ms, and two threads that
-# pass Python's lock to and fro are slower with them than one.
+# Seconds that a batch must take for threads to pay off. A batch with a table of vectors takes 0.5 ms, and two threads that
+# pass Python's lock to and fro are then slower than one.
 _HEAVY = 0.005
-_PLAIN = {"pool": np.array(0), "normalize": np.array(False)}  # where `tokens` are asked for, and no `vector`
+_PLAIN = {"pool": np.array(0), "normalize": np.array(False)}  # for runs that ask for `tokens`, not `vector`
 _TINY = np.float32(np.finfo(np.float32).tiny)
 
 
 class Embedder(OpenModel[np.ndarray]):
-    """list[str] -> f32[line, dim]; a whitespace-only line is the zero vector. Can be pickled; the graph loads when used.
+    """list[str] -> f32[line, dim]; a whitespace-only line gives the zero vector. Can be pickled; the graph loads on first use.
 
     `long_lines` counts the lines so far that had more tokens than the model takes (`limits.tokens` of its manifest),
-    `unknown_lines` those that are not blank and have no token that it knows: they are zero vectors as well.
+    and `unknown_lines` the lines that are not blank but have no token that it knows: they give zero vectors too.
     """
 
     task = "embed"
@@ -59,8 +59,8 @@ class Embedder(OpenModel[np.ndarray]):
         long: str = "split",
     ) -> None:
         """`model`: a name, a folder or a Bundle; None: the default. `pooling` (mean, max, sif, fasttext) and `normalize` (to
-        length 1) are the model's own where they are None. `long`: what becomes of a line that is too long: `split`, the
-        token-weighted mean of its parts (with max, their maximum), or `cut`, its beginning.
+        length 1) are the model's own where they are None. `long`: how a line that is too long is embedded: `split`,
+        as the mean of its parts by weight (with max, their maximum), or `cut`, as its beginning.
 
         Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
         """
@@ -89,20 +89,20 @@ class Embedder(OpenModel[np.ndarray]):
 
     @property
     def session(self) -> Session:
-        """The graph, loaded. `session.device` is where it really runs."""
+        """The loaded graph. `session.device` is the device that it actually runs on."""
         if self._session is None:
-            # Threads take a batch each. onnxruntime's own, which share one, spin while they wait: for a graph as light
-            # as a table of vectors they cost twice the time and gave nothing.
+            # Each thread takes one batch. onnxruntime's own threads, which share a batch, spin while they wait: for a graph
+            # as light as a table of vectors they cost twice the time and gained nothing.
             self._session = Session(self.bundle.graph("embed"), self.device, threads=1)
         return self._session
 
     def encode(self, lines: Sequence[str]) -> Encoded:
-        """The lines as ids, the first half of the work; blank lines have none, whatever the tokenizer would make of them."""
+        """The lines as ids, the first half of the work. Blank lines have no ids, whatever the tokenizer would make of them."""
         encode = partial(classified, self.bundle.rule) if self._classifies() else self.bundle.rule.encode
         return self._encoded(lines, encode)
 
     def _classifies(self) -> bool:
-        """Whether a line's vector is to be that of a fastText classifier."""
+        """Whether a line's vector is computed as by a fastText classifier."""
         return self.pooling == "fasttext" and is_classifier(self.bundle.rule, self.bundle.folder)
 
     def _encoded(self, lines: Sequence[str], encode: Callable[[Sequence[str]], Encoded]) -> Encoded:
@@ -120,12 +120,12 @@ class Embedder(OpenModel[np.ndarray]):
         return Encoded(encoded.ids, lengths, encoded.weight, encoded.spans)
 
     def _is_blank(self, line: str) -> bool:
-        """Whether a line holds white space alone, and none that is a word of the table."""
+        """Whether a line is empty or holds only white space, none of which is a word of the table."""
         rule = self.bundle.rule
         return not line or (line.isspace() and (not isinstance(rule, Words) or rule.is_blank(line)))
 
     def vectors(self, encoded: Encoded) -> np.ndarray:
-        """The vector of each line of `encoded`, f32[line, dim], the second half of the work. A line of no ids is zero."""
+        """The vector of each line of `encoded`, f32[line, dim], the second half of the work. A line without ids is zero."""
         lengths = encoded.lengths
         starts = np.cumsum(lengths) - lengths
         too_long = lengths > self.limit
@@ -145,7 +145,7 @@ class Embedder(OpenModel[np.ndarray]):
         return vectors
 
     def tokens(self, lines: Sequence[str]) -> list[list[tuple[str, np.ndarray]]]:
-        """Each line's tokens with their vectors f32[dim]; one without any id (an unknown word) has the zero vector."""
+        """Each line's tokens with their vectors f32[dim]; a token without ids (an unknown word) has the zero vector."""
         encoded = self._encoded(lines, self.bundle.rule.encode)
         starts = np.cumsum(encoded.lengths) - encoded.lengths
         found: list[list[tuple[str, int, int]]] = []
@@ -158,7 +158,7 @@ class Embedder(OpenModel[np.ndarray]):
         vectors = np.zeros((len(spans), self.dim), np.float32)
         spelled = np.flatnonzero(spans[:, 1] > spans[:, 0])
         if len(spelled):
-            # What lies between two spans (the end of a line that is cut) is summed too, and left out.
+            # reduceat also sums what lies between two spans (the end of a line that is cut); [::2] leaves it out.
             edges = np.append(spans[spelled].ravel(), len(encoded.ids))
             rows = np.append(self._rows(encoded), np.zeros((1, self.dim), np.float32), axis=0)
             vectors[spelled] = np.add.reduceat(rows, edges[:-1], axis=0)[::2]
@@ -197,14 +197,12 @@ class Embedder(OpenModel[np.ndarray]):
         vectors = np.empty((len(starts), self.dim), np.float32)
         spelled = np.zeros(len(starts), bool)
         if pooling == "max" and encoded.weight is not None:
-            # The graph's maximum is over ids. A word that several ids spell is one vector, their weighted sum.
+            # The graph's maximum is over ids, but a word of several ids is one vector, their weighted sum.
             before = np.append(0, np.cumsum(encoded.weight != 1))
             spelled = before[starts + lengths] > before[starts]
             rows = np.flatnonzero(spelled)
             vectors[rows] = self._max_of_words(encoded, starts[rows], lengths[rows], normalize)
-        pool = POOLING.index(
-            "mean" if pooling == "fasttext" else pooling
-        )  # of a classifier; its ids have their weights
+        pool = POOLING.index("mean" if pooling == "fasttext" else pooling)  # a classifier: its ids carry the weights
         options = {"pool": np.array(pool), "normalize": np.array(normalize)}
         plain = np.flatnonzero(~spelled)
 
@@ -217,7 +215,7 @@ class Embedder(OpenModel[np.ndarray]):
         return vectors
 
     def _run(self, feeds: Mapping[str, np.ndarray], port: str) -> np.ndarray:
-        """One output of the graph. Raises TextkitError where it fails, or gives another shape than it promised."""
+        """One output of the graph. Raises TextkitError if it fails or gives a shape other than promised."""
         try:
             given = self.session.run(feeds, [port])[port]
         except TextkitError as error:
@@ -229,7 +227,7 @@ class Embedder(OpenModel[np.ndarray]):
         return given
 
     def spread(self, run: Callable[[np.ndarray], None], work: Iterable[np.ndarray]) -> None:
-        """Runs each batch of `work`: one after the other where that is quick, else several at a time."""
+        """Run each batch of `work`: one after the other if they are quick, otherwise several at a time."""
         waiting = deque(work)
         while waiting:
             begun = time.perf_counter()
@@ -247,7 +245,7 @@ class Embedder(OpenModel[np.ndarray]):
 
         def run(part: np.ndarray) -> None:
             places, weighted = self.weighted(encoded, starts[part], lengths[part])
-            firsts = np.cumsum(lengths[part]) - lengths[part]  # of each line among them
+            firsts = np.cumsum(lengths[part]) - lengths[part]  # where each line begins in `weighted`
             begin = begins[places]
             begin[firsts] = True
             words = np.add.reduceat(weighted, np.flatnonzero(begin), axis=0)  # [word, dim]
@@ -257,7 +255,7 @@ class Embedder(OpenModel[np.ndarray]):
         return _unit(vectors) if normalize else vectors
 
     def _rows(self, encoded: Encoded) -> np.ndarray:
-        """What the graph makes of each id, times its weight, f32[total, dim]; of a long line's parts, each by itself."""
+        """The graph's vector of each id times its weight, f32[total, dim]. The parts of a long line are run separately."""
         starts, lengths = np.cumsum(encoded.lengths) - encoded.lengths, encoded.lengths
         too_long = np.flatnonzero(lengths > self.limit)
         self.long_lines += len(too_long)
@@ -275,7 +273,7 @@ class Embedder(OpenModel[np.ndarray]):
         return rows
 
     def weighted(self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The places of a batch's ids, end to end i64[id], and what the graph makes of each, times its weight."""
+        """The places i64[id] of a batch's ids, end to end, and the graph's vector of each times its weight, f32[id, dim]."""
         feeds, places = padded(encoded, starts, lengths, self.limit)
         tokens = self._run(feeds | _PLAIN, "tokens")  # [line, token, dim]
         real = np.arange(places.shape[1]) < lengths[:, None]  # [line, token]
@@ -283,5 +281,5 @@ class Embedder(OpenModel[np.ndarray]):
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Each row at length 1, f32[row, dim]; a zero row stays zero."""
+    """Each row scaled to length 1, f32[row, dim]; a zero row stays zero."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _TINY)

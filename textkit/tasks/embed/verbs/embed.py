@@ -1,4 +1,4 @@
-"""`textkit embed`: lines in, vectors out. Parses and writes; textkit.serving works."""
+"""`textkit embed`: lines in, vectors out. Parses options and writes results; textkit.serving does the work."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from textkit.tasks.embed.serving.embedder import Embedder
 
 FORMATS = ("text", "jsonl", "npy", "f32")
-SUFFIXES = JSONL | {".npy": "npy", ".f32": "f32"}  # what -o FILE says of the format
+SUFFIXES = JSONL | {".npy": "npy", ".f32": "f32"}  # the format that the suffix of -o FILE implies
 
 
 @click.command(
@@ -38,7 +38,7 @@ SUFFIXES = JSONL | {".npy": "npy", ".f32": "f32"}  # what -o FILE says of the fo
 )
 @filter_options(FORMATS)
 @setting_option("pooling", TASK.settings["pooling"], model="en-words")
-@click.option("--tokens", is_flag=True, help="The vector of each token of a line instead of the line's.")
+@click.option("--tokens", is_flag=True, help="Write the vector of each token instead of one per line.")
 @setting_option("normalize", TASK.settings["normalize"], model="en-words", negated=True)
 @reading_options
 @click.option(
@@ -47,30 +47,30 @@ SUFFIXES = JSONL | {".npy": "npy", ".f32": "f32"}  # what -o FILE says of the fo
     default=BATCH_TOKENS,
     show_default=True,
     metavar="N",
-    help="The largest batch, in tokens, padding and all.",
+    help="The largest batch, in tokens, including padding.",
 )
-@split_option("What becomes of a line too long for the model: the mean of its parts, or its beginning.")
+@split_option("For a line too long for the model: average its parts, or use only its beginning.")
 @answering_options
 def embed(messages: Messages, **options: Any) -> None:
-    """Turn each line of the FILEs (or of stdin, also named -) into a vector: a line in is a record out, in order.
+    """Turn each line of the FILEs (or of stdin, also named -) into a vector: one record out for each line in, in order.
 
     \b
-    text   numbers with a space between, one line a record (%.5g, as fastText prints them)
-    jsonl  the record's own fields and "embedding"; nine digits, which give each f32 back
+    text   numbers separated by spaces, one line per record (%.5g, as fastText prints them)
+    jsonl  the record's own fields and "embedding"; nine digits, enough to restore each f32 exactly
     npy    what numpy.load reads
     f32    raw little-endian numbers
 
-    Words make a line as their mean, their maximum, their mean by rarity (sif), or as fastText's print-sentence-vectors has
-    it. A blank line is the zero vector. With --on-error skip a record that cannot be read is one too (in jsonl null), so
-    that lines stay aligned. With --tokens, text has on each line `token number number ...` for each token, tabs between
-    tokens; jsonl has "tokens", a list of {"token", "embedding"}.
+    A line's vector is the mean of its words' vectors, their maximum, their mean weighted by rarity (sif), or what fastText's
+    print-sentence-vectors gives. A blank line gives the zero vector. With --on-error skip, a record that cannot be read
+    gives one too (in jsonl null), so that lines stay aligned. With --tokens, each line of text has `token number number
+    ...` for each token, with tabs between tokens; jsonl has "tokens", a list of {"token", "embedding"}.
     """
     run(_Options(**options), messages)
 
 
 @dataclass(kw_only=True)
 class _Options(Filter):
-    """The options, checked as far as argv alone shows them."""
+    """The options, checked as far as argv alone allows."""
 
     pooling: str | None
     tokens: bool
@@ -118,13 +118,13 @@ def _say(report: InputReport, messages: Messages, embedder: Embedder) -> None:
 
 
 def run(job: _Options, messages: Messages) -> None:
-    """Reads, embeds and writes; says at the end what was out of the ordinary."""
+    """Read, embed and write; at the end, report what was out of the ordinary."""
 
-    # The thread that reads and the one that computes wait for each other's lock; 5 ms at a time would cost a tenth.
+    # The reading and the computing thread take turns with Python's lock. Turns of 5 ms, the default, cost a tenth.
     sys.setswitchinterval(0.0005)
     check_files(job.files)
     embedder = job.embedder()
-    device = embedder.session.device  # loads the graph: a damaged model is told of before anything is read
+    device = embedder.session.device  # loads the graph, so that a damaged model is reported before anything is read
     messages.note(f"{embedder.bundle.folder}: {embedder.dim} dimensions, pooling {embedder.pooling}, on {device}")
     report = InputReport()
     try:
@@ -135,25 +135,25 @@ def run(job: _Options, messages: Messages) -> None:
 
 
 def _pump(job: _Options, embedder: Embedder, report: InputReport, out: BinaryIO, show: Callable[[int], None]) -> None:
-    """Every record through the model and out."""
+    """Put every record through the model and write the result."""
     from textkit.serving.stream import staged
     from textkit.tasks.embed.serving.writers import Npy
 
     with Npy(out, embedder.dim) if job.format == "npy" else nullcontext(out) as target:
-        # Handing single lines from thread to thread costs more than it saves.
+        # With line buffering, handing single lines from thread to thread costs more than it saves.
         results = staged(*_work(job, embedder, report), threads=1 if job.line_buffered else embedder.threads)
         pump(results, job, report, out, target.write, show)
     out.flush()
 
 
 def _work(job: _Options, embedder: Embedder, report: InputReport) -> tuple[Iterator[Any], list[Callable[[Any], Any]]]:
-    """The windows to work on, None where the input pauses, and the stages that make each into (records, bytes)."""
+    """The windows to work on (None where the input pauses), and the stages that turn each into (records, bytes)."""
     from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, windows
     from textkit.tasks.embed.serving.writers import FORMATTERS, TOKEN_FORMATTERS
 
     blocks = records(job, report)
     lines = 1 if job.line_buffered else WINDOW_LINES
-    if job.tokens:  # their vectors take as many times more room as a line has tokens
+    if job.tokens:  # a line then takes as many vectors as it has tokens, hence smaller windows
         write = job.with_key(TOKEN_FORMATTERS[job.format])
         cut = windows(blocks, lines, WINDOW_CHARACTERS // 64)
         return cut, [lambda block: (len(block), write(block, embedder.tokens(block.texts)))]

@@ -1,7 +1,7 @@
 """Prompts -> what may follow them, with an exported model of the task `language`. Knows no graph, no file and no torch.
 
-A prompt is read at once; then a token at a time is drawn by textkit.searching.decoding's samples, of all prompts of a batch
-side by side. What is drawn depends on the seed, the prompt's number and the sample alone.
+A prompt is read at once; then textkit.searching.decoding draws one token at a time, for all prompts of a batch side by side.
+What is drawn depends only on the seed, the prompt's number and the sample's number.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
 
 BATCH_TOKENS = 4096  # of prompts read side by side
-_MOST = 1 << 20  # tokens that a model without a limit of its own may be asked for
+_MOST = 1 << 20  # tokens that a model without a `context` limit may be asked for
 
 
 @dataclass(frozen=True)
 class Generated:
-    """What follows a prompt. `text`: without the prompt, up to the end of the line or what was to stop it; `whole`: prompt and
-    text. `ended`: whether it came to the end of the line, or to a string that stops it, rather than to `max_tokens`.
-    `logprob`: of its `tokens`, the end among them."""
+    """What follows a prompt. `text`: without the prompt, up to the end of the line or a stop string; `whole`: prompt and
+    text. `ended`: whether the line's end or a stop string ended it, rather than `max_tokens`. `logprob`: of its `tokens`,
+    including the end."""
 
     text: str
     whole: str
@@ -48,9 +48,9 @@ class Generated:
 
 
 class Generator(OpenModel[list["Generated"]]):
-    """list[str] -> list[list[Generated]], `samples` for each prompt. Can be pickled; the graphs load when used.
+    """list[str] -> list[list[Generated]], `samples` for each prompt. Can be pickled; the graphs load on first use.
 
-    `cut_prompts` counts the prompts so far that were longer than the model remembers: their beginnings were left out.
+    `cut_prompts` counts the prompts so far that were longer than the model remembers and lost their beginnings.
     """
 
     task = "language"
@@ -71,8 +71,8 @@ class Generator(OpenModel[list["Generated"]]):
         allow_unk: bool = False,
     ) -> None:
         """`model`: a name, a folder or a Bundle; None: the default. `max_tokens`, `temperature` (0: the likeliest token each
-        time), `top_k` (0: all), `top_p`: the model's own where they are None. `stop`: strings that end a text, and are no part
-        of it. `allow_unk`: whether the word for unknown ones may be drawn.
+        time), `top_k` (0: all), `top_p`: the model's own where they are None. `stop`: strings that end a text; the
+        text does not include them. `allow_unk`: whether the unknown word may be drawn.
 
         Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
         """
@@ -112,7 +112,7 @@ class Generator(OpenModel[list["Generated"]]):
         return self.generate(lines, range(first, first + len(lines)))
 
     def generate(self, prompts: Sequence[str], numbers: Sequence[int] | None = None) -> list[list[Generated]]:
-        """The samples of each prompt. `numbers`: of the prompts, which random numbers depend on; from 0 where None."""
+        """The samples of each prompt. `numbers`: the prompts' numbers, which seed the draws; None: from 0."""
         begun = self._begun(prompts)
         lengths = np.array([len(prompt.ids) for prompt in begun], np.int64)
         healed = np.array([prompt.first is not None for prompt in begun], bool)
@@ -126,12 +126,12 @@ class Generator(OpenModel[list["Generated"]]):
         return found
 
     def stream(self, prompt: str, tell: Callable[[str], None]) -> Generated:
-        """One text for one prompt; `tell` is given each new part of it as soon as it is certain."""
+        """One text for one prompt. `tell` is called with each new part of the text as soon as it is certain."""
         return self._batch(self._begun([prompt]), [prompt], np.zeros((1, 2), np.int64), tell)[0][0]
 
     @property
     def steps(self) -> LanguageSteps:
-        """The graphs, loaded. `steps.device` is where they really run."""
+        """The loaded graphs. `steps.device` is the device that they actually run on."""
         if self._steps is None:
             steps = LanguageSteps(self.bundle, self.device, self.threads)
             steps.load(self.options)
@@ -143,7 +143,7 @@ class Generator(OpenModel[list["Generated"]]):
         return rule_of(self.bundle)
 
     def _begun(self, prompts: Sequence[str]) -> list[Prompt]:
-        """The ids of each prompt up to where it begins again; the last of them, where the model does not remember all."""
+        """The ids of each prompt up to the point where drawing begins; only the last ids if the model cannot remember all."""
         encoded = encode(self.rule, prompts)
         ids = [line[:-1] for line in np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1])] if len(prompts) else []
         begun = [self._healer.healed(prompt, line) for prompt, line in zip(prompts, ids, strict=True)]
@@ -151,7 +151,7 @@ class Generator(OpenModel[list["Generated"]]):
             return begun
         most = self.context - self.max_tokens  # at least 1
         self.cut_prompts += sum(len(line) > most for line in ids)
-        # A healed one lacks a token, and makes one more.
+        # A healed prompt leaves one place unused, because it draws one more token.
         return [
             replace(prompt, ids=prompt.ids[-most:][prompt.first is not None and len(prompt.ids) >= most :])
             for prompt in begun
@@ -164,8 +164,8 @@ class Generator(OpenModel[list["Generated"]]):
         return self._healing
 
     def _batches(self, lengths: np.ndarray, healed: np.ndarray) -> list[np.ndarray]:
-        """Prompts that are read side by side: by length, those without a token apart, those that are healed, and each that is
-        very long."""
+        """The prompts in batches of similar length. Prompts without a token and healed prompts have their own batches, and each
+        prompt of more than READ tokens is a batch by itself."""
         size = self.options.lines_at_once(len(self.rule))
         short = lengths <= READ
         kinds = np.where(lengths > 0, 1, 0) if not self.steps.counts_padding else lengths
@@ -193,7 +193,7 @@ class Generator(OpenModel[list["Generated"]]):
         unk = rule.eos if rule.unk is None else rule.unk
         target = Target(start=rule.eos, eos=rule.eos, unk=unk, pad=rule.eos, size=len(rule))
         options, most, healed = self.options, self.max_tokens, begun[0].first is not None
-        if healed:  # the first token may say nothing new
+        if healed:  # the first token may only repeat what was left out of the prompt
             options, most = replace(options, max_length=most + 1), most + 1
         hypotheses = search(
             self.steps, source, mask, target, options,
@@ -213,7 +213,7 @@ class Generator(OpenModel[list["Generated"]]):
         return found
 
     def _shortened(self, hypothesis: Hypothesis, begun: Prompt) -> Hypothesis:
-        """With no more than `max_tokens` that say something new."""
+        """The hypothesis cut to `max_tokens` new tokens; one that only repeats what the prompt left out is not counted."""
         most = self.max_tokens + says_nothing(self.rule, begun, hypothesis.ids)
         if len(hypothesis.ids) <= most:
             return hypothesis
@@ -235,12 +235,12 @@ class Generator(OpenModel[list["Generated"]]):
 
 
 def joined(rule: LanguageText, prompt: str, text: str) -> str:
-    """A prompt and what follows it: whole words have a space between them."""
+    """The prompt and what follows it, with a space between if the model's tokens are whole words."""
     return prompt + (" " if rule.words and text and prompt and not prompt[-1].isspace() else "") + text
 
 
 class _Watch:
-    """Sees the tokens of a batch as they are drawn: ends texts that hold what is to stop them, tells of the first's parts."""
+    """Watches the tokens of a batch as they are drawn: ends texts with a stop string and passes on parts of the first text."""
 
     def __init__(
         self, generator: Generator, lines: int, prompt: str, tell: Callable[[str], None] | None,
@@ -251,10 +251,10 @@ class _Watch:
         self._begun = begun or [Prompt(np.zeros(0, np.int64))] * lines
         self._ids: list[list[list[int]]] = [[[] for _ in range(generator.options.n_best)] for _ in range(lines)]
         self._told = 0  # characters
-        self._text = ""  # of the first `_read` tokens of the first sample; those from `_known` on are read once more
+        self._text = ""  # of the first `_read` tokens of the first sample; those from `_known` on are decoded again
         self._known = self._read = 0
-        self._held = max(map(len, self._stop), default=1) - 1  # characters at the end that are not certain
-        # Tokens that a string to stop at may be spread over: a character has four bytes at most, and each may be a token.
+        self._held = max(map(len, self._stop), default=1) - 1  # characters at the end that may yet begin a stop string
+        # The most tokens that a stop string may span: a character has at most four bytes, and each may be a token.
         self._tail = 4 * max(map(len, self._stop), default=0) + 8
 
     def __call__(self, step: int, rows: np.ndarray, token: np.ndarray, going: np.ndarray) -> np.ndarray:
@@ -271,14 +271,14 @@ class _Watch:
                 stops[row, sample] |= not says_nothing(self._rule, begun, ids)
         if self._tell is not None and going[0, 0] and not stops[0, 0]:
             text = self._whole_characters()[len(self._begun[0].left) :]
-            self.say(text[: max(0, len(text) - self._held)])  # the end may yet become a string to stop at
+            self.say(text[: max(0, len(text) - self._held)])  # the rest may become a stop string
         return stops
 
     def _whole_characters(self) -> str:
-        """The first text as far as its characters have all their bytes; the last ones read U+FFFD till then.
+        """The first text, without a character at its end whose bytes are incomplete (it decodes as U+FFFD).
 
-        A few tokens are decoded each time, however long the text is: what was new the last time, for a word to know that it
-        is not the first, and what has come since.
+        However long the text is, only a few tokens are decoded each time: those that were new last time, so that the next
+        word is not taken for the first one, and those drawn since.
         """
         ids = self._ids[0][0]
         before, text = self._rule.decode([ids[self._known : self._read], ids[self._known :]])
@@ -290,7 +290,7 @@ class _Watch:
         return self._text + new.rstrip("\ufffd")
 
     def say(self, text: str) -> None:
-        """Tells of the first text, as far as it is certain, what is new."""
+        """Pass on what is new in `text`, the certain part of the first text."""
         if self._tell is not None and len(text) > self._told:
             before = (
                 ""

@@ -1,4 +1,4 @@
-"""`textkit generate`: a prompt, or a prompt a line, and what may follow. Parses and writes; textkit.serving works."""
+"""`textkit generate`: prompts in, continuations out. Parses options and writes results; textkit.serving does the work."""
 
 from __future__ import annotations
 
@@ -56,35 +56,35 @@ def _option(name: str, *short: str, **how: Any) -> Callable[[Any], Any]:
     default=1,
     show_default=True,
     metavar="N",
-    help="Texts for each prompt.",
+    help="The number of texts for each prompt.",
 )
 @click.option(
     "--stop",
     type=Text(),
     multiple=True,
     metavar="S",
-    help="End a text where S would come, and leave S out. May be given several times.",
+    help="End a text where S would begin, without S. May be given several times.",
 )
 @_option("allow_unk")
-@click.option("--without-prompt", is_flag=True, help="Write what follows alone.")
+@click.option("--without-prompt", is_flag=True, help="Write only the continuation.")
 @click.option(
-    "--file", "files", multiple=True, metavar="FILE", help="Read prompts, a line each, from FILE instead of stdin."
+    "--file", "files", multiple=True, metavar="FILE", help="Read prompts, one per line, from FILE instead of stdin."
 )
 @reading_options
 @answering_options
 def generate(messages: Messages, prompt: str | None, **options: Any) -> None:
-    """Continue PROMPT, and print it as it comes; without PROMPT each line of stdin: a record out for each, in order.
+    """Continue PROMPT and print the text as it is drawn; without PROMPT, write one record for each line of stdin, in order.
 
     \b
-    text   the prompt and what follows it, a line each sample
-    jsonl  the record's own fields, "continuation", "logprob", "tokens", "ended" (it came to an end of itself, rather than
-           to --max-tokens); with -n a list "samples" of such
+    text   the prompt and what follows it, one line per sample
+    jsonl  the record's own fields, "continuation", "logprob", "tokens", "ended" (false if the text was cut at
+           --max-tokens); with -n a list "samples" of these
 
-    A PROMPT that ends inside a word goes on inside it, and of one that ends in a space the next word follows. In text a
-    line feed inside a record is \\n, a carriage return \\r, and a backslash there \\\\. A text ends where the model ends
-    the line, at --stop or after --max-tokens. With the same --seed the same model gives the same texts on the same
-    machine, whatever else is in the batch. A blank line stays blank; PROMPT "" begins a line freely. Of a prompt longer
-    than the model remembers its end counts.
+    If PROMPT ends inside a word, the text completes that word; if it ends in a space, the next word follows. In text, a
+    line feed inside a record is written \\n, a carriage return \\r, and a backslash \\\\. A text ends where the model ends
+    the line, at --stop or after --max-tokens. With the same --seed, the same model gives the same texts on the same
+    machine, whatever else is in the batch. A blank line stays blank; PROMPT "" lets the model begin a line freely. If a
+    prompt is longer than the model remembers, only its end counts.
     """
     job = _Options(settings=taken(options, SETTINGS.keys() & options.keys()), **options)
     if prompt is None:
@@ -98,7 +98,7 @@ def generate(messages: Messages, prompt: str | None, **options: Any) -> None:
 
 @dataclass(kw_only=True)
 class _Options(Filter):
-    """The options, checked as far as argv alone shows them. `settings`: those of the search and the model that were given."""
+    """The options, checked as far as argv alone allows. `settings`: the given settings of the search and the model."""
 
     settings: dict[str, Any]
     samples: int
@@ -119,7 +119,7 @@ class _Options(Filter):
 
 
 def answer(prompt: str, job: _Options, messages: Messages) -> None:
-    """One prompt: its text as it comes, or all samples when they are done."""
+    """Answer one prompt: write its text as it is drawn, or all samples when they are done."""
     from textkit.streams.columns import Block
     from textkit.tasks.language.serving.writers import TEXTS
 
@@ -136,7 +136,7 @@ def answer(prompt: str, job: _Options, messages: Messages) -> None:
 
 
 def _stream(generator: Generator, prompt: str, out: BinaryIO, whole: bool) -> None:
-    """Writes the text in the parts that it comes in."""
+    """Write each part of the text as it becomes certain."""
     from textkit.streams.escaping import Escaping
 
     begun, line = whole, Escaping()
@@ -155,7 +155,7 @@ def _stream(generator: Generator, prompt: str, out: BinaryIO, whole: bool) -> No
 
 
 def run(job: _Options, messages: Messages) -> None:
-    """Reads prompts, continues them and writes; says at the end what was out of the ordinary."""
+    """Read prompts, continue them and write; at the end, report what was out of the ordinary."""
     from textkit.streams.lines import check_readable
 
     check_readable(file for file in job.files if file != "-")
@@ -171,7 +171,7 @@ def run(job: _Options, messages: Messages) -> None:
 
 
 def _loaded(job: _Options, messages: Messages) -> Generator:
-    """The model, its graphs loaded: a damaged one is told of before anything is read."""
+    """The model with its graphs loaded, so that a damaged one is reported before anything is read."""
     generator = job.generator()
     messages.note(f"{generator.bundle.folder} on {generator.steps.device}")
     return generator
@@ -187,7 +187,7 @@ def _say(generator: Generator, messages: Messages) -> None:
 
 
 def _results(job: _Options, generator: Generator, report: InputReport) -> Iterator[tuple[int, bytes] | None]:
-    """(records, bytes) of each window of prompts, None where the input pauses."""
+    """Yield (records, bytes) for each window of prompts, and None where the input pauses."""
     from textkit.serving.stream import WINDOW_CHARACTERS, windows
     from textkit.tasks.language.serving.generator import Generated
     from textkit.tasks.language.serving.writers import TEXTS

@@ -1,8 +1,8 @@
 """Lines -> translations, with an exported model of the task `translate`. Knows no architecture, no file format, no torch.
 
-A line is its sentences, each at most as long as the model takes; they are translated each by itself, a text that occurs twice
-once, in batches of similar length, and joined with the white space and the smileys that stood between them.
-Translator.__init__ is over 60 lines, and with it the file over 300, for it names every option.
+A line is cut into sentences, each at most as long as the model takes. Each sentence is translated by itself, in batches of
+similar length; a text that occurs twice is translated once. The translations are joined with the white space and the smileys
+that stood between the sentences. Translator.__init__ is over 60 lines, and the file over 300, because it names every option.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ from textkit.text.translation import TranslationText
 if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
 
-_WIDENED = 2  # times that a search is made again, each twice as wide, where an n-best list holds one text twice
+_WIDENED = 2  # how often a search is repeated, each time twice as wide, if an n-best list held a text twice
 LONG = ("split", "cut")
-BATCH_TOKENS = 2048  # of the source, padded
+BATCH_TOKENS = 2048  # source tokens, including padding
 
 
 @dataclass(frozen=True)
 class Translation:
-    """One translation of one line. Of several sentences: their texts joined, log-probabilities added, tokens in a row."""
+    """One translation of one line. For several sentences, texts and tokens are joined and log-probabilities added."""
 
     text: str
     score: float = 0.0  # logprob / length^length_penalty
-    logprob: float = 0.0  # the sum of its tokens' log-probabilities
-    length: int = 0  # tokens, the end of each sentence too
-    complete: bool = True  # it ended of itself; else it was cut at the limit
-    # Where they were asked for:
-    tokens: tuple[str, ...] = ()  # of the translation, without ends
-    word_scores: tuple[float, ...] = ()  # log-probability of each token, the end of each sentence too
+    logprob: float = 0.0  # the sum over its tokens
+    length: int = 0  # in tokens, including the end of each sentence
+    complete: bool = True  # whether the model ended it; otherwise it was cut at the limit
+    # Filled only on request:
+    tokens: tuple[str, ...] = ()  # of the translation, without sentence ends
+    word_scores: tuple[float, ...] = ()  # log-probability of each token, including sentence ends
     source_tokens: tuple[str, ...] = ()
-    alignment: tuple[tuple[int, int], ...] = ()  # (source token, target token), from 0: where each target token looked
+    alignment: tuple[tuple[int, int], ...] = ()  # (source, target) tokens from 0: where each target token looked most
 
 
 class Translator(OpenModel[str]):
-    """list[str] -> list[str]; a whitespace-only line is "". Can be pickled; the graphs load when used.
+    """list[str] -> list[str]; a whitespace-only line gives "". Can be pickled; the graphs load on first use.
 
     `long_lines` counts the lines so far that held a sentence of more tokens than the model takes (`limits.tokens` of its
-    manifest), `incomplete` those whose translation was cut at the limit of its length.
+    manifest), and `incomplete` those whose translation was cut at the longest length.
     """
 
     task = "translate"
@@ -93,12 +93,12 @@ class Translator(OpenModel[str]):
         batch_lines: int | None = None,
         workers: int = 1,
     ) -> None:
-        """`model`: a name, a folder or a Bundle; None: the default. The options of the search are those of decoding.Search;
-        None: the model's own. `replace_unk`: an unknown word becomes the source's word that was looked at. `sentences`:
-        whether those of a line are translated each by itself, and `abbreviations`: with what no sentence ends, besides
-        those of the source's language. `long`: what becomes of a sentence that is too long: `split` or `cut`.
-        `batch_tokens`: the largest batch, in source tokens, padding and all; `batch_lines`: and in lines. `workers`:
-        batches that are under way at a time, which share the `threads`.
+        """`model`: a name, a folder or a Bundle; None: the default. The options of the search are those of options.Search;
+        None: the model's own. `replace_unk`: an unknown word becomes the source word it attends to. `sentences`: whether
+        each sentence of a line is translated by itself. `abbreviations`: words that end no sentence, besides those of the
+        source language. `long`: what to do with a sentence that is too long: `split` or `cut`. `batch_tokens`: the
+        largest batch in source tokens, including padding; `batch_lines`: the largest batch in lines. `workers`: how many
+        batches are translated at a time; they share the `threads`.
 
         Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
         """
@@ -121,7 +121,7 @@ class Translator(OpenModel[str]):
             if value is not None and value < 1:
                 raise UsageError(f"{name}={value}: must be at least 1")
         self.limit: int = manifest.limits["tokens"]
-        self.most = max(1, int(manifest.limits.get("target", self.limit)) - 1)  # its end takes a place too
+        self.most = max(1, int(manifest.limits.get("target", self.limit)) - 1)  # the end token takes one place
         self.abbreviations = own_abbreviations(abbreviations)
         self.replace_unk, self.word_scores, self.alignment = replace_unk, word_scores, alignment
         self.device, self.threads, self.workers, self.long = device, threads or cpus(), workers, long
@@ -136,7 +136,7 @@ class Translator(OpenModel[str]):
 
     @property
     def steps(self) -> TranslationSteps:
-        """The graphs, loaded. `steps.device` is where they really run."""
+        """The loaded graphs. `steps.device` is the device that they actually run on."""
         if self._steps is None:
             threads = max(1, self.threads // self.workers)
             steps = TranslationSteps(self.bundle, self.device, threads, self.alignment or self.replace_unk)
@@ -152,7 +152,7 @@ class Translator(OpenModel[str]):
 
     @property
     def rule(self) -> TranslationText:
-        """How text becomes ids and ids text. Raises TextkitError where the model says it of one side only."""
+        """How text becomes ids, and ids text. Raises TextkitError if the model states only the former."""
         rule = self.bundle.rule
         if not isinstance(rule, TranslationText):
             raise TextkitError(f"{self.bundle.folder}: says how text becomes ids, not how ids become text")
@@ -160,22 +160,22 @@ class Translator(OpenModel[str]):
 
     @property
     def target(self) -> Target:
-        """What a search has to know of the target's ids."""
+        """What a search must know about the target ids."""
         rule = self.rule
         return Target(rule.start, rule.eos, rule.unk, rule.pad, rule.target_size)
 
     def load(self) -> None:
-        """Reads and checks all that is needed now rather than when it is used. Raises TextkitError."""
+        """Read and check everything now rather than on first use. Raises TextkitError."""
         self.rule  # noqa: B018 - read and kept
         self.steps  # noqa: B018
 
     def translate(
         self, lines: Sequence[str], first: int = 0, prefixes: Sequence[str] | None = None
     ) -> list[list[Translation]]:
-        """The `n_best` translations of each line, best first (samples: as they were drawn); "" alone for a blank line.
+        """The `n_best` translations of each line, best first (samples: in the order drawn); a blank line has only "".
 
-        `first`: the number of the first line, which random numbers depend on. `prefixes`: what the translation of each line
-        begins with, "" for anything; such a line is not cut into sentences.
+        `first`: the number of the first line, which random numbers depend on. `prefixes`: how the translation of each
+        line begins; "" for no prefix. A line with a prefix is not cut into sentences.
         """
         if isinstance(lines, str):
             raise TypeError("lines is one str: give a list of them")
@@ -200,7 +200,7 @@ class Translator(OpenModel[str]):
     def _run(self, segments: list[Segment]) -> list[list[Translation]]:
         """The translations of each segment."""
         found: list[list[Translation]] = [[Translation("")] for _ in segments]
-        # What is nothing but its end (control characters, say) has nothing to translate.
+        # A segment with no id but its end (of control characters, say) has nothing to translate.
         real = np.array([at for at, segment in enumerate(segments) if len(segment.ids) > 1], np.int64)
         if not len(real):
             return found
@@ -215,10 +215,10 @@ class Translator(OpenModel[str]):
             for batch in work:
                 run(batch)
             return found
-        steps = self.steps  # loaded once, before several want it
+        steps = self.steps  # loaded before the workers need it, so that it loads only once
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix=f"textkit-translate-{steps.device}")
-        for _ in self._pool.map(run, reversed(work)):  # the longest first, so that no worker is left with one alone
+        for _ in self._pool.map(run, reversed(work)):  # the longest first, so that none is left to run alone at the end
             pass
         return found
 
@@ -228,18 +228,18 @@ class Translator(OpenModel[str]):
             yield batch[start : start + size]
 
     def _batch(self, segments: list[Segment]) -> list[list[Translation]]:
-        """The translations of each segment, each text once, the best of those that are the same; samples as they are."""
+        """The translations of each segment. Each text occurs once, with its best score; samples may repeat."""
         options = self.options
         if options.n_best == 1 or options.sample:
             return self._searched(segments, options)
         found = [_each_text(line) for line in self._searched(segments, options)]
-        for _ in range(_WIDENED):  # of some lines too few are different: a wider search finds more
+        for _ in range(_WIDENED):  # some lines may have too few distinct texts: a wider search finds more
             few = [at for at, line in enumerate(found) if len(line) < options.n_best]
             options = replace(options, beam_size=2 * options.beam_size)
             size = options.lines_at_once(self.rule.target_size)
             for part in (few[at : at + size] for at in range(0, len(few), size)):
                 for at, more in zip(part, self._searched([segments[at] for at in part], options), strict=True):
-                    best = found[at][0].score  # what one translation would be stays the first
+                    best = found[at][0].score  # the first must stay what it would be with n_best=1
                     others = [one for one in more if one.score <= best]
                     found[at] = _each_text(
                         [found[at][0], *sorted((*found[at][1:], *others), key=lambda one: -one.score)]
@@ -269,7 +269,7 @@ class Translator(OpenModel[str]):
     def _translation(self, segment: Segment, hypothesis: Hypothesis, text: str) -> Translation:
         rule = self.rule
         ids = hypothesis.ids[:-1] if hypothesis.ended else hypothesis.ids
-        if not hypothesis.ended:  # cut off where the limit was, inside a character perhaps that its bytes spell
+        if not hypothesis.ended:  # cut at the limit, perhaps between the byte tokens of one character
             text = text.rstrip("\ufffd")
         made = Translation(
             text, hypothesis.score, hypothesis.logprob, len(ids) + 1, hypothesis.ended,
@@ -294,7 +294,7 @@ class Translator(OpenModel[str]):
         return made
 
     def _joined(self, parts: list[tuple[list[Translation], str]], rank: int) -> Translation | None:
-        """The translations of number `rank` of a line's parts as one; a part that has fewer gives its last."""
+        """The translations of rank `rank` of a line's parts, joined; a part with fewer gives its last. None if all have fewer."""
         if not parts:
             return Translation("") if not rank else None
         chosen = [(found[min(rank, len(found) - 1)], space) for found, space in parts]
@@ -322,7 +322,7 @@ class Translator(OpenModel[str]):
 
 
 def _each_text(found: list[Translation]) -> list[Translation]:
-    """The first of each text, in order."""
+    """The first translation of each distinct text, in order."""
     texts: dict[str, Translation] = {}
     for one in found:
         texts.setdefault(one.text, one)

@@ -66,7 +66,7 @@ def _option(name: str, *short: str, **how: Any) -> Callable[[Any], Any]:
     help="One line per input line: how its translation begins; --max-length does not cut it.",
 )
 @_option("allow_unk")
-@click.option("--replace-unk", is_flag=True, help="Replace an unknown word by the source word that the attention points to.")
+@click.option("--replace-unk", is_flag=True, help="Replace an unknown word with its source word, by the attention.")
 @click.option("--alignment", is_flag=True, help="Add the source token that each token comes from, by the attention.")
 @click.option("--word-scores", is_flag=True, help="Add the log-probability of each token, including sentence ends.")
 @_option("sample")
