@@ -1,1 +1,1 @@
-"""The task `language`: how likely lines are, and what may follow a beginning."""
+"""The task `language`: how likely lines are, and what may follow a prompt."""

@@ -1,1 +1,1 @@
-"""The task `translate`: lines to lines of another language."""
+"""The task `translate`: lines to lines in another language."""

@@ -294,7 +294,7 @@ class Translator(OpenModel[str]):
         return made
 
     def _joined(self, parts: list[tuple[list[Translation], str]], rank: int) -> Translation | None:
-        """The translations of rank `rank` of a line's parts, joined; a part with fewer gives its last. None if all have fewer."""
+        """The translations of rank `rank` of a line's parts, joined. A part with fewer gives its last; None if all have."""
         if not parts:
             return Translation("") if not rank else None
         chosen = [(found[min(rank, len(found) - 1)], space) for found, space in parts]
