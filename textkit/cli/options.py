@@ -55,7 +55,7 @@ class Messages:
             sys.stderr.flush()
 
 
-def message_options(function: Function) -> Function:
+def message_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Adds -v, -q and --debug; the command gets a Messages as the keyword `messages`."""
 
     @click.pass_context
@@ -79,7 +79,7 @@ def message_options(function: Function) -> Function:
             *flags, is_flag=True, is_eager=True, expose_value=False, callback=switch(attribute), help=help_line
         )
         with_messages = option(with_messages)
-    return with_messages  # type: ignore[return-value]
+    return with_messages
 
 
 # The key in the context's meta for what a verb writes whole or not at all, and for advice on how to keep a part of it.
