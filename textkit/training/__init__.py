@@ -1,4 +1,4 @@
-"""Training, checkpoints and export: the torch side of the house. Nothing here is imported when serving."""
+"""Training and checkpoints: the torch side of textkit. Nothing here is imported when serving."""
 
 import atexit
 import contextlib
@@ -8,10 +8,10 @@ _FOLDER = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def _remove_empty_folder() -> None:
-    """torch makes a folder for compiled kernels in TMPDIR, where nothing is compiled too, and names it in the environment."""
-    with contextlib.suppress(KeyError, OSError):  # OSError: kernels lie in it
+    """Removes, if it is empty, the folder that torch makes in TMPDIR for compiled kernels and names in the environment."""
+    with contextlib.suppress(KeyError, OSError):  # OSError: it holds kernels
         os.rmdir(os.environ[_FOLDER])
 
 
-if _FOLDER not in os.environ:  # else the folder is the user's
+if _FOLDER not in os.environ:  # otherwise the folder is the user's
     atexit.register(_remove_empty_folder)

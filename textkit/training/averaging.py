@@ -1,4 +1,4 @@
-"""Averages of the weights: steadier than the last ones, and what is scored and kept. Knows no loop and no file."""
+"""Averages of the weights: steadier than the last weights, and scored and kept instead of them. Knows no loop and no file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Named = Sequence[tuple[str, "torch.nn.Parameter"]]
 class Average:
     """An exponential moving average of parameters (Polyak and Juditsky 1992; Marian's --exponential-smoothing).
 
-    It begins as the weights that nothing was learnt with. After update n, counted from 1,
+    It begins as the untrained weights. After update n, counted from 1,
 
         average = d * average + (1 - d) * weights,    d = min(decay, (1 + n) / (10 + n))
 
-    so that it forgets its beginning soon, however long its memory (about 1 / (1 - decay) updates) is to be. Buffers
-    are not averaged.
+    so that it forgets its beginning soon, however long its memory of about 1 / (1 - decay) updates is. Buffers are not
+    averaged.
     """
 
     begun = True  # whether there is an average yet
@@ -42,11 +42,11 @@ class Average:
         self._mix(1 - min(self.decay, (1 + self.updates) / (10 + self.updates)))
 
     def heed(self, score: Score | None) -> None:
-        """Hears each dev score."""
+        """Takes each dev score. This average has no use for it."""
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The parameters hold the average inside, if there is one yet, and their own bits again after."""
+        """Inside, the parameters hold the average, if there is one yet; afterwards, their own bits again."""
         self._swap()
         try:
             yield
@@ -68,14 +68,14 @@ class Average:
         return [parameter.detach().clone() for parameter in self.parameters]
 
     def _mix(self, share: float) -> None:
-        """Moves the average so far towards the parameters as they are."""
+        """Moves the average towards the current parameters, by `share` of the difference."""
         import torch
 
         with torch.no_grad():
             torch._foreach_lerp_(self.values, [parameter.detach() for parameter in self.parameters], share)
 
     def _swap(self) -> None:
-        """In the parameters' own memory, for some modules hold on to it, and with one parameter's worth of it besides."""
+        """Exchanges parameters and average one by one, in the parameters' own memory, which some modules hold on to."""
         import torch
 
         with torch.no_grad():
@@ -86,18 +86,18 @@ class Average:
 
 
 class TriggeredAverage(Average):
-    """The mean of all weights since the dev score stopped to get better: NT-ASGD (Merity et al. 2018, section 3).
+    """The mean of all weights since the dev score stopped improving: NT-ASGD (Merity et al. 2018, section 3).
 
-    Dev score number t (from 0; v, the lower the better) begins the average, once and for all, where
+    Dev score v, number t (counted from 0; the lower the better), begins the average, once and for all, if
 
         t > n   and   v > min(logs[0], ..., logs[t - n - 1])
 
-    that is where it is worse than the best of all before the last n: algorithm 1 of the paper as its text puts it ("fails
-    to improve for multiple cycles") and its authors' program computes it. From that score's weights w_T on,
+    that is, if it is worse than the best of all scores before the last n. This is algorithm 1 as the paper's text puts it
+    ("fails to improve for multiple cycles") and as its authors' program computes it. From that score's weights w_T on,
 
         average = (w_T + ... + w_k) / (k - T + 1)
 
-    Until then there is none, and the weights themselves are scored and kept.
+    Until then there is no average, and the weights themselves are scored and kept.
     """
 
     begun = False
@@ -113,7 +113,7 @@ class TriggeredAverage(Average):
             self._mix(1 / (1 + self.updates))
 
     def heed(self, score: Score | None) -> None:
-        """Begins the average where it is time to. A score that is no number counts as none."""
+        """Begins the average when it is time. A score of NaN is ignored."""
         if self.begun or (score is not None and math.isnan(score.value)):
             return
         if score is None:

@@ -1,7 +1,7 @@
 """All that a training needs to go on, in one safetensors file: tensors, and the rest as JSON in its header. No pickle.
 
 Tensors that share their memory (tied weights) are stored once, under the first of their names; the header says which
-other names they have. Knows networks, optimizers and generators of random numbers, and no loop.
+other names they have. Knows networks, optimizers and random number generators, and no loop.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     import torch
 
 State = tuple[Mapping[str, "torch.Tensor"], Mapping[str, Any]]  # tensors, and plain values
-_NETWORK = "network."  # begins the names of the network's tensors in a checkpoint
-_AVERAGE = "learner.average."  # and of those that its learner averages
+_NETWORK = "network."  # prefix of the network's tensors in a checkpoint
+_AVERAGE = "learner.average."  # prefix of the averaged weights
 
 
 def save_tensors(path: Path, tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> None:
-    """Writes the file whole or not at all, forced to the disk before it takes its name."""
+    """Writes the file whole or not at all: it is forced to the disk before it takes its name."""
     from safetensors.torch import save_file
 
     stored, aliases = _untied(tensors)
@@ -57,7 +57,7 @@ def load_tensors(path: Path, prefix: str = "") -> tuple[dict[str, torch.Tensor],
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """The header alone, tensors unread."""
+    """The header alone; no tensor is read."""
     with _opened(path) as file:
         return json.loads(file.metadata()["textkit"])
 
@@ -76,15 +76,15 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def save_network(network: torch.nn.Module, path: Path) -> None:
-    """The weights alone."""
+    """Writes the weights alone."""
     save_tensors(path, network.state_dict(), {"kind": "weights"})
 
 
 def load_network(network: torch.nn.Module, path: Path) -> None:
     """Fills `network` in place, so that tied weights stay tied, from a file of weights or a checkpoint.
 
-    Of a checkpoint whose learner keeps an average of the weights it takes that. TextkitError where names or shapes do
-    not fit.
+    If a checkpoint's learner keeps an average of the weights, the network gets the average. TextkitError where names or
+    shapes do not fit.
     """
     import torch
 
@@ -105,9 +105,9 @@ def save_checkpoint(
     position: Mapping[str, Any],
     states: Sequence[State] = (),
 ) -> None:
-    """The network, what its learner says of itself (tensors and plain values), the position, the random state.
+    """Writes the network, the learner's state (tensors and plain values), the position and the random state.
 
-    `states`: the random states of the processes of a team, by rank, instead of this one's.
+    `states`: the random states of a team's processes, by rank, instead of this process's own.
     """
     (random_tensors, random_values), *others = states or [random_state()]
     tensors = {_NETWORK + name: value for name, value in network.state_dict().items()}
@@ -120,9 +120,9 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path, network: torch.nn.Module, rank: int = 0) -> tuple[State, dict[str, Any], State | None]:
-    """Fills the network; gives the learner's state, the position, and the random state for `set_random_state`.
+    """Fills the network; returns the learner's state, the position, and the random state for `set_random_state`.
 
-    `rank`: of the process in its team; None for the random state of one that was not there when it was written.
+    `rank`: of the process in its team. The random state is None if the checkpoint was written without a process of that rank.
     """
     tensors, header = load_tensors(path)
     if header.get("kind") != "checkpoint":
@@ -138,7 +138,7 @@ def load_checkpoint(path: Path, network: torch.nn.Module, rank: int = 0) -> tupl
 
 
 def random_state() -> State:
-    """The state of Python's, numpy's and torch's generators, those of the GPUs in use included."""
+    """The state of Python's, numpy's and torch's generators, including those of the GPUs in use."""
     import torch
 
     _, keys, place, has_gauss, gauss = np.random.get_state(legacy=True)
@@ -166,7 +166,7 @@ def set_random_state(state: State) -> None:
 
 @contextmanager
 def random_state_kept() -> Iterator[None]:
-    """Whatever is drawn inside changes nothing outside."""
+    """Restores the random state afterwards: numbers drawn inside change nothing outside."""
     state = random_state()
     try:
         yield
@@ -175,7 +175,7 @@ def random_state_kept() -> Iterator[None]:
 
 
 def _untied(tensors: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """The tensors on the CPU, each piece of memory once, and name -> the name it is stored under for the others."""
+    """The tensors on the CPU, each piece of memory once, and for every other name the name it is stored under."""
     first: dict[tuple[Any, ...], str] = {}
     storages: set[int] = set()
     stored: dict[str, torch.Tensor] = {}
@@ -189,7 +189,7 @@ def _untied(tensors: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor
         first[place] = name
         storage = tensor.untyped_storage().data_ptr()
         here = tensor.cpu().contiguous()
-        # A view of part of another tensor's memory: stored by itself, for the format takes no overlaps.
+        # A view of part of another tensor's memory is copied, because the format allows no overlaps.
         shared = storage in storages or here.untyped_storage().nbytes() != here.numel() * here.element_size()
         stored[name] = here.clone() if shared and here.numel() else here
         storages.add(storage)

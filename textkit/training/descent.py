@@ -1,8 +1,8 @@
 """Two ways to learn from a batch: down the gradient of the plugin's loss, or by the plugin's own update. Knows no loop.
 
-Both take batches one by one, say when the network has changed, and give and take back their whole state. The sizes of a
-batch come from what the plugin logs: `examples`, `words`, and `weight`, the number of things the loss is a mean of (where
-that is not the examples: tokens, say).
+Both take one batch at a time, report when the network has changed, and save and load their whole state. The sizes of a
+batch come from what the plugin logs: `examples`, `words`, and `weight`, the number of items that the loss is a mean of
+(logged where these are not the examples but tokens, say).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from textkit.training.parallel import ALONE, Alone
 if TYPE_CHECKING:
     import torch
 
-FULL_BATCH_PIECE = 256  # examples at once where the whole epoch is one batch (batch_size 0)
+FULL_BATCH_PIECE = 256  # examples computed at once where the whole epoch is one batch (batch_size 0)
 
 _COUNTED = ("examples", "words", "weight", "loss")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a batch. Numbers may still be tensors on the device, so that nothing waits for it."""
+    """The result of a batch. Its numbers may still be tensors on the device, so that nothing waits for them."""
 
     loss: torch.Tensor | float | None
-    weight: float  # of the loss in a mean
+    weight: float  # of the loss in a mean over batches
     examples: int
     words: int
     detail: Mapping[str, Any]
@@ -79,9 +79,9 @@ class Learner:
 class Descent(Learner):
     """Down the gradient: batches are summed up to an update, penalised, clipped, and handed to the optimizer.
 
-    A group of batches gives the gradient of their union: each loss, a mean, is weighted by what it is a mean of. In a
-    team a process learns from its share of a group, and what came of the batches of all is told when the group is done
-    (of the rest that is logged, that of its own).
+    A group of batches gives the gradient of their union: each loss is a mean, and is weighted by the number of items that
+    it is a mean of. In a team, each process learns from its share of a group. The outcome of the whole group is reported
+    when the group is done; only its `detail` covers this process's batches alone.
     """
 
     def __init__(
@@ -106,14 +106,14 @@ class Descent(Learner):
         self.average = average_of(named, training)
         self.scaler = torch.amp.GradScaler("cuda") if training.precision == "fp16" else None
         self.team = team
-        # Batches an update, of all processes; 0: all of the epoch.
+        # Batches in an update, over all processes; 0: all batches of the epoch.
         self.group = training.accumulate * team.size if training.batch_size else 0
-        self.batches = 0  # gone by since the last update
-        self.weight = 0.0  # of those summed up
-        self.held: list[Outcome] = []  # of those, in a team
+        self.batches = 0  # since the last update, over all processes
+        self.weight = 0.0  # of the gradients summed since then
+        self.held: list[Outcome] = []  # in a team: the outcomes since then
 
     def learn(self, batch: Any, learning_rate: float) -> Outcome:
-        """Adds a batch, unless another process does, and updates the network where it completes a group."""
+        """Adds a batch, unless it belongs to another process, and updates the network if the batch completes a group."""
         outcome = self._add(batch) if self.team.owns(self.batches) else _NOTHING
         self.batches += 1
         if not self.team.alone:
@@ -134,7 +134,7 @@ class Descent(Learner):
         return outcome
 
     def update(self, learning_rate: float) -> Outcome:
-        """Changes the network by what was summed up; gives what is worth logging, in a team of the batches too."""
+        """Updates the network by the summed gradient; returns what to log, which in a team includes the group's batches."""
         import torch
 
         done = replace(_NOTHING, updated=True) if self.team.alone else self._add_up()
@@ -162,7 +162,7 @@ class Descent(Learner):
         return replace(done, detail=detail)
 
     def _add_up(self) -> Outcome:
-        """Adds up the gradients of all processes, and what came of their batches."""
+        """Adds up the gradients of all processes and the outcomes of their batches."""
         import torch
 
         held, self.held = [outcome for outcome in self.held if outcome is not _NOTHING], []
@@ -187,21 +187,21 @@ class Descent(Learner):
         return Outcome(mean, self.weight, int(examples), int(words), detail, True)
 
     def kept(self) -> AbstractContextManager[None]:
-        """Inside, the network holds the weights that are scored and kept: the average of those it learns with, if any."""
+        """Inside, the network holds the weights to score and to keep: the average of its weights, if there is one."""
         return nullcontext() if self.average is None else self.average.in_place()
 
     @property
     def waits(self) -> bool:
-        """Whether there is to be an average, and is none yet."""
+        """Whether an average was asked for that has not begun yet."""
         return self.average is not None and not self.average.begun
 
     def heed(self, score: Score | None) -> None:
-        """Hears the dev score of the weights that were `kept`, which may begin the average."""
+        """Takes the dev score of the `kept` weights; it may begin the average."""
         if self.average is not None:
             self.average.heed(score)
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """The optimizer, the gradient summed up so far, the average, the scale of fp16: tensors, and plain values."""
+        """The optimizer's state, the gradient summed so far, the average and fp16's scale: tensors, and plain values."""
         import torch
 
         tensors: dict[str, torch.Tensor] = {}
@@ -238,7 +238,7 @@ class Descent(Learner):
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.batches = plain["batches"]
-        if self.team.leads:  # what was summed up is there once
+        if self.team.leads:  # the sum was saved once, so one process takes it
             self.weight = plain["weight"]
         if self.average is not None:
             prefix = "average."
@@ -246,7 +246,7 @@ class Descent(Learner):
             self.average.load(averages, plain["average"])
         if self.scaler is not None and plain["scaler"] is not None:
             self.scaler.load_state_dict(plain["scaler"])
-            self.scaler.scale(torch.zeros(1, device=self.device))  # from its first use on it holds its scale there
+            self.scaler.scale(torch.zeros(1, device=self.device))  # the scale goes to the device at the first use
 
     def _precision(self) -> AbstractContextManager[Any]:
         import torch
@@ -275,7 +275,7 @@ class OwnUpdate(Learner):
 
 
 def _loss_of(plugin: Plugin, network: torch.nn.Module, batch: Any) -> tuple[torch.Tensor, Mapping[str, Any]]:
-    """The plugin's loss, with a stranger's mistakes told in one line."""
+    """The plugin's loss. A mistake of a third-party plugin becomes a one-line error."""
     import torch
 
     given = plugin.loss(network, batch)

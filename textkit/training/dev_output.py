@@ -1,6 +1,6 @@
 """A sample of what a model makes of the dev data, as one line of a terminal. Knows text and columns, no model and no screen.
 
-A sample is what a plugin's Score gives: parts with `|||` between them, source, output and reference, say.
+A sample comes from a plugin's Score: parts with `|||` between them, such as source, output and reference.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ _BAR = " ||| "
 
 
 def fit(sample: str, columns: int = COLUMNS) -> str:
-    """The sample in at most `columns` columns: parts that are too long are cut alike and end in an ellipsis.
+    """The sample in at most `columns` columns: parts that are too long are cut to like widths and end in an ellipsis.
 
-    What a short part does not need goes to the others. Control characters, which could steer a terminal, become spaces.
+    Columns that a short part does not need go to the others. Control characters, which could steer a terminal, become spaces.
     """
     shown = "".join(letter if letter.isprintable() else " " for letter in sample)
     parts = [" ".join(part.split()) for part in shown.split("|||")]

@@ -1,6 +1,6 @@
-"""Which options have an effect on a family, and which have one beside the others: what has none is refused, not ignored.
+"""Which options have an effect on a family, alone and beside the other options; one without effect is refused, not ignored.
 
-A plugin declares it (`needs`, `unheeded`: textkit.plugin); here it is read. Knows no option but those of the engine.
+Plugins declare this (`needs`, `unheeded`: see textkit.plugin). Knows no options but the engine's.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from textkit.config import as_dict, declared
 from textkit.errors import UsageError
 from textkit.plugin import Plugin, Training
 
-# What only the gradient of a loss can obey: a plugin with an update or a fit of its own never sees these.
+# Only training by the gradient of a loss obeys these: a plugin's own update or fit never sees them.
 _OF_DESCENT = (
     "accumulate", "optimizer", "momentum", "nonmono", "betas", "epsilon", "clip", "l1", "l2", "weight_decay", "precision",
     "ema",
@@ -27,7 +27,7 @@ _CONDITION = re.compile(r"(\w+)(!?=)(.+)")
 
 
 def has_score(plugin: Plugin) -> bool:
-    """Whether the plugin has a dev score: one that has not trains on everything."""
+    """Whether the plugin has a dev score; a plugin without one trains on everything."""
     return type(plugin).score is not Plugin.score
 
 
@@ -44,7 +44,7 @@ def without_effect(plugin: Plugin) -> dict[str, str]:
 
 
 def unmet(plugin: Plugin, config: Any, training: Training) -> dict[str, str]:
-    """The options that have no effect beside the others, each with what it needs."""
+    """The options that have no effect with the values of the others, each with the condition that it needs."""
     values = {**as_dict(training), **as_dict(config)}
     needs = declared(Training, "needs") | declared(type(config), "needs")
     return {
@@ -55,9 +55,9 @@ def unmet(plugin: Plugin, config: Any, training: Training) -> dict[str, str]:
 
 
 def check_said(plugin: Plugin, said: Iterable[str], config: Any, training: Training) -> None:
-    """UsageError for an option that somebody has set and that has no effect.
+    """Raises UsageError for an option that the user set and that has no effect.
 
-    What says "none of it" (0, false, an empty list) is never refused: there is none. Nor are defaults.
+    A value that switches the option off (0, false, an empty list) is never refused, and neither is a default.
     """
     values, never = {**as_dict(training), **as_dict(config)}, without_effect(plugin)
     needed = unmet(plugin, config, training)
@@ -73,7 +73,7 @@ def check_said(plugin: Plugin, said: Iterable[str], config: Any, training: Train
 
 
 def check_options(plugin: Plugin, training: Training) -> None:
-    """UsageError for an engine option that is not the plugin's default and would have no effect."""
+    """Raises UsageError for an engine option that differs from the plugin's default and would have no effect."""
     for key, reason in without_effect(plugin).items():
         if getattr(training, key) not in (getattr(plugin.training, key), 0):
             raise UsageError(f"{key}: has no effect on {plugin.name}, {reason}")
@@ -102,7 +102,7 @@ def _holds(condition: str, values: Mapping[str, Any]) -> bool:
 
 
 def _typed(value: Any) -> str:
-    """A value as one would type it after --set; 0.0 is 0."""
+    """A value as one would type it after --set; 0.0 becomes 0."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (tuple, list)):

@@ -25,12 +25,12 @@ class Started:
     epochs: int
     step: int
     steps: int
-    examples: int  # done before, and the words and seconds of them
+    examples: int  # done so far, and the words and seconds of them
     words: int
     seconds: float
     device: str
     parameters: int  # numbers in the network
-    unit: str = ""  # what a perplexity is of: a word, a token
+    unit: str = ""  # what a perplexity is per: word, token
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """A pass over the data is done; `loss` is its mean."""
+    """A pass over the data is done; `loss` is its mean loss."""
 
     epoch: int
     step: int
     loss: float | None
     seconds: float
-    norms: Mapping[str, float] = field(
-        default_factory=dict
-    )  # of each parameter; nothing where told at this step before
+    norms: Mapping[str, float] = field(default_factory=dict)  # of each parameter; empty if reported at this step before
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class Scored:
     score: Score
     best: bool
     averaging: bool = False  # nt-asgd: from here on the mean of the weights is scored and kept
-    norms: Mapping[str, float] = field(default_factory=dict)  # as of an epoch
+    norms: Mapping[str, float] = field(default_factory=dict)  # as in EpochDone
 
 
 @dataclass(frozen=True)
@@ -88,12 +86,15 @@ class Stopped:
 
     step: int
     saved: bool
-    kept: bool = False  # whether there is one of before
+    kept: bool = False  # whether there is an earlier checkpoint
 
 
 @dataclass(frozen=True)
 class Done:
-    """The training is complete: `reason` is epochs, max_steps, patience or fit; `facts` are the run's."""
+    """The training is complete. `facts` are the run's.
+
+    `reason`: epochs, max_steps, patience or fit, for what ended it; complete, if it had ended before.
+    """
 
     reason: str
     facts: Mapping[str, Any]

@@ -15,7 +15,7 @@ from textkit.training.run import Run
 
 
 class Feed:
-    """The batches of `corpus`, of `size` examples where the plugin heeds it."""
+    """The batches of `corpus`, of `size` examples each if the plugin heeds it."""
 
     def __init__(self, run: Run, corpus: Corpus, size: int) -> None:
         self.run, self.corpus, self.size = run, corpus, size
@@ -29,7 +29,7 @@ class Feed:
         return blamed(self.plugin, "batches", batches)
 
     def count(self, at: Position) -> Iterator[Event]:
-        """How many batches an epoch has: the plugin's `steps` says so, or they are counted if the schedule must know."""
+        """Finds how many batches an epoch has: from the plugin's `steps`, or by counting if the schedule needs the number."""
         training = self.run.training
         if at.epoch_batches:
             return

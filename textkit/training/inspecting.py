@@ -1,6 +1,6 @@
 """What a training did inside: gradients over time, and the norms of weights over epochs. Knows no terminal and no picture.
 
-Gradients are computed anew, from a run's network and its text; norms were logged while it learnt (metrics.jsonl).
+Gradients are computed anew, from a run's network and its text; norms were logged during the training (metrics.jsonl).
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from textkit.training.run import Run
 if TYPE_CHECKING:
     import torch
 
-_TOKENS = 1_000_000  # of a text, of which chunks are taken
+_TOKENS = 1_000_000  # of a text, at most: chunks are taken from them
 _LINES = 10_000  # read at once
 
 
 @dataclass(frozen=True)
 class Gradients:
-    """The norm of the loss's gradient with respect to the state `lag` tokens before, a mean over `chunks` of text.
+    """The norm of the loss's gradient with respect to the state `lag` tokens earlier, as a mean over `chunks` of text.
 
-    `norm` f64[lag], of the whole state; at lag 0 of what the loss is computed from, the last layer's output. `parts`: of
-    each part of the state, hidden0, cell0 and so on, f64[lag]; no number at lag 0.
+    `norm` f64[lag]: of the whole state; at lag 0, of the last layer's output, from which the loss is computed. `parts`: the
+    same for each part of the state (hidden0, cell0 and so on), f64[lag]; NaN at lag 0.
     """
 
     norm: np.ndarray
@@ -37,10 +37,10 @@ class Gradients:
 
 
 def gradients(run: Run, lags: int, chunks: int) -> Gradients:
-    """Of a language model with a recurrent state; TextkitError for any other run. Lags 0 to `lags`.
+    """The gradients of a language model with a recurrent state, at lags 0 to `lags`; TextkitError for any other run.
 
-    A chunk is lags + 1 tokens of the dev text (where there is none: of the training text), read from nothing, and the loss
-    is -log p of the token after it, in nats. Nothing is dropped out.
+    A chunk is lags + 1 tokens of the dev text (of the training text, if there is none), read from the initial state. The
+    loss is -log p of the token after the chunk, in nats. There is no dropout.
     """
     network = _recurrent(run)
     ids = _text(run)
@@ -57,8 +57,8 @@ def gradients(run: Run, lags: int, chunks: int) -> Gradients:
 def backwards(network: torch.nn.Module, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """i64[line, token] -> the mean norms over lines f64[lag], and those of the state's parts f64[lag, part].
 
-    Goes back one step at a time, and scales each line's gradient to length one after each: the norms of the whole are right
-    below and above all that 32 bits hold.
+    Goes back one step at a time and scales each line's gradient to length one after each step. The norms of the whole state
+    are therefore right even beyond the range of 32-bit floats.
     """
     import torch
 
@@ -75,8 +75,8 @@ def backwards(network: torch.nn.Module, ids: np.ndarray) -> tuple[np.ndarray, np
     last = hidden[:, 0].detach().requires_grad_()  # [line, dim]
     loss = cross_entropy(network, last, token[:, -1]) * len(token)
     gradient = torch.autograd.grad(loss, last)
-    logs = torch.zeros(len(token), dtype=torch.float64)  # [line]: of the norm so far
-    found = []  # norms f64[line, 1 + part] by lag
+    logs = torch.zeros(len(token), dtype=torch.float64)  # [line]: log of the norm so far
+    found = []  # for each lag, norms f64[line, 1 + part]
     came: Sequence[torch.Tensor] = (hidden[:, 0],)
     for lag in range(read):
         size, of_parts = _sizes(gradient)
@@ -100,7 +100,7 @@ def _leaves(state: Sequence[torch.Tensor]) -> list[torch.Tensor]:
 
 
 def _sizes(parts: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Norms of each line, f64[line], and of each part of it, f64[line, part]."""
+    """The norm of each line over all parts, f64[line], and of each of its parts, f64[line, part]."""
     import torch
 
     of_parts = torch.stack([part.double().flatten(1).norm(dim=1) for part in parts], 1)
@@ -124,7 +124,7 @@ def _recurrent(run: Run) -> torch.nn.Module:
 
 
 def _text(run: Run) -> np.ndarray:
-    """The beginning of the dev text, or of the training text, i32[token]."""
+    """The beginning of the dev text, or of the training text if there is none, i32[token]."""
     learnt, dev, _ = parts(run, run.corpus, run.dev_corpus)
     found, tokens = [np.zeros(0, np.int32)], 0
     for lines in (dev or learnt).chunks(_LINES):
@@ -137,10 +137,10 @@ def _text(run: Run) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Norms:
-    """A row for each epoch, or dev score where there are several an epoch; NaN for what was not logged.
+    """What was logged: one row for each epoch, or for each dev score if an epoch has several; NaN for what was not logged.
 
-    `epoch`: of those that are done. `loss`: of training. `score`: of the dev lines, called `name` ('' for none);
-    `dev_loss`: what was logged as the loss beside it. `best`: the row of the best score. `norm` f64[row, parameter].
+    `epoch`: how many are done. `loss`: of training. `score`: the dev score, called `name` ('' if there is none).
+    `dev_loss`: the loss logged beside it. `best`: the row of the best score. `norm` f64[row, parameter].
     """
 
     epoch: np.ndarray
@@ -160,7 +160,7 @@ class Norms:
 
 
 def norms(run: Run) -> Norms:
-    """What metrics.jsonl says of the weights; TextkitError where it says nothing."""
+    """The norms of weights in metrics.jsonl; TextkitError if it has none."""
     rows: dict[int, dict[str, Any]] = {}
     last_loss, name, best = None, "", None
     for record in _records(run):
@@ -194,7 +194,7 @@ def norms(run: Run) -> Norms:
 
 
 def _records(run: Run) -> Iterator[dict[str, Any]]:
-    """The lines of metrics.jsonl, but for one that was torn off."""
+    """The records of metrics.jsonl that have an event, an epoch and a step, except for a line that was cut off."""
     path = run.folder / "metrics.jsonl"
     try:
         text = path.read_text("utf-8")

@@ -1,8 +1,8 @@
 """Starts the processes of a training on this machine, passes signals on to them, and ends them together.
 
-What torchrun does for one machine and one try, and with the same variables, but that nothing is imported from the current
-folder, that the processes meet in a file rather than at a port another program may take first, that the exit code is
-theirs, and that an error is one line. Knows no training, and no torch.
+It does what torchrun does for one machine and one try, with the same environment variables, except that nothing is imported
+from the current folder; the processes meet in a file, not at a port, which another program may take first; the exit code is
+that of the processes; and an error is one line. Knows no training, and no torch.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from textkit.errors import TextkitError
 from textkit.signals import ASKING, ENDING
 
 MEETING = "TEXTKIT_MEETING"  # the file at which the processes meet
-DESERTED = 75  # exit code of a process that has nothing to say: another has ended
+DESERTED = 75  # exit code of a process that ended because another did, and has nothing to add
 _GRACE = 30.0  # seconds that the others have to end by themselves once one has failed
-_PAUSE = 0.05  # seconds between two looks
-_MOST_ASKED = 2  # signals that are passed on; one more kills
+_PAUSE = 0.05  # seconds between two checks of the processes
+_MOST_ASKED = 2  # signals that are passed on; the next one kills
 
 
 def launch(count: int, words: Sequence[str]) -> int:
-    """Runs `textkit WORDS` as `count` processes of one training. The exit code: 0, or that of the first that failed.
+    """Runs `textkit WORDS` as `count` processes of one training; returns 0, or the exit code of the first that failed.
 
-    Raises TextkitError where one was killed, and so had no chance to say why.
+    Raises TextkitError if no process could say why: a signal ended one, or they lost each other.
     """
     with tempfile.TemporaryDirectory(prefix="textkit-") as folder:
         children: list[subprocess.Popen[bytes]] = []
@@ -60,7 +60,7 @@ def _started(rank: int, count: int, meeting: str, words: Sequence[str]) -> subpr
         "RANK": str(rank), "WORLD_SIZE": str(count), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(count),
         MEETING: meeting, "PYTHONSAFEPATH": "1",
     }  # fmt: skip
-    # A session of its own: what a terminal sends reaches it once, through this process.
+    # In a session of its own, it gets a terminal's signals once: through this process.
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "textkit", *words],
         env=environment,
@@ -71,9 +71,11 @@ def _started(rank: int, count: int, meeting: str, words: Sequence[str]) -> subpr
 
 @contextmanager
 def _passing_signals(children: Sequence[subprocess.Popen[bytes]]) -> Iterator[Callable[[], None]]:
-    """Signals that end this process go to the children instead, and end it through them. Gives what is to be called when
-    there is one child more: it is sent what came before."""
-    came: list[tuple[int, int]] = []  # signals, and how many children there were
+    """Passes signals that would end this process on to its children, which then end it.
+
+    Yields the function to call after each new child has started: it sends the child the signals that came before.
+    """
+    came: list[tuple[int, int]] = []  # each signal, and how many children there were
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         came.append((number if len(came) < _MOST_ASKED else signal.SIGKILL, len(children)))
@@ -95,7 +97,7 @@ def _passing_signals(children: Sequence[subprocess.Popen[bytes]]) -> Iterator[Ca
 
 
 def _watched(children: Sequence[subprocess.Popen[bytes]]) -> tuple[int, int] | None:
-    """Waits until all have ended. The rank and the code of the one that failed first, not of those that it took along."""
+    """Waits until all have ended; returns rank and exit code of the first that failed, not of those that it took along."""
     failures: list[tuple[int, int]] = []
     stopping = {128 + number for number in ASKING}
     deadline: float | None = None
@@ -106,10 +108,10 @@ def _watched(children: Sequence[subprocess.Popen[bytes]]) -> tuple[int, int] | N
             if code is not None:
                 left.discard(rank)
                 failures += [(rank, code)] if code else []
-                # One that was asked to stop is ahead of the others, which are stopping: the first writes a checkpoint.
+                # A child that was asked to stop is only ahead: the others are stopping too, and the leader writes a checkpoint.
                 if code and code not in stopping:
                     deadline = deadline or time.monotonic() + _GRACE
-                    if code != DESERTED:  # else the one that has ended is about to say why
+                    if code != DESERTED:  # otherwise the one that has ended is about to say why
                         _send(children, left, signal.SIGTERM)
         if deadline is not None and time.monotonic() > deadline:
             _send(children, left, signal.SIGKILL)

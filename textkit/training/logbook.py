@@ -1,4 +1,4 @@
-"""What happened, for machines to read later: metrics.jsonl in the run, and TensorBoard events. Knows no loop and no screen."""
+"""Logs a training for machines to read later: metrics.jsonl in the run, and TensorBoard events. Knows no loop and no screen."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from textkit.training.run import Run
 
 
 class Logbook:
-    """Writes events as they come; `Progress` at most once in the run's log_seconds, as the mean of those in between.
+    """Writes events as they come; `Progress` at most once in the run's log_seconds, with the mean loss of those in between.
 
-    When a training goes on from a checkpoint, the lines that came after it are taken out, for they will come again.
+    When a training goes on from a checkpoint, the lines written after that checkpoint are removed: they will come again.
     """
 
     def __init__(self, run: Run, tensorboard: bool = False) -> None:
@@ -39,7 +39,7 @@ class Logbook:
             self._other(event)
 
     def close(self) -> None:
-        """Writes what is held back."""
+        """Writes the events that are held back, and closes TensorBoard's file."""
         self._progress()
         if self._board is not None:
             self._board.close()
@@ -105,7 +105,7 @@ def _norms(event: EpochDone | Scored) -> dict[str, Any]:
 
 
 def _step(line: str) -> float:
-    """The update that a line tells of; infinite for one that was torn off."""
+    """The update that a line is about; infinite for a line that was cut off."""
     try:
         return json.loads(line)["step"]
     except (ValueError, KeyError, TypeError):

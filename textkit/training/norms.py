@@ -1,4 +1,4 @@
-"""How long the vectors of weights are, for the log. Knows networks, and no loop."""
+"""The norms of weights, for the log. Knows networks, and no loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def weight_norms(network: torch.nn.Module) -> dict[str, float]:
-    """The Euclidean norm of each parameter, six digits of it; tied ones once, under the first of their names."""
+    """The Euclidean norm of each parameter to six digits; tied parameters once, under the first of their names."""
     import torch
 
     named = list(network.named_parameters())

@@ -1,4 +1,4 @@
-"""Optimizers, learning rates and penalties by the engine's options. Knows no loop, no plugin and no data."""
+"""Optimizers, learning rates and penalties from the engine's options. Knows no loop, no plugin and no data."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 def optimizer(training: Training, parameters: Sequence[torch.nn.Parameter]) -> torch.optim.Optimizer:
     """The optimizer that `training.optimizer` names.
 
-    sgd: with heavy-ball momentum; nt-asgd takes the same steps (what it averages: textkit.training.averaging). adagrad:
-    Duchi et al. 2011. adam: Kingma and Ba 2015. adamw: Loshchilov and Hutter 2019, the one whose `weight_decay` is
-    decoupled from the gradient. Both fused: one pass over a parameter, not ten.
+    sgd has heavy-ball momentum; nt-asgd takes the same steps (textkit.training.averaging says what it averages). adagrad:
+    Duchi et al. 2011. adam: Kingma and Ba 2015. adamw: Loshchilov and Hutter 2019; its `weight_decay` is decoupled from
+    the gradient. adam and adamw are fused: they take one pass over a parameter instead of ten.
     """
     import torch
 
@@ -33,19 +33,19 @@ def optimizer(training: Training, parameters: Sequence[torch.nn.Parameter]) -> t
 
 
 def learning_rate(training: Training, step: int, steps: int) -> float:
-    """The rate of the update that follows `step` updates, of `steps` in all (read where `needs_total`).
+    """The learning rate of the update that follows `step` updates, of `steps` in all (read only if `needs_total`).
 
-    The n-th update (n = step + 1) of a warm-up of w updates has the rate peak * n / w, so the w-th has the peak. With
-    w' = max(w, 1), after it:
+    The n-th update (n = step + 1) of a warm-up of w updates has the rate peak * n / w, so the w-th has the peak. After
+    the warm-up, with w' = max(w, 1):
 
         constant      peak
         inverse-sqrt  peak * sqrt(w' / n), at least `least`              (Vaswani et al. 2017, equation 3)
         linear        peak + (least - peak) * f,                         f = (n - w') / (steps - w' + 1), at most 1
         cosine        least + (peak - least) * (1 + cos(pi * f)) / 2     (Loshchilov and Hutter 2017, equation 5)
 
-    so that the first update after the warm-up, or of all, has the peak, and the last is one step short of `least`.
+    Without a warm-up, the first update has the peak. With linear and cosine, the last update is one step short of `least`.
 
-    With a `cooldown` of c updates, the last c go from the rate r of the (steps - c)-th towards `least`, as linear does:
+    With a `cooldown` of c updates, the last c go linearly from r, the rate of the (steps - c)-th, towards `least`:
     r + (least - r) * (n - (steps - c)) / (c + 1)                              (Hägele et al. 2024, arXiv 2405.18392)
     """
     n, least = step + 1, training.min_learning_rate

@@ -1,20 +1,21 @@
-"""Several processes that train one network: who does what, and what they tell each other. Knows no loop and no plugin.
+"""Several processes that train one network: who does what, and what they send each other. Knows no loop and no plugin.
 
     textkit train --processes 2 ...
     torchrun --nproc-per-node 2 -m textkit train ...
 
-Every process holds the whole network and goes through the same batches in the same order. Batch n of a group, those that
-make one update, is learnt from by process n % W of W; gradients, each weighted by what its loss is a mean of, are added
-up; then every process makes the same update. So W processes with accumulate=A do what one does with accumulate=A*W, but
-for the order in which floats are added, and for dropout, which every process draws for itself. Each makes all batches
-and drops what is another's: that costs W times the work of making one, which is small beside that of learning from it.
+Every process holds the whole network and goes through the same batches in the same order. A group is all batches of one
+update; of W processes, process n % W learns from batch n of the group. The gradients, each weighted by the number of items
+that its loss is a mean of, are added up, and every process makes the same update. So W processes with accumulate=A do what
+one does with accumulate=A*W, except for the order in which floats are added, and for dropout, which every process draws for
+itself. Each process makes all batches and drops those of the others: every batch is made W times, which is little work
+beside learning from it.
 
-The leader (rank 0) alone writes the run, scores and talks. All processes need to see the run's folder. Buffers of the
-network, which no gradient changes, are the leader's.
+Only the leader (rank 0) writes the run, takes scores and reports. All processes must see the run's folder. The buffers of
+the network, which no gradient changes, are the leader's.
 
-Not torch's DistributedDataParallel: it does its bookkeeping in the network's forward, while a plugin's loss may call any
-method of the network; it must have as many backward passes from every process, and the last group of an epoch may be
-smaller; and it takes the mean over processes, not over tokens.
+torch's DistributedDataParallel does not fit: it does its bookkeeping in the network's forward, while a plugin's loss may
+call any method of the network; it needs the same number of backward passes from every process, while the last group of an
+epoch may be smaller; and it takes the mean over processes, not over tokens.
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ if TYPE_CHECKING:
 
 Thing = TypeVar("Thing")
 
-PATIENCE = timedelta(hours=12)  # for the leader while it scores, or reads the data
+PATIENCE = timedelta(hours=12)  # how long the others wait while the leader scores or reads the data
 _BUCKET = 1 << 25  # bytes of gradients sent at once
 
 
 class Deserted(TextkitError):
-    """Another process has ended; it has said why."""
+    """Another process has ended, and has said why."""
 
 
 class Alone:
-    """One process: it leads, everything is its own, and there is nobody to ask. `Team` has the same methods."""
+    """A single process: it leads and does everything itself. `Team` has the same methods."""
 
     rank, size, local_size = 0, 1, 1
     alone = True
@@ -53,26 +54,26 @@ class Alone:
         return self.rank == 0
 
     def owns(self, number: int) -> bool:
-        """Whether this process learns from the batch of that number in its group."""
+        """Whether this process learns from batch `number` of a group."""
         return number % self.size == self.rank
 
     def device(self, chosen: torch.device) -> torch.device:
-        """This process' own device, of the kind that was chosen."""
+        """This process's own device, of the kind that was chosen."""
         return chosen
 
     def wait(self) -> None:
-        """Until all have come here."""
+        """Waits until all processes have come here."""
 
     def any(self, flag: bool) -> bool:
-        """Whether it is so for any process; the same answer everywhere."""
+        """Whether `flag` is true in any process; all get the same answer."""
         return flag
 
     def share(self, make: Callable[[], Thing]) -> Thing:
-        """What the leader makes, given to all."""
+        """What the leader makes, sent to all."""
         return make()
 
     def gather(self, thing: Thing) -> list[Thing]:
-        """Everybody's, by rank, for the leader; nothing for the others."""
+        """The `thing` of every process, by rank, for the leader; an empty list for the others."""
         return [thing]
 
     def add_up(self, figures: Sequence[float]) -> list[float]:
@@ -80,7 +81,7 @@ class Alone:
         return list(figures)
 
     def add_up_tensors(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Puts the sums over all processes in their place."""
+        """Replaces each tensor by its sum over all processes."""
 
     def align(self, network: torch.nn.Module) -> None:
         """Gives all processes the leader's network."""
@@ -90,7 +91,7 @@ ALONE = Alone()
 
 
 class Team(Alone):
-    """This process among those that torch.distributed has joined: CPU tensors go by gloo, those of a GPU by nccl."""
+    """This process among those that torch.distributed has joined; CPU tensors go by gloo, GPU tensors by nccl."""
 
     alone = False
 
@@ -102,7 +103,7 @@ class Team(Alone):
         self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
     def device(self, chosen: torch.device) -> torch.device:
-        """UsageError where there is no GPU for each process."""
+        """The process's own GPU; UsageError if there are fewer GPUs than processes, or if one was named."""
         import torch
 
         if chosen.type != "cuda":
@@ -130,7 +131,7 @@ class Team(Alone):
         return given[0]
 
     def gather(self, thing: Thing) -> list[Thing]:
-        """By pickle, between processes of one program."""
+        """Sends pickles, which is safe between processes of one program."""
         import torch.distributed as dist
 
         found: list[Any] = [None] * self.size
@@ -148,7 +149,7 @@ class Team(Alone):
         return summed.tolist()
 
     def add_up_tensors(self, tensors: Sequence[torch.Tensor]) -> None:
-        """In pieces of some megabytes, the next on its way while one is put back."""
+        """Sums some megabytes at a time; the next are on their way while one sum is put back."""
         import torch
         import torch.distributed as dist
 
@@ -194,9 +195,9 @@ def several() -> bool:
 
 @contextmanager
 def joined() -> Iterator[Alone]:
-    """The processes that RANK, WORLD_SIZE and MASTER_ADDR and MASTER_PORT, or the file of `launch`, tell of, joined.
+    """Joins the processes that RANK and WORLD_SIZE announce: at MASTER_ADDR and MASTER_PORT, or in the file of `launch`.
 
-    ALONE where they are not set.
+    Yields this process's Team, or ALONE if these variables are not set.
     """
     if not several():
         yield ALONE
@@ -213,7 +214,7 @@ def joined() -> Iterator[Alone]:
     except (RuntimeError, ValueError) as error:
         raise TextkitError(f"RANK and WORLD_SIZE are set, but the processes cannot be joined: {error}") from error
     yield Team()
-    dist.destroy_process_group()  # not after an error: the others may be waiting for what will not come
+    dist.destroy_process_group()  # skipped after an error: the others may be waiting for what will not come
 
 
 @contextmanager
@@ -225,7 +226,7 @@ def _deserted() -> Iterator[None]:
 
 
 def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
-    """The tensors in their order, those of a kind that follow each other together, up to a size."""
+    """The tensors in their order; neighbours of one dtype and device share a list, up to _BUCKET bytes."""
     bucket: list[torch.Tensor] = []
     size = 0
     for tensor in tensors:

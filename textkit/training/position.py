@@ -1,6 +1,6 @@
-"""Where a training stands, and when it ends; and the losses on their way from the device. Knows no loop.
+"""Where a training stands and when it ends, and the losses that are still on the device. Knows no loop.
 
-Losses are read in bunches, so that a GPU is not waited for at every batch.
+Losses are read several at a time, so that the training does not wait for a GPU after every batch.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     import torch
 
 
-_OF_LOSS = ("perplexity", "word_perplexity")  # which no text leaves without a number
+_OF_LOSS = ("perplexity", "word_perplexity")  # numbers for any text, unless the training has diverged
 
 
 class Diverged(TextkitError):
-    """The training has left the numbers."""
+    """A loss, a weight or a dev score is no longer finite."""
 
 
 def check_finite(network: torch.nn.Module, step: int, rate: float) -> None:
-    """Diverged, with the update and its learning rate, where a parameter holds what is no number."""
+    """Raises Diverged, with the update and its learning rate, if a parameter holds a value that is not finite."""
     import torch
 
     for name, parameter in network.named_parameters():
@@ -35,9 +35,9 @@ def check_finite(network: torch.nn.Module, step: int, rate: float) -> None:
 
 
 def check_score(score: Score, step: int, rate: float) -> None:
-    """Diverged where a dev score, or a figure beside it, has gone to infinity, or a loss is no number.
+    """Raises Diverged if a dev score, or a figure beside it, is infinite, or if a perplexity among them is NaN.
 
-    Another score that is no number is none: a correlation of what is all alike, say.
+    Any other figure may be NaN, as the correlation of constant values is.
     """
     for name, value in {score.name: score.value, **score.detail}.items():
         if isinstance(value, float) and (math.isinf(value) or (math.isnan(value) and name in _OF_LOSS)):
@@ -56,15 +56,15 @@ class Position:
     examples: int = 0
     words: int = 0
     seconds: float = 0.0
-    loss: float = 0.0  # of this epoch, summed
-    weight: float = 0.0  # what that is a sum of
-    last_loss: float | None = None  # of the last whole epoch, its mean
-    best: float | None = None  # dev score
+    loss: float = 0.0  # of this epoch, a weighted sum
+    weight: float = 0.0  # of this epoch, the sum of the weights
+    last_loss: float | None = None  # the mean of the last whole epoch
+    best: float | None = None  # the best dev score
     best_step: int = 0
-    best_detail: dict[str, Any] = field(default_factory=dict)  # what was logged beside it
-    scored_step: int = -1  # when the last dev score was taken
+    best_detail: dict[str, Any] = field(default_factory=dict)  # of the best: name, value, what was logged beside it
+    scored_step: int = -1  # the update at which the last dev score was taken
     waited: int = 0  # dev scores since the best
-    first_epoch: int = 0  # where the schedule began: beyond 0 in a run that was complete and goes on
+    first_epoch: int = 0  # where the schedule began: above 0 in a run that was complete and goes on
     first_step: int = 0
 
     def end(self, training: Training) -> str:
@@ -76,7 +76,7 @@ class Position:
         return "epochs" if self.epoch >= training.epochs else ""
 
     def steps(self, training: Training, group: int) -> int:
-        """Updates in the whole training, `group` batches to one (0: a whole epoch); 0 where that is not known yet."""
+        """Updates in the whole training, each of `group` batches (0: of a whole epoch); 0 if that is not known yet."""
         updates = math.ceil(self.epoch_batches / group) if group else 1
         total = self.first_step * bool(updates) + updates * (training.epochs - self.first_epoch)
         return min(total or training.max_steps, training.max_steps or total)
@@ -87,11 +87,11 @@ class Position:
         self.epoch, self.batch, self.loss, self.weight = self.epoch + 1, 0, 0.0, 0.0
 
     def mean_loss(self) -> float | None:
-        """Of this epoch so far; of the one before, where this one has just begun."""
+        """The mean loss of this epoch so far, or of the one before if this one has just begun."""
         return self.loss / self.weight if self.weight else self.last_loss
 
     def take(self, score: Score) -> bool:
-        """Remembers a dev score; whether it is the best so far. One that is no number never is."""
+        """Records a dev score; returns whether it is the best so far. NaN never is."""
         better = self.best is None or (score.value > self.best if score.higher_is_better else score.value < self.best)
         if math.isnan(score.value) or not better:
             self.waited += 1
@@ -102,7 +102,7 @@ class Position:
 
 
 class Meter:
-    """Holds the outcomes of batches until they are read, and keeps the counts and the epoch's loss of a Position."""
+    """Holds the outcomes of batches until they are read, and updates the counts and the epoch's loss of a Position."""
 
     def __init__(self, position: Position) -> None:
         self.position = position
@@ -115,9 +115,9 @@ class Meter:
         self.waiting.append((self.position.step + 1, learning_rate, outcome))
 
     def read(self) -> dict[str, Any]:
-        """What waited: its mean `loss` and the `weight` of that, the last `learning_rate`, means of the rest, `detail`.
+        """What waited: its mean `loss` with its `weight`, the last `learning_rate`, and the means of the rest as `detail`.
 
-        Raises Diverged, with the update and its rate, for a loss that is no number.
+        Raises Diverged, with the update and its learning rate, for a loss that is not finite.
         """
         total, weight = 0.0, 0.0
         sums: dict[str, list[float]] = {}

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 SPLIT_RULE = "a line's share is splitmix64(number from 0, through all files, xor splitmix64(seed)) % 100"
 
-# Read by torch's libraries when they are first used. oneDNN keeps the code that it makes for every new shape, a thousand
-# times over: batches of lines have ever new shapes, and the process grew by a gigabyte in 80 updates of a small
-# transformer, most of it of no use again. Tensors on huge pages are 5 to 12 % less time an update.
+# torch's libraries read these when they are first used. oneDNN caches the code that it makes for every new shape, up to a
+# thousand of them. Batches of lines keep having new shapes: the process grew by a gigabyte in 80 updates of a small
+# transformer, and most of that code was never used again. With tensors on huge pages an update takes 5 to 12 % less time.
 _OF_TORCH = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "THP_MEM_ALLOC_ENABLE": "1"}
 
 
 def spare_memory() -> None:
-    """Sets what keeps a training small, before torch computes anything; what the user has set stays."""
+    """Sets the variables that spare memory and time, before torch computes anything; a user's own setting stays."""
     for name, value in _OF_TORCH.items():
         os.environ.setdefault(name, value)
 
@@ -42,7 +42,7 @@ def choose_device(asked: str, plugin: Plugin, training: Training) -> torch.devic
     """The device for `auto`, `cpu`, `cuda` or `cuda:N`.
 
     A plugin with an update or a fit of its own works on the CPU, unless its attribute `devices` names `cuda` too.
-    UsageError where the device cannot be had, or cannot do what was asked.
+    UsageError where the device is not available, or cannot do what was asked.
     """
     import torch
 
@@ -66,9 +66,9 @@ def choose_device(asked: str, plugin: Plugin, training: Training) -> torch.devic
 
 @contextmanager
 def repeatable(device: torch.device, threads: int, seed: int, rank: int = 0) -> Iterator[None]:
-    """Seeds all generators, sets torch's threads, has torch choose kernels that repeat (on the CPU); all undone after.
+    """Seeds all generators, sets torch's threads and, on the CPU, has torch choose deterministic kernels; undone afterwards.
 
-    `rank`: of the process in its team, so that each draws numbers of its own.
+    `rank`: of the process in its team, so that each draws its own numbers.
     """
     import torch
 
@@ -87,7 +87,7 @@ def repeatable(device: torch.device, threads: int, seed: int, rank: int = 0) -> 
         try:
             if device.type == "cpu":
                 torch.use_deterministic_algorithms(True, warn_only=True)
-                # Filling costs time, and nothing here reads such memory.
+                # Filling costs time, and nothing here reads uninitialised memory.
                 torch.utils.deterministic.fill_uninitialized_memory = False
             yield
         finally:
@@ -97,7 +97,7 @@ def repeatable(device: torch.device, threads: int, seed: int, rank: int = 0) -> 
 
 
 def tell_changes(run: Run, threads: int, processes: int) -> None:
-    """Warns where a run goes on otherwise than it began: with other threads, or as another number of processes."""
+    """Warns if a run goes on with another number of threads or processes than it began with."""
     before = run.facts.get("threads", threads)
     if before != threads:
         text = f"begun with --threads {before}: the last bits may differ with {threads}"
@@ -110,7 +110,7 @@ def tell_changes(run: Run, threads: int, processes: int) -> None:
 
 
 def split(run: Run, corpus: Corpus, dev: Corpus | None) -> Iterator[Event]:
-    """Splits the training data 70/20/10 where a dev score is wanted and no dev file given; writes down how."""
+    """Splits the training data 70/20/10 if the plugin has a dev score and no dev file is given; records how."""
     if dev is not None or run.split is not None or not has_score(run.plugin):
         return
     yield Stage("splitting the data 70/20/10")
@@ -127,7 +127,7 @@ def split(run: Run, corpus: Corpus, dev: Corpus | None) -> Iterator[Event]:
 
 
 def parts(run: Run, corpus: Corpus, dev: Corpus | None) -> tuple[Corpus, Corpus | None, Corpus | None]:
-    """What to train on, what to score on while training, and what to score on at the end."""
+    """The data to train on, to score on while training, and to score on at the end."""
     if run.split is None:
         return corpus, dev, None
     train = corpus.with_part("train", run.split["seed"])
@@ -135,7 +135,7 @@ def parts(run: Run, corpus: Corpus, dev: Corpus | None) -> tuple[Corpus, Corpus 
 
 
 def learn_vocabulary(run: Run, corpus: Corpus) -> Iterator[Event]:
-    """Has the plugin make its vocabulary, and keeps a sample of the lines that it reads for that."""
+    """Has the plugin make its vocabulary, and saves a sample of the lines that it reads for that."""
     if run.has_vocabulary:
         return
     yield Stage("reading the data and learning the vocabulary")

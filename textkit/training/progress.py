@@ -1,6 +1,6 @@
-"""What happened, for somebody who watches: a live display on a terminal, plain lines elsewhere, nothing when told to be quiet.
+"""Shows a training to whoever watches it: a live display on a terminal, plain lines elsewhere, nothing if it is to be quiet.
 
-Everything goes to stderr. Knows events, and nothing of how they come about.
+Everything goes to stderr. Knows events, and not how they come about.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from textkit.training.events import Done, EpochDone, Event, Progress, Scored, St
 
 PLAIN_SECONDS = 10.0  # between two plain lines inside an epoch
 PACE_SECONDS = 10.0  # over which speed is measured
-WORTH_STEPS, WORTH_SECONDS = 8, 3.0  # a time left is worth nothing before
-_NAME = "textkit: "  # begins a line
-_SAMPLES = 3  # shown of a dev score, at most
+WORTH_STEPS, WORTH_SECONDS = 8, 3.0  # measured before a time left is shown
+_NAME = "textkit: "  # begins each line
+_SAMPLES = 3  # at most, of a dev score
 
 
 class Silence:
-    """Shows nothing. The others build on it: a context, and `show` for every event."""
+    """Shows nothing. The other displays derive from it: each is a context manager whose `show` takes every event."""
 
     def __enter__(self) -> Silence:
         return self
@@ -35,14 +35,14 @@ class Silence:
         pass
 
     def tell(self, text: str) -> None:
-        """Says a line that is no event's."""
+        """Shows a line that belongs to no event."""
 
 
 class Throughput:
-    """How fast it goes and how long it takes yet, measured over the last PACE_SECONDS.
+    """The speed and the time left, measured over the last PACE_SECONDS.
 
-    The first updates compile, allocate and warm up: they say nothing of those to come. The time left is told once WORTH_STEPS
-    updates and WORTH_SECONDS behind them are measured, or a tenth of all updates is done.
+    The first updates compile, allocate and warm up, so they say nothing about later ones. The time left is shown once
+    WORTH_STEPS updates over WORTH_SECONDS after them are measured, or a tenth of the updates is done.
     """
 
     def __init__(self, started: Started) -> None:
@@ -50,7 +50,7 @@ class Throughput:
         self._marks: deque[Started | Progress] = deque([started])
 
     def figures(self, now: Progress) -> list[str]:
-        """Words a second, or examples where words are not counted; the time left, where the updates are known."""
+        """Words a second, or examples where words are not counted; the time left, if the number of updates is known."""
         while len(self._marks) > 1 and now.seconds - self._marks[1].seconds >= PACE_SECONDS:
             self._marks.popleft()
         since = self._marks[0]
@@ -70,7 +70,7 @@ class Throughput:
 
 
 class Lines(Silence):
-    """Plain lines: one at the start, one an epoch, one a dev score, one now and then, one at the end."""
+    """Plain lines: at the start, after each epoch and dev score, every PLAIN_SECONDS in between, and at the end."""
 
     def __init__(self, folder: str) -> None:
         self.folder, self.unit = folder, ""
@@ -97,13 +97,13 @@ class Lines(Silence):
         self.say(text)
 
     def say(self, text: str) -> None:
-        with suppress(OSError, ValueError, AttributeError):  # stderr closed: there is nobody to tell
+        with suppress(OSError, ValueError, AttributeError):  # stderr is closed: nobody reads it
             sys.stderr.write(f"{_NAME}{text}\n")
             sys.stderr.flush()
 
 
 class Live(Silence):
-    """A line that rich redraws, with what is worth keeping printed above it."""
+    """One line that rich redraws; what is worth keeping is printed above it."""
 
     def __init__(self, folder: str) -> None:
         from rich.console import Console
@@ -148,7 +148,7 @@ class Live(Silence):
         if isinstance(event, Scored):
             self._score = [f"dev {figure(event.score.name, event.score.value, self.unit)}"]
         if isinstance(event, Progress) and self._throughput is not None:
-            # What is worth most comes first: the line is cut where the terminal ends.
+            # The most useful figures come first, because the line is cut at the terminal's edge.
             first, *rest = _figures(event, self.unit) or [""]
             figures = [*self._throughput.figures(event)[::-1], first, *self._score, *rest]
             self._rich.update(
@@ -164,7 +164,7 @@ class Live(Silence):
 
 
 def sentence(event: Event, folder: str, unit: str = "") -> str:
-    """What is said of an event that is worth a line of its own; '' for the others."""
+    """The line for an event that is worth one; '' for other events."""
     if isinstance(event, Stage):
         return event.text
     if isinstance(event, Started):
@@ -195,7 +195,7 @@ def sentence(event: Event, folder: str, unit: str = "") -> str:
 
 
 def stopping(event: Stopped, folder: str) -> str:
-    """What is kept of a training that somebody stopped, and the command that goes on with it."""
+    """The line for a training that somebody stopped: what is kept of it, and the command that goes on with it."""
     again = f"textkit train -o {folder} --resume"
     if event.saved:
         return f"stopped after update {event.step:,}; go on with: {again}"
@@ -205,7 +205,7 @@ def stopping(event: Stopped, folder: str) -> str:
 
 
 def figure(name: str, value: float, unit: str = "") -> str:
-    """`loss 1.234`, or, of what it is, `perplexity 87.3 a word`: no more digits than mean something."""
+    """A figure with its significant digits: `loss 1.234`; for a perplexity with its unit: `perplexity 87.3 a word`."""
     plain = name.replace("_", " ")
     if not name.endswith("perplexity"):
         return f"{plain} {value:.4g}"
@@ -215,14 +215,14 @@ def figure(name: str, value: float, unit: str = "") -> str:
 
 
 def display(folder: str, interactive: bool, quiet: bool) -> Silence:
-    """The way to show a training to whoever is there."""
+    """The display for whoever is there."""
     if quiet:
         return Silence()
     return Live(folder) if interactive else Lines(folder)
 
 
 def _left_out(event: Done) -> str:
-    """The pairs that were not learnt from, where the data is pairs."""
+    """The end of a line that counts the pairs not learnt from; '' if there are none."""
     counts = event.facts.get("pairs") or {}
     gone = sum(counts.values()) - counts.get("kept", 0)
     return f"; {gone:,} of {gone + counts['kept']:,} pairs were left out ({left_out(counts)})" if gone else ""
@@ -239,7 +239,7 @@ def _epoch(event: Progress, epochs: int) -> str:
 def _updates(event: Progress) -> str:
     if not event.steps:
         return f"update {event.step:,}"
-    steps = max(event.steps, event.step)  # of chunks of random lengths one epoch has a few more than another
+    steps = max(event.steps, event.step)  # with chunks of random lengths, epochs differ by a few updates
     return f"update {event.step:,}/{steps:,} ({event.step / steps:.0%})"
 
 

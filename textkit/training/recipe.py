@@ -1,4 +1,4 @@
-"""Begins a run from what a user typed, or finds the run to go on with; lists the options there are. Knows no training loop."""
+"""Begins a run from what a user typed, or finds the run to go on with; lists the options. Knows no training loop."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from textkit.registry import registry
 from textkit.training.effects import check_options, check_said, has_score, unmet, without_effect
 from textkit.training.run import Run
 
-# What may change when a run goes on: nothing that its result depends on.
+# Options that may change when a run goes on: its result depends on none of them.
 _FREE = ("checkpoint_seconds", "checkpoint_steps", "log_seconds")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a user typed, as it is: None and empty where nothing was said."""
+    """What the user typed, unchanged; None or empty where the user gave nothing."""
 
     plugin: str | None
     data: Sequence[Path]
@@ -42,7 +42,7 @@ class Recipe:
 
 
 def begin(folder: Path, recipe: Recipe) -> Run:
-    """A new run. Everything that can be wrong without reading all of the data is found before the folder is made."""
+    """A new run. Every mistake that shows without reading all of the data is found before the folder is made."""
     if not recipe.plugin:
         raise UsageError("missing argument PLUGIN: the name of the model to train; textkit plugins lists them")
     plugin = registry.get(recipe.plugin)
@@ -63,13 +63,13 @@ def begin(folder: Path, recipe: Recipe) -> Run:
 
 
 def go_on(folder: Path, recipe: Recipe) -> Run:
-    """The run in `folder`, with whatever is said again compared with what was said at its start.
+    """The run in `folder`. Anything that is given again is compared with what was given at its start.
 
-    Raises UsageError for what may not change: the plugin, its options, those of the engine that the result depends on, the
-    seed, the data. Options that are not said again stay as they were.
+    Raises UsageError for a change of what must stay the same: the plugin, its options, the engine's options that the result
+    depends on, the seed, the data. Options that are not given again stay as they were.
 
-    A complete run goes on where options of the engine are given anew (more epochs, another rate, an optimizer): from its
-    best weights, with optimizer and schedule from their beginning.
+    A complete run goes on if engine options are given anew (more epochs, another learning rate, another optimizer). It
+    starts from its best weights, and optimizer and schedule begin anew.
     """
     run = Run.open(folder)
     plugin = run.plugin
@@ -104,8 +104,10 @@ def go_on(folder: Path, recipe: Recipe) -> Run:
 
 
 def lengthened(run: Run, said: Sequence[str], training: Training) -> Training:
-    """How long a complete run goes on: to the epochs and updates that were said, counted from its very beginning, or as long
-    again as it took. UsageError where it is at that end already.
+    """The options of a complete run that goes on, with `epochs` and `max_steps` set to its new end.
+
+    An end that the user gave is counted from the run's very beginning; UsageError if the run has already reached it. An end
+    that was not given, if it is reached, moves on by as much as the run has trained since it last began.
     """
     epochs, steps, begun = run.facts["epochs"], run.facts["steps"], run.again or {}
     if training.max_steps and steps >= training.max_steps:
@@ -125,7 +127,7 @@ def lengthened(run: Run, said: Sequence[str], training: Training) -> Training:
 
 
 def _reached(run: Run) -> dict[str, Any]:
-    """Where a complete run stands, for a Position to go on from."""
+    """The fields of the Position from which a complete run goes on."""
     facts = run.facts
     at = {"epoch": facts["epochs"], "step": facts["steps"]}
     at |= {f"first_{key}": value for key, value in at.items()}
@@ -148,7 +150,7 @@ def swept(run: Run, fresh: bool) -> Iterator[None]:
 
 
 def sweep(run: Run) -> bool:
-    """Removes the folder of a run, unless there is something in it to go on with; whether it is gone."""
+    """Removes the folder of a run unless it holds something to go on with; returns whether it is gone."""
     if run.checkpoint.exists() or run.weights.exists():
         return False
     shutil.rmtree(run.folder, ignore_errors=True)
@@ -157,8 +159,8 @@ def sweep(run: Run) -> bool:
 
 @dataclass(frozen=True)
 class Option:
-    """One option for --set: its name, its default, what its author says of it, and what gives it an effect if none of the
-    defaults does."""
+    """One option for --set: its name, its default, its author's comment, and what it needs to have an effect where the
+    defaults give it none."""
 
     name: str
     default: Any
@@ -167,7 +169,7 @@ class Option:
 
 
 def options(plugin: Plugin) -> dict[str, list[Option]]:
-    """All options that a training of the plugin obeys, its own first."""
+    """All options that a training of the plugin obeys, the plugin's own first."""
     own = plugin.Config()
     needs, never = unmet(plugin, own, plugin.training), without_effect(plugin)
     groups = {plugin.name: _options(plugin.Config, own), "engine": _options(Training, plugin.training)}
@@ -190,7 +192,7 @@ def _options(cls: type, values: Any) -> list[Option]:
 
 
 def _comments(cls: type) -> dict[str, str]:
-    """The comment on the line of each field, read from the source where there is one; metadata["comment"] otherwise."""
+    """The comment on each field's line, read from the source where it can be; metadata["comment"] otherwise."""
     fields = getattr(cls, "__dataclass_fields__", {})
     told = {name: field.metadata["comment"] for name, field in fields.items() if "comment" in field.metadata}
     try:

@@ -1,4 +1,4 @@
-"""A training run as a folder: what was asked for, the vocabulary, the weights, a sample of the lines, what came of it.
+"""A training run as a folder: what was asked for, the vocabulary, the weights, a sample of the lines, the results.
 
     run.json             plugin, options, seed, data, split, facts
     vocabulary/          rule.json, the rule's files, counts.i64, learnt.json
@@ -7,9 +7,9 @@
     checkpoint.safetensors, scratch/   while the training is not complete
     metrics.jsonl        what the training logged
 
-The folder stands alone: it opens with the training data gone. Knows no training loop, and torch only for weights.
+The folder stands alone: it opens even when the training data is gone. Knows no training loop, and torch only for weights.
 
-Longer than 300 lines: what the folder holds is read and written side by side, so that nobody looks for one half of it.
+Longer than 300 lines: what the folder holds is read and written side by side, so that nobody must look for the other half.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SAMPLE_LINES = 5000
 
 
 class Run:
-    """One run. `create` begins one, `open` reads one; both keep `run.json` true."""
+    """One run. `create` begins one, `open` reads one; changes are written to run.json."""
 
     def __init__(self, folder: Path, record: dict[str, Any]) -> None:
         self.folder = folder
@@ -66,7 +66,7 @@ class Run:
         dev: Sequence[Path] = (),
         command: Sequence[str] = (),
     ) -> Run:
-        """Makes the folder, which must not be there yet.
+        """Makes the folder, which must not exist yet.
 
         `options` is the plugin's Config, `command` what the user typed. TextkitError for data that cannot be read.
         """
@@ -94,9 +94,9 @@ class Run:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with naming(folder / "run.json"), beside(folder, folder=True) as made:
                 (made / "run.json").write_bytes(run._text())
-                made.rename(folder)  # so there is no folder without a run.json, whenever the process is killed
+                made.rename(folder)  # so no folder lacks its run.json, whenever the process is killed
         except FileExistsError:
-            if not folder.exists():  # it is something above that is there, and is no folder
+            if not folder.exists():  # a path above it exists and is no folder
                 raise TextkitError(f"-o {folder}: {os.strerror(errno.ENOTDIR)}") from None
             raise UsageError(f"-o {folder}: exists; give another folder, or --resume to go on with this run") from None
         except OSError as error:
@@ -105,7 +105,7 @@ class Run:
 
     @classmethod
     def open(cls, folder: Path) -> Run:
-        """Reads a run; TextkitError for a folder that is none."""
+        """Reads a run; TextkitError for a folder that holds none."""
         folder = Path(folder)
         file = folder / "run.json"
         try:
@@ -173,22 +173,22 @@ class Run:
 
     @property
     def dev(self) -> list[dict[str, Any]]:
-        """The dev files, as `data`."""
+        """The dev files, in the form of `data`."""
         return self._record["dev"]
 
     @property
     def corpus(self) -> Corpus:
-        """The training data again, as long as its files are there: lines or pairs, as the plugin has it."""
+        """The training data, if its files are still there: lines or pairs, as the plugin needs."""
         return corpus_of(self.plugin, [file["file"] for file in self.data])
 
     @property
     def dev_corpus(self) -> Corpus | None:
-        """The dev files, as `corpus`; None where none were given."""
+        """The dev data, in the form of `corpus`; None if no dev files were given."""
         return corpus_of(self.plugin, [file["file"] for file in self.dev]) if self.dev else None
 
     @property
     def split(self) -> dict[str, Any] | None:
-        """The rule and the counts of the split, where the training data was split."""
+        """The rule and the counts of the split; None if the training data was not split."""
         return self._record["split"]
 
     @split.setter
@@ -197,7 +197,7 @@ class Run:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What came of it: lines, seconds, loss, scores. `save` keeps what is put in."""
+        """The results: lines, seconds, loss, scores. `save` writes what is put in."""
         return self._record["facts"]
 
     def change(self, **options: Any) -> None:
@@ -208,7 +208,7 @@ class Run:
             self.save()
 
     def reopen(self, training: Training, position: dict[str, Any]) -> None:
-        """Makes a complete run one that goes on, with `training`, from its best weights and from `position`."""
+        """Reopens a complete run: it goes on with the options `training`, from its best weights and from `position`."""
         before = {"training": self._record["training"], "facts": dict(self.facts)}
         self._record.setdefault("before", []).append(before)
         self._record.update(training=config.as_dict(training), again=position, complete=False)
@@ -217,7 +217,7 @@ class Run:
 
     @property
     def again(self) -> dict[str, Any] | None:
-        """Where a run that was complete goes on from; None for one that never was."""
+        """The position from which a run that was complete goes on; None for a run that never was."""
         return self._record.get("again")
 
     @property
@@ -250,7 +250,7 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Nobody else trains this run meanwhile: TextkitError where somebody does (not seen on Windows)."""
+        """Keeps other processes from training this run; TextkitError if one does already (not noticed on Windows)."""
         try:
             import fcntl
         except ImportError:
@@ -278,7 +278,7 @@ class Run:
 
     @cached_property
     def vocabulary(self) -> TextRule:
-        """How text becomes ids; `counts` of a table of words, and what was `learnt` besides, are there again."""
+        """How text becomes ids, as saved, including the `counts` of a table of words and what else was `learnt`."""
         folder = self.folder / "vocabulary"
         try:
             spec = json.loads((folder / "rule.json").read_bytes())
@@ -314,14 +314,14 @@ class Run:
         replace_file(self.folder / "sample.txt", "".join(f"{line}\n" for line in lines).encode())
 
     def sample(self) -> list[str]:
-        """At most 5,000 lines of the training data with text in them, drawn evenly."""
+        """At most 5,000 lines of the training data with text in them, drawn uniformly."""
         try:
             return (self.folder / "sample.txt").read_bytes().decode().split("\n")[:-1]
         except OSError as error:
             raise TextkitError(f"{self.folder}/sample.txt: {error.strerror}") from error
 
     def new_network(self) -> torch.nn.Module:
-        """The untrained network, the same every time: torch's generator has the run's seed while it is made."""
+        """The untrained network, the same every time, because torch's generator is seeded with the run's seed."""
         import torch
 
         with torch.random.fork_rng(devices=[]):
@@ -330,7 +330,7 @@ class Run:
         return checked(self.plugin, "network", network, torch.nn.Module)
 
     def network(self) -> torch.nn.Module:
-        """The best network so far, on the CPU, in eval mode; TextkitError where nothing was learnt yet.
+        """The best network so far, on the CPU, in eval mode; TextkitError if nothing was learnt yet.
 
         A run that was interrupted before its first dev score gives the network of its latest checkpoint.
         """

@@ -1,13 +1,14 @@
 """The training loop. It yields what happens (textkit.training.events) and leaves showing and logging to its caller.
 
-Owns batches, schedule, dev scores, checkpoints and going on after an interruption; knows no model and no optimizer. All
-of where a training stands goes into a checkpoint: one that goes on from there ends, on the CPU, with the same bits as one
+Owns batches, schedule, dev scores, checkpoints and going on after an interruption; knows no model and no optimizer. A
+checkpoint holds the whole state of a training: on the CPU, a training that goes on from one ends with the same bits as one
 that was never interrupted.
 
-In a team (textkit.training.parallel) every process goes through this loop. What depends on a clock or a signal is asked
-of all of them, between two groups of batches, so that none waits for what the others do not do; the leader alone writes.
+In a team (textkit.training.parallel) every process goes through this loop. A decision that depends on a clock or a signal
+is put to all processes, between two groups of batches, so that none waits for a step that the others do not take. Only the
+leader writes.
 
-Longer than 300 lines: the order in which all of this happens is what the file is about.
+Longer than 300 lines: the file is about the order in which all of this happens.
 """
 
 from __future__ import annotations
@@ -61,9 +62,9 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     team: Alone = ALONE,
 ) -> Iterator[Event]:
-    """Trains `run` to its end, or until `stop`, asked after every batch, says so: then a checkpoint is written.
+    """Trains `run` to its end, or until `stop`, called after every batch, returns true; then it writes a checkpoint.
 
-    With `resume` it goes on where the run's folder stands, at whatever stage. Raises TextkitError for what a user can
+    With `resume` it goes on from whatever stage the run's folder has reached. Raises TextkitError for what a user can
     understand: a corpus too small, a loss that is no number (the last good checkpoint stays), a full disk.
     """
     plugin, training = run.plugin, run.training
@@ -79,7 +80,7 @@ def train(
         )
     spare_memory()
     if "torch" not in sys.modules:
-        if find_spec("torch") is None:  # said at once, and alone
+        if find_spec("torch") is None:  # raised before any Stage is shown
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
         yield Stage("loading PyTorch")
     where = team.device(choose_device(device, plugin, training))
@@ -105,7 +106,7 @@ def train(
 
 
 class Loop:
-    """One training between its vocabulary and its end."""
+    """One training, from the learnt vocabulary to its end."""
 
     def __init__(
         self,
@@ -133,12 +134,12 @@ class Loop:
         whole = self.training.batch_size == 0 and isinstance(self.learner, Descent)
         self.feed = Feed(run, corpus, FULL_BATCH_PIECE if whole else self.training.batch_size)
         self._began = self._saved = time.monotonic()
-        self._told = -1  # the update whose norms were told last
+        self._told = -1  # the update whose norms were reported last
         run.facts.update(device=str(device), processes=team.size, threads=threads, parameters=self.parameters)
         run.save()
 
     def descend(self, stop: Callable[[], bool]) -> Iterator[Event]:
-        """Batch by batch to the end."""
+        """Trains batch by batch to the end."""
         at = self.position
         anew = self.team.share(lambda: self.run.again is not None and not self.run.checkpoint.exists())
         if anew:
@@ -155,7 +156,7 @@ class Loop:
             self.parameters, checked(self.plugin, "unit", self.plugin.unit(self.run.vocabulary), str),
         )  # fmt: skip
         yield from self._compiling()
-        if anew:  # so that whatever interrupts it from here on, it ends with the same bits
+        if anew:  # so that an interruption from here on does not change the result's bits
             yield from self._save()
         while not at.end(self.training):
             stopped = yield from self._pass(stop)
@@ -193,7 +194,7 @@ class Loop:
             yield Stage("compiling the kernels, or loading them where they are compiled already")
 
     def _pass(self, stop: Callable[[], bool]) -> Generator[Event, None, bool]:
-        """One epoch, or what is left of it, or as much of it as there are updates for; whether `stop` ended it."""
+        """Trains to the end of the epoch, or of the training if that comes first; returns whether `stop` ended it."""
         at, training = self.position, self.training
         for batch in self.feed.batches(at.epoch, at.batch):
             rate = self._rate()
@@ -210,7 +211,7 @@ class Loop:
         if not at.batch:
             names = ", ".join(map(str, self.corpus.paths))
             raise TextkitError(f"{names}: the corpus is too small: {self.plugin.name} made no batch of it")
-        if self.learner.batches:  # the last group of the epoch is a smaller one
+        if self.learner.batches:  # the last group of the epoch is smaller
             rate = self._rate()
             self.meter.add(self.learner.update(rate), rate)
             at.step += 1
@@ -223,7 +224,7 @@ class Loop:
         return False
 
     def _after_batch(self, updated: bool) -> Iterator[Event]:
-        """What may be due: a line to show, a dev score, a checkpoint."""
+        """Does what is due: shows progress, takes a dev score, writes a checkpoint."""
         every = self.training.eval_steps
         if time.monotonic() - self.meter.shown >= SHOWN_SECONDS:
             yield from self._show()
@@ -232,7 +233,7 @@ class Loop:
         yield from self._save_in_time(updated)
 
     def _show(self) -> Iterator[Event]:
-        """Reads the losses that may still be on the device; one that is no number ends the training here."""
+        """Reads the losses that may still be on the device; one that is not finite ends the training here."""
         at = self.position
         if self.meter.waiting:
             try:
@@ -240,7 +241,7 @@ class Loop:
             except Diverged:
                 if self.team.leads:
                     raise
-                return  # the leader sees the same and says so
+                return  # the leader reads the same loss and raises
             yield Progress(
                 epoch=at.epoch, step=at.step, steps=self.steps, examples=at.examples, words=at.words,
                 seconds=self._seconds(), **read,
@@ -265,7 +266,7 @@ class Loop:
             yield Scored(at.epoch, at.step, score, best, averaging, self._norms())
 
     def _norms(self) -> Mapping[str, float]:
-        """Of the weights that learn, once an update."""
+        """The norms of the weights in training; empty if this update's were reported already."""
         told, self._told = self._told, self.position.step
         return {} if told == self._told else weight_norms(self.network)
 
@@ -293,7 +294,7 @@ class Loop:
         return checked(self.plugin, "score", score, Score, type(None))
 
     def _finish(self, reason: str) -> Iterator[Event]:
-        """Keeps the weights, scores the test lines with the best ones, and writes down what came of it."""
+        """Keeps the weights, scores the test lines with the best ones, and records the results."""
         at, facts = self.position, self.run.facts
         if at.best is None:
             with self.learner.kept():
@@ -331,7 +332,7 @@ class Loop:
             yield from self._save()
 
     def _save(self) -> Iterator[Event]:
-        yield from self._show()  # first: a loss that is no number must not get into a checkpoint
+        yield from self._show()  # first: a loss that is not finite must not get into a checkpoint
         position = {**asdict(self.position), "seconds": self._seconds()}
         states = self.team.gather(checkpoint.random_state())
         if self.team.leads:
@@ -351,7 +352,7 @@ class Loop:
             checkpoint.set_random_state(random)
 
     def _begin_again(self) -> str:
-        """Takes up the best weights of a run that was complete; what to say of it."""
+        """Loads the best weights of a run that was complete; returns the line to show."""
         at, training = self.position, self.training
         checkpoint.load_network(self.network, self.run.weights)
         for key, value in (self.run.again or {}).items():
@@ -367,6 +368,6 @@ class Loop:
         check_finite(self.network, self.position.step, self._rate(-1))
 
     def _rate(self, ahead: int = 0) -> float:
-        """The learning rate of the update to come, or of one before it."""
+        """The learning rate of the next update; with `ahead` -1, of the last one."""
         at = self.position
         return learning_rate(self.training, max(at.step - at.first_step + ahead, 0), max(self.steps - at.first_step, 0))
