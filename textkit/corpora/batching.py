@@ -1,4 +1,4 @@
-"""Lines of a corpus as batches, in an order that can be had again, and batches put on a device. Knows no model."""
+"""Makes batches of a corpus's lines, in an order that can be repeated, and moves batches to a device. Knows no model."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from textkit.corpora.corpus import Corpus
     from textkit.text.rule import TextRule
 
-WINDOW = 100_000  # lines held to be shuffled
+WINDOW = 100_000  # lines held in memory to be shuffled
 
 
 def line_batches(corpus: Corpus, epoch: Epoch, window: int = WINDOW) -> Iterator[list[str]]:
     """The lines of `corpus` with text in them, shuffled, `epoch.batch_size` at a time, from batch `epoch.start` on.
 
-    Shuffled among `window` lines, so that memory stays flat: a corpus no longer than that is shuffled evenly, a
-    longer one window by window. The order depends on (epoch.seed, epoch.number) alone; batch_size 0 is one batch of
+    Lines are shuffled among `window` lines, so that memory stays flat: a corpus no longer than that is shuffled evenly,
+    a longer one window by window. The order depends on (epoch.seed, epoch.number) alone; batch_size 0 is one batch of
     everything.
     """
     random = np.random.default_rng([epoch.seed, epoch.number])
@@ -46,7 +46,7 @@ def padded(rule: TextRule, lines: Sequence[str], longest: int = 0) -> tuple[np.n
     """Lines as a network of the task `embed` takes them: ids i64[line, token], weight f32[line, token], both 0 for
     padding.
 
-    At least one token wide; `longest`: lines of more tokens are cut; 0: none is.
+    The arrays are at least one token wide. Lines of more than `longest` tokens are cut; 0: none is.
     """
     encoded = rule.encode(list(lines))
     lengths = np.minimum(encoded.lengths, longest) if longest else encoded.lengths
@@ -62,7 +62,7 @@ def padded(rule: TextRule, lines: Sequence[str], longest: int = 0) -> tuple[np.n
 
 
 def move(batch: Any, device: torch.device) -> Any:
-    """The batch with every tensor in it (in tuples, lists and dicts too) on `device`; anything else as it is."""
+    """The batch with every tensor in it (in tuples, lists and dicts too) on `device`; anything else stays as it is."""
     if device.type == "cpu":
         return batch
     import torch

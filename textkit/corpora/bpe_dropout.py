@@ -1,9 +1,9 @@
-"""BPE-dropout (Provilkov et al. 2020, arXiv 1910.13267): words of pairs spelt anew each epoch, by fewer merges than there are.
+"""BPE-dropout (Provilkov et al. 2020, arXiv 1910.13267): words of pairs are spelt anew each epoch, by some of the merges.
 
-A word is merged as ever, from its characters, but at each step every merge that could be done is left out with a probability;
-what remains of rank is done. Works on ids: a piece says which characters it is made of. Each word of a corpus is spelt a
-number of times beforehand, and each of its occurrences takes one of those spellings, another one each epoch: so an epoch
-costs no more than looking up, and memory for its ids. Knows no network.
+A word is merged from its characters as usual, but at each step every possible merge is left out with a given probability, and
+the first in rank of the others is done. It works on ids: a piece tells which characters it is made of. Each word of a corpus
+is spelt several times beforehand, and each epoch draws one of these spellings for each occurrence. An epoch therefore costs no
+more than a lookup, and memory for its ids. Knows no network.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from textkit.plugin import Epoch
     from textkit.text.translation import Side, TranslationText
 
-MOST = 32  # spellings of a word
-_LEAST = 4
-_ALL = 300_000  # spellings of all words together, if none has fewer than _LEAST
+MOST = 32  # spellings of a word, at most
+_LEAST = 4  # spellings of a word, at least
+_ALL = 300_000  # spellings of all words together, at most, unless a word would have fewer than _LEAST
 
 
 class Merges:
-    """A tokenizer's merges by ids: of (left, right) the rank and the id they become."""
+    """A tokenizer's merges by ids: (left, right) -> the rank, and the id that they become."""
 
     def __init__(self, of: Mapping[tuple[int, int], tuple[int, int]]) -> None:
         self._of = of
@@ -40,14 +40,14 @@ class Merges:
 
     @classmethod
     def read(cls, side: Side) -> Merges:
-        """Those of tokenizer.json."""
+        """The merges of tokenizer.json."""
         model = json.loads(side.json)["model"]
         ids: dict[str, int] = model["vocab"]
         merges = (merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"])
         return cls({(ids[a], ids[b]): (rank, ids[a + b]) for rank, (a, b) in enumerate(merges)})
 
     def characters(self, ids: Sequence[int]) -> list[int]:
-        """What no merge made, which these pieces are made of."""
+        """The ids of the characters that these pieces are made of: of the pieces that no merge makes."""
         found, ahead = [], list(reversed(ids))
         while ahead:
             piece = ahead.pop()
@@ -58,7 +58,7 @@ class Merges:
         return found
 
     def spelt(self, characters: Sequence[int], dropout: float, chance: random.Random) -> list[int]:
-        """One spelling."""
+        """One spelling of a word, drawn at random."""
         word = list(characters)
         while len(word) > 1:
             found = [
@@ -77,7 +77,7 @@ class Merges:
 class Spellings:
     """The words of one side of a corpus, each kind of which has `count` spellings, one after the other."""
 
-    word: np.ndarray  # i64[occurrence]: its kind
+    word: np.ndarray  # i64[occurrence]: its kind of word
     line: np.ndarray  # i64[line + 1]: the first occurrence of each line
     ids: np.ndarray  # i32[total]: all spellings, end to end
     starts: np.ndarray  # i64[kind * count + 1]: where each begins
@@ -85,7 +85,7 @@ class Spellings:
 
     @classmethod
     def of(cls, ids: np.ndarray, starts: np.ndarray, side: Side, eos: int, dropout: float, seed: int) -> Spellings:
-        """Of lines, whose ids stand end to end, an eos after each; `starts`: where each begins, i64[line + 1]."""
+        """The words of lines whose ids stand end to end, an eos after each; `starts`: where each begins, i64[line + 1]."""
         merges, chance = Merges.read(side), random.Random(seed)
         begins = np.array([(side.piece(row) or "").startswith(SPACE) for row in range(side.rows)])
         first = begins[ids] | (ids == eos)
@@ -104,16 +104,17 @@ class Spellings:
         return cls(word, np.searchsorted(words, starts), laid, np.concatenate([[0], ends]), count)
 
     def drawn(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """All lines, each word by one of its spellings: ids, and where each line begins."""
+        """All lines, with one spelling drawn for each word: ids, and where each line begins."""
         chosen = self.word * self.count + generator.integers(self.count, size=len(self.word))
         ids, starts = _laid(self.ids, self.starts[chosen], self.starts[chosen + 1] - self.starts[chosen])
         return ids, starts[self.line]
 
 
 def respelt(pairs: EncodedPairs, rule: TranslationText, dropout: float, max_tokens: int, epoch: Epoch) -> EncodedPairs:
-    """The pairs as `epoch` has them; those that would have more than `max_tokens` ids on a side, 0: any, stay as they are.
+    """The pairs as `epoch` spells them.
 
-    With a run the spellings are in a file of its scratch folder, made once.
+    A pair that would have more than `max_tokens` ids on a side (0: no limit) stays as it is. With a run, the spellings are in a
+    file of its scratch folder, made once.
     """
     generator = np.random.default_rng([epoch.seed, epoch.number])
     sides = [side.drawn(generator) for side in _spellings(pairs, rule, dropout, epoch)]
@@ -126,7 +127,7 @@ def respelt(pairs: EncodedPairs, rule: TranslationText, dropout: float, max_toke
 
 
 def _spellings(pairs: EncodedPairs, rule: TranslationText, dropout: float, epoch: Epoch) -> list[Spellings]:
-    """Those of the source and of the target."""
+    """The spellings of the source and of the target."""
 
     def made() -> list[Spellings]:
         sides = (pairs.source, pairs.source_starts, rule.source, rule.source_eos), (
@@ -150,9 +151,9 @@ def _spellings(pairs: EncodedPairs, rule: TranslationText, dropout: float, epoch
 
 
 def _hashed(ids: np.ndarray, words: np.ndarray) -> np.ndarray:
-    """A number for each word, u64[word], the same for the same ids: 64 bits, so that no two words share one."""
+    """A hash of each word's ids, u64[word]; with 64 bits, two different words hardly ever share one."""
     lengths = np.diff(np.append(words, len(ids)))
-    at = np.arange(len(ids)) - np.repeat(words, lengths)  # in its word
+    at = np.arange(len(ids)) - np.repeat(words, lengths)  # the place in its word
     mixed = (ids.astype(np.uint64) << np.uint64(32)) + at.astype(np.uint64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):  # splitmix64
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
@@ -162,7 +163,7 @@ def _hashed(ids: np.ndarray, words: np.ndarray) -> np.ndarray:
 def _instead(
     new: tuple[np.ndarray, np.ndarray], old: tuple[np.ndarray, np.ndarray], lines: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The lines of `new`, but for those, bool[line], that are taken from `old`: ids and starts."""
+    """The ids and starts of `new`, except that `lines`, bool[line], are taken from `old`."""
     if not lines.any():
         return new
     starts = np.where(lines, len(new[0]) + old[1][:-1], new[1][:-1])
@@ -170,6 +171,6 @@ def _instead(
 
 
 def _laid(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of `ids` that begin at `starts`, end to end, and where each of them begins now."""
+    """The rows of `ids` that begin at `starts`, laid end to end, and where each of them begins now."""
     ends = np.concatenate([[0], np.cumsum(lengths)])
     return ids[np.repeat(starts - ends[:-1], lengths) + np.arange(ends[-1])], ends

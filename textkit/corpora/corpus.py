@@ -1,7 +1,7 @@
-"""The text a model is trained on: lines of files, read as often as needed and never held. Knows no model.
+"""The text a model is trained on: lines of files, read as often as needed and never held in memory. Knows no model.
 
-A Corpus can be one part of the 70/20/10 split, which a hash of the seed and the line's number decides, so that a part
-of a corpus larger than memory needs no list of its lines; and it can sample itself while somebody else reads it.
+A Corpus can be one part of the 70/20/10 split. A hash of the seed and a line's number decides the line's part, so a part of
+a corpus larger than memory needs no list of its lines. A Corpus can also sample itself while somebody else reads it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def corpus_of(plugin: Plugin[Any, Any], paths: Iterable[str | Path]) -> Corpus:
 class Corpus:
     """The lines of `paths` (plain, gzip or zstandard), file after file; with `part`, those of one part of the split.
 
-    Iterating again reads again. Errors are those of textkit.streams.lines: missing, a directory, binary, empty, damaged.
+    Each iteration reads the files again. Errors are those of textkit.streams.lines: a file is missing, a directory, binary,
+    empty or damaged.
     """
 
     def __init__(self, paths: Iterable[str | Path], part: str | None = None, seed: int = 0) -> None:
@@ -76,12 +77,12 @@ class Corpus:
             number += len(block)
 
     def records(self) -> Iterator[list[str]]:
-        """The records of all files as lines, whatever the part. A kind of corpus whose files are not lines gives its own."""
+        """The records of all files as lines, whatever the part. A kind of corpus whose files are not lines overrides this."""
         for path in self.paths:
             yield from read_blocks(path)
 
     def split(self, seed: int, dev: Path, test: Path) -> dict[str, int]:
-        """Writes the dev and the test lines to files and says how many lines each part has, those of training included.
+        """Writes the dev and the test lines to files; returns how many lines each part has, including the training part.
 
         The training lines are then those of `with_part("train", seed)`.
         """
@@ -98,15 +99,15 @@ class Corpus:
         return dict(zip(SHARES, counts.tolist(), strict=True))
 
     def with_part(self, part: str | None, seed: int) -> Corpus:
-        """A corpus of the same files that has the lines of one part of the split."""
+        """A corpus of the same files with the lines of one part of the split."""
         return type(self)(self.paths, part, seed)
 
     def with_paths(self, paths: Iterable[str | Path]) -> Corpus:
-        """A corpus of the same kind of other files."""
+        """A corpus of the same kind with other files."""
         return type(self)(paths)
 
     def sampled(self, size: int, seed: int) -> Sampled:
-        """This corpus; it keeps a sample of at most `size` lines with text from the first pass that reaches the end."""
+        """This corpus, keeping a sample of at most `size` lines with text from the first pass that reaches the end."""
         return Sampled(self, size, seed)
 
     def check(self) -> None:
@@ -119,7 +120,10 @@ class Corpus:
 
 
 class Sampled(Corpus):
-    """A corpus that samples itself while read: `sample` and `total` (its lines) are None until a pass is complete."""
+    """A corpus that samples itself while it is read.
+
+    `sample` and `total` (the number of its lines) are None until a pass is complete.
+    """
 
     def __init__(self, corpus: Corpus, size: int, seed: int) -> None:
         super().__init__(corpus.paths, corpus.part, corpus.seed)
@@ -152,7 +156,7 @@ class Sampled(Corpus):
 
 
 class Reservoir:
-    """`size` items drawn evenly from a stream of unknown length: Li 1994, algorithm L, which skips what is not taken."""
+    """`size` items drawn uniformly from a stream of unknown length: Li 1994, algorithm L, which skips what is not taken."""
 
     def __init__(self, size: int, seed: int) -> None:
         self.kept: list[str] = []
@@ -193,9 +197,9 @@ def describe_file(path: Path) -> dict[str, Any]:
 
 
 def parts_of(numbers: np.ndarray, seed: int) -> np.ndarray:
-    """The part of each line by its number, i64[line] -> i64[line], the index of a part in SHARES; always the same.
+    """The part of each line from its number: i64[line] -> i64[line], the index of a part in SHARES; always the same.
 
-    splitmix64 (Steele et al. 2014) of the number and the seed, as a figure from 0 to 99.
+    splitmix64 (Steele et al. 2014) of the number and the seed gives a figure from 0 to 99, which decides the part.
     """
     key = _splitmix64(np.array([seed], np.int64).astype(np.uint64))
     share = _splitmix64(numbers.astype(np.uint64) ^ key) % np.uint64(100)

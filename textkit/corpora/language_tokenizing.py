@@ -1,7 +1,7 @@
 """Learns how the text of a language model becomes ids: whole words, byte pairs, or bytes. Knows no network and no batches.
 
-Words are what white space parts, and of it nothing else is kept. Byte pairs (Sennrich et al. 2016, over bytes as Radford et
-al. 2019 have them) and bytes keep every byte of a line, but for what Unicode form and case change.
+Words are what white space separates; the white space itself is not kept. Byte pairs (Sennrich et al. 2016, over bytes as
+Radford et al. 2019 have them) and bytes keep every byte of a line, except for what Unicode form and case change.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from textkit.corpora.corpus import Corpus
 
 EOS, UNK = range(2)
-UNKNOWN = "<unk>"  # a text that has this word says itself that it left one out
-# The name of eos in tokenizer.json. No text reaches it: no word has a space in it, and bytes spell a space differently.
+UNKNOWN = "<unk>"  # a text that has this word says itself that it left a word out
+# The name of eos in tokenizer.json. No text yields it: no word has a space in it, and bytes spell a space differently.
 _END = " <eos>"
 _LINES = 10_000  # read at once
-_PAIRS = 8000  # entries of a vocabulary of byte pairs where none are stated
+_PAIRS = 8000  # entries of a vocabulary of byte pairs if no number is given
 
 
 @dataclass(frozen=True)
 class LanguageTokenizerOptions:
     """How lines become ids."""
 
-    vocab: Literal["word", "bpe", "byte"] = "word"  # word: what white space parts | bpe: byte pairs | byte
-    vocab_size: int = 0  # most entries, the end of a line among them; 0: of word all, of bpe 8000; byte has 257 always
-    min_count: int = 2  # word: least occurrences of a word that gets an entry; the others are <unk>
-    unicode: Literal["NFC", "NFKC", "none"] = "none"  # NFC | NFKC | none: the Unicode form text is brought to
+    vocab: Literal["word", "bpe", "byte"] = "word"  # word: what white space separates | bpe: byte pairs | byte
+    vocab_size: int = 0  # most entries, including the end of a line; 0: all for word, 8000 for bpe; byte always has 257
+    min_count: int = 2  # word: how often a word must occur to get an entry; the others are <unk>
+    unicode: Literal["NFC", "NFKC", "none"] = "none"  # NFC | NFKC | none: the Unicode form that text is brought to
     lowercase: bool = False  # lower-case the text
     clean: bool = True  # leave out what nobody sees (soft hyphens, controls), spell out ligatures and full-width forms
 
@@ -48,7 +48,7 @@ class LanguageTokenizerOptions:
 
 
 def learn(corpus: Corpus, options: LanguageTokenizerOptions) -> LanguageText:
-    """The rule for the lines of `corpus`, the same every time; ids in the order of frequency as far as they are words.
+    """The rule for the lines of `corpus`, the same every time; ids of words are in the order of frequency.
 
     TextkitError for a vocabulary too small or a corpus without words.
     """
@@ -66,7 +66,8 @@ def _frame(options: LanguageTokenizerOptions) -> Any:
 
     tokenizer = Tokenizer(models.WordLevel({}, unk_token=UNKNOWN))
     steps: list[Any] = [] if options.unicode == "none" else [getattr(normalizers, options.unicode)()]
-    # Some letters have a composed form in lower case alone: in the same form again, or there are two spellings.
+    # Some letters have a composed form in lower case alone. Text is therefore brought to the Unicode form once more:
+    # otherwise a word would have two spellings.
     steps += [normalizers.Lowercase(), *steps] if options.lowercase else []
     if steps:
         tokenizer.normalizer = normalizers.Sequence(steps)
@@ -79,7 +80,7 @@ def _frame(options: LanguageTokenizerOptions) -> Any:
 
 
 def _words(corpus: Corpus, options: LanguageTokenizerOptions) -> Any:
-    """Lines are counted whole first, at the speed of split, and what the normaliser makes of their words afterwards."""
+    """Counts what `split` finds first, which is fast, and then normalises each different string once."""
     tokenizer = _frame(options)
     counts: Counter[str] = Counter()
     for lines in corpus.chunks(_LINES):
@@ -109,7 +110,7 @@ def _pairs(corpus: Corpus, options: LanguageTokenizerOptions) -> Any:
         raise TextkitError(
             f"vocab_size={size}: too small for bpe: the end of a line, 256 bytes and a pair need {least}"
         )
-    tokenizer = _frame(options)  # one of its own: training makes the name of eos a word that text may have
+    tokenizer = _frame(options)  # a separate one: training makes the name of eos a token that a text may yield
     tokenizer.model = models.BPE()
     trainer = trainers.BpeTrainer(
         vocab_size=size,

@@ -1,6 +1,6 @@
-"""Pairs as ids in memory-mapped files, and batches of them: similar lengths together, by a budget of padded tokens.
+"""Pairs as ids in memory-mapped files, and batches of them: similar lengths together, within a budget of padded tokens.
 
-The order of an epoch follows from its seed and number alone, and begins at whatever batch a resumed training asks for.
+The order of an epoch follows from its seed and number alone, and can begin at any batch that a resumed training asks for.
 Knows no network and no plugin.
 """
 
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 _LINES = 20_000  # encoded at once
 _FACTS = "pairs.json"
-_MANY = 0.1  # a share of the pairs that is worth a warning when left out; fewer are told of at the end
+_MANY = 0.1  # a share of pairs left out that is worth a warning; fewer are reported at the end
 
 
 @dataclass(frozen=True)
 class EncodedPairs:
-    """Pairs as ids, eos after each side: source i32[total], target i32[total], and where each begins, i64[pair + 1].
+    """Pairs as ids, with eos after each side: source i32[total], target i32[total], and where each begins, i64[pair + 1].
 
     `counts` says how many pairs were kept and why the others were not.
     """
@@ -64,14 +64,14 @@ class EncodedPairs:
 
 
 class PairBatch(NamedTuple):
-    """Pairs as a network takes them. True in a mask: a real token. Row by row, target_in is target_out one step later."""
+    """Pairs as a network takes them. A mask is true at real tokens. In each row, target_in is target_out one step later."""
 
     source: torch.Tensor  # i64[line, source]
     source_mask: torch.Tensor  # bool[line, source]
     target_in: torch.Tensor  # i64[line, target], start first
     target_out: torch.Tensor  # i64[line, target], eos last
     target_mask: torch.Tensor  # bool[line, target]
-    tokens: int | None = None  # of the target, counted beforehand so that nobody waits for a GPU to count them
+    tokens: int | None = None  # of the target, counted beforehand so that nothing waits for a GPU to count them
     agreement: float = 0.0  # R-Drop's weight: above 0 the batch is read twice
 
     @property
@@ -79,12 +79,12 @@ class PairBatch(NamedTuple):
         return self.source.shape[0]
 
     def twice(self) -> PairBatch:
-        """Every pair once more, after all of them."""
+        """All pairs, and then all pairs once more."""
         return PairBatch(*(part.repeat(2, 1) for part in self[:5]))
 
     @property
     def words(self) -> int:
-        """Target tokens, eos among them."""
+        """Target tokens, including eos."""
         return int(self.target_mask.sum()) if self.tokens is None else self.tokens
 
 
@@ -93,12 +93,12 @@ def encoded_pairs(
 ) -> EncodedPairs:
     """The pairs of `corpus` worth learning from.
 
-    Left out and counted: a side without a token ("empty"), more than `max_tokens` ids on a side with its eos ("long"),
-    a side of more than `max_ratio` times the other's tokens ("lopsided"), in this order; 0 sets no limit. With a run
-    the ids are in files of its scratch folder, made once, and the counts in its facts; a warning tells where many pairs
-    are left out. Without one everything is in memory.
+    A pair is left out, and counted for the first reason that applies, if a side has no token ("empty"), a side with its eos
+    has more than `max_tokens` ids ("long"), or a side has more than `max_ratio` times the other's tokens ("lopsided"); 0 sets
+    no limit. With a run, the ids are in files of its scratch folder, made once, and the counts in its facts; a warning says
+    if many pairs are left out. Without one, everything is in memory.
 
-    TextkitError where no pair is left, naming the counts.
+    TextkitError if no pair is left, naming the counts.
     """
     if epoch is None or epoch.scratch is None:
         return _opened(*_in_memory(corpus, rule, max_tokens, max_ratio), rule, corpus)
@@ -193,8 +193,8 @@ def _opened(
 def token_batches(pairs: EncodedPairs, epoch: Epoch, batch_tokens: int) -> Iterator[PairBatch]:
     """The batches of an epoch from batch `epoch.start` on, each of at most `batch_tokens` padded tokens a side.
 
-    Pairs of like lengths share a batch: sorted by target length and then by source length, those that are alike
-    shuffled; then the batches are shuffled. TextkitError where one pair alone has more tokens than that.
+    Pairs of similar lengths share a batch: they are sorted by target length and then by source length, those of equal lengths
+    are shuffled, and then the batches are shuffled. TextkitError if one pair alone has more tokens than that.
     """
     random = np.random.default_rng([epoch.seed, epoch.number])
     order = np.lexsort((random.permutation(len(pairs)), pairs.source_lengths, pairs.target_lengths))
@@ -204,13 +204,13 @@ def token_batches(pairs: EncodedPairs, epoch: Epoch, batch_tokens: int) -> Itera
 
 
 def count_batches(pairs: EncodedPairs, epoch: Epoch, batch_tokens: int) -> int:
-    """How many batches the epoch has, those before `epoch.start` among them: every epoch has as many."""
+    """How many batches the epoch has, including those before `epoch.start`: the same for every epoch of these pairs."""
     order = np.lexsort((pairs.source_lengths, pairs.target_lengths))
     return len(_cuts(pairs.source_lengths[order], pairs.target_lengths[order], batch_tokens)) - 1
 
 
 def pair_batch(pairs: EncodedPairs, chosen: np.ndarray) -> PairBatch:
-    """The pairs of these numbers, i64[line], as one batch."""
+    """The pairs numbered `chosen`, i64[line], as one batch."""
     import torch
 
     source, source_mask = _padded(pairs.source, pairs.source_starts, chosen, pairs.source_pad)  # [line, source]
@@ -234,7 +234,7 @@ def _padded(ids: np.ndarray, starts: np.ndarray, chosen: np.ndarray, pad: int) -
 
 
 def _cuts(sources: np.ndarray, targets: np.ndarray, batch_tokens: int) -> np.ndarray:
-    """Where batches begin among pairs in their order, and after the last where they end: i64[batch + 1]."""
+    """Where batches begin among pairs in their order, and at last where the last one ends: i64[batch + 1]."""
     longest = int(max(sources.max(), targets.max()))
     if batch_tokens < longest:
         raise TextkitError(f"batch_tokens={batch_tokens}: the longest pair has {longest} tokens on a side")

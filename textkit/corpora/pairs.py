@@ -27,8 +27,8 @@ def sides(lines: Sequence[str]) -> tuple[list[str], list[str]]:
 class PairCorpus(Corpus):
     """A corpus of lines "source<tab>target", each with exactly one tab; an empty side is kept as such.
 
-    Two files whose first one has no tab in its first line with text belong together line by line (a tab inside a
-    line of theirs is read as a space); anything else is TSV, of which columns after the second are ignored. Raises
+    If there are two files and the first has no tab in its first line with text, they belong together line by line (a tab
+    inside such a line is read as a space). Anything else is TSV, whose columns after the second are ignored. Raises
     TextkitError for two files of unequal length, naming both counts, and for a line of a TSV file without a tab.
     """
 
@@ -52,7 +52,7 @@ class PairCorpus(Corpus):
                     raise TextkitError(
                         f"{path}: has no tab in its first line: pairs are TSV files, or two files of lines"
                     )
-        # Now, and not when a dev score is due: a first epoch may take hours.
+        # This fails now, and not when a dev score is due: a first epoch may take hours.
         if not any(source.strip() and target.strip() for source, target in map(pair, self.lines())):
             raise TextkitError(f"{self.paths[0]}: has no pair of lines with text on both sides")
 
@@ -61,7 +61,7 @@ class PairCorpus(Corpus):
             yield from self._zipped()
             return
         for path in self.paths:
-            number = 0  # of the lines before the block
+            number = 0  # of lines before the block
             for block in read_blocks(path):
                 yield [_two_columns(path, number + at, line) for at, line in enumerate(block, 1)]
                 number += len(block)
@@ -108,7 +108,7 @@ def _two_columns(path: Path, number: int, line: str) -> str:
 
 
 def _first_text(path: Path) -> str:
-    """The first line with text in it, "" where there is none."""
+    """The first line with text in it; "" if there is none."""
     for block in read_blocks(path):
         for line in block:
             if line and not line.isspace():

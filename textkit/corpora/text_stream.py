@@ -1,6 +1,6 @@
 """A corpus as one long row of ids in a memory-mapped file, and chunks of parallel streams of it. Knows no network.
 
-The chunks of an epoch follow from its seed and number alone, and begin at whatever chunk a resumed training asks for.
+The chunks of an epoch follow from its seed and number alone, and can begin at any chunk that a resumed training asks for.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from textkit.text.language import LanguageText
 
 _LINES = 20_000  # encoded at once
-_DEVIATION = 5  # of the random lengths of chunks (Merity et al. 2018, section 5)
-_HALF = 0.05  # how probably a length is drawn around half of bptt instead
-_LONGEST = 4  # deviations above bptt at most, so that no chunk needs much more memory than the others
+_DEVIATION = 5  # standard deviation of the random lengths of chunks (Merity et al. 2018, section 5)
+_HALF = 0.05  # probability that a length is drawn around half of bptt instead
+_LONGEST = 4  # most deviations above bptt, so that no chunk needs much more memory than the others
 
 
 class Chunk(NamedTuple):
-    """What is read at once: ids i64[stream, token + 1], the words of which all but the first are to be guessed.
+    """The tokens read at once: ids i64[stream, token + 1], of which all but the first are to be predicted.
 
-    `fresh`: whether the epoch begins here, with nothing in mind. `share`: of its gradient that is taken.
+    `fresh`: whether the epoch begins here, with the state at zero. `share`: how much of the chunk's gradient is taken.
     """
 
     ids: torch.Tensor
@@ -44,7 +44,7 @@ class Chunk(NamedTuple):
 
     @property
     def words(self) -> int:
-        """Tokens to be guessed."""
+        """Tokens to be predicted."""
         return self.ids.shape[0] * (self.ids.shape[1] - 1)
 
 
@@ -76,10 +76,10 @@ def _encoded(corpus: Corpus, rule: LanguageText) -> Iterator[np.ndarray]:
 def text_chunks(ids: np.ndarray, epoch: Epoch, streams: int, bptt: int, random_bptt: bool) -> Iterator[Chunk]:
     """The chunks of an epoch from chunk `epoch.start` on.
 
-    The text is a ring that is cut into `streams` equal parts, each epoch at other places; each part is read from its
-    beginning to its end, the word before it known, and each word guessed once (but for fewer than `streams` of them at the
-    end). With `random_bptt` a chunk has another length than `bptt` tokens (Merity et al. 2018, section 5) and `share` is in
-    proportion to it. There must be as many tokens as streams.
+    The text is a ring that is cut into `streams` equal parts, each epoch at other places. Each part is read from its beginning
+    to its end, given the token before it, and each token is predicted once (except for fewer than `streams` at the end). With
+    `random_bptt`, chunks have random lengths around `bptt` tokens (Merity et al. 2018, section 5), and `share` is in proportion
+    to them. There must be at least as many tokens as streams.
     """
     import torch
 
@@ -93,7 +93,7 @@ def text_chunks(ids: np.ndarray, epoch: Epoch, streams: int, bptt: int, random_b
 
 
 def count_chunks(ids: np.ndarray, epoch: Epoch, streams: int, bptt: int, random_bptt: bool) -> int:
-    """How many chunks the epoch has, those before `epoch.start` among them."""
+    """How many chunks the epoch has, including those before `epoch.start`."""
     return len(_plan(ids, epoch, streams, bptt, random_bptt)[1])
 
 
@@ -112,10 +112,10 @@ def _plan(ids: np.ndarray, epoch: Epoch, streams: int, bptt: int, random_bptt: b
 
 
 def side_by_side(ids: np.ndarray, streams: int, before: int, tokens: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """All of a text once, in at most `streams` parts of one length, `tokens` at a time: what is read and what follows,
-    i64[stream, token + 1], and where it is text, bool[stream, token]; padding stands at the end.
+    """Reads all of a text once, in at most `streams` parts of equal length, `tokens` at a time.
 
-    `before`: the id before the first.
+    Yields what is read and what follows it, i64[stream, token + 1], and where this is text, bool[stream, token]; padding
+    stands at the end. `before`: the id before the first.
     """
     whole = np.concatenate([[before], ids]).astype(np.int64)
     length = -(-len(ids) // min(streams, len(ids)))

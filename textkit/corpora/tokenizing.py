@@ -1,6 +1,6 @@
-"""Learns how pairs become ids: byte pairs, a unigram model or words, one tokenizer for both sides or one each.
+"""Learns how pairs become ids: byte pairs, a unigram model or words, one tokenizer for both sides or one for each.
 
-Every tokenizer is lossless but for what it says it normalises: Unicode form, case, and white space, of which a run
+Every tokenizer is lossless except for what it says it normalises: Unicode form, case, and runs of white space, each of which
 becomes one space. Knows no network and no batches.
 """
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from textkit.corpora.corpus import Corpus
 
 PAD, UNK, START, EOS = range(4)
-# No text reaches them by their names: they are no added tokens of tokenizer.json, and no word of a text has these letters
-# in one piece (the unknown word excepted, which may well say that it is one).
+# No text yields them by their names: they are no added tokens of tokenizer.json, and no word of a text has these letters in
+# one piece. The exception is the unknown word: a text may well say itself that a word is unknown.
 SPECIAL = ("<pad>", f"{SPACE}<unk>", "<s>", "</s>")
 BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))
 
 _LINES = 10_000  # read at once
 _SEEDS = 4  # candidates for each piece of a unigram model
-_RARE = 3  # a character seen less often is spelled by its bytes, so that these are learnt too
+_RARE = 3  # a character seen less often is spelled by its bytes, so that bytes are learnt too
 _MARK = rf"{SPACE}?[\p{{P}}\p{{S}}&&[^{SPACE}]]"  # a punctuation mark or symbol, with the space before it
 _NAMES = rf"{SPACE}?<(?=0x[0-9A-F]{{2}}>|/?s>|pad>)"  # where a text has the name of a special token or a byte
-_IDEOGRAPH = rf"{SPACE}?[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}]"  # scripts without spaces: a word a character
+_IDEOGRAPH = rf"{SPACE}?[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}]"  # scripts without spaces: each character is a word
 
 
 @dataclass(frozen=True)
@@ -43,19 +43,17 @@ class TokenizerOptions:
     """How pairs of lines become ids."""
 
     tokenizer: Literal["bpe", "unigram", "word"] = "bpe"  # bpe | unigram | word
-    vocab_size: int = 8000  # most entries of a vocabulary, those for special tokens and bytes among them
-    joint: bool = True  # one vocabulary for both sides; false: one each of vocab_size
-    unicode: Literal["NFC", "NFKC", "none"] = "NFC"  # NFC | NFKC | none: the Unicode form text is brought to
+    vocab_size: int = 8000  # most entries of a vocabulary, including those for special tokens and bytes
+    joint: bool = True  # one vocabulary for both sides; false: one of vocab_size for each
+    unicode: Literal["NFC", "NFKC", "none"] = "NFC"  # NFC | NFKC | none: the Unicode form that text is brought to
     lowercase: bool = False  # lower-case both sides
     clean: bool = True  # leave out what nobody sees (soft hyphens, controls), spell out ligatures and full-width forms
     punctuation: Literal["split", "keep"] = "split"  # split: a mark is a token of its own | keep: part of its word
     spell_bytes: bool = True  # bpe, unigram: spell a character not in the vocabulary by its bytes; false: <unk>
-    min_count: int = 2  # word: least occurrences of a word that gets an entry
+    min_count: int = 2  # word: how often a word must occur to get an entry
     reverse: bool = False  # read the source backwards (Sutskever et al. 2014)
-    source_language: str = (
-        ""  # ISO 639 code by whose rules lines are cut into sentences; "": each line's own is guessed
-    )
-    bpe_dropout: float = 0.0  # bpe: merges left out while training, others each epoch (Provilkov et al. 2020); 0: none
+    source_language: str = ""  # ISO 639 code whose rules cut lines into sentences; "": guessed for each line
+    bpe_dropout: float = 0.0  # bpe: share of merges left out, anew each epoch (Provilkov et al. 2020); 0: none
 
     needs: ClassVar[Mapping[str, str]] = {"spell_bytes": "tokenizer=bpe|unigram", "min_count": "tokenizer=word"}
 
@@ -91,7 +89,7 @@ def learn(corpus: Corpus, options: TokenizerOptions) -> TranslationText:
 
 
 class _Frame:
-    """What stands around a model: the normaliser, the cutting into words, the putting together again."""
+    """What surrounds a model: the normaliser, the cutting into words, and the joining of pieces to text."""
 
     def __init__(self, options: TokenizerOptions) -> None:
         from tokenizers import Regex, decoders, normalizers, pre_tokenizers
@@ -100,9 +98,10 @@ class _Frame:
         self.spelled = options.spell_bytes and options.tokenizer != "word"
         self.special = (*SPECIAL, *(BYTES if self.spelled else ()))
         steps: list[Any] = [] if options.unicode == "none" else [getattr(normalizers, options.unicode)()]
-        # Some letters have a composed form in lower case alone: in the same form again, or there are two spellings.
+        # Some letters have a composed form in lower case alone. Text is therefore brought to the Unicode form once more:
+        # otherwise a word would have two spellings.
         steps += [normalizers.Lowercase(), *steps] if options.lowercase else []
-        # The sign for a space is read as one where it stands in text, for it could not be told from one afterwards.
+        # A text's own sign for a space is read as a space, because afterwards the two could not be told apart.
         steps += [normalizers.Replace(Regex(rf"[\s{SPACE}]+"), " "), normalizers.Strip()]
         self.normalizer = normalizers.Sequence(steps)
         cuts = [_MARK] if options.punctuation == "split" else [_NAMES]
@@ -114,7 +113,7 @@ class _Frame:
         self.decoder = decoders.Sequence([*bytes_first, decoders.Metaspace(SPACE, "always", True)])
 
     def words(self, text: str) -> list[str]:
-        """What the model will see of `text`, piece by piece."""
+        """The words of `text`, as the model sees them."""
         return [word for word, _ in self.pre_tokenizer.pre_tokenize_str(self.normalizer.normalize_str(text))]
 
     def around(self, model: Any) -> Any:
@@ -136,7 +135,7 @@ def _texts(corpus: Corpus, clean: bool, side: int | None = None) -> Iterator[Seq
 
 
 def _counted_words(corpus: Corpus, frame: _Frame) -> tuple[Counter[str], Counter[str]]:
-    """How often each word of `frame` occurs on either side. What stands between spaces is counted first, cut later."""
+    """How often each word, as `frame` cuts it, occurs on either side. Strings between spaces are counted first, cut later."""
     options = frame.options
     counters: tuple[Counter[str], Counter[str]] = Counter(), Counter()
     for lines in corpus.chunks(_LINES):
@@ -151,7 +150,7 @@ def _counted_words(corpus: Corpus, frame: _Frame) -> tuple[Counter[str], Counter
 
 
 def _train(frame: _Frame, words: Counter[str], texts: Callable[[], Iterator[Sequence[str]]]) -> bytes:
-    """A tokenizer.json for `words`, which `texts()` gives once more."""
+    """A tokenizer.json for `words`; `texts()` gives the text that they are from once more."""
     options = frame.options
     characters: Counter[str] = Counter()
     for word, count in words.items():
@@ -174,12 +173,12 @@ def _train(frame: _Frame, words: Counter[str], texts: Callable[[], Iterator[Sequ
 
 
 def written(tokenizer: Any) -> bytes:
-    """A tokenizer.json without blanks."""
+    """The tokenizer.json of a tokenizer, without blanks."""
     return json.dumps(json.loads(tokenizer.to_str()), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def frequent(words: Counter[str], min_count: int) -> list[str]:
-    """The words that occur `min_count` times, the most frequent first."""
+    """The words that occur at least `min_count` times, the most frequent first."""
     found = [word for word, count in words.items() if count >= min_count]
     if not found:
         raise TextkitError(f"min_count={min_count}: no word occurs so often")
@@ -187,7 +186,7 @@ def frequent(words: Counter[str], min_count: int) -> list[str]:
 
 
 def word_model(entries: Iterable[str], size: int, unknown: str) -> Any:
-    """A table of the first `size` of `entries`, each once."""
+    """A table of the first `size` different words of `entries`."""
     from tokenizers import models
 
     known = islice(dict.fromkeys(entries), size)
@@ -195,7 +194,7 @@ def word_model(entries: Iterable[str], size: int, unknown: str) -> Any:
 
 
 def _bpe_model(frame: _Frame, alphabet: list[str], texts: Callable[[], Iterator[Sequence[str]]], seeds: int = 0) -> Any:
-    """Byte pairs (Sennrich et al. 2016); `seeds`: so many of them rather than vocab_size, as candidates for others."""
+    """Byte pairs (Sennrich et al. 2016); `seeds`: learn this many instead of vocab_size, as candidates for a unigram model."""
     from tokenizers import models, trainers
 
     tokenizer = frame.around(models.BPE(unk_token=SPECIAL[UNK], byte_fallback=frame.spelled))
