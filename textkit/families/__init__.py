@@ -1,1 +1,1 @@
-"""What families of models share in torch. Knows no family and no task."""
+"""torch code that families of models share. Knows no family and no task."""

@@ -1,18 +1,18 @@
-"""Label-smoothed cross-entropy whose logits are never whole in memory. Knows a network's projection, and no text.
+"""Label-smoothed cross-entropy whose logits are never all in memory at once. Knows a network's projection, and no text.
 
 With eps = label smoothing, V words and lse = log sum exp of the logits z of one token (Szegedy et al. 2016, section 7):
 
     loss   = lse - (1 - eps) z_y - eps / V sum z
     d/dz   = softmax(z) - (1 - eps) [at y] - eps / V
 
-R-Drop (Liang et al. 2021, arXiv 2106.14448) reads a batch twice, with other dropout, and adds `agreement` times the mean of
-KL(p || q) and KL(q || p) of the two distributions of each token. With u = log p - log q, of the logits z behind p:
+R-Drop (Liang et al. 2021, arXiv 2106.14448) reads a batch twice, with different dropout, and adds `agreement` times the mean of
+KL(p || q) and KL(q || p) of the two distributions of each token. With u = log p - log q, for the logits z behind p:
 
     KL(p || q) = sum p u        d/dz (KL(p || q) + KL(q || p)) = p (u - KL(p || q)) + p - q
 
 The logits of a batch are by far its largest tensor, so they are made, used and dropped 512 tokens at a time. Where the
-projection is one matrix (`project_weight`, `project_bias`), its gradient is taken at once, while the logits are there; any
-other projection is computed once more on the way back (Chen et al. 2016, arXiv 1604.06174).
+projection is one matrix (`project_weight`, `project_bias`), its gradient is computed at once, while the logits are there; any
+other projection is computed once more in the backward pass (Chen et al. 2016, arXiv 1604.06174).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 CHUNK = 512  # tokens
-_TINY = 1e-30  # a probability
+_TINY = 1e-30  # a probability too small to compute the logits' log sum exp from
 
 
 def smoothed_cross_entropy(
@@ -35,11 +35,11 @@ def smoothed_cross_entropy(
     chunk: int = CHUNK,
     agreement: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """The mean over tokens of the loss, with a gradient, and of -log p(target), without; hidden f32[token, dim],
-    target i64[token].
+    """The means over tokens of the loss, with a gradient, and of -log p(target), without one.
 
-    With an `agreement` hidden and target hold all tokens twice, those of the second pass after those of the first; it is
-    added as R-Drop has it: half of it, for the loss is the mean of the passes where the paper adds them up.
+    hidden f32[token, dim], target i64[token]. With an `agreement`, they hold all tokens twice, those of the second pass after
+    those of the first. R-Drop's term is then added at half its weight, because the loss is the mean of the two passes, whereas
+    the paper adds them up.
     """
     weight = getattr(network, "project_weight", None)
     if weight is not None:
@@ -62,15 +62,17 @@ def smoothed_cross_entropy(
 
 
 def cross_entropy(network: nn.Module, hidden: Tensor, target: Tensor) -> Tensor:
-    """The mean of -log p(target): hidden f32[token, dim], target i64[token]. A network may have one of its own."""
+    """The mean of -log p(target): hidden f32[token, dim], target i64[token]. A network may define its own."""
     if hasattr(network, "cross_entropy"):
         return network.cross_entropy(hidden, target)
     return smoothed_cross_entropy(network, hidden, target, 0.0)[0]
 
 
 def _chunks(hidden: Tensor, chunk: int, twice: bool) -> list[Any]:
-    """Which rows are taken at once: `chunk` of them; where all are there twice a quarter of that, each with its other, for
-    there are more matrices to be kept near the processor."""
+    """The rows that are taken at once: `chunk` of them, or, if all tokens are there `twice`, a quarter as many.
+
+    Then each token comes with its counterpart, and more matrices must stay in the processor's cache.
+    """
     if not twice:
         return [slice(start, start + chunk) for start in range(0, len(hidden), chunk)]
     half = len(hidden) // 2
@@ -93,8 +95,10 @@ def _of_chunk(
 
 
 def _disagreement(logits: Tensor, share: Tensor, lse: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """KL(p || q) + KL(q || p), summed over the tokens of the two halves, and its gradient by the logits of each half.
-    logits, share = softmax(logits) [2 token, vocab], lse [2 token, 1]."""
+    """KL(p || q) + KL(q || p), summed over the tokens, and its gradient with respect to the logits of each half.
+
+    The halves are the two passes: logits and share = softmax(logits) [2 token, vocab], lse [2 token, 1].
+    """
     half = len(logits) // 2
     ahead = torch.sub(logits[:half].float(), logits[half:])  # [token, vocab]
     ahead.sub_(lse[:half] - lse[half:])  # log p - log q
@@ -106,17 +110,19 @@ def _disagreement(logits: Tensor, share: Tensor, lse: Tensor) -> tuple[Tensor, T
 
 
 def _log_sum(logits: Tensor, share: Tensor, at_target: Tensor) -> Tensor:
-    """log sum exp of the logits [token, 1]: by z_y - log p_y, which costs nothing, unless a p_y is too small for that."""
+    """log sum exp of the logits, [token, 1]: as z_y - log p_y, which costs nothing, unless a p_y is too small for that."""
     if logits.is_cuda or bool((share < _TINY).any()):
         return logits.float().logsumexp(1, keepdim=True)
     return at_target - share.log()
 
 
 class _Linear(torch.autograd.Function):
-    """Sums over tokens for logits hidden W^T + b; the gradient of the first comes with them, its scale at backward.
+    """The two sums over tokens for logits hidden W^T + b.
 
-    The gradient's constant part, eps / V, is one row for all tokens and is kept out of the big matrix: less work, and
-    in bfloat16 it would be lost beside the probabilities.
+    The gradient of the first is computed in the forward pass, with the sums; the backward pass only scales it.
+
+    The gradient's constant part, eps / V, is one row for all tokens and is kept out of the big matrix: this is less work, and
+    in bfloat16 the constant would be lost beside the probabilities.
     """
 
     @staticmethod

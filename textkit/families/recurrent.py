@@ -1,11 +1,11 @@
-"""Recurrent layers over lines of unequal length that also leave as ONNX operators. Knows cells, and no model.
+"""Recurrent layers over lines of unequal length, which can also be exported as ONNX operators. Knows cells, and no model.
 
-`Recurrent` is a layer to train: a whole pass is one call of torch's own loop, a single step (`inputs`, `advance`) plain
-arithmetic. `RecurrentOperator` is the same layer in an encoder that is to be exported: torch's exporter freezes the length
-of nn.LSTM's loop from the second export of a process on and cannot pack lines, so the ONNX operator is put into the graph by
+`Recurrent` is a layer to train: a whole pass is one call of torch's own loop, and a single step (`inputs`, `advance`) is plain
+arithmetic. `RecurrentOperator` is the same layer in an encoder that is to be exported. torch's exporter freezes the length of
+nn.LSTM's loop from the second export of a process on, and cannot pack lines, so the ONNX operator is put into the graph by
 name, with the lengths as its `sequence_lens`. `RecurrentStep` is a single step to be exported. Equations: Elman 1990 (rnn);
-Cho et al. 2014, arXiv 1406.1078, with the reset gate behind the matrix (gru); Hochreiter and Schmidhuber 1997 with the forget
-gate of Gers et al. 2000 (lstm).
+Cho et al. 2014, arXiv 1406.1078, with the reset gate applied after the matrix (gru); Hochreiter and Schmidhuber 1997, with the
+forget gate of Gers et al. 2000 (lstm).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-State = tuple[Tensor, ...]  # (hidden,), of an lstm (hidden, cell); each f32[line, width], the directions side by side
+State = tuple[Tensor, ...]  # (hidden,), for an lstm (hidden, cell); each f32[line, width], the directions side by side
 
 CELLS = {"rnn": nn.RNN, "gru": nn.GRU, "lstm": nn.LSTM}
 
-_ONNX = {  # the operator, torch's blocks of gates in its order, what makes its equations torch's
+_ONNX = {  # the operator, torch's blocks of gates in its order, the attributes that make its equations torch's
     "rnn": ("RNN", (0,), {}),
     "gru": ("GRU", (1, 0, 2), {"linear_before_reset": 1}),  # torch: reset, update, new; ONNX: update, reset, new
     "lstm": ("LSTM", (0, 3, 1, 2), {}),  # torch: input, forget, cell, output; ONNX: input, output, forget, cell
@@ -39,9 +39,9 @@ class Recurrent(nn.Module):
         self.layer = CELLS[cell](inputs, hidden, batch_first=True, bidirectional=bidirectional)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
-        """x f32[line, token, inputs] -> outputs f32[line, token, width], zeros where padding is, and each line's last states.
+        """x f32[line, token, inputs] -> outputs f32[line, token, width], zeros at padding, and each line's last states.
 
-        `lengths` i64[line], at least 1; None: nothing is padding. `state`: where to begin; None: at zero.
+        `lengths` i64[line], at least 1; None: nothing is padding. `state`: the states to begin with; None: zeros.
         """
         begin = None if state is None else self._apart(state)
         given = lengths if lengths is None else lengths.cpu()
@@ -53,9 +53,9 @@ class Recurrent(nn.Module):
         return outputs, tuple(_together(part) for part in (last if self.cell == "lstm" else (last,)))
 
     def inputs(self, x: Tensor) -> Tensor:
-        """What inputs add to the gates, of any number of steps at once: f32[..., inputs] -> f32[..., gates].
+        """What the inputs of any number of steps add to the gates: f32[..., inputs] -> f32[..., gates].
 
-        `x` may be the first of the inputs alone: what the others add is x W^T with W of `columns`.
+        `x` may hold only the first inputs. The others then add x W^T, with the W that `columns` gives.
         """
         weight = self.layer.weight_ih_l0
         return functional.linear(
@@ -63,7 +63,7 @@ class Recurrent(nn.Module):
         )
 
     def columns(self, first: int) -> Tensor:
-        """The matrix f32[gates, n] of the inputs from the `first` on, cut and under autocast cast once for many steps."""
+        """The matrix f32[gates, n] of the inputs from the `first` on, cut out and (under autocast) cast once for many steps."""
         weight = self.layer.weight_ih_l0[:, first:]
         kind = weight.device.type
         return weight.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else weight
@@ -71,7 +71,7 @@ class Recurrent(nn.Module):
     def advance(self, inputs: Tensor, state: State) -> State:
         """One step forwards: `inputs(x)` f32[..., gates] and the states before -> the states after; the first is the output.
 
-        States stay fp32 under autocast: a cell state sums up over the whole line.
+        States stay fp32 under autocast, because a cell state sums up over the whole line.
         """
         hidden = state[0]
         recurrent = functional.linear(hidden, self.layer.weight_hh_l0, self.layer.bias_hh_l0)  # [..., gates]
@@ -94,22 +94,22 @@ class Recurrent(nn.Module):
 
 
 def _remembered(take: Tensor, keep: Tensor, show: Tensor, new: Tensor, cell: Tensor) -> State:
-    """An lstm's states after a step, by its gates and what is new, f32[..., hidden] each."""
+    """An lstm's states after a step, from its gates and the new values, f32[..., hidden] each."""
     cell = keep * cell + take * new
     return show * torch.tanh(cell), cell
 
 
 class RecurrentStep(nn.Module):
-    """A step of a `Recurrent` forwards that is to be exported: both matrices are one where the cell's equations allow it, and
-    an lstm's gates lie side by side, for at a token at a time every operator counts.
+    """One step forwards of a `Recurrent`, to be exported with few operators: at one token at a time, every operator counts.
 
-    Made anew from a trained layer for each export: it holds the layer's weights as they were then.
+    The two matrices are merged where the cell's equations allow it, and an lstm's three sigmoid gates lie side by side. Made
+    anew from a trained layer for each export: it holds the layer's weights as they were then.
     """
 
     def __init__(self, layer: Recurrent) -> None:
         super().__init__()
         self.recurrent = layer
-        if layer.cell == "gru":  # its reset gate is behind the matrix of the state alone
+        if layer.cell == "gru":  # its reset gate comes after the matrix of the state alone, so the matrices stay two
             return
         inner, blocks = layer.layer, {"rnn": (0,), "lstm": (0, 1, 3, 2)}[layer.cell]  # gates i, f, o, g
 
@@ -135,7 +135,7 @@ class RecurrentStep(nn.Module):
 
 
 class RecurrentOperator(nn.Module):
-    """A `Recurrent` as one ONNX operator: called as the layer is, and by torch the layer itself.
+    """A `Recurrent` as one ONNX operator. It is called as the layer is; outside an export, it is the layer itself.
 
     Made anew from a trained layer for each export: it holds the layer's weights as they were then, in ONNX's order.
     """
