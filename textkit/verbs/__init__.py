@@ -1,1 +1,1 @@
-"""The verbs that belong to no task, a file each: parse, call one function, write."""
+"""The verbs that belong to no task, one file each. Each parses, calls one function and writes."""

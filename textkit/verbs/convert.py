@@ -1,4 +1,4 @@
-"""`textkit convert`: word vectors out, in word2vec's formats. Parses and tells; textkit.interop works."""
+"""`textkit convert`: writes word vectors in word2vec's formats. textkit.interop does the work."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from textkit.cli.verb import Verb, examples
     "--format",
     "chosen",
     type=click.Choice(["word2vec", "word2vec-binary"]),
-    help="Default: what OUT ends with: .bin is binary, .vec and .txt are text; stdout is text.",
+    help="Default: by OUT's ending: .bin is binary, .vec and .txt are text; stdout gets text.",
 )
 @device_option
 @threads_option
@@ -31,8 +31,8 @@ def convert(model: str, out: str, chosen: str | None, device: str, threads: int 
     """Write the word vectors of MODEL to OUT, in word2vec's text or binary format; '-' writes to stdout.
 
     MODEL is the name or the folder of a model, or a file of another tool: word2vec text or binary, GloVe text, fastText
-    .bin. Of a model, every word of the vocabulary goes through its graph. Subwords have no place in the format: what is
-    written are the vectors of whole words.
+    .bin. With a model, every word of the vocabulary goes through its graph. The format has no place for subwords: only the
+    vectors of whole words are written.
     """
     from textkit.interop.word2vec_write import format_of, vectors_of, write_word2vec
     from textkit.streams.output import output_file

@@ -36,7 +36,7 @@ class Finding:
 def doctor(form: str, messages: Messages) -> None:
     """Say what works on this machine and what does not, with the command that repairs it.
 
-    Exit code 1 where something that textkit needs is broken.
+    The exit code is 1 if something that textkit needs is broken.
     """
     from textkit.cli.tables import write_json, write_table
 
@@ -135,7 +135,7 @@ def _folders() -> Iterator[Finding]:
 
 
 def _models() -> Iterator[Finding]:
-    """The default of each task, and every model that does not read."""
+    """The default model of each task, and every model or task that is broken."""
     from textkit.bundle.bundle import find, read
     from textkit.task_registry import tasks
     from textkit.verbs.models import listed, reason
@@ -148,7 +148,7 @@ def _models() -> Iterator[Finding]:
                 _load(bundle.graph(graph))
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as error:  # a library that panics raises what is no Exception
+        except BaseException as error:  # a library that panics raises something that is no Exception
             yield Finding(f"default for {task}", "broken", reason(error))
         else:
             yield Finding(f"default for {task}", "ok", f"{bundle.manifest.name} in {folder}")

@@ -1,4 +1,4 @@
-"""`textkit evaluate`: figures of a model on test data. Parses and writes; the evaluation of the model's task works."""
+"""`textkit evaluate`: figures of a model on test data. Parses and writes; the evaluation of the model's task measures."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from textkit.task_registry import tasks
 if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
 
-_FIRST = "embed"  # the task whose default model is measured where nothing says which
+_FIRST = "embed"  # the task whose default model is measured if nothing says which
 
 
 @cache
 def _evaluations() -> dict[str, Evaluation]:
-    """task -> how its models are measured. A stranger's that is broken is left out: `textkit doctor` tells of it."""
+    """task -> how its models are measured. A broken third-party evaluation is left out; `textkit doctor` reports it."""
     from textkit.errors import TextkitError
     from textkit.strangers import contained
 
@@ -51,7 +51,7 @@ def _evaluations() -> dict[str, Evaluation]:
 
 @cache
 def _metrics() -> dict[str, str]:
-    """metric -> the task of the models that it is for."""
+    """metric -> the task whose models it measures."""
     found: dict[str, str] = {}
     for task in _evaluations():
         for metric in tasks.get(task).metrics:
@@ -120,7 +120,7 @@ class Evaluate(Verb):
     "metrics",
     type=Metrics(),
     metavar="NAME[,NAME]",
-    help="What is measured, one of those above. Default: what DATA's lines look like, or the first that the model's task has.",
+    help="What to measure, of the metrics above. Default: what DATA's lines suggest, or the first of the model's task.",
 )
 @answer_format_option
 @encoding_option
@@ -137,15 +137,15 @@ def evaluate(
     \b
     METRICS
 
-    Writes metric, value, how many items were used, how many there are, how many hold a word that is not in the vocabulary,
-    and the file, separated by tabs; for analogies a line for each section follows. A word is looked for as the model
-    normalises it, then without regard to case; for analogies, as gensim has it, without regard to case among the first
-    --restrict-vocab words. Of translations: metric, value, lines, references, sacrebleu's signature, and the files. The
-    perplexity is per word, the end of a line being one: items are words and ends of lines. --format jsonl writes an object a
-    file and metric, with all its figures.
+    Writes these, separated by tabs: metric, value, how many items were used, how many there are, how many hold a word that is
+    not in the vocabulary, and the file. For analogies, one line for each section follows. A word is looked up as the model
+    normalises it, then without regard to case; for analogies, as in gensim, without regard to case among the first
+    --restrict-vocab words. Translations give metric, value, lines, references, sacrebleu's signature, and the files. Perplexity
+    is per word, and the end of a line counts as a word: items are words and ends of lines. --format jsonl writes one object for
+    each file and metric, with all its figures.
 
-    Without -m and --metric the data says which default model is measured: pairs and analogies embed, two files or columns
-    translate, running text is read by the language model.
+    Without -m and --metric, the data decides which default model is measured: pairs with scores and analogies are for embed,
+    two files or columns for translate, and running text for the language model.
     """
     from textkit.bundle import bundle as bundles
     from textkit.errors import TextkitError
@@ -170,12 +170,12 @@ def evaluate(
 def _written(record: Mapping[str, Any], rows: Sequence[Sequence[object]], as_json: bool) -> str:
     if as_json:
         return json.dumps(record, ensure_ascii=False) + "\n"
-    # Tabs between cells: the name of a section or of a file may hold one too.
+    # Cells are escaped because the name of a section or of a file may hold a tab.
     return "".join("\t".join(escaped(str(cell), tabs=True) for cell in row) + "\n" for row in rows)
 
 
 def _claimant(data: Sequence[str]) -> str | None:
-    """The task that the data is likeliest for; None for stdin, which is read once."""
+    """The task that the data is most likely for; None if there is none, or for stdin, which can be read only once."""
     if "-" in data:
         return None
     claims = {task: evaluation.claims(data) for task, evaluation in _evaluations().items()}
@@ -184,7 +184,7 @@ def _claimant(data: Sequence[str]) -> str | None:
 
 
 def _wanted(ctx: click.Context, data: Sequence[str]) -> str:
-    """The task that the data is for, where neither model nor metric says it: the one whose options are given, or the data's."""
+    """The task to measure if neither model nor metric says it: the one whose options are given, or else the data's own."""
     given = {name for name in ctx.params if _is_given(ctx, name)}
     for task, evaluation in _evaluations().items():
         if any(option.name in given and option.name in evaluation.of_metrics for option in evaluation.options):
@@ -197,7 +197,7 @@ def _is_given(ctx: click.Context, name: str) -> bool:
 
 
 def _evaluation(ctx: click.Context, model: Bundle, metrics: tuple[str, ...] | None) -> Evaluation:
-    """How the model is measured; UsageError for a metric or an option that is not for it."""
+    """How the model is measured; UsageError for a metric or an option that does not apply to it."""
     from textkit.bundle.places import names_for
     from textkit.errors import UsageError
 
@@ -230,7 +230,7 @@ def _options_of_tasks() -> Iterator[str]:
 
 
 def _others(data: Sequence[str], task: str) -> str:
-    """The models that would do for data that is for those of another task, as the end of a message."""
+    """The end of a message: the models of another task, if the data is for that task; otherwise ''."""
     from textkit.bundle.places import names_for
     from textkit.errors import TextkitError
 

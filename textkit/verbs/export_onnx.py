@@ -1,4 +1,4 @@
-"""`textkit export-onnx`: a training run becomes a model to serve. Parses and tells; textkit.exporting.export works."""
+"""`textkit export-onnx`: a training run becomes a model to serve. textkit.exporting.export does the work."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from textkit.cli.verb import Remembering, examples
 def export_onnx(ctx: click.Context, run: Path, folder: Path, messages: Messages, **facts: Any) -> None:
     """Export the training run RUN as a model that serves without torch.
 
-    The exported graph is compared with the trained network first; where they differ, nothing is written.
+    The exported graph is first compared with the trained network; if they differ, nothing is written.
     """
     from textkit.exporting.export import export
     from textkit.training.run import Run

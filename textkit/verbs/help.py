@@ -1,4 +1,4 @@
-"""`textkit help`: what `--help` of a verb prints, or the verbs there are."""
+"""`textkit help`: prints what a verb's `--help` prints, or the list of verbs."""
 
 from __future__ import annotations
 

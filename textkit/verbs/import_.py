@@ -1,4 +1,4 @@
-"""`textkit import`: another tool's word vectors, or a translation model, to serve. Parses and tells; textkit.interop works."""
+"""`textkit import`: another tool's word vectors, or a translation model, to serve. textkit.interop does the work."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from textkit.errors import UsageError
     "--text",
     "sample",
     metavar="FILE",
-    help="Lines of text: of word vectors the common component of --pooling sif is taken from them, a translation "
+    help="Lines of text. For word vectors, they give the common component of --pooling sif; a translation "
     "model's graphs are tried on them.",
 )
 @click.option(
@@ -45,17 +45,17 @@ from textkit.errors import UsageError
     default="utf-8",
     show_default=True,
     metavar="NAME",
-    help="How a file of word vectors spells its words (latin-1, utf-16, gb18030, ...).",
+    help="Text encoding of a file of word vectors (latin-1, utf-16, gb18030, ...).",
 )
 @click.option(
     "--on-error",
     type=click.Choice(["fail", "skip"]),
     default="fail",
     show_default=True,
-    help="What to do about a line of word vectors that cannot be read, an empty word too; skipped ones are counted.",
+    help="What to do about a line of word vectors that cannot be read or has an empty word; skipped ones are counted.",
 )
 @click.option(
-    "--word-ngrams", is_flag=True, help="Keep a fastText classifier's n-grams of words, which --pooling fasttext needs."
+    "--word-ngrams", is_flag=True, help="Keep a fastText classifier's word n-grams, which --pooling fasttext needs."
 )
 @explain_option
 @message_options
@@ -76,17 +76,17 @@ def import_(
     explain: bool,
     messages: Messages,
 ) -> None:
-    """Make a model of SOURCE: another tool's file of word vectors ('-' reads stdin), or a MarianMT checkpoint's folder.
+    """Make a model from SOURCE: another tool's file of word vectors ('-' reads stdin), or a MarianMT checkpoint's folder.
 
-    Word vectors are read in word2vec's text and binary formats, GloVe's text and fastText's .bin and .ftz, plain or compressed,
-    told apart by what is in the file. Words stay as the file spells them, upper and lower case included; one that holds a tab,
-    a space or U+00A0 is found where a text has it so. A fastText model keeps its character n-grams, so words that it has not
-    seen get vectors too. Words that occur twice or are cut inside a character, and a header that counts too few lines, are
-    told of and read; any other line that is not a word and its numbers is an error, or with --on-error skip left out.
+    Word vectors are read in word2vec's text and binary formats, GloVe's text and fastText's .bin and .ftz, plain or compressed;
+    the content of the file tells which. Words stay as the file spells them, including upper and lower case. A word that holds a
+    tab, a space or U+00A0 is found if a text has it like that. A fastText model keeps its character n-grams, so words that it
+    has not seen get vectors too. Words that occur twice or are cut inside a character, and a header that counts too few lines,
+    are reported and read. Any other line that is not a word and its numbers is an error, or is left out with --on-error skip.
 
-    A line's vector is the plain mean of its words' vectors. fastText's print-sentence-vectors brings each word's vector
-    to length 1 before it takes the mean, and of a classifier it takes the end of the line in: embed --pooling fasttext has its
-    numbers.
+    A line's vector is the plain mean of its words' vectors. fastText's print-sentence-vectors scales each word's vector to
+    length 1 before it takes the mean, and with a classifier it includes the end of the line. embed --pooling fasttext gives
+    its numbers.
 
     A folder is a Hugging Face checkpoint of MarianMT (OPUS-MT): config.json, generation_config.json, model.safetensors or
     pytorch_model.bin (read without running anything), source.spm, target.spm, vocab.json. The model translates as

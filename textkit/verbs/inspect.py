@@ -1,4 +1,4 @@
-"""`textkit inspect`: what a training did inside. Parses and writes; training/inspecting.py works, chart.py draws."""
+"""`textkit inspect`: what a training did inside. Parses and writes; training/inspecting.py computes, chart.py draws."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ LAGS, CHUNKS = 70, 100
     help="Draw to this file: .png, .svg or .pdf. Needs matplotlib.",
 )
 @click.option(
-    "--lags", type=click.IntRange(min=1), metavar="N", help=f"gradients: go so far back. Default: {LAGS} tokens."
+    "--lags", type=click.IntRange(min=1), metavar="N", help=f"gradients: go back this far. Default: {LAGS} tokens."
 )
 @click.option(
-    "--chunks", type=click.IntRange(min=1), metavar="N", help=f"gradients: of so many chunks. Default: {CHUNKS}."
+    "--chunks", type=click.IntRange(min=1), metavar="N", help=f"gradients: use this many chunks. Default: {CHUNKS}."
 )
 @plugin_option
 @message_options
@@ -49,14 +49,14 @@ def inspect(
 ) -> None:
     """Show what a training did inside, as a table of tab-separated columns, and with -o as a picture too.
 
-    gradients: how long the gradient of a recurrent language model's loss is after it has come back so many tokens (lag):
-    whether it vanishes or explodes. The loss is that of the last token of a chunk of dev text (of training text, where the
-    run has no other); the gradient is with respect to the whole state, of an LSTM hidden and cell, and the norms are means
-    over chunks. One RUN also shows each part of the state; several are columns side by side, and panels of one picture.
+    gradients: the norm of the gradient of a recurrent language model's loss after it has gone back so many tokens (the lag),
+    which shows whether it vanishes or explodes. The loss is that of the token after a chunk of dev text (of training text, if
+    the run has no dev text). The gradient is with respect to the whole state (of an LSTM, hidden and cell), and the norms are
+    means over chunks. One RUN also shows each part of the state; several are columns side by side, and panels of one picture.
 
-    weights: the norm of all weights and of each parameter after each epoch (with eval_steps, at each dev score) beside loss
-    and dev score, of any RUN that learnt in epochs. The tables of several are separated by blank lines, and a line `# RUN`
-    stands before each.
+    weights: the norm of all weights and of each parameter after each epoch (with eval_steps, at each dev score), beside loss
+    and dev score, for any RUN that was trained in epochs. The tables of several are separated by blank lines, and a line
+    `# RUN` stands before each.
     """
     if what == "weights" and (lags or chunks):
         raise UsageError(f"--{'lags' if lags else 'chunks'}: is for gradients")
@@ -74,7 +74,7 @@ def inspect(
 def run(
     what: str, folders: tuple[str, ...], output: str | None, options: Mapping[str, int], messages: Messages
 ) -> None:
-    """Finds, writes, draws."""
+    """Computes what is asked for, draws it if there is an output, and writes the table."""
     from textkit.drawing import chart, picture
     from textkit.streams.output import output_file
 
@@ -98,7 +98,7 @@ def run(
 
 
 def gradient_lines(found: Mapping[str, Gradients]) -> Iterator[str]:
-    """Lag and norm; of one run its parts, of several a column each."""
+    """The table of gradients: lag and norm; for one run its parts too, for several one column each."""
     if len(found) == 1:
         (one,) = found.values()
         columns = {"norm": one.norm, **one.parts}
@@ -110,7 +110,7 @@ def gradient_lines(found: Mapping[str, Gradients]) -> Iterator[str]:
 
 
 def weight_lines(found: Mapping[str, Norms]) -> Iterator[str]:
-    """A row for each epoch."""
+    """The table of weights: one row for each epoch."""
     for at, (name, run) in enumerate(found.items()):
         if len(found) > 1:
             yield from [""] * bool(at)
@@ -125,7 +125,7 @@ def weight_lines(found: Mapping[str, Norms]) -> Iterator[str]:
 
 
 def _row(*cells: Any) -> str:
-    """Tabs between cells; a number that is none is an empty cell."""
+    """The cells with tabs between them; NaN is an empty cell."""
     return "\t".join(_cell(cell) for cell in cells)
 
 

@@ -1,4 +1,4 @@
-"""`textkit models`: the exported models that can be served, the broken ones with their reason."""
+"""`textkit models`: the exported models that can be served, and the broken ones with the reason."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST = 400  # characters of a reason
 
 @dataclass(frozen=True)
 class Model:
-    """One line of the list. `default`: it serves its task where no -m is given. `problem`: None for a sound model."""
+    """One line of the list. `default`: it serves its task if no -m is given. `problem`: None for a sound model."""
 
     name: str  # what -m takes
     where: str  # ./exported_models, user or package
@@ -31,8 +31,8 @@ class Model:
     dim: int | None = None
     license: str = ""
     scores: list[Any] = field(default_factory=list)
-    data: list[Any] = field(default_factory=list)  # what it was learnt from
-    made: dict[str, Any] = field(default_factory=dict)  # by which commands
+    data: list[Any] = field(default_factory=list)  # what it was trained on
+    made: dict[str, Any] = field(default_factory=dict)  # the commands that made it
     problem: str | None = None
 
 
@@ -48,7 +48,7 @@ class Model:
 def models(form: str, messages: Messages) -> None:
     """List the models that can be served: those in ./exported_models, in your own folder, and in the package.
 
-    The one marked * serves its task where no -m is given.
+    A model marked * serves its task if no -m is given.
     """
     from textkit.cli.tables import write_json, write_table
 
@@ -61,7 +61,7 @@ def models(form: str, messages: Messages) -> None:
 
 
 def listed(messages: Messages) -> Iterator[Model]:
-    """Every model there is, read and checked whole; a broken one with its reason, whatever it raises."""
+    """Every installed model, read and checked whole; a broken one with the reason, whatever it raises."""
     from textkit.bundle.bundle import installed, read
 
     defaults = _defaults(messages)
@@ -72,7 +72,7 @@ def listed(messages: Messages) -> Iterator[Model]:
             bundle.verify()
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as error:  # a library that panics raises what is no Exception
+        except BaseException as error:  # a library that panics raises something that is no Exception
             yield Model(name, where, at, problem=reason(error))
             continue
         about = bundle.manifest
@@ -85,7 +85,7 @@ def listed(messages: Messages) -> Iterator[Model]:
 
 
 def reason(error: BaseException) -> str:
-    """What is wrong with a model, in a line of a few hundred characters."""
+    """What is wrong with a model, in one line of a few hundred characters."""
     text = str(error) if isinstance(error, TextkitError) else one_line(error)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
@@ -114,8 +114,7 @@ def _row(model: Model) -> tuple[str, ...]:
 
 
 def _scores(scores: list[dict[str, Any]]) -> Iterator[str]:
-    """The figures of the manifest in few words: of what, by the data's name where there are two of a kind; no more digits than
-    mean something."""
+    """The figures of the manifest in few words and significant digits, with the data's name if two have the same metric."""
     of = [score.get("metric") for score in scores]
     for score, metric in zip(scores, of, strict=True):
         value, data = score.get("value"), score.get("data")
@@ -129,5 +128,5 @@ def _scores(scores: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _shown(value: Any) -> str:
-    """What a stranger's manifest says where a word or a number is meant."""
+    """A value from a third-party manifest: a short string as it is, anything else quoted and cut."""
     return value if isinstance(value, str) and len(value) <= MOST_QUOTED else quoted(value)

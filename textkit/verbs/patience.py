@@ -1,8 +1,8 @@
-"""What a signal does to a training: it stops it behind an update, or at once where nothing would be lost.
+"""What a signal does to a training: it stops the training after an update, or at once if nothing would be lost.
 
-Python hears a signal between two of its own steps. Compiled code (numba's compiler, a tokenizer's training, a batch of a
-kernel) may take minutes for one, so a thread waits for signals as well: within a second it tells the user what will happen,
-and ends the process where Python itself does not get to it. Files of a run are whole or not there: nothing breaks by that.
+Python handles a signal between two of its own steps. A step in compiled code (numba's compiler, a tokenizer's training, a batch
+of a kernel) may take minutes, so a thread waits for signals as well. Within a second it tells the user what will happen, and it
+ends the process if Python itself does not get to it. That breaks nothing: each file of a run is whole or absent.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from types import FrameType
 
 from textkit import signals, temporary
 
-PROMPT_SECONDS = 0.7  # for Python to end in its own way
+PROMPT_SECONDS = 0.7  # that Python has to end in its own way
 
 
 class Patience:
-    """Ctrl-C, SIGTERM and SIGHUP: once the loop runs they ask it to stop and write a checkpoint; before, and twice, they
-    end it. One that is to be ignored (nohup) is ignored.
+    """Handles Ctrl-C, SIGTERM and SIGHUP while a training runs.
 
-    `say` is told at once that the loop will stop. `give_up` tidies and tells what is kept, where the process has to be ended
-    from outside Python's main thread. To one of several processes (not `alone`) a Ctrl-C comes twice: from the terminal, and
-    from the launcher that met it. What comes within TWICE_SECONDS is once.
+    Once the loop runs, the first signal asks it to stop and write a checkpoint. A signal before that, or a second one, ends the
+    process. A signal that the process was started to ignore (nohup) stays ignored.
+
+    `say` is called at once when the loop will stop. `give_up` tidies up and reports what is kept, if the process must be ended
+    from outside Python's main thread. One of several processes (not `alone`) gets a Ctrl-C twice, from the terminal and from
+    the launcher that got it too, so signals within TWICE_SECONDS count as one.
     """
 
     TWICE_SECONDS = 3.0
@@ -38,7 +40,7 @@ class Patience:
         give_up: Callable[[], None] = lambda: None,
     ) -> None:
         self.gentle = False
-        self.asked = 0  # the signal that asked
+        self.asked = 0  # the signal that asked to stop; 0: none
         self._alone, self._say, self._give_up = alone, say, give_up
         self._when = 0.0
         self._over = threading.Event()

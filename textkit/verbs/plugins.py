@@ -1,4 +1,4 @@
-"""`textkit plugins`: the families of models that can be trained, the broken ones with their reason."""
+"""`textkit plugins`: the families of models that can be trained, and the broken ones with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`textkit train`: parses, hands the events of a training to the display and the logbook, ends with the right exit code."""
+"""`textkit train`: parses, hands the events of a training to the display and the logbook, returns the right exit code."""
 
 from __future__ import annotations
 
@@ -71,16 +71,17 @@ def train(
     processes: int | None,
     **rest: Any,
 ) -> None:
-    """Train the model PLUGIN on the lines of DATA, files that are plain, gzip or zstandard, into the folder RUN.
+    """Train the model PLUGIN on the lines of DATA (plain, gzip or zstandard files), into the folder RUN.
 
-    PLUGIN is a name that `textkit plugins` lists. One that translates learns from pairs of lines: DATA, like --dev (twice),
-    is TSV (source, tab, target; further columns are ignored), or two files whose lines belong together.
+    PLUGIN is a name that `textkit plugins` lists. A plugin that translates learns from pairs of lines: DATA is TSV (source,
+    tab, target; further columns are ignored), or two files whose lines belong together. The same holds for --dev, given twice
+    for two files.
 
-    Without --dev, a plugin that has a dev score trains on 70 % of the lines, watches 20 % and is scored on 10 % at the end;
-    the others train on everything.
+    Without --dev, a plugin that has a dev score trains on 70 % of the lines, is scored on 20 % while it trains, and on 10 % at
+    the end. The other plugins train on everything.
 
-    --processes N trains one network in N processes on this machine, each on a GPU of its own where there are GPUs: with
-    accumulate=A they make the updates that one makes with accumulate=A*N. Across machines torchrun starts them:
+    --processes N trains one network in N processes on this machine, each on its own GPU if there are GPUs. With accumulate=A
+    they make the updates that one process makes with accumulate=A*N. Across machines, start them with torchrun:
     `PYTHONSAFEPATH=1 torchrun ... -m textkit train ...`.
     """
     if show_options:
@@ -94,7 +95,7 @@ def train(
 
 
 def _unsaid(resume: bool, plugin: str | None, data: tuple[Path, ...]) -> str:
-    """What to say next of a command line without -o: the first thing that is wrong with it."""
+    """The error message for a command line without -o: the first thing that is wrong with it."""
     if not resume:
         from textkit.registry import registry
         from textkit.streams.lines import check_readable
@@ -133,7 +134,7 @@ def list_options(plugin: str | None) -> None:
 
 
 def run_processes(messages: Messages, count: int, command: list[str]) -> None:
-    """The same command as `count` processes of one training, which this one waits for."""
+    """Runs the same command as `count` processes of one training, and waits for them."""
     from textkit.errors import UsageError
     from textkit.training.launching import launch
 
@@ -147,7 +148,7 @@ def run_processes(messages: Messages, count: int, command: list[str]) -> None:
 
 
 def run_training(messages: Messages, folder: Path, resume: bool, **rest: Any) -> None:
-    """Begins or goes on with a run and drives it to its end, or to where a signal stops it: exit code 128 and its number."""
+    """Begins or goes on with a run and drives it to its end; a signal that stops it gives exit code 128 plus its number."""
     from textkit.training.launching import DESERTED
     from textkit.training.parallel import Deserted, Follower, joined
     from textkit.training.recipe import Recipe, begin, go_on, swept
@@ -165,9 +166,9 @@ def run_training(messages: Messages, folder: Path, resume: bool, **rest: Any) ->
             except Deserted:
                 if MEETING not in os.environ:
                     raise
-                code = DESERTED  # whoever has started this process says why the other has ended
+                code = DESERTED  # the process that started this one says why the other has ended
         else:
-            messages.quiet = True  # one of several speaks for all; errors are said by whoever meets them
+            messages.quiet = True  # the leader speaks for all; every process reports its own errors
             try:
                 team.wait()
                 code = drive(messages, Follower.open(folder), False, team=team, **driven)
@@ -178,7 +179,7 @@ def run_training(messages: Messages, folder: Path, resume: bool, **rest: Any) ->
 
 
 def drive(messages: Messages, run: Run, tensorboard: bool, **rest: Any) -> int:
-    """Trains, shows and logs. The exit code: 0, or where a signal stopped it, 128 and its number."""
+    """Trains, shows and logs; returns exit code 0, or 128 plus the number of the signal that stopped it."""
     from textkit.training.events import Stopped
     from textkit.training.logbook import Logbook
     from textkit.training.progress import display, stopping
@@ -188,7 +189,7 @@ def drive(messages: Messages, run: Run, tensorboard: bool, **rest: Any) -> int:
     folder, team, fresh = run.folder, rest["team"], not rest["resume"]
 
     def asked() -> bool:
-        # A batch is done, so there is something to lose. fit has no checkpoints: there a signal ends it at once.
+        # A batch is done, so there is something to lose. fit has no checkpoints, so a signal ends it at once.
         patience.gentle = run.plugin.fit is None
         return bool(patience.asked)
 
