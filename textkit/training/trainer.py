@@ -65,7 +65,7 @@ def train(
     """Trains `run` to its end, or until `stop`, called after every batch, returns true; then it writes a checkpoint.
 
     With `resume` it goes on from whatever stage the run's folder has reached. Raises TextkitError for what a user can
-    understand: a corpus too small, a loss that is no number (the last good checkpoint stays), a full disk.
+    understand: a corpus too small, a loss that is not finite (the last good checkpoint stays), a full disk.
     """
     plugin, training = run.plugin, run.training
     if run.complete:

@@ -49,7 +49,7 @@ def inspect(
 ) -> None:
     """Show what a training did inside, as a table of tab-separated columns, and with -o as a picture too.
 
-    gradients: the norm of the gradient of a recurrent language model's loss after it has gone back so many tokens (the lag),
+    gradients: the norm of the gradient of a recurrent language model's loss after it has gone back some tokens (the lag),
     which shows whether it vanishes or explodes. The loss is that of the token after a chunk of dev text (of training text, if
     the run has no dev text). The gradient is with respect to the whole state (of an LSTM, hidden and cell), and the norms are
     means over chunks. One RUN also shows each part of the state; several are columns side by side, and panels of one picture.
