@@ -75,7 +75,7 @@ class Merges:
 
 @dataclass(frozen=True)
 class Spellings:
-    """The words of one side of a corpus, each kind of which has `count` spellings, one after the other."""
+    """The words of one side of a corpus. Each kind of word has `count` spellings, one after the other."""
 
     word: np.ndarray  # i64[occurrence]: its kind of word
     line: np.ndarray  # i64[line + 1]: the first occurrence of each line
@@ -113,8 +113,8 @@ class Spellings:
 def respelt(pairs: EncodedPairs, rule: TranslationText, dropout: float, max_tokens: int, epoch: Epoch) -> EncodedPairs:
     """The pairs as `epoch` spells them.
 
-    A pair that would have more than `max_tokens` ids on a side (0: no limit) stays as it is. With a run, the spellings are in a
-    file of its scratch folder, made once.
+    A pair that would have more than `max_tokens` ids on a side (0: no limit) stays as it is. If the epoch has a scratch folder,
+    the spellings are in a file there, made once.
     """
     generator = np.random.default_rng([epoch.seed, epoch.number])
     sides = [side.drawn(generator) for side in _spellings(pairs, rule, dropout, epoch)]

@@ -30,7 +30,7 @@ _HASHED = 1 << 20  # bytes read at once
 
 
 def corpus_of(plugin: Plugin[Any, Any], paths: Iterable[str | Path]) -> Corpus:
-    """The data of `plugin` in `paths`: what families of its task learn from, unless it says another."""
+    """The data of `plugin` in `paths`: the kind of corpus that its task's families learn from, unless it names another."""
     return load(plugin.corpus or tasks.get(plugin.task).corpus)(paths)
 
 

@@ -95,8 +95,8 @@ def encoded_pairs(
 
     A pair is left out, and counted for the first reason that applies, if a side has no token ("empty"), a side with its eos
     has more than `max_tokens` ids ("long"), or a side has more than `max_ratio` times the other's tokens ("lopsided"); 0 sets
-    no limit. With a run, the ids are in files of its scratch folder, made once, and the counts in its facts; a warning says
-    if many pairs are left out. Without one, everything is in memory.
+    no limit. If the epoch has a scratch folder, the ids are in files there, made once, and the counts in its facts; a warning
+    says if many pairs are left out. Otherwise everything is in memory.
 
     TextkitError if no pair is left, naming the counts.
     """
@@ -125,7 +125,7 @@ def _in_memory(
 
 
 def _write(folder: Path, corpus: Corpus, rule: TranslationText, max_tokens: int, max_ratio: float) -> None:
-    """All of it or nothing, in flat memory. Another process of the same training may be doing the same."""
+    """Writes all of the folder or nothing, in flat memory. Another process of the same training may be doing the same."""
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)

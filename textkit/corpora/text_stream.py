@@ -49,9 +49,9 @@ class Chunk(NamedTuple):
 
 
 def encoded_text(corpus: Corpus, rule: LanguageText, scratch: Path | None = None) -> np.ndarray:
-    """All lines of `corpus`, the end of each with it, one after the other: i32[token].
+    """All lines of `corpus`, each with its end, one after the other: i32[token].
 
-    In a file of the folder `scratch`, made once, or in memory where that is None.
+    They are in a file of the folder `scratch`, made once, or in memory if that is None.
     """
     if scratch is None:
         return np.concatenate([np.zeros(0, np.int32), *_encoded(corpus, rule)])

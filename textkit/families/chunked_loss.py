@@ -47,7 +47,7 @@ def smoothed_cross_entropy(
         kind = hidden.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
         given: tuple[Tensor | None, ...] = (hidden, weight, bias)
-        if not torch.is_grad_enabled():  # which a Function is not told: it would take gradients that nobody asks for
+        if not torch.is_grad_enabled():  # a Function does not know this and would compute gradients
             given = tuple(None if part is None else part.detach() for part in given)
         loss, exact = _Linear.apply(*given, target, smoothing, chunk, dtype, agreement)
     else:

@@ -43,22 +43,22 @@ _NOTHING = Outcome(None, 0.0, 0, 0, {}, False)
 
 
 class Learner:
-    """What a loop asks of whatever learns from its batches. This one learns from none: a plugin's `fit` does without."""
+    """What the loop needs of a learner. This one learns from no batch: it stands in where a plugin's `fit` learns."""
 
-    group = 1  # batches an update; 0: all of the epoch
-    batches = 0  # gone by since the last update
+    group = 1  # batches in an update; 0: all batches of the epoch
+    batches = 0  # since the last update
 
     @property
     def waits(self) -> bool:
-        """Whether a dev score may still have it average the weights."""
+        """Whether an average was asked for that has not begun yet, so that a dev score may begin it."""
         return False
 
     def learn(self, batch: Any, learning_rate: float) -> Outcome:
-        """Learns from a batch, now or with those that complete its group."""
+        """Learns from a batch, now or when its group is complete."""
         raise NotImplementedError
 
     def update(self, learning_rate: float) -> Outcome:
-        """Learns from the batches of a group that nothing completes."""
+        """Learns from the batches of a group that stays incomplete."""
         return _NOTHING
 
     def kept(self) -> AbstractContextManager[None]:
@@ -66,7 +66,7 @@ class Learner:
         return nullcontext()
 
     def heed(self, score: Score | None) -> None:
-        """Takes notice of a dev score."""
+        """Takes a dev score."""
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """All that a checkpoint needs beside the network."""
@@ -77,7 +77,7 @@ class Learner:
 
 
 class Descent(Learner):
-    """Down the gradient: batches are summed up to an update, penalised, clipped, and handed to the optimizer.
+    """Gradient descent: sums the gradients of batches, penalises and clips the sum, and hands it to the optimizer.
 
     A group of batches gives the gradient of their union: each loss is a mean, and is weighted by the number of items that
     it is a mean of. In a team, each process learns from its share of a group. The outcome of the whole group is reported
@@ -176,7 +176,7 @@ class Descent(Learner):
             gradients.append(parameter.grad)
         loss = torch.zeros(1, dtype=torch.float64, device=self.device)
         for outcome in held:
-            assert outcome.loss is not None  # that of a batch of Descent's
+            assert outcome.loss is not None  # Descent's own batches have a loss
             loss += outcome.loss * outcome.weight
         self.team.add_up_tensors([*gradients, loss])
         detail: dict[str, Any] = {}
@@ -257,7 +257,7 @@ class Descent(Learner):
 
 
 class OwnUpdate(Learner):
-    """By the plugin's `update`, which changes the network in place. All of its state is in the network."""
+    """Learning by the plugin's `update`, which changes the network in place. All of its state is in the network."""
 
     def __init__(
         self, plugin: Plugin, update: Update, network: torch.nn.Module, options: Any, threads: int

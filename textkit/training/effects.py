@@ -93,8 +93,7 @@ def _parts(condition: str) -> tuple[str, str, str]:
 
 
 def _holds(condition: str, values: Mapping[str, Any]) -> bool:
-    """Whether `key=a|b`, one of these, or `key!=a|b`, none of them, is so; `@other` stands for that option's
-    value."""
+    """Whether a condition holds: `key=a|b` (one of these) or `key!=a|b` (none of these); `@other` is that option's value."""
     key, compared, text = _parts(condition)
     allowed = [_typed(values[choice[1:]]) if choice[0] == "@" else choice for choice in text.split("|")]
     compare = operator.contains if compared == "=" else lambda those, one: one not in those

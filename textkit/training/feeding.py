@@ -22,7 +22,7 @@ class Feed:
         self.plugin = run.plugin
 
     def batches(self, number: int, start: int) -> Iterator[Any]:
-        """Those of epoch `number` from batch `start` on."""
+        """The batches of epoch `number` from batch `start` on."""
         epoch = self.run.epoch(number, start, self.size)
         with blaming(self.plugin, "batches"):
             batches = self.plugin.batches(self.corpus, self.run.vocabulary, self.run.config, epoch)

@@ -234,7 +234,7 @@ class Run:
         return folder
 
     def epoch(self, number: int, start: int, batch_size: int) -> Epoch:
-        """What a plugin is told of one pass over the data."""
+        """The Epoch that tells a plugin which pass over the data to make."""
         processes = self.facts.get("processes", 1)
         return Epoch(number, self.seed, start, batch_size, self.scratch, processes, self.facts)
 

@@ -170,7 +170,7 @@ class Loop:
         yield from self._finish(at.end(self.training))
 
     def fit(self, fit: Fit, stop: Callable[[], bool]) -> Iterator[Event]:
-        """A model that no gradient steps train: all of it is the plugin's, and one that was interrupted begins anew."""
+        """Trains by the plugin's `fit` instead of gradient steps; a fit that was interrupted begins anew."""
         at, run = self.position, self.run
         yield Started(0, 1, 0, 0, 0, 0, 0.0, str(self.device), self.parameters)
         yield from self._compiling()
@@ -248,7 +248,7 @@ class Loop:
             )  # fmt: skip
 
     def _score(self) -> Iterator[Event]:
-        """Takes the dev score, and keeps the weights where it is the best."""
+        """Takes the dev score, and keeps the weights if it is the best so far."""
         at, dev = self.position, self.dev
         if dev is None:
             return
@@ -271,8 +271,10 @@ class Loop:
         return {} if told == self._told else weight_norms(self.network)
 
     def _heed(self, score: Score | None) -> bool:
-        """Whether it is this score that has the learner average the weights. Patience begins there: it is what no better
-        scores lead to first."""
+        """Whether this score makes the learner begin to average the weights.
+
+        Until then every score restarts patience, which could otherwise end the training before the averaging begins.
+        """
         if not self.learner.waits:
             return False
         self.learner.heed(score)
