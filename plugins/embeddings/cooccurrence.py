@@ -11,16 +11,17 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-WEIGHTINGS = ("uniform", "dynamic", "harmonic")
+Weighting = Literal["uniform", "dynamic", "harmonic"]
 
 _ENTRY = 8  # bytes per pair: column i32, value f32
 _MB = 1 << 20
 
 
-def weights(window: int, weighting: str) -> np.ndarray:
+def weights(window: int, weighting: Weighting) -> np.ndarray:
     """The weight of a neighbour at distance 1..window, f64[window].
 
     uniform: 1. dynamic: (window + 1 - d) / window, the mean of word2vec's windows of random width (Levy et al. 2015,
@@ -31,9 +32,7 @@ def weights(window: int, weighting: str) -> np.ndarray:
         return np.ones(window)
     if weighting == "dynamic":
         return (window + 1 - distance) / window
-    if weighting == "harmonic":
-        return 1 / distance
-    raise ValueError(f"weighting={weighting}: one of {', '.join(WEIGHTINGS)}")
+    return 1 / distance
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def _add(shards: Sequence[Counts], size: int, folder: Path, entries: int) -> Cou
 
     starts = np.zeros(size + 1, np.int64)
     with _Writer(folder / "sum") as writer:
-        for first, last in row_blocks(sum(shard.starts for shard in shards), entries):
+        for first, last in row_blocks(sum((shard.starts for shard in shards), np.zeros_like(starts)), entries):
             own = np.stack([shard.starts[first : last + 1] for shard in shards])  # [shard, row + 1]
             held = own - own[:, :1]
             held += np.concatenate([[0], np.cumsum(held[:-1, -1])])[:, None]
@@ -148,7 +147,7 @@ class _Writer:
 
     def write(self, columns: np.ndarray, values: np.ndarray) -> None:
         for file, array in zip(self._files, (columns, values), strict=True):
-            file.write(array)
+            file.write(array.data)
 
     def __exit__(self, *problem: object) -> None:
         for file in self._files:

@@ -10,6 +10,8 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from textkit_plugins.embeddings.vocabulary import Vectors
+
 _SLICE = 4096  # pairs whose steps the GPU adds up before it applies them; with many more, frequent words overshoot
 _THREADED = 8192  # pairs below which a second thread does not pay
 
@@ -30,7 +32,7 @@ class GloveVectors(torch.nn.Module):
             self.register_buffer(f"{name}_squares", torch.ones(words, dim))
             self.register_buffer(f"{name}_bias_squares", torch.ones(words))
 
-    def vectors(self, which: str) -> torch.Tensor:
+    def vectors(self, which: Vectors) -> torch.Tensor:
         """The vectors to export, [word, dim]: `centre`, `context`, or their `sum` (the paper's choice)."""
         tables = {"centre": self.centre, "context": self.context, "sum": self.centre + self.context}
         return tables[which].detach()
@@ -56,12 +58,12 @@ def kernel_step(
     if threads == 1 or len(pairs[0]) < _THREADED:
         return glove_step(*pairs, centre, context, squares, settings)
     cuts = [len(pairs[0]) * number // threads for number in range(threads + 1)]
+
+    def work(first: int, last: int) -> float:
+        return glove_step(*(array[first:last] for array in pairs), centre, context, squares, settings)
+
     with ThreadPoolExecutor(threads) as pool:
-        work = [
-            pool.submit(glove_step, *(array[first:last] for array in pairs), centre, context, squares, settings)
-            for first, last in zip(cuts, cuts[1:], strict=False)
-        ]
-        return sum(result.result() for result in work)
+        return sum(pool.map(work, cuts[:-1], cuts[1:]))
 
 
 @torch.no_grad()

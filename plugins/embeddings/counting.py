@@ -11,7 +11,7 @@ import shutil
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from textkit.errors import TextkitError
 from textkit.plugin import Epoch, Graph, Plugin, Training
 from textkit_plugins.embeddings import cooccurrence
 from textkit_plugins.embeddings import vocabulary as words
-from textkit_plugins.embeddings.vocabulary import TextOptions
+from textkit_plugins.embeddings.vocabulary import TextOptions, Vectors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from textkit_plugins.embeddings.count_network import GloveVectors
 
 PAIRS_FILE = "pairs.glove"  # in the scratch folder
-_VECTORS = ("centre", "context", "sum")
 
 
 @dataclass(frozen=True)
@@ -40,10 +39,10 @@ class CountOptions(TextOptions):
 
     dim: int = 100  # numbers per vector
     window: int = 10  # words on each side that count as near
-    weighting: str = (
+    weighting: cooccurrence.Weighting = (
         "harmonic"  # of a neighbour at distance d. uniform: 1 | dynamic: (window + 1 - d) / window | harmonic: 1 / d
     )
-    vectors: str = "sum"  # the vectors to export. centre: w | context: w~ | sum: w + w~
+    vectors: Vectors = "sum"  # the vectors to export. centre: w | context: w~ | sum: w + w~
     memory_mb: int = 1024  # memory for counts; what does not fit goes to disk
 
     needs: ClassVar[Mapping[str, str]] = {"weighting": "window!=1"}
@@ -51,36 +50,39 @@ class CountOptions(TextOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         _at_least(self, dim=1, window=1, memory_mb=1)
-        _one_of(self, weighting=cooccurrence.WEIGHTINGS, vectors=_VECTORS)
 
 
-class _Counting(Plugin):
+Options = TypeVar("Options", bound=CountOptions)
+
+
+class _Counting(Plugin[Options, "Words"]):
     """What the two families have in common."""
 
     task = "embed"
     compiles = True
 
-    def vocabulary(self, corpus: Corpus, config: CountOptions) -> Words:
+    def vocabulary(self, corpus: Corpus, config: Options) -> Words:
         """Words by frequency."""
         return words.build(corpus, config)
 
-    def graphs(self, network: torch.nn.Module, vocabulary: Words, config: CountOptions) -> Mapping[str, Graph]:
+    def graphs(self, network: torch.nn.Module, vocabulary: Words, config: Options) -> Mapping[str, Graph]:
         import torch
 
-        probability = (vocabulary.counts / vocabulary.counts.sum()).astype(np.float32)
+        counts = words.counts_of(vocabulary)
+        probability = (counts / counts.sum()).astype(np.float32)
         # A plain table: the exporter stores it as it is, without asking torch for a graph.
         rows = torch.nn.Embedding.from_pretrained(self.table(network, config))
         return {"embed": Graph(rows, {"probability": probability})}
 
     @abstractmethod
-    def table(self, network: torch.nn.Module, config: CountOptions) -> torch.Tensor:
+    def table(self, network: torch.nn.Module, config: Options) -> torch.Tensor:
         """The vectors to export, [word, dim]."""
 
     def defaults(self) -> dict[str, Any]:
         return {"pooling": "mean", "normalize": False}
 
 
-class PpmiSvd(_Counting):
+class PpmiSvd(_Counting["PpmiSvd.Config"]):
     """Levy, Goldberg & Dagan 2015, "Improving distributional similarity with lessons learned from word embeddings".
 
     Options have the paper's names. The defaults are those it recommends, without what it found no use in (subsampling,
@@ -94,8 +96,10 @@ class PpmiSvd(_Counting):
     class Config(CountOptions):
         dim: int = 300  # numbers per vector
         window: int = 2  # win: words on each side that count as near
-        weighting: str = "uniform"  # dyn is `dynamic`; harmonic: 1 / distance
-        vectors: str = "centre"  # the vectors to export. centre: w | context: c | sum: w + c, each scaled to length 1
+        weighting: cooccurrence.Weighting = "uniform"  # dyn is `dynamic`; harmonic: 1 / distance
+        vectors: Vectors = (
+            "centre"  # the vectors to export. centre: w | context: c | sum: w + c, each scaled to length 1
+        )
         cds: float = 0.75  # context distribution smoothing: context counts are raised to this power; 1: none
         eig: float = 0.5  # exponent of the singular values: W = U S^eig; the paper advises 0 or 0.5, and against 1
         neg: float = 1.0  # k: log k is subtracted from the PMI (shifted PPMI); 1: nothing is
@@ -130,9 +134,10 @@ class PpmiSvd(_Counting):
         from textkit_plugins.embeddings.truncated_svd import truncated_svd
 
         scratch = words.scratch_of(epoch)
+        occurrences = words.counts_of(vocabulary)
         counts = _count(corpus, vocabulary, config, scratch)
-        yield {"words": int(vocabulary.counts.sum()), "pairs": counts.pairs}
-        association = Association(config.cds, config.neg, kept_share(vocabulary.counts, config.subsample))
+        yield {"words": int(occurrences.sum()), "pairs": counts.pairs}
+        association = Association(config.cds, config.neg, kept_share(occurrences, config.subsample))
         matrix = ppmi(counts, association, scratch / "counts", config.memory_mb)
         if matrix.nnz == 0:
             raise TextkitError(
@@ -153,7 +158,7 @@ class PpmiSvd(_Counting):
         return network.weight
 
 
-class Glove(_Counting):
+class Glove(_Counting["Glove.Config"]):
     """Pennington, Socher & Manning 2014, "GloVe: global vectors for word representation".
 
     Options have the paper's names; its eta is the engine's learning_rate. AdaGrad and the clipping of single elements are
@@ -206,7 +211,7 @@ class Glove(_Counting):
         order = np.random.default_rng([epoch.seed, epoch.number]).permutation(math.ceil(pairs / size))
         for number in order[epoch.start :].tolist():
             batch = read(path, number * size, (number + 1) * size)
-            yield {key: torch.from_numpy(np.ascontiguousarray(batch[key])) for key in batch.dtype.names}
+            yield {key: torch.from_numpy(np.ascontiguousarray(batch[key])) for key in ("row", "column", "log")}
 
     def update(
         self,
@@ -261,9 +266,3 @@ def _at_least(config: CountOptions, **least: float) -> None:
     for key, bound in least.items():
         if not getattr(config, key) >= bound:
             raise ValueError(f"{key}={getattr(config, key)}: must be at least {bound:g}")
-
-
-def _one_of(config: CountOptions, **choices: tuple[str, ...]) -> None:
-    for key, known in choices.items():
-        if getattr(config, key) not in known:
-            raise ValueError(f"{key}={getattr(config, key)}: one of {', '.join(known)}")

@@ -18,6 +18,7 @@ from textkit_plugins.embeddings.kernels import alias_table, bag_kernel, skipgram
 
 if TYPE_CHECKING:
     from textkit_plugins.embeddings.predicting import Prediction, Windows
+    from textkit_plugins.embeddings.vocabulary import Vectors
 
 
 class WordVectors(nn.Module):
@@ -56,7 +57,7 @@ class WordVectors(nn.Module):
         return functional.embedding_bag(flat, self.centre, start, mode="mean")  # [n, dim]
 
     @torch.no_grad()
-    def table(self, which: str) -> Tensor:
+    def table(self, which: Vectors) -> Tensor:
         """The table to export, f32[row, dim]. Words come first, each composed of its rows; subword rows follow as they are."""
         words = len(self.context)
         every = torch.arange(words, device=self.centre.device)

@@ -7,9 +7,10 @@ exported; the steps themselves are in network.py and kernels.py, the text in voc
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from textkit.text.subwords import NGrams, Pieces
 from textkit.text.words import Words
 from textkit_plugins.embeddings import shuffled_lines
 from textkit_plugins.embeddings import vocabulary as words_of
-from textkit_plugins.embeddings.vocabulary import TextOptions
+from textkit_plugins.embeddings.vocabulary import TextOptions, Vectors
 
 if TYPE_CHECKING:
     import torch
@@ -35,10 +36,12 @@ _LEAST_BATCHES = 100  # per epoch: a small corpus is cut finer than batch_size, 
 class Prediction(TextOptions):
     """The options that both families have in common, under the papers' names."""
 
-    model: str = (
+    model: Literal["skipgram", "cbow"] = (
         "skipgram"  # skipgram: a word predicts its neighbours | cbow: their mean predicts it (learning_rate=0.05)
     )
-    loss: str = "negative"  # negative: negative sampling | softmax: over the whole vocabulary, slow and exact
+    loss: Literal["negative", "softmax"] = (
+        "negative"  # negative: negative sampling | softmax: over the whole vocabulary, slow and exact
+    )
     dim: int = 100  # numbers per vector
     window: int = 5  # most neighbours on each side; each position draws its reach from 1..window
     negative: int = 5  # noise words per pair
@@ -54,19 +57,9 @@ class Prediction(TextOptions):
         "batch_size": "loss=negative",  # softmax_words decides
     }
     subwords: ClassVar[bool] = False
-    vectors: ClassVar[str] = "centre"
-    choices: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "model": ("skipgram", "cbow"),
-        "loss": ("negative", "softmax"),
-        "vectors": ("centre", "context", "sum"),
-        "kind": ("ngrams", "pieces"),
-    }
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for key, allowed in self.choices.items():
-            if getattr(self, key, allowed[0]) not in allowed:
-                raise ValueError(f"{key}={getattr(self, key)}: one of {', '.join(allowed)}")
         for key in ("dim", "window", "negative", "softmax_words"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key}={getattr(self, key)}: must be at least 1")
@@ -78,7 +71,7 @@ class Prediction(TextOptions):
 class Word2VecConfig(Prediction):
     """Mikolov et al. 2013. Defaults as in word2vec.c for skip-gram; those of min_count and subsample suit small corpora."""
 
-    vectors: str = "centre"  # the vectors to export: centre | context | sum
+    vectors: Vectors = "centre"  # the vectors to export: centre | context | sum
 
 
 @dataclass(frozen=True)
@@ -90,7 +83,9 @@ class FastTextConfig(Prediction):
 
     ns_exponent: float = 0.5  # noise words are drawn in proportion to count^ns_exponent
     subsample: float = 1e-4  # t: words with a frequency far above it are randomly left out; 0: none is
-    kind: str = "ngrams"  # the subwords of a word. ngrams: its character n-grams | pieces: its byte-pair pieces
+    kind: Literal["ngrams", "pieces"] = (
+        "ngrams"  # the subwords of a word. ngrams: its character n-grams | pieces: its byte-pair pieces
+    )
     minn: int = 3  # characters in the shortest n-gram
     maxn: int = 6  # characters in the longest n-gram
     bucket: int = 2_000_000  # n-grams are hashed into this many buckets; only buckets that occur get a row
@@ -133,20 +128,23 @@ class Windows:
         return self.words
 
 
-class Predicting(Plugin):
+Options = TypeVar("Options", bound=Prediction)
+
+
+class Predicting(Plugin[Options, Words]):
     """What word2vec and fastText share: everything except which rows a word has."""
 
     task = "embed"
     compiles = True
     training = Training(epochs=5, batch_size=20_000, optimizer="sgd", learning_rate=0.025, schedule="linear")
 
-    def steps(self, corpus: Corpus, vocabulary: Words, config: Prediction, epoch: Epoch) -> int:
+    def steps(self, corpus: Corpus, vocabulary: Words, config: Options, epoch: Epoch) -> int:
         """The number of batches per epoch."""
         tokens = words_of.encoded(corpus, vocabulary, words_of.scratch_of(epoch))
         _refuse_lone_words(corpus, tokens)
         return shuffled_lines.count_batches(tokens, _size(len(tokens), config, epoch))
 
-    def batches(self, corpus: Corpus, vocabulary: Words, config: Prediction, epoch: Epoch) -> Iterator[Windows]:
+    def batches(self, corpus: Corpus, vocabulary: Words, config: Options, epoch: Epoch) -> Iterator[Windows]:
         tokens = words_of.encoded(corpus, vocabulary, words_of.scratch_of(epoch))
         size = _size(len(tokens), config, epoch)
         for part in shuffled_lines.batches(tokens, size, (epoch.seed, epoch.number), epoch.start):
@@ -155,7 +153,7 @@ class Predicting(Plugin):
             yield Windows(part.tokens, part.first, part.last, part.offset, int(seed), words)
 
     def update(
-        self, network: WordVectors, batch: Windows, learning_rate: float, config: Prediction, threads: int
+        self, network: WordVectors, batch: Windows, learning_rate: float, config: Options, threads: int
     ) -> Mapping[str, float]:
         from textkit_plugins.embeddings import network as steps
 
@@ -167,19 +165,23 @@ class Predicting(Plugin):
             log = steps.descend(network, batch, learning_rate, config, threads)
         return {"examples": batch.words, "words": batch.words, "weight": log.pop("pairs"), **log}
 
-    def graphs(self, network: WordVectors, vocabulary: Words, config: Prediction) -> Mapping[str, Graph]:
+    def graphs(self, network: WordVectors, vocabulary: Words, config: Options) -> Mapping[str, Graph]:
         import torch
 
-        table = network.table(config.vectors)
+        table, counts = self.table(network, config), words_of.counts_of(vocabulary)
         probability = np.zeros(len(table), np.float32)  # subwords stay at 0: an unseen word is as rare as can be
-        probability[: len(vocabulary.counts)] = vocabulary.counts / vocabulary.counts.sum()
+        probability[: len(counts)] = counts / counts.sum()
         return {"embed": Graph(torch.nn.Embedding.from_pretrained(table), {"probability": probability})}
+
+    @abstractmethod
+    def table(self, network: WordVectors, config: Options) -> torch.Tensor:
+        """What is exported, f32[row, dim]."""
 
     def defaults(self) -> dict[str, Any]:
         return {"pooling": "mean", "normalize": False}
 
 
-class Word2Vec(Predicting):
+class Word2Vec(Predicting[Word2VecConfig]):
     """Skip-gram and CBOW: Mikolov et al. 2013, arXiv 1301.3781 and 1310.4546."""
 
     name = "word2vec"
@@ -201,10 +203,13 @@ class Word2Vec(Predicting):
         # word2vec.c begins at 0.5/dim, so close to zero that an epoch passes before anything is learnt. In 100 dimensions
         # (WikiText-2, 4 seeds), a bound of 0.08 gave 6.4 % of the analogies and 52.8 on STS train; 0.01 gave 5.7 % and 51.8.
         bound = 0.8 / math.sqrt(config.dim)
-        return WordVectors(vocabulary.counts, own, own[:-1].astype(np.int32), config, bound)
+        return WordVectors(words_of.counts_of(vocabulary), own, own[:-1].astype(np.int32), config, bound)
+
+    def table(self, network: WordVectors, config: Word2VecConfig) -> torch.Tensor:
+        return network.table(config.vectors)
 
 
-class FastText(Predicting):
+class FastText(Predicting[FastTextConfig]):
     """A word is the mean of its own row and of its subwords' rows: Bojanowski et al. 2017, arXiv 1607.04606."""
 
     name = "fasttext"
@@ -226,6 +231,8 @@ class FastText(Predicting):
     def network(self, config: FastTextConfig, vocabulary: Words) -> torch.nn.Module:
         from textkit_plugins.embeddings.network import WordVectors
 
+        if vocabulary.subwords is None:
+            raise TextkitError("the vocabulary has no subwords, which fasttext makes words of")
         spelled, counts = vocabulary.subwords.rows(vocabulary.words)
         offsets = np.concatenate([[0], np.cumsum(counts + 1)])
         rows = np.empty(offsets[-1], np.int32)
@@ -233,7 +240,10 @@ class FastText(Predicting):
         own[offsets[:-1]] = True
         rows[own] = np.arange(len(counts))
         rows[~own] = spelled
-        return WordVectors(vocabulary.counts, offsets, rows, config, bound=1 / config.dim)
+        return WordVectors(words_of.counts_of(vocabulary), offsets, rows, config, bound=1 / config.dim)
+
+    def table(self, network: WordVectors, config: FastTextConfig) -> torch.Tensor:
+        return network.table("centre")
 
 
 def _refuse_lone_words(corpus: Corpus, tokens: np.ndarray) -> None:
@@ -263,7 +273,8 @@ def _byte_pairs(rule: Words, size: int) -> str:
     trainer = trainers.BpeTrainer(vocab_size=size, show_progress=False, initial_alphabet=characters)
     # The trainer takes no weights, so words are repeated. Full counts instead of their square roots would hold the corpus in
     # memory and change few merges.
-    repeated = (word for word, n in zip(rule.words, rule.counts, strict=True) for _ in range(max(1, round(n**0.5))))
+    counts = words_of.counts_of(rule)
+    repeated = (word for word, n in zip(rule.words, counts, strict=True) for _ in range(max(1, round(n**0.5))))
     tokenizer.train_from_iterator(repeated, trainer)
     if tokenizer.get_vocab_size() < 2:
         raise TextkitError("kind=pieces: the corpus has too few characters for byte-pair pieces")

@@ -41,9 +41,9 @@ def write(counts: Counts, path: Path, batch_size: int, seed: int, memory_mb: int
             whole = len(pairs) - len(pairs) % run
             for start in range(0, whole, run) if run >= _LEAST_RUN else ():
                 pairs[start : start + run] = pairs[start : start + run][tile_order(pairs[start : start + run])]
-            stream.write(pairs[:whole])
+            stream.write(pairs[:whole].data)
             left = pairs[whole:]
-        stream.write(left[tile_order(left)] if run >= _LEAST_RUN else left)
+        stream.write((left[tile_order(left)] if run >= _LEAST_RUN else left).data)
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(part, path)

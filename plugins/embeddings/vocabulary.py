@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from textkit.corpora.corpus import Corpus
     from textkit.plugin import Epoch
+
+Vectors = Literal["centre", "context", "sum"]  # which of a word's two vectors are exported
 
 LINE_END = -1  # follows each line in an encoded corpus
 ENCODED_FILE = "words.i32"
@@ -91,6 +93,13 @@ def count(corpus: Corpus, normalizer: Normalizer, most: int = _MOST_WORDS) -> Co
             counter = Counter({word: n for word, n in counter.items() if n > floor})
             floor += 1
     return counter
+
+
+def counts_of(vocabulary: Words) -> np.ndarray:
+    """How often each word occurred in training, i64[word]: what a trained vocabulary has, and one of a bundle lacks."""
+    if vocabulary.counts is None:
+        raise TextkitError("the vocabulary has no counts of its words: it comes from no training")
+    return vocabulary.counts
 
 
 def scratch_of(epoch: Epoch) -> Path:

@@ -64,9 +64,10 @@ class RnnLm(nn.Module):
         """The mean of -log p(target): hidden f32[token, dim], target i64[token]; estimated when a sampled softmax trains."""
         if self.adaptive is not None:
             return self.adaptive(hidden, target)
-        if self.frequent and self.training:
+        if self.frequent and self.training and self.project_bias is not None:
             words, weight, place = candidates(target, len(self.project_bias), self.frequent, self.config.samples)
-            return smoothed_cross_entropy(_Some(self, words, weight), hidden, place, 0.0)[0]
+            some = _Some(self.project_weight, self.project_bias, words, weight)
+            return smoothed_cross_entropy(some, hidden, place, 0.0)[0]
         return smoothed_cross_entropy(self, hidden, target, 0.0)[0]
 
     def begin(self, lines: int) -> tuple[Tensor, ...]:
@@ -157,9 +158,9 @@ def weight_dropped(
 class _Some:
     """The rows of a full softmax that belong to some `words` i64[c], with `weight` f32[c] added to their logits."""
 
-    def __init__(self, network: RnnLm, words: Tensor, weight: Tensor) -> None:
-        self.project_weight = functional.embedding(words, network.project_weight)
-        self.project_bias = network.project_bias[words] + weight
+    def __init__(self, matrix: Tensor, bias: Tensor, words: Tensor, weight: Tensor) -> None:
+        self.project_weight = functional.embedding(words, matrix)
+        self.project_bias = bias[words] + weight
 
 
 class Score(nn.Module):

@@ -66,24 +66,26 @@ class Attention(nn.Module):
         """The part of a score that depends only on the source, f32[line, source, key]."""
         return self.key(values) if self.kind in ("general", "additive") else None
 
-    def forward(self, hidden: Tensor, memory: Memory, position: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, hidden: Tensor, keys: Tensor | None, values: Tensor, mask: Tensor, position: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """The context f32[line, query, encoder width] and the weights f32[line, query, source].
 
-        hidden f32[line, query, hidden], where queries are steps or beams; position i64[line or 1, query].
+        hidden f32[line, query, hidden], where queries are steps or beams; keys, values and mask of a Memory; position
+        i64[line or 1, query], None except for attention by position.
         """
-        mask = memory.mask[:, None]  # [line, 1, source]
-        scores = self.scores(hidden, memory, position).float()
-        weights = scores.masked_fill(~mask, NOT).softmax(2) if self.softmax else scores.masked_fill(~mask, 0.0)
-        return torch.matmul(weights.to(memory.values.dtype), memory.values), weights
+        seen = mask[:, None]  # [line, 1, source]
+        scores = self.scores(hidden, values if keys is None else keys, mask, position).float()
+        weights = scores.masked_fill(~seen, NOT).softmax(2) if self.softmax else scores.masked_fill(~seen, 0.0)
+        return torch.matmul(weights.to(values.dtype), values), weights
 
-    def scores(self, hidden: Tensor, memory: Memory, position: Tensor | None) -> Tensor:
+    def scores(self, hidden: Tensor, keys: Tensor, mask: Tensor, position: Tensor | None) -> Tensor:
         """f32[line, query, source]"""
-        keys = memory.values if memory.keys is None else memory.keys
         if self.kind == "uniform":
-            return torch.ones_like(hidden[:, :, :1]) * memory.mask[:, None]
-        if self.kind == "position":
+            return torch.ones_like(hidden[:, :, :1]) * mask[:, None]
+        if position is not None:
             last = len(self.table) - 1
-            sources = torch.arange(memory.mask.shape[1], device=position.device).clamp(max=last)  # [source]
+            sources = torch.arange(mask.shape[1], device=position.device).clamp(max=last)  # [source]
             rows = functional.embedding(position.clamp(max=last), self.table)  # [line or 1, query, place]
             return rows.index_select(2, sources).expand(hidden.shape[0], -1, -1)
         if self.kind == "additive":
@@ -189,7 +191,7 @@ class Seq2Seq(nn.Module):
         """Decoder states f32[line, query, hidden] -> readouts f32[line, query, readout], weights f32[line, query, source]."""
         weights = None
         if self.attention is not None:
-            context, weights = self.attention(hidden, memory, position)
+            context, weights = self.attention(hidden, *memory, position)
             hidden = torch.cat([context.to(hidden.dtype), hidden], 2)  # [line, query, encoder width + hidden]
         if self.combine is not None:
             hidden = torch.tanh(self.combine(hidden))  # [line, query, readout]
@@ -218,7 +220,7 @@ class Seq2Seq(nn.Module):
         x = self.target_table(target_in)  # [line, target, embedding]
         for layer, state in zip(self.decoder_layers, going.layers, strict=True):
             x, _ = layer(self.dropout(x), None, state)  # [line, target, hidden]
-        steps = torch.arange(target_in.shape[1], device=target_in.device)[None]  # [1, target]
+        steps = None if going.position is None else torch.arange(target_in.shape[1], device=target_in.device)[None]
         return self.look(x, memory, steps)[0]
 
     def _word_by_word(self, memory: Memory, going: Going, target_in: Tensor, taught: Tensor | None) -> Tensor:
@@ -226,7 +228,8 @@ class Seq2Seq(nn.Module):
         first = self.decoder_layers[0]
         given = first.inputs(self.dropout(self.target_table(target_in)))  # [line, target, gates]
         fed = first.columns(self.config.dim)  # [gates, readout], or empty
-        layers, readouts = going.layers, []
+        layers = going.layers
+        readouts: list[Tensor] = []
         for step, inputs in enumerate(given.unbind(1)):  # [line, gates]
             if taught is not None and step:
                 with torch.no_grad():
@@ -236,7 +239,8 @@ class Seq2Seq(nn.Module):
             if going.feed is not None:
                 inputs = inputs + functional.linear(readouts[-1] if step else going.feed, fed)
             layers = self.climb(inputs, layers)
-            query, place = layers[-1][0][:, None], target_in.new_full((1, 1), step)  # [line, 1, hidden], [1, 1]
+            query = layers[-1][0][:, None]  # [line, 1, hidden]
+            place = None if going.position is None else target_in.new_full((1, 1), step)
             readouts.append(self.look(query, memory, place)[0][:, 0])  # [line, readout]
         return torch.stack(readouts, 1)  # [line, target, readout]
 

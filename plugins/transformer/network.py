@@ -17,6 +17,8 @@ from torch.nn import functional as F
 from textkit_plugins.transformer.attention import Attention, Placed, Weights
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from textkit_plugins.transformer.options import AttentionOptions
     from textkit_plugins.transformer.translating import TransformerConfig
 
@@ -46,7 +48,8 @@ class FeedForward(nn.Module):
         super().__init__()
         self.inner = nn.Linear(config.dim, config.feedforward)
         self.outer = nn.Linear(config.feedforward, config.dim)
-        self.activation = {"relu": F.relu, "gelu": F.gelu, "swish": F.silu}[config.activation]
+        activations: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu": F.gelu, "swish": F.silu}
+        self.activation = activations[config.activation]
         self.dropout = Dropout(config.activation_dropout)
 
     def forward(self, x: Tensor) -> Tensor:

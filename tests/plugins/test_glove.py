@@ -363,7 +363,7 @@ def test_a_corpus_without_pairs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", ["x_max=0", "grad_clip=0", "alpha=-1", "window=0", "dim=0", "vectors=none"])
 def test_options_out_of_range(wrong: str) -> None:
-    with pytest.raises(UsageError, match=f"{wrong}.*: (must be|one of)"):
+    with pytest.raises(UsageError, match=f"{wrong}.*: (must be|vectors takes one of)"):
         config.resolve(Glove(), None, [wrong])
 
 

@@ -298,7 +298,7 @@ def test_a_corpus_too_small(tmp_path: Path, text: str, options: list[str], why: 
     ],
 )
 def test_options_out_of_range(wrong: str) -> None:
-    with pytest.raises(UsageError, match=f"{wrong}.*: (must be at least|one of)"):
+    with pytest.raises(UsageError, match=f"{wrong}.*: (must be at least|{wrong.split('=')[0]} takes one of)"):
         config.resolve(PpmiSvd(), None, [wrong])
 
 

@@ -78,7 +78,8 @@ def test_attention_by_hand(kind, normalize):
         values = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [7.0, 7.0]]])  # the third is padding
         mask = torch.tensor([[True, True, False]])
         memory = Memory(attention.keys(values), values, mask)
-        context, weights = attention(torch.tensor([[[2.0, 1.0]]]), memory, torch.tensor([[1]]))
+        position = torch.tensor([[1]]) if kind == "position" else None
+        context, weights = attention(torch.tensor([[[2.0, 1.0]]]), *memory, position)
     expected = (WEIGHTS if normalize == "softmax" else SCORES)[kind]
     assert weights[0, 0].tolist() == pytest.approx([*expected, 0.0], abs=1e-6)
     assert context[0, 0].tolist() == pytest.approx(expected, abs=1e-6)

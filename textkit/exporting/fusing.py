@@ -41,9 +41,9 @@ def _attribute(node: onnx.NodeProto, name: str) -> onnx.AttributeProto | None:
     return next((attribute for attribute in node.attribute if attribute.name == name), None)
 
 
-def _is_turn(node: onnx.NodeProto | None) -> bool:
+def _is_turn(node: onnx.NodeProto) -> bool:
     """Whether a node swaps the axes of heads and tokens."""
-    return node is not None and node.op_type == "Transpose" and list(node.attribute[0].ints) == [0, 2, 1, 3]
+    return node.op_type == "Transpose" and list(node.attribute[0].ints) == [0, 2, 1, 3]
 
 
 def _skip_splits(graph: onnx.GraphProto) -> None:
@@ -65,15 +65,17 @@ def _fold_heads(graph: onnx.GraphProto) -> None:
     makers = {name: node for node in graph.node for name in node.output}
     users = _users(graph)
     for node in [node for node in graph.node if node.op_type == "Attention" and not node.domain]:
-        turns = [makers.get(name) for name in node.input[:3]]
+        turns = [makers[name] for name in node.input[:3] if name in makers]
         behind = users.get(node.output[0], [])
-        if not all(map(_is_turn, [*turns, *behind])) or len(behind) != 1 or _attribute(node, "q_num_heads") is not None:
+        if len(turns) < 3 or len(behind) != 1 or not all(map(_is_turn, [*turns, *behind])):
             continue
-        reshapes = [makers.get(turn.input[0]) for turn in turns]
-        (joined, *others) = users.get(behind[0].output[0], [None])
-        if others or joined is None or joined.op_type != "Reshape":
+        if _attribute(node, "q_num_heads") is not None:
             continue
-        if any(part is None or part.op_type != "Reshape" for part in reshapes):
+        reshapes = [makers[turn.input[0]] for turn in turns if turn.input[0] in makers]
+        joined = users.get(behind[0].output[0], [])
+        if len(joined) != 1 or joined[0].op_type != "Reshape":
+            continue
+        if len(reshapes) < 3 or any(part.op_type != "Reshape" for part in reshapes):
             continue
         if any(len(users[name]) > 1 for name in [*node.input[:3], *(part.output[0] for part in reshapes)]):
             continue
@@ -86,6 +88,6 @@ def _fold_heads(graph: onnx.GraphProto) -> None:
             node.input[at] = part.input[0]
         node.attribute.append(helper.make_attribute("q_num_heads", counts[0]))
         node.attribute.append(helper.make_attribute("kv_num_heads", counts[1]))
-        node.output[0] = joined.output[0]
-        for gone in (*turns, *reshapes, behind[0], joined):
+        node.output[0] = joined[0].output[0]
+        for gone in (*turns, *reshapes, *behind, *joined):
             graph.node.remove(gone)

@@ -102,7 +102,7 @@ def _outputs_of(module: torch.nn.Module, signature: Signature, name: str) -> Cal
 
 def _free(port: Port) -> Sequence[str]:
     """The axes that an output shares with the batch: line, or line and token."""
-    return [axis for axis in port.axes[:2] if axis in ("line", "token")]  # type: ignore[misc]
+    return [axis for axis in port.axes[:2] if axis in ("line", "token")]
 
 
 def _real(port: Port, case: Case, array: np.ndarray) -> np.ndarray:

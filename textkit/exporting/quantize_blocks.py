@@ -7,7 +7,7 @@ rows, and slower with many. Knows no plugin and no bundle.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -117,7 +117,7 @@ def _look_up(graph: onnx.GraphProto, node: onnx.NodeProto, key: str, rows: np.nd
         graph.initializer.append(numpy_helper.from_array(np.asarray(value), f"{output}/{name}"))
         return f"{output}/{name}"
 
-    def made(kind: str, inputs: list[str], name: str, **settings: int) -> str:
+    def made(kind: str, inputs: list[str], name: str, **settings: Any) -> str:
         after.append(helper.make_node(kind, inputs, [f"{output}/{name}" if name else output], **settings))
         return str(after[-1].output[0])
 

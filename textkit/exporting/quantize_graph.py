@@ -178,8 +178,8 @@ def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> int
             steps, scale = f"{key}/steps", f"{key}/scale"
             if key not in stored:
                 stored.add(key)
-                columns = numpy_helper.to_array(weight)
-                columns = store(columns if transposed else columns.T, "int8")
+                array = numpy_helper.to_array(weight)
+                columns = store(array if transposed else array.T, "int8")
                 turned = np.ascontiguousarray(columns["table"].T)  # [in, out]
                 for name, array in ((steps, turned), (scale, columns["scale"])):
                     graph.initializer.append(numpy_helper.from_array(array, name))

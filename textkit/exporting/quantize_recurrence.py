@@ -83,13 +83,15 @@ def largest(graph: onnx.GraphProto, name: str, below_one: Collection[str]) -> fl
             array = numpy_helper.to_array(weights[name])
             return max(float(array.max(initial=0)), -float(array.min(initial=0)))
         node = makers.get(name)
-        kind = node.op_type if node is not None else ""
+        if node is None:
+            return None
+        kind = node.op_type
         if kind in _MOVES or kind == "Cast":
             return of(node.input[0])
         if kind not in ("Mul", "Concat"):
             return None
-        parts = [of(part) for part in node.input]
-        if None in parts:
+        parts = [bound for part in node.input if (bound := of(part)) is not None]
+        if len(parts) < len(node.input):
             return None
         return float(np.prod(parts)) if kind == "Mul" else max(parts)
 

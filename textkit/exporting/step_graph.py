@@ -105,14 +105,14 @@ def _choosing(vocab: int) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
         "choice/last_axis": np.array([-1]),
         "choice/one": np.array([1]),
         "choice/blocks": np.array([(vocab + padding) // block]),
-        "choice/block": np.int64(block),
+        "choice/block": np.array(block, np.int64),
         "choice/blocked": np.array([0, 0, -1, block]),
         "choice/flat": np.array([0, 0, -1]),
     }
     nodes = [node("LogSoftmax", ["logits"], ["logprob"], axis=-1)]
     given = "logprob"
     if padding:
-        constants |= {"choice/pads": np.array([0, 0, 0, 0, 0, padding]), "choice/lowest": np.float32(-np.inf)}
+        constants |= {"choice/pads": np.array([0, 0, 0, 0, 0, padding]), "choice/lowest": np.array(-np.inf, np.float32)}
         nodes.append(node("Pad", ["logprob", "choice/pads", "choice/lowest"], ["choice/padded"]))
         given = "choice/padded"
     return [
@@ -148,10 +148,10 @@ def _drawing(vocab: int) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
     node = helper.make_node
     constants = {
         "draw/pads": np.array([0, 0, 0, 0, 0, padding]),
-        "draw/nothing": np.float32(0),
-        "draw/tiny": np.float32(_TINY),
+        "draw/nothing": np.array(0, np.float32),
+        "draw/tiny": np.array(_TINY, np.float32),
         "draw/blocked": np.array([0, 0, -1, _SUMMED]),
-        "draw/block": np.int64(_SUMMED),
+        "draw/block": np.array(_SUMMED, np.int64),
         "draw/axis": np.array(2),
         "draw/last_axis": np.array([-1]),
         "draw/last_block": np.array([(vocab + padding) // _SUMMED - 1]),
@@ -233,10 +233,11 @@ def fuse_caches(graph: onnx.GraphProto) -> None:
     outputs = {port.name for port in graph.output}
     makers = {node.output[0]: node for node in graph.node if node.op_type == "Concat" and len(node.input) == 2}
     for node in [node for node in graph.node if node.op_type == "Attention" and len(node.output) == 1]:
-        joined = [makers.get(name) for name in node.input[1:3]]
+        joined = [makers[name] for name in node.input[1:3] if name in makers]
+        if len(joined) < 2:
+            continue
         if len(node.input) > 4 or any(
-            concat is None
-            or concat.attribute[0].i not in (2, -2)
+            concat.attribute[0].i not in (2, -2)
             or concat.input[0] not in inputs
             or concat.output[0] not in outputs
             or sum(concat.output[0] in other.input for other in graph.node) > 1

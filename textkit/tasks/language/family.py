@@ -49,7 +49,7 @@ class LanguageOptions(LanguageTokenizerOptions):
                 raise ValueError(f"{key}={getattr(self, key)}: must be at least 1")
 
 
-class LanguagePlugin(Plugin):
+class LanguagePlugin(Plugin[Any, "LanguageText"]):
     """A family of language models, complete but for `network`.
 
     A network with `carried` is trained by one process alone: its buffers hold its state after the chunk before, and each of

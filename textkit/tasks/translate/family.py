@@ -80,7 +80,7 @@ class TranslationOptions(TokenizerOptions):
             raise ValueError(f"batch_tokens={self.batch_tokens}: no pair of max_tokens={self.max_tokens} would fit")
 
 
-class TranslationPlugin(Plugin):
+class TranslationPlugin(Plugin[Any, "TranslationText"]):
     """A family that translates, complete but for `network`."""
 
     task = "translate"

@@ -41,7 +41,7 @@ class Evaluator:
         """
         metric, read = data.read(path, metric, columns, delimiter, lambda line: self.vocabulary.cells(line))
         name = os.fspath(path)
-        if metric == analogies.METRIC:
+        if not isinstance(read, similarity.Pairs):
             vocabulary = self.vocabulary
             find = vocabulary.finder(restrict)
             return analogies.evaluate(read, vocabulary.table, find, restrict, name, vocabulary.upper)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from textkit.evaluation.layouts import SENTENCES, WORDS, Layout, Row, layout_of
 from textkit.evaluation.result import Result
 from textkit.tasks.embed.evaluation.neighbours import unit
 from textkit.text.spaces import ascii_words
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def evaluate_words(
     return Result(WORDS, value, int(used.sum()), len(one), int((~known).sum()), detail=detail)
 
 
-def evaluate_sentences(pairs: Pairs, embed: Callable[[list[str]], np.ndarray], name: str = "the data") -> Result:
+def evaluate_sentences(pairs: Pairs, embed: Callable[[list[str]], ArrayLike], name: str = "the data") -> Result:
     """Spearman's rho of cosines and scores. `embed`: lines -> f32[line, dim]; the cosine with a zero vector is 0.
 
     `outside` of the result counts the pairs with a zero vector, where no word of a sentence is known.

@@ -53,11 +53,10 @@ class Vocabulary:
     def __init__(self, embedder: Embedder) -> None:
         self.words = embedder.words()
         self.table = unit(embedder.matrix())
-        self._rule = embedder.bundle.rule
+        self._rule = rule = embedder.bundle.rule
         # A table of words knows its rows already, and a second dict of a million words would take 100 MB.
-        own = isinstance(self._rule, Words)
-        ids = {} if own else {word: row for row, word in reversed(list(enumerate(self.words)))}
-        self._id: Callable[[str], int] = self._rule.id if own else lambda word: ids.get(word, -1)
+        ids = {} if isinstance(rule, Words) else {word: row for row, word in reversed(list(enumerate(self.words)))}
+        self._id: Callable[[str], int] = rule.id if isinstance(rule, Words) else lambda word: ids.get(word, -1)
         self.name = embedder.bundle.folder.name
         self._unseen = Unseen()
         # Words are compared by their own vectors, whatever pooling lines are served with by default.
@@ -179,7 +178,7 @@ class Vocabulary:
         vectors = np.zeros((len(words), self.table.shape[1]), np.float32)
         vectors[inside] = self.table[rows[inside]]
         having = inside.copy()
-        spelled = [at for at in np.flatnonzero(~inside) if self._has_vector(words[at])]
+        spelled = [at for at in np.flatnonzero(~inside).tolist() if self._has_vector(words[at])]
         if spelled:
             vectors[spelled] = self._embedder([words[at] for at in spelled])
             having[spelled] = True

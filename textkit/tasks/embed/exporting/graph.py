@@ -97,7 +97,7 @@ def graft(body: onnx.ModelProto, probability: np.ndarray | None = None, componen
         helper.make_node("Unsqueeze", ["real", "axis_two"], ["real_column"]),  # [line, token, 1]
         helper.make_node("Where", ["real_column", rows.name, "zero"], ["tokens"]),
     ]
-    constants["one"] = np.float32(1)
+    constants["one"] = np.array(1, np.float32)
     # The names used here could clash with the exporter's, so all names of the body but its two inputs get a prefix.
     names = {"ids": "ids", "weight": "shown_weight"}
     prefix(body.graph, "body/", names)
@@ -125,10 +125,10 @@ def pooling(
     constants: dict[str, np.ndarray] = {
         "axis_one": np.array([1]),
         "axis_two": np.array([2]),
-        "zero": np.float32(0),
-        "smallest": SMALLEST,
-        "pool_mean": np.int64(0),
-        "pool_max": np.int64(1),
+        "zero": np.array(0, np.float32),
+        "smallest": np.array(SMALLEST),
+        "pool_mean": np.array(0, np.int64),
+        "pool_max": np.array(1, np.int64),
     }
     sif, weight = [], "weight"
     if probability is not None:

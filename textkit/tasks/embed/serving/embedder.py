@@ -83,7 +83,7 @@ class Embedder(OpenModel[np.ndarray]):
         self._session: Session | None = None
         self._workers: ThreadPoolExecutor | None = None
 
-    def answer(self, lines: Sequence[str], first: int = 0) -> np.ndarray:
+    def answer(self, lines: Sequence[str], first: int = 0) -> np.ndarray:  # type: ignore[override]  # rows, in an array
         """The vector of each line, f32[line, dim]."""
         return self.vectors(self.encode(lines))
 
@@ -98,23 +98,24 @@ class Embedder(OpenModel[np.ndarray]):
 
     def encode(self, lines: Sequence[str]) -> Encoded:
         """The lines as ids, the first half of the work. Blank lines have no ids, whatever the tokenizer would make of them."""
-        encode = partial(classified, self.bundle.rule) if self._classifies() else self.bundle.rule.encode
-        return self._encoded(lines, encode)
+        rule = self._classifier()
+        return self._encoded(lines, self.bundle.rule.encode if rule is None else partial(classified, rule))
 
-    def _classifies(self) -> bool:
-        """Whether a line's vector is computed as by a fastText classifier."""
-        return self.pooling == "fasttext" and is_classifier(self.bundle.rule, self.bundle.folder)
+    def _classifier(self) -> Words | None:
+        """The rule, where a line's vector is computed as by a fastText classifier; otherwise None."""
+        rule = self.bundle.rule
+        return rule if self.pooling == "fasttext" and is_classifier(rule, self.bundle.folder) else None
 
     def _encoded(self, lines: Sequence[str], encode: Callable[[Sequence[str]], Encoded]) -> Encoded:
         told = [not line or line.isspace() for line in lines]
         if not any(told):
             encoded = encode(lines)
-            self.unknown_lines += len(lines) - np.count_nonzero(encoded.lengths)
+            self.unknown_lines += len(lines) - int(np.count_nonzero(encoded.lengths))
             return encoded
         told = [empty and self._is_blank(line) for line, empty in zip(lines, told, strict=True)]
         blank = np.array(told)
         encoded = encode([line for line, empty in zip(lines, told, strict=True) if not empty])
-        self.unknown_lines += len(encoded.lengths) - np.count_nonzero(encoded.lengths)
+        self.unknown_lines += len(encoded.lengths) - int(np.count_nonzero(encoded.lengths))
         lengths = np.zeros(len(lines), np.int64)
         lengths[~blank] = encoded.lengths
         return Encoded(encoded.ids, lengths, encoded.weight, encoded.spans)
@@ -132,7 +133,7 @@ class Embedder(OpenModel[np.ndarray]):
         self.long_lines += int(too_long.sum())
         if self.long == "cut":
             lengths, too_long = np.minimum(lengths, self.limit), np.zeros(len(lengths), bool)
-        if self.pooling == "fasttext" and not self._classifies():
+        if self.pooling == "fasttext" and self._classifier() is None:
             vectors = means_of_units(encoded, starts, lengths, self)
             return _unit(vectors) if self.normalize else vectors
         whole = np.flatnonzero((lengths > 0) & ~too_long)

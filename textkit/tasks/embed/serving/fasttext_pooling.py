@@ -7,7 +7,7 @@ that the words and their n-grams stand for, the end of the line included. Knows 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
@@ -87,7 +87,7 @@ def _words(words: list[str]) -> list[str]:
     return [*(kept[: kept.index(EOS)] if EOS in kept else kept), EOS]
 
 
-def is_classifier(rule: TextRule, name: object) -> bool:
+def is_classifier(rule: TextRule, name: object) -> TypeGuard[Words]:
     """Whether a model's words are a fastText classifier's. Raises TextkitError where lines need what the import left out."""
     if not isinstance(rule, Words) or not rule.classifier:
         return False

@@ -126,7 +126,7 @@ class Npy:
         self._rows += count
 
     def _finish(self) -> None:
-        if self._spool is not None:
+        if self._start is None:
             with _spooling():
                 self._spool.seek(0)
             self._out.write(npy_header(self._rows, self._dim))

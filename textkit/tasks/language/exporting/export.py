@@ -17,6 +17,7 @@ from textkit.plugin import Graph
 from textkit.tasks.language.exporting import parity as parity_language
 from textkit.tasks.language.exporting.graph import score_graph
 from textkit.tasks.language.exporting.ports import Modules, ports_of
+from textkit.text.language import LanguageText
 from textkit.text.rule import TextRule
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str], precision: str) -> Exported:
     """The graphs of modules as they are served, with the figures that say how close they are to the modules."""
-    if rule.kind != "language":
+    if not isinstance(rule, LanguageText):
         raise TextkitError(f"a rule of kind {rule.kind!r} has no end of a line: a language model needs one that does")
     context = [graph.limit for graph in graphs.values() if graph.limit]
     limits = {"tokens": min(context, default=TOKEN_LIMIT)} | ({"context": min(context)} if context else {})

@@ -34,7 +34,7 @@ def score_graph(body: onnx.ModelProto) -> bytes:
         "score/one": np.array([1]),
         "score/last": np.array([-1]),
         "score/two": np.array([2]),
-        "score/zero": np.float32(0),
+        "score/zero": np.array(0, np.float32),
     }
     return wrapped(
         "score",

@@ -7,7 +7,7 @@ where every case agrees. Knows no plugin, no architecture and no search.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,7 +29,9 @@ from textkit.exporting.parity_steps import (
 from textkit.searching.drawing import Draw
 from textkit.task import NEXT
 from textkit.tasks.language.exporting.ports import Modules, spread
-from textkit.text.rule import TextRule
+
+if TYPE_CHECKING:
+    from textkit.text.language import LanguageText
 
 Arrays = dict[str, np.ndarray]
 MOST_RAISED = 0.25  # share by which a lower precision may raise the perplexity
@@ -61,7 +63,7 @@ class Graphs:
 Case = tuple[str, np.ndarray, np.ndarray]
 
 
-def cases(rule: TextRule, sample: Sequence[str], limit: int = 0) -> Iterator[Case]:
+def cases(rule: LanguageText, sample: Sequence[str], limit: int = 0) -> Iterator[Case]:
     """Batches of many shapes: one token, long, ragged, blank lines, unseen words, and `sample` lines of real text."""
     # Two chunks and the steps behind them are within the limit.
     longest = max(1, (min(limit or LONGEST, LONGEST) - len(PARENTS)) // 2)
@@ -78,7 +80,7 @@ def cases(rule: TextRule, sample: Sequence[str], limit: int = 0) -> Iterator[Cas
         yield "sample", *padded(rule, sample[start : min(start + BATCH, CHECKED)], longest)
 
 
-def check(graphs: Graphs, modules: Modules, rule: TextRule, batches: Iterator[Case]) -> dict[str, Any]:
+def check(graphs: Graphs, modules: Modules, rule: LanguageText, batches: Iterator[Case]) -> dict[str, Any]:
     """Compares every output of graphs and modules in every case. Returns figures for the manifest.
 
     Raises TextkitError with the worst figure where they disagree.
@@ -102,13 +104,13 @@ def check(graphs: Graphs, modules: Modules, rule: TextRule, batches: Iterator[Ca
 
 
 def _differences(
-    graphs: Graphs, modules: Modules, rule: TextRule, ids: np.ndarray, weight: np.ndarray
+    graphs: Graphs, modules: Modules, rule: LanguageText, ids: np.ndarray, weight: np.ndarray
 ) -> Iterator[tuple[str, float]]:
     """How far graphs and modules differ over two chunks, the second of other words, and over the steps behind them."""
     import torch
 
     random = np.random.default_rng(len(ids))
-    previous = np.full(len(ids), rule.eos)  # type: ignore[attr-defined]
+    previous = np.full(len(ids), rule.eos)
     with torch.no_grad():
         wanted_state = modules.begin(len(ids))
         state = begin(modules, len(ids))
@@ -122,7 +124,7 @@ def _differences(
             for name, tensor in wanted_state.items():
                 yield f"{name!r} of score, chunk {at}", difference(state[name], tensor.numpy())
             previous, ids = ids[:, -1], random.integers(0, len(rule), ids.shape)
-        state, wanted_state = spread(state), spread(wanted_state)  # type: ignore[assignment]
+        state, wanted_state = spread(state), spread(wanted_state)
         for at, beams in enumerate(PARENTS):
             parent = np.tile(np.array(beams), (len(ids), 1))
             token = random.integers(0, len(rule), parent.shape)
@@ -145,17 +147,17 @@ def begin(modules: Modules, lines: int) -> Arrays:
     return {name: tensor.numpy() for name, tensor in modules.begin(lines).items()}
 
 
-def _check_padding(graphs: Graphs, modules: Modules, rule: TextRule, ids: np.ndarray, weight: np.ndarray) -> None:
+def _check_padding(graphs: Graphs, modules: Modules, rule: LanguageText, ids: np.ndarray, weight: np.ndarray) -> None:
     """Raises TextkitError where what follows a line depends on the padding behind it."""
-    previous = np.full(len(ids), rule.eos)  # type: ignore[attr-defined]
+    previous = np.full(len(ids), rule.eos)
     together, state = graphs.score(previous, ids, weight, begin(modules, len(ids)))
     token = np.arange(len(ids))[:, None] % len(rule)
     parent = np.zeros_like(token)
-    after = graphs.step(token, parent, 1, spread(state))[0]["logprob"]  # type: ignore[arg-type]
+    after = graphs.step(token, parent, 1, spread(state))[0]["logprob"]
     for line, length in enumerate(weight.sum(axis=1).astype(int)):
         part = slice(line, line + 1)
         alone, state = graphs.score(previous[part], ids[part, :length], weight[part, :length], begin(modules, 1))
-        follows = graphs.step(token[part], parent[part], 1, spread(state))[0]["logprob"]  # type: ignore[arg-type]
+        follows = graphs.step(token[part], parent[part], 1, spread(state))[0]["logprob"]
         apart = max(difference(alone, together[part, :length]), difference(follows, after[part]))
         if not apart <= TOLERANCE:
             raise TextkitError(
@@ -164,14 +166,14 @@ def _check_padding(graphs: Graphs, modules: Modules, rule: TextRule, ids: np.nda
             )
 
 
-def _check_steps(graphs: Graphs, modules: Modules, rule: TextRule, ids: np.ndarray, weight: np.ndarray) -> None:
+def _check_steps(graphs: Graphs, modules: Modules, rule: LanguageText, ids: np.ndarray, weight: np.ndarray) -> None:
     """Raises TextkitError where words one by one are not as likely as the same words at once."""
-    previous = np.full(len(ids), rule.eos)  # type: ignore[attr-defined]
+    previous = np.full(len(ids), rule.eos)
     at_once, _ = graphs.score(previous, ids, weight, begin(modules, len(ids)))
     state, token = spread(begin(modules, len(ids))), previous[:, None]
     one_by_one = np.zeros_like(at_once)
     for at in range(ids.shape[1]):
-        given, state = graphs.step(token, np.zeros_like(token), 1, state)  # type: ignore[arg-type,assignment]
+        given, state = graphs.step(token, np.zeros_like(token), 1, state)
         one_by_one[:, at] = given["logprob"][np.arange(len(ids)), 0, ids[:, at]]
         token = ids[:, at : at + 1]
     apart = difference(np.where(weight > 0, one_by_one, 0), at_once)
@@ -183,7 +185,7 @@ def _check_steps(graphs: Graphs, modules: Modules, rule: TextRule, ids: np.ndarr
 
 
 def deviation(
-    full: Graphs, lower: Graphs, modules: Modules, rule: TextRule, sample: Sequence[str], limit: int
+    full: Graphs, lower: Graphs, modules: Modules, rule: LanguageText, sample: Sequence[str], limit: int
 ) -> dict[str, Any]:
     """How far the log-probabilities of graphs of lower precision are from those of full precision, over lines of real text,
     or over random ids where there are none; and how that changes the perplexity."""
@@ -194,7 +196,7 @@ def deviation(
         batches = [(ids, weight) for name, ids, weight in cases(rule, (), longest) if name[0].isdigit()]
     found: list[np.ndarray] = []
     for ids, weight in batches:
-        previous = np.full(len(ids), rule.eos)  # type: ignore[attr-defined]
+        previous = np.full(len(ids), rule.eos)
         both = [
             graphs.score(previous, ids, weight, begin(modules, len(ids)))[0][weight > 0] for graphs in (full, lower)
         ]

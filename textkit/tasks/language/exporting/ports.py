@@ -5,8 +5,8 @@ Knows no ONNX and no plugin.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from textkit.errors import TextkitError, one_line
 from textkit.exporting.ports import (
@@ -24,7 +24,10 @@ from textkit.plugin import Graph
 from textkit.task import NEXT, Port
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
+
+Value = TypeVar("Value", "torch.Tensor", "np.ndarray")
 
 
 class Modules:
@@ -88,9 +91,9 @@ class Modules:
         return logits, found
 
 
-def spread(state: Mapping[str, object]) -> dict[str, object]:
+def spread(state: Mapping[str, Value]) -> dict[str, Value]:
     """The state of lines as that of one beam each: state.* (tensors, or arrays) get a beam axis."""
-    return {name: value if is_cache(name) else value[:, None] for name, value in state.items()}  # type: ignore[index]
+    return {name: value if is_cache(name) else value[:, None] for name, value in state.items()}
 
 
 def ports_of(modules: Modules, ids: int) -> tuple[Traced, Traced]:
@@ -110,7 +113,7 @@ def ports_of(modules: Modules, ids: int) -> tuple[Traced, Traced]:
     return score, step
 
 
-def _check_beginning(modules: Modules, ports: list[tuple[Port, torch.Tensor]]) -> None:
+def _check_beginning(modules: Modules, ports: Sequence[tuple[Port, torch.Tensor]]) -> None:
     """Raises TextkitError where the initial state does not fit the ports: fixed axes as stated, free ones of size 0."""
     for name, tensor in modules.begin(2).items():
         port = next(port for port, _ in ports if port.name == name)

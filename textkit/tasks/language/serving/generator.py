@@ -82,7 +82,7 @@ class Generator(OpenModel[list["Generated"]]):
         own = {**TASK.defaults, **self.bundle.manifest.defaults}
         own |= {key: value for key, value in given.items() if value is not None}
         self.context: int | None = self.bundle.manifest.limits.get("context")
-        self.max_tokens: int = own.pop("max_tokens")  # type: ignore[assignment]
+        self.max_tokens: int = own.pop("max_tokens")
         most = _MOST if self.context is None else self.context - 1
         if not 1 <= self.max_tokens <= most:
             if max_tokens is not None:
@@ -100,7 +100,7 @@ class Generator(OpenModel[list["Generated"]]):
             max_length=self.max_tokens,
             length_penalty=0.0,
             allow_unk=allow_unk,
-        )  # type: ignore[arg-type]
+        )
         self.stop = tuple(stop)
         self._healing: Healer | None = None
         self.device, self.threads = device, threads or cpus()
@@ -217,7 +217,7 @@ class Generator(OpenModel[list["Generated"]]):
         most = self.max_tokens + says_nothing(self.rule, begun, hypothesis.ids)
         if len(hypothesis.ids) <= most:
             return hypothesis
-        return replace(hypothesis, ids=hypothesis.ids[:most], ended=False, logprobs=hypothesis.logprobs[:most])
+        return replace(hypothesis, ids=hypothesis.ids[:most], ended=False, logprobs=_of_each(hypothesis)[:most])
 
     def _generated(self, prompt: str, begun: Prompt, hypothesis: Hypothesis, text: str) -> Generated:
         ids, logprob = hypothesis.ids, hypothesis.logprob
@@ -226,12 +226,18 @@ class Generator(OpenModel[list["Generated"]]):
         if begun.first is not None:
             text = text[len(begun.left) :]
             old = says_nothing(self.rule, begun, ids)
-            ids, logprob = ids[old:], float(hypothesis.logprobs[old:].sum(dtype=np.float64))
+            ids, logprob = ids[old:], float(_of_each(hypothesis)[old:].sum(dtype=np.float64))
         stopped = [place for place in map(text.find, self.stop) if place >= 0]
         text = text[: min(stopped)] if stopped else text
         ended = hypothesis.ended or bool(stopped)
         whole = prompt + text if begun.first is not None else joined(self.rule, prompt, text)
         return Generated(text, whole, logprob, len(ids), ended)
+
+
+def _of_each(hypothesis: Hypothesis) -> np.ndarray:
+    """The log-probabilities of its tokens, f32[token], which the search keeps for prompts that are healed."""
+    assert hypothesis.logprobs is not None
+    return hypothesis.logprobs
 
 
 def joined(rule: LanguageText, prompt: str, text: str) -> str:

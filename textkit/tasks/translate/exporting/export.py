@@ -17,6 +17,7 @@ from textkit.plugin import Graph
 from textkit.tasks.translate.exporting import parity as parity_translation
 from textkit.tasks.translate.exporting.ports import Modules, explain_ports, ports_of
 from textkit.text.rule import TextRule
+from textkit.text.translation import TranslationText
 
 if TYPE_CHECKING:
     import onnx
@@ -24,16 +25,16 @@ if TYPE_CHECKING:
 
 def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str], precision: str) -> Exported:
     """The graphs of modules as they are served, with the figures that say how close they are to the modules."""
-    if not getattr(rule, "target_size", 0):
+    if not isinstance(rule, TranslationText):
         raise TextkitError(f"a rule of kind {rule.kind!r} gives no target text: translation needs one that does")
     limits = {"tokens": graphs["encode"].limit or TOKEN_LIMIT, "target": graphs["step"].limit or TOKEN_LIMIT}
     modules = Modules(graphs)
     return proven(modules, traced(modules, graphs, rule), rule, sample, limits, precision)
 
 
-def traced(modules: Modules, graphs: Mapping[str, Graph], rule: TextRule) -> dict[str, onnx.ModelProto]:
+def traced(modules: Modules, graphs: Mapping[str, Graph], rule: TranslationText) -> dict[str, onnx.ModelProto]:
     """The graph that torch makes of each module."""
-    sizes = len(rule), rule.target_size  # type: ignore[attr-defined]
+    sizes = len(rule), rule.target_size
     encode, step = ports_of(modules, *sizes)
     bodies = {
         "encode": tracing.trace(modules.encode_module, encode.inputs, encode.outputs, "encode"),
@@ -50,7 +51,7 @@ def traced(modules: Modules, graphs: Mapping[str, Graph], rule: TextRule) -> dic
 def proven(
     modules: Modules,
     bodies: Mapping[str, onnx.ModelProto],
-    rule: TextRule,
+    rule: TranslationText,
     sample: Sequence[str],
     limits: Mapping[str, int],
     precision: str,

@@ -31,13 +31,14 @@ from textkit.exporting.ports import is_cache
 from textkit.searching.drawing import Draw
 from textkit.task import NEXT
 from textkit.tasks.translate.exporting.ports import Modules
-from textkit.text.rule import TextRule
 
 STEPS = 40  # words of the longest translation that a lower precision is measured on
 LEAST_SAME = 0.5  # share of the likeliest words that must be the same in lower precision
 
 if TYPE_CHECKING:
     import torch
+
+    from textkit.text.translation import TranslationText
 
 Arrays = dict[str, np.ndarray]
 
@@ -73,7 +74,7 @@ class Graphs:
         return given, {name: given[name + NEXT] for name in self._states}
 
 
-def cases(rule: TextRule, sample: Sequence[str], limit: int = 0) -> Iterator[Case]:
+def cases(rule: TranslationText, sample: Sequence[str], limit: int = 0) -> Iterator[Case]:
     """Batches of many shapes: one token, long, ragged, blank lines, unseen words, and `sample` lines of real text."""
     longest = min(limit or LONGEST, LONGEST)
     random = np.random.default_rng(0)
@@ -88,14 +89,16 @@ def cases(rule: TextRule, sample: Sequence[str], limit: int = 0) -> Iterator[Cas
         yield _text("sample", rule, sample[start : min(start + BATCH, CHECKED)], longest)
 
 
-def _text(name: str, rule: TextRule, lines: Sequence[str], longest: int) -> Case:
+def _text(name: str, rule: TranslationText, lines: Sequence[str], longest: int) -> Case:
     ids, weight = padded(rule, lines, longest)
     mask = weight > 0
     mask[:, 0] |= ~mask.any(axis=1)  # serving never asks for a line without a token, so it gets one
-    return Case(name, np.where(mask, ids, getattr(rule, "source_pad", 0)), mask)
+    return Case(name, np.where(mask, ids, rule.source_pad), mask)
 
 
-def check(graphs: Graphs, modules: Modules, rule: TextRule, batches: Iterator[Case], limit: int = 0) -> dict[str, Any]:
+def check(
+    graphs: Graphs, modules: Modules, rule: TranslationText, batches: Iterator[Case], limit: int = 0
+) -> dict[str, Any]:
     """Compares every output of graphs and modules in every case. Returns figures for the manifest.
 
     `limit`: the most steps the modules take. Raises TextkitError with the worst figure where they disagree.
@@ -117,12 +120,12 @@ def check(graphs: Graphs, modules: Modules, rule: TextRule, batches: Iterator[Ca
 
 
 def _differences(
-    graphs: Graphs, modules: Modules, rule: TextRule, case: Case, limit: int
+    graphs: Graphs, modules: Modules, rule: TranslationText, case: Case, limit: int
 ) -> Iterator[tuple[str, float]]:
     import torch
 
     random = np.random.default_rng(len(case.source))
-    vocab = rule.target_size  # type: ignore[attr-defined]
+    vocab = rule.target_size
     with torch.no_grad():
         memory, state = graphs.encode(case.source, case.mask)
         wanted_memory, wanted_state = modules.encode(torch.from_numpy(case.source), torch.from_numpy(case.mask))
@@ -150,9 +153,9 @@ def _differences(
                 yield f"'top_id' of step {at} (one word twice)", float("inf")
 
 
-def _check_padding(graphs: Graphs, rule: TextRule, case: Case) -> None:
+def _check_padding(graphs: Graphs, rule: TranslationText, case: Case) -> None:
     """Raises TextkitError where a line's first words depend on the padding behind it."""
-    token = np.full((len(case.source), 1), rule.start)  # type: ignore[attr-defined]
+    token = np.full((len(case.source), 1), rule.start)
     together, _ = graphs.step(token, np.zeros_like(token), 1, *graphs.encode(case.source, case.mask))
     for line, length in enumerate(case.mask.sum(axis=1)):
         part = slice(line, line + 1), slice(0, length)
@@ -167,7 +170,7 @@ def _check_padding(graphs: Graphs, rule: TextRule, case: Case) -> None:
             )
 
 
-def check_explain(graph: bytes, module: torch.nn.Module, rule: TextRule) -> None:
+def check_explain(graph: bytes, module: torch.nn.Module, rule: TranslationText) -> None:
     """Raises TextkitError where the graph `explain` gives other weights than its module, for ragged lines or for one word."""
     import torch
 
@@ -175,7 +178,7 @@ def check_explain(graph: bytes, module: torch.nn.Module, rule: TextRule) -> None
     for lines, tokens, words in ((1, 1, 1), (4, 9, 6), (2, 5, 11)):
         source = random.integers(0, len(rule), (lines, tokens))
         mask = np.arange(tokens) < np.maximum(1, tokens - np.arange(lines))[:, None]
-        target = random.integers(0, rule.target_size, (lines, words))  # type: ignore[attr-defined]
+        target = random.integers(0, rule.target_size, (lines, words))
         given = session.run({"source": source, "source_mask": mask, "target": target})
         with torch.no_grad():
             wanted = module(*map(torch.from_numpy, (source, mask, target)))
@@ -188,7 +191,7 @@ def check_explain(graph: bytes, module: torch.nn.Module, rule: TextRule) -> None
 
 
 def deviation(
-    full: Graphs, lower: Graphs, rule: TextRule, sample: Sequence[str], limits: Mapping[str, int]
+    full: Graphs, lower: Graphs, rule: TranslationText, sample: Sequence[str], limits: Mapping[str, int]
 ) -> dict[str, Any]:
     """How far the log-probabilities of graphs of lower precision are from those of full precision, for the likeliest word and
     for all words, and how often the likeliest word is the same.
@@ -203,13 +206,14 @@ def deviation(
         batches = [case for case in cases(rule, (), longest) if case.name[0].isdigit()]
     of_word, largest, same = [], 0.0, []
     for case in batches:
-        runs = [[graphs, *graphs.encode(case.source, case.mask)] for graphs in (full, lower)]
-        token = np.full((len(case.source), 1), rule.start)  # type: ignore[attr-defined]
+        runs = [(graphs, *graphs.encode(case.source, case.mask)) for graphs in (full, lower)]
+        token = np.full((len(case.source), 1), rule.start)
         going = np.ones(len(token), bool)
         for _ in range(steps):
             logprob = []
-            for run in runs:
-                given, run[2] = run[0].step(token, np.zeros_like(token), 1, run[1], run[2])
+            for at, (graphs, memory, state) in enumerate(runs):
+                given, state = graphs.step(token, np.zeros_like(token), 1, memory, state)
+                runs[at] = graphs, memory, state
                 logprob.append(given["logprob"][going, 0].astype(np.float64))  # [line that goes on, vocab]
             if not np.isfinite(logprob[1]).all():
                 raise TextkitError("the graphs of lower precision give what is not a number: nothing was written")
@@ -219,7 +223,7 @@ def deviation(
             same += (logprob[1].argmax(axis=1) == likeliest).tolist()
             largest = max(largest, float(np.abs(logprob[1] - logprob[0]).max()))
             token[going, 0] = likeliest
-            going[going] = likeliest != rule.eos  # type: ignore[attr-defined]
+            going[going] = likeliest != rule.eos
             if not going.any():
                 break
     return {

@@ -130,7 +130,7 @@ def explain_ports(module: torch.nn.Module, source_ids: int, target_ids: int) -> 
     outputs = []
     for port, tensor in zip(lines.outputs, found, strict=True):
         sizes = dict(zip(port.axes, tensor.shape, strict=False))
-        wanted = {"line": 3, "source": 7, "target": 5}
+        wanted: dict[str | int, int] = {"line": 3, "source": 7, "target": 5}
         if tensor.ndim != 5 or any(sizes[axis] != wanted.get(axis, sizes[axis]) for axis in port.axes):
             raise TextkitError(
                 f"the module of graph 'explain' gives {port.name!r} {tuple(tensor.shape)}, not {list(port.axes)}"

@@ -8,10 +8,10 @@ architecture, and not how weights are drawn.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -161,6 +161,7 @@ class Attention:
     def _stepped(self, source: np.ndarray, mask: np.ndarray, said: Sequence[int]) -> np.ndarray:
         """f32[target, source]: the step graph's own attention, as it is given the words `said` one after another."""
         steps = self.translator.steps
+        state: Mapping[str, Any]
         memory, state = steps.encode(source, mask)
         parent, rows = np.zeros((1, 1), np.int64), []
         for token in said:
