@@ -157,7 +157,8 @@ class Registry:
         """The names of a file's plugins. The file is imported in a separate process, unless it was imported here."""
         if path in self._classes:
             return [each.name for each in self._classes[path]]
-        return tried(f"plugin file {path} does not import", lambda: [each.name for each in self._in(path)])
+        names: list[str] = tried(f"plugin file {path} does not import", lambda: [each.name for each in self._in(path)])
+        return names
 
     def _class(self, path: Path, name: str) -> type[Plugin[Any, Any]]:
         for each in self._in(path):

@@ -88,7 +88,8 @@ class Bundle:
     def _stated(self, name: str) -> Mapping[str, Any]:
         if name not in self.manifest.files:
             raise TextkitError(f"{self.folder / FILE}: lists no file {quoted(name)}")
-        return self.manifest.files[name]
+        stated: Mapping[str, Any] = self.manifest.files[name]
+        return stated
 
     def _compare(self, name: str, sha256: str) -> None:
         if sha256 != self._stated(name)["sha256"]:

@@ -107,7 +107,7 @@ class Text(click.ParamType):
             value.encode()
         except UnicodeEncodeError:
             self.fail("it holds bytes that are no UTF-8", param, ctx)
-        return value
+        return str(value)
 
 
 class Device(click.ParamType):
@@ -118,7 +118,7 @@ class Device(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if not re.fullmatch(DEVICES, value):
             self.fail(f"{value!r} is none of auto, cpu, cuda, cuda:N", param, ctx)
-        return value
+        return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem

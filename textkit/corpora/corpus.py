@@ -31,7 +31,8 @@ _HASHED = 1 << 20  # bytes read at once
 
 def corpus_of(plugin: Plugin[Any, Any], paths: Iterable[str | Path]) -> Corpus:
     """The data of `plugin` in `paths`: the kind of corpus that its task's families learn from, unless it names another."""
-    return load(plugin.corpus or tasks.get(plugin.task).corpus)(paths)
+    corpus: Corpus = load(plugin.corpus or tasks.get(plugin.task).corpus)(paths)
+    return corpus
 
 
 class Corpus:
@@ -210,4 +211,5 @@ def _splitmix64(value: np.ndarray) -> np.ndarray:
     value = value + np.uint64(0x9E3779B97F4A7C15)
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
+    mixed: np.ndarray = value ^ (value >> np.uint64(31))
+    return mixed

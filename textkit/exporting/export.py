@@ -105,7 +105,7 @@ def export_graphs(
     )  # fmt: skip
 
 
-def _graphs_of(plugin: Plugin, graphs: Mapping[str, Graph], explain: bool) -> Mapping[str, Graph]:
+def _graphs_of(plugin: Plugin[Any, Any], graphs: Mapping[str, Graph], explain: bool) -> Mapping[str, Graph]:
     """The graphs of the plugin's task, with the optional ones if `explain`."""
     task = tasks.get(plugin.task)
     optional, wanted = task.optional, set(task.graphs) - task.optional

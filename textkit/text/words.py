@@ -190,7 +190,7 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Words:
     return Words(words.split("\n")[:-1], normalizer, subwords, **more)
 
 
-class _Ids(dict):
+class _Ids(dict[str, int]):
     """word -> row, -1 for an unknown word, at the speed of a dict."""
 
     def __missing__(self, word: str) -> int:

@@ -188,7 +188,8 @@ class Embedder(OpenModel[np.ndarray]):
             shares = np.add.reduceat(weight, starts - start, dtype=np.float64)
             vector = (shares / shares.sum()) @ vectors.astype(np.float64)
             vector = vector[None].astype(np.float32)
-        return (_unit(vector) if self.normalize else vector)[0]
+        only: np.ndarray = (_unit(vector) if self.normalize else vector)[0]
+        return only
 
     def _pooled(
         self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, normalize: bool, pooling: str | None = None
@@ -283,4 +284,5 @@ class Embedder(OpenModel[np.ndarray]):
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     """Each row scaled to length 1, f32[row, dim]; a zero row stays zero."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _TINY)
+    scaled: np.ndarray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _TINY)
+    return scaled

@@ -195,7 +195,8 @@ class Stream:
         """ids i64[1, token] -> logprob f32[token]; advances the state."""
         found, self._state = self._model.run(self._previous, ids, np.ones(ids.shape, np.float32), self._state)
         self._previous = ids[:, -1]
-        return found[0]
+        logprob: np.ndarray = found[0]
+        return logprob
 
 
 def pieces(length: int, piece: int, context: int | None, held: int = 0) -> Iterator[tuple[int, int, int]]:
