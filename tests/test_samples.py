@@ -90,6 +90,6 @@ def test_logged_whole(tmp_path):
     book.write(Scored(2, 20, Score("loss", 1.0, False), False))
     book.close()
     with_samples, without = map(json.loads, (tmp_path / "metrics.jsonl").read_text().split("\n")[:-1])
-    assert with_samples["samples"] == list(SAMPLES)
+    assert with_samples["examples"] == list(SAMPLES)
     assert with_samples["bleu"] == 12.5
-    assert "samples" not in without
+    assert "examples" not in without

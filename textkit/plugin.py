@@ -98,7 +98,7 @@ class Score:
     value: float
     higher_is_better: bool
     detail: Mapping[str, float] = field(default_factory=dict)
-    samples: tuple[str, ...] = ()  # lines to show during training: "source ||| output ||| reference"
+    examples: tuple[str, ...] = ()  # lines to show during training: "source ||| output ||| reference"
 
 
 @dataclass(frozen=True)

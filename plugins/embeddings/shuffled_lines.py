@@ -19,7 +19,7 @@ _LONGEST = 1000  # words in a piece, as many as kernels.SENTENCE
 
 
 @dataclass(frozen=True)
-class Stretch:
+class WordBatch:
     """A batch: the words at first..last - 1 of `tokens`, which holds the whole lines that they stand in.
 
     `number`: of the batch in its epoch. `tokens` begins at position `offset` of the shuffled window number `window`. What is
@@ -41,7 +41,7 @@ def count_batches(tokens: np.ndarray, size: int) -> int:
     )  # fmt: skip
 
 
-def batches(tokens: np.ndarray, size: int, seed: tuple[int, ...], begin: int = 0) -> Iterator[Stretch]:
+def batches(tokens: np.ndarray, size: int, seed: tuple[int, ...], begin: int = 0) -> Iterator[WordBatch]:
     """Every batch from number `begin` on, the same for the same seed. All but the last of each window have `size` words."""
     order = np.random.default_rng(seed).permutation(-(-len(tokens) // _WINDOW))
     number = 0
@@ -56,7 +56,7 @@ def batches(tokens: np.ndarray, size: int, seed: tuple[int, ...], begin: int = 0
                 one, two = at * size, min((at + 1) * size, words)
                 line, final = (np.searchsorted(before, [one, two - 1], side="right") - 1).tolist()
                 offset, end = int(before[line]) + line, int(before[final + 1]) + final + 1
-                yield Stretch(
+                yield WordBatch(
                     shuffled[offset:end], one + line - offset, two + final - offset, number + at, window, offset
                 )
         number += count

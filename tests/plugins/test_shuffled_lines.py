@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from textkit_plugins.embeddings import shuffled_lines
-from textkit_plugins.embeddings.shuffled_lines import Stretch, batches, count_batches
+from textkit_plugins.embeddings.shuffled_lines import WordBatch, batches, count_batches
 
 
 def laid(lines: list[list[int]], end: bool = True) -> np.ndarray:
@@ -20,13 +20,13 @@ def lines_of(tokens: np.ndarray) -> list[tuple[int, ...]]:
     return [tuple(part[part >= 0].tolist()) for part in np.split(tokens, cuts[:-1] + 1)]
 
 
-def words_of(part: Stretch) -> np.ndarray:
+def words_of(part: WordBatch) -> np.ndarray:
     """The centre words."""
     words = part.tokens[part.first : part.last]
     return words[words >= 0]
 
 
-def whole_of(parts: list[Stretch]) -> np.ndarray:
+def whole_of(parts: list[WordBatch]) -> np.ndarray:
     """The text of one window, put together from batches that hold the whole lines of their words."""
     last = parts[-1]
     text = np.full(last.offset + len(last.tokens), -2, np.int32)

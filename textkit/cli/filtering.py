@@ -133,18 +133,18 @@ class InputReport:
 
 
 @contextmanager
-def opened(job: Filter, messages: Messages, reads: bool = True) -> Iterator[tuple[BinaryIO, Callable[[int], None]]]:
+def opened(request: Filter, messages: Messages, reads: bool = True) -> Iterator[tuple[BinaryIO, Callable[[int], None]]]:
     """Opens the output, and gives it with the function that shows the progress.
 
     stdout is kept for data; a file is written whole or not at all. `reads`: whether input is read; otherwise an argument is
     answered.
     """
     with ExitStack() as stack:
-        show = stack.enter_context(_progress(job, messages))  # first, because it checks where stdout leads
+        show = stack.enter_context(_progress(request, messages))  # first, because it checks where stdout leads
         stdout = stack.enter_context(protected_stdout())
         if reads:
-            say_if_typed(messages, job.files)
-        yield stack.enter_context(_destination(job.output, stdout)), show
+            say_if_typed(messages, request.files)
+        yield stack.enter_context(_destination(request.output, stdout)), show
 
 
 def _destination(output: str | None, stdout: BinaryIO) -> AbstractContextManager[BinaryIO]:
@@ -154,7 +154,7 @@ def _destination(output: str | None, stdout: BinaryIO) -> AbstractContextManager
 
 
 def pump(
-    results: Iterable[tuple[int, Any] | None], job: Filter, report: InputReport, out: BinaryIO, write: Callable[[Any], Any],
+    results: Iterable[tuple[int, Any] | None], request: Filter, report: InputReport, out: BinaryIO, write: Callable[[Any], Any],
     show: Callable[[int], None],
 ) -> None:  # fmt: skip
     """Writes each result, (number of records, bytes). None stands for a pause of the input and flushes `out`."""
@@ -164,14 +164,17 @@ def pump(
             continue
         count, data = result
         write(data)
-        if job.line_buffered:
+        if request.line_buffered:
             out.flush()
         report.records += count
         show(report.records)
 
 
 def answer_lines(
-    job: Filter, messages: Messages, opens: Callable[[], LineModel], forms: Mapping[str, Callable[[Block, Any], bytes]]
+    request: Filter,
+    messages: Messages,
+    opens: Callable[[], LineModel],
+    forms: Mapping[str, Callable[[Block, Any], bytes]],
 ) -> None:
     """Runs a filter whose model answers line by line: reads, answers, writes, and reports what was unusual.
 
@@ -180,15 +183,15 @@ def answer_lines(
     """
     from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, staged, windows
 
-    check_files(job.files)
+    check_files(request.files)
     model = opens()
     messages.note(f"{model.bundle.folder} on {model.session.device}")
-    report, form = InputReport(), job.with_key(forms[job.format])
+    report, form = InputReport(), request.with_key(forms[request.format])
     try:
-        with opened(job, messages) as (out, show):
-            cut = windows(records(job, report), 1 if job.line_buffered else WINDOW_LINES, WINDOW_CHARACTERS)
+        with opened(request, messages) as (out, show):
+            cut = windows(records(request, report), 1 if request.line_buffered else WINDOW_LINES, WINDOW_CHARACTERS)
             stages = [lambda block: (block, model(block.texts)), lambda item: (len(item[0]), form(*item))]
-            pump(staged(cut, stages, threads=1), job, report, out, out.write, show)
+            pump(staged(cut, stages, threads=1), request, report, out, out.write, show)
             out.flush()
     finally:
         report.say(messages)
@@ -225,26 +228,26 @@ class AdaptiveWindow:
             yield Block.joined(held)
 
 
-def records(job: Filter, report: InputReport) -> Iterator[Block]:
+def records(request: Filter, report: InputReport) -> Iterator[Block]:
     """The records of all files, or of stdin where there are none."""
     from textkit.streams.columns import records
     from textkit.streams.lines import Reader
 
-    for file in job.files or ("-",):
+    for file in request.files or ("-",):
         with Reader(None if file == "-" else file) as reader:
-            job.source.opens(reader)
+            request.source.opens(reader)
             try:
-                skip = job.on_error == "skip"
-                for block in records(reader, job.kind, job.column, skip, job.delimiter, job.carried):
+                skip = request.on_error == "skip"
+                for block in records(reader, request.kind, request.column, skip, request.delimiter, request.carried):
                     if block.problems:
                         report.first_problem = report.first_problem or block.problems[min(block.problems)]
                         report.skipped += len(block.problems)
-                    job.source.records += len(block)
+                    request.source.records += len(block)
                     yield block
             finally:
                 report.read(reader)
-                if job.format == "jsonl":
-                    report.renamed = job.carried.renamed
+                if request.format == "jsonl":
+                    report.renamed = request.carried.renamed
 
 
 def typed_lines(messages: Messages) -> Iterator[list[tuple[str, str]]]:
@@ -264,17 +267,17 @@ def _say_invalid(messages: Messages, name: str, count: int, encoding: str) -> No
     messages.warn(f"{name}: {count_of_lines(count)} held bytes that are no {encoding}; they became U+FFFD")
 
 
-def _progress(job: Filter, messages: Messages) -> AbstractContextManager[Callable[[int], None]]:
+def _progress(request: Filter, messages: Messages) -> AbstractContextManager[Callable[[int], None]]:
     """Shows the progress on stderr, where a person sees it and nothing else is shown."""
-    if not messages.interactive or _conversation(job):
+    if not messages.interactive or _conversation(request):
         return nullcontext(lambda count: None)
-    job.source.measure(job.files or ("-",))
-    return shown(job.source)
+    request.source.measure(request.files or ("-",))
+    return shown(request.source)
 
 
-def _conversation(job: Filter) -> bool:
+def _conversation(request: Filter) -> bool:
     """Whether lines are typed at a terminal or written to one. With files and -o a terminal shows nothing but the progress."""
-    used = (sys.stdin if "-" in (job.files or ("-",)) else None, sys.stdout if job.output is None else None)
+    used = (sys.stdin if "-" in (request.files or ("-",)) else None, sys.stdout if request.output is None else None)
     return any(stream is not None and stream.isatty() for stream in used)
 
 

@@ -77,7 +77,7 @@ class Logbook:
             score = {event.score.name: event.score.value, **event.score.detail}
             record = {"event": "score", "epoch": event.epoch, "step": event.step, **score, "best": event.best}
             record |= ({"averaging": True} if event.averaging else {}) | _norms(event)
-            self._line(record | ({"samples": list(event.score.samples)} if event.score.samples else {}))
+            self._line(record | ({"examples": list(event.score.examples)} if event.score.examples else {}))
             self._scalars(event.step, {f"dev/{key}": value for key, value in score.items()})
         elif event.reason != "complete":
             self._line({"event": "done", "step": event.facts.get("steps", 0), "reason": event.reason})

@@ -19,7 +19,7 @@ PLAIN_SECONDS = 10.0  # between two plain lines inside an epoch
 PACE_SECONDS = 10.0  # over which speed is measured
 WORTH_STEPS, WORTH_SECONDS = 8, 3.0  # measured before a time left is shown
 _NAME = "textkit: "  # begins each line
-_SAMPLES = 3  # at most, of a dev score
+_EXAMPLES = 3  # at most, of a dev score
 
 
 class Silence:
@@ -90,8 +90,8 @@ class Lines(Silence):
                 )
         elif line := sentence(event, self.folder, self.unit):
             self.say(line)
-            for sample in _samples(event):
-                self.say(fit(sample, COLUMNS - len(_NAME)))
+            for example in _examples(event):
+                self.say(fit(example, COLUMNS - len(_NAME)))
 
     def tell(self, text: str) -> None:
         self.say(text)
@@ -158,8 +158,8 @@ class Live(Silence):
         elif line := sentence(event, self.folder, self.unit):
             self._rich.console.print(f"{_NAME}{line}", markup=False, highlight=False, soft_wrap=True)
             columns = min(COLUMNS, self._rich.console.width)
-            for sample in _samples(event):
-                line = "  " + fit(sample, columns - 2)
+            for example in _examples(event):
+                line = "  " + fit(example, columns - 2)
                 self._rich.console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -228,8 +228,8 @@ def _left_out(event: Done) -> str:
     return f"; {gone:,} of {gone + counts['kept']:,} pairs were left out ({left_out(counts)})" if gone else ""
 
 
-def _samples(event: Event) -> tuple[str, ...]:
-    return event.score.samples[:_SAMPLES] if isinstance(event, Scored) else ()
+def _examples(event: Event) -> tuple[str, ...]:
+    return event.score.examples[:_EXAMPLES] if isinstance(event, Scored) else ()
 
 
 def _epoch(event: Progress, epochs: int) -> str:

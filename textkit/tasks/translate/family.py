@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from textkit.text.rule import Encoded
     from textkit.text.translation import TranslationText
 
-SAMPLES = 3  # dev lines shown with each score
+EXAMPLES = 3  # dev lines shown with each score
 _AS_MANY = 0.75  # targets that translate sentence by sentence have at least this share of their sources' sentences
 _SCORE_TOKENS = 4096  # padded tokens at once while scoring
 
@@ -139,17 +139,17 @@ class TranslationPlugin(Plugin[Any, "TranslationText"]):
         loss = dev_loss(network, dev, vocabulary, config)
         detail = {"loss": loss, "perplexity": math.exp(min(loss, 700))}
         whole = config.score == "bleu"
-        lines = pairs[: SAMPLES if not whole else None]
+        lines = pairs[: EXAMPLES if not whole else None]
         if whole and 0 < config.score_lines < len(lines):
             lines = [lines[at * len(lines) // config.score_lines] for at in range(config.score_lines)]
         found = translations(network, [source for source, _ in lines], vocabulary, config)
-        samples = tuple(
+        examples = tuple(
             f"{source} ||| {translation} ||| {target}"
-            for (source, target), translation in list(zip(lines, found, strict=True))[:SAMPLES]
+            for (source, target), translation in list(zip(lines, found, strict=True))[:EXAMPLES]
         )
         if not whole:
-            return Score("loss", loss, False, {"perplexity": detail["perplexity"]}, samples)
-        return Score("bleu", bleu(lines, found, config), True, detail, samples)
+            return Score("loss", loss, False, {"perplexity": detail["perplexity"]}, examples)
+        return Score("bleu", bleu(lines, found, config), True, detail, examples)
 
     def decided(self, config: Any, sample: Sequence[str]) -> dict[str, Any]:
         return {"sentences": line_by_line(sample) if config.sentences is None else config.sentences}

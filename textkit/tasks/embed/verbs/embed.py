@@ -117,47 +117,51 @@ def _say(report: InputReport, messages: Messages, embedder: Embedder) -> None:
         messages.warn(f"{count_of_lines(embedder.unknown_lines)} held no word that the model knows, and {zero}")
 
 
-def run(job: _Options, messages: Messages) -> None:
+def run(request: _Options, messages: Messages) -> None:
     """Read, embed and write; at the end, report what was out of the ordinary."""
 
     # The reading and the computing thread take turns with Python's lock. Turns of 5 ms, the default, cost a tenth.
     sys.setswitchinterval(0.0005)
-    check_files(job.files)
-    embedder = job.embedder()
+    check_files(request.files)
+    embedder = request.embedder()
     device = embedder.session.device  # loads the graph, so that a damaged model is reported before anything is read
     messages.note(f"{embedder.bundle.folder}: {embedder.dim} dimensions, pooling {embedder.pooling}, on {device}")
     report = InputReport()
     try:
-        with opened(job, messages) as (out, show):
-            _pump(job, embedder, report, out, show)
+        with opened(request, messages) as (out, show):
+            _pump(request, embedder, report, out, show)
     finally:
         _say(report, messages, embedder)
 
 
-def _pump(job: _Options, embedder: Embedder, report: InputReport, out: BinaryIO, show: Callable[[int], None]) -> None:
+def _pump(
+    request: _Options, embedder: Embedder, report: InputReport, out: BinaryIO, show: Callable[[int], None]
+) -> None:
     """Put every record through the model and write the result."""
     from textkit.serving.stream import staged
     from textkit.tasks.embed.serving.writers import Npy
 
-    with Npy(out, embedder.dim) if job.format == "npy" else nullcontext(out) as target:
+    with Npy(out, embedder.dim) if request.format == "npy" else nullcontext(out) as target:
         # With line buffering, handing single lines from thread to thread costs more than it saves.
-        results = staged(*_work(job, embedder, report), threads=1 if job.line_buffered else embedder.threads)
-        pump(results, job, report, out, target.write, show)
+        results = staged(*_work(request, embedder, report), threads=1 if request.line_buffered else embedder.threads)
+        pump(results, request, report, out, target.write, show)
     out.flush()
 
 
-def _work(job: _Options, embedder: Embedder, report: InputReport) -> tuple[Iterator[Any], list[Callable[[Any], Any]]]:
+def _work(
+    request: _Options, embedder: Embedder, report: InputReport
+) -> tuple[Iterator[Any], list[Callable[[Any], Any]]]:
     """The windows to work on (None where the input pauses), and the stages that turn each into (records, bytes)."""
     from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, windows
     from textkit.tasks.embed.serving.writers import FORMATTERS, TOKEN_FORMATTERS
 
-    blocks = records(job, report)
-    lines = 1 if job.line_buffered else WINDOW_LINES
-    if job.tokens:  # a line then takes as many vectors as it has tokens, hence smaller windows
-        write = job.with_key(TOKEN_FORMATTERS[job.format])
+    blocks = records(request, report)
+    lines = 1 if request.line_buffered else WINDOW_LINES
+    if request.tokens:  # a line then takes as many vectors as it has tokens, hence smaller windows
+        write = request.with_key(TOKEN_FORMATTERS[request.format])
         cut = windows(blocks, lines, WINDOW_CHARACTERS // 64)
         return cut, [lambda block: (len(block), write(block, embedder.tokens(block.texts)))]
-    form = job.with_key(FORMATTERS[job.format])
+    form = request.with_key(FORMATTERS[request.format])
     cut = windows(blocks, lines, WINDOW_CHARACTERS)
     return (block and (block, embedder.encode(block.texts)) for block in cut), [
         lambda item: (item[0], embedder.vectors(item[1])),

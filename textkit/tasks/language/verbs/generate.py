@@ -86,14 +86,14 @@ def generate(messages: Messages, prompt: str | None, **options: Any) -> None:
     machine, whatever else is in the batch. A blank line stays blank; PROMPT "" lets the model begin a line freely. If a
     prompt is longer than the model remembers, only its end counts.
     """
-    job = _Options(settings=taken(options, SETTINGS.keys() & options.keys()), **options)
+    request = _Options(settings=taken(options, SETTINGS.keys() & options.keys()), **options)
     if prompt is None:
-        run(job, messages)
+        run(request, messages)
         return
-    if job.files or job.kind != "lines":
+    if request.files or request.kind != "lines":
         raise UsageError("PROMPT: --file and --input are for prompts that are read")
     say_if_file(messages, [prompt], "the prompt", "--file")
-    answer(prompt, job, messages)
+    answer(prompt, request, messages)
 
 
 @dataclass(kw_only=True)
@@ -118,18 +118,22 @@ class _Options(Filter):
         return Generator(self.model, self.device, self.threads, samples=self.samples, stop=self.stop, **self.settings)
 
 
-def answer(prompt: str, job: _Options, messages: Messages) -> None:
+def answer(prompt: str, request: _Options, messages: Messages) -> None:
     """Answer one prompt: write its text as it is drawn, or all samples when they are done."""
     from textkit.streams.columns import Block
     from textkit.tasks.language.serving.writers import TEXTS
 
-    generator = _loaded(job, messages)
+    generator = _loaded(request, messages)
     try:
-        with opened(job, messages, reads=False) as (out, _):
-            if job.samples == 1 and job.format == "text":
-                _stream(generator, prompt, out, not job.without_prompt)
+        with opened(request, messages, reads=False) as (out, _):
+            if request.samples == 1 and request.format == "text":
+                _stream(generator, prompt, out, not request.without_prompt)
             else:
-                out.write(job.with_key(TEXTS[job.format])(Block([prompt]), generator([prompt]), not job.without_prompt))
+                out.write(
+                    request.with_key(TEXTS[request.format])(
+                        Block([prompt]), generator([prompt]), not request.without_prompt
+                    )
+                )
             out.flush()
     finally:
         _say(generator, messages)
@@ -154,25 +158,25 @@ def _stream(generator: Generator, prompt: str, out: BinaryIO, whole: bool) -> No
     out.write(line("", last=True).encode("utf-8", "replace") + b"\n")
 
 
-def run(job: _Options, messages: Messages) -> None:
+def run(request: _Options, messages: Messages) -> None:
     """Read prompts, continue them and write; at the end, report what was out of the ordinary."""
     from textkit.streams.lines import check_readable
 
-    check_readable(file for file in job.files if file != "-")
-    generator = _loaded(job, messages)
+    check_readable(file for file in request.files if file != "-")
+    generator = _loaded(request, messages)
     report = InputReport()
     try:
-        with opened(job, messages) as (out, show):
-            pump(_results(job, generator, report), job, report, out, out.write, show)
+        with opened(request, messages) as (out, show):
+            pump(_results(request, generator, report), request, report, out, out.write, show)
             out.flush()
     finally:
         report.say(messages)
         _say(generator, messages)
 
 
-def _loaded(job: _Options, messages: Messages) -> Generator:
+def _loaded(request: _Options, messages: Messages) -> Generator:
     """The model with its graphs loaded, so that a damaged one is reported before anything is read."""
-    generator = job.generator()
+    generator = request.generator()
     messages.note(f"{generator.bundle.folder} on {generator.steps.device}")
     return generator
 
@@ -186,25 +190,25 @@ def _say(generator: Generator, messages: Messages) -> None:
         )
 
 
-def _results(job: _Options, generator: Generator, report: InputReport) -> Iterator[tuple[int, bytes] | None]:
+def _results(request: _Options, generator: Generator, report: InputReport) -> Iterator[tuple[int, bytes] | None]:
     """Yield (records, bytes) for each window of prompts, and None where the input pauses."""
     from textkit.serving.stream import WINDOW_CHARACTERS, windows
     from textkit.tasks.language.serving.generator import Generated
     from textkit.tasks.language.serving.writers import TEXTS
 
-    form = job.with_key(TEXTS[job.format])
-    window = AdaptiveWindow(1 if job.line_buffered else None)
+    form = request.with_key(TEXTS[request.format])
+    window = AdaptiveWindow(1 if request.line_buffered else None)
     number = 0
-    for block in window.joined(windows(records(job, report), min(window.lines, FEWEST), WINDOW_CHARACTERS // 16)):
+    for block in window.joined(windows(records(request, report), min(window.lines, FEWEST), WINDOW_CHARACTERS // 16)):
         if block is None:
             yield None
             continue
         begun = time.perf_counter()
-        found: list[list[Generated]] = [[Generated("", text, 0.0, 0, True)] * job.samples for text in block.texts]
+        found: list[list[Generated]] = [[Generated("", text, 0.0, 0, True)] * request.samples for text in block.texts]
         real = [at for at, text in enumerate(block.texts) if text and not text.isspace()]
         made = generator.generate([block.texts[at] for at in real], [number + at for at in real])
         for at, texts in zip(real, made, strict=True):
             found[at] = texts
-        yield len(block), form(block, found, not job.without_prompt)
+        yield len(block), form(block, found, not request.without_prompt)
         number += len(block)
         window.took(len(block), time.perf_counter() - begun)

@@ -70,19 +70,19 @@ class _Options(Filter):
         return "per_token" if self.per_token else "per_word" if self.per_word else None
 
 
-def run(job: _Options, messages: Messages) -> None:
+def run(request: _Options, messages: Messages) -> None:
     """Reads, scores and writes; reports at the end what was unusual."""
     from textkit.tasks.language.serving.scorer import LanguageModel
 
-    check_files(job.files)
-    model = LanguageModel(job.model, job.device, job.threads)
+    check_files(request.files)
+    model = LanguageModel(request.model, request.device, request.threads)
     messages.note(
         f"{model.bundle.folder} on {model.session.device}"
     )  # a damaged model is reported before anything is read
     report, unknown = InputReport(), _Unknown()
     try:
-        with opened(job, messages) as (out, show):
-            pump(_results(job, model, report, unknown), job, report, out, out.write, show)
+        with opened(request, messages) as (out, show):
+            pump(_results(request, model, report, unknown), request, report, out, out.write, show)
             out.flush()
     finally:
         report.say(messages)
@@ -99,20 +99,20 @@ class _Unknown:
 
 
 def _results(
-    job: _Options, model: LanguageModel, report: InputReport, unknown: _Unknown
+    request: _Options, model: LanguageModel, report: InputReport, unknown: _Unknown
 ) -> Iterator[tuple[int, bytes] | None]:
     """(records, bytes) of each window of lines, None where the input pauses."""
     from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, staged, windows
     from textkit.tasks.language.serving.writers import SCORES
 
-    form = job.with_key(SCORES[job.format])
-    blocks = windows(records(job, report), 1 if job.line_buffered else WINDOW_LINES, WINDOW_CHARACTERS)
+    form = request.with_key(SCORES[request.format])
+    blocks = windows(records(request, report), 1 if request.line_buffered else WINDOW_LINES, WINDOW_CHARACTERS)
 
     def written(item: Any) -> tuple[int, bytes]:
         block, found = item
         unknown.count += sum(one.unknown for one in found)
         unknown.tokens += sum(one.tokens for one in found)
-        return len(block), form(block, found, model.rule, job.details)
+        return len(block), form(block, found, model.rule, request.details)
 
     yield from staged(
         (block and (block, model.encode(block.texts)) for block in blocks),

@@ -68,9 +68,9 @@ def attention(messages: Messages, **options: Any) -> None:
     --all, "weights" is a list of layers, each a list of heads, each a list of such rows. A blank line separates heat maps. A
     blank line of input gives a record without words, and so does a sentence that is too long, with --on-error skip.
     """
-    job = _Options(**options)
-    say_if_file(messages, [job.sentence or ""], "the sentence")
-    run(job, messages)
+    request = _Options(**options)
+    say_if_file(messages, [request.sentence or ""], "the sentence")
+    run(request, messages)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,27 +121,27 @@ class _Options:
         )
 
 
-def run(job: _Options, messages: Messages) -> None:
+def run(request: _Options, messages: Messages) -> None:
     """Reads, computes, and draws or writes."""
     from textkit.drawing import picture
     from textkit.drawing.heatmap import Screen
 
-    if job.output is not None:
-        picture.refuse(job.output)
-    screen = Screen.of_stdout(job.style)  # before stdout is replaced
+    if request.output is not None:
+        picture.refuse(request.output)
+    screen = Screen.of_stdout(request.style)  # before stdout is replaced
     with protected_stdout() as out:
-        attention = job.attention()
+        attention = request.attention()
         attention.load()
         messages.note(f"{attention.bundle.folder}: on {attention.translator.steps.device}")
-        if job.output is not None:
-            _draw(job, attention, job.output, messages)
-        elif job.sentence is not None:
-            out.write(_record(attention(job.sentence, job.target), job.as_json, screen))
+        if request.output is not None:
+            _draw(request, attention, request.output, messages)
+        elif request.sentence is not None:
+            out.write(_record(attention(request.sentence, request.target), request.as_json, screen))
         else:
-            _filter(job, attention, out, screen, messages)
+            _filter(request, attention, out, screen, messages)
 
 
-def _filter(job: _Options, attention: Attention, out: BinaryIO, screen: Screen, messages: Messages) -> None:
+def _filter(request: _Options, attention: Attention, out: BinaryIO, screen: Screen, messages: Messages) -> None:
     """Writes a record for each line of stdin, in order, and flushes when the input pauses."""
     from textkit.tasks.translate.serving.attention import BLANK
 
@@ -151,12 +151,12 @@ def _filter(job: _Options, attention: Attention, out: BinaryIO, screen: Screen, 
             try:
                 found = attention(line)
             except TextkitError as error:
-                if job.on_error == "fail":
+                if request.on_error == "fail":
                     raise TextkitError(f"{where}: {error}") from error
                 found, skipped = BLANK, skipped + 1
-            out.write((b"" if first or job.as_json else b"\n") + _record(found, job.as_json, screen))
+            out.write((b"" if first or request.as_json else b"\n") + _record(found, request.as_json, screen))
             first = False
-            if job.line_buffered:
+            if request.line_buffered:
                 out.flush()
         if not lines:
             out.flush()
@@ -164,17 +164,17 @@ def _filter(job: _Options, attention: Attention, out: BinaryIO, screen: Screen, 
         messages.warn(f"{skipped} sentences could not be shown; each left a record without words")
 
 
-def _draw(job: _Options, attention: Attention, path: str, messages: Messages) -> None:
+def _draw(request: _Options, attention: Attention, path: str, messages: Messages) -> None:
     from textkit.drawing import picture
     from textkit.streams.output import output_file
 
-    sentence = job.sentence
+    sentence = request.sentence
     if sentence is None:
         lines = [line for block in typed_lines(messages) for line, _ in block]
         if len(lines) != 1:
             raise TextkitError(f"-o {path}: a picture shows one sentence, stdin has {len(lines):,} lines")
         sentence = lines[0]
-    found = attention(sentence, job.target)
+    found = attention(sentence, request.target)
     if found.blank:
         raise TextkitError("the sentence is blank")
     with output_file(path) as stream:

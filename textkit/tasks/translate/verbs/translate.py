@@ -165,12 +165,12 @@ def _lines_of(file: str) -> list[str]:
         return [line for lines in reader for line in lines]
 
 
-def run(job: _Options, messages: Messages) -> None:
+def run(request: _Options, messages: Messages) -> None:
     """Read, translate and write; at the end, report what was out of the ordinary."""
     from textkit.bundle.onnxfile import shares_scales
 
-    check_files(job.files, list(filter(None, (job.prefix, job.abbreviations))))
-    translator = job.translator()
+    check_files(request.files, list(filter(None, (request.prefix, request.abbreviations))))
+    translator = request.translator()
     translator.load()  # a damaged model is reported before anything is read
     search = translator.options
     how = (
@@ -185,8 +185,8 @@ def run(job: _Options, messages: Messages) -> None:
         )
     report = InputReport()
     try:
-        with opened(job, messages) as (out, show):
-            pump(_results(job, translator, report), job, report, out, out.write, show)
+        with opened(request, messages) as (out, show):
+            pump(_results(request, translator, report), request, report, out, out.write, show)
     finally:
         _say(report, messages, translator)
 
@@ -204,16 +204,18 @@ def _say(report: InputReport, messages: Messages, translator: Translator) -> Non
         )
 
 
-def _results(job: _Options, translator: Translator, report: InputReport) -> Iterator[tuple[int, bytes] | None]:
+def _results(request: _Options, translator: Translator, report: InputReport) -> Iterator[tuple[int, bytes] | None]:
     """Yield (records, bytes) for each window of lines, and None where the input pauses."""
     from textkit.serving.stream import WINDOW_CHARACTERS, windows
     from textkit.tasks.translate.serving.writers import FORMATTERS
 
-    form = job.with_key(FORMATTERS[job.format])
-    window = AdaptiveWindow(1 if job.line_buffered else None)
+    form = request.with_key(FORMATTERS[request.format])
+    window = AdaptiveWindow(1 if request.line_buffered else None)
     number = 0
-    with _Prefixes(job.prefix, report) if job.prefix else nullcontext() as prefixes:
-        for block in window.joined(windows(records(job, report), min(window.lines, FEWEST), WINDOW_CHARACTERS // 16)):
+    with _Prefixes(request.prefix, report) if request.prefix else nullcontext() as prefixes:
+        for block in window.joined(
+            windows(records(request, report), min(window.lines, FEWEST), WINDOW_CHARACTERS // 16)
+        ):
             if block is None:
                 yield None
                 continue
@@ -232,7 +234,7 @@ class _Prefixes:
     def __init__(self, file: str, report: InputReport) -> None:
         from textkit.streams.lines import Reader
 
-        self.file, self._tally = file, report
+        self.file, self._report = file, report
         self._reader = Reader(None if file == "-" else file)
         self._blocks = iter(self._reader)
         self._held: list[str] = []
@@ -243,7 +245,7 @@ class _Prefixes:
 
     def __exit__(self, *exception: object) -> None:
         self._reader.close()
-        self._tally.read(self._reader)
+        self._report.read(self._reader)
 
     def take(self, count: int) -> list[str]:
         while len(self._held) < count:
