@@ -20,6 +20,10 @@ from textkit import process
 from textkit.cli import run
 from textkit.cli.options import Messages
 
+# Some shells set this. Each of the many commands that tests start would then compile all of textkit again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # Kernels are compiled once for all workers, the commands that tests start and later runs. Set before numba is imported.
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("NUMBA_CACHE_DIR", str(kernels_kept(ROOT / "plugins", ROOT / ".pytest_cache" / "numba")))

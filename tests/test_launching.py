@@ -60,7 +60,7 @@ def test_the_exit_code_is_that_of_the_one_that_failed_first(processes):
     assert processes("sys.exit(2)", "sys.exit(75)") == 2
     assert processes("time.sleep(0.3); sys.exit(75)", "sys.exit(3)") == 3
     assert processes("sys.exit(75)", "time.sleep(0.3); sys.exit(3)") == 3  # the failing process only took longer to end
-    with pytest.raises(TextkitError, match="lost each other"):
+    with pytest.raises(TextkitError, match="lost contact with each other"):
         processes("sys.exit(75)", "sys.exit(75)")
 
 

@@ -472,7 +472,7 @@ def test_weights_that_are_no_numbers_are_never_kept(make, data, options, message
 
     calls = []
     run = make(Exploding(), **options)
-    with pytest.raises(TextkitError, match=rf"table\.weight holds what is not a number after {message}"):
+    with pytest.raises(TextkitError, match=rf"table\.weight is not a number after {message}"):
         finish(run, data)
     assert not run.weights.exists()
 

@@ -259,7 +259,7 @@ def test_clusters_by_themselves_and_by_hand():
         found = options.clusters(words)
         assert found[-1] == words
         assert all(a < b for a, b in pairwise(found))
-    with pytest.raises(TextkitError, match="cutoffs: 50 is beyond a vocabulary of 40"):
+    with pytest.raises(TextkitError, match="cutoffs: 50 must be below the vocabulary size, 40"):
         RnnLmConfig(softmax="adaptive", tie=False, cutoffs=(10, 50)).clusters(40)
 
 

@@ -400,9 +400,9 @@ def test_the_dev_score_is_the_bleu_of_translations(copied):
     assert score.value > 95
     assert score.detail["loss"] < 0.2
     assert score.detail["perplexity"] == pytest.approx(math.exp(score.detail["loss"]))
-    source, translation, reference = score.samples[0].split(" ||| ")
+    source, translation, reference = score.examples[0].split(" ||| ")
     assert translation == reference == " ".join(source.split()[::-1])
-    assert len(score.samples) == 3
+    assert len(score.examples) == 3
 
 
 def test_early_stopping_may_watch_the_loss(copied):
@@ -410,7 +410,7 @@ def test_early_stopping_may_watch_the_loss(copied):
     score = PLUGIN.score(network, corpus, rule, TransformerConfig(**{**config.as_dict(options), "score": "loss"}))
     assert (score.name, score.higher_is_better) == ("loss", False)
     assert 0 <= score.value < 0.2
-    assert len(score.samples) == 3
+    assert len(score.examples) == 3
 
 
 def test_greedy_steps_are_the_likeliest_words_of_the_whole_pass(copied):
