@@ -14,10 +14,9 @@ from textkit.task_registry import OWN, OWN_VERBS, TaskRegistry
 
 def test_the_table_of_verbs_is_that_of_the_records():
     registry = TaskRegistry()
-    assert {verb: task.name for verb, (task, _) in registry.own_verbs().items()} == dict(OWN_VERBS)
-    for verb in OWN_VERBS:
-        task, found = registry.own_verb(verb)
-        assert (task, found) == registry.own_verbs()[verb]
+    assert {name: (task.name, verb) for task in registry.own() for name, verb in task.verbs.items()} == OWN_VERBS
+    for name, (task, verb) in OWN_VERBS.items():
+        assert registry.own_verb(name) == (registry.get(task), verb)
     assert registry.own_verb("train") is None
 
 

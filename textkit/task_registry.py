@@ -22,12 +22,27 @@ OWN: Mapping[str, str] = {
     "embed": "textkit.tasks.embed.task:TASK",
     "language": "textkit.tasks.language.task:TASK",
 }
-# verb -> its task, so that a command imports only its own task's record. A test compares this table with the records.
-OWN_VERBS: Mapping[str, str] = {
-    **dict.fromkeys(("translate", "attention"), "translate"),
-    **dict.fromkeys(("embed", "nearest", "analogy"), "embed"),
-    **dict.fromkeys(("score", "generate"), "language"),
+# The verbs of textkit's own tasks, which their records read here: `textkit --help` imports no record, and a command its own.
+OWN_VERBS: Mapping[str, tuple[str, Verb]] = {
+    "translate": ("translate", Verb("Translate each line.", "textkit.tasks.translate.verbs.translate:translate")),
+    "attention": (
+        "translate",
+        Verb("Show what each word of a translation looks at.", "textkit.tasks.translate.verbs.attention:attention"),
+    ),
+    "embed": ("embed", Verb("Turn each line into a vector.", "textkit.tasks.embed.verbs.embed:embed")),
+    "nearest": ("embed", Verb("Show the words nearest to a word.", "textkit.tasks.embed.verbs.nearest:nearest")),
+    "analogy": ("embed", Verb("Answer: A is to B as C is to what?", "textkit.tasks.embed.verbs.analogy:analogy")),
+    "score": ("language", Verb("Say how likely each line is.", "textkit.tasks.language.verbs.score:score")),
+    "generate": (
+        "language",
+        Verb("Continue a prompt, or each line.", "textkit.tasks.language.verbs.generate:generate"),
+    ),
 }
+
+
+def verbs_of(task: str) -> dict[str, Verb]:
+    """The verbs of one of textkit's own tasks."""
+    return {name: verb for name, (owner, verb) in OWN_VERBS.items() if owner == task}
 
 
 class TaskRegistry:
@@ -95,12 +110,8 @@ class TaskRegistry:
         """The task, one of textkit's own, that has the verb `name`, and the verb; None for any other name."""
         if name not in OWN_VERBS:
             return None
-        task = self.get(OWN_VERBS[name])
+        task = self.get(OWN_VERBS[name][0])
         return task, task.verbs[name]
-
-    def own_verbs(self) -> dict[str, tuple[Task, Verb]]:
-        """The verbs of textkit's own tasks."""
-        return {name: (task, verb) for task in self.own() for name, verb in task.verbs.items()}
 
     def verbs(self) -> dict[str, tuple[Task, Verb]]:
         """The verbs of all tasks, strangers' included; a name that two tasks claim is the first one's."""

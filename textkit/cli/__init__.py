@@ -51,7 +51,7 @@ def _is_own(name: str) -> bool:
 
 def own_verbs() -> dict[str, tuple[str, str]]:
     """The verbs that come with textkit."""
-    of_tasks = {name: (verb.command, verb.line) for name, (_, verb) in tasks.own_verbs().items()}
+    of_tasks = {name: (verb.command, verb.line) for name, (_, verb) in OWN_VERBS.items()}
     return {**BEFORE_TASKS, **of_tasks, **BEHIND_TASKS}
 
 

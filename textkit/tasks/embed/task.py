@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from textkit.kinds import Flag, Maybe, Text, Whole
-from textkit.task import Port, Setting, Signature, Task, Verb
+from textkit.task import Port, Setting, Signature, Task
+from textkit.task_registry import verbs_of
 
 POOLING = ("mean", "max", "sif")  # the values 0, 1, 2 of the port `pool`
 POOLINGS = (*POOLING, "fasttext")  # the last is computed outside the graph, from its output `tokens`
@@ -36,11 +37,7 @@ TASK = Task(
     },
     facts={"dim": Maybe(Whole(1, 1 << 20))},
     default_model="en-words",
-    verbs={
-        "embed": Verb("Turn each line into a vector.", "textkit.tasks.embed.verbs.embed:embed"),
-        "nearest": Verb("Show the words nearest to a word.", "textkit.tasks.embed.verbs.nearest:nearest"),
-        "analogy": Verb("Answer: A is to B as C is to what?", "textkit.tasks.embed.verbs.analogy:analogy"),
-    },
+    verbs=verbs_of("embed"),
     metrics={
         "similarity": "word pairs with scores: Spearman's correlation with the cosines",
         "analogies": 'four words per line, ": name" begins a section: accuracy of 3CosAdd',

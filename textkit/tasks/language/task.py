@@ -5,7 +5,8 @@ from __future__ import annotations
 from textkit.kinds import Whole
 from textkit.searching.ports import AFTER, BEFORE, CHOICE, OF_LINES, WORD
 from textkit.searching.settings import SEARCH
-from textkit.task import Port, Setting, Signature, Task, Verb
+from textkit.task import Port, Setting, Signature, Task
+from textkit.task_registry import verbs_of
 from textkit.text.bounds import MOST_ROWS
 
 # The JSON fields that a verb writes, the result itself first. A record's own field of the same name is renamed.
@@ -35,10 +36,7 @@ TASK = Task(
     },
     limits={"context": Whole(2, MOST_ROWS)},  # the most tokens that a model remembers
     default_model="en-lm",
-    verbs={
-        "score": Verb("Say how likely each line is.", "textkit.tasks.language.verbs.score:score"),
-        "generate": Verb("Continue a prompt, or each line.", "textkit.tasks.language.verbs.generate:generate"),
-    },
+    verbs=verbs_of("language"),
     metrics={"perplexity": "lines of text, each read with all the lines before it as context"},
     evaluation="textkit.tasks.language.verbs.evaluate:EVALUATION",
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from textkit.kinds import Flag, Whole
 from textkit.searching.ports import AFTER, BEFORE, CHOICE, OF_LINES, WORD
 from textkit.searching.settings import SEARCH
-from textkit.task import PAIRS, Port, Setting, Signature, Task, Verb
+from textkit.task import PAIRS, Port, Setting, Signature, Task
+from textkit.task_registry import verbs_of
 from textkit.text.bounds import MOST_ROWS
 
 # The JSON fields that a verb writes, the result itself first. A record's own field of the same name is renamed.
@@ -53,12 +54,7 @@ TASK = Task(
     },
     limits={"target": Whole(1, MOST_ROWS)},  # tokens of the longest translation
     default_model="en-de",
-    verbs={
-        "translate": Verb("Translate each line.", "textkit.tasks.translate.verbs.translate:translate"),
-        "attention": Verb(
-            "Show what each word of a translation looks at.", "textkit.tasks.translate.verbs.attention:attention"
-        ),
-    },
+    verbs=verbs_of("translate"),
     metrics={
         "bleu": "lines and their translations: a file of lines and files of references that match it line by line, or "
         "TSV files (source, reference; lines with the same source are several references for it)",
