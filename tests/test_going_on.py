@@ -71,6 +71,18 @@ def test_a_complete_run_goes_on_to_more_epochs_with_a_schedule_that_begins_anew(
     assert record["before"][0]["training"]["epochs"] == 2
 
 
+def test_an_average_of_the_weights_begins_with_those_that_the_run_goes_on_from(textkit):
+    from safetensors.numpy import load_file
+
+    every = settings("epochs=2", "dropout=0", "ema=0.99")
+    textkit("toy", "data.txt", "-o", "run", *every)
+    before = load_file("run/weights.safetensors")
+    textkit("-o", "run", "--resume", *settings("epochs=3", "learning_rate=1e-12"))
+    after = load_file("run/weights.safetensors")
+    assert facts()["epochs"] == 3
+    assert all(abs(after[name] - values).max() < 1e-6 for name, values in before.items())
+
+
 def test_another_rate_alone_goes_on_as_long_again(complete):
     complete("-o", "run", "--resume", *settings("learning_rate=0.01"))
     assert facts()["epochs"] == 4

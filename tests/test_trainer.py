@@ -472,7 +472,7 @@ def test_weights_that_are_no_numbers_are_never_kept(make, data, options, message
 
     calls = []
     run = make(Exploding(), **options)
-    with pytest.raises(TextkitError, match=rf"table\.weight is not a number after {message}"):
+    with pytest.raises(TextkitError, match=rf"table\.weight is not finite after {message}"):
         finish(run, data)
     assert not run.weights.exists()
 
@@ -529,7 +529,7 @@ def test_a_plugin_that_fails_is_named(make, data):
         (Toy, "batches", None, "failed in batches: TypeError"),
         (Toy, "score", 0.5, "score must give a Score or None; it gives float"),
         (Toy, "unit", None, "unit must give a str; it gives NoneType"),
-        (Toy, "steps", "ten", "steps must give an int; it gives str"),
+        (Toy, "steps", "ten", "steps must give an int or an integer; it gives str"),
         (ToyOwn, "update", 0.5, "update must give a Mapping; it gives float"),
         (ToyFit, "fit", [0.5], "fit, with each yield, must give a Mapping; it gives float"),
         (ToyFit, "fit", None, "failed in fit: TypeError"),
@@ -673,5 +673,5 @@ def test_a_fit_that_gives_what_is_no_number_is_told(make, data):
             torch.nn.init.constant_(network.table.weight, float("nan"))
             yield {"loss": 0.5}
 
-    with pytest.raises(TextkitError, match=r"table\.weight is not a number after update 1"):
+    with pytest.raises(TextkitError, match=r"table\.weight is not finite after update 1"):
         finish(make(Broken()), data)

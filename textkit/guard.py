@@ -38,10 +38,13 @@ def blaming(plugin: Plugin[Any, Any], method: str) -> Iterator[None]:
 def checked(plugin: Plugin[Any, Any], method: str, given: Given, *kinds: type) -> Given:
     """`given`, which the plugin's `method` returned. Raises TextkitError, which names both, unless it is one of `kinds`."""
     if not isinstance(given, kinds):
-        wanted = " or ".join(
-            "None" if kind is type(None) else f"{'an' if kind is int else 'a'} {kind.__name__}" for kind in kinds
+        names = [kind.__name__ for kind in kinds if kind is not type(None)]
+        wanted = [f"{'an' if name[0] in 'aeiou' else 'a'} {name}" for name in names] + ["None"] * (
+            len(names) < len(kinds)
         )
-        raise TextkitError(f"plugin {plugin.name!r}: {method} must give {wanted}; it gives {type(given).__name__}")
+        raise TextkitError(
+            f"plugin {plugin.name!r}: {method} must give {' or '.join(wanted)}; it gives {type(given).__name__}"
+        )
     return given
 
 

@@ -20,17 +20,21 @@ if TYPE_CHECKING:
 
 
 class Wrong(Exception):
-    """A phrase that names a field and says what is wrong with it."""
+    """A phrase that names a field and says what is wrong with it. `wanted`: what the value should be, where that is known."""
+
+    def __init__(self, phrase: str, wanted: str = "another value") -> None:
+        super().__init__(phrase)
+        self.wanted = wanted
 
 
 class Whole:
     def __init__(self, least: int, most: int) -> None:
         self.least, self.most = least, most
-        self.wanted = f"a whole number from {least} {'on' if most >= 1 << 62 else f'to {most}'}"
 
     def check(self, value: Any, where: str) -> None:
         if type(value) is not int or not self.least <= value <= self.most:
-            raise wrong(where, value, self.wanted)
+            end = "on" if self.most >= 1 << 62 else f"to {self.most}"
+            raise wrong(where, value, f"a whole number from {self.least} {end}")
 
 
 class Real:
@@ -38,14 +42,12 @@ class Real:
 
     def __init__(self, least: float, most: float, above: bool = False) -> None:
         self.least, self.most, self.above = least, most, above
-        self.wanted = (
-            f"a number above {least:g} and at most {most:g}" if above else f"a number from {least:g} to {most:g}"
-        )
 
     def check(self, value: Any, where: str) -> None:
         inside = type(value) in (int, float) and self.least <= value <= self.most  # NaN is in no range
         if not inside or (self.above and value == self.least):
-            raise wrong(where, value, self.wanted)
+            above = f"above {self.least:g} and at most {self.most:g}"
+            raise wrong(where, value, f"a number {above if self.above else f'from {self.least:g} to {self.most:g}'}")
 
 
 class Text:
@@ -53,19 +55,17 @@ class Text:
 
     def __init__(self, most: int = 100, choices: tuple[str, ...] = ()) -> None:
         self.most, self.choices = most, choices
-        self.wanted = f"one of {', '.join(choices)}" if choices else f"text of at most {most} characters"
 
     def check(self, value: Any, where: str) -> None:
         if not isinstance(value, str) or len(value) > self.most or (self.choices and value not in self.choices):
-            raise wrong(where, value, self.wanted)
+            known = f"one of {', '.join(self.choices)}"
+            raise wrong(where, value, known if self.choices else f"text of at most {self.most} characters")
 
 
 class Flag:
-    wanted = "true or false"
-
     def check(self, value: Any, where: str) -> None:
         if type(value) is not bool:
-            raise wrong(where, value, self.wanted)
+            raise wrong(where, value, "true or false")
 
 
 class Anything:
@@ -134,4 +134,4 @@ class Kinds:
 
 
 def wrong(where: str, value: Any, wanted: str) -> Wrong:
-    return Wrong(f"{where!r} is {quoted(value)}, not {wanted}")
+    return Wrong(f"{where!r} is {quoted(value)}, not {wanted}", wanted)

@@ -7,13 +7,14 @@ docs/tasks.md is a complete task.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from textkit.errors import UsageError, quoted
 from textkit.kinds import Wrong
+from textkit.reference import Verb as Verb
+from textkit.reference import load as load
 
 if TYPE_CHECKING:
     from textkit.kinds import Kind
@@ -45,13 +46,6 @@ class Signature(NamedTuple):
     outputs: tuple[Port, ...]
 
 
-class Verb(NamedTuple):
-    """A command of the task's own: `textkit NAME`. `line`: what `textkit --help` says of it; `command`: a click command."""
-
-    line: str
-    command: str
-
-
 class Setting:
     """One option of serving, described once for --help, for Python and for the manifest of a model that states its own default.
 
@@ -71,8 +65,8 @@ class Setting:
         plain = value.item() if hasattr(value, "item") else value
         try:
             self.kind.check(plain, name)
-        except Wrong:
-            raise UsageError(f"{name}={value}: must be {getattr(self.kind, 'wanted', 'something else')}") from None
+        except Wrong as error:
+            raise UsageError(f"{name}={value}: must be {error.wanted}") from None
         return plain
 
 
@@ -114,9 +108,3 @@ class Task:
                 pass
             return f"{quoted(key)[1:-1]}={quoted(value)}"
         return ""
-
-
-def load(reference: str) -> Any:
-    """The object that "package.module:name" names. Raises ImportError or AttributeError where there is none."""
-    module, _, name = reference.partition(":")
-    return getattr(importlib.import_module(module), name)

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from textkit.errors import TextkitError, UsageError, nearest, one_line
-from textkit.task import Task, Verb, load
+from textkit.reference import Verb, load
 from textkit.version import DISTRIBUTION
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+    from textkit.task import Task
 
 GROUP = "textkit.tasks"
 # In the order in which they are listed. A table instead of entry points: a filter reads no metadata when it starts.
@@ -143,6 +145,7 @@ class TaskRegistry:
 
     def _stranger(self, name: str) -> Task:
         from textkit.strangers import contained
+        from textkit.task import Task
 
         entries = self._found().get(name, [])
         if not entries:

@@ -32,7 +32,9 @@ def weights(window: int, weighting: Weighting) -> np.ndarray:
         return np.ones(window)
     if weighting == "dynamic":
         return (window + 1 - distance) / window
-    return 1 / distance
+    if weighting == "harmonic":
+        return 1 / distance
+    raise ValueError(f"unknown weighting {weighting!r}")
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,9 @@ def check(values: Mapping[str, Any], task: Task) -> None:
         try:
             kind.check(values[key], key)
         except Wrong as wrong:
-            raise Wrong(f"how text becomes ids is not described rightly: {wrong}" if key == "text" else wrong) from None
+            if key != "text":
+                raise
+            raise Wrong(f"how text becomes ids is not described rightly: {wrong}") from None
     for graph, stated in values["graphs"].items():
         for side in ("inputs", "outputs"):
             numbers = 0

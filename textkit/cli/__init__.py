@@ -20,7 +20,7 @@ from textkit.arguments import of_a_command_line
 from textkit.cli.options import PROMISE, Messages, message_options
 from textkit.cli.stdout import STDOUT, name_stdout
 from textkit.errors import TextkitError, TextkitWarning, one_line, pip_install
-from textkit.task import load
+from textkit.reference import load
 from textkit.task_registry import OWN_VERBS, tasks
 from textkit.version import __version__
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 import click
 
 from textkit.cli.verb import own
 from textkit.kinds import Flag, Text, Whole, Wrong
-from textkit.task import Setting
+from textkit.task import Setting, Task
 
 
 class Number(click.ParamType):
@@ -27,8 +28,8 @@ class Number(click.ParamType):
             self.fail(f"{value!r} is no {'whole ' * whole}number", param, ctx)
         try:
             self.kind.check(number, self.name)
-        except Wrong:
-            self.fail(f"{value} is not {getattr(self.kind, 'wanted', 'what this option takes')}", param, ctx)
+        except Wrong as error:
+            self.fail(f"{value} is not {error.wanted}", param, ctx)
         return number
 
 
@@ -56,13 +57,22 @@ def declared(
     return [*short, f"{spelled}/--no-{spelled[2:]}" if negated else spelled], more
 
 
-def setting_option(name: str, setting: Setting, *short: str, **how: Any) -> Callable[[Any], Any]:
-    """The option of a setting for a verb; `how`: the keywords of `declared`."""
-    names, more = declared(name, setting, *short, **how)
-    return click.option(*names, **more)
+def options_of(task: Task, more: Mapping[str, Setting]) -> Callable[..., Callable[[Any], Any]]:
+    """What makes the options of a task's verbs: `option(name, *short, **how)`, with `how` as `declared` has it.
+
+    A setting of the task has a default of each model's own, a setting of `more` alone one for all.
+    """
+
+    def option(name: str, *short: str, **how: Any) -> Callable[[Any], Any]:
+        own_default = name in task.settings
+        setting = task.settings[name] if own_default else more[name]
+        names, keywords = declared(name, setting, *short, model=task.default_model if own_default else None, **how)
+        return click.option(*names, **keywords)
+
+    return option
 
 
-def taken(options: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Removes the settings of these names from a verb's options, and returns those that were given."""
-    found = {name: options.pop(name) for name in names}
+def taken(options: dict[str, Any], *settings: Iterable[str]) -> dict[str, Any]:
+    """Takes the settings out of a verb's options, and returns those that the user gave."""
+    found = {name: options.pop(name) for name in dict.fromkeys(chain(*settings)) if name in options}
     return {name: value for name, value in found.items() if value is not None}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from textkit.errors import TextkitError, UsageError
+from textkit.serving import BATCH_TOKENS
 from textkit.serving.opened import OpenModel
 from textkit.serving.padding import padded
 from textkit.serving.session import Session
@@ -20,8 +21,6 @@ from textkit.serving.stream import batches
 
 if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
-
-BATCH_TOKENS = 4096  # with padding
 
 
 class LineModel(OpenModel[Any]):

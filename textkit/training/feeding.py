@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from textkit.corpora.corpus import Corpus
 from textkit.guard import blamed, blaming, checked
 from textkit.training.checkpoint import random_state_kept
@@ -38,7 +40,7 @@ class Feed:
             epoch = self.run.epoch(0, 0, training.batch_size)
             with blaming(self.plugin, "steps"):
                 steps = self.plugin.steps(self.corpus, self.run.vocabulary, self.run.config, epoch)
-            at.epoch_batches = checked(self.plugin, "steps", steps, int)
+            at.epoch_batches = int(checked(self.plugin, "steps", steps, int, np.integer))
         elif needs_total(training):
             yield Stage("counting the batches of an epoch, for the schedule")
             with random_state_kept():

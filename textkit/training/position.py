@@ -31,7 +31,7 @@ def check_finite(network: torch.nn.Module, step: int, rate: float) -> None:
 
     for name, parameter in network.named_parameters():
         if not bool(torch.isfinite(parameter).all()):
-            raise Diverged(f"training diverged: {name} is not a number after update {step} (learning_rate={rate:g})")
+            raise Diverged(f"training diverged: {name} is not finite after update {step} (learning_rate={rate:g})")
 
 
 def check_score(score: Score, step: int, rate: float) -> None:

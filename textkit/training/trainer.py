@@ -126,17 +126,20 @@ class Loop:
             self.network = run.new_network().to(device)
         team.align(self.network)
         self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
-        self.learner = Learner()
-        if self.plugin.update is not None:
-            self.learner = OwnUpdate(self.plugin, self.plugin.update, self.network, run.config, threads)
-        elif self.plugin.fit is None:
-            self.learner = Descent(self.plugin, self.network, self.training, device, team)
+        self.learner = self._new_learner(threads)
         whole = self.training.batch_size == 0 and isinstance(self.learner, Descent)
         self.feed = Feed(run, corpus, FULL_BATCH_PIECE if whole else self.training.batch_size)
         self._began = self._saved = time.monotonic()
         self._told = -1  # the update whose norms were reported last
         run.facts.update(device=str(device), processes=team.size, threads=threads, parameters=self.parameters)
         run.save()
+
+    def _new_learner(self, threads: int) -> Learner:
+        if self.plugin.update is not None:
+            return OwnUpdate(self.plugin, self.plugin.update, self.network, self.run.config, threads)
+        if self.plugin.fit is None:
+            return Descent(self.plugin, self.network, self.training, self.device, self.team)
+        return Learner()
 
     def descend(self, stop: Callable[[], bool]) -> Iterator[Event]:
         """Trains batch by batch to the end."""
@@ -357,6 +360,7 @@ class Loop:
         """Loads the best weights of a run that was complete; returns the line to show."""
         at, training = self.position, self.training
         checkpoint.load_network(self.network, self.run.weights)
+        self.learner = self._new_learner(self.run.facts["threads"])  # its average begins with these weights
         for key, value in (self.run.again or {}).items():
             setattr(at, key, value)
         best = f" (those of update {at.best_step:,})" if at.best is not None else ""

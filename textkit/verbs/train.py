@@ -29,9 +29,6 @@ from textkit.verbs.patience import Patience
 if TYPE_CHECKING:
     from textkit.training.run import Run
 
-MEETING = "TEXTKIT_MEETING"  # set in the processes that --processes starts: the file at which they meet
-
-
 WAIT = "stopping after this update, with a checkpoint; once more ends it at once"
 
 
@@ -89,8 +86,11 @@ def train(
     if folder is None:
         raise click.UsageError(_unsaid(resume, rest["plugin"], rest["data"]), ctx)
     rest["command"] = ctx.meta[Remembering.KEY]
-    if processes is not None and processes > 1 and MEETING not in os.environ:
-        return run_processes(messages, processes, rest["command"])
+    if processes is not None and processes > 1:
+        from textkit.training.launching import MEETING
+
+        if MEETING not in os.environ:  # this is not yet one of them
+            return run_processes(messages, processes, rest["command"])
     return run_training(messages, folder, resume, **rest)
 
 
@@ -149,7 +149,7 @@ def run_processes(messages: Messages, count: int, command: list[str]) -> None:
 
 def run_training(messages: Messages, folder: Path, resume: bool, **rest: Any) -> None:
     """Begins or goes on with a run and drives it to its end; a signal that stops it gives exit code 128 plus its number."""
-    from textkit.training.launching import DESERTED
+    from textkit.training.launching import DESERTED, MEETING
     from textkit.training.parallel import Deserted, Follower, joined
     from textkit.training.recipe import Recipe, begin, go_on, swept
 

@@ -13,7 +13,7 @@ import click
 from textkit.cli.filter_options import JSONL, FilterVerb, filter_options, reading_options, split_option
 from textkit.cli.filtering import Filter, InputReport, count_of_lines, opened, pump, records
 from textkit.cli.options import Messages, answering_options
-from textkit.cli.setting_options import setting_option
+from textkit.cli.setting_options import options_of
 from textkit.cli.typed import check_files
 from textkit.cli.verb import examples
 from textkit.errors import UsageError
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FORMATS = ("text", "jsonl", "npy", "f32")
 SUFFIXES = JSONL | {".npy": "npy", ".f32": "f32"}  # the format that the suffix of -o FILE implies
 
+_option = options_of(TASK, {})
+
 
 @click.command(
     cls=FilterVerb,
@@ -37,9 +39,9 @@ SUFFIXES = JSONL | {".npy": "npy", ".f32": "f32"}  # the format that the suffix 
     ),
 )
 @filter_options(FORMATS)
-@setting_option("pooling", TASK.settings["pooling"], model="en-words")
+@_option("pooling")
 @click.option("--tokens", is_flag=True, help="Write the vector of each token instead of one per line.")
-@setting_option("normalize", TASK.settings["normalize"], model="en-words", negated=True)
+@_option("normalize", negated=True)
 @reading_options
 @click.option(
     "--batch-tokens",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -12,7 +12,7 @@ import click
 from textkit.cli.filter_options import JSONL, format_option, output_option, reading_options
 from textkit.cli.filtering import FEWEST, AdaptiveWindow, Filter, InputReport, opened, pump, records
 from textkit.cli.options import Messages, Text, answering_options, model_option
-from textkit.cli.setting_options import Number, setting_option, taken
+from textkit.cli.setting_options import Number, options_of, taken
 from textkit.cli.typed import say_if_file
 from textkit.cli.verb import Verb, examples
 from textkit.errors import UsageError
@@ -24,11 +24,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("text", "jsonl")
 
-SETTINGS = {**SEARCH, **TASK.settings}
-
-
-def _option(name: str, *short: str, **how: Any) -> Callable[[Any], Any]:
-    return setting_option(name, SETTINGS[name], *short, **how)
+_option = options_of(TASK, SEARCH)
 
 
 @click.command(
@@ -43,10 +39,10 @@ def _option(name: str, *short: str, **how: Any) -> Callable[[Any], Any]:
 @model_option
 @format_option(FORMATS)
 @output_option
-@_option("max_tokens", model="en-lm")
-@_option("temperature", model="en-lm")
-@_option("top_k", model="en-lm")
-@_option("top_p", model="en-lm")
+@_option("max_tokens")
+@_option("temperature")
+@_option("top_k")
+@_option("top_p")
 @_option("seed")
 @click.option(
     "-n",
@@ -86,7 +82,7 @@ def generate(messages: Messages, prompt: str | None, **options: Any) -> None:
     machine, whatever else is in the batch. A blank line stays blank; PROMPT "" lets the model begin a line freely. If a
     prompt is longer than the model remembers, only its end counts.
     """
-    request = _Options(settings=taken(options, SETTINGS.keys() & options.keys()), **options)
+    request = _Options(settings=taken(options, SEARCH, TASK.settings), **options)
     if prompt is None:
         run(request, messages)
         return

@@ -45,12 +45,11 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Case:
-    """One batch: source i64[line, source], mask bool[line, source], and how many steps of PARENTS are taken."""
+    """One batch: source i64[line, source], mask bool[line, source]."""
 
     name: str
     source: np.ndarray
     mask: np.ndarray
-    steps: int = len(PARENTS)
 
 
 class Graphs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -21,7 +21,7 @@ from textkit.cli.filter_options import (
 )
 from textkit.cli.filtering import FEWEST, AdaptiveWindow, Filter, InputReport, count_of_lines, opened, pump, records
 from textkit.cli.options import Messages, answering_options
-from textkit.cli.setting_options import setting_option, taken
+from textkit.cli.setting_options import options_of, taken
 from textkit.cli.typed import check_files
 from textkit.cli.verb import examples
 from textkit.errors import TextkitError, UsageError
@@ -34,13 +34,8 @@ if TYPE_CHECKING:
 FORMATS = ("text", "jsonl", "nbest")
 SUFFIXES = JSONL | {".nbest": "nbest"}  # the format that the suffix of -o FILE implies
 
-SETTINGS = {**SEARCH, **TASK.settings}
-
 _POSITIVE = click.IntRange(min=1)
-
-
-def _option(name: str, *short: str, **how: Any) -> Callable[[Any], Any]:
-    return setting_option(name, SETTINGS[name], *short, **how)
+_option = options_of(TASK, SEARCH)
 
 
 @click.command(
@@ -53,13 +48,13 @@ def _option(name: str, *short: str, **how: Any) -> Callable[[Any], Any]:
     ),
 )
 @filter_options(FORMATS)
-@_option("beam_size", "-b", model="en-de")
+@_option("beam_size", "-b")
 @_option("n_best", "-n")
-@_option("length_penalty", model="en-de")
-@_option("min_length", model="en-de")
-@_option("max_length", model="en-de")
-@_option("max_length_factor", model="en-de")
-@_option("no_repeat_ngram_size", model="en-de")
+@_option("length_penalty")
+@_option("min_length")
+@_option("max_length")
+@_option("max_length_factor")
+@_option("no_repeat_ngram_size")
 @click.option(
     "--prefix",
     metavar="FILE",
@@ -75,7 +70,7 @@ def _option(name: str, *short: str, **how: Any) -> Callable[[Any], Any]:
 @_option("top_p")
 @_option("seed")
 @reading_options
-@_option("sentences", model="en-de", negated=True)
+@_option("sentences", negated=True)
 @click.option("--abbreviations", metavar="FILE", help="Your own abbreviations, one per line; no sentence ends at one.")
 @split_option("What to do with a sentence that is too long for the model.")
 @click.option("--batch-tokens", type=_POSITIVE, metavar="N", help="The largest batch, in source tokens. Default: 2048.")
@@ -102,7 +97,7 @@ def translate(messages: Messages, **options: Any) -> None:
     a word ends. Lines that occur twice are translated once. With --on-error skip, a record that cannot be read leaves an
     empty line (in jsonl null) in its place, so that lines stay aligned.
     """
-    run(_Options(settings=taken(options, SETTINGS.keys() & options.keys()), **options), messages)
+    run(_Options(settings=taken(options, SEARCH, TASK.settings), **options), messages)
 
 
 @dataclass(kw_only=True)
