@@ -243,6 +243,7 @@ def interrupted(textkit):
     return textkit
 
 
+@pytest.mark.slow
 def test_export_tells_of_a_training_that_is_not_complete(interrupted):
     code, out, error = interrupted("export-onnx", "run", "-o", "model")
     assert (code, out) == (0, "")

@@ -90,7 +90,7 @@ def test_line_does_not_depend_on_its_batch(candidate):
     assert embed([]).shape == (0, embed.dim)
 
 
-@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.parametrize("precision", [pytest.param("fp16", marks=pytest.mark.slow), "int8"])
 def test_lower_precision_states_what_it_costs(candidate, tmp_path, precision):
     folder = export(candidate.run, tmp_path / "model", precision)
     manifest = bundle.read(folder).manifest

@@ -88,7 +88,9 @@ def test_the_place_that_several_numbers_lead_to(size: int, temperature: float, t
     assert compared >= 9
 
 
-@pytest.mark.parametrize("numbers", [1, 2, 4])
+@pytest.mark.parametrize(
+    "numbers", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(4, marks=pytest.mark.slow)]
+)
 def test_however_many_numbers_the_distribution_is_the_same(numbers: int) -> None:
     """Of 0.4, 0.3, 0.2 and 0.1 the first two reach 0.6; of two that are equally likely the first is kept."""
     count = 20_000

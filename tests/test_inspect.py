@@ -259,6 +259,7 @@ def test_weights_of_runs(textkit, runs):
 
 
 @pytest.mark.parametrize("what", ["gradients", "weights"])
+@pytest.mark.slow
 def test_a_picture_beside_the_table(textkit, runs, what):
     alone = textkit("inspect", "rnn", "lstm", what)[1]
     code, out, said = textkit("inspect", "rnn", "lstm", what, "-o", f"{what}.png")
@@ -291,6 +292,7 @@ def test_refused_in_one_line(textkit, words, message, code):
 # --- the picture ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_the_picture_of_gradients_shows():
     curve = 0.5 ** np.arange(4)
     runs = {"$a$": Gradients(curve, {"hidden0": curve}, 7), "b": Gradients(curve * 2, {"hidden0": curve}, 7)}

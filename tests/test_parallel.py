@@ -172,6 +172,7 @@ def undisturbed(tmp_path_factory):
         return Path("whole/weights.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_one_that_is_killed_ends_all_and_they_go_on_to_the_same_bits(data, undisturbed):
     slow = settings(slow=0.05, checkpoint_steps=1)
     processes = Processes(2, "toy", "data.txt", *RANDOM, *slow, "-o", "run")

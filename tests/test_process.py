@@ -58,7 +58,7 @@ def started(folder: Path) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("kind", ["many nodes", "one node"])
+@pytest.mark.parametrize("kind", [pytest.param("many nodes", marks=pytest.mark.slow), "one node"])
 def test_a_signal_ends_a_graph_that_runs_and_runs(tmp_path, number, kind):
     """A graph of many nodes stops between two of them; if one node takes minutes, the process is ended inside it."""
     if kind == "many nodes":

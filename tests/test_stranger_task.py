@@ -165,6 +165,7 @@ def test_lower_precisions(installed, model, precision, tmp_path):
     assert 0 <= deviation["max_relative"] < 0.1
 
 
+@pytest.mark.slow
 def test_data_without_a_label_names_its_line(installed, tmp_path):
     (tmp_path / "bad.conll").write_text("the\tDET\ndog\n")
     said = textkit(installed, "train", "window-tagger", tmp_path / "bad.conll", "-o", tmp_path / "run", code=1)
