@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from textkit.corpora.corpus import Corpus
 from textkit.corpora.language_tokenizing import LanguageTokenizerOptions, learn
 from textkit.errors import TextkitError
-from textkit.tasks.language.serving.generator import _Watch
+from textkit.tasks.language.serving.watch import Watch
 from textkit.text.cleaning import cleaned
 from textkit.text.language import LanguageText
 from textkit.text.rules import rule_from_spec
@@ -110,7 +109,7 @@ def test_bytes_of_any_kind_are_told_as_they_come_and_each_is_read_a_few_times(tm
     assert whole == data.decode(errors="replace")
     read, told, decode = [0], [], rule.decode
     monkeypatch.setattr(rule, "decode", lambda lines: read.append(sum(map(len, lines))) or decode(lines))
-    watch = _Watch(SimpleNamespace(rule=rule, stop=(), options=SimpleNamespace(n_best=1)), 1, "", told.append)
+    watch = Watch(rule, (), 1, 1, "", told.append)
     for step, token in enumerate(tokens):
         watch(step, np.zeros(1, np.int64), np.array([[token]]), np.ones((1, 1), bool))
     assert whole.startswith("".join(told))

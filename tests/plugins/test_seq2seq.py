@@ -21,7 +21,8 @@ from textkit.corpora.pairs import PairCorpus
 from textkit.errors import TextkitError
 from textkit.plugin import Epoch
 from textkit.tasks.translate.greedy import greedy
-from textkit_plugins.seq2seq.network import Attention, Memory, Seq2Seq
+from textkit_plugins.seq2seq.attention import Attention, Memory
+from textkit_plugins.seq2seq.network import Seq2Seq
 from textkit_plugins.seq2seq.options import Seq2SeqConfig, teacher_probability
 from textkit_plugins.seq2seq.translating import Seq2SeqPlugin
 

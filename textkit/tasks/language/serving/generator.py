@@ -24,6 +24,7 @@ from textkit.serving.session import cpus
 from textkit.serving.stream import batches
 from textkit.tasks.language.serving.healing import Healer, Prompt, says_nothing
 from textkit.tasks.language.serving.scorer import encode, rule_of
+from textkit.tasks.language.serving.watch import Watch, joined
 from textkit.tasks.language.task import TASK
 from textkit.text.language import LanguageText
 
@@ -187,9 +188,10 @@ class Generator(OpenModel[list["Generated"]]):
         source = np.zeros(mask.shape, np.int64)
         source[mask] = np.concatenate(ids)
         starts = np.array([prompt[-1] if len(prompt) else rule.eos for prompt in ids])
-        watch = (
-            _Watch(self, len(ids), prompts[0], tell, begun, self.max_tokens) if self.stop or tell is not None else None
-        )
+        watch = None
+        if self.stop or tell is not None:
+            samples = self.options.n_best
+            watch = Watch(rule, self.stop, samples, len(ids), prompts[0], tell, begun, self.max_tokens)
         unk = rule.eos if rule.unk is None else rule.unk
         target = Target(start=rule.eos, eos=rule.eos, unk=unk, pad=rule.eos, size=len(rule))
         options, most, healed = self.options, self.max_tokens, begun[0].first is not None
@@ -238,70 +240,3 @@ def _of_each(hypothesis: Hypothesis) -> np.ndarray:
     """The log-probabilities of its tokens, f32[token], which the search keeps for prompts that are healed."""
     assert hypothesis.logprobs is not None
     return hypothesis.logprobs
-
-
-def joined(rule: LanguageText, prompt: str, text: str) -> str:
-    """The prompt and what follows it, with a space between if the model's tokens are whole words."""
-    return prompt + (" " if rule.words and text and prompt and not prompt[-1].isspace() else "") + text
-
-
-class _Watch:
-    """Watches the tokens of a batch as they are drawn: ends texts with a stop string and passes on parts of the first text."""
-
-    def __init__(
-        self, generator: Generator, lines: int, prompt: str, tell: Callable[[str], None] | None,
-        begun: Sequence[Prompt] = (), most: int = 0,
-    ) -> None:  # fmt: skip
-        self._rule, self._stop, self._tell = generator.rule, generator.stop, tell
-        self._prompt, self._most = prompt, most
-        self._begun = begun or [Prompt(np.zeros(0, np.int64))] * lines
-        self._ids: list[list[list[int]]] = [[[] for _ in range(generator.options.n_best)] for _ in range(lines)]
-        self._told = 0  # characters
-        self._text = ""  # of the first `_read` tokens of the first sample; those from `_known` on are decoded again
-        self._known = self._read = 0
-        self._held = max(map(len, self._stop), default=1) - 1  # characters at the end that may yet begin a stop string
-        # The most tokens that a stop string may span: a character has at most four bytes, and each may be a token.
-        self._tail = 4 * max(map(len, self._stop), default=0) + 8
-
-    def __call__(self, step: int, rows: np.ndarray, token: np.ndarray, going: np.ndarray) -> np.ndarray:
-        stops = np.zeros(going.shape, bool)
-        for row, sample in zip(*np.nonzero(going), strict=True):
-            ids = self._ids[rows[row]][sample]
-            ids.append(int(token[row, sample]))
-            begun = self._begun[rows[row]]
-            if self._stop:
-                text = self._rule.decode([ids[-self._tail :]])[0]
-                text = text[len(begun.left) :] if len(ids) <= self._tail else text
-                stops[row, sample] = any(string in text for string in self._stop)
-            if begun.first is not None and len(ids) == self._most:
-                stops[row, sample] |= not says_nothing(self._rule, begun, ids)
-        if self._tell is not None and going[0, 0] and not stops[0, 0]:
-            text = self._whole_characters()[len(self._begun[0].left) :]
-            self.say(text[: max(0, len(text) - self._held)])  # the rest may become a stop string
-        return stops
-
-    def _whole_characters(self) -> str:
-        """The first text, without a character at its end whose bytes are incomplete (it decodes as U+FFFD).
-
-        However long the text is, only a few tokens are decoded each time: those that were new last time, so that the next
-        word is not taken for the first one, and those drawn since.
-        """
-        ids = self._ids[0][0]
-        before, text = self._rule.decode([ids[self._known : self._read], ids[self._known :]])
-        new = text[len(before) :]
-        if new and not new.endswith("\ufffd"):
-            self._text += new
-            self._known, self._read = self._read, len(ids)
-            return self._text
-        return self._text + new.rstrip("\ufffd")
-
-    def say(self, text: str) -> None:
-        """Pass on what is new in `text`, the certain part of the first text."""
-        if self._tell is not None and len(text) > self._told:
-            before = (
-                ""
-                if self._told or self._begun[0].first is not None
-                else joined(self._rule, self._prompt, "x")[len(self._prompt) : -1]
-            )
-            self._tell(before + text[self._told :])
-            self._told = len(text)
