@@ -9,7 +9,7 @@ from pathlib import Path
 
 import other_seeds
 import pytest
-from remembered import kernels_kept, remembering
+from remembered import kernels_kept, registry_once, remembering
 
 # Two workers on two processors: more threads would wait for each other. Set before torch or numpy is imported.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -72,6 +72,7 @@ def traces_are_remembered(tmp_path_factory):
     folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tracing, "trace", remembering(tracing.trace, folder))
+        registry_once(patch)
         yield
 
 

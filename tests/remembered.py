@@ -6,6 +6,7 @@ weights and the examples, so it is kept under a hash of all three.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import os
@@ -68,3 +69,16 @@ def remembering(trace: Callable[..., Any], folder: Path) -> Callable[..., Any]:
         return made
 
     return remembered
+
+
+def registry_once(patch: Any) -> None:
+    """torch's table of operators, which torch.onnx.export makes anew for each graph in 0.7 s, is made once for each opset.
+
+    It is none of torch's promises where that is done: where it has moved, every export makes its own.
+    """
+    try:
+        from torch.onnx._internal.exporter._registration import ONNXRegistry
+
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(functools.cache(ONNXRegistry.from_torchlib)))
+    except (ImportError, AttributeError):
+        pass
