@@ -42,7 +42,9 @@ SEARCHES = {
 }
 
 
-@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize(
+    "search", [pytest.param(name, marks=[pytest.mark.slow] * (name == "of the likeliest")) for name in SEARCHES]
+)
 def test_a_line_is_translated_alike_alone_and_together(search):
     options, lines = SEARCHES[search], lines_of(14)
     one = Translator("en-de", "cpu", threads=1, **options)

@@ -176,7 +176,7 @@ def test_data_without_a_label_names_its_line(installed, tmp_path):
     ("code", "said"),
     [
         ("raise ImportError('it needs a part')", "it needs a part"),
-        ("TASK = 3", "is no textkit.task.Task"),
+        pytest.param("TASK = 3", "is no textkit.task.Task", marks=pytest.mark.slow),
         ("import os; os._exit(7)", "broken"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
         (
@@ -184,10 +184,11 @@ def test_data_without_a_label_names_its_line(installed, tmp_path):
             "TASK = dataclasses.replace(tasks.get('embed'), name='tag', graphs=None)",
             "NoneType",
         ),
-        (
+        pytest.param(
             "import dataclasses; from textkit.task_registry import tasks\n"
             "TASK = dataclasses.replace(tasks.get('embed'), name='other')",
             "calls itself 'other'",
+            marks=pytest.mark.slow,
         ),
         (
             "import dataclasses; from textkit.task_registry import tasks\n"
