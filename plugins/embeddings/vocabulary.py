@@ -41,8 +41,10 @@ class TextOptions:
     min_count: int = 5  # words that occur less often are dropped from the text
     vocab_size: int = 0  # keep only this many of the most frequent words; 0: all
     lowercase: bool = True  # "The" and "the" are one word
-    unicode: str = "NFC"  # NFC | NFKC | NFD | NFKD | none: Unicode normalisation
-    punctuation: str = "split"  # split: each mark is a word | keep: words are what spaces separate
+    unicode: Literal["NFC", "NFKC", "NFD", "NFKD", "none"] = (
+        "NFC"  # NFC | NFKC | NFD | NFKD | none: Unicode normalisation
+    )
+    punctuation: Literal["split", "keep"] = "split"  # split: each mark is a word | keep: words are what spaces separate
 
     renamed: ClassVar[Mapping[str, str]] = {"max_vocab": "vocab_size"}
     clean: bool = True  # drop invisible characters (soft hyphens, controls), spell out ligatures and full-width forms

@@ -114,6 +114,14 @@ class Bundle:
             rule.make_ready()
 
 
+def located(model: str | None, task: str, any_task: bool = False) -> Bundle:
+    """The model that `-m MODEL` means, or the default of `task` where `model` is None. `any_task`: a named one may have any.
+
+    Raises what `find` and `read` raise.
+    """
+    return read(find(model, task, any_task), None if any_task else task)
+
+
 def read(folder: Path, task: str | None = None) -> Bundle:
     """The model in `folder`. Raises TextkitError, one line that names the file, for anything but a sound model.
 

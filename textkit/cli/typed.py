@@ -100,7 +100,7 @@ def _serves(model: str, verb: str) -> bool:
 
     task, _ = tasks.own_verb(verb) or tasks.verbs().get(verb) or (None, None)
     try:
-        return task is None or bool(bundle.read(bundle.find(model, task.name), task.name))
+        return task is None or bool(bundle.located(model, task.name))
     except TextkitError:
         return False
 

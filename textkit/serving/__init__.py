@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from textkit.errors import UsageError, nearest
 
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from textkit.serving.opened import OpenModel
 
 BATCH_TOKENS = 4096  # with padding; larger batches exceed the processor's cache (4096 rows of 256 numbers are 4 MB)
+Long = Literal["split", "cut"]  # what becomes of a text that is too long for a model
+LONG: tuple[str, ...] = get_args(Long)
 
 
 def open_model(model: Any = None, task: str | None = None, **options: Any) -> OpenModel[Any]:
@@ -27,7 +29,7 @@ def open_model(model: Any = None, task: str | None = None, **options: Any) -> Op
 
     if task is None and model is not None:
         if not isinstance(model, bundle.Bundle):
-            model = bundle.read(bundle.find(str(model), "embed", any_task=True))
+            model = bundle.located(str(model), "embed", any_task=True)
         task = model.manifest.task
     kind = load(tasks.get("embed" if task is None else task).serving)
     known = list(inspect.signature(kind).parameters)

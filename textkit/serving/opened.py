@@ -44,7 +44,7 @@ class OpenModel(ABC, Generic[Answer]):
         """
         with of_arguments():
             if not isinstance(model, bundles.Bundle):
-                model = bundles.read(bundles.find(None if model is None else str(model), self.task), self.task)
+                model = bundles.located(None if model is None else str(model), self.task)
         self.bundle = model
 
     @abstractmethod

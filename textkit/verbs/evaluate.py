@@ -153,7 +153,7 @@ def evaluate(
 
     check_readable(path for path in data if path != "-")
     wanted = _metrics()[metrics[0]] if metrics else _FIRST if model is not None else _wanted(ctx, data)
-    found = bundles.read(bundles.find(model, wanted, any_task=metrics is None))
+    found = bundles.read(bundles.find(model, wanted, any_task=metrics is None))  # another task is told of by name below
     evaluation = _evaluation(ctx, found, metrics)
     own = {option.name: options[option.name] for option in evaluation.options if option.name}
     question = Question(found, data, metrics or (), device, threads, own, messages.note, messages.warn)

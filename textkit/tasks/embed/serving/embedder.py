@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textkit.errors import TextkitError, UsageError, nearest
-from textkit.serving import BATCH_TOKENS
+from textkit.serving import BATCH_TOKENS, LONG, Long
 from textkit.serving.opened import OpenModel
 from textkit.serving.padding import padded, parts, word_starts
 from textkit.serving.session import Session, cpus
@@ -30,7 +30,6 @@ from textkit.text.words import Words
 if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
 
-LONG = ("split", "cut")
 # Seconds that a batch must take for threads to pay off. A batch with a table of vectors takes 0.5 ms, and two threads that
 # pass Python's lock to and fro are then slower than one.
 _HEAVY = 0.005
@@ -56,7 +55,7 @@ class Embedder(OpenModel[np.ndarray]):
         pooling: str | None = None,
         normalize: bool | None = None,
         batch_tokens: int = BATCH_TOKENS,
-        long: str = "split",
+        long: Long = "split",
     ) -> None:
         """`model`: a name, a folder or a Bundle; None: the default. `pooling` (mean, max, sif, fasttext) and `normalize` (to
         length 1) are the model's own where they are None. `long`: how a line that is too long is embedded: `split`,

@@ -22,6 +22,7 @@ from textkit.searching.history import Hypothesis
 from textkit.searching.options import Search, Target
 from textkit.searching.steps import TranslationSteps
 from textkit.sentences.splitting import own_abbreviations
+from textkit.serving import LONG, Long
 from textkit.serving.opened import OpenModel
 from textkit.serving.padding import SOURCES, whole_groups
 from textkit.serving.session import cpus
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
 
 _WIDENED = 2  # how often a search is repeated, each time twice as wide, if an n-best list held a text twice
-LONG = ("split", "cut")
 BATCH_TOKENS = 2048  # source tokens, including padding
 
 
@@ -88,7 +88,7 @@ class Translator(OpenModel[str]):
         alignment: bool = False,
         sentences: bool | None = None,
         abbreviations: Sequence[str] = (),
-        long: str = "split",
+        long: Long = "split",
         batch_tokens: int = BATCH_TOKENS,
         batch_lines: int | None = None,
         workers: int = 1,
