@@ -144,7 +144,7 @@ def test_quiet_and_plain(textkit):
 
 def test_on_a_terminal_it_is_live(data):
     main, side = pty.openpty()
-    command = [sys.executable, "-m", "textkit", "train", *TOY, "-o", "run", "--plugin", TOYS, "--set", "slow=0.02"]
+    command = [sys.executable, "-m", "textkit", "train", *TOY, "-o", "run", "--plugin", TOYS, "--set", "slow=0.01"]
     process = subprocess.Popen(command, stderr=side, stdout=subprocess.PIPE, env={**os.environ, "TERM": "xterm"})
     os.close(side)
     shown = b""

@@ -157,7 +157,7 @@ MANY = "pieces and merges; at most 1048576 are read"
         (lambda: b"[" * (1 << 22), "too many values"),
         (lambda: b"1," * (1 << 24), "too many values"),
         (lambda: b" " * ((40 << 20) + 1), "41943041 bytes; at most 41943040 are read"),
-        (lambda: compact({"type": "WordLevel", "vocab": words(1_100_000)}), MANY),
+        pytest.param(lambda: compact({"type": "WordLevel", "vocab": words(1_100_000)}), MANY, marks=SLOW),
         pytest.param(
             lambda: compact({"type": "BPE", "vocab": words(600_000), "merges": [["a", "b"]] * 500_000}), MANY, marks=SLOW
         ),

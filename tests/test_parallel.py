@@ -187,6 +187,7 @@ def test_one_that_is_killed_ends_all_and_they_go_on_to_the_same_bits(data, undis
     assert Path("run/weights.safetensors").read_bytes() == undisturbed
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_stops_all_with_a_checkpoint(data):
     slow = settings(slow=0.05, checkpoint_steps=1)
     processes = Processes(2, "toy", "data.txt", *RANDOM, *slow, "-o", "run")
