@@ -23,6 +23,7 @@ OWN: Mapping[str, str] = {
     "translate": "textkit.tasks.translate.task:TASK",
     "embed": "textkit.tasks.embed.task:TASK",
     "language": "textkit.tasks.language.task:TASK",
+    "classify": "textkit.tasks.classify.task:TASK",
 }
 # The verbs of textkit's own tasks, which their records read here: `textkit --help` imports no record, and a command its own.
 OWN_VERBS: Mapping[str, tuple[str, Verb]] = {
@@ -39,6 +40,7 @@ OWN_VERBS: Mapping[str, tuple[str, Verb]] = {
         "language",
         Verb("Continue a prompt, or each line.", "textkit.tasks.language.verbs.generate:generate"),
     ),
+    "classify": ("classify", Verb("Label each line.", "textkit.tasks.classify.verbs.classify:classify")),
 }
 
 

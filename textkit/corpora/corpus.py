@@ -29,9 +29,13 @@ SHARES = {"train": 70, "dev": 20, "test": 10}  # percent of the lines
 _HASHED = 1 << 20  # bytes read at once
 
 
-def corpus_of(plugin: Plugin[Any, Any], paths: Iterable[str | Path]) -> Corpus:
-    """The data of `plugin` in `paths`: the kind of corpus that its task's families learn from, unless it names another."""
+def corpus_of(plugin: Plugin[Any, Any], paths: Iterable[str | Path], options: Any = None) -> Corpus:
+    """The data of `plugin` in `paths`: the kind of corpus that its task's families learn from, unless it names another.
+
+    `options`: the plugin's Config, on which it may depend how a file is read (which column is the text).
+    """
     corpus: Corpus = load(plugin.corpus or tasks.get(plugin.task).corpus)(paths)
+    corpus.options = options
     return corpus
 
 
@@ -46,6 +50,7 @@ class Corpus:
         self.paths: Sequence[Path] = tuple(Path(path) for path in paths)
         self.part = part
         self.seed = seed  # of the split
+        self.options: Any = None  # the plugin's Config, where a plugin reads the files
 
     def lines(self) -> Iterator[str]:
         """Each line without its line end, blank ones too."""
@@ -101,11 +106,15 @@ class Corpus:
 
     def with_part(self, part: str | None, seed: int) -> Corpus:
         """A corpus of the same files with the lines of one part of the split."""
-        return type(self)(self.paths, part, seed)
+        return self._alike(type(self)(self.paths, part, seed))
 
     def with_paths(self, paths: Iterable[str | Path]) -> Corpus:
-        """A corpus of the same kind with other files."""
-        return type(self)(paths)
+        """A corpus of the same kind with other files, which hold records as `records` gives them."""
+        return self._alike(type(self)(paths))
+
+    def _alike(self, corpus: Corpus) -> Corpus:
+        corpus.options = self.options
+        return corpus
 
     def sampled(self, size: int, seed: int) -> Sampled:
         """This corpus, keeping a sample of at most `size` lines with text from the first pass that reaches the end."""

@@ -57,7 +57,7 @@ def begin(folder: Path, recipe: Recipe) -> Run:
         raise UsageError(f"--dev: has no effect on {plugin.name}, which has no dev score")
     for paths in (recipe.data, recipe.dev):
         if paths:
-            corpus_of(plugin, paths).check()
+            corpus_of(plugin, paths, options).check()
     seed = SEED if recipe.seed is None else recipe.seed
     return Run.create(folder, plugin, options, training, seed, recipe.data, recipe.dev, recipe.command)
 

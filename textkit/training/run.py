@@ -179,12 +179,12 @@ class Run:
     @property
     def corpus(self) -> Corpus:
         """The training data, if its files are still there: lines or pairs, as the plugin needs."""
-        return corpus_of(self.plugin, [file["file"] for file in self.data])
+        return corpus_of(self.plugin, [file["file"] for file in self.data], self.config)
 
     @property
     def dev_corpus(self) -> Corpus | None:
         """The dev data, in the form of `corpus`; None if no dev files were given."""
-        return corpus_of(self.plugin, [file["file"] for file in self.dev]) if self.dev else None
+        return corpus_of(self.plugin, [file["file"] for file in self.dev], self.config) if self.dev else None
 
     @property
     def split(self) -> dict[str, Any] | None:

@@ -1,0 +1,1 @@
+"""The task `classify`: lines to labels."""

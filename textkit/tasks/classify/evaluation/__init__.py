@@ -1,0 +1,1 @@
+"""Measures models of the task `classify` on labelled lines."""

@@ -1,0 +1,1 @@
+"""Turns a trained model into the graph of the task `classify`, and proves that it computes what the model computes."""

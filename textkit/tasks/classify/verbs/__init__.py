@@ -1,0 +1,1 @@
+"""The verbs of the task `classify`, one file each."""
