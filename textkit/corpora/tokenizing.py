@@ -83,9 +83,35 @@ def learn(corpus: Corpus, options: TokenizerOptions) -> TranslationText:
     else:
         tokenizers = [_train(frame, counted[side], partial(_texts, corpus, options.clean, side)) for side in (0, 1)]
     return TranslationText(
-        *tokenizers, start=START, eos=EOS, pad=PAD, unk=UNK, reverse=options.reverse, clean=options.clean,
+        *map(written, tokenizers), start=START, eos=EOS, pad=PAD, unk=UNK, reverse=options.reverse, clean=options.clean,
         source_language=options.source_language,
     )  # fmt: skip
+
+
+def learn_lines(chunks: Callable[[], Iterator[Sequence[str]]], options: TokenizerOptions, where: object) -> Any:
+    """The tokenizers.Tokenizer for lines that are no pairs; `chunks()` gives them, as often as it is called.
+
+    TextkitError, which names `where` they are from, for lines without text, and for a vocabulary too small.
+    """
+    frame = _Frame(options)
+
+    def texts() -> Iterator[Sequence[str]]:
+        for lines in chunks():
+            yield cleaned_lines(lines) if options.clean else lines
+
+    if options.tokenizer == "word":
+        advice = "--set text=bpe learns pieces of words instead"
+        warn_of_unspaced(next(texts(), []), advice, options.punctuation == "keep")
+    found: Counter[str] = Counter()
+    for lines in texts():
+        found.update("\n".join(lines).split())
+    words: Counter[str] = Counter()
+    for text, count in found.items():
+        for word in frame.words(text):
+            words[word] += count
+    if not words:
+        raise TextkitError(f"{where}: no line has text on it")
+    return _train(frame, words, texts)
 
 
 class _Frame:
@@ -149,8 +175,8 @@ def _counted_words(corpus: Corpus, frame: _Frame) -> tuple[Counter[str], Counter
     return words
 
 
-def _train(frame: _Frame, words: Counter[str], texts: Callable[[], Iterator[Sequence[str]]]) -> bytes:
-    """A tokenizer.json for `words`; `texts()` gives the text that they are from once more."""
+def _train(frame: _Frame, words: Counter[str], texts: Callable[[], Iterator[Sequence[str]]]) -> Any:
+    """A Tokenizer for `words`; `texts()` gives the text that they are from once more."""
     options = frame.options
     characters: Counter[str] = Counter()
     for word, count in words.items():
@@ -169,7 +195,7 @@ def _train(frame: _Frame, words: Counter[str], texts: Callable[[], Iterator[Sequ
         model = _bpe_model(frame, alphabet, texts)
     else:
         model = _unigram_model(frame, words, alphabet, texts)
-    return written(frame.around(model))
+    return frame.around(model)
 
 
 def written(tokenizer: Any) -> bytes:

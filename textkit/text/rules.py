@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 KINDS: Mapping[str, str] = {  # what a manifest calls a rule -> the module that reads it
     "words": "textkit.text.words",  # a table of words; with subwords: hashed character n-grams, or byte-pair pieces
     "tokenizer": "textkit.text.tokenizer",  # a Hugging Face tokenizer.json
+    "hashed": "textkit.text.hashed",  # words and n-grams, hashed
     "translation": "textkit.text.translation",  # the two sides of a translation
     "sentencepiece": "textkit.text.sentencepiece",  # MarianMT's two sides
     "language": "textkit.text.language",  # lines, and the id that ends each

@@ -8,18 +8,22 @@ from typing import Any
 import numpy as np
 
 from textkit.errors import TextkitError
+from textkit.text.cleaning import cleaned_lines
 from textkit.text.rule import TOKENIZER_FILE, Encoded, TextRule
 from textkit.text.subwords import guarded, ids_of, read_tokenizer
 from textkit.text.tokenizer_file import read_checked
 
 
 class Pretokenized(TextRule):
-    """A Hugging Face tokenizer.json with its special tokens; padding and truncation settings in the file are ignored."""
+    """A Hugging Face tokenizer.json with its special tokens; padding and truncation settings in the file are ignored.
+
+    `clean`: first remove invisible characters, and spell out ligatures and full-width forms.
+    """
 
     kind = "tokenizer"
 
-    def __init__(self, json: bytes) -> None:
-        self._json = json
+    def __init__(self, json: bytes, clean: bool = False) -> None:
+        self._json, self.clean = json, clean
         self.tokenizer = read_tokenizer(json, TOKENIZER_FILE)
         self._size = ids_of(self.tokenizer, json)
         around = guarded(lambda: self.tokenizer.encode("")).ids
@@ -30,11 +34,13 @@ class Pretokenized(TextRule):
         return self._size
 
     def encode(self, lines: Sequence[str]) -> Encoded:
-        ids = [encoding.ids for encoding in guarded(lambda: self.tokenizer.encode_batch_fast(list(lines)))]
+        given = cleaned_lines(lines) if self.clean else list(lines)
+        ids = [encoding.ids for encoding in guarded(lambda: self.tokenizer.encode_batch_fast(given))]
         flat = np.array([token for line in ids for token in line], np.int64)
         return Encoded(flat, np.fromiter(map(len, ids), np.int64, len(ids)))
 
     def tokens(self, line: str) -> list[tuple[str, int, int]]:
+        line = cleaned_lines([line])[0] if self.clean else line
         return [(token, at, at + 1) for at, token in enumerate(guarded(lambda: self.tokenizer.encode(line)).tokens)]
 
     def vocabulary(self) -> tuple[list[str], np.ndarray]:
@@ -42,7 +48,7 @@ class Pretokenized(TextRule):
         return [word for word, _ in vocabulary], np.array([at for _, at in vocabulary], np.int64)
 
     def spec(self) -> dict[str, Any]:
-        return {"kind": self.kind, "file": TOKENIZER_FILE}
+        return {"kind": self.kind, "file": TOKENIZER_FILE} | ({"clean": True} if self.clean else {})
 
     def files(self) -> dict[str, bytes]:
         return {TOKENIZER_FILE: self._json}
@@ -50,4 +56,4 @@ class Pretokenized(TextRule):
 
 def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Pretokenized:
     """The rule that a manifest describes. Raises KeyError, TypeError or ValueError if the description is wrong."""
-    return Pretokenized(read_checked(spec["file"], read))
+    return Pretokenized(read_checked(spec["file"], read), spec.get("clean", False))

@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from textkit.corpora.corpus import Corpus
+from textkit.errors import TextkitError
+from textkit.streams.lines import read_blocks
 
 TAB = "\t"
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """How labelled lines are read. A mixin for a family's Config."""
+
+    several: bool = False  # a line may have several labels, or none; false: exactly one
+    label_column: str = ""  # of TSV, CSV or JSON lines with names: that of the labels; "": found by its name
+    text_column: str = ""  # that of the text
+    weight_column: str = ""  # that of the number that says how much a line counts; "": all count 1
+    score_by: Literal["auto", "accuracy", "macro-f1"] = "auto"  # which dev score decides; auto: macro-f1 for several
 
 
 class Labelled(NamedTuple):
@@ -37,3 +54,26 @@ def labelled(record: str) -> Labelled:
 def texts(records: Sequence[str]) -> list[str]:
     """The texts of records."""
     return [record.split(TAB, 2)[1] for record in records]
+
+
+class LabelledCorpus(Corpus):
+    """A corpus of labelled lines, whose records are as `written` gives them."""
+
+    def records(self) -> Iterator[list[str]]:
+        for path in self.paths:
+            number = 0
+            for block in read_blocks(path):
+                done = []
+                for line in block:
+                    number += 1
+                    if line.isspace() or not line:
+                        continue
+                    label, tab, text = line.partition(TAB)
+                    if not tab:
+                        raise TextkitError(f"{path}, line {number}: has no tab: a line is label<tab>text")
+                    several = self.options is not None and self.options.several
+                    done.append(written(Labelled(text, tuple(label.split(",")) if several else (label,))))
+                yield done
+
+    def with_paths(self, paths: Iterable[str | Path]) -> Corpus:
+        return self._alike(Corpus(paths))  # the split is written as records

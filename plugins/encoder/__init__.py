@@ -1,0 +1,1 @@
+"""Encoders of lines: the families `classifier`, `multitask`, `sentence-encoder` and `dssm`, over one set of blocks."""

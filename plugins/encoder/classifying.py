@@ -1,0 +1,258 @@
+"""The plugin `classifier`: labelled lines to a model that labels lines. Light: torch is behind network.py and classification.py."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from textkit.corpora.batching import line_batches, padded
+from textkit.errors import TextkitError
+from textkit.plugin import Epoch, Graph, Plugin, Score, Training
+from textkit.tasks.classify.corpus import Labelled, LabelOptions, labelled
+from textkit.tasks.classify.evaluation import measures
+from textkit.text.hashed import Hashed
+from textkit.text.rule import TextRule
+from textkit_plugins.encoder.options import EncoderOptions
+from textkit_plugins.encoder.vocabulary import learnt_rule
+
+if TYPE_CHECKING:
+    import torch
+
+    from textkit.corpora.corpus import Corpus
+    from textkit_plugins.encoder.classification import Batch, Classifier, Head
+
+_LINES = 10_000  # read at once
+_SCORED = 512  # lines in a batch of the dev score
+_SORTED = 32  # batches whose lines are sorted by length together
+
+
+@dataclass(frozen=True)
+class ClassifierOptions(LabelOptions, EncoderOptions):
+    """The options of `classifier`. The defaults fit thousands of lines with tens of labels."""
+
+    units: int = 0  # of a hidden layer between the line's vector and the labels; 0: none
+    normalization: Literal["none", "layer", "batch"] = "none"  # of the line's vector, or of the hidden layer
+    class_weight: Literal["none", "sqrt", "balanced"] = "none"  # balanced: rare labels count as much as common ones
+    label_smoothing: float = 0.0  # the share of the target that all labels get (Szegedy et al. 2016)
+    focal: float = 0.0  # lines that are already right count less, with this exponent (Lin et al. 2017); 0: as much
+    longest: int = 512  # tokens of a line that are read in training
+
+    needs: ClassVar[Mapping[str, str]] = {}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.units < 0 or self.focal < 0:
+            raise ValueError(f"units={self.units}, focal={self.focal:g}: must be at least 0")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing={self.label_smoothing}: must be at least 0 and below 1")
+        if self.longest < 1:
+            raise ValueError(f"longest={self.longest}: must be at least 1")
+
+
+class ClassifierPlugin(Plugin[ClassifierOptions, TextRule]):
+    """Lines to labels: one label each, or several (several=true)."""
+
+    name = "classifier"
+    task = "classify"
+    summary = "labels for lines: a bag of n-grams, CNN, RNN or transformer (Joulin 2017, Kim 2014)"
+    Config = ClassifierOptions
+    training = Training(epochs=20, batch_size=32, learning_rate=5e-3, schedule="linear", patience=5)
+
+    def vocabulary(self, corpus: Corpus, config: ClassifierOptions) -> TextRule:
+        labels: Counter[str] = Counter()
+
+        def texts() -> Iterator[Sequence[str]]:
+            for records in corpus.chunks(_LINES):
+                yield [labelled(record).text for record in records]
+
+        for records in corpus.chunks(_LINES):
+            for record in records:
+                labels.update(labelled(record).labels)
+        if len(labels) < (1 if config.several else 2):
+            raise TextkitError(f"{corpus.paths[0]}: has {len(labels)} labels, and two are the least")
+        rule = learnt_rule(config, texts, corpus.paths[0])
+        rule.learnt = {**rule.learnt, "labels": sorted(labels), "counts": [labels[label] for label in sorted(labels)]}
+        return rule
+
+    def network(self, config: ClassifierOptions, vocabulary: TextRule) -> Classifier:
+        from textkit_plugins.encoder.classification import Classifier
+
+        network = Classifier(config, len(vocabulary), [len(vocabulary.learnt["labels"])])
+        begin(network, config, vocabulary, [vocabulary.learnt["counts"]])
+        return network
+
+    def batches(
+        self, corpus: Corpus, vocabulary: TextRule, config: ClassifierOptions, epoch: Epoch
+    ) -> Iterator[Batch]:
+        numbers = {label: at for at, label in enumerate(vocabulary.learnt["labels"])}
+        for records in sorted_batches(corpus, epoch):
+            yield batch_of([labelled(record) for record in records], vocabulary, numbers, config)
+
+    def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, Mapping[str, float]]:
+        loss, right = network.loss(batch)
+        lines = len(batch.ids)
+        return loss, {
+            "examples": lines, "words": int((batch.weight > 0).sum()), "weight": float(batch.count.sum()),
+            "accuracy": float(right) / lines,
+        }  # fmt: skip
+
+    def score(
+        self, network: torch.nn.Module, dev: Corpus, vocabulary: TextRule, config: ClassifierOptions
+    ) -> Score | None:
+        lines = [labelled(record) for records in dev.chunks(_LINES) for record in records if record]
+        return scored(network, 0, lines, vocabulary, vocabulary.learnt["labels"], config)
+
+    def graphs(
+        self, network: torch.nn.Module, vocabulary: TextRule, config: ClassifierOptions
+    ) -> Mapping[str, Graph]:
+        from textkit_plugins.encoder.classification import Served
+
+        head = head_facts(network.heads[0], "", vocabulary.learnt["labels"], config)
+        facts = {"heads": [head], "attends": config.pooling == "attention"}
+        return {"classify": Graph(Served(network), facts=facts, limit=limit_of(config))}
+
+
+def limit_of(config: EncoderOptions) -> int:
+    """The most tokens of a line that an encoder takes; 0: any number."""
+    return config.positions if config.encoder == "transformer" else 0
+
+
+def sorted_batches(corpus: Corpus, epoch: Epoch) -> Iterator[list[str]]:
+    """As `line_batches`, but a batch has lines of about the same length, so that little of it is padding."""
+    size = epoch.batch_size
+    if not size:
+        yield from line_batches(corpus, epoch)
+        return
+    group, skipped = divmod(epoch.start, _SORTED)
+    random = np.random.default_rng([epoch.seed, epoch.number, 1])
+    for _ in range(group):
+        random.permutation(_SORTED)  # the draws of the groups that are left out
+    for lines in line_batches(corpus, dataclasses.replace(epoch, batch_size=size * _SORTED, start=group)):
+        lines.sort(key=len)
+        cut = [lines[at : at + size] for at in range(0, len(lines), size)]
+        order = [at for at in random.permutation(_SORTED) if at < len(cut)]
+        for at in order[skipped:]:
+            yield cut[at]
+        skipped = 0
+
+
+def batch_of(
+    lines: Sequence[Labelled],
+    rule: TextRule,
+    numbers: Mapping[str, int],
+    config: ClassifierOptions,
+    head: int = 0,
+) -> Batch:
+    """Labelled lines as a network reads them; `numbers`: the number of each label."""
+    import torch
+
+    from textkit_plugins.encoder.classification import Batch
+
+    ids, weight = padded(rule, [line.text for line in lines], config.longest)
+    count = np.array([line.weight for line in lines], np.float32)
+    wanted = wanted_of(lines, numbers, config)
+    if not config.several:
+        count *= wanted >= 0
+        wanted = np.maximum(wanted, 0)
+    return Batch(*map(torch.from_numpy, (ids, weight, wanted, count)), head)
+
+
+def wanted_of(lines: Sequence[Labelled], numbers: Mapping[str, int], config: ClassifierOptions) -> np.ndarray:
+    """i64[line], -1 for a label that was not in the training; or f32[line, label] where several may hold."""
+    if not config.several:
+        return np.array([numbers.get(line.labels[0], -1) if line.labels else -1 for line in lines], np.int64)
+    wanted = np.zeros((len(lines), len(numbers)), np.float32)
+    for at, line in enumerate(lines):
+        for label in line.labels:
+            if label in numbers:
+                wanted[at, numbers[label]] = 1
+    return wanted
+
+
+def begin(network: Classifier, config: ClassifierOptions, rule: TextRule, counts: Sequence[Sequence[int]]) -> None:
+    """Sets what a network knows before it is trained: how much labels count, and how rare the tokens of a bag are."""
+    import torch
+
+    for head, of_labels in zip(network.heads, counts, strict=True):
+        if config.class_weight != "none":
+            weight = np.array(of_labels, np.float64).clip(1) ** (-1 if config.class_weight == "balanced" else -0.5)
+            head.class_weight.copy_(torch.from_numpy(weight / np.average(weight, weights=np.maximum(of_labels, 1))))
+    importance = network.encoder.pooling.importance
+    if importance is not None and isinstance(rule, Hashed):
+        lines = np.array(rule.learnt["lines"], np.float64)
+        total = max(lines.max(), sum(counts[0]))
+        idf = np.log((1 + total) / (1 + lines)) + 1  # as scikit-learn smooths it
+        with torch.no_grad():
+            importance.weight.copy_(torch.from_numpy(idf[:, None]))
+
+
+def scored(
+    network: Any, at: int, lines: Sequence[Labelled], rule: TextRule, labels: Sequence[str], config: ClassifierOptions
+) -> Score | None:
+    """The dev score of a head, which is calibrated on the same lines."""
+    import torch
+
+    numbers = {label: number for number, label in enumerate(labels)}
+    wanted = wanted_of(lines, numbers, config)
+    if not len(lines) or (not config.several and (wanted < 0).all()):
+        raise TextkitError("no line of the dev data has a label that is in the training data")
+    order = np.argsort([len(line.text) for line in lines], kind="stable")
+    device = next(network.parameters()).device
+    logits = np.zeros((len(lines), len(labels)), np.float32)
+    for begins in range(0, len(order), _SCORED):
+        some = order[begins : begins + _SCORED]
+        batch = batch_of([lines[number] for number in some], rule, numbers, config)
+        logits[some] = network(batch.ids.to(device), batch.weight.to(device), at).float().cpu().numpy()
+    head = network.heads[at]
+    temperature = measures.temperature(logits, wanted, config.several)
+    head.temperature.fill_(temperature)
+    found = _several(head, logits, wanted > 0.5) if config.several else _single(head, logits, wanted)
+    head.calibration.copy_(torch.tensor([found.pop("ece_before"), found["ece"]]))
+    name = config.score_by if config.score_by != "auto" else ("macro-f1" if config.several else "accuracy")
+    value = found.pop(name)
+    return Score(name, value, higher_is_better=True, detail=found)
+
+
+def _single(head: Head, logits: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
+    given = logits.argmax(1)
+    right = given == wanted
+    size = logits.shape[1]
+    before, after = (
+        measures.calibration_error(measures.softmax(scaled).max(1), right)
+        for scaled in (logits, logits / float(head.temperature))
+    )
+    f1 = measures.macro_f1(measures.one_hot(wanted, size), measures.one_hot(given, size))
+    return {"accuracy": float(right.mean()), "macro-f1": f1, "ece": after, "ece_before": before}
+
+
+def _several(head: Head, logits: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
+    import torch
+
+    before, probability = measures.sigmoid(logits), measures.sigmoid(logits / float(head.temperature))
+    thresholds = measures.thresholds(probability, wanted)
+    head.thresholds.copy_(torch.from_numpy(thresholds))
+    given = probability >= thresholds.astype(np.float32)
+    return {
+        "accuracy": float((given == wanted).all(1).mean()),
+        "macro-f1": measures.macro_f1(wanted, given),
+        "ece": measures.calibration_error(probability.ravel(), wanted.ravel()),
+        "ece_before": measures.calibration_error(before.ravel(), wanted.ravel()),
+    }
+
+
+def head_facts(head: Head, name: str, labels: Sequence[str], config: ClassifierOptions) -> dict[str, Any]:
+    """What the manifest says of a head."""
+    before, after = (float(value) for value in head.calibration)
+    facts: dict[str, Any] = {
+        "name": name, "labels": list(labels), "several": config.several, "temperature": float(head.temperature),
+    }  # fmt: skip
+    if config.several:
+        facts["thresholds"] = [float(value) for value in head.thresholds]
+    if before == before:
+        facts["calibration_error"] = {"before": before, "after": after}
+    return facts

@@ -1,0 +1,70 @@
+"""Learns how lines become ids for an encoder: hashed features, or a tokenizer. Light: no torch.
+
+Tokenizers lose what they say they normalise: Unicode form, case, runs of white space. A character that is not in a vocabulary
+of pieces is spelled by its bytes, so no text is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textkit.corpora.tokenizing import SPECIAL, START, TokenizerOptions, learn_lines, written
+from textkit.errors import TextkitError
+from textkit.text.hashed import Hashed
+from textkit.text.tokenizer import Pretokenized
+
+if TYPE_CHECKING:
+    from textkit.text.rule import TextRule
+    from textkit_plugins.encoder.options import EncoderOptions
+
+Chunks = Callable[[], Iterator[Sequence[str]]]  # the texts, as often as they are asked for
+
+
+def learnt_rule(options: EncoderOptions, chunks: Chunks, where: object) -> TextRule:
+    """The rule for the texts. TextkitError, which names `where` they are from, if they hold nothing to learn."""
+    if options.text == "hashed":
+        return _hashed(options, chunks, where)
+    return _tokenizer(options, chunks, where)
+
+
+def _hashed(options: EncoderOptions, chunks: Chunks, where: object) -> Hashed:
+    """Keeps the buckets that the most lines have, at most `features` of them."""
+    every = Hashed(
+        options.normalizer(), options.word_ngrams, options.minn, options.maxn, options.bucket, across=options.across,
+        digits=options.digits,
+    )  # fmt: skip
+    lines = np.zeros(options.bucket, np.int32)  # that have each bucket
+    for texts in chunks():
+        buckets, counts = every.buckets_of(texts)
+        owner = np.repeat(np.arange(len(counts)), counts)
+        once = np.unique(owner * options.bucket + buckets)
+        lines += np.bincount(once % options.bucket, minlength=options.bucket).astype(np.int32)
+    found = np.flatnonzero(lines >= options.min_count)
+    if not len(found):
+        raise TextkitError(f"{where}: min_count={options.min_count}: no word or n-gram is in so many lines")
+    if len(found) > options.features:
+        best = np.argsort(-lines[found], kind="stable")[: options.features]
+        found = np.sort(found[best])
+    rule = every.keeping(found)
+    rule.learnt = {"lines": lines[found].tolist()}
+    return rule
+
+
+def _tokenizer(options: EncoderOptions, chunks: Chunks, where: object) -> Pretokenized:
+    """A tokenizer of pieces or words; with pooling=cls it puts <s> before each line, whose vector is the line's."""
+    made = learn_lines(
+        chunks,
+        TokenizerOptions(
+            tokenizer=options.text, vocab_size=options.vocab_size, unicode=options.unicode, lowercase=options.lowercase,
+            clean=options.clean, punctuation=options.punctuation, min_count=options.min_count,
+        ),
+        where,
+    )  # fmt: skip
+    if options.pooling == "cls":
+        from tokenizers.processors import TemplateProcessing
+
+        made.post_processor = TemplateProcessing(single=f"{SPECIAL[START]} $A", special_tokens=[(SPECIAL[START], START)])
+    return Pretokenized(written(made), options.clean)
