@@ -1,8 +1,8 @@
 """Classifiers: an encoder with one head or several, their losses, and the module behind the graph `classify`. Knows no text.
 
 A head answers one question about a line. Where exactly one of its labels holds, the loss is cross-entropy over a softmax; with
-two labels, the softmax over (0, z) is the sigmoid of z, so a bag with one number per token is logistic regression. Where several
-may hold, each label has a sigmoid of its own.
+two labels, the softmax over (0, z) is the sigmoid of z, so a bag with one number per token is logistic regression. Where
+several may hold, each label has a sigmoid of its own.
 """
 
 from __future__ import annotations
@@ -103,10 +103,12 @@ class Classifier(nn.Module):
         logits = self(batch.ids, batch.weight, batch.head)
         loss = head.loss(logits, batch, self.options.label_smoothing, self.options.focal)
         with torch.no_grad():
-            if head.several:
-                right = ((logits > 0) == (batch.wanted > 0.5)).all(1)
-            else:
-                right = logits.argmax(1) == batch.wanted
+            each = (
+                (logits > 0) == (batch.wanted > 0.5)
+                if head.several
+                else logits.argmax(1, True) == batch.wanted[:, None]
+            )
+            right = each.all(1)
         return loss, right.sum()
 
 

@@ -1,8 +1,7 @@
-"""The plugin `classifier`: labelled lines to a model that labels lines. Light: torch is behind network.py and classification.py."""
+"""The plugin `classifier`: labelled lines to a model that labels lines. Light: torch is behind classification.py."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from textkit.corpora.batching import line_batches, padded
+from textkit.corpora.batching import padded
 from textkit.errors import TextkitError
 from textkit.plugin import Epoch, Graph, Plugin, Score, Training
 from textkit.tasks.classify.corpus import Labelled, LabelOptions, labelled
 from textkit.tasks.classify.evaluation import measures
 from textkit.text.hashed import Hashed
 from textkit.text.rule import TextRule
+from textkit_plugins.encoder.batching import limit_of, sorted_batches
 from textkit_plugins.encoder.options import EncoderOptions
 from textkit_plugins.encoder.vocabulary import learnt_rule
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _LINES = 10_000  # read at once
 _SCORED = 512  # lines in a batch of the dev score
-_SORTED = 32  # batches whose lines are sorted by length together
 
 
 @dataclass(frozen=True)
@@ -86,9 +85,7 @@ class ClassifierPlugin(Plugin[ClassifierOptions, TextRule]):
         begin(network, config, vocabulary, [vocabulary.learnt["counts"]])
         return network
 
-    def batches(
-        self, corpus: Corpus, vocabulary: TextRule, config: ClassifierOptions, epoch: Epoch
-    ) -> Iterator[Batch]:
+    def batches(self, corpus: Corpus, vocabulary: TextRule, config: ClassifierOptions, epoch: Epoch) -> Iterator[Batch]:
         numbers = {label: at for at, label in enumerate(vocabulary.learnt["labels"])}
         for records in sorted_batches(corpus, epoch):
             yield batch_of([labelled(record) for record in records], vocabulary, numbers, config)
@@ -107,38 +104,12 @@ class ClassifierPlugin(Plugin[ClassifierOptions, TextRule]):
         lines = [labelled(record) for records in dev.chunks(_LINES) for record in records if record]
         return scored(network, 0, lines, vocabulary, vocabulary.learnt["labels"], config)
 
-    def graphs(
-        self, network: torch.nn.Module, vocabulary: TextRule, config: ClassifierOptions
-    ) -> Mapping[str, Graph]:
+    def graphs(self, network: torch.nn.Module, vocabulary: TextRule, config: ClassifierOptions) -> Mapping[str, Graph]:
         from textkit_plugins.encoder.classification import Served
 
         head = head_facts(network.heads[0], "", vocabulary.learnt["labels"], config)
         facts = {"heads": [head], "attends": config.pooling == "attention"}
         return {"classify": Graph(Served(network), facts=facts, limit=limit_of(config))}
-
-
-def limit_of(config: EncoderOptions) -> int:
-    """The most tokens of a line that an encoder takes; 0: any number."""
-    return config.positions if config.encoder == "transformer" else 0
-
-
-def sorted_batches(corpus: Corpus, epoch: Epoch) -> Iterator[list[str]]:
-    """As `line_batches`, but a batch has lines of about the same length, so that little of it is padding."""
-    size = epoch.batch_size
-    if not size:
-        yield from line_batches(corpus, epoch)
-        return
-    group, skipped = divmod(epoch.start, _SORTED)
-    random = np.random.default_rng([epoch.seed, epoch.number, 1])
-    for _ in range(group):
-        random.permutation(_SORTED)  # the draws of the groups that are left out
-    for lines in line_batches(corpus, dataclasses.replace(epoch, batch_size=size * _SORTED, start=group)):
-        lines.sort(key=len)
-        cut = [lines[at : at + size] for at in range(0, len(lines), size)]
-        order = [at for at in random.permutation(_SORTED) if at < len(cut)]
-        for at in order[skipped:]:
-            yield cut[at]
-        skipped = 0
 
 
 def batch_of(

@@ -36,7 +36,7 @@ class Bag(nn.Module):
 
 
 class Convolution(nn.Module):
-    """Filters of several widths over the tokens (Kim 2014, arXiv 1408.5882, CNN-rand); layers above the first add to their input."""
+    """Filters of several widths over the tokens (Kim 2014, arXiv 1408.5882, CNN-rand). Layers after the first add to their input."""
 
     def __init__(self, options: EncoderOptions, rows: int) -> None:
         super().__init__()
@@ -135,8 +135,9 @@ class Pooling(nn.Module):
         return torch.einsum("lt,ltw->lw", share, tokens), share
 
     def attention(self, tokens: Tensor, real: Tensor) -> Tensor:
-        """The share of each token, f32[line, token]: a convolution over the words, a logit each, a softmax over the real ones."""
-        assert self.convolution is not None and self.logit is not None
+        """Each token's share, f32[line, token]: a convolution over the words, a logit each, a softmax over the real ones."""
+        assert self.convolution is not None
+        assert self.logit is not None
         seen = torch.tanh(self.convolution(tokens.transpose(1, 2))).transpose(1, 2)  # [line, token, channel]
         logits = self.logit(seen)[:, :, 0].masked_fill(~real, _LOWEST)
         return torch.softmax(logits, 1) * real

@@ -39,7 +39,14 @@ class TextOptions:
     }
 
     def __post_init__(self) -> None:
-        for key, least in (("word_ngrams", 0), ("minn", 1), ("maxn", 0), ("bucket", 1), ("features", 1), ("min_count", 1)):
+        for key, least in (
+            ("word_ngrams", 0),
+            ("minn", 1),
+            ("maxn", 0),
+            ("bucket", 1),
+            ("features", 1),
+            ("min_count", 1),
+        ):
             if getattr(self, key) < least:
                 raise ValueError(f"{key}={getattr(self, key)}: must be at least {least}")
         if self.vocab_size < 1:

@@ -66,5 +66,7 @@ def _tokenizer(options: EncoderOptions, chunks: Chunks, where: object) -> Pretok
     if options.pooling == "cls":
         from tokenizers.processors import TemplateProcessing
 
-        made.post_processor = TemplateProcessing(single=f"{SPECIAL[START]} $A", special_tokens=[(SPECIAL[START], START)])
+        made.post_processor = TemplateProcessing(
+            single=f"{SPECIAL[START]} $A", special_tokens=[(SPECIAL[START], START)]
+        )
     return Pretokenized(written(made), options.clean)

@@ -1,4 +1,4 @@
-"""Turns lines into hashed features: words, n-grams of words, and n-grams of characters, each in a bucket (Weinberger et al. 2009).
+"""Turns lines into hashed features (Weinberger et al. 2009): words, n-grams of words and of characters, each in a bucket.
 
 A bag of them is what a linear classifier reads (Joulin et al. 2017). Nothing is looked up by name, so the rule has no
 vocabulary of words; it may keep only some of the buckets. All is arithmetic on arrays: a line of 60 characters takes
@@ -33,9 +33,9 @@ class Hashed(TextRule):
     """Lines -> rows of their features: of each kind in order, words first, then longer and longer n-grams.
 
     `word_ngrams`: words in the longest n-gram of words, 0 for none. `minimum`, `maximum`: characters in the shortest and the
-    longest n-gram of characters (`maximum` 0: none); a space stands before and after each word and counts as one of them, but no
-    n-gram is a space alone. `across`: whether such an n-gram may reach from one word into the next. `digits`: whether digits are
-    read. `kept` i64, ascending: the buckets that have a row; None: all of the `buckets` have one.
+    longest n-gram of characters (`maximum` 0: none). A space stands before and after each word and counts as a character, but
+    no n-gram is a space alone. `across`: whether such an n-gram may reach from one word into the next. `digits`: whether digits
+    are read. `kept` i64, ascending: the buckets that have a row; None: all of the `buckets` have one.
     """
 
     kind = "hashed"
@@ -108,7 +108,9 @@ class Hashed(TextRule):
         ends = np.flatnonzero(points == _END)  # of lines
         parts: list[tuple[np.ndarray, np.ndarray]] = []  # the hashes of one kind in order, and how many each line has
         if self.word_ngrams:
-            parts += _word_ngrams(points, sums, inverses, ends, np.array([len(line) for line in words]), self.word_ngrams)
+            parts += _word_ngrams(
+                points, sums, inverses, ends, np.array([len(line) for line in words]), self.word_ngrams
+            )
         for n in range(max(self.minimum, 1), self.maximum + 1):
             parts.append(self._characters(points, sums, inverses, ends, n))
         return self._laid_out(parts, len(lines))
@@ -205,7 +207,7 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Hashed:
 
 
 def gaps(kept: np.ndarray) -> bytes:
-    """Ascending numbers as the gaps between them, a byte each where it is below 255; each byte of 255 adds as much and goes on."""
+    """Ascending numbers as the gaps between them, a byte each; a byte of 255 adds 255 and the next byte goes on."""
     steps = np.diff(kept, prepend=-1) - 1
     more = steps // _GAP
     data = np.full(len(kept) + int(more.sum()), _GAP, np.uint8)

@@ -1,0 +1,42 @@
+"""Batches of lines of about the same length, and the longest line that an encoder takes. Light: no torch."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from textkit.corpora.batching import line_batches
+from textkit.plugin import Epoch
+
+if TYPE_CHECKING:
+    from textkit.corpora.corpus import Corpus
+    from textkit_plugins.encoder.options import EncoderOptions
+
+SORTED = 32  # batches whose lines are sorted by length together
+
+
+def limit_of(config: EncoderOptions) -> int:
+    """The most tokens of a line that an encoder takes; 0: any number."""
+    return config.positions if config.encoder == "transformer" else 0
+
+
+def sorted_batches(corpus: Corpus, epoch: Epoch) -> Iterator[list[str]]:
+    """As `line_batches`, but a batch has lines of about the same length, so that little of it is padding."""
+    size = epoch.batch_size
+    if not size:
+        yield from line_batches(corpus, epoch)
+        return
+    group, skipped = divmod(epoch.start, SORTED)
+    random = np.random.default_rng([epoch.seed, epoch.number, 1])
+    for _ in range(group):
+        random.permutation(SORTED)  # the draws of the groups that are left out
+    for lines in line_batches(corpus, dataclasses.replace(epoch, batch_size=size * SORTED, start=group)):
+        lines.sort(key=len)
+        cut = [lines[at : at + size] for at in range(0, len(lines), size)]
+        order = [at for at in random.permutation(SORTED) if at < len(cut)]
+        for at in order[skipped:]:
+            yield cut[at]
+        skipped = 0

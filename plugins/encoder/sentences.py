@@ -1,0 +1,180 @@
+"""The plugin `sentence-encoder`: pairs of texts, or a teacher's vectors, to a model that embeds lines. Light: no torch.
+
+torch is behind network.py and similarity.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from textkit.corpora.batching import padded
+from textkit.errors import TextkitError
+from textkit.evaluation.correlation import spearman
+from textkit.plugin import Epoch, Graph, Plugin, Score, Training
+from textkit.tasks.embed.pairs import PairOptions, pair, texts_of
+from textkit.text.rule import TextRule
+from textkit_plugins.encoder.batching import limit_of, sorted_batches
+from textkit_plugins.encoder.options import EncoderOptions
+from textkit_plugins.encoder.vocabulary import learnt_rule
+
+if TYPE_CHECKING:
+    import torch
+
+    from textkit.corpora.corpus import Corpus
+    from textkit_plugins.encoder.similarity import Batch, Lines, SentenceEncoder
+
+_LINES = 10_000  # read at once
+_SCORED = 256  # texts in a batch of the dev score
+_COMPARED = 4096  # pairs of the dev data among which partners are looked for
+
+
+@dataclass(frozen=True)
+class SentenceOptions(PairOptions, EncoderOptions):
+    """The options of `sentence-encoder`."""
+
+    # contrast: pairs that belong together (and hard negatives) | similarity: pairs with a score | teacher: lines
+    objective: Literal["contrast", "similarity", "teacher"] = "contrast"
+    temperature: float = 0.05  # contrast: cosines are divided by it
+    highest: float = 0.0  # similarity: the score of equal texts; 0: the highest in the data
+    teacher: str = ""  # teacher: the model whose vectors are learnt, a name or a folder
+    output: int = 0  # numbers of a line's vector, by a linear layer after the pooling; 0: as many as the encoder gives
+    normalize: bool = True  # served vectors have length 1
+    longest: int = 128  # tokens of a text that are read in training
+
+    needs: ClassVar[Mapping[str, str]] = {
+        "temperature": "objective=contrast",
+        "highest": "objective=similarity",
+        "teacher": "objective=teacher",
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.temperature <= 0:
+            raise ValueError(f"temperature={self.temperature:g}: must be above 0")
+        for key, least in (("highest", 0), ("output", 0), ("longest", 1)):
+            if getattr(self, key) < least:
+                raise ValueError(f"{key}={getattr(self, key):g}: must be at least {least}")
+        if (self.objective == "teacher") != bool(self.teacher):
+            raise ValueError(f"objective={self.objective}, teacher={self.teacher}: a teacher is for objective=teacher")
+
+    @property
+    def plain(self) -> bool:
+        """Whether the mean that every `embed` graph has is this model's own pooling."""
+        return self.pooling == "mean" and self.weighting == "none" and not self.output
+
+    @property
+    def size(self) -> int:
+        """The numbers of a line's vector."""
+        return self.output or self.width
+
+
+class SentencePlugin(Plugin[SentenceOptions, TextRule]):
+    """Lines to vectors that are near where the meaning is."""
+
+    name = "sentence-encoder"
+    task = "embed"
+    summary = "vectors for lines, from pairs of texts or from a teacher (Reimers 2019, Gao 2021)"
+    Config = SentenceOptions
+    corpus = "textkit.tasks.embed.pairs:TextPairs"
+    training = Training(epochs=10, batch_size=64, learning_rate=2e-3, schedule="linear", patience=3)
+
+    def vocabulary(self, corpus: Corpus, config: SentenceOptions) -> TextRule:
+        def texts() -> Iterator[Sequence[str]]:
+            for records in corpus.chunks(_LINES):
+                yield [
+                    text
+                    for record in records
+                    for text in (texts_of(record) if config.objective != "teacher" else [record])
+                ]
+
+        rule = learnt_rule(config, texts, corpus.paths[0])
+        if config.objective == "similarity":
+            scores = [float(pair(record)[2]) for records in corpus.chunks(_LINES) for record in records]
+            rule.learnt = {**rule.learnt, "highest": config.highest or max(scores, default=1.0)}
+        return rule
+
+    def network(self, config: SentenceOptions, vocabulary: TextRule) -> SentenceEncoder:
+        from textkit_plugins.encoder.similarity import SentenceEncoder
+
+        return SentenceEncoder(config, len(vocabulary))
+
+    def batches(self, corpus: Corpus, vocabulary: TextRule, config: SentenceOptions, epoch: Epoch) -> Iterator[Batch]:
+        if config.objective == "teacher":
+            from textkit_plugins.encoder.teaching import taught_batches
+
+            yield from taught_batches(corpus, vocabulary, config, epoch)
+            return
+        for records in sorted_batches(corpus, epoch):
+            yield batch_of(list(map(pair, records)), vocabulary, config)
+
+    def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, Mapping[str, float]]:
+        return network.loss(batch), {"examples": batch.examples, "words": batch.words}
+
+    def score(
+        self, network: torch.nn.Module, dev: Corpus, vocabulary: TextRule, config: SentenceOptions
+    ) -> Score | None:
+        if config.objective == "teacher":
+            from textkit_plugins.encoder.teaching import cosine_with_teacher
+
+            return Score("cosine", cosine_with_teacher(network, dev, vocabulary, config), higher_is_better=True)
+        pairs = [pair(record) for records in dev.chunks(_LINES) for record in records]
+        if not pairs:
+            raise TextkitError("the dev data has no pair")
+        if config.objective == "similarity":
+            first, second = (vectors_of(network, [p[side] for p in pairs], vocabulary, config) for side in (0, 1))
+            value = spearman((first * second).sum(1), np.array([float(p[2]) for p in pairs]))
+            return Score("spearman", float(value), higher_is_better=True)
+        pairs = pairs[:_COMPARED]
+        first, second = (vectors_of(network, [p[side] for p in pairs], vocabulary, config) for side in (0, 1))
+        near = first @ second.T
+        # Equal texts are equally right, wherever they stand.
+        better = (near > np.diagonal(near)[:, None] + 1e-6).sum(1)
+        return Score("mrr", float((1 / (1 + better)).mean()), higher_is_better=True, detail={"pairs": len(pairs)})
+
+    def graphs(self, network: torch.nn.Module, vocabulary: TextRule, config: SentenceOptions) -> Mapping[str, Graph]:
+        from textkit_plugins.encoder.similarity import Served
+
+        return {"embed": Graph(Served(network), limit=limit_of(config))}
+
+    def decided(self, config: SentenceOptions, sample: Sequence[str]) -> dict[str, Any]:
+        return {"pooling": "mean" if config.plain else "model", "normalize": config.normalize}
+
+
+def batch_of(pairs: Sequence[tuple[str, str, str]], rule: TextRule, config: SentenceOptions) -> Batch:
+    """Pairs as a network reads them; negatives are used where every pair of the batch has one."""
+    import torch
+
+    from textkit_plugins.encoder.similarity import Batch
+
+    third = [p[2] for p in pairs]
+    wanted = None
+    sides = [lines_of([p[side] for p in pairs], rule, config) for side in (0, 1)]
+    if config.objective == "similarity":
+        wanted = torch.tensor([float(score) / rule.learnt["highest"] for score in third])
+    elif all(third):
+        sides.append(lines_of(third, rule, config))
+    return Batch(tuple(sides), wanted, len(pairs), sum(int((side.weight > 0).sum()) for side in sides))
+
+
+def lines_of(texts: Sequence[str], rule: TextRule, config: SentenceOptions) -> Lines:
+    import torch
+
+    from textkit_plugins.encoder.similarity import Lines
+
+    return Lines(*map(torch.from_numpy, padded(rule, texts, min(config.longest, limit_of(config) or config.longest))))
+
+
+def vectors_of(network: Any, texts: Sequence[str], rule: TextRule, config: SentenceOptions) -> np.ndarray:
+    """The vectors of texts, f32[text, dim], of length 1. Call it without gradients."""
+    device = next(network.parameters()).device
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    found = np.zeros((len(texts), config.size), np.float32)
+    for begin in range(0, len(order), _SCORED):
+        some = order[begin : begin + _SCORED]
+        lines = lines_of([texts[at] for at in some], rule, config)
+        found[some] = network(type(lines)(lines.ids.to(device), lines.weight.to(device))).float().cpu().numpy()
+    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)

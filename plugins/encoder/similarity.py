@@ -1,0 +1,85 @@
+"""Sentence encoders: an encoder whose lines' vectors are compared by their angle, and its losses. Knows no text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from textkit_plugins.encoder.network import Encoder
+
+if TYPE_CHECKING:
+    from textkit_plugins.encoder.sentences import SentenceOptions
+
+
+class Lines(NamedTuple):
+    """A batch of lines."""
+
+    ids: Tensor  # i64[line, token]
+    weight: Tensor  # f32[line, token], 0 for padding
+
+
+class Batch(NamedTuple):
+    """What a sentence encoder learns from at once."""
+
+    sides: tuple[Lines, ...]  # the two texts of each pair, and hard negatives if there are any; or the lines alone
+    wanted: Tensor | None  # similarity: f32[pair], from 0 to 1; teacher: f32[line, dim]
+    examples: int
+    words: int
+
+
+class SentenceEncoder(nn.Module):
+    """Lines -> vectors."""
+
+    def __init__(self, options: SentenceOptions, rows: int) -> None:
+        super().__init__()
+        self.options = options
+        self.encoder = Encoder(options, rows)
+        self.dense = nn.Linear(self.encoder.width, options.output) if options.output else None
+
+    def forward(self, lines: Lines) -> Tensor:
+        """f32[line, dim], not normalised"""
+        vector = self.encoder(lines.ids, lines.weight)[0]
+        return vector if self.dense is None else self.dense(vector)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The loss that the option `objective` names."""
+        vectors = [functional.normalize(self(side), dim=1) for side in batch.sides]
+        if self.options.objective == "teacher":
+            assert batch.wanted is not None
+            return (vectors[0] - functional.normalize(batch.wanted, dim=1)).square().sum(1).mean()
+        if self.options.objective == "similarity":
+            assert batch.wanted is not None
+            return ((vectors[0] * vectors[1]).sum(1) - batch.wanted).square().mean()
+        return self._contrast(vectors)
+
+    def _contrast(self, vectors: list[Tensor]) -> Tensor:
+        """Cross-entropy of finding each text's partner among those of the whole batch and the hard negatives (Henderson et al.
+        2017; InfoNCE of van den Oord et al. 2018), from the first texts to the second and, without negatives, back."""
+        first, *others = vectors
+        scores = first @ torch.cat(others).T / self.options.temperature  # [pair, pair (+ negatives)]
+        right = torch.arange(len(first), device=first.device)
+        loss = functional.cross_entropy(scores, right)
+        if len(others) > 1:
+            return loss
+        return (loss + functional.cross_entropy(scores.T, right)) / 2
+
+
+class Served(nn.Module):
+    """The module behind the graph `embed`: the tokens' vectors, and the line's where the pooling is the model's own."""
+
+    def __init__(self, network: SentenceEncoder) -> None:
+        super().__init__()
+        self.network = network
+        self.tokens = network.encoder.tokens.exportable()
+        self.pools = not network.options.plain
+
+    def forward(self, ids: Tensor, weight: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        if not self.pools:
+            return self.tokens(ids, weight > 0)
+        vector, _, tokens = self.network.encoder(ids, weight, self.tokens)
+        if self.network.dense is None:
+            return tokens, vector
+        return self.network.dense(tokens), self.network.dense(vector)

@@ -1,0 +1,133 @@
+"""Lines with the vectors that a teacher gives them, computed when they are first needed and kept on disk. Light: no torch.
+
+As LEAF (Vujanic et al. 2025) and the distillation of sentence-transformers (Reimers and Gurevych 2020, arXiv 2004.09813) do it,
+with no labels. A part of each longer line is a text of its own: short texts are what people search for and compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit.plugin import Epoch
+from textkit_plugins.encoder.batching import SORTED
+
+if TYPE_CHECKING:
+    from textkit.corpora.corpus import Corpus
+    from textkit.tasks.embed.serving.embedder import Embedder
+    from textkit.text.rule import TextRule
+    from textkit_plugins.encoder.sentences import SentenceOptions
+    from textkit_plugins.encoder.similarity import Batch
+
+_LINES = 10_000  # read at once
+_WHOLE = 5  # words: shorter lines are not cut
+_SCORED = 2000  # dev lines that are compared with the teacher
+
+
+class Taught:
+    """The texts of a corpus, and the teacher's vectors of those that were asked for. `folder` keeps them; None: memory does."""
+
+    def __init__(self, texts: Sequence[str], teacher: Embedder, folder: Path | None) -> None:
+        self.texts, self.teacher = texts, teacher
+        shape = (len(texts), teacher.dim)
+        if folder is None:
+            self._vectors, self._known = np.zeros(shape, np.float16), np.zeros(len(texts), bool)
+        else:
+            self._vectors = _kept(folder / "teacher.f16", np.float16, shape)
+            self._known = _kept(folder / "teacher.known", np.bool_, (len(texts),))
+
+    def vectors(self, chosen: np.ndarray) -> np.ndarray:
+        """f32[text, dim] of the texts numbered `chosen` i64[text]."""
+        missing = chosen[~self._known[chosen]]
+        if len(missing):
+            self._vectors[missing] = self.teacher([self.texts[at] for at in missing])
+            if isinstance(self._vectors, np.memmap):
+                self._vectors.flush()  # before it is said that they are there
+            self._known[missing] = True
+        return self._vectors[chosen].astype(np.float32)
+
+
+def _kept(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    there = path.exists() and path.stat().st_size == size
+    return np.memmap(path, dtype, "r+" if there else "w+", shape=shape)
+
+
+@lru_cache(2)
+def teacher_of(name: str) -> Embedder:
+    """The model `name`, giving vectors of length 1."""
+    from textkit.tasks.embed.serving.embedder import Embedder
+
+    return Embedder(name, normalize=True)
+
+
+def texts_of(corpus: Corpus, seed: int, parts: bool = True) -> list[str]:
+    """The lines of `corpus` with text, and a part of each that has more than a few words, the same for the same seed."""
+    random = np.random.default_rng([seed, 2])
+    found = []
+    for lines in corpus.chunks(_LINES):
+        for line in lines:
+            words = line.split()
+            if not words:
+                continue
+            found.append(line)
+            if parts and len(words) > _WHOLE:
+                length = int(random.integers(1, min(len(words), 12)))
+                begin = int(random.integers(0, len(words) - length + 1))
+                found.append(" ".join(words[begin : begin + length]))
+    return list(dict.fromkeys(found))
+
+
+def taught_batches(corpus: Corpus, rule: TextRule, config: SentenceOptions, epoch: Epoch) -> Iterator[Batch]:
+    """The batches of an epoch, each of texts of about the same length."""
+    import torch
+
+    from textkit_plugins.encoder.sentences import lines_of
+    from textkit_plugins.encoder.similarity import Batch as Made
+
+    taught = Taught(texts_of(corpus, epoch.seed), teacher_of(config.teacher), epoch.scratch)
+    random = np.random.default_rng([epoch.seed, epoch.number])
+    order = random.permutation(len(taught.texts))
+    size = epoch.batch_size or len(order)
+    lengths = np.array([len(text) for text in taught.texts])
+    done = 0
+    for begin in range(0, len(order), size * SORTED):
+        group = order[begin : begin + size * SORTED]
+        group = group[np.argsort(lengths[group], kind="stable")]
+        cuts = [group[at : at + size] for at in range(0, len(group), size)]
+        shuffled = random.permutation(len(cuts))
+        if done + len(cuts) <= epoch.start:
+            done += len(cuts)
+            continue
+        taught.vectors(group)  # many at once: the teacher sorts them by length
+        for at in shuffled:
+            done += 1
+            if done > epoch.start:
+                lines = lines_of([taught.texts[number] for number in cuts[at]], rule, config)
+                wanted = torch.from_numpy(taught.vectors(cuts[at]))
+                yield Made((lines,), wanted, len(cuts[at]), int((lines.weight > 0).sum()))
+
+
+def cosine_with_teacher(network: Any, dev: Corpus, rule: TextRule, config: SentenceOptions) -> float:
+    """The mean cosine of the network's vectors with the teacher's, over the first dev lines."""
+    from textkit_plugins.encoder.sentences import vectors_of
+
+    texts, wanted = _dev(config.teacher, tuple(map(str, dev.paths)), dev)
+    return float((vectors_of(network, texts, rule, config) * wanted).sum(1).mean())
+
+
+_dev_vectors: dict[tuple[str, tuple[str, ...]], tuple[list[str], np.ndarray]] = {}
+
+
+def _dev(teacher: str, paths: tuple[str, ...], dev: Corpus) -> tuple[list[str], np.ndarray]:
+    """The dev lines and the teacher's vectors, which stay the same during a training."""
+    key = (teacher, paths)
+    if key not in _dev_vectors:
+        _dev_vectors.clear()
+        texts = texts_of(dev, 0)[:_SCORED]
+        _dev_vectors[key] = texts, np.asarray(teacher_of(teacher)(texts))
+    return _dev_vectors[key]

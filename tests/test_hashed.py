@@ -1,0 +1,130 @@
+"""The rule of hashed features: what is a feature, one bucket for one text, and nothing depends on the lines around it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from textkit.errors import TextkitError
+from textkit.text.hashed import BUCKETS_FILE, Hashed, from_gaps, gaps
+from textkit.text.normalizer import Normalizer
+from textkit.text.rules import rule_from_spec
+
+LINES = [
+    "The cat, sat.", "", "   ", "a", "héllo wörld 12 12", "日本語 x", "no\u00a0break  two  spaces", "emoji 🙂🙂",
+    "line\nfeed\rinside", "\ud800 half", "مرحبا", "İstanbul", "12 345", "x" * 300,
+]  # fmt: skip
+
+
+def rule(**options):
+    settings = {"word_ngrams": 2, "minimum": 2, "maximum": 4, "buckets": 1 << 21, **options}
+    return Hashed(Normalizer(True, "NFC", "split", True), **settings)
+
+
+def by_hand(words, word_ngrams, minimum, maximum, across):
+    """The features of a line by name, counted out one by one."""
+    names = [" ".join(words[at : at + n]) for n in range(1, word_ngrams + 1) for at in range(len(words) - n + 1)]
+    text = f" {' '.join(words)} " if words else ""
+    for n in range(minimum, maximum + 1):
+        for at in range(len(text) - n + 1):
+            gram = text[at : at + n]
+            if gram.strip() and (across or " " not in gram[1:-1]):
+                names.append(gram)
+    return names
+
+
+def test_the_features_of_a_line_are_its_words_pairs_and_ngrams_of_characters():
+    names = [name for name, _, _ in rule(minimum=3, maximum=3).tokens("The cat")]
+    assert names == ["the", "cat", "the cat", " th", "the", "he ", " ca", "cat", "at "]
+
+
+def test_ngrams_reach_across_words_only_if_asked_to():
+    assert "e c" in [name for name, _, _ in rule(across=True).tokens("the cat")]
+    assert "e c" not in [name for name, _, _ in rule().tokens("the cat")]
+    assert [name for name, _, _ in rule(word_ngrams=0, minimum=1, maximum=1).tokens("ab c")] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize(("word_ngrams", "minimum", "maximum"), [(0, 1, 4), (3, 2, 5), (1, 1, 0), (2, 3, 3)])
+def test_the_same_text_has_the_same_bucket_wherever_it_stands(word_ngrams, minimum, maximum, across):
+    made = rule(word_ngrams=word_ngrams, minimum=minimum, maximum=maximum, across=across)
+    buckets, counts = made.buckets_of(LINES)
+    assert counts.sum() == len(buckets)
+    seen: dict[tuple[bool, str], int] = {}
+    begin = 0
+    for words, count in zip(made.words_of(LINES), counts.tolist(), strict=True):
+        names = by_hand(words, word_ngrams, minimum, maximum, across)
+        assert len(names) == count
+        of_words = sum(max(0, len(words) - n + 1) for n in range(1, word_ngrams + 1))
+        for at, name in enumerate(names):  # a word and an n-gram of the same letters are two features
+            key, bucket = (at < of_words, name), int(buckets[begin + at])
+            assert seen.setdefault(key, bucket) == bucket
+        begin += count
+    assert len(set(seen.values())) > 0.99 * len(seen)  # two in a million share a bucket
+
+
+def test_a_line_has_the_same_rows_alone_and_among_others():
+    made = rule()
+    together = made.encode(LINES)
+    ends = np.cumsum(together.lengths)
+    for line, end, length in zip(LINES, ends.tolist(), together.lengths.tolist(), strict=True):
+        assert made.encode([line]).ids.tolist() == together.ids[end - length : end].tolist()
+    many = made.encode(LINES * 700)  # more than are hashed at once
+    assert many.ids.tolist() == together.ids.tolist() * 700
+
+
+def test_digits_are_left_out_if_asked_to():
+    made = rule(digits=False)
+    assert made.words_of(["a1b 22 c"]) == [["a", "b", "c"]]
+    assert made.encode(["12 345"]).lengths.tolist() == [0]
+    assert made.words_of(["١٢ x"]) == [["x"]]
+
+
+def test_only_kept_buckets_have_a_row():
+    every = rule()
+    buckets, _ = every.buckets_of(["the cat"])
+    kept = np.unique(buckets)[::2]
+    made = every.keeping(kept)
+    assert len(made) == len(kept)
+    wanted = [int(np.searchsorted(kept, bucket)) for bucket in buckets if bucket in kept]
+    encoded = made.encode(["", "the cat", "zzz"])
+    assert encoded.ids.tolist() == wanted
+    assert encoded.lengths.tolist() == [0, len(wanted), 0]
+    assert len(made.tokens("the cat")) == len(wanted)
+
+
+def test_gaps_spell_any_ascending_numbers():
+    numbers = np.array([0, 3, 254, 255, 256, 511, 1000, 5000, 5255, 5511])
+    assert from_gaps(gaps(numbers), 5512).tolist() == numbers.tolist()
+    assert gaps(np.array([2, 3])) == b"\x02\x00"
+    assert gaps(np.array([255])) == b"\xff\x00"
+    for data in (b"", b"\xff", b"\x05\xff"):
+        with pytest.raises(ValueError, match="ascending"):
+            from_gaps(data, 1000)
+    with pytest.raises(ValueError, match="below 5"):
+        from_gaps(b"\x05", 5)
+
+
+def test_a_manifest_describes_the_rule():
+    made = rule(across=True, digits=False).keeping(np.array([5, 9, 1000]))
+    again = rule_from_spec(made.spec(), made.files().__getitem__)
+    assert isinstance(again, Hashed)
+    assert again.spec() == made.spec()
+    assert again.encode(LINES).ids.tolist() == made.encode(LINES).ids.tolist()
+    whole = rule_from_spec(rule().spec(), {}.__getitem__)
+    assert whole.encode(LINES).ids.tolist() == rule().encode(LINES).ids.tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "files"),
+    [
+        ({"hash": "md5"}, {}),
+        ({"min": 5}, {}),
+        ({"normalizer": {"lower": True}}, {}),
+        ({"kept": BUCKETS_FILE}, {BUCKETS_FILE: b"\xff"}),
+        ({"kept": BUCKETS_FILE, "buckets": 3}, {BUCKETS_FILE: b"\x09"}),
+    ],
+)
+def test_a_wrong_description_is_refused(change, files):
+    with pytest.raises(TextkitError):
+        rule_from_spec({**rule().spec(), **change}, files.__getitem__)
