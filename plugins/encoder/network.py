@@ -36,7 +36,7 @@ class Bag(nn.Module):
 
 
 class Convolution(nn.Module):
-    """Filters of several widths over the tokens (Kim 2014, arXiv 1408.5882, CNN-rand). Layers after the first add to their input."""
+    """Filters of several widths over the tokens (Kim 2014, arXiv 1408.5882). Layers after the first add to their input."""
 
     def __init__(self, options: EncoderOptions, rows: int) -> None:
         super().__init__()

@@ -14,9 +14,9 @@ LONGEST_LABEL = 1000  # characters
 _LABEL = Text(LONGEST_LABEL)
 _EACH = Each(Real(0, 1), MOST_ROWS)
 # One question that a model answers about a line. `several`: any number of its labels may hold at once, each by itself;
-# otherwise exactly one does. Logits are divided by `temperature`. `thresholds`: the probability from which each label of several holds.
-# `coarse`: label -> the label that it is a kind of (a dialect's language), which is given unless the finer one is asked for.
-# `nothing`: the label of a line of which the model sees nothing, such as one of digits alone.
+# otherwise exactly one does. Logits are divided by `temperature`. `thresholds`: the probability from which each label of
+# several holds. `coarse`: label -> the label that it is a kind of (a dialect's language), which is given unless the finer one
+# is asked for. `nothing`: the label of a line of which the model sees nothing, such as one of digits alone.
 HEAD = Record(
     {
         "thresholds": Maybe(_EACH),
