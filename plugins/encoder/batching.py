@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textkit.corpora.batching import line_batches
+from textkit.corpora.batching import WINDOW, line_batches
 from textkit.plugin import Epoch
 
 if TYPE_CHECKING:
@@ -40,3 +40,27 @@ def sorted_batches(corpus: Corpus, epoch: Epoch) -> Iterator[list[str]]:
         for at in order[skipped:]:
             yield cut[at]
         skipped = 0
+
+
+def batches_in_turn(corpus: Corpus, epoch: Epoch, kind: Callable[[str], str]) -> Iterator[list[str]]:
+    """Batches of lines of one `kind` each and of about the same length; the kinds take turns, each as often as it has batches.
+
+    Memory holds WINDOW lines. The order depends on (epoch.seed, epoch.number) alone.
+    """
+    random = np.random.default_rng([epoch.seed, epoch.number])
+    done = 0
+    for lines in corpus.chunks(WINDOW):
+        apart: dict[str, list[str]] = {}
+        for at in random.permutation(len(lines)):
+            if lines[at]:
+                apart.setdefault(kind(lines[at]), []).append(lines[at])
+        cut: list[list[str]] = []
+        for same in (apart[name] for name in sorted(apart)):
+            size = epoch.batch_size or len(same)
+            for begin in range(0, len(same), size * SORTED):
+                group = sorted(same[begin : begin + size * SORTED], key=len)
+                cut += [group[at : at + size] for at in range(0, len(group), size)]
+        for at in random.permutation(len(cut)):
+            done += 1
+            if done > epoch.start:
+                yield cut[at]

@@ -33,10 +33,10 @@ class Batch(NamedTuple):
 class Head(nn.Module):
     """A line's vector -> logits of the labels."""
 
-    def __init__(self, options: ClassifierOptions, labels: int) -> None:
+    def __init__(self, options: ClassifierOptions, labels: int, several: bool) -> None:
         super().__init__()
-        self.labels, self.several = labels, options.several
-        self.binary = labels == 2 and not options.several
+        self.labels, self.several = labels, several
+        self.binary = labels == 2 and not several
         width = options.width
         steps: list[nn.Module] = [] if options.units else [*_norm(options.normalization, width)]
         steps.append(nn.Dropout(options.dropout))
@@ -87,11 +87,11 @@ def _norm(kind: str, width: int) -> list[nn.Module]:
 class Classifier(nn.Module):
     """One encoder and a head for each question."""
 
-    def __init__(self, options: ClassifierOptions, rows: int, labels: Sequence[int]) -> None:
+    def __init__(self, options: ClassifierOptions, rows: int, labels: Sequence[int], several: Sequence[bool]) -> None:
         super().__init__()
         self.options = options
         self.encoder = Encoder(options, rows)
-        self.heads = nn.ModuleList(Head(options, count) for count in labels)
+        self.heads = nn.ModuleList(Head(options, *head) for head in zip(labels, several, strict=True))
 
     def forward(self, ids: Tensor, weight: Tensor, head: int) -> Tensor:
         """ids i64 and weight f32 [line, token] -> logits f32[line, label] of one head"""

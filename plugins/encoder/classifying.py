@@ -81,14 +81,14 @@ class ClassifierPlugin(Plugin[ClassifierOptions, TextRule]):
     def network(self, config: ClassifierOptions, vocabulary: TextRule) -> Classifier:
         from textkit_plugins.encoder.classification import Classifier
 
-        network = Classifier(config, len(vocabulary), [len(vocabulary.learnt["labels"])])
+        network = Classifier(config, len(vocabulary), [len(vocabulary.learnt["labels"])], [config.several])
         begin(network, config, vocabulary, [vocabulary.learnt["counts"]])
         return network
 
     def batches(self, corpus: Corpus, vocabulary: TextRule, config: ClassifierOptions, epoch: Epoch) -> Iterator[Batch]:
         numbers = {label: at for at, label in enumerate(vocabulary.learnt["labels"])}
         for records in sorted_batches(corpus, epoch):
-            yield batch_of([labelled(record) for record in records], vocabulary, numbers, config)
+            yield batch_of([labelled(record) for record in records], vocabulary, numbers, config, config.several)
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, Mapping[str, float]]:
         loss, right = network.loss(batch)
@@ -102,12 +102,12 @@ class ClassifierPlugin(Plugin[ClassifierOptions, TextRule]):
         self, network: torch.nn.Module, dev: Corpus, vocabulary: TextRule, config: ClassifierOptions
     ) -> Score | None:
         lines = [labelled(record) for records in dev.chunks(_LINES) for record in records if record]
-        return scored(network, 0, lines, vocabulary, vocabulary.learnt["labels"], config)
+        return scored(network, 0, lines, vocabulary, vocabulary.learnt["labels"], config, config.several)
 
     def graphs(self, network: torch.nn.Module, vocabulary: TextRule, config: ClassifierOptions) -> Mapping[str, Graph]:
         from textkit_plugins.encoder.classification import Served
 
-        head = head_facts(network.heads[0], "", vocabulary.learnt["labels"], config)
+        head = head_facts(network.heads[0], "", vocabulary.learnt["labels"])
         facts = {"heads": [head], "attends": config.pooling == "attention"}
         return {"classify": Graph(Served(network), facts=facts, limit=limit_of(config))}
 
@@ -117,6 +117,7 @@ def batch_of(
     rule: TextRule,
     numbers: Mapping[str, int],
     config: ClassifierOptions,
+    several: bool,
     head: int = 0,
 ) -> Batch:
     """Labelled lines as a network reads them; `numbers`: the number of each label."""
@@ -126,16 +127,16 @@ def batch_of(
 
     ids, weight = padded(rule, [line.text for line in lines], config.longest)
     count = np.array([line.weight for line in lines], np.float32)
-    wanted = wanted_of(lines, numbers, config)
-    if not config.several:
+    wanted = wanted_of(lines, numbers, several)
+    if not several:
         count *= wanted >= 0
         wanted = np.maximum(wanted, 0)
     return Batch(*map(torch.from_numpy, (ids, weight, wanted, count)), head)
 
 
-def wanted_of(lines: Sequence[Labelled], numbers: Mapping[str, int], config: ClassifierOptions) -> np.ndarray:
+def wanted_of(lines: Sequence[Labelled], numbers: Mapping[str, int], several: bool) -> np.ndarray:
     """i64[line], -1 for a label that was not in the training; or f32[line, label] where several may hold."""
-    if not config.several:
+    if not several:
         return np.array([numbers.get(line.labels[0], -1) if line.labels else -1 for line in lines], np.int64)
     wanted = np.zeros((len(lines), len(numbers)), np.float32)
     for at, line in enumerate(lines):
@@ -163,28 +164,34 @@ def begin(network: Classifier, config: ClassifierOptions, rule: TextRule, counts
 
 
 def scored(
-    network: Any, at: int, lines: Sequence[Labelled], rule: TextRule, labels: Sequence[str], config: ClassifierOptions
-) -> Score | None:
+    network: Any,
+    at: int,
+    lines: Sequence[Labelled],
+    rule: TextRule,
+    labels: Sequence[str],
+    config: ClassifierOptions,
+    several: bool,
+) -> Score:
     """The dev score of a head, which is calibrated on the same lines."""
     import torch
 
     numbers = {label: number for number, label in enumerate(labels)}
-    wanted = wanted_of(lines, numbers, config)
-    if not len(lines) or (not config.several and (wanted < 0).all()):
+    wanted = wanted_of(lines, numbers, several)
+    if not len(lines) or (not several and (wanted < 0).all()):
         raise TextkitError("no line of the dev data has a label that is in the training data")
     order = np.argsort([len(line.text) for line in lines], kind="stable")
     device = next(network.parameters()).device
     logits = np.zeros((len(lines), len(labels)), np.float32)
     for begins in range(0, len(order), _SCORED):
         some = order[begins : begins + _SCORED]
-        batch = batch_of([lines[number] for number in some], rule, numbers, config)
+        batch = batch_of([lines[number] for number in some], rule, numbers, config, several)
         logits[some] = network(batch.ids.to(device), batch.weight.to(device), at).float().cpu().numpy()
     head = network.heads[at]
-    temperature = measures.temperature(logits, wanted, config.several)
+    temperature = measures.temperature(logits, wanted, several)
     head.temperature.fill_(temperature)
-    found = _several(head, logits, wanted > 0.5) if config.several else _single(head, logits, wanted)
+    found = _several(head, logits, wanted > 0.5) if several else _single(head, logits, wanted)
     head.calibration.copy_(torch.tensor([found.pop("ece_before"), found["ece"]]))
-    name = config.score_by if config.score_by != "auto" else ("macro-f1" if config.several else "accuracy")
+    name = config.score_by if config.score_by != "auto" else ("macro-f1" if several else "accuracy")
     value = found.pop(name)
     return Score(name, value, higher_is_better=True, detail=found)
 
@@ -216,13 +223,13 @@ def _several(head: Head, logits: np.ndarray, wanted: np.ndarray) -> dict[str, fl
     }
 
 
-def head_facts(head: Head, name: str, labels: Sequence[str], config: ClassifierOptions) -> dict[str, Any]:
+def head_facts(head: Head, name: str, labels: Sequence[str]) -> dict[str, Any]:
     """What the manifest says of a head."""
     before, after = (float(value) for value in head.calibration)
     facts: dict[str, Any] = {
-        "name": name, "labels": list(labels), "several": config.several, "temperature": float(head.temperature),
+        "name": name, "labels": list(labels), "several": head.several, "temperature": float(head.temperature),
     }  # fmt: skip
-    if config.several:
+    if head.several:
         facts["thresholds"] = [float(value) for value in head.thresholds]
     if before == before:
         facts["calibration_error"] = {"before": before, "after": after}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from textkit.text.rule import TextRule
     from textkit_plugins.encoder.options import EncoderOptions
 
+_COUNTED = 4000  # lines whose features are counted at once
 Chunks = Callable[[], Iterator[Sequence[str]]]  # the texts, as often as they are asked for
 
 
@@ -38,10 +39,12 @@ def _hashed(options: EncoderOptions, chunks: Chunks, where: object) -> Hashed:
     )  # fmt: skip
     lines = np.zeros(options.bucket, np.int32)  # that have each bucket
     for texts in chunks():
-        buckets, counts = every.buckets_of(texts)
-        owner = np.repeat(np.arange(len(counts)), counts)
-        once = np.unique(owner * options.bucket + buckets)
-        lines += np.bincount(once % options.bucket, minlength=options.bucket).astype(np.int32)
+        for begin in range(0, len(texts), _COUNTED):
+            buckets, counts = every.buckets_of(texts[begin : begin + _COUNTED])
+            keys = np.repeat(np.arange(len(counts)) * options.bucket, counts) + buckets
+            keys.sort()
+            once = keys[np.diff(keys, prepend=-1) > 0] % options.bucket
+            lines += np.bincount(once, minlength=options.bucket).astype(np.int32)
     found = np.flatnonzero(lines >= options.min_count)
     if not len(found):
         raise TextkitError(f"{where}: min_count={options.min_count}: no word or n-gram is in so many lines")

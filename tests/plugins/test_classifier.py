@@ -51,7 +51,8 @@ def options(**given) -> ClassifierOptions:
 
 def network(labels: int = 3, **given) -> Classifier:
     torch.manual_seed(3)
-    return Classifier(options(**given), ROWS, [labels]).eval()
+    made = options(**given)
+    return Classifier(made, ROWS, [labels], [made.several]).eval()
 
 
 @pytest.fixture(params=BLOCKS)
@@ -87,7 +88,7 @@ def test_the_exported_graph_computes_what_the_network_does(block, tmp_path):
     rule = PLUGIN.vocabulary(
         corpus_of(tmp_path, ["a\tb c d e f g", "z\tb c d e f g"]), options(**TOKENS, min_count=1, vocab_size=ROWS + 5)
     )
-    served = Served(Classifier(block.options, len(rule), [3]))
+    served = Served(Classifier(block.options, len(rule), [3], [False]))
     found = exported(
         {"classify": Graph(served, facts={"heads": [], "attends": False})},
         rule,
@@ -266,15 +267,15 @@ def test_labels_that_no_training_line_has_are_answered_wrong_and_never_learnt(tm
     assert rule.learnt["labels"] == ["no", "yes"]
     assert rule.learnt["counts"] == [2, 1]
     made = PLUGIN.network(given, rule)
-    strange = batch_of([Labelled("good", ("maybe",)), Labelled("bad", ("no",))], rule, {"no": 0, "yes": 1}, given)
+    strange = batch_of([Labelled("good", ("maybe",)), Labelled("bad", ("no",))], rule, {"no": 0, "yes": 1}, given, False)
     assert strange.count.tolist() == [0, 1]
     with torch.no_grad():
         made.heads[0].steps[-1].bias.fill_(-9)  # always "no"
         lines = [Labelled("bad", ("no",)), Labelled("good", ("maybe",)), Labelled("good", ("yes",))]
-        score = scored(made.eval(), 0, lines, rule, ["no", "yes"], given)
+        score = scored(made.eval(), 0, lines, rule, ["no", "yes"], given, False)
     assert score.value == pytest.approx(1 / 3)
     with pytest.raises(TextkitError, match="no line of the dev data has a label"):
-        scored(made, 0, lines[1:2], rule, ["no", "yes"], given)
+        scored(made, 0, lines[1:2], rule, ["no", "yes"], given, False)
 
 
 @pytest.mark.parametrize(

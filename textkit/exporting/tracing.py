@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from textkit.bundle.weights import MODULE, TURNED
 from textkit.errors import TextkitError, one_line
 from textkit.exporting.onnx_format import IR_VERSION, LARGEST, OPSET
 from textkit.task import Port
@@ -66,6 +67,7 @@ def trace(
     _widen_masks(model.graph)
     norms = _shapes_of_norms(model.graph)
     _strip(model)
+    _name_weights(model.graph, module)
     refuse_surprises(model, [port for port, _ in inputs], outputs)
     _name_axes(model.graph, [*(port for port, _ in inputs), *outputs], norms)
     model.graph.value_info.extend(norms)
@@ -205,6 +207,26 @@ def _strip(model: onnx.ModelProto) -> None:
         for node in function.node:
             node.doc_string = ""
             del node.metadata_props[:]
+
+
+def _name_weights(graph: onnx.GraphProto, module: torch.nn.Module) -> None:
+    """Gives a weight that torch transposed and renamed the name of its parameter, followed by TURNED.
+
+    A training can then begin with the weights of an exported model (textkit.bundle.weights).
+    """
+    from onnx import numpy_helper
+
+    there = {weight.name for weight in graph.initializer}
+    lost = {
+        parameter.detach().cpu().numpy().T.tobytes(): f"{MODULE}{name}{TURNED}"
+        for name, parameter in module.named_parameters()
+        if parameter.dim() == 2 and f"{MODULE}{name}" not in there
+    }
+    for weight in graph.initializer:
+        if len(weight.dims) == 2 and (name := lost.pop(numpy_helper.to_array(weight).tobytes(), None)):
+            for node in graph.node:
+                node.input[:] = [name if given == weight.name else given for given in node.input]
+            weight.name = name
 
 
 def _axes(port: onnx.ValueInfoProto) -> list[int | str]:

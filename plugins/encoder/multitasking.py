@@ -1,0 +1,123 @@
+"""The plugin `multitask`: several sets of labelled lines to one encoder with a head for each. Light: no torch.
+
+After Collobert and Weston 2008 (A unified architecture for natural language processing): the tasks share the table of words and
+the convolution, and take turns batch by batch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from textkit.errors import TextkitError
+from textkit.plugin import Epoch, Graph, Plugin, Score, Training
+from textkit.tasks.classify.corpus import HeadOptions, Labelled, head_of, labelled
+from textkit.text.rule import TextRule
+from textkit_plugins.encoder.batching import batches_in_turn, limit_of
+from textkit_plugins.encoder.classifying import ClassifierOptions, batch_of, begin, head_facts, scored
+from textkit_plugins.encoder.vocabulary import learnt_rule
+
+if TYPE_CHECKING:
+    import torch
+
+    from textkit.corpora.corpus import Corpus
+    from textkit_plugins.encoder.classification import Batch, Classifier
+
+_LINES = 10_000  # read at once
+
+
+@dataclass(frozen=True)
+class MultitaskOptions(HeadOptions, ClassifierOptions):
+    """The options of `multitask`: those of `classifier`; the defaults are the network of Collobert and Weston 2008."""
+
+    text: Literal["hashed", "bpe", "unigram", "word"] = "word"  # as for classifier
+    encoder: Literal["bag", "cnn", "rnn", "transformer"] = "cnn"  # as for classifier
+    pooling: Literal["mean", "max", "cls", "attention"] = "max"  # as for classifier
+    vocab_size: int = 30_000  # bpe, unigram, word: most entries
+    units: int = 100  # of a hidden layer between the line's vector and the labels; 0: none
+
+
+class MultitaskPlugin(Plugin[MultitaskOptions, TextRule]):
+    """Lines to the labels of several questions, over one encoder."""
+
+    name = "multitask"
+    task = "classify"
+    summary = "one encoder with a head for each of several sets of labels (Collobert and Weston 2008)"
+    Config = MultitaskOptions
+    corpus = "textkit.tasks.classify.corpus:HeadedCorpus"
+    training = Training(epochs=20, batch_size=32, learning_rate=1e-3, patience=5)
+
+    def vocabulary(self, corpus: Corpus, config: MultitaskOptions) -> TextRule:
+        counted: dict[str, Counter[str]] = {}
+
+        def texts() -> Iterator[Sequence[str]]:
+            for records in corpus.chunks(_LINES):
+                yield [labelled(record).text for record in records]
+
+        for records in corpus.chunks(_LINES):
+            for record in records:
+                line = labelled(record)
+                counted.setdefault(line.head, Counter()).update(line.labels)
+        for head, labels in counted.items():
+            if len(labels) < 2:
+                raise TextkitError(f"{head}: has {len(labels)} labels, and two are the least")
+        rule = learnt_rule(config, texts, corpus.paths[0])
+        heads = {head: {label: labels[label] for label in sorted(labels)} for head, labels in sorted(counted.items())}
+        rule.learnt = {**rule.learnt, "heads": heads}
+        return rule
+
+    def network(self, config: MultitaskOptions, vocabulary: TextRule) -> Classifier:
+        from textkit_plugins.encoder.classification import Classifier
+
+        heads = vocabulary.learnt["heads"]
+        sizes, several = [len(labels) for labels in heads.values()], [config.may_be_several(head) for head in heads]
+        network = Classifier(config, len(vocabulary), sizes, several)
+        begin(network, config, vocabulary, [list(labels.values()) for labels in heads.values()])
+        return network
+
+    def batches(self, corpus: Corpus, vocabulary: TextRule, config: MultitaskOptions, epoch: Epoch) -> Iterator[Batch]:
+        numbers = {head: dict(zip(labels, range(len(labels)), strict=True)) for head, labels in _heads(vocabulary)}
+        places = {head: at for at, head in enumerate(numbers)}
+        for records in batches_in_turn(corpus, epoch, head_of):
+            head = head_of(records[0])
+            lines = list(map(labelled, records))
+            yield batch_of(lines, vocabulary, numbers[head], config, config.may_be_several(head), places[head])
+
+    def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, Mapping[str, float]]:
+        loss, right = network.loss(batch)
+        lines = len(batch.ids)
+        words, weight = int((batch.weight > 0).sum()), float(batch.count.sum())
+        return loss, {"examples": lines, "words": words, "weight": weight, "accuracy": float(right) / lines}
+
+    def score(
+        self, network: torch.nn.Module, dev: Corpus, vocabulary: TextRule, config: MultitaskOptions
+    ) -> Score | None:
+        apart: dict[str, list[Labelled]] = {}
+        for records in dev.chunks(_LINES):
+            for record in filter(None, records):
+                apart.setdefault(head_of(record), []).append(labelled(record))
+        detail: dict[str, float] = {}
+        for at, (head, labels) in enumerate(_heads(vocabulary)):
+            if head in apart:
+                several = config.may_be_several(head)
+                found = scored(network, at, apart[head], vocabulary, list(labels), config, several)
+                detail[f"{head} {found.name}"] = found.value
+        if not detail:
+            raise TextkitError("the dev data has no line of any head")
+        return Score("mean score", sum(detail.values()) / len(detail), higher_is_better=True, detail=detail)
+
+    def graphs(self, network: torch.nn.Module, vocabulary: TextRule, config: MultitaskOptions) -> Mapping[str, Graph]:
+        from textkit_plugins.encoder.classification import Served
+
+        heads = [
+            head_facts(network.heads[at], head, list(labels)) for at, (head, labels) in enumerate(_heads(vocabulary))
+        ]
+        facts = {"heads": heads, "attends": config.pooling == "attention"}
+        return {"classify": Graph(Served(network), facts=facts, limit=limit_of(config))}
+
+
+def _heads(rule: TextRule) -> Sequence[tuple[str, Mapping[str, int]]]:
+    """Each head's name, and its labels with how often they occur."""
+    return list(rule.learnt["heads"].items())
