@@ -26,6 +26,7 @@ def train(
     options: Mapping[str, Any] | None = None,
     config: str | Path | None = None,
     seed: int | None = None,
+    init: str | Path | None = None,
     device: str = "auto",
     threads: int | None = None,
     resume: bool = False,
@@ -33,7 +34,8 @@ def train(
 ) -> Path:
     """Trains a model of the family `plugin` on files, as `textkit train` does, and returns the run's folder `output`.
 
-    `options`: what `--set` sets, by name; `config`: a TOML file of options. `resume`: whether to continue an interrupted run.
+    `options`: what `--set` sets, by name; `config`: a TOML file of options. `init`: a run, a model or a file of word vectors to
+    begin with. `resume`: whether to continue an interrupted run.
     `progress` is called with each event (textkit.training.events), in this thread. Needs the extra `train`. Raises UsageError
     for unknown names, TextkitError for data that cannot be read and for a training that fails.
     """
@@ -45,6 +47,7 @@ def train(
         config=None if config is None else Path(config),
         assignments=[f"{key}={_said(value)}" for key, value in (options or {}).items()],
         seed=seed,
+        init=None if init is None else str(init),
     )
     with of_arguments(), joined() as team:
         run = (go_on if resume else begin)(folder, recipe)

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequenc
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
+from textkit.errors import UsageError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -119,6 +121,22 @@ class Epoch:
     facts: MutableMapping[str, Any] = field(default_factory=dict, compare=False)
 
 
+@dataclass(frozen=True)
+class Source:
+    """A model that a training begins with, instead of with chance.
+
+    `options`: those of the family that made it, by name. `rule`: how its text becomes ids. `weights`: f32 arrays by the names
+    that its network, or the module that was exported, gives them. A file of word vectors has none of these, but `vectors`:
+    f32[dim] by word.
+    """
+
+    name: str
+    options: Mapping[str, Any]
+    rule: TextRule | None
+    weights: Mapping[str, np.ndarray]
+    vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
 class Update(Protocol):
     """Learns from one batch where autograd is too slow: replaces `loss` and the optimizer, and changes the network in place.
 
@@ -163,6 +181,7 @@ class Plugin(ABC, Generic[Options, Rule]):
     Config: ClassVar[type]
     corpus: ClassVar[str] = ""  # what reads DATA, named as in textkit.task.Task.corpus; "": the corpus of the task
     training: ClassVar[Training] = Training()  # this family's defaults of the engine's options
+    inherited: ClassVar[Sequence[str]] = ()  # options that a training takes from the model that it begins with (--init)
     unheeded: ClassVar[Mapping[str, str]] = {}  # engine options that it does not read -> what decides instead
     api: ClassVar[int] = API_VERSION
 
@@ -210,6 +229,14 @@ class Plugin(ABC, Generic[Options, Rule]):
 
     # None: the batches of an epoch are counted for what needs their number (linear, cosine, a cooldown).
     steps: ClassVar[Steps | None] = None
+
+    def adopt(self, corpus: Corpus, config: Options, source: Source) -> Rule:
+        """Instead of `vocabulary`, where a training begins with `source`: its rule, with what else the corpus teaches."""
+        raise UsageError(f"--init: {self.name} cannot begin with another model")
+
+    def begin(self, network: torch.nn.Module, config: Options, vocabulary: Rule, source: Source) -> Sequence[str]:
+        """Puts the weights of `source` into an untrained network; returns the names of those that it set."""
+        raise UsageError(f"--init: {self.name} cannot begin with another model")
 
     def unit(self, vocabulary: Rule) -> str:
         """The unit of a logged perplexity: "word", "token" or "byte"."""

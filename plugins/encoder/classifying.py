@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -11,12 +11,12 @@ import numpy as np
 
 from textkit.corpora.batching import padded
 from textkit.errors import TextkitError
-from textkit.plugin import Epoch, Graph, Plugin, Score, Training
-from textkit.tasks.classify.corpus import Labelled, LabelOptions, labelled
+from textkit.plugin import Epoch, Graph, Plugin, Score, Source, Training
+from textkit.tasks.classify.corpus import Labelled, LabelOptions, labelled, texts
 from textkit.tasks.classify.evaluation import measures
-from textkit.text.hashed import Hashed
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of, sorted_batches
+from textkit_plugins.encoder.beginning import inherited, set_weights
 from textkit_plugins.encoder.options import EncoderOptions
 from textkit_plugins.encoder.vocabulary import learnt_rule
 
@@ -60,23 +60,22 @@ class ClassifierPlugin(Plugin[ClassifierOptions, TextRule]):
     task = "classify"
     summary = "labels for lines: a bag of n-grams, CNN, RNN or transformer (Joulin 2017, Kim 2014)"
     Config = ClassifierOptions
+    inherited = inherited(EncoderOptions)
     training = Training(epochs=20, batch_size=32, learning_rate=5e-3, schedule="linear", patience=5)
 
     def vocabulary(self, corpus: Corpus, config: ClassifierOptions) -> TextRule:
-        labels: Counter[str] = Counter()
+        return with_labels(learnt_rule(config, text_chunks(corpus), corpus.paths[0]), corpus, config)
 
-        def texts() -> Iterator[Sequence[str]]:
-            for records in corpus.chunks(_LINES):
-                yield [labelled(record).text for record in records]
+    def adopt(self, corpus: Corpus, config: ClassifierOptions, source: Source) -> TextRule:
+        if source.rule is None:  # word vectors
+            return self.vocabulary(corpus, config)
+        source.rule.learnt = {}
+        return with_labels(source.rule, corpus, config)
 
-        for records in corpus.chunks(_LINES):
-            for record in records:
-                labels.update(labelled(record).labels)
-        if len(labels) < (1 if config.several else 2):
-            raise TextkitError(f"{corpus.paths[0]}: has {len(labels)} labels, and two are the least")
-        rule = learnt_rule(config, texts, corpus.paths[0])
-        rule.learnt = {**rule.learnt, "labels": sorted(labels), "counts": [labels[label] for label in sorted(labels)]}
-        return rule
+    def begin(
+        self, network: torch.nn.Module, config: ClassifierOptions, vocabulary: TextRule, source: Source
+    ) -> Sequence[str]:
+        return set_weights(network, vocabulary, source)
 
     def network(self, config: ClassifierOptions, vocabulary: TextRule) -> Classifier:
         from textkit_plugins.encoder.classification import Classifier
@@ -110,6 +109,28 @@ class ClassifierPlugin(Plugin[ClassifierOptions, TextRule]):
         head = head_facts(network.heads[0], "", vocabulary.learnt["labels"])
         facts = {"heads": [head], "attends": config.pooling == "attention"}
         return {"classify": Graph(Served(network), facts=facts, limit=limit_of(config))}
+
+
+def text_chunks(corpus: Corpus) -> Callable[[], Iterator[Sequence[str]]]:
+    """The texts of labelled lines, as often as they are asked for."""
+
+    def chunks() -> Iterator[Sequence[str]]:
+        for records in corpus.chunks(_LINES):
+            yield texts(records)
+
+    return chunks
+
+
+def with_labels(rule: TextRule, corpus: Corpus, config: ClassifierOptions) -> TextRule:
+    """`rule`, with the labels of the corpus and how often each occurs. TextkitError if there are too few."""
+    labels: Counter[str] = Counter()
+    for records in corpus.chunks(_LINES):
+        for record in records:
+            labels.update(labelled(record).labels)
+    if len(labels) < (1 if config.several else 2):
+        raise TextkitError(f"{corpus.paths[0]}: has {len(labels)} labels, and two are the least")
+    rule.learnt = {**rule.learnt, "labels": sorted(labels), "counts": [labels[label] for label in sorted(labels)]}
+    return rule
 
 
 def batch_of(
@@ -155,7 +176,7 @@ def begin(network: Classifier, config: ClassifierOptions, rule: TextRule, counts
             weight = np.array(of_labels, np.float64).clip(1) ** (-1 if config.class_weight == "balanced" else -0.5)
             head.class_weight.copy_(torch.from_numpy(weight / np.average(weight, weights=np.maximum(of_labels, 1))))
     importance = network.encoder.pooling.importance
-    if importance is not None and isinstance(rule, Hashed):
+    if importance is not None and "lines" in rule.learnt:
         lines = np.array(rule.learnt["lines"], np.float64)
         total = max(lines.max(), sum(counts[0]))
         idf = np.log((1 + total) / (1 + lines)) + 1  # as scikit-learn smooths it

@@ -70,8 +70,15 @@ FIELDS: Mapping[str, Any] = {
         ),
         tokenizer=Record(_CLEAN, file=_FILE),
         hashed=Record(
-            hash=Text(), normalizer=_NORMALIZER, word_ngrams=Whole(0, LONGEST_NGRAM), min=Whole(1, LONGEST_NGRAM),
-            max=Whole(0, LONGEST_NGRAM), across=Flag(), digits=Flag(), buckets=Whole(1, MOST_ROWS), kept=Maybe(_FILE),
+            hash=Text(),
+            normalizer=_NORMALIZER,
+            word_ngrams=Whole(0, LONGEST_NGRAM),
+            min=Whole(1, LONGEST_NGRAM),
+            max=Whole(0, LONGEST_NGRAM),
+            across=Flag(),
+            digits=Flag(),
+            buckets=Whole(1, MOST_ROWS),
+            kept=Maybe(_FILE),
         ),
         translation=Record(
             _CLEAN | _LANGUAGE, tokenizer=_FILE, target_tokenizer=Maybe(_FILE), reverse=Flag(), **_IDS, **_SIZES

@@ -57,6 +57,7 @@ def export(
         "seed": run.seed,
         "complete": run.complete,
         "explainable": _explainable(plugin, every),
+        "options": run.config_record,
         "facts": run.facts,
     }
     return export_graphs(

@@ -88,6 +88,16 @@ class Hashed(TextRule):
             return np.empty(0, np.int64), np.empty(0, np.int64)
         return np.concatenate(found), np.concatenate(counts)
 
+    def rows_of_words(self, words: Sequence[str]) -> np.ndarray:
+        """The row of each word i64[word], -1 for what is not one word, or has no row."""
+        alone = Hashed(self.normalizer, 1, 1, 0, self.buckets, digits=self.digits)
+        buckets, counts = alone.buckets_of(words)
+        found = np.full(len(words), -1)
+        one = counts == 1
+        rows = buckets[np.repeat(one, counts)]
+        found[one] = rows if self._row is None else self._row[rows]
+        return found
+
     def words_of(self, lines: Sequence[str]) -> list[list[str]]:
         """Each line's words, as they are hashed."""
         text = "\n".join(" ".join(line.splitlines()) for line in lines)

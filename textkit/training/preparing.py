@@ -7,7 +7,7 @@ import random
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from textkit.corpora.corpus import SHARES, Corpus
 from textkit.durable import naming
 from textkit.errors import TextkitError, TextkitWarning, UsageError
 from textkit.guard import blaming, checked
-from textkit.plugin import Plugin, Training
+from textkit.plugin import Plugin, Source, Training
 from textkit.text.rule import TextRule
 from textkit.training.effects import has_score
 from textkit.training.events import Event, Stage
@@ -140,12 +140,42 @@ def learn_vocabulary(run: Run, corpus: Corpus) -> Iterator[Event]:
         return
     yield Stage("reading the data and learning the vocabulary")
     sampled = corpus.sampled(SAMPLE_LINES, run.seed)
-    with blaming(run.plugin, "vocabulary"):
-        rule = checked(run.plugin, "vocabulary", run.plugin.vocabulary(sampled, run.config), TextRule)
+    source = None
+    if run.init is not None:
+        from textkit.training.initial import source_of
+
+        source = source_of(run.init)
+    method = "vocabulary" if source is None else "adopt"
+    with blaming(run.plugin, method):
+        if source is None:
+            rule = run.plugin.vocabulary(sampled, run.config)
+        else:
+            rule = run.plugin.adopt(sampled, run.config, source)
+        checked(run.plugin, method, rule, TextRule)
     if sampled.sample is None:  # the plugin stopped early, or did not read at all
         for _ in sampled.blocks():
             pass
     run.save_sample(sampled.sample or [])
     run.facts["lines"] = sampled.total
+    if source is not None:
+        run.facts["begun"] = _begin(run, rule, source)
     run.save()
     run.save_vocabulary(rule)
+
+
+def _begin(run: Run, rule: TextRule, source: Source) -> dict[str, Any]:
+    """Keeps the weights that the run takes from `source`; returns what to record of that."""
+    import torch
+
+    from textkit.training.checkpoint import save_tensors
+
+    with blaming(run.plugin, "begin"), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.seed)
+        network = run.plugin.network(run.config, rule)
+        names = set(run.plugin.begin(network, run.config, rule, source))
+    state = network.state_dict()
+    if not names:
+        raise TextkitError(f"--init {source.name}: none of its weights fits {run.plugin.name} with these options")
+    save_tensors(run.initial, {name: state[name] for name in sorted(names)}, {"kind": "initial"})
+    new = sum(parameter.numel() for name, parameter in network.named_parameters() if name not in names)
+    return {"with": source.name, "tensors": len(names), "new_parameters": new}

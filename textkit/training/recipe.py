@@ -39,6 +39,7 @@ class Recipe:
     assignments: Sequence[str]
     seed: int | None
     command: Sequence[str] = ()
+    init: str | None = None  # the model to begin with
 
 
 def begin(folder: Path, recipe: Recipe) -> Run:
@@ -46,7 +47,12 @@ def begin(folder: Path, recipe: Recipe) -> Run:
     if not recipe.plugin:
         raise UsageError("missing argument PLUGIN: the name of the model to train; textkit plugins lists them")
     plugin = registry.get(recipe.plugin)
-    options, training = config.resolve(plugin, recipe.config, recipe.assignments)
+    base = None
+    if recipe.init is not None:
+        from textkit.training.initial import options_of, source_of
+
+        base = options_of(plugin, source_of(recipe.init)), plugin.training
+    options, training = config.resolve(plugin, recipe.config, recipe.assignments, base)
     check_said(plugin, config.said(plugin, recipe.config, recipe.assignments), options, training)
     check_options(plugin, training)
     if not recipe.data:
@@ -59,7 +65,7 @@ def begin(folder: Path, recipe: Recipe) -> Run:
         if paths:
             corpus_of(plugin, paths, options).check()
     seed = SEED if recipe.seed is None else recipe.seed
-    return Run.create(folder, plugin, options, training, seed, recipe.data, recipe.dev, recipe.command)
+    return Run.create(folder, plugin, options, training, seed, recipe.data, recipe.dev, recipe.command, recipe.init)
 
 
 def go_on(folder: Path, recipe: Recipe) -> Run:

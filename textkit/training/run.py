@@ -65,10 +65,11 @@ class Run:
         data: Sequence[Path],
         dev: Sequence[Path] = (),
         command: Sequence[str] = (),
+        init: str | None = None,
     ) -> Run:
         """Makes the folder, which must not exist yet.
 
-        `options` is the plugin's Config, `command` what the user typed. TextkitError for data that cannot be read.
+        `options` is the plugin's Config, `command` what the user typed, `init` the model to begin with. TextkitError for data that cannot be read.
         """
         folder = Path(folder)
         files = {key: [describe_file(Path(path)) for path in paths] for key, paths in (("data", data), ("dev", dev))}
@@ -86,6 +87,7 @@ class Run:
             "split": None,
             "complete": False,
             "facts": {},
+            **({} if init is None else {"init": os.path.abspath(init) if os.path.exists(init) else init}),
         }
         run = cls(folder, record)
         try:
@@ -151,6 +153,16 @@ class Run:
     def config(self) -> Any:
         """The plugin's options, an instance of its Config."""
         return config.from_dict(self.plugin.Config, self._record["config"])
+
+    @property
+    def config_record(self) -> dict[str, Any]:
+        """The plugin's options by name, as run.json has them."""
+        return self._record["config"]
+
+    @property
+    def init(self) -> str | None:
+        """The model that the run begins with; None: its weights begin with chance."""
+        return self._record.get("init")
 
     @cached_property
     def training(self) -> Training:
@@ -327,7 +339,17 @@ class Run:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             network = self.plugin.network(self.config, self.vocabulary)
-        return checked(self.plugin, "network", network, torch.nn.Module)
+        checked(self.plugin, "network", network, torch.nn.Module)
+        if self.initial.exists():
+            from textkit.training.checkpoint import load_tensors
+
+            network.load_state_dict(load_tensors(self.initial)[0], strict=False)
+        return network
+
+    @property
+    def initial(self) -> Path:
+        """Where the weights of the model that the run begins with are, if it begins with one."""
+        return self.folder / "initial.safetensors"
 
     def network(self) -> torch.nn.Module:
         """The best network so far, on the CPU, in eval mode; TextkitError if nothing was learnt yet.

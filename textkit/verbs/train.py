@@ -48,6 +48,7 @@ WAIT = "stopping after this update, with a checkpoint; once more ends it at once
 @click.option("--dev", multiple=True, metavar="FILE", type=click.Path(path_type=Path), help="Lines for the dev score.")
 @click.option("--config", metavar="F.toml", type=click.Path(path_type=Path), help="Options from a TOML file.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="One option; --show-options lists them.")
+@click.option("--init", metavar="MODEL", help="Begin with a run, an exported model, or a file of word vectors.")
 @click.option("--seed", type=Number(SEARCH["seed"]), metavar="N", help=f"Seed of all randomness. Default: {SEED}.")
 @click.option("--resume", is_flag=True, help="Go on with the run; options given at its start need not be repeated.")
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard events into the run as well.")

@@ -1,0 +1,74 @@
+"""How an encoder begins with another model: with its text rule and weights, or with vectors of words. Light: no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit.plugin import Source
+from textkit.text.hashed import Hashed
+from textkit.text.rule import TextRule
+
+if TYPE_CHECKING:
+    from textkit_plugins.encoder.options import EncoderOptions
+
+_TABLE = "encoder.tokens.embedding.weight"
+# The modules that are exported (`Served`) hold the network, and the encoder's layers as operators beside it.
+_SERVED = (("network.", ""), ("tokens.", "encoder.tokens."))
+
+
+def set_weights(network: Any, rule: TextRule, source: Source) -> Sequence[str]:
+    """Puts all weights of `source` that fit, by name and shape, into the network; returns their names."""
+    import torch
+
+    weights = {_plain(name): value for name, value in source.weights.items()}
+    if source.vectors:
+        weights = _of_words(network, rule, source.vectors)
+    taken = []
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if (
+                name.startswith(("encoder.", "dense."))
+                and name in weights
+                and weights[name].shape == tuple(tensor.shape)
+            ):
+                tensor.copy_(torch.from_numpy(np.asarray(weights[name])))
+                taken.append(name)
+    return taken
+
+
+def _plain(name: str) -> str:
+    for served, own in _SERVED:
+        if name.startswith(served):
+            return own + name.removeprefix(served)
+    return name
+
+
+def _of_words(network: Any, rule: TextRule, vectors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The embedding table, with the vector of each word that has one in the file; the others stay as they are."""
+    table = network.state_dict()[_TABLE].numpy().copy()
+    if len(next(iter(vectors.values()))) != table.shape[1]:
+        return {}
+    if isinstance(rule, Hashed):
+        words = list(vectors)
+        rows = rule.rows_of_words(words)
+        known = rows >= 0
+        table[rows[known]] = np.stack([vectors[word] for word in words])[known]
+        return {_TABLE: table} if known.any() else {}
+    found = False
+    names, ids = rule.vocabulary()
+    for name, at in zip(names, ids.tolist(), strict=True):
+        vector = vectors.get(name.removeprefix("▁"))  # the mark that tokenizers put before a word
+        if vector is not None:
+            table[at] = vector
+            found = True
+    return {_TABLE: table} if found else {}
+
+
+def inherited(options: type[EncoderOptions]) -> tuple[str, ...]:
+    """The options that describe the text and the encoder, which weights fit only if they stay the same."""
+    from dataclasses import fields
+
+    return tuple(field.name for field in fields(options))

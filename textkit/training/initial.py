@@ -1,0 +1,69 @@
+"""What a training may begin with instead of chance: a run, an exported model, or a file of word vectors. Knows no architecture."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textkit.errors import TextkitError, UsageError, pip_install
+from textkit.plugin import Plugin, Source
+from textkit.training.run import Run
+
+
+def source_of(model: str) -> Source:
+    """The source named `model`: a run's folder, an installed model or a model's folder, or a file of word vectors."""
+    path = Path(model)
+    if (path / "run.json").exists():
+        return _of_run(path)
+    if path.is_file():
+        return _of_vectors(path)
+    return _of_model(model)
+
+
+def _of_run(folder: Path) -> Source:
+    run = Run.open(folder)
+    network = run.network()
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    return Source(str(folder), run.config_record, run.vocabulary, weights)
+
+
+def _of_model(model: str) -> Source:
+    from textkit.bundle import bundle
+    from textkit.bundle.weights import weights_of
+
+    found = bundle.located(model, "", any_task=True)
+    try:
+        weights: dict[str, np.ndarray] = {}
+        for name in found.manifest.graphs:
+            weights |= weights_of(found.graph(name))
+    except ImportError as error:
+        raise TextkitError(
+            f"--init {model}: reading it needs the package {error.name}: {pip_install('train')}"
+        ) from None
+    options = found.manifest.made.get("options")
+    return Source(model, options if isinstance(options, dict) else {}, found.rule, weights)
+
+
+def _of_vectors(path: Path) -> Source:
+    from textkit.interop import foreign
+
+    read = foreign.read(path)
+    return Source(str(path), {}, None, {}, dict(zip(read.words, read.table[: len(read.words)], strict=False)))
+
+
+def options_of(plugin: Plugin[Any, Any], source: Source) -> Any:
+    """The plugin's Config as the source has it, and its own defaults where the source says nothing.
+
+    Raises UsageError where they fit no model of the plugin.
+    """
+    from textkit import config
+
+    names = {field.name for field in fields(plugin.Config)}
+    taken = {key: value for key, value in source.options.items() if key in names and key in plugin.inherited}
+    try:
+        return config.from_dict(plugin.Config, config.as_dict(plugin.Config()) | taken)
+    except (TypeError, ValueError, TextkitError) as error:
+        raise UsageError(f"--init {source.name}: {plugin.name} cannot begin with it: {error}") from None
