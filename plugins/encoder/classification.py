@@ -28,6 +28,7 @@ class Batch(NamedTuple):
     wanted: Tensor  # i64[line], or f32[line, label] where several labels may hold
     count: Tensor  # f32[line]: how much each line counts
     head: int
+    epoch: int = 0
 
 
 class Head(nn.Module):
@@ -81,7 +82,16 @@ class Head(nn.Module):
 
 
 def _norm(kind: str, width: int) -> list[nn.Module]:
+    if kind == "length":
+        return [Unit()]
     return {"none": [], "layer": [nn.LayerNorm(width)], "batch": [nn.BatchNorm1d(width)]}[kind]
+
+
+class Unit(nn.Module):
+    """Scales vectors to length 1; zeros stay zeros."""
+
+    def forward(self, vector: Tensor) -> Tensor:
+        return functional.normalize(vector, dim=1)
 
 
 class Classifier(nn.Module):
@@ -99,6 +109,7 @@ class Classifier(nn.Module):
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The loss of a batch, and how many of its lines are right."""
+        self.encoder.freeze(self.options.still_frozen(len(self.encoder.tokens.blocks()), batch.epoch))
         head = self.heads[batch.head]
         logits = self(batch.ids, batch.weight, batch.head)
         loss = head.loss(logits, batch, self.options.label_smoothing, self.options.focal)

@@ -17,7 +17,7 @@ from textkit.tasks.classify.evaluation import measures
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of, sorted_batches
 from textkit_plugins.encoder.beginning import inherited, set_weights
-from textkit_plugins.encoder.options import EncoderOptions
+from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
 from textkit_plugins.encoder.vocabulary import learnt_rule
 
 if TYPE_CHECKING:
@@ -31,11 +31,12 @@ _SCORED = 512  # lines in a batch of the dev score
 
 
 @dataclass(frozen=True)
-class ClassifierOptions(LabelOptions, EncoderOptions):
+class ClassifierOptions(FreezingOptions, LabelOptions, EncoderOptions):
     """The options of `classifier`. The defaults fit thousands of lines with tens of labels."""
 
     units: int = 0  # of a hidden layer between the line's vector and the labels; 0: none
-    normalization: Literal["none", "layer", "batch"] = "none"  # of the line's vector, or of the hidden layer
+    # none | length: the line's vector has length 1 | layer, batch: of the line's vector or, with units, the hidden layer
+    normalization: Literal["none", "length", "layer", "batch"] = "none"
     class_weight: Literal["none", "sqrt", "balanced"] = "none"  # balanced: rare labels count as much as common ones
     label_smoothing: float = 0.0  # the share of the target that all labels get (Szegedy et al. 2016)
     focal: float = 0.0  # lines that are already right count less, with this exponent (Lin et al. 2017); 0: as much
@@ -87,7 +88,8 @@ class ClassifierPlugin(Plugin[ClassifierOptions, TextRule]):
     def batches(self, corpus: Corpus, vocabulary: TextRule, config: ClassifierOptions, epoch: Epoch) -> Iterator[Batch]:
         numbers = {label: at for at, label in enumerate(vocabulary.learnt["labels"])}
         for records in sorted_batches(corpus, epoch):
-            yield batch_of([labelled(record) for record in records], vocabulary, numbers, config, config.several)
+            batch = batch_of([labelled(record) for record in records], vocabulary, numbers, config, config.several)
+            yield batch._replace(epoch=epoch.number)
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, Mapping[str, float]]:
         loss, right = network.loss(batch)

@@ -83,7 +83,8 @@ class MultitaskPlugin(Plugin[MultitaskOptions, TextRule]):
         for records in batches_in_turn(corpus, epoch, head_of):
             head = head_of(records[0])
             lines = list(map(labelled, records))
-            yield batch_of(lines, vocabulary, numbers[head], config, config.may_be_several(head), places[head])
+            batch = batch_of(lines, vocabulary, numbers[head], config, config.may_be_several(head), places[head])
+            yield batch._replace(epoch=epoch.number)
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, Mapping[str, float]]:
         loss, right = network.loss(batch)

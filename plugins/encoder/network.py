@@ -31,6 +31,9 @@ class Bag(nn.Module):
         """ids i64[line, token], real bool[line, token] -> f32[line, token, dim]"""
         return self.embedding(ids)
 
+    def blocks(self) -> list[nn.Module]:
+        return [self.embedding]
+
     def exportable(self) -> nn.Module:
         return self
 
@@ -61,6 +64,9 @@ class Convolution(nn.Module):
             x = x + given if at else x
         return x
 
+    def blocks(self) -> list[nn.Module]:
+        return [self.embedding, *self.layers]
+
     def exportable(self) -> nn.Module:
         return self
 
@@ -87,6 +93,9 @@ class Reader(nn.Module):
         for layer in self.layers:
             x, _ = layer(self.dropout(x), lengths)
         return x
+
+    def blocks(self) -> list[nn.Module]:
+        return [self.embedding, *self.layers]
 
     def exportable(self) -> nn.Module:
         """A copy whose layers are ONNX operators, with the weights as they are now."""
@@ -157,6 +166,11 @@ class Encoder(nn.Module):
             self.tokens = {"bag": Bag, "cnn": Convolution, "rnn": Reader}[options.encoder](options, rows)
         self.pooling = Pooling(options, rows)
         self.width = options.width
+
+    def freeze(self, count: int) -> None:
+        """Keeps the lowest `count` blocks as they are, the embeddings first, and lets the others learn."""
+        for at, block in enumerate(self.tokens.blocks()):
+            block.requires_grad_(at >= count)
 
     def dropped(self, weight: Tensor) -> Tensor:
         """`weight` with whole tokens left out in training; the first token of a line stays."""

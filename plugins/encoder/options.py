@@ -138,3 +138,23 @@ class EncoderOptions(TextOptions):
         if self.encoder == "rnn":
             return self.hidden * (2 if self.bidirectional else 1)
         return self.dim
+
+
+@dataclass(frozen=True)
+class FreezingOptions:
+    """Which part of an encoder stays as it began. A mixin; it must precede the other options among the base classes."""
+
+    frozen: int = 0  # the lowest blocks stay as they began: 1: embeddings, 2: with the first layer, ...; -1: all blocks
+    thaw: int = 0  # after each so many epochs, one more block is trained, the highest first; 0: none
+
+    needs: ClassVar[Mapping[str, str]] = {"thaw": "frozen!=0"}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()  # type: ignore[misc]  # of the class that this is mixed into
+        if self.frozen < -1 or self.thaw < 0:
+            raise ValueError(f"frozen={self.frozen}, thaw={self.thaw}: must be at least -1 and 0")
+
+    def still_frozen(self, blocks: int, epoch: int) -> int:
+        """How many of an encoder's blocks stay as they are in this epoch (from 0)."""
+        count = blocks if self.frozen < 0 else min(self.frozen, blocks)
+        return max(0, count - (epoch // self.thaw if self.thaw else 0))

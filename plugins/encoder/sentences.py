@@ -14,11 +14,12 @@ import numpy as np
 from textkit.corpora.batching import padded
 from textkit.errors import TextkitError
 from textkit.evaluation.correlation import spearman
-from textkit.plugin import Epoch, Graph, Plugin, Score, Training
+from textkit.plugin import Epoch, Graph, Plugin, Score, Source, Training
 from textkit.tasks.embed.pairs import PairOptions, pair, texts_of
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of, sorted_batches
-from textkit_plugins.encoder.options import EncoderOptions
+from textkit_plugins.encoder.beginning import inherited, set_weights
+from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
 from textkit_plugins.encoder.vocabulary import learnt_rule
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _COMPARED = 4096  # pairs of the dev data among which partners are looked for
 
 
 @dataclass(frozen=True)
-class SentenceOptions(PairOptions, EncoderOptions):
+class SentenceOptions(FreezingOptions, PairOptions, EncoderOptions):
     """The options of `sentence-encoder`."""
 
     # contrast: pairs that belong together (and hard negatives) | similarity: pairs with a score | teacher: lines
@@ -80,6 +81,7 @@ class SentencePlugin(Plugin[SentenceOptions, TextRule]):
     summary = "vectors for lines, from pairs of texts or from a teacher (Reimers 2019, Gao 2021)"
     Config = SentenceOptions
     corpus = "textkit.tasks.embed.pairs:TextPairs"
+    inherited = inherited(EncoderOptions)
     training = Training(epochs=10, batch_size=64, learning_rate=2e-3, schedule="linear", patience=3)
 
     def vocabulary(self, corpus: Corpus, config: SentenceOptions) -> TextRule:
@@ -91,7 +93,21 @@ class SentencePlugin(Plugin[SentenceOptions, TextRule]):
                     for text in (texts_of(record) if config.objective != "teacher" else [record])
                 ]
 
-        rule = learnt_rule(config, texts, corpus.paths[0])
+        return self._with_scale(learnt_rule(config, texts, corpus.paths[0]), corpus, config)
+
+    def adopt(self, corpus: Corpus, config: SentenceOptions, source: Source) -> TextRule:
+        if source.rule is None:  # word vectors
+            return self.vocabulary(corpus, config)
+        source.rule.learnt = {}
+        return self._with_scale(source.rule, corpus, config)
+
+    def begin(
+        self, network: torch.nn.Module, config: SentenceOptions, vocabulary: TextRule, source: Source
+    ) -> Sequence[str]:
+        return set_weights(network, vocabulary, source)
+
+    def _with_scale(self, rule: TextRule, corpus: Corpus, config: SentenceOptions) -> TextRule:
+        """`rule`, with the score of equal texts."""
         if config.objective == "similarity":
             scores = [float(pair(record)[2]) for records in corpus.chunks(_LINES) for record in records]
             rule.learnt = {**rule.learnt, "highest": config.highest or max(scores, default=1.0)}
@@ -109,7 +125,7 @@ class SentencePlugin(Plugin[SentenceOptions, TextRule]):
             yield from taught_batches(corpus, vocabulary, config, epoch)
             return
         for records in sorted_batches(corpus, epoch):
-            yield batch_of(list(map(pair, records)), vocabulary, config)
+            yield batch_of(list(map(pair, records)), vocabulary, config)._replace(epoch=epoch.number)
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, Mapping[str, float]]:
         return network.loss(batch), {"examples": batch.examples, "words": batch.words}

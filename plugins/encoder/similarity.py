@@ -28,6 +28,7 @@ class Batch(NamedTuple):
     wanted: Tensor | None  # similarity: f32[pair], from 0 to 1; teacher: f32[line, dim]
     examples: int
     words: int
+    epoch: int = 0
 
 
 class SentenceEncoder(nn.Module):
@@ -46,6 +47,7 @@ class SentenceEncoder(nn.Module):
 
     def loss(self, batch: Batch) -> Tensor:
         """The loss that the option `objective` names."""
+        self.encoder.freeze(self.options.still_frozen(len(self.encoder.tokens.blocks()), batch.epoch))
         vectors = [functional.normalize(self(side), dim=1) for side in batch.sides]
         if self.options.objective == "teacher":
             assert batch.wanted is not None

@@ -1,4 +1,4 @@
-"""What a training may begin with instead of chance: a run, an exported model, or a file of word vectors. Knows no architecture."""
+"""What a training may begin with: a run, an exported model, or a file of word vectors. Knows no architecture."""
 
 from __future__ import annotations
 

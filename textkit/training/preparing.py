@@ -147,11 +147,9 @@ def learn_vocabulary(run: Run, corpus: Corpus) -> Iterator[Event]:
         source = source_of(run.init)
     method = "vocabulary" if source is None else "adopt"
     with blaming(run.plugin, method):
-        if source is None:
-            rule = run.plugin.vocabulary(sampled, run.config)
-        else:
-            rule = run.plugin.adopt(sampled, run.config, source)
-        checked(run.plugin, method, rule, TextRule)
+        given = (sampled, run.config)
+        learnt = run.plugin.vocabulary(*given) if source is None else run.plugin.adopt(*given, source)
+        rule = checked(run.plugin, method, learnt, TextRule)
     if sampled.sample is None:  # the plugin stopped early, or did not read at all
         for _ in sampled.blocks():
             pass

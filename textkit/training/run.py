@@ -69,7 +69,8 @@ class Run:
     ) -> Run:
         """Makes the folder, which must not exist yet.
 
-        `options` is the plugin's Config, `command` what the user typed, `init` the model to begin with. TextkitError for data that cannot be read.
+        `options` is the plugin's Config, `command` what the user typed, `init` the model to begin with.
+        TextkitError for data that cannot be read.
         """
         folder = Path(folder)
         files = {key: [describe_file(Path(path)) for path in paths] for key, paths in (("data", data), ("dev", dev))}

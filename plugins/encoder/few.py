@@ -1,0 +1,208 @@
+"""The plugin `few-shot`: a handful of labelled lines, and an encoder that stays as it is. Light: no torch at the top.
+
+The lines' vectors are computed once, and logistic regression over them is solved, in seconds. The penalty on its weights and the
+temperature are chosen by cross-validation, so no line needs to be kept apart. This is the second step of SetFit (Tunstall et al.
+2022, arXiv 2209.11055).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+
+from textkit.errors import UsageError
+from textkit.plugin import Epoch, Graph, Plugin, Source
+from textkit.tasks.classify.corpus import LabelOptions, labelled
+from textkit.tasks.classify.evaluation import measures
+from textkit.text.rule import TextRule
+from textkit_plugins.encoder.batching import limit_of
+from textkit_plugins.encoder.beginning import inherited, set_weights
+from textkit_plugins.encoder.classifying import batch_of, head_facts, wanted_of, with_labels
+from textkit_plugins.encoder.options import EncoderOptions
+
+if TYPE_CHECKING:
+    import torch
+
+    from textkit.corpora.corpus import Corpus
+    from textkit_plugins.encoder.classification import Batch, Classifier
+
+_LINES = 10_000  # read at once
+_ENCODED = 256  # lines encoded at once
+_FOLDS = 5
+_STRENGTHS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)  # of the penalty, times half the sum of squares
+
+
+@dataclass(frozen=True)
+class FewShotOptions(LabelOptions, EncoderOptions):
+    """The options of `few-shot`."""
+
+    normalization: Literal["none", "length", "layer", "batch"] = "length"  # none | length: vectors have length 1
+    strength: float = 0.0  # of the penalty on the weights; 0: chosen by cross-validation
+    longest: int = 512  # tokens of a line that are read
+
+    units: ClassVar[int] = 0
+    class_weight: ClassVar[str] = "none"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.strength < 0 or self.longest < 1:
+            raise ValueError(f"strength={self.strength:g}, longest={self.longest}: must be at least 0 and 1")
+        if self.normalization in ("layer", "batch"):
+            raise ValueError(f"normalization={self.normalization}: must be none or length")
+
+
+class FewShotPlugin(Plugin[FewShotOptions, TextRule]):
+    """Lines to labels, from a few examples of each, over the encoder of another model."""
+
+    name = "few-shot"
+    task = "classify"
+    summary = "labels from a few examples each, over the encoder of another model (Tunstall 2022)"
+    Config = FewShotOptions
+    inherited = inherited(EncoderOptions)
+
+    def vocabulary(self, corpus: Corpus, config: FewShotOptions) -> TextRule:
+        raise UsageError("few-shot: needs an encoder to begin with: --init MODEL")
+
+    def adopt(self, corpus: Corpus, config: FewShotOptions, source: Source) -> TextRule:
+        if source.rule is None:
+            raise UsageError(f"--init {source.name}: holds word vectors; few-shot needs an encoder")
+        source.rule.learnt = {}
+        return with_labels(source.rule, corpus, config)
+
+    def network(self, config: FewShotOptions, vocabulary: TextRule) -> Classifier:
+        from textkit_plugins.encoder.classification import Classifier
+
+        return Classifier(config, len(vocabulary), [len(vocabulary.learnt["labels"])], [config.several])
+
+    def begin(
+        self, network: torch.nn.Module, config: FewShotOptions, vocabulary: TextRule, source: Source
+    ) -> Sequence[str]:
+        return set_weights(network, vocabulary, source)
+
+    def batches(self, corpus: Corpus, vocabulary: TextRule, config: FewShotOptions, epoch: Epoch) -> Iterator[Batch]:
+        raise NotImplementedError("few-shot learns all lines at once")
+        yield
+
+    def fit(
+        self, network: Classifier, corpus: Corpus, vocabulary: TextRule, config: FewShotOptions, epoch: Epoch
+    ) -> Iterator[Mapping[str, Any]]:
+        lines = [labelled(record) for records in corpus.chunks(_LINES) for record in records]
+        numbers = {label: at for at, label in enumerate(vocabulary.learnt["labels"])}
+        vectors = np.zeros((len(lines), config.width), np.float32)
+        words = 0
+        for begin in range(0, len(lines), _ENCODED):
+            some = lines[begin : begin + _ENCODED]
+            batch = batch_of(some, vocabulary, numbers, config, config.several)
+            vectors[begin : begin + len(some)] = encoded(network, batch)
+            words += int((batch.weight > 0).sum())
+            yield {"examples": begin + len(some), "words": words}
+        wanted = wanted_of(lines, numbers, config.several)
+        count = np.array([line.weight for line in lines], np.float64)
+        solved = Solved(vectors.astype(np.float64), wanted, count, config.several, len(numbers))
+        strength, logits = solved.chosen((config.strength,) if config.strength else _STRENGTHS, epoch.seed)
+        weight, bias = solved.solve(strength)
+        set_head(network, weight, bias, logits, wanted)
+        right = logits.argmax(1) == wanted if not config.several else ((logits > 0) == (wanted > 0.5)).all(1)
+        epoch.facts["cross_validation"] = {"folds": solved.folds, "strength": strength, "accuracy": float(right.mean())}
+        yield {"examples": len(lines), "words": words, "accuracy": float(right.mean())}
+
+    def graphs(self, network: Classifier, vocabulary: TextRule, config: FewShotOptions) -> Mapping[str, Graph]:
+        from textkit_plugins.encoder.classification import Served
+
+        facts = {
+            "heads": [head_facts(network.heads[0], "", vocabulary.learnt["labels"])],
+            "attends": config.pooling == "attention",
+        }
+        return {"classify": Graph(Served(network), facts=facts, limit=limit_of(config))}
+
+
+def encoded(network: Classifier, batch: Batch) -> np.ndarray:
+    """What the head's last layer reads of each line, f32[line, width]."""
+    import torch
+
+    network.eval()
+    with torch.no_grad():
+        vector = network.encoder(batch.ids, batch.weight)[0]
+        for step in network.heads[0].steps[:-1]:
+            vector = step(vector)
+    found: np.ndarray = vector.numpy()
+    return found
+
+
+def set_head(network: Classifier, weight: np.ndarray, bias: np.ndarray, logits: np.ndarray, wanted: np.ndarray) -> None:
+    """Puts the solution into the network. `logits`: those of each line by a fold that has not seen it, for the calibration."""
+    import torch
+
+    head = network.heads[0]
+    last = head.steps[-1]
+    if head.binary:
+        weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
+    with torch.no_grad():
+        last.weight.copy_(torch.from_numpy(weight))
+        last.bias.copy_(torch.from_numpy(bias))
+        head.temperature.fill_(measures.temperature(logits, wanted, head.several))
+        if head.several:
+            probability = measures.sigmoid(logits / float(head.temperature))
+            head.thresholds.copy_(torch.from_numpy(measures.thresholds(probability, wanted > 0.5)))
+
+
+class Solved:
+    """Logistic regression on vectors f64[line, width]: `wanted` i64[line], or f32[line, label] with `several`."""
+
+    def __init__(self, vectors: np.ndarray, wanted: np.ndarray, count: np.ndarray, several: bool, labels: int) -> None:
+        self.vectors, self.count, self.several = vectors, count, several
+        self.target = wanted.astype(np.float64) if several else measures.one_hot(wanted, labels).astype(np.float64)
+        self.folds = 0
+
+    def solve(self, strength: float, rows: np.ndarray | slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+        """The weights f64[label, width] and biases f64[label] that are best for the `rows`; biases are not penalised."""
+        from scipy.optimize import minimize
+
+        vectors, target, count = self.vectors[rows], self.target[rows], self.count[rows]
+        labels, width = target.shape[1], vectors.shape[1]
+        total = count.sum()
+
+        def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            weight, bias = flat[: labels * width].reshape(labels, width), flat[labels * width :]
+            logits = vectors @ weight.T + bias
+            if self.several:
+                given = measures.sigmoid(logits)
+                each = (np.logaddexp(0, logits) - target * logits).sum(1)
+            else:
+                high = logits.max(1, keepdims=True)
+                log = logits - high - np.log(np.exp(logits - high).sum(1, keepdims=True))
+                given, each = np.exp(log), -(target * log).sum(1)
+            slope = (given - target) * (count / total)[:, None]
+            value = float((each * count).sum() / total) + strength * float((weight**2).sum()) / 2
+            return value, np.concatenate([(slope.T @ vectors + strength * weight).ravel(), slope.sum(0)])
+
+        found = minimize(loss, np.zeros(labels * (width + 1)), jac=True, method="L-BFGS-B", options={"maxiter": 500})
+        return found.x[: labels * width].reshape(labels, width), found.x[labels * width :]
+
+    def chosen(self, strengths: Sequence[float], seed: int) -> tuple[float, np.ndarray]:
+        """The strength under which lines are likeliest by the folds that have not seen them, and their logits under it."""
+        place = np.random.default_rng(seed).permutation(len(self.vectors))
+        # Dealt out label by label, so that every fold has lines of every label that has enough.
+        place = place[np.argsort(self.target[place].argmax(1), kind="stable")]
+        self.folds = min(_FOLDS, len(place))
+        fold = np.empty(len(place), np.int64)
+        fold[place] = np.arange(len(place)) % max(1, self.folds)
+        best, strength, kept = np.inf, strengths[0], np.zeros_like(self.target)
+        for tried in strengths:
+            logits = np.zeros_like(self.target)
+            for number in range(self.folds):
+                inside = np.flatnonzero(fold == number)
+                weight, bias = self.solve(tried, np.flatnonzero(fold != number))
+                logits[inside] = self.vectors[inside] @ weight.T + bias
+            loss = self._unlikely(logits)
+            if loss < best:
+                best, strength, kept = loss, tried, logits
+        return strength, kept
+
+    def _unlikely(self, logits: np.ndarray) -> float:
+        if self.several:
+            return float((np.logaddexp(0, logits) - self.target * logits).sum(1).mean())
+        return float(-(self.target * np.log(np.maximum(measures.softmax(logits), 1e-300))).sum(1).mean())
