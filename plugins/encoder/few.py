@@ -1,8 +1,8 @@
 """The plugin `few-shot`: a handful of labelled lines, and an encoder that stays as it is. Light: no torch at the top.
 
-The lines' vectors are computed once, and logistic regression over them is solved, in seconds. The penalty on its weights and the
-temperature are chosen by cross-validation, so no line needs to be kept apart. This is the second step of SetFit (Tunstall et al.
-2022, arXiv 2209.11055).
+The lines' vectors are computed once, and logistic regression over them is solved, in seconds. The penalty on its weights and
+the temperature are chosen by cross-validation, so no line needs to be kept apart. It is the second step of SetFit (Tunstall et
+al. 2022, arXiv 2209.11055).
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 _LINES = 10_000  # read at once
 _ENCODED = 256  # lines encoded at once
 _FOLDS = 5
-_STRENGTHS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)  # of the penalty, times half the sum of squares
+_TRIED_STEPS = 50  # of a search that only compares strengths
+_STRENGTHS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)  # of the penalty: the strongest first
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,8 @@ class FewShotPlugin(Plugin[FewShotOptions, TextRule]):
         count = np.array([line.weight for line in lines], np.float64)
         solved = Solved(vectors.astype(np.float64), wanted, count, config.several, len(numbers))
         strength, logits = solved.chosen((config.strength,) if config.strength else _STRENGTHS, epoch.seed)
-        weight, bias = solved.solve(strength)
-        set_head(network, weight, bias, logits, wanted)
+        found = solved.solve(strength)
+        set_head(network, found[:, :-1], found[:, -1], logits, wanted)
         right = logits.argmax(1) == wanted if not config.several else ((logits > 0) == (wanted > 0.5)).all(1)
         epoch.facts["cross_validation"] = {"folds": solved.folds, "strength": strength, "accuracy": float(right.mean())}
         yield {"examples": len(lines), "words": words, "accuracy": float(right.mean())}
@@ -157,8 +158,11 @@ class Solved:
         self.target = wanted.astype(np.float64) if several else measures.one_hot(wanted, labels).astype(np.float64)
         self.folds = 0
 
-    def solve(self, strength: float, rows: np.ndarray | slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
-        """The weights f64[label, width] and biases f64[label] that are best for the `rows`; biases are not penalised."""
+    def solve(
+        self, strength: float, rows: np.ndarray | slice = slice(None), start: np.ndarray | None = None, steps: int = 500
+    ) -> np.ndarray:
+        """The weights and biases f64[label, width + 1] that are best for the `rows`; biases are not penalised. `start`: where
+        the search for them begins."""
         from scipy.optimize import minimize
 
         vectors, target, count = self.vectors[rows], self.target[rows], self.count[rows]
@@ -166,8 +170,9 @@ class Solved:
         total = count.sum()
 
         def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-            weight, bias = flat[: labels * width].reshape(labels, width), flat[labels * width :]
-            logits = vectors @ weight.T + bias
+            both = flat.reshape(labels, width + 1)
+            weight = both[:, :-1]
+            logits = vectors @ weight.T + both[:, -1]
             if self.several:
                 given = measures.sigmoid(logits)
                 each = (np.logaddexp(0, logits) - target * logits).sum(1)
@@ -177,10 +182,12 @@ class Solved:
                 given, each = np.exp(log), -(target * log).sum(1)
             slope = (given - target) * (count / total)[:, None]
             value = float((each * count).sum() / total) + strength * float((weight**2).sum()) / 2
-            return value, np.concatenate([(slope.T @ vectors + strength * weight).ravel(), slope.sum(0)])
+            return value, np.column_stack([slope.T @ vectors + strength * weight, slope.sum(0)]).ravel()
 
-        found = minimize(loss, np.zeros(labels * (width + 1)), jac=True, method="L-BFGS-B", options={"maxiter": 500})
-        return found.x[: labels * width].reshape(labels, width), found.x[labels * width :]
+        begin = np.zeros(labels * (width + 1)) if start is None else start.ravel()
+        found = minimize(loss, begin, jac=True, method="L-BFGS-B", options={"maxiter": steps, "ftol": 1e-7})
+        solution: np.ndarray = found.x.reshape(labels, width + 1)
+        return solution
 
     def chosen(self, strengths: Sequence[float], seed: int) -> tuple[float, np.ndarray]:
         """The strength under which lines are likeliest by the folds that have not seen them, and their logits under it."""
@@ -191,15 +198,19 @@ class Solved:
         fold = np.empty(len(place), np.int64)
         fold[place] = np.arange(len(place)) % max(1, self.folds)
         best, strength, kept = np.inf, strengths[0], np.zeros_like(self.target)
+        begun: list[np.ndarray | None] = [
+            None
+        ] * self.folds  # the next strength's search begins where the last one ended
         for tried in strengths:
             logits = np.zeros_like(self.target)
             for number in range(self.folds):
                 inside = np.flatnonzero(fold == number)
-                weight, bias = self.solve(tried, np.flatnonzero(fold != number))
-                logits[inside] = self.vectors[inside] @ weight.T + bias
+                begun[number] = found = self.solve(tried, np.flatnonzero(fold != number), begun[number], _TRIED_STEPS)
+                logits[inside] = self.vectors[inside] @ found[:, :-1].T + found[:, -1]
             loss = self._unlikely(logits)
-            if loss < best:
-                best, strength, kept = loss, tried, logits
+            if loss >= best:  # weaker penalties only go on from here
+                break
+            best, strength, kept = loss, tried, logits
         return strength, kept
 
     def _unlikely(self, logits: np.ndarray) -> float:
