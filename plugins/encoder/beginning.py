@@ -34,7 +34,7 @@ def set_weights(network: Any, rule: TextRule, source: Source) -> Sequence[str]:
                 and name in weights
                 and weights[name].shape == tuple(tensor.shape)
             ):
-                tensor.copy_(torch.from_numpy(np.asarray(weights[name])))
+                tensor.copy_(torch.from_numpy(np.array(weights[name])))
                 taken.append(name)
     return taken
 

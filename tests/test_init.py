@@ -1,0 +1,184 @@
+"""A training that begins with a run, an exported model, or word vectors; blocks that stay frozen; a few examples."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from textkit import config
+from textkit.bundle import bundle
+from textkit.bundle.weights import weights_of
+from textkit.errors import UsageError
+from textkit.exporting.export import export
+from textkit.registry import registry
+from textkit.training.initial import source_of
+from textkit.training.recipe import Recipe, begin
+from textkit.training.run import Run
+from textkit.training.trainer import train
+from textkit_plugins.encoder.few import Solved
+
+LINES = [
+    "warm\tthe sun is hot",
+    "warm\ta hot noon",
+    "wet\tthe rain is grey",
+    "wet\tgrey rain",
+    "cold\tthe snow is white",
+    "cold\twhite snow",
+]
+CNN = [
+    "text=word",
+    "encoder=cnn",
+    "dim=40",
+    "filters=40",
+    "widths=2,3",
+    "units=40",
+    "min_count=1",
+    "epochs=1",
+    "vocab_size=300",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    made = tmp_path_factory.mktemp("init")
+    (made / "lines.tsv").write_text("".join(f"{line}\n" for line in LINES * 20))
+    (made / "other.tsv").write_text(
+        "".join(f"{'yes' if 'hot' in line else 'no'}\t{line.partition(chr(9))[2]}\n" for line in LINES * 20)
+    )
+    return made
+
+
+def trained(
+    folder: Path, name: str, data: str, *assignments: str, init: object = None, plugin: str = "classifier"
+) -> Run:
+    recipe = Recipe(plugin, [folder / data], [], None, assignments, 1, (), None if init is None else str(init))
+    run = begin(folder / name, recipe)
+    list(train(run, run.corpus, threads=1))
+    return run
+
+
+@pytest.fixture(scope="module")
+def first(folder) -> Run:
+    return trained(folder, "first", "lines.tsv", *CNN)
+
+
+@pytest.fixture(scope="module", params=["fp32", "int8"])
+def model(request, folder, first) -> Path:
+    return export(first, folder / request.param, request.param)
+
+
+def initial(run: Run) -> dict[str, torch.Tensor]:
+    from textkit.training.checkpoint import load_tensors
+
+    return load_tensors(run.initial)[0]
+
+
+def test_all_weights_of_a_graph_have_their_names_back(first, model):
+    found = weights_of(bundle.read(model).graph("classify"))
+    precise = bundle.read(model).manifest.precision == "fp32"
+    state = first.network().state_dict()
+    served = {
+        name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.tokens")
+    }
+    served |= {f"network.{name}": value for name, value in state.items() if name.startswith("heads.0.steps")}
+    assert served
+    for name, value in served.items():
+        largest = float(value.abs().max())
+        assert np.abs(found[name] - value.numpy()).max() <= (0 if precise else largest / 100), name
+
+
+def test_a_run_begins_with_the_encoder_of_a_run(folder, first):
+    run = trained(folder, "of run", "other.tsv", "epochs=1", init=first.folder)
+    assert run.config.encoder == "cnn"  # as in the run
+    assert run.config.dim == 40
+    assert run.vocabulary.learnt["labels"] == ["no", "yes"]
+    assert run.vocabulary.files() == first.vocabulary.files()
+    begun = initial(run)
+    state = first.network().state_dict()
+    assert set(begun) == {name for name in state if name.startswith("encoder.")}  # the head is new
+    assert all(torch.equal(begun[name], state[name]) for name in begun)
+    assert run.facts["begun"]["tensors"] == len(begun)
+
+
+def test_a_run_begins_with_an_exported_model(folder, first, model):
+    run = trained(folder, f"of {model.name}", "other.tsv", "epochs=1", init=model)
+    assert run.config.filters == 40
+    state = first.network().state_dict()
+    for name, value in initial(run).items():
+        assert torch.allclose(value, state[name], atol=0.02 * float(state[name].abs().max())), name
+    assert json.loads((run.folder / "run.json").read_text())["init"] == str(model)
+
+
+@pytest.mark.parametrize(("frozen", "same"), [(1, ["embedding"]), (-1, ["embedding", "layers"]), (0, [])])
+def test_blocks_stay_as_they_began(folder, first, frozen, same):
+    run = trained(folder, f"frozen {frozen}", "other.tsv", "epochs=2", f"frozen={frozen}", init=first.folder)
+    before, after = initial(run), run.network().state_dict()
+    for name in before:
+        stays = any(part in name for part in same)
+        assert torch.equal(before[name], after[name]) == stays, name
+
+
+def test_blocks_thaw_from_above():
+    options = config.resolve(registry.get("classifier"), None, ["frozen=-1", "thaw=2", "text=word", "encoder=cnn"])[0]
+    assert [options.still_frozen(3, epoch) for epoch in range(8)] == [3, 3, 2, 2, 1, 1, 0, 0]
+    options = config.resolve(registry.get("classifier"), None, ["frozen=2"])[0]
+    assert [options.still_frozen(3, epoch) for epoch in (0, 9)] == [2, 2]
+    assert options.still_frozen(1, 0) == 1
+
+
+@pytest.mark.parametrize("text", ["word", "hashed"])
+def test_a_run_begins_with_word_vectors(folder, text):
+    (folder / "words.vec").write_text("3 2\nhot 1 2\nrain 3 4\nnowhere 5 6\n")
+    run = trained(
+        folder, f"of words {text}", "lines.tsv", f"text={text}", "encoder=bag", "dim=2", "min_count=1", "epochs=1",
+        init=folder / "words.vec",
+    )  # fmt: skip
+    table = initial(run)["encoder.tokens.embedding.weight"]
+    rule = run.vocabulary
+    for word, vector in (("hot", [1, 2]), ("rain", [3, 4])):
+        row = rule.encode([word]).ids[0]  # the word itself comes first
+        assert table[row].tolist() == vector
+    assert [5, 6] not in table.tolist()
+
+
+def test_what_nothing_can_begin_with_is_refused(folder, first, model):
+    with pytest.raises(Exception, match="none of its weights fits classifier"):
+        trained(folder, "wide", "other.tsv", "dim=41", init=first.folder)
+    with pytest.raises(UsageError, match="rnn-lm cannot begin with another model"):
+        trained(folder, "strange", "other.tsv", init=first.folder, plugin="rnn-lm")
+    with pytest.raises(UsageError, match="needs an encoder to begin with"):
+        trained(folder, "few", "other.tsv", plugin="few-shot")
+    with pytest.raises(Exception, match="no such"):
+        source_of(str(folder / "nothing"))
+
+
+def test_a_few_examples_are_enough_over_an_encoder_that_knows(folder):
+    whole = trained(folder, "knows", "lines.tsv", *CNN[:-2], "epochs=15", "vocab_size=300")
+    (folder / "few.tsv").write_text("".join(f"{line}\n" for line in LINES * 2))
+    run = trained(folder, "few", "few.tsv", init=whole.folder, plugin="few-shot")
+    assert run.facts["cross_validation"]["accuracy"] == 1
+    before, after = whole.network().state_dict(), run.network().state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("encoder."))
+    graph = run.plugin.graphs(run.network(), run.vocabulary, run.config)["classify"]
+    ids = run.vocabulary.encode(["a hot sun"]).ids[None]
+    logits, _ = graph.module.eval()(torch.from_numpy(ids), torch.ones(ids.shape))
+    assert graph.facts["heads"][0]["labels"][int(logits.argmax())] == "warm"
+
+
+def test_logistic_regression_is_where_its_slope_is_zero():
+    random = np.random.default_rng(1)
+    vectors, wanted, count = random.normal(size=(40, 3)), random.integers(0, 3, 40), random.random(40)
+    solved = Solved(vectors, wanted, count, False, 3)
+    found = solved.solve(0.01)
+    logits = vectors @ found[:, :-1].T + found[:, -1]
+    given = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    slope = ((given - np.eye(3)[wanted]) * (count / count.sum())[:, None]).T @ vectors + 0.01 * found[:, :-1]
+    assert np.abs(slope).max() < 1e-3
+    several = Solved(vectors, (random.random((40, 2)) < 0.5).astype(np.float32), count, True, 2)
+    strength, logits = several.chosen((1.0, 1e-3), 1)
+    assert strength in (1.0, 1e-3)
+    assert logits.shape == (40, 2)
