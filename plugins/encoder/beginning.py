@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from textkit.errors import TextkitError
 from textkit.plugin import Source
 from textkit.text.hashed import Hashed
 from textkit.text.rule import TextRule
@@ -20,7 +21,10 @@ _SERVED = (("network.", ""), ("tokens.", "encoder.tokens."))
 
 
 def set_weights(network: Any, rule: TextRule, source: Source) -> Sequence[str]:
-    """Puts all weights of `source` that fit, by name and shape, into the network; returns their names."""
+    """Puts all weights of `source` that the network's encoder has too into it, and returns their names.
+
+    TextkitError for one of another shape.
+    """
     import torch
 
     weights = {_plain(name): value for name, value in source.weights.items()}
@@ -29,11 +33,12 @@ def set_weights(network: Any, rule: TextRule, source: Source) -> Sequence[str]:
     taken = []
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
-            if (
-                name.startswith(("encoder.", "dense."))
-                and name in weights
-                and weights[name].shape == tuple(tensor.shape)
-            ):
+            if name in weights and name.startswith(("encoder.", "dense.")):
+                if weights[name].shape != tuple(tensor.shape):
+                    here, there = list(tensor.shape), list(weights[name].shape)
+                    raise TextkitError(
+                        f"--init {source.name}: its {name} is {there}, with these options it would be {here}"
+                    )
                 tensor.copy_(torch.from_numpy(np.array(weights[name])))
                 taken.append(name)
     return taken
