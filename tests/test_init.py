@@ -162,7 +162,7 @@ def test_what_nothing_can_begin_with_is_refused(folder, first):
 def test_a_few_examples_are_enough_over_an_encoder_that_knows(folder):
     whole = trained(folder, "knows", "lines.tsv", *CNN[:-2], "epochs=15", "vocab_size=300")
     (folder / "few.tsv").write_text("".join(f"{line}\n" for line in LINES * 2))
-    run = trained(folder, "few", "few.tsv", init=whole.folder, plugin="few-shot")
+    run = trained(folder, "from few", "few.tsv", init=whole.folder, plugin="few-shot")
     assert run.facts["cross_validation"]["accuracy"] == 1
     before, after = whole.network().state_dict(), run.network().state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before if name.startswith("encoder."))
