@@ -13,7 +13,7 @@ from typing import Any
 
 from textkit.errors import TextkitError, nearest
 from textkit.streams.fields import Carried, Number, found, parsed
-from textkit.streams.lines import Reader
+from textkit.streams.lines import Lines, Reader
 
 LONGEST_FIELD = 1 << 28  # characters in one CSV field; an unclosed quote ends here, before it fills the memory
 _SHORT_RECORD = 1000  # lines
@@ -111,20 +111,34 @@ def _json_line(line: str, name: str) -> tuple[dict[str, Any] | None, str, str]:
     """The line's object (None if it is not one), its text, and what is wrong with it."""
     if not line or line.isspace():
         return None, "", ""
+    value, problem = json_object(line)
+    return value, *(("", problem) if value is None else field_text(value, name))
+
+
+def json_object(line: str) -> tuple[dict[str, Any] | None, str]:
+    """The JSON object that a line is, or None and what is wrong with the line."""
     try:
         value = parsed(line)
     except RecursionError:
-        return None, "", "malformed JSON: nested too deep"
+        return None, "malformed JSON: nested too deep"
     except json.JSONDecodeError as error:
-        return None, "", f"malformed JSON: {error.msg} at character {error.pos + 1}"
-    if not isinstance(value, dict):
-        return None, "", f"not a JSON object but {_kind(value)}"
-    there, text = (True, value[name]) if name in value else found(value, name.split("."))
+        return None, f"malformed JSON: {error.msg} at character {error.pos + 1}"
+    return (value, "") if isinstance(value, dict) else (None, f"not a JSON object but {_kind(value)}")
+
+
+def field_of(value: dict[str, Any], name: str) -> tuple[bool, Any]:
+    """Whether an object has the field `name` (or something at the way `a.b`, `a.0.b`), and what."""
+    return (True, value[name]) if name in value else found(value, name.split("."))
+
+
+def field_text(value: dict[str, Any], name: str) -> tuple[str, str]:
+    """The text of a field, and what is wrong with it."""
+    there, text = field_of(value, name)
     if not there:
-        return value, "", f"no field {name!r}{nearest(name, value)}"
+        return "", f"no field {name!r}{nearest(name, value)}"
     if not isinstance(text, str) or isinstance(text, Number):
-        return value, "", f"field {name!r} is {_kind(text)}, not a string"
-    return value, _without_surrogates(text), ""
+        return "", f"field {name!r} is {_kind(text)}, not a string"
+    return without_surrogates(text), ""
 
 
 def _kind(value: Any) -> str:
@@ -132,7 +146,7 @@ def _kind(value: Any) -> str:
     return kinds.get(type(value), "a number")
 
 
-def _without_surrogates(text: str) -> str:
+def without_surrogates(text: str) -> str:
     """Half a surrogate pair, which JSON can spell (\\ud800) and UTF-8 cannot, becomes U+FFFD."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
@@ -146,7 +160,7 @@ def _table(
     names: dict[int, list[str]] = {}  # number of cells in a record -> their names
     if index is not None and index < 0:
         raise TextkitError("--column counts from 1")
-    for rows, numbers in _csv_rows(reader, delimiter) if kind == "csv" else _tsv_rows(reader, delimiter):
+    for rows, numbers in csv_rows(reader, delimiter) if kind == "csv" else _tsv_rows(reader, delimiter):
         if index is None and rows:
             header, rows, numbers = list(map(_spaced, rows[0])) if kind == "csv" else rows[0], rows[1:], numbers[1:]
             if column not in header:
@@ -180,7 +194,7 @@ class _MoreLines(Exception):
     """The CSV parser has come to the end of the lines at hand, not of the file."""
 
 
-def _csv_rows(reader: Reader, delimiter: str) -> Iterator[tuple[list[list[str]], Sequence[int]]]:
+def csv_rows(reader: Lines, delimiter: str) -> Iterator[tuple[list[list[str]], Sequence[int]]]:
     """Rows, and the line on which each ends. A record whose closing quote is still to come waits for more lines.
 
     Only the csv module knows whether a record is complete, and it has no way to say so. It is therefore given the lines

@@ -19,6 +19,7 @@ import time
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from itertools import chain
+from typing import Protocol
 
 from textkit.errors import TextkitError
 from textkit.streams.waiting import wait_readable
@@ -27,6 +28,15 @@ BLOCK = 1 << 18  # bytes asked for by one read
 GZIP = b"\x1f\x8b"
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
 _BINARY_HEAD = 8192  # a NUL among this many first bytes makes a training file binary
+
+
+class Lines(Protocol):
+    """What gives blocks of lines: a Reader, or what stands before one."""
+
+    name: str
+    keeps_returns: bool
+
+    def __iter__(self) -> Iterator[list[str]]: ...
 
 
 class Reader:
@@ -191,17 +201,22 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[str]:
 def read_blocks(path: str | os.PathLike[str], block: int = BLOCK) -> Iterator[list[str]]:
     """The lines of `read_lines` in lists, one list for each block of `block` bytes."""
     with Reader(path, block) as reader:
-        seen = 0  # characters looked at, which are at least as many bytes
-        for lines in reader:
-            if seen < _BINARY_HEAD and lines:
-                head = "\n".join(lines)[: _BINARY_HEAD - seen]
-                if "\0" in head:
-                    raise TextkitError(f"{reader.name}: is binary, not text")
-                seen += len(head)
-            if lines:
-                yield lines
-        if not reader.lines:
-            raise TextkitError(f"{reader.name}: is empty")
+        yield from text_blocks(reader)
+
+
+def text_blocks(reader: Reader) -> Iterator[list[str]]:
+    """The blocks of `reader` that hold lines. Raises TextkitError where they are no text, as `read_lines` does."""
+    seen = 0  # characters looked at, which are at least as many bytes
+    for lines in reader:
+        if seen < _BINARY_HEAD and lines:
+            head = "\n".join(lines)[: _BINARY_HEAD - seen]
+            if "\0" in head:
+                raise TextkitError(f"{reader.name}: is binary, not text")
+            seen += len(head)
+        if lines:
+            yield lines
+    if not reader.lines:
+        raise TextkitError(f"{reader.name}: is empty")
 
 
 def _stdin() -> int:
