@@ -2,7 +2,8 @@
 
 Word pairs: two words and a score, with other numbers after it (WordSim-353, MEN, RareWords), or a part of speech before the
 score (SimVerb). Sentence pairs: a score and two sentences in either order, or STS benchmark's seven columns and more.
-Anything else is refused, because a wrong column gives a figure too. Knows no model and no file.
+Anything else is refused, because a wrong column gives a figure too. What headers call a text and its label is here as well.
+Knows no model and no file.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ STS_SCORE, STS_COLUMNS = 4, 7  # STS benchmark: genre, file, year, id, score, se
 _LOOKED_AT = 100  # rows that decide
 # What headers call the two texts, without case and signs, and whether these are words or sentences (None: the texts
 # decide).
-_PAIRS = {
+PAIRS = {
     ("sentence1", "sentence2"): SENTENCES, ("sentencea", "sentenceb"): SENTENCES, ("sent1", "sent2"): SENTENCES,
     ("senta", "sentb"): SENTENCES, ("text1", "text2"): None, ("texta", "textb"): None, ("s1", "s2"): None,
     ("question1", "question2"): SENTENCES, ("premise", "hypothesis"): SENTENCES, ("word1", "word2"): WORDS,
     ("worda", "wordb"): WORDS, ("w1", "w2"): WORDS, ("term1", "term2"): None, ("phrase1", "phrase2"): None,
     ("first", "second"): None, ("a", "b"): None,
 }  # fmt: skip
-_SCORES = (
+SCORES = (
     "score", "goldscore", "gold", "similarityscore", "similarity", "relatednessscore", "relatedness", "rating", "meanrating",
     "humanmean", "human", "meanscore", "mean", "averagescore", "average", "avgscore", "avg", "simlex999", "simlex", "label",
 )  # fmt: skip
@@ -41,11 +42,24 @@ _OF_OTHERS = {
     "error", "se", "min", "max", "range", "rank", "id", "index", "year", "time", "date", "age", "length", "len", "frequency",
     "freq", "raters", "annotators", "annotator",
 }  # fmt: skip
+# What headers call a label and its text, without case and signs.
+LABELS = frozenset(
+    {
+        "label", "labels", "intent", "intents", "category", "categories", "class", "classes", "sentiment", "sentiments",
+        "emotion", "emotions", "lang", "language", "target", "targets", "topic", "topics", "tag", "tags",
+    }
+)  # fmt: skip
+TEXTS = frozenset(
+    {
+        "text", "texts", "sentence", "utterance", "query", "question", "review", "comment", "tweet", "title", "content",
+        "document", "body", "message", "post", "phrase", "headline",
+    }
+)  # fmt: skip
 _KNOWN = (
     "two words and a score, two sentences and a score before or after them, STS benchmark's, or a header such as "
     "word1, word2, score or sentence1, sentence2, score"
 )
-_SAY = "say which columns are the texts and the score with --columns A,B,SCORE (names, or numbers from 1)"
+SAY = "say which columns are the texts and the score with --columns A,B,SCORE (names, or numbers from 1)"
 
 Row = tuple[int, list[str]]  # the number of its line, its cells
 
@@ -74,12 +88,12 @@ class Layout:
 
 
 def layout_of(
-    name: str, rows: Sequence[Row], metric: str | None = None, columns: Sequence[str] | None = None
+    name: str, rows: Sequence[Row], metric: str | None = None, columns: Sequence[str] | None = None, say: str = SAY
 ) -> Layout | None:
     """The layout of a table; None if its rows have no score at all.
 
     `columns`: names or numbers (from 1) of the two texts and the score; None: they are found. `metric`: WORDS or SENTENCES;
-    None: the texts decide. Raises TextkitError, which names the file, for an unknown layout.
+    None: the texts decide. `say`: what an error advises. Raises TextkitError, which names the file, for an unknown layout.
     """
     looked = [cells for _, cells in rows[:_LOOKED_AT]]
     header = not any(as_number(cell) is not None for cell in looked[0])
@@ -91,13 +105,13 @@ def layout_of(
         first, second, kind = named.pairs[0]
         if len(named.pairs) > 1:
             one, other = (f"{looked[0][a]!r} and {looked[0][b]!r}" for a, b, _ in named.pairs[:2])
-            raise TextkitError(f"{name}: line {rows[0][0]}: {one}, or {other}, may be the texts: {_SAY}")
+            raise TextkitError(f"{name}: line {rows[0][0]}: {one}, or {other}, may be the texts: {say}")
         scores = named.scores
         if len(scores) > 1:  # a column of words is no score
             scores = [at for at in scores if _is_number(looked[1:], at)] or scores
         if len(scores) > 1:
             shown = " or ".join(repr(looked[0][at][:20]) for at in scores)
-            raise TextkitError(f"{name}: line {rows[0][0]}: {shown} may be the score: {_SAY}")
+            raise TextkitError(f"{name}: line {rows[0][0]}: {shown} may be the score: {say}")
         return Layout(first, second, scores[0], True, metric or kind or _texts_are(looked[1:], first, second))
     body = looked[header:]
     width = Counter(map(len, body)).most_common(1)[0][0] if body else len(looked[0])
@@ -110,7 +124,7 @@ def layout_of(
     if shaped is None:
         shown = ", ".join(cell[:20] for cell in looked[0][:12])
         raise TextkitError(
-            f"{name}: line {rows[0][0]}: {width} columns of an unknown layout ({shown}); known are {_KNOWN}: {_SAY}"
+            f"{name}: line {rows[0][0]}: {width} columns of an unknown layout ({shown}); known are {_KNOWN}: {say}"
         )
     first, second, score = shaped
     kind = SENTENCES if score < first else _texts_are(body, first, second)
@@ -142,6 +156,11 @@ def _asked(name: str, header: Sequence[str], columns: Sequence[str]) -> tuple[tu
     return (first, second, score), not all(column.isdecimal() for column in columns)
 
 
+def folded(name: str) -> str:
+    """A column's name without case and signs."""
+    return re.sub(r"[\W_]", "", name.casefold())
+
+
 @dataclass(frozen=True)
 class Named:
     """What a header's names may mean: `pairs`, places of two texts with their kind, and `scores`, places of scores.
@@ -155,14 +174,20 @@ class Named:
 
 def by_name(header: Sequence[str]) -> Named | None:
     """What the names of a known header mean; None for any other row."""
-    names = [re.sub(r"[\W_]", "", cell.casefold()) for cell in header]
+    names = [folded(cell) for cell in header]
     pairs = [
         (names.index(first), names.index(second), kind)
-        for (first, second), kind in _PAIRS.items()
+        for (first, second), kind in PAIRS.items()
         if names.count(first) == names.count(second) == 1
     ]
-    scores = [at for at, name in enumerate(names) if name in _SCORES]
+    scores = [at for at, name in enumerate(names) if name in SCORES]
     return Named(pairs, scores) if pairs and scores else None
+
+
+def names_labels(header: Sequence[str]) -> bool:
+    """Whether these are the names of a table of labelled texts, which is none of pairs with scores."""
+    names = {folded(cell) for cell in header}
+    return bool(names & LABELS and names & TEXTS) and by_name(header) is None
 
 
 def _by_shape(
@@ -191,7 +216,7 @@ def _by_shape(
 
 def _says_score(name: str) -> bool:
     """Whether a column's name says that it is the score. Years, ranks and identifiers are numbers too."""
-    if re.sub(r"[\W_]", "", name.casefold()) in _SCORES:
+    if folded(name) in SCORES:
         return True
     words = set(re.findall(r"[^\W\d_]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).casefold()))
     return bool(words & _OF_SCORES) and not words & _OF_OTHERS

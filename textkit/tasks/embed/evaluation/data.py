@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 
 from textkit.errors import TextkitError
-from textkit.evaluation.layouts import Layout, Row, as_number, by_name, layout_of
+from textkit.evaluation.layouts import Layout, Row, as_number, by_name, layout_of, names_labels
 from textkit.evaluation.measuring import NOT, SURE
 from textkit.streams.columns import whole_csv
 from textkit.streams.fields import parsed
@@ -76,11 +76,24 @@ def claims(paths: Sequence[str]) -> int:
     with Reader(paths[0]) as reader:
         lines = list(islice(_numbered(chain.from_iterable(reader)), _LOOKED_AT))
     plain = [(number, line) for number, line in lines if not line.startswith("#")]
+    if plain and _are_labelled(plain[0][1]):
+        return NOT
     if not plain or _are_analogies(plain) or _table(paths[0], lines)[0] is not None:
         return SURE
     words_alone = all(len(cells) > 2 and all(map(_is_word, cells)) for cells in (line.split("\t") for _, line in plain))
     # A table of unknown layout: this task claims it, and refuses it when it is read.
     return SURE if words_alone or _kind_of(paths[0], plain) in ("csv", "jsonl") else NOT
+
+
+def _are_labelled(first: str) -> bool:
+    """Whether a table's first line names a text and its label: such a table is for the task `classify`."""
+    if not first.lstrip().startswith("{"):
+        return any(names_labels(first.split(delimiter)) for delimiter in "\t,")
+    try:
+        value = parsed(first)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(value, dict) and names_labels(list(value))
 
 
 def _table(
