@@ -14,10 +14,13 @@ from textkit.errors import TextkitError, UsageError
 from textkit.evaluation.measuring import LIKELY, NOT, SURE
 from textkit.tasks.classify.cells import labels_of
 from textkit.tasks.classify.corpus import (
+    HeadedCorpus,
+    HeadOptions,
     Labelled,
     LabelledCorpus,
     LabelOptions,
     claims,
+    head_of,
     labelled,
     labelled_lines,
     texts,
@@ -455,6 +458,55 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
 def test_labels_that_never_recur_are_all_read(tmp_path):
     path = file(tmp_path, "".join(f"{n}\tx{n}\n" for n in range(70_000)))  # more than are remembered
     assert [int(line.labels[0]) for line in read(path)] == list(range(70_000))
+
+
+# ---- heads
+
+
+def headed(*paths: Path, **given) -> HeadedCorpus:
+    found = HeadedCorpus(paths)
+    found.options = HeadOptions(**given)
+    return found
+
+
+def test_a_file_has_the_lines_of_one_head(tmp_path):
+    (tmp_path / "mood").mkdir()
+    paths = [
+        file(tmp_path, "a,b\tx\n", "topics-train.tsv.gz"),
+        file(tmp_path / "mood", "c,d\ty\n\tz\n", "Train.tsv"),
+        file(tmp_path, "e\tw\n", "v1.2_train_more.txt"),
+    ]
+    corpus = headed(*paths, several_heads=("mood",))
+    corpus.check()
+    records = list(corpus.lines())
+    assert list(map(labelled, records)) == [
+        Labelled("x", ("a,b",), 1.0, "topics"),
+        Labelled("y", ("c", "d"), 1.0, "mood"),
+        Labelled("z", (), 1.0, "mood"),
+        Labelled("w", ("e",), 1.0, "v1.2_train_more"),
+    ]
+    assert list(map(head_of, records)) == ["topics", "mood", "mood", "v1.2_train_more"]
+    assert head_of(written(Labelled("x", ("a",)))) == ""
+    assert corpus.options.may_be_several("mood")
+    assert not corpus.options.may_be_several("topics")
+    assert HeadOptions(several=True).may_be_several("topics")
+    named = headed(*paths, several=True, head_names=("one", "two", "one"))
+    assert list(map(head_of, named.lines())) == ["one", "two", "two", "one"]
+    assert labelled(next(named.lines())).labels == ("a", "b")
+
+
+def test_heads_that_are_refused(tmp_path):
+    paths = [file(tmp_path, "a\tx\n", "one.tsv"), file(tmp_path, "a\t \n", "two.tsv")]
+    with pytest.raises(TextkitError, match=r"two\.tsv: has no line with a text"):
+        headed(*paths).check()
+    with pytest.raises(UsageError, match="head_names: names 1 heads, one for each file, and there are 2"):
+        headed(*paths, head_names=("one",)).check()
+    with pytest.raises(
+        UsageError, match=r"one\.tsv: the head's name has 0 characters: give another one with head_names"
+    ):
+        headed(*paths, head_names=("", "b")).check()
+    with pytest.raises(TextkitError, match=r"two\.tsv, line 1: has no tab"):
+        headed(paths[0], file(tmp_path, "x\n", "two.tsv")).check()
 
 
 # ---- which test data it is

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,16 +20,18 @@ from typing import Any, Literal, NamedTuple
 from textkit.corpora.corpus import Corpus
 from textkit.corpora.headers import is_header, resolved, said
 from textkit.corpora.tables import TAB, Role, Source, Table, head_rows, in_one_line, kind_of, opened, rows
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, UsageError
 from textkit.evaluation.layouts import LABELS, TEXTS
 from textkit.tasks.classify.cells import label_of, labels_of, weight_of
 from textkit.tasks.classify.claiming import claims as claims
 from textkit.tasks.classify.claiming import label_is_second
 from textkit.tasks.classify.marked import MARK, are_marked, parts
+from textkit.tasks.classify.task import LONGEST_HEAD
 
 Read = tuple[str, tuple[str, ...], float]  # the first fields of a Labelled, which takes longer to make
 
 _KNOWN = 1 << 16  # cells whose labels are remembered
+_PART = re.compile(r"(^|[._-])(train|training|dev|devel|valid|validation|val|test)$", re.IGNORECASE)  # of a data set
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,20 @@ class LabelOptions:
     text_column: str = ""  # that of the text; "": found by its name
     weight_column: str = ""  # that of the number that says how much a line counts; "": all count 1
     score_by: Literal["auto", "accuracy", "macro-f1"] = "auto"  # which dev score decides; auto: macro-f1 for several
+
+
+@dataclass(frozen=True)
+class HeadOptions(LabelOptions):
+    """How the labelled lines of several heads are read: a file has those of one. A mixin for a family's Config."""
+
+    head_names: tuple[
+        str, ...
+    ] = ()  # of the heads of DATA's files, in their order, and of --dev's; (): by the files' names
+    several_heads: tuple[str, ...] = ()  # heads whose lines may have several labels; several=true: all
+
+    def may_be_several(self, head: str) -> bool:
+        """Whether a line may have several labels of a head."""
+        return self.several or head in self.several_heads
 
 
 class Labelled(NamedTuple):
@@ -77,6 +94,12 @@ def texts(records: Sequence[str]) -> list[str]:
     return [record.split(TAB, 2)[1] for record in records]
 
 
+def head_of(record: str) -> str:
+    """The head of a record."""
+    cells = record.split(TAB, 3)
+    return str(json.loads(cells[3])) if len(cells) > 3 else ""
+
+
 @lru_cache(_KNOWN)
 def _json_of(labels: tuple[str, ...]) -> str:
     return json.dumps(labels, ensure_ascii=False)
@@ -94,22 +117,56 @@ class LabelledCorpus(Corpus):
         """Raises TextkitError for the first thing that is wrong. Reads all of the data: a dev score is due only after a first
         epoch, which may take hours."""
         super().check()
-        if not sum(any(weight for _, _, weight in lines) for lines in self._lines()):
-            why = "has no line with a text" + (" and a weight above 0" if _options(self.options).weight_column else "")
-            raise TextkitError(f"{self.paths[0]}: {why}")
+        for paths, _, lines in self._sets():
+            if not sum(any(weight for _, _, weight in block) for block in lines):
+                weight = " and a weight above 0" if _options(self.options).weight_column else ""
+                raise TextkitError(f"{paths[0]}: has no line with a text{weight}")
 
     def records(self) -> Iterator[list[str]]:
-        for lines in self._lines():
-            yield [
-                f"{_json_of(labels)}{TAB}{text}" if weight == 1 else written(Labelled(text, labels, weight))
-                for text, labels, weight in lines
-            ]
+        for _, head, lines in self._sets():
+            for block in lines:
+                yield [
+                    f"{_json_of(labels)}{TAB}{text}"
+                    if weight == 1 and not head
+                    else written(Labelled(text, labels, weight, head))
+                    for text, labels, weight in block
+                ]
 
     def with_paths(self, paths: Iterable[str | Path]) -> Corpus:
         return self._alike(Corpus(paths))  # the split is written as records
 
-    def _lines(self) -> Iterator[list[Read]]:
-        return _read(self.paths, _options(self.options))
+    def _sets(self) -> Iterator[tuple[Sequence[Path], str, Iterator[list[Read]]]]:
+        """The files that belong together, the head that their labels are of, and the lines."""
+        options = _options(self.options)
+        yield self.paths, "", _read(self.paths, options, options.several)
+
+
+class HeadedCorpus(LabelledCorpus):
+    """A corpus of the labelled lines of several heads, one file (or more) for each. `options`: HeadOptions.
+
+    A head has the name of its file without endings (`topics.tsv.gz`, `topics-train.tsv`: topics), or that of the folder where
+    a file is called for its part alone (`topics/train.tsv`), unless the option head_names names it.
+    """
+
+    def _sets(self) -> Iterator[tuple[Sequence[Path], str, Iterator[list[Read]]]]:
+        options = self.options if isinstance(self.options, HeadOptions) else HeadOptions()
+        heads = options.head_names or tuple(map(_head_by_name, self.paths))
+        if len(heads) != len(self.paths):
+            raise UsageError(
+                f"head_names: names {len(heads)} heads, one for each file, and there are {len(self.paths)}"
+            )
+        for path, head in zip(self.paths, heads, strict=True):
+            if not 0 < len(head) <= LONGEST_HEAD:
+                raise UsageError(
+                    f"{path}: the head's name has {len(head)} characters: give another one with head_names"
+                )
+            yield [path], head, _read([path], options, options.may_be_several(head))
+
+
+def _head_by_name(path: Path) -> str:
+    name = path.name.removesuffix(".gz").removesuffix(".zst")
+    stem, part = _PART.sub("", Path(name).stem), _PART.fullmatch(Path(name).stem)
+    return path.absolute().parent.name if part else stem
 
 
 def labelled_lines(
@@ -121,20 +178,21 @@ def labelled_lines(
     not clear (it names the options that say them), and for a line without a label, or with one that is too long, with
     several where one is wanted, with another number of columns, or with a weight that is no number from 0.
     """
-    for block in _read(paths, options or LabelOptions()):
+    options = options or LabelOptions()
+    for block in _read(paths, options, options.several):
         yield list(starmap(Labelled, block))
 
 
-def _read(paths: Iterable[str | os.PathLike[str]], options: LabelOptions) -> Iterator[list[Read]]:
+def _read(paths: Iterable[str | os.PathLike[str]], options: LabelOptions, several: bool) -> Iterator[list[Read]]:
     for path in paths:
         with opened(path) as source:
             if not source.head:
                 continue
             roles = _roles(options)
             if are_marked([line for _, line in source.head]) and not any(role.given for role in roles):
-                yield from _marked_lines(source, options.several)
+                yield from _marked_lines(source, several)
             else:
-                yield from _table_lines(source, _table(source, roles), options.several)
+                yield from _table_lines(source, _table(source, roles), several)
 
 
 def _options(options: Any) -> LabelOptions:

@@ -10,6 +10,7 @@ from textkit.text.bounds import MOST_ROWS
 # The JSON fields that a verb writes, the result itself first. A record's own field of the same name is renamed.
 CLASSIFIED = ("label", "probability", "labels", "probabilities", "spans")
 LONGEST_LABEL = 1000  # characters
+LONGEST_HEAD = 100  # of its name
 
 _LABEL = Text(LONGEST_LABEL)
 _EACH = Each(Real(0, 1), MOST_ROWS)
@@ -23,7 +24,7 @@ HEAD = Record(
         "coarse": Each(_LABEL, MOST_ROWS, dict),
         "nothing": _LABEL,
     },
-    name=Text(100),
+    name=Text(LONGEST_HEAD),
     labels=Each(_LABEL, MOST_ROWS),
     several=Flag(),
     temperature=Real(0, 1e6, above=True),
