@@ -65,13 +65,16 @@ class ClassifierPlugin(Plugin[ClassifierOptions, TextRule]):
     training = Training(epochs=20, batch_size=32, learning_rate=5e-3, schedule="linear", patience=5)
 
     def vocabulary(self, corpus: Corpus, config: ClassifierOptions) -> TextRule:
-        return with_labels(learnt_rule(config, text_chunks(corpus), corpus.paths[0]), corpus, config)
+        learnt = labels_of(corpus, config)  # first: it is quick, and says so if there is too little
+        rule = learnt_rule(config, text_chunks(corpus), corpus.paths[0])
+        rule.learnt = {**rule.learnt, **learnt}
+        return rule
 
     def adopt(self, corpus: Corpus, config: ClassifierOptions, source: Source) -> TextRule:
         if source.rule is None:  # word vectors
             return self.vocabulary(corpus, config)
-        source.rule.learnt = {}
-        return with_labels(source.rule, corpus, config)
+        source.rule.learnt = labels_of(corpus, config)
+        return source.rule
 
     def begin(
         self, network: torch.nn.Module, config: ClassifierOptions, vocabulary: TextRule, source: Source
@@ -123,16 +126,15 @@ def text_chunks(corpus: Corpus) -> Callable[[], Iterator[Sequence[str]]]:
     return chunks
 
 
-def with_labels(rule: TextRule, corpus: Corpus, config: ClassifierOptions) -> TextRule:
-    """`rule`, with the labels of the corpus and how often each occurs. TextkitError if there are too few."""
+def labels_of(corpus: Corpus, config: LabelOptions) -> dict[str, Any]:
+    """`labels`, those of the corpus, and `counts`, how often each occurs. TextkitError if there are too few."""
     labels: Counter[str] = Counter()
     for records in corpus.chunks(_LINES):
         for record in records:
             labels.update(labelled(record).labels)
     if len(labels) < (1 if config.several else 2):
         raise TextkitError(f"{corpus.paths[0]}: has {len(labels)} labels, and two are the least")
-    rule.learnt = {**rule.learnt, "labels": sorted(labels), "counts": [labels[label] for label in sorted(labels)]}
-    return rule
+    return {"labels": sorted(labels), "counts": [labels[label] for label in sorted(labels)]}
 
 
 def batch_of(

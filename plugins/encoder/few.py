@@ -20,7 +20,7 @@ from textkit.tasks.classify.evaluation import measures
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of
 from textkit_plugins.encoder.beginning import inherited, set_weights
-from textkit_plugins.encoder.classifying import batch_of, head_facts, wanted_of, with_labels
+from textkit_plugins.encoder.classifying import batch_of, head_facts, labels_of, wanted_of
 from textkit_plugins.encoder.options import EncoderOptions
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class FewShotPlugin(Plugin[FewShotOptions, TextRule]):
     def adopt(self, corpus: Corpus, config: FewShotOptions, source: Source) -> TextRule:
         if source.rule is None:
             raise UsageError(f"--init {source.name}: holds word vectors; few-shot needs an encoder")
-        source.rule.learnt = {}
-        return with_labels(source.rule, corpus, config)
+        source.rule.learnt = labels_of(corpus, config)
+        return source.rule
 
     def network(self, config: FewShotOptions, vocabulary: TextRule) -> Classifier:
         from textkit_plugins.encoder.classification import Classifier
