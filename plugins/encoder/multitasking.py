@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, UsageError, nearest
 from textkit.plugin import Epoch, Graph, Plugin, Score, Training
 from textkit.tasks.classify.corpus import HeadOptions, Labelled, head_of, labelled
 from textkit.text.rule import TextRule
@@ -60,6 +60,11 @@ class MultitaskPlugin(Plugin[MultitaskOptions, TextRule]):
             for record in records:
                 line = labelled(record)
                 counted.setdefault(line.head, Counter()).update(line.labels)
+        for head in config.several_heads:
+            if head not in counted:
+                raise UsageError(
+                    f"several_heads={','.join(config.several_heads)}: no head {head!r}{nearest(head, counted)}"
+                )
         for head, labels in counted.items():
             if len(labels) < 2:
                 raise TextkitError(f"{head}: has {len(labels)} labels, and two are the least")

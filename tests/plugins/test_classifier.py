@@ -267,7 +267,9 @@ def test_labels_that_no_training_line_has_are_answered_wrong_and_never_learnt(tm
     assert rule.learnt["labels"] == ["no", "yes"]
     assert rule.learnt["counts"] == [2, 1]
     made = PLUGIN.network(given, rule)
-    strange = batch_of([Labelled("good", ("maybe",)), Labelled("bad", ("no",))], rule, {"no": 0, "yes": 1}, given, False)
+    strange = batch_of(
+        [Labelled("good", ("maybe",)), Labelled("bad", ("no",))], rule, {"no": 0, "yes": 1}, given, False
+    )
     assert strange.count.tolist() == [0, 1]
     with torch.no_grad():
         made.heads[0].steps[-1].bias.fill_(-9)  # always "no"
