@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from textkit.corpora.batching import padded
 from textkit.errors import TextkitError
 from textkit.evaluation.correlation import spearman
 from textkit.plugin import Epoch, Graph, Plugin, Score, Source, Training
@@ -20,16 +19,16 @@ from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of, sorted_batches
 from textkit_plugins.encoder.beginning import inherited, set_weights
 from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
+from textkit_plugins.encoder.vectors import lines_of, vectors_of
 from textkit_plugins.encoder.vocabulary import learnt_rule
 
 if TYPE_CHECKING:
     import torch
 
     from textkit.corpora.corpus import Corpus
-    from textkit_plugins.encoder.similarity import Batch, Lines, SentenceEncoder
+    from textkit_plugins.encoder.similarity import Batch, SentenceEncoder
 
 _LINES = 10_000  # read at once
-_SCORED = 256  # texts in a batch of the dev score
 _COMPARED = 4096  # pairs of the dev data among which partners are looked for
 
 
@@ -174,23 +173,3 @@ def batch_of(pairs: Sequence[tuple[str, str, str]], rule: TextRule, config: Sent
     elif all(third):
         sides.append(lines_of(third, rule, config))
     return Batch(tuple(sides), wanted, len(pairs), sum(int((side.weight > 0).sum()) for side in sides))
-
-
-def lines_of(texts: Sequence[str], rule: TextRule, config: SentenceOptions) -> Lines:
-    import torch
-
-    from textkit_plugins.encoder.similarity import Lines
-
-    return Lines(*map(torch.from_numpy, padded(rule, texts, min(config.longest, limit_of(config) or config.longest))))
-
-
-def vectors_of(network: Any, texts: Sequence[str], rule: TextRule, config: SentenceOptions) -> np.ndarray:
-    """The vectors of texts, f32[text, dim], of length 1. Call it without gradients."""
-    device = next(network.parameters()).device
-    order = np.argsort([len(text) for text in texts], kind="stable")
-    found = np.zeros((len(texts), config.size), np.float32)
-    for begin in range(0, len(order), _SCORED):
-        some = order[begin : begin + _SCORED]
-        lines = lines_of([texts[at] for at in some], rule, config)
-        found[some] = network(type(lines)(lines.ids.to(device), lines.weight.to(device))).float().cpu().numpy()
-    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)

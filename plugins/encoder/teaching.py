@@ -15,6 +15,7 @@ import numpy as np
 
 from textkit.plugin import Epoch
 from textkit_plugins.encoder.batching import SORTED
+from textkit_plugins.encoder.vectors import lines_of, vectors_of
 
 if TYPE_CHECKING:
     from textkit.corpora.corpus import Corpus
@@ -86,7 +87,6 @@ def taught_batches(corpus: Corpus, rule: TextRule, config: SentenceOptions, epoc
     """The batches of an epoch, each of texts of about the same length."""
     import torch
 
-    from textkit_plugins.encoder.sentences import lines_of
     from textkit_plugins.encoder.similarity import Batch as Made
 
     taught = Taught(texts_of(corpus, epoch.seed), teacher_of(config.teacher), epoch.scratch)
@@ -114,8 +114,6 @@ def taught_batches(corpus: Corpus, rule: TextRule, config: SentenceOptions, epoc
 
 def cosine_with_teacher(network: Any, dev: Corpus, rule: TextRule, config: SentenceOptions) -> float:
     """The mean cosine of the network's vectors with the teacher's, over the first dev lines."""
-    from textkit_plugins.encoder.sentences import vectors_of
-
     texts, wanted = _dev(config.teacher, tuple(map(str, dev.paths)), dev)
     return float((vectors_of(network, texts, rule, config) * wanted).sum(1).mean())
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from textkit.errors import TextkitError, UsageError, pip_install
 from textkit.plugin import Plugin, Source
+from textkit.task import load
 from textkit.training.run import Run
 
 
@@ -48,9 +49,7 @@ def _of_model(model: str) -> Source:
 
 
 def _of_vectors(path: Path) -> Source:
-    from textkit.interop import foreign
-
-    read = foreign.read(path)
+    read = load("textkit.interop.foreign:read")(path)  # by name: this room is below that of other tools' formats
     return Source(str(path), {}, None, {}, dict(zip(read.words, read.table[: len(read.words)], strict=False)))
 
 

@@ -1,0 +1,38 @@
+"""The vectors that a sentence encoder gives texts while it is trained. Light: no torch at the top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from textkit.corpora.batching import padded
+from textkit_plugins.encoder.batching import limit_of
+
+if TYPE_CHECKING:
+    from textkit.text.rule import TextRule
+    from textkit_plugins.encoder.sentences import SentenceOptions
+    from textkit_plugins.encoder.similarity import Lines
+
+_SCORED = 256  # texts in a batch
+
+
+def lines_of(texts: Sequence[str], rule: TextRule, config: SentenceOptions) -> Lines:
+    import torch
+
+    from textkit_plugins.encoder.similarity import Lines
+
+    return Lines(*map(torch.from_numpy, padded(rule, texts, min(config.longest, limit_of(config) or config.longest))))
+
+
+def vectors_of(network: Any, texts: Sequence[str], rule: TextRule, config: SentenceOptions) -> np.ndarray:
+    """The vectors of texts, f32[text, dim], of length 1. Call it without gradients."""
+    device = next(network.parameters()).device
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    found = np.zeros((len(texts), config.size), np.float32)
+    for begin in range(0, len(order), _SCORED):
+        some = order[begin : begin + _SCORED]
+        lines = lines_of([texts[at] for at in some], rule, config)
+        found[some] = network(type(lines)(lines.ids.to(device), lines.weight.to(device))).float().cpu().numpy()
+    return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
