@@ -244,7 +244,7 @@ def test_damaged_fasttext(tmp_path):
     assert "no word" in refusal(tmp_path, fasttext([(b"a", 5), (b"b\n", 3)], table, 1))
     assert "no word" in refusal(tmp_path, fasttext([(b"a", -1), (b"b", 3)], table, 1))
     assert refusal(tmp_path, fasttext(words, np.array([[1, 1], [1, np.nan], [1, 1]]), 1)) == (
-        "FILE: row 1 of its matrix holds NaN or infinity"
+        "FILE: row 1 of its input matrix holds NaN or infinity"
     )
     lying = bytearray(good)
     struct.pack_into("<i", lying, 8 + 56, 1 << 30)

@@ -80,6 +80,15 @@ FIELDS: Mapping[str, Any] = {
             buckets=Whole(1, MOST_ROWS),
             kept=Maybe(_FILE),
         ),
+        fasttext=Record(
+            words=_FILE,
+            word_ngrams=Whole(1, 1000),
+            min=Whole(1, LONGEST_NGRAM),
+            max=Whole(0, LONGEST_NGRAM),
+            buckets=_ROW,
+            kept=Maybe(_FILE),
+            composed=Flag(),
+        ),
         translation=Record(
             _CLEAN | _LANGUAGE, tokenizer=_FILE, target_tokenizer=Maybe(_FILE), reverse=Flag(), **_IDS, **_SIZES
         ),

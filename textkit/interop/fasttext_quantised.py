@@ -6,6 +6,7 @@ one of 256 numbers as well. Follows fastText's QuantMatrix and ProductQuantizer 
 
 from __future__ import annotations
 
+import copy
 import struct
 
 import numpy as np
@@ -13,35 +14,49 @@ import numpy as np
 from textkit.errors import TextkitError
 from textkit.interop.source import Source
 
-_CENTROIDS = 256
+CENTROIDS = 256
 _HEAD = struct.Struct("<?qqi")  # whether norms are separate, rows, columns, bytes of codes
 _QUANTIZER = struct.Struct("<4i")  # numbers per row, parts, numbers per part, numbers of the last part
 
 
 class Quantised:
-    """A matrix of `rows` rows of `columns` numbers. The source must stand where the matrix's size is written."""
+    """A matrix of `rows` rows of `columns` numbers. The source must stand where the matrix's size is written.
 
-    def __init__(self, source: Source) -> None:
-        norms, self.rows, self.columns, size = _HEAD.unpack(source.take(_HEAD.size, "the size of its input matrix"))
+    `codes` u8[row, part]; `parts`: for each part its centroids, f32[256, numbers]; `norms`: None, or u8[row] and the numbers
+    f32[256] that they stand for.
+    """
+
+    def __init__(self, source: Source, what: str = "its input matrix") -> None:
+        norms, self.rows, self.columns, size = _HEAD.unpack(source.take(_HEAD.size, f"the size of {what}"))
         if not (0 < self.rows < 1 << 40 and 0 < self.columns <= 1 << 16 and size % self.rows == 0):
             raise TextkitError(f"{source.name}: {size} codes for {self.rows} rows of {self.columns} numbers: damaged")
         parts = size // self.rows
         source.expect(size, f"{size:,} codes")
-        self._codes = np.empty((self.rows, parts), np.uint8)
-        source.fill(self._codes, "the codes of its input matrix")
-        self._parts = _quantizer(source, self.columns, parts)
-        self._norms: np.ndarray | None = None
+        self.codes = np.empty((self.rows, parts), np.uint8)
+        source.fill(self.codes, f"the codes of {what}")
+        self.parts = _quantizer(source, self.columns, parts)
+        self.norms: tuple[np.ndarray, np.ndarray] | None = None
         if norms:
             source.expect(self.rows, f"{self.rows:,} codes of norms")
             codes = np.empty(self.rows, np.uint8)
             source.fill(codes, "the codes of its norms")
-            self._norms = _quantizer(source, 1, 1)[0][codes]
+            self.norms = codes, _quantizer(source, 1, 1)[0][:, 0]
+            most = max(float(np.abs(part).max()) for part in self.parts) * float(np.abs(self.norms[1]).max())
+            if most > np.finfo(np.float32).max:
+                raise TextkitError(f"{source.name}: its centroids times its norms are no finite numbers: damaged")
 
-    def row(self, start: int, stop: int) -> np.ndarray:
-        """The rows start..stop-1, f32[row, column]."""
-        codes = self._codes[start:stop]
-        values = np.concatenate([table[codes[:, at]] for at, table in enumerate(self._parts)], axis=1)
-        return values if self._norms is None else values * self._norms[start:stop]
+    def row(self, at: slice | np.ndarray) -> np.ndarray:
+        """The rows `at`, f32[row, column]."""
+        codes = self.codes[at]
+        values = np.concatenate([table[codes[:, part]] for part, table in enumerate(self.parts)], axis=1)
+        return values if self.norms is None else values * self.norms[1][self.norms[0][at], None]
+
+    def only(self, rows: np.ndarray) -> Quantised:
+        """The matrix of the `rows` i64[row] alone, in this order."""
+        found = copy.copy(self)
+        found.rows, found.codes = len(rows), self.codes[rows]
+        found.norms = None if self.norms is None else (self.norms[0][rows], self.norms[1])
+        return found
 
 
 def _quantizer(source: Source, columns: int, parts: int) -> list[np.ndarray]:
@@ -52,10 +67,10 @@ def _quantizer(source: Source, columns: int, parts: int) -> list[np.ndarray]:
         dim == columns and count == parts > 0 and width > 0 and 0 < last <= width and (parts - 1) * width + last == dim
     ):
         raise TextkitError(f"{source.name}: {count} parts of {width} and {last} numbers for rows of {columns}: damaged")
-    source.expect(4 * _CENTROIDS * dim, f"{_CENTROIDS} centroids of {dim} numbers")
-    flat = np.empty(_CENTROIDS * dim, "<f4")
+    source.expect(4 * CENTROIDS * dim, f"{CENTROIDS} centroids of {dim} numbers")
+    flat = np.empty(CENTROIDS * dim, "<f4")
     source.fill(flat, "a table of centroids")
     if not np.isfinite(flat).all():
         raise TextkitError(f"{source.name}: its centroids hold NaN or infinity")
-    cuts = np.arange(1, parts) * _CENTROIDS * width
-    return [part.reshape(_CENTROIDS, -1) for part in np.split(flat, cuts)]
+    cuts = np.arange(1, parts) * CENTROIDS * width
+    return [part.reshape(CENTROIDS, -1) for part in np.split(flat, cuts)]

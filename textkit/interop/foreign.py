@@ -1,6 +1,7 @@
 """Reads word vectors in any format, told by the content of a file and never by its name, and makes a bundle of them.
 
-The formats are word2vec text and binary, GloVe text, fastText .bin and .ftz; each plain, gzip or zstandard.
+The formats are word2vec text and binary, GloVe text, fastText .bin and .ftz; each plain, gzip or zstandard. A supervised model
+of fastText may be read as a classifier instead.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from textkit.errors import TextkitError
-from textkit.interop.fasttext_bin import MAGIC, read_fasttext
+from textkit.interop.fasttext_bin import MAGIC, is_supervised, read_fasttext
+from textkit.interop.fasttext_classifier import Classifier, read_classifier
 from textkit.interop.source import Source
 from textkit.interop.table import Foreign, Room
 from textkit.interop.text_format import LONGEST, SHOWN, WIDEST, Layout, cells, layout_of, read_text
@@ -41,6 +43,14 @@ _REFUSED = (  # the beginnings of files that people take for vectors, and what t
 
 def read(path: str | os.PathLike[str], room: Room | None = None) -> Foreign:
     """The vectors of a file, '-' for stdin. Raises TextkitError, which names the file, and the line if there are lines."""
+    found = read_as("embed", path, room)
+    assert isinstance(found, Foreign)
+    return found
+
+
+def read_as(task: str | None, path: str | os.PathLike[str], room: Room | None = None) -> Foreign | Classifier:
+    """What a file holds, for `task`: `embed` or `classify`. None: a supervised model of fastText is for `classify`, all else is
+    for `embed`. Raises what `read` raises, and TextkitError for a file that is not for the task."""
     room = room or Room()
     with Source(path, room.encoding) as source:
         if source.peek(3) == b"\xef\xbb\xbf":  # a byte order mark
@@ -48,31 +58,40 @@ def read(path: str | os.PathLike[str], room: Room | None = None) -> Foreign:
         head = source.peek(_HEAD)
         if not head:
             raise TextkitError(f"{source.name}: is empty")
-        if head.startswith(MAGIC):
-            return read_fasttext(source, room)
-        for magic, what in _REFUSED:
-            if head.startswith(magic):
-                raise TextkitError(f"{source.name}: is {what}")
-        if b"\n" not in head:
-            head = source.peek(LONGEST)  # one line of the widest vectors
-        first, _, rest = head.partition(b"\n")
-        header = _header(first, rest)
-        if header is None:
-            found = None if b"\0" in head else layout_of(_shown(head))
-            if found is None:
-                raise TextkitError(
-                    f"{source.name}: is none of word2vec text, word2vec binary, GloVe text, fastText .bin or .ftz "
-                    f"(the first line of a text format is two whole numbers, or a word and its numbers)"
-                )
-            return read_text(source, room, None, found[0])
-        count, dim = header
-        if not 0 < dim <= WIDEST or not (count or rest):
-            raise TextkitError(f"{source.name}: line 1: {count} vectors of {dim} numbers")
-        source.take(min(len(first) + 1, len(head)), "its header")
-        found = layout_of(_shown(rest), dim)
-        if found or _is_text(rest, dim):
-            return read_text(source, room, count, found[0] if found else Layout(b" ", dim))
-        return read_binary(source, room, count, dim)
+        if task == "classify" and not head.startswith(MAGIC):
+            raise TextkitError(f"{source.name}: is no model of fastText, and no other file becomes a classifier")
+        if task == "classify" or (task is None and is_supervised(head)):
+            return read_classifier(source, room)
+        return _vectors(source, room, head)
+
+
+def _vectors(source: Source, room: Room, head: bytes) -> Foreign:
+    """`head`: the first bytes of the file, which are still to be read."""
+    if head.startswith(MAGIC):
+        return read_fasttext(source, room)
+    for magic, what in _REFUSED:
+        if head.startswith(magic):
+            raise TextkitError(f"{source.name}: is {what}")
+    if b"\n" not in head:
+        head = source.peek(LONGEST)  # one line of the widest vectors
+    first, _, rest = head.partition(b"\n")
+    header = _header(first, rest)
+    if header is None:
+        found = None if b"\0" in head else layout_of(_shown(head))
+        if found is None:
+            raise TextkitError(
+                f"{source.name}: is none of word2vec text, word2vec binary, GloVe text, fastText .bin or .ftz "
+                f"(the first line of a text format is two whole numbers, or a word and its numbers)"
+            )
+        return read_text(source, room, None, found[0])
+    count, dim = header
+    if not 0 < dim <= WIDEST or not (count or rest):
+        raise TextkitError(f"{source.name}: line 1: {count} vectors of {dim} numbers")
+    source.take(min(len(first) + 1, len(head)), "its header")
+    found = layout_of(_shown(rest), dim)
+    if found or _is_text(rest, dim):
+        return read_text(source, room, count, found[0] if found else Layout(b" ", dim))
+    return read_binary(source, room, count, dim)
 
 
 def make_bundle(

@@ -18,6 +18,7 @@ KINDS: Mapping[str, str] = {  # what a manifest calls a rule -> the module that 
     "words": "textkit.text.words",  # a table of words; with subwords: hashed character n-grams, or byte-pair pieces
     "tokenizer": "textkit.text.tokenizer",  # a Hugging Face tokenizer.json
     "hashed": "textkit.text.hashed",  # words and n-grams, hashed
+    "fasttext": "textkit.text.fasttext",  # what a fastText classifier looks at
     "translation": "textkit.text.translation",  # the two sides of a translation
     "sentencepiece": "textkit.text.sentencepiece",  # MarianMT's two sides
     "language": "textkit.text.language",  # lines, and the id that ends each

@@ -18,8 +18,19 @@ _OTHERS = "\x1c\x1d\x1e\x1f\x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x20
 
 def ascii_words(text: str) -> list[str]:
     """The words that ASCII white space separates."""
+    return _WORD.findall(text) if _has_others(text) else text.split()
+
+
+def ascii_lines(text: str) -> list[list[str]]:
+    """The words of each line, the lines separated by newlines."""
+    cut = _WORD.findall if _has_others(text) else str.split
+    return [cut(line) for line in text.split("\n")]
+
+
+def _has_others(text: str) -> bool:
+    """Whether a text holds white space that is not ASCII white space."""
     others = _OTHERS[:4] if text.isascii() else _OTHERS
-    return _WORD.findall(text) if any(character in text for character in others) else text.split()
+    return any(character in text for character in others)
 
 
 def has_spaces(word: str) -> bool:

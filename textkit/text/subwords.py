@@ -195,11 +195,11 @@ def hash_ngrams(
     """
     if not words:
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    encoded = [b"<%b>" % (word if isinstance(word, bytes) else word.encode("utf-8", "surrogatepass")) for word in words]
-    data = np.frombuffer(b"".join(encoded), np.uint8)
+    encoded = [word if isinstance(word, bytes) else word.encode("utf-8", "surrogatepass") for word in words]
+    data = np.frombuffer(b"<" + b"><".join(encoded) + b">", np.uint8)
     starts = np.flatnonzero((data & 0xC0) != 0x80)  # the first byte of each character
     sizes = np.diff(np.append(starts, len(data))).astype(np.int32)
-    widths = np.fromiter(map(len, encoded), np.int64, len(words))
+    widths = np.fromiter(map(len, encoded), np.int64, len(words)) + 2
     owner = np.repeat(np.arange(len(words), dtype=np.int32), widths)[starts]
     signed = data.view(np.int8).astype(np.int32).view(np.uint32)  # int8_t sign-extended to 32 bits
     flat: list[np.ndarray] = []

@@ -1,4 +1,4 @@
-"""`textkit import`: another tool's word vectors, or a translation model, to serve. textkit.interop does the work."""
+"""`textkit import`: another tool's word vectors, classifier or translation model, to serve. textkit.interop does the work."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from textkit.errors import UsageError
     epilog=examples(
         "textkit import vectors.bin -o exported_models/mine --max-vocab 200000",
         "textkit import cc.en.300.bin -o exported_models/cc --precision int8",
+        "textkit import lid.176.ftz -o exported_models/lid",
         "textkit import opus-mt-en-fr -o exported_models/en-fr --precision int8",
     ),
 )
@@ -55,7 +56,14 @@ from textkit.errors import UsageError
     help="What to do about a line of word vectors that cannot be read or has an empty word; skipped ones are counted.",
 )
 @click.option(
-    "--word-ngrams", is_flag=True, help="Keep a fastText classifier's word n-grams, which --pooling fasttext needs."
+    "--word-ngrams",
+    is_flag=True,
+    help="As --task embed; keep a fastText classifier's word n-grams, which --pooling fasttext needs.",
+)
+@click.option(
+    "--task",
+    type=click.Choice(["classify", "embed"]),
+    help="What to make of a fastText classifier: a model that labels lines (the default), or its word vectors.",
 )
 @explain_option
 @message_options
@@ -73,10 +81,12 @@ def import_(
     encoding: str,
     on_error: str,
     word_ngrams: bool,
+    task: str | None,
     explain: bool,
     messages: Messages,
 ) -> None:
-    """Make a model from SOURCE: another tool's file of word vectors ('-' reads stdin), or a MarianMT checkpoint's folder.
+    """Make a model from SOURCE: another tool's file of word vectors or a fastText classifier ('-' reads stdin), or a MarianMT
+    checkpoint's folder.
 
     Word vectors are read in word2vec's text and binary formats, GloVe's text and fastText's .bin and .ftz, plain or compressed;
     the content of the file tells which. Words stay as the file spells them, including upper and lower case. A word that holds a
@@ -87,6 +97,10 @@ def import_(
     A line's vector is the plain mean of its words' vectors. fastText's print-sentence-vectors scales each word's vector to
     length 1 before it takes the mean, and with a classifier it includes the end of the line. embed --pooling fasttext gives
     its numbers.
+
+    A fastText classifier (a supervised model, .bin or .ftz) becomes a model of the task classify, with its labels and its
+    probabilities, which fastText prints 0.00001 higher. A quantised one stays as small as it is. With --task embed it gives
+    word vectors.
 
     A folder is a Hugging Face checkpoint of MarianMT (OPUS-MT): config.json, generation_config.json, model.safetensors or
     pytorch_model.bin (read without running anything), source.spm, target.spm, vocab.json. The model translates as
@@ -105,31 +119,42 @@ def import_(
         if os.path.isdir(source):
             if max_vocab is not None:
                 raise UsageError("--max-vocab is for word vectors, not for a translation model")
-            for option in ("encoding", "on_error", "word_ngrams"):
+            for option in ("encoding", "on_error", "word_ngrams", "task"):
                 if ctx.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE:
                     raise UsageError(f"--{option.replace('_', '-')} is for word vectors, not for a translation model")
             _import_marian(folder, sample, options | {"explain": explain}, messages)
         else:
             if explain:
                 raise UsageError("--explain is for a translation model, not for word vectors")
-            _import_vectors(
-                folder, sample, (precision, max_vocab, on_error == "skip", encoding, word_ngrams), options, messages
-            )
+            if word_ngrams and task == "classify":
+                raise UsageError("--word-ngrams is for --task embed: a classifier keeps all of its n-grams")
+            room = (precision, max_vocab, on_error == "skip", encoding, word_ngrams)
+            _import_file(folder, sample, "embed" if word_ngrams else task, room, options, messages)
 
 
-def _import_vectors(
+def _import_file(
     folder: Path,
     sample: str | None,
+    task: str | None,
     room: tuple[str, int | None, bool, str, bool],
     options: dict[str, Any],
     messages: Messages,
 ) -> None:
-    from textkit.interop.foreign import describe, make_bundle, read, sample_lines
-    from textkit.interop.table import Room
+    from textkit.interop import fasttext_classifier
+    from textkit.interop.foreign import describe, make_bundle, read_as, sample_lines
+    from textkit.interop.table import Foreign, Room
 
     lines = sample_lines(sample) if sample else []
     say_if_typed(messages, (options["source"],))
-    found = read(options["source"], Room(*room))
+    found = read_as(task, options["source"], Room(*room))
+    if not isinstance(found, Foreign):
+        for said in found.notes:
+            messages.warn(said)
+        written = fasttext_classifier.make_bundle(found, folder, sample=lines, **options)
+        messages.note(
+            f"read a classifier of {len(found.labels):,} labels ({found.format}, {found.loss}), wrote {written}"
+        )
+        return
     for said in describe(found):
         messages.warn(said)
     written = make_bundle(found, folder, sample=lines, **options)

@@ -57,7 +57,7 @@ def table_graph(
             helper.make_node("Mul", ["whole", "step_column"], ["tokens"]),
         ]
     head, constants = pooling(table.shape[1], probability, component)
-    return _serialised(_model(_graph(nodes + head, constants, table.shape[1]), []), stored)
+    return serialised(_model(_graph(nodes + head, constants, table.shape[1]), []), stored)
 
 
 def row_bytes(dim: int, itemsize: int) -> int:
@@ -246,7 +246,7 @@ def _model(graph: onnx.GraphProto, opsets: list[Any]) -> onnx.ModelProto:
     )
 
 
-def _serialised(model: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> bytes:
+def serialised(model: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> bytes:
     """The model's bytes with `weights` among its initializers; `model` loses its graph.
 
     They are put together as protobuf, field by field: onnx.helper holds a table five times before it is bytes, so that 1.2 GB

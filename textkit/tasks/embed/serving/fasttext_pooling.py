@@ -14,6 +14,7 @@ import numpy as np
 from textkit.errors import TextkitError
 from textkit.serving.padding import parts, word_starts
 from textkit.serving.stream import batches
+from textkit.text.fasttext import EOS, LABEL, hash_words, word_ngrams
 from textkit.text.rule import Encoded, TextRule
 from textkit.text.subwords import NGrams
 from textkit.text.words import Words
@@ -21,8 +22,6 @@ from textkit.text.words import Words
 if TYPE_CHECKING:
     from textkit.tasks.embed.serving.embedder import Embedder
 
-EOS = "</s>"  # fastText's word for the end of a line
-_LABEL = "__label__"
 _ONE = np.ones(1, np.float32)
 
 
@@ -48,11 +47,13 @@ def classified(rule: Words, lines: Sequence[str]) -> Encoded:
             count = 0 if word == EOS else count
             of[word] = rows[end - count : end], np.ones(count, np.float32)
     ids, weight, lengths = [], [], []
-    hashes = {word: _hash(word) for word in distinct} if rule.word_ngrams > 1 else {}
+    hashes = dict(zip(distinct, hash_words(distinct).tolist(), strict=True)) if rule.word_ngrams > 1 else {}
     for words in cut:
         found = [of[word] for word in words]
         if hashes and isinstance(rule.subwords, NGrams):
-            buckets = _word_ngrams([hashes[word] for word in words], rule.word_ngrams, rule.subwords.buckets)
+            of_words = np.array([hashes[word] for word in words])
+            grams = word_ngrams(of_words, np.array([len(words)]), rule.word_ngrams, rule.subwords.buckets)
+            buckets = np.concatenate([np.empty(0, np.int64), *(each for each, _ in grams)])
             rows = rule.subwords.rows_of_buckets(buckets, np.array([len(buckets)]))[0]
             found += [(row, _ONE) for row in np.split(rows, len(rows))] if len(rows) else []
         ids += [part[0] for part in found]
@@ -62,28 +63,9 @@ def classified(rule: Words, lines: Sequence[str]) -> Encoded:
     return Encoded(np.concatenate(ids), np.array(lengths, np.int64), np.concatenate(weight), spans)
 
 
-def _hash(word: str) -> int:
-    """fastText's hash of a word, as the signed number that fastText stores."""
-    state = 2166136261
-    for byte in word.encode("utf-8", "surrogatepass"):
-        state = ((state ^ (byte if byte < 128 else byte | 0xFFFFFF00)) * 16777619) & 0xFFFFFFFF
-    return state - (1 << 32) if state >> 31 else state
-
-
-def _word_ngrams(hashes: Sequence[int], longest: int, buckets: int) -> np.ndarray:
-    """The bucket of every two to `longest` words in a row, i64[total] (dictionary.cc, addWordNgrams)."""
-    found = []
-    for at, start in enumerate(hashes):
-        state = start
-        for following in hashes[at + 1 : at + longest]:
-            state = (state * 116049371 + following) & 0xFFFFFFFFFFFFFFFF
-            found.append(state % buckets)
-    return np.array(found, np.int64)
-
-
 def _words(words: list[str]) -> list[str]:
     """The words up to the end of the line, which comes last; labels are left out."""
-    kept = [word for word in words if not word.startswith(_LABEL)]
+    kept = [word for word in words if not word.startswith(LABEL)]
     return [*(kept[: kept.index(EOS)] if EOS in kept else kept), EOS]
 
 
