@@ -1,10 +1,9 @@
-"""fastText's supervised models as classifiers: files and probabilities by hand, models of the real tool, and damaged files."""
+"""fastText's supervised models as classifiers: by hand, as the real tool makes them, and what import makes of them."""
 
 from __future__ import annotations
 
 import json
 import struct
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +14,13 @@ from test_interop import file
 from vector_files import QUANTISED, SUPERVISED, glove, golden
 
 from textkit.bundle.bundle import read as read_bundle
-from textkit.errors import TextkitError, UsageError
-from textkit.interop.fasttext_bin import spell
+from textkit.errors import UsageError
 from textkit.interop.fasttext_classifier import Classifier, make_bundle
-from textkit.interop.fasttext_tree import huffman, turns
-from textkit.interop.foreign import read, read_as
-from textkit.interop.table import Foreign, Room
+from textkit.interop.fasttext_tree import huffman
+from textkit.interop.foreign import read_as
+from textkit.interop.table import Foreign
 from textkit.serving.padding import padded
 from textkit.serving.session import Session
-from textkit.text.fasttext import FastText, hash_words
-from textkit.text.rules import rule_from_spec
-from textkit.text.subwords import NGrams, hash_ngrams
 
 HS, NS, SOFTMAX, OVA = 1, 2, 3, 4
 WORDS = [b"a", b"b", b"</s>"]
@@ -132,33 +127,6 @@ def test_one_label_is_certain(tmp_path: Path) -> None:
         assert served.probabilities(["a b", "q"]).tolist() == [[1], [1]]
 
 
-@pytest.mark.parametrize("labels", [2, 3, 8, 65])
-@pytest.mark.parametrize("shape", ["equal", "chain", "drawn"])
-def test_sums_along_a_tree_are_those_of_its_paths(labels: int, shape: str) -> None:
-    random = np.random.default_rng(labels)
-    counts = {
-        "equal": [5] * labels, "chain": [1 << (labels - at) // 2 for at in range(labels)],
-        "drawn": sorted(random.integers(0, 1000, labels).tolist(), reverse=True),
-    }[shape]  # fmt: skip
-    tree = huffman(counts)
-    found = turns(tree)
-    each = random.normal(size=2 * (labels - 1) + 1)  # the turns right, the turns left, and none
-    each[-1] = 0
-    sums = each.copy()
-    for step in found.steps:
-        sums = sums + sums[step]
-    sums = sums[found.leaves] + sums[found.last]
-    for label in range(labels):
-        node, wanted = label, 0.0
-        while tree.parent[node] >= 0:
-            wanted += each[tree.parent[node] - labels + (0 if tree.right[node] else labels - 1)]
-            node = int(tree.parent[node])
-        assert sums[label] == pytest.approx(wanted, abs=1e-9)
-    # Huffman's: no tree has a smaller sum of counts times depths than the sum of its inner nodes' counts.
-    assert sum(tree.right[: 2 * labels - 2]) == labels - 1
-    assert len(found.steps) <= 7
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_probabilities_are_those_of_the_real_tool(tmp_path: Path, name: str) -> None:
     served = Served(tmp_path, golden(MODELS[name]))
@@ -174,142 +142,6 @@ def test_probabilities_are_those_of_the_real_tool(tmp_path: Path, name: str) -> 
     alone = np.concatenate([served.logits([line]) for line in lines])
     for together in (served.logits(lines), served.logits(lines[::-1])[::-1]):
         np.testing.assert_allclose(together, alone, rtol=1e-6 if of_tree else 0, atol=1e-6 if of_tree else 0)
-
-
-# How lines become rows.
-
-
-def by_hand(line: str, words: list[str], word_ngrams: int, grams: tuple[int, int], buckets: int) -> list[int]:
-    """fastText's getLine, written out: the rows of a line, in its order."""
-
-    def fnv(text: str) -> int:
-        state = 2166136261
-        for byte in text.encode():
-            state = ((state ^ (byte - 256 if byte > 127 else byte) & 0xFFFFFFFF) * 16777619) & 0xFFFFFFFF
-        return state
-
-    rows, hashes = [], []
-    for separator in "\0\t\v\f\r":
-        line = line.replace(separator, " ")
-    for word in [*filter(None, line.split(" ")), "</s>"]:
-        if word not in words and word.startswith("__label__"):
-            continue
-        rows += [words.index(word)] if word in words else []
-        hashes.append(fnv(word) - (1 << 32 if fnv(word) >> 31 else 0))
-        if word == "</s>":
-            break
-        marked = f"<{word}>"
-        for at in range(len(marked)):
-            for n in range(max(1, grams[0]), grams[1] + 1):
-                if at + n <= len(marked) and not (n == 1 and at in (0, len(marked) - 1)):
-                    rows.append(len(words) + fnv(marked[at : at + n]) % buckets)
-    for at in range(len(hashes)):
-        state = hashes[at] & 0xFFFFFFFFFFFFFFFF
-        for following in hashes[at + 1 : at + word_ngrams]:
-            state = (state * 116049371 + following) & 0xFFFFFFFFFFFFFFFF
-            rows.append(len(words) + state % buckets)
-    return rows
-
-
-LINES = [
-    "the cat", "", "cat  naïve\t日本 q", "q", "the\0cat\vthe", "a </s> the cat", "__label__x cat __label__ the",
-    "fish\u00a0dog\x85fish", "the " * 30, "ж" * 200 + " cat " + "x" * 64 + " " + "y" * 65, "<the> </s", "\U0001f600 a b c d e",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("word_ngrams", "grams", "buckets"),
-    [(1, (0, 0), 0), (3, (0, 0), 97), (1, (2, 4), 1000), (2, (1, 6), 53), (5, (3, 3), 7)],
-)
-def test_lines_are_the_rows_that_fasttext_takes(word_ngrams: int, grams: tuple[int, int], buckets: int) -> None:
-    words = ["</s>", "the", "cat", "naïve", "__label__"]
-    rule = FastText(words, word_ngrams, max(1, grams[0]), grams[1], buckets)
-    encoded = rule.encode(LINES)
-    assert encoded.weight is None
-    ends = np.cumsum(encoded.lengths)
-    for line, end, length in zip(LINES, ends, encoded.lengths, strict=True):
-        wanted = by_hand(line, words, word_ngrams, grams, buckets)
-        assert Counter(encoded.ids[end - length : end].tolist()) == Counter(wanted), line
-        np.testing.assert_array_equal(rule.encode([line]).ids, encoded.ids[end - length : end])
-    assert encoded.spans.sum() == len(encoded.ids)
-    assert rule.encode([]).ids.shape == (0,)
-    again = rule_from_spec(rule.spec(), rule.files().__getitem__)
-    np.testing.assert_array_equal(again.encode(LINES).ids, encoded.ids)
-    assert (len(again), again.vocabulary()[0]) == (len(words) + buckets, words)
-
-
-@pytest.mark.parametrize(("word_ngrams", "grams", "buckets"), [(1, (2, 4), 1000), (2, (1, 6), 53), (5, (3, 3), 7)])
-def test_composed_words_weigh_as_many_rows(word_ngrams: int, grams: tuple[int, int], buckets: int) -> None:
-    words = ["</s>", "the", "cat", "naïve", "a", "日本"]
-    table = np.random.default_rng(0).normal(size=(len(words) + buckets, 3)).astype(np.float32)
-    own = table.copy()
-    spell(own[: len(words)], own[len(words) :], [word.encode() for word in words], NGrams(*grams, buckets, 0))
-    rule = FastText(words, word_ngrams, *grams, buckets, composed=True)
-    encoded = rule.encode(LINES)
-    ends = np.cumsum(encoded.lengths)
-    for line, end, length in zip(LINES, ends, encoded.lengths, strict=True):
-        wanted = by_hand(line, words, word_ngrams, grams, buckets)
-        weight = encoded.weight[end - length : end]
-        assert weight.sum() == len(wanted), line
-        rows = own[encoded.ids[end - length : end]].astype(np.float64)
-        np.testing.assert_allclose(
-            weight.astype(np.float64) @ rows, table[wanted].sum(0, np.float64), rtol=1e-4, atol=1e-4
-        )
-    again = rule_from_spec(rule.spec(), rule.files().__getitem__)
-    np.testing.assert_array_equal(again.encode(LINES).weight, encoded.weight)
-    assert len(rule.encode(["the cat 日本"]).ids) == 4 + sum(4 - n + 1 for n in range(2, word_ngrams + 1))
-
-
-def test_buckets_without_a_row_are_left_out() -> None:
-    whole = FastText(["a", "</s>"], 2, 2, 3, 100)
-    some = np.arange(0, 100, 3)
-    rule = FastText(["a", "</s>"], 2, 2, 3, 100, some)
-    for line in LINES:
-        wanted = [row for row in whole.encode([line]).ids.tolist() if row < 2 or (row - 2) % 3 == 0]
-        assert rule.encode([line]).ids.tolist() == [row if row < 2 else (row - 2) // 3 + 2 for row in wanted]
-    again = rule_from_spec(rule.spec(), rule.files().__getitem__)
-    assert again.encode(LINES).ids.tolist() == rule.encode(LINES).ids.tolist()
-    assert len(again) == 2 + len(some)
-
-
-def test_tokens_are_the_words_and_where_their_rows_are() -> None:
-    rule = FastText(["cat", "</s>"], 2, 3, 3, 50)
-    tokens = rule.tokens("cat __label__q dogs\tcat")
-    assert [word for word, _, _ in tokens] == ["cat", "dogs", "cat"]
-    encoded = rule.encode(["cat dogs cat"])
-    # <ca cat at> with the word and the two words; <do dog ogs gs> and the two; the last as the first; the line's end
-    assert [last - first for _, first, last in tokens] == [5, 5, 5]
-    assert (tokens[0][1], tokens[-1][2] + 1) == (0, len(encoded.ids))
-    assert encoded.ids[0] == 0
-    assert encoded.ids[-1] == 1
-
-
-def test_a_word_has_one_hash_however_long() -> None:
-    words = ["", "a", "naïve", "x" * 63, "x" * 64, "x" * 65, "ж" * 100]
-    # The n-gram of a whole word with its marks is what hash_ngrams makes of the word.
-    marked = [f"<{word}>" for word in words[1:]]
-    for word, mark in zip(words[1:], marked, strict=True):
-        grams, _ = hash_ngrams([word], len(mark), len(mark), 2**31 - 1)
-        assert hash_words([mark])[0] % (1 << 32) % (2**31 - 1) == grams[0]
-    assert hash_words(words).tolist() == [int(hash_words([word])[0]) for word in words]
-    assert hash_words([]).tolist() == []
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"min": 4, "max": 2}, "n-grams of 4 to 2 characters"),
-        ({"kept": "k"}, "not ascending numbers below 50"),
-        ({"words": "twice"}, "a word occurs twice"),
-        ({"words": "latin"}, "not described rightly"),
-        ({"composed": True, "kept": "few"}, "every bucket has a row"),
-    ],
-)
-def test_rules_that_are_not_sound(changes: dict[str, object], said: str) -> None:
-    spec = FastText(["a"], 1, 2, 3, 50).spec() | changes
-    files = {"words.txt": b"a\n", "k": b"\xff\xff\x01", "few": b"\1", "twice": b"a\na\n", "latin": b"\xe4\n"}
-    with pytest.raises(TextkitError, match=said):
-        rule_from_spec(spec, files.__getitem__)
 
 
 # Quantised models.
@@ -458,88 +290,3 @@ def test_what_is_no_classifier_does_not_become_one(call, tmp_path: Path) -> None
     )  # fmt: skip
     assert isinstance(read_as(None, vectors), Foreign)
     assert not (tmp_path / "m").exists()
-
-
-# Damaged files.
-
-
-def refusal(folder: Path, content: bytes) -> str:
-    path = file(folder, content)
-    with pytest.raises(TextkitError) as caught:
-        read_as(None, path, Room("fp32"))
-    assert "\n" not in str(caught.value)
-    return str(caught.value).replace(path, "FILE")
-
-
-def test_damaged_classifiers_are_one_line(tmp_path: Path) -> None:
-    two = labelled("x", "y")
-    good = supervised(two, np.eye(2))
-    assert classifier(tmp_path, good).labels == ["x", "y"]
-    for cut in range(64, len(good)):  # a shorter file does not even say that it is supervised
-        assert refusal(tmp_path, good[:cut]).startswith(("FILE: ends inside", "FILE: promises")), cut
-    assert refusal(tmp_path, good[:-1]) == "FILE: promises 2 rows of 2 numbers, which is more than the file holds"
-    for output in (np.ones((3, 2)), np.ones((1, 2)), np.ones((2, 3))):
-        said = refusal(tmp_path, supervised(two, output))
-        rows, columns = output.shape
-        assert said == f"FILE: an output matrix of {rows} rows of {columns} does not fit 2 labels and dim=2: damaged"
-    assert refusal(tmp_path, supervised([], np.ones((0, 2)))) == "FILE: has no labels: damaged"
-    assert "unknown loss 5" in refusal(tmp_path, supervised(two, np.eye(2), loss=5))
-    assert "unknown loss 0" in refusal(tmp_path, supervised(two, np.eye(2), loss=0))
-    twice = [(b"__label__x", 3), (b"__label__x", 2)]
-    assert refusal(tmp_path, supervised(twice, np.eye(2))) == "FILE: two of its labels are the same text: damaged"
-    nan = np.array([[1, 2], [np.nan, 1]])
-    assert refusal(tmp_path, supervised(two, nan)) == "FILE: row 1 of its output matrix holds NaN or infinity"
-    assert "holds what is no word" in refusal(tmp_path, good.replace(b"__label__y\0\x08", b"__label__\n\0\x08"))
-    kinds = good.replace(b"__label__y\0" + struct.pack("<qb", 8, 1), b"__label__y\0" + struct.pack("<qb", 8, 0))
-    assert "holds what is no word" in refusal(tmp_path, kinds)
-    wide = supervised(
-        two, np.eye(2), buckets=1 << 25, grams=(2, 3), pruned={1: 0}, rows=quantised(np.ones((4, 2)), None), dim=3
-    )
-    assert "n-grams in 33,554,432 buckets; at most 16,777,216 are read" in refusal(tmp_path, wide)
-
-
-def test_counts_that_make_no_tree_are_one_line(tmp_path: Path) -> None:
-    three = [(b"__label__x", 1 << 60), (b"__label__y", 1 << 59), (b"__label__z", 1)]
-    said = refusal(tmp_path, supervised(three, np.ones((3, 2)), HS))
-    assert said == "FILE: no tree of labels has such counts: damaged"
-    # Other losses need no tree. Counts out of order make another tree, in fastText too.
-    assert len(classifier(tmp_path, supervised(three, np.ones((3, 2)), OVA)).labels) == 3
-    mixed = supervised([(b"__label__x", 0), (b"__label__y", 7), (b"__label__z", 0)], np.ones((3, 2)), HS)
-    np.testing.assert_allclose(Served(tmp_path, mixed).probabilities(["a"]).sum(), 1, atol=1e-6)
-
-
-def test_damaged_quantised_classifiers_are_one_line(tmp_path: Path) -> None:
-    two = labelled("x", "y")
-    rows, output = quantised(np.ones((3, 2)), np.ones(3)), quantised(np.ones((2, 2)), None)
-    good = supervised(two, output, rows=rows, dim=3)
-    assert classifier(tmp_path, good).labels == ["x", "y"]
-    begin = len(good) - len(output)
-    for cut in [*range(begin, begin + 60), *range(begin + 60, len(good), 151)]:
-        assert refusal(tmp_path, good[:cut]).startswith(("FILE: ends inside", "FILE: promises")), cut
-    three = supervised(two, quantised(np.ones((3, 2)), None), rows=rows, dim=3)
-    assert refusal(tmp_path, three) == "FILE: an output matrix of 3 rows of 3 does not fit 2 labels and dim=3: damaged"
-    # A quantised output beside an input that is not is no model of fastText's.
-    refusal(tmp_path, supervised(two, output, rows=np.ones((3, 3)), dim=3))
-
-
-def test_numbers_that_overflow_are_refused(tmp_path: Path) -> None:
-    content = supervised(labelled("x", "y"), np.full((2, 2), 3e38), rows=np.full((3, 2), 3e38))
-    with pytest.raises(TextkitError, match="differs from the model by inf"):
-        make_bundle(classifier(tmp_path, content), tmp_path / "m", source="x")
-    assert not (tmp_path / "m").exists()
-
-
-def test_rows_that_overflow_are_refused_when_they_are_read(tmp_path: Path) -> None:
-    two = labelled("x", "y")
-    dense = supervised(two, np.eye(2), rows=np.full((4, 2), 3e38), buckets=1, grams=(1, 2))
-    assert refusal(tmp_path, dense) == "FILE: the rows of a word and its n-grams add up to no finite number: damaged"
-    rows = quantised(np.ones((3, 2)), np.ones(3))
-    wide = rows[:-4] + struct.pack("<f", 3e38)  # the last of the norms
-    assert refusal(tmp_path, supervised(two, np.ones((2, 3)), rows=wide, dim=3)) == (
-        "FILE: its centroids times its norms are no finite numbers: damaged"
-    )
-
-
-def test_vectors_of_a_classifier_are_read_as_before(tmp_path: Path) -> None:
-    found = read(file(tmp_path, golden(SUPERVISED)))
-    assert (found.words, found.classifier) == (["the", "</s>", "cat", "sat", "dog", "ate"], True)

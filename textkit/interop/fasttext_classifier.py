@@ -26,7 +26,8 @@ from textkit.interop.fasttext_bin import (
     rows_of_ngrams,
     spell,
 )
-from textkit.interop.fasttext_graph import Matrix, Parts, apart, classifier_graph, computed
+from textkit.interop.fasttext_graph import Matrix, Parts, classifier_graph
+from textkit.interop.fasttext_parity import deviation, proven
 from textkit.interop.fasttext_quantised import Quantised
 from textkit.interop.fasttext_tree import huffman
 from textkit.interop.source import Source
@@ -42,7 +43,6 @@ _LOSSES = {
     _SOFTMAX: "softmax",
     _ONE_VS_ALL: "one-vs-all",
 }
-TOLERANCE = 1e-5  # of the largest number that logits are summed from, or 1
 
 
 @dataclass
@@ -168,10 +168,10 @@ def make_bundle(
     if precision != "fp32" and isinstance(read.parts.rows, Quantised):
         raise UsageError(f"--precision {precision}: {source} is quantised already, in fewer bytes")
     graph = classifier_graph(read.parts, "fp32")
-    figures: dict[str, Any] = {"against": "numpy"} | _proven(load(graph), read, sample)
+    figures: dict[str, Any] = {"against": "numpy"} | proven(load(graph), read.parts, read.rule, sample)
     if precision != "fp32":
         graph = classifier_graph(read.parts, precision)
-        figures["deviation"] = _deviation(load(graph), read, sample)
+        figures["deviation"] = deviation(load(graph), read.parts, read.rule, sample)
     head = {"name": "", "labels": read.labels, "several": read.several, "temperature": 1.0}
     found = Exported({"classify": graph}, {"tokens": TOKEN_LIMIT}, figures, {"heads": [head], "attends": False})
     return write(
@@ -179,41 +179,3 @@ def make_bundle(
         overwrite=overwrite, licence=licence, data=[{"file": os.path.basename(source), "format": read.format}],
         made={"imported": read.format, "loss": read.loss} | (made or {}),
     )  # fmt: skip
-
-
-def _proven(session: Any, read: Classifier, sample: Sequence[str]) -> dict[str, Any]:
-    """Compares the graph with the same arithmetic in numpy, over batches of many shapes. Raises TextkitError if they differ."""
-    from textkit.exporting.parity import MORE, cases, refuse
-
-    worst, where, lines = 0.0, "", 0
-    for case in cases(read.rule, sample):
-        if case.name == MORE:
-            continue
-        given = session.run({"ids": case.ids, "weight": case.weight})
-        logits, importance = computed(read.parts, case.ids, case.weight)
-        lines += len(case.ids)
-        off = float(np.abs(given["importance"] - importance).max(initial=0))
-        scale = max(1.0, float(np.abs(logits).max(initial=0)))
-        off = max(off, float(apart(read.parts, given["logits"], logits).max(initial=0)) / scale)
-        if not off <= worst:
-            worst, where = (off if np.isfinite(off) else np.inf), f"case {case.name!r}"
-    refuse(worst, TOLERANCE, where)
-    return {"max_relative": worst, "tolerance": TOLERANCE, "lines": lines}
-
-
-def _deviation(session: Any, read: Classifier, sample: Sequence[str]) -> dict[str, Any]:
-    """How far the graph of lower precision is from the model: the largest difference in a logit, relative to the largest one,
-    over the lines of real text, or over all cases where there are none."""
-    from textkit.exporting.parity import MORE, SAMPLE, cases
-
-    every = list(cases(read.rule, sample))
-    worst, scale, lines = 0.0, 1e-30, 0
-    for case in [case for case in every if case.name in (SAMPLE, MORE)] or every:
-        given = session.run({"ids": case.ids, "weight": case.weight})["logits"]
-        logits, _ = computed(read.parts, case.ids, case.weight)
-        worst = max(worst, float(apart(read.parts, given, logits).max(initial=0)))
-        scale = max(scale, float(np.abs(logits).max(initial=0)))
-        lines += len(case.ids)
-        if not np.isfinite(given).all():
-            raise TextkitError("the graph of lower precision gives what is not a number: nothing was written")
-    return {"max_relative": worst / scale, "lines": lines}

@@ -1,4 +1,4 @@
-"""Builds the graph `classify` of a fastText classifier with onnx.helper, and computes the same a second time, in numpy.
+"""Builds the graph `classify` of a fastText classifier with onnx.helper.
 
 A line's vector is the weighted mean of its rows. A quantised matrix stays as it is: the graph looks up the codes of a row, and
 then their centroids. Knows no file and no bundle.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Matrix = Quantised | np.ndarray
 STEP = 1 / 32  # of the table of sigmoids
-_END = 8  # of the table: beyond, the sigmoid is 0 or 1
+END = 8  # of the table: beyond, the sigmoid is 0 or 1
 CERTAIN = 100.0  # stands for an infinite logit: its sigmoid is 1, and that of its negative is 0
 
 
@@ -200,8 +200,8 @@ def _logits(parts: Parts) -> tuple[Nodes, dict[str, np.ndarray]]:
     if not parts.sigmoids:
         return [helper.make_node("Identity", ["scores"], ["logits"])], {}
     constants = {
-        "end": np.array(_END, np.float32),
-        "begin": np.array(-_END, np.float32),
+        "end": np.array(END, np.float32),
+        "begin": np.array(-END, np.float32),
         "steps_of_one": np.array(1 / STEP, np.float32),
         "step": np.array(STEP, np.float32),
         "certain": np.array(CERTAIN, np.float32),
@@ -259,48 +259,3 @@ def _of_tree(tree: Tree) -> tuple[Nodes, dict[str, np.ndarray]]:
         helper.make_node("Transpose", ["of_labels"], ["logits"], perm=[1, 0]),
     ]
     return nodes, constants
-
-
-def computed(parts: Parts, ids: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the graph should give, in f64: logits [line, label], where those of sigmoids are not rounded to steps, and
-    importance [line, token]."""
-    rows = parts.rows.row(ids.ravel()) if isinstance(parts.rows, Quantised) else parts.rows[ids.ravel()]
-    rows = rows.reshape(*ids.shape, -1).astype(np.float64)
-    total = weight.sum(1, dtype=np.float64, keepdims=True)
-    importance = weight / np.where(total == 0, 1, total)
-    output = parts.output.row(slice(None)) if isinstance(parts.output, Quantised) else parts.output
-    with np.errstate(invalid="ignore"):  # where rows are infinite the caller sees that nothing is right
-        scores = np.einsum("lt,ltd->ld", importance, rows) @ output.astype(np.float64).T
-    if parts.tree is None:
-        return scores, importance
-    return _log_probability(parts.tree, scores), importance
-
-
-def _log_probability(tree: Tree, scores: np.ndarray) -> np.ndarray:
-    """The log-probabilities of labels from the scores of inner nodes [line, node], level by level from the root."""
-    labels, root = tree.labels, len(tree.parent) - 1
-    children = np.empty((labels - 1, 2), np.int64)  # of each inner node
-    children[tree.parent[:root] - labels, tree.right[:root].astype(np.int64)] = np.arange(root)
-    logs = np.zeros((len(scores), root + 1))
-    level = np.array([root])
-    while len(level):
-        for side, sign in ((0, 1), (1, -1)):
-            turn = -np.logaddexp(0, sign * scores[:, level - labels])
-            logs[:, children[level - labels, side]] = logs[:, level] + turn
-        level = children[level - labels].ravel()
-        level = level[level >= labels]
-    return logs[:, :labels]
-
-
-def apart(parts: Parts, given: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """How far logits are from those wanted, f64[line, label]; those of sigmoids may be up to a step below.
-
-    NaN where one of them is no number.
-    """
-    logits = given.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        if not parts.sigmoids:
-            return np.abs(logits - wanted)
-        inside = np.maximum(logits - wanted, wanted - STEP - logits)
-    beyond = np.where(logits > 0, _END - wanted, wanted + _END)
-    return np.maximum(np.where(np.abs(logits) == CERTAIN, beyond, inside), 0)

@@ -42,7 +42,7 @@ class Quantised:
             source.fill(codes, "the codes of its norms")
             self.norms = codes, _quantizer(source, 1, 1)[0][:, 0]
             most = max(float(np.abs(part).max()) for part in self.parts) * float(np.abs(self.norms[1]).max())
-            if most > np.finfo(np.float32).max:
+            if most > float(np.finfo(np.float32).max):
                 raise TextkitError(f"{source.name}: its centroids times its norms are no finite numbers: damaged")
 
     def row(self, at: slice | np.ndarray) -> np.ndarray:

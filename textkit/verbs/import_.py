@@ -98,9 +98,9 @@ def import_(
     length 1 before it takes the mean, and with a classifier it includes the end of the line. embed --pooling fasttext gives
     its numbers.
 
-    A fastText classifier (a supervised model, .bin or .ftz) becomes a model of the task classify, with its labels and its
-    probabilities, which fastText prints 0.00001 higher. A quantised one stays as small as it is. With --task embed it gives
-    word vectors.
+    A fastText classifier (a supervised model, .bin or .ftz) becomes a model of the task classify, with fastText's labels and
+    probabilities. (fastText adds 0.00001 inside each logarithm before it prints them; textkit does not.) A quantised one stays
+    as small as it is. With --task embed it gives word vectors.
 
     A folder is a Hugging Face checkpoint of MarianMT (OPUS-MT): config.json, generation_config.json, model.safetensors or
     pytorch_model.bin (read without running anything), source.spm, target.spm, vocab.json. The model translates as
