@@ -127,7 +127,7 @@ def check_target(folder: Path, overwrite: bool) -> None:
     try:
         known |= read(folder).manifest.files.keys()
     except TextkitError:
-        known |= {entry for entry in held if entry.endswith((".onnx", ".txt", ".json", ".i32"))}
+        known |= {entry for entry in held if entry.endswith((".onnx", ".txt", ".json", ".i32", ".u8"))}
     if held - known:
         raise TextkitError(f"{folder}: holds {', '.join(sorted(held - known))}, not the model's; it is left alone")
 
