@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
@@ -100,3 +101,24 @@ def test_a_size_too_small_for_what_must_stay():
     rule = Pretokenized(byte_pairs().to_str().encode())
     with pytest.raises(UsageError, match="vocab_size=100: too small: 258 tokens"):
         pruned(rule, [USED], 100)
+
+
+def test_layers_are_taken_at_even_distances():
+    from textkit_plugins.encoder.reducing import layers_taken, with_layers, with_units
+
+    assert layers_taken(6, 3) == [0, 2, 5]
+    assert layers_taken(12, 4) == [0, 4, 7, 11]
+    assert layers_taken(6, 1) == [0]
+    assert layers_taken(2, 6) == [0, 1]
+    weights = {f"encoder.tokens.layers.{at}.inner.weight": np.full((3, 2), at) for at in range(6)} | {"x": np.ones(1)}
+    found = with_layers(weights, 3)
+    assert sorted(found) == [f"encoder.tokens.layers.{at}.inner.weight" for at in range(3)] + ["x"]
+    assert [int(found[f"encoder.tokens.layers.{at}.inner.weight"][0, 0]) for at in range(3)] == [0, 2, 5]
+    layer = {
+        "a.inner.weight": np.array([[3.0, 4.0], [1.0, 0.0], [0.0, 2.0]]), "a.inner.bias": np.array([1.0, 2.0, 3.0]),
+        "a.outer.weight": np.array([[1.0, 9.0, 3.0], [0.0, 0.0, 4.0]]),
+    }  # fmt: skip
+    small = with_units(layer, 2)  # sizes 5 * 1, 1 * 9, 2 * 5
+    assert small["a.inner.weight"].tolist() == [[1, 0], [0, 2]]
+    assert small["a.inner.bias"].tolist() == [2, 3]
+    assert small["a.outer.weight"].tolist() == [[9, 3], [0, 4]]

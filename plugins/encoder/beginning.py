@@ -7,17 +7,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from textkit.corpora.pruning import pruned
 from textkit.errors import TextkitError
 from textkit.plugin import Source
 from textkit.text.hashed import Hashed
 from textkit.text.rule import TextRule
+from textkit.text.tokenizer import Pretokenized
+from textkit_plugins.encoder.reducing import with_layers, with_units
 
 if TYPE_CHECKING:
     from textkit_plugins.encoder.options import EncoderOptions
+    from textkit_plugins.encoder.vocabulary import Chunks
 
 _TABLE = "encoder.tokens.embedding.weight"
 # The modules that are exported (`Served`) hold the network, and the encoder's layers as operators beside it.
 _SERVED = (("network.", ""), ("tokens.", "encoder.tokens."))
+
+
+def adopted(source: Source, config: EncoderOptions, chunks: Chunks) -> TextRule:
+    """The source's rule; with a smaller vocab_size, only the tokens that the texts have most."""
+    rule = source.rule
+    assert rule is not None
+    rule.learnt = {}
+    if isinstance(rule, Pretokenized) and config.vocab_size < len(rule):
+        rule, old = pruned(rule, chunks(), config.vocab_size)
+        rule.learnt = {"rows": old.tolist()}
+    return rule
 
 
 def set_weights(network: Any, rule: TextRule, source: Source) -> Sequence[str]:
@@ -28,6 +43,12 @@ def set_weights(network: Any, rule: TextRule, source: Source) -> Sequence[str]:
     import torch
 
     weights = {_plain(name): value for name, value in source.weights.items()}
+    options = network.options
+    if "rows" in rule.learnt and _TABLE in weights:  # of the tokens that stayed
+        weights[_TABLE] = weights[_TABLE][np.array(rule.learnt["rows"], np.int64)]
+    weights = with_layers(weights, options.layers)
+    if options.encoder == "transformer":
+        weights = with_units(weights, options.feedforward)
     if source.vectors:
         weights = _of_words(network, rule, source.vectors)
     taken = []

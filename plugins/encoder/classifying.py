@@ -16,7 +16,7 @@ from textkit.tasks.classify.corpus import Labelled, LabelOptions, labelled, text
 from textkit.tasks.classify.evaluation import measures
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of, sorted_batches
-from textkit_plugins.encoder.beginning import inherited, set_weights
+from textkit_plugins.encoder.beginning import adopted, inherited, set_weights
 from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
 from textkit_plugins.encoder.vocabulary import learnt_rule
 
@@ -73,8 +73,10 @@ class ClassifierPlugin(Plugin[ClassifierOptions, TextRule]):
     def adopt(self, corpus: Corpus, config: ClassifierOptions, source: Source) -> TextRule:
         if source.rule is None:  # word vectors
             return self.vocabulary(corpus, config)
-        source.rule.learnt = labels_of(corpus, config)
-        return source.rule
+        learnt = labels_of(corpus, config)
+        rule = adopted(source, config, text_chunks(corpus))
+        rule.learnt = {**rule.learnt, **learnt}
+        return rule
 
     def begin(
         self, network: torch.nn.Module, config: ClassifierOptions, vocabulary: TextRule, source: Source

@@ -5,7 +5,7 @@ torch is behind network.py and similarity.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -17,7 +17,7 @@ from textkit.plugin import Epoch, Graph, Plugin, Score, Source, Training
 from textkit.tasks.embed.pairs import PairOptions, pair, texts_of
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of, sorted_batches
-from textkit_plugins.encoder.beginning import inherited, set_weights
+from textkit_plugins.encoder.beginning import adopted, inherited, set_weights
 from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
 from textkit_plugins.encoder.vectors import lines_of, vectors_of
 from textkit_plugins.encoder.vocabulary import learnt_rule
@@ -84,21 +84,12 @@ class SentencePlugin(Plugin[SentenceOptions, TextRule]):
     training = Training(epochs=10, batch_size=64, learning_rate=2e-3, schedule="linear", patience=3)
 
     def vocabulary(self, corpus: Corpus, config: SentenceOptions) -> TextRule:
-        def texts() -> Iterator[Sequence[str]]:
-            for records in corpus.chunks(_LINES):
-                yield [
-                    text
-                    for record in records
-                    for text in (texts_of(record) if config.objective != "teacher" else [record])
-                ]
-
-        return self._with_scale(learnt_rule(config, texts, corpus.paths[0]), corpus, config)
+        return self._with_scale(learnt_rule(config, text_chunks(corpus, config), corpus.paths[0]), corpus, config)
 
     def adopt(self, corpus: Corpus, config: SentenceOptions, source: Source) -> TextRule:
         if source.rule is None:  # word vectors
             return self.vocabulary(corpus, config)
-        source.rule.learnt = {}
-        return self._with_scale(source.rule, corpus, config)
+        return self._with_scale(adopted(source, config, text_chunks(corpus, config)), corpus, config)
 
     def begin(
         self, network: torch.nn.Module, config: SentenceOptions, vocabulary: TextRule, source: Source
@@ -157,6 +148,18 @@ class SentencePlugin(Plugin[SentenceOptions, TextRule]):
 
     def decided(self, config: SentenceOptions, sample: Sequence[str]) -> dict[str, Any]:
         return {"pooling": "mean" if config.plain else "model", "normalize": config.normalize}
+
+
+def text_chunks(corpus: Corpus, config: SentenceOptions) -> Callable[[], Iterator[Sequence[str]]]:
+    """All texts of the corpus, as often as they are asked for."""
+
+    def chunks() -> Iterator[Sequence[str]]:
+        for records in corpus.chunks(_LINES):
+            yield (
+                records if config.objective == "teacher" else [text for record in records for text in texts_of(record)]
+            )
+
+    return chunks
 
 
 def batch_of(pairs: Sequence[tuple[str, str, str]], rule: TextRule, config: SentenceOptions) -> Batch:
