@@ -28,10 +28,16 @@ def adopted(source: Source, config: EncoderOptions, chunks: Chunks) -> TextRule:
     """The source's rule; with a smaller vocab_size, only the tokens that the texts have most."""
     rule = source.rule
     assert rule is not None
-    rule.learnt = {}
+    learnt: dict[str, Any] = {}
     if isinstance(rule, Pretokenized) and config.vocab_size < len(rule):
         rule, old = pruned(rule, chunks(), config.vocab_size)
-        rule.learnt = {"rows": old.tolist()}
+        learnt["rows"] = old.tolist()
+    if config.weighting == "idf":
+        counts = np.zeros(len(rule), np.int64)
+        for texts in chunks():
+            counts += np.bincount(rule.encode(texts).ids, minlength=len(rule))
+        learnt["tokens"] = counts.tolist()
+    rule.learnt = learnt
     return rule
 
 

@@ -41,6 +41,9 @@ class SentenceOptions(FreezingOptions, PairOptions, EncoderOptions):
     temperature: float = 0.05  # contrast: cosines are divided by it
     highest: float = 0.0  # similarity: the score of equal texts; 0: the highest in the data
     teacher: str = ""  # teacher: the model whose vectors are learnt, a name or a folder
+    projected: int = (
+        0  # teacher: the teacher's numbers per vector, if the model has fewer and keeps the main axes; 0: as many
+    )
     output: int = 0  # numbers of a line's vector, by a linear layer after the pooling; 0: as many as the encoder gives
     normalize: bool = True  # served vectors have length 1
     longest: int = 128  # tokens of a text that are read in training
@@ -49,6 +52,7 @@ class SentenceOptions(FreezingOptions, PairOptions, EncoderOptions):
         "temperature": "objective=contrast",
         "highest": "objective=similarity",
         "teacher": "objective=teacher",
+        "projected": "objective=teacher",
     }
 
     def __post_init__(self) -> None:
@@ -65,6 +69,11 @@ class SentenceOptions(FreezingOptions, PairOptions, EncoderOptions):
     def plain(self) -> bool:
         """Whether the mean that every `embed` graph has is this model's own pooling."""
         return self.pooling == "mean" and self.weighting == "none" and not self.output
+
+    @property
+    def static(self) -> bool:
+        """Whether a table of vectors is all there is: the weights of tokens are in their vectors' lengths."""
+        return self.encoder == "bag" and self.pooling == "mean" and self.normalize and not self.output
 
     @property
     def size(self) -> int:
@@ -94,7 +103,14 @@ class SentencePlugin(Plugin[SentenceOptions, TextRule]):
     def begin(
         self, network: torch.nn.Module, config: SentenceOptions, vocabulary: TextRule, source: Source
     ) -> Sequence[str]:
-        return set_weights(network, vocabulary, source)
+        if config.objective != "teacher":
+            return set_weights(network, vocabulary, source)
+        from textkit_plugins.encoder.teaching import begin_axes, begin_static
+
+        axes = begin_axes(network, vocabulary, config)
+        if config.encoder == "bag":
+            return [*axes, *begin_static(network, vocabulary, config)]
+        return [*axes, *set_weights(network, vocabulary, source)]
 
     def _with_scale(self, rule: TextRule, corpus: Corpus, config: SentenceOptions) -> TextRule:
         """`rule`, with the score of equal texts."""
@@ -142,12 +158,13 @@ class SentencePlugin(Plugin[SentenceOptions, TextRule]):
         return Score("mrr", float((1 / (1 + better)).mean()), higher_is_better=True, detail={"pairs": len(pairs)})
 
     def graphs(self, network: torch.nn.Module, vocabulary: TextRule, config: SentenceOptions) -> Mapping[str, Graph]:
-        from textkit_plugins.encoder.similarity import Served
+        from textkit_plugins.encoder.similarity import Served, table_of
 
-        return {"embed": Graph(Served(network), limit=limit_of(config))}
+        table = table_of(network)
+        return {"embed": Graph(Served(network) if table is None else table, limit=limit_of(config))}
 
     def decided(self, config: SentenceOptions, sample: Sequence[str]) -> dict[str, Any]:
-        return {"pooling": "mean" if config.plain else "model", "normalize": config.normalize}
+        return {"pooling": "mean" if config.plain or config.static else "model", "normalize": config.normalize}
 
 
 def text_chunks(corpus: Corpus, config: SentenceOptions) -> Callable[[], Iterator[Sequence[str]]]:

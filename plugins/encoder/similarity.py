@@ -39,6 +39,8 @@ class SentenceEncoder(nn.Module):
         self.options = options
         self.encoder = Encoder(options, rows)
         self.dense = nn.Linear(self.encoder.width, options.output) if options.output else None
+        if options.projected:  # the directions in which the teacher's vectors are longest
+            self.register_buffer("axes", torch.eye(options.projected, options.size))
 
     def forward(self, lines: Lines) -> Tensor:
         """f32[line, dim], not normalised"""
@@ -51,7 +53,8 @@ class SentenceEncoder(nn.Module):
         vectors = [functional.normalize(self(side), dim=1) for side in batch.sides]
         if self.options.objective == "teacher":
             assert batch.wanted is not None
-            return (vectors[0] - functional.normalize(batch.wanted, dim=1)).square().sum(1).mean()
+            wanted = batch.wanted @ self.axes if self.options.projected else batch.wanted
+            return (vectors[0] - functional.normalize(wanted, dim=1)).square().sum(1).mean()
         if self.options.objective == "similarity":
             assert batch.wanted is not None
             return ((vectors[0] * vectors[1]).sum(1) - batch.wanted).square().mean()
@@ -67,6 +70,20 @@ class SentenceEncoder(nn.Module):
         if len(others) > 1:
             return loss
         return (loss + functional.cross_entropy(scores.T, right)) / 2
+
+
+def table_of(network: SentenceEncoder) -> nn.Embedding | None:
+    """The table that a bag of tokens is, each vector times its token's weight; None for a network that is more than that.
+
+    The length of a line's vector is lost, but vectors are normalised.
+    """
+    if not network.options.static:
+        return None
+    table = network.encoder.tokens.embedding.weight.detach()
+    importance = network.encoder.pooling.importance
+    if importance is not None:
+        table = table * importance.weight.detach()
+    return nn.Embedding.from_pretrained(table.clone())
 
 
 class Served(nn.Module):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from textkit.errors import TextkitError
 from textkit.plugin import Epoch
 from textkit_plugins.encoder.batching import SORTED
 from textkit_plugins.encoder.vectors import lines_of, vectors_of
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _LINES = 10_000  # read at once
 _WHOLE = 5  # words: shorter lines are not cut
+_SIF = 1e-3  # a in the weight a / (a + p) of a token with probability p
 _SCORED = 2000  # dev lines that are compared with the teacher
 
 
@@ -64,6 +66,54 @@ def teacher_of(name: str) -> Embedder:
     from textkit.tasks.embed.serving.embedder import Embedder
 
     return Embedder(name, normalize=True)
+
+
+def begin_axes(network: Any, rule: TextRule, config: SentenceOptions) -> Sequence[str]:
+    """Sets the axes onto which the teacher's vectors are projected: the main ones of what it gives each token alone."""
+    import torch
+
+    if not config.projected:
+        return []
+    vectors = _of_tokens(config.teacher, tuple(rule.vocabulary()[0]))
+    if vectors.shape[1] != config.projected:
+        raise TextkitError(f"projected={config.projected}: the teacher's vectors have {vectors.shape[1]} numbers")
+    with torch.no_grad():
+        network.axes.copy_(torch.from_numpy(axes_of(vectors, config.size)))
+    return ["axes"]
+
+
+def begin_static(network: Any, rule: TextRule, config: SentenceOptions) -> Sequence[str]:
+    """Begins a bag with what the teacher gives each token alone, and with the weights of SIF (Arora et al. 2017), as Model2Vec
+    (Tulkens and van Dongen 2024) does."""
+    import torch
+
+    names, ids = rule.vocabulary()
+    vectors = _of_tokens(config.teacher, tuple(names))
+    state = network.state_dict()
+    begun = {"encoder.tokens.embedding.weight": vectors @ state["axes"].numpy() if config.projected else vectors}
+    if "tokens" in rule.learnt:
+        counts = np.array(rule.learnt["tokens"], np.float64)[ids]
+        begun["encoder.pooling.importance.weight"] = (_SIF / (_SIF + counts / max(1, counts.sum())))[:, None]
+    with torch.no_grad():
+        for name, value in begun.items():
+            if name in state:
+                state[name][torch.from_numpy(ids)] = torch.from_numpy(value).to(state[name].dtype)
+    return [name for name in begun if name in state]
+
+
+@lru_cache(1)
+def _of_tokens(teacher: str, names: tuple[str, ...]) -> np.ndarray:
+    """What the teacher gives each token alone, without the marks that tokenizers put before it."""
+    texts = [name.removeprefix("##").replace("▁", " ").replace("Ġ", " ").strip() or name for name in names]
+    return np.asarray(teacher_of(teacher)(texts), np.float32)
+
+
+def axes_of(vectors: np.ndarray, size: int) -> np.ndarray:
+    """The `size` directions f32[dim, size] in which vectors f32[n, dim] are longest, which keeps their angles best."""
+    if size >= vectors.shape[1]:
+        return np.eye(vectors.shape[1], dtype=np.float32)
+    _, directions = np.linalg.eigh(vectors.T.astype(np.float64) @ vectors)
+    return np.ascontiguousarray(directions[:, ::-1][:, :size], np.float32)
 
 
 def texts_of(corpus: Corpus, seed: int, parts: bool = True) -> list[str]:
@@ -115,6 +165,9 @@ def taught_batches(corpus: Corpus, rule: TextRule, config: SentenceOptions, epoc
 def cosine_with_teacher(network: Any, dev: Corpus, rule: TextRule, config: SentenceOptions) -> float:
     """The mean cosine of the network's vectors with the teacher's, over the first dev lines."""
     texts, wanted = _dev(config.teacher, tuple(map(str, dev.paths)), dev)
+    if config.projected:
+        wanted = wanted @ network.axes.cpu().numpy()
+        wanted /= np.maximum(np.linalg.norm(wanted, axis=1, keepdims=True), 1e-12)
     return float((vectors_of(network, texts, rule, config) * wanted).sum(1).mean())
 
 
