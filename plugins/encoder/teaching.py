@@ -6,6 +6,9 @@ with no labels. A part of each longer line is a text of its own: short texts are
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +18,7 @@ import numpy as np
 
 from textkit.errors import TextkitError
 from textkit.plugin import Epoch
+from textkit.task import load
 from textkit_plugins.encoder.batching import SORTED
 from textkit_plugins.encoder.vectors import lines_of, vectors_of
 
@@ -62,9 +66,14 @@ def _kept(path: Path, dtype: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 @lru_cache(2)
 def teacher_of(name: str) -> Embedder:
-    """The model `name`, giving vectors of length 1."""
+    """The model `name`, giving vectors of length 1. A checkpoint's folder is imported first, while the process lives."""
     from textkit.tasks.embed.serving.embedder import Embedder
 
+    if (Path(name) / "modules.json").exists() or (Path(name) / "config.json").exists():
+        folder = tempfile.mkdtemp(prefix="textkit-teacher-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        read, make = (load(f"textkit.interop.encoder:{what}") for what in ("read", "make_bundle"))
+        return Embedder(make(read(name), Path(folder, "teacher"), source=name), normalize=True)
     return Embedder(name, normalize=True)
 
 

@@ -21,6 +21,8 @@ def source_of(model: str) -> Source:
         return _of_run(path)
     if path.is_file():
         return _of_vectors(path)
+    if (path / "config.json").exists() or (path / "modules.json").exists():
+        return _of_checkpoint(path)
     return _of_model(model)
 
 
@@ -29,6 +31,12 @@ def _of_run(folder: Path) -> Source:
     network = run.network()
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     return Source(str(folder), run.config_record, run.vocabulary, weights)
+
+
+def _of_checkpoint(folder: Path) -> Source:
+    """A Hugging Face or sentence-transformers folder with an encoder."""
+    read = load("textkit.interop.encoder:read")(folder)  # by name: this room is below that of other tools' formats
+    return Source(str(folder), read.options, read.rule, {name: part.numpy() for name, part in read.state.items()})
 
 
 def _of_model(model: str) -> Source:
