@@ -123,7 +123,7 @@ def test_results_do_not_depend_on_the_batch(
     model: str, pooling: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "textkit.tasks.embed.serving.embedder._HEAVY", 0
+        "textkit.serving.spreading.HEAVY", 0
     )  # so that threads take batches even though these are small
     folder = request.getfixturevalue(model)
     lines = [*some_lines(300), " ".join(["the cat catalogue"] * 100), "", "cat"]
@@ -160,10 +160,10 @@ def test_threads_take_a_batch_each_where_batches_are_heavy(ngrams: Path, monkeyp
         return run(feeds, outputs)
 
     embedder.session.run = spied  # type: ignore[method-assign]
-    monkeypatch.setattr("textkit.tasks.embed.serving.embedder._HEAVY", 0)
+    monkeypatch.setattr("textkit.serving.spreading.HEAVY", 0)
     embedder(["the cat sat"] * 100)
     assert len(set(names)) == 3
-    monkeypatch.setattr("textkit.tasks.embed.serving.embedder._HEAVY", 1000)
+    monkeypatch.setattr("textkit.serving.spreading.HEAVY", 1000)
     done = len(names)
     embedder(["the cat sat"] * 100)
     assert set(names[done:]) == {"MainThread"}
@@ -171,7 +171,7 @@ def test_threads_take_a_batch_each_where_batches_are_heavy(ngrams: Path, monkeyp
 
 @pytest.mark.parametrize("heavy", [0, 1000])
 def test_threads_of_the_caller_share_an_embedder(ngrams: Path, monkeypatch: pytest.MonkeyPatch, heavy: float) -> None:
-    monkeypatch.setattr("textkit.tasks.embed.serving.embedder._HEAVY", heavy)
+    monkeypatch.setattr("textkit.serving.spreading.HEAVY", heavy)
     lines = some_lines(64)
     embedder = Embedder(ngrams, threads=2, batch_tokens=32)
     expected = embedder(lines)

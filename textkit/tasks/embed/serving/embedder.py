@@ -6,10 +6,7 @@ depend on what shares its batch.
 
 from __future__ import annotations
 
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +18,7 @@ from textkit.serving import BATCH_TOKENS, LONG, Long
 from textkit.serving.opened import OpenModel
 from textkit.serving.padding import padded, parts, word_starts
 from textkit.serving.session import Session, cpus
+from textkit.serving.spreading import Workers
 from textkit.serving.stream import batches
 from textkit.tasks.embed.serving.fasttext_pooling import classified, is_classifier, means_of_units
 from textkit.tasks.embed.task import POOLING, POOLINGS, TASK
@@ -30,9 +28,6 @@ from textkit.text.words import Words
 if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
 
-# Seconds that a batch must take for threads to pay off. A batch with a table of vectors takes 0.5 ms, and two threads that
-# pass Python's lock to and fro are then slower than one.
-_HEAVY = 0.005
 _PLAIN = {"pool": np.array(0), "normalize": np.array(False)}  # for runs that ask for `tokens`, not `vector`
 _TINY = np.float32(np.finfo(np.float32).tiny)
 
@@ -80,7 +75,7 @@ class Embedder(OpenModel[np.ndarray]):
         self.device, self.threads, self.batch_tokens, self.long = device, threads or cpus(), batch_tokens, long
         self.long_lines = self.unknown_lines = 0
         self._session: Session | None = None
-        self._workers: ThreadPoolExecutor | None = None
+        self._workers: Workers | None = None
 
     def answer(self, lines: Sequence[str], first: int = 0) -> np.ndarray:  # type: ignore[override]  # rows, in an array
         """The vector of each line, f32[line, dim]."""
@@ -229,16 +224,9 @@ class Embedder(OpenModel[np.ndarray]):
 
     def spread(self, run: Callable[[np.ndarray], None], work: Iterable[np.ndarray]) -> None:
         """Run each batch of `work`: one after the other if they are quick, otherwise several at a time."""
-        waiting = deque(work)
-        while waiting:
-            begun = time.perf_counter()
-            run(waiting.popleft())
-            if time.perf_counter() - begun > _HEAVY and self.threads > 1 and self.session.device == "cpu":
-                break
-        if self._workers is None and waiting:
-            self._workers = ThreadPoolExecutor(self.threads, thread_name_prefix="textkit-embed")
-        for _ in self._workers.map(run, waiting) if self._workers else ():
-            pass
+        if self._workers is None:
+            self._workers = Workers(self.threads)
+        self._workers.spread(run, work, self.session.device == "cpu")
 
     def _max_of_words(self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, normalize: bool) -> np.ndarray:
         vectors = np.zeros((len(starts), self.dim), np.float32)
