@@ -42,6 +42,11 @@ class TextRule(ABC):
     def tokens(self, line: str) -> list[tuple[str, int, int]]:
         """The line's tokens as (text, first, last + 1); the numbers are positions in the ids of `encode([line])`."""
 
+    def places(self, line: str) -> list[tuple[int, int]] | None:
+        """Where in the line each of its ids stands, (first character, the one behind the last); an id that stands for nothing
+        in it has an empty place. None if the rule cannot say."""
+        return None
+
     @abstractmethod
     def vocabulary(self) -> tuple[list[str], np.ndarray]:
         """Every word that has a row of its own, and its id i64[word]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from textkit.text.cleaning import cleaned_lines
 from textkit.text.rule import TOKENIZER_FILE, Encoded, TextRule
 from textkit.text.subwords import guarded, ids_of, read_tokenizer
 from textkit.text.tokenizer_file import read_checked
+
+_PARTS = re.compile(r"\s+|\S+")
 
 
 class Pretokenized(TextRule):
@@ -43,6 +46,14 @@ class Pretokenized(TextRule):
         line = cleaned_lines([line])[0] if self.clean else line
         return [(token, at, at + 1) for at, token in enumerate(guarded(lambda: self.tokenizer.encode(line)).tokens)]
 
+    def places(self, line: str) -> list[tuple[int, int]]:
+        given = cleaned_lines([line])[0] if self.clean else line
+        found: list[tuple[int, int]] = guarded(lambda: self.tokenizer.encode(given)).offsets
+        if given == line:
+            return found
+        place = _origin(given, line)
+        return [(place[start], place[stop]) for start, stop in found]
+
     def vocabulary(self) -> tuple[list[str], np.ndarray]:
         vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda entry: entry[1])
         return [word for word, _ in vocabulary], np.array([at for _, at in vocabulary], np.int64)
@@ -52,6 +63,26 @@ class Pretokenized(TextRule):
 
     def files(self) -> dict[str, bytes]:
         return {TOKENIZER_FILE: self._json}
+
+
+def _origin(cleaned: str, line: str) -> list[int]:
+    """Where in `line` each character of the cleaned line is from, and the end; about where, if a word was changed twice."""
+    place: list[int] = []
+    for part in _PARTS.finditer(line):
+        place += [part.start() + at for at in _aligned(cleaned_lines([part[0]])[0], part[0])]
+    if len(place) != len(cleaned):  # something was left out that reaches over several words
+        place = [at * len(line) // len(cleaned) for at in range(len(cleaned))]
+    return [*place, len(line)]
+
+
+def _aligned(cleaned: str, word: str) -> list[int]:
+    """Where in `word` each character of the cleaned word is from: both begin and end alike."""
+    most = min(len(cleaned), len(word))
+    first = next((at for at in range(most) if cleaned[at] != word[at]), most)
+    last = next((at for at in range(most - first) if cleaned[-1 - at] != word[-1 - at]), most - first)
+    inner, size = len(cleaned) - first - last, len(word) - first - last
+    middle = [first + at * size // inner for at in range(inner)]
+    return [*range(first), *middle, *range(len(word) - last, len(word))]
 
 
 def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Pretokenized:
