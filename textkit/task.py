@@ -90,6 +90,9 @@ class Task:
     verbs: Mapping[str, Verb] = field(default_factory=dict)
     metrics: Mapping[str, str] = field(default_factory=dict)  # what `textkit evaluate` measures -> one line about it
     evaluation: str = ""  # a textkit.evaluation.evaluation.Evaluation; "": nothing is measured
+    # A class for `textkit attention`: Class(model, device, threads, kind, layer, head, every, pieces)(line, target or None)
+    # gives textkit.drawing.weights.Weights. "": the task's models have no attention.
+    attention: str = ""
     corpus: str = LINES  # what DATA holds: a textkit.corpora.corpus.Corpus of paths
 
     @property

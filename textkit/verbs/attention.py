@@ -1,10 +1,10 @@
-"""`textkit attention`: what each word of a translation looks at. Parses options; serving/attention.py computes, textkit/drawing
-draws."""
+"""`textkit attention`: what each word of a translation, or a classifier, looks at. Parses options; what the record of the
+model's task names computes, textkit/drawing draws."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import click
 
@@ -16,10 +16,23 @@ from textkit.cli.verb import Verb, examples
 from textkit.errors import TextkitError, UsageError
 
 if TYPE_CHECKING:
+    from textkit.bundle.bundle import Bundle
     from textkit.drawing.heatmap import Screen
-    from textkit.tasks.translate.serving.attention import Attention, Weights
+    from textkit.drawing.weights import Weights
+
+    class Attention(Protocol):
+        """What the record of a task names as `attention`: a line -> Weights."""
+
+        bundle: Bundle
+
+        @property
+        def device(self) -> str: ...
+        def load(self) -> None: ...
+        def __call__(self, line: str, target: str | None = None) -> Weights: ...
+
 
 _POSITIVE = click.IntRange(min=1)
+_FIRST = "translate"  # the task whose default model is shown
 
 
 @click.command(
@@ -27,6 +40,7 @@ _POSITIVE = click.IntRange(min=1)
     epilog=examples(
         "textkit attention 'A man rides a bike.'",
         "textkit attention 'A man rides a bike.' -o picture.png",
+        "textkit attention -m my-classifier 'A man rides a bike.'",
     ),
 )
 @click.argument("sentence", type=Text(), metavar="[SENTENCE]", required=False)
@@ -58,11 +72,12 @@ _POSITIVE = click.IntRange(min=1)
 )
 @answering_options
 def attention(messages: Messages, **options: Any) -> None:
-    """Show what each word of a translation looks at: a heat map of SENTENCE, or of each line of stdin.
+    """Show what each word of a translation, or a classifier, looks at: a heat map of SENTENCE, or of each line of stdin.
 
     Target words go down, source words across. A row is where the model looked when it wrote that word, and its weights sum to
-    one. For words of several pieces, weights are summed over the pieces looked at and averaged over the pieces that look.
-    Only models made with `--explain` (`textkit export-onnx`, `textkit import`) show kinds, layers and heads.
+    one. A classifier that attends has one row, its label, with the share of each word in what it makes of the line. For words
+    of several pieces, weights are summed over the pieces looked at and averaged over the pieces that look. Only translators
+    made with `--explain` (`textkit export-onnx`, `textkit import`) show kinds, layers and heads.
 
     --format jsonl writes {"source": [...], "target": [...], "weights": [[...]]}, one row of weights per target word. With
     --all, "weights" is a list of layers, each a list of heads, each a list of such rows. A blank line separates heat maps. A
@@ -114,11 +129,19 @@ class _Options:
         return self.form == "jsonl"
 
     def attention(self) -> Attention:
-        from textkit.tasks.translate.serving.attention import Attention
+        from textkit.bundle import bundle as bundles
+        from textkit.task import load
+        from textkit.task_registry import tasks
 
-        return Attention(
-            self.model, self.device, self.threads, self.kind, self.layer, self.head, self.every, self.pieces
+        found = bundles.located(self.model, _FIRST, any_task=True)
+        place = found.manifest.record.attention
+        if not place:
+            able = " or ".join(repr(task.name) for task in tasks.sound() if task.attention)
+            raise TextkitError(f"{found.folder}: a model for {found.manifest.task!r}, not for {able}")
+        made: Attention = load(place)(
+            found, self.device, self.threads, self.kind, self.layer, self.head, self.every, self.pieces
         )
+        return made
 
 
 def run(request: _Options, messages: Messages) -> None:
@@ -132,7 +155,7 @@ def run(request: _Options, messages: Messages) -> None:
     with protected_stdout() as out:
         attention = request.attention()
         attention.load()
-        messages.note(f"{attention.bundle.folder}: on {attention.translator.steps.device}")
+        messages.note(f"{attention.bundle.folder}: on {attention.device}")
         if request.output is not None:
             _draw(request, attention, request.output, messages)
         elif request.sentence is not None:
@@ -143,7 +166,7 @@ def run(request: _Options, messages: Messages) -> None:
 
 def _filter(request: _Options, attention: Attention, out: BinaryIO, screen: Screen, messages: Messages) -> None:
     """Writes a record for each line of stdin, in order, and flushes when the input pauses."""
-    from textkit.tasks.translate.serving.attention import BLANK
+    from textkit.drawing.weights import BLANK
 
     skipped, first = 0, True
     for lines in typed_lines(messages):

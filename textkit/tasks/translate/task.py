@@ -61,5 +61,6 @@ TASK = Task(
         "chrf": "the same; --metric bleu,chrf gives both",
     },
     evaluation="textkit.tasks.translate.verbs.evaluate:EVALUATION",
+    attention="textkit.tasks.translate.serving.attention:Attention",
     corpus=PAIRS,
 )

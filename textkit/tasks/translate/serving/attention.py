@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from textkit.drawing.weights import BLANK, Weights
 from textkit.errors import TextkitError, UsageError
 from textkit.searching.decoding import search
 from textkit.serving.session import Session
@@ -26,26 +26,6 @@ if TYPE_CHECKING:
 
 KINDS = ("cross", "encoder", "decoder")  # who looks at whom: target at source, source at source, target at target
 _INSIDE = "'’-‐"  # marks that a word may have inside
-
-
-@dataclass(frozen=True)
-class Weights:
-    """Where each target word looked. For attention within one side, both `source` and `target` are the words of that side.
-
-    `weights` f32[target, source], with `--all` [layer, head, target, source]; `title` says which they are.
-    """
-
-    source: tuple[str, ...]
-    target: tuple[str, ...]
-    weights: np.ndarray
-    title: str = ""
-
-    @property
-    def blank(self) -> bool:
-        return not self.source
-
-
-BLANK = Weights((), (), np.zeros((0, 0), np.float32))
 
 
 class Attention:
@@ -91,6 +71,10 @@ class Attention:
             if value is not None and not 1 <= value <= most:
                 raise UsageError(f"--{name} {value}: the model's {kind} attention has {most}, counted from 1")
         self.layer, self.head = layer or self.layers, head
+
+    @property
+    def device(self) -> str:
+        return self.translator.steps.device
 
     def load(self) -> None:
         """Reads and checks now what would otherwise be loaded when first used. Raises TextkitError."""
