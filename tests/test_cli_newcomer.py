@@ -93,7 +93,7 @@ def test_a_slip_is_answered_in_one_line(ran, args, line):
             2,
             "missing argument PLUGIN: the name of the model to train, as in: textkit train fasttext text.txt -o run",
         ),
-        (["foo"], 2, "unknown plugin 'foo'; there is fasttext, glove, nnlm, "),
+        (["foo"], 2, "unknown plugin 'foo'; there is classifier, "),
         (["fastext", "text.txt"], 2, "unknown plugin 'fastext'; did you mean 'fasttext'?"),
         (
             ["fasttext"],
@@ -157,7 +157,7 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("verb", ["translate", "embed", "score"])
+@pytest.mark.parametrize("verb", ["translate", "embed", "score", "classify"])
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_text_is_answered_with_the_line_that_works(ran, verb, text):
     said = f"textkit: {text}: no such file; for the text itself: {TEXTS[text]} | textkit {verb}\n"
@@ -265,7 +265,7 @@ def test_nothing_is_said_where_no_terminal_is_read(tmp_path):
 # --- the output's name ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("verb", ["translate", "embed", "score", "generate"])
+@pytest.mark.parametrize("verb", ["translate", "embed", "score", "generate", "classify"])
 @pytest.mark.parametrize("name", ["out.parquet", "out.csv", "OUT.JSON", "a.b.xlsx", "out.jsonl.gz"])
 def test_a_suffix_that_nothing_here_writes_is_refused(ran, tmp_path, verb, name):
     code, out, err = ran(verb, "-o", name)
@@ -285,6 +285,7 @@ def test_a_suffix_that_nothing_here_writes_is_refused(ran, tmp_path, verb, name)
         ("embed", "x.jsonl", "text"),
         ("translate", "x.nbest", "text"),
         ("score", "x.tsv", "jsonl"),
+        ("classify", "x.tsv", "text"),
         ("generate", "x.NDJSON", "text"),
     ],
 )

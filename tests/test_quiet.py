@@ -127,6 +127,8 @@ def test_what_is_watched_is_seen(quiet: Quiet) -> None:
         (("score",), TEXT),
         (("generate", "--max-tokens", "5"), TEXT),
         (("generate", "--max-tokens", "5", "Once upon"), ""),
+        (("classify", "--labels", "cats,music"), TEXT),
+        (("classify", "--labels", "cats,music", "--explain", "--format", "jsonl"), TEXT),
         (("nearest", "music"), ""),
         (("analogy", "-k", "1"), ANALOGY),
         (("attention", "Hello."), ""),

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from textkit.calling import export, train
     from textkit.errors import TextkitError, TextkitWarning, UsageError
     from textkit.serving.opened import OpenModel
+    from textkit.tasks.classify.serving.answers import Classification
+    from textkit.tasks.classify.serving.classifier import Classifier
+    from textkit.tasks.classify.serving.explaining import Explanation
     from textkit.tasks.embed.serving.embedder import Embedder
     from textkit.tasks.language.serving.generator import Generated, Generator
     from textkit.tasks.language.serving.scorer import LanguageModel, Scored
@@ -33,6 +36,9 @@ _PLACES = {
     "export": "textkit.calling",
     "train": "textkit.calling",
     "OpenModel": "textkit.serving.opened",
+    "Classification": "textkit.tasks.classify.serving.answers",
+    "Classifier": "textkit.tasks.classify.serving.classifier",
+    "Explanation": "textkit.tasks.classify.serving.explaining",
     "Embedder": "textkit.tasks.embed.serving.embedder",
     "Generated": "textkit.tasks.language.serving.generator",
     "Generator": "textkit.tasks.language.serving.generator",
@@ -44,7 +50,10 @@ _PLACES = {
 
 __all__ = [
     "DISTRIBUTION",
+    "Classification",
+    "Classifier",
     "Embedder",
+    "Explanation",
     "Generated",
     "Generator",
     "LanguageModel",
@@ -86,6 +95,8 @@ def load(model: Literal["en-lm"], task: None = None, **options: Any) -> Language
 @overload
 def load(model: str | Path | None, task: Literal["embed"], **options: Any) -> Embedder: ...
 @overload
+def load(model: str | Path | None = None, *, task: Literal["classify"], **options: Any) -> Classifier: ...
+@overload
 def load(model: str | Path | None = None, *, task: Literal["translate"], **options: Any) -> Translator: ...
 @overload
 def load(model: str | Path | None = None, *, task: Literal["language"], **options: Any) -> LanguageModel: ...
@@ -96,8 +107,8 @@ def load(model: str | Path | None = None, task: str | None = None, **options: An
 
     `task`: None for the model's own, and for `embed` where no model is named. `textkit.load()(["hello"])` gives one vector
     per line, `textkit.load("en-de")(["Hello."])` one text. Options are those of the task's class: Embedder, Translator,
-    LanguageModel. Imports onnxruntime, never torch. Raises UsageError for an unknown task, model or option, TextkitError for
-    a damaged model.
+    LanguageModel, Classifier. Imports onnxruntime, never torch. Raises UsageError for an unknown task, model or option,
+    TextkitError for a damaged model.
     """
     from textkit.arguments import of_arguments
     from textkit.serving import open_model

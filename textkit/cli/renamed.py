@@ -20,7 +20,8 @@ OPTIONS: dict[str, dict[str, str]] = {
 # verb -> what people try because other verbs or tools have it -> what textkit has
 TRIED: dict[str, dict[str, str]] = {
     **dict.fromkeys(
-        ("embed", "score", "generate", "translate"), {"--json": "--format jsonl", "--jsonl": "--format jsonl"}
+        ("embed", "score", "generate", "translate", "classify"),
+        {"--json": "--format jsonl", "--jsonl": "--format jsonl"},
     ),
 }
 

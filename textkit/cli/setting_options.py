@@ -48,7 +48,10 @@ def declared(
         if not negated:
             more |= {"is_flag": True, "callback": lambda ctx, param, value: value or None}
     else:
-        said = own(model, spelled) if model else f"Default: {setting.default:g}."
+        if model:
+            said = own(model, spelled)
+        else:
+            said = "Default: the model's own." if setting.default is None else f"Default: {setting.default:g}."
         if isinstance(setting.kind, Text):
             more["type"] = click.Choice(setting.kind.choices)
         else:

@@ -8,7 +8,7 @@ from textkit.task_registry import verbs_of
 from textkit.text.bounds import MOST_ROWS
 
 # The JSON fields that a verb writes, the result itself first. A record's own field of the same name is renamed.
-CLASSIFIED = ("label", "probability", "labels", "probabilities", "spans")
+CLASSIFIED = ("label", "probability", "labels", "spans")
 LONGEST_LABEL = 1000  # characters
 LONGEST_HEAD = 100  # of its name
 
@@ -59,5 +59,6 @@ TASK = Task(
         "macro-f1": "the same data, for models whose lines may have several labels",
     },
     evaluation="textkit.tasks.classify.verbs.evaluate:EVALUATION",
+    attention="textkit.tasks.classify.serving.attention:Attention",
     corpus="textkit.tasks.classify.corpus:LabelledCorpus",
 )

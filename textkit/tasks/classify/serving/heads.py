@@ -1,0 +1,107 @@
+"""The questions that a model of the task `classify` answers: their labels, and how logits become probabilities.
+
+A model states them as `heads` in its manifest. Knows no graph and no text; numpy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from textkit.errors import TextkitError, UsageError, nearest, quoted
+from textkit.tasks.classify.serving.probabilities import sigmoid, softmax
+
+_THRESHOLD = 0.5  # of a label of several, where the model states none
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """One question about a line. `labels`: what may be answered, in the order of its probabilities.
+
+    `columns`: its logits among those of the graph. `several`: any number of labels may hold at once; otherwise one does.
+    `thresholds` f32[label]: the probability from which each label of several holds. `nothing`: the number of the label of a
+    line of which the model sees nothing; -1: such a line has no label. `order` i64[column] and `starts` i64[label]: which
+    columns each label adds up, where some labels stand for finer ones. `numbers`: label or finer label -> number of the label.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    columns: slice
+    several: bool = False
+    temperature: float = 1.0
+    thresholds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    nothing: int = -1
+    order: np.ndarray | None = None
+    starts: np.ndarray | None = None
+    numbers: Mapping[str, int] = field(default_factory=dict)
+
+    def probabilities(self, logits: np.ndarray, temperature: float | None = None) -> np.ndarray:
+        """logits f[line, column] -> f[line, label]. `temperature`: instead of the model's own."""
+        scaled = logits / logits.dtype.type(self.temperature if temperature is None else temperature)
+        found = sigmoid(scaled) if self.several else softmax(scaled)
+        if self.order is not None and self.starts is not None:
+            found = np.add.reduceat(found[:, self.order], self.starts, axis=1)
+        if found.shape[1] < len(self.labels):  # the label of nothing is none of the graph's
+            found = np.concatenate([found, np.zeros((len(found), 1), found.dtype)], axis=1)
+        return found
+
+
+def heads_of(facts: Sequence[Mapping[str, Any]], fine: bool, where: object) -> list[Head]:
+    """The heads that a manifest states. `fine`: answer finer labels themselves instead of the coarse ones they belong to.
+
+    Raises TextkitError, which begins with `where`, if what is stated does not fit together.
+    """
+    if not facts:
+        raise TextkitError(f"{where}: its manifest states no head")
+    heads, begin = [], 0
+    for stated in facts:
+        heads.append(_head(stated, begin, fine, f"{where}: head {quoted(stated['name'])}"))
+        begin += len(stated["labels"])
+    return heads
+
+
+def chosen(heads: Sequence[Head], name: str | None) -> Head:
+    """The head of that name, or the first. Raises UsageError for an unknown name, with the nearest one."""
+    if name is None:
+        return heads[0]
+    for head in heads:
+        if head.name == name:
+            return head
+    names = [head.name for head in heads if head.name]
+    raise UsageError(f"--head {name}: unknown{nearest(name, names) or '; the model has one head, which has no name'}")
+
+
+def _head(stated: Mapping[str, Any], begin: int, fine: bool, where: str) -> Head:
+    labels: list[str] = list(stated["labels"])
+    several, coarse = stated["several"], stated.get("coarse") or {}
+    if not labels:
+        raise TextkitError(f"{where}: has no label")
+    if len(set(labels)) < len(labels):
+        raise TextkitError(f"{where}: a label occurs twice")
+    if several and coarse:
+        raise TextkitError(f"{where}: 'coarse' is for a head of which exactly one label holds")
+    thresholds = stated.get("thresholds")
+    if thresholds is not None and len(thresholds) != len(labels):
+        raise TextkitError(f"{where}: states {len(thresholds)} thresholds for {len(labels)} labels")
+    targets = [label if fine else coarse.get(label, label) for label in labels]
+    found = list(dict.fromkeys(targets))
+    place = {label: at for at, label in enumerate(found)}
+    order = starts = None
+    if len(found) < len(labels):
+        of_columns = np.array([place[target] for target in targets])
+        order = np.argsort(of_columns, kind="stable")
+        starts = np.searchsorted(of_columns[order], np.arange(len(found)))
+    limits = np.full(len(found), _THRESHOLD) if thresholds is None else np.array(thresholds)
+    nothing = stated.get("nothing", "")
+    if nothing and nothing not in place:
+        place[nothing] = len(found)
+        found.append(nothing)
+        limits = np.append(limits, np.inf)  # no line has it by its logits
+    numbers = {**place, **{label: place[target] for label, target in zip(labels, targets, strict=True)}}
+    return Head(
+        stated["name"], tuple(found), slice(begin, begin + len(labels)), several, float(stated["temperature"]),
+        limits.astype(np.float32), place[nothing] if nothing else -1, order, starts, numbers,
+    )  # fmt: skip

@@ -1,0 +1,219 @@
+"""Where logits come from: the graph of a model of the task `classify`, or the nearness of vectors of a model for `embed`.
+
+Both turn lines into ids (`encode`) and ids into logits (`logits`), so that a stream can do the two halves side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from textkit.arguments import of_arguments
+from textkit.errors import TextkitError, UsageError, quoted
+from textkit.serving import open_model
+from textkit.serving.padding import padded
+from textkit.serving.session import Session, cpus
+from textkit.serving.spreading import Workers
+from textkit.serving.stream import batches
+from textkit.tasks.classify.serving.heads import Head
+from textkit.text.rule import Encoded
+
+if TYPE_CHECKING:
+    from textkit.bundle.bundle import Bundle
+
+TEMPERATURE = 0.05  # cosines are divided by it; vectors of sentences about the same thing differ by tenths
+
+
+class Read(NamedTuple):
+    """Lines as ids. `encoded`: those of the lines that are not blank; `told` i64: which lines these are; `lines`: how many
+    there are in all."""
+
+    encoded: Encoded
+    told: np.ndarray | None  # None: all
+    lines: int
+
+
+class Source(Protocol):
+    """Lines to logits. `counts`: how many lines so far had more tokens than it takes (`limit`) and were cut, and of how many
+    lines that are not blank it saw nothing."""
+
+    bundle: Bundle
+    limit: int
+    threads: int
+    counts: tuple[int, int]
+
+    @property
+    def session(self) -> Session: ...
+
+    def encode(self, lines: Sequence[str]) -> Any:
+        """The first half of the work."""
+
+    def logits(self, read: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The second half: f[line, column], whether the model saw anything of each line, and whether it is blank."""
+
+
+class Graph:
+    """The logits of one head of a model, by its graph, which is loaded when it is first used. Can be pickled."""
+
+    def __init__(
+        self, bundle: Bundle, device: str, threads: int | None, batch_tokens: int, head: Head, columns: int
+    ) -> None:
+        """`columns`: the logits of all heads. Raises TextkitError if the graph has another number of them."""
+        self.bundle, self.device, self.batch_tokens = bundle, device, batch_tokens
+        self.threads = threads or cpus()
+        self.head, self.columns = head, columns
+        self.limit: int = bundle.manifest.limits["tokens"]
+        self.counts = 0, 0
+        self._sessions: dict[str, Session] = {}
+        self._workers: Workers | None = None
+        stated = next(port.axes[1] for port in bundle.manifest.ports("classify")[1] if port.name == "logits")
+        if isinstance(stated, int) and stated != columns:
+            raise TextkitError(f"{bundle.folder}: its graph gives {stated} logits, its heads have {columns} labels")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_sessions": {}, "_workers": None}
+
+    @property
+    def session(self) -> Session:
+        return self._session("logits")
+
+    def _session(self, output: str) -> Session:
+        """The graph with only one of its outputs, because onnxruntime would compute the other as well."""
+        if output not in self._sessions:
+            # Each thread takes one batch: see textkit.serving.spreading.
+            graph = self.bundle.graph("classify")
+            self._sessions[output] = Session(graph, self.device, threads=1, outputs=[output])
+        return self._sessions[output]
+
+    def encode(self, lines: Sequence[str]) -> Read:
+        told = [at for at, line in enumerate(lines) if line and not line.isspace()]
+        if len(told) == len(lines):
+            return Read(self.bundle.rule.encode(lines), None, len(lines))
+        return Read(self.bundle.rule.encode([lines[at] for at in told]), np.array(told, np.int64), len(lines))
+
+    def logits(self, read: Read) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        encoded, told, count = read
+        seen = encoded.lengths > 0
+        long, unknown = self.counts
+        unseen = len(seen) - int(np.count_nonzero(seen))
+        self.counts = long + int((encoded.lengths > self.limit).sum()), unknown + unseen
+        found = np.zeros((len(seen), self.head.columns.stop - self.head.columns.start), np.float32)
+
+        def take(rows: np.ndarray, given: np.ndarray) -> None:
+            found[rows] = given[:, self.head.columns]
+
+        self._run(encoded, "logits", take)
+        if told is None:
+            return found, seen, np.zeros(count, bool)
+        every, all_seen, blank = (
+            np.zeros((count, found.shape[1]), np.float32),
+            np.zeros(count, bool),
+            np.ones(count, bool),
+        )
+        every[told], all_seen[told], blank[told] = found, seen, False
+        return every, all_seen, blank
+
+    def importance(self, lines: Sequence[str]) -> list[np.ndarray]:
+        """The share of each token in its line's vector, f32[token] for each line; blank lines have none."""
+        encoded, told, count = self.encode(lines)
+        found: list[np.ndarray] = [np.zeros(0, np.float32)] * count
+        places = range(count) if told is None else told.tolist()
+        lengths = np.minimum(encoded.lengths, self.limit).tolist()
+
+        def take(rows: np.ndarray, given: np.ndarray) -> None:
+            for row, shares in zip(rows.tolist(), given, strict=True):
+                found[places[row]] = shares[: lengths[row]]
+
+        self._run(encoded, "importance", take)
+        return found
+
+    def _run(self, encoded: Encoded, output: str, take: Callable[[np.ndarray, np.ndarray], None]) -> None:
+        """Gives `take` an output of the graph, batch by batch: the numbers of its lines i64[row], and the output [row, ...]."""
+        lengths = np.minimum(encoded.lengths, self.limit)
+        starts = np.cumsum(encoded.lengths) - encoded.lengths
+        some = np.flatnonzero(lengths)
+        session = self._session(output)
+
+        def run(batch: np.ndarray) -> None:
+            rows = some[batch]
+            feeds, _ = padded(encoded, starts[rows], lengths[rows], self.limit)
+            take(rows, self._given(session, feeds, output))
+
+        if self._workers is None:
+            self._workers = Workers(self.threads)
+        self._workers.spread(run, batches(lengths[some], self.batch_tokens), session.device == "cpu")
+
+    def _given(self, session: Session, feeds: Mapping[str, np.ndarray], output: str) -> np.ndarray:
+        """Raises TextkitError if the graph fails or gives a shape other than promised."""
+        try:
+            given = session.run(feeds, [output])[output]
+        except TextkitError as error:
+            raise TextkitError(f"{self.bundle.folder}: {error}") from error
+        lines, tokens = feeds["ids"].shape
+        promised = (lines, self.columns if output == "logits" else tokens)
+        if given.shape != promised:
+            raise TextkitError(f"{self.bundle.folder}: the model gives {output} of shape {given.shape}, not {promised}")
+        return given
+
+
+class Nearness:
+    """The cosines of lines with descriptions of labels, by a model for `embed`. Can be pickled."""
+
+    def __init__(
+        self, model: Any, device: str, threads: int | None, batch_tokens: int, descriptions: Mapping[str, str]
+    ) -> None:
+        """`descriptions`: label -> text. Raises UsageError where there are fewer than two labels, and where the model knows no
+        word of a description."""
+        if len(descriptions) < 2:
+            raise UsageError("--labels: one label leaves nothing to choose; two are the least")
+        self._embedder: Any = open_model(
+            model, task="embed", device=device, threads=threads, normalize=True, batch_tokens=batch_tokens
+        )
+        self.bundle: Bundle = self._embedder.bundle
+        self.threads: int = self._embedder.threads
+        self.limit: int = self._embedder.limit
+        self.head = Head("", tuple(descriptions), slice(0, len(descriptions)), temperature=TEMPERATURE)
+        self._texts = list(descriptions.values())
+        self._vectors: np.ndarray | None = None  # f64[dim, label]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_vectors": None}
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        return self._embedder.long_lines, self._embedder.unknown_lines
+
+    @counts.setter
+    def counts(self, counts: tuple[int, int]) -> None:
+        self._embedder.long_lines, self._embedder.unknown_lines = counts
+
+    @property
+    def session(self) -> Session:
+        self.vectors()
+        session: Session = self._embedder.session
+        return session
+
+    def vectors(self) -> np.ndarray:
+        """The vectors of the descriptions, f64[dim, label]."""
+        if self._vectors is None:
+            counts = self.counts
+            found = self._embedder(self._texts)
+            self.counts = counts  # of the lines that a user gives
+            for text, vector in zip(self._texts, found, strict=True):
+                if not vector.any():
+                    with of_arguments():
+                        raise UsageError(f"--labels: the model knows no word of {quoted(text)}")
+            self._vectors = found.T.astype(np.float64)
+        return self._vectors
+
+    def encode(self, lines: Sequence[str]) -> Any:
+        return self._embedder.encode(lines), np.array([not line or line.isspace() for line in lines], bool)
+
+    def logits(self, read: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        encoded, blank = read
+        vectors = self._embedder.vectors(encoded)
+        # In f64 the result does not depend on how many lines are multiplied at once, to more digits than f32 has.
+        found = (vectors.astype(np.float64) @ self.vectors()).astype(np.float32)
+        return found, vectors.any(1), blank

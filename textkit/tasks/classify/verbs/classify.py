@@ -1,0 +1,230 @@
+"""`textkit classify`: lines in, labels out. Parses options and writes results; serving/ does the work."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from textkit.cli.filter_options import JSONL, FilterVerb, filter_options, reading_options
+from textkit.cli.filtering import FEWEST, Filter, InputReport, count_of_lines, opened, pump, records
+from textkit.cli.options import Messages, Text, answering_options
+from textkit.cli.setting_options import options_of
+from textkit.cli.typed import check_files
+from textkit.cli.verb import examples
+from textkit.errors import UsageError
+from textkit.tasks.classify.task import CLASSIFIED, TASK
+
+if TYPE_CHECKING:
+    from textkit.drawing.heatmap import Screen
+    from textkit.streams.columns import Block
+    from textkit.tasks.classify.serving.classifier import Classifier
+    from textkit.tasks.classify.serving.explaining import Explained
+    from textkit.tasks.classify.serving.writers import Writer
+
+FORMATS = ("text", "tsv", "jsonl")
+SUFFIXES = JSONL | {".tsv": "tsv"}  # the format that the suffix of -o FILE implies
+
+_option = options_of(TASK, {})
+
+
+@click.command(
+    cls=FilterVerb,
+    epilog=examples(
+        "textkit classify -m my-intents < questions.txt",
+        "textkit classify -m my-intents --top 3 questions.txt",
+        "textkit classify -m my-intents --input csv --column text in.csv -o out.jsonl",
+        "echo 'Where is my card?' | textkit classify --labels 'bank cards,weather'",
+        "echo 'A fine film.' | textkit classify -m my-reviews --explain",
+    ),
+)
+@filter_options(FORMATS)
+@click.option(
+    "--probabilities", is_flag=True, help="Write the probability of each label, too (in jsonl of all labels)."
+)
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Write the N likeliest labels and probabilities.")
+@_option("threshold")
+@_option("abstain")
+@click.option("--fine", is_flag=True, help="Give finer labels, such as dialects, instead of the label they belong to.")
+@click.option("--head", type=Text(), metavar="NAME", help="Which question to answer, of a model that answers several.")
+@click.option(
+    "--labels",
+    type=Text(),
+    metavar="A,B,C|FILE",
+    help="Choose among labels of your own, by how near their descriptions are; -m is then a model for embed.",
+)
+@click.option("--explain", is_flag=True, help="Show how much each word does for the likeliest label.")
+@reading_options
+@answering_options
+def classify(messages: Messages, **options: Any) -> None:
+    """Label each line of the FILEs (or of stdin, also named -): one record out for each line in, in order.
+
+    \b
+    text   the label; with --probabilities a tab and its probability; with --top the N likeliest, each a label, a tab
+           and its probability, with tabs between
+    tsv    label, probability and the line, separated by tabs; with --top N labels and probabilities, and the line
+    jsonl  the record's own fields, "label", "probability"; with --top or --probabilities "labels", a list of {"label",
+           "probability"}, the likeliest first
+
+    Where a model may give several labels, commas join those that are at least as likely as their thresholds; a comma in a
+    label is written \\, and a backslash \\\\. In jsonl "label" and "probability" are then lists. A blank line has no label. Nor
+    has a line of which the model sees nothing, such as one of unknown words, unless the model has a label for that; and a line
+    whose likeliest label is less likely than --abstain. --top shows the likeliest labels all the same. With --on-error skip, a
+    record that cannot be read has no label either (in jsonl null), so that lines stay aligned.
+
+    --labels takes labels with commas between (\\, is a comma in one), or a FILE of lines `label` or `label<tab>description`. A
+    line gets the label whose description has the nearest vector; underscores in a label without description are spaces.
+    Probabilities are a softmax over the cosines, divided by 0.05.
+
+    --explain weighs words by the model's attention, if it attends. Otherwise a word's weight is how much the logarithm of the
+    label's probability falls when the word is left out; it is below 0 where a word speaks against the label. Only the first 100
+    words of a line are then weighed. A terminal shows the line with its words in blue (for the label) or orange (against it).
+    text and tsv have each word and its weight at the end of the line, separated by tabs; jsonl has "spans", a list of {"start",
+    "end", "weight"}, in characters of the text.
+    """
+    run(_Options(**options), messages)
+
+
+@dataclass(kw_only=True)
+class _Options(Filter):
+    """The options, checked as far as argv alone shows them."""
+
+    probabilities: bool
+    top: int | None
+    threshold: float | None
+    abstain: float | None
+    fine: bool
+    head: str | None
+    labels: str | None
+    explain: bool
+    screen: Screen | None = field(init=False, default=None)  # what stdout can show, for --explain
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.format = self.format_of(SUFFIXES)
+        label, probability, labels, spans = CLASSIFIED
+        listed = [labels] if self.top or self.probabilities else []
+        self.name_fields((label, probability, *listed, *([spans] if self.explain else [])))
+        if self.explain and self.top and self.format != "jsonl":
+            raise UsageError(
+                f"--top {self.top}: with --explain it is for --format jsonl; a line of {self.format} has words"
+            )
+        for name, value in (("--head", self.head), ("--threshold", self.threshold), ("--fine", self.fine or None)):
+            if value is not None and self.labels is not None:
+                raise UsageError(f"{name}: has no effect with --labels")
+        if self.explain and self.format == "text" and self.output is None:
+            from textkit.drawing.heatmap import Screen
+
+            self.screen = Screen.of_stdout()
+
+    def classifier(self) -> Classifier:
+        from textkit.tasks.classify.serving.classifier import Classifier
+        from textkit.tasks.classify.verbs.own_labels import read_labels
+
+        labels = None if self.labels is None else read_labels(self.labels)
+        return Classifier(
+            self.model, self.device, self.threads, self.head, self.abstain, self.threshold, self.fine, labels
+        )
+
+    def writer(self, classifier: Classifier) -> Writer:
+        from textkit.tasks.classify.serving.writers import Writer
+
+        known = classifier.labels
+        every = len(known) if self.probabilities and self.format == "jsonl" else 0
+        return Writer(known, classifier.head.several, self.top or every, self.probabilities)
+
+
+def run(request: _Options, messages: Messages) -> None:
+    """Reads, labels and writes; reports at the end what was unusual."""
+    # The reading and the computing thread take turns with Python's lock. Turns of 5 ms, the default, cost a tenth.
+    sys.setswitchinterval(0.0005)
+    check_files(request.files)
+    classifier = request.classifier()
+    device = classifier.session.device  # a damaged model is reported before anything is read
+    messages.note(f"{classifier.bundle.folder}: {len(classifier.labels):,} labels, on {device}")
+    report, cut = InputReport(), _Cut()
+    try:
+        with opened(request, messages) as (out, show):
+            results = (
+                _explained(request, classifier, report, cut)
+                if request.explain
+                else _labelled(request, classifier, report)
+            )
+            pump(results, request, report, out, out.write, show)
+            out.flush()
+    finally:
+        report.say(messages)
+        _say(classifier, cut, messages)
+
+
+@dataclass
+class _Cut:
+    """How many lines had more words than were weighed."""
+
+    lines: int = 0
+
+
+def _say(classifier: Classifier, cut: _Cut, messages: Messages) -> None:
+    if classifier.long_lines:
+        lines = count_of_lines(classifier.long_lines)
+        messages.warn(f"{lines} had more than the model's {classifier.limit:,} tokens: cut")
+    if classifier.unknown_lines and classifier.head.nothing < 0:
+        lines = count_of_lines(classifier.unknown_lines)
+        has = "has" if classifier.unknown_lines == 1 else "have"
+        messages.warn(f"{lines} held nothing that the model knows, and {has} no label")
+    if cut.lines:
+        from textkit.tasks.classify.serving.explaining import MOST_WORDS
+
+        messages.warn(f"{count_of_lines(cut.lines)} had more than {MOST_WORDS} words: only so many were weighed")
+
+
+def _labelled(request: _Options, classifier: Classifier, report: InputReport) -> Iterator[tuple[int, bytes] | None]:
+    """(records, bytes) of each window of lines, None where the input pauses."""
+    from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, staged, windows
+
+    writer = request.writer(classifier)
+    form = request.with_key({"text": writer.text, "tsv": writer.tsv, "jsonl": writer.jsonl}[request.format])
+    lines = 1 if request.line_buffered else min(WINDOW_LINES, classifier.lines_at_once)
+    cut = windows(records(request, report), lines, WINDOW_CHARACTERS)
+    yield from staged(
+        (block and (block, classifier.source.encode(block.texts)) for block in cut),
+        [
+            lambda item: (item[0], classifier.decide(item[1])),
+            lambda item: (len(item[0]), form(*item)),
+        ],
+        # With line buffering, handing single lines from thread to thread costs more than it saves.
+        threads=1 if request.line_buffered else classifier.source.threads,
+    )
+
+
+def _explained(
+    request: _Options, classifier: Classifier, report: InputReport, cut: _Cut
+) -> Iterator[tuple[int, bytes] | None]:
+    """The same with the weights of words. Each word needs a run of its line, so windows are small."""
+    from textkit.serving.stream import WINDOW_CHARACTERS, windows
+
+    write = _explained_form(request, request.writer(classifier))
+    lines = 1 if request.line_buffered else min(FEWEST, classifier.lines_at_once)
+    for block in windows(records(request, report), lines, WINDOW_CHARACTERS // 64):
+        if block is None:
+            yield None
+            continue
+        found = classifier.explain(block.texts)
+        cut.lines += found.cut
+        yield len(block), write(block, found)
+
+
+def _explained_form(request: _Options, writer: Writer) -> Any:
+    screen = request.screen
+    if screen is not None and screen.style == "color":
+        from textkit.drawing.words import colored
+
+        def colors(block: Block, found: Explained) -> bytes:
+            return writer.colors(block, found.answers, found.words, lambda text, words: colored(text, words, screen))
+
+        return colors
+    form = request.with_key({"text": writer.text, "tsv": writer.tsv, "jsonl": writer.jsonl}[request.format])
+    return lambda block, found: form(block, found.answers, found.words)

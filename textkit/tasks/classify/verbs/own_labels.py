@@ -1,0 +1,60 @@
+"""Reads the labels that a user gives with --labels: a list with commas between, or a file."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from textkit.errors import UsageError
+from textkit.streams.lines import Reader
+
+_ITEM = re.compile(r"(?:\\[\\,]|[^,])*")  # up to a comma that has no backslash before it
+
+
+def read_labels(given: str) -> dict[str, str]:
+    """label -> description, "" for one without. `given` is a file if there is one of that name, otherwise it holds the labels.
+
+    Raises UsageError for a label that is blank or occurs twice, and for what is neither a file nor more than one label.
+    """
+    if os.path.isfile(given):
+        return _of_file(given)
+    labels = [re.sub(r"\\([\\,])", r"\1", item) for item in _items(given)]
+    if len(labels) < 2:
+        raise UsageError(f"--labels {given}: no such file, and one label leaves nothing to choose; two are the least")
+    found: dict[str, str] = {}
+    for label in (label.strip() for label in labels):
+        _add(found, label, "", f"--labels {given}")
+    return found
+
+
+def _items(given: str) -> list[str]:
+    found, at = [], 0
+    while True:
+        item = _ITEM.match(given, at)
+        assert item is not None  # it may be empty
+        found.append(item[0])
+        at = item.end() + 1
+        if item.end() == len(given):
+            return found
+
+
+def _of_file(path: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    with Reader(path) as reader:
+        for block in reader:
+            first = reader.lines - len(block) + 1
+            for number, line in enumerate(block, first):
+                if line.strip():
+                    label, _, description = line.partition("\t")
+                    _add(found, label.strip(), description.strip(), f"--labels {path}: line {number}")
+    if len(found) < 2:
+        raise UsageError(f"--labels {path}: holds {len(found)} labels; two are the least")
+    return found
+
+
+def _add(found: dict[str, str], label: str, description: str, where: str) -> None:
+    if not label:
+        raise UsageError(f"{where}: a label is blank")
+    if label in found:
+        raise UsageError(f"{where}: {label!r} occurs twice")
+    found[label] = description
