@@ -27,10 +27,10 @@ _MAP = "Blues"
 _SAME = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
-def refuse(path: str) -> None:
+def refuse(path: str, option: str = "-o") -> None:
     """Raises UsageError for a name without a picture's suffix, and TextkitError if matplotlib is not installed."""
     if PurePath(path).suffix.lower() not in SUFFIXES:
-        raise UsageError(f"-o {path}: ends with none of {', '.join(SUFFIXES)}")
+        raise UsageError(f"{option} {path}: ends with none of {', '.join(SUFFIXES)}")
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:

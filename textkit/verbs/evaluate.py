@@ -50,12 +50,12 @@ def _evaluations() -> dict[str, Evaluation]:
 
 
 @cache
-def _metrics() -> dict[str, str]:
-    """metric -> the task whose models it measures."""
-    found: dict[str, str] = {}
+def _metrics() -> dict[str, list[str]]:
+    """metric -> the tasks whose models it measures; two tasks may both have an accuracy."""
+    found: dict[str, list[str]] = {}
     for task in _evaluations():
         for metric in tasks.get(task).metrics:
-            found.setdefault(metric, task)
+            found.setdefault(metric, []).append(task)
     return found
 
 
@@ -72,8 +72,8 @@ class Metrics(click.ParamType):
         for metric in metrics:
             if metric not in known:
                 self.fail(f"{metric!r}: unknown{nearest(metric, known)}", param, ctx)
-        wanted = {known[metric] for metric in metrics}
-        if len(metrics) > 1 and (len(wanted) > 1 or not _evaluations()[known[metrics[0]]].several):
+        able = set.intersection(*(set(known[metric]) for metric in metrics))
+        if len(metrics) > 1 and not any(_evaluations()[task].several for task in able):
             several = [",".join(tasks.get(task).metrics) for task, found in _evaluations().items() if found.several]
             self.fail(f"{value!r}: several at a time are {' or '.join(several)}", param, ctx)
         return metrics
@@ -111,6 +111,7 @@ class Evaluate(Verb):
         "textkit evaluate -m mine questions-words.txt --format jsonl",
         "textkit evaluate -m en-de test.en test.de --metric bleu,chrf",
         "textkit evaluate -m en-lm test.txt",
+        "textkit evaluate -m my-intents dev.tsv --confusion --picture confusions.png",
     ),
 )
 @click.argument("data", metavar="DATA...", nargs=-1, required=True)
@@ -144,15 +145,21 @@ def evaluate(
     is per word, and the end of a line counts as a word: items are words and ends of lines. --format jsonl writes one object for
     each file and metric, with all its figures.
 
+    Labelled lines of all files are measured together. Figures are of the lines whose labels the model knows: how many these
+    are, how many there are, and how many have none that it knows. Those are taken for lines out of scope, and a figure says how
+    well the model's confidence finds them (AUROC). ece is the expected calibration error, ece-uncalibrated without the model's
+    temperature. Then come `label`, its name, precision, recall, F1 and lines; and with --confusion `confusion`, the label, what
+    was answered, and lines.
+
     Without -m and --metric, the data decides which default model is measured: pairs with scores and analogies are for embed,
-    two files or columns for translate, and running text for the language model.
+    two files or columns for translate, labelled lines for classify, and running text for the language model.
     """
     from textkit.bundle import bundle as bundles
     from textkit.errors import TextkitError
     from textkit.streams.lines import check_readable
 
     check_readable(path for path in data if path != "-")
-    wanted = _metrics()[metrics[0]] if metrics else _FIRST if model is not None else _wanted(ctx, data)
+    wanted = _metrics()[metrics[0]][0] if metrics else _FIRST if model is not None else _wanted(ctx, data)
     found = bundles.read(bundles.find(model, wanted, any_task=metrics is None))  # another task is told of by name below
     evaluation = _evaluation(ctx, found, metrics)
     own = {option.name: options[option.name] for option in evaluation.options if option.name}
@@ -205,8 +212,8 @@ def _evaluation(ctx: click.Context, model: Bundle, metrics: tuple[str, ...] | No
     if task not in _evaluations():
         raise UsageError(f"{model.folder}: there is no test data for a model for {task!r}")
     evaluation = _evaluations()[task]
-    if metrics and _metrics()[metrics[0]] != task:
-        wanted = _metrics()[metrics[0]]
+    if metrics and task not in _metrics()[metrics[0]]:
+        wanted = _metrics()[metrics[0]][0]
         known, names = ", ".join(tasks.get(task).metrics), ", ".join(names_for(wanted))
         there = f"; models for {wanted!r}: {names}" if names else ""
         raise UsageError(

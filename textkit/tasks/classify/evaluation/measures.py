@@ -1,4 +1,5 @@
-"""How right and how sure a classifier is: confusions, F1 (van Rijsbergen 1979), calibration (Guo et al. 2017). numpy only.
+"""How right and how sure a classifier is: confusions, F1 (van Rijsbergen 1979), calibration (Guo et al. 2017), AUROC (Hanley
+and McNeil 1982). numpy only.
 
 Labels are numbers from 0; -1 stands for a label that the model does not know, which no answer of its can match.
 """
@@ -9,6 +10,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+
+from textkit.evaluation.correlation import ranks
+from textkit.tasks.classify.serving.probabilities import sigmoid as sigmoid
+from textkit.tasks.classify.serving.probabilities import softmax as softmax
 
 BINS = 15  # of equal width, as Guo et al. 2017 have them
 _FEW = 5  # lines with a label: with fewer, its own threshold would be chance
@@ -34,8 +39,11 @@ def confusions(wanted: np.ndarray, given: np.ndarray, labels: int) -> np.ndarray
 
 def per_label(wanted: np.ndarray, given: np.ndarray) -> PerLabel:
     """Precision, recall and F1 of each label from bool[line, label]; 0 where nothing was given or wanted."""
-    right = (wanted & given).sum(0)
-    support, answered = wanted.sum(0), given.sum(0)
+    return of_counts((wanted & given).sum(0), wanted.sum(0), given.sum(0))
+
+
+def of_counts(right: np.ndarray, support: np.ndarray, answered: np.ndarray) -> PerLabel:
+    """The same from counts i64[label]: how many lines have each label and were given it, have it, were given it."""
     precision = right / np.maximum(answered, 1)
     recall = right / np.maximum(support, 1)
     f1 = 2 * right / np.maximum(support + answered, 1)
@@ -54,26 +62,34 @@ def one_hot(labels: np.ndarray, size: int) -> np.ndarray:
     return hot
 
 
-def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
-    """The expected calibration error: how far, on average, the share of right answers is from the confidence, bin by bin."""
-    if not len(confidence):
-        return float("nan")
+def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """What a diagram of reliability shows, f64[3, bin]: for each bin of confidences (equally wide; the upper border belongs to
+    it) the number of answers, the sum of their confidences, and the number of right ones. Sums of parts of the data add up."""
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gap = np.bincount(place, right.astype(np.float64) - confidence, bins)
-    return float(np.abs(gap).sum() / len(confidence))
+    weights = (np.ones(len(place)), confidence.astype(np.float64), right.astype(np.float64))
+    return np.stack([np.bincount(place, of_each, bins) for of_each in weights])
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """[..., label] -> probabilities that add up to 1."""
-    shifted = np.exp(logits - logits.max(-1, keepdims=True))
-    found: np.ndarray = shifted / shifted.sum(-1, keepdims=True)
-    return found
+def calibration_error_of(sums: np.ndarray) -> float:
+    """The expected calibration error of what `reliability` gives: how far, on average, the share of right answers is from the
+    confidence, bin by bin; NaN for no answers."""
+    count = sums[0].sum()
+    return float(np.abs(sums[2] - sums[1]).sum() / count) if count else float("nan")
 
 
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Each label's own probability."""
-    found: np.ndarray = 0.5 * (1 + np.tanh(0.5 * logits))
-    return found
+def calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
+    """The expected calibration error of answers."""
+    return calibration_error_of(reliability(confidence, right, bins))
+
+
+def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """The probability that a random one of `positive` is larger than one of `negative`, where equal ones count half. It is the
+    area under the receiver's operating characteristic. NaN where there are none of either."""
+    if not len(positive) or not len(negative):
+        return float("nan")
+    places = ranks(np.concatenate([positive, negative]))[: len(positive)]
+    pairs = len(positive) * len(negative)
+    return float((places.sum() - len(positive) * (len(positive) + 1) / 2) / pairs)
 
 
 def temperature(logits: np.ndarray, wanted: np.ndarray, several: bool) -> float:
