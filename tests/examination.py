@@ -38,6 +38,7 @@ TINY = {
 }  # fmt: skip
 VARIANTS = {"fasttext-pieces": ("fasttext", {"kind": "pieces"})}
 WORDS = ["the", "cat", "sat", "on", "mat", "naïve", "ünïcödé", "日本", "dog", "ran", "far", "home", "and", "slept"]
+LABELS = ["one", "two, or more", "drei", "четыре"]
 MET = [
     "",
     "  \t ",
@@ -114,13 +115,15 @@ def _make(name: str, folder: Path) -> Candidate:
 
 
 def lines(corpus: str) -> list[str]:
-    """120 lines, or 120 pairs of lines without an empty side."""
+    """120 lines, or 120 pairs of lines without an empty side; for a corpus of labelled lines one side is one of four labels."""
     random = np.random.default_rng(2)
     share = 1 / np.arange(1, len(WORDS) + 1)
 
     def line(least: int) -> str:
         return " ".join(random.choice(WORDS, random.integers(least, 12), p=share / share.sum()))
 
+    if corpus == tasks.get("classify").corpus:
+        return [f"{random.choice(LABELS)}\t{line(1)}" for _ in range(120)]
     return [line(0) if corpus == LINES else f"{line(1)}\t{line(1)}" for _ in range(120)]
 
 
