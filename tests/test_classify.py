@@ -43,6 +43,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_classifier(folder / "attends", looks=LOOKS, rule=tokens_rule(clean=True))
     two = head(("a", "b"), "letters"), head(("one", "two", "three"), "numbers", nothing="one")
     write_classifier(folder / "two", *two, table=np.hstack([TABLE[:, :2], TABLE]))
+    write_classifier(folder / "words", looks=LOOKS)
     write_words(folder / "vectors")
     return folder
 
@@ -217,6 +218,16 @@ def test_a_model_of_another_task(models):
         Classifier(models / "plain", labels=["a", "b"])
 
 
+def test_numbers_of_a_stranger_s_model_that_mean_nothing(tmp_path):
+    table = TABLE.copy()
+    table[1], table[2] = 0, np.nan
+    folder = write_classifier(tmp_path / "odd", head(temperature=1e-300), table=table)
+    found = Classifier(folder, **PLAIN)(["bad", "good"])
+    assert [one.label for one in found] == ["pos", "pos"]
+    assert math.isnan(found[0].probability)
+    assert found[1].probability == pytest.approx(1 / 3)
+
+
 def test_ten_thousand_labels(tmp_path):
     names = [f"label {at}, of many" for at in range(10_000)]
     table = np.zeros((len(WORDS), len(names)), np.float32)
@@ -322,6 +333,14 @@ def test_attention_finds_words_in_a_line_that_was_cleaned(classifier):
     assert [(line[word.start : word.stop], word.weight) for word in found.words] == [
         ("very", 2 / 8), ("go\u00adod", 4 / 8), (",", 1 / 8), ("\ufb01lm", 1 / 8),
     ]  # fmt: skip
+
+
+def test_words_are_left_out_where_nobody_knows_the_place_of_a_token(classifier):
+    model = classifier("words")
+    (found,) = model.explain(["good film"])
+    assert model.attends
+    whole, without = softmax(3 * 4 / 5, 0, 1 / 5)[0], softmax(0, 0, 1)[0]
+    assert found.words[0].weight == pytest.approx(math.log(whole / without), rel=1e-4)
 
 
 def test_a_word_that_is_left_out(classifier):

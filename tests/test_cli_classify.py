@@ -29,6 +29,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_classifier(folder / "several", head(several=True, thresholds=[0.6, 0.6, 0.7]))
     write_classifier(folder / "kinds", head(coarse={"neg": "any", "none": "any"}, nothing="und"))
     write_classifier(folder / "attends", looks=LOOKS, rule=tokens_rule(clean=True))
+    write_classifier(folder / "words", looks=LOOKS)
     table = np.zeros((len(WORDS), len(ODD)), np.float32)
     table[1, :2], table[2, 2], table[3, 3] = 3, 3, 3
     write_classifier(folder / "odd", head(ODD, several=True), table=table)
@@ -351,6 +352,7 @@ def test_the_attention_of_a_classifier(models, call):
     ("model", "args", "code", "said"),
     [
         ("plain", [], 1, "the model has no attention; textkit classify --explain weighs words by leaving them out"),
+        ("words", [], 1, "its rule does not say where tokens are; --pieces shows them"),
         ("attends", ["--head", "1"], 2, "labels lines, and has one weight for each word"),
         ("attends", ["--kind", "encoder"], 2, "labels lines, and has one weight for each word"),
         ("attends", ["--target", "x"], 2, "--target: is for a translation"),

@@ -55,9 +55,7 @@ class Classified(Sequence[Classification]):
         threshold: float | None = None,
     ) -> None:  # fmt: skip
         self.head, self.logits, self.seen, self.abstain = head, logits, seen, abstain
-        self.thresholds = head.thresholds if threshold is None else np.full_like(head.thresholds, threshold)
-        if head.nothing == len(head.labels) - 1 and threshold is not None and np.isinf(head.thresholds[-1]):
-            self.thresholds[-1] = np.inf
+        self.bounds = head.bounds(threshold)
         # Lines of which the model sees nothing, though they are not blank, where it has a label for that.
         self.nothing = ~seen & ~blank if head.nothing >= 0 else np.zeros(len(seen), bool)
 
@@ -109,7 +107,7 @@ class Classified(Sequence[Classification]):
         if not self.head.several:
             one: np.ndarray = self.numbers[:, None] == np.arange(len(self.head.labels))
             return one
-        found = self.probabilities >= self.thresholds
+        found = self.probabilities >= self.bounds
         found[~self.seen] = False
         found[self.nothing, self.head.nothing] = True
         if self.abstain:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textkit.arguments import of_arguments
-from textkit.errors import UsageError
+from textkit.errors import UsageError, quoted
 from textkit.serving import BATCH_TOKENS
 from textkit.serving.opened import OpenModel
 from textkit.tasks.classify.serving.answers import Classification, Classified
@@ -30,7 +30,7 @@ class Classifier(OpenModel[Classification]):
     """list[str] -> a Classification for each line; a whitespace-only line has no label. Can be pickled; loads when first used.
 
     `labels` are the names of what may be answered, in the order of each line's probabilities. `long_lines` counts the lines so
-    far that had more tokens than the model takes (`limit`) and were cut, and `unknown_lines` those that are not blank, but of
+    far that had more tokens than the model takes (`limit`), and `unknown_lines` those that are not blank, but of
     which the model sees nothing.
     """
 
@@ -141,6 +141,6 @@ def described(labels: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
         if not label.strip():
             raise UsageError("--labels: a label is blank")
         if label in found:
-            raise UsageError(f"--labels: {label!r} occurs twice")
+            raise UsageError(f"--labels: {quoted(label)} occurs twice")
         found[label] = text if text.strip() else label.replace("_", " ")
     return found

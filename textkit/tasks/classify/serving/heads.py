@@ -15,6 +15,7 @@ from textkit.errors import TextkitError, UsageError, nearest, quoted
 from textkit.tasks.classify.serving.probabilities import sigmoid, softmax
 
 _THRESHOLD = 0.5  # of a label of several, where the model states none
+_LEAST = 1e-6  # a temperature; anything smaller would make what is not a number of logits
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,12 @@ class Head:
     order: np.ndarray | None = None
     starts: np.ndarray | None = None
     numbers: Mapping[str, int] = field(default_factory=dict)
+
+    def bounds(self, threshold: float | None) -> np.ndarray:
+        """The probability from which each label of several holds, f32[label]. `threshold`: instead of the model's own."""
+        if threshold is None:
+            return self.thresholds
+        return np.where(np.isinf(self.thresholds), self.thresholds, np.float32(threshold))
 
     def probabilities(self, logits: np.ndarray, temperature: float | None = None) -> np.ndarray:
         """logits f[line, column] -> f[line, label]. `temperature`: instead of the model's own."""
@@ -102,6 +109,6 @@ def _head(stated: Mapping[str, Any], begin: int, fine: bool, where: str) -> Head
         limits = np.append(limits, np.inf)  # no line has it by its logits
     numbers = {**place, **{label: place[target] for label, target in zip(labels, targets, strict=True)}}
     return Head(
-        stated["name"], tuple(found), slice(begin, begin + len(labels)), several, float(stated["temperature"]),
+        stated["name"], tuple(found), slice(begin, begin + len(labels)), several, max(_LEAST, stated["temperature"]),
         limits.astype(np.float32), place[nothing] if nothing else -1, order, starts, numbers,
     )  # fmt: skip

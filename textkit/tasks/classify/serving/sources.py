@@ -36,13 +36,14 @@ class Read(NamedTuple):
 
 
 class Source(Protocol):
-    """Lines to logits. `counts`: how many lines so far had more tokens than it takes (`limit`) and were cut, and of how many
-    lines that are not blank it saw nothing."""
+    """Lines to logits. `counts`: how many lines so far had more tokens than it takes (`limit`), and of how many lines that are
+    not blank it saw nothing. `long`: what becomes of the former."""
 
     bundle: Bundle
     limit: int
     threads: int
     counts: tuple[int, int]
+    long: str
 
     @property
     def session(self) -> Session: ...
@@ -56,6 +57,8 @@ class Source(Protocol):
 
 class Graph:
     """The logits of one head of a model, by its graph, which is loaded when it is first used. Can be pickled."""
+
+    long = "cut"
 
     def __init__(
         self, bundle: Bundle, device: str, threads: int | None, batch_tokens: int, head: Head, columns: int
@@ -160,6 +163,8 @@ class Graph:
 
 class Nearness:
     """The cosines of lines with descriptions of labels, by a model for `embed`. Can be pickled."""
+
+    long = "split, and the parts averaged by length"
 
     def __init__(
         self, model: Any, device: str, threads: int | None, batch_tokens: int, descriptions: Mapping[str, str]

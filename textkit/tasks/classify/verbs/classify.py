@@ -170,7 +170,7 @@ class _Cut:
 def _say(classifier: Classifier, cut: _Cut, messages: Messages) -> None:
     if classifier.long_lines:
         lines = count_of_lines(classifier.long_lines)
-        messages.warn(f"{lines} had more than the model's {classifier.limit:,} tokens: cut")
+        messages.warn(f"{lines} had more than the model's {classifier.limit:,} tokens: {classifier.source.long}")
     if classifier.unknown_lines and classifier.head.nothing < 0:
         lines = count_of_lines(classifier.unknown_lines)
         has = "has" if classifier.unknown_lines == 1 else "have"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from textkit.errors import UsageError
+from textkit.errors import UsageError, quoted
 from textkit.streams.lines import Reader
 
 _ITEM = re.compile(r"(?:\\[\\,]|[^,])*")  # up to a comma that has no backslash before it
@@ -56,5 +56,5 @@ def _add(found: dict[str, str], label: str, description: str, where: str) -> Non
     if not label:
         raise UsageError(f"{where}: a label is blank")
     if label in found:
-        raise UsageError(f"{where}: {label!r} occurs twice")
+        raise UsageError(f"{where}: {quoted(label)} occurs twice")
     found[label] = description
