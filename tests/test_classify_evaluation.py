@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from small_classifier import LABELS, WORDS, head, words_rule, write_classifier
 
-from textkit.tasks.classify import corpus
 from textkit.tasks.classify.corpus import Labelled
 from textkit.tasks.classify.evaluation import measures, tables
 from textkit.tasks.classify.evaluation.evaluating import evaluated
@@ -46,20 +45,8 @@ def write(path: Path, lines: list[tuple[str, str]]) -> Path:
 
 
 @pytest.fixture
-def asked(models: Path, call: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def asked(models: Path, call: Any) -> Any:
     """asked(model, *args) -> (exit code, stdout, stderr) of `textkit evaluate`."""
-    if not hasattr(corpus, "labelled_lines"):  # it is still to come
-
-        def plain(paths: Any, options: Any) -> Any:
-            for path in paths:
-                cells = [line.split("\t") for line in Path(path).read_text().splitlines()]
-                yield [
-                    Labelled(text, tuple(filter(None, label.split(","))) if options.several else (label,))
-                    for label, text in cells
-                ]
-
-        monkeypatch.setattr(corpus, "labelled_lines", plain, raising=False)
-        monkeypatch.setattr(corpus, "claims", lambda paths: 0, raising=False)
     return lambda model, *args: call("evaluate", "-m", models / model, "--device", "cpu", *args)
 
 

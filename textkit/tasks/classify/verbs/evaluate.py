@@ -96,7 +96,7 @@ def _draw(path: str, report: Report, question: Question) -> None:
 
 
 def claims(paths: Sequence[str]) -> int:
-    from textkit.tasks.classify.corpus import claims
+    from textkit.tasks.classify.claiming import claims
 
     return claims(paths)
 
