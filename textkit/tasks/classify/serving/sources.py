@@ -6,7 +6,7 @@ Both turn lines into ids (`encode`) and ids into logits (`logits`), so that a st
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import numpy as np
 
@@ -173,9 +173,10 @@ class Nearness:
         word of a description."""
         if len(descriptions) < 2:
             raise UsageError("--labels: one label leaves nothing to choose; two are the least")
-        self._embedder: Any = open_model(
+        made = open_model(
             model, task="embed", device=device, threads=threads, normalize=True, batch_tokens=batch_tokens
         )
+        self._embedder = cast(Any, made)  # of a task that this one does not know
         self.bundle: Bundle = self._embedder.bundle
         self.threads: int = self._embedder.threads
         self.limit: int = self._embedder.limit
