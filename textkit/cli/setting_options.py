@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from textkit.cli.verb import own
+from textkit.cli.verb import SHIPPED, own
 from textkit.kinds import Flag, Text, Whole, Wrong
 from textkit.task import Setting, Task
 
@@ -48,7 +48,7 @@ def declared(
         if not negated:
             more |= {"is_flag": True, "callback": lambda ctx, param, value: value or None}
     else:
-        if model:
+        if model and spelled in SHIPPED.get(model, {}):
             said = own(model, spelled)
         else:
             said = "Default: the model's own." if setting.default is None else f"Default: {setting.default:g}."
