@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from textkit_plugins.encoder.vocabulary import Chunks
 
 _TABLE = "encoder.tokens.embedding.weight"
+_POSITIONS = "encoder.tokens.positions.weight"
 # The modules that are exported (`Served`) hold the network, and the encoder's layers as operators beside it.
 _SERVED = (("network.", ""), ("tokens.", "encoder.tokens."))
 
@@ -55,6 +56,8 @@ def set_weights(network: Any, rule: TextRule, source: Source) -> Sequence[str]:
     weights = with_layers(weights, options.layers)
     if options.encoder == "transformer":
         weights = with_units(weights, options.feedforward)
+        if _POSITIONS in weights:
+            weights[_POSITIONS] = weights[_POSITIONS][: options.positions]
     if source.vectors:
         weights = _of_words(network, rule, source.vectors)
     taken = []
