@@ -38,6 +38,10 @@ class ClassifierOptions(FreezingOptions, LabelOptions, EncoderOptions):
     # none | length: the line's vector has length 1 | layer, batch: of the line's vector or, with units, the hidden layer
     normalization: Literal["none", "length", "layer", "batch"] = "none"
     class_weight: Literal["none", "sqrt", "balanced"] = "none"  # balanced: rare labels count as much as common ones
+    coarse: tuple[str, ...] = ()  # dialect=language, ...: labels that are answered by a coarser one unless asked for
+    nothing: str = (
+        ""  # the label of a line without anything that the model knows, such as one of digits alone; "": none
+    )
     label_smoothing: float = 0.0  # the share of the target that all labels get (Szegedy et al. 2016)
     focal: float = 0.0  # lines that are already right count less, with this exponent (Lin et al. 2017); 0: as much
     longest: int = 512  # tokens of a line that are read in training
@@ -48,6 +52,9 @@ class ClassifierOptions(FreezingOptions, LabelOptions, EncoderOptions):
         super().__post_init__()
         if self.units < 0 or self.focal < 0:
             raise ValueError(f"units={self.units}, focal={self.focal:g}: must be at least 0")
+        for pair in self.coarse:
+            if not all(pair.partition("=")[::2]):
+                raise ValueError(f"coarse={','.join(self.coarse)}: {pair!r} is not of the form label=coarser")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing={self.label_smoothing}: must be at least 0 and below 1")
         if self.longest < 1:
@@ -114,6 +121,10 @@ class ClassifierPlugin(Plugin[ClassifierOptions, TextRule]):
         from textkit_plugins.encoder.classification import Served
 
         head = head_facts(network.heads[0], "", vocabulary.learnt["labels"])
+        if config.coarse:
+            head["coarse"] = dict(pair.partition("=")[::2] for pair in config.coarse)
+        if config.nothing:
+            head["nothing"] = config.nothing
         facts = {"heads": [head], "attends": config.pooling == "attention"}
         return {"classify": Graph(Served(network), facts=facts, limit=limit_of(config))}
 
