@@ -8,7 +8,7 @@ several may hold, each label has a sigmoid of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from textkit_plugins.encoder.network import Encoder
 
 if TYPE_CHECKING:
     from textkit_plugins.encoder.classifying import ClassifierOptions
+    from textkit_plugins.encoder.few import FewShotOptions
 
 
 class Batch(NamedTuple):
@@ -34,7 +35,7 @@ class Batch(NamedTuple):
 class Head(nn.Module):
     """A line's vector -> logits of the labels."""
 
-    def __init__(self, options: ClassifierOptions, labels: int, several: bool) -> None:
+    def __init__(self, options: ClassifierOptions | FewShotOptions, labels: int, several: bool) -> None:
         super().__init__()
         self.labels, self.several = labels, several
         self.binary = labels == 2 and not several
@@ -97,9 +98,11 @@ class Unit(nn.Module):
 class Classifier(nn.Module):
     """One encoder and a head for each question."""
 
-    def __init__(self, options: ClassifierOptions, rows: int, labels: Sequence[int], several: Sequence[bool]) -> None:
+    def __init__(
+        self, options: ClassifierOptions | FewShotOptions, rows: int, labels: Sequence[int], several: Sequence[bool]
+    ) -> None:
         super().__init__()
-        self.options = options
+        self.options: Any = options
         self.encoder = Encoder(options, rows)
         self.heads = nn.ModuleList(Head(options, *head) for head in zip(labels, several, strict=True))
 

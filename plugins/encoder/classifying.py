@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from textkit.corpora.corpus import Corpus
     from textkit_plugins.encoder.classification import Batch, Classifier, Head
+    from textkit_plugins.encoder.few import FewShotOptions
 
 _LINES = 10_000  # read at once
 _SCORED = 512  # lines in a batch of the dev score
@@ -154,7 +155,7 @@ def batch_of(
     lines: Sequence[Labelled],
     rule: TextRule,
     numbers: Mapping[str, int],
-    config: ClassifierOptions,
+    config: ClassifierOptions | FewShotOptions,
     several: bool,
     head: int = 0,
 ) -> Batch:
@@ -169,7 +170,8 @@ def batch_of(
     if not several:
         count *= wanted >= 0
         wanted = np.maximum(wanted, 0)
-    return Batch(*map(torch.from_numpy, (ids, weight, wanted, count)), head)
+    tensors = [torch.from_numpy(array) for array in (ids, weight, wanted, count)]
+    return Batch(tensors[0], tensors[1], tensors[2], tensors[3], head)
 
 
 def wanted_of(lines: Sequence[Labelled], numbers: Mapping[str, int], several: bool) -> np.ndarray:

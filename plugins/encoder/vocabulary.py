@@ -7,7 +7,7 @@ of pieces is spelled by its bytes, so no text is lost.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -61,8 +61,8 @@ def _tokenizer(options: EncoderOptions, chunks: Chunks, where: object) -> Pretok
     made = learn_lines(
         chunks,
         TokenizerOptions(
-            tokenizer=options.text, vocab_size=options.vocab_size, unicode=options.unicode, lowercase=options.lowercase,
-            clean=options.clean, punctuation=options.punctuation, min_count=options.min_count,
+            tokenizer=cast(Any, options.text), vocab_size=options.vocab_size, unicode=options.unicode, clean=options.clean,
+            lowercase=options.lowercase, punctuation=options.punctuation, min_count=options.min_count,
         ),
         where,
     )  # fmt: skip
