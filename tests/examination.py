@@ -7,6 +7,7 @@ import functools
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from textkit.registry import Registry, registry
 from textkit.task import LINES
 from textkit.task_registry import tasks
 from textkit.training.effects import without_effect
+from textkit.training.initial import options_of, source_of
 from textkit.training.run import Run
 from textkit.training.trainer import train
 
@@ -36,6 +38,8 @@ TINY = {
     "vocab_size": 100, "batch_tokens": 256, "max_tokens": 32, "patience": 0,
     "streams": 4, "bptt": 8,
 }  # fmt: skip
+BEGIN_WITH = {"few-shot": "classifier"}  # a family that needs a model to begin with -> the family of that model
+HEADED = "textkit.tasks.classify.corpus:HeadedCorpus"
 VARIANTS = {"fasttext-pieces": ("fasttext", {"kind": "pieces"})}
 WORDS = ["the", "cat", "sat", "on", "mat", "naïve", "ünïcödé", "日本", "dog", "ran", "far", "home", "and", "slept"]
 LABELS = ["one", "two, or more", "drei", "четыре"]
@@ -106,10 +110,13 @@ def _make(name: str, folder: Path) -> Candidate:
     name, extra = VARIANTS.get(name, (name, {}))
     plugin = registry.get(name)
     file = folder / "lines.txt"
-    file.write_text("".join(f"{line}\n" for line in lines(tasks.get(plugin.task).corpus)))
-    corpus = corpus_of(plugin, [file])
-    options, training = tiny(plugin, extra)
-    run = Run.create(folder / "run", plugin, options, training, SEED, corpus.paths)
+    file.write_text("".join(f"{line}\n" for line in lines(plugin.corpus or tasks.get(plugin.task).corpus)))
+    init = None
+    if name in BEGIN_WITH:
+        init = str(_make(BEGIN_WITH[name], Path(tempfile.mkdtemp(dir=folder))).run.folder)
+    options, training = tiny(plugin, extra, init)
+    corpus = corpus_of(plugin, [file], options)
+    run = Run.create(folder / "run", plugin, options, training, SEED, corpus.paths, init=init)
     events = list(train(run, corpus, device="cpu", threads=1))
     return Candidate(plugin, options, training, run, events, corpus, export(run, folder / "model"))
 
@@ -122,12 +129,12 @@ def lines(corpus: str) -> list[str]:
     def line(least: int) -> str:
         return " ".join(random.choice(WORDS, random.integers(least, 12), p=share / share.sum()))
 
-    if corpus == tasks.get("classify").corpus:
+    if corpus in (tasks.get("classify").corpus, HEADED):
         return [f"{random.choice(LABELS)}\t{line(1)}" for _ in range(120)]
     return [line(0) if corpus == LINES else f"{line(1)}\t{line(1)}" for _ in range(120)]
 
 
-def tiny(plugin: Plugin, extra: dict[str, object]) -> tuple[object, Training]:
+def tiny(plugin: Plugin, extra: dict[str, object], init: str | None = None) -> tuple[object, Training]:
     known = {field.name for field in [*dataclasses.fields(plugin.Config), *dataclasses.fields(Training)]}
     known -= without_effect(plugin).keys()
     wanted = {key: value for key, value in TINY.items() if key in known} | extra
@@ -135,7 +142,10 @@ def tiny(plugin: Plugin, extra: dict[str, object]) -> tuple[object, Training]:
         wanted.pop("epochs", None)
     if plugin.training.patience == 0:
         wanted.pop("patience", None)
-    return config.resolve(plugin, None, [f"{key}={value}" for key, value in wanted.items()])
+    base = None if init is None else (options_of(plugin, source_of(init)), plugin.training)
+    if base is not None:  # the model that it begins with has its own sizes
+        wanted = {key: value for key, value in wanted.items() if key not in plugin.inherited}
+    return config.resolve(plugin, None, [f"{key}={value}" for key, value in wanted.items()], base)
 
 
 WITHOUT = (

@@ -89,7 +89,8 @@ def test_batches_repeat_and_begin_anywhere(candidate, tmp_path):
 def test_resumed_training_ends_with_the_same_weights(candidate, tmp_path, batches):
     """A training that is stopped after so many batches and resumed gives bit by bit what an uninterrupted one gives."""
     folder = tmp_path / "run"
-    Run.create(folder, candidate.plugin, candidate.options, candidate.training, SEED, candidate.corpus.paths)
+    given = candidate.plugin, candidate.options, candidate.training, SEED, candidate.corpus.paths
+    Run.create(folder, *given, init=candidate.run.init)
     asked = iter([False] * (batches - 1))
     first = list(train(Run.open(folder), candidate.corpus, device="cpu", threads=1, stop=lambda: next(asked, True)))
     assert isinstance(first[-1], (Stopped, Done))
@@ -134,10 +135,10 @@ def test_model_is_sound_and_says_where_it_is_from(candidate):
 def test_corpus_too_small_is_one_clear_line(candidate, tmp_path, text):
     file = tmp_path / "small.txt"
     file.write_text(text)
-    options, training = tiny(candidate.plugin, {})
-    run = Run.create(tmp_path / "run", candidate.plugin, options, training, SEED, [file])
+    options, training = tiny(candidate.plugin, {}, candidate.run.init)
+    run = Run.create(tmp_path / "run", candidate.plugin, options, training, SEED, [file], init=candidate.run.init)
     with pytest.raises(TextkitError) as caught:
-        list(train(run, corpus_of(candidate.plugin, [file]), device="cpu", threads=1))
+        list(train(run, corpus_of(candidate.plugin, [file], options), device="cpu", threads=1))
     assert "\n" not in str(caught.value)
     assert "small.txt" in str(caught.value) or "corpus is too small" in str(caught.value)
 

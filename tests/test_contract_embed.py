@@ -56,7 +56,7 @@ def test_served_vectors_are_those_of_the_network(candidate, pooling, normalize):
     embed = Embedder(candidate.model, device="cpu", threads=1, pooling=pooling, normalize=normalize)
     lines = [*MET, *candidate.run.sample()[:6]]
     vectors = embed(lines)
-    scale = max(1.0 if normalize else 0.0, float(np.abs(embed.matrix()).max()))
+    scale = max(1.0 if normalize else 0.0, float(np.abs(embed.matrix()).max(initial=0)), float(np.abs(vectors).max()))
     assert vectors.shape == (len(lines), embed.dim)
     assert vectors.dtype == np.float32
     rule = candidate.run.vocabulary

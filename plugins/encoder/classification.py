@@ -51,7 +51,7 @@ class Head(nn.Module):
         # Set by the dev score, and kept with the weights that it was measured on.
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("thresholds", torch.full((labels,), 0.5))
-        self.register_buffer("calibration", torch.full((2,), torch.nan))  # expected error without and with temperature
+        self.register_buffer("calibration", torch.full((2,), -1.0))  # expected error without and with temperature
 
     def forward(self, vector: Tensor) -> Tensor:
         """f32[line, width] -> f32[line, label]"""

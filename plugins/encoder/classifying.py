@@ -271,6 +271,6 @@ def head_facts(head: Head, name: str, labels: Sequence[str]) -> dict[str, Any]:
     }  # fmt: skip
     if head.several:
         facts["thresholds"] = [float(value) for value in head.thresholds]
-    if before == before:
+    if before >= 0:  # it was measured
         facts["calibration_error"] = {"before": before, "after": after}
     return facts

@@ -176,4 +176,4 @@ def _begin(run: Run, rule: TextRule, source: Source) -> dict[str, Any]:
         raise TextkitError(f"--init {source.name}: none of its weights fits {run.plugin.name} with these options")
     save_tensors(run.initial, {name: state[name] for name in sorted(names)}, {"kind": "initial"})
     new = sum(parameter.numel() for name, parameter in network.named_parameters() if name not in names)
-    return {"with": source.name, "tensors": len(names), "new_parameters": new}
+    return {"with": os.path.basename(os.path.normpath(source.name)), "tensors": len(names), "new_parameters": new}
