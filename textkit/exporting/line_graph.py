@@ -43,7 +43,7 @@ def exported_lines(
     module = graph.module.eval()
     limit = graph.limit or TOKEN_LIMIT
     batches = list(cases(rule, sample, limit))
-    body = traced(name, signature, module, len(rule))
+    body = traced(name, signature, module, len(rule), graph.limit)
     reference = _outputs_of(module, signature, name)
     full = load(body.SerializeToString())
     figures = {"against": "torch"} | _check(full, reference, batches, signature)
@@ -55,11 +55,19 @@ def exported_lines(
     return Exported({name: lowered}, {"tokens": limit}, figures | {"deviation": deviation}, graph.facts)
 
 
-def traced(name: str, signature: Signature, module: torch.nn.Module, ids: int) -> onnx.ModelProto:
-    """The graph that torch makes of a module (ids, weight) -> the signature's outputs; `ids`: the size of the vocabulary."""
+def traced(name: str, signature: Signature, module: torch.nn.Module, ids: int, limit: int = 0) -> onnx.ModelProto:
+    """The graph that torch makes of a module (ids, weight) -> the signature's outputs.
+
+    `ids`: the size of the vocabulary. `limit`: the most tokens of a line that the module takes, 0 for any number.
+    """
     import torch
 
-    example = {"ids": torch.arange(EXAMPLE[0] * EXAMPLE[1]).reshape(EXAMPLE) % ids, "weight": torch.ones(EXAMPLE)}
+    lines, tokens = EXAMPLE[0], min(EXAMPLE[1], limit or EXAMPLE[1])
+    lines += tokens == lines
+    example = {
+        "ids": torch.arange(lines * tokens).reshape(lines, tokens) % ids,
+        "weight": torch.ones(lines, tokens),
+    }
     if [port.name for port in signature.inputs] != list(example):
         raise TextkitError(
             f"the graph {name!r} takes {', '.join(port.name for port in signature.inputs)}, not ids and weight"

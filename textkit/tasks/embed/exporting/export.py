@@ -47,7 +47,7 @@ def export_module(graph: Graph, rule: TextRule, sample: Sequence[str], precision
     if table is not None:
         return _export_table(table, rows, "torch", rule, probability, sample, precision, limit)
     _check_probability(rule, probability)
-    body = trace(module, len(rule))
+    body = trace(module, len(rule), graph.limit)
     component = parity.first_component(rows, rule, sample, probability, limit)
     batches = list(cases(rule, sample, limit))
     full = graft(body, probability, component)
@@ -161,14 +161,14 @@ def rows_of(module: torch.nn.Module) -> parity.Rows:
     return rows
 
 
-def trace(module: torch.nn.Module, ids: int) -> onnx.ModelProto:
+def trace(module: torch.nn.Module, ids: int, limit: int = 0) -> onnx.ModelProto:
     """The graph of an `embed` module: ids i64[line, token], weight f32[line, token] -> rows f32[line, token, dim].
 
-    `ids`: the size of the vocabulary.
+    `ids`: the size of the vocabulary. `limit`: the most tokens of a line that the module takes, 0 for any number.
     """
     from textkit.exporting.line_graph import traced
 
-    return traced("embed", _ROWS, module, ids)
+    return traced("embed", _ROWS, module, ids, limit)
 
 
 def _check_finite(table: np.ndarray) -> None:
