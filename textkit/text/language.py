@@ -5,7 +5,6 @@ Knows no graph, no model and no training. Imports numpy; tokenizers is imported 
 
 from __future__ import annotations
 
-import json
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from textkit.text.byte_level import bytes_of, is_byte_level, text_of
 from textkit.text.cleaning import cleaned, cleaned_lines
 from textkit.text.rule import TOKENIZER_FILE, Encoded, TextRule
 from textkit.text.tokenizer_file import read_checked
@@ -59,20 +59,12 @@ class LanguageText(TextRule):
         if token == self.eos:
             return EOS_NAME
         piece = self.side.piece(token) or ""
-        if not self._byte_level:
-            return piece
-        content = bytes(_BYTES[character] for character in piece if character in _BYTES)
-        try:
-            return content.decode()
-        except UnicodeDecodeError:
-            return "".join(f"<0x{byte:02X}>" for byte in content)
+        return text_of(piece) if self._byte_level else piece
 
     def spelling(self, token: int) -> bytes:
         """The bytes that an id stands for in a text, white space included; empty for the end of a line."""
         piece = "" if token == self.eos else self.side.piece(token) or ""
-        if not self._byte_level:
-            return piece.encode()
-        return bytes(_BYTES[character] for character in piece if character in _BYTES)
+        return bytes_of(piece) if self._byte_level else piece.encode()
 
     def ends_inside(self, ids: Sequence[int]) -> bool:
         """Whether the text of `ids` breaks off inside a character, so that its last bytes read U+FFFD."""
@@ -112,8 +104,7 @@ class LanguageText(TextRule):
     @cached_property
     def _byte_level(self) -> bool:
         """Whether a character of a piece stands for a byte."""
-        decoder = json.loads(self.side.json).get("decoder") or {}
-        return "ByteLevel" in [part.get("type") for part in (decoder, *decoder.get("decoders", ()))]
+        return is_byte_level(self.side.tokenizer)
 
 
 def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> LanguageText:
@@ -126,14 +117,3 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Language
     if len(rule) != numbers["size"]:
         raise ValueError("ids beyond size")
     return rule
-
-
-def _byte_characters() -> dict[str, int]:
-    """The byte that each character stands for in pieces of byte-level tokenizers (Radford et al. 2019). A visible character
-    stands for the byte of its own code; those from U+0100 on stand for the other bytes, in order."""
-    seen = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    hidden = [byte for byte in range(256) if byte not in seen]
-    return {chr(byte): byte for byte in seen} | {chr(0x100 + at): byte for at, byte in enumerate(hidden)}
-
-
-_BYTES = _byte_characters()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from textkit.errors import TextkitError
+from textkit.text.byte_level import is_byte_level, shown
 from textkit.text.cleaning import cleaned_lines
 from textkit.text.rule import TOKENIZER_FILE, Encoded, TextRule
 from textkit.text.subwords import guarded, ids_of, read_tokenizer
@@ -44,7 +46,8 @@ class Pretokenized(TextRule):
 
     def tokens(self, line: str) -> list[tuple[str, int, int]]:
         line = cleaned_lines([line])[0] if self.clean else line
-        return [(token, at, at + 1) for at, token in enumerate(guarded(lambda: self.tokenizer.encode(line)).tokens)]
+        pieces = guarded(lambda: self.tokenizer.encode(line)).tokens
+        return [(token, at, at + 1) for at, token in enumerate(self._named(pieces))]
 
     def places(self, line: str) -> list[tuple[int, int]]:
         given = cleaned_lines([line])[0] if self.clean else line
@@ -56,7 +59,15 @@ class Pretokenized(TextRule):
 
     def vocabulary(self) -> tuple[list[str], np.ndarray]:
         vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda entry: entry[1])
-        return [word for word, _ in vocabulary], np.array([at for _, at in vocabulary], np.int64)
+        return self._named([word for word, _ in vocabulary]), np.array([at for _, at in vocabulary], np.int64)
+
+    def _named(self, pieces: Sequence[str]) -> list[str]:
+        """Pieces as people read them."""
+        return list(map(shown, pieces)) if self._byte_level else list(pieces)
+
+    @cached_property
+    def _byte_level(self) -> bool:
+        return is_byte_level(self.tokenizer)
 
     def spec(self) -> dict[str, Any]:
         return {"kind": self.kind, "file": TOKENIZER_FILE} | ({"clean": True} if self.clean else {})
