@@ -11,7 +11,7 @@ from functools import cache
 from textkit.errors import TextkitError
 
 _commanded: ContextVar[bool] = ContextVar("commanded", default=False)  # whether a command line was typed
-_LETTERS = {"-m": "model", "-o": "output"}
+_OTHERS = {"-m": "model", "-o": "output", "--as": "task"}  # arguments that have another name
 _SWITCHES = ("--resume", "--overwrite", "--explain", "--known-only")  # options without a value
 # An option, and its value where the next word is no part of the sentence.
 _OPTION = r"(?<![\w-])(-[mo](?= )|--[a-z][a-z-]+)(?:[ =]((?!(?:of|to|and|or|is|goes|replaces|with)\b)[^\s:;,()]+))?"
@@ -53,7 +53,7 @@ def _argument(found: re.Match[str]) -> str:
     option, value = found[1], found[2]
     if option == "--set":
         return f"options: {value}" if value else "options"
-    name = _LETTERS.get(option) or option[2:].replace("-", "_")
+    name = _OTHERS.get(option) or option[2:].replace("-", "_")
     if option in _SWITCHES:
         return f"{name}=True {value}" if value else f"{name}=True"
     return f"{name}={value}" if value else name

@@ -66,18 +66,22 @@ def export(
     *,
     precision: Precision = "fp32",
     name: str | None = None,
+    task: str | None = None,
     licence: str = "",
     explain: bool = False,
     overwrite: bool = False,
 ) -> Path:
     """Exports the run in the folder `run` as a model, as `textkit export-onnx` does, and returns the model's folder `output`.
 
-    Nothing is written unless the exported graphs compute what the network does. Needs the extra `train`.
+    `task`: "embed" exports the states of a translator, language model or classifier as a model for `textkit embed`; None: the
+    task that the run was trained for. Nothing is written unless the exported graphs compute what the network does. Needs the
+    extra `train`.
     """
     with of_arguments():
         return export_run(
-            Run.open(Path(run)), Path(output), precision, name, licence=licence, explain=explain, overwrite=overwrite
-        )
+            Run.open(Path(run)), Path(output), precision, name, task=task, licence=licence, explain=explain,
+            overwrite=overwrite,
+        )  # fmt: skip
 
 
 def _paths(given: str | Path | Iterable[str | Path]) -> list[Path]:

@@ -39,7 +39,7 @@ def checked(plugin: Plugin[Any, Any], method: str, given: Given, *kinds: type) -
     """`given`, which the plugin's `method` returned. Raises TextkitError, which names both, unless it is one of `kinds`."""
     if not isinstance(given, kinds):
         names = [kind.__name__ for kind in kinds if kind is not type(None)]
-        wanted = [f"{'an' if name[0] in 'aeiou' else 'a'} {name}" for name in names] + ["None"] * (
+        wanted = [f"{'an' if name[0] in 'aeiouAEIO' else 'a'} {name}" for name in names] + ["None"] * (
             len(names) < len(kinds)
         )
         raise TextkitError(

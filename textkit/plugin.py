@@ -7,7 +7,7 @@ exports. The training loop, checkpoints, export with its parity check, the comma
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
@@ -46,6 +46,20 @@ class Graph:
     constants: Mapping[str, np.ndarray] = field(default_factory=dict)
     limit: int = 0
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What a network that was trained for something else makes of the tokens of a line, as a model of the task `embed`.
+
+    `rule`: how a line becomes the ids that the network reads. `graph`: a module as for `embed`. `texts`: the texts in records
+    of the training's data, such as the sources of pairs; None: each record is one. `defaults`: serving options of `embed`.
+    """
+
+    rule: TextRule
+    graph: Graph
+    texts: Callable[[Sequence[str]], Sequence[str]] | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -216,6 +230,10 @@ class Plugin(ABC, Generic[Options, Rule]):
     @abstractmethod
     def graphs(self, network: torch.nn.Module, vocabulary: Rule, config: Options) -> Mapping[str, Graph]:
         """The modules behind the graphs of `task`."""
+
+    def encoder(self, network: torch.nn.Module, vocabulary: Rule, config: Options) -> Encoder | None:
+        """The network's states as vectors of tokens in their context, for `export-onnx --as embed`; None if it has none."""
+        return None
 
     # Two ways of learning without the gradient of a loss; None where the plugin does not use it.
     update: ClassVar[Update | None] = None

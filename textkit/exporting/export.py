@@ -9,12 +9,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, UsageError
 from textkit.exporting.exported import checked_name, write
 from textkit.guard import blaming, checked
-from textkit.plugin import Graph, Plugin
+from textkit.plugin import Encoder, Graph, Plugin
 from textkit.registry import registry
 from textkit.task import load
 from textkit.task_registry import tasks
@@ -23,6 +23,8 @@ from textkit.text.rule import TextRule
 if TYPE_CHECKING:
     from textkit.training.run import Run
 
+EMBED = "embed"  # the task that a model of another one may be exported as
+
 
 def export(
     run: Run,
@@ -30,6 +32,7 @@ def export(
     precision: str = "fp32",
     name: str | None = None,
     *,
+    task: str | None = None,
     licence: str = "",
     data_note: str = "",
     command: Sequence[str] = (),
@@ -38,44 +41,89 @@ def export(
 ) -> Path:
     """Writes the best network of `run` as a bundle and returns its folder.
 
-    `licence` and `data_note` (what the data is and where it is from) go into the manifest; `command` is what the user
-    typed; `explain` adds the task's optional graphs. Raises TextkitError, and writes nothing, where a plugin's module cannot
-    be exported, where an exported graph does not compute what the module does, where a lower precision costs too much, and
-    where `explain` is asked of a plugin without such graphs.
+    `task`: None, the plugin's own, or `embed`: the states of a network that was trained for something else. `licence` and
+    `data_note` (what the data is and where it is from) go into the manifest; `command` is what the user typed; `explain` adds
+    the task's optional graphs. Raises TextkitError, and writes nothing, where a plugin's module cannot be exported, where an
+    exported graph does not compute what the module does, where a lower precision costs too much, and where `explain` is asked
+    of a plugin without such graphs. Raises UsageError for a `task` that the plugin has no model for.
     """
-    name = checked_name(Path(folder), name, precision, overwrite)
     plugin = run.plugin
-    rule = run.vocabulary
-    network = run.network()
-    with blaming(plugin, "graphs"):
-        every = checked(plugin, "graphs", plugin.graphs(network, rule, run.config), Mapping)
-        graphs = _graphs_of(plugin, every, explain)
+    task = plugin.task if task is None else task
+    if task != plugin.task:
+        _refuse_task(plugin, task, explain)
+    name = checked_name(Path(folder), name, precision, overwrite)
+    part = _own(run, explain) if task == plugin.task else _encoder(run)
     data = [{"file": Path(file["file"]).name, **{key: file[key] for key in ("bytes", "sha256")}} for file in run.data]
     made = {
         "command": shlex.join(run.command),
         "export": shlex.join(command),
         "seed": run.seed,
         "complete": run.complete,
-        "explainable": _explainable(plugin, every),
+        **part.made,
         "options": run.config_record,
         "facts": run.facts,
     }
     return export_graphs(
         Path(folder),
-        task=plugin.task,
-        rule=rule,
-        graphs=graphs,
-        sample=run.sample(),
+        task=task,
+        rule=part.rule,
+        graphs=part.graphs,
+        sample=part.sample,
         precision=precision,
         name=name,
         plugin=_origin(plugin),
-        defaults=_defaults_of(plugin, run),
+        defaults=part.defaults,
         data=[*data, *([{"note": data_note}] if data_note else [])],
         licence=licence,
-        scores=_scores(run),
+        scores=part.scores,
         made=made,
         overwrite=overwrite,
     )
+
+
+class _Part(NamedTuple):
+    """What of a run is exported."""
+
+    rule: TextRule
+    graphs: Mapping[str, Graph]
+    sample: Sequence[str]
+    defaults: Mapping[str, Any]
+    scores: list[dict[str, Any]]
+    made: Mapping[str, Any]
+
+
+def _own(run: Run, explain: bool) -> _Part:
+    """The model of the task that the run was trained for."""
+    plugin, rule = run.plugin, run.vocabulary
+    with blaming(plugin, "graphs"):
+        every = checked(plugin, "graphs", plugin.graphs(run.network(), rule, run.config), Mapping)
+        graphs = _graphs_of(plugin, every, explain)
+    made = {"explainable": _explainable(plugin, every)}
+    return _Part(rule, graphs, run.sample(), _defaults_of(plugin, run), _scores(run), made)
+
+
+def _encoder(run: Run) -> _Part:
+    """The network's states as a model of the task `embed`, of which the training's scores say nothing."""
+    plugin, rule, network = run.plugin, run.vocabulary, run.network()
+    with blaming(plugin, "encoder"):
+        given = checked(plugin, "encoder", plugin.encoder(network, rule, run.config), Encoder, type(None))
+        if given is None:
+            raise TextkitError(f"--as {EMBED}: {plugin.name} has no encoder whose states could be vectors of tokens")
+        sample = run.sample() if given.texts is None else list(given.texts(run.sample()))
+    if wrong := tasks.get(EMBED).wrong_default(given.defaults):
+        raise TextkitError(f"plugin {plugin.name!r} is broken: the defaults of its encoder have {wrong}")
+    made = {"explainable": False, "trained_for": plugin.task}
+    return _Part(given.rule, {EMBED: given.graph}, sample, given.defaults, [], made)
+
+
+def _refuse_task(plugin: Plugin[Any, Any], task: str, explain: bool) -> None:
+    """Raises UsageError where no model of this family can be exported as one of another task."""
+    if task != EMBED:
+        raise UsageError(
+            f"--as {task}: {plugin.name} makes models of the task {plugin.task}; others are made as {EMBED}"
+        )
+    if explain:
+        raise UsageError(f"--explain: a model of the task {EMBED} has no graph that explains it")
 
 
 def export_graphs(

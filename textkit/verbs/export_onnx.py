@@ -18,12 +18,20 @@ from textkit.cli.verb import Remembering, examples
     epilog=examples(
         "textkit export-onnx run -o exported_models/mine --precision int8",
         "echo 'some text' | textkit embed -m mine",
+        "textkit export-onnx run --as embed -o exported_models/vectors",
+        "echo 'river bank' | textkit embed -m vectors --tokens",
     ),
 )
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @bundle_options
 @click.option(
     "--data-note", metavar="TEXT", default="", help="What the training data is and where it is from, for the manifest."
+)
+@click.option(
+    "--as",
+    "task",
+    type=click.Choice(["embed"]),
+    help="embed: the states of a translator, language model or classifier as a model for `textkit embed`.",
 )
 @explain_option
 @plugin_option
@@ -33,6 +41,9 @@ def export_onnx(ctx: click.Context, run: Path, folder: Path, messages: Messages,
     """Export the training run RUN as a model that serves without torch.
 
     The exported graph is first compared with the trained network; if they differ, nothing is written.
+
+    With --as embed, what the network makes of each token of a line is exported, as vectors of tokens in their context: those of
+    a translator's encoder know the whole line, and those of a language model know the words before.
     """
     from textkit.exporting.export import export
     from textkit.training.run import Run
