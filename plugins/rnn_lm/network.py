@@ -1,4 +1,4 @@
-"""A recurrent language model with the regularisation of AWD-LSTM, and the modules behind its graphs score and step.
+"""A recurrent language model with the regularisation of AWD-LSTM, and the modules behind its graphs score, step and embed.
 
 After Zaremba et al. 2014 (arXiv 1409.2329) and Merity et al. 2018 (1708.02182), whose names the options have. Callers pass
 the state from call to call; only `Carried` stores one, between the chunks of a training. Knows no text and no search.
@@ -137,6 +137,9 @@ class RnnLm(nn.Module):
     def stepper(self) -> Step:
         return Step(self)
 
+    def embedder(self) -> Embed:
+        return Embed(self)
+
 
 def weight_dropped(
     layer: Recurrent, x: Tensor, state: tuple[Tensor, ...], share: float
@@ -200,3 +203,16 @@ class Step(nn.Module):
             x = new[0]
             after += new
         return network.project(x), *after
+
+
+class Embed(nn.Module):
+    """The outputs alone: token i64 and mask bool [line, token] (padding last) -> f32[line, token, dim], layers as in Score."""
+
+    def __init__(self, network: RnnLm) -> None:
+        super().__init__()
+        self.network = network
+        self.layers = nn.ModuleList(RecurrentOperator(layer) for layer in network.layers)
+
+    def forward(self, token: Tensor, mask: Tensor) -> Tensor:
+        begin = self.network.begin(token.shape[0])
+        return self.network.read(token, begin, mask.sum(1).clamp(min=1), self.layers)[0]

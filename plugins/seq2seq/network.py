@@ -1,4 +1,4 @@
-"""Recurrent encoder and decoder with attention, and the modules behind their graphs encode and step.
+"""Recurrent encoder and decoder with attention, and the modules behind their graphs encode, step and embed.
 
 After Sutskever et al. 2014 (arXiv 1409.3215), Bahdanau et al. 2015 (1409.0473) and Luong et al. 2015 (1508.04025). The order
 of computation is Luong's: h_t from the word and h_{t-1}, weights and context c_t from h_t, then the readout
@@ -98,19 +98,16 @@ class Seq2Seq(nn.Module):
     def stepper(self) -> Step:
         return Step(self)
 
+    def embedder(self) -> Embed:
+        return Embed(self)
+
     def project(self, readout: Tensor) -> Tensor:
         """[..., readout] -> logits [..., vocab]"""
         return functional.linear(readout, self.project_weight, self.project_bias)
 
     def encode(self, source: Tensor, source_mask: Tensor, layers: nn.ModuleList | None = None) -> tuple[Memory, Going]:
         """Ids and mask [line, source] -> the decoder's memory and first state. `layers` may replace the encoder's own."""
-        x = self.source_embedding(source)  # [line, source, embedding]
-        lengths = source_mask.sum(1).clamp(min=1)
-        last: list[Tensor] = []
-        for layer in layers or self.encoder_layers:
-            x, state = layer(self.dropout(x), lengths)  # [line, source, encoder width]
-            last += state
-        x = self.dropout(x)
+        x, last = self.read(source, source_mask, layers)
         if self.config.bridge == "linear":
             last = [torch.tanh(bridge(state)) for bridge, state in zip(self.bridge, last, strict=True)]
         elif self.config.bridge == "none":
@@ -121,6 +118,18 @@ class Seq2Seq(nn.Module):
         states = tuple(tuple(last[at : at + self.states]) for at in range(0, len(last), self.states))
         keys, values = (None, None) if self.attention is None else (self.attention.keys(x), x)
         return Memory(keys, values, source_mask), Going(states, feed, position)
+
+    def read(
+        self, source: Tensor, source_mask: Tensor, layers: nn.ModuleList | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Ids and mask [line, source] -> the top layer's states f32[line, source, encoder width], each layer's last states."""
+        x = self.source_embedding(source)  # [line, source, embedding]
+        lengths = source_mask.sum(1).clamp(min=1)
+        last: list[Tensor] = []
+        for layer in layers or self.encoder_layers:
+            x, state = layer(self.dropout(x), lengths)  # [line, source, encoder width]
+            last += state
+        return self.dropout(x), last
 
     def look(self, hidden: Tensor, memory: Memory, position: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Decoder states f32[line, query, hidden] -> readouts f32[line, query, readout], weights f32[line, query, source]."""
@@ -210,6 +219,18 @@ class Encode(nn.Module):
         (keys, values, _), going = self.network.encode(source, source_mask, self.layers)
         parts = (keys, values, source_mask.clone(), *sum(going.layers, ()), going.feed, going.position)
         return tuple(part for part in parts if part is not None)
+
+
+class Embed(nn.Module):
+    """The encoder's states alone: ids i64 and mask bool [line, source] -> f32[line, source, encoder width]."""
+
+    def __init__(self, network: Seq2Seq) -> None:
+        super().__init__()
+        self.network = network
+        self.layers = nn.ModuleList(RecurrentOperator(layer) for layer in network.encoder_layers)
+
+    def forward(self, source: Tensor, source_mask: Tensor) -> Tensor:
+        return self.network.read(source, source_mask, self.layers)[0]
 
 
 class Step(nn.Module):

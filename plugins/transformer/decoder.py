@@ -1,4 +1,4 @@
-"""The transformer's decoder without an encoder, as a language model, and the modules behind its graphs score and step.
+"""The transformer's decoder without an encoder, as a language model, and the modules behind its graphs score, step and embed.
 
 The layers are those of network.py. Knows no text, no loss and no search.
 """
@@ -44,12 +44,17 @@ class TransformerLm(Placed):
         """The state that training carries from one chunk to the next: none."""
         return ()
 
-    def hidden(self, token: Tensor, state: Sequence[Tensor] = ()) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Tokens i64[line, token] -> f32[line, token, dim], each from the tokens up to it, in one pass."""
+    def hidden(
+        self, token: Tensor, state: Sequence[Tensor] = (), seen: Tensor | None = None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Tokens i64[line, token] -> f32[line, token, dim], each from the tokens up to it, in one pass.
+
+        `seen` bool[line, 1, token, token]: which those are, where a graph must say so.
+        """
         add, turn = self.places(0, token.shape[1])
         x = self.embed(token, self.embedding, add)
         for layer in self.layers:
-            x = layer.rest(layer(x, None, turn, causal=True))
+            x = layer.rest(layer(x, seen, turn, causal=seen is None))
         return self.norm(x), ()
 
     def read(
@@ -76,6 +81,9 @@ class TransformerLm(Placed):
 
     def stepper(self) -> Step:
         return Step(self)
+
+    def embedder(self) -> Embed:
+        return Embed(self)
 
 
 class _Cached(nn.Module):
@@ -122,3 +130,16 @@ class Step(_Cached):
         own = torch.cat([state[-1], itself], 2)  # [line, beam, past + beam]
         logits, new = self.network.read(token, state[:-1], own, own.sum(2) - 1)
         return (logits, *new, own)
+
+
+class Embed(nn.Module):
+    """The outputs alone: tokens i64 and mask bool [line, token] (padding last) -> f32[line, token, dim]."""
+
+    def __init__(self, network: TransformerLm) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, token: Tensor, mask: Tensor) -> Tensor:
+        places = torch.arange(token.shape[1], device=token.device)
+        before = places[None, :] <= places[:, None]  # [token, token]; no token sees the padding, which comes last
+        return self.network.hidden(token, (), before.expand(token.shape[0], 1, -1, -1))[0]

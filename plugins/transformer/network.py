@@ -1,4 +1,4 @@
-"""The transformer of Vaswani et al. 2017 (arXiv 1706.03762), and the modules behind its graphs encode, step and explain.
+"""The transformer of Vaswani et al. 2017 (arXiv 1706.03762), and the modules behind its graphs encode, step, explain and embed.
 
 Equations and names are the paper's; pre-norm is that of Xiong et al. 2020 (arXiv 2002.04745). Attention and positions are in
 attention.py. The exported modules get explicit masks over the full query axis. With norm=post, activation=swish and
@@ -201,6 +201,9 @@ class Transformer(Placed):
     def explainer(self) -> Explain:
         return Explain(self)
 
+    def embedder(self) -> Embed:
+        return Embed(self)
+
 
 class Explain(nn.Module):
     """The graph explain: every attention weight of encoder, decoder and cross, each [line, layer, head, query, key]."""
@@ -234,6 +237,18 @@ class Encode(nn.Module):
         config = network.config
         empty = encoded.new_zeros(source.shape[0], config.heads, 0, config.dim // config.heads)
         return (*memory, source_mask.clone(), *(empty.clone() for _ in memory), source_mask[:, :0])
+
+
+class Embed(nn.Module):
+    """The encoder's outputs alone: ids i64 and mask bool [line, source] -> f32[line, source, dim]."""
+
+    def __init__(self, network: Transformer) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, source: Tensor, source_mask: Tensor) -> Tensor:
+        mask = source_mask[:, None, None, :].expand(-1, 1, source.shape[1], -1)  # [line, 1, source, source]
+        return self.network.encode(source, mask)
 
 
 class Step(nn.Module):

@@ -11,6 +11,8 @@ Knows no architecture. A subclass gives a Config that derives from LanguageOptio
     carried                             a textkit.families.carried.Carried for `streams` lines, where there is a state
     scorer(), stepper()                 -> the modules behind the graphs, which share the weights (docs/architecture.md); each
                                         has the attribute `state`, the names of its ports, and `begin(lines)`
+    embedder()                          (optional) -> the module (token, mask bool[line, token]) -> what `hidden` gives after a
+                                        line's beginning, for models of the task embed; none: `hidden` itself is exported
     limit                               (optional) the most tokens that it reads at once; 0 or none: any number
 """
 
@@ -23,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textkit.corpora.language_tokenizing import LanguageTokenizerOptions
 from textkit.errors import TextkitError, UsageError
-from textkit.plugin import Epoch, Graph, Plugin, Score
+from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score
 
 if TYPE_CHECKING:
     import torch
@@ -130,6 +132,17 @@ class LanguagePlugin(Plugin[Any, "LanguageText"]):
     def graphs(self, network: torch.nn.Module, vocabulary: LanguageText, config: Any) -> Mapping[str, Graph]:
         limit = getattr(network, "limit", 0)
         return {"score": Graph(network.scorer(), limit=limit), "step": Graph(network.stepper(), limit=limit)}
+
+    def encoder(self, network: torch.nn.Module, vocabulary: LanguageText, config: Any) -> Encoder:
+        """The state after each token, which knows that token and those before it."""
+        from textkit.families.in_context import AfterEach, Hidden
+        from textkit.text.one_side import one_side
+
+        read = network.embedder() if hasattr(network, "embedder") else Hidden(network)
+        limit = getattr(network, "limit", 0)
+        # The end of the line before, which is read first, is one of the tokens that the network takes.
+        graph = Graph(AfterEach(read, vocabulary.eos), limit=limit - 1 if limit else 0)
+        return Encoder(one_side(vocabulary.side, vocabulary.clean), graph)
 
 
 def dev_loss(network: torch.nn.Module, dev: Corpus, vocabulary: LanguageText, config: Any) -> tuple[float, int]:

@@ -9,6 +9,8 @@ Knows no architecture. A subclass gives a Config that derives from TranslationOp
     encoder(), stepper()                         -> the modules behind the graphs, which share the weights
                                                  (docs/architecture.md)
     explainer() (optional)                       -> the module behind the graph explain: every head and layer, for pictures
+    embedder() (optional)                        -> the module (source, source_mask) -> the encoder's states f32[line, source,
+                                                 dim] alone, for models of the task embed
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import numpy as np
 
 from textkit.corpora.tokenizing import TokenizerOptions
 from textkit.errors import TextkitError
-from textkit.plugin import Epoch, Graph, Plugin, Score
+from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score
 
 if TYPE_CHECKING:
     import torch
@@ -162,6 +164,18 @@ class TranslationPlugin(Plugin[Any, "TranslationText"]):
         if hasattr(network, "explainer"):
             graphs["explain"] = Graph(network.explainer(), limit=config.max_tokens)
         return graphs
+
+    def encoder(self, network: torch.nn.Module, vocabulary: TranslationText, config: Any) -> Encoder | None:
+        """The encoder's states, in the order of the source's words; the token that ends a line has one as well."""
+        from textkit.corpora.pairs import sides
+        from textkit.families.in_context import OfSource
+        from textkit.text.one_side import one_side
+
+        if not hasattr(network, "embedder"):
+            return None
+        rule = one_side(vocabulary.source, vocabulary.clean, vocabulary.source_eos)
+        module = OfSource(network.embedder(), vocabulary.source_eos, vocabulary.reverse)
+        return Encoder(rule, Graph(module, limit=config.max_tokens), lambda records: sides(records)[0])
 
 
 def line_by_line(sample: Sequence[str]) -> bool:
