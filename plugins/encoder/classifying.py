@@ -11,12 +11,13 @@ import numpy as np
 
 from textkit.corpora.batching import padded
 from textkit.errors import TextkitError
-from textkit.plugin import Epoch, Graph, Plugin, Score, Source, Training
+from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score, Source, Training
 from textkit.tasks.classify.corpus import Labelled, LabelOptions, labelled, texts
 from textkit.tasks.classify.evaluation import measures
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of, sorted_batches
 from textkit_plugins.encoder.beginning import adopted, inherited, set_weights
+from textkit_plugins.encoder.in_context import encoder_of
 from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
 from textkit_plugins.encoder.vocabulary import learnt_rule
 
@@ -128,6 +129,9 @@ class ClassifierPlugin(Plugin[ClassifierOptions, TextRule]):
             head["nothing"] = config.nothing
         facts = {"heads": [head], "attends": config.pooling == "attention"}
         return {"classify": Graph(Served(network), facts=facts, limit=limit_of(config))}
+
+    def encoder(self, network: torch.nn.Module, vocabulary: TextRule, config: ClassifierOptions) -> Encoder:
+        return encoder_of(network, vocabulary, config)
 
 
 def text_chunks(corpus: Corpus) -> Callable[[], Iterator[Sequence[str]]]:

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 
 from textkit.errors import UsageError
-from textkit.plugin import Epoch, Graph, Plugin, Source
+from textkit.plugin import Encoder, Epoch, Graph, Plugin, Source
 from textkit.tasks.classify.corpus import LabelOptions, labelled
 from textkit.tasks.classify.evaluation import measures
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of
 from textkit_plugins.encoder.beginning import inherited, set_weights
 from textkit_plugins.encoder.classifying import batch_of, head_facts, labels_of, wanted_of
+from textkit_plugins.encoder.in_context import encoder_of
 from textkit_plugins.encoder.options import EncoderOptions
 
 if TYPE_CHECKING:
@@ -118,6 +119,9 @@ class FewShotPlugin(Plugin[FewShotOptions, TextRule]):
             "attends": config.pooling == "attention",
         }
         return {"classify": Graph(Served(network), facts=facts, limit=limit_of(config))}
+
+    def encoder(self, network: torch.nn.Module, vocabulary: TextRule, config: FewShotOptions) -> Encoder:
+        return encoder_of(network, vocabulary, config)
 
 
 def encoded(network: Classifier, batch: Batch) -> np.ndarray:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from textkit.errors import TextkitError, UsageError, nearest
-from textkit.plugin import Epoch, Graph, Plugin, Score, Training
+from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score, Training
 from textkit.tasks.classify.corpus import HeadOptions, Labelled, head_of, labelled
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import batches_in_turn, limit_of
 from textkit_plugins.encoder.classifying import ClassifierOptions, batch_of, begin, head_facts, scored
+from textkit_plugins.encoder.in_context import encoder_of
 from textkit_plugins.encoder.vocabulary import learnt_rule
 
 if TYPE_CHECKING:
@@ -122,6 +123,9 @@ class MultitaskPlugin(Plugin[MultitaskOptions, TextRule]):
         ]
         facts = {"heads": heads, "attends": config.pooling == "attention"}
         return {"classify": Graph(Served(network), facts=facts, limit=limit_of(config))}
+
+    def encoder(self, network: torch.nn.Module, vocabulary: TextRule, config: MultitaskOptions) -> Encoder:
+        return encoder_of(network, vocabulary, config)
 
 
 def _heads(rule: TextRule) -> Sequence[tuple[str, Mapping[str, int]]]:

@@ -188,3 +188,15 @@ class Encoder(nn.Module):
         found = (tokens or self.tokens)(ids, real)
         found = torch.where(real[:, :, None], found, found.new_zeros(()))
         return *self.pooling(ids, weight, found), found
+
+
+class States(nn.Module):
+    """The tokens' vectors alone: the graph `embed` of a network that was trained for something else."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.tokens = encoder.tokens.exportable()
+
+    def forward(self, ids: Tensor, weight: Tensor) -> Tensor:
+        """ids i64 and weight f32 [line, token] -> f32[line, token, width]"""
+        return self.tokens(ids, weight > 0)
