@@ -17,6 +17,7 @@ from examination import MET, SEED, Candidate, made, named, same, tiny, toys  # n
 
 from textkit import config
 from textkit.bundle import bundle
+from textkit.corpora.batching import padded
 from textkit.corpora.corpus import corpus_of
 from textkit.errors import TextkitError
 from textkit.exporting.export import export
@@ -105,6 +106,22 @@ def test_exports_the_graphs_of_its_task(candidate):
     found = candidate.plugin.graphs(candidate.run.network(), candidate.run.vocabulary, candidate.options)
     task = tasks.get(candidate.plugin.task)
     assert set(task.graphs) - task.optional <= set(found) <= set(task.graphs)
+
+
+def test_an_encoder_gives_a_vector_for_each_token(candidate):
+    given = candidate.plugin.encoder(candidate.run.network(), candidate.run.vocabulary, candidate.options)
+    if given is None:
+        pytest.skip("has no encoder to export as a model of the task embed")
+    sample = candidate.run.sample()[:8]
+    texts = list(given.texts(sample)) if given.texts else sample
+    assert len(texts) == len(sample)
+    assert tasks.get("embed").wrong_default(given.defaults) == ""
+    ids, weight = map(torch.from_numpy, padded(given.rule, [*MET, *texts], given.graph.limit))
+    module = given.graph.module.eval()
+    with torch.no_grad():
+        rows = module(ids) if isinstance(module, torch.nn.Embedding) else module(ids, weight)
+    assert rows.shape[:2] == ids.shape
+    assert torch.isfinite(rows[weight > 0]).all()
 
 
 def test_the_shape_behind_every_norm_is_known(candidate):
