@@ -52,6 +52,7 @@ TASK = Task(
     },
     # `attends`: whether `importance` says what the model looks at; otherwise words are left out to find that out.
     facts={"heads": Each(HEAD, 1000), "attends": Flag()},
+    default_model="languages",
     verbs=verbs_of("classify"),
     metrics={
         "accuracy": "labelled lines (label<tab>text, fastText's __label__ lines, CSV or JSON lines): the share labelled "
