@@ -61,6 +61,7 @@ bench: $(INSTALLED)  ## measure textkit and its peers in turn, into docs/benchma
 
 models: $(INSTALLED)  ## train the shipped default models again (DATA=folder with the data sets)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/en_words.py $(DATA) exported_models/en-words
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/languages.py $(DATA) exported_models/languages
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/en_de.py $(DATA) exported_models/en-de
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/en_lm.py $(DATA) exported_models/en-lm
 
