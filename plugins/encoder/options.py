@@ -80,6 +80,10 @@ class EncoderOptions(TextOptions):
     feedforward: int = 256  # transformer: d_ff
     activation: Literal["relu", "gelu"] = "gelu"  # transformer
     positions: int = 512  # transformer: the most tokens of a line; each position has a vector
+    relative_buckets: int = (
+        0  # transformer: distances between tokens fall into as many, each with a bias per head; 0: none
+    )
+    relative_distance: int = 128  # transformer: from this distance on, all share a bucket
     norm_epsilon: float = 1e-12  # transformer: added to the variance
     pooling: Literal["mean", "max", "cls", "attention"] = "mean"  # how the tokens' vectors make that of a line
     attention_width: int = 5  # pooling=attention: tokens that the convolution sees around each word
@@ -99,6 +103,8 @@ class EncoderOptions(TextOptions):
         "feedforward": "encoder=transformer",
         "activation": "encoder=transformer",
         "positions": "encoder=transformer",
+        "relative_buckets": "encoder=transformer",
+        "relative_distance": "relative_buckets!=0",
         "norm_epsilon": "encoder=transformer",
         "attention_width": "pooling=attention",
         "attention_dim": "pooling=attention",
@@ -121,6 +127,13 @@ class EncoderOptions(TextOptions):
             raise ValueError(f"dim={self.dim}, heads={self.heads}: dim must be a multiple of heads")
         if self.norm_epsilon <= 0:
             raise ValueError(f"norm_epsilon={self.norm_epsilon}: must be above 0")
+        if self.relative_buckets and (self.relative_buckets < 4 or self.relative_buckets % 2):
+            raise ValueError(f"relative_buckets={self.relative_buckets}: must be 0, or even and at least 4")
+        if self.relative_buckets and self.relative_distance <= self.relative_buckets // 4:
+            raise ValueError(
+                f"relative_distance={self.relative_distance}: must be above a quarter of relative_buckets="
+                f"{self.relative_buckets}"
+            )
         if self.text == "hashed" and self.encoder != "bag":
             raise ValueError(f"encoder={self.encoder}: needs tokens in order; set text=bpe, unigram or word")
         if self.text == "hashed" and self.pooling in ("cls", "attention"):
