@@ -43,7 +43,8 @@ class Head(nn.Module):
         steps: list[nn.Module] = [] if options.units else [*_norm(options.normalization, width)]
         steps.append(nn.Dropout(options.dropout))
         if options.units:
-            steps += [nn.Linear(width, options.units), *_norm(options.normalization, options.units), nn.ReLU()]
+            activation = nn.ReLU() if options.units_activation == "relu" else nn.Tanh()
+            steps += [nn.Linear(width, options.units), *_norm(options.normalization, options.units), activation]
             steps.append(nn.Dropout(options.dropout))
             width = options.units
         self.steps = nn.Sequential(*steps, nn.Linear(width, 1 if self.binary else labels))

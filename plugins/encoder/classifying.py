@@ -37,6 +37,7 @@ class ClassifierOptions(FreezingOptions, LabelOptions, EncoderOptions):
     """The options of `classifier`. The defaults fit thousands of lines with tens of labels."""
 
     units: int = 0  # of a hidden layer between the line's vector and the labels; 0: none
+    units_activation: Literal["relu", "tanh"] = "relu"  # of that layer
     # none | length: the line's vector has length 1 | layer, batch: of the line's vector or, with units, the hidden layer
     normalization: Literal["none", "length", "layer", "batch"] = "none"
     class_weight: Literal["none", "sqrt", "balanced"] = "none"  # balanced: rare labels count as much as common ones
@@ -48,7 +49,7 @@ class ClassifierOptions(FreezingOptions, LabelOptions, EncoderOptions):
     focal: float = 0.0  # lines that are already right count less, with this exponent (Lin et al. 2017); 0: as much
     longest: int = 512  # tokens of a line that are read in training
 
-    needs: ClassVar[Mapping[str, str]] = {}
+    needs: ClassVar[Mapping[str, str]] = {"units_activation": "units!=0"}
 
     def __post_init__(self) -> None:
         super().__post_init__()

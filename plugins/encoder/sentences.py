@@ -45,6 +45,7 @@ class SentenceOptions(FreezingOptions, PairOptions, EncoderOptions):
         0  # teacher: the teacher's numbers per vector, if the model has fewer and keeps the main axes; 0: as many
     )
     output: int = 0  # numbers of a line's vector, by a linear layer after the pooling; 0: as many as the encoder gives
+    output_activation: Literal["none", "tanh", "relu", "gelu"] = "none"  # of that layer
     normalize: bool = True  # served vectors have length 1
     longest: int = 128  # tokens of a text that are read in training
 
@@ -53,6 +54,7 @@ class SentenceOptions(FreezingOptions, PairOptions, EncoderOptions):
         "highest": "objective=similarity",
         "teacher": "objective=teacher",
         "projected": "objective=teacher",
+        "output_activation": "output!=0",
     }
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -12,6 +13,11 @@ from textkit_plugins.encoder.network import Encoder
 
 if TYPE_CHECKING:
     from textkit_plugins.encoder.sentences import SentenceOptions
+
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "none": nn.Identity(), "tanh": torch.tanh, "relu": functional.relu, "gelu": functional.gelu,
+}  # fmt: skip
 
 
 class Lines(NamedTuple):
@@ -44,8 +50,13 @@ class SentenceEncoder(nn.Module):
 
     def forward(self, lines: Lines) -> Tensor:
         """f32[line, dim], not normalised"""
-        vector = self.encoder(lines.ids, lines.weight)[0]
-        return vector if self.dense is None else self.dense(vector)
+        return self.projected(self.encoder(lines.ids, lines.weight)[0])
+
+    def projected(self, vector: Tensor) -> Tensor:
+        """The output for an encoder's vector, f32[..., width] -> f32[..., dim]."""
+        if self.dense is None:
+            return vector
+        return _ACTIVATIONS[self.options.output_activation](self.dense(vector))
 
     def loss(self, batch: Batch) -> Tensor:
         """The loss that the option `objective` names."""
@@ -101,4 +112,6 @@ class Served(nn.Module):
         vector, _, tokens = self.network.encoder(ids, weight, self.tokens)
         if self.network.dense is None:
             return tokens, vector
-        return self.network.dense(tokens), self.network.dense(vector)
+        # One product for both: that of a single row would add up in another order than that of many.
+        together = self.network.projected(torch.cat([vector[:, None], tokens], 1))
+        return together[:, 1:], together[:, 0]
