@@ -224,11 +224,72 @@ class Recentred(torch.nn.Module):
         return rows - rows.mean(1, keepdim=True)
 
 
+class First(torch.nn.Module):
+    """Its own vector of a line is its first token's, times two and one more."""
+
+    pools = True
+
+    def __init__(self, table: np.ndarray) -> None:
+        super().__init__()
+        self.embedding = torch.nn.Embedding.from_pretrained(torch.from_numpy(table))
+
+    def forward(self, ids: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        rows = self.embedding(ids)
+        return rows, 2 * rows[:, 0] + 1
+
+
+class Narrow(First):
+    """Broken: its vectors of lines have one number, those of tokens two."""
+
+    def forward(self, ids: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        rows, own = super().forward(ids, weight)
+        return rows, own[:, :1]
+
+
 class Frozen(Recentred):
     """Broken: takes only lines of seven tokens."""
 
     def forward(self, ids: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return self.embedding(ids) + torch.arange(7)[:, None]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_model_s_own_vector_is_the_fourth_pooling(precision):
+    found = export_embedding.export_module(Graph(First(TABLE)), Words(WORDS), LINES, precision)
+    assert found.facts == {"dim": 2, "pools": True}
+    graph, ids, weight = found.graphs["embed"], [[1, 2, 0], [2, 0, 0], [3, 3, 3]], [[1, 1, 0], [1, 0, 0], [0, 0, 0]]
+    close = {"abs": 1e-6 if precision == "fp32" else 0.1}
+    own = run(graph, ids, weight, 3)["vector"]
+    assert own.tolist() == [pytest.approx([7, 9], **close), pytest.approx([-9, 5], **close), [0, 0]]  # 2 (3, 4) + 1
+    unit = run(graph, ids, weight, 3, True)["vector"]
+    assert unit[0].tolist() == pytest.approx([7 / math.sqrt(130), 9 / math.sqrt(130)], **close)
+    assert not unit[2].any()
+    assert run(graph, ids, weight, MEAN)["vector"][0].tolist() == pytest.approx([-1, 3], **close)
+    assert run(graph, ids, weight, MAX)["vector"][0].tolist() == pytest.approx([3, 4], **close)
+    onnx.checker.check_model(onnx.load_from_string(graph), full_check=True)
+
+
+def test_a_model_whose_own_vectors_are_no_vectors_is_refused():
+    with pytest.raises(TextkitError, match=r"pools, and gives .* not \[line, token, dim\] and \[line, dim\]"):
+        export_embedding.export_module(Graph(Narrow(TABLE)), Words(WORDS), LINES, "fp32")
+
+
+def test_parity_notices_another_vector_of_the_model_s_own():
+    module = First(TABLE)
+    graph = export_embedding.export_module(Graph(module), Words(WORDS), LINES, "fp32").graphs["embed"]
+    batches, reference = list(cases(Words(WORDS), LINES)), export_embedding.Reference(module)
+    parity.check(load(graph), reference.rows, batches, None, parity.first_component(reference.rows, Words(WORDS), LINES, None),
+                 reference.own)  # fmt: skip
+    with pytest.raises(TextkitError, match=r"differs from the model by .* \(model, case"):
+        parity.check(load(graph), reference.rows, batches, None,
+                     parity.first_component(reference.rows, Words(WORDS), LINES, None),
+                     lambda ids, weight: reference.own(ids, weight) + np.float32(0.01))  # fmt: skip
+
+
+def test_models_from_before_there_were_own_vectors_are_read(tmp_path):
+    folder = export_embedding.export_embedding_table(tmp_path / "m", rule=Words(WORDS), table=TABLE)
+    assert b"pools" not in (folder / "manifest.json").read_bytes()
+    assert bundle.read(folder, "embed").manifest.facts == {"dim": 2, "pools": False}
 
 
 @pytest.fixture(scope="module")

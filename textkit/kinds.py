@@ -86,6 +86,17 @@ class Maybe:
             self.kind.check(value, where)
 
 
+class Since:
+    """A field that files of before lack: `default` stands for it there. Otherwise as `kind`."""
+
+    def __init__(self, kind: Kind, default: Any) -> None:
+        self.kind = kind
+        self.default = default
+
+    def check(self, value: Any, where: str) -> None:
+        self.kind.check(value, where)
+
+
 class Each:
     """An object or a list of at most `most` entries, each of `kind`."""
 

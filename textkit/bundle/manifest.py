@@ -15,7 +15,7 @@ from typing import Any
 from textkit.bundle import manifest_fields
 from textkit.bundle.manifest_ports import check_graphs
 from textkit.errors import TextkitError, nearest, quoted
-from textkit.kinds import Wrong
+from textkit.kinds import Since, Wrong
 from textkit.task import Port, Task
 from textkit.task_registry import tasks
 
@@ -121,7 +121,8 @@ def _checked(cls: type[Manifest], values: Any) -> Manifest:
         f"schema {quoted(schema)}, where this textkit reads {SCHEMA}: made by another version",
     )
     task = _task(values)
-    facts = {key: values[key] for key in task.facts if key in values}
+    facts = {key: kind.default for key, kind in task.facts.items() if isinstance(kind, Since)}
+    facts |= {key: values[key] for key in task.facts if key in values}
     # Before tasks had facts of their own, every manifest had the vectors' `dim`, which was null for other tasks.
     values = {"served_by": "", **{key: value for key, value in values.items() if key != "dim" or value is not None}}
     common = [field.name for field in dataclasses.fields(cls) if field.name != "facts"]

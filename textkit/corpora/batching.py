@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit.plugin import Epoch
+from textkit.serving.padding import cut
 
 if TYPE_CHECKING:
     import torch
@@ -49,6 +50,8 @@ def padded(rule: TextRule, lines: Sequence[str], longest: int = 0) -> tuple[np.n
     The arrays are at least one token wide. Lines of more than `longest` tokens are cut; 0: none is.
     """
     encoded = rule.encode(list(lines))
+    if longest and any(rule.around):
+        encoded = cut(encoded, longest, rule.around)
     lengths = np.minimum(encoded.lengths, longest) if longest else encoded.lengths
     starts = np.cumsum(encoded.lengths) - encoded.lengths
     ids = np.zeros((len(lines), max(1, int(lengths.max(initial=0)))), np.int64)

@@ -56,3 +56,49 @@ def word_starts(encoded: Encoded) -> np.ndarray:
         begins[:] = False
         begins[np.cumsum(spans) - spans] = True
     return begins
+
+
+def cut(encoded: Encoded, limit: int, around: tuple[int, int]) -> Encoded:
+    """The lines with at most `limit` ids each. Of a longer line the beginning is left, and what the rule puts behind each line
+    (`around`, see TextRule). Only for rules without spans."""
+    too_long = np.flatnonzero(encoded.lengths > limit)
+    if not len(too_long):
+        return encoded
+    behind = around[1] if sum(around) < limit else 0
+    ends = np.cumsum(encoded.lengths)
+    kept = np.ones(len(encoded.ids), bool)
+    for line in too_long.tolist():
+        kept[ends[line] - encoded.lengths[line] + limit - behind : ends[line] - behind] = False
+    weight = None if encoded.weight is None else encoded.weight[kept]
+    return Encoded(encoded.ids[kept], np.minimum(encoded.lengths, limit), weight)
+
+
+def left(words: list[tuple[str, int, int]], limit: int, around: tuple[int, int]) -> list[tuple[str, int, int]]:
+    """The tokens of a line, as TextRule.tokens gives them, that `cut` leaves, with their new places."""
+    if not any(around):
+        return [word for word in words if word[2] <= limit]
+    behind = around[1] if sum(around) < limit else 0
+    if len(words) > limit:  # such a rule has an id for each token
+        words = words[: limit - behind] + words[len(words) - behind :]
+    return [(word, at, at + 1) for at, (word, _, _) in enumerate(words)]
+
+
+def shared_parts(
+    encoded: Encoded, start: int, length: int, limit: int, around: tuple[int, int]
+) -> tuple[Encoded, np.ndarray, np.ndarray, np.ndarray]:
+    """The parts of a long line: ids, where each part begins in them and its length, and its weight in the line f64[part].
+
+    Each part gets what the rule puts around a line (`around`, see TextRule), which has no weight in the line.
+    """
+    if not any(around) or sum(around) >= limit:
+        starts, lengths = parts(encoded, start, length, limit)
+        weight = np.ones(length) if encoded.weight is None else encoded.weight[start : start + length]
+        return encoded, starts, lengths, np.add.reduceat(weight, starts - start, dtype=np.float64)
+    before, behind = around
+    ids = encoded.ids[start : start + length]
+    own = ids[before : length - behind]
+    pieces = [own[at : at + limit - before - behind] for at in range(0, len(own), limit - before - behind)]
+    laid = [part for piece in pieces for part in (ids[:before], piece, ids[length - behind :])]
+    shares = np.fromiter(map(len, pieces), np.int64, len(pieces))
+    lengths = shares + before + behind
+    return Encoded(np.concatenate(laid), lengths), np.cumsum(lengths) - lengths, lengths, shares.astype(np.float64)

@@ -33,6 +33,8 @@ class TextRule(ABC):
     kind: ClassVar[str]
     # What else a family has learnt from the data, such as labels, as JSON values. A run keeps it; a bundle does not.
     learnt: Mapping[str, Any] = MappingProxyType({})
+    # How many ids `encode` puts before and behind each line (a tokenizer's special tokens); they stay where a line is cut.
+    around: tuple[int, int] = (0, 0)
 
     @abstractmethod
     def encode(self, lines: Sequence[str]) -> Encoded:

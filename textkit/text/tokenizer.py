@@ -31,9 +31,10 @@ class Pretokenized(TextRule):
         self._json, self.clean = json, clean
         self.tokenizer = read_tokenizer(json, TOKENIZER_FILE)
         self._size = ids_of(self.tokenizer, json)
-        around = guarded(lambda: self.tokenizer.encode("")).ids
-        if max(around, default=-1) >= self._size:  # no table would have such a row
-            raise TextkitError(f"{TOKENIZER_FILE}: puts the id {max(around)} around lines, and has only {self._size}")
+        empty = guarded(lambda: self.tokenizer.encode("")).ids
+        if max(empty, default=-1) >= self._size:  # no table would have such a row
+            raise TextkitError(f"{TOKENIZER_FILE}: puts the id {max(empty)} around lines, and has only {self._size}")
+        self.around = _around(self.tokenizer) if empty else (0, 0)
 
     def __len__(self) -> int:
         return self._size
@@ -94,6 +95,16 @@ def _aligned(cleaned: str, word: str) -> list[int]:
     inner, size = len(cleaned) - first - last, len(word) - first - last
     middle = [first + at * size // inner for at in range(inner)]
     return [*range(first), *middle, *range(len(word) - last, len(word))]
+
+
+def _around(tokenizer: Any) -> tuple[int, int]:
+    """How many ids the tokenizer puts before and behind a line; (0, 0) if it cannot even spell a letter."""
+    try:
+        added = guarded(lambda: tokenizer.encode("a")).special_tokens_mask
+    except TextkitError:
+        return 0, 0
+    own = [at for at, special in enumerate(added) if not special]
+    return (own[0], len(added) - 1 - own[-1]) if own else (0, 0)
 
 
 def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Pretokenized:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from textkit.kinds import Flag, Maybe, Text, Whole
+from textkit.kinds import Flag, Maybe, Since, Text, Whole
+from textkit.serving import LONG
 from textkit.task import Port, Setting, Signature, Task
 from textkit.task_registry import verbs_of
 
 POOLING = ("mean", "max", "sif")  # the values 0, 1, 2 of the port `pool`
-POOLINGS = (*POOLING, "fasttext")  # the last is computed outside the graph, from its output `tokens`
+OWN = "model"  # its value 3, where the model has a vector of its own for a line (the fact `pools`)
+PORT = (*POOLING, OWN)
+POOLINGS = (*PORT, "fasttext")  # the last is computed outside the graph, from its output `tokens`
 # The JSON fields that a verb writes, the result itself first. A record's own field of the same name is renamed.
 EMBEDDED = ("embedding",)
 TOKENS = ("tokens",)
@@ -34,8 +37,10 @@ TASK = Task(
     settings={
         "pooling": Setting(Text(choices=POOLINGS), "mean", "How the vectors of words make that of a line."),
         "normalize": Setting(Flag(), False, "Scale vectors to length 1."),
+        # Not set: split. A model that was made to read only the beginning of a text says so.
+        "long": Setting(Text(choices=LONG), None, "What becomes of a line too long for the model."),
     },
-    facts={"dim": Maybe(Whole(1, 1 << 20))},
+    facts={"dim": Maybe(Whole(1, 1 << 20)), "pools": Since(Flag(), False)},
     default_model="en-words",
     verbs=verbs_of("embed"),
     metrics={

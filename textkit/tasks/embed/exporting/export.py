@@ -19,7 +19,7 @@ from textkit.plugin import Graph
 from textkit.task import Port, Signature
 from textkit.tasks.embed.exporting import parity
 from textkit.tasks.embed.exporting.graph import graft, refuse_size, table_graph
-from textkit.tasks.embed.task import TASK
+from textkit.tasks.embed.task import OWN, PORT, TASK
 from textkit.text.rule import TextRule
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ _ROWS = Signature(
     inputs=(Port("ids", "int64", ("line", "token")), Port("weight", "float32", ("line", "token"))),
     outputs=(Port("rows", "float32", ("line", "token", "dim")),),
 )  # of a plugin's module, to which pooling is added
+_WITH_OWN = Signature(_ROWS.inputs, (*_ROWS.outputs, Port("vector", "float32", ("line", "dim"))))
 
 
 def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str], precision: str) -> Exported:
@@ -41,26 +42,29 @@ def export_module(graph: Graph, rule: TextRule, sample: Sequence[str], precision
     """The graph of a module as `embed` serves it. Raises TextkitError where there is none that computes the same."""
     probability = graph.constants.get("probability")
     module = graph.module.eval()
+    pools = getattr(module, "pools", False) is True
     table = table_of(module)
-    rows = rows_of(module)
+    reference = Reference(module)
+    rows, own = reference.rows, reference.own if pools else None
     limit = graph.limit or TOKEN_LIMIT
     if table is not None:
         return _export_table(table, rows, "torch", rule, probability, sample, precision, limit)
     _check_probability(rule, probability)
-    body = trace(module, len(rule), graph.limit)
+    body = trace(module, len(rule), graph.limit, pools)
     component = parity.first_component(rows, rule, sample, probability, limit)
     batches = list(cases(rule, sample, limit))
     full = graft(body, probability, component)
     session = load(full)
-    figures = {"against": "torch"} | parity.check(session, rows, batches, probability, component)
-    parity.check_padding(session, batches)
-    dim = body.graph.output[0].type.tensor_type.shape.dim[2].dim_value
+    figures = {"against": "torch"} | parity.check(session, rows, batches, probability, component, own)
+    for pool in (0, PORT.index(OWN)) if pools else (0,):
+        parity.check_padding(session, batches, pool)
+    facts = {"dim": body.graph.output[0].type.tensor_type.shape.dim[2].dim_value} | ({"pools": True} if pools else {})
     if precision == "fp32":
-        return Exported({"embed": full}, {"tokens": limit}, figures, {"dim": dim})
+        return Exported({"embed": full}, {"tokens": limit}, figures, facts)
     lower = graft(quantize_graph.lower(body, precision), probability, component)
-    deviation = parity.deviation(load(lower), rows, batches)
+    deviation = parity.deviation(load(lower), rows, batches, own)
     quantize.refuse_deviation(precision, deviation)
-    return Exported({"embed": lower}, {"tokens": limit}, figures | {"deviation": deviation}, {"dim": dim})
+    return Exported({"embed": lower}, {"tokens": limit}, figures | {"deviation": deviation}, facts)
 
 
 def _export_table(
@@ -139,36 +143,58 @@ def table_of(module: torch.nn.Module) -> np.ndarray | None:
     return module.weight.detach().cpu().numpy().astype(np.float32, copy=False)
 
 
-def rows_of(module: torch.nn.Module) -> parity.Rows:
-    """The module as a function of arrays: ids i64[line, token], weight f32[line, token] -> f32[line, token, dim].
+class Reference:
+    """A module as functions of arrays, ids i64[line, token] and weight f32[line, token]. A batch is computed once."""
 
-    Rows of padding are zeros, whatever the module gives for them, as in the exported graph.
-    """
-    import torch
+    def __init__(self, module: torch.nn.Module) -> None:
+        import torch
 
-    lookup = type(module) is torch.nn.Embedding  # takes the ids alone
+        self.module, self.lookup = module, type(module) is torch.nn.Embedding  # which takes the ids alone
+        self._asked: tuple[np.ndarray, ...] = ()
+        self._given: tuple[np.ndarray, ...] = ()
 
-    def rows(ids: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        with torch.no_grad():
-            arguments = (torch.from_numpy(ids), torch.from_numpy(weight))
-            found = (module(arguments[0]) if lookup else module(*arguments)).float().numpy()
+    def rows(self, ids: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """The tokens' vectors f32[line, token, dim]. Rows of padding are zeros, whatever the module gives for them, as in the
+        exported graph."""
+        found = self._outputs(ids, weight)[0]
         if found.ndim != 3 or found.shape[:2] != ids.shape:
             raise TextkitError(
                 f"the module of graph 'embed' gives {found.shape} for ids {ids.shape}, not [line, token, dim]"
             )
         return np.where((weight > 0)[:, :, None], found, np.float32(0))
 
-    return rows
+    def own(self, ids: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """The lines' vectors f32[line, dim] of a module that pools."""
+        found = self._outputs(ids, weight)
+        if len(found) != 2 or found[1].shape != (len(ids), found[0].shape[-1]):
+            shapes = ", ".join(str(part.shape) for part in found)
+            raise TextkitError(
+                f"the module of graph 'embed' pools, and gives {shapes} for ids {ids.shape}, not [line, token, dim] and "
+                f"[line, dim]"
+            )
+        return found[1]
+
+    def _outputs(self, ids: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, ...]:
+        import torch
+
+        if not (self._asked and self._asked[0] is ids and self._asked[1] is weight):
+            arguments = (torch.from_numpy(ids), torch.from_numpy(weight))
+            with torch.no_grad():
+                found = self.module(*arguments[: 1 if self.lookup else 2])
+            parts = found if isinstance(found, tuple) else (found,)
+            self._asked, self._given = (ids, weight), tuple(part.float().numpy() for part in parts)
+        return self._given
 
 
-def trace(module: torch.nn.Module, ids: int, limit: int = 0) -> onnx.ModelProto:
+def trace(module: torch.nn.Module, ids: int, limit: int = 0, pools: bool = False) -> onnx.ModelProto:
     """The graph of an `embed` module: ids i64[line, token], weight f32[line, token] -> rows f32[line, token, dim].
 
-    `ids`: the size of the vocabulary. `limit`: the most tokens of a line that the module takes, 0 for any number.
+    `ids`: the size of the vocabulary. `limit`: the most tokens of a line that the module takes, 0 for any number. `pools`: the
+    module gives the lines' vectors f32[line, dim] as well.
     """
     from textkit.exporting.line_graph import traced
 
-    return traced("embed", _ROWS, module, ids, limit)
+    return traced("embed", _WITH_OWN if pools else _ROWS, module, ids, limit)
 
 
 def _check_finite(table: np.ndarray) -> None:

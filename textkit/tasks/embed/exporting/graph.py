@@ -80,6 +80,7 @@ def graft(body: onnx.ModelProto, probability: np.ndarray | None = None, componen
 
     `tokens` is `rows` with zeros where the weight is 0, whatever the network computed for padding. A line that is all
     padding is shown to the network with weights of 1, because attention over nothing gives NaN.
+    `body` may give a second output as well, the model's own vector of each line f32[line, dim].
     """
     from onnx import helper
 
@@ -91,7 +92,8 @@ def graft(body: onnx.ModelProto, probability: np.ndarray | None = None, componen
     body = _copied(body)
     rows = body.graph.output[0]
     dim = rows.type.tensor_type.shape.dim[2].dim_value
-    head, constants = pooling(dim, probability, component)
+    own = "own_vector" if len(body.graph.output) > 1 else ""
+    head, constants = pooling(dim, probability, component, own)
     mask = [
         helper.make_node("Greater", ["weight", "zero"], ["real"]),  # [line, token]
         helper.make_node("Unsqueeze", ["real", "axis_two"], ["real_column"]),  # [line, token, 1]
@@ -102,6 +104,9 @@ def graft(body: onnx.ModelProto, probability: np.ndarray | None = None, componen
     names = {"ids": "ids", "weight": "shown_weight"}
     prefix(body.graph, "body/", names)
     mask[2].input[1] = names.get(rows.name, rows.name)
+    if own:
+        vector = body.graph.output[1].name
+        mask.append(helper.make_node("Where", ["all_padding", "zero", names.get(vector, vector)], [own]))
     graph = _graph([*shown, *body.graph.node, *mask, *head], constants, dim)
     take_contents(graph, body)
     others = [opset for opset in body.opset_import if opset.domain not in ("", "ai.onnx")]
@@ -111,7 +116,7 @@ def graft(body: onnx.ModelProto, probability: np.ndarray | None = None, componen
 
 
 def pooling(
-    dim: int, probability: np.ndarray | None, component: np.ndarray | None
+    dim: int, probability: np.ndarray | None, component: np.ndarray | None, own: str = ""
 ) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray]]:
     """The nodes that turn ids, weight, pool, normalize and tokens f32[line, token, dim] into `vector`, and their
     constants.
@@ -119,6 +124,8 @@ def pooling(
     mean: sum(weight * row) / sum(weight), the zero vector where all weights are 0. max: over the tokens of weight above 0.
     sif: the mean by weight * a / (a + p), minus its part along `component` f32[dim]. Without `probability` f32[id] every
     word is as probable as any other, and sif differs from mean by the component alone.
+
+    `own`: the name of the model's own vector f32[line, dim], which the value 3 of `pool` then gives.
     """
     from onnx import helper
 
@@ -153,7 +160,14 @@ def pooling(
             helper.make_node("Mul", ["along", "component_row"], ["shared"]),  # [line, dim]
             helper.make_node("Sub", ["sif_whole", "shared"], ["sif_vector"]),
         ]
-    others = _choice("is_max", _max("max_vector"), "max_vector", sif, "sif_vector", "other_vector", dim)
+    last, last_vector = sif, "sif_vector"
+    if own:
+        constants["pool_own"] = np.array(3, np.int64)
+        plain_own = [helper.make_node("Identity", [own], ["model_vector"])]
+        last = _choice("is_own", plain_own, "model_vector", sif, "sif_vector", "last_vector", dim)
+        last.insert(0, helper.make_node("Equal", ["pool", "pool_own"], ["is_own"]))
+        last_vector = "last_vector"
+    others = _choice("is_max", _max("max_vector"), "max_vector", last, last_vector, "other_vector", dim)
     others.insert(0, helper.make_node("Equal", ["pool", "pool_max"], ["is_max"]))
     pooled = _choice(
         "is_mean", _mean("weight", "mean", "mean_vector"), "mean_vector", others, "other_vector", "pooled", dim

@@ -15,14 +15,14 @@ from textkit.corpora.batching import padded
 from textkit.errors import TextkitError
 from textkit.exporting.parity import BATCH, CASE_TOKENS, MORE, RAGGED, SAMPLE, UNSEEN, Case, refuse
 from textkit.tasks.embed.exporting.graph import SIF_A
-from textkit.tasks.embed.task import POOLING
+from textkit.tasks.embed.task import OWN, POOLING, PORT
 from textkit.text.rule import TextRule
 
 if TYPE_CHECKING:
     from textkit.serving.session import Session
 
 TOLERANCE = 1e-5  # of the largest number in a case's rows; sums of f32 in another order differ by about 1e-6 of it
-# ids i64[line, token], weight f32[line, token] -> f32[line, token, dim]
+# ids i64[line, token], weight f32[line, token] -> f32[line, token, dim], or the model's own f32[line, dim]
 Rows = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -34,20 +34,27 @@ def pooled(
     normalize: bool,
     probability: np.ndarray | None = None,
     component: np.ndarray | None = None,
+    own: np.ndarray | None = None,
 ) -> np.ndarray:
-    """What the graph's pooling half computes, in f64: rows f32[line, token, dim] -> f64[line, dim]."""
+    """What the graph's pooling half computes, in f64: rows f32[line, token, dim] -> f64[line, dim].
+
+    `own`: the model's own vectors f32[line, dim].
+    """
     rows, weight = rows.astype(np.float64), weight.astype(np.float64)
-    if POOLING[pool] == "max":
+    if PORT[pool] == OWN:
+        assert own is not None
+        vectors = np.where((weight > 0).any(axis=1, keepdims=True), own.astype(np.float64), 0)
+    elif PORT[pool] == "max":
         vectors = np.zeros((rows.shape[0], rows.shape[2]))
         for line, real in enumerate(weight > 0):
             if real.any():
                 vectors[line] = rows[line, real].max(axis=0)
     else:
-        if POOLING[pool] == "sif" and probability is not None:
+        if PORT[pool] == "sif" and probability is not None:
             weight = weight * SIF_A / (SIF_A + probability.astype(np.float64)[ids])
         total = weight.sum(axis=1, keepdims=True)
         vectors = np.einsum("lt,ltd->ld", weight, rows) / np.where(total == 0, 1, total)
-        if POOLING[pool] == "sif" and component is not None:
+        if PORT[pool] == "sif" and component is not None:
             direction = component.astype(np.float64)
             vectors = vectors - np.outer(vectors @ direction, direction)
     if normalize:
@@ -73,8 +80,12 @@ def first_component(
     return directions[:, -1].astype(np.float32)
 
 
-def check(session: Session, rows: Rows, batches: Sequence[Case], probability: Any, component: Any) -> dict[str, Any]:
+def check(
+    session: Session, rows: Rows, batches: Sequence[Case], probability: Any, component: Any, own: Rows | None = None
+) -> dict[str, Any]:
     """Compares graph and reference in every case with each pooling, normalised and not. Returns figures for the manifest.
+
+    `own`: gives the model's own vectors of lines, if it has any.
 
     Raises TextkitError with the worst figure where they disagree, are not numbers or differ in shape.
     """
@@ -84,13 +95,14 @@ def check(session: Session, rows: Rows, batches: Sequence[Case], probability: An
             continue
         lines += len(case.ids)
         expected = rows(case.ids, case.weight)
-        for pool, name in enumerate(POOLING):
-            plain = pooled(expected, case.ids, case.weight, pool, False, probability, component)
+        vectors = own(case.ids, case.weight) if own else None
+        for pool, name in enumerate(PORT if own else POOLING):
+            plain = pooled(expected, case.ids, case.weight, pool, False, probability, component, vectors)
             # Normalising a vector that cancelled to almost nothing magnifies rounding: such vectors are not compared.
             sound = _has_length(plain, expected) | ~(case.weight > 0).any(axis=1)
             lengths = np.linalg.norm(plain, axis=1)
             for normalize in (False, True):
-                wanted = pooled(expected, case.ids, case.weight, pool, normalize, probability, component)
+                wanted = pooled(expected, case.ids, case.weight, pool, normalize, probability, component, vectors)
                 difference = _compare(
                     session, case, pool, normalize, wanted, expected, sound | (not normalize), lengths
                 )
@@ -131,18 +143,18 @@ def _compare(
     )
 
 
-def check_padding(session: Session, batches: Sequence[Case]) -> None:
+def check_padding(session: Session, batches: Sequence[Case], pool: int = 0) -> None:
     """Raises TextkitError where a line's vector depends on the padding behind it, because batches would change results."""
     for case in batches:
         if case.name not in (RAGGED, UNSEEN):
             continue
-        given = session.run(feeds(case, 0, False))
+        given = session.run(feeds(case, pool, False))
         together, scale = given["vector"], float(np.abs(given["tokens"]).max(initial=0))
         for line, length in enumerate((case.weight > 0).sum(axis=1)):
             alone = Case(
                 "alone", case.ids[line : line + 1, : max(1, length)], case.weight[line : line + 1, : max(1, length)]
             )
-            difference = _difference(session.run(feeds(alone, 0, False))["vector"][0], together[line], scale)
+            difference = _difference(session.run(feeds(alone, pool, False))["vector"][0], together[line], scale)
             if difference > TOLERANCE:
                 raise TextkitError(
                     f"the vector of a line changes by {difference:.2g} of its largest number when the line is padded, "
@@ -150,17 +162,19 @@ def check_padding(session: Session, batches: Sequence[Case]) -> None:
                 )
 
 
-def deviation(session: Session, rows: Rows, batches: Sequence[Case]) -> dict[str, Any]:
-    """How far the line vectors (mean) of a graph of lower precision are from the model's own, over the lines of real
-    text, or over all cases where there are none.
+def deviation(session: Session, rows: Rows, batches: Sequence[Case], own: Rows | None = None) -> dict[str, Any]:
+    """How far the line vectors (mean, or the model's own) of a graph of lower precision are from the model's, over the lines
+    of real text, or over all cases where there are none.
 
     `max_abs` is in the vectors' unit, `max_relative` relative to the largest number, `worst_cosine` that of a line's vectors.
     """
     largest, scale, cosine, lines = 0.0, 0.0, 1.0, 0
+    pool = PORT.index(OWN) if own else 0
     for case in [case for case in batches if case.name in (SAMPLE, MORE)] or batches:
         expected = rows(case.ids, case.weight)
-        wanted = pooled(expected, case.ids, case.weight, 0, False)
-        got = session.run(feeds(case, 0, False))["vector"].astype(np.float64)
+        vectors = own(case.ids, case.weight) if own else None
+        wanted = pooled(expected, case.ids, case.weight, pool, False, own=vectors)
+        got = session.run(feeds(case, pool, False))["vector"].astype(np.float64)
         if not np.isfinite(got).all():
             raise TextkitError("the graph of lower precision gives what is not a number: nothing was written")
         largest = max(largest, float(np.abs(got - wanted).max(initial=0)))

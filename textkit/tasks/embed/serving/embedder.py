@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from textkit.arguments import of_arguments
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.serving import BATCH_TOKENS, LONG, Long
 from textkit.serving.opened import OpenModel
-from textkit.serving.padding import padded, parts, word_starts
+from textkit.serving.padding import cut, left, padded, parts, shared_parts, word_starts
 from textkit.serving.session import Session, cpus
 from textkit.serving.spreading import Workers
 from textkit.serving.stream import batches
 from textkit.tasks.embed.serving.fasttext_pooling import classified, is_classifier, means_of_units
-from textkit.tasks.embed.task import POOLING, POOLINGS, TASK
+from textkit.tasks.embed.task import OWN, POOLINGS, PORT, TASK
 from textkit.text.rule import Encoded
 from textkit.text.words import Words
 
@@ -50,11 +51,12 @@ class Embedder(OpenModel[np.ndarray]):
         pooling: str | None = None,
         normalize: bool | None = None,
         batch_tokens: int = BATCH_TOKENS,
-        long: Long = "split",
+        long: Long | None = None,
     ) -> None:
-        """`model`: a name, a folder or a Bundle; None: the default. `pooling` (mean, max, sif, fasttext) and `normalize` (to
-        length 1) are the model's own where they are None. `long`: how a line that is too long is embedded: `split`,
-        as the mean of its parts by weight (with max, their maximum), or `cut`, as its beginning.
+        """`model`: a name, a folder or a Bundle; None: the default. `pooling` (mean, max, sif, fasttext, and model, where the
+        model has a vector of its own for a line), `normalize` (to length 1) and `long` are the model's own where they are None.
+        `long`: how a line that is too long is embedded: `split`, as the mean of its parts by weight (with max, their maximum),
+        or `cut`, as its beginning. A model that says nothing splits.
 
         Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
         """
@@ -67,12 +69,19 @@ class Embedder(OpenModel[np.ndarray]):
         own = {**TASK.defaults, **manifest.defaults}
         self.pooling: str = own["pooling"] if pooling is None else pooling
         self.normalize = bool(own["normalize"] if normalize is None else normalize)
-        for option, value, known in (("pooling", self.pooling, POOLINGS), ("long", long, LONG)):
+        self.long: str = own.get("long", "split") if long is None else long
+        for option, value, known in (("pooling", self.pooling, POOLINGS), ("long", self.long, LONG)):
             if value not in known:
                 raise UsageError(f"unknown {option} {value!r}{nearest(str(value), known)}")
+        if self.pooling == OWN and not manifest.facts.get("pools"):
+            others = ", ".join(name for name in POOLINGS if name != OWN)
+            with of_arguments():
+                raise UsageError(
+                    f"--pooling {OWN}: {manifest.name} has no vector of its own for a line; there is {others}"
+                )
         if batch_tokens < 1:
             raise UsageError(f"batch_tokens={batch_tokens}: must be at least 1")
-        self.device, self.threads, self.batch_tokens, self.long = device, threads or cpus(), batch_tokens, long
+        self.device, self.threads, self.batch_tokens = device, threads or cpus(), batch_tokens
         self.long_lines = self.unknown_lines = 0
         self._session: Session | None = None
         self._workers: Workers | None = None
@@ -121,10 +130,11 @@ class Embedder(OpenModel[np.ndarray]):
 
     def vectors(self, encoded: Encoded) -> np.ndarray:
         """The vector of each line of `encoded`, f32[line, dim], the second half of the work. A line without ids is zero."""
+        too_long = encoded.lengths > self.limit
+        self.long_lines += int(too_long.sum())
+        encoded = self._cut(encoded)
         lengths = encoded.lengths
         starts = np.cumsum(lengths) - lengths
-        too_long = lengths > self.limit
-        self.long_lines += int(too_long.sum())
         if self.long == "cut":
             lengths, too_long = np.minimum(lengths, self.limit), np.zeros(len(lengths), bool)
         if self.pooling == "fasttext" and self._classifier() is None:
@@ -141,13 +151,13 @@ class Embedder(OpenModel[np.ndarray]):
 
     def tokens(self, lines: Sequence[str]) -> list[list[tuple[str, np.ndarray]]]:
         """Each line's tokens with their vectors f32[dim]; a token without ids (an unknown word) has the zero vector."""
-        encoded = self._encoded(lines, self.bundle.rule.encode)
+        encoded = self._cut(self._encoded(lines, self.bundle.rule.encode))
         starts = np.cumsum(encoded.lengths) - encoded.lengths
         found: list[list[tuple[str, int, int]]] = []
         for line, start in zip(lines, starts.tolist(), strict=True):
             words = self.bundle.rule.tokens(line) if not self._is_blank(line) else []
             if self.long == "cut":
-                words = [word for word in words if word[2] <= self.limit]
+                words = left(words, self.limit, self.bundle.rule.around)
             found.append([(word, start + first, start + last) for word, first, last in words])
         spans = np.array([word[1:] for words in found for word in words], np.int64).reshape(-1, 2)
         vectors = np.zeros((len(spans), self.dim), np.float32)
@@ -171,15 +181,18 @@ class Embedder(OpenModel[np.ndarray]):
         ones = np.ones(len(ids), np.int64)
         return self._pooled(Encoded(ids, ones), np.arange(len(ids)), ones, False, "mean")
 
+    def _cut(self, encoded: Encoded) -> Encoded:
+        """Without the middle of long lines, if they are to be cut and have an end to be kept."""
+        around = self.bundle.rule.around
+        return cut(encoded, self.limit, around) if self.long == "cut" and any(around) else encoded
+
     def _of_parts(self, encoded: Encoded, start: int, length: int) -> np.ndarray:
         """The vector f32[dim] of a line that is longer than the model takes."""
-        starts, lengths = parts(encoded, start, length, self.limit)
+        encoded, starts, lengths, shares = shared_parts(encoded, start, length, self.limit, self.bundle.rule.around)
         vectors = self._pooled(encoded, starts, lengths, False)  # [part, dim]
         if self.pooling == "max":
             vector = vectors.max(axis=0, keepdims=True)
         else:
-            weight = np.ones(length) if encoded.weight is None else encoded.weight[start : start + length]
-            shares = np.add.reduceat(weight, starts - start, dtype=np.float64)
             vector = (shares / shares.sum()) @ vectors.astype(np.float64)
             vector = vector[None].astype(np.float32)
         only: np.ndarray = (_unit(vector) if self.normalize else vector)[0]
@@ -198,7 +211,7 @@ class Embedder(OpenModel[np.ndarray]):
             spelled = before[starts + lengths] > before[starts]
             rows = np.flatnonzero(spelled)
             vectors[rows] = self._max_of_words(encoded, starts[rows], lengths[rows], normalize)
-        pool = POOLING.index("mean" if pooling == "fasttext" else pooling)  # a classifier: its ids carry the weights
+        pool = PORT.index("mean" if pooling == "fasttext" else pooling)  # a classifier: its ids carry the weights
         options = {"pool": np.array(pool), "normalize": np.array(normalize)}
         plain = np.flatnonzero(~spelled)
 

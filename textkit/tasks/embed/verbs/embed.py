@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from textkit.cli.filter_options import JSONL, FilterVerb, filter_options, reading_options, split_option
+from textkit.cli.filter_options import JSONL, FilterVerb, filter_options, reading_options
 from textkit.cli.filtering import Filter, InputReport, count_of_lines, opened, pump, records
 from textkit.cli.options import Messages, answering_options
 from textkit.cli.setting_options import options_of
@@ -51,7 +51,13 @@ _option = options_of(TASK, {})
     metavar="N",
     help="The largest batch, in tokens, including padding.",
 )
-@split_option("For a line too long for the model: average its parts, or use only its beginning.")
+@click.option(
+    "--split-long/--cut-long",
+    "split",
+    default=None,
+    help="For a line too long for the model: average its parts, or use only its beginning. Default: as the model says; "
+    "if it says nothing, its parts are averaged.",
+)
 @answering_options
 def embed(messages: Messages, **options: Any) -> None:
     """Turn each line of the FILEs (or of stdin, also named -) into a vector: one record out for each line in, in order.
@@ -63,7 +69,8 @@ def embed(messages: Messages, **options: Any) -> None:
     f32    raw little-endian numbers
 
     A line's vector is the mean of its words' vectors, their maximum, their mean weighted by rarity (sif), or what fastText's
-    print-sentence-vectors gives. A blank line gives the zero vector. With --on-error skip, a record that cannot be read
+    print-sentence-vectors gives; with --pooling model it is what the model itself makes of them, if it was made so. A blank
+    line gives the zero vector. With --on-error skip, a record that cannot be read
     gives one too (in jsonl null), so that lines stay aligned. With --tokens, each line of text has `token number number
     ...` for each token, with tabs between tokens; jsonl has "tokens", a list of {"token", "embedding"}.
     """
@@ -78,7 +85,7 @@ class _Options(Filter):
     tokens: bool
     normalize: bool | None
     batch_tokens: int
-    split: bool
+    split: bool | None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -103,7 +110,7 @@ class _Options(Filter):
             self.pooling,
             self.normalize,
             self.batch_tokens,
-            "split" if self.split else "cut",
+            None if self.split is None else "split" if self.split else "cut",
         )
 
 
