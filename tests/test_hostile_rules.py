@@ -51,7 +51,7 @@ def test_every_kind_of_model_is_looked_at(tmp_path, capfd):
     ]
     for folder, name in folders:
         bundle.read(folder).verify()
-        with pytest.raises(TextkitError, match="of the type 'Precompiled'"):
+        with pytest.raises(TextkitError, match="table of characters is damaged"):
             bundle.read(broken(folder, name)).verify()
     assert capfd.readouterr() == ("", "")
 

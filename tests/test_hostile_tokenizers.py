@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import struct
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from tokenizers.normalizers import Precompiled
 
 from textkit.bundle.places import package_folder
 from textkit.errors import TextkitError
+from textkit.interop.sentencepiece_model import read_model
 from textkit.text.tokenizer_file import read_checked
 
 BPE = {"type": "BPE", "unk_token": None, "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}
@@ -72,11 +77,13 @@ def nested(depth: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        ({"normalizer": {"type": "Precompiled", "precompiled_charsmap": ""}}, "normalizer of the type 'Precompiled'"),
-        ({"normalizer": {"type": "Precompiled", "precompiled_charsmap": "/////wAAAAA="}}, "of the type 'Precompiled'"),
-        ({"normalizer": normalizers(nested(3), {"type": "Precompiled"})}, "of the type 'Precompiled'"),
+        ({"normalizer": {"type": "Precompiled", "precompiled_charsmap": ""}}, "table of characters is damaged: its size"),
+        ({"normalizer": {"type": "Precompiled", "precompiled_charsmap": "/////wAAAAA="}}, "is damaged: its size does not fit"),
+        ({"normalizer": {"type": "Precompiled", "precompiled_charsmap": "é"}}, "table of characters is damaged: "),
+        ({"normalizer": normalizers(nested(3), {"type": "Precompiled"})}, "table of characters is None, not text"),
         ({"normalizer": {"precompiled_charsmap": "/////wAAAAA="}}, "of the type None"),
         ({"normalizer": "Precompiled"}, "of the type 'Precompiled'"),
+        ({"pre_tokenizer": {"type": "Precompiled"}}, "pre_tokenizer of the type 'Precompiled'"),
         ({"normalizer": {"type": ["Precompiled"]}}, "of the type"),
         ({"pre_tokenizer": {"type": "FixedLength", "length": 0}}, "pre_tokenizer of the type 'FixedLength'"),
         ({"pre_tokenizer": {"type": "\x1b[31m" * 100}}, "pre_tokenizer of the type '\\x1b[31m"),
@@ -237,6 +244,50 @@ def test_files_of_the_library_before_0_9_are_read(model):
 
     assert taken(file(model=model))
     assert read_tokenizer(file(model=model), "tokenizer.json").encode("a").ids == [0]
+
+
+def table_of(tmp_path: Path, *rules: str) -> bytes:
+    """SentencePiece's table of characters for rules such as "61 62\t63": ab becomes c."""
+    import io
+
+    sentencepiece = pytest.importorskip("sentencepiece", reason="it makes the tables: pip install '.[test]'")
+    (tmp_path / "rules.tsv").write_text("".join(f"{rule}\n" for rule in rules))
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["a b c"] * 9), model_writer=model, vocab_size=9, hard_vocab_limit=False, minloglevel=2,
+        normalization_rule_tsv=str(tmp_path / "rules.tsv"),
+    )  # fmt: skip
+    return read_model(model.getvalue(), "model").charsmap
+
+
+def precompiled(table: bytes) -> bytes:
+    node = {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(table).decode()}
+    return file(normalizer=node)
+
+
+def test_tables_of_characters_are_taken_if_the_library_can_follow_them(tmp_path):
+    table = table_of(tmp_path, "61 301\t63", "E9\t65", "FB01\t66 69")
+    assert taken(precompiled(table))
+    assert Precompiled(table).normalize_str("a\u0301éﬁ") == "cefi"
+    assert "makes more than 64 characters of one" in refusal(precompiled(table_of(tmp_path, "61\t" + "62 " * 65)))
+    units = np.frombuffer(table, "<u4", struct.unpack_from("<I", table)[0] // 4, 4)
+    texts = ["a\u0301b", "éa", "ﬁ", "ааб", "".join(map(chr, range(1, 300))), "日本\U0001f600"]
+    random, safe = np.random.default_rng(0), 0
+    for _ in range(400):
+        broken = bytearray(table)
+        if random.random() < 0.5:  # a used place
+            at = 4 + 4 * int(random.choice(np.flatnonzero(units))) + int(random.integers(4))
+            broken[at] = random.integers(256)
+        else:  # the values, or their end
+            broken[-int(random.integers(1, 20))] = random.integers(256)
+        try:
+            read_checked("tokenizer.json", lambda name, data=bytes(broken): precompiled(data))
+        except TextkitError:
+            continue
+        safe += 1
+        for text in texts:
+            Precompiled(bytes(broken)).normalize_str(text)  # would panic, which is no Exception
+    assert 20 < safe < 380
 
 
 @pytest.mark.slow

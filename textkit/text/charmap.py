@@ -181,6 +181,26 @@ class CharMap:
         return cls(single, first, following, table)
 
 
+def safe_growth(data: bytes) -> int:
+    """The most characters that a precompiled_charsmap makes of a key, if the library `tokenizers` can follow all of it.
+
+    The library looks at no bounds, and panics outside of the table. Raises ValueError for a table in which that may happen.
+    """
+    table = Table(data)
+    values = table.values.decode("utf-8")
+    every = table.units.astype(np.int64)
+    nodes = np.flatnonzero(every < 1 << 31)  # the others match no byte
+    units = every[nodes]
+    base = _base(nodes, units)
+    if (base | 0xFF >= len(every)).any():
+        raise ValueError("it points outside of itself")
+    at = every[base[units & 0x100 != 0]] & 0x7FFFFFFF
+    inside = at[at < len(table.values)]
+    if (at > len(table.values)).any() or (np.frombuffer(table.values, np.uint8)[inside] & 0xC0 == 0x80).any():
+        raise ValueError("it points outside of its values")
+    return max(map(len, values.split("\0")))
+
+
 def loads(data: bytes) -> Any:
     """The JSON in a file of a model. Raises ValueError for any other content, also for JSON that is nested too deep."""
     try:

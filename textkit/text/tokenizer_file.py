@@ -7,14 +7,16 @@ and texts within bounds: those that textkit writes and imports, and those of oth
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from textkit.errors import TextkitError, quoted
+from textkit.errors import TextkitError, quoted, told
 from textkit.text import pattern
+from textkit.text.charmap import safe_growth
 from textkit.text.tokenizer_model import MOST_ENTRIES, Wrong, check, counted, few, require, text, whole
 
 MAX_BYTES = 40 << 20
@@ -25,6 +27,7 @@ _LONGEST = 16  # characters that replace or precede others
 _MOST_GROWTH = 64  # characters that all replacements together may make of one
 _OPENING = re.compile(rb":\s*[\[{]")  # the start of a list or an object that has a name
 _LONGEST_NAME = 256  # characters of an added or a special token
+_LONGEST_TABLE = 4 << 20  # characters of a table of characters; SentencePiece's usual one has 320,012
 _MOST_ADDED = 1 << 20  # bytes of all added tokens: the library turns each into 80
 
 
@@ -170,6 +173,14 @@ class _File:
             f"has a {where} that puts {quoted(node['content'])} between characters",
         )
 
+    def precompiled(self, node: Any, where: str) -> None:
+        table = node.get("precompiled_charsmap")
+        text(table, f"{where}'s table of characters", _LONGEST_TABLE, needed=True)
+        try:
+            self.grow(safe_growth(base64.b64decode(table, validate=True)))
+        except ValueError as error:
+            raise Wrong(f"has a {where} whose table of characters is damaged: {told(error)}") from None
+
     def split(self, node: Any, where: str) -> None:
         self.pattern(node.get("pattern"), where)
 
@@ -232,7 +243,7 @@ _SEQUENCES = {
     "normalizer": "normalizers", "pre_tokenizer": "pretokenizers", "post_processor": "processors", "decoder": "decoders",
 }  # fmt: skip
 _NORMALIZERS = {
-    "Sequence": None, "Replace": _File.replace, "Prepend": _File.prepend,
+    "Sequence": None, "Replace": _File.replace, "Prepend": _File.prepend, "Precompiled": _File.precompiled,
     **dict.fromkeys(
         ("NFC", "NFD", "NFKC", "NFKD", "Nmt", "Lowercase", "Strip", "StripAccents", "BertNormalizer", "ByteLevel"), _File.short
     ),
