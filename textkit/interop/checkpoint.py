@@ -49,14 +49,23 @@ class Checkpoint:
 
     def json(self, name: str) -> dict[str, Any]:
         """The JSON object in a file."""
+        found: dict[str, Any] = self._json(name, dict, "object")
+        return found
+
+    def json_list(self, name: str) -> list[Any]:
+        """The JSON list in a file."""
+        found: list[Any] = self._json(name, list, "list")
+        return found
+
+    def _json(self, name: str, kind: type, called: str) -> Any:
         path = self.folder / name
         data = self.read(name)
         try:
             found = json.loads(data)
         except (ValueError, RecursionError) as error:
             raise TextkitError(f"{path}: not JSON: {one_line(error)}") from None
-        if not isinstance(found, dict):
-            raise TextkitError(f"{path}: not a JSON object")
+        if not isinstance(found, kind):
+            raise TextkitError(f"{path}: not a JSON {called}")
         return found
 
     def _size(self, name: str) -> int:
@@ -79,8 +88,11 @@ class Checkpoint:
                 raise TextkitError(f"{self.folder / name}: weights in several files are not read: save them as one")
         raise TextkitError(f"{self.folder}: has neither {' nor '.join(WEIGHTS)}")
 
-    def tensors(self) -> dict[str, torch.Tensor]:
-        """Every tensor by name, f32 on the CPU. Anything but a table of floating-point tensors is refused."""
+    def tensors(self, unread: Collection[str] = ()) -> dict[str, torch.Tensor]:
+        """Every tensor by name, f32 on the CPU. Anything but a table of floating-point tensors is refused.
+
+        Tensors whose name's last part is one of `unread` are left out, whatever they are.
+        """
         name = self.weights_file()
         path = self.folder / name
         try:
@@ -94,9 +106,11 @@ class Checkpoint:
         if not isinstance(found, Mapping) or not all(
             isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in found.items()
         ):
-            raise TextkitError(f"{path}: not a table of tensors by name")
+            raise TextkitError(f"{path}: not a table of tensors by name{_safe(name)}")
         tensors = {}
         for key, tensor in found.items():
+            if key.rpartition(".")[2] in unread:
+                continue
             if tensor.layout != torch.strided or tensor.device.type != "cpu":
                 raise TextkitError(
                     f"{path}: {key[:100]} is a {tensor.layout} tensor on {tensor.device}, not a plain one"
@@ -105,6 +119,35 @@ class Checkpoint:
                 raise TextkitError(f"{path}: {key[:100]} is {tensor.dtype}, not floating point (quantised?)")
             tensors[key] = tensor.detach().to(torch.float32)
         return tensors
+
+
+class Settings:
+    """The entries of a JSON object, read one checked value at a time. `path`: the file, for messages."""
+
+    def __init__(self, entries: Mapping[str, Any], path: str) -> None:
+        self.entries, self.path = entries, path
+
+    def number(self, key: str, least: int, most: int, default: int | None = None) -> int:
+        """A whole number; `default` where it is missing or null."""
+        value = self.entries.get(key, default)
+        value = default if value is None else value
+        if type(value) is not int or not least <= value <= most:
+            raise TextkitError(f"{self.path}: {key} is {str(value)[:50]}, not a whole number from {least} to {most}")
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self.entries.get(key, default)
+        if type(value) is not bool:
+            raise TextkitError(f"{self.path}: {key} is {str(value)[:50]}, neither true nor false")
+        return value
+
+    def real(self, key: str, default: float) -> float:
+        """A number from 0 to 1; `default` where it is missing or null."""
+        value = self.entries.get(key, default)
+        value = default if value is None else value
+        if type(value) not in (int, float) or not 0 <= value <= 1:
+            raise TextkitError(f"{self.path}: {key} is {str(value)[:50]}, not a number from 0 to 1")
+        return float(value)
 
 
 def _load(path: Path, name: str) -> Any:
@@ -122,7 +165,14 @@ def _load(path: Path, name: str) -> Any:
         raise
     except Exception as error:  # either library raises exceptions of any kind
         reason = str(error).split("\n")[0].split(" (1) ")[0][:300]
-        raise TextkitError(f"{path}: its tensors cannot be read: {type(error).__name__}: {reason}") from None
+        raise TextkitError(
+            f"{path}: its tensors cannot be read: {type(error).__name__}: {reason}{_safe(name)}"
+        ) from None
+
+
+def _safe(name: str) -> str:
+    """What to do about a pickle that holds more than tensors, which is never run."""
+    return "" if name.endswith(".safetensors") else "; what a pickle says is never run: save it as model.safetensors"
 
 
 def check_tensors(path: str | Path, found: Mapping[str, Any], wanted: Mapping[str, tuple[int, ...]]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit.errors import TextkitError
-from textkit.interop.checkpoint import check_tensors
+from textkit.interop.checkpoint import Settings, check_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -46,28 +46,12 @@ class Shape:
     start: int
 
 
-class _Reader:
+class _Reader(Settings):
     """Reads config.json, one checked value at a time."""
-
-    def __init__(self, config: Mapping[str, Any], path: str) -> None:
-        self.config, self.path = config, path
-
-    def number(self, key: str, least: int, most: int, default: int | None = None) -> int:
-        value = self.config.get(key, default)
-        value = default if value is None else value
-        if type(value) is not int or not least <= value <= most:
-            raise TextkitError(f"{self.path}: {key} is {str(value)[:50]}, not a whole number from {least} to {most}")
-        return value
-
-    def flag(self, key: str, default: bool) -> bool:
-        value = self.config.get(key, default)
-        if type(value) is not bool:
-            raise TextkitError(f"{self.path}: {key} is {str(value)[:50]}, neither true nor false")
-        return value
 
     def check_architecture(self) -> None:
         """Raises TextkitError for another architecture, and for one that textkit has no network for."""
-        config, path = self.config, self.path
+        config, path = self.entries, self.path
         model, architecture = config.get("model_type"), config.get("architectures")
         if model != "marian":
             named = f" ({architecture[0]})" if isinstance(architecture, list) and architecture else ""

@@ -1,4 +1,4 @@
-"""`textkit import`: another tool's word vectors, classifier or translation model, to serve. textkit.interop does the work."""
+"""`textkit import`: another tool's word vectors, classifier, encoder or translation model. textkit.interop does the work."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from textkit.errors import UsageError
         "textkit import cc.en.300.bin -o exported_models/cc --precision int8",
         "textkit import lid.176.ftz -o exported_models/lid",
         "textkit import opus-mt-en-fr -o exported_models/en-fr --precision int8",
+        "textkit import all-MiniLM-L6-v2 -o exported_models/minilm",
     ),
 )
 @click.argument("source", metavar="SOURCE")
@@ -38,7 +39,7 @@ from textkit.errors import UsageError
     "--text",
     "sample",
     metavar="FILE",
-    help="Lines of text. For word vectors, they give the common component of --pooling sif; a translation "
+    help="Lines of text. For word vectors, they give the common component of --pooling sif; an encoder's or a translation "
     "model's graphs are tried on them.",
 )
 @click.option(
@@ -85,8 +86,8 @@ def import_(
     explain: bool,
     messages: Messages,
 ) -> None:
-    """Make a model from SOURCE: another tool's file of word vectors or a fastText classifier ('-' reads stdin), or a MarianMT
-    checkpoint's folder.
+    """Make a model from SOURCE: another tool's file of word vectors or a fastText classifier ('-' reads stdin), or the folder
+    of a sentence-transformers model, of a Hugging Face encoder or of a MarianMT checkpoint.
 
     Word vectors are read in word2vec's text and binary formats, GloVe's text and fastText's .bin and .ftz, plain or compressed;
     the content of the file tells which. Words stay as the file spells them, including upper and lower case. A word that holds a
@@ -102,8 +103,14 @@ def import_(
     probabilities. (fastText adds 0.00001 inside each logarithm before it prints them; textkit does not.) A quantised one stays
     as small as it is. With --task embed it gives word vectors.
 
-    A folder is a Hugging Face checkpoint of MarianMT (OPUS-MT): config.json, generation_config.json, model.safetensors or
-    pytorch_model.bin (read without running anything), source.spm, target.spm, vocab.json. The model translates as
+    A folder with an encoder (BERT, DistilBERT, MiniLM, RoBERTa, XLM-R, MPNet) has config.json, tokenizer.json, and
+    model.safetensors or pytorch_model.bin (read without running anything). With a modules.json it becomes a model for `textkit
+    embed` that gives the vectors of sentence-transformers: its pooling, its length, a longer line cut where it would be
+    (--split-long averages the parts). A blank line gives the zero vector, as with every model. A checkpoint that ends in
+    ForSequenceClassification becomes a model for `textkit classify`. Any other gives the mean of its tokens' vectors.
+
+    The folder of a MarianMT checkpoint (OPUS-MT) has config.json, generation_config.json, model.safetensors or
+    pytorch_model.bin, source.spm, target.spm and vocab.json. The model translates as
     transformers does, token for token; beam size, length penalty and longest translation are the checkpoint's own.
 
     Needs the packages of training (pip install 'textkit-onnx[train]').
@@ -117,12 +124,21 @@ def import_(
     with protected_stdout():
         check_target(folder, overwrite)
         if os.path.isdir(source):
+            from textkit.interop.encoder import is_encoder
+
+            encoder = is_encoder(source)
+            kind = "an encoder" if encoder else "a translation model"
             if max_vocab is not None:
-                raise UsageError("--max-vocab is for word vectors, not for a translation model")
+                raise UsageError(f"--max-vocab is for word vectors, not for {kind}")
             for option in ("encoding", "on_error", "word_ngrams", "task"):
                 if ctx.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE:
-                    raise UsageError(f"--{option.replace('_', '-')} is for word vectors, not for a translation model")
-            _import_marian(folder, sample, options | {"explain": explain}, messages)
+                    raise UsageError(f"--{option.replace('_', '-')} is for word vectors, not for {kind}")
+            if encoder and explain:
+                raise UsageError("--explain is for a translation model, not for an encoder")
+            if encoder:
+                _import_encoder(folder, sample, options, messages)
+            else:
+                _import_marian(folder, sample, options | {"explain": explain}, messages)
         else:
             if explain:
                 raise UsageError("--explain is for a translation model, not for word vectors")
@@ -173,3 +189,15 @@ def _import_marian(folder: Path, sample: str | None, options: dict[str, Any], me
         messages.warn(said)
     written = make_bundle(found, folder, sample=lines, **options)
     messages.note(f"read a model of {len(found.rule):,} and {found.rule.target_size:,} words, wrote {written}")
+
+
+def _import_encoder(folder: Path, sample: str | None, options: dict[str, Any], messages: Messages) -> None:
+    from textkit.interop.encoder import make_bundle, read
+    from textkit.interop.foreign import sample_lines
+
+    lines = sample_lines(sample) if sample else []
+    found = read(options["source"])
+    for said in found.notes:
+        messages.warn(said)
+    written = make_bundle(found, folder, sample=lines, **options)
+    messages.note(f"read a {found.kind} with {len(found.rule):,} tokens, wrote {written}")
