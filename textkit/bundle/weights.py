@@ -9,7 +9,10 @@ import numpy as np
 
 MODULE = "module."  # what torch puts before the names of a module that is exported
 TURNED = ".T"  # behind the name of a matrix that is stored transposed
+ROW_STEPS = "/row_steps"  # behind the name of an activation: its integers
+CHANNELS = "/channels"  # the numbers that its channels were multiplied by, and their rows of the matrices divided by
 _SCALE, _STEPS, _TRANSPOSED, _HALF = "/scale", "/steps", "/transposed", "/half"
+_PRODUCT = "MatMulIntegerToFloat"
 
 
 def weights_of(data: bytes) -> dict[str, np.ndarray]:
@@ -19,6 +22,8 @@ def weights_of(data: bytes) -> dict[str, np.ndarray]:
 
     graph = onnx.load_from_string(data).graph
     stored = {weight.name: weight for weight in graph.initializer}
+    # matrix -> the activation that it multiplies
+    given = {node.input[1]: node.input[0].removesuffix(ROW_STEPS) for node in graph.node if node.op_type == _PRODUCT}
     found: dict[str, np.ndarray] = {}
     for name, weight in stored.items():
         plain = name.removeprefix("body/").removesuffix(_HALF)
@@ -28,6 +33,8 @@ def weights_of(data: bytes) -> dict[str, np.ndarray]:
         if array.dtype == np.int8:
             scale = numpy_helper.to_array(stored[f"{name.removesuffix(_STEPS)}{_SCALE}"])
             array = array.astype(np.float32) * scale  # [in, out] by columns, or a table by rows
+            if (channels := stored.get(f"{given.get(name)}{CHANNELS}")) is not None:
+                array = array * numpy_helper.to_array(channels)[:, None]
         if not np.issubdtype(array.dtype, np.floating):
             continue
         plain = plain.removesuffix(_STEPS)

@@ -15,6 +15,7 @@ from textkit.exporting import quantize_graph, tracing
 from textkit.exporting.exported import TOKEN_LIMIT, Exported
 from textkit.exporting.parity import MORE, RAGGED, SAMPLE, UNSEEN, Case, cases, load, refuse
 from textkit.exporting.parity_steps import difference
+from textkit.exporting.quantize_channels import largest_channels
 from textkit.plugin import Graph
 from textkit.task import Port, Signature
 from textkit.text.rule import TextRule
@@ -50,7 +51,8 @@ def exported_lines(
     _check_padding(full, batches, signature)
     if precision == "fp32":
         return Exported({name: body.SerializeToString()}, {"tokens": limit}, figures, graph.facts)
-    lowered = quantize_graph.lower(body, precision).SerializeToString()
+    largest = largest_channels(body, batches) if precision == "int8" else {}
+    lowered = quantize_graph.lower(body, precision, largest=largest).SerializeToString()
     deviation = _deviation(load(lowered), reference, batches, signature)
     return Exported({name: lowered}, {"tokens": limit}, figures | {"deviation": deviation}, graph.facts)
 

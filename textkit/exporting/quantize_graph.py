@@ -6,6 +6,7 @@ The parity checks measure the deviation. Knows no plugin and no bundle.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from textkit.exporting.graph_edits import SMALL, drop_unused, insert_behind, is_factor, lookups, product, size
 from textkit.exporting.quantize import store
 from textkit.exporting.quantize_blocks import multiply_by_blocks
+from textkit.exporting.quantize_channels import divisors
 from textkit.exporting.quantize_recurrence import below_one, is_plain, largest, recurrence
 from textkit.exporting.quantize_rows import RowProducts, fold_biases
 
@@ -22,7 +24,12 @@ if TYPE_CHECKING:
 CONTRIB = "com.microsoft"  # onnxruntime's own operators
 
 
-def lower(model: onnx.ModelProto, precision: str, few_rows: bool = False) -> onnx.ModelProto:
+def lower(
+    model: onnx.ModelProto,
+    precision: str,
+    few_rows: bool = False,
+    largest: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> onnx.ModelProto:
     """A copy of a traced graph with its weights in fewer bytes.
 
     fp16: weights are stored as halves and computed with as f32, so that any CPU runs them.
@@ -31,7 +38,8 @@ def lower(model: onnx.ModelProto, precision: str, few_rows: bool = False) -> onn
     row, so that no row's result depends on another's. Tables that are looked up are stored as integers with one scale per row.
     A table that is also multiplied by (tied embeddings) is stored once: the scales of its rows are those of its transpose's
     columns. With `few_rows` every few numbers of matrices and of activations share a scale (quantize_blocks.py): one operator
-    per product, which is faster for few rows.
+    per product, which is faster for few rows. `largest`: how large each channel of activations gets, for int8
+    (quantize_channels.largest_channels).
     """
     import onnx
 
@@ -44,7 +52,7 @@ def lower(model: onnx.ModelProto, precision: str, few_rows: bool = False) -> onn
         shared = _store_rows(lowered.graph)
         _store_slices(lowered.graph)
         if not few_rows:
-            contrib = _quantize_matrices(lowered.graph, shared)
+            contrib = _quantize_matrices(lowered.graph, shared, largest)
         if contrib and all(opset.domain != CONTRIB for opset in lowered.opset_import):
             lowered.opset_import.append(onnx.helper.make_opsetid(CONTRIB, 1))
     return lowered
@@ -146,7 +154,7 @@ def _store_slices(graph: onnx.GraphProto) -> None:
             insert_behind(graph, node, [cast])
 
 
-def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> int:
+def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str], largest: Mapping[str, np.ndarray]) -> int:
     """Computes products with constant matrices (quantize_rows.py) and LSTMs in integers, in place; returns how many.
 
     `shared`: matrices that are integers already -> the scales of their columns.
@@ -158,7 +166,8 @@ def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> int
 
     weights = {weight.name: weight for weight in graph.initializer}
     stored: set[str] = set()  # weights, with their orientation, that are stored as integers already
-    products, found = RowProducts(graph, below_one(graph)), 0
+    divided = _divisors(graph, weights, shared, largest)
+    products, found = RowProducts(graph, below_one(graph), divided), 0
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         if recurrent := _recurrence(graph, products, node):
@@ -179,7 +188,8 @@ def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> int
             if key not in stored:
                 stored.add(key)
                 array = numpy_helper.to_array(weight)
-                columns = store(array if transposed else array.T, "int8")
+                columns = array if transposed else array.T  # [out, in]
+                columns = store(columns * divided.get(node.input[0], np.float32(1)), "int8")
                 turned = np.ascontiguousarray(columns["table"].T)  # [in, out]
                 for name, array in ((steps, turned), (scale, columns["scale"])):
                     graph.initializer.append(numpy_helper.from_array(array, name))
@@ -190,6 +200,37 @@ def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str]) -> int
     graph.node.extend(nodes)
     fold_biases(graph)
     drop_unused(graph)
+    return found
+
+
+def _divisors(
+    graph: onnx.GraphProto,
+    weights: Mapping[str, onnx.TensorProto],
+    shared: Mapping[str, str],
+    largest: Mapping[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Activation -> the number that each of its channels is divided by (quantize_channels.py).
+
+    An activation stays as it is where its numbers have bounds anyway (those of a Relu or a Gelu have more steps), or where a
+    matrix is of use elsewhere too.
+    """
+    from onnx import numpy_helper
+
+    bounded = below_one(graph) | {node.output[0] for node in graph.node if node.op_type in ("Relu", "Gelu", "BiasGelu")}
+    uses: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        if product(node) is not None and node.input[1] in weights:
+            uses.setdefault(node.input[1], []).append(node)
+    found: dict[str, np.ndarray] = {}
+    for name in largest.keys() - bounded:
+        nodes = [node for node in graph.node if product(node) is not None and node.input[0] == name]
+        if any(node.input[1] in shared or len(uses.get(node.input[1], ())) != 1 for node in nodes):
+            continue
+        matrices = [numpy_helper.to_array(weights[node.input[1]]) for node in nodes]
+        turned = [array.T if product(node) else array for node, array in zip(nodes, matrices, strict=True)]  # [in, out]
+        numbers = divisors(largest[name], turned)
+        if numbers is not None:
+            found[name] = numbers
     return found
 
 

@@ -8,32 +8,46 @@ Knows no plugin and no bundle.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from textkit.bundle.weights import CHANNELS, ROW_STEPS
 
 if TYPE_CHECKING:
     import onnx
 
 STEPS = 63  # from 0 to a row's largest absolute value
 _ZERO = 64  # how 0 is stored where numbers may be negative
-_CONSTANTS = {  # for numbers of either sign and, named _up, for numbers that are never negative
+_CONSTANTS = {  # for numbers of either sign; named _up, for numbers that are never negative; named _gelu, for those of a Gelu
     "by_row/step": np.float32(1 / STEPS),
     "by_row/zero": np.uint8(_ZERO),
     "by_row/last": np.array([-1]),
     "by_row/step_up": np.float32(1 / (2 * STEPS)),
     "by_row/zero_up": np.uint8(0),
+    # A Gelu gives nothing below -0.17, which is 19 * step, and its largest value is 107 * step.
+    "by_row/step_gelu": np.float32(1 / 107),
+    "by_row/zero_gelu": np.uint8(19),
+    "by_row/least": np.float32(1),
 }
 
 
 class RowProducts:
     """Makes the nodes of products, and remembers which activations are integers already. `graph`: where constants are put;
-    `below_one`: the names of values between -1 and 1."""
+    `below_one`: the names of values between -1 and 1; `divisors`: the number f32[channel] that each channel of an activation is
+    divided by first, for which its matrices make up (quantize_channels.py)."""
 
-    def __init__(self, graph: onnx.GraphProto, below_one: Collection[str] = ()) -> None:
-        self._graph = graph
-        self._upward = {node.output[0] for node in graph.node if node.op_type == "Relu"}
+    def __init__(
+        self,
+        graph: onnx.GraphProto,
+        below_one: Collection[str] = (),
+        divisors: Mapping[str, np.ndarray] = MappingProxyType({}),
+    ) -> None:
+        self._graph, self._divisors = graph, divisors
+        kinds = {"Relu": "_up", "Gelu": "_gelu", "BiasGelu": "_gelu"}
+        self._kind = {node.output[0]: kinds[node.op_type] for node in graph.node if node.op_type in kinds}
         self._done: set[str] = set()
         self.below_one = set(below_one)
 
@@ -51,14 +65,14 @@ class RowProducts:
 
         if given in self.below_one:
             return self._of_below_one(given, steps, scale, bias, output)
-        up = "_up" * (given in self._upward)  # none is negative: twice as many steps
-        step, zero = f"by_row/step{up}", f"by_row/zero{up}"
-        nodes = [] if given in self._done else self._quantised(given, step, zero, bool(up))
+        kind = self._kind.get(given, "")  # fewer negative numbers: more steps for the others
+        step, zero = f"by_row/step{kind}", f"by_row/zero{kind}"
+        nodes = [] if given in self._done else self._quantised(given, step, zero, kind)
         self._done.add(given)
         unbiased = f"{output}/product" if bias else output
         nodes += [
             helper.make_node(
-                "MatMulIntegerToFloat", [f"{given}/row_steps", steps, step, scale, zero], [f"{output}/of_one"],
+                "MatMulIntegerToFloat", [f"{given}{ROW_STEPS}", steps, step, scale, zero], [f"{output}/of_one"],
                 domain="com.microsoft",
             ),
             helper.make_node("Mul", [f"{output}/of_one", f"{given}/row_size"], [unbiased]),
@@ -72,28 +86,37 @@ class RowProducts:
         step, zero = (self.constant(name, _CONSTANTS[name]) for name in ("by_row/step", "by_row/zero"))
         nodes = []
         if given not in self._done:
-            nodes.append(helper.make_node("QuantizeLinear", [given, step, zero], [f"{given}/row_steps"]))
+            nodes.append(helper.make_node("QuantizeLinear", [given, step, zero], [f"{given}{ROW_STEPS}"]))
         self._done.add(given)
-        factors = [f"{given}/row_steps", steps, step, scale, zero]
+        factors = [f"{given}{ROW_STEPS}", steps, step, scale, zero]
         made = helper.make_node(
             "MatMulIntegerToFloat", factors + ["", bias] * bool(bias), [output], domain="com.microsoft"
         )
         return [*nodes, made]
 
-    def _quantised(self, given: str, step: str, zero: str, upward: bool) -> list[onnx.NodeProto]:
+    def _quantised(self, given: str, step: str, zero: str, kind: str) -> list[onnx.NodeProto]:
         """Divides each row by its largest absolute value: all are then from -1 to 1, and one scale fits them. A row of zeros
-        becomes 0 / 0, which is stored as some integer; times the row's size, 0, that is 0 again."""
+        becomes 0 / 0, which is stored as some integer; times the row's size, 0, that is 0 again. The size of a Gelu's row is at
+        least 1, so that what is negative stays above -0.17."""
         from onnx import helper
 
-        for name in (step, zero, "by_row/last"):
+        for name in (step, zero, "by_row/last", *(["by_row/least"] if kind == "_gelu" else [])):
             self.constant(name, _CONSTANTS[name])
-        size, unit = f"{given}/row_size", f"{given}/row_unit"
-        absolute = given if upward else f"{given}/row_absolute"
+        size, unit, values = f"{given}/row_size", f"{given}/row_unit", given
+        nodes = []
+        if given in self._divisors:
+            values = f"{given}/even"
+            factor = self.constant(f"{given}{CHANNELS}", 1 / self._divisors[given])
+            nodes.append(helper.make_node("Mul", [given, factor], [values]))
+        absolute = values if kind else f"{given}/row_absolute"
+        largest = f"{given}/row_largest" if kind == "_gelu" else size
+        nodes += [] if kind else [helper.make_node("Abs", [values], [absolute])]
+        nodes.append(helper.make_node("ReduceMax", [absolute, "by_row/last"], [largest], keepdims=1))  # [..., 1]
+        nodes += [helper.make_node("Max", [largest, "by_row/least"], [size])] if kind == "_gelu" else []
         return [
-            *([] if upward else [helper.make_node("Abs", [given], [absolute])]),
-            helper.make_node("ReduceMax", [absolute, "by_row/last"], [size], keepdims=1),  # [..., 1]
-            helper.make_node("Div", [given, size], [unit]),
-            helper.make_node("QuantizeLinear", [unit, step, zero], [f"{given}/row_steps"]),
+            *nodes,
+            helper.make_node("Div", [values, size], [unit]),
+            helper.make_node("QuantizeLinear", [unit, step, zero], [f"{given}{ROW_STEPS}"]),
         ]
 
 

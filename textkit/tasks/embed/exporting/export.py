@@ -15,6 +15,7 @@ from textkit.errors import TextkitError
 from textkit.exporting import quantize, quantize_graph
 from textkit.exporting.exported import TOKEN_LIMIT, Exported, checked_name, write
 from textkit.exporting.parity import cases, load
+from textkit.exporting.quantize_channels import largest_channels
 from textkit.plugin import Graph
 from textkit.task import Port, Signature
 from textkit.tasks.embed.exporting import parity
@@ -61,7 +62,8 @@ def export_module(graph: Graph, rule: TextRule, sample: Sequence[str], precision
     facts = {"dim": body.graph.output[0].type.tensor_type.shape.dim[2].dim_value} | ({"pools": True} if pools else {})
     if precision == "fp32":
         return Exported({"embed": full}, {"tokens": limit}, figures, facts)
-    lower = graft(quantize_graph.lower(body, precision), probability, component)
+    largest = largest_channels(body, batches) if precision == "int8" else {}
+    lower = graft(quantize_graph.lower(body, precision, largest=largest), probability, component)
     deviation = parity.deviation(load(lower), rows, batches, own)
     quantize.refuse_deviation(precision, deviation)
     return Exported({"embed": lower}, {"tokens": limit}, figures | {"deviation": deviation}, facts)
