@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import atexit
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -18,7 +20,6 @@ import numpy as np
 
 from textkit.errors import TextkitError
 from textkit.plugin import Epoch
-from textkit.task import load
 from textkit_plugins.encoder.batching import SORTED
 from textkit_plugins.encoder.vectors import lines_of, vectors_of
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _LINES = 10_000  # read at once
 _WHOLE = 5  # words: shorter lines are not cut
 _SIF = 1e-3  # a in the weight a / (a + p) of a token with probability p
+_BATCH = 4096  # tokens that the teacher reads at once: its numbers then stay in the caches
 _SCORED = 2000  # dev lines that are compared with the teacher
 
 
@@ -72,9 +74,13 @@ def teacher_of(name: str) -> Embedder:
     if (Path(name) / "modules.json").exists() or (Path(name) / "config.json").exists():
         folder = tempfile.mkdtemp(prefix="textkit-teacher-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        read, make = (load(f"textkit.interop.encoder:{what}") for what in ("read", "make_bundle"))
-        return Embedder(make(read(name), Path(folder, "teacher"), source=name), normalize=True)
-    return Embedder(name, normalize=True)
+        # In a process of its own: the export's sessions would keep much of the memory that this one may use.
+        command = [sys.executable, "-P", "-m", "textkit", "import", name, "-o", f"{folder}/teacher", "-q"]
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            raise TextkitError(done.stderr.strip().removeprefix("textkit: "))
+        name = f"{folder}/teacher"
+    return Embedder(name, normalize=True, batch_tokens=_BATCH)
 
 
 def begin_axes(network: Any, rule: TextRule, config: SentenceOptions) -> Sequence[str]:

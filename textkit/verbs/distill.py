@@ -103,7 +103,7 @@ def plan(teacher: str, most: float, layers: int | None, dim: int) -> dict[str, A
     if dim:
         width = _width(source)
         tokens = bytes_left // (dim + 4 + _PER_TOKEN)
-        more = {"encoder": "bag", "weighting": "idf", "pooling": "mean", "layers": 1, "dim": min(dim, width)}
+        more = {"encoder": "bag", "weighting": "idf", "pooling": "mean", "dim": min(dim, width)}
         more |= {"projected": width} if dim < width else {}
         return {**common, **more, "vocab_size": _tokens(source, tokens, most)}
     if source.options.get("encoder") != "transformer":
