@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 from textkit.arguments import of_arguments
+from textkit.errors import UsageError
 from textkit.exporting.export import export as export_run
 from textkit.training.events import Event
 from textkit.training.parallel import joined
 from textkit.training.recipe import Recipe, begin, go_on, swept
 from textkit.training.run import Run
 from textkit.training.trainer import train as events_of
+from textkit.training.trials import seconds_of
+from textkit.training.tuning import tune
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -30,12 +33,16 @@ def train(
     device: str = "auto",
     threads: int | None = None,
     resume: bool = False,
+    budget: str | float | None = None,
+    max_mb: float | None = None,
     progress: Callable[[Event], None] | None = None,
 ) -> Path:
     """Trains a model of the family `plugin` on files, as `textkit train` does, and returns the run's folder `output`.
 
     `options`: what `--set` sets, by name; `config`: a TOML file of options. `init`: a run, a model or a file of word vectors to
     begin with. `resume`: whether to continue an interrupted run.
+    `budget`: search for the best options for so long (`"5m"`, or a number of seconds), and keep the best run; `max_mb`: the most
+    megabytes that its model may have in int8.
     `progress` is called with each event (textkit.training.events), in this thread. Needs the extra `train`. Raises UsageError
     for unknown names, TextkitError for data that cannot be read and for a training that fails.
     """
@@ -49,6 +56,16 @@ def train(
         seed=seed,
         init=None if init is None else str(init),
     )
+    with of_arguments():
+        if budget is not None:
+            if resume:
+                raise UsageError("--resume: cannot go on with a search")
+            for event in tune(folder, recipe, seconds_of(budget), _in_int8, max_mb, device, threads):
+                if progress is not None:
+                    progress(event)
+            return folder
+        if max_mb is not None:
+            raise UsageError("--max-mb: bounds a search; say with --budget how long it may take")
     with of_arguments(), joined() as team:
         run = (go_on if resume else begin)(folder, recipe)
         with swept(run, not resume):
@@ -58,6 +75,10 @@ def train(
                 if progress is not None:
                     progress(event)
     return folder
+
+
+def _in_int8(run: Run, folder: Path) -> Path:
+    return export_run(run, folder, "int8")
 
 
 def export(

@@ -9,6 +9,7 @@ import types
 import typing
 import warnings
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,7 @@ def from_dict(cls: type, values: Mapping[str, Any]) -> Any:
         raise TextkitError(f"stored options: {error}") from error
 
 
+@cache
 def _fields(cls: type) -> dict[str, Any]:
     """Each option of a dataclass with its type."""
     hints = typing.get_type_hints(cls)

@@ -151,6 +151,23 @@ class Source:
     vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Space:
+    """What a search over options tries (textkit train --budget). Both kinds of options may be named, the engine's too.
+
+    `points`: options that have proved good, as a whole; they are tried in their order, after the defaults. `scales`: the values
+    that an option may take; numbers stand in rising order, and the search moves along them from the best trial; words have no
+    order. `smaller`: the options whose lower values make the model smaller, the one to lower first comes first; each has a scale
+    of numbers, whose first value is the least.
+
+    A point or a move that the Config refuses is left out, and an option that would have no effect (`needs`) stays as it is.
+    """
+
+    points: Sequence[Mapping[str, Any]] = ()
+    scales: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    smaller: Sequence[str] = ()
+
+
 class Update(Protocol):
     """Learns from one batch where autograd is too slow: replaces `loss` and the optimizer, and changes the network in place.
 
@@ -255,6 +272,13 @@ class Plugin(ABC, Generic[Options, Rule]):
     def begin(self, network: torch.nn.Module, config: Options, vocabulary: Rule, source: Source) -> Sequence[str]:
         """Puts the weights of `source` into an untrained network; returns the names of those that it set."""
         raise UsageError(f"--init: {self.name} cannot begin with another model")
+
+    def space(self, lines: int) -> Space | None:
+        """What a search over the options tries, for training data of so many lines; None: there is no search.
+
+        A plugin that has one also has a `score`, by which the trials are compared.
+        """
+        return None
 
     def unit(self, vocabulary: Rule) -> str:
         """The unit of a logged perplexity: "word", "token" or "byte"."""

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textkit.plugin import Score
+from textkit.training.trials import Trial
+
+if TYPE_CHECKING:
+    from textkit.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class Scored:
     best: bool
     averaging: bool = False  # nt-asgd: from here on the mean of the weights is scored and kept
     norms: Mapping[str, float] = field(default_factory=dict)  # as in EpochDone
+    seconds: float = 0.0  # that taking it took
 
 
 @dataclass(frozen=True)
@@ -93,11 +98,48 @@ class Stopped:
 class Done:
     """The training is complete. `facts` are the run's.
 
-    `reason`: epochs, max_steps, patience or fit, for what ended it; complete, if it had ended before.
+    `reason`: epochs, max_steps, patience, fit or enough, for what ended it; complete, if it had ended before.
     """
 
     reason: str
     facts: Mapping[str, Any]
 
 
-Event = Stage | Started | Progress | EpochDone | Scored | Saved | Stopped | Done
+@dataclass(frozen=True)
+class TrialBegan:
+    """A search trains a model with other options; the events of that training follow.
+
+    `changed`: the options that differ from what the search began with. `left`: seconds of the budget.
+    """
+
+    number: int
+    changed: Mapping[str, Any]
+    left: float
+    run: Run
+
+
+@dataclass(frozen=True)
+class TrialDone:
+    """A trial has ended; `best`: it is the one that would be kept if the search ended now."""
+
+    trial: Trial
+    best: bool
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The search is over, and the run of `best` lies in `folder`.
+
+    `reason`: budget, exhausted (nothing is left to try) or stopped. `checked`: the bytes of its export in int8; 0 without a
+    bound on them.
+    """
+
+    best: Trial
+    trials: int
+    seconds: float
+    reason: str
+    folder: Path
+    checked: int = 0
+
+
+Event = Stage | Started | Progress | EpochDone | Scored | Saved | Stopped | Done | TrialBegan | TrialDone | Tuned

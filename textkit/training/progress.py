@@ -65,7 +65,7 @@ class Throughput:
         measured = isinstance(since, Progress) and steps >= WORTH_STEPS and seconds >= WORTH_SECONDS
         far = now.step - self._began >= 0.1 * (now.steps - self._began)
         if now.steps and steps > 0 and (measured or far):
-            figures.append(f"{_clock(max(now.steps - now.step, 0) * seconds / steps)} left")
+            figures.append(f"{clock(max(now.steps - now.step, 0) * seconds / steps)} left")
         return figures
 
 
@@ -80,7 +80,7 @@ class Lines(Silence):
 
     def show(self, event: Event) -> None:
         if isinstance(event, Started):
-            self._throughput, self._epochs, self.unit = Throughput(event), event.epochs, event.unit
+            self.begun(event)
         if isinstance(event, Progress) and self._throughput is not None:
             throughput = self._throughput.figures(event)
             if time.monotonic() - self._last >= PLAIN_SECONDS:
@@ -92,6 +92,10 @@ class Lines(Silence):
             self.say(line)
             for example in _examples(event):
                 self.say(fit(example, COLUMNS - len(_NAME)))
+
+    def begun(self, event: Started) -> None:
+        """Takes the beginning of a training, without a line."""
+        self._throughput, self._epochs, self.unit = Throughput(event), event.epochs, event.unit
 
     def tell(self, text: str) -> None:
         self.say(text)
@@ -134,6 +138,14 @@ class Live(Silence):
     def __exit__(self, *exception: object) -> None:
         self._rich.stop()
 
+    def describe(self, text: str) -> None:
+        """Puts `text` at the beginning of the line."""
+        self._rich.update(self._task, description=text)
+
+    def scored(self, event: Scored) -> None:
+        """Takes a dev score, which stands in the line from here on."""
+        self._score = [f"dev {figure(event.score.name, event.score.value, self.unit)}"]
+
     def tell(self, text: str) -> None:
         self._rich.console.show_cursor(True)
         self._rich.console.print(f"{_NAME}{text}", markup=False, highlight=False, soft_wrap=True)
@@ -146,7 +158,7 @@ class Live(Silence):
             self._throughput, self._epochs, self.unit = Throughput(event), event.epochs, event.unit
             self._rich.update(self._task, description="training", total=event.steps or None, completed=event.step)
         if isinstance(event, Scored):
-            self._score = [f"dev {figure(event.score.name, event.score.value, self.unit)}"]
+            self.scored(event)
         if isinstance(event, Progress) and self._throughput is not None:
             # The most useful figures come first, because the line is cut at the terminal's edge.
             first, *rest = _figures(event, self.unit) or [""]
@@ -172,7 +184,7 @@ def sentence(event: Event, folder: str, unit: str = "") -> str:
         return f"{again}training {f'{event.parameters:,} parameters ' if event.parameters else ''}on {event.device}"
     if isinstance(event, EpochDone):
         with_loss = "" if event.loss is None else f", loss {event.loss:.4g}"
-        return f"epoch {event.epoch} done: {event.step:,} updates{with_loss}, {_clock(event.seconds)}"
+        return f"epoch {event.epoch} done: {event.step:,} updates{with_loss}, {clock(event.seconds)}"
     if isinstance(event, Scored):
         averaging = "; from here on the mean of the weights counts" if event.averaging else ""
         return f"dev {figure(event.score.name, event.score.value, unit)}{' (best so far)' if event.best else ''}{averaging}"
@@ -184,13 +196,15 @@ def sentence(event: Event, folder: str, unit: str = "") -> str:
                 f"{folder}: the training is complete already; export it with: textkit export-onnx {folder} -o DIR;"
                 " more epochs (--set epochs=N) or another rate (--set learning_rate=X) beside --resume go on with it"
             )
-        why = {"patience": " (no better dev score)", "max_steps": " (max_steps)"}.get(event.reason, "")
+        why = {"patience": " (no better dev score)", "max_steps": " (max_steps)", "enough": " (its time)"}.get(
+            event.reason, ""
+        )
         loss = event.facts.get("loss")
         figures = "" if loss is None else f", loss {loss:.4g}"
         for key in ("dev", "test"):
             if score := event.facts.get(f"{key}_score"):
                 figures += f", {key} {figure(score['name'], score['value'], unit)}"
-        return f"trained in {_clock(event.facts['seconds'])}{why}{figures}{_left_out(event)}; the run is {folder}"
+        return f"trained in {clock(event.facts['seconds'])}{why}{figures}{_left_out(event)}; the run is {folder}"
     return ""
 
 
@@ -258,7 +272,8 @@ def _short(number: float) -> str:
     return f"{number:.3g}" if number < 100 else f"{number:.0f}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """A time as people write it: `8.2 s`, `1:02:03`."""
     whole = int(seconds)
     if whole < 60:
         return f"{seconds:.1f} s"

@@ -42,8 +42,31 @@ class Recipe:
     init: str | None = None  # the model to begin with
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to be trained with. `given`: the options that the user set, or that --init brings along."""
+
+    plugin: Plugin
+    options: Any
+    training: Training
+    seed: int
+    given: frozenset[str]
+
+    def begun(self, folder: Path, recipe: Recipe) -> Run:
+        """A new run in `folder`."""
+        return Run.create(
+            folder, self.plugin, self.options, self.training, self.seed, recipe.data, recipe.dev, recipe.command,
+            recipe.init,
+        )  # fmt: skip
+
+
 def begin(folder: Path, recipe: Recipe) -> Run:
     """A new run. Every mistake that shows without reading all of the data is found before the folder is made."""
+    return plan(folder, recipe).begun(folder, recipe)
+
+
+def plan(folder: Path, recipe: Recipe) -> Plan:
+    """What the recipe says, checked as far as that can be done without reading all of the data."""
     if not recipe.plugin:
         raise UsageError("missing argument PLUGIN: the name of the model to train; textkit plugins lists them")
     plugin = registry.get(recipe.plugin)
@@ -53,7 +76,8 @@ def begin(folder: Path, recipe: Recipe) -> Run:
 
         base = options_of(plugin, source_of(recipe.init)), plugin.training
     options, training = config.resolve(plugin, recipe.config, recipe.assignments, base)
-    check_said(plugin, config.said(plugin, recipe.config, recipe.assignments), options, training)
+    said = config.said(plugin, recipe.config, recipe.assignments)
+    check_said(plugin, said, options, training)
     check_options(plugin, training)
     if not recipe.data:
         raise UsageError("missing argument DATA: the files to train on")
@@ -65,7 +89,8 @@ def begin(folder: Path, recipe: Recipe) -> Run:
         if paths:
             corpus_of(plugin, paths, options).check()
     seed = SEED if recipe.seed is None else recipe.seed
-    return Run.create(folder, plugin, options, training, seed, recipe.data, recipe.dev, recipe.command, recipe.init)
+    given = frozenset([*said, *(plugin.inherited if recipe.init is not None else ())])
+    return Plan(plugin, options, training, seed, given)
 
 
 def go_on(folder: Path, recipe: Recipe) -> Run:

@@ -213,6 +213,15 @@ class Run:
         """The results: lines, seconds, loss, scores. `save` writes what is put in."""
         return self._record["facts"]
 
+    @property
+    def trials(self) -> list[dict[str, Any]]:
+        """The trials of the search that the run is the best of; none if there was no search."""
+        return self._record.get("trials", [])
+
+    @trials.setter
+    def trials(self, rows: list[dict[str, Any]]) -> None:
+        self._record["trials"] = rows
+
     def change(self, **options: Any) -> None:
         """Sets engine options anew, for the rest of the training."""
         if options:

@@ -61,8 +61,12 @@ def train(
     resume: bool = False,
     stop: Callable[[], bool] = lambda: False,
     team: Alone = ALONE,
+    enough: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
     """Trains `run` to its end, or until `stop`, called after every batch, returns true; then it writes a checkpoint.
+
+    Once `enough`, called after every batch too, returns true, the training is complete: it is scored as it stands. Neither
+    `fit` nor several processes heed it.
 
     With `resume` it goes on from whatever stage the run's folder has reached. Raises TextkitError for what a user can
     understand: a corpus too small, a loss that is not finite (the last good checkpoint stays), a full disk.
@@ -96,7 +100,7 @@ def train(
         learnt, dev, test = parts(run, corpus, dev)
         loop = Loop(run, learnt, dev if has_score(plugin) else None, test, where, threads, team)
         try:
-            yield from loop.descend(stop) if plugin.fit is None else loop.fit(plugin.fit, stop)
+            yield from loop.descend(stop, enough) if plugin.fit is None else loop.fit(plugin.fit, stop)
         except Diverged as error:
             kept = "no checkpoint was written yet"
             if run.checkpoint.exists():
@@ -141,9 +145,16 @@ class Loop:
             return Descent(self.plugin, self.network, self.training, self.device, self.team)
         return Learner()
 
-    def descend(self, stop: Callable[[], bool]) -> Iterator[Event]:
+    def descend(self, stop: Callable[[], bool], enough: Callable[[], bool]) -> Iterator[Event]:
         """Trains batch by batch to the end."""
         at = self.position
+        ended = False  # by `enough`
+
+        def halt() -> bool:
+            nonlocal ended
+            ended = ended or enough()
+            return ended or stop()
+
         anew = self.team.share(lambda: self.run.again is not None and not self.run.checkpoint.exists())
         if anew:
             yield Stage(self._begin_again())
@@ -162,7 +173,9 @@ class Loop:
         if anew:  # so that an interruption from here on does not change the result's bits
             yield from self._save()
         while not at.end(self.training):
-            stopped = yield from self._pass(stop)
+            stopped = yield from self._pass(halt)
+            if ended:
+                break
             if stopped and not at.end(self.training):
                 yield from self._save()
                 yield Stopped(at.step, saved=True)
@@ -170,7 +183,7 @@ class Loop:
         yield from self._show()
         if at.scored_step != at.step:
             yield from self._score()
-        yield from self._finish(at.end(self.training))
+        yield from self._finish(at.end(self.training) or "enough")
 
     def fit(self, fit: Fit, stop: Callable[[], bool]) -> Iterator[Event]:
         """Trains by the plugin's `fit` instead of gradient steps; a fit that was interrupted begins anew."""
@@ -256,8 +269,10 @@ class Loop:
         if dev is None:
             return
         yield from self._show()
+        began = time.monotonic()
         with self.learner.kept():
             score = self.team.share(lambda: self._score_on(dev))
+            seconds = time.monotonic() - began
             at.scored_step = at.step
             if score is not None:
                 check_score(score, at.step, self._rate(-1))
@@ -266,7 +281,7 @@ class Loop:
                 self._keep()
         averaging = self._heed(score)
         if score is not None:
-            yield Scored(at.epoch, at.step, score, best, averaging, self._norms())
+            yield Scored(at.epoch, at.step, score, best, averaging, self._norms(), seconds)
 
     def _norms(self) -> Mapping[str, float]:
         """The norms of the weights in training; empty if this update's were reported already."""

@@ -38,6 +38,7 @@ WAIT = "stopping after this update, with a checkpoint; once more ends it at once
         "textkit train fasttext text.txt -o run --set dim=100 --set epochs=10",
         "textkit train transformer pairs.tsv --dev dev.tsv -o run",
         "textkit train rnn-lm text.txt.gz --dev dev.txt -o run --set vocab=bpe",
+        "textkit train classifier labelled.tsv -o run --budget 5m --max-mb 3",
         "textkit train -o run --resume              # after Ctrl-C, a crash, kill -9",
         "textkit train fasttext --show-options",
     ),
@@ -53,6 +54,8 @@ WAIT = "stopping after this update, with a checkpoint; once more ends it at once
 @click.option("--resume", is_flag=True, help="Go on with the run; options given at its start need not be repeated.")
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard events into the run as well.")
 @click.option("--show-options", is_flag=True, help="List the options of PLUGIN and their defaults, and train nothing.")
+@click.option("--budget", metavar="TIME", help="Search for the best options for so long: 90s, 5m, 1h.")
+@click.option("--max-mb", type=float, metavar="MB", help="With --budget: the most that the model may have in int8.")
 @encoding_option
 @click.option("--processes", type=click.IntRange(min=1), metavar="N", help="Train in N processes on this machine.")
 @device_option
@@ -67,6 +70,8 @@ def train(
     show_options: bool,
     resume: bool,
     processes: int | None,
+    budget: str | None,
+    max_mb: float | None,
     **rest: Any,
 ) -> None:
     """Train the model PLUGIN on the lines of DATA (plain, gzip or zstandard files), into the folder RUN.
@@ -78,6 +83,10 @@ def train(
     Without --dev, a plugin that has a dev score trains on 70 % of the lines, is scored on 20 % while it trains, and on 10 % at
     the end. The other plugins train on everything.
 
+    --budget TIME trains many models, with other options of PLUGIN each (what --set sets stays), and RUN is the one with the best
+    dev score; where scores hardly differ, a small and fast one. RUN/trials.tsv lists them all. With --max-mb, only models of at
+    most so many megabytes count (10^6 bytes, exported with --precision int8). Ctrl-C ends the search and keeps the best so far.
+
     --processes N trains one network in N processes on this machine, each on its own GPU if there are GPUs. With accumulate=A
     they make the updates that one process makes with accumulate=A*N. Across machines, start them with torchrun:
     `PYTHONSAFEPATH=1 torchrun ... -m textkit train ...`.
@@ -87,6 +96,13 @@ def train(
     if folder is None:
         raise click.UsageError(_unsaid(resume, rest["plugin"], rest["data"]), ctx)
     rest["command"] = ctx.meta[Remembering.KEY]
+    if budget is not None:
+        from textkit.verbs.tuning import run_search
+
+        several = processes is not None and processes > 1
+        return run_search(messages, folder, budget, max_mb, several, resume=resume, **rest)
+    if max_mb is not None:
+        raise click.UsageError("--max-mb: bounds a search; say with --budget how long it may take", ctx)
     if processes is not None and processes > 1:
         from textkit.training.launching import MEETING
 
