@@ -13,12 +13,13 @@ from training_toys import Toy, vocabulary_of
 from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Plugin, Score, Space, Training
 from textkit.registry import registry
-from textkit.training import tuning
+from textkit.text.words import Words
+from textkit.training import trials, tuning
 from textkit.training.events import Done, Scored, Started, TrialBegan, TrialDone, Tuned
 from textkit.training.proposing import Proposals
 from textkit.training.recipe import Recipe
 from textkit.training.run import Run
-from textkit.training.trials import Trial, alike, hopeless, ranked, seconds_of, table
+from textkit.training.trials import Point, Trial, alike, hopeless, ranked, seconds_of, table
 from textkit.training.tuning import tune
 
 
@@ -125,11 +126,11 @@ def test_the_real_trainer_within_a_search(search, tmp_path):
     assert run.config.kind == "fancy"
     assert run.facts["dev_score"]["value"] == tuned.best.score.value
     assert run.network().weight.shape[1] == run.config.dim
-    assert of(events, TrialDone)[0].trial.curve == [(0.5, 40), (1.0, 40)]
+    assert of(events, TrialDone)[0].trial.curve == [(0.5, 1, 40), (1.0, 2, 40)]
     assert all(event.seconds > 0 for event in of(events, Scored))
     done = [event.trial for event in of(events, TrialDone)]
     assert all(one.rate > 0 for one in done)
-    assert 5 * 8 < done[0].bytes < 5 * 8 + 25_000  # words, dim
+    assert 5 * (8 + 4) < done[0].bytes < 5 * (8 + 4) + 25_000  # words, dim, scales
 
 
 def quick(run, corpus, dev, enough, stop=None, **driven):
@@ -154,7 +155,7 @@ def quick(run, corpus, dev, enough, stop=None, **driven):
 def search(known, text, tmp_path, monkeypatch):
     """Searches for so many seconds of the plugin's clock; the events of the search itself. `real`: by the trainer."""
     monkeypatch.setattr(tuning, "replace_file", lambda path, content: path.write_bytes(content))
-    monkeypatch.setattr(tuning, "estimated_bytes", lambda run, parameters: 20_000)
+    monkeypatch.setattr(tuning, "estimated_bytes", lambda run: 20_000)
     monkeypatch.setattr(Run, "save", lambda run: (run.folder / "run.json").write_bytes(run._text()))
 
     def found(
@@ -273,8 +274,9 @@ def test_a_trial_that_is_clearly_worse_ends_early(search, known, monkeypatch):
         best = max(best, event.trial.score.value)
 
 
-def trial(number, value, *curve, higher=True, end="epochs", **more):
-    return Trial(number, {}, {}, Score("figure", value, higher), list(curve), end=end, **more)
+def trial(number, value, *curve, higher=True, end="epochs", passes=10, **more):
+    points = [Point(share, share * passes, figure) for share, figure in curve]
+    return Trial(number, {}, {}, Score("figure", value, higher), points, end=end, **more)
 
 
 def test_hopeless_is_further_behind_than_the_best_gained_from_there():
@@ -285,6 +287,10 @@ def test_hopeless_is_further_behind_than_the_best_gained_from_there():
     assert not hopeless(trial(2, 0.1, (0.2, 0.1)), best)  # the best had no score yet
     assert not hopeless(trial(2, 0.1, (1.0, 0.1)), best)  # it is at its end
     assert not hopeless(trial(2, 0.1, (0.5, 0.1)), None)
+    # With half the passes: behind at the same share, but not after as many passes; and the other way around.
+    assert not hopeless(trial(2, 0.6, (0.5, 0.6), passes=5), best)
+    assert hopeless(trial(2, 0.3, (0.5, 0.3), passes=5), best)
+    assert not hopeless(trial(2, 0.6, (0.25, 0.6), passes=20), best)
     lower = trial(1, 20.0, (0.5, 25.0), (1.0, 20.0), higher=False)
     assert hopeless(trial(2, 31.0, (0.5, 31.0), higher=False), lower)
     assert not hopeless(trial(2, 29.0, (0.5, 29.0), higher=False), lower)
@@ -368,7 +374,7 @@ def exporter(size):
 
 
 def test_no_model_above_max_mb_is_kept(search, monkeypatch, tmp_path):
-    monkeypatch.setattr(tuning, "estimated_bytes", lambda run, parameters: run.config.dim * 1000)
+    monkeypatch.setattr(tuning, "estimated_bytes", lambda run: run.config.dim * 1000)
     events: list = []
     found = search(1200, max_mb=0.0165, export=exporter(lambda run: run.config.dim * 1000 + 3), events=events)
     assert found[-1].best.changed == {"dim": 16, "kind": "fancy", "depth": 4}
@@ -379,7 +385,7 @@ def test_no_model_above_max_mb_is_kept(search, monkeypatch, tmp_path):
 
 
 def test_the_first_trial_is_made_smaller_until_it_fits(search, monkeypatch):
-    monkeypatch.setattr(tuning, "estimated_bytes", lambda run, parameters: run.config.dim * 1000 + 500)
+    monkeypatch.setattr(tuning, "estimated_bytes", lambda run: run.config.dim * 1000 + 500)
     found = search(100, "kind=plain", max_mb=0.0035, export=exporter(lambda run: 3000))
     tried = [event.trial for event in of(found, TrialDone)]
     assert [(one.values["dim"], one.end) for one in tried[:2]] == [(8, "size"), (3, "epochs")]
@@ -397,7 +403,7 @@ def test_where_the_export_is_too_large_the_next_best_is_taken(search, tmp_path):
 
 def test_where_nothing_fits_nothing_is_written(search, tmp_path):
     with pytest.raises(
-        TextkitError, match=r"^--max-mb 0\.001: none of \d+ trials fits; the smallest model has 0\.02 MB"
+        TextkitError, match=r"^--max-mb 0\.001: none of \d+ trials fits; the smallest has 0\.02 MB in int8$"
     ):
         search(1200, max_mb=0.001)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text"]
@@ -406,6 +412,29 @@ def test_where_nothing_fits_nothing_is_written(search, tmp_path):
 def test_a_dimension_that_was_set_is_not_lowered(search, tmp_path):
     with pytest.raises(TextkitError, match="none of"):
         search(1200, "dim=8", max_mb=0.001)
+
+
+def test_the_estimate_counts_what_int8_stores():
+    import torch
+
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = torch.nn.Embedding(10, 6)  # 60 + 40
+            self.weight = torch.nn.Embedding(10, 1)  # 40: a number a row
+            self.filters = torch.nn.Conv1d(6, 3, 2)  # 4 * (36 + 3)
+            self.out = torch.nn.Linear(6, 10)  # of the table, and 4 * 10 of the bias
+            self.out.weight = self.table.weight
+
+    class Made:
+        vocabulary = Words(["one", "two"])
+
+        def new_network(self):
+            return Network()
+
+    rule = Made.vocabulary
+    files = sum(map(len, rule.files().values())) + len(json.dumps(rule.spec()))
+    assert trials.estimated_bytes(Made()) == 100 + 40 + 156 + 40 + files + 20_000
 
 
 def test_budgets():

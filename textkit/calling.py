@@ -41,8 +41,8 @@ def train(
 
     `options`: what `--set` sets, by name; `config`: a TOML file of options. `init`: a run, a model or a file of word vectors to
     begin with. `resume`: whether to continue an interrupted run.
-    `budget`: search for the best options for so long (`"5m"`, or a number of seconds), and keep the best run; `max_mb`: the most
-    megabytes that its model may have in int8.
+    `budget`: search for the best options for so long (`"5m"`, or a number of seconds), and keep the best run. `max_mb`: the
+    most megabytes that its model may have in int8. `data` is read anew for each trial.
     `progress` is called with each event (textkit.training.events), in this thread. Needs the extra `train`. Raises UsageError
     for unknown names, TextkitError for data that cannot be read and for a training that fails.
     """

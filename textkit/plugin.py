@@ -155,10 +155,10 @@ class Source:
 class Space:
     """What a search over options tries (textkit train --budget). Both kinds of options may be named, the engine's too.
 
-    `points`: options that have proved good, as a whole; they are tried in their order, after the defaults. `scales`: the values
-    that an option may take; numbers stand in rising order, and the search moves along them from the best trial; words have no
-    order. `smaller`: the options whose lower values make the model smaller, the one to lower first comes first; each has a scale
-    of numbers, whose first value is the least.
+    `points`: options that have proved good together; they are tried in their order, after the defaults. `scales`: the values
+    that an option may take. Numbers stand in rising order, and the search moves along them from the best trials; words have
+    no order. `smaller`: the options whose lower values make the model smaller, beginning with the one to lower first. Each
+    has a scale of numbers, whose first value is the least.
 
     A point or a move that the Config refuses is left out, and an option that would have no effect (`needs`) stays as it is.
     """

@@ -11,7 +11,7 @@ import numpy as np
 
 from textkit.corpora.batching import padded
 from textkit.errors import TextkitError
-from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score, Source, Training
+from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score, Source, Space, Training
 from textkit.tasks.classify.corpus import Labelled, LabelOptions, labelled, texts
 from textkit.tasks.classify.evaluation import measures
 from textkit.text.rule import TextRule
@@ -19,6 +19,7 @@ from textkit_plugins.encoder.batching import limit_of, sorted_batches
 from textkit_plugins.encoder.beginning import adopted, inherited, set_weights
 from textkit_plugins.encoder.in_context import encoder_of
 from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
+from textkit_plugins.encoder.tuned import space
 from textkit_plugins.encoder.vocabulary import learnt_rule
 
 if TYPE_CHECKING:
@@ -119,6 +120,9 @@ class ClassifierPlugin(Plugin[ClassifierOptions, TextRule]):
     ) -> Score | None:
         lines = [labelled(record) for records in dev.chunks(_LINES) for record in records if record]
         return scored(network, 0, lines, vocabulary, vocabulary.learnt["labels"], config, config.several)
+
+    def space(self, lines: int) -> Space:
+        return space(lines)
 
     def graphs(self, network: torch.nn.Module, vocabulary: TextRule, config: ClassifierOptions) -> Mapping[str, Graph]:
         from textkit_plugins.encoder.classification import Served

@@ -69,7 +69,7 @@ class Proposals:
         return options, training
 
     def settled(self, values: Mapping[str, Any]) -> Values | None:
-        """`values` with fixed options as they were given, and those without effect as the search began; None: they are refused."""
+        """`values` with fixed options as they were given, and those without effect as in the beginning; None: refused."""
         found = {**self.base, **{key: value for key, value in values.items() if key not in self.given}}
         for _ in range(len(found)):
             try:
@@ -111,7 +111,7 @@ class Proposals:
         return None
 
     def smaller(self, values: Values, share: float) -> Values | None:
-        """`values` with what makes a model large lowered, so that it takes about `share` of the bytes; None: nothing is left."""
+        """`values` with what makes a model large lowered, so that about `share` of its bytes remain; None: that cannot be."""
         found, idle = dict(values), self._idle(*self.begun(values))
         for name in self.space.smaller:
             if name in self.given or name in idle:

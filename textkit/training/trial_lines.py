@@ -56,7 +56,7 @@ def said(event: TrialDone | Tuned) -> str:
     """The line for a trial that has ended, or for the end of the search."""
     if isinstance(event, TrialDone):
         best = ", the best so far" if event.best else ""
-        options = typed(event.trial.changed) or "the options that the search begins with"
+        options = typed(event.trial.changed) or "no option changed"
         return f"trial {event.trial.number}: {_outcome(event.trial)}{best}; {options}"
     why = {"stopped": "stopped", "exhausted": "nothing is left to try"}.get(event.reason, "the time is over")
     size = f", {_size(event.checked)} exported in int8" if event.checked else ""

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from textkit.errors import UsageError
 from textkit.plugin import Score
@@ -22,6 +22,14 @@ _OVERHEAD = 20_000  # bytes of nodes, names and the manifest
 _LONGEST = 366 * 86400.0  # seconds: a year
 
 
+class Point(NamedTuple):
+    """What was known at one point of a training."""
+
+    share: float  # of the training that was done
+    passes: float  # over the data
+    value: float  # the best dev score until then
+
+
 @dataclass(eq=False)
 class Trial:
     """A training with some options, and what came of it."""
@@ -30,8 +38,7 @@ class Trial:
     values: Mapping[str, Any]  # every option
     changed: Mapping[str, Any]  # the options that differ from what the search began with
     score: Score | None = None  # the best dev score
-    # The share of the training that was done, and the best dev score until then.
-    curve: list[tuple[float, float]] = field(default_factory=list)
+    curve: list[Point] = field(default_factory=list)
     bytes: int = 0  # of the model in int8, an estimate; 0: not known
     rate: float = 0.0  # lines per second of the fastest dev score; 0: not known
     seconds: float = 0.0  # of the whole trial
@@ -41,15 +48,15 @@ class Trial:
     end: str = ""
     error: str = ""
 
-    def note(self, share: float, score: Score) -> None:
-        """Takes a dev score, with the share of the training that was done."""
+    def note(self, share: float, passes: float, score: Score) -> None:
+        """Takes a dev score, with the share of the training that was done, and its passes over the data."""
         if self.score is None or ahead(score, self.score.value) > 0:
             self.score = score
-        self.curve.append((share, self.score.value))
+        self.curve.append(Point(share, passes, self.score.value))
 
-    def at(self, share: float) -> float | None:
-        """The best dev score until `share` of the training was done; None if there was none yet."""
-        known = [value for done, value in self.curve if done <= share + 1e-9]
+    def at(self, measure: Literal["share", "passes"], most: float) -> float | None:
+        """The best dev score until so much of the training was done; None if there was none yet."""
+        known = [point.value for point in self.curve if getattr(point, measure) <= most + 1e-9]
         return known[-1] if known else None
 
     def row(self) -> dict[str, Any]:
@@ -69,15 +76,18 @@ def ahead(score: Score, value: float) -> float:
 
 
 def hopeless(trial: Trial, best: Trial | None) -> bool:
-    """Whether a trial is behind the best one, at the same share of their trainings, by more than that one gained afterwards."""
-    if best is None or best.score is None or trial.score is None:
+    """Whether a trial is behind the best one by more than that one gained from the same point of its training to its end.
+
+    The same point is the same share of the training and the same number of passes over the data: a trial with fewer passes has
+    done less at the same share, and its learning rate is lower after the same passes. It must be behind at both.
+    """
+    if best is None or best.score is None or trial.score is None or trial.curve[-1].share >= 1:
         return False
-    share, value = trial.curve[-1]
-    then = best.at(share)
-    if then is None or share >= 1:
-        return False
-    behind = -ahead(trial.score, then)
-    return behind > max(ahead(best.score, then), 0.0) + ALIKE * abs(then)
+    point = trial.curve[-1]
+    for then in (best.at("share", point.share), best.at("passes", point.passes)):
+        if then is None or -ahead(trial.score, then) <= max(ahead(best.score, then), 0.0) + ALIKE * abs(then):
+            return False
+    return True
 
 
 def ranked(trials: Sequence[Trial]) -> list[Trial]:
@@ -88,9 +98,9 @@ def ranked(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def alike(trials: Sequence[Trial]) -> list[Trial]:
-    """Of `ranked` trials those whose scores hardly differ from the best, the one to keep first: that of the least bytes per rate.
+    """Of `ranked` trials those whose scores hardly differ from the best; the one with the least bytes / rate is first.
 
-    So half the size, or twice the rate, is worth the same.
+    So half the size is worth as much as twice the rate.
     """
     if not trials:
         return []
@@ -100,14 +110,24 @@ def alike(trials: Sequence[Trial]) -> list[Trial]:
     return sorted(near, key=lambda one: (one.bytes / one.rate if one.rate else float("inf"), one.number))
 
 
-def estimated_bytes(run: Run, parameters: int) -> int:
-    """The bytes of the exported model in int8: one for each number of the network, and the files of the text rule.
+def estimated_bytes(run: Run) -> int:
+    """About the bytes of the exported model in int8: the numbers of the network, and the files of its text rule.
 
-    The scales of the rows and the graph's nodes add a few percent. A real export says exactly.
+    Tables and products have a byte a number, and 4 for the scale of each row. All else is counted with 4 bytes a number, though
+    some recurrent layers take less. The nodes of the graph and the manifest are small. A real export says exactly.
     """
+    from torch import nn
+
+    every: dict[int, int] = {}  # by the identity of the parameter: one may belong to two modules
+    for module in run.new_network().modules():
+        for parameter in module.parameters(recurse=False):
+            rows = parameter.shape[0] if isinstance(module, (nn.Embedding, nn.Linear)) and parameter.dim() == 2 else 0
+            whole = parameter.numel() <= rows  # a single number a row stays as it is
+            size = 4 * parameter.numel() if whole or not rows else parameter.numel() + 4 * rows
+            every[id(parameter)] = min(size, every.get(id(parameter), size))
     rule = run.vocabulary
     files = sum(len(content) for content in rule.files().values()) + len(json.dumps(rule.spec()))
-    return int(parameters * 1.03) + files + _OVERHEAD
+    return sum(every.values()) + files + _OVERHEAD
 
 
 def table(trials: Sequence[Trial], kept: Trial | None) -> str:

@@ -146,7 +146,7 @@ class Search:
                 if isinstance(event, (Started, Progress)):
                     steps = event.steps or steps
                 if isinstance(event, Started):
-                    trial.bytes = estimated_bytes(run, event.parameters)
+                    trial.bytes = estimated_bytes(run)
                     if not self.trials:
                         self._enter(run)
                     if self.most is not None and trial.bytes > self.most:
@@ -154,7 +154,9 @@ class Search:
                         break
                 elif isinstance(event, Scored):
                     trial.epochs = event.epoch
-                    self._note(trial, event, event.step / steps if steps else event.epoch / training.epochs, run)
+                    share = min(1.0, event.step / steps if steps else event.epoch / training.epochs)
+                    trial.note(share, share * training.epochs, event.score)
+                    self._measure(trial, event, run)
                     if hopeless(trial, self.best):
                         trial.end = "worse"
                         break
@@ -177,8 +179,7 @@ class Search:
         if space is not None:
             self.proposals.enter(space)
 
-    def _note(self, trial: Trial, event: Scored, share: float, run: Run) -> None:
-        trial.note(min(share, 1.0), event.score)
+    def _measure(self, trial: Trial, event: Scored, run: Run) -> None:
         if not self._dev_lines:
             dev = parts(run, run.corpus, run.dev_corpus)[1]
             assert dev is not None  # there was a dev score
@@ -203,14 +204,14 @@ class Search:
         return None if values is None else self._fitted(values)
 
     def _late(self) -> bool:
-        """Whether the time left is too short for one more trial: for half of what the best one took, or a tenth of the budget."""
+        """Whether the time left is too short for a trial: below half of what the best took, and a tenth of the budget."""
         least = self.budget / 10
         if self.best is not None:
             least = min(least, self.best.seconds / 2)
         return self.left <= least
 
     def _fitted(self, values: Values) -> Values:
-        """`values` with as many epochs as fit in a trial's time at the pace of the best trial, so that a schedule ends in time."""
+        """`values` with as many epochs as fit in a trial's time at the pace of the best, so that its schedule ends in time."""
         known = self.best or self.trials[-1]
         if self._free_epochs and known.epochs:
             fit = int(min(self.left, self.budget * LATER) / max(known.seconds / known.epochs, 1e-9))
@@ -263,7 +264,7 @@ class Search:
         replace_file(self.folder / "trials.tsv", table(self.trials, self.kept).encode())
 
     def _fitting(self, most: float) -> Generator[Event, None, int]:
-        """Exports the run that is kept, and takes the next best where the model is too large; returns the bytes of the model."""
+        """Exports the run that is kept, or the next best where that is too large; returns the bytes of the model."""
         order = ranked(self.trials)
         near = alike(order)
         for trial in [*near, *(one for one in order if one not in near)]:
@@ -281,7 +282,7 @@ class Search:
             temporary.remove(self.folder)
         least = min((one.bytes for one in self.trials if one.bytes), default=0)
         raise TextkitError(
-            f"--max-mb {most / MB:g}: none of {len(self.trials)} trials fits; the smallest model has {least / MB:.2g} MB in int8"
+            f"--max-mb {most / MB:g}: none of {len(self.trials)} trials fits; the smallest has {least / MB:.2g} MB in int8"
         )
 
     def _exported(self, place: Path) -> int:
