@@ -1,103 +1,22 @@
-"""A search over options (textkit train --budget): what is proposed, kept, ended early and refused. Time is a counter here."""
+"""A search over options (textkit train --budget): what is tried, kept, ended early and refused. Time is a counter here."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
-from training_toys import Toy, vocabulary_of
+from tuning_toys import Clock, Known, of, quick
 
 from textkit.errors import TextkitError, UsageError
-from textkit.plugin import Plugin, Score, Space, Training
+from textkit.plugin import Space
 from textkit.registry import registry
-from textkit.text.words import Words
-from textkit.training import trials, tuning
-from textkit.training.events import Done, Scored, Started, TrialBegan, TrialDone, Tuned
-from textkit.training.proposing import Proposals
+from textkit.training import tuning
+from textkit.training.events import Scored, TrialBegan, TrialDone, Tuned
 from textkit.training.recipe import Recipe
 from textkit.training.run import Run
-from textkit.training.trials import Point, Trial, alike, hopeless, ranked, seconds_of, table
 from textkit.training.tuning import tune
-
-
-@dataclass(frozen=True)
-class Options:
-    dim: int = 8
-    kind: str = "plain"  # plain | fancy
-    depth: int = 1  # fancy
-    target: float = 0.0
-
-    needs: ClassVar = {"depth": "kind=fancy"}
-
-    def __post_init__(self):
-        if self.dim == 13:
-            raise ValueError("dim=13: is unlucky")
-
-
-class Clock:
-    """Seconds that pass when a batch is made."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
-
-
-class Known(Plugin):
-    """Its dev score is a known function of its options: best at dim=32, kind=fancy, depth=4. Every batch takes a second."""
-
-    name = "known"
-    task = "embed"
-    summary = "a toy whose best options are known"
-    Config = Options
-    training = Training(epochs=2, batch_size=4, learning_rate=0.01)
-    clock = Clock()
-
-    graphs = Toy.graphs
-    raises: ClassVar = set()  # dims whose training fails
-
-    def vocabulary(self, corpus, config):
-        return vocabulary_of(corpus)
-
-    def network(self, config, vocabulary):
-        import torch
-
-        network = torch.nn.Embedding(len(vocabulary), config.dim)
-        network.options = config
-        return network
-
-    def batches(self, corpus, vocabulary, config, epoch):
-        import torch
-
-        for _ in range(4 - epoch.start):
-            type(self).clock.now += 1
-            yield torch.tensor([0, 1])
-
-    def loss(self, network, batch):
-        if network.options.dim in self.raises:
-            raise ValueError("a mistake")
-        return network(batch).square().mean(), {"examples": 2}
-
-    def score(self, network, dev, vocabulary, config):
-        return Score("figure", worth(config), higher_is_better=True)
-
-    def space(self, lines):
-        return Space(
-            points=({"kind": "fancy", "dim": 13}, {"kind": "fancy", "depth": 2}),
-            scales={"dim": (1, 2, 4, 8, 13, 16, 32, 64), "kind": ("plain", "fancy"), "depth": (1, 2, 3, 4, 5, 6)},
-            smaller=("dim",),
-        )
-
-
-def worth(config):
-    from math import log2
-
-    fancy = (config.kind == "fancy") * (20 - abs(config.depth - 4))
-    return 50 - 5 * abs(log2(config.dim) - 5) + fancy
 
 
 @pytest.fixture
@@ -131,24 +50,6 @@ def test_the_real_trainer_within_a_search(search, tmp_path):
     done = [event.trial for event in of(events, TrialDone)]
     assert all(one.rate > 0 for one in done)
     assert 5 * (8 + 4) < done[0].bytes < 5 * (8 + 4) + 25_000  # words, dim, scales
-
-
-def quick(run, corpus, dev, enough, stop=None, **driven):
-    """Stands for the training of `known`: the same events, and no network."""
-    plugin, training, config = run.plugin, run.training, run.config
-    if config.dim in plugin.raises:
-        raise TextkitError("a mistake")
-    run.facts["lines"] = 200
-    yield Started(0, training.epochs, 0, 4 * training.epochs, 0, 0, 0.0, "cpu", 5 * config.dim)
-    for update in range(1, 4 * training.epochs + 1):
-        plugin.clock.now += 1
-        ended = enough()
-        if ended or update % 4 == 0:
-            yield Scored(update // 4, update, plugin.score(None, None, None, config), False, seconds=0.5)
-        if ended:
-            break
-    run.facts["epochs"] = update // 4
-    yield Done("enough" if ended else "epochs", run.facts)
 
 
 @pytest.fixture
@@ -186,10 +87,6 @@ def search(known, text, tmp_path, monkeypatch):
         return kept
 
     return found
-
-
-def of(events, kind):
-    return [event for event in events if isinstance(event, kind)]
 
 
 def test_it_finds_the_best_options(search, tmp_path):
@@ -272,39 +169,6 @@ def test_a_trial_that_is_clearly_worse_ends_early(search, known, monkeypatch):
         if event.trial.end == "worse":
             assert event.trial.score.value < best
         best = max(best, event.trial.score.value)
-
-
-def trial(number, value, *curve, higher=True, end="epochs", passes=10, **more):
-    points = [Point(share, share * passes, figure) for share, figure in curve]
-    return Trial(number, {}, {}, Score("figure", value, higher), points, end=end, **more)
-
-
-def test_hopeless_is_further_behind_than_the_best_gained_from_there():
-    best = trial(1, 0.9, (0.25, 0.7), (0.5, 0.85), (1.0, 0.9))
-    assert not hopeless(trial(2, 0.65, (0.4, 0.65)), best)  # .05 behind, and the best gained .2 from a quarter on
-    assert not hopeless(trial(2, 0.81, (0.5, 0.81)), best)  # .04 behind, .05 gained
-    assert hopeless(trial(2, 0.79, (0.5, 0.79)), best)
-    assert not hopeless(trial(2, 0.1, (0.2, 0.1)), best)  # the best had no score yet
-    assert not hopeless(trial(2, 0.1, (1.0, 0.1)), best)  # it is at its end
-    assert not hopeless(trial(2, 0.1, (0.5, 0.1)), None)
-    # With half the passes: behind at the same share, but not after as many passes; and the other way around.
-    assert not hopeless(trial(2, 0.6, (0.5, 0.6), passes=5), best)
-    assert hopeless(trial(2, 0.3, (0.5, 0.3), passes=5), best)
-    assert not hopeless(trial(2, 0.6, (0.25, 0.6), passes=20), best)
-    lower = trial(1, 20.0, (0.5, 25.0), (1.0, 20.0), higher=False)
-    assert hopeless(trial(2, 31.0, (0.5, 31.0), higher=False), lower)
-    assert not hopeless(trial(2, 29.0, (0.5, 29.0), higher=False), lower)
-
-
-def test_of_equal_scores_the_small_and_fast_one_is_kept():
-    big = trial(1, 0.9, bytes=4_000_000, rate=1000.0)
-    small = trial(2, 0.8995, bytes=1_000_000, rate=800.0)
-    slow = trial(3, 0.9, bytes=2_000_000, rate=200.0)
-    less = trial(4, 0.898, bytes=100, rate=1e6)
-    assert [one.number for one in alike(ranked([big, small, slow, less]))] == [2, 1, 3]
-    nan = trial(5, float("nan"))
-    assert [one.number for one in ranked([nan, slow, trial(6, 1.0, end="worse"), big])] == [1, 3]
-    assert [one.number for one in ranked([trial(1, 9.0, higher=False), trial(2, 3.0, higher=False)])] == [2, 1]
 
 
 def test_a_trial_that_fails_is_a_row_and_the_search_goes_on(search, known, tmp_path):
@@ -414,43 +278,6 @@ def test_a_dimension_that_was_set_is_not_lowered(search, tmp_path):
         search(1200, "dim=8", max_mb=0.001)
 
 
-def test_the_estimate_counts_what_int8_stores():
-    import torch
-
-    class Network(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.table = torch.nn.Embedding(10, 6)  # 60 + 40
-            self.weight = torch.nn.Embedding(10, 1)  # 40: a number a row
-            self.filters = torch.nn.Conv1d(6, 3, 2)  # 4 * (36 + 3)
-            self.out = torch.nn.Linear(6, 10)  # of the table, and 4 * 10 of the bias
-            self.out.weight = self.table.weight
-
-    class Made:
-        vocabulary = Words(["one", "two"])
-
-        def new_network(self):
-            return Network()
-
-    rule = Made.vocabulary
-    files = sum(map(len, rule.files().values())) + len(json.dumps(rule.spec()))
-    assert trials.estimated_bytes(Made()) == 100 + 40 + 156 + 40 + files + 20_000
-
-
-def test_budgets():
-    assert [seconds_of(text) for text in ("90s", "5m", "1h", "1.5h", " .5m", 12, 0.5)] == [
-        90, 300, 3600, 5400, 30, 12, 0.5,
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "budget", ["", "5", "5 m", "-5m", "0s", "m", "1h30m", "5M", "1e3s", "99999999h", -1, 0, True, float("nan")]
-)
-def test_budgets_that_are_none(budget):
-    with pytest.raises(UsageError, match="^--budget .*: must be a time above 0, such as 90s, 5m or 1h$"):
-        seconds_of(budget)
-
-
 @pytest.mark.parametrize("most", [0, -1, float("nan"), float("inf")])
 def test_bounds_that_are_none(search, most):
     with pytest.raises(UsageError, match="^--max-mb"):
@@ -481,41 +308,7 @@ def test_a_space_knows_how_many_lines_there_are(search, monkeypatch):
     assert heard == [200]
 
 
-def test_moves_stay_on_their_scales(known):
-    proposals = Proposals(known, Options(), Known.training, frozenset(), seed=1)
-    proposals.enter(known.space(10))
-    assert proposals.next([]) == {**proposals.base, "kind": "fancy", "depth": 2}
-    moves = [proposals.next([proposals.base]) for _ in range(40)]
-    scales = known.space(10).scales
-    assert all(values[key] in scale for values in moves for key, scale in scales.items())
-    assert len({json.dumps(values, default=str) for values in moves}) == 40
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("--max-mb", "3"), "--max-mb: bounds a search; say with --budget how long it may take"),
-        (("--budget", "5"), "--budget 5: must be a time above 0, such as 90s, 5m or 1h"),
-        (("--budget", "5m", "--max-mb", "0"), "--max-mb 0: must be above 0"),
-        (("--budget", "5m", "--resume"), "--resume: cannot go on with a search"),
-        (("--budget", "5m", "--tensorboard"), "--tensorboard: writes no events of a search"),
-        (("--budget", "5m", "--processes", "2"), "--processes: a search trains in one process"),
-        (("--budget", "5m"), "--budget: ppmi-svd has no search over its options"),
-    ],
-)
-def test_a_command_line_that_makes_no_sense_is_refused(call, text, tmp_path, arguments, said):
-    code, _, error = call("train", "ppmi-svd", text, "-o", tmp_path / "run", *arguments)
-    assert code == 2
-    assert said in error
-    assert not (tmp_path / "run").exists()
-
-
 def test_a_folder_that_exists_is_refused(search, tmp_path):
     (tmp_path / "run").mkdir()
     with pytest.raises(UsageError, match="exists"):
         search(10)
-
-
-def test_table_of_nothing_kept():
-    failed = Trial(1, {}, {"dim": 3}, end="failed", error="no")
-    assert table([failed], None).splitlines()[1] == "1\t\t\t\t\t\t0.0\t0\tfailed\tdim=3"

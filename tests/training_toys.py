@@ -15,7 +15,7 @@ import numpy as np
 
 from textkit.corpora.batching import line_batches
 from textkit.errors import TextkitError
-from textkit.plugin import Graph, Plugin, Score, Training
+from textkit.plugin import Graph, Plugin, Score, Space, Training
 from textkit.text.words import Words
 
 
@@ -109,6 +109,10 @@ class Toy(Plugin):
         keep = encoded.lengths > 0
         batch = torch.tensor(encoded.ids, device=device), torch.tensor(encoded.lengths[keep], device=device)
         return Score("loss", float(self.loss(network, batch)[0]), higher_is_better=False, detail={"lines": len(keep)})
+
+    def space(self, lines):
+        scales = {"dim": (1, 2, 4, 8, 16), "dropout": (0.0, 0.25), "learning_rate": (0.01, 0.05)}
+        return Space(points=({"dim": 8},), scales=scales, smaller=("dim",))
 
     def graphs(self, network, vocabulary, config):
         return {"embed": Graph(network)}
