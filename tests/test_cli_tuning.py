@@ -45,7 +45,7 @@ def labelled(lines, seed):
 
 
 def test_a_classifier_from_lines_to_a_small_model(here, monkeypatch):
-    few = Space(points=({"dim": 8, "weighting": "idf"},), smaller=("features",), scales={"features": (100, 1000)})
+    few = Space(points=({"dim": 8, "weighting": "idf"},), smaller=("features",), scales={"features": (100,)})
     monkeypatch.setattr(type(registry.get("classifier")), "space", lambda self, lines: few)
     Path("train.tsv").write_text("".join(labelled(300, 1)))
     Path("dev.tsv").write_text("".join(labelled(100, 2)))
@@ -56,7 +56,7 @@ def test_a_classifier_from_lines_to_a_small_model(here, monkeypatch):
     )  # fmt: skip
     tuned = heard[-1]
     assert isinstance(tuned, Tuned)
-    assert (tuned.trials, tuned.reason) == (2, "exhausted")
+    assert (tuned.trials, tuned.reason) == (4, "exhausted")
     run = Run.open(Path("run"))
     assert run.complete
     assert run.config.maxn == 3
