@@ -83,9 +83,9 @@ def train(
     Without --dev, a plugin that has a dev score trains on 70 % of the lines, is scored on 20 % while it trains, and on 10 % at
     the end. The other plugins train on everything.
 
-    --budget TIME trains many models, each with other options (what --set sets stays). RUN is the one with the best dev score;
-    where scores hardly differ, a small and fast one. RUN/trials.tsv lists them all. With --max-mb, only models of at most so
-    many megabytes count (10^6 bytes, exported with --precision int8). Ctrl-C ends the search and keeps the best so far.
+    --budget TIME trains many models, each with other options (what --set or --config sets stays). RUN is the best by its dev
+    score; where scores hardly differ, a small and fast one. RUN/trials.tsv lists them all. With --max-mb, only models of at
+    most so many megabytes count (10^6 bytes, exported with --precision int8). Ctrl-C ends the search and keeps the best so far.
 
     --processes N trains one network in N processes on this machine, each on its own GPU if there are GPUs. With accumulate=A
     they make the updates that one process makes with accumulate=A*N. Across machines, start them with torchrun:
