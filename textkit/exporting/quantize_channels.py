@@ -33,6 +33,8 @@ def largest_channels(model: onnx.ModelProto, cases: Sequence[Case]) -> dict[str,
     constants = {weight.name: weight for weight in model.graph.initializer}
     names = {node.input[0] for node in model.graph.node if _by_matrix(node, constants)}
     names -= {port.name for port in model.graph.output}
+    if not names:  # onnxruntime takes no names for all names
+        return {}
     shown = onnx.ModelProto()
     shown.CopyFrom(model)
     ports = [port.name for port in model.graph.output]
