@@ -46,6 +46,7 @@ class FewShotOptions(LabelOptions, EncoderOptions):
     longest: int = 512  # tokens of a line that are read
 
     units: ClassVar[int] = 0
+    units_activation: ClassVar[str] = "relu"
     class_weight: ClassVar[str] = "none"
 
     def __post_init__(self) -> None:

@@ -148,9 +148,9 @@ class TransformerOperators(nn.Module):
     def forward(self, ids: Tensor, real: Tensor) -> Tensor:
         if not torch.onnx.is_in_onnx_export():
             return self._network[0](ids, real)
-        x = Transformer.begun(self, ids)  # type: ignore[arg-type]  # it has all parts that are asked for
+        x = Transformer.begun(self, ids)
         # onnxruntime wants one mask for each query.
-        mask = Transformer.mask(self, real).expand(-1, -1, ids.shape[1], -1)  # type: ignore[arg-type]
+        mask = Transformer.mask(self, real).expand(-1, -1, ids.shape[1], -1)
         for layer in self.layers:
             x = layer(x, mask)
         return x

@@ -188,8 +188,8 @@ def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str], larges
             if key not in stored:
                 stored.add(key)
                 array = numpy_helper.to_array(weight)
-                columns = array if transposed else array.T  # [out, in]
-                columns = store(columns * divided.get(node.input[0], np.float32(1)), "int8")
+                turned = array if transposed else array.T  # [out, in]
+                columns = store(turned * divided.get(node.input[0], np.float32(1)), "int8")
                 turned = np.ascontiguousarray(columns["table"].T)  # [in, out]
                 for name, array in ((steps, turned), (scale, columns["scale"])):
                     graph.initializer.append(numpy_helper.from_array(array, name))
