@@ -272,10 +272,9 @@ def test_mistakes_are_one_line(ran, model, args, code, said):
     assert err.count("\n") == 1
 
 
-def test_without_a_default_model(call):
-    code, _, err = call("classify", stdin="good\n")
-    assert code == 2
-    assert "the task 'classify' has no default model; name one with -m or TEXTKIT_MODEL_CLASSIFY" in err
+def test_the_default_model_tells_languages(call):
+    code, out, err = call("classify", stdin="Where is the railway station?\nWo ist der Bahnhof?\n\n123\n")
+    assert (code, out, err) == (0, "en\nde\n\nund\n", "")
 
 
 def test_a_file_of_one_label(ran, tmp_path):

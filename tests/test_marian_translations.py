@@ -256,7 +256,8 @@ def test_import_of_a_folder_refuses_in_one_line(checkpoint, tmp_path, capsys):
     changed(folder, "config.json", model_type="t5")
     assert run(["import", str(folder), "-o", str(tmp_path / "out")], Messages()) == 1
     assert capsys.readouterr().err == (
-        f"textkit: {folder}/config.json: a checkpoint of 't5' (MarianMTModel); MarianMT's ('marian') are read\n"
+        f"textkit: {folder}/config.json: a checkpoint of 't5' (MarianMTModel); BERT, DistilBERT, MiniLM, RoBERTa, "
+        "XLM-R and MPNet are read, and MarianMT for translation\n"
     )
     assert run(["import", str(folder), "-o", str(tmp_path / "out"), "--max-vocab", "5"], Messages()) == 2
     vectors = tmp_path / "vectors.txt"

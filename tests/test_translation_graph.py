@@ -363,7 +363,7 @@ def test_what_a_model_serves_with_is_what_it_may_state(name):
     task = tasks.get(name)
     assert task.wrong_default(task.defaults) == ""
     assert task.defaults.keys() <= task.settings.keys()
-    assert task.settings.keys() - task.defaults.keys() <= {"max_length"}  # it has no default
+    assert task.settings.keys() - task.defaults.keys() <= {"max_length", "threshold", "long"}  # they have no default
 
 
 def test_explain_is_a_third_graph(model):

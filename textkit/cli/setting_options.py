@@ -12,6 +12,8 @@ from textkit.cli.verb import SHIPPED, own
 from textkit.kinds import Flag, Text, Whole, Wrong
 from textkit.task import Setting, Task
 
+_LONG_CHOICE = 24  # characters
+
 
 class Number(click.ParamType):
     """A number within the bounds of a setting."""
@@ -54,6 +56,8 @@ def declared(
             said = "Default: the model's own." if setting.default is None else f"Default: {setting.default:g}."
         if isinstance(setting.kind, Text):
             more["type"] = click.Choice(setting.kind.choices)
+            if len("|".join(setting.kind.choices)) > _LONG_CHOICE:  # a narrow terminal would break it
+                more["metavar"] = setting.metavar
         else:
             more |= {"type": Number(setting), "metavar": setting.metavar}
     more["help"] = " ".join(filter(None, (before, setting.help, said)))

@@ -74,7 +74,7 @@ class Scored:
     best: bool
     averaging: bool = False  # nt-asgd: from here on the mean of the weights is scored and kept
     norms: Mapping[str, float] = field(default_factory=dict)  # as in EpochDone
-    seconds: float = 0.0  # that taking it took
+    seconds: float = field(default=0.0, compare=False)  # that taking it took; the same training takes its own time
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ PLUGIN = "sentence-encoder"
 @click.option("--dev", multiple=True, metavar="FILE", type=click.Path(path_type=Path), help="Lines for the dev score.")
 @click.option(
     "--max-mb",
-    type=click.FloatRange(min=0.1),
+    type=float,
     default=10,
     show_default=True,
     metavar="MB",

@@ -35,7 +35,12 @@ TASK = Task(
     serving="textkit.tasks.embed.serving.embedder:Embedder",
     exporter="textkit.tasks.embed.exporting.export:exported",
     settings={
-        "pooling": Setting(Text(choices=POOLINGS), "mean", "How the vectors of words make that of a line."),
+        "pooling": Setting(
+            Text(choices=POOLINGS),
+            "mean",
+            "How the vectors of words make that of a line: mean, max, sif, model (the model's own) or fasttext.",
+            "HOW",
+        ),
         "normalize": Setting(Flag(), False, "Scale vectors to length 1."),
         # Not set: split. A model that was made to read only the beginning of a text says so.
         "long": Setting(Text(choices=LONG), None, "What becomes of a line too long for the model."),

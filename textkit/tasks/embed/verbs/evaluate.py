@@ -24,7 +24,12 @@ OPTIONS = (
         is_flag=True,
         help="Word pairs: leave out words that get a vector from subwords alone, as gensim does.",
     ),
-    click.Option(["--pooling"], type=click.Choice(POOLINGS), help="Sentence pairs. " + own("en-words", "--pooling")),
+    click.Option(
+        ["--pooling"],
+        type=click.Choice(POOLINGS),
+        metavar="HOW",
+        help=f"Sentence pairs: {', '.join(POOLINGS)}. " + own("en-words", "--pooling"),
+    ),
     click.Option(
         ["--columns"],
         metavar="A,B,SCORE",
