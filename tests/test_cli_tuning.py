@@ -44,6 +44,7 @@ def labelled(lines, seed):
         yield f"{label}\t{' '.join(draw.choices([*words[label], 'the', 'a', 'so'], k=6))} {draw.choice(words[label])}\n"
 
 
+@pytest.mark.slow
 def test_a_classifier_from_lines_to_a_small_model(here, monkeypatch):
     few = Space(points=({"dim": 8, "weighting": "idf"},), smaller=("features",), scales={"features": (100,)})
     monkeypatch.setattr(type(registry.get("classifier")), "space", lambda self, lines: few)
@@ -69,6 +70,7 @@ def test_a_classifier_from_lines_to_a_small_model(here, monkeypatch):
     assert sorted(path.name for path in here.iterdir()) == ["dev.tsv", "model", "run", "text", "train.tsv"]
 
 
+@pytest.mark.slow
 def test_plain_lines_where_nobody_watches(here):
     words = ["toy", "text", "--dev", "text", "-o", "run", "--budget", "1h", "--set", "dropout=0.25", "--set", "dim=4"]
     done = subprocess.run(command(*words), capture_output=True, text=True, check=True)
@@ -86,6 +88,7 @@ def test_plain_lines_where_nobody_watches(here):
     assert Path("run/metrics.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_the_trial_that_goes_on(here):
     main, side = pty.openpty()
     words = ["toy", "text", "--dev", "text", "-o", "run", "--budget", "1h", "--set", "dim=4", "--set", "slow=0.02"]

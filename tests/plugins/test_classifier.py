@@ -45,6 +45,10 @@ BLOCKS = {
 }
 
 
+TRACED = ("bag", "lstm attention")  # torch takes seconds for each
+SLOW = pytest.mark.slow
+
+
 def options(**given) -> ClassifierOptions:
     return ClassifierOptions(**{"dim": 6, "dropout": 0.0, **given})
 
@@ -84,6 +88,9 @@ def test_a_line_of_padding_alone_is_a_number(block):
         assert torch.isfinite(block(IDS, torch.zeros_like(WEIGHT), 0)).all()
 
 
+@pytest.mark.parametrize(
+    "block", [name if name in TRACED else pytest.param(name, marks=SLOW) for name in BLOCKS], indirect=True
+)
 def test_the_exported_graph_computes_what_the_network_does(block, tmp_path):
     rule = PLUGIN.vocabulary(
         corpus_of(tmp_path, ["a\tb c d e f g", "z\tb c d e f g"]), options(**TOKENS, min_count=1, vocab_size=ROWS + 5)
@@ -302,7 +309,9 @@ def test_options_that_make_no_model_are_refused(given):
         config.resolve(PLUGIN, None, given)
 
 
-@pytest.mark.parametrize("name", ["bag idf", "cnn", "lstm attention", "batch norm"])
+@pytest.mark.parametrize(
+    "name", ["bag idf", pytest.param("cnn", marks=SLOW), pytest.param("lstm attention", marks=SLOW), "batch norm"]
+)
 def test_a_small_language_is_learnt(name, tmp_path):
     random = np.random.default_rng(2)
     say = {"sun": ["warm", "bright", "noon"], "rain": ["wet", "grey", "cloud"], "snow": ["white", "cold", "flake"]}

@@ -280,6 +280,7 @@ def test_a_line_is_alike_alone_and_among_longer_ones(precision):
         assert np.array_equal(alone[0, :length], together[line, :length]), length
 
 
+@pytest.mark.slow
 def test_a_training_can_begin_with_the_weights_of_a_graph(made):
     """All have their names back, but for the biases that a graph does without; the network is the same."""
     module = Masked(made)
