@@ -78,7 +78,7 @@ def test_a_table_that_int8_would_ruin_is_refused(tmp_path):
     table = RANDOM.standard_normal((300, 50)).astype(np.float32)
     table[:, 0] = np.where(np.arange(300) % 2, 1000, -1000)
     lines = [f"word{at} word{at + 1}" for at in range(0, 300, 2)]  # the huge numbers cancel
-    with pytest.raises(TextkitError, match=r"--precision int8 .* cosine of .* 0\.99 is the least allowed"):
+    with pytest.raises(TextkitError, match=r"--precision int8 .* cosine of .* 0\.98 is the least allowed"):
         export_embedding.export_embedding_table(
             tmp_path / "model", rule=Words(WORDS), table=table, sample=lines, precision="int8"
         )

@@ -48,10 +48,10 @@ def test_divisors_by_hand():
     largest = np.array([1.0, 1, 1, 16], np.float32)
     matrix = np.array([[1, -1], [0.5, 1], [1, 1], [2, -4]], np.float32)  # the largest of each row: 1, 1, 1, 4
     found = divisors(largest, [matrix])
-    wanted = np.array([1, 1, 1, 16**0.7 / 4**0.3])
+    wanted = np.array([1, 1, 1, 16**0.8 / 4**0.2])
     assert found == pytest.approx(wanted / np.prod(wanted) ** 0.25, rel=1e-5)
     two = divisors(largest, [matrix, np.array([[8, 0], [0, 0], [0, 0], [0, 0]], np.float32)])
-    assert two[1] / two[0] == pytest.approx(8**0.3, rel=1e-5)
+    assert two[1] / two[0] == pytest.approx(8**0.2, rel=1e-5)
     assert divisors(np.array([1.0, 2, 3, 4], np.float32), [matrix]) is None  # even enough
     assert np.isfinite(divisors(np.array([0, 1.0, 1, 9], np.float32), [np.zeros((4, 2), np.float32) + 0.1])).all()
     assert divisors(np.zeros(4, np.float32), [matrix]) is None
@@ -106,7 +106,7 @@ def test_weights_come_back_as_they_were():
     for name in ("first", "second"):
         wanted = module.get_parameter(f"{name}.weight").detach().numpy()
         apart = np.abs(found[f"{name}.weight"] - wanted).max(axis=0) / np.abs(wanted).max()  # [in]
-        assert apart.max() < 0.06
+        assert apart.max() < 0.1
         assert apart[3] < 0.01  # the others' steps are as wide as this one needs
 
 

@@ -290,5 +290,7 @@ def test_a_sum_and_a_normalisation_stay_two_nodes_on_a_cpu(monkeypatch):
     monkeypatch.setattr(
         onnxruntime, "InferenceSession", lambda *given, **named: made.append(named) or real(*given, **named)
     )
-    Session(PROBE, "cpu", 1)
+    session = Session(PROBE, "cpu", 1)
     assert made[0]["disabled_optimizers"] == ["SkipLayerNormFusion"]
+    assert not session.attends  # so that any number of tokens may be in a batch
+    assert session.most_tokens > 1 << 30

@@ -11,6 +11,7 @@ from torch.nn import functional
 from textkit.bundle.weights import weights_of
 from textkit.exporting import quantize_graph
 from textkit.exporting.parity import load
+from textkit.serving.padding import SOURCES, whole_groups
 from textkit.tasks.embed.exporting.export import trace
 from textkit_plugins.encoder.options import EncoderOptions
 from textkit_plugins.encoder.transformer import Transformer, attention, relative_buckets
@@ -236,6 +237,8 @@ def feeds(ids: torch.Tensor, real: torch.Tensor) -> dict[str, np.ndarray]:
 def test_the_graph_computes_what_the_network_does(made):
     model = trace(Masked(made.exportable()), ROWS)
     session = load(model.SerializeToString())
+    assert session.attends
+    assert session.most_tokens == 512
     generator = torch.Generator().manual_seed(1)
     for lines, tokens in ((1, 1), (2, 24), (5, 9)):
         ids = torch.randint(ROWS, (lines, tokens), generator=generator)
@@ -263,7 +266,7 @@ def test_the_graph_has_few_operators(made):
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_a_line_is_alike_alone_and_among_longer_ones(precision):
-    """Padded as in serving, to whole groups of 8: to the last bit, since rounding to integers can make a bit a whole step."""
+    """Padded as in serving, to whole groups: to the last bit, since rounding to integers can make a bit a whole step."""
     made = network(dim=64, heads=2, feedforward=128, positions=512)
     model = trace(Masked(made.exportable()), ROWS)
     if precision == "int8":
@@ -275,7 +278,7 @@ def test_a_line_is_alike_alone_and_among_longer_ones(precision):
     real = torch.arange(264) < lengths[:, None]
     together = session.run(feeds(random * real, real))["rows"]
     for line, length in enumerate(lengths.tolist()):
-        wide = -(-length // 8) * 8
+        wide = whole_groups(length, 512, SOURCES)
         alone = session.run(feeds((random * real)[line : line + 1, :wide], real[line : line + 1, :wide]))["rows"]
         assert np.array_equal(alone[0, :length], together[line, :length]), length
 

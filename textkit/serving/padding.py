@@ -8,20 +8,21 @@ from textkit.text.rule import Encoded
 
 # Lines are padded to a multiple of this. Sums are computed in groups of up to 8, by place. If all groups are whole, a
 # line's vector is the same to the last bit in every batch, not only to 1e-7. It costs a tenth of the graph's time.
-_STEP = 8
-SOURCES = 4  # one word's attention over a source is summed in fours; wider groups cost time and change nothing
+STEP = 8
+# Attention, and means of tokens that all weigh 1, are summed in fours; wider groups cost time and change nothing.
+SOURCES = 4
 
 
-def whole_groups(longest: int, limit: int, step: int = _STEP) -> int:
+def whole_groups(longest: int, limit: int, step: int = STEP) -> int:
     """The width of a batch whose longest line has `longest` tokens: whole groups of `step`, but no padding beyond `limit`."""
     return min(-(-longest // step) * step, max(longest, limit))
 
 
 def padded(
-    encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, limit: int
+    encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, limit: int, step: int = STEP
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """The ports `ids` and `weight` [line, token] for parts of the flat ids, and each token's place among those."""
-    width = whole_groups(int(lengths.max()), limit)
+    width = whole_groups(int(lengths.max()), limit, step)
     places = starts[:, None] + np.arange(width)  # [line, token]
     if int(lengths.min()) == width:
         weight = np.ones(places.shape, np.float32) if encoded.weight is None else encoded.weight[places]

@@ -46,6 +46,11 @@ MOST_MEMORY = 16 << 30  # but never more than this, so that a file's size alone 
 _AROUND_NAMES = (("Name:'", "' Status Message: "), ("Node (", ") Op ("), ("Op (", ") ["))  # around a stranger's names
 _NO_MEMORY = ("is smaller than requested bytes of", "bad_alloc", "Failed to allocate memory", "bad allocation")
 _MOST_FOLDED = "optimization.constant_folding_max_output_size_in_bytes"
+_ATTENTION = b"\x22\x09Attention"  # an operator's name in a graph's file
+_BEGINNING = 1 << 20  # bytes; nodes come before weights
+# Tokens of a batch. What a network with attention makes of more does not stay in a CPU's caches: with 4,096, vectors of short
+# sentences by all-MiniLM-L6-v2 took 1.8 times as long in fp32, and 1.6 times in int8, as with 256 or 512.
+_CACHED = 512
 _running: Any = None  # onnxruntime's options of every run
 _loading: list[Any] = []  # the options of sessions that are being made
 _arena = 0  # bytes
@@ -82,6 +87,8 @@ class Session:
         self.inputs = [port.name for port in self._session.get_inputs()]
         self.outputs = [port.name for port in self._session.get_outputs()]
         self._takes = frozenset(self.inputs)
+        self.attends = _ATTENTION in graph[:_BEGINNING]  # a guess, on which only the shapes of batches rest
+        self.most_tokens = _CACHED if self.attends and self.device == "cpu" else sys.maxsize
 
     @property
     def inner(self) -> onnxruntime.InferenceSession:

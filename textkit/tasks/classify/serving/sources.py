@@ -13,7 +13,7 @@ import numpy as np
 from textkit.arguments import of_arguments
 from textkit.errors import TextkitError, UsageError, quoted
 from textkit.serving import open_model
-from textkit.serving.padding import padded
+from textkit.serving.padding import SOURCES, STEP, cut, padded
 from textkit.serving.session import Session, cpus
 from textkit.serving.spreading import Workers
 from textkit.serving.stream import batches
@@ -134,19 +134,23 @@ class Graph:
 
     def _run(self, encoded: Encoded, output: str, take: Callable[[np.ndarray, np.ndarray], None]) -> None:
         """Gives `take` an output of the graph, batch by batch: the numbers of its lines i64[row], and the output [row, ...]."""
+        if any(self.bundle.rule.around):
+            encoded = cut(encoded, self.limit, self.bundle.rule.around)
         lengths = np.minimum(encoded.lengths, self.limit)
         starts = np.cumsum(encoded.lengths) - encoded.lengths
         some = np.flatnonzero(lengths)
         session = self._session(output)
+        most = min(self.batch_tokens, session.most_tokens)
+        step = SOURCES if session.attends and encoded.weight is None else STEP
 
         def run(batch: np.ndarray) -> None:
             rows = some[batch]
-            feeds, _ = padded(encoded, starts[rows], lengths[rows], self.limit)
+            feeds, _ = padded(encoded, starts[rows], lengths[rows], self.limit, step)
             take(rows, self._given(session, feeds, output))
 
         if self._workers is None:
             self._workers = Workers(self.threads)
-        self._workers.spread(run, batches(lengths[some], self.batch_tokens), session.device == "cpu")
+        self._workers.spread(run, batches(lengths[some], most), session.device == "cpu")
 
     def _given(self, session: Session, feeds: Mapping[str, np.ndarray], output: str) -> np.ndarray:
         """Raises TextkitError if the graph fails or gives a shape other than promised."""

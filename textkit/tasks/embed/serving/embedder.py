@@ -17,7 +17,7 @@ from textkit.arguments import of_arguments
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.serving import BATCH_TOKENS, LONG, Long
 from textkit.serving.opened import OpenModel
-from textkit.serving.padding import cut, left, padded, parts, shared_parts, word_starts
+from textkit.serving.padding import SOURCES, STEP, cut, left, padded, parts, shared_parts, word_starts
 from textkit.serving.session import Session, cpus
 from textkit.serving.spreading import Workers
 from textkit.serving.stream import batches
@@ -214,13 +214,14 @@ class Embedder(OpenModel[np.ndarray]):
         pool = PORT.index("mean" if pooling == "fasttext" else pooling)  # a classifier: its ids carry the weights
         options = {"pool": np.array(pool), "normalize": np.array(normalize)}
         plain = np.flatnonzero(~spelled)
+        step = SOURCES if self.session.attends and encoded.weight is None and pooling != "sif" else STEP
 
         def run(batch: np.ndarray) -> None:
             rows = plain[batch]
-            feeds, _ = padded(encoded, starts[rows], lengths[rows], self.limit)
+            feeds, _ = padded(encoded, starts[rows], lengths[rows], self.limit, step)
             vectors[rows] = self._run(feeds | options, "vector")
 
-        self.spread(run, batches(lengths[plain], self.batch_tokens))
+        self.spread(run, batches(lengths[plain], min(self.batch_tokens, self.session.most_tokens)))
         return vectors
 
     def _run(self, feeds: Mapping[str, np.ndarray], port: str) -> np.ndarray:
