@@ -39,7 +39,7 @@ demo:  ## stream text through the shipped models at once, then train, export and
 	@$(MAKE) --no-print-directory $(INSTALLED)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh train
 
-test: $(INSTALLED) lint  ## run everything but the slow tests, about 6 minutes on 2 cores
+test: $(INSTALLED) lint  ## run everything but the slow tests, about 9 minutes on 2 cores
 	$(BIN)/python -m pytest -q -m "not slow" $(SPREAD)
 
 check: $(INSTALLED) lint site  ## run all tests, the slow ones too; build the site without a warning

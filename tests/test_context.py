@@ -139,7 +139,10 @@ def made(request, tmp_path_factory) -> Made:
 
 
 every = pytest.mark.parametrize("made", FAMILIES, indirect=True)
-exported = pytest.mark.parametrize("made", EXPORTED, indirect=True)
+LONG = ("seq2seq reversed", "transformer")  # torch traces them for seconds, and others show the same
+exported = pytest.mark.parametrize(
+    "made", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in EXPORTED], indirect=True
+)
 
 
 def states(made: Made, line: str) -> np.ndarray:
