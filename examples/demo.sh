@@ -24,7 +24,7 @@ serve() {
   echo "   (200,000 lines x 128 numbers x 4 bytes)"
 
   say "5. A fourth model says which language each line is in."
-  show "printf 'Good morning.\\nGuten Morgen.\\nBonjour.\\nДоброе утро.\\nおはよう。\\n' | textkit classify"
+  show "printf 'Where is the station?\\nWo ist der Bahnhof?\\nOù est la gare ?\\nГде находится вокзал?\\n駅はどこですか。\\n' | textkit classify"
 
   say "6. Words of similar meaning lie close together; a word that the model has never seen is made of its n-grams."
   show "textkit nearest -k 3 music unmusically"
