@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -13,16 +14,25 @@ from textkit.plugin import Source
 from textkit.text.hashed import Hashed
 from textkit.text.rule import TextRule
 from textkit.text.tokenizer import Pretokenized
+from textkit_plugins.encoder.options import EncoderOptions
 from textkit_plugins.encoder.reducing import with_layers, with_units
 
 if TYPE_CHECKING:
-    from textkit_plugins.encoder.options import EncoderOptions
     from textkit_plugins.encoder.vocabulary import Chunks
 
 _TABLE = "encoder.tokens.embedding.weight"
 _POSITIONS = "encoder.tokens.positions.weight"
 # The modules that are exported (`Served`) hold the network, and the encoder's layers as operators beside it.
 _SERVED = (("network.", ""), ("tokens.", "encoder.tokens."))
+
+
+class BeginsWithEncoder:
+    """A mixin of families that may begin with another model's encoder."""
+
+    inherited: ClassVar[Sequence[str]] = tuple(field.name for field in fields(EncoderOptions))
+
+    def begin(self, network: Any, config: Any, vocabulary: TextRule, source: Source) -> Sequence[str]:
+        return set_weights(network, vocabulary, source)
 
 
 def adopted(source: Source, config: EncoderOptions, chunks: Chunks) -> TextRule:
@@ -100,10 +110,3 @@ def _of_words(network: Any, rule: TextRule, vectors: Mapping[str, np.ndarray]) -
             table[at] = vector
             found = True
     return {_TABLE: table} if found else {}
-
-
-def inherited(options: type[EncoderOptions]) -> tuple[str, ...]:
-    """The options that describe the text and the encoder, which weights fit only if they stay the same."""
-    from dataclasses import fields
-
-    return tuple(field.name for field in fields(options))

@@ -16,7 +16,7 @@ from textkit.tasks.classify.corpus import Labelled, LabelOptions, labelled, text
 from textkit.tasks.classify.evaluation import measures
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of, sorted_batches
-from textkit_plugins.encoder.beginning import adopted, inherited, set_weights
+from textkit_plugins.encoder.beginning import BeginsWithEncoder, adopted
 from textkit_plugins.encoder.in_context import encoder_of
 from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
 from textkit_plugins.encoder.tuned import space
@@ -65,14 +65,13 @@ class ClassifierOptions(FreezingOptions, LabelOptions, EncoderOptions):
             raise ValueError(f"longest={self.longest}: must be at least 1")
 
 
-class ClassifierPlugin(Plugin[ClassifierOptions, TextRule]):
+class ClassifierPlugin(BeginsWithEncoder, Plugin[ClassifierOptions, TextRule]):
     """Lines to labels: one label each, or several (several=true)."""
 
     name = "classifier"
     task = "classify"
     summary = "labels for lines: a bag of n-grams, CNN, RNN or transformer (Joulin 2017, Kim 2014)"
     Config = ClassifierOptions
-    inherited = inherited(EncoderOptions)
     training = Training(epochs=20, batch_size=32, learning_rate=5e-3, schedule="linear", patience=5)
 
     def vocabulary(self, corpus: Corpus, config: ClassifierOptions) -> TextRule:
@@ -89,11 +88,6 @@ class ClassifierPlugin(Plugin[ClassifierOptions, TextRule]):
         rule.learnt = {**rule.learnt, **learnt}
         return rule
 
-    def begin(
-        self, network: torch.nn.Module, config: ClassifierOptions, vocabulary: TextRule, source: Source
-    ) -> Sequence[str]:
-        return set_weights(network, vocabulary, source)
-
     def network(self, config: ClassifierOptions, vocabulary: TextRule) -> Classifier:
         from textkit_plugins.encoder.classification import Classifier
 
@@ -108,12 +102,7 @@ class ClassifierPlugin(Plugin[ClassifierOptions, TextRule]):
             yield batch._replace(epoch=epoch.number)
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, Mapping[str, float]]:
-        loss, right = network.loss(batch)
-        lines = len(batch.ids)
-        return loss, {
-            "examples": lines, "words": int((batch.weight > 0).sum()), "weight": float(batch.count.sum()),
-            "accuracy": float(right) / lines,
-        }  # fmt: skip
+        return logged(network, batch)
 
     def score(
         self, network: torch.nn.Module, dev: Corpus, vocabulary: TextRule, config: ClassifierOptions
@@ -137,6 +126,13 @@ class ClassifierPlugin(Plugin[ClassifierOptions, TextRule]):
 
     def encoder(self, network: torch.nn.Module, vocabulary: TextRule, config: ClassifierOptions) -> Encoder:
         return encoder_of(network, vocabulary, config)
+
+
+def logged(network: Any, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+    """The loss of a batch, and what to log of it."""
+    loss, right = network.loss(batch)
+    lines, words, weight = len(batch.ids), int((batch.weight > 0).sum()), float(batch.count.sum())
+    return loss, {"examples": lines, "words": words, "weight": weight, "accuracy": float(right) / lines}
 
 
 def text_chunks(corpus: Corpus) -> Callable[[], Iterator[Sequence[str]]]:

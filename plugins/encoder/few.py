@@ -19,7 +19,7 @@ from textkit.tasks.classify.corpus import LabelOptions, labelled
 from textkit.tasks.classify.evaluation import measures
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of
-from textkit_plugins.encoder.beginning import inherited, set_weights
+from textkit_plugins.encoder.beginning import BeginsWithEncoder
 from textkit_plugins.encoder.classifying import batch_of, head_facts, labels_of, wanted_of
 from textkit_plugins.encoder.in_context import encoder_of
 from textkit_plugins.encoder.options import EncoderOptions
@@ -57,14 +57,13 @@ class FewShotOptions(LabelOptions, EncoderOptions):
             raise ValueError(f"normalization={self.normalization}: must be none or length")
 
 
-class FewShotPlugin(Plugin[FewShotOptions, TextRule]):
+class FewShotPlugin(BeginsWithEncoder, Plugin[FewShotOptions, TextRule]):
     """Lines to labels, from a few examples of each, over the encoder of another model."""
 
     name = "few-shot"
     task = "classify"
     summary = "labels from a few examples each, over the encoder of another model (Tunstall 2022)"
     Config = FewShotOptions
-    inherited = inherited(EncoderOptions)
 
     def vocabulary(self, corpus: Corpus, config: FewShotOptions) -> TextRule:
         raise UsageError("few-shot: needs an encoder to begin with: --init MODEL")
@@ -80,14 +79,9 @@ class FewShotPlugin(Plugin[FewShotOptions, TextRule]):
 
         return Classifier(config, len(vocabulary), [len(vocabulary.learnt["labels"])], [config.several])
 
-    def begin(
-        self, network: torch.nn.Module, config: FewShotOptions, vocabulary: TextRule, source: Source
-    ) -> Sequence[str]:
-        return set_weights(network, vocabulary, source)
-
     def batches(self, corpus: Corpus, vocabulary: TextRule, config: FewShotOptions, epoch: Epoch) -> Iterator[Batch]:
-        raise NotImplementedError("few-shot learns all lines at once")
-        yield
+        """No batches: `fit` reads all lines at once."""
+        return iter(())
 
     def fit(
         self, network: Classifier, corpus: Corpus, vocabulary: TextRule, config: FewShotOptions, epoch: Epoch

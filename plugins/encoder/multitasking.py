@@ -9,14 +9,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from textkit.errors import TextkitError, UsageError, nearest
-from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score, Training
+from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score, Source, Training
 from textkit.tasks.classify.corpus import HeadOptions, Labelled, head_of, labelled
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import batches_in_turn, limit_of
-from textkit_plugins.encoder.classifying import ClassifierOptions, batch_of, begin, head_facts, scored
+from textkit_plugins.encoder.beginning import BeginsWithEncoder, adopted
+from textkit_plugins.encoder.classifying import (
+    ClassifierOptions,
+    batch_of,
+    begin,
+    head_facts,
+    logged,
+    scored,
+    text_chunks,
+)
 from textkit_plugins.encoder.in_context import encoder_of
 from textkit_plugins.encoder.vocabulary import learnt_rule
 
@@ -40,7 +49,7 @@ class MultitaskOptions(HeadOptions, ClassifierOptions):
     units: int = 100  # of a hidden layer between the line's vector and the labels; 0: none
 
 
-class MultitaskPlugin(Plugin[MultitaskOptions, TextRule]):
+class MultitaskPlugin(BeginsWithEncoder, Plugin[MultitaskOptions, TextRule]):
     """Lines to the labels of several questions, over one encoder."""
 
     name = "multitask"
@@ -51,12 +60,22 @@ class MultitaskPlugin(Plugin[MultitaskOptions, TextRule]):
     training = Training(epochs=20, batch_size=32, learning_rate=1e-3, patience=5)
 
     def vocabulary(self, corpus: Corpus, config: MultitaskOptions) -> TextRule:
+        learnt = self._heads_of(corpus, config)
+        rule = learnt_rule(config, text_chunks(corpus), corpus.paths[0])
+        rule.learnt = {**rule.learnt, **learnt}
+        return rule
+
+    def adopt(self, corpus: Corpus, config: MultitaskOptions, source: Source) -> TextRule:
+        if source.rule is None:  # word vectors
+            return self.vocabulary(corpus, config)
+        learnt = self._heads_of(corpus, config)
+        rule = adopted(source, config, text_chunks(corpus))
+        rule.learnt = {**rule.learnt, **learnt}
+        return rule
+
+    def _heads_of(self, corpus: Corpus, config: MultitaskOptions) -> dict[str, Any]:
+        """`heads`: the labels of each head, with how often they occur. TextkitError for a head of one label."""
         counted: dict[str, Counter[str]] = {}
-
-        def texts() -> Iterator[Sequence[str]]:
-            for records in corpus.chunks(_LINES):
-                yield [labelled(record).text for record in records]
-
         for records in corpus.chunks(_LINES):
             for record in records:
                 line = labelled(record)
@@ -69,10 +88,8 @@ class MultitaskPlugin(Plugin[MultitaskOptions, TextRule]):
         for head, labels in counted.items():
             if len(labels) < 2:
                 raise TextkitError(f"{head}: has {len(labels)} labels, and two are the least")
-        rule = learnt_rule(config, texts, corpus.paths[0])
         heads = {head: {label: labels[label] for label in sorted(labels)} for head, labels in sorted(counted.items())}
-        rule.learnt = {**rule.learnt, "heads": heads}
-        return rule
+        return {"heads": heads}
 
     def network(self, config: MultitaskOptions, vocabulary: TextRule) -> Classifier:
         from textkit_plugins.encoder.classification import Classifier
@@ -93,10 +110,7 @@ class MultitaskPlugin(Plugin[MultitaskOptions, TextRule]):
             yield batch._replace(epoch=epoch.number)
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, Mapping[str, float]]:
-        loss, right = network.loss(batch)
-        lines = len(batch.ids)
-        words, weight = int((batch.weight > 0).sum()), float(batch.count.sum())
-        return loss, {"examples": lines, "words": words, "weight": weight, "accuracy": float(right) / lines}
+        return logged(network, batch)
 
     def score(
         self, network: torch.nn.Module, dev: Corpus, vocabulary: TextRule, config: MultitaskOptions

@@ -17,7 +17,7 @@ from textkit.plugin import Epoch, Graph, Plugin, Score, Source, Training
 from textkit.tasks.embed.pairs import PairOptions, pair, texts_of
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of, sorted_batches
-from textkit_plugins.encoder.beginning import adopted, inherited, set_weights
+from textkit_plugins.encoder.beginning import BeginsWithEncoder, adopted, set_weights
 from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
 from textkit_plugins.encoder.vectors import lines_of, vectors_of
 from textkit_plugins.encoder.vocabulary import learnt_rule
@@ -83,7 +83,7 @@ class SentenceOptions(FreezingOptions, PairOptions, EncoderOptions):
         return self.output or self.width
 
 
-class SentencePlugin(Plugin[SentenceOptions, TextRule]):
+class SentencePlugin(BeginsWithEncoder, Plugin[SentenceOptions, TextRule]):
     """Lines to vectors that are near where the meaning is."""
 
     name = "sentence-encoder"
@@ -91,7 +91,6 @@ class SentencePlugin(Plugin[SentenceOptions, TextRule]):
     summary = "vectors for lines, from pairs of texts or from a teacher (Reimers 2019, Gao 2021)"
     Config = SentenceOptions
     corpus = "textkit.tasks.embed.pairs:TextPairs"
-    inherited = inherited(EncoderOptions)
     training = Training(epochs=10, batch_size=64, learning_rate=2e-3, schedule="linear", patience=3)
 
     def vocabulary(self, corpus: Corpus, config: SentenceOptions) -> TextRule:

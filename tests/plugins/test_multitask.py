@@ -11,6 +11,7 @@ from textkit.corpora import corpus as corpora
 from textkit.errors import TextkitError
 from textkit.plugin import Epoch
 from textkit.tasks.classify.corpus import head_of
+from textkit.training.initial import options_of, source_of
 from textkit.training.run import Run
 from textkit.training.trainer import train
 from textkit_plugins.encoder.batching import batches_in_turn
@@ -94,3 +95,18 @@ def test_a_head_of_one_label_is_refused(tmp_path):
     corpus = corpora.corpus_of(PLUGIN, [tmp_path / "one.tsv", tmp_path / "two.tsv"], options)
     with pytest.raises(TextkitError, match="one: has 1 labels"):
         PLUGIN.vocabulary(corpus, options)
+
+
+def test_it_begins_with_the_encoder_of_another_run(run, tmp_path):
+    (tmp_path / "season.tsv").write_text(lines({"june": ["warm", "bright"], "november": ["wet", "grey"]}, 60, 2))
+    source = source_of(str(run.folder))
+    options = config.resolve(PLUGIN, None, ["epochs=1"], (options_of(PLUGIN, source), PLUGIN.training))[0]
+    assert options.filters == 8  # as in the run
+    corpus = corpora.corpus_of(PLUGIN, [tmp_path / "season.tsv"], options)
+    rule = PLUGIN.adopt(corpus, options, source)
+    assert rule.learnt["heads"].keys() == {"season"}
+    network = PLUGIN.network(options, rule)
+    taken = PLUGIN.begin(network, options, rule, source)
+    before, after = run.network().state_dict(), network.state_dict()
+    assert set(taken) == {name for name in before if name.startswith("encoder.")}
+    assert all(torch.equal(before[name], after[name]) for name in taken)

@@ -144,7 +144,7 @@ def learn_vocabulary(run: Run, corpus: Corpus) -> Iterator[Event]:
     if run.init is not None:
         from textkit.training.initial import source_of
 
-        source = source_of(run.init)
+        source = run.source or source_of(run.init)
     method = "vocabulary" if source is None else "adopt"
     with blaming(run.plugin, method):
         given = (sampled, run.config)

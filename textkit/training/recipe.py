@@ -19,7 +19,7 @@ from textkit import config, signals
 from textkit.corpora.corpus import corpus_of, describe_file
 from textkit.defaults import SEED
 from textkit.errors import TextkitError, UsageError
-from textkit.plugin import Plugin, Training
+from textkit.plugin import Plugin, Source, Training
 from textkit.registry import registry
 from textkit.training.effects import check_options, check_said, has_score, unmet, without_effect
 from textkit.training.run import Run
@@ -51,13 +51,16 @@ class Plan:
     training: Training
     seed: int
     given: frozenset[str]
+    source: Source | None = None  # what --init names
 
     def begun(self, folder: Path, recipe: Recipe) -> Run:
         """A new run in `folder`."""
-        return Run.create(
+        run = Run.create(
             folder, self.plugin, self.options, self.training, self.seed, recipe.data, recipe.dev, recipe.command,
             recipe.init,
         )  # fmt: skip
+        run.source = self.source
+        return run
 
 
 def begin(folder: Path, recipe: Recipe) -> Run:
@@ -70,11 +73,12 @@ def plan(folder: Path, recipe: Recipe) -> Plan:
     if not recipe.plugin:
         raise UsageError("missing argument PLUGIN: the name of the model to train; textkit plugins lists them")
     plugin = registry.get(recipe.plugin)
-    base = None
+    base = source = None
     if recipe.init is not None:
         from textkit.training.initial import options_of, source_of
 
-        base = options_of(plugin, source_of(recipe.init)), plugin.training
+        source = source_of(recipe.init)
+        base = options_of(plugin, source), plugin.training
     options, training = config.resolve(plugin, recipe.config, recipe.assignments, base)
     said = config.said(plugin, recipe.config, recipe.assignments)
     check_said(plugin, said, options, training)
@@ -90,7 +94,7 @@ def plan(folder: Path, recipe: Recipe) -> Plan:
             corpus_of(plugin, paths, options).check()
     seed = SEED if recipe.seed is None else recipe.seed
     given = frozenset([*said, *(plugin.inherited if recipe.init is not None else ())])
-    return Plan(plugin, options, training, seed, given)
+    return Plan(plugin, options, training, seed, given, source)
 
 
 def go_on(folder: Path, recipe: Recipe) -> Run:

@@ -32,7 +32,7 @@ from textkit.corpora.corpus import Corpus, corpus_of, describe_file
 from textkit.durable import naming, replace_file
 from textkit.errors import TextkitError, UsageError
 from textkit.guard import checked
-from textkit.plugin import Epoch, Plugin, Training
+from textkit.plugin import Epoch, Plugin, Source, Training
 from textkit.registry import registry
 from textkit.temporary import beside
 from textkit.text.rule import TextRule
@@ -53,6 +53,7 @@ class Run:
     def __init__(self, folder: Path, record: dict[str, Any]) -> None:
         self.folder = folder
         self._record = record
+        self.source: Source | None = None  # what `init` names, where it was read already
 
     @classmethod
     def create(

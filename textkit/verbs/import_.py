@@ -124,21 +124,12 @@ def import_(
     with protected_stdout():
         check_target(folder, overwrite)
         if os.path.isdir(source):
-            from textkit.interop.encoder import is_encoder
-
-            encoder = is_encoder(source)
-            kind = "an encoder" if encoder else "a translation model"
-            if max_vocab is not None:
-                raise UsageError(f"--max-vocab is for word vectors, not for {kind}")
-            for option in ("encoding", "on_error", "word_ngrams", "task"):
-                if ctx.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE:
-                    raise UsageError(f"--{option.replace('_', '-')} is for word vectors, not for {kind}")
-            if encoder and explain:
-                raise UsageError("--explain is for a translation model, not for an encoder")
-            if encoder:
-                _import_encoder(folder, sample, options, messages)
-            else:
-                _import_marian(folder, sample, options | {"explain": explain}, messages)
+            refused = ["max_vocab"] * (max_vocab is not None) + [
+                option
+                for option in ("encoding", "on_error", "word_ngrams", "task")
+                if ctx.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE
+            ]
+            _import_folder(folder, sample, refused, explain, options, messages)
         else:
             if explain:
                 raise UsageError("--explain is for a translation model, not for word vectors")
@@ -146,6 +137,24 @@ def import_(
                 raise UsageError("--word-ngrams is for --task embed: a classifier keeps all of its n-grams")
             room = (precision, max_vocab, on_error == "skip", encoding, word_ngrams)
             _import_file(folder, sample, "embed" if word_ngrams else task, room, options, messages)
+
+
+def _import_folder(
+    folder: Path, sample: str | None, refused: list[str], explain: bool, options: dict[str, Any], messages: Messages
+) -> None:
+    """Makes a model of a checkpoint's folder; `refused`: options that the user gave and that are for word vectors."""
+    from textkit.interop.encoder import is_encoder
+
+    encoder = is_encoder(options["source"])
+    kind = "an encoder" if encoder else "a translation model"
+    for option in refused:
+        raise UsageError(f"--{option.replace('_', '-')} is for word vectors, not for {kind}")
+    if not encoder:
+        _import_marian(folder, sample, options | {"explain": explain}, messages)
+        return
+    if explain:
+        raise UsageError("--explain is for a translation model, not for an encoder")
+    _import_encoder(folder, sample, options, messages)
 
 
 def _import_file(

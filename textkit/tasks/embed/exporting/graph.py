@@ -137,29 +137,7 @@ def pooling(
         "pool_mean": np.array(0, np.int64),
         "pool_max": np.array(1, np.int64),
     }
-    sif, weight = [], "weight"
-    if probability is not None:
-        constants["sif_weight"] = (SIF_A / (SIF_A + np.asarray(probability, np.float64))).astype(np.float32)
-        sif = [
-            helper.make_node("Gather", ["sif_weight", "ids"], ["rarity"]),  # [line, token]
-            helper.make_node("Mul", ["weight", "rarity"], ["rare_weight"]),
-        ]
-        weight = "rare_weight"
-    if component is None:
-        sif += _mean(weight, "sif", "sif_vector")
-    else:
-        constants["component"] = np.asarray(component, np.float32)[None, None, :]  # [1, 1, dim]
-        constants["component_row"] = np.asarray(component, np.float32)[None, :]
-        sif += [
-            *_mean(weight, "sif", "sif_whole"),
-            # One product for each line: if the constant came second, onnxruntime would make one product of all lines,
-            # which adds up in an order that depends on their number.
-            helper.make_node("Unsqueeze", ["sif_whole", "axis_two"], ["sif_column"]),  # [line, dim, 1]
-            helper.make_node("MatMul", ["component", "sif_column"], ["along_column"]),  # [line, 1, 1]
-            helper.make_node("Squeeze", ["along_column", "axis_two"], ["along"]),  # [line, 1]
-            helper.make_node("Mul", ["along", "component_row"], ["shared"]),  # [line, dim]
-            helper.make_node("Sub", ["sif_whole", "shared"], ["sif_vector"]),
-        ]
+    sif = _sif(probability, component, constants)
     last, last_vector = sif, "sif_vector"
     if own:
         constants["pool_own"] = np.array(3, np.int64)
@@ -183,6 +161,38 @@ def pooling(
         *pooled,
         *_choice("normalize", unit, "unit_vector", plain, "plain_vector", "vector", dim),
     ], constants
+
+
+def _sif(
+    probability: np.ndarray | None, component: np.ndarray | None, constants: dict[str, np.ndarray]
+) -> list[onnx.NodeProto]:
+    """The nodes of `sif_vector`, as `pooling` describes it; their constants are added to `constants`."""
+    from onnx import helper
+
+    sif, weight = [], "weight"
+    if probability is not None:
+        constants["sif_weight"] = (SIF_A / (SIF_A + np.asarray(probability, np.float64))).astype(np.float32)
+        sif = [
+            helper.make_node("Gather", ["sif_weight", "ids"], ["rarity"]),  # [line, token]
+            helper.make_node("Mul", ["weight", "rarity"], ["rare_weight"]),
+        ]
+        weight = "rare_weight"
+    if component is None:
+        sif += _mean(weight, "sif", "sif_vector")
+    else:
+        constants["component"] = np.asarray(component, np.float32)[None, None, :]  # [1, 1, dim]
+        constants["component_row"] = np.asarray(component, np.float32)[None, :]
+        sif += [
+            *_mean(weight, "sif", "sif_whole"),
+            # One product for each line: if the constant came second, onnxruntime would make one product of all lines,
+            # which adds up in an order that depends on their number.
+            helper.make_node("Unsqueeze", ["sif_whole", "axis_two"], ["sif_column"]),  # [line, dim, 1]
+            helper.make_node("MatMul", ["component", "sif_column"], ["along_column"]),  # [line, 1, 1]
+            helper.make_node("Squeeze", ["along_column", "axis_two"], ["along"]),  # [line, 1]
+            helper.make_node("Mul", ["along", "component_row"], ["shared"]),  # [line, dim]
+            helper.make_node("Sub", ["sif_whole", "shared"], ["sif_vector"]),
+        ]
+    return sif
 
 
 def _mean(weight: str, prefix: str, output: str) -> list[onnx.NodeProto]:
