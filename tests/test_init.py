@@ -153,8 +153,9 @@ def test_what_nothing_can_begin_with_is_refused(folder, first):
         trained(folder, "wide", "other.tsv", "dim=41", init=first.folder)
     with pytest.raises(UsageError, match="rnn-lm cannot begin with another model"):
         trained(folder, "strange", "other.tsv", init=first.folder, plugin="rnn-lm")
-    with pytest.raises(UsageError, match="needs an encoder to begin with"):
+    with pytest.raises(UsageError, match="few-shot: needs a model to begin with: --init MODEL"):
         trained(folder, "few", "other.tsv", plugin="few-shot")
+    assert not (folder / "few").exists()  # said before anything is read
     with pytest.raises(Exception, match="no such"):
         source_of(str(folder / "nothing"))
 

@@ -74,6 +74,8 @@ def plan(folder: Path, recipe: Recipe) -> Plan:
         raise UsageError("missing argument PLUGIN: the name of the model to train; textkit plugins lists them")
     plugin = registry.get(recipe.plugin)
     base = source = None
+    if plugin.needs_init and recipe.init is None:
+        raise UsageError(f"{plugin.name}: needs a model to begin with: --init MODEL")
     if recipe.init is not None:
         from textkit.training.initial import options_of, source_of
 
