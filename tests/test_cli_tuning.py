@@ -120,8 +120,10 @@ def test_a_signal_ends_the_search_and_keeps_the_best(here):
         heard.append(line)
     process.stderr.close()
     assert process.wait() == 130
-    assert heard[-1].startswith("textkit: stopped: 2 trials in "), heard
     run = Run.open(Path("run"))
+    count = len(run.trials)  # the signal comes during the second trial, or just before it
+    assert count in (1, 2)
+    assert heard[-1].startswith(f"textkit: stopped: {count} trial{'s' * (count > 1)} in "), heard
     assert run.complete
     assert run.trials[0]["trial"] == 1
     assert Path("run/trials.tsv").read_text().count("\n") == len(run.trials) + 1
