@@ -32,7 +32,8 @@ def test_what_a_record_names_is_there(name):
         *(v.command for v in task.verbs.values()),
     ):
         assert load(reference) is not None
-    assert task.optional <= task.graphs.keys()
+    assert task.optional | task.extra <= task.graphs.keys()
+    assert not task.optional & task.extra
     assert load(task.serving).task == name
 
 

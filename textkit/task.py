@@ -83,6 +83,7 @@ class Task:
     # A function (graphs, rule, sample, precision) -> textkit.exporting.exported.Exported. It proves its graphs right.
     exporter: str
     optional: frozenset[str] = frozenset()  # graphs that a model may lack; they are made on request
+    extra: frozenset[str] = frozenset()  # graphs that only some families have; all of their models have them
     settings: Mapping[str, Setting] = field(default_factory=dict)  # serving options that a model may state defaults of
     facts: Mapping[str, Kind] = field(default_factory=dict)  # keys of the manifest that are this task's own
     limits: Mapping[str, Kind] = field(default_factory=dict)  # what the manifest's `limits` may hold besides "tokens"

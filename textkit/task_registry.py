@@ -162,8 +162,9 @@ class TaskRegistry:
             for what in (*task.graphs, *task.verbs, *task.metrics):
                 if not isinstance(what, str) or not what:
                     raise TextkitError(f"{where} is broken: {what!r:.80} is no name")
-            if missing := task.optional - set(task.graphs):
-                raise TextkitError(f"{where} is broken: it has no graph {sorted(missing)[0]!r}, which is optional")
+            for kind, names in (("optional", task.optional), ("extra", task.extra)):
+                if missing := names - set(task.graphs):
+                    raise TextkitError(f"{where} is broken: it has no graph {sorted(missing)[0]!r}, which is {kind}")
             if wrong := task.wrong_default(task.defaults):
                 raise TextkitError(f"{where} is broken: its defaults have {wrong}")
         return task

@@ -168,8 +168,8 @@ def _task(values: Mapping[str, Any]) -> Task:
 
 def _check_stated(manifest: Manifest) -> None:
     """Checks that the graphs are the task's, and that each names its file and its ports."""
-    signatures, optional = manifest.record.graphs, manifest.record.optional
-    for graph in (graph for graph in signatures if graph not in optional):
+    signatures, lacking = manifest.record.graphs, manifest.record.optional | manifest.record.extra
+    for graph in (graph for graph in signatures if graph not in lacking):
         _require(graph in manifest.graphs, f"the graph {graph!r} of the task {manifest.task!r} is missing")
     for graph, stated in manifest.graphs.items():
         _require(graph in signatures, f"the task {manifest.task!r} has no graph {quoted(graph)}")

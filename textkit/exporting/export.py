@@ -155,17 +155,17 @@ def export_graphs(
 
 
 def _graphs_of(plugin: Plugin[Any, Any], graphs: Mapping[str, Graph], explain: bool) -> Mapping[str, Graph]:
-    """The graphs of the plugin's task, with the optional ones if `explain`."""
+    """The graphs of the plugin's task, with the optional ones if `explain`, and the extra ones if the plugin gives them."""
     task = tasks.get(plugin.task)
-    optional, wanted = task.optional, set(task.graphs) - task.optional
-    if set(graphs) - optional != wanted or not all(isinstance(graph, Graph) for graph in graphs.values()):
+    optional, wanted = task.optional, set(task.graphs) - task.optional - task.extra
+    if set(graphs) - optional - task.extra != wanted or not all(isinstance(graph, Graph) for graph in graphs.values()):
         raise TextkitError(
             f"plugin {plugin.name!r} is broken: it gives the graphs {', '.join(map(str, graphs)) or 'none'}, "
             f"the task {plugin.task!r} has {', '.join(sorted(wanted))}, each a textkit.plugin.Graph"
         )
     if explain and not optional & set(graphs):
         raise TextkitError(f"--explain: plugin {plugin.name!r} has nothing to explain its models by")
-    return graphs if explain else {name: graph for name, graph in graphs.items() if name in wanted}
+    return graphs if explain else {name: graph for name, graph in graphs.items() if name not in optional}
 
 
 def _explainable(plugin: Plugin[Any, Any], graphs: Mapping[str, Graph]) -> bool:
