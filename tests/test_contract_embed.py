@@ -9,9 +9,10 @@ from examination import MET, Candidate, made, named, served_without_torch, toys 
 
 from textkit.bundle import bundle
 from textkit.exporting.export import export
+from textkit.plugin import Graph
 from textkit.tasks.embed.exporting import parity
 from textkit.tasks.embed.serving.embedder import Embedder
-from textkit.tasks.embed.task import POOLING
+from textkit.tasks.embed.task import OWN, PORT, SIDES, Side
 
 
 @pytest.fixture(scope="module", params=named("embed"))
@@ -23,22 +24,28 @@ def test_parity_is_stated(candidate):
     assert 0 <= bundle.read(candidate.model).manifest.parity["max_relative"] <= parity.TOLERANCE
 
 
-def rows_of(candidate: Candidate, ids: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """The torch module's vector of each token, zeros for padding: f32[line, token, dim]."""
-    module = candidate.graph.module
+def outputs_of(graph: Graph, ids: np.ndarray, weight: np.ndarray) -> list[np.ndarray]:
+    """The torch module's vector of each token f32[line, token, dim], and of each line f32[line, dim] if it pools."""
     arguments = (torch.from_numpy(ids), torch.from_numpy(weight))
     with torch.no_grad():
-        rows = module(*arguments[: 1 if isinstance(module, torch.nn.Embedding) else 2]).numpy()
-    return np.where((weight > 0)[:, :, None], rows, 0)
+        given = graph.module(*arguments[: 1 if isinstance(graph.module, torch.nn.Embedding) else 2])
+    return [part.numpy() for part in (given if isinstance(given, tuple) else (given,))]
 
 
-def reference(candidate: Candidate, line: str, pool: int, normalize: bool, component: np.ndarray) -> np.ndarray:
+def rows_of(graph: Graph, ids: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """The vectors of tokens, zeros for padding: f32[line, token, dim]."""
+    return np.where((weight > 0)[:, :, None], outputs_of(graph, ids, weight)[0], 0)
+
+
+def reference(
+    candidate: Candidate, graph: Graph, line: str, pool: int, normalize: bool, component: np.ndarray
+) -> np.ndarray:
     """The vector of one line: through the torch module, alone and without padding, then pooled as `embed`'s signature says."""
     encoded = candidate.run.vocabulary.encode([line])
     ids = encoded.ids[None]
     weight = np.ones(ids.shape, np.float32) if encoded.weight is None else encoded.weight[None]
-    rows = rows_of(candidate, ids, weight)
-    if POOLING[pool] == "max" and encoded.spans is not None:  # the maximum is over words, not over their pieces
+    rows, *own = outputs_of(graph, ids, weight)
+    if PORT[pool] == "max" and encoded.spans is not None:  # the maximum is over words, not over their pieces
         ends = np.cumsum(encoded.spans)
         words = [
             (rows[0] * weight[0][:, None])[end - span : end].sum(0)
@@ -46,35 +53,42 @@ def reference(candidate: Candidate, line: str, pool: int, normalize: bool, compo
             if span
         ]
         rows, weight = np.array(words)[None], np.ones((1, len(words)), np.float32)
-    probability = candidate.graph.constants.get("probability")
-    return parity.pooled(rows, ids, weight, pool, normalize, probability, component)[0]
+    probability = graph.constants.get("probability")
+    return parity.pooled(rows, ids, weight, pool, normalize, probability, component, *own)[0]
 
 
-@pytest.mark.parametrize("pooling", POOLING)
+@pytest.mark.parametrize("pooling", PORT)
 @pytest.mark.parametrize("normalize", [False, True])
 def test_served_vectors_are_those_of_the_network(candidate, pooling, normalize):
-    embed = Embedder(candidate.model, device="cpu", threads=1, pooling=pooling, normalize=normalize)
+    if pooling == OWN and not getattr(candidate.graph.module, "pools", False):
+        pytest.skip("has no vector of its own for a line")
+    for side, graph in zip(SIDES, candidate.graphs.values(), strict=False):
+        check_served_vectors(candidate, side, graph, pooling, normalize)
+
+
+def check_served_vectors(candidate: Candidate, side: Side, graph: Graph, pooling: str, normalize: bool) -> None:
+    embed = Embedder(candidate.model, device="cpu", threads=1, pooling=pooling, normalize=normalize, side=side)
     lines = [*MET, *candidate.run.sample()[:6]]
     vectors = embed(lines)
     scale = max(1.0 if normalize else 0.0, float(np.abs(embed.matrix()).max(initial=0)), float(np.abs(vectors).max()))
     assert vectors.shape == (len(lines), embed.dim)
     assert vectors.dtype == np.float32
     rule = candidate.run.vocabulary
-    pool = POOLING.index(pooling)
+    pool = PORT.index(pooling)
     component = parity.first_component(
-        lambda ids, weight: rows_of(candidate, ids, weight),
+        lambda ids, weight: rows_of(graph, ids, weight),
         rule,
         candidate.run.sample(),
-        candidate.graph.constants.get("probability"),
+        graph.constants.get("probability"),
     )
     for line, vector in zip(lines, vectors, strict=True):
         if not line.strip() or not rule.encode([line]).lengths[0]:
             assert not vector.any(), line
             continue
-        length = np.linalg.norm(reference(candidate, line, pool, False, component))
+        length = np.linalg.norm(reference(candidate, graph, line, pool, False, component))
         if normalize and length < 1e-3 * scale:
             continue  # SIF left nothing but rounding errors, which normalising made as long as the other vectors
-        expected = reference(candidate, line, pool, normalize, component)
+        expected = reference(candidate, graph, line, pool, normalize, component)
         assert np.abs(vector - expected).max() <= 1e-4 * scale, line
 
 

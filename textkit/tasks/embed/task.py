@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from textkit.kinds import Flag, Maybe, Since, Text, Whole
 from textkit.serving import LONG
 from textkit.task import Port, Setting, Signature, Task
@@ -11,27 +13,33 @@ POOLING = ("mean", "max", "sif")  # the values 0, 1, 2 of the port `pool`
 OWN = "model"  # its value 3, where the model has a vector of its own for a line (the fact `pools`)
 PORT = (*POOLING, OWN)
 POOLINGS = (*PORT, "fasttext")  # the last is computed outside the graph, from its output `tokens`
+# What a line is, for a model that embeds queries and the documents that answer them by a network each. Its graph `embed` is the
+# side of documents. A model with one side has no graph `query`.
+Side = Literal["document", "query"]
+SIDES: tuple[Side, ...] = ("document", "query")
+QUERY: Side = "query"
 # The JSON fields that a verb writes, the result itself first. A record's own field of the same name is renamed.
 EMBEDDED = ("embedding",)
 TOKENS = ("tokens",)
 
+_LINES = Signature(
+    inputs=(
+        Port("ids", "int64", ("line", "token")),
+        Port("weight", "float32", ("line", "token")),
+        Port("pool", "int64"),
+        Port("normalize", "bool"),
+    ),
+    outputs=(
+        Port("vector", "float32", ("line", "dim")),
+        Port("tokens", "float32", ("line", "token", "dim")),
+    ),
+)
+
 TASK = Task(
     name="embed",
     summary="lines to vectors",
-    graphs={
-        "embed": Signature(
-            inputs=(
-                Port("ids", "int64", ("line", "token")),
-                Port("weight", "float32", ("line", "token")),
-                Port("pool", "int64"),
-                Port("normalize", "bool"),
-            ),
-            outputs=(
-                Port("vector", "float32", ("line", "dim")),
-                Port("tokens", "float32", ("line", "token", "dim")),
-            ),
-        )
-    },
+    graphs={"embed": _LINES, QUERY: _LINES},
+    extra=frozenset({QUERY}),
     serving="textkit.tasks.embed.serving.embedder:Embedder",
     exporter="textkit.tasks.embed.exporting.export:exported",
     settings={

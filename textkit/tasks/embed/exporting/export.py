@@ -20,7 +20,7 @@ from textkit.plugin import Graph
 from textkit.task import Port, Signature
 from textkit.tasks.embed.exporting import parity
 from textkit.tasks.embed.exporting.graph import graft, refuse_size, table_graph
-from textkit.tasks.embed.task import OWN, PORT, TASK
+from textkit.tasks.embed.task import OWN, PORT, QUERY, TASK
 from textkit.text.rule import TextRule
 
 if TYPE_CHECKING:
@@ -35,8 +35,20 @@ _WITH_OWN = Signature(_ROWS.inputs, (*_ROWS.outputs, Port("vector", "float32", (
 
 
 def exported(graphs: Mapping[str, Graph], rule: TextRule, sample: Sequence[str], precision: str) -> Exported:
-    """The graph `embed` of a plugin's module."""
-    return export_module(graphs["embed"], rule, sample, precision)
+    """The graph `embed` of a plugin's module, and `query` of a plugin that has a module for queries. The figures of the second
+    stand under its name among those of the first."""
+    found = export_module(graphs["embed"], rule, sample, precision)
+    if QUERY not in graphs:
+        return found
+    other = export_module(graphs[QUERY], rule, sample, precision)
+    if other.facts != found.facts:
+        raise TextkitError(
+            f"the modules of the graphs 'embed' and {QUERY!r} give other vectors: {dict(found.facts)} and {dict(other.facts)}"
+        )
+    limits = {"tokens": min(found.limits["tokens"], other.limits["tokens"])}
+    return Exported(
+        {**found.graphs, QUERY: other.graphs["embed"]}, limits, {**found.parity, QUERY: other.parity}, found.facts
+    )
 
 
 def export_module(graph: Graph, rule: TextRule, sample: Sequence[str], precision: str) -> Exported:

@@ -22,7 +22,7 @@ from textkit.serving.session import Session, cpus
 from textkit.serving.spreading import Workers
 from textkit.serving.stream import batches
 from textkit.tasks.embed.serving.fasttext_pooling import classified, is_classifier, means_of_units
-from textkit.tasks.embed.task import OWN, POOLINGS, PORT, TASK
+from textkit.tasks.embed.task import OWN, POOLINGS, PORT, QUERY, SIDES, TASK, Side
 from textkit.text.rule import Encoded
 from textkit.text.words import Words
 
@@ -52,11 +52,14 @@ class Embedder(OpenModel[np.ndarray]):
         normalize: bool | None = None,
         batch_tokens: int = BATCH_TOKENS,
         long: Long | None = None,
+        side: Side = "document",
     ) -> None:
         """`model`: a name, a folder or a Bundle; None: the default. `pooling` (mean, max, sif, fasttext, and model, where the
         model has a vector of its own for a line), `normalize` (to length 1) and `long` are the model's own where they are None.
         `long`: how a line that is too long is embedded: `split`, as the mean of its parts by weight (with max, their maximum),
         or `cut`, as its beginning. A model that says nothing splits.
+        `side`: what the lines are, for a model that embeds queries and documents by a network each (`two_sided`); any other
+        embeds both alike.
 
         Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
         """
@@ -70,7 +73,12 @@ class Embedder(OpenModel[np.ndarray]):
         self.pooling: str = own["pooling"] if pooling is None else pooling
         self.normalize = bool(own["normalize"] if normalize is None else normalize)
         self.long: str = own.get("long", "split") if long is None else long
-        for option, value, known in (("pooling", self.pooling, POOLINGS), ("long", self.long, LONG)):
+        self.side, self.two_sided = side, QUERY in manifest.graphs
+        for option, value, known in (
+            ("pooling", self.pooling, POOLINGS),
+            ("long", self.long, LONG),
+            ("side", side, SIDES),
+        ):
             if value not in known:
                 raise UsageError(f"unknown {option} {value!r}{nearest(str(value), known)}")
         if self.pooling == OWN and not manifest.facts.get("pools"):
@@ -96,7 +104,8 @@ class Embedder(OpenModel[np.ndarray]):
         if self._session is None:
             # Each thread takes one batch. onnxruntime's own threads, which share a batch, spin while they wait: for a graph
             # as light as a table of vectors they cost twice the time and gained nothing.
-            self._session = Session(self.bundle.graph("embed"), self.device, threads=1)
+            graph = QUERY if self.two_sided and self.side == QUERY else "embed"
+            self._session = Session(self.bundle.graph(graph), self.device, threads=1)
         return self._session
 
     def encode(self, lines: Sequence[str]) -> Encoded:

@@ -18,7 +18,7 @@ from textkit.cli.typed import check_files
 from textkit.cli.verb import examples
 from textkit.errors import UsageError
 from textkit.serving import BATCH_TOKENS
-from textkit.tasks.embed.task import EMBEDDED, TASK, TOKENS
+from textkit.tasks.embed.task import EMBEDDED, QUERY, SIDES, TASK, TOKENS, Side
 
 if TYPE_CHECKING:
     from textkit.tasks.embed.serving.embedder import Embedder
@@ -42,6 +42,13 @@ _option = options_of(TASK, {})
 @_option("pooling")
 @click.option("--tokens", is_flag=True, help="Write the vector of each token instead of one per line.")
 @_option("normalize", negated=True)
+@click.option(
+    "--side",
+    type=click.Choice(SIDES),
+    default=SIDES[0],
+    show_default=True,
+    help="What the lines are, for a model that embeds queries and the documents that answer them differently.",
+)
 @reading_options
 @click.option(
     "--batch-tokens",
@@ -84,6 +91,7 @@ class _Options(Filter):
     pooling: str | None
     tokens: bool
     normalize: bool | None
+    side: Side
     batch_tokens: int
     split: bool | None
 
@@ -111,6 +119,7 @@ class _Options(Filter):
             self.normalize,
             self.batch_tokens,
             None if self.split is None else "split" if self.split else "cut",
+            self.side,
         )
 
 
@@ -134,7 +143,10 @@ def run(request: _Options, messages: Messages) -> None:
     check_files(request.files)
     embedder = request.embedder()
     device = embedder.session.device  # loads the graph, so that a damaged model is reported before anything is read
-    messages.note(f"{embedder.bundle.folder}: {embedder.dim} dimensions, pooling {embedder.pooling}, on {device}")
+    side = f", the side of a {embedder.side}" if embedder.two_sided else ""
+    messages.note(f"{embedder.bundle.folder}: {embedder.dim} dimensions, pooling {embedder.pooling}{side}, on {device}")
+    if embedder.side == QUERY and not embedder.two_sided:
+        messages.note(f"--side {QUERY}: {embedder.bundle.manifest.name} embeds queries as it embeds documents")
     report = InputReport()
     try:
         with opened(request, messages) as (out, show):
