@@ -180,8 +180,8 @@ def test_with_a_teacher_the_records_are_lines(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "given", "said"),
     [
-        ("x", "a b\tc d\t4.5\ne\tf\t0\n", {}, ", line 1: column 3 looks like a score, which objective=similarity learns"),
-        ("x", "text1\ttext2\tlabel\na\tb\t1\n", {}, ", line 1: 'label' looks like a score, which objective=similarity learns"),
+        ("x", "a b\tc d\t4.5\ne\tf\t0\n", {}, ", line 1: column 3 looks like a score, which sentence-encoder learns"),
+        ("x", "text1\ttext2\tlabel\na\tb\t1\n", {}, ", line 1: 'label' looks like a score, which sentence-encoder learns"),
         ("x.jsonl", '{"text1": "a", "text2": "b", "score": 1}\n', {}, ", line 1: 'score' looks like a score"),
         ("x", "g\tf\t2015\t1\t5\ta b\tc\n", {}, ", line 1: has 7 columns and no header that names text1 and text2: say which"),
         ("x", "anchor\tfoo\na\tb\n", {}, ", line 1: 'anchor' may be a column's name or a record's: say which with text1_"),

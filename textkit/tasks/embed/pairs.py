@@ -30,9 +30,8 @@ _TEXTS = "text1_column and text2_column"
 
 
 @dataclass(frozen=True)
-class PairOptions:
-    """How pairs of texts are read. A mixin for a family's Config, which may have an option `objective`: contrast (the default),
-    similarity or teacher.
+class PairColumns:
+    """How pairs of texts are read that belong together. A mixin for a family's Config.
 
     A column is given by its name, or by its number from 1; a field of JSON lines by its name, or by the way to it (`a.b`). With
     numbers alone the first row is data, unless it has the usual names in these columns.
@@ -43,6 +42,12 @@ class PairOptions:
     negative_column: str = (
         ""  # contrast: that of a text that is near the first and not meant; "": found, if there is one
     )
+
+
+@dataclass(frozen=True)
+class PairOptions(PairColumns):
+    """The same for a Config with an option `objective`, which says what a pair is for: contrast, similarity or teacher."""
+
     score_column: str = ""  # similarity: that of the number that says how alike the texts are; "": found
 
 
@@ -61,7 +66,7 @@ def texts_of(record: str) -> list[str]:
 class TextPairs(Corpus):
     """A corpus of records "text1<tab>text2", with "<tab>negative" behind some of them (objective=contrast), or with
     "<tab>score" behind each (objective=similarity); with objective=teacher records are the lines of any text. `options`:
-    PairOptions.
+    PairColumns, and those of a Config without `objective` are read as with contrast.
     """
 
     def check(self) -> None:
@@ -90,7 +95,7 @@ def _objective(options: Any) -> str:
 
 def _records(source: Source, options: Any) -> Iterator[list[str]]:
     scored = _objective(options) == SIMILARITY
-    table = _table(source, options if isinstance(options, PairOptions) else PairOptions(), scored)
+    table = _table(source, options if isinstance(options, PairColumns) else PairColumns(), scored)
     for numbers, block in rows(source, table):
         found = []
         for number, (first, second, *more) in zip(numbers, block, strict=True):
@@ -122,11 +127,12 @@ def _score(source: Source, number: int, value: Any) -> float:
     return score
 
 
-def _table(source: Source, options: PairOptions, scored: bool) -> Table:
+def _table(source: Source, options: PairColumns, scored: bool) -> Table:
     other, objective = ("negative_column", CONTRAST) if scored else ("score_column", SIMILARITY)
-    if getattr(options, other):
+    if getattr(options, other, ""):
         raise UsageError(f"{other}: has an effect with objective={objective} alone")
-    given = options.text1_column, options.text2_column, options.score_column if scored else options.negative_column
+    third = getattr(options, "score_column", "") if scored else options.negative_column
+    given = options.text1_column, options.text2_column, third
     kind = kind_of(
         source,
         lambda cells: is_header(cells, _roles(cells, given, scored)) or (scored and by_name(cells) is not None),
@@ -197,6 +203,6 @@ def _refuse_scores(source: Source, looked: Sequence[Row], table: Table) -> None:
     if shown:
         raise source.error(
             number,
-            f"{shown} looks like a score, which objective=similarity learns; contrast takes every pair as one that belongs "
-            f"together: say so with {_TEXTS} (names, or numbers from 1)",
+            f"{shown} looks like a score, which sentence-encoder learns with objective=similarity; here every pair is one that "
+            f"belongs together: say so with {_TEXTS} (names, or numbers from 1)",
         )
