@@ -15,6 +15,7 @@ from textkit.exporting.export import export
 from textkit.registry import registry
 from textkit.task_registry import tasks
 from textkit.tasks.embed.serving.embedder import Embedder
+from textkit.tasks.embed.task import SIDES
 from textkit.tasks.language.serving.generator import Generator
 from textkit.tasks.language.serving.scorer import LanguageModel
 from textkit.tasks.translate.serving.translator import Translator
@@ -34,14 +35,20 @@ def exported(name: str, precision: str, factory: pytest.TempPathFactory):
     if name not in _runs:
         family, extra = VARIANTS.get(name, (name, {}))
         folder, plugin = factory.mktemp(name), registry.get(family)
-        (folder / "lines.txt").write_text("".join(f"{line}\n" for line in lines(tasks.get(plugin.task).corpus)))
-        corpus = corpus_of(plugin, [folder / "lines.txt"])
+        (folder / "lines.txt").write_text("".join(f"{line}\n" for line in data_of(family)))
         known = {field.name for field in dataclasses.fields(plugin.Config)} | {"epochs"}
         wide = {key: value for key, value in WIDE.items() if key in known and plugin.task != "embed"}
-        run = Run.create(folder / "run", plugin, *tiny(plugin, wide | extra), 3, corpus.paths)
+        options, training = tiny(plugin, wide | extra)
+        corpus = corpus_of(plugin, [folder / "lines.txt"], options)
+        run = Run.create(folder / "run", plugin, options, training, 3, corpus.paths)
         list(train(run, corpus, device="cpu", threads=1))
         _runs[name] = run
     return export(_runs[name], factory.mktemp(f"{name}-{precision}") / "model", precision)
+
+
+def data_of(family: str) -> list[str]:
+    plugin = registry.get(family)
+    return lines(plugin.corpus or tasks.get(plugin.task).corpus)
 
 
 def of(task: str) -> pytest.MarkDecorator:
@@ -51,7 +58,7 @@ def of(task: str) -> pytest.MarkDecorator:
 
 
 def texts(name: str) -> list[str]:
-    given = [line.split("\t")[0] for line in lines(registry.get(VARIANTS.get(name, (name,))[0]).data)[:16]]
+    given = [line.split("\t")[0] for line in data_of(VARIANTS.get(name, (name,))[0])[:16]]
     return [*given, *MET[:8]]
 
 
@@ -93,7 +100,8 @@ def test_scores_and_texts(name, precision, tmp_path_factory):
 def test_vectors(name, precision, tmp_path_factory):
     folder = exported(name, precision, tmp_path_factory)
     given = texts(name)
-    one, two = (Embedder(folder, "cpu", threads) for threads in (1, 2))
-    together = one(given)
-    assert np.array_equal(np.concatenate([one([line]) for line in given]), together)
-    assert np.array_equal(two(given[::-1])[::-1], together)
+    for side in SIDES:
+        one, two = (Embedder(folder, "cpu", threads, side=side) for threads in (1, 2))
+        together = one(given)
+        assert np.array_equal(np.concatenate([one([line]) for line in given]), together)
+        assert np.array_equal(two(given[::-1])[::-1], together)
