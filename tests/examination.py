@@ -36,7 +36,7 @@ TINY = {
     "dim": 8, "min_count": 1, "epochs": 3, "batch_size": 16, "bucket": 500, "pieces": 80, "x_max": 10,
     "hidden": 8, "layers": 1, "encoder_layers": 1, "decoder_layers": 1, "heads": 2, "feedforward": 16, "tokenizer": "word",
     "vocab_size": 100, "batch_tokens": 256, "max_tokens": 32, "patience": 0,
-    "streams": 4, "bptt": 8,
+    "streams": 4, "bptt": 8, "towers": "two",
 }  # fmt: skip
 BEGIN_WITH = {"few-shot": "classifier"}  # a family that needs a model to begin with -> the family of that model
 HEADED = "textkit.tasks.classify.corpus:HeadedCorpus"

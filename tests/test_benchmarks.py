@@ -379,8 +379,8 @@ def test_a_clone_that_is_not_installed_runs(bench: SimpleNamespace, tmp_path: Pa
     # Without site-packages there is no other textkit to be found.
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code, tmp_path], capture_output=True, text=True)
     known = [
-        "classifier", "fasttext", "few-shot", "glove", "multitask", "nnlm", "ppmi-svd", "rnn-lm", "sentence-encoder", "seq2seq",
-        "transformer", "transformer-lm", "word2vec",
+        "classifier", "dssm", "fasttext", "few-shot", "glove", "multitask", "nnlm", "ppmi-svd", "rnn-lm",
+        "sentence-encoder", "seq2seq", "transformer", "transformer-lm", "word2vec",
     ]  # fmt: skip
     assert done.stdout.split() == ["True", *known], done.stderr
 

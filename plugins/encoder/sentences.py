@@ -19,7 +19,7 @@ from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of, sorted_batches
 from textkit_plugins.encoder.beginning import BeginsWithEncoder, adopted, set_weights
 from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
-from textkit_plugins.encoder.vectors import lines_of, vectors_of
+from textkit_plugins.encoder.vectors import COMPARED, found_partners, lines_of, vectors_of
 from textkit_plugins.encoder.vocabulary import learnt_rule
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from textkit_plugins.encoder.similarity import Batch, SentenceEncoder
 
 _LINES = 10_000  # read at once
-_COMPARED = 4096  # pairs of the dev data among which partners are looked for
 
 
 @dataclass(frozen=True)
@@ -151,12 +150,9 @@ class SentencePlugin(BeginsWithEncoder, Plugin[SentenceOptions, TextRule]):
             first, second = (vectors_of(network, [p[side] for p in pairs], vocabulary, config) for side in (0, 1))
             value = spearman((first * second).sum(1), np.array([float(p[2]) for p in pairs]))
             return Score("spearman", float(value), higher_is_better=True)
-        pairs = pairs[:_COMPARED]
+        pairs = pairs[:COMPARED]
         first, second = (vectors_of(network, [p[side] for p in pairs], vocabulary, config) for side in (0, 1))
-        near = first @ second.T
-        # Equal texts are equally right, wherever they stand.
-        better = (near > np.diagonal(near)[:, None] + 1e-6).sum(1)
-        return Score("mrr", float((1 / (1 + better)).mean()), higher_is_better=True, detail={"pairs": len(pairs)})
+        return found_partners(first, second)
 
     def graphs(self, network: torch.nn.Module, vocabulary: TextRule, config: SentenceOptions) -> Mapping[str, Graph]:
         from textkit_plugins.encoder.similarity import Served, table_of

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit.corpora.batching import padded
+from textkit.plugin import Score
 from textkit_plugins.encoder.batching import limit_of
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from textkit_plugins.encoder.similarity import Lines
 
 _SCORED = 256  # texts in a batch
+COMPARED = 4096  # pairs of the dev data among which partners are looked for
 
 
 def lines_of(texts: Sequence[str], rule: TextRule, config: SentenceOptions) -> Lines:
@@ -36,3 +38,11 @@ def vectors_of(network: Any, texts: Sequence[str], rule: TextRule, config: Sente
         lines = lines_of([texts[at] for at in some], rule, config)
         found[some] = network(type(lines)(lines.ids.to(device), lines.weight.to(device))).float().cpu().numpy()
     return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+
+
+def found_partners(first: np.ndarray, second: np.ndarray) -> Score:
+    """The mean reciprocal rank of each text's partner among all partners; both f32[pair, dim], of length 1."""
+    near = first @ second.T
+    # Equal texts are equally right, wherever they stand.
+    better = (near > np.diagonal(near)[:, None] + 1e-6).sum(1)
+    return Score("mrr", float((1 / (1 + better)).mean()), higher_is_better=True, detail={"pairs": len(near)})

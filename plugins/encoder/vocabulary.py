@@ -32,24 +32,29 @@ def learnt_rule(options: EncoderOptions, chunks: Chunks, where: object) -> TextR
 
 
 def _hashed(options: EncoderOptions, chunks: Chunks, where: object) -> Hashed:
-    """Keeps the buckets that the most lines have, at most `features` of them."""
     every = Hashed(
         options.normalizer(), options.word_ngrams, options.minn, options.maxn, options.bucket, across=options.across,
         digits=options.digits,
     )  # fmt: skip
-    lines = np.zeros(options.bucket, np.int32)  # that have each bucket
+    return with_rows(every, options.features, options.min_count, chunks, where)
+
+
+def with_rows(every: Hashed, most: int, min_count: int, chunks: Chunks, where: object) -> Hashed:
+    """`every` with rows for the buckets that the most lines have: at most `most`, each in at least `min_count` lines."""
+    bucket = every.buckets
+    lines = np.zeros(bucket, np.int32)  # that have each bucket
     for texts in chunks():
         for begin in range(0, len(texts), _COUNTED):
             buckets, counts = every.buckets_of(texts[begin : begin + _COUNTED])
-            keys = np.repeat(np.arange(len(counts)) * options.bucket, counts) + buckets
+            keys = np.repeat(np.arange(len(counts)) * bucket, counts) + buckets
             keys.sort()
-            once = keys[np.diff(keys, prepend=-1) > 0] % options.bucket
-            lines += np.bincount(once, minlength=options.bucket).astype(np.int32)
-    found = np.flatnonzero(lines >= options.min_count)
+            once = keys[np.diff(keys, prepend=-1) > 0] % bucket
+            lines += np.bincount(once, minlength=bucket).astype(np.int32)
+    found = np.flatnonzero(lines >= min_count)
     if not len(found):
-        raise TextkitError(f"{where}: min_count={options.min_count}: no word or n-gram is in so many lines")
-    if len(found) > options.features:
-        best = np.argsort(-lines[found], kind="stable")[: options.features]
+        raise TextkitError(f"{where}: min_count={min_count}: no word or n-gram is in so many lines")
+    if len(found) > most:
+        best = np.argsort(-lines[found], kind="stable")[:most]
         found = np.sort(found[best])
     rule = every.keeping(found)
     rule.learnt = {"lines": lines[found].tolist()}
