@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Sequence
 from functools import cache
 
-import numpy as np
+from textkit.text.characters import Kinds, others
 
 _SHORT = 4096  # characters; numpy searches a longer text first, which costs a tenth of a pattern
 
@@ -67,6 +67,9 @@ _IDEOGRAPHIC = (
 _compiled = cache(re.compile)  # compiled when needed: most lines need no pattern, and compiling all takes 13 ms
 
 
+_SUSPECT = Kinds(lambda character: 2 if _compiled(_ANY).match(character) else 1)  # 2: one that may need cleaning
+
+
 def cleaned(text: str, apart: bool = False) -> str:
     """`text` (any number of lines) without invisible characters, ligatures and full-width forms spelled out; lines stay lines.
 
@@ -77,7 +80,10 @@ def cleaned(text: str, apart: bool = False) -> str:
     if not found:
         return text
     if len(text) > _SHORT and "\n" in text:  # no pattern reaches across a line end
-        return "\n".join(_cleaned_of(text.split("\n"), found, apart))
+        lines = text.split("\n")
+        for at in _SUSPECT.lines_of(text, 2):
+            lines[at] = cleaned(lines[at], apart)
+        return "\n".join(lines)
     return _folded(visible(text, not apart), apart)
 
 
@@ -87,9 +93,9 @@ def cleaned_lines(lines: Sequence[str]) -> Sequence[str]:
     return _cleaned_of(lines, found) if found else lines
 
 
-def _cleaned_of(lines: Sequence[str], found: str, apart: bool = False) -> list[str]:
+def _cleaned_of(lines: Sequence[str], found: str) -> list[str]:
     """The lines; those that hold one of the characters `found` are `cleaned`."""
-    return [cleaned(line, apart) if any(character in line for character in found) else line for line in lines]
+    return [cleaned(line) if any(character in line for character in found) else line for line in lines]
 
 
 def visible(text: str, emoji: bool = True) -> str:
@@ -142,9 +148,7 @@ def _suspects(text: str) -> str:
         return controls
     if len(text) <= _SHORT:
         return "".join(set(_compiled(_ANY).findall(text)))  # controls are among them
-    points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-    others = set(points[points > 126].tolist())
-    return controls + "".join(_compiled(_ANY).findall("".join(map(chr, others))))
+    return controls + "".join(_compiled(_ANY).findall("".join(others(text))))
 
 
 def _controls_of(text: str) -> str:

@@ -1,13 +1,12 @@
 """Turns lines into hashed features (Weinberger et al. 2009): words, n-grams of words and of characters, each in a bucket.
 
 A bag of them is what a linear classifier reads (Joulin et al. 2017). Nothing is looked up by name, so the rule has no
-vocabulary of words; it may keep only some of the buckets. All is arithmetic on arrays: a line of 40 characters took
-25 microseconds on a busy machine. Knows no file system, no graph and no model; numpy only.
+vocabulary of words; it may keep only some of the buckets. All is arithmetic on arrays (hashing.py). Knows no file system, no
+graph and no model; numpy only.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -15,18 +14,16 @@ from typing import Any
 import numpy as np
 
 from textkit.errors import quoted
+from textkit.text import hashing
+from textkit.text.characters import Kinds
+from textkit.text.hashing import LaidOut, laid_out, one_text
 from textkit.text.normalizer import Normalizer
 from textkit.text.rule import Encoded, TextRule
 
 BUCKETS_FILE = "buckets.u8"
 HASH = "polynomial64"
-_SPACE, _END = 32, 10
-_DIGITS = re.compile(r"\d+")
-_MULTIPLIER = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
-_INVERSE = pow(_MULTIPLIER, -1, 1 << 64)
-_SALT = np.uint64(0xD6E8FEB86659FD93)
 _GAP = 255  # a byte of BUCKETS_FILE that only adds to the next
-_AT_ONCE = 1 << 18  # characters hashed together
+_AT_ONCE = 1 << 18  # characters normalised together
 
 
 class Hashed(TextRule):
@@ -53,6 +50,7 @@ class Hashed(TextRule):
     ) -> None:
         self.normalizer, self.word_ngrams, self.minimum, self.maximum = normalizer, word_ngrams, minimum, maximum
         self.buckets, self.kept, self.across, self.digits = buckets, kept, across, digits
+        self._kinds = Kinds(self._kind)
         self._row: np.ndarray | None = None  # i32[bucket], -1 where a bucket has no row
         if kept is not None:
             self._row = np.full(buckets, -1, np.int32)
@@ -68,24 +66,20 @@ class Hashed(TextRule):
         )
 
     def encode(self, lines: Sequence[str]) -> Encoded:
-        buckets, counts = self.buckets_of(lines)
-        if self._row is None:
-            return Encoded(buckets, counts)
-        rows = self._row[buckets]
-        there = rows >= 0
-        before = np.concatenate([[0], np.cumsum(there)])
-        ends = np.cumsum(counts)
-        return Encoded(rows[there].astype(np.int64), before[ends] - before[ends - counts])
+        return Encoded(*self._encoded(lines, self._row))
 
     def buckets_of(self, lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """The bucket of every feature of each line, end to end i64[total], and how many each line has i64[line]."""
-        found, counts = [], []
+        return self._encoded(lines, None)
+
+    def _encoded(self, lines: Sequence[str], row: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of each line's features that have one, by `row` (of each bucket; None: buckets are rows), and how many."""
+        found, counts = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         for some in _portions(lines):
-            buckets, of_lines = self._hashed(some)
-            found.append(buckets)
-            counts.append(of_lines)
-        if not found:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
+            for block in self._laid_out(some).blocks():
+                features, of_lines = self._features(block, row)
+                found.append(features)
+                counts.append(of_lines)
         return np.concatenate(found), np.concatenate(counts)
 
     def rows_of_words(self, words: Sequence[str]) -> np.ndarray:
@@ -100,70 +94,63 @@ class Hashed(TextRule):
 
     def words_of(self, lines: Sequence[str]) -> list[list[str]]:
         """Each line's words, as they are hashed."""
-        text = "\n".join(" ".join(line.splitlines()) for line in lines)
-        text = self.normalizer(text)
-        if not self.digits:
-            text = _DIGITS.sub(" ", text)
-        return [line.split() for line in text.split("\n")]
+        text = self._laid_out(lines).points.tobytes().decode("utf-32-le", "surrogatepass") if lines else ""
+        return [line.split() for line in text.split("\n")[:-1]]
 
-    def _hashed(self, lines: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        words = self.words_of(lines)
-        # Every line as " word word ": one text, whose n-grams are differences of sums over its beginnings.
-        text = "".join(f" {' '.join(line)} \n" if line else "\n" for line in words)
-        points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-        size = len(points)
-        powers, inverses = _powers(size + 1)
-        sums = np.zeros(size + 1, np.uint64)  # of all characters before each place, each times a power of its place
-        np.cumsum((points + np.uint64(1)) * powers[:size], out=sums[1:])
-        ends = np.flatnonzero(points == _END)  # of lines
-        parts: list[tuple[np.ndarray, np.ndarray]] = []  # the hashes of one kind in order, and how many each line has
+    def _laid_out(self, lines: Sequence[str]) -> LaidOut:
+        return laid_out(self.normalizer.folded(one_text(lines)), self._kinds)
+
+    def _kind(self, character: str) -> int:
+        if character.isspace() or (not self.digits and character.isdecimal()):
+            return hashing.GAP
+        return hashing.WORD if self.normalizer.is_word(character) else hashing.IN_WORD
+
+    def _features(self, text: LaidOut, row: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """The features of each line, i32[total], and how many each has, i64[line]."""
+        kinds: list[tuple[np.ndarray, np.ndarray]] = []  # the features of one kind in order, and how many each line has
         if self.word_ngrams:
-            parts += _word_ngrams(
-                points, sums, inverses, ends, np.array([len(line) for line in words]), self.word_ngrams
-            )
-        for n in range(max(self.minimum, 1), self.maximum + 1):
-            parts.append(self._characters(points, sums, inverses, ends, n))
-        return self._laid_out(parts, len(lines))
-
-    def _characters(
-        self, points: np.ndarray, sums: np.ndarray, inverses: np.ndarray, ends: np.ndarray, n: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The hashes of all n-grams of `n` characters, and how many each line has."""
-        places = len(points) - n + 1
-        if places <= 0:
-            return np.empty(0, np.uint64), np.zeros(len(ends), np.int64)
-        # An n-gram is one of these if no line ends in it and, unless it may reach across, no space is inside it.
-        border = points == _END
-        inside = border if self.across else border | (points == _SPACE)
-        total = np.concatenate([[0], np.cumsum(border)])
-        good = total[n:] == total[:places]
-        if n > 2:
-            within = np.concatenate([[0], np.cumsum(inside)])
-            good &= within[n - 1 : n - 1 + places] == within[1 : 1 + places]
-        elif n == 1:
-            good &= points[:places] != _SPACE
-        else:
-            good &= (points[:places] != _SPACE) | (points[1:] != _SPACE)
-        at = np.flatnonzero(good)
-        hashes = (sums[at + n] - sums[at]) * inverses[at] + np.uint64(n * int(_SALT) % (1 << 64))
-        return hashes, np.diff(np.searchsorted(at, ends), prepend=0)
-
-    def _laid_out(self, parts: Sequence[tuple[np.ndarray, np.ndarray]], lines: int) -> tuple[np.ndarray, np.ndarray]:
-        """The buckets line by line, from hashes kind by kind."""
-        per_line = np.sum([counts for _, counts in parts], axis=0) if parts else np.zeros(lines, np.int64)
+            for hashes, counts in hashing.word_ngrams(text, self.word_ngrams):
+                kinds.append(self._found(hashes, np.cumsum(counts), row))
+        for hashes, at in hashing.character_ngrams(text, max(self.minimum, 1), self.maximum, self.across):
+            kinds.append(self._found(hashes, np.searchsorted(at, text.ends), row))
+        per_line = np.zeros(len(text.ends), np.int64)
+        for _, counts in kinds:
+            per_line += counts
         begins = np.cumsum(per_line) - per_line  # where the next kind of each line goes
-        buckets = np.empty(int(per_line.sum()), np.int64)
-        for hashes, counts in parts:
-            first = np.cumsum(counts) - counts
-            buckets[np.arange(len(hashes)) + np.repeat(begins - first, counts)] = self._bucket(hashes)
-            begins = begins + counts
-        return buckets, per_line
+        laid = np.empty(int(per_line.sum()), np.int32)
+        for features, counts in kinds:
+            places = np.repeat(begins - (np.cumsum(counts) - counts), counts)
+            places += np.arange(len(features))
+            laid[places] = features
+            begins += counts
+        return laid, per_line
+
+    def _found(self, hashes: np.ndarray, ends: np.ndarray, row: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """The features that `hashes`, which are overwritten, stand for, and how many each line has; `ends` i64[line]: where the
+        hashes of each line end."""
+        features = self._bucket(hashes)
+        if row is not None:
+            features = row.take(features)
+            there = features >= 0
+            before = np.zeros(len(features) + 1, np.int64)
+            np.cumsum(there, out=before[1:])
+            features, ends = features[there], before[ends]
+        return features, np.diff(ends, prepend=0)
 
     def _bucket(self, hashes: np.ndarray) -> np.ndarray:
-        mixed = (hashes ^ (hashes >> np.uint64(32))) * _SALT
-        mixed = mixed ^ (mixed >> np.uint64(29))
-        scaled = ((mixed >> np.uint64(32)) * np.uint64(self.buckets)) >> np.uint64(32)
-        return scaled.astype(np.int64)
+        """The bucket of each hash, i64; the hashes are overwritten."""
+        shifted = hashes >> np.uint64(32)
+        hashes ^= shifted
+        hashes *= np.uint64(hashing.SALT)
+        np.right_shift(hashes, np.uint64(29), out=shifted)
+        hashes ^= shifted
+        if self.buckets & (self.buckets - 1) or self.buckets == 1:
+            hashes >>= np.uint64(32)
+            hashes *= np.uint64(self.buckets)
+            hashes >>= np.uint64(32)
+        else:  # the highest bits
+            hashes >>= np.uint64(65 - self.buckets.bit_length())
+        return hashes.view(np.int64)
 
     def tokens(self, line: str) -> list[tuple[str, int, int]]:
         """A line's features by name, in the order of its ids; those without a row are left out."""
@@ -235,45 +222,8 @@ def from_gaps(data: bytes, buckets: int) -> np.ndarray:
     return found
 
 
-_tables: tuple[np.ndarray, np.ndarray] = (np.empty(0, np.uint64), np.empty(0, np.uint64))
-
-
-def _powers(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first powers of _MULTIPLIER and of its inverse, modulo 2^64."""
-    global _tables
-    tables = _tables  # another thread may put longer ones there
-    if len(tables[0]) < size:
-        tables = _tables = _power_table(_MULTIPLIER, size), _power_table(_INVERSE, size)
-    return tables
-
-
-def _power_table(base: int, size: int) -> np.ndarray:
-    factors = np.full(max(size, _AT_ONCE), base, np.uint64)
-    factors[0] = 1
-    return np.cumprod(factors)
-
-
-def _word_ngrams(
-    points: np.ndarray, sums: np.ndarray, inverses: np.ndarray, ends: np.ndarray, counts: np.ndarray, longest: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The hashes of words and of n-grams of words, and how many each line has."""
-    gap = (points == _SPACE) | (points == _END)
-    starts = np.flatnonzero(~gap[1:] & gap[:-1]) + 1
-    stops = np.flatnonzero(gap[1:] & ~gap[:-1]) + 1
-    words = (sums[stops] - sums[starts]) * inverses[starts]
-    words = (words ^ (words >> np.uint64(31))) * np.uint64(_MULTIPLIER)
-    left = np.repeat(np.cumsum(counts), counts) - np.arange(len(words))  # words from here to the end of the line
-    parts = [(words, counts)]
-    hashes = words
-    for n in range(2, longest + 1):
-        whole = left >= n
-        hashes = hashes[: len(words) - n + 1] * _SALT + words[n - 1 :]
-        parts.append((hashes[whole[: len(hashes)]], np.maximum(counts - n + 1, 0)))
-    return parts
-
-
 def _portions(lines: Sequence[str]) -> Iterator[Sequence[str]]:
-    """The lines in portions of about _AT_ONCE characters, so that the arrays stay small."""
+    """The lines in portions of about _AT_ONCE characters, so that memory stays small."""
     begin = size = 0
     for at, line in enumerate(lines):
         size += len(line)

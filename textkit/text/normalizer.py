@@ -6,11 +6,11 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from string import punctuation
 from typing import Any, Literal
 
-import numpy as np
-
+from textkit.text.characters import Kinds, others
 from textkit.text.cleaning import cleaned
 
 # Scripts written without spaces between words: each of their characters is a separate word, as in BERT's pre-tokenizer.
@@ -44,27 +44,34 @@ class Normalizer:
 
     def __call__(self, text: str) -> str:
         """`text` (any number of lines, `\n` between them) with words separated by white space; lines stay lines."""
-        if self.clean:
-            text = cleaned(text, apart=self.punctuation == "split")
-        text = self.form(text)
-        if self.lowercase:
-            # Some letters have a composed form only in lower case (h with a line below) and would have two spellings.
-            text = self.form(text.lower())
+        text = self.folded(text)
         if self.punctuation == "split":
             # One str.replace per distinct mark runs at memory speed; a regular expression costs 100 ns per match, and
             # a set of the characters 12 ns per character.
             for character in punctuation:
                 if character in text:
                     text = text.replace(character, f" {character} ")
-            if not text.isascii():
-                points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-                others = np.unique(points[points > 127])
-                for character in map(chr, others.tolist()):
-                    if unicodedata.category(character)[0] in "PS" and not character.isalnum():
-                        text = text.replace(character, f" {character} ")
-                if others[-1] >= _FIRST_IDEOGRAPH:
-                    text = _IDEOGRAPHS.sub(r" \1 ", text)
+            beyond = others(text)
+            for character in beyond:
+                if is_mark(character):
+                    text = text.replace(character, f" {character} ")
+            if beyond and ord(beyond[-1]) >= _FIRST_IDEOGRAPH:
+                text = _IDEOGRAPHS.sub(r" \1 ", text)
         return text
+
+    def folded(self, text: str) -> str:
+        """`text` (any number of lines) cleaned, in its Unicode form and case; nothing is split off. Lines stay lines."""
+        if self.clean:
+            text = cleaned(text, apart=self.punctuation == "split")
+        text = self.form(text)
+        if self.lowercase:
+            # Some letters have a composed form only in lower case (h with a line below) and would have two spellings.
+            text = self.form(text.lower())
+        return text
+
+    def is_word(self, character: str) -> bool:
+        """Whether a character is always a word by itself."""
+        return self.punctuation == "split" and (is_mark(character) or _IDEOGRAPHS.match(character) is not None)
 
     def form(self, text: str) -> str:
         """`text` in the chosen Unicode form."""
@@ -74,7 +81,13 @@ class Normalizer:
         if len(text) <= _SHORT:
             return unicodedata.normalize(form, text)
         # A single mark that is not composed would have the whole of a long text recomposed, at 100 ns per character.
-        return "\n".join([line if line.isascii() else unicodedata.normalize(form, line) for line in text.split("\n")])
+        unsettled = _settled(form).lines_of(text, _UNSETTLED)
+        if not unsettled:
+            return text
+        lines = text.split("\n")
+        for at in unsettled:
+            lines[at] = unicodedata.normalize(form, lines[at])
+        return "\n".join(lines)
 
     def words(self, lines: Sequence[str]) -> list[list[str]]:
         """Each line's words."""
@@ -84,3 +97,34 @@ class Normalizer:
     def spec(self) -> dict[str, Any]:
         spec = {"lowercase": self.lowercase, "unicode": self.unicode, "punctuation": self.punctuation}
         return spec | ({"clean": True} if self.clean else {})  # left out if false, as in manifests older than `clean`
+
+
+def is_mark(character: str) -> bool:
+    """Whether a character is punctuation or a symbol."""
+    if character.isascii():
+        return character in punctuation
+    return unicodedata.category(character)[0] in "PS" and not character.isalnum()
+
+
+_SETTLED, _UNSETTLED = 1, 2
+_JAMO = ((0x1100, 0x11FF), (0xA960, 0xA97F), (0xD7B0, 0xD7FF))  # letters that make up Korean syllables
+_SETTLED_PLANES = ((0x0000, 0xFFFF), (0x1F000, 0x1FBFF), (0x20000, 0x323AF))  # the rest is rare and still growing
+
+
+@cache
+def _settled(form: Literal["NFC", "NFKC", "NFD", "NFKD"]) -> Kinds:
+    return Kinds(partial(_settledness, form))
+
+
+def _settledness(form: Literal["NFC", "NFKC", "NFD", "NFKD"], character: str) -> int:
+    """_SETTLED: a text of only such characters is in that form already. Marks that join a letter are not among them."""
+    point = ord(character)
+    settled = (
+        unicodedata.category(character)[0] not in "M"
+        and unicodedata.category(character) != "Cn"
+        and not unicodedata.combining(character)
+        and unicodedata.is_normalized(form, character)
+        and any(first <= point <= last for first, last in _SETTLED_PLANES)
+        and not any(first <= point <= last for first, last in _JAMO)
+    )
+    return _SETTLED if settled else _UNSETTLED

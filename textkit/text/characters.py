@@ -1,0 +1,59 @@
+"""Characters of a text as an array of code points, and what is known of each. numpy only; knows no words and no ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+ALL = 0x110000  # code points
+
+
+def points_of(text: str) -> np.ndarray:
+    """The code points of a text, u32[character]; half a surrogate pair is one, too."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+
+
+def others(text: str) -> list[str]:
+    """The distinct characters of a text beyond ASCII, in ascending order."""
+    if text.isascii():
+        return []
+    points = points_of(text)
+    there = np.zeros(int(points.max()) + 1, bool)
+    there[points] = True
+    there[:128] = False
+    return list(map(chr, np.flatnonzero(there).tolist()))
+
+
+class Kinds:
+    """What each character is: code points -> u8 of the same shape. `kind`: a character -> 1 to 255.
+
+    It is asked once for each character that occurs, because asking for all of them would take a second.
+    """
+
+    def __init__(self, kind: Callable[[str], int]) -> None:
+        self._kind = kind
+        self._of = np.zeros(ALL, np.uint8)  # 0: not asked yet. The memory of what does not occur is never touched.
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_kind": self._kind}
+
+    def __setstate__(self, state: dict[str, Callable[[str], int]]) -> None:
+        self.__init__(state["_kind"])  # type: ignore[misc]
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        found = self._of.take(points)
+        if len(found) and not found.min():
+            for point in np.unique(points[found == 0]).tolist():
+                self._of[point] = self._kind(chr(point))
+            found = self._of.take(points)
+        return found
+
+    def lines_of(self, text: str, kind: int) -> list[int]:
+        """The numbers of the lines of a text that hold a character of that kind, ascending."""
+        points = points_of(text)
+        at = np.flatnonzero(self(points) == kind)
+        if not len(at):
+            return []
+        lines: list[int] = np.unique(np.searchsorted(np.flatnonzero(points == ord("\n")), at)).tolist()
+        return lines
