@@ -186,8 +186,10 @@ class Encoder(nn.Module):
         weight = self.dropped(weight)
         real = weight > 0
         found = (tokens or self.tokens)(ids, real)
-        found = torch.where(real[:, :, None], found, found.new_zeros(()))
-        return *self.pooling(ids, weight, found), found
+        masked = torch.where(real[:, :, None], found, found.new_zeros(()))
+        # Every pooling leaves padding out by itself, so rows of a table need no pass of their own for that.
+        pooled = found if self.options.encoder == "bag" else masked
+        return *self.pooling(ids, weight, pooled), masked
 
 
 class States(nn.Module):

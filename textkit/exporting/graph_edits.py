@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,19 @@ def lookups(graph: onnx.GraphProto, name: str, others: Sequence[onnx.NodeProto] 
             return None
     within = [attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g")]
     return None if not (users or others) or any(mentions(inner, name) for inner in within) else users
+
+
+def weighted_sum(graph: onnx.GraphProto, rows: str) -> onnx.NodeProto | None:
+    """The Einsum that adds up `rows` [line, token, dim] by weights [line, token], which are its first input; None where
+    anything else uses `rows`."""
+    users = [node for node in graph.node if rows in node.input]
+    if len(users) != 1 or users[0].op_type != "Einsum" or any(port.name == rows for port in graph.output):
+        return None
+    if any(mentions(a.g, rows) for node in graph.node for a in node.attribute if a.HasField("g")):
+        return None
+    equation = "".join(a.s.decode() for a in users[0].attribute if a.name == "equation").replace(" ", "")
+    sums = re.fullmatch(r"(\w)(\w),\1\2(\w)->\1\3", equation) and len(set(equation)) == len("lt,w->")
+    return users[0] if sums and list(users[0].input).index(rows) == 1 else None
 
 
 def mentions(graph: onnx.GraphProto, name: str) -> bool:

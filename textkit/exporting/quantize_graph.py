@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textkit.exporting.graph_edits import SMALL, drop_unused, insert_behind, is_factor, lookups, product, size
+from textkit.exporting.graph_edits import SMALL, drop_unused, insert_behind, is_factor, lookups, product, size, weighted_sum
 from textkit.exporting.quantize import store
 from textkit.exporting.quantize_blocks import multiply_by_blocks
 from textkit.exporting.quantize_channels import divisors
@@ -104,6 +104,9 @@ def _store_rows(graph: onnx.GraphProto) -> dict[str, str]:
             shared |= {node.output[0]: f"{name}/scales" for node in factors}
         for node in gathers:
             output = node.output[0]
+            if total := weighted_sum(graph, output):
+                _scale_weights(graph, node, total, f"{name}/scale")
+                continue
             node.output[0] = f"{output}/steps"
             insert_behind(
                 graph,
@@ -116,6 +119,26 @@ def _store_rows(graph: onnx.GraphProto) -> dict[str, str]:
             )
 
     return shared
+
+
+def _scale_weights(graph: onnx.GraphProto, gather: onnx.NodeProto, total: onnx.NodeProto, scale: str) -> None:
+    """Multiplies the weights of a weighted sum of rows by the rows' scales, not each number of each row: a line of a bag then
+    takes half the time."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    rows, weights = gather.output[0], total.input[0]
+    gather.output[0] = f"{rows}/steps"
+    insert_behind(graph, gather, [helper.make_node("Cast", [f"{rows}/steps"], [rows], to=TensorProto.FLOAT)])
+    graph.initializer.append(numpy_helper.from_array(np.array([2]), f"{rows}/last"))
+    scaled = [
+        helper.make_node("Gather", [scale, gather.input[1]], [f"{rows}/scales"]),  # [line, token, 1]
+        helper.make_node("Squeeze", [f"{rows}/scales", f"{rows}/last"], [f"{rows}/scale"]),  # [line, token]
+        helper.make_node("Mul", [weights, f"{rows}/scale"], [f"{rows}/weights"]),
+    ]
+    total.input[0] = f"{rows}/weights"
+    at = next(at for at, node in enumerate(graph.node) if node.output == total.output)
+    for step, node in enumerate(scaled):
+        graph.node.insert(at + step, node)
 
 
 def _turn_tables(graph: onnx.GraphProto) -> None:
