@@ -382,3 +382,20 @@ def test_words_of_labels_of_ones_own(models):
     (found,) = model.explain(["cat dog dog"])
     assert found.answer.label == "dog"
     assert [word.weight > 0 for word in found.words] == [False, True, True]
+
+
+def test_the_likeliest_label_is_that_of_the_probabilities_where_labels_add_up():
+    """Logits alone decide where they can; a label of several columns wins by their sum."""
+    facts = [head(("a", "b", "c", "d", "e", "f", "g"), coarse={"d": "a", "e": "b", "c": "a"}, temperature=1.7)]
+    (one,) = heads_of(facts, False, "model")
+    drawn = np.random.default_rng(8)
+    logits = drawn.standard_normal((3000, 7)) * drawn.choice([0.1, 1, 9], (3000, 1))
+    logits[0] = [1, -9, 1, 1, -9, 1.9, -9]  # three columns of "a" against one of "f"
+    logits = logits.astype(np.float32)
+    seen = np.ones(len(logits), bool)
+    answers = Classified(one, logits, seen, ~seen)
+    found = answers.likeliest
+    assert "probabilities" not in answers.__dict__
+    assert found[0] == 0
+    assert found.tolist() == answers.probabilities.argmax(1).tolist()
+    assert 0 < len(one.likeliest(logits)[1]) < len(logits)

@@ -7,13 +7,14 @@ import sys
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from textkit.tasks.embed.serving.embedder import Embedder
 from textkit.tasks.language.serving.scorer import LanguageModel
 from textkit.tasks.translate.serving.translator import Translator
 from textkit.text.cleaning import cleaned, cleaned_lines, visible
-from textkit.text.normalizer import Normalizer
+from textkit.text.normalizer import _UNSETTLED, Normalizer, _settledness
 from textkit.text.words import Words
 
 TEACHER = "He is a teacher."
@@ -202,3 +203,23 @@ def test_tokenizers_learnt_here_keep_the_form_in_lower_case(tmp_path: Path) -> N
     assert sorted(language.vocabulary()[0])[2:] == ["teacher", "ǰani"]
     assert language.spec()["clean"] is True
     assert pairs.spec()["clean"] is True
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
+def test_a_long_text_has_the_form_that_each_of_its_lines_has(form: str) -> None:
+    odd = "a\u00e9 e\u0301\u0327\u0300 \u1e96h\u0331 \u1100\u1161\u11a8 \uac00\u11a8 \u0915\u093c \u09c7\u09be"
+    odd += "\ufb01 \u212b \U0001d15e\U00011131\u0346"
+    drawn = np.random.default_rng(4)
+    lines = ["".join(drawn.choice(list(odd), 12)) for _ in range(600)]
+    made = Normalizer(unicode=form)
+    assert made.form("\n".join(lines)).split("\n") == [unicodedata.normalize(form, line) for line in lines]  # type: ignore[arg-type]
+
+
+def test_no_character_that_joins_the_one_before_counts_as_settled() -> None:
+    """Those of a line are only looked at one by one, so each that may change beside another must be known."""
+    pairs = [found.split() for point in range(0x110000) if " " in (found := unicodedata.decomposition(chr(point)))]
+    joins = {chr(int(pair[1], 16)) for pair in pairs if len(pair) == 2 and not pair[0].startswith("<")}
+    joins |= {chr(point) for point in (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))}
+    assert len(joins) > 100
+    for form in ("NFC", "NFKC"):
+        assert {_settledness(form, character) for character in joins} == {_UNSETTLED}  # type: ignore[arg-type]

@@ -128,3 +128,55 @@ def test_a_manifest_describes_the_rule():
 def test_a_wrong_description_is_refused(change, files):
     with pytest.raises(TextkitError):
         rule_from_spec({**rule().spec(), **change}, files.__getitem__)
+
+
+def bucket_by_hand(words: list[str], name: str, of_words: bool, buckets: int) -> int:
+    """The bucket of a feature by the plain formula."""
+    multiplier, salt, whole = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93, 1 << 64
+
+    def polynomial(text):
+        return sum((ord(character) + 1) * multiplier**place for place, character in enumerate(text)) % whole
+
+    if of_words:
+        hashed = 0
+        for at, word in enumerate(name.split(" ")):
+            own = polynomial(word)
+            own = (own ^ own >> 31) * multiplier % whole
+            hashed = (hashed * salt + own) % whole if at else own
+    else:
+        hashed = (polynomial(name) + len(name) * salt) % whole
+    mixed = (hashed ^ hashed >> 32) * salt % whole
+    mixed ^= mixed >> 29
+    return (mixed >> 32) * buckets >> 32
+
+
+@pytest.mark.parametrize("buckets", [1, 77, 1 << 21, (1 << 24) - 1])
+def test_buckets_by_the_plain_formula(buckets):
+    made = rule(word_ngrams=3, minimum=1, maximum=5, buckets=buckets)
+    given, counts = made.buckets_of(LINES)
+    wanted = []
+    for words in made.words_of(LINES):
+        names = by_hand(words, 3, 1, 5, False)
+        of_words = sum(max(0, len(words) - n + 1) for n in range(1, 4))
+        wanted += [bucket_by_hand(words, name, at < of_words, buckets) for at, name in enumerate(names)]
+    assert given.tolist() == wanted
+    assert given.dtype == counts.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    "normalizer",
+    [
+        Normalizer(),
+        Normalizer(False, "NFKC", "keep"),
+        Normalizer(True, "NFD", "split", True),
+        Normalizer(True, "none", "keep", True),
+    ],
+)
+def test_words_are_those_that_the_normalizer_separates(normalizer):
+    drawn = np.random.default_rng(2)
+    odd = "ab .,!\u00bf\u2014\u65e5\u30fc\u0e33\u0301\u0327\u0130I\u03a3\u03c3\x00\x1c\x85\u2028\r\u200b\u00ad\ufb01\uff21"
+    odd += "\uff01\U0001f600\ud800 \t"
+    lines = LINES + ["".join(drawn.choice(list(odd), 30)) for _ in range(300)]
+    made = Hashed(normalizer, 1, 1, 0, 77)
+    text = normalizer("\n".join(" ".join(line.splitlines()) for line in lines))
+    assert made.words_of(lines) == [line.split() for line in text.split("\n")]

@@ -149,6 +149,36 @@ def test_lower_leaves_the_graph_it_was_given():
     assert model.SerializeToString() == before
 
 
+@pytest.mark.parametrize(
+    ("equation", "inputs", "scaled"),
+    [
+        ("lt,ltw->lw", ["weight", "rows"], True),
+        ("ab,abc->ac", ["weight", "rows"], True),
+        ("lt,ltw->ltw", ["weight", "rows"], False),
+        ("ltw,lt->lw", ["rows", "weight"], False),
+    ],
+)
+def test_the_scales_of_rows_multiply_the_weights_of_their_sum(equation, inputs, scaled):
+    make, port = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    table = RANDOM.standard_normal((40, 32)).astype(np.float32) * np.arange(1, 41, dtype=np.float32)[:, None]
+    graph = onnx.helper.make_graph(
+        [make("Gather", ["table", "ids"], ["rows"]), make("Einsum", inputs, ["y"], equation=equation)],
+        "g",
+        [port("ids", onnx.TensorProto.INT64, ["line", "token"]), port("weight", 1, ["line", "token"])],
+        [port("y", 1, None)],
+        [numpy_helper.from_array(table, "table")],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 23)], ir_version=10)
+    lowered = quantize_graph.lower(model, "int8")
+    assert ("Squeeze" in [node.op_type for node in lowered.graph.node]) == scaled
+    ids, weight = RANDOM.integers(0, 40, (3, 9)), RANDOM.random((3, 9)).astype(np.float32)
+    given = Session(lowered.SerializeToString(), "cpu", 1).run({"ids": ids, "weight": weight})["y"]
+    stored = quantize.store(table, "int8")
+    rows = stored["table"].astype(np.float32) * stored["scale"][:, None]
+    wanted = np.einsum(equation, *[{"rows": rows[ids], "weight": weight}[name] for name in inputs])
+    assert given == pytest.approx(wanted, rel=1e-5, abs=1e-4)
+
+
 def test_a_weight_used_as_table_and_as_matrix_is_stored_once():
     class Tied(torch.nn.Module):
         def __init__(self) -> None:

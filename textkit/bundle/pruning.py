@@ -5,7 +5,7 @@ Knows nothing of operators, tensors and tasks. Field numbers are those of onnx.p
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from textkit.bundle.protobuf import BYTES, MAX_FIELDS, Damaged, Message
 from textkit.errors import TextkitError, quoted
@@ -21,28 +21,36 @@ def keep_outputs(data: bytes, names: Collection[str], where: str = "graph") -> b
     name that is not one of its outputs.
     """
     try:
-        return _Pruning(data, MAX_FIELDS).pruned(set(names))
+        return Pruning(data, MAX_FIELDS).pruned(set(names))
     except Damaged as refusal:
         raise TextkitError(f"{where}: {refusal}") from None
 
 
-class _Pruning(Message):
+class Pruning(Message):
     """One pass over one file."""
 
     def pruned(self, names: set[str]) -> bytes:
         """The model's bytes with only the outputs `names`."""
+        tag, first, last = self.only_graph()
+        return self.with_graph(tag, last, self.pruned_graph(first, last, names))
+
+    def only_graph(self) -> tuple[int, int, int]:
+        """Where the model's graph is: the place of its tag, of its first byte and behind its last."""
         graphs = []
         for number, first, last in self.fields(0, len(self.data), {7}):
             if number == 7:
                 graphs.append((self.tag, first, last))
         if len(graphs) != 1:
             raise Damaged("not an ONNX model")
-        tag, first, last = graphs[0]
-        kept = self.pruned_graph(first, last, names)
-        size = sum(stop - start for start, stop in kept)
-        head = bytes([7 << 3 | BYTES]) + _varint(size)
+        return graphs[0]
+
+    def with_graph(self, tag: int, last: int, kept: list[tuple[int, int]], more: bytes = b"") -> bytes:
+        """The model's bytes with another graph instead of that from `tag` to `last`: these pieces of the data, and `more`."""
+        size = sum(stop - start for start, stop in kept) + len(more)
+        head = bytes([7 << 3 | BYTES]) + varint_of(size)
         view = memoryview(self.data)
-        return type(self.data)(b"".join([view[:tag], head, *(view[start:stop] for start, stop in kept), view[last:]]))
+        pieces = [view[:tag], head, *(view[start:stop] for start, stop in kept), more, view[last:]]
+        return type(self.data)(b"".join(pieces))
 
     def pruned_graph(self, start: int, stop: int, names: set[str]) -> list[tuple[int, int]]:
         """The pieces of the data that make up the graph with these outputs. In a graph, a node follows those it needs."""
@@ -70,11 +78,7 @@ class _Pruning(Message):
             else:
                 needed |= used
         dropped += [(begin, end) for name, begin, end in inputs if name in unneeded - needed]
-        kept = []
-        for begin, end in sorted(dropped):
-            kept.append((start, begin))
-            start = end
-        return [*kept, (start, stop)]
+        return without(start, stop, dropped)
 
     def port_name(self, start: int, stop: int) -> str:
         name = ""
@@ -103,7 +107,17 @@ class _Pruning(Message):
         return used, made - {""}
 
 
-def _varint(value: int) -> bytes:
+def without(start: int, stop: int, dropped: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """What is left between two places of the data when the pieces `dropped` are taken out."""
+    kept = []
+    for begin, end in sorted(dropped):
+        kept.append((start, begin))
+        start = end
+    return [*kept, (start, stop)]
+
+
+def varint_of(value: int) -> bytes:
+    """A base-128 number, as protobuf writes it."""
     digits = bytearray()
     while value >= 0x80:
         digits.append(value & 0x7F | 0x80)

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textkit.exporting.graph_edits import SMALL, drop_unused, insert_behind, is_factor, lookups, product, size, weighted_sum
+from textkit.exporting.graph_edits import (
+    SMALL,
+    drop_unused,
+    insert_behind,
+    is_factor,
+    lookups,
+    product,
+    size,
+    weighted_sum,
+)
 from textkit.exporting.quantize import store
 from textkit.exporting.quantize_blocks import multiply_by_blocks
 from textkit.exporting.quantize_channels import divisors

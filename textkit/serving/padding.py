@@ -31,8 +31,10 @@ def padded(
     np.minimum(places, len(encoded.ids) - 1, out=places)
     weight = real.astype(np.float32)
     if encoded.weight is not None:
-        weight *= encoded.weight[places]
-    return {"ids": np.where(real, encoded.ids[places], 0), "weight": weight}, places
+        weight *= encoded.weight.take(places)
+    ids = encoded.ids.take(places)
+    ids *= real
+    return {"ids": ids, "weight": weight}, places
 
 
 def parts(encoded: Encoded, start: int, length: int, limit: int) -> tuple[np.ndarray, np.ndarray]:

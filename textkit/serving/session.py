@@ -142,6 +142,11 @@ def gpu_count() -> tuple[int, str]:
     return count.value, "" if count.value else "the NVIDIA driver has no GPU"
 
 
+def on_cpu(device: str) -> bool:
+    """Whether a session on `device` (auto, cpu, cuda, cuda:N) will certainly compute on the CPU."""
+    return device == "cpu" or (device == "auto" and not gpu_count()[0])
+
+
 def available_device(device: str) -> str | None:
     """None if a session on `device` (cpu, cuda, cuda:N) really computes; otherwise the reason why not, in one line."""
     import numpy as np

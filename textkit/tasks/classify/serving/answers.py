@@ -80,10 +80,21 @@ class Classified(Sequence[Classification]):
     @cached_property
     def likeliest(self) -> np.ndarray:
         """The number of each line's likeliest label, i64[line]; -1 where the model sees nothing and has no label for that."""
-        found = self.scores.argmax(1) if len(self) else np.zeros(0, np.int64)
+        found = self._first() if len(self) else np.zeros(0, np.int64)
         if not self.seen.all():
             found[~self.seen] = -1
             found[self.nothing] = self.head.nothing
+        return found
+
+    def _first(self) -> np.ndarray:
+        """The number of the label of the highest score, i64[line]."""
+        if self.head.order is None or "probabilities" in self.__dict__:
+            first: np.ndarray = self.scores.argmax(1)
+            return first
+        # Only a label that adds up columns can be likelier than that of the highest logit, and only if it comes near.
+        found, near = self.head.likeliest(self.logits)
+        if len(near):
+            found[near] = self.head.probabilities(self.logits[near]).argmax(1)
         return found
 
     @cached_property

@@ -55,6 +55,23 @@ class Head:
             found = np.concatenate([found, np.zeros((len(found), 1), found.dtype)], axis=1)
         return found
 
+    def likeliest(self, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The label of each line's highest logit, i64[line], and the lines in which another label may be likelier, because it
+        adds up several columns. For a head of which one label holds and some labels stand for finer ones."""
+        assert self.order is not None
+        assert self.starts is not None
+        sizes = np.diff(self.starts, append=len(self.order))
+        label_of = np.empty(len(self.order), np.int64)
+        label_of[self.order] = np.repeat(np.arange(len(sizes)), sizes)
+        highest = logits.argmax(1)
+        best = np.take_along_axis(logits, highest[:, None], 1)[:, 0]
+        near = np.zeros(len(logits), bool)
+        for label in np.flatnonzero(sizes > 1).tolist():
+            columns = self.order[self.starts[label] : self.starts[label] + sizes[label]]
+            # n columns together are at most n times as likely as the likeliest of them; 0.01 covers what is rounded.
+            near |= logits[:, columns].max(1) + self.temperature * (np.log(sizes[label]) + 0.01) >= best
+        return label_of[highest], np.flatnonzero(near)
+
 
 def heads_of(facts: Sequence[Mapping[str, Any]], fine: bool, where: object) -> list[Head]:
     """The heads that a manifest states. `fine`: answer finer labels themselves instead of the coarse ones they belong to.

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 import numpy as np
 
 from textkit.arguments import of_arguments
+from textkit.bundle.lookups import without_lookups
+from textkit.bundle.onnxfile import keep_outputs
 from textkit.errors import TextkitError, UsageError, quoted
 from textkit.serving import open_model
 from textkit.serving.padding import SOURCES, STEP, cut, padded
-from textkit.serving.session import Session, cpus
+from textkit.serving.session import Session, cpus, on_cpu
 from textkit.serving.spreading import Workers
 from textkit.serving.stream import batches
 from textkit.tasks.classify.serving.heads import Head
@@ -70,13 +72,14 @@ class Graph:
         self.limit: int = bundle.manifest.limits["tokens"]
         self.counts = 0, 0
         self._sessions: dict[str, Session] = {}
+        self._tables: dict[str, Mapping[str, np.ndarray]] = {}
         self._workers: Workers | None = None
         stated = next(port.axes[1] for port in bundle.manifest.ports("classify")[1] if port.name == "logits")
         if isinstance(stated, int) and stated != columns:
             raise TextkitError(f"{bundle.folder}: its graph gives {stated} logits, its heads have {columns} labels")
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_sessions": {}, "_workers": None}
+        return self.__dict__ | {"_sessions": {}, "_tables": {}, "_workers": None}
 
     @property
     def session(self) -> Session:
@@ -85,9 +88,11 @@ class Graph:
     def _session(self, output: str) -> Session:
         """The graph with only one of its outputs, because onnxruntime would compute the other as well."""
         if output not in self._sessions:
+            graph = keep_outputs(self.bundle.graph("classify"), [output])
+            light = without_lookups(graph, "ids") if on_cpu(self.device) else None
+            graph, self._tables[output] = light or (graph, {})
             # Each thread takes one batch: see textkit.serving.spreading.
-            graph = self.bundle.graph("classify")
-            self._sessions[output] = Session(graph, self.device, threads=1, outputs=[output])
+            self._sessions[output] = Session(graph, self.device, threads=1)
         return self._sessions[output]
 
     def encode(self, lines: Sequence[str]) -> Read:
@@ -155,8 +160,9 @@ class Graph:
     def _given(self, session: Session, feeds: Mapping[str, np.ndarray], output: str) -> np.ndarray:
         """Raises TextkitError if the graph fails or gives a shape other than promised."""
         try:
-            given = session.run(feeds, [output])[output]
-        except TextkitError as error:
+            rows = {name: table.take(feeds["ids"], axis=0) for name, table in self._tables[output].items()}
+            given = session.run({**feeds, **rows}, [output])[output]
+        except (TextkitError, IndexError) as error:
             raise TextkitError(f"{self.bundle.folder}: {error}") from error
         lines, tokens = feeds["ids"].shape
         promised = (lines, self.columns if output == "logits" else tokens)
