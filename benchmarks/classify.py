@@ -1,6 +1,6 @@
 """Measures `textkit classify` beside fastText's predict: lines/s with bags of n-grams, and the time to the first label.
 
-    python benchmarks/classify.py DATA [--peers PYTHON] [--ftz lid.176.ftz] [--rounds 3] [--times 8]
+    python benchmarks/classify.py DATA [--peers PYTHON] [--ftz lid.176.ftz] [--rounds 3] [--lines 200000]
 
 textkit is measured as a whole process, from its start to the last byte of a file of labels, with two threads. fastText is
 measured in process: one call of predict with all lines, without its imports, loading and reading. They run in turn, round after
@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,35 +46,47 @@ def main() -> None:
     parser.add_argument("--ftz", type=Path, help="fastText's lid.176.ftz")
     parser.add_argument("--model", help="the model of languages; without it, the default one")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--times", type=int, default=8, help="how often the lines are repeated")
+    parser.add_argument("--lines", type=int, default=200_000, help="of each set; they are repeated to be so many")
+    parser.add_argument("--only", choices=tuple(TITLES), help="only this set of lines")
     parser.add_argument("--no-report", action="store_true", help="print, and leave docs/benchmarks.md alone")
     options = parser.parse_args()
-    found = measure(options.data, options.peers, options.ftz, options.model, options.rounds, options.times)
+    only = [options.only] if options.only else list(TITLES)
+    found = measure(options.data, options.peers, options.ftz, options.model, options.rounds, options.lines, only)
     print(json.dumps(found, indent=2))
     if not options.no_report:
         report.section("classify", markdown(found))
 
 
 def measure(
-    data: Path, peers: str | None, ftz: Path | None, model: str | None = None, rounds: int = 3, times: int = 8
+    data: Path,
+    peers: str | None,
+    ftz: Path | None,
+    model: str | None = None,
+    rounds: int = 3,
+    count: int = 200_000,
+    only: Sequence[str] = tuple(TITLES),
 ) -> dict[str, Any]:
     """All figures of this script. The arguments are those of its command line."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         own = {"languages": [*TEXTKIT, "classify", *(["-m", model] if model else [])]}
-        files = {"languages": folder / "languages.txt", "banking77": folder / "banking77.txt"}
-        lines = {"languages": language_lines(data), "banking77": bank_lines(data)}
-        own["banking77"] = [*TEXTKIT, "classify", "-m", str(trained(data, folder))]
+        if "banking77" in only:
+            own["banking77"] = [*TEXTKIT, "classify", "-m", str(trained(data, folder))]
+        files = {what: folder / f"{what}.txt" for what in only}
+        lines = {what: LINES[what](data) for what in only}
+        few = {what: folder / f"{what}-few.txt" for what in files}
         for what, file in files.items():
-            file.write_text("".join(f"{line}\n" for line in lines[what] * times), encoding="utf-8")
+            every = lines[what] * -(-count // len(lines[what]))
+            file.write_text("".join(f"{line}\n" for line in every[:count]), encoding="utf-8")
+            few[what].write_text("".join(f"{line}\n" for line in every[:1000]), encoding="utf-8")
         kinds = {
             "languages": [("fasttext", str(ftz))] if ftz else [],
             "banking77": [("fasttext", ""), ("fasttext-words", "")],
         }
         rates: dict[str, dict[str, list[float]]] = {what: {} for what in files}
         for turn in range(rounds + 1):  # the first turn warms the file cache and makes the peers' models
-            for what, file in files.items():
-                rate = textkit_rate(own[what], file, len(lines[what]) * times, folder)
+            for what, file in (files if turn else few).items():
+                rate = textkit_rate(own[what], file, folder)
                 found = [("textkit", rate)]
                 for kind, given in kinds[what] if peers else ():
                     found.append((kind, peer_rate(str(peers), kind, given, data, file, folder)))
@@ -83,17 +96,17 @@ def measure(
             "machine": report.machine(),
             "load": round(os.getloadavg()[1], 1),
             "rounds": rounds,
-            "sets": {what: figures(rates[what], len(lines[what]), times) for what in files},
+            "sets": {what: figures(rates[what], count, len(lines[what])) for what in files},
             "first_label_seconds": first_line(own["languages"], b"hello\n"),
         }
 
 
-def figures(rates: dict[str, list[float]], lines: int, times: int) -> dict[str, Any]:
+def figures(rates: dict[str, list[float]], lines: int, distinct: int) -> dict[str, Any]:
     """The medians of one set of lines. Ratios are those of each round, because other load slows all sides of it alike."""
     others = [who for who in rates if who != "textkit"]
     return {
-        "lines": lines * times,
-        "distinct": lines,
+        "lines": lines,
+        "distinct": min(lines, distinct),
         "lines_per_second": {who: statistics.median(turns) for who, turns in rates.items()},
         "ratio": {who: statistics.median(map(_over, rates["textkit"], rates[who])) for who in others},
         "ratios": {who: list(map(_over, rates["textkit"], rates[who])) for who in others},
@@ -116,6 +129,9 @@ def bank_lines(data: Path) -> list[str]:
     return [line.partition("\t")[2] for file in files for line in file.read_text(encoding="utf-8").splitlines()]
 
 
+LINES = {"languages": language_lines, "banking77": bank_lines}
+
+
 def trained(data: Path, folder: Path) -> Path:
     """The default classifier, a bag of words, pairs of words and n-grams of characters, trained for one pass."""
     run, model = folder / "run", folder / "model"
@@ -126,8 +142,8 @@ def trained(data: Path, folder: Path) -> Path:
     return model
 
 
-def textkit_rate(command: list[str], lines: Path, count: int, folder: Path) -> float:
-    target = folder / "labels.txt"
+def textkit_rate(command: list[str], lines: Path, folder: Path) -> float:
+    target, count = folder / "labels.txt", lines.read_bytes().count(b"\n")
     begun = time.perf_counter()
     subprocess.run([*command, "--threads", "2", str(lines), "-o", str(target)], check=True, env=ENVIRONMENT)
     seconds = time.perf_counter() - begun

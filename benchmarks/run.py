@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 # Each script with the options that make it quick; with them it writes no report.
 SCRIPTS = {
     "embed": ["--rounds", "1", "--memory-lines", "200000", "--no-report"],
-    "classify": ["--rounds", "1", "--times", "1", "--no-report"],
+    "classify": ["--rounds", "1", "--lines", "2000", "--no-report"],
     "training": ["--quick"],
     "gpu": ["--quick"],
     "language": ["--rounds", "1", "--steps", "20", "--lines", "50", "--no-report"],

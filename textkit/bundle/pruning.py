@@ -49,7 +49,13 @@ class Pruning(Message):
         size = sum(stop - start for start, stop in kept) + len(more)
         head = bytes([7 << 3 | BYTES]) + varint_of(size)
         view = memoryview(self.data)
-        pieces: list[bytes | memoryview] = [view[:tag], head, *(view[start:stop] for start, stop in kept), more, view[last:]]
+        pieces: list[bytes | memoryview] = [
+            view[:tag],
+            head,
+            *(view[start:stop] for start, stop in kept),
+            more,
+            view[last:],
+        ]
         return type(self.data)(b"".join(pieces))
 
     def pruned_graph(self, start: int, stop: int, names: set[str]) -> list[tuple[int, int]]:
