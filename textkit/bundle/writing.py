@@ -67,10 +67,10 @@ def write(
 
     def fill(sibling: Path) -> None:
         for file, content in [*contents.items(), (FILE, text)]:
-            _write_file(sibling / file, content)
+            write_file(sibling / file, content)
         read(sibling, task).verify()
 
-    _place(folder, fill, overwrite)
+    place(folder, fill, lambda target: check_target(target, overwrite))
     return folder
 
 
@@ -96,14 +96,14 @@ def amend(folder: Path, **changes: Any) -> Bundle:
     Manifest.from_json(text, str(folder / FILE))
     try:
         with temporary.beside(folder / FILE) as sibling:
-            _write_file(sibling, text)
+            write_file(sibling, text)
             os.replace(sibling, folder / FILE)
     except OSError as error:
         raise TextkitError(f"{folder / FILE}: cannot be written: {error.strerror}") from error
     return read(folder)
 
 
-def _write_file(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
     with open(path, "wb") as stream:
         stream.write(content)
         stream.flush()
@@ -132,15 +132,16 @@ def check_target(folder: Path, overwrite: bool) -> None:
         raise TextkitError(f"{folder}: holds {', '.join(sorted(held - known))}, not the model's; it is left alone")
 
 
-def _place(folder: Path, fill: Callable[[Path], None], overwrite: bool) -> None:
-    """Makes a sibling of `folder`, fills it and puts it in its place; undoes everything where that fails."""
+def place(folder: Path, fill: Callable[[Path], None], check: Callable[[Path], None]) -> None:
+    """Makes a sibling of `folder`, fills it and puts it in its place; undoes everything where that fails. `check` raises
+    TextkitError where something is at `folder` that must stay."""
     made = [parent for parent in folder.parents if not parent.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with temporary.beside(folder, folder=True) as sibling:
             fill(sibling)
             _sync_folder(sibling)
-            check_target(folder, overwrite)  # once more: another process may have been quicker
+            check(folder)  # once more: another process may have been quicker
             temporary.put(sibling, folder)
             with suppress(OSError):  # the folder is in its place, even if this fails
                 _sync_folder(folder.parent)
