@@ -1,4 +1,5 @@
-"""Makes an `embed` or a `classify` model of a Hugging Face or sentence-transformers folder with an encoder like BERT.
+"""Makes an `embed` or a `classify` model of a Hugging Face or sentence-transformers folder with an encoder like BERT, or with a
+table of tokens' vectors (StaticEmbedding).
 
 Reads config.json, tokenizer.json and the tensors; where there is a modules.json, what that names. The networks are those of the
 plugins `sentence-encoder` and `classifier` (encoder_network.py). Knows no graph.
@@ -14,11 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textkit.errors import TextkitError
+from textkit.exporting.exported import TOKEN_LIMIT
 from textkit.interop import sentence_modules
 from textkit.interop.checkpoint import Checkpoint
 from textkit.interop.encoder_network import BUFFERS, encoder_state, head_state, options_of, read_shape, split_heads
 from textkit.interop.encoder_sample import LINES
-from textkit.interop.encoder_text import longest, read_rule
+from textkit.interop.encoder_text import longest, read_rule, without_special
 from textkit.registry import registry
 from textkit.tasks.classify.corpus import Labelled, written
 from textkit.text.tokenizer import Pretokenized
@@ -60,7 +62,9 @@ def read(folder: str | Path) -> Encoder:
     """What is in `folder`. Raises TextkitError in one line, which names the file, for anything that is not sound."""
     root = Checkpoint(folder)
     sentences = root.has(sentence_modules.FILE)
-    checkpoint = sentence_modules.module_folders(root)[0][1] if sentences else root
+    first, checkpoint = sentence_modules.module_folders(root)[0] if sentences else ("Transformer", root)
+    if first == sentence_modules.STATIC:
+        return _static(root, checkpoint)
     path = str(checkpoint.folder / "config.json")
     config = checkpoint.json("config.json")
     shape = read_shape(config, path)
@@ -111,6 +115,19 @@ def _sentences(
         options |= {"pooling": "mean", "normalize": False}
     options |= {"longest": limit}
     return Encoder(EMBEDS, kind, rule, options, state, limit, {"long": "cut"}, notes)
+
+
+def _static(root: Checkpoint, folder: Checkpoint) -> Encoder:
+    """The model that is a table: a line's vector is the mean of its tokens' rows, without the tokenizer's special ones."""
+    rule = without_special(read_rule(folder, sentences=False))
+    table = sentence_modules.read_table(folder)
+    if len(rule) > len(table):
+        raise TextkitError(f"{folder.folder}: tokenizer.json has {len(rule):,} ids, the table {len(table):,} rows")
+    modules = sentence_modules.read_modules(root, table.shape[1])
+    options = {"encoder": "bag", "dim": table.shape[1], "text": _LEARNT_BY.get(_model(rule), "bpe")} | modules.options
+    state = {"encoder.tokens.embedding.weight": table[: len(rule)]} | modules.state
+    kind = f"sentence-transformers folder ({sentence_modules.STATIC})"
+    return Encoder(EMBEDS, kind, rule, options, state, TOKEN_LIMIT, {}, list(modules.notes))
 
 
 def make_bundle(

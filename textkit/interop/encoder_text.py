@@ -51,6 +51,15 @@ def read_rule(checkpoint: Checkpoint, sentences: bool) -> Pretokenized:
         raise TextkitError(f"{checkpoint.folder}/{error}") from None
 
 
+def without_special(rule: Pretokenized) -> Pretokenized:
+    """The rule, but it puts no special tokens around a line."""
+    parts = json.loads(rule.files()[TOKENIZER_FILE])
+    if parts.get("post_processor") is None:
+        return rule
+    parts["post_processor"] = None
+    return Pretokenized(json.dumps(parts, ensure_ascii=False, separators=(",", ":")).encode(), rule.clean)
+
+
 def longest(checkpoint: Checkpoint, positions: int, sentences: bool) -> int:
     """The most tokens of a line, special tokens included: as sentence-transformers or transformers would cut it, and at most
     `positions`."""

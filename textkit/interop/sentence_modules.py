@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     import torch
 
 FILE = "modules.json"
+STATIC = "StaticEmbedding"
+_TABLES = (
+    "embedding.weight",
+    "embeddings",
+)  # what sentence-transformers and Model2Vec call the table of a StaticEmbedding
 _MODE = "pooling_mode_"
 _POOLINGS = {"mean_tokens": "mean", "max_tokens": "max", "cls_token": "cls"}
 _ACTIVATIONS = {"identity": "none", "tanh": "tanh", "relu": "relu", "gelu": "gelu"}
@@ -41,11 +46,11 @@ def read_modules(checkpoint: Checkpoint, dim: int) -> Modules:
     options: dict[str, Any] = {"pooling": "mean", "normalize": False}
     state: dict[str, torch.Tensor] = {}
     done = [kind for kind, _ in kinds]
-    order = [kind for kind in ("Transformer", "Pooling", "Dense", "Normalize") if kind in done]
-    if done != order or done[1:2] != ["Pooling"]:
+    first = [STATIC] if done[:1] == [STATIC] else ["Transformer", "Pooling"]
+    if done != [*first, *(kind for kind in ("Dense", "Normalize") if kind in done)]:
         raise TextkitError(
             f"{path}: has the modules {', '.join(done)[:200]}; read are Transformer, Pooling, and behind them Dense and "
-            f"Normalize, each once"
+            f"Normalize, each once, and {STATIC} in place of the first two"
         )
     for kind, folder in kinds:
         if kind == "Pooling":
@@ -66,7 +71,7 @@ def read_modules(checkpoint: Checkpoint, dim: int) -> Modules:
 
 
 def module_folders(checkpoint: Checkpoint) -> list[tuple[str, Checkpoint]]:
-    """The kind and the folder of each module that does something, in order. The first is the encoder."""
+    """The kind and the folder of each module that does something, in order. The first is the encoder, or a table."""
     path = checkpoint.folder / FILE
     found = []
     for entry in checkpoint.json_list(FILE):
@@ -79,9 +84,20 @@ def module_folders(checkpoint: Checkpoint) -> list[tuple[str, Checkpoint]]:
         if name != "Dropout":  # which does nothing outside of a training
             # Normalize has nothing to keep, and some copies of a folder leave empty folders out.
             found.append((name, checkpoint if name == "Normalize" else Checkpoint(checkpoint.folder / place)))
-    if not found or found[0][0] != "Transformer":
-        raise TextkitError(f"{path}: does not begin with a module Transformer")
+    if not found or found[0][0] not in ("Transformer", STATIC):
+        raise TextkitError(f"{path}: does not begin with a module Transformer or {STATIC}")
     return found
+
+
+def read_table(folder: Checkpoint) -> torch.Tensor:
+    """The table f32[id, dim] of a StaticEmbedding."""
+    path = str(folder.folder / folder.weights_file())
+    tensors = folder.tensors()
+    if len(tensors) != 1 or next(iter(tensors)) not in _TABLES or next(iter(tensors.values())).dim() != 2:
+        names = ", ".join(tensors)[:200]
+        raise TextkitError(f"{path}: holds {names or 'nothing'}; a table {' or '.join(_TABLES)} alone is read")
+    check_finite(tensors, path)
+    return next(iter(tensors.values()))
 
 
 def _pooling(folder: Checkpoint) -> str:
