@@ -25,8 +25,8 @@ _PURPOSES = ("Model", "ForMaskedLM", "ForPreTraining", CLASSIFIES)
 # The beginnings of what heads are called. A line's vector needs none of them.
 _HEADS = ("pooler.", "classifier.", "pre_classifier.", "cls.", "lm_head.", "vocab_transform.", "vocab_layer_norm.",
           "vocab_projector.", "qa_outputs.")  # fmt: skip
-_BUCKETS, _FURTHEST = 32, 128  # MPNet's: transformers takes no others, whatever config.json says
-_PADDING = 1  # MPNet's id of padding, for positions
+BUCKETS, FURTHEST = 32, 128  # MPNet's: transformers takes no others, whatever config.json says
+PADDING = 1  # MPNet's id of padding, for positions
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,11 @@ def read_shape(config: Mapping[str, Any], path: str) -> Shape:
     dim, heads = settings.number(keys["dim"], 1, 1 << 14), settings.number(keys["heads"], 1, 1 << 10)
     if dim % heads:
         raise TextkitError(f"{path}: {keys['dim']} {dim} is no multiple of {keys['heads']} {heads}")
-    if family.relative and settings.number("relative_attention_num_buckets", 1, 1 << 10, _BUCKETS) != _BUCKETS:
-        raise TextkitError(f"{path}: relative_attention_num_buckets is not {_BUCKETS}, which transformers always takes")
+    if family.relative and settings.number("relative_attention_num_buckets", 1, 1 << 10, BUCKETS) != BUCKETS:
+        raise TextkitError(f"{path}: relative_attention_num_buckets is not {BUCKETS}, which transformers always takes")
     first = 0
     if family.shifted:
-        first = 1 + (_PADDING if family.relative else settings.number("pad_token_id", 0, 1 << 24, _PADDING))
+        first = 1 + (PADDING if family.relative else settings.number("pad_token_id", 0, 1 << 24, PADDING))
     return Shape(
         family, purpose == CLASSIFIES, settings.number(keys["layers"], 1, 256), dim, heads,
         settings.number(keys["feedforward"], 1, 1 << 16), str(activation),
@@ -161,7 +161,7 @@ def _family(config: Mapping[str, Any], path: str) -> tuple[Family, str]:
 
 def options_of(shape: Shape) -> dict[str, Any]:
     """The options of a family's Config that make its encoder this one."""
-    relative = {"relative_buckets": _BUCKETS, "relative_distance": _FURTHEST} if shape.family.relative else {}
+    relative = {"relative_buckets": BUCKETS, "relative_distance": FURTHEST} if shape.family.relative else {}
     return {
         "encoder": "transformer", "dim": shape.dim, "layers": shape.layers, "heads": shape.heads,
         "feedforward": shape.feedforward, "activation": shape.activation, "positions": shape.positions,
@@ -200,8 +200,8 @@ def encoder_state(found: Mapping[str, torch.Tensor], shape: Shape, rows: int, pa
     if family.types:
         wanted[types] = (shape.types, dim)
     if family.relative:
-        wanted[family.relative] = (_BUCKETS, shape.heads)
-    names = _layers(shape)
+        wanted[family.relative] = (BUCKETS, shape.heads)
+    names = layer_names(shape)
     check_tensors(path, found, wanted | {theirs: size for theirs, (_, size) in names.items()})
     check_finite(found, path)
     positions = found[places][shape.first :]
@@ -216,7 +216,7 @@ def encoder_state(found: Mapping[str, torch.Tensor], shape: Shape, rows: int, pa
     return state | {ours: found[theirs] for theirs, (ours, _) in names.items()}
 
 
-def _layers(shape: Shape) -> dict[str, tuple[str, tuple[int, ...]]]:
+def layer_names(shape: Shape) -> dict[str, tuple[str, tuple[int, ...]]]:
     """The checkpoint's name of each parameter in the layers -> our name, and its shape."""
     dim, inner = shape.dim, shape.feedforward
     sizes = {"inner": (inner, dim), "outer": (dim, inner)}

@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
 from textkit.errors import TextkitError, UsageError
 from textkit.streams.decimals import EXACT_DIGITS, format_decimals
+
+if TYPE_CHECKING:
+    from textkit.tasks.embed.serving.embedder import Embedder
 
 FORMATS = ("word2vec", "word2vec-binary")
 _ENDINGS = {".bin": "word2vec-binary", ".vec": "word2vec", ".txt": "word2vec"}
@@ -27,7 +30,9 @@ def format_of(path: str, chosen: str | None) -> str:
         return chosen or "word2vec"
     found = _ENDINGS.get(os.path.splitext(path)[1].lower())
     if found is None:
-        raise UsageError(f"{path}: ends in none of .bin, .vec, .txt: choose --format word2vec or word2vec-binary")
+        raise UsageError(
+            f"{path}: ends in none of .bin, .vec, .txt: choose --format word2vec, word2vec-binary or sentence-transformers"
+        )
     return found
 
 
@@ -73,10 +78,15 @@ def vectors_of(
         for said in describe(found):
             warn(said)
         return found.words, found.table[: len(found.words)]
+    embedder = opened(model, device, threads)
+    return embedder.words(), embedder.matrix()
+
+
+def opened(model: str, device: str = "auto", threads: int | None = None) -> Embedder:
+    """The model of that name or in that folder. Raises UsageError, which begins with the name, where there is none."""
     from textkit.tasks.embed.serving.embedder import Embedder
 
     try:
-        embedder = Embedder(model, device, threads)
+        return Embedder(model, device, threads)
     except UsageError as error:
         raise UsageError(str(error).removeprefix("-m ")) from None
-    return embedder.words(), embedder.matrix()

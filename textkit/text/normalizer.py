@@ -14,7 +14,8 @@ from textkit.text.characters import Kinds, others
 from textkit.text.cleaning import cleaned
 
 # Scripts written without spaces between words: each of their characters is a separate word, as in BERT's pre-tokenizer.
-_IDEOGRAPHS = re.compile("([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f])")
+IDEOGRAPHS = "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]"
+_IDEOGRAPHS = re.compile(f"({IDEOGRAPHS})")
 _FIRST_IDEOGRAPH = 0x3040
 _SHORT = 4096  # characters
 _FORMS: Mapping[str, Literal["NFC", "NFKC", "NFD", "NFKD"]] = {

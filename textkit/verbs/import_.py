@@ -106,8 +106,9 @@ def import_(
     A folder with an encoder (BERT, DistilBERT, MiniLM, RoBERTa, XLM-R, MPNet) has config.json, tokenizer.json, and
     model.safetensors or pytorch_model.bin (read without running anything). With a modules.json it becomes a model for `textkit
     embed` that gives the vectors of sentence-transformers: its pooling, its length, a longer line cut where it would be
-    (--split-long averages the parts). A blank line gives the zero vector, as with every model. A checkpoint that ends in
-    ForSequenceClassification becomes a model for `textkit classify`. Any other gives the mean of its tokens' vectors.
+    (--split-long averages the parts). A blank line gives the zero vector, as with every model. A folder may also hold a
+    StaticEmbedding, which needs no config.json. A checkpoint that ends in ForSequenceClassification becomes a model for
+    `textkit classify`. Any other gives the mean of its tokens' vectors.
 
     The folder of a MarianMT checkpoint (OPUS-MT) has config.json, generation_config.json, model.safetensors or
     pytorch_model.bin, source.spm, target.spm and vocab.json. The model translates as
