@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import random
-import resource
-import signal
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 import torch
+from little_room import little_room
 from safetensors.torch import load_file
 
 from textkit.durable import replace_file
@@ -128,25 +126,12 @@ def test_random_state_kept():
     assert draw() == expected
 
 
-@contextmanager
-def full_disk():
-    """No file may grow beyond 100 bytes, as on a full disk; not even a file that pytest may be writing to."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, handler)
-
-
 def test_a_full_disk_leaves_the_last_file_and_nothing_else(tmp_path):
     path = tmp_path / "w.safetensors"
     save_network(Tied(1.0), path)
-    with full_disk(), pytest.raises(TextkitError, match=r"w\.safetensors: cannot be written"):
+    with little_room(100), pytest.raises(TextkitError, match=r"w\.safetensors: cannot be written"):
         save_network(Tied(2.0), path)
-    with full_disk(), pytest.raises(TextkitError, match=r"w\.safetensors: cannot be written: File too large"):
+    with little_room(100), pytest.raises(TextkitError, match=r"w\.safetensors: cannot be written: File too large"):
         replace_file(path, bytes(1000))
     assert [file.name for file in tmp_path.iterdir()] == ["w.safetensors"]
     network = Tied()

@@ -6,15 +6,14 @@ import errno
 import os
 import random
 import re
-import resource
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch  # noqa: F401 - whose import writes files of its own
+from little_room import little_room
 from small_embedder import write_words
 
 from textkit.cli import run
@@ -24,17 +23,6 @@ from textkit.guard import blamed, blaming
 from textkit.registry import registry
 
 TOYS = str(Path(__file__).with_name("training_toys.py"))
-
-
-@contextmanager
-def room(most: int) -> Iterator[None]:
-    """No file may grow beyond so many bytes, as on a full disk."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.fixture
@@ -51,7 +39,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("most", [100, 1100, 1300, 1500, 1700])
 def test_a_full_disk_before_the_first_checkpoint_names_the_file_and_no_plugin(data: Path, capfd, most: int) -> None:
-    with room(most):
+    with little_room(most):
         code = run(["train", "toy", "data.txt", "-o", "run", "--plugin", TOYS, "-q"], Messages())
     out, err = capfd.readouterr()
     assert (code, out) == (1, "")
@@ -73,10 +61,10 @@ def test_a_plugin_s_own_file_is_named(tmp_path: Path) -> None:
             stream.write(bytes(100))
             stream.write(bytes(100))
 
-    with room(50), pytest.raises(TextkitError) as caught:
+    with little_room(50), pytest.raises(TextkitError) as caught:
         list(blamed(Toy, "batches", write()))
     assert str(caught.value) == f"{path}: cannot be written: File too large"
-    with room(50), pytest.raises(TextkitError) as caught, blaming(Toy, "fit"):
+    with little_room(50), pytest.raises(TextkitError) as caught, blaming(Toy, "fit"):
         path.write_bytes(bytes(100))
     assert str(caught.value) == f"{path}: cannot be written: File too large"
 
@@ -106,7 +94,7 @@ def test_every_verb_that_writes_a_file_names_it(data: Path, capsys) -> None:
         ["convert", "./five", "out.vec"],
         ["import", "vectors.vec", "-o", "out"],
     ):
-        with room(20):
+        with little_room(20):
             code = run(words, Messages())
         _, err = capsys.readouterr()
         name = words[-1]

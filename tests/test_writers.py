@@ -7,15 +7,14 @@ import io
 import json
 import os
 import random
-import resource
 import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from little_room import little_room
 
 from textkit.errors import TextkitError
 from textkit.streams.columns import Block
@@ -190,23 +189,12 @@ def test_npy_on_a_full_disk_has_the_whole_rows_that_found_room(tmp_path: Path) -
 def grown(path: Path, most: int, rows: np.ndarray) -> str | None:
     """Writes rows to a file that may have `most` bytes; what went wrong."""
     try:
-        with file_size(most), open(path, "wb") as out, contextlib.closing(out), Npy(out, 2) as npy:
+        with little_room(most), open(path, "wb") as out, contextlib.closing(out), Npy(out, 2) as npy:
             for _ in range(2):
                 npy.write(f32_of(Block([]), rows))
     except OSError as error:
         return error.strerror
     return None
-
-
-@contextlib.contextmanager
-def file_size(most: int) -> Iterator[None]:
-    """No file may grow beyond `most` bytes, as on a full disk."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_npy_whose_rows_have_no_room_to_wait_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
