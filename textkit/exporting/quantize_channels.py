@@ -44,7 +44,11 @@ def largest_channels(model: onnx.ModelProto, cases: Sequence[Case]) -> dict[str,
         real = case.weight > 0
         given = session.run({"ids": case.ids, "weight": case.weight}, sorted(names))
         for name, array in given.items():
-            rows = array[real] if array.shape[:2] == real.shape else array[real.any(axis=1)]
+            rows = array
+            if array.shape[:2] == real.shape:
+                rows = array[real]
+            elif len(array) == len(real):
+                rows = array[real.any(axis=1)]  # of lines
             rows = np.abs(rows).reshape(-1, array.shape[-1])
             found = rows[np.isfinite(rows).all(axis=1)].max(axis=0, initial=0)
             largest[name] = np.maximum(largest.get(name, found), found)
