@@ -43,6 +43,8 @@ def adopted(source: Source, config: EncoderOptions, chunks: Chunks) -> TextRule:
     if isinstance(rule, Pretokenized) and config.vocab_size < len(rule):
         rule, old = pruned(rule, chunks(), config.vocab_size)
         learnt["rows"] = old.tolist()
+    if isinstance(rule, Pretokenized):
+        rule.clean = config.clean
     if config.weighting == "idf":
         counts = np.zeros(len(rule), np.int64)
         for texts in chunks():

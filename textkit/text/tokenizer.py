@@ -22,7 +22,8 @@ _PARTS = re.compile(r"\s+|\S+")
 class Pretokenized(TextRule):
     """A Hugging Face tokenizer.json with its special tokens; padding and truncation settings in the file are ignored.
 
-    `clean`: first remove invisible characters, and spell out ligatures and full-width forms.
+    `clean`: first remove invisible characters, and spell out ligatures and full-width forms. A line of which nothing is left has
+    no ids, not even special tokens.
     """
 
     kind = "tokenizer"
@@ -42,16 +43,22 @@ class Pretokenized(TextRule):
     def encode(self, lines: Sequence[str]) -> Encoded:
         given = cleaned_lines(lines) if self.clean else list(lines)
         ids = [encoding.ids for encoding in guarded(lambda: self.tokenizer.encode_batch_fast(given))]
+        if self.clean:
+            ids = [[] if not line or line.isspace() else found for line, found in zip(given, ids, strict=True)]
         flat = np.array([token for line in ids for token in line], np.int64)
         return Encoded(flat, np.fromiter(map(len, ids), np.int64, len(ids)))
 
     def tokens(self, line: str) -> list[tuple[str, int, int]]:
         line = cleaned_lines([line])[0] if self.clean else line
+        if self.clean and not line.strip():
+            return []
         pieces = guarded(lambda: self.tokenizer.encode(line)).tokens
         return [(token, at, at + 1) for at, token in enumerate(self._named(pieces))]
 
     def places(self, line: str) -> list[tuple[int, int]]:
         given = cleaned_lines([line])[0] if self.clean else line
+        if self.clean and not given.strip():
+            return []
         found: list[tuple[int, int]] = guarded(lambda: self.tokenizer.encode(given)).offsets
         if given == line:
             return found

@@ -66,7 +66,7 @@ def _parts(data: bytes) -> tuple[dict[str, Any], bytes | None]:
 
 def _nothing_hides(rest: bytes) -> bool:
     """Whether JSON that begins with a vocabulary surely holds nothing else but merges."""
-    if b"\\u" in rest or any(name in rest for name in _OF_MODELS):
+    if b"\\u" in rest or _OF_MODELS.search(rest):
         return False
     names = [rest[max(0, found.start() - 12) : found.start()] for found in _OPENING.finditer(rest)]
     return len(names) <= 2 and all(name.endswith((b'"vocab"', b'"merges"')) for name in names)
@@ -233,12 +233,10 @@ class _File:
                 whole(named.get("type_id"), f"{where}'s type_id", 0, 1 << 16)
 
 
-_OF_MODELS = tuple(
-    f'"{key}"'.encode()
-    for key in (
-        "type", "dropout", "unk_token", "unk_id", "continuing_subword_prefix", "end_of_word_suffix", "max_input_chars_per_word",
-    )
-)  # fmt: skip
+# What else a model may hold, as names. A word of the vocabulary may be spelled like one, but its value is a number.
+_OF_MODELS = re.compile(
+    rb'"(?:dropout|unk_id|max_input_chars_per_word)"|"(?:type|unk_token|continuing_subword_prefix|end_of_word_suffix)"\s*:\s*[^\d\s]'
+)
 _SEQUENCES = {
     "normalizer": "normalizers", "pre_tokenizer": "pretokenizers", "post_processor": "processors", "decoder": "decoders",
 }  # fmt: skip
