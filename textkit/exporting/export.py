@@ -60,7 +60,7 @@ def export(
         "seed": run.seed,
         "complete": run.complete,
         **part.made,
-        "options": run.config_record,
+        "options": {key: _without_folders(value) for key, value in run.config_record.items()},
         "facts": run.facts,
     }
     return export_graphs(
@@ -79,6 +79,11 @@ def export(
         made=made,
         overwrite=overwrite,
     )
+
+
+def _without_folders(value: Any) -> Any:
+    """An option's value; of the path of a model on this machine only its name."""
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 class _Part(NamedTuple):
