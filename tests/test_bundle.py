@@ -534,8 +534,8 @@ def test_amend(folder):
 def shelves(tmp_path, monkeypatch):
     """A current folder, a user's folder and a package, each with a model `pets` and one that only it has."""
     here, user, package = tmp_path / "work", tmp_path / "user", tmp_path / "package"
-    for shelf, own in ((here / "exported_models", "mine"), (user, "yours"), (package, "en-words")):
-        for name in ("pets", own):
+    for shelf, *own in ((here / "exported_models", "mine"), (user, "yours"), (package, "en-words", "en-sentences")):
+        for name in ("pets", *own):
             (shelf / name).mkdir(parents=True)
     monkeypatch.chdir(here)
     monkeypatch.setattr(places, "user_folder", lambda: user)
@@ -579,8 +579,13 @@ def test_unknown_name_suggests_the_nearest(shelves):
         bundle.find("your", "embed")
 
 
-def test_default_is_the_package_s(shelves):
-    assert bundle.find(None, "embed") == shelves / "package" / "en-words"
+def test_default_is_the_package_s(shelves, monkeypatch):
+    assert bundle.find(None, "embed") == shelves / "package" / "en-sentences"
+    assert bundle.find(None, "embed", default="en-words") == shelves / "package" / "en-words"
+    monkeypatch.setenv("TEXTKIT_MODEL_EMBED", "yours")
+    assert bundle.find(None, "embed", default="en-words") == shelves / "user" / "yours", (
+        "what the user says comes first"
+    )
 
 
 def test_environment_and_configuration_never_mean_the_current_folder(shelves, monkeypatch):
@@ -628,6 +633,7 @@ def test_installed(shelves):
         ("./exported_models", "pets"),
         ("user", "pets"),
         ("user", "yours"),
+        ("package", "en-sentences"),
         ("package", "en-words"),
         ("package", "pets"),
     ]
@@ -636,7 +642,7 @@ def test_installed(shelves):
 def test_a_clone_s_folder_is_listed_once(shelves, monkeypatch):
     monkeypatch.chdir(shelves)
     monkeypatch.setattr(places, "HERE", Path("package"))
-    assert [where for where, _ in bundle.installed()] == ["./package", "./package", "user", "user"]
+    assert [where for where, _ in bundle.installed()] == ["./package"] * 3 + ["user"] * 2
 
 
 def test_the_package_s_models_are_found_by_path():

@@ -435,7 +435,7 @@ def test_the_defaults_that_help_names_are_the_shipped_models():
     from textkit.tasks.language.serving.generator import Generator
     from textkit.tasks.translate.serving.translator import Translator
 
-    translator, generator, embedder = Translator("en-de"), Generator("en-lm"), Embedder("en-words")
+    translator, generator, embedder = Translator("en-de"), Generator("en-lm"), Embedder("en-sentences")
     search = translator.options
     wanted = {
         "en-de": {
@@ -453,7 +453,7 @@ def test_the_defaults_that_help_names_are_the_shipped_models():
             "--top-k": generator.options.top_k,
             "--top-p": generator.options.top_p,
         },
-        "en-words": {"--pooling": embedder.pooling, "--normalize": embedder.normalize},
+        "en-sentences": {"--pooling": embedder.pooling, "--normalize": embedder.normalize},
     }
 
     def shown(value: object) -> str:
@@ -473,7 +473,7 @@ def test_the_defaults_that_help_names_are_the_shipped_models():
     [
         ("translate", "(en-de: 4)"),
         ("generate", "(en-lm: 100)"),
-        ("embed", "(en-words: sif)"),
+        ("embed", "(en-sentences: mean)"),
         ("evaluate", "(en-de: 1)"),
     ],
 )

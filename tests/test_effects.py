@@ -125,7 +125,8 @@ def test_every_condition_is_of_options_that_there_are(family: str) -> None:
 def test_recipes_hold_nothing_without_effect(file: Path) -> None:
     from test_recipes import FAMILIES as OF
 
-    check(OF[file.stem], file=file)
+    teacher = ("objective=teacher", "teacher=x", "encoder=transformer", "text=bpe")  # what `textkit distill` sets
+    check(OF[file.stem], *(teacher if file.stem == "en_sentences" else ()), file=file)
 
 
 def test_options_without_effect_beside_the_defaults_are_marked() -> None:

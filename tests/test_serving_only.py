@@ -87,7 +87,7 @@ def test_the_default_language_model_tells_english_from_a_heap_of_words() -> None
 def test_the_default_vectors_are_what_they_are() -> None:
     done = textkit("embed", text=TEXT)
     vectors = np.array([line.split() for line in done.stdout.decode().splitlines()], np.float32)
-    assert vectors.shape == (3, 128)
+    assert vectors.shape == (3, 384)
     assert np.abs(vectors[0]).max() > 0.01
     assert not vectors[1].any()
 

@@ -86,7 +86,7 @@ def __dir__() -> list[str]:
 
 @overload
 def load(
-    model: Literal["en-words"] | None = None, task: Literal["embed"] | None = None, **options: Any
+    model: Literal["en-sentences", "en-words"] | None = None, task: Literal["embed"] | None = None, **options: Any
 ) -> Embedder: ...
 @overload
 def load(model: Literal["en-de"], task: None = None, **options: Any) -> Translator: ...

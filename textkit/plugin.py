@@ -212,7 +212,8 @@ class Plugin(ABC, Generic[Options, Rule]):
     Config: ClassVar[type]
     corpus: ClassVar[str] = ""  # what reads DATA, named as in textkit.task.Task.corpus; "": the corpus of the task
     training: ClassVar[Training] = Training()  # this family's defaults of the engine's options
-    needs_init: ClassVar[bool] = False  # whether a training must begin with another model (--init)
+    # Where a training must begin with another model: the task whose default model that is, if --init names none.
+    begins_with: ClassVar[str] = ""
     inherited: ClassVar[Sequence[str]] = ()  # options that a training takes from the model that it begins with (--init)
     unheeded: ClassVar[Mapping[str, str]] = {}  # engine options that it does not read -> what decides instead
     api: ClassVar[int] = API_VERSION

@@ -64,7 +64,7 @@ class FewShotPlugin(BeginsWithEncoder, Plugin[FewShotOptions, TextRule]):
     task = "classify"
     summary = "labels from a few examples each, over the encoder of another model (Tunstall 2022)"
     Config = FewShotOptions
-    needs_init = True
+    begins_with = "embed"
 
     def vocabulary(self, corpus: Corpus, config: FewShotOptions) -> TextRule:
         raise UsageError("few-shot: needs an encoder to begin with: --init MODEL")

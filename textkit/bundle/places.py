@@ -19,11 +19,12 @@ from textkit.temporary import recover_all, recovered
 HERE = Path("exported_models")  # in the current folder; searched only for a name given with -m
 
 
-def find(model: str | None, task: str, any_task: bool = False) -> Path:
+def find(model: str | None, task: str, any_task: bool = False, default: str | None = None) -> Path:
     """The folder of the model that `-m MODEL` means, or of the task's default model where `model` is None.
 
     A name is looked up in ./exported_models, the user's folder and the package. The default is what
-    TEXTKIT_MODEL_<TASK>, the user's configuration or the package says, and never what the current folder holds.
+    TEXTKIT_MODEL_<TASK>, the user's configuration or the package says, and never what the current folder holds. `default`: the
+    package's model for a verb that needs another than the task's.
     Raises UsageError for an unknown name, with the nearest model for `task` (of all models, where `any_task` is true);
     TextkitError for a path where there is nothing.
     """
@@ -38,7 +39,7 @@ def find(model: str | None, task: str, any_task: bool = False) -> Path:
     if chosen := configured(task):
         where = f"{configuration_file()}: {task} = {chosen!r}"
         return _resolve(chosen, where, [user_folder(), package_folder()], task, configuration_file().parent)
-    default = tasks.get(task).default_model
+    default = default or tasks.get(task).default_model
     if default is None:
         raise UsageError(f"the task {task!r} has no default model; name one with -m or {variable}")
     folder = package_folder() / default

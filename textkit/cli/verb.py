@@ -29,7 +29,7 @@ SHIPPED: dict[str, dict[str, str]] = {
         "--sentences": "yes",
     },
     "en-lm": {"--max-tokens": "100", "--temperature": "1", "--top-k": "0", "--top-p": "1"},
-    "en-words": {"--pooling": "sif", "--normalize": "no"},
+    "en-sentences": {"--pooling": "mean", "--normalize": "yes"},
 }
 
 

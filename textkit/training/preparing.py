@@ -7,6 +7,7 @@ import random
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -138,7 +139,8 @@ def learn_vocabulary(run: Run, corpus: Corpus) -> Iterator[Event]:
     """Has the plugin make its vocabulary, and saves a sample of the lines that it reads for that."""
     if run.has_vocabulary:
         return
-    yield Stage("reading the data and learning the vocabulary")
+    begins = "learning the vocabulary" if run.init is None else f"the model to begin with, {Path(run.init).name}"
+    yield Stage(f"reading the data and {begins}")
     sampled = corpus.sampled(SAMPLE_LINES, run.seed)
     source = None
     if run.init is not None:

@@ -65,7 +65,16 @@ class Plan:
 
 def begin(folder: Path, recipe: Recipe) -> Run:
     """A new run. Every mistake that shows without reading all of the data is found before the folder is made."""
+    recipe = with_beginning(recipe)
     return plan(folder, recipe).begun(folder, recipe)
+
+
+def with_beginning(recipe: Recipe) -> Recipe:
+    """The recipe, with the model to begin with where its plugin needs one and the user names none."""
+    from textkit.bundle.places import find
+
+    task = registry.get(recipe.plugin).begins_with if recipe.plugin and recipe.init is None else ""
+    return dataclasses.replace(recipe, init=str(find(None, task))) if task else recipe
 
 
 def plan(folder: Path, recipe: Recipe) -> Plan:
@@ -74,8 +83,6 @@ def plan(folder: Path, recipe: Recipe) -> Plan:
         raise UsageError("missing argument PLUGIN: the name of the model to train; textkit plugins lists them")
     plugin = registry.get(recipe.plugin)
     base = source = None
-    if plugin.needs_init and recipe.init is None:
-        raise UsageError(f"{plugin.name}: needs a model to begin with: --init MODEL")
     if recipe.init is not None:
         from textkit.training.initial import options_of, source_of
 

@@ -18,6 +18,7 @@ POOLINGS = (*PORT, "fasttext")  # the last is computed outside the graph, from i
 Side = Literal["document", "query"]
 SIDES: tuple[Side, ...] = ("document", "query")
 QUERY: Side = "query"
+WORDS = "en-words"  # the shipped model in whose vocabulary `nearest` and `analogy` look
 # The JSON fields that a verb writes, the result itself first. A record's own field of the same name is renamed.
 EMBEDDED = ("embedding",)
 TOKENS = ("tokens",)
@@ -54,7 +55,7 @@ TASK = Task(
         "long": Setting(Text(choices=LONG), None, "What becomes of a line too long for the model."),
     },
     facts={"dim": Maybe(Whole(1, 1 << 20)), "pools": Since(Flag(), False)},
-    default_model="en-words",
+    default_model="en-sentences",
     verbs=verbs_of("embed"),
     metrics={
         "similarity": "word pairs with scores: Spearman's correlation with the cosines",

@@ -71,13 +71,16 @@ class Vocabulary:
         threads: int | None = None,
         note: Callable[[str], None] | None = None,
     ) -> Vocabulary:
-        """The vocabulary of the model of that name or folder. `note` is called with its size and the device.
+        """The vocabulary of the model of that name or folder; None: the user's default, or en-words. `note` is called with its
+        size and the device.
 
         Raises TextkitError for a model that has none, because its rows are hashed and have no names.
         """
+        from textkit.bundle.bundle import located
         from textkit.tasks.embed.serving.embedder import Embedder
+        from textkit.tasks.embed.task import TASK, WORDS
 
-        embedder = Embedder(model, device, threads)
+        embedder = Embedder(located(model, TASK.name, default=WORDS), device, threads)
         vocabulary = cls(embedder)
         if not vocabulary.words:
             raise TextkitError(f"{embedder.bundle.folder}: has no list of words among which others could be looked for")

@@ -28,7 +28,7 @@ OPTIONS = (
         ["--pooling"],
         type=click.Choice(POOLINGS),
         metavar="HOW",
-        help=f"Sentence pairs: {', '.join(POOLINGS)}. " + own("en-words", "--pooling"),
+        help=f"Sentence pairs: {', '.join(POOLINGS)}. " + own("en-sentences", "--pooling"),
     ),
     click.Option(
         ["--columns"],
