@@ -162,7 +162,9 @@ def test_lines_of_a_long_text_are_brought_into_the_form_as_a_line_alone(form: st
     assert normalizer.form("\n".join(lines)) == unicodedata.normalize(form, "\n".join(lines))
 
 
-@pytest.mark.parametrize("form", ["NFC", "NFKC", "NFD", "NFKD"])
+@pytest.mark.parametrize(
+    "form", ["NFC", *(pytest.param(form, marks=pytest.mark.slow) for form in ("NFKC", "NFD", "NFKD"))]
+)
 def test_lower_case_leaves_the_unicode_form(form: str) -> None:
     letters = [chr(point) for point in range(0x20000) if not 0xD800 <= point < 0xE000]
     text = "\n".join(f"{letter} {letter}\u030c {letter}\u0331" for letter in letters)

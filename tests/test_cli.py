@@ -8,6 +8,7 @@ import pty
 import subprocess
 import sys
 import warnings
+from functools import cache
 from pathlib import Path
 
 import click
@@ -56,6 +57,7 @@ def child(body: str, *args: str, shell: str = "{}", **how) -> subprocess.Complet
 # Speed: what --help and completion import.
 
 
+@cache
 def modules_after(*args: str, **environment: str) -> set[str]:
     code = (
         "import sys\nfrom textkit import cli\n"
@@ -421,7 +423,7 @@ def test_no_models_at_all(tmp_path, monkeypatch, capfd, shelf):
     assert run(["models"], Messages()) == 0
     out, err = capfd.readouterr()
     assert out == ""
-    assert err.startswith("textkit: warning: the default model 'en-words' is not installed")
+    assert err.startswith("textkit: warning: the default model 'en-sentences' is not installed")
 
 
 def test_plugins(tmp_path):

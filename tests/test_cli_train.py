@@ -144,7 +144,7 @@ def test_quiet_and_plain(textkit):
 
 def test_on_a_terminal_it_is_live(data):
     main, side = pty.openpty()
-    command = [sys.executable, "-m", "textkit", "train", *TOY, "-o", "run", "--plugin", TOYS, "--set", "slow=0.01"]
+    command = [sys.executable, "-m", "textkit", "train", *TOY, "-o", "run", "--plugin", TOYS, "--set", "slow=0.004"]
     process = subprocess.Popen(command, stderr=side, stdout=subprocess.PIPE, env={**os.environ, "TERM": "xterm"})
     os.close(side)
     shown = b""
@@ -250,6 +250,7 @@ def test_export_tells_of_a_training_that_is_not_complete(interrupted):
     assert error == "textkit: warning: run: the training is not complete; what is exported is its weights so far\n"
 
 
+@pytest.mark.slow
 def test_what_may_change_when_a_run_goes_on_and_what_may_not(interrupted):
     textkit = interrupted
     refused = [

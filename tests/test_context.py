@@ -139,7 +139,7 @@ def made(request, tmp_path_factory) -> Made:
 
 
 every = pytest.mark.parametrize("made", FAMILIES, indirect=True)
-LONG = ("seq2seq reversed", "transformer")  # torch traces them for seconds, and others show the same
+LONG = ("seq2seq reversed", "transformer", "rnn-lm")  # torch traces them for seconds, and others show the same
 exported = pytest.mark.parametrize(
     "made", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in EXPORTED], indirect=True
 )
@@ -229,6 +229,7 @@ def test_served_vectors_are_the_states(made):
     assert embed(["", " \t"]).tolist() == np.zeros((2, embed.dim)).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", INT8, indirect=True)
 def test_int8(made):
     lower = model(made, "int8")

@@ -142,7 +142,7 @@ def test_other_poolings(folders, variant):
 
 
 @pytest.mark.parametrize(
-    "variant", ["dense", *(pytest.param(x, marks=pytest.mark.slow) for x in ("max", "linear dense"))]
+    "variant", [pytest.param(variant, marks=pytest.mark.slow) for variant in ("dense", "max", "linear dense")]
 )
 def test_other_poolings_are_served_as_the_models_own(folders, variant):
     given = VARIANTS[variant] | {"family": "mpnet"}
@@ -200,7 +200,7 @@ def test_a_long_line_is_cut_with_its_last_token_or_split(folders):
     assert np.abs(found - wanted / np.linalg.norm(wanted)).max() < 1e-5
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", [pytest.param("fp32", marks=pytest.mark.slow), "int8"])
 def test_a_line_is_alike_in_every_batch(folders, precision):
     given = VARIANTS["dense"]
     folder, theirs = folders.sentences(family="mpnet", **given)

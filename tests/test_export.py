@@ -253,7 +253,7 @@ class Frozen(Recentred):
         return self.embedding(ids) + torch.arange(7)[:, None]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", [pytest.param("fp32", marks=pytest.mark.slow), "int8"])
 def test_a_model_s_own_vector_is_the_fourth_pooling(precision):
     found = export_embedding.export_module(Graph(First(TABLE)), Words(WORDS), LINES, precision)
     assert found.facts == {"dim": 2, "pools": True}

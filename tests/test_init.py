@@ -66,7 +66,7 @@ def first(folder) -> Run:
     return trained(folder, "first", "lines.tsv", *CNN)
 
 
-@pytest.fixture(scope="module", params=["fp32", "int8"])
+@pytest.fixture(scope="module", params=[pytest.param("fp32", marks=pytest.mark.slow), "int8"])
 def model(request, folder, first) -> Path:
     return export(first, folder / request.param, request.param)
 
@@ -145,7 +145,8 @@ def test_a_run_begins_with_word_vectors(folder, text):
     assert [5, 6] not in table.tolist()
 
 
-def test_what_nothing_can_begin_with_is_refused(folder, first):
+def test_what_nothing_can_begin_with_is_refused(folder, first, monkeypatch):
+    monkeypatch.setenv("TEXTKIT_MODEL_EMBED", "nowhere")
     with pytest.raises(
         Exception,
         match=r"its encoder.tokens.embedding.weight is \[\d+, 40\], with these options it would be \[\d+, 41\]",
@@ -153,7 +154,7 @@ def test_what_nothing_can_begin_with_is_refused(folder, first):
         trained(folder, "wide", "other.tsv", "dim=41", init=first.folder)
     with pytest.raises(UsageError, match="rnn-lm cannot begin with another model"):
         trained(folder, "strange", "other.tsv", init=first.folder, plugin="rnn-lm")
-    with pytest.raises(UsageError, match="few-shot: needs a model to begin with: --init MODEL"):
+    with pytest.raises(UsageError, match="TEXTKIT_MODEL_EMBED=nowhere: unknown model"):
         trained(folder, "few", "other.tsv", plugin="few-shot")
     assert not (folder / "few").exists()  # said before anything is read
     with pytest.raises(Exception, match="no such"):

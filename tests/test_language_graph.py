@@ -140,7 +140,7 @@ class OddStep(Step):
     ("score", "step", "message"),
     [
         (Score, Forgetful, "'step' differs from that of 'score'"),
-        (Leaky, Step, "when the line is padded"),
+        pytest.param(Leaky, Step, "when the line is padded", marks=pytest.mark.slow),
         (Hasty, Step, "not all zeros"),
         (Short, Step, "fails|begins"),
         (Score, Nameless, "that of 'step' state.sum: not the same"),

@@ -118,7 +118,7 @@ GENERATIONS = {
 }
 
 
-QUICK = {"beam 4", "greedy", "between", "always cut", "other bad words"}
+QUICK = {"beam 4", "greedy", "always cut"}
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def started(folder: Path) -> subprocess.Popen[bytes]:
     return running
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", [pytest.param("many nodes", marks=pytest.mark.slow), "one node"])
 def test_a_signal_ends_a_graph_that_runs_and_runs(tmp_path, number, kind):
     """A graph of many nodes stops between two of them; if one node takes minutes, the process is ended inside it."""

@@ -122,12 +122,12 @@ def test_what_is_watched_is_seen(quiet: Quiet) -> None:
     [
         (("embed",), TEXT),
         (("embed", "--format", "npy", "-o", "vectors.npy"), TEXT),
-        (("translate",), TEXT),
+        pytest.param(("translate",), TEXT, marks=pytest.mark.slow),
         (("translate", "--n-best", "2", "--format", "jsonl"), TEXT),
         (("score",), TEXT),
-        (("generate", "--max-tokens", "5"), TEXT),
+        pytest.param(("generate", "--max-tokens", "5"), TEXT, marks=pytest.mark.slow),
         (("generate", "--max-tokens", "5", "Once upon"), ""),
-        (("classify", "--labels", "cats,music"), TEXT),
+        pytest.param(("classify", "--labels", "cats,music"), TEXT, marks=pytest.mark.slow),
         (("classify", "--labels", "cats,music", "--explain", "--format", "jsonl"), TEXT),
         (("nearest", "music"), ""),
         (("analogy", "-k", "1"), ANALOGY),
@@ -162,7 +162,7 @@ print(textkit.load()(["hello"]).shape)
 
 
 def test_the_python_interface(quiet: Quiet) -> None:
-    assert quiet(run=[sys.executable, "-c", PYTHON_API]) == "(1, 128)\n"
+    assert quiet(run=[sys.executable, "-c", PYTHON_API]) == "(1, 384)\n"
 
 
 @pytest.mark.slow

@@ -144,7 +144,9 @@ def exported(module: nn.Module, example: tuple, shapes: tuple) -> onnxruntime.In
     return onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    "cell", [cell if cell == "lstm" else pytest.param(cell, marks=pytest.mark.slow) for cell in CELLS]
+)
 @pytest.mark.parametrize("bidirectional", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_operator_is_the_layer_in_onnxruntime(cell, bidirectional):
     """Six exports in one process: any number of lines and tokens, lines of different lengths, from given states."""

@@ -255,7 +255,10 @@ def test_a_plugin_that_ends_the_process_or_raises_what_nobody_catches_stops_noth
         assert cli._verdict(caught.value)[0] == 1  # nobody pressed Ctrl-C
 
 
-@pytest.mark.parametrize(("text", "reason"), [*ENDS[:-1], *CRASHES])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [*ENDS[:1], *(pytest.param(*each, marks=pytest.mark.slow) for each in ENDS[1:-1]), *CRASHES],
+)
 def test_a_plugin_file_of_the_environment_that_ends_the_process_stops_nothing_else(
     site, tmp_path, monkeypatch, text, reason
 ):

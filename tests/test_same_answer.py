@@ -43,7 +43,7 @@ SEARCHES = {
 
 
 @pytest.mark.parametrize(
-    "search", [pytest.param(name, marks=[pytest.mark.slow] * (name == "of the likeliest")) for name in SEARCHES]
+    "search", [pytest.param(name, marks=[] if name in ("beam", "sampled") else pytest.mark.slow) for name in SEARCHES]
 )
 def test_a_line_is_translated_alike_alone_and_together(search):
     options, lines = SEARCHES[search], lines_of(14)
@@ -70,7 +70,10 @@ def test_a_line_is_scored_alike_alone_and_together():
     assert exact(two(lines[::-1]))[::-1] == together
 
 
-@pytest.mark.parametrize("options", [{}, {"samples": 2, "top_p": 0.9}, {"temperature": 0.5, "top_k": 20}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"samples": 2, "top_p": 0.9}, pytest.param({"temperature": 0.5, "top_k": 20}, marks=pytest.mark.slow)],
+)
 def test_a_prompt_is_continued_alike_alone_and_together(options):
     lines, numbers = lines_of(12), list(range(12))
     one, two = (Generator("en-lm", "cpu", threads, max_tokens=12, seed=7, **options) for threads in (1, 2))

@@ -86,6 +86,7 @@ def test_listing_it_imports_no_torch(installed):
     assert done.stdout.split() == ["True", "False"]
 
 
+@pytest.mark.slow  # test_stranger_task.py trains and exports a family of a stranger, too
 def test_learnt_something(model):
     run = json.loads((model.parent / "run" / "run.json").read_text())
     assert run["complete"]
@@ -93,6 +94,7 @@ def test_learnt_something(model):
     assert run["facts"]["dev_score"]["value"] < 1
 
 
+@pytest.mark.slow
 def test_model_names_its_plugin_and_licence(model):
     manifest = json.loads((model / "manifest.json").read_text())
     assert manifest["plugin"] == {"name": "neighbours", "version": "textkit-neighbours 0.3"}
@@ -104,6 +106,7 @@ def test_model_names_its_plugin_and_licence(model):
     assert str(model.parent) not in json.dumps(manifest["data"])
 
 
+@pytest.mark.slow
 def test_is_served_without_the_plugin(model, tmp_path):
     """Only textkit is on the path, not the plugin; and a line in is a line out."""
     lines = "one two three\n\nfour\nunheard-of\n"

@@ -274,7 +274,7 @@ class Other(Step):
 @pytest.mark.parametrize(
     ("encode", "step", "message"),
     [
-        (Leaky, Step, "changes by .* when the line is padded"),
+        pytest.param(Leaky, Step, "changes by .* when the line is padded", marks=pytest.mark.slow),
         (Encode, Forgetful, r"gives 'state.sum' \(3, 1, 8\) for \(3, 4\) tokens"),
         (Encode, Unnamed, "neither memory.*, state.* nor cache.*"),
         (Encode, Other, "not the same"),
@@ -409,6 +409,7 @@ def tied() -> dict[str, export_translation.Exported]:
     }
 
 
+@pytest.mark.slow
 def test_tied_table_is_stored_once(tied):
     """In every precision. In int8 the same table is looked up by row and, transposed, multiplied with as it is."""
     for precision, kind, bytes_each in (("fp32", np.float32, 4), ("int8", np.int8, 1), ("fp16", np.float16, 2)):
@@ -426,6 +427,7 @@ def test_tied_table_is_stored_once(tied):
     assert len(tied["int8"].graphs["step"]) < 0.5 * len(tied["fp32"].graphs["step"])
 
 
+@pytest.mark.slow
 def test_lower_precision_is_measured_along_full_precisions_words(tied):
     assert "deviation" not in tied["fp32"].parity
     int8, fp16 = (tied[precision].parity["deviation"] for precision in ("int8", "fp16"))
@@ -460,6 +462,7 @@ def test_deviation_by_hand():
         parity_translation.refuse_deviation("int8", found | {"same_word": 0.4})
 
 
+@pytest.mark.slow
 def test_keys_and_values_are_joined_inside_attention(tied):
     """The largest arrays pass through no Concat and no reordering; only the bits that say which beam owns what do."""
     graph = onnx.load_from_string(tied["fp32"].graphs["step"]).graph

@@ -25,7 +25,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module", params=[pytest.param("transformer", marks=pytest.mark.slow), "seq2seq"])
+@pytest.fixture(scope="module", params=["transformer", "seq2seq"])
 def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, TranslationSteps]:
     """A random network, and its graphs as they are served."""
     plugin = registry.get(request.param)
@@ -75,7 +75,15 @@ def plain(network: Any, source: list[int], options: Search) -> list[tuple[list[i
     return sorted(kept, key=lambda each: -each[1])[: options.n_best]
 
 
-@pytest.mark.parametrize("options", [Search(beam_size=1), Search(beam_size=4, n_best=3), Search(length_penalty=0.0)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        Search(beam_size=1),
+        Search(beam_size=4, n_best=3),
+        Search(length_penalty=0.0),
+    ],
+)
+@pytest.mark.slow
 def test_as_a_plain_search_in_torch(family: tuple[Any, TranslationSteps], options: Search) -> None:
     network, steps = family
     random = np.random.default_rng(3)

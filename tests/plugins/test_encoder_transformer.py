@@ -234,6 +234,7 @@ def feeds(ids: torch.Tensor, real: torch.Tensor) -> dict[str, np.ndarray]:
     return {"ids": ids.numpy(), "weight": real.float().numpy()}
 
 
+@pytest.mark.parametrize("made", ["plain", pytest.param("relative", marks=pytest.mark.slow)], indirect=True)
 def test_the_graph_computes_what_the_network_does(made):
     model = trace(Masked(made.exportable()), ROWS)
     session = load(model.SerializeToString())
@@ -251,6 +252,7 @@ def test_the_graph_computes_what_the_network_does(made):
     assert np.isfinite(blank).all()
 
 
+@pytest.mark.parametrize("made", ["plain", pytest.param("relative", marks=pytest.mark.slow)], indirect=True)
 def test_the_graph_has_few_operators(made):
     """One Attention a layer that splits its heads itself, one Gelu with its bias, and no matrix that is turned when it runs."""
     graph = trace(Masked(made.exportable()), ROWS).graph
@@ -264,7 +266,7 @@ def test_the_graph_has_few_operators(made):
     assert sum(node.op_type == "Transpose" for node in graph.node) == bool(made.options.relative_buckets)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("precision", [pytest.param("fp32", marks=pytest.mark.slow), "int8"])
 def test_a_line_is_alike_alone_and_among_longer_ones(precision):
     """Padded as in serving, to whole groups: to the last bit, since rounding to integers can make a bit a whole step."""
     made = network(dim=64, heads=2, feedforward=128, positions=512)

@@ -19,7 +19,7 @@ from textkit_plugins.embeddings.kernels import alias_table, bag_kernel
 from textkit_plugins.embeddings.predicting import FastTextConfig
 
 
-@pytest.mark.parametrize("dim", [2, 7, 32])
+@pytest.mark.parametrize("dim", [7, *(pytest.param(dim, marks=pytest.mark.slow) for dim in (2, 32))])
 def test_a_step_is_the_gradient_with_all_of_it_to_each_row(dim: int) -> None:
     # Words 0 (rows 0, 4, 5, 6), 1 (rows 1, 4), 2 (row 2), 3 (row 3: only noise). fastText gives each row of the mean
     # the whole gradient of the hidden layer, not its share.

@@ -297,7 +297,13 @@ def test_batches_cover_the_pairs_resume_and_differ_by_epoch(tmp_path: Path) -> N
     assert batches(1, start=3) == second[3:]
 
 
-@pytest.mark.parametrize("options", [[], ["vectors=centre"], ["vectors=context", "window=1"]])
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        *(pytest.param(each, marks=pytest.mark.slow) for each in (["vectors=centre"], ["vectors=context", "window=1"])),
+    ],
+)
 def test_words_of_the_same_company_are_nearest(tmp_path: Path, options: list[str]) -> None:
     data = planted(tmp_path)
     run = created(tmp_path / "run", data, "dim=16", "x_max=10", "batch_size=256", "epochs=60", *options)

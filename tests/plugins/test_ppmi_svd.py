@@ -151,7 +151,9 @@ def test_ppmi_does_not_depend_on_blocks_and_skips_lonely_words(tmp_path: Path, m
 # SVD
 
 
-@pytest.mark.parametrize(("size", "dim"), [(60, 20), (900, 20), (900, 1), (1200, 300)])
+@pytest.mark.parametrize(
+    ("size", "dim"), [(60, 20), (900, 20), (900, 1), pytest.param(1200, 300, marks=pytest.mark.slow)]
+)
 def test_svd_is_numpys(size: int, dim: int) -> None:
     # A flat spectrum, as PPMI has: 1,200 words at 300 dimensions take several restarts.
     random = np.random.default_rng(size)

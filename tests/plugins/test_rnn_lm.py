@@ -428,7 +428,7 @@ def test_graphs_of_an_adaptive_softmax_are_served(text):
             ],
             marks=pytest.mark.slow,
         ),
-        (NnlmPlugin(), ["dim=16", "hidden=16", "order=3"]),
+        pytest.param(NnlmPlugin(), ["dim=16", "hidden=16", "order=3"], marks=pytest.mark.slow),
     ],
 )
 def test_a_text_is_learnt(plugin, assignments, text):

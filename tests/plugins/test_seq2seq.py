@@ -6,7 +6,7 @@ import contextlib
 import io
 import math
 import warnings
-from itertools import product
+from itertools import cycle, product
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +102,17 @@ def steps(network: Seq2Seq, source: torch.Tensor, mask: torch.Tensor, target: to
     return tuple(torch.stack(part, 1) for part in zip(*found, strict=True))
 
 
-@pytest.mark.parametrize(("cell", "kind", "feeding"), [*product(CELLS, KINDS, [False, True])])
+# In a quick run each cell and each kind of attention once.
+QUICK = {*zip(cycle(CELLS), KINDS, cycle([False, True]))}
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind", "feeding"),
+    [
+        pytest.param(*each, marks=[] if each in QUICK else pytest.mark.slow)
+        for each in product(CELLS, KINDS, [False, True])
+    ],
+)
 def test_every_kind_trains_and_steps_as_it_was_trained(cell, kind, feeding):
     network = small(cell=cell, attention=kind, input_feeding=feeding, tie="none")
     optimizer = torch.optim.SGD(network.parameters(), 0.1)
@@ -375,15 +385,16 @@ def session(module: nn.Module, arguments: tuple, free: tuple) -> onnxruntime.Inf
     return onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
 
 
+@pytest.mark.slow  # the examination compares the graphs of one kind
 @pytest.mark.parametrize(
     ("cell", "kind"),
     [
         ("lstm", "general"),
-        pytest.param("rnn", "position", marks=pytest.mark.slow),
-        pytest.param("gru", "additive", marks=pytest.mark.slow),
-        pytest.param("lstm", "none", marks=pytest.mark.slow),
-        pytest.param("gru", "uniform", marks=pytest.mark.slow),
-        pytest.param("rnn", "dot", marks=pytest.mark.slow),
+        ("rnn", "position"),
+        ("gru", "additive"),
+        ("lstm", "none"),
+        ("gru", "uniform"),
+        ("rnn", "dot"),
     ],
 )
 def test_graphs_are_the_modules_in_onnxruntime(cell, kind):

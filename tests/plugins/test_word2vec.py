@@ -71,7 +71,7 @@ def test_one_pair_by_hand() -> None:
     np.testing.assert_allclose(context, [[0.25, 0], [0, 0], [1.5596015, 0]], atol=2e-6)
 
 
-@pytest.mark.parametrize("dim", [1, 3, 16, 100])
+@pytest.mark.parametrize("dim", [3, 100, *(pytest.param(dim, marks=pytest.mark.slow) for dim in (1, 16))])
 @pytest.mark.parametrize("negatives", [1, 2, 5])
 def test_a_window_is_the_gradient_of_its_loss(dim: int, negatives: int) -> None:
     # Reach 1 of 1 and a line of two: the first centre word's step is one SGD step on loss(word 0 | word 1, noise 5 thrice).
