@@ -22,8 +22,8 @@ _PARTS = re.compile(r"\s+|\S+")
 class Pretokenized(TextRule):
     """A Hugging Face tokenizer.json with its special tokens; padding and truncation settings in the file are ignored.
 
-    `clean`: first remove invisible characters, and spell out ligatures and full-width forms. A line of which nothing is left has
-    no ids, not even special tokens.
+    `clean`: first remove invisible characters, and spell out ligatures and full-width forms. A line of which nothing is left
+    has no ids, not even special tokens.
     """
 
     kind = "tokenizer"
