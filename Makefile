@@ -10,7 +10,7 @@ PIP := -m pip install --disable-pip-version-check -c constraints.txt
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint bench models docs site clean
+.PHONY: help setup demo test quick check lint bench models docs site clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,7 +39,11 @@ demo:  ## stream text through the shipped models at once, then train, export and
 	@$(MAKE) --no-print-directory $(INSTALLED)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh train
 
-test: $(INSTALLED) lint  ## run everything but the slow tests, about 9 minutes on 2 cores
+# The types are checked beside the first tests, most of which wait or import.
+test: $(INSTALLED)  ## run everything but the slow tests, about 6 minutes on 2 cores
+	@$(MAKE) --no-print-directory -j 2 lint quick
+
+quick: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m "not slow" $(SPREAD)
 
 check: $(INSTALLED) lint site  ## run all tests, the slow ones too; build the site without a warning

@@ -220,6 +220,7 @@ def model(made: Made, precision: str = "fp32") -> Path:
     return _models[name]
 
 
+@pytest.mark.slow
 @exported
 def test_served_vectors_are_the_states(made):
     embed = Embedder(model(made), device="cpu", threads=1)

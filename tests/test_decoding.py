@@ -193,7 +193,7 @@ CASES: dict[str, tuple[Search, float]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 4))])
 def test_as_the_plain_search(case: str, seed: int) -> None:
     options, end = CASES[case]
     model = Toy(seed, end=end)

@@ -396,6 +396,7 @@ def test_two_labels_and_several(folders, several):
     assert (found - wanted).abs().max() < 1e-5
 
 
+@pytest.mark.slow
 def test_what_is_served_is_those_labels(folders):
     folder, theirs = folders.checkpoint(family="roberta", **LABELLED)
     read = bundle.read(folders.model(folder))

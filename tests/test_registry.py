@@ -303,7 +303,9 @@ def test_a_signal_while_a_plugin_is_imported_is_that_signal(site):
 
 
 @pytest.mark.parametrize("file", ["METADATA", "entry_points.txt", "both", "no METADATA", "no Name"])
-@pytest.mark.parametrize("text", [b"# M\xfcller\n", b"\xff\xfe", "utf-16"])
+@pytest.mark.parametrize(
+    "text", [b"# M\xfcller\n", *(pytest.param(text, marks=pytest.mark.slow) for text in (b"\xff\xfe", "utf-16"))]
+)
 def test_metadata_that_cannot_be_decoded_hides_no_other(site, file, text):
     install(site, "stranger", {"toy": "stranger_a:Toy"}, {"stranger_a": GOOD})
     install(site, "other", {"good": "stranger_good:Toy"}, {"stranger_good": GOOD.replace('"toy"', '"good"')})

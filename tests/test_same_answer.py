@@ -43,7 +43,7 @@ SEARCHES = {
 
 
 @pytest.mark.parametrize(
-    "search", [pytest.param(name, marks=[] if name in ("beam", "sampled") else pytest.mark.slow) for name in SEARCHES]
+    "search", [pytest.param(name, marks=[] if name == "beam" else pytest.mark.slow) for name in SEARCHES]
 )
 def test_a_line_is_translated_alike_alone_and_together(search):
     options, lines = SEARCHES[search], lines_of(14)

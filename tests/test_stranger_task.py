@@ -74,6 +74,7 @@ def model(installed, tmp_path_factory) -> Path:
     return folder / "model"
 
 
+@pytest.mark.slow
 def test_a_line_in_is_a_line_out(installed, model):
     """The network also looks at the neighbours, which decide what `duck` is."""
     text = "the duck barks\n\na dog duck the cat\n  \nwombats\n"
@@ -83,6 +84,7 @@ def test_a_line_in_is_a_line_out(installed, model):
     assert found[5:] == [""]
 
 
+@pytest.mark.slow
 def test_a_verb_has_what_every_filter_has(installed, model, tmp_path):
     """Columns, JSON lines, records that cannot be read, -o, --threads: none of this is in the stranger's code."""
     rows = 'id,text\n1,the dog barks\n2,"a cat"\n'
@@ -111,6 +113,7 @@ def test_is_listed_among_the_verbs_with_its_help(installed):
     assert "did you mean 'tag'" in textkit(installed, "tga", code=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [[], ["--metric", "accuracy"]], ids=["by the model", "by the metric"])
 def test_is_evaluated(installed, model, more):
     found = textkit(installed, "evaluate", "-m", model, model.parent / "test.conll", *more)
@@ -122,6 +125,7 @@ def test_is_evaluated(installed, model, more):
     assert record["value"] == pytest.approx(float(value), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_an_option_of_another_task_has_no_effect_on_it(installed, model):
     said = textkit(installed, "evaluate", "-m", model, model.parent / "test.conll", "--beam-size", "2", code=2)
     assert "--beam-size: has no effect" in said
@@ -130,6 +134,7 @@ def test_an_option_of_another_task_has_no_effect_on_it(installed, model):
     )
 
 
+@pytest.mark.slow
 def test_the_model_says_what_serves_it(model):
     manifest = json.loads((model / "manifest.json").read_text())
     assert (manifest["task"], manifest["served_by"]) == ("tag", "textkit-tag")
@@ -139,6 +144,7 @@ def test_the_model_says_what_serves_it(model):
     assert {score["metric"] for score in manifest["scores"]} == {"accuracy"}
 
 
+@pytest.mark.slow
 def test_without_the_package_one_line_says_which_is_missing(model, tmp_path):
     for command in (["embed"], ["evaluate", model.parent / "test.conll"], ["convert", model, tmp_path / "x.vec"]):
         option = [] if command[0] == "convert" else ["-m", model]
@@ -150,6 +156,7 @@ def test_without_the_package_one_line_says_which_is_missing(model, tmp_path):
     assert "window-tagger" not in {plugin["name"] for plugin in listed}
 
 
+@pytest.mark.slow
 def test_is_served_without_torch(installed, model):
     """From Python, also after pickling."""
     code = (

@@ -28,7 +28,7 @@ def left_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.fixture(params=["exchange", "renames"])
+@pytest.fixture(params=["exchange", pytest.param("renames", marks=pytest.mark.slow)])
 def way(request, monkeypatch):
     """Both ways for folders to change places."""
     if request.param == "renames":

@@ -116,7 +116,9 @@ def real_lines(*path: str, most: int = 3000) -> list[str]:
 
 
 @pytest.mark.parametrize("tokenizer", ["bpe", "unigram"])
-@pytest.mark.parametrize("names", [("val.en", "val.de"), ("tok/val.en", "tok/val.de")])
+@pytest.mark.parametrize(
+    "names", [("val.en", "val.de"), pytest.param(("tok/val.en", "tok/val.de"), marks=pytest.mark.slow)]
+)
 def test_nothing_of_real_text_is_lost(tmp_path, tokenizer, names):
     source, target = (real_lines("multi30k", name) for name in names)
     text = "".join(f"{a}\t{b}\n" for a, b in zip(source[:400], target[:400], strict=True))

@@ -88,6 +88,7 @@ def test_a_line_of_padding_alone_is_a_number(block):
         assert torch.isfinite(block(IDS, torch.zeros_like(WEIGHT), 0)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "block", [name if name in TRACED else pytest.param(name, marks=SLOW) for name in BLOCKS], indirect=True
 )

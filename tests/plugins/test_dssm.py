@@ -177,6 +177,7 @@ def models(run, tmp_path_factory):
     return {precision: export(run, folder / precision, precision) for precision in ("fp32", "int8")}
 
 
+@pytest.mark.slow
 def test_questions_find_their_answers(run, models):
     assert run.facts["dev_score"]["name"] == "mrr"
     assert bundle.read(models["fp32"]).manifest.scores[0]["metric"] == "mrr"
@@ -185,6 +186,7 @@ def test_questions_find_their_answers(run, models):
     assert (queries @ documents.T).argmax(1).tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_each_side_has_a_graph_of_its_own_tower(run, models):
     manifest = bundle.read(models["fp32"]).manifest
     assert list(manifest.graphs) == ["embed", "query"]
@@ -201,6 +203,7 @@ def test_each_side_has_a_graph_of_its_own_tower(run, models):
     assert np.abs(Embedder(models["fp32"])(lines[:4]) - wanted[:4]).max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_a_line_has_one_vector_in_every_batch(models, precision):
     lines = [*ANSWERS, EVERY, *HOSTILE, *(f"{EVERY} " * n for n in range(1, 8))]
@@ -214,6 +217,7 @@ def test_a_line_has_one_vector_in_every_batch(models, precision):
         assert not together[[len(ANSWERS) + 1, len(ANSWERS) + 2]].any()  # blank lines
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_a_side(models, call):
     text = "".join(f"{word}\n" for word in ANSWERS)
     for options, side in (([], "document"), (["--side", "document"], "document"), (["--side", "query"], "query")):

@@ -234,6 +234,7 @@ def feeds(ids: torch.Tensor, real: torch.Tensor) -> dict[str, np.ndarray]:
     return {"ids": ids.numpy(), "weight": real.float().numpy()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", ["plain", pytest.param("relative", marks=pytest.mark.slow)], indirect=True)
 def test_the_graph_computes_what_the_network_does(made):
     model = trace(Masked(made.exportable()), ROWS)
