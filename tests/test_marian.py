@@ -37,7 +37,7 @@ def checkpoint(tmp_path_factory):
     return Checkpoints(tmp_path_factory.mktemp("marian"))
 
 
-@pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
+@pytest.mark.parametrize("own", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["shared", "own"])
 def test_same_ids_as_marian_tokenizer(checkpoint, own):
     folder, _ = checkpoint(own=own)
     theirs, ours = their_tokenizer(folder), marian.read(folder).rule

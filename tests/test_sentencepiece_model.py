@@ -75,7 +75,12 @@ def rule_of(model, vocabulary=None) -> SentencePieceText:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
+QUICK = ("unigram", "bpe-bytes", "identity", "own")
+
+
+@pytest.mark.parametrize(
+    "kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
+)
 def test_same_ids_and_text_as_sentencepiece(trained, kind):
     import sentencepiece
 

@@ -283,7 +283,7 @@ def trained(folder: Path, data: Path, threads: int = 1, **options: object) -> tu
     "options",
     [
         {},
-        {"model": "cbow"},
+        pytest.param({"model": "cbow"}, marks=pytest.mark.slow),
         {"vectors": "sum"},
         pytest.param({"loss": "softmax", "softmax_words": 8}, marks=pytest.mark.slow),
         pytest.param({"loss": "softmax", "softmax_words": 8, "model": "cbow"}, marks=pytest.mark.slow),
