@@ -46,17 +46,21 @@ def tokenizer_of(family: str) -> Any:
             show_progress=False,
         )
     elif family == "xlm-roberta":
-        made = Tokenizer(models.Unigram())
+        pieces = [*((token, 0.0) for token in first), *unigrams()]
+        made = Tokenizer(models.Unigram(pieces, first.index(unknown)))
+        made.add_special_tokens(first)
         made.normalizer = normalizers.Precompiled(charsmap())
         made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
         made.decoder = decoders.Metaspace()
-        trainer = trainers.UnigramTrainer(vocab_size=120, special_tokens=first, unk_token=unknown, show_progress=False)
+        trainer = None  # its table would be another each time, as that of WordPiece
     else:
-        made = Tokenizer(models.WordPiece(unk_token=unknown))
+        trainer = None
+        made = Tokenizer(models.WordPiece(wordpieces(first), unk_token=unknown))
+        made.add_special_tokens(first)
         made.normalizer, made.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
         made.decoder = decoders.WordPiece()
-        trainer = trainers.WordPieceTrainer(vocab_size=150, special_tokens=first, show_progress=False)
-    made.train_from_iterator([*ENGLISH, *RUSSIAN], trainer)
+    if trainer is not None:
+        made.train_from_iterator([*ENGLISH, *RUSSIAN], trainer)
     ids = {token: made.token_to_id(token) for token in (start, end)}
     if family in ("roberta", "mpnet"):
         made.post_processor = processors.RobertaProcessing((end, ids[end]), (start, ids[start]))
@@ -67,6 +71,28 @@ def tokenizer_of(family: str) -> Any:
             single=f"{start} $A {end}", special_tokens=list(ids.items())
         )
     return made
+
+
+def wordpieces(first: list[str]) -> dict[str, int]:
+    """The ids of `first`, of all letters, of half the words, and of the endings of the others."""
+    words = sorted(
+        {word for line in (*ENGLISH, *RUSSIAN) for word in line.lower().replace(".", " .").replace("?", " ?").split()}
+    )
+    letters = sorted({letter for word in words for letter in word})
+    pieces = [
+        *letters,
+        *(f"##{letter}" for letter in letters),
+        *words[::2],
+        *(f"##{word[-3:]}" for word in words[1::2]),
+    ]
+    return {piece: at for at, piece in enumerate(dict.fromkeys([*first, *pieces]))}
+
+
+def unigrams() -> list[tuple[str, float]]:
+    """All letters, and half the words with the mark before them; the logarithm of a share for each."""
+    words = sorted({f"▁{word}" for line in (*ENGLISH, *RUSSIAN) for word in line.split()})
+    letters = sorted({letter for word in words for letter in word})
+    return [*((letter, -6.0) for letter in letters), *((word, -7.0 - len(word) / 10) for word in words[::2])]
 
 
 def charsmap() -> bytes:

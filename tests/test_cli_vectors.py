@@ -107,6 +107,7 @@ def test_import_of_what_is_none_writes_nothing(call, tmp_path):
     assert call("import", tmp_path / "v")[0] == call("import", tmp_path / "v", "-o", "m", "--max-vocab", 0)[0] == 2
 
 
+@pytest.mark.slow
 def test_import_of_a_line_of_too_many_numbers_is_refused_at_once(call, tmp_path):
     wide = tmp_path / "wide"
     wide.write_text("a" + " 1" * 1_000_000)

@@ -36,6 +36,7 @@ def test_what_follows_begins_inside_the_word(options: dict) -> None:
     assert any(word.startswith("weather") for word in words)
 
 
+@pytest.mark.slow
 def test_a_stream_tells_what_the_whole_has() -> None:
     for prompt, stop in itertools.product(INSIDE[:3], [(), (" ",), ("e",)]):
         generator = Generator("en-lm", "cpu", 1, max_tokens=5, seed=2, stop=stop)

@@ -8,6 +8,7 @@ from pathlib import Path
 PAGE = Path(__file__).parent.parent / "docs" / "python.md"
 
 
+@pytest.mark.slow
 def test_every_example(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("exported_models").mkdir()
