@@ -175,13 +175,14 @@ def test_killed_at_random_while_it_overwrites(tmp_path, pets):
         "    os.waitpid(child, 0)\n"
         "    print('killed', flush=True)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout.readline() == "begun\n"
         for _ in range(30):
             assert process.stdout.readline() == "killed\n"
             assert (pets / FILE).exists()
-        process.kill()
-    time.sleep(0.1)  # its child may still be at work
+        os.killpg(process.pid, signal.SIGKILL)  # its child, too, which would overwrite without end
+    time.sleep(0.1)
     found = bundle.read(pets)
     assert found.manifest.name == "new"
 
