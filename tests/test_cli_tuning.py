@@ -123,7 +123,9 @@ def test_a_signal_ends_the_search_and_keeps_the_best(here):
     run = Run.open(Path("run"))
     count = len(run.trials)  # the signal comes during the second trial, or just before it
     assert count in (1, 2)
-    assert heard[-1].startswith(f"textkit: stopped: {count} trial{'s' * (count > 1)} in "), heard
+    # A process that waits for a processor may say only afterwards that it has heard the signal.
+    end = f"textkit: stopped: {count} trial{'s' * (count > 1)} in "
+    assert any(line.startswith(end) for line in heard[-2:]), heard
     assert run.complete
     assert run.trials[0]["trial"] == 1
     assert Path("run/trials.tsv").read_text().count("\n") == len(run.trials) + 1
