@@ -89,10 +89,10 @@ def wordpieces(first: list[str]) -> dict[str, int]:
 
 
 def unigrams() -> list[tuple[str, float]]:
-    """All letters, and half the words with the mark before them; the logarithm of a share for each."""
+    """All letters, and all words with the mark before them; the logarithm of a share for each."""
     words = sorted({f"▁{word}" for line in (*ENGLISH, *RUSSIAN) for word in line.split()})
     letters = sorted({letter for word in words for letter in word})
-    return [*((letter, -6.0) for letter in letters), *((word, -7.0 - len(word) / 10) for word in words[::2])]
+    return [*((letter, -6.0) for letter in letters), *((word, -7.0 - len(word) / 10) for word in words)]
 
 
 def charsmap() -> bytes:

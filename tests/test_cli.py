@@ -15,6 +15,7 @@ import click
 import pytest
 from small_bundle import write_small
 from small_translator import write_translator
+from terminal import written_to
 
 from textkit import cli
 from textkit.bundle import places
@@ -360,13 +361,7 @@ def test_no_colours_even_on_a_terminal(args, environment):
     environment = {key: value for key, value in os.environ.items() if key != "NO_COLOR"} | environment
     subprocess.run([TEXTKIT, args], stdout=terminal, stderr=terminal, env=environment | {"TERM": "xterm"}, check=False)
     os.close(terminal)
-    text = b""
-    while True:
-        try:
-            text += os.read(main, 1 << 16)
-        except OSError:  # what Linux answers when the other side is closed
-            break
-    os.close(main)
+    text = written_to(main)
     assert text
     assert b"\x1b" not in text
 

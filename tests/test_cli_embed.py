@@ -304,7 +304,7 @@ def test_stdout_and_stdin_may_be_closed(model: str) -> None:
 
 
 def test_long_input_comes_out_the_same_however_it_comes_in(model: str, tmp_path: Path) -> None:
-    lines = [("the cat", "dog", "", "sat . dog the", "unknown")[number * number % 5] for number in range(9_000)]
+    lines = [("the cat", "dog", "", "sat . dog the", "unknown")[number * number % 5] for number in range(30_000)]
     path = tmp_path / "x"
     path.write_text("\n".join(lines) + "\n")
     expected = np.frombuffer(embed("-m", model, "--format", "f32", path).stdout, "<f4").reshape(-1, 3)
@@ -316,7 +316,7 @@ def test_long_input_comes_out_the_same_however_it_comes_in(model: str, tmp_path:
         "unknown": [0, 0, 0],
     }
     assert np.array_equal(expected, np.array([by_hand[line] for line in lines], np.float32))
-    options = (["--threads", 1], ["--threads", 3, "--batch-tokens", 7])
+    options = (["--threads", 1], ["--threads", 3], ["--batch-tokens", 7], ["--threads", 2, "--batch-tokens", 100_000])
     for option in options:
         through_a_pipe = embed("-m", model, "--format", "f32", *option, given=path.read_bytes()).stdout
         assert through_a_pipe == expected.tobytes()

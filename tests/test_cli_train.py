@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from terminal import written_to
 
 from textkit.cli import run as run_command
 from textkit.cli.options import Messages
@@ -147,13 +148,7 @@ def test_on_a_terminal_it_is_live(data):
     command = [sys.executable, "-m", "textkit", "train", *TOY, "-o", "run", "--plugin", TOYS, "--set", "slow=0.004"]
     process = subprocess.Popen(command, stderr=side, stdout=subprocess.PIPE, env={**os.environ, "TERM": "xterm"})
     os.close(side)
-    shown = b""
-    while True:
-        try:
-            shown += os.read(main, 65536)
-        except OSError:  # the other side has closed it
-            break
-    os.close(main)
+    shown = written_to(main)
     assert process.wait() == 0
     assert process.stdout.read() == b""
     process.stdout.close()

@@ -380,7 +380,7 @@ def test_probabilities_are_those_of_transformers(folders, family):
     assert (read.plugin, read.rule.learnt["labels"]) == ("classifier", ["good", "bad", "so, so"])
     wanted = their_logits(folder, theirs, list(LINES)).softmax(1)
     assert (logits_of(read, list(LINES)).softmax(1) - wanted).abs().max() < 1e-5
-    assert wanted.std(0).max() > 0.03
+    assert wanted.std(0).max() > 0.05
 
 
 @pytest.mark.parametrize("several", [False, True])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import tracemalloc
 from pathlib import Path
 
 import pytest
+from data_file import data_file
 
 from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError, UsageError
@@ -30,17 +30,6 @@ from textkit.tasks.embed.evaluation import data as embed_data
 from textkit.tasks.translate import evaluation as translate_evaluation
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-
-
-def file(folder: Path, text: str | bytes, name: str = "data.txt") -> Path:
-    path = folder / name
-    content = text if isinstance(text, bytes) else text.encode()
-    if path.suffix == ".gz":
-        content = gzip.compress(content)
-    if path.suffix == ".zst":
-        content = pytest.importorskip("zstandard").compress(content)
-    path.write_bytes(content)
-    return path
 
 
 def corpus(*paths: Path, **given) -> LabelledCorpus:
@@ -84,14 +73,14 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_kind_of_file_gives_the_same_lines(tmp_path, name):
-    path = file(tmp_path, FILES[name], name)
+    path = data_file(tmp_path, FILES[name], name)
     assert pairs(path) == WANTED
     assert list(map(labelled, corpus(path).lines())) == read(path)
     corpus(path).check()
 
 
 def test_several_files_may_be_of_different_kinds(tmp_path):
-    paths = [file(tmp_path, text, name) for name, text in FILES.items()]
+    paths = [data_file(tmp_path, text, name) for name, text in FILES.items()]
     assert pairs(*paths) == WANTED * len(FILES)
     with open(paths[0]) as stdin, pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stdin", stdin)
@@ -99,11 +88,11 @@ def test_several_files_may_be_of_different_kinds(tmp_path):
 
 
 def test_blank_lines_and_lines_whose_text_is_blank_are_left_out_and_counted_nowhere(tmp_path):
-    path = file(tmp_path, "\n \t \n\t\na\tx\n\nb\t\nb\t \u2003\nc\ty\n")
+    path = data_file(tmp_path, "\n \t \n\t\na\tx\n\nb\t\nb\t \u2003\nc\ty\n")
     assert pairs(path) == [("a", "x"), ("c", "y")]
-    assert pairs(file(tmp_path, "\n\nlabel,text\n\n , \na,x\nb,\n", "x.csv")) == [("a", "x")]
-    assert pairs(file(tmp_path, '\n{"label": null, "text": " "}\n{"label": 1, "text": "x"}\n')) == [("1", "x")]
-    assert pairs(file(tmp_path, "__label__a x\n__label__b\n", "x.ft")) == [("a", "x")]
+    assert pairs(data_file(tmp_path, "\n\nlabel,text\n\n , \na,x\nb,\n", "x.csv")) == [("a", "x")]
+    assert pairs(data_file(tmp_path, '\n{"label": null, "text": " "}\n{"label": 1, "text": "x"}\n')) == [("1", "x")]
+    assert pairs(data_file(tmp_path, "__label__a x\n__label__b\n", "x.ft")) == [("a", "x")]
 
 
 MARKED = [
@@ -122,9 +111,9 @@ MARKED = [
 
 def test_lines_of_fasttext_have_labels_anywhere_as_fasttext_reads_them(tmp_path):
     padding = "__label__a x\n" * 1000  # a NUL near the beginning would make the file binary
-    path = file(tmp_path, padding + "".join(f"{line}\n" for line, _, _ in MARKED))
+    path = data_file(tmp_path, padding + "".join(f"{line}\n" for line, _, _ in MARKED))
     assert pairs(path, several=True)[1000:] == [(labels, text) for _, labels, text in MARKED]
-    one = file(tmp_path, "__label__a __label__a x\nx __label__b\n")
+    one = data_file(tmp_path, "__label__a __label__a x\nx __label__b\n")
     assert pairs(one) == [("a", "x"), ("b", "x")]
 
 
@@ -138,15 +127,15 @@ def test_lines_of_fasttext_have_labels_anywhere_as_fasttext_reads_them(tmp_path)
     ],
 )
 def test_lines_of_fasttext_that_are_refused(tmp_path, text, said):
-    path = file(tmp_path, text)
+    path = data_file(tmp_path, text)
     assert refusal(path).startswith(f"{path}, {said}")
 
 
 def test_a_table_may_speak_of_fasttext(tmp_path):
-    named = file(tmp_path, "label\ttext\na\t__label__b x\n", "a.tsv")
+    named = data_file(tmp_path, "label\ttext\na\t__label__b x\n", "a.tsv")
     assert pairs(named) == [("a", "__label__b x")]
-    assert pairs(file(tmp_path, "label,text\na,__label__b x\n")) == [("a", "__label__b x")]
-    given = file(tmp_path, "a\t__label__b x\n")
+    assert pairs(data_file(tmp_path, "label,text\na,__label__b x\n")) == [("a", "__label__b x")]
+    given = data_file(tmp_path, "a\t__label__b x\n")
     assert pairs(given, label_column="1", text_column="2") == [("a", "__label__b x")]
 
 
@@ -180,7 +169,7 @@ TABLE = "id\tstars\tTitle\tReview Text\tw\n1\tfive\tgood\tgo home\t2\n2\tone\tba
     ],
 )  # fmt: skip
 def test_options_decide_which_columns_are_read(tmp_path, name, text, given, wanted):
-    path = file(tmp_path, text, name)
+    path = data_file(tmp_path, text, name)
     if wanted is None:
         assert "label_column and text_column are the same column" in refusal(path, **given)
     else:
@@ -192,7 +181,7 @@ def test_options_decide_which_columns_are_read(tmp_path, name, text, given, want
 )
 def test_names_of_columns_are_known_without_case_and_signs(tmp_path, names):
     for text in (f"{names[0]}\tx\t{names[1]}\na\t1\tb\n", f"{names[1]},{names[0]}\nb,a\n"):
-        assert pairs(file(tmp_path, text)) == [("a", "b")]
+        assert pairs(data_file(tmp_path, text)) == [("a", "b")]
 
 
 @pytest.mark.parametrize(
@@ -212,7 +201,7 @@ def test_names_of_columns_are_known_without_case_and_signs(tmp_path, names):
     ],
 )  # fmt: skip
 def test_what_may_be_read_in_two_ways_is_refused_with_the_option_that_says_how(tmp_path, name, text, said):
-    path = file(tmp_path, text, name)
+    path = data_file(tmp_path, text, name)
     message = refusal(path)
     assert message.startswith(f"{path}, line 1: ")
     assert said in message
@@ -222,9 +211,9 @@ def test_what_may_be_read_in_two_ways_is_refused_with_the_option_that_says_how(t
 
 def test_data_that_begins_with_a_columns_name_is_data(tmp_path):
     """`text` is a label of clinc150."""
-    assert pairs(file(tmp_path, "text\tsend a message to mom\n")) == [("text", "send a message to mom")]
-    assert pairs(file(tmp_path, "text\tcall mom\ntext\twrite\n")) == [("text", "call mom"), ("text", "write")]
-    path = file(tmp_path, "text\tcall mom\nsay\twrite\n")
+    assert pairs(data_file(tmp_path, "text\tsend a message to mom\n")) == [("text", "send a message to mom")]
+    assert pairs(data_file(tmp_path, "text\tcall mom\ntext\twrite\n")) == [("text", "call mom"), ("text", "write")]
+    path = data_file(tmp_path, "text\tcall mom\nsay\twrite\n")
     assert "'text' may be" in refusal(path)
     assert pairs(path, label_column="1", text_column="2") == [("text", "call mom"), ("say", "write")]
 
@@ -239,36 +228,36 @@ def test_data_that_begins_with_a_columns_name_is_data(tmp_path):
     ],
 )  # fmt: skip
 def test_options_that_name_no_column_are_refused(tmp_path, name, text, given, said):
-    assert said in refusal(file(tmp_path, text, name), **given)
+    assert said in refusal(data_file(tmp_path, text, name), **given)
 
 
 def test_columns_are_counted_from_1(tmp_path):
     with pytest.raises(UsageError, match="label_column=0: columns are counted from 1"):
-        read(file(tmp_path, "a\tb\n"), label_column="0")
+        read(data_file(tmp_path, "a\tb\n"), label_column="0")
 
 
 # ---- labels
 
 
 def test_one_label_is_all_of_a_cell(tmp_path):
-    path = file(tmp_path, 'a, b\tx\n[1, 2]\ty\n c  d \tz\n"e"\tw\n')
+    path = data_file(tmp_path, 'a, b\tx\n[1, 2]\ty\n c  d \tz\n"e"\tw\n')
     assert pairs(path) == [("a, b", "x"), ("[1, 2]", "y"), ("c  d", "z"), ('"e"', "w")]
-    assert pairs(file(tmp_path, 'label,text\n"a\r\nb",x\n')) == [("a  b", "x")]  # a record is one line
+    assert pairs(data_file(tmp_path, 'label,text\n"a\r\nb",x\n')) == [("a  b", "x")]  # a record is one line
 
 
 def test_several_labels_have_commas_between_them_or_are_json_lists(tmp_path):
     text = 'b,a\tx\n\ty\n a , b,a\tz\n["c, d", 2, true]\tw\n[x\tv\n[]\tu\n'
     wanted = [("b|a", "x"), ("", "y"), ("a|b", "z"), ("c, d|2|true", "w"), ("[x", "v"), ("", "u")]
-    assert pairs(file(tmp_path, text), several=True) == wanted
+    assert pairs(data_file(tmp_path, text), several=True) == wanted
     values = ["b,a", "", ["a", "b", "a"], ["c, d", 2, True], None, [], 7, 1.5, False]
     lines = "".join(json.dumps({"labels": value, "text": "x"}) + "\n" for value in values)
-    found = [line.labels for line in read(file(tmp_path, lines), several=True)]
+    found = [line.labels for line in read(data_file(tmp_path, lines), several=True)]
     assert found == [("b", "a"), (), ("a", "b"), ("c, d", "2", "true"), (), (), ("7",), ("1.5",), ("false",)]
 
 
 @pytest.mark.parametrize("cell", ["a,,b", "a,", ",", '["a", ""]', "[[]]", "[null]", '[{"a": 1}]'])
 def test_an_empty_label_among_several_is_refused(tmp_path, cell):
-    path = file(tmp_path, f"a\tx\n{cell}\ty\n")
+    path = data_file(tmp_path, f"a\tx\n{cell}\ty\n")
     assert refusal(path, several=True).startswith(f"{path}, line 2: the label is ")
 
 
@@ -283,7 +272,7 @@ def test_an_empty_label_among_several_is_refused(tmp_path, cell):
     ],
 )  # fmt: skip
 def test_labels_of_json_lines_are_texts_numbers_and_truth_values(tmp_path, value, wanted):
-    path = file(tmp_path, f'{{"label": 1, "text": "x"}}\n{{"label": {value}, "text": "y"}}\n', "x.jsonl")
+    path = data_file(tmp_path, f'{{"label": 1, "text": "x"}}\n{{"label": {value}, "text": "y"}}\n', "x.jsonl")
     if len(wanted) < 10:
         assert pairs(path)[1] == (wanted, "y")
     else:
@@ -311,7 +300,7 @@ def test_what_a_cell_means_by_itself():
     ],
 )
 def test_weights(tmp_path, name, text, given, wanted):
-    path = file(tmp_path, text, name)
+    path = data_file(tmp_path, text, name)
     assert [line.weight for line in read(path, weight_column=given)] == wanted
     assert [labelled(record).weight for record in corpus(path, weight_column=given).lines()] == wanted
     assert {line.labels for line in read(path, weight_column=given)} <= {("a",), ("1",)}
@@ -319,10 +308,10 @@ def test_weights(tmp_path, name, text, given, wanted):
 
 @pytest.mark.parametrize("value", ["-1", "nan", "inf", "much", "", "1_0", "True"])
 def test_a_weight_that_is_no_number_from_0_is_refused(tmp_path, value):
-    path = file(tmp_path, f"label\ttext\tw\na\tx\t1\na\ty\t{value}\n")
+    path = data_file(tmp_path, f"label\ttext\tw\na\tx\t1\na\ty\t{value}\n")
     assert refusal(path, weight_column="w") == f"{path}, line 3: the weight is {value!r}: no number from 0"
     value = json.dumps(value == "True" or None)
-    path = file(tmp_path, f'{{"label": 1, "text": "x", "w": {value}}}\n')
+    path = data_file(tmp_path, f'{{"label": 1, "text": "x", "w": {value}}}\n')
     assert "the weight is " in refusal(path, weight_column="w")
 
 
@@ -350,7 +339,7 @@ def test_a_weight_that_is_no_number_from_0_is_refused(tmp_path, value):
     ],
 )  # fmt: skip
 def test_errors_name_file_and_line_before_a_training_starts(tmp_path, name, text, said):
-    path = file(tmp_path, text, name)
+    path = data_file(tmp_path, text, name)
     assert refusal(path).startswith(f"{path}{said}")
     with pytest.raises(TextkitError) as caught:
         corpus(path).check()
@@ -368,7 +357,7 @@ def test_errors_name_file_and_line_before_a_training_starts(tmp_path, name, text
     ],
 )
 def test_a_file_without_a_line_to_learn_from_is_refused(tmp_path, text, given):
-    path = file(tmp_path, text)
+    path = data_file(tmp_path, text)
     with pytest.raises(TextkitError, match=rf"{path}: has no line with a text"):
         corpus(path, **given).check()
 
@@ -383,17 +372,17 @@ def test_files_that_cannot_be_read(tmp_path):
 
 def test_an_error_behind_many_blocks_names_its_line(tmp_path):
     lines = [f"label {n % 7}\t{'word ' * (n % 50)}end\n" for n in range(20_000)]  # 2.6 MB
-    plain = file(tmp_path, "".join(lines) + "oops\n", "a.txt")
+    plain = data_file(tmp_path, "".join(lines) + "oops\n", "a.txt")
     assert refusal(plain) == f"{plain}, line 20001: has no tab: a line is label<tab>text"
-    late = file(tmp_path, "\n" * 600_000 + "oops\n", "late.txt")  # the first line with text is in the third block
+    late = data_file(tmp_path, "\n" * 600_000 + "oops\n", "late.txt")  # the first line with text is in the third block
     assert refusal(late).startswith(f"{late}, line 600001: has no tab: a line is label<tab>text")
     table = "".join(f'"{text.strip()}\n",{label}\n' for label, text in (line.split("\t") for line in lines))
-    quoted = file(tmp_path, f"text,label\n{table}oops\n", "a.csv")
+    quoted = data_file(tmp_path, f"text,label\n{table}oops\n", "a.csv")
     assert refusal(quoted) == f"{quoted}, line 40002: has 1 column, the header has 2"
     wanted = [(label, text.strip()) for label, text in (line.split("\t") for line in lines)]
-    good = file(tmp_path, f"text,label\n{table}", "b.csv")
+    good = data_file(tmp_path, f"text,label\n{table}", "b.csv")
     assert [(label, text.strip()) for label, text in pairs(good)] == wanted
-    returns = file(tmp_path, "".join(lines).replace("\n", "\r\n"), "b.txt")
+    returns = data_file(tmp_path, "".join(lines).replace("\n", "\r\n"), "b.txt")
     assert pairs(returns) == [tuple(line.removesuffix("\n").split("\t")) for line in lines]
 
 
@@ -423,7 +412,7 @@ def test_a_record_holds_everything_in_one_line_and_gives_it_back():
 def test_the_split_is_read_back_as_records(tmp_path):
     values = [{"text": f"text\t{n}\u2028\r\n", "labels": [f"a,{n % 3}", "b"][: n % 3]} for n in range(500)]
     text = "".join(json.dumps(value) + "\n" for value in values)
-    whole = corpus(file(tmp_path, text), several=True)
+    whole = corpus(data_file(tmp_path, text), several=True)
     counts = whole.split(3, tmp_path / "dev.txt", tmp_path / "test.txt")
     parts = [whole.with_part("train", 3), *(whole.with_paths([tmp_path / name]) for name in ("dev.txt", "test.txt"))]
     found = [list(part.lines()) for part in parts]
@@ -437,7 +426,7 @@ def test_the_split_is_read_back_as_records(tmp_path):
 
 
 def test_a_corpus_without_options_has_one_label_a_line(tmp_path):
-    assert list(LabelledCorpus([file(tmp_path, "a,b\tx\n")]).lines()) == ['["a,b"]\tx']
+    assert list(LabelledCorpus([data_file(tmp_path, "a,b\tx\n")]).lines()) == ['["a,b"]\tx']
 
 
 def test_memory_does_not_grow_with_the_corpus(tmp_path):
@@ -456,7 +445,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path):
 
 
 def test_labels_that_never_recur_are_all_read(tmp_path):
-    path = file(tmp_path, "".join(f"{n}\tx{n}\n" for n in range(70_000)))  # more than are remembered
+    path = data_file(tmp_path, "".join(f"{n}\tx{n}\n" for n in range(70_000)))  # more than are remembered
     assert [int(line.labels[0]) for line in read(path)] == list(range(70_000))
 
 
@@ -472,9 +461,9 @@ def headed(*paths: Path, **given) -> HeadedCorpus:
 def test_a_file_has_the_lines_of_one_head(tmp_path):
     (tmp_path / "mood").mkdir()
     paths = [
-        file(tmp_path, "a,b\tx\n", "topics-train.tsv.gz"),
-        file(tmp_path / "mood", "c,d\ty\n\tz\n", "Train.tsv"),
-        file(tmp_path, "e\tw\n", "v1.2_train_more.txt"),
+        data_file(tmp_path, "a,b\tx\n", "topics-train.tsv.gz"),
+        data_file(tmp_path / "mood", "c,d\ty\n\tz\n", "Train.tsv"),
+        data_file(tmp_path, "e\tw\n", "v1.2_train_more.txt"),
     ]
     corpus = headed(*paths, several_heads=("mood",))
     corpus.check()
@@ -496,7 +485,7 @@ def test_a_file_has_the_lines_of_one_head(tmp_path):
 
 
 def test_heads_that_are_refused(tmp_path):
-    paths = [file(tmp_path, "a\tx\n", "one.tsv"), file(tmp_path, "a\t \n", "two.tsv")]
+    paths = [data_file(tmp_path, "a\tx\n", "one.tsv"), data_file(tmp_path, "a\t \n", "two.tsv")]
     with pytest.raises(TextkitError, match=r"two\.tsv: has no line with a text"):
         headed(*paths).check()
     with pytest.raises(UsageError, match="head_names: names 1 heads, one for each file, and there are 2"):
@@ -506,7 +495,7 @@ def test_heads_that_are_refused(tmp_path):
     ):
         headed(*paths, head_names=("", "b")).check()
     with pytest.raises(TextkitError, match=r"two\.tsv, line 1: has no tab"):
-        headed(paths[0], file(tmp_path, "x\n", "two.tsv")).check()
+        headed(paths[0], data_file(tmp_path, "x\n", "two.tsv")).check()
 
 
 # ---- which test data it is
@@ -529,11 +518,11 @@ LINES = "a\tgood film\nb?\tbad from the start\na\tI liked all of it\nb?\tnever a
     ],
 )
 def test_labelled_lines_are_claimed_and_other_tasks_leave_them(tmp_path, name, text):
-    path = str(file(tmp_path, text, name))
+    path = str(data_file(tmp_path, text, name))
     assert claims([path]) == claims([path, path]) == SURE
     assert embed_data.claims([path]) == NOT
     assert translate_evaluation.claims([path]) <= LIKELY
-    assert claims([path, str(file(tmp_path, "running text\nand more\n", "other"))]) == NOT
+    assert claims([path, str(data_file(tmp_path, "running text\nand more\n", "other"))]) == NOT
 
 
 @pytest.mark.parametrize(
@@ -562,7 +551,7 @@ def test_labelled_lines_are_claimed_and_other_tasks_leave_them(tmp_path, name, t
     ],
 )
 def test_the_data_of_other_tasks_is_not_claimed(tmp_path, text):
-    assert claims([str(file(tmp_path, text))]) == NOT
+    assert claims([str(data_file(tmp_path, text))]) == NOT
 
 
 # ---- real files

@@ -46,13 +46,13 @@ SEARCHES = {
     "search", [pytest.param(name, marks=[] if name == "beam" else pytest.mark.slow) for name in SEARCHES]
 )
 def test_a_line_is_translated_alike_alone_and_together(search):
-    options, lines = SEARCHES[search], lines_of(10)
+    options, lines = SEARCHES[search], lines_of(14)
     one = Translator("en-de", "cpu", threads=1, **options)
     together = one.translate(lines)
     assert [one.translate([line], first=number)[0] for number, line in enumerate(lines)] == together
     two = Translator("en-de", "cpu", threads=2, **options)
     assert two.translate(lines) == together
-    assert [found for at in range(0, 10, 4) for found in two.translate(lines[at : at + 4], first=at)] == together
+    assert [found for at in range(0, 14, 5) for found in two.translate(lines[at : at + 5], first=at)] == together
     if "sample" not in options:
         assert two.translate(lines[::-1]) == together[::-1]
 

@@ -12,6 +12,7 @@ import sys
 import termios
 
 import pytest
+from terminal import written_to
 
 from textkit.cli.tables import cells, write_table
 from textkit.verbs.models import Model, _row
@@ -95,16 +96,7 @@ def test_a_terminal_of_80_columns_breaks_no_word(verb):
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     with subprocess.Popen([sys.executable, "-m", "textkit", verb], stdout=theirs, env=environment) as process:
         os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                part = os.read(ours, 4096)
-            except OSError:  # the other end is closed
-                break
-            if not part:
-                break
-            shown += part
-    os.close(ours)
+        shown = written_to(ours)
     assert process.returncode == 0
     lines = shown.decode().replace("\r\n", "\n").splitlines()
     assert len(lines) > 3

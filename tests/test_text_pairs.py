@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import tracemalloc
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from data_file import data_file
 
 from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError, UsageError
@@ -21,17 +21,6 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 @dataclass(frozen=True)
 class Options(PairOptions):
     objective: str = "contrast"
-
-
-def file(folder: Path, text: str | bytes, name: str = "data.txt") -> Path:
-    path = folder / name
-    content = text if isinstance(text, bytes) else text.encode()
-    if path.suffix == ".gz":
-        content = gzip.compress(content)
-    if path.suffix == ".zst":
-        content = pytest.importorskip("zstandard").compress(content)
-    path.write_bytes(content)
-    return path
 
 
 def corpus(*paths: Path, **given) -> TextPairs:
@@ -67,13 +56,13 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_kind_of_file_gives_the_same_pairs(tmp_path, name):
-    path = file(tmp_path, FILES[name], name)
+    path = data_file(tmp_path, FILES[name], name)
     assert read(path) == PAIRS
     corpus(path).check()
 
 
 def test_several_files_may_be_of_different_kinds(tmp_path):
-    assert read(*(file(tmp_path, text, name) for name, text in FILES.items())) == PAIRS * len(FILES)
+    assert read(*(data_file(tmp_path, text, name) for name, text in FILES.items())) == PAIRS * len(FILES)
 
 
 @pytest.mark.parametrize(
@@ -95,26 +84,26 @@ def test_several_files_may_be_of_different_kinds(tmp_path):
     ],
 )
 def test_hard_negatives(tmp_path, name, text, given):
-    assert read(file(tmp_path, text, name), **given) == [("a b", "c d", "e f"), ("g", "h", "")]
+    assert read(data_file(tmp_path, text, name), **given) == [("a b", "c d", "e f"), ("g", "h", "")]
 
 
 def test_a_negative_that_is_spelled_as_a_number_stays_a_text(tmp_path):
-    path = file(tmp_path, "a\tb\tc\nd\te\t4.5\nf\tg\t1984\nh\ti\tnan\nj\tk\tl\n")
+    path = data_file(tmp_path, "a\tb\tc\nd\te\t4.5\nf\tg\t1984\nh\ti\tnan\nj\tk\tl\n")
     assert [texts_of(record) for record in corpus(path).lines()] == [
         ["a", "b", "c"], ["d", "e", "4.5 "], ["f", "g", "1984"], ["h", "i", "nan"], ["j", "k", "l"],
     ]  # fmt: skip
 
 
 def test_pairs_with_a_blank_text_are_left_out_and_tabs_and_line_ends_become_spaces(tmp_path):
-    path = file(tmp_path, "\n \t \na\tb\n\tc\nd\t \ne\tf\n")
+    path = data_file(tmp_path, "\n \t \na\tb\n\tc\nd\t \ne\tf\n")
     assert read(path) == [("a", "b", ""), ("e", "f", "")]
     lines = json.dumps({"text1": "a\tb\nc\r\0", "text2": "\ud800d", "negative": "e\nf"})
-    assert read(file(tmp_path, f"{lines}\n")) == [("a b c  ", "\ufffdd", "e f")]
-    assert read(file(tmp_path, 'text1,text2\n"a\r\nb",c\n')) == [("a  b", "c", "")]
+    assert read(data_file(tmp_path, f"{lines}\n")) == [("a b c  ", "\ufffdd", "e f")]
+    assert read(data_file(tmp_path, 'text1,text2\n"a\r\nb",c\n')) == [("a  b", "c", "")]
 
 
 def test_short_words_are_no_header_where_there_is_no_score(tmp_path):
-    assert read(file(tmp_path, "a\tb\nfirst\tsecond\n")) == [("a", "b", ""), ("first", "second", "")]
+    assert read(data_file(tmp_path, "a\tb\nfirst\tsecond\n")) == [("a", "b", ""), ("first", "second", "")]
 
 
 # ---- similarity
@@ -140,14 +129,14 @@ SCORED = [("a b", "c d", "4.5"), ("e", "f", "0.0")]
     ],
 )  # fmt: skip
 def test_pairs_with_scores(tmp_path, name, text, given):
-    found = list(corpus(file(tmp_path, text, name), objective="similarity", **given).lines())
+    found = list(corpus(data_file(tmp_path, text, name), objective="similarity", **given).lines())
     assert list(map(pair, found)) == SCORED
     assert list(map(texts_of, found)) == [["a b", "c d"], ["e", "f"]]
 
 
 def test_the_split_of_scored_pairs_is_test_data_too(tmp_path):
     text = "".join(f"one {n}\tother {n}\t{n % 50 / 10}\n" for n in range(300))
-    whole = corpus(file(tmp_path, text), objective="similarity")
+    whole = corpus(data_file(tmp_path, text), objective="similarity")
     counts = whole.split(3, tmp_path / "dev.txt", tmp_path / "test.txt")
     parts = [whole.with_part("train", 3), *(whole.with_paths([tmp_path / name]) for name in ("dev.txt", "test.txt"))]
     found = [list(part.lines()) for part in parts]
@@ -166,7 +155,7 @@ def test_the_split_of_scored_pairs_is_test_data_too(tmp_path):
 
 def test_with_a_teacher_the_records_are_lines(tmp_path):
     text = "".join(f"any text\t{n}, {{\n" if n % 3 else "\n" for n in range(300))
-    whole = corpus(file(tmp_path, text), objective="teacher")
+    whole = corpus(data_file(tmp_path, text), objective="teacher")
     whole.check()
     assert list(whole.lines()) == text.split("\n")[:-1]
     counts = whole.split(3, tmp_path / "dev.txt", tmp_path / "test.txt")
@@ -205,16 +194,16 @@ def test_with_a_teacher_the_records_are_lines(tmp_path):
     ],
 )  # fmt: skip
 def test_errors_name_file_line_and_option(tmp_path, name, text, given, said):
-    path = file(tmp_path, text, name)
+    path = data_file(tmp_path, text, name)
     message = refusal(path, **given)
     assert message.startswith(f"{path}{said}")
     assert "--columns" not in message
 
 
 def test_pairs_of_a_table_with_scores_are_contrasted_where_the_columns_are_given(tmp_path):
-    path = file(tmp_path, "a b\tc d\t4.5\ne\tf\t0\n")
+    path = data_file(tmp_path, "a b\tc d\t4.5\ne\tf\t0\n")
     assert read(path, text1_column="1", text2_column="2") == [("a b", "c d", ""), ("e", "f", "")]
-    path = file(tmp_path, "text1\ttext2\tlabel\na\tb\t1\n")
+    path = data_file(tmp_path, "text1\ttext2\tlabel\na\tb\t1\n")
     assert read(path, text1_column="text1", text2_column="text2") == [("a", "b", "")]
 
 
@@ -228,11 +217,11 @@ def test_pairs_of_a_table_with_scores_are_contrasted_where_the_columns_are_given
 )
 def test_options_without_an_effect_are_refused(tmp_path, given, said):
     with pytest.raises(UsageError, match=said):
-        corpus(file(tmp_path, "a\tb\tc\n"), **given).check()
+        corpus(data_file(tmp_path, "a\tb\tc\n"), **given).check()
 
 
 def test_a_corpus_without_options_contrasts(tmp_path):
-    assert list(TextPairs([file(tmp_path, "a\tb\nc\td\n")]).lines()) == ["a\tb", "c\td"]
+    assert list(TextPairs([data_file(tmp_path, "a\tb\nc\td\n")]).lines()) == ["a\tb", "c\td"]
 
 
 def test_records():

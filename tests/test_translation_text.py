@@ -245,7 +245,7 @@ def test_training_is_the_same_in_every_process(tmp_path, tokenizer):
         subprocess.run(
             [sys.executable, "-c", code, file, tokenizer], capture_output=True, text=True, check=True
         ).stdout.strip()
-        for _ in range(2)
+        for _ in range(3)
     }
     rule = learn(PairCorpus([file]), TokenizerOptions(tokenizer=tokenizer, vocab_size=420))
     assert digests == {hashlib.sha256(rule.files()["tokenizer.json"]).hexdigest()}

@@ -44,6 +44,7 @@ class Patience:
         self._alone, self._say, self._give_up = alone, say, give_up
         self._when = 0.0
         self._over = threading.Event()
+        self._told = threading.Event()
         self._pipe: tuple[int, int] | None = None
 
     def __enter__(self) -> Patience:
@@ -64,6 +65,11 @@ class Patience:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def settle(self) -> None:
+        """Waits until the thread has said that the loop will stop. Call it before the end is reported, which then is last."""
+        if self.asked and self._pipe is not None:
+            self._told.wait(PROMPT_SECONDS)
+
     def _take(self, number: int, frame: FrameType | None) -> None:
         if self.asked and not self._alone and time.monotonic() - self._when < self.TWICE_SECONDS:
             return
@@ -72,13 +78,12 @@ class Patience:
         self.asked, self._when = number, time.monotonic()
 
     def _watch(self, end: int, heeded: frozenset[int]) -> None:
-        told = False
         with suppress(OSError):
             while numbers := os.read(end, 64):
                 for number in heeded.intersection(numbers):
-                    if self.gentle and not told:
-                        told = True
+                    if self.gentle and not self._told.is_set():
                         self._say()
+                        self._told.set()
                     elif not self._over.wait(PROMPT_SECONDS):
                         self._give_up()
                         temporary.clear()

@@ -222,6 +222,8 @@ def drive(messages: Messages, run: Run, tensorboard: bool, **rest: Any) -> int:
             for event in events_of(run, run.corpus, run.dev_corpus, stop=asked, **rest):
                 if book is not None:
                     book.write(event)
+                if isinstance(event, Stopped):
+                    patience.settle()
                 screen.show(event)
                 if isinstance(event, Stopped):
                     return 128 + (patience.asked or signal.SIGINT)

@@ -74,6 +74,8 @@ def drive(messages: Messages, folder: Path, rest: dict[str, Any], seconds: float
                 if book is not None:
                     book.write(event)
                     book = None if isinstance(event, Done) else book
+                if isinstance(event, Tuned):
+                    patience.settle()
                 screen.show(event)
                 if isinstance(event, Tuned) and patience.asked:
                     return 128 + (patience.asked or signal.SIGINT)
