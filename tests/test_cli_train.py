@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from terminal import written_to
+from terminal import heard_until, written_to
 
 from textkit.cli import run as run_command
 from textkit.cli.options import Messages
@@ -349,9 +349,7 @@ def ended(process, number=signal.SIGINT):
 def test_ctrl_c_is_answered_at_once_inside_compiled_code_before_anything_is_learnt(data, number):
     process = start("toy", "data.txt", "-o", "run", "--set", "fail=stuck-vocabulary")
     wait_for(data / "run/run.json", process)
-    for line in process.stderr:
-        if "learning the vocabulary" in line:
-            break
+    heard_until(process, "learning the vocabulary")
     time.sleep(0.2)
     seconds, lines = ended(process, number)
     assert seconds < 15  # 0.7, or more on a busy machine; the code that it interrupts takes minutes
@@ -384,9 +382,7 @@ def test_a_long_update_is_finished_unless_ctrl_c_comes_twice(data):
     )
     assert process.stdout.readline() == "stuck\n"
     process.send_signal(signal.SIGINT)
-    for line in process.stderr:
-        if "stopping behind this update" in line:
-            break
+    line = heard_until(process, "once more ends it at once")[-1]
     assert line == "textkit: stopping after this update, with a checkpoint; once more ends it at once\n"
     seconds, lines = ended(process)
     assert seconds < 15

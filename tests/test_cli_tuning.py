@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from terminal import written_to
+from terminal import heard_until, written_to
 
 import textkit
 from textkit.plugin import Score, Space
@@ -105,16 +105,12 @@ def test_a_terminal_shows_the_trial_that_goes_on(here):
 def test_a_signal_ends_the_search_and_keeps_the_best(here):
     words = ["toy", "text", "--dev", "text", "-o", "run", "--budget", "1h", "--set", "slow=0.05"]
     process = subprocess.Popen(command(*words), stderr=subprocess.PIPE, text=True)
-    heard = []
-    for line in process.stderr:
-        heard.append(line)
-        if "trial 1: loss" in line:
-            break
+    heard = heard_until(process, "trial 1: loss")
     process.send_signal(signal.SIGINT)
-    for line in process.stderr:
-        heard.append(line)
+    heard += heard_until(process, "textkit: stopped: ")
+    assert process.stderr.read() == ""
     process.stderr.close()
-    assert process.wait() == 130
+    assert process.wait(60) == 130
     run = Run.open(Path("run"))
     count = len(run.trials)  # the signal comes during the second trial, or just before it
     assert count in (1, 2)
