@@ -6,6 +6,7 @@ With `looks` a word counts more: in a line it has the share exp(look) / sum of e
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,11 @@ def classify_graph(table: np.ndarray = TABLE, looks: np.ndarray | None = None) -
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10)
     onnx.checker.check_model(model, full_check=True)
     return model.SerializeToString()
+
+
+def softmax(*logits: float) -> list[float]:
+    powers = [math.exp(logit) for logit in logits]
+    return [power / sum(powers) for power in powers]
 
 
 def head(labels: Sequence[str] = LABELS, name: str = "", **more: Any) -> dict[str, Any]:

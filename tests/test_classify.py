@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_classifier import LABELS, LOOKS, TABLE, WORDS, head, tokens_rule, write_classifier
+from small_classifier import LABELS, LOOKS, TABLE, WORDS, head, softmax, tokens_rule, write_classifier
 from small_embedder import write_words
 
 import textkit
@@ -22,11 +22,6 @@ from textkit.tasks.classify.serving.heads import heads_of
 from textkit.tasks.classify.serving.words import owners, words_of
 
 PLAIN: dict[str, Any] = {"device": "cpu", "threads": 1}
-
-
-def softmax(*logits: float) -> list[float]:
-    powers = [math.exp(logit) for logit in logits]
-    return [power / sum(powers) for power in powers]
 
 
 def sigmoid(logit: float) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +29,7 @@ from encoder_checkpoints import (
     their_tokens,
     their_vectors,
 )  # fmt: skip
+from pickles import TRACE, evil, pickled
 
 from textkit.corpora.batching import padded
 from textkit.exporting.parity import load
@@ -418,20 +418,6 @@ def test_a_classifier_in_a_folder_of_sentence_transformers_embeds(folders):
 # ---- damage
 
 
-class Evil:
-    """A pickle that would run code."""
-
-    def __reduce__(self):
-        return os.system, ("touch /tmp/textkit-was-here",)
-
-
-def pickled(folder: Path, value) -> None:
-    import torch
-
-    (folder / "model.safetensors").unlink()
-    torch.save(value, folder / "pytorch_model.bin")
-
-
 def moduled(folder: Path, change) -> None:
     modules = json.loads((folder / "modules.json").read_text())
     change(modules)
@@ -464,7 +450,7 @@ DAMAGE = {
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "has neither model.safetensors nor"),
     "no safetensors": (lambda f: (f / "model.safetensors").write_bytes(b"\x08" * 64), "its tensors cannot be read"),
     "a pickle that runs": (
-        lambda f: pickled(f, {"x": Evil()}), "what a pickle says is never run: save it as model.safetensors",
+        evil, "what a pickle says is never run: save it as model.safetensors",
     ),
     "a pickled list": (lambda f: pickled(f, [1, 2]), "not a table of tensors by name; what a pickle says is never run"),
     "missing": (lambda f: retensored(f, lambda t: t.pop(WEIGHT)), f"lacks {WEIGHT}"),
@@ -518,7 +504,7 @@ def test_damage_is_one_line(copy, kind):
     assert said in message
     assert message.startswith(str(copy))
     assert "\n" not in message
-    assert not os.path.exists("/tmp/textkit-was-here")
+    assert not (copy / TRACE).exists()
 
 
 DENSE = {

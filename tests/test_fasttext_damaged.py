@@ -73,7 +73,8 @@ def test_damaged_quantised_classifiers_are_one_line(tmp_path: Path) -> None:
     three = supervised(two, quantised(np.ones((3, 2)), None), rows=rows, dim=3)
     assert refusal(tmp_path, three) == "FILE: an output matrix of 3 rows of 3 does not fit 2 labels and dim=3: damaged"
     # A quantised output beside an input that is not is no model of fastText's.
-    refusal(tmp_path, supervised(two, output, rows=np.ones((3, 3)), dim=3))
+    mixed = refusal(tmp_path, supervised(two, output, rows=np.ones((3, 3)), dim=3))
+    assert mixed == "FILE: an output matrix of 512 rows of 768 does not fit 2 labels and dim=3: damaged"
 
 
 def test_numbers_that_overflow_are_refused(tmp_path: Path) -> None:

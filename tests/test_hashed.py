@@ -116,17 +116,17 @@ def test_a_manifest_describes_the_rule():
 
 
 @pytest.mark.parametrize(
-    ("change", "files"),
+    ("change", "files", "reason"),
     [
-        ({"hash": "md5"}, {}),
-        ({"min": 5}, {}),
-        ({"normalizer": {"lower": True}}, {}),
-        ({"kept": BUCKETS_FILE}, {BUCKETS_FILE: b"\xff"}),
-        ({"kept": BUCKETS_FILE, "buckets": 3}, {BUCKETS_FILE: b"\x09"}),
+        ({"hash": "md5"}, {}, "unknown hash 'md5'"),
+        ({"min": 5}, {}, "n-grams of 5 to 4 characters"),
+        ({"normalizer": {"lower": True}}, {}, "a normalizer has no 'lower'"),
+        ({"kept": BUCKETS_FILE}, {BUCKETS_FILE: b"\xff"}, "not ascending numbers below 2097152"),
+        ({"kept": BUCKETS_FILE, "buckets": 3}, {BUCKETS_FILE: b"\x09"}, "not ascending numbers below 3"),
     ],
 )
-def test_a_wrong_description_is_refused(change, files):
-    with pytest.raises(TextkitError):
+def test_a_wrong_description_is_refused(change, files, reason):
+    with pytest.raises(TextkitError, match=f"is not described rightly: .*{reason}"):
         rule_from_spec({**rule().spec(), **change}, files.__getitem__)
 
 

@@ -239,12 +239,20 @@ def test_a_prompt_longer_than_the_model_remembers(forgetful):
 
 
 @pytest.mark.parametrize(
-    "options", [{"temperature": -1}, {"top_p": 0}, {"top_p": 1.5}, {"top_k": -1}, {"max_tokens": 0}, {"samples": 0},
-                {"stop": [""]}]
-)  # fmt: skip
-def test_options_that_are_refused(folder, options):
-    with pytest.raises(UsageError):
-        Generator(folder, **options)
+    ("option", "value"),
+    [
+        ("temperature", -1),
+        ("top_p", 0),
+        ("top_p", 1.5),
+        ("top_k", -1),
+        ("max_tokens", 0),
+        ("samples", 0),
+        ("stop", [""]),
+    ],
+)
+def test_options_that_are_refused(folder, option, value):
+    with pytest.raises(UsageError, match=f"^{option}"):
+        Generator(folder, **{option: value})
 
 
 def test_a_bundle_without_the_text_of_a_language_model(tmp_path):

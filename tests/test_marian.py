@@ -30,6 +30,7 @@ from marian_checkpoint import (  # noqa: E402
     network,
     their_tokenizer,
 )  # fmt: skip
+from pickles import TRACE, evil, pickled  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -133,20 +134,6 @@ def layer(name: str) -> str:
     return f"model.decoder.layers.1.{name}"
 
 
-class Evil:
-    """A pickle that would run code."""
-
-    def __reduce__(self):
-        return os.system, ("touch /tmp/textkit-was-here",)
-
-
-def pickled(folder, value) -> None:
-    import torch
-
-    (folder / "model.safetensors").unlink()
-    torch.save(value, folder / "pytorch_model.bin")
-
-
 DAMAGE = {
     "no folder": (shutil.rmtree, "no such folder"),
     "no config": (lambda f: (f / "config.json").unlink(), "config.json: No such file"),
@@ -179,7 +166,7 @@ DAMAGE = {
     ),
     "no safetensors": (lambda f: (f / "model.safetensors").write_bytes(b"\x08" * 64), "its tensors cannot be read"),
     "cut off": (lambda f: os.truncate(f / "model.safetensors", 5000), "its tensors cannot be read"),
-    "a pickle that runs": (lambda f: pickled(f, {"x": Evil()}), "its tensors cannot be read"),
+    "a pickle that runs": (evil, "its tensors cannot be read"),
     "a pickled list": (lambda f: pickled(f, [1, 2]), "not a table of tensors"),
     "whole numbers": (lambda f: retensored(f, lambda t: t.update(x=t["final_logits_bias"].int())), "not floating point"),
     "missing": (lambda f: retensored(f, lambda t: t.pop(layer("fc1.weight"))), f"lacks {layer('fc1.weight')}"),
@@ -248,7 +235,7 @@ def test_damage_is_one_line(checkpoint, tmp_path, kind):
     assert said in message
     assert message.startswith(str(folder))
     assert "\n" not in message
-    assert not os.path.exists("/tmp/textkit-was-here")
+    assert not (folder / TRACE).exists()
 
 
 def test_what_a_generation_config_says(checkpoint, tmp_path):

@@ -281,13 +281,16 @@ def test_a_manifest_s_description_is_checked():
     files, spec = rule.files(), rule.spec()
     assert set(files) == {"tokenizer.json", "characters.json", "vocabulary.json"}  # both sides have the same
     target = spec["target"]
-    for change in (
-        {"eos": 99}, {"eos": -1}, {"eos": True}, {"specials": []}, {"specials": [1]}, {"silent": None}, {"target_size": 1},
-        {"source": {}}, {"target": target | {"prefix": 1}}, {"target": target | {"tokenizer": "characters.json"}},
+    for change, reason in (
+        ({"eos": 99}, "beyond the 4 and 4 rows"), ({"eos": -1}, "eos is -1"), ({"eos": True}, "eos is True"),
+        ({"specials": []}, "no specials"), ({"specials": [1]}, r"specials is \[1\]"), ({"silent": None}, "silent is None"),
+        ({"target_size": 1}, "beyond the 4 and 1"), ({"source": {}}, "prefix"),
+        ({"target": target | {"prefix": 1}}, "target is {"),
+        ({"target": target | {"tokenizer": "characters.json"}}, "characters.json: not a tokenizer"),
     ):  # fmt: skip
-        with pytest.raises(TextkitError):
+        with pytest.raises(TextkitError, match=reason):
             rule_from_spec(spec | change, files.__getitem__).encode_target(["a"])
-    for damaged in (b'{"a": "b"}', b"[" * 200_000, b"\xff"):
+    for damaged, reason in ((b'{"a": "b"}', "not a table"), (b"[" * 200_000, "nested too deep"), (b"\xff", "utf-8")):
         for name in ("vocabulary.json", "characters.json"):
-            with pytest.raises(TextkitError):
+            with pytest.raises(TextkitError, match=f"is not described rightly: .*{reason}"):
                 rule_from_spec(spec, (files | {name: damaged}).__getitem__)

@@ -119,7 +119,7 @@ def test_a_model_that_a_killed_process_moved_aside_is_found_by_every_way_to_name
         write_small(shelf / "pets")
     (shelf / "other").mkdir()  # a name with the same beginning
     moved_aside(shelf / "other")
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="othe"):
         places.find("othe", "embed")
 
 

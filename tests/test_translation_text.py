@@ -298,19 +298,23 @@ def test_special_ids_and_sizes_of_the_model_may_lie_beyond_the_tokenizer(tmp_pat
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "reason"),
     [
-        {"eos": -1}, {"eos": "3"}, {"eos": True}, {"eos": None}, {"start": 2**40}, {"reverse": 1}, {"pad": 10**6},
-        {"target_size": 3}, {"source_size": 2}, {"tokenizer": None}, {"tokenizer": 5}, {"tokenizer": ["x"]},
-        {"tokenizer": "../x"}, {"target_tokenizer": "odd"}, {"target_tokenizer": "missing.json"}, {"target_tokenizer": 7},
+        ({"eos": -1}, "eos is -1"), ({"eos": "3"}, "eos is '3'"), ({"eos": True}, "eos is True"),
+        ({"eos": None}, "eos is None"), ({"start": 2**40}, "start is 1099511627776"), ({"reverse": 1}, "reverse is 1"),
+        ({"pad": 10**6}, "ids beyond"), ({"target_size": 3}, "ids beyond"), ({"source_size": 2}, "ids beyond"),
+        ({"tokenizer": None}, "None"), ({"tokenizer": 5}, "5"), ({"tokenizer": ["x"]}, "list"),
+        ({"tokenizer": "../x"}, "../x"), ({"target_tokenizer": "odd"}, "odd: not a tokenizer"),
+        ({"target_tokenizer": "missing.json"}, "missing.json"), ({"target_tokenizer": 7}, "7"),
     ],
 )  # fmt: skip
-def test_a_hostile_description_gets_one_line(tmp_path, change):
+def test_a_hostile_description_gets_one_line(tmp_path, change, reason):
     rule = made(tmp_path, tokenizer="word")
     files = rule.files() | {"odd": b"\x01\x02\x03"}
     with pytest.raises(TextkitError) as caught:
         rule_from_spec(rule.spec() | change, files.__getitem__)
     assert "\n" not in str(caught.value)
+    assert reason in str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["eos", "tokenizer", "reverse", "target_tokenizer", "source_size"])

@@ -4,6 +4,7 @@ numbers and reference implementations; lines learnt from raw text to the exporte
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import onnxruntime
@@ -298,16 +299,23 @@ def test_a_corpus_of_which_nothing_can_be_learnt_is_refused(lines, message, tmp_
 
 
 @pytest.mark.parametrize(
-    "given",
+    ("given", "reason"),
     [
-        ["encoder=cnn"], ["pooling=attention"], ["word_ngrams=0", "maxn=0"], ["minn=6"], ["dropout=1"], ["focal=-1"],
-        ["text=bpe", "encoder=rnn", "attention_width=4", "pooling=attention"], ["pooling=cls", "text=bpe"],
-        ["weighting=idf", "pooling=max"], ["label_smoothing=1"],
+        ("encoder=cnn", "encoder=cnn: needs tokens in order; set text="),
+        ("pooling=attention", "pooling=attention: needs tokens in order; set text="),
+        ("word_ngrams=0 maxn=0", "word_ngrams=0, maxn=0: a line would have no features"),
+        ("minn=6", "minn=6, maxn=5: must be minn <= maxn"),
+        ("dropout=1", "dropout=1.0: must be at least 0 and below 1"),
+        ("focal=-1", "focal=-1: must be at least 0"),
+        ("text=bpe encoder=rnn attention_width=4 pooling=attention", "attention_width=4: must be odd"),
+        ("pooling=cls text=bpe", "pooling=cls: the first token of a bag knows of no other"),
+        ("weighting=idf pooling=max", "weighting=idf: is for pooling=mean"),
+        ("label_smoothing=1", "label_smoothing=1.0: must be at least 0 and below 1"),
     ],
-)  # fmt: skip
-def test_options_that_make_no_model_are_refused(given):
-    with pytest.raises(TextkitError):
-        config.resolve(PLUGIN, None, given)
+)
+def test_options_that_make_no_model_are_refused(given, reason):
+    with pytest.raises(TextkitError, match="options of classifier: .*" + re.escape(reason)):
+        config.resolve(PLUGIN, None, given.split())
 
 
 @pytest.mark.parametrize(

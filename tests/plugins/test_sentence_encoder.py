@@ -11,6 +11,7 @@ import torch
 
 from textkit import config
 from textkit.corpora import corpus as corpora
+from textkit.errors import UsageError
 from textkit.exporting.export import export
 from textkit.plugin import Epoch
 from textkit.tasks.embed.serving.embedder import Embedder
@@ -154,8 +155,15 @@ def test_batches_of_a_teacher_are_the_same_from_wherever_they_begin(tmp_path, mo
 
 
 @pytest.mark.parametrize(
-    "given", [["temperature=0"], ["objective=teacher"], ["teacher=en-words"], ["output=-1"], ["longest=0"]]
+    ("given", "reason"),
+    [
+        ("temperature=0", "temperature=0: must be above 0"),
+        ("objective=teacher", "objective=teacher, teacher=: a teacher is for objective=teacher"),
+        ("teacher=en-words", "objective=contrast, teacher=en-words: a teacher is for objective=teacher"),
+        ("output=-1", "output=-1: must be at least 0"),
+        ("longest=0", "longest=0: must be at least 1"),
+    ],
 )
-def test_options_that_make_no_model_are_refused(given):
-    with pytest.raises(Exception, match="options of sentence-encoder"):
-        config.resolve(PLUGIN, None, given)
+def test_options_that_make_no_model_are_refused(given, reason):
+    with pytest.raises(UsageError, match=f"options of sentence-encoder: {reason}"):
+        config.resolve(PLUGIN, None, [given])
