@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 _LINES = 10_000  # read at once
 _ENCODED = 256  # lines encoded at once
 _FOLDS = 5
-_TRIED_STEPS = 50  # of a search that only compares strengths
-_STRENGTHS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)  # of the penalty: the strongest first
+_STEPS = 100  # of a search, in the folds as at the end: the temperature of the one must fit the other
+# Of the penalty, the weakest first: where labels are right it is the best, and one stronger one shows it.
+_STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ class Solved:
         self.folds = 0
 
     def solve(
-        self, strength: float, rows: np.ndarray | slice = slice(None), start: np.ndarray | None = None, steps: int = 500
+        self, strength: float, rows: np.ndarray | slice = slice(None), start: np.ndarray | None = None
     ) -> np.ndarray:
         """The weights and biases f64[label, width + 1] that are best for the `rows`; biases are not penalised. `start`: where
         the search for them begins."""
@@ -185,12 +186,16 @@ class Solved:
             return value, np.column_stack([slope.T @ vectors + strength * weight, slope.sum(0)]).ravel()
 
         begin = np.zeros(labels * (width + 1)) if start is None else start.ravel()
-        found = minimize(loss, begin, jac=True, method="L-BFGS-B", options={"maxiter": steps, "ftol": 1e-7})
+        found = minimize(loss, begin, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "ftol": 1e-7})
         solution: np.ndarray = found.x.reshape(labels, width + 1)
         return solution
 
     def chosen(self, strengths: Sequence[float], seed: int) -> tuple[float, np.ndarray]:
-        """The strength under which lines are likeliest by the folds that have not seen them, and their logits under it."""
+        """The strength under which lines are likeliest by the folds that have not seen them, and their logits under it.
+
+        Each strength is judged with the temperature that fits it best, because a weak penalty gives good order and too much
+        confidence, and the served probabilities are divided by that temperature.
+        """
         place = np.random.default_rng(seed).permutation(len(self.vectors))
         # Dealt out label by label, so that every fold has lines of every label that has enough.
         place = place[np.argsort(self.target[place].argmax(1), kind="stable")]
@@ -205,15 +210,17 @@ class Solved:
             logits = np.zeros_like(self.target)
             for number in range(self.folds):
                 inside = np.flatnonzero(fold == number)
-                begun[number] = found = self.solve(tried, np.flatnonzero(fold != number), begun[number], _TRIED_STEPS)
+                begun[number] = found = self.solve(tried, np.flatnonzero(fold != number), begun[number])
                 logits[inside] = self.vectors[inside] @ found[:, :-1].T + found[:, -1]
             loss = self._unlikely(logits)
-            if loss >= best:  # weaker penalties only go on from here
+            if loss >= best:  # stronger penalties only go on from here
                 break
             best, strength, kept = loss, tried, logits
         return strength, kept
 
     def _unlikely(self, logits: np.ndarray) -> float:
+        wanted = self.target > 0.5 if self.several else self.target.argmax(1)
+        scaled = logits / measures.temperature(logits, wanted, self.several)
         if self.several:
-            return float((np.logaddexp(0, logits) - self.target * logits).sum(1).mean())
-        return float(-(self.target * np.log(np.maximum(measures.softmax(logits), 1e-300))).sum(1).mean())
+            return float((np.logaddexp(0, scaled) - self.target * scaled).sum(1).mean())
+        return float(-(self.target * np.log(np.maximum(measures.softmax(scaled), 1e-300))).sum(1).mean())
