@@ -13,7 +13,10 @@ from textkit.plugin import Epoch
 
 if TYPE_CHECKING:
     from textkit.corpora.corpus import Corpus
+    from textkit_plugins.encoder.classifying import ClassifierOptions
+    from textkit_plugins.encoder.few import FewShotOptions
     from textkit_plugins.encoder.options import EncoderOptions
+    from textkit_plugins.encoder.sentences import SentenceOptions
 
 SORTED = 32  # batches whose lines are sorted by length together
 
@@ -21,6 +24,11 @@ SORTED = 32  # batches whose lines are sorted by length together
 def limit_of(config: EncoderOptions) -> int:
     """The most tokens of a line that an encoder takes; 0: any number."""
     return config.positions if config.encoder == "transformer" else 0
+
+
+def read_tokens(config: ClassifierOptions | FewShotOptions | SentenceOptions) -> int:
+    """The most tokens of a line that are read in training: `longest`, or as many as the encoder takes."""
+    return min(config.longest, limit_of(config) or config.longest)
 
 
 def sorted_batches(corpus: Corpus, epoch: Epoch) -> Iterator[list[str]]:

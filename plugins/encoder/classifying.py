@@ -15,7 +15,7 @@ from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score, Source, Space, 
 from textkit.tasks.classify.corpus import Labelled, LabelOptions, labelled, texts
 from textkit.tasks.classify.evaluation import measures
 from textkit.text.rule import TextRule
-from textkit_plugins.encoder.batching import limit_of, sorted_batches
+from textkit_plugins.encoder.batching import limit_of, read_tokens, sorted_batches
 from textkit_plugins.encoder.beginning import BeginsWithEncoder, adopted
 from textkit_plugins.encoder.in_context import encoder_of
 from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
@@ -169,7 +169,7 @@ def batch_of(
 
     from textkit_plugins.encoder.classification import Batch
 
-    ids, weight = padded(rule, [line.text for line in lines], config.longest)
+    ids, weight = padded(rule, [line.text for line in lines], read_tokens(config))
     count = np.array([line.weight for line in lines], np.float32)
     wanted = wanted_of(lines, numbers, several)
     if not several:

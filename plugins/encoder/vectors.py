@@ -9,7 +9,7 @@ import numpy as np
 
 from textkit.corpora.batching import padded
 from textkit.plugin import Score
-from textkit_plugins.encoder.batching import limit_of
+from textkit_plugins.encoder.batching import read_tokens
 
 if TYPE_CHECKING:
     from textkit.text.rule import TextRule
@@ -25,7 +25,7 @@ def lines_of(texts: Sequence[str], rule: TextRule, config: SentenceOptions) -> L
 
     from textkit_plugins.encoder.similarity import Lines
 
-    return Lines(*map(torch.from_numpy, padded(rule, texts, min(config.longest, limit_of(config) or config.longest))))
+    return Lines(*map(torch.from_numpy, padded(rule, texts, read_tokens(config))))
 
 
 def vectors_of(network: Any, texts: Sequence[str], rule: TextRule, config: SentenceOptions) -> np.ndarray:
