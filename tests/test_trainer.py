@@ -333,12 +333,13 @@ class Scripted(Toy):
 
     def score(self, network, dev, vocabulary, config):
         self.taken.append(network.table.weight.detach().clone())
+        self.held_out.append(dev.held_out)
         return Score("points", self.scores[(len(self.taken) - 1) % len(self.scores)], higher_is_better=True)
 
 
 def scripted(make, data, scores=None, **options):
     plugin = Scripted()
-    plugin.taken = []
+    plugin.taken, plugin.held_out = [], []
     plugin.scores = scores or Scripted.scores
     run = make(plugin, **options)
     return plugin, run, finish(run, data)
@@ -352,6 +353,7 @@ def test_early_stopping_keeps_the_best(make, data):
     assert run.facts["dev_score"] == {"name": "points", "value": 5.0}
     assert torch.equal(Known.open(run.folder).network().table.weight, plugin.taken[1])
     assert torch.equal(plugin.taken[4], plugin.taken[1])  # the test lines, scored at the end with the best weights
+    assert plugin.held_out == [False] * 4 + [True]
     assert run.facts["test_score"] == {"name": "points", "value": 6.0}
 
 

@@ -243,7 +243,11 @@ class Plugin(ABC, Generic[Options, Rule]):
         raise TypeError(f"plugin {self.name!r} defines none of loss, update, fit")
 
     def score(self, network: torch.nn.Module, dev: Corpus, vocabulary: Rule, config: Options) -> Score | None:
-        """The dev score. A plugin without one trains on everything and never stops early."""
+        """The dev score. A plugin without one trains on everything and never stops early.
+
+        What a score fits beside the weights (a temperature, thresholds), it puts into buffers of the network, which are kept
+        with the weights. At the end the test lines are scored by it too: where `dev.held_out` is true, nothing may be fitted.
+        """
         return None
 
     @abstractmethod

@@ -108,7 +108,9 @@ class ClassifierPlugin(BeginsWithEncoder, Plugin[ClassifierOptions, TextRule]):
         self, network: torch.nn.Module, dev: Corpus, vocabulary: TextRule, config: ClassifierOptions
     ) -> Score | None:
         lines = [labelled(record) for records in dev.chunks(_LINES) for record in records if record]
-        return scored(network, 0, lines, vocabulary, vocabulary.learnt["labels"], config, config.several)
+        return scored(
+            network, 0, lines, vocabulary, vocabulary.learnt["labels"], config, config.several, fit=not dev.held_out
+        )
 
     def space(self, lines: int) -> Space:
         return space(lines)
@@ -216,8 +218,9 @@ def scored(
     labels: Sequence[str],
     config: ClassifierOptions,
     several: bool,
+    fit: bool = True,
 ) -> Score:
-    """The dev score of a head, which is calibrated on the same lines."""
+    """The score of a head. `fit`: first calibrate the head on the same lines."""
     import torch
 
     numbers = {label: number for number, label in enumerate(labels)}
@@ -232,10 +235,15 @@ def scored(
         batch = batch_of([lines[number] for number in some], rule, numbers, config, several)
         logits[some] = network(batch.ids.to(device), batch.weight.to(device), at).float().cpu().numpy()
     head = network.heads[at]
-    temperature = measures.temperature(logits, wanted, several)
-    head.temperature.fill_(temperature)
+    if fit:
+        head.temperature.fill_(measures.temperature(logits, wanted, several))
+        if several:
+            probability = measures.sigmoid(logits / float(head.temperature))
+            head.thresholds.copy_(torch.from_numpy(measures.thresholds(probability, wanted > 0.5)))
     found = _several(head, logits, wanted > 0.5) if several else _single(head, logits, wanted)
-    head.calibration.copy_(torch.tensor([found.pop("ece_before"), found["ece"]]))
+    before = found.pop("ece_before")
+    if fit:
+        head.calibration.copy_(torch.tensor([before, found["ece"]]))
     name = config.score_by if config.score_by != "auto" else ("macro-f1" if several else "accuracy")
     value = found.pop(name)
     return Score(name, value, higher_is_better=True, detail=found)
@@ -254,12 +262,8 @@ def _single(head: Head, logits: np.ndarray, wanted: np.ndarray) -> dict[str, flo
 
 
 def _several(head: Head, logits: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
-    import torch
-
     before, probability = measures.sigmoid(logits), measures.sigmoid(logits / float(head.temperature))
-    thresholds = measures.thresholds(probability, wanted)
-    head.thresholds.copy_(torch.from_numpy(thresholds))
-    given = probability >= thresholds.astype(np.float32)
+    given = probability >= head.thresholds.cpu().numpy()
     return {
         "accuracy": float((given == wanted).all(1).mean()),
         "macro-f1": measures.macro_f1(wanted, given),

@@ -123,7 +123,9 @@ class MultitaskPlugin(BeginsWithEncoder, Plugin[MultitaskOptions, TextRule]):
         for at, (head, labels) in enumerate(_heads(vocabulary)):
             if head in apart:
                 several = config.may_be_several(head)
-                found = scored(network, at, apart[head], vocabulary, list(labels), config, several)
+                found = scored(
+                    network, at, apart[head], vocabulary, list(labels), config, several, fit=not dev.held_out
+                )
                 detail[f"{head} {found.name}"] = found.value
         if not detail:
             raise TextkitError("the dev data has no line of any head")

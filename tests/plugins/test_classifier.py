@@ -289,6 +289,26 @@ def test_labels_that_no_training_line_has_are_answered_wrong_and_never_learnt(tm
         scored(made, 0, lines[1:2], rule, ["no", "yes"], given, False)
 
 
+def test_the_test_lines_are_measured_with_what_the_dev_lines_fitted(tmp_path):
+    given = options(word_ngrams=1, maxn=0, min_count=1, several=True)
+    (tmp_path / "lines.tsv").write_text("yes\tgood\nno\tbad\nno,yes\tgood bad\n" * 5)
+    corpus = corpora.corpus_of(PLUGIN, [tmp_path / "lines.tsv"], given)
+    rule = PLUGIN.vocabulary(corpus, given)
+    made = PLUGIN.network(given, rule).eval()
+    head = made.heads[0]
+    corpus.held_out = True
+    with torch.no_grad():
+        head.temperature.fill_(2)
+        head.thresholds.fill_(0.9)  # the untrained network says about 0.5
+        assert PLUGIN.score(made, corpus, rule, given).value == 0  # no label is given
+        assert head.temperature.item() == 2
+        assert head.calibration.tolist() == [-1, -1]  # not measured
+        corpus.held_out = False
+        assert PLUGIN.score(made, corpus, rule, given).value > 0.5
+    assert head.thresholds.max() < 0.9
+    assert head.calibration.min() >= 0
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [(["yes\tgood", "yes\tbad"], "has 1 labels"), (["yes\tgood", "no\tbad"], "min_count=2")],

@@ -51,6 +51,7 @@ class Corpus:
         self.part = part
         self.seed = seed  # of the split
         self.options: Any = None  # the plugin's Config, where a plugin reads the files
+        self.held_out = False  # the test lines, which only measure: nothing is fitted to them
 
     def lines(self) -> Iterator[str]:
         """Each line without its line end, blank ones too."""

@@ -131,8 +131,9 @@ def parts(run: Run, corpus: Corpus, dev: Corpus | None) -> tuple[Corpus, Corpus 
     """The data to train on, to score on while training, and to score on at the end."""
     if run.split is None:
         return corpus, dev, None
-    train = corpus.with_part("train", run.split["seed"])
-    return train, corpus.with_paths([run.folder / "dev.txt"]), corpus.with_paths([run.folder / "test.txt"])
+    train, test = corpus.with_part("train", run.split["seed"]), corpus.with_paths([run.folder / "test.txt"])
+    test.held_out = True
+    return train, corpus.with_paths([run.folder / "dev.txt"]), test
 
 
 def learn_vocabulary(run: Run, corpus: Corpus) -> Iterator[Event]:
