@@ -102,8 +102,11 @@ class Proposals:
                 return found
         walked: Mapping[str, Any] = {}
         for draw in range(_DRAWS):
-            # Where all that is near was tried, each draw begins where the last one ended.
-            found = self.settled(self._moved(walked if draw >= _TIRED else self._origin(best)))
+            # Where all that is near was tried, each draw begins where the last one ended, and steps are long again: what the
+            # Config refuses would otherwise bar the way.
+            tired = draw >= _TIRED
+            most = 3 if tired or self._draws < _WIDE else 2 if self._draws < _NARROWER else 1
+            found = self.settled(self._moved(walked if tired else self._origin(best), most))
             if found is not None and not self.seen(found):
                 self._draws += 1
                 return found
@@ -140,8 +143,8 @@ class Proposals:
         point = self._random.choice([{}, *self.space.points])
         return {**self.base, **point, **self._lowered(point)}
 
-    def _moved(self, origin: Mapping[str, Any]) -> Values:
-        """`origin` with one option or a few changed, each along its scale."""
+    def _moved(self, origin: Mapping[str, Any], most: int) -> Values:
+        """`origin` with one option or a few changed, each by up to `most` steps of its scale."""
         found = {**self.base, **origin}
         try:
             idle = self._idle(*self.begun(self.settled(found) or self.base))
@@ -152,18 +155,19 @@ class Proposals:
         while count < len(free) and self._random.random() < 0.5:
             count += 1
         for key in self._random.sample(free, min(count, len(free))):
-            found[key] = self._along(self.space.scales[key], found[key])
+            found[key] = self._along(self.space.scales[key], found[key], most)
         return found
 
-    def _along(self, scale: Sequence[Any], now: Any) -> Any:
-        """Another value of the scale: of words any, of numbers one that is near."""
+    def _along(self, scale: Sequence[Any], now: Any, most: int) -> Any:
+        """Another value of the scale: of words any, of numbers one that is up to `most` steps away."""
         others = [value for value in scale if value != now]
         if not others:
             return now
         if not _numbers(scale):
             return self._random.choice(others)
-        reach = self._random.randint(1, 3 if self._draws < _WIDE else 2 if self._draws < _NARROWER else 1)
-        side = [value for value in others if (value > now) == (self._random.random() < 0.5)]
+        reach = self._random.randint(1, most)
+        up = self._random.random() < 0.5
+        side = [value for value in others if (value > now) == up]
         side = sorted(side or others, key=lambda value: abs(value - now))
         return side[min(reach, len(side)) - 1]
 
