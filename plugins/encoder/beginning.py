@@ -16,6 +16,7 @@ from textkit.text.rule import TextRule
 from textkit.text.tokenizer import Pretokenized
 from textkit_plugins.encoder.options import EncoderOptions
 from textkit_plugins.encoder.reducing import with_layers, with_units
+from textkit_plugins.encoder.vocabulary import frequencies
 
 if TYPE_CHECKING:
     from textkit_plugins.encoder.vocabulary import Chunks
@@ -46,12 +47,20 @@ def adopted(source: Source, config: EncoderOptions, chunks: Chunks) -> TextRule:
     if isinstance(rule, Pretokenized):
         rule.clean = config.clean
     if config.weighting == "idf":
-        counts = np.zeros(len(rule), np.int64)
-        for texts in chunks():
-            counts += np.bincount(rule.encode(texts).ids, minlength=len(rule))
-        learnt["tokens"] = counts.tolist()
+        learnt |= frequencies(rule, chunks)
     rule.learnt = learnt
     return rule
+
+
+def set_idf(encoder: Any, rule: TextRule) -> None:
+    """Puts the inverse line frequency of each token into an encoder that weighs its tokens."""
+    import torch
+
+    importance = encoder.pooling.importance
+    if importance is not None and "total" in rule.learnt:
+        idf = np.log((1 + rule.learnt["total"]) / (1 + np.array(rule.learnt["lines"], np.float64))) + 1
+        with torch.no_grad():  # as scikit-learn smooths it
+            importance.weight.copy_(torch.from_numpy(idf[:, None]))
 
 
 def set_weights(network: Any, rule: TextRule, source: Source) -> Sequence[str]:

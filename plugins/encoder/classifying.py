@@ -16,7 +16,7 @@ from textkit.tasks.classify.corpus import Labelled, LabelOptions, labelled, text
 from textkit.tasks.classify.evaluation import measures
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of, read_tokens, sorted_batches
-from textkit_plugins.encoder.beginning import BeginsWithEncoder, adopted
+from textkit_plugins.encoder.beginning import BeginsWithEncoder, adopted, set_idf
 from textkit_plugins.encoder.in_context import encoder_of
 from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
 from textkit_plugins.encoder.tuned import space
@@ -201,13 +201,7 @@ def begin(network: Classifier, config: ClassifierOptions, rule: TextRule, counts
         if config.class_weight != "none":
             weight = np.array(of_labels, np.float64).clip(1) ** (-1 if config.class_weight == "balanced" else -0.5)
             head.class_weight.copy_(torch.from_numpy(weight / np.average(weight, weights=np.maximum(of_labels, 1))))
-    importance = network.encoder.pooling.importance
-    if importance is not None and "lines" in rule.learnt:
-        lines = np.array(rule.learnt["lines"], np.float64)
-        total = max(lines.max(), sum(counts[0]))
-        idf = np.log((1 + total) / (1 + lines)) + 1  # as scikit-learn smooths it
-        with torch.no_grad():
-            importance.weight.copy_(torch.from_numpy(idf[:, None]))
+    set_idf(network.encoder, rule)
 
 
 def scored(

@@ -17,7 +17,7 @@ from textkit.plugin import Epoch, Graph, Plugin, Score, Source, Training
 from textkit.tasks.embed.pairs import PairOptions, pair, texts_of
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of, sorted_batches
-from textkit_plugins.encoder.beginning import BeginsWithEncoder, adopted, set_weights
+from textkit_plugins.encoder.beginning import BeginsWithEncoder, adopted, set_idf, set_weights
 from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
 from textkit_plugins.encoder.vectors import COMPARED, found_partners, lines_of, vectors_of
 from textkit_plugins.encoder.vocabulary import learnt_rule
@@ -122,7 +122,9 @@ class SentencePlugin(BeginsWithEncoder, Plugin[SentenceOptions, TextRule]):
     def network(self, config: SentenceOptions, vocabulary: TextRule) -> SentenceEncoder:
         from textkit_plugins.encoder.similarity import SentenceEncoder
 
-        return SentenceEncoder(config, len(vocabulary))
+        network = SentenceEncoder(config, len(vocabulary))
+        set_idf(network.encoder, vocabulary)
+        return network
 
     def batches(self, corpus: Corpus, vocabulary: TextRule, config: SentenceOptions, epoch: Epoch) -> Iterator[Batch]:
         if config.objective == "teacher":

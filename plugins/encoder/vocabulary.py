@@ -28,7 +28,31 @@ def learnt_rule(options: EncoderOptions, chunks: Chunks, where: object) -> TextR
     """The rule for the texts. TextkitError, which names `where` they are from, if they hold nothing to learn."""
     if options.text == "hashed":
         return _hashed(options, chunks, where)
-    return _tokenizer(options, chunks, where)
+    rule = _tokenizer(options, chunks, where)
+    if options.weighting == "idf":
+        rule.learnt = frequencies(rule, chunks)
+    return rule
+
+
+def frequencies(rule: TextRule, chunks: Chunks) -> dict[str, Any]:
+    """How often each row of the rule occurs in the texts (`tokens`), in how many of them (`lines`), and how many texts there
+    are (`total`)."""
+    tokens, lines, total = np.zeros(len(rule), np.int64), np.zeros(len(rule), np.int64), 0
+    for texts in chunks():
+        total += len(texts)
+        for begin in range(0, len(texts), _COUNTED):
+            encoded = rule.encode(texts[begin : begin + _COUNTED])
+            tokens += np.bincount(encoded.ids, minlength=len(rule))
+            lines += _lines_with(encoded.ids, encoded.lengths, len(rule))
+    return {"tokens": tokens.tolist(), "lines": lines.tolist(), "total": total}
+
+
+def _lines_with(found: np.ndarray, lengths: np.ndarray, size: int) -> np.ndarray:
+    """How many lines have each of the numbers `found`, which are below `size` and laid end to end: i64[size]."""
+    keys = np.repeat(np.arange(len(lengths)) * size, lengths) + found
+    keys.sort()
+    once = keys[np.diff(keys, prepend=-1) > 0] % size
+    return np.bincount(once, minlength=size)
 
 
 def _hashed(options: EncoderOptions, chunks: Chunks, where: object) -> Hashed:
@@ -42,14 +66,11 @@ def _hashed(options: EncoderOptions, chunks: Chunks, where: object) -> Hashed:
 def with_rows(every: Hashed, most: int, min_count: int, chunks: Chunks, where: object) -> Hashed:
     """`every` with rows for the buckets that the most lines have: at most `most`, each in at least `min_count` lines."""
     bucket = every.buckets
-    lines = np.zeros(bucket, np.int32)  # that have each bucket
+    lines, total = np.zeros(bucket, np.int32), 0  # that have each bucket; all
     for texts in chunks():
+        total += len(texts)
         for begin in range(0, len(texts), _COUNTED):
-            buckets, counts = every.buckets_of(texts[begin : begin + _COUNTED])
-            keys = np.repeat(np.arange(len(counts)) * bucket, counts) + buckets
-            keys.sort()
-            once = keys[np.diff(keys, prepend=-1) > 0] % bucket
-            lines += np.bincount(once, minlength=bucket).astype(np.int32)
+            lines += _lines_with(*every.buckets_of(texts[begin : begin + _COUNTED]), bucket).astype(np.int32)
     found = np.flatnonzero(lines >= min_count)
     if not len(found):
         raise TextkitError(f"{where}: min_count={min_count}: no word or n-gram is in so many lines")
@@ -57,7 +78,7 @@ def with_rows(every: Hashed, most: int, min_count: int, chunks: Chunks, where: o
         best = np.argsort(-lines[found], kind="stable")[:most]
         found = np.sort(found[best])
     rule = every.keeping(found)
-    rule.learnt = {"lines": lines[found].tolist()}
+    rule.learnt = {"lines": lines[found].tolist(), "total": total}
     return rule
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from textkit.corpora import corpus as corpora
-from textkit.plugin import Epoch
+from textkit.plugin import Epoch, Source
 from textkit_plugins.encoder.classifying import ClassifierOptions, ClassifierPlugin
 from textkit_plugins.encoder.few import FewShotOptions, FewShotPlugin
+from textkit_plugins.encoder.multitasking import MultitaskOptions, MultitaskPlugin
+from textkit_plugins.encoder.sentences import SentenceOptions, SentencePlugin
 
 LABELLED = ["no\ta b", "no\tb c b", "yes\tc a d e", "yes\tc"]
 WORDS = {"text": "word", "min_count": 1, "vocab_size": 50, "dim": 8, "dropout": 0.0}
@@ -33,3 +37,37 @@ def test_a_line_longer_than_the_encoder_takes_is_cut(longest, tmp_path):
     with torch.no_grad():
         assert plugin.score(network.eval(), corpus, rule, options).value >= 0
     list(few.fit(network, corpus, rule, FewShotOptions(**WORDS, **TRANSFORMER, longest=longest), Epoch(0, 1)))
+
+
+def idf(network, rule, word):
+    return network.encoder.pooling.importance.weight[rule.encode([word]).ids[0]].item()
+
+
+@pytest.mark.parametrize("text", ["word", "hashed"])
+def test_a_token_begins_with_its_inverse_line_frequency(text, tmp_path):
+    own = {"word_ngrams": 1, "maxn": 0, "min_count": 1} if text == "hashed" else WORDS
+    lines = ["x,y,z\tb a", "x\tb c b", "x,y\tc", "y\td"]
+    for plugin, options in (
+        (ClassifierPlugin(), ClassifierOptions(**own, weighting="idf", several=True)),
+        (
+            MultitaskPlugin(),
+            MultitaskOptions(
+                **{"text": text, "encoder": "bag", "pooling": "mean"} | own, weighting="idf", several=True
+            ),
+        ),
+        (SentencePlugin(), SentenceOptions(**own, weighting="idf")),
+    ):
+        data = ["b a\tb c b", "c\td"] if plugin.name == "sentence-encoder" else lines
+        corpus = corpus_of(tmp_path, plugin, data, options)
+        rule = plugin.vocabulary(corpus, options)
+        network = plugin.network(options, rule)
+        for word, count in (("a", 1), ("b", 2), ("c", 2)):  # of 4 texts
+            assert idf(network, rule, word) == pytest.approx(1 + math.log(5 / (1 + count))), plugin.name
+
+
+def test_a_rule_that_is_taken_over_counts_the_new_texts(tmp_path):
+    plugin, options = ClassifierPlugin(), ClassifierOptions(**WORDS, weighting="idf")
+    source = Source("", {}, plugin.vocabulary(corpus_of(tmp_path, plugin, LABELLED, options), options), {})
+    rule = plugin.adopt(corpus_of(tmp_path, plugin, ["no\tb a", "yes\tb"], options), options, source)
+    assert idf(plugin.network(options, rule), rule, "a") == pytest.approx(1 + math.log(3 / 2))
+    assert idf(plugin.network(options, rule), rule, "b") == pytest.approx(1)
