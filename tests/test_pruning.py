@@ -88,6 +88,14 @@ def test_other_text_is_spelled_by_shorter_tokens(made):
     assert spelled == "thematssat"
 
 
+def test_a_file_that_does_not_say_its_type(made):
+    whole, small, _, size = made
+    record = json.loads(whole.files()["tokenizer.json"])
+    del record["model"]["type"]
+    other, _ = pruned(Pretokenized(json.dumps(record).encode()), [USED], size)
+    assert other.tokenizer.get_vocab() == small.tokenizer.get_vocab()
+
+
 def test_special_tokens_stay_around_each_line(made):
     whole, small, old, _ = made
     for rule in (whole, small):

@@ -29,11 +29,9 @@ def pruned(rule: Pretokenized, texts: Iterable[Sequence[str]], size: int) -> tup
         counts += np.bincount(rule.encode(lines).ids, minlength=len(rule))
     record = json.loads(rule.files()["tokenizer.json"])
     model = record["model"]
-    kind = model.get("type") or (
-        "WordPiece" if "continuing_subword_prefix" in model else "BPE" if "merges" in model else ""
-    )
+    kind = type(rule.tokenizer.model).__name__  # old files do not say it
     if kind not in ("WordPiece", "WordLevel", "BPE", "Unigram"):
-        raise TextkitError(f"a tokenizer of the type {kind or 'unknown'!r} cannot be made smaller")
+        raise TextkitError(f"a tokenizer of the type {kind!r} cannot be made smaller")
     ids = _ids(model, kind) | {token["content"]: token["id"] for token in record.get("added_tokens") or []}
     must = _must_stay(record, model, kind, ids)
     if size < len(must):
