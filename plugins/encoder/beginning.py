@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -38,14 +39,14 @@ class BeginsWithEncoder:
 
 def adopted(source: Source, config: EncoderOptions, chunks: Chunks) -> TextRule:
     """The source's rule; with a smaller vocab_size, only the tokens that the texts have most."""
-    rule = source.rule
-    assert rule is not None
+    assert source.rule is not None
+    rule = copy(source.rule)  # other trainings may begin with the same source
     learnt: dict[str, Any] = {}
-    if isinstance(rule, Pretokenized) and config.vocab_size < len(rule):
-        rule, old = pruned(rule, chunks(), config.vocab_size)
-        learnt["rows"] = old.tolist()
     if isinstance(rule, Pretokenized):
-        rule.clean = config.clean
+        rule.clean = config.clean  # first: the tokens are those of the texts as they will be read
+        if config.vocab_size < len(rule):
+            rule, old = pruned(rule, chunks(), config.vocab_size)
+            learnt["rows"] = old.tolist()
     if config.weighting == "idf":
         learnt |= frequencies(rule, chunks)
     rule.learnt = learnt

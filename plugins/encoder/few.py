@@ -8,6 +8,7 @@ al. 2022, arXiv 2209.11055).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -73,8 +74,9 @@ class FewShotPlugin(BeginsWithEncoder, Plugin[FewShotOptions, TextRule]):
     def adopt(self, corpus: Corpus, config: FewShotOptions, source: Source) -> TextRule:
         if source.rule is None:
             raise UsageError(f"--init {source.name}: holds word vectors; few-shot needs an encoder")
-        source.rule.learnt = labels_of(corpus, config)
-        return source.rule
+        rule = copy(source.rule)
+        rule.learnt = labels_of(corpus, config)
+        return rule
 
     def network(self, config: FewShotOptions, vocabulary: TextRule) -> Classifier:
         from textkit_plugins.encoder.classification import Classifier

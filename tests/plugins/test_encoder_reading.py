@@ -71,3 +71,31 @@ def test_a_rule_that_is_taken_over_counts_the_new_texts(tmp_path):
     rule = plugin.adopt(corpus_of(tmp_path, plugin, ["no\tb a", "yes\tb"], options), options, source)
     assert idf(plugin.network(options, rule), rule, "a") == pytest.approx(1 + math.log(3 / 2))
     assert idf(plugin.network(options, rule), rule, "b") == pytest.approx(1)
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_the_source_stays_as_it_is(few, tmp_path):
+    plugin, options = ClassifierPlugin(), ClassifierOptions(**WORDS)
+    source = Source("", {}, plugin.vocabulary(corpus_of(tmp_path, plugin, LABELLED, options), options), {})
+    learnt = dict(source.rule.learnt)
+    plugin, options = (
+        (FewShotPlugin(), FewShotOptions(**WORDS)) if few else (plugin, ClassifierOptions(**WORDS, clean=False))
+    )
+    rule = plugin.adopt(corpus_of(tmp_path, plugin, ["maybe\ta b", "no\tb", "yes\tc"], options), options, source)
+    assert rule.learnt["labels"] == ["maybe", "no", "yes"]
+    assert source.rule.learnt == learnt
+    assert source.rule.clean
+
+
+def test_tokens_that_stay_are_those_of_clean_text(tmp_path):
+    """With clean=true a soft hyphen inside of a word is no part of it: "abc" is what the texts have most."""
+    plugin, options = ClassifierPlugin(), ClassifierOptions(**WORDS)
+    whole = plugin.vocabulary(corpus_of(tmp_path, plugin, ["no\tabc", "yes\txyz", "yes\txyz"], options), options)
+    whole.clean = False  # as an imported tokenizer
+    options = ClassifierOptions(**{**WORDS, "vocab_size": 2})  # <unk>, and one
+    corpus = corpus_of(tmp_path, plugin, ["no\ta\u00adbc"] * 3 + ["yes\txyz"] * 2, options)
+    rule = plugin.adopt(corpus, options, Source("", {}, whole, {}))
+    assert rule.clean
+    names = rule.vocabulary()[0]
+    assert any("abc" in name for name in names)
+    assert not any("xyz" in name for name in names)
