@@ -174,7 +174,7 @@ def taught_batches(corpus: Corpus, rule: TextRule, config: SentenceOptions, epoc
             if done > epoch.start:
                 lines = lines_of([taught.texts[number] for number in cuts[at]], rule, config)
                 wanted = torch.from_numpy(taught.vectors(cuts[at]))
-                yield Made((lines,), wanted, len(cuts[at]), int((lines.weight > 0).sum()))
+                yield Made((lines,), wanted, len(cuts[at]), int((lines.weight > 0).sum()), epoch.number)
 
 
 def cosine_with_teacher(network: Any, dev: Corpus, rule: TextRule, config: SentenceOptions) -> float:

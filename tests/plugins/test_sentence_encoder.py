@@ -147,6 +147,7 @@ def test_batches_of_a_teacher_are_the_same_from_wherever_they_begin(tmp_path, mo
     rule = PLUGIN.vocabulary(corpus, options)
     whole = list(taught_batches(corpus, rule, options, Epoch(1, 5, batch_size=16)))
     assert sum(batch.examples for batch in whole) == len(texts_of(corpus, 5))
+    assert {batch.epoch for batch in whole} == {1}  # blocks thaw by it
     rest = list(taught_batches(corpus, rule, options, Epoch(1, 5, 7, batch_size=16)))
     assert len(rest) == len(whole) - 7
     for one, other in zip(whole[7:], rest, strict=True):
