@@ -19,7 +19,7 @@ from textkit.tasks.embed.pairs import PairColumns, pair, texts_of
 from textkit.tasks.embed.task import OWN, QUERY
 from textkit.text.hashed import Hashed
 from textkit.text.normalizer import Normalizer
-from textkit_plugins.encoder.vectors import COMPARED, found_partners
+from textkit_plugins.encoder.vectors import COMPARED, belonging, found_partners
 from textkit_plugins.encoder.vocabulary import with_rows
 
 if TYPE_CHECKING:
@@ -142,24 +142,6 @@ def batch_of(pairs: Sequence[tuple[str, str, str]], drawn: Sequence[str], rule: 
     also = torch.from_numpy(belonging(queries, documents))
     also.fill_diagonal_(False)
     return Batch(*sides, also, sum(len(side.ids) for side in sides))
-
-
-def belonging(queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:
-    """Which documents belong to which queries, bool[query, document]: those that are the partner of an equal query.
-
-    `documents`: a partner for each query, in their order, and more.
-    """
-    query, document = (_numbers(texts) for texts in (queries, documents))
-    pairs = np.zeros((query.max() + 1, document.max() + 1), bool)  # of different texts
-    pairs[query, document[: len(query)]] = True
-    found: np.ndarray = pairs[query][:, document]
-    return found
-
-
-def _numbers(texts: Sequence[str]) -> np.ndarray:
-    """A number for each text, i64[text], the same for equal texts."""
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(text, len(numbers)) for text in texts])
 
 
 def vectors_of(tower: Tower, texts: Sequence[str], rule: Hashed) -> np.ndarray:

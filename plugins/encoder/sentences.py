@@ -19,7 +19,7 @@ from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of, sorted_batches
 from textkit_plugins.encoder.beginning import BeginsWithEncoder, adopted, set_idf, set_weights
 from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
-from textkit_plugins.encoder.vectors import COMPARED, found_partners, lines_of, vectors_of
+from textkit_plugins.encoder.vectors import COMPARED, belonging, found_partners, lines_of, vectors_of
 from textkit_plugins.encoder.vocabulary import learnt_rule
 
 if TYPE_CHECKING:
@@ -179,16 +179,21 @@ def text_chunks(corpus: Corpus, config: SentenceOptions) -> Callable[[], Iterato
 
 
 def batch_of(pairs: Sequence[tuple[str, str, str]], rule: TextRule, config: SentenceOptions) -> Batch:
-    """Pairs as a network reads them; negatives are used where every pair of the batch has one."""
+    """Pairs as a network reads them. The hard negatives that some pairs have are negatives of all."""
     import torch
 
     from textkit_plugins.encoder.similarity import Batch
 
     third = [p[2] for p in pairs]
-    wanted = None
+    wanted = also = None
     sides = [lines_of([p[side] for p in pairs], rule, config) for side in (0, 1)]
     if config.objective == "similarity":
         wanted = torch.tensor([float(score) / rule.learnt["highest"] for score in third])
-    elif all(third):
-        sides.append(lines_of(third, rule, config))
-    return Batch(tuple(sides), wanted, len(pairs), sum(int((side.weight > 0).sum()) for side in sides))
+    else:
+        negatives = list(filter(None, third))
+        if negatives:
+            sides.append(lines_of(negatives, rule, config))
+        also = torch.from_numpy(belonging([p[0] for p in pairs], [*(p[1] for p in pairs), *negatives]))
+        also.fill_diagonal_(False)
+    words = sum(int((side.weight > 0).sum()) for side in sides)
+    return Batch(tuple(sides), wanted, len(pairs), words, also=also)

@@ -30,11 +30,13 @@ class Lines(NamedTuple):
 class Batch(NamedTuple):
     """What a sentence encoder learns from at once."""
 
-    sides: tuple[Lines, ...]  # the two texts of each pair, and hard negatives if there are any; or the lines alone
+    sides: tuple[Lines, ...]  # the two texts of each pair, and the hard negatives that some have; or the lines alone
     wanted: Tensor | None  # similarity: f32[pair], from 0 to 1; teacher: f32[line, dim]
     examples: int
     words: int
     epoch: int = 0
+    # contrast: bool[pair, second text or hard negative]: another one that belongs to the first text, and is no negative of it
+    also: Tensor | None = None
 
 
 class SentenceEncoder(nn.Module):
@@ -69,13 +71,15 @@ class SentenceEncoder(nn.Module):
         if self.options.objective == "similarity":
             assert batch.wanted is not None
             return ((vectors[0] * vectors[1]).sum(1) - batch.wanted).square().mean()
-        return self._contrast(vectors)
+        return self._contrast(vectors, batch.also)
 
-    def _contrast(self, vectors: list[Tensor]) -> Tensor:
+    def _contrast(self, vectors: list[Tensor], also: Tensor | None) -> Tensor:
         """Cross-entropy of finding each text's partner among those of the whole batch and the hard negatives (Henderson et al.
         2017; InfoNCE of van den Oord et al. 2018), from the first texts to the second and, without negatives, back."""
         first, *others = vectors
         scores = first @ torch.cat(others).T / self.options.temperature  # [pair, pair (+ negatives)]
+        if also is not None:
+            scores = scores.float().masked_fill(also, float("-inf"))
         right = torch.arange(len(first), device=first.device)
         loss = functional.cross_entropy(scores, right)
         if len(others) > 1:

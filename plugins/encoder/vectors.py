@@ -1,4 +1,4 @@
-"""The vectors that a sentence encoder gives texts while it is trained. Light: no torch at the top."""
+"""The vectors of texts while a sentence encoder is trained, and which texts belong together. Light: no torch at the top."""
 
 from __future__ import annotations
 
@@ -46,3 +46,21 @@ def found_partners(first: np.ndarray, second: np.ndarray) -> Score:
     # Equal texts are equally right, wherever they stand.
     better = (near > np.diagonal(near)[:, None] + 1e-6).sum(1)
     return Score("mrr", float((1 / (1 + better)).mean()), higher_is_better=True, detail={"pairs": len(near)})
+
+
+def belonging(queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:
+    """Which documents belong to which queries, bool[query, document]: those that are the partner of an equal query.
+
+    `documents`: a partner for each query, in their order, and more.
+    """
+    query, document = (_numbers(texts) for texts in (queries, documents))
+    pairs = np.zeros((query.max() + 1, document.max() + 1), bool)  # of different texts
+    pairs[query, document[: len(query)]] = True
+    found: np.ndarray = pairs[query][:, document]
+    return found
+
+
+def _numbers(texts: Sequence[str]) -> np.ndarray:
+    """A number for each text, i64[text], the same for equal texts."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(text, len(numbers)) for text in texts])

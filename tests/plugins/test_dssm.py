@@ -20,8 +20,9 @@ from textkit.tasks.embed.serving.embedder import Embedder
 from textkit.training.run import Run
 from textkit.training.trainer import train
 from textkit_plugins.encoder import dssm
-from textkit_plugins.encoder.dssm import DssmOptions, DssmPlugin, bags_of, batch_of, belonging, vectors_of
+from textkit_plugins.encoder.dssm import DssmOptions, DssmPlugin, bags_of, batch_of, vectors_of
 from textkit_plugins.encoder.towers import Batch, Tower, Towers
+from textkit_plugins.encoder.vectors import belonging
 
 PLUGIN = DssmPlugin()
 ANSWERS = {"sun": "hot warm bright", "rain": "wet grey cloudy", "snow": "white cold icy", "wind": "blowing gale storm"}

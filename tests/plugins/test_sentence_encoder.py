@@ -15,9 +15,10 @@ from textkit.errors import UsageError
 from textkit.exporting.export import export
 from textkit.plugin import Epoch
 from textkit.tasks.embed.serving.embedder import Embedder
+from textkit.text.hashed import Hashed
 from textkit.training.run import Run
 from textkit.training.trainer import train
-from textkit_plugins.encoder.sentences import SentenceOptions, SentencePlugin
+from textkit_plugins.encoder.sentences import SentenceOptions, SentencePlugin, batch_of
 from textkit_plugins.encoder.similarity import Batch, Lines, SentenceEncoder
 from textkit_plugins.encoder.teaching import Taught, taught_batches, texts_of
 
@@ -82,6 +83,27 @@ def test_contrast_is_the_cross_entropy_of_finding_the_partner():
     negatives = [[0.0, 1.0], [1.0, 0.0]]  # cosines 0, 1 and 1, 0
     wide = -(math.log(e[0][0] / (sum(e[0]) + 1 + math.exp(2))) + math.log(e[1][1] / (sum(e[1]) + math.exp(2) + 1))) / 2
     assert network.loss(batch(first, second, negatives)).item() == pytest.approx(wide, rel=1e-5)
+
+
+def test_every_hard_negative_counts_and_no_text_that_belongs_to_the_first():
+    pairs = [("w a", "w b", ""), ("w a", "w c", "w d"), ("w e", "w b", "w c")]
+    given = SentenceOptions(temperature=0.5, word_ngrams=1, maxn=0)
+    made = batch_of(pairs, Hashed(given.normalizer(), 1, 1, 0, 64), given)
+    assert [len(side.ids) for side in made.sides] == [3, 3, 2]
+    # "w a" has the partners b and c, "w e" has b alone: the columns are b, c, b, d, c.
+    assert made.also.tolist() == [
+        [False, True, True, False, True],
+        [True, False, True, False, True],
+        [True, False, False, False, False],
+    ]
+    cosines = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    also = torch.tensor([[False, True], [False, False]])
+    lines = Lines(cosines, torch.ones(1, 1))
+    e = [math.exp(1 / 0.5), 1]
+    there = math.log((e[0] + e[1]) / e[0]) / 2  # the first has its partner alone to choose from
+    network = Fixed(temperature=0.5)
+    # Back, the second text of the second pair belongs to the first text of the first pair as well.
+    assert network.loss(Batch((lines, lines), None, 2, 2, also=also)).item() == pytest.approx(there)
 
 
 def test_similarity_and_teacher_are_squared_distances():
