@@ -43,7 +43,7 @@ _STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 class FewShotOptions(LabelOptions, EncoderOptions):
     """The options of `few-shot`."""
 
-    normalization: Literal["none", "length", "layer", "batch"] = "length"  # none | length: vectors have length 1
+    normalization: Literal["none", "length"] = "length"  # none | length: vectors have length 1
     strength: float = 0.0  # of the penalty on the weights; 0: chosen by cross-validation
     longest: int = 512  # tokens of a line that are read
 
@@ -55,8 +55,6 @@ class FewShotOptions(LabelOptions, EncoderOptions):
         super().__post_init__()
         if self.strength < 0 or self.longest < 1:
             raise ValueError(f"strength={self.strength:g}, longest={self.longest}: must be at least 0 and 1")
-        if self.normalization in ("layer", "batch"):
-            raise ValueError(f"normalization={self.normalization}: must be none or length")
 
 
 class FewShotPlugin(BeginsWithEncoder, Plugin[FewShotOptions, TextRule]):

@@ -195,5 +195,7 @@ def _dev(teacher: str, paths: tuple[str, ...], dev: Corpus) -> tuple[list[str], 
     if key not in _dev_vectors:
         _dev_vectors.clear()
         texts = texts_of(dev, 0)[:_SCORED]
+        if not texts:
+            raise TextkitError("the dev data has no line with text")
         _dev_vectors[key] = texts, np.asarray(teacher_of(teacher)(texts))
     return _dev_vectors[key]

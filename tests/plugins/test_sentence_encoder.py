@@ -11,7 +11,7 @@ import torch
 
 from textkit import config
 from textkit.corpora import corpus as corpora
-from textkit.errors import UsageError
+from textkit.errors import TextkitError, UsageError
 from textkit.exporting.export import export
 from textkit.plugin import Epoch
 from textkit.tasks.embed.serving.embedder import Embedder
@@ -175,6 +175,16 @@ def test_batches_of_a_teacher_are_the_same_from_wherever_they_begin(tmp_path, mo
     for one, other in zip(whole[7:], rest, strict=True):
         assert torch.equal(one.sides[0].ids, other.sides[0].ids)
         assert torch.equal(one.wanted, other.wanted)
+
+
+def test_dev_lines_without_text_are_no_score(tmp_path):
+    options = config.resolve(PLUGIN, None, [*SMALL, "objective=teacher", "teacher=en-words", "dim=100"])[0]
+    (tmp_path / "dev").write_text(" \n\n")
+    dev = corpora.corpus_of(PLUGIN, [tmp_path / "dev"], options)
+    with pytest.raises(TextkitError, match="no line with text"):
+        PLUGIN.score(None, dev, None, options)
+    with pytest.raises(TextkitError, match="dev: has no line with text"):  # said before the training begins
+        dev.check()
 
 
 @pytest.mark.parametrize(

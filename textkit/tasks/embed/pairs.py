@@ -73,7 +73,10 @@ class TextPairs(Corpus):
         """Raises TextkitError for the first thing that is wrong. Reads all of the data: a dev score is due only after a first
         epoch, which may take hours."""
         super().check()
-        if _objective(self.options) != TEACHER and not sum(map(len, self.records())):
+        if _objective(self.options) == TEACHER:
+            if not any(line and not line.isspace() for block in self.records() for line in block):
+                raise TextkitError(f"{self.paths[0]}: has no line with text")
+        elif not sum(map(len, self.records())):
             raise TextkitError(f"{self.paths[0]}: has no pair of two texts")
 
     def records(self) -> Iterator[list[str]]:
