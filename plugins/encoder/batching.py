@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from textkit_plugins.encoder.options import EncoderOptions
     from textkit_plugins.encoder.sentences import SentenceOptions
 
+Line = TypeVar("Line")
 SORTED = 32  # batches whose lines are sorted by length together
 
 
@@ -31,6 +32,12 @@ def read_tokens(config: ClassifierOptions | FewShotOptions | SentenceOptions) ->
     return min(config.longest, limit_of(config) or config.longest)
 
 
+def cut_by_length(lines: Sequence[Line], size: int, length: Callable[[Line], int]) -> list[list[Line]]:
+    """Batches of `size` lines of about the same length; the last one may be smaller."""
+    ordered = sorted(lines, key=length)
+    return [ordered[at : at + size] for at in range(0, len(ordered), size)]
+
+
 def sorted_batches(corpus: Corpus, epoch: Epoch) -> Iterator[list[str]]:
     """As `line_batches`, but a batch has lines of about the same length, so that little of it is padding."""
     size = epoch.batch_size
@@ -42,8 +49,7 @@ def sorted_batches(corpus: Corpus, epoch: Epoch) -> Iterator[list[str]]:
     for _ in range(group):
         random.permutation(SORTED)  # the draws of the groups that are left out
     for lines in line_batches(corpus, dataclasses.replace(epoch, batch_size=size * SORTED, start=group)):
-        lines.sort(key=len)
-        cut = [lines[at : at + size] for at in range(0, len(lines), size)]
+        cut = cut_by_length(lines, size, len)
         order = [at for at in random.permutation(SORTED) if at < len(cut)]
         for at in order[skipped:]:
             yield cut[at]
@@ -66,8 +72,7 @@ def batches_in_turn(corpus: Corpus, epoch: Epoch, kind: Callable[[str], str]) ->
         for same in (apart[name] for name in sorted(apart)):
             size = epoch.batch_size or len(same)
             for begin in range(0, len(same), size * SORTED):
-                group = sorted(same[begin : begin + size * SORTED], key=len)
-                cut += [group[at : at + size] for at in range(0, len(group), size)]
+                cut += cut_by_length(same[begin : begin + size * SORTED], size, len)
         for at in random.permutation(len(cut)):
             done += 1
             if done > epoch.start:

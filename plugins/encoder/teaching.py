@@ -15,12 +15,14 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from textkit.errors import TextkitError
 from textkit.plugin import Epoch
-from textkit_plugins.encoder.batching import SORTED
+from textkit.training.initial import is_checkpoint
+from textkit_plugins.encoder.batching import SORTED, cut_by_length
 from textkit_plugins.encoder.vectors import lines_of, vectors_of
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ def teacher_of(name: str) -> Embedder:
     """The model `name`, giving vectors of length 1. A checkpoint's folder is imported first, while the process lives."""
     from textkit.tasks.embed.serving.embedder import Embedder
 
-    if (Path(name) / "modules.json").exists() or (Path(name) / "config.json").exists():
+    if is_checkpoint(Path(name)):
         folder = tempfile.mkdtemp(prefix="textkit-teacher-")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         # In a process of its own: the export's sessions would keep much of the memory that this one may use.
@@ -154,16 +156,16 @@ def taught_batches(corpus: Corpus, rule: TextRule, config: SentenceOptions, epoc
 
     from textkit_plugins.encoder.similarity import Batch as Made
 
-    taught = Taught(texts_of(corpus, epoch.seed), teacher_of(config.teacher), epoch.scratch)
+    if epoch.seed not in _read.setdefault(corpus, {}):
+        _read[corpus] = {epoch.seed: texts_of(corpus, epoch.seed)}
+    taught = Taught(_read[corpus][epoch.seed], teacher_of(config.teacher), epoch.scratch)
     random = np.random.default_rng([epoch.seed, epoch.number])
     order = random.permutation(len(taught.texts))
     size = epoch.batch_size or len(order)
-    lengths = np.array([len(text) for text in taught.texts])
     done = 0
     for begin in range(0, len(order), size * SORTED):
         group = order[begin : begin + size * SORTED]
-        group = group[np.argsort(lengths[group], kind="stable")]
-        cuts = [group[at : at + size] for at in range(0, len(group), size)]
+        cuts = [np.array(cut) for cut in cut_by_length(group.tolist(), size, lambda number: len(taught.texts[number]))]
         shuffled = random.permutation(len(cuts))
         if done + len(cuts) <= epoch.start:
             done += len(cuts)
@@ -179,23 +181,23 @@ def taught_batches(corpus: Corpus, rule: TextRule, config: SentenceOptions, epoc
 
 def cosine_with_teacher(network: Any, dev: Corpus, rule: TextRule, config: SentenceOptions) -> float:
     """The mean cosine of the network's vectors with the teacher's, over the first dev lines."""
-    texts, wanted = _dev(config.teacher, tuple(map(str, dev.paths)), dev)
+    texts, wanted = _dev(config.teacher, dev)
     if config.projected:
         wanted = wanted @ network.axes.cpu().numpy()
         wanted /= np.maximum(np.linalg.norm(wanted, axis=1, keepdims=True), 1e-12)
     return float((vectors_of(network, texts, rule, config) * wanted).sum(1).mean())
 
 
-_dev_vectors: dict[tuple[str, tuple[str, ...]], tuple[list[str], np.ndarray]] = {}
+# What stays the same during a training, which has the same corpora from its beginning to its end.
+_read: WeakKeyDictionary[Corpus, dict[int, list[str]]] = WeakKeyDictionary()
+_dev_vectors: WeakKeyDictionary[Corpus, dict[str, tuple[list[str], np.ndarray]]] = WeakKeyDictionary()
 
 
-def _dev(teacher: str, paths: tuple[str, ...], dev: Corpus) -> tuple[list[str], np.ndarray]:
-    """The dev lines and the teacher's vectors, which stay the same during a training."""
-    key = (teacher, paths)
-    if key not in _dev_vectors:
-        _dev_vectors.clear()
+def _dev(teacher: str, dev: Corpus) -> tuple[list[str], np.ndarray]:
+    """The dev lines and the teacher's vectors."""
+    if teacher not in _dev_vectors.setdefault(dev, {}):
         texts = texts_of(dev, 0)[:_SCORED]
         if not texts:
             raise TextkitError("the dev data has no line with text")
-        _dev_vectors[key] = texts, np.asarray(teacher_of(teacher)(texts))
-    return _dev_vectors[key]
+        _dev_vectors[dev] = {teacher: (texts, np.asarray(teacher_of(teacher)(texts)))}
+    return _dev_vectors[dev][teacher]

@@ -18,6 +18,7 @@ from textkit.tasks.embed.serving.embedder import Embedder
 from textkit.text.hashed import Hashed
 from textkit.training.run import Run
 from textkit.training.trainer import train
+from textkit_plugins.encoder import teaching
 from textkit_plugins.encoder.sentences import SentenceOptions, SentencePlugin, batch_of
 from textkit_plugins.encoder.similarity import Batch, Lines, SentenceEncoder
 from textkit_plugins.encoder.teaching import Taught, taught_batches, texts_of
@@ -168,6 +169,7 @@ def test_batches_of_a_teacher_are_the_same_from_wherever_they_begin(tmp_path, mo
     corpus = corpora.corpus_of(PLUGIN, [tmp_path / "lines"], options)
     rule = PLUGIN.vocabulary(corpus, options)
     whole = list(taught_batches(corpus, rule, options, Epoch(1, 5, batch_size=16)))
+    monkeypatch.setattr(teaching, "texts_of", lambda *_: pytest.fail("the texts are read once"))
     assert sum(batch.examples for batch in whole) == len(texts_of(corpus, 5))
     assert {batch.epoch for batch in whole} == {1}  # blocks thaw by it
     rest = list(taught_batches(corpus, rule, options, Epoch(1, 5, 7, batch_size=16)))

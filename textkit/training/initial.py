@@ -21,9 +21,14 @@ def source_of(model: str) -> Source:
         return _of_run(path)
     if path.is_file():
         return _of_vectors(path)
-    if (path / "config.json").exists() or (path / "modules.json").exists():
+    if is_checkpoint(path):
         return _of_checkpoint(path)
     return _of_model(model)
+
+
+def is_checkpoint(folder: Path) -> bool:
+    """Whether it looks like a folder of Hugging Face or sentence-transformers."""
+    return (folder / "config.json").exists() or (folder / "modules.json").exists()
 
 
 def _of_run(folder: Path) -> Source:
