@@ -17,9 +17,10 @@ from textkit.text.rule import TextRule
 from textkit.text.tokenizer import Pretokenized
 from textkit_plugins.encoder.options import EncoderOptions
 from textkit_plugins.encoder.reducing import with_layers, with_units
-from textkit_plugins.encoder.vocabulary import frequencies
+from textkit_plugins.encoder.vocabulary import frequencies, learnt_rule
 
 if TYPE_CHECKING:
+    from textkit.corpora.corpus import Corpus
     from textkit_plugins.encoder.vocabulary import Chunks
 
 _TABLE = "encoder.tokens.embedding.weight"
@@ -29,12 +30,35 @@ _SERVED = (("network.", ""), ("tokens.", "encoder.tokens."))
 
 
 class BeginsWithEncoder:
-    """A mixin of families that may begin with another model's encoder."""
+    """A mixin of families that may begin with another model's encoder. `texts` and `facts` say what a family learns from."""
 
     inherited: ClassVar[Sequence[str]] = tuple(field.name for field in fields(EncoderOptions))
 
+    def texts(self, corpus: Corpus, config: Any) -> Chunks:
+        """The texts of the corpus, from which the text rule is learnt."""
+        raise NotImplementedError
+
+    def facts(self, corpus: Corpus, config: Any) -> dict[str, Any]:
+        """What the rule keeps of the corpus beside the texts, such as labels. TextkitError for a corpus with too little."""
+        return {}
+
+    def vocabulary(self, corpus: Corpus, config: Any) -> TextRule:
+        facts = self.facts(corpus, config)  # first: it is quick, and says so if there is too little
+        return _with(learnt_rule(config, self.texts(corpus, config), corpus.paths[0]), facts)
+
+    def adopt(self, corpus: Corpus, config: Any, source: Source) -> TextRule:
+        if source.rule is None:  # word vectors
+            return self.vocabulary(corpus, config)
+        facts = self.facts(corpus, config)
+        return _with(adopted(source, config, self.texts(corpus, config)), facts)
+
     def begin(self, network: Any, config: Any, vocabulary: TextRule, source: Source) -> Sequence[str]:
         return set_weights(network, vocabulary, source)
+
+
+def _with(rule: TextRule, facts: dict[str, Any]) -> TextRule:
+    rule.learnt = {**rule.learnt, **facts}
+    return rule
 
 
 def adopted(source: Source, config: EncoderOptions, chunks: Chunks) -> TextRule:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -11,16 +11,15 @@ import numpy as np
 
 from textkit.corpora.batching import padded
 from textkit.errors import TextkitError
-from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score, Source, Space, Training
+from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score, Space, Training
 from textkit.tasks.classify.corpus import Labelled, LabelOptions, labelled, texts
 from textkit.tasks.classify.evaluation import measures
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of, read_tokens, sorted_batches
-from textkit_plugins.encoder.beginning import BeginsWithEncoder, adopted, set_idf
+from textkit_plugins.encoder.beginning import BeginsWithEncoder, set_idf
 from textkit_plugins.encoder.in_context import encoder_of
 from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
 from textkit_plugins.encoder.tuned import space
-from textkit_plugins.encoder.vocabulary import learnt_rule
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from textkit.corpora.corpus import Corpus
     from textkit_plugins.encoder.classification import Batch, Classifier, Head
     from textkit_plugins.encoder.few import FewShotOptions
+    from textkit_plugins.encoder.vocabulary import Chunks
 
 _LINES = 10_000  # read at once
 _SCORED = 512  # lines in a batch of the dev score
@@ -74,19 +74,11 @@ class ClassifierPlugin(BeginsWithEncoder, Plugin[ClassifierOptions, TextRule]):
     Config = ClassifierOptions
     training = Training(epochs=20, batch_size=32, learning_rate=5e-3, schedule="linear", patience=5)
 
-    def vocabulary(self, corpus: Corpus, config: ClassifierOptions) -> TextRule:
-        learnt = labels_of(corpus, config)  # first: it is quick, and says so if there is too little
-        rule = learnt_rule(config, text_chunks(corpus), corpus.paths[0])
-        rule.learnt = {**rule.learnt, **learnt}
-        return rule
+    def texts(self, corpus: Corpus, config: ClassifierOptions) -> Chunks:
+        return text_chunks(corpus)
 
-    def adopt(self, corpus: Corpus, config: ClassifierOptions, source: Source) -> TextRule:
-        if source.rule is None:  # word vectors
-            return self.vocabulary(corpus, config)
-        learnt = labels_of(corpus, config)
-        rule = adopted(source, config, text_chunks(corpus))
-        rule.learnt = {**rule.learnt, **learnt}
-        return rule
+    def facts(self, corpus: Corpus, config: ClassifierOptions) -> dict[str, Any]:
+        return labels_of(corpus, config)
 
     def network(self, config: ClassifierOptions, vocabulary: TextRule) -> Classifier:
         from textkit_plugins.encoder.classification import Classifier
@@ -137,7 +129,7 @@ def logged(network: Any, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
     return loss, {"examples": lines, "words": words, "weight": weight, "accuracy": float(right) / lines}
 
 
-def text_chunks(corpus: Corpus) -> Callable[[], Iterator[Sequence[str]]]:
+def text_chunks(corpus: Corpus) -> Chunks:
     """The texts of labelled lines, as often as they are asked for."""
 
     def chunks() -> Iterator[Sequence[str]]:

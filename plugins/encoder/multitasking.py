@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from textkit.errors import TextkitError, UsageError, nearest
-from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score, Source, Training
+from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score, Training
 from textkit.tasks.classify.corpus import HeadOptions, Labelled, head_of, labelled
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import batches_in_turn, limit_of
-from textkit_plugins.encoder.beginning import BeginsWithEncoder, adopted
+from textkit_plugins.encoder.beginning import BeginsWithEncoder
 from textkit_plugins.encoder.classifying import (
     ClassifierOptions,
     batch_of,
@@ -27,13 +27,13 @@ from textkit_plugins.encoder.classifying import (
     text_chunks,
 )
 from textkit_plugins.encoder.in_context import encoder_of
-from textkit_plugins.encoder.vocabulary import learnt_rule
 
 if TYPE_CHECKING:
     import torch
 
     from textkit.corpora.corpus import Corpus
     from textkit_plugins.encoder.classification import Batch, Classifier
+    from textkit_plugins.encoder.vocabulary import Chunks
 
 _LINES = 10_000  # read at once
 
@@ -59,21 +59,10 @@ class MultitaskPlugin(BeginsWithEncoder, Plugin[MultitaskOptions, TextRule]):
     corpus = "textkit.tasks.classify.corpus:HeadedCorpus"
     training = Training(epochs=20, batch_size=32, learning_rate=1e-3, patience=5)
 
-    def vocabulary(self, corpus: Corpus, config: MultitaskOptions) -> TextRule:
-        learnt = self._heads_of(corpus, config)
-        rule = learnt_rule(config, text_chunks(corpus), corpus.paths[0])
-        rule.learnt = {**rule.learnt, **learnt}
-        return rule
+    def texts(self, corpus: Corpus, config: MultitaskOptions) -> Chunks:
+        return text_chunks(corpus)
 
-    def adopt(self, corpus: Corpus, config: MultitaskOptions, source: Source) -> TextRule:
-        if source.rule is None:  # word vectors
-            return self.vocabulary(corpus, config)
-        learnt = self._heads_of(corpus, config)
-        rule = adopted(source, config, text_chunks(corpus))
-        rule.learnt = {**rule.learnt, **learnt}
-        return rule
-
-    def _heads_of(self, corpus: Corpus, config: MultitaskOptions) -> dict[str, Any]:
+    def facts(self, corpus: Corpus, config: MultitaskOptions) -> dict[str, Any]:
         """`heads`: the labels of each head, with how often they occur. TextkitError for a head of one label."""
         counted: dict[str, Counter[str]] = {}
         for records in corpus.chunks(_LINES):

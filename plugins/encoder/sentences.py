@@ -5,7 +5,7 @@ torch is behind network.py and similarity.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -17,16 +17,16 @@ from textkit.plugin import Epoch, Graph, Plugin, Score, Source, Training
 from textkit.tasks.embed.pairs import PairOptions, pair, texts_of
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of, sorted_batches
-from textkit_plugins.encoder.beginning import BeginsWithEncoder, adopted, set_idf, set_weights
+from textkit_plugins.encoder.beginning import BeginsWithEncoder, set_idf, set_weights
 from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
 from textkit_plugins.encoder.vectors import COMPARED, belonging, found_partners, lines_of, vectors_of
-from textkit_plugins.encoder.vocabulary import learnt_rule
 
 if TYPE_CHECKING:
     import torch
 
     from textkit.corpora.corpus import Corpus
     from textkit_plugins.encoder.similarity import Batch, SentenceEncoder
+    from textkit_plugins.encoder.vocabulary import Chunks
 
 _LINES = 10_000  # read at once
 
@@ -92,13 +92,20 @@ class SentencePlugin(BeginsWithEncoder, Plugin[SentenceOptions, TextRule]):
     corpus = "textkit.tasks.embed.pairs:TextPairs"
     training = Training(epochs=10, batch_size=64, learning_rate=2e-3, schedule="linear", patience=3)
 
-    def vocabulary(self, corpus: Corpus, config: SentenceOptions) -> TextRule:
-        return self._with_scale(learnt_rule(config, text_chunks(corpus, config), corpus.paths[0]), corpus, config)
+    def texts(self, corpus: Corpus, config: SentenceOptions) -> Chunks:
+        def chunks() -> Iterator[Sequence[str]]:
+            for records in corpus.chunks(_LINES):
+                taught = config.objective == "teacher"
+                yield records if taught else [text for record in records for text in texts_of(record)]
 
-    def adopt(self, corpus: Corpus, config: SentenceOptions, source: Source) -> TextRule:
-        if source.rule is None:  # word vectors
-            return self.vocabulary(corpus, config)
-        return self._with_scale(adopted(source, config, text_chunks(corpus, config)), corpus, config)
+        return chunks
+
+    def facts(self, corpus: Corpus, config: SentenceOptions) -> dict[str, Any]:
+        """With scores, `highest`: that of equal texts."""
+        if config.objective != "similarity":
+            return {}
+        scores = (float(pair(record)[2]) for records in corpus.chunks(_LINES) for record in records)
+        return {"highest": config.highest or max(scores, default=1.0)}
 
     def begin(
         self, network: torch.nn.Module, config: SentenceOptions, vocabulary: TextRule, source: Source
@@ -111,13 +118,6 @@ class SentencePlugin(BeginsWithEncoder, Plugin[SentenceOptions, TextRule]):
         if config.encoder == "bag":
             return [*axes, *begin_static(network, vocabulary, config)]
         return [*axes, *set_weights(network, vocabulary, source)]
-
-    def _with_scale(self, rule: TextRule, corpus: Corpus, config: SentenceOptions) -> TextRule:
-        """`rule`, with the score of equal texts."""
-        if config.objective == "similarity":
-            scores = [float(pair(record)[2]) for records in corpus.chunks(_LINES) for record in records]
-            rule.learnt = {**rule.learnt, "highest": config.highest or max(scores, default=1.0)}
-        return rule
 
     def network(self, config: SentenceOptions, vocabulary: TextRule) -> SentenceEncoder:
         from textkit_plugins.encoder.similarity import SentenceEncoder
@@ -164,18 +164,6 @@ class SentencePlugin(BeginsWithEncoder, Plugin[SentenceOptions, TextRule]):
 
     def decided(self, config: SentenceOptions, sample: Sequence[str]) -> dict[str, Any]:
         return {"pooling": "mean" if config.plain or config.static else "model", "normalize": config.normalize}
-
-
-def text_chunks(corpus: Corpus, config: SentenceOptions) -> Callable[[], Iterator[Sequence[str]]]:
-    """All texts of the corpus, as often as they are asked for."""
-
-    def chunks() -> Iterator[Sequence[str]]:
-        for records in corpus.chunks(_LINES):
-            yield (
-                records if config.objective == "teacher" else [text for record in records for text in texts_of(record)]
-            )
-
-    return chunks
 
 
 def batch_of(pairs: Sequence[tuple[str, str, str]], rule: TextRule, config: SentenceOptions) -> Batch:
