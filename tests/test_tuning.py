@@ -12,6 +12,7 @@ from tuning_toys import Clock, Known, of, quick
 from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Space
 from textkit.registry import registry
+from textkit.training import run as run_module
 from textkit.training import tuning
 from textkit.training.events import Scored, TrialBegan, TrialDone, Tuned
 from textkit.training.recipe import Recipe
@@ -69,14 +70,15 @@ def search(known, text, tmp_path, monkeypatch):
         events=None,
         out="run",
         real=False,
+        init=None,
     ):
         with pytest.MonkeyPatch.context() as patch:
             if not real:
                 patch.setattr(tuning, "train", quick)
-            return searched(budget, assignments, seed, stop, export, max_mb, events, out)
+            return searched(budget, assignments, seed, stop, export, max_mb, events, out, init)
 
-    def searched(budget, assignments, seed, stop, export, max_mb, events, out):
-        recipe = Recipe("known", [text], [text], None, assignments, seed)
+    def searched(budget, assignments, seed, stop, export, max_mb, events, out, init):
+        recipe = Recipe("known", [text], [text], None, assignments, seed, init=init)
         every = tune(tmp_path / out, recipe, budget, export, max_mb, stop=stop, clock=Known.clock, threads=1)
         kept = []
         for event in every:
@@ -155,6 +157,34 @@ def test_epochs_are_cut_to_the_time_of_a_trial(search, known, monkeypatch):
     assert (done[0].end, done[0].epochs) == ("enough", 10)
     assert done[1].changed == {"epochs": 5}  # 20.5 seconds, at 4.1 an epoch
     assert done[1].end == "epochs"
+
+
+def test_options_that_are_alike_once_their_epochs_are_cut_are_tried_once(search, known, monkeypatch):
+    monkeypatch.setattr(Known, "training", replace(Known.training, epochs=20))
+    monkeypatch.setattr(Known, "space", lambda self, lines: Space(scales={"epochs": (20, 21, 22, 23, 24, 25)}))
+    events = search(100)  # all but the first are cut to 25 seconds
+    assert [event.changed for event in of(events, TrialBegan)] == [{}, {"epochs": 6}]
+    assert events[-1].reason == "exhausted"
+
+
+def test_what_trials_begin_with_is_read_once(search, known, text, tmp_path, monkeypatch):
+    (tmp_path / "words.vec").write_text("1 2\na 1 2\n")
+    monkeypatch.setattr(Known, "inherited", (), raising=False)
+    described = []
+    monkeypatch.setattr(run_module, "describe_file", lambda path: described.append(path) or {"file": str(path)})
+    began = of(search(100, init=tmp_path / "words.vec"), TrialBegan)
+    assert len(began) > 2
+    assert described == [text, text]  # DATA and --dev
+    sources = [event.run.source for event in began]
+    assert sources[0].vectors.keys() == {"a"}
+    assert all(source is sources[0] for source in sources)
+
+
+def test_a_search_begins_with_the_model_that_its_plugin_needs(search, known, tmp_path, monkeypatch):
+    (tmp_path / "words.vec").write_text("1 2\na 1 2\n")
+    monkeypatch.setattr(Known, "begins_with", "embed")
+    monkeypatch.setattr("textkit.bundle.places.find", lambda name, task: tmp_path / "words.vec")
+    assert of(search(30), TrialBegan)[0].run.init == str(tmp_path / "words.vec")
 
 
 def test_a_trial_that_is_clearly_worse_ends_early(search, known, monkeypatch):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from textkit.config import as_dict, check_training
@@ -93,13 +93,14 @@ class Proposals:
         self._seen.add(key)
         return known
 
-    def next(self, best: Sequence[Values]) -> Values | None:
-        """The next options; `best`: those of the best trials, the best first. None if nothing is left to try."""
+    def next(self, best: Sequence[Values], fitted: Callable[[Values], Values] = lambda values: values) -> Values | None:
+        """The next options; `best`: those of the best trials, the best first. `fitted` changes options so that their trial fits
+        into its time; what comes of it is proposed once. None if nothing is left to try."""
         while self._waiting:
             point = self._waiting.pop(0)
             found = self.settled({**point, **self._lowered(point)})
-            if found is not None and not self.seen(found):
-                return found
+            if found is not None and (values := self._new(found, fitted)):
+                return values
         walked: Mapping[str, Any] = {}
         for draw in range(_DRAWS):
             # Where all that is near was tried, each draw begins where the last one ended, and steps are long again: what the
@@ -107,14 +108,17 @@ class Proposals:
             tired = draw >= _TIRED
             most = 3 if tired or self._draws < _WIDE else 2 if self._draws < _NARROWER else 1
             found = self.settled(self._moved(walked if tired else self._origin(best), most))
-            if found is not None and not self.seen(found):
+            if found is not None and (values := self._new(found, fitted)):
                 self._draws += 1
-                return found
+                return values
             walked = found or walked
         return None
 
-    def smaller(self, values: Values, share: float) -> Values | None:
-        """`values` with what makes a model large lowered, so that about `share` of its bytes remain; None: that cannot be."""
+    def smaller(
+        self, values: Values, share: float, fitted: Callable[[Values], Values] = lambda values: values
+    ) -> Values | None:
+        """`values` with what makes a model large lowered, so that about `share` of its bytes remain; None: that cannot be.
+        `fitted`: as for `next`."""
         found, idle = dict(values), self._idle(*self.begun(values))
         for name in self.space.smaller:
             if name in self.given or name in idle:
@@ -127,7 +131,14 @@ class Proposals:
                 break
             share = min(1.0, share * now / max(found[name], 1e-9))
         lowered = self.settled(found)
-        return None if lowered is None or self.seen(lowered) else lowered
+        return None if lowered is None else self._new(lowered, fitted)
+
+    def _new(self, values: Values, fitted: Callable[[Values], Values]) -> Values | None:
+        """`values` as they fit; None if they were proposed before, as they are or as they fit."""
+        if self.seen(values):
+            return None
+        found = fitted(values)
+        return found if found == values or not self.seen(found) else None
 
     def _lowered(self, point: Mapping[str, Any]) -> Values:
         values = {**self.base, **point}

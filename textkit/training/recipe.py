@@ -53,11 +53,11 @@ class Plan:
     given: frozenset[str]
     source: Source | None = None  # what --init names
 
-    def begun(self, folder: Path, recipe: Recipe) -> Run:
-        """A new run in `folder`."""
+    def begun(self, folder: Path, recipe: Recipe, like: Run | None = None) -> Run:
+        """A new run in `folder`. `like`: one with the same data, which then need not be read to describe it."""
         run = Run.create(
             folder, self.plugin, self.options, self.training, self.seed, recipe.data, recipe.dev, recipe.command,
-            recipe.init,
+            recipe.init, like,
         )  # fmt: skip
         run.source = self.source
         return run

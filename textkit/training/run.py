@@ -67,14 +67,21 @@ class Run:
         dev: Sequence[Path] = (),
         command: Sequence[str] = (),
         init: str | None = None,
+        like: Run | None = None,
     ) -> Run:
         """Makes the folder, which must not exist yet.
 
-        `options` is the plugin's Config, `command` what the user typed, `init` the model to begin with.
+        `options` is the plugin's Config, `command` what the user typed, `init` the model to begin with, `like` a run with the
+        same data.
         TextkitError for data that cannot be read.
         """
         folder = Path(folder)
-        files = {key: [describe_file(Path(path)) for path in paths] for key, paths in (("data", data), ("dev", dev))}
+        if like is None:
+            files = {
+                key: [describe_file(Path(path)) for path in paths] for key, paths in (("data", data), ("dev", dev))
+            }
+        else:
+            files = {"data": like.data, "dev": like.dev}
         record = {
             "schema": SCHEMA,
             "plugin": plugin.name,

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from textkit.training.effects import has_score, without_effect
 from textkit.training.events import Done, Event, Progress, Scored, Stage, Started, TrialBegan, TrialDone, Tuned
 from textkit.training.preparing import parts
 from textkit.training.proposing import Proposals, Values, space_of
-from textkit.training.recipe import Plan, Recipe, plan
+from textkit.training.recipe import Plan, Recipe, plan, with_beginning
 from textkit.training.run import Run
 from textkit.training.trainer import train
 from textkit.training.trials import MB, Trial, alike, checked_mb, estimated_bytes, hopeless, ranked, table
@@ -53,6 +54,7 @@ def tune(
     trial fails, or no trial fits.
     """
     max_mb = checked_mb(max_mb)
+    recipe = with_beginning(recipe)
     planned = plan(folder, recipe)
     if type(planned.plugin).space is Plugin.space:
         raise UsageError(f"--budget: {planned.plugin.name} has no search over its options (a plugin's method space)")
@@ -95,6 +97,7 @@ class Search:
         self.kept: Trial | None = None  # whose run is in `folder`
         self.began = clock()
         self._free_epochs = "epochs" not in planned.given and "epochs" not in without_effect(self.plugin)
+        self._first: Run | None = None
         self._lowered = self._failed = 0
         self._dev_lines = 0
 
@@ -131,7 +134,8 @@ class Search:
         trial = Trial(len(self.trials) + 1, values, self.proposals.changed(values))
         options, training = self.proposals.begun(values)
         place = self.workplace / str(trial.number)
-        run = Plan(self.plugin, options, training, self.plan.seed, self.plan.given).begun(place, self.recipe)
+        run = replace(self.plan, options=options, training=training).begun(place, self.recipe, self._first)
+        self._first = self._first or run
         self.places[trial.number] = place
         began = self.clock()
         ends = began + min(self.left, self.budget * (LATER if self.trials else FIRST))
@@ -193,15 +197,14 @@ class Search:
             return None
         if trial.end == "size" and self.most is not None and self._lowered < LOWERED:
             self._lowered += 1
-            if lowered := self.proposals.smaller(dict(trial.values), self.most / trial.bytes):
-                return self._fitted(lowered)
+            if lowered := self.proposals.smaller(dict(trial.values), self.most / trial.bytes, self._fitted):
+                return lowered
         self._lowered = 0
         if trial.number == 1 and trial.end == "enough":  # once more, with an end that it reaches
             shorter = self._fitted(dict(trial.values))
             if not self.proposals.seen(shorter):
                 return shorter
-        values = self.proposals.next([dict(one.values) for one in ranked(self.trials)])
-        return None if values is None else self._fitted(values)
+        return self.proposals.next([dict(one.values) for one in ranked(self.trials)], self._fitted)
 
     def _late(self) -> bool:
         """Whether the time left is too short for a trial: below half of what the best took, and a tenth of the budget."""
