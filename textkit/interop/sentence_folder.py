@@ -17,7 +17,7 @@ from textkit.errors import TextkitError, pip_install
 POOLINGS = {"mean": "mean_tokens", "max": "max_tokens", "cls": "cls_token"}  # ours -> theirs, behind `pooling_mode_`
 _UNUSED = ("mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
 _MODULE = "sentence_transformers.models."  # the place that versions from 2 on know
-_ACTIVATIONS = {
+ACTIVATIONS = {  # ours -> theirs
     "none": "torch.nn.modules.linear.Identity", "tanh": "torch.nn.modules.activation.Tanh",
     "relu": "torch.nn.modules.activation.ReLU", "gelu": "torch.nn.modules.activation.GELU",
 }  # fmt: skip
@@ -40,7 +40,7 @@ class Dense:
 
     weight: np.ndarray
     bias: np.ndarray
-    activation: str  # a key of _ACTIVATIONS
+    activation: str  # a key of ACTIVATIONS
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
         """f32[line, in] -> f32[line, out]"""
@@ -95,7 +95,7 @@ def module_files(
                     "in_features": given,
                     "out_features": made,
                     "bias": True,
-                    "activation_function": _ACTIVATIONS[dense.activation],
+                    "activation_function": ACTIVATIONS[dense.activation],
                 }
             )
             files[f"{path}/model.safetensors"] = tensors_file(

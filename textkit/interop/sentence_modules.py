@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from textkit.errors import TextkitError
 from textkit.interop.checkpoint import Checkpoint, Settings, check_tensors
 from textkit.interop.encoder_network import check_finite
+from textkit.interop.sentence_folder import ACTIVATIONS, POOLINGS
 
 if TYPE_CHECKING:
     import torch
@@ -22,8 +23,8 @@ _TABLES = (
     "embeddings",
 )  # what sentence-transformers and Model2Vec call the table of a StaticEmbedding
 _MODE = "pooling_mode_"
-_POOLINGS = {"mean_tokens": "mean", "max_tokens": "max", "cls_token": "cls"}
-_ACTIVATIONS = {"identity": "none", "tanh": "tanh", "relu": "relu", "gelu": "gelu"}
+_POOLINGS = {theirs: ours for ours, theirs in POOLINGS.items()}
+_ACTIVATIONS = {theirs.rpartition(".")[2].lower(): ours for ours, theirs in ACTIVATIONS.items()}
 _PROMPTS = "config_sentence_transformers.json"
 
 
