@@ -1,5 +1,5 @@
-"""How right and how sure a classifier is: confusions, F1 (van Rijsbergen 1979), calibration (Guo et al. 2017), AUROC (Hanley
-and McNeil 1982). numpy only.
+"""How right and how sure a classifier is: F1 (van Rijsbergen 1979), calibration (Guo et al. 2017), AUROC (Hanley and McNeil
+1982). numpy only.
 
 Labels are numbers from 0; -1 stands for a label that the model does not know, which no answer of its can match.
 """
@@ -28,13 +28,6 @@ class PerLabel(NamedTuple):
     recall: np.ndarray
     f1: np.ndarray
     support: np.ndarray
-
-
-def confusions(wanted: np.ndarray, given: np.ndarray, labels: int) -> np.ndarray:
-    """How many lines of each wanted label were given each label: i64[label + 1, label + 1], the last row and column for -1."""
-    size = labels + 1
-    pairs = (wanted % size) * size + given % size  # -1 becomes the last
-    return np.bincount(pairs, minlength=size * size).reshape(size, size)
 
 
 def per_label(wanted: np.ndarray, given: np.ndarray) -> PerLabel:
