@@ -64,7 +64,7 @@ class Classifier(OpenModel[Classification]):
             if labels is not None:
                 for name, value in (("head", head), ("threshold", threshold), ("fine", fine or None)):
                     if value is not None:
-                        raise UsageError(f"--{name}: has no effect with labels of your own")
+                        raise UsageError(f"--{name}: has no effect with --labels of your own")
                 nearness = Nearness(model, device, threads, batch_tokens, described(labels))
                 self.source: Source = nearness
                 self.head, self.attends = nearness.head, False

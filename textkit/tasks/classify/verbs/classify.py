@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from textkit import process
 from textkit.cli.filter_options import JSONL, FilterVerb, filter_options, reading_options
 from textkit.cli.filtering import FEWEST, Filter, InputReport, count_of_lines, opened, pump, records
 from textkit.cli.options import Messages, Text, answering_options
@@ -112,9 +112,6 @@ class _Options(Filter):
             raise UsageError(
                 f"--top {self.top}: with --explain it is for --format jsonl; a line of {self.format} has words"
             )
-        for name, value in (("--head", self.head), ("--threshold", self.threshold), ("--fine", self.fine or None)):
-            if value is not None and self.labels is not None:
-                raise UsageError(f"{name}: has no effect with --labels")
         if self.explain and self.format == "text" and self.output is None:
             from textkit.drawing.heatmap import Screen
 
@@ -139,8 +136,7 @@ class _Options(Filter):
 
 def run(request: _Options, messages: Messages) -> None:
     """Reads, labels and writes; reports at the end what was unusual."""
-    # The reading and the computing thread take turns with Python's lock. Turns of 5 ms, the default, cost a tenth.
-    sys.setswitchinterval(0.0005)
+    process.take_short_turns()
     check_files(request.files)
     classifier = request.classifier()
     device = classifier.session.device  # a damaged model is reported before anything is read

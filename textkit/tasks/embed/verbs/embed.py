@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from textkit import process
 from textkit.cli.filter_options import JSONL, FilterVerb, filter_options, reading_options
 from textkit.cli.filtering import Filter, InputReport, count_of_lines, opened, pump, records
 from textkit.cli.options import Messages, answering_options
@@ -138,8 +139,7 @@ def _say(report: InputReport, messages: Messages, embedder: Embedder) -> None:
 def run(request: _Options, messages: Messages) -> None:
     """Read, embed and write; at the end, report what was out of the ordinary."""
 
-    # The reading and the computing thread take turns with Python's lock. Turns of 5 ms, the default, cost a tenth.
-    sys.setswitchinterval(0.0005)
+    process.take_short_turns()
     check_files(request.files)
     embedder = request.embedder()
     device = embedder.session.device  # loads the graph, so that a damaged model is reported before anything is read
