@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _LINES = 10_000  # read at once
 _ENCODED = 256  # lines encoded at once
 _FOLDS = 5
+_ENOUGH = 1e-4  # of a search: it ends where a step lowers the loss by less than this share
 _STEPS = 100  # of a search, in the folds as at the end: the temperature of the one must fit the other
 # Of the penalty, the weakest first: where labels are right it is the best, and one stronger one shows it.
 _STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
@@ -100,9 +101,15 @@ class FewShotPlugin(BeginsWithEncoder, Plugin[FewShotOptions, TextRule]):
             yield {"examples": begin + len(some), "words": words}
         wanted = wanted_of(lines, numbers, config.several)
         count = np.array([line.weight for line in lines], np.float64)
-        solved = Solved(vectors.astype(np.float64), wanted, count, config.several, len(numbers))
-        strength, logits = solved.chosen((config.strength,) if config.strength else _STRENGTHS, epoch.seed)
-        found = solved.solve(strength)
+        solved = Solved(vectors, wanted, count, config.several, len(numbers))
+        import scipy.optimize  # noqa: F401  # before the limit, which holds for libraries that are loaded
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(
+            1, user_api="blas"
+        ):  # a step has too little work for two: they would wait for each other
+            strength, logits = solved.chosen((config.strength,) if config.strength else _STRENGTHS, epoch.seed)
+            found = solved.solve(strength)
         set_head(network, found[:, :-1], found[:, -1], logits, wanted)
         right = logits.argmax(1) == wanted if not config.several else ((logits > 0) == (wanted > 0.5)).all(1)
         epoch.facts["cross_validation"] = {"folds": solved.folds, "strength": strength, "accuracy": float(right.mean())}
@@ -152,11 +159,11 @@ def set_head(network: Classifier, weight: np.ndarray, bias: np.ndarray, logits: 
 
 
 class Solved:
-    """Logistic regression on vectors f64[line, width]: `wanted` i64[line], or f32[line, label] with `several`."""
+    """Logistic regression on vectors f32[line, width]: `wanted` i64[line], or f32[line, label] with `several`."""
 
     def __init__(self, vectors: np.ndarray, wanted: np.ndarray, count: np.ndarray, several: bool, labels: int) -> None:
-        self.vectors, self.count, self.several = vectors, count, several
-        self.target = wanted.astype(np.float64) if several else measures.one_hot(wanted, labels).astype(np.float64)
+        self.vectors, self.count, self.several = vectors, count.astype(np.float32), several
+        self.target = wanted.astype(np.float32) if several else measures.one_hot(wanted, labels).astype(np.float32)
         self.folds = 0
 
     def solve(
@@ -171,7 +178,7 @@ class Solved:
         total = count.sum()
 
         def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-            both = flat.reshape(labels, width + 1)
+            both = flat.astype(np.float32).reshape(labels, width + 1)
             weight = both[:, :-1]
             logits = vectors @ weight.T + both[:, -1]
             if self.several:
@@ -183,10 +190,12 @@ class Solved:
                 given, each = np.exp(log), -(target * log).sum(1)
             slope = (given - target) * (count / total)[:, None]
             value = float((each * count).sum() / total) + strength * float((weight**2).sum()) / 2
-            return value, np.column_stack([slope.T @ vectors + strength * weight, slope.sum(0)]).ravel()
+            return value, np.column_stack([slope.T @ vectors + strength * weight, slope.sum(0)]).ravel().astype(
+                np.float64
+            )
 
         begin = np.zeros(labels * (width + 1)) if start is None else start.ravel()
-        found = minimize(loss, begin, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "ftol": 1e-7})
+        found = minimize(loss, begin, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "ftol": _ENOUGH})
         solution: np.ndarray = found.x.reshape(labels, width + 1)
         return solution
 
@@ -220,7 +229,7 @@ class Solved:
 
     def _unlikely(self, logits: np.ndarray) -> float:
         wanted = self.target > 0.5 if self.several else self.target.argmax(1)
-        scaled = logits / measures.temperature(logits, wanted, self.several)
+        scaled = logits.astype(np.float64) / measures.temperature(logits, wanted, self.several)
         if self.several:
             return float((np.logaddexp(0, scaled) - self.target * scaled).sum(1).mean())
         return float(-(self.target * np.log(np.maximum(measures.softmax(scaled), 1e-300))).sum(1).mean())
