@@ -33,12 +33,20 @@ def words_rule() -> Words:
     return Words(WORDS, Normalizer())
 
 
-def tokens_rule(clean: bool = False) -> Pretokenized:
-    """Words are lower-cased and cut at white space and punctuation; a word that is not in the table is <unk>."""
+def tokens_rule(clean: bool = False, around: bool = False) -> Pretokenized:
+    """Words are lower-cased and cut at white space and punctuation; a word that is not in the table is <unk>. `around`: <unk>
+    stands before each line, and `very` behind it."""
     model = {"type": "WordLevel", "vocab": {word: at for at, word in enumerate(WORDS)}, "unk_token": "<unk>"}
     frame = {
         "version": "1.0", "normalizer": {"type": "Lowercase"}, "pre_tokenizer": {"type": "Whitespace"}, "model": model,
     }  # fmt: skip
+    if around:
+        ends = [{"SpecialToken": {"id": word, "type_id": 0}} for word in ("<unk>", "very")]
+        line = {"Sequence": {"id": "A", "type_id": 0}}
+        specials = {word: {"id": word, "ids": [WORDS.index(word)], "tokens": [word]} for word in ("<unk>", "very")}
+        frame["post_processor"] = {
+            "type": "TemplateProcessing", "single": [ends[0], line, ends[1]], "pair": [line], "special_tokens": specials,
+        }  # fmt: skip
     return Pretokenized(json.dumps(frame).encode(), clean)
 
 

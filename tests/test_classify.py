@@ -39,6 +39,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     two = head(("a", "b"), "letters"), head(("one", "two", "three"), "numbers", nothing="one")
     write_classifier(folder / "two", *two, table=np.hstack([TABLE[:, :2], TABLE]))
     write_classifier(folder / "words", looks=LOOKS)
+    write_classifier(folder / "short", looks=LOOKS, rule=tokens_rule(around=True), limits={"tokens": 4})
     write_words(folder / "vectors")
     return folder
 
@@ -328,6 +329,32 @@ def test_attention_finds_words_in_a_line_that_was_cleaned(classifier):
     assert [(line[word.start : word.stop], word.weight) for word in found.words] == [
         ("very", 2 / 8), ("go\u00adod", 4 / 8), (",", 1 / 8), ("\ufb01lm", 1 / 8),
     ]  # fmt: skip
+
+
+def test_what_ends_a_line_that_is_cut_has_no_share_in_a_word(classifier):
+    """<unk> good film very, with the looks 1, 4, 1 and 2: the last, which is part of no word, stands in the place of "bad"."""
+    line = "good film bad not"
+    (found,) = classifier("short").explain([line])
+    assert {line[word.start : word.stop]: word.weight for word in found.words} == {
+        word: pytest.approx(share / 8) for word, share in {"good": 4, "film": 1, "bad": 0, "not": 0}.items()
+    }
+
+
+def test_lines_are_cut_into_tokens_once_and_attention_is_asked_for_only_where_it_helps(classifier, monkeypatch):
+    for name, encoded, asked in (("attends", 1, 1), ("words", 2, 0)):  # the second: the line, and it without each word
+        model, calls = classifier(name), {"encode": 0, "importance": 0}
+
+        def counted(method: str, real: Any, calls: dict[str, int] = calls) -> Any:
+            def call(*args: Any) -> Any:
+                calls[method] += 1
+                return real(*args)
+
+            return call
+
+        for method in calls:
+            monkeypatch.setattr(model.source, method, counted(method, getattr(model.source, method)))
+        model.explain(["good film"])
+        assert calls == {"encode": encoded, "importance": asked}
 
 
 def test_words_are_left_out_where_nobody_knows_the_place_of_a_token(classifier):

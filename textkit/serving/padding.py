@@ -76,14 +76,20 @@ def cut(encoded: Encoded, limit: int, around: tuple[int, int]) -> Encoded:
     return Encoded(encoded.ids[kept], np.minimum(encoded.lengths, limit), weight)
 
 
+def places_left(length: int, limit: int, around: tuple[int, int]) -> list[int]:
+    """Which ids of a line of `length` ids `cut` leaves, in order."""
+    if length <= limit:
+        return list(range(length))
+    behind = around[1] if sum(around) < limit else 0
+    return [*range(limit - behind), *range(length - behind, length)]
+
+
 def left(words: list[tuple[str, int, int]], limit: int, around: tuple[int, int]) -> list[tuple[str, int, int]]:
     """The tokens of a line, as TextRule.tokens gives them, that `cut` leaves, with their new places."""
     if not any(around):
         return [word for word in words if word[2] <= limit]
-    behind = around[1] if sum(around) < limit else 0
-    if len(words) > limit:  # such a rule has an id for each token
-        words = words[: limit - behind] + words[len(words) - behind :]
-    return [(word, at, at + 1) for at, (word, _, _) in enumerate(words)]
+    kept = places_left(len(words), limit, around)  # such a rule has an id for each token
+    return [(words[place][0], at, at + 1) for at, place in enumerate(kept)]
 
 
 def shared_parts(

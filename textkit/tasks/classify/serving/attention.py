@@ -60,16 +60,17 @@ class Attention:
             raise UsageError("--target: is for a translation")
         source = self.classifier.source
         assert isinstance(source, Graph)
-        answers = self.classifier.answer([line])
+        read = source.encode([line])
+        answers = self.classifier.decide(read)
         if not answers.seen[0]:
             return BLANK
         target = self.classifier.labels[int(answers.likeliest[0])]
         if self.pieces:
-            (given,) = source.importance([line])
+            (given,) = source.importance(read)
             names = tuple(token for token, _, _ in source.bundle.rule.tokens(line))[: len(given)]
             return Weights(names, (target,), given[None], _TITLE)
         words = words_of(line)
-        found = shares(source, [line], [words])
+        found = shares(source, read, [line], [words])
         if found is None:
             raise TextkitError(f"{self.bundle.folder}: its rule does not say where tokens are; --pieces shows them")
         texts = tuple(line[start:stop] for start, stop in words)

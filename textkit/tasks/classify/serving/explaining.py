@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 
+from textkit.serving.padding import places_left
 from textkit.tasks.classify.serving.answers import Classification, Classified
-from textkit.tasks.classify.serving.sources import Graph
+from textkit.tasks.classify.serving.sources import Graph, Read
 from textkit.tasks.classify.serving.words import Span, owners, words_of
 
 if TYPE_CHECKING:
@@ -59,11 +60,12 @@ class Explained(Sequence[Explanation]):
 
 def explained(classifier: Classifier, lines: Sequence[str]) -> Explained:
     """What Classifier.explain gives."""
-    answers = classifier.answer(lines)
+    read = classifier.source.encode(lines)
+    answers = classifier.decide(read)
     likeliest = np.where(answers.seen, answers.likeliest, -1).tolist()
     words = [words_of(line) if number >= 0 else [] for line, number in zip(lines, likeliest, strict=True)]
     if classifier.attends and isinstance(classifier.source, Graph):
-        found = shares(classifier.source, lines, words)
+        found = shares(classifier.source, read, lines, words)
         if found is not None:
             return Explained(answers, found)
     some = [of_line[:MOST_WORDS] for of_line in words]
@@ -73,19 +75,23 @@ def explained(classifier: Classifier, lines: Sequence[str]) -> Explained:
     return Explained(answers, losses, sum(len(of_line) > MOST_WORDS for of_line in words))
 
 
-def shares(source: Graph, lines: Sequence[str], words: Sequence[Sequence[Span]]) -> list[list[Weighed]] | None:
-    """The share of each word in its line's vector, the sum over its tokens; None if the rule cannot say where tokens are."""
+def shares(
+    source: Graph, read: Read, lines: Sequence[str], words: Sequence[Sequence[Span]]
+) -> list[list[Weighed]] | None:
+    """The share of each word in its line's vector, the sum over its tokens; None if the rule cannot say where tokens are.
+
+    `read`: what `source.encode(lines)` gave."""
     rule = source.bundle.rule
-    found = []
-    for line, of_line, of_tokens in zip(lines, words, source.importance(lines), strict=True):
-        places = rule.places(line) if of_line else []
-        if places is None:
+    places = []
+    for line, of_line in zip(lines, words, strict=True):
+        of_tokens = rule.places(line) if of_line else []
+        if of_tokens is None:
             return None
-        weights = np.zeros(len(of_line) + 1)
-        tokens = places[: len(of_tokens)]  # of a line that is cut only the first have a share
-        np.add.at(
-            weights, owners(of_line, tokens), of_tokens[: len(tokens)]
-        )  # the last is for what is part of no word (-1)
+        places.append([of_tokens[at] for at in places_left(len(of_tokens), source.limit, rule.around)])
+    found = []
+    for of_line, tokens, importance in zip(words, places, source.importance(read), strict=True):
+        weights = np.zeros(len(of_line) + 1)  # the last is for what is part of no word (-1)
+        np.add.at(weights, owners(of_line, tokens), importance[: len(tokens)])
         found.append(_weighed(of_line, weights[:-1]))
     return found
 

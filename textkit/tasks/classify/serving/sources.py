@@ -127,9 +127,10 @@ class Graph:
         every[told], all_seen[told], blank[told] = found, seen, False
         return every, all_seen, blank
 
-    def importance(self, lines: Sequence[str]) -> list[np.ndarray]:
-        """The share of each token in its line's vector, f32[token] for each line; blank lines have none."""
-        encoded, told, count = self.encode(lines)
+    def importance(self, read: Read) -> list[np.ndarray]:
+        """The share of each token in its line's vector, f32[token] for each line; blank lines have none. Of a line that is too
+        long only the tokens that `cut` leaves have one."""
+        encoded, told, count = read
         found: list[np.ndarray] = [np.zeros(0, np.float32)] * count
         places = range(count) if told is None else told.tolist()
         lengths = np.minimum(encoded.lengths, self.limit).tolist()
