@@ -18,6 +18,10 @@ from small_embedder import write_words
 
 from textkit.drawing.heatmap import Screen
 from textkit.drawing.words import colored
+from textkit.tasks.classify.serving.attention import Attention
+from textkit.text.normalizer import Normalizer
+from textkit.text.subwords import NGrams
+from textkit.text.words import Words
 
 ODD = ("a, b", "c\\d", "tab\there", "日本 語")
 
@@ -30,6 +34,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_classifier(folder / "kinds", head(coarse={"neg": "any", "none": "any"}, nothing="und"))
     write_classifier(folder / "attends", looks=LOOKS, rule=tokens_rule(clean=True))
     write_classifier(folder / "words", looks=LOOKS)
+    spelled = Words(WORDS, Normalizer(), NGrams(6, 6, 2, len(WORDS)))  # "badly": <badly and badly>, with the share of one
+    table = np.zeros((len(WORDS) + 2, 3), np.float32)
+    write_classifier(folder / "spelled", looks=np.log([1, 4, 4, 1, 2, 1, 2, 2, 2], dtype=np.float32), rule=spelled, table=table)
+    write_classifier(folder / "short", looks=LOOKS, rule=tokens_rule(around=True), limits={"tokens": 4})
     table = np.zeros((len(WORDS), len(ODD)), np.float32)
     table[1, :2], table[2, 2], table[3, 3] = 3, 3, 3
     write_classifier(folder / "odd", head(ODD, several=True), table=table)
@@ -342,6 +350,19 @@ def test_the_attention_of_a_classifier(models, call):
     assert out.splitlines() == ["     very good", "pos    33   67", "share of the attention  in percent"]
     out = call("attention", "-m", models / "attends", "--format", "jsonl", stdin="\ngood\n")[1]
     assert [json.loads(line)["target"] for line in out.splitlines()] == [[], ["pos"]]
+
+
+@pytest.mark.parametrize(
+    ("model", "line", "wanted"),
+    [
+        ("words", "xyz good xyz film", {"xyz": 0, "good": 0.8, "film": 0.2}),  # a word that is not in the table has no id
+        ("spelled", "good badly film", {"good": 4 / 7, "badly": 2 / 7, "film": 1 / 7}),  # and this one has two
+        ("short", "good film bad not", {"<unk>": 1 / 8, "good": 4 / 8, "film": 1 / 8, "very": 2 / 8}),  # cut before "bad"
+    ],
+)
+def test_pieces_have_their_own_shares(models, line, model, wanted):
+    found = Attention(models / model, "cpu", 1, pieces=True)(line)
+    assert dict(zip(found.source, found.weights[0].tolist(), strict=True)) == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import numpy as np
 
 from textkit.drawing.weights import BLANK, Weights
 from textkit.errors import TextkitError, UsageError
+from textkit.serving.padding import left
 from textkit.tasks.classify.serving.classifier import Classifier
 from textkit.tasks.classify.serving.explaining import shares
 from textkit.tasks.classify.serving.sources import Graph
@@ -67,8 +68,10 @@ class Attention:
         target = self.classifier.labels[int(answers.likeliest[0])]
         if self.pieces:
             (given,) = source.importance(read)
-            names = tuple(token for token, _, _ in source.bundle.rule.tokens(line))[: len(given)]
-            return Weights(names, (target,), given[None], _TITLE)
+            rule = source.bundle.rule
+            tokens = left(rule.tokens(line), source.limit, rule.around)  # one may have several ids, or none
+            sums = [given[first:last].sum() for _, first, last in tokens]
+            return Weights(tuple(token for token, _, _ in tokens), (target,), np.array([sums], np.float32), _TITLE)
         words = words_of(line)
         found = shares(source, read, [line], [words])
         if found is None:
