@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from small_embedder import write_words
 
 from textkit.drawing.heatmap import Screen
 from textkit.drawing.words import colored
+from textkit.tasks.classify.serving import attention
 from textkit.tasks.classify.serving.attention import Attention
+from textkit.tasks.classify.serving.classifier import Classifier
 from textkit.text.normalizer import Normalizer
 from textkit.text.subwords import NGrams
 from textkit.text.words import Words
@@ -34,9 +37,13 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_classifier(folder / "kinds", head(coarse={"neg": "any", "none": "any"}, nothing="und"))
     write_classifier(folder / "attends", looks=LOOKS, rule=tokens_rule(clean=True))
     write_classifier(folder / "words", looks=LOOKS)
-    spelled = Words(WORDS, Normalizer(), NGrams(6, 6, 2, len(WORDS)))  # "badly": <badly and badly>, with the share of one
+    spelled = Words(
+        WORDS, Normalizer(), NGrams(6, 6, 2, len(WORDS))
+    )  # "badly": <badly and badly>, with the share of one
     table = np.zeros((len(WORDS) + 2, 3), np.float32)
-    write_classifier(folder / "spelled", looks=np.log([1, 4, 4, 1, 2, 1, 2, 2, 2], dtype=np.float32), rule=spelled, table=table)
+    write_classifier(
+        folder / "spelled", looks=np.log([1, 4, 4, 1, 2, 1, 2, 2, 2], dtype=np.float32), rule=spelled, table=table
+    )
     write_classifier(folder / "short", looks=LOOKS, rule=tokens_rule(around=True), limits={"tokens": 4})
     table = np.zeros((len(WORDS), len(ODD)), np.float32)
     table[1, :2], table[2, 2], table[3, 3] = 3, 3, 3
@@ -355,14 +362,32 @@ def test_the_attention_of_a_classifier(models, call):
 @pytest.mark.parametrize(
     ("model", "line", "wanted"),
     [
-        ("words", "xyz good xyz film", {"xyz": 0, "good": 0.8, "film": 0.2}),  # a word that is not in the table has no id
+        (
+            "words",
+            "xyz good xyz film",
+            {"xyz": 0, "good": 0.8, "film": 0.2},
+        ),  # a word that is not in the table has no id
         ("spelled", "good badly film", {"good": 4 / 7, "badly": 2 / 7, "film": 1 / 7}),  # and this one has two
-        ("short", "good film bad not", {"<unk>": 1 / 8, "good": 4 / 8, "film": 1 / 8, "very": 2 / 8}),  # cut before "bad"
+        (
+            "short",
+            "good film bad not",
+            {"<unk>": 1 / 8, "good": 4 / 8, "film": 1 / 8, "very": 2 / 8},
+        ),  # cut before "bad"
     ],
 )
 def test_pieces_have_their_own_shares(models, line, model, wanted):
     found = Attention(models / model, "cpu", 1, pieces=True)(line)
     assert dict(zip(found.source, found.weights[0].tolist(), strict=True)) == pytest.approx(wanted)
+
+
+def test_a_model_is_loaded_where_python_leaves_out_assertions(models, monkeypatch):
+    names: dict[str, Any] = {"__name__": attention.__name__}
+    exec(compile(Path(attention.__file__).read_text(), attention.__file__, "exec", optimize=1), names)
+    found = names["Attention"](models / "attends", "cpu", 1)
+    asked = []
+    monkeypatch.setattr(Classifier, "session", property(lambda own: asked.append(own) or SimpleNamespace(device="cpu")))
+    found.load()
+    assert asked == [found.classifier]
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ class Attention:
 
     def load(self) -> None:
         """Reads and checks now what would otherwise be loaded when first used. Raises TextkitError."""
-        assert self.device
+        _ = self.device  # the session is made on first use
 
     def __call__(self, line: str, target: str | None = None) -> Weights:
         """The weights; BLANK for a line without a token. Raises TextkitError where the model cannot say what its tokens are."""
