@@ -17,6 +17,7 @@ import pytest
 from small_classifier import LOOKS, WORDS, head, softmax, tokens_rule, write_classifier
 from small_embedder import write_words
 
+from textkit.bundle.writing import amend
 from textkit.drawing.heatmap import Screen
 from textkit.drawing.words import colored
 from textkit.tasks.classify.serving import attention
@@ -252,6 +253,17 @@ def test_labels_of_ones_own(ran, models, tmp_path, call, monkeypatch):
     assert ran("vectors", "--labels", "cat,the cat", "--abstain", 0.9, stdin="the cat cat\n")[1] == "\n"
     monkeypatch.setenv("TEXTKIT_MODEL_EMBED", str(models / "vectors"))
     assert call("classify", "--labels", "cat,dog", stdin="the cat\n") == (0, "cat\n", "")
+
+
+@pytest.mark.parametrize(
+    ("defaults", "done"), [({}, "split, and the parts averaged by length"), ({"long": "cut"}, "cut")]
+)
+def test_what_became_of_a_long_line_is_what_the_model_does(tmp_path, call, defaults, done):
+    folder = amend(
+        write_words(tmp_path / "x", limit=2), defaults={"pooling": "mean", "normalize": False} | defaults
+    ).folder
+    _, _, err = call("classify", "-m", folder, "--labels", "cat,dog", "--device", "cpu", stdin="the cat dog\n")
+    assert err == f"textkit: warning: 1 line had more than the model's 2 tokens: {done}\n"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from textkit.errors import UsageError, nearest
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 BATCH_TOKENS = 4096  # with padding; larger batches exceed the processor's cache (4096 rows of 256 numbers are 4 MB)
 Long = Literal["split", "cut"]  # what becomes of a text that is too long for a model
 LONG: tuple[str, ...] = get_args(Long)
+# What is said to be done with lines that are too long, where they become vectors.
+LONG_DONE: Mapping[str, str] = {"split": "split, and the parts averaged by length", "cut": "cut"}
 
 
 def open_model(model: Any = None, task: str | None = None, **options: Any) -> OpenModel[Any]:

@@ -14,7 +14,7 @@ from textkit.arguments import of_arguments
 from textkit.bundle.lookups import without_lookups
 from textkit.bundle.onnxfile import keep_outputs
 from textkit.errors import TextkitError, UsageError, quoted
-from textkit.serving import open_model
+from textkit.serving import LONG_DONE, open_model
 from textkit.serving.padding import SOURCES, STEP, cut, padded
 from textkit.serving.session import Session, cpus, on_cpu
 from textkit.serving.spreading import Workers
@@ -64,7 +64,7 @@ class Source(Protocol):
 class Graph:
     """The logits of one head of a model, by its graph, which is loaded when it is first used. Can be pickled."""
 
-    long = "cut"
+    long = LONG_DONE["cut"]
 
     def __init__(
         self, bundle: Bundle, device: str, threads: int | None, batch_tokens: int, head: Head, columns: int
@@ -179,8 +179,6 @@ class Graph:
 class Nearness:
     """The cosines of lines with descriptions of labels, by a model for `embed`. Can be pickled."""
 
-    long = "split, and the parts averaged by length"
-
     def __init__(
         self, model: Any, device: str, threads: int | None, batch_tokens: int, descriptions: Mapping[str, str]
     ) -> None:
@@ -195,6 +193,7 @@ class Nearness:
         self.bundle: Bundle = self._embedder.bundle
         self.threads: int = self._embedder.threads
         self.limit: int = self._embedder.limit
+        self.long = LONG_DONE[self._embedder.long]
         self.head = Head("", tuple(descriptions), slice(0, len(descriptions)), temperature=TEMPERATURE)
         self._texts = list(descriptions.values())
         self._vectors: np.ndarray | None = None  # f64[dim, label]

@@ -18,7 +18,7 @@ from textkit.cli.setting_options import options_of
 from textkit.cli.typed import check_files
 from textkit.cli.verb import examples
 from textkit.errors import UsageError
-from textkit.serving import BATCH_TOKENS
+from textkit.serving import BATCH_TOKENS, LONG_DONE
 from textkit.tasks.embed.task import EMBEDDED, QUERY, SIDES, TASK, TOKENS, Side
 
 if TYPE_CHECKING:
@@ -127,10 +127,8 @@ class _Options(Filter):
 def _say(report: InputReport, messages: Messages, embedder: Embedder) -> None:
     report.say(messages)
     if embedder.long_lines:
-        done = "split, and the parts averaged by length" if embedder.long == "split" else "cut"
-        messages.warn(
-            f"{count_of_lines(embedder.long_lines)} had more than the model's {embedder.limit:,} tokens: {done}"
-        )
+        lines = count_of_lines(embedder.long_lines)
+        messages.warn(f"{lines} had more than the model's {embedder.limit:,} tokens: {LONG_DONE[embedder.long]}")
     if embedder.unknown_lines:
         zero = "is the zero vector" if embedder.unknown_lines == 1 else "are zero vectors"
         messages.warn(f"{count_of_lines(embedder.unknown_lines)} held no word that the model knows, and {zero}")
