@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -329,6 +330,24 @@ def test_a_folder_with_other_vectors_is_not_written(models, tmp_path):
     assert [mode for mode, on in modes.items() if on is True] == ["pooling_mode_cls_token", "include_prompt"]
     with pytest.raises(TextkitError, match="would give other vectors"):
         check_vectors(made, embedder)
+
+
+def test_a_model_that_knows_no_word_of_the_lines_tried_is_compared_all_the_same(tmp_path):
+    embedder = Embedder(
+        write_words(tmp_path / "own", rule=Words(["zorb", "quux"], Normalizer()), table=TABLE[:2], probability=None),
+        "cpu",
+        1,
+    )
+    made = folder_of(embedder)
+    check_vectors(made, embedder)
+    with pytest.raises(TextkitError, match="would give other vectors than the model: nothing was written"):
+        check_vectors(dataclasses.replace(made, vectors=lambda lines: 2 * made.vectors(lines)), embedder)
+    nothing = write_words(
+        tmp_path / "none", rule=Words(["Zorb", "Quux"], Normalizer()), table=TABLE[:2], probability=None
+    )
+    embedder = Embedder(nothing, "cpu", 1)  # no line has a word in capitals, once it is in lower case
+    with pytest.raises(TextkitError, match="no line has a vector to compare"):
+        check_vectors(folder_of(embedder), embedder)
 
 
 def test_other_ways_to_embed_are_told_or_refused(models, tmp_path):

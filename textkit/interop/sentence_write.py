@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT = "sentence-transformers"
 _TOLERANCE = 5e-5  # of the largest number of all vectors; vectors of length 1 seldom have one above 0.2
+_WORDS = 100  # of the model, where no other line can be compared
 _LEAST_COSINE = 0.9  # of a line's two vectors, where the model computes with integers; wrong weights give about 0
 
 
@@ -83,13 +84,13 @@ def folder_of(embedder: Embedder) -> Folder:
 
 
 def check_vectors(made: Folder, embedder: Embedder) -> None:
-    """Raises TextkitError where the folder's vectors are not those of the model, for ordinary lines and strange ones."""
-    lines = [line for line in (*LINES, *STRANGE) if cleaned(line, apart=True) == line]
-    most = sum(embedder.bundle.rule.around)
-    lengths = embedder.encode(lines).lengths.tolist()
-    lines = [line for line, length in zip(lines, lengths, strict=True) if most < length <= embedder.limit]
+    """Raises TextkitError where the folder's vectors are not those of the model, for ordinary lines and strange ones; for words
+    of the model where it knows no word of these. Raises it too where there is nothing to compare."""
+    lines = _comparable([*LINES, *STRANGE], embedder) or _comparable(embedder.words()[:_WORDS], embedder)
     if not lines:
-        return
+        raise TextkitError(
+            f"{embedder.bundle.folder}: no line has a vector to compare, not even one of the model's words: nothing was written"
+        )
     wanted, found = embedder(lines), made.vectors(lines)
     if embedder.bundle.manifest.precision == "int8" and "onnx/model.onnx" in made.files:
         sizes = np.linalg.norm(wanted, axis=1) * np.linalg.norm(found, axis=1)
@@ -100,6 +101,14 @@ def check_vectors(made: Folder, embedder: Embedder) -> None:
         raise TextkitError(
             f"{embedder.bundle.folder}: the folder would give other vectors than the model: nothing was written"
         )
+
+
+def _comparable(lines: list[str], embedder: Embedder) -> list[str]:
+    """Those of the lines that cleaning leaves as they are, with tokens of their own, and no more than the model takes."""
+    lines = [line for line in lines if cleaned(line, apart=True) == line]
+    most = sum(embedder.bundle.rule.around)
+    lengths = embedder.encode(lines).lengths.tolist()
+    return [line for line, length in zip(lines, lengths, strict=True) if most < length <= embedder.limit]
 
 
 def check_free(folder: Path) -> None:
