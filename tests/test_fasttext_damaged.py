@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from test_fasttext_classifier import HS, OVA, Served, classifier, labelled, supervised
 from test_fasttext_files import quantised
-from test_interop import file
+from test_interop import fasttext, file
 
 from textkit.errors import TextkitError
 from textkit.interop.fasttext_classifier import make_bundle
@@ -50,6 +50,21 @@ def test_damaged_classifiers_are_one_line(tmp_path: Path) -> None:
         two, np.eye(2), buckets=1 << 25, grams=(2, 3), pruned={1: 0}, rows=quantised(np.ones((4, 2)), None), dim=3
     )
     assert "n-grams in 33,554,432 buckets; at most 16,777,216 are read" in refusal(tmp_path, wide)
+
+
+def test_what_no_manifest_may_state_is_not_read(tmp_path: Path) -> None:
+    """Otherwise all is read and proven, and then the manifest is refused."""
+    two, rows = labelled("x", "y"), np.ones((5, 2))
+    for given, said in (
+        ({"grams": (2, 65)}, "n-grams of up to 65 characters; at most 64 are read"),
+        ({"word_ngrams": 1001}, "n-grams of up to 1,001 words; at most 1,000 are read"),
+    ):
+        assert refusal(tmp_path, supervised(two, np.eye(2), rows=rows, buckets=2, **given)) == f"FILE: {said}"
+    for given in ({"grams": (70, 0)}, {"grams": (2, 64)}, {"word_ngrams": 1000}):
+        read = classifier(tmp_path, supervised(two, np.eye(2), rows=rows, buckets=2, **given))
+        make_bundle(read, tmp_path / "m", source="x", overwrite=True)
+    wide = fasttext([(b"a", 5)], np.ones((1, 1 << 17)), 0)
+    assert read_as(None, file(tmp_path, wide), Room("fp32")).table.shape == (1, 1 << 17)
 
 
 def test_counts_that_make_no_tree_are_one_line(tmp_path: Path) -> None:

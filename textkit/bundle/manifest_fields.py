@@ -13,10 +13,9 @@ from typing import Any
 from textkit.errors import quoted
 from textkit.kinds import Anything, Each, Flag, Kinds, Maybe, Record, Text, Whole, Wrong
 from textkit.task import Task
-from textkit.text.bounds import MOST_ROWS
+from textkit.text.bounds import LONGEST_NGRAM, LONGEST_PHRASE, MOST_ROWS
 
 MOST_NUMBERS = 1 << 24  # of all inputs (or outputs) of a graph, per position on the free axes: a line's state, say
-LONGEST_NGRAM = 64  # characters
 _DEEPEST = 16  # levels of nested objects and lists
 _LARGEST = 1 << 63  # no count of anything is larger
 
@@ -33,7 +32,7 @@ _ROW, _ROWS = Whole(0, MOST_ROWS), Whole(1, MOST_ROWS)
 _IDS = dict.fromkeys(("start", "eos", "pad", "unk", "source_eos", "source_pad"), _ROW)
 _SIZES = {"source_size": _ROWS, "target_size": _ROWS}
 _SEGMENTER = Record(tokenizer=_FILE, characters=_FILE, vocabulary=_FILE, prefix=Flag(), squeeze=Flag(), spelled=Flag())
-_WORDS = {"spaces": Text(choices=("unicode", "ascii")), "classifier": Flag(), "word_ngrams": Whole(1, 1000)}
+_WORDS = {"spaces": Text(choices=("unicode", "ascii")), "classifier": Flag(), "word_ngrams": Whole(1, LONGEST_PHRASE)}
 _CLEAN = {"clean": Flag()}  # absent: false
 _LANGUAGE = {"source_language": Text(35)}  # absent: guessed line by line
 _NORMALIZER = Record(
@@ -82,7 +81,7 @@ FIELDS: Mapping[str, Any] = {
         ),
         fasttext=Record(
             words=_FILE,
-            word_ngrams=Whole(1, 1000),
+            word_ngrams=Whole(1, LONGEST_PHRASE),
             min=Whole(1, LONGEST_NGRAM),
             max=Whole(0, LONGEST_NGRAM),
             buckets=_ROW,

@@ -16,6 +16,7 @@ from textkit.errors import TextkitError
 from textkit.interop.fasttext_quantised import Quantised
 from textkit.interop.source import Source
 from textkit.interop.table import Foreign, Growing, Names, Room
+from textkit.text.bounds import LONGEST_NGRAM, LONGEST_PHRASE, WIDEST
 from textkit.text.fasttext import EOS
 from textkit.text.subwords import NGrams
 
@@ -90,14 +91,18 @@ def read_arguments(source: Source) -> Arguments:
         raise TextkitError(f"{source.name}: fastText file format {version} is not known, 11 and 12 are")
     found = _ARGS.unpack(source.take(_ARGS.size, "its arguments"))
     dim, model, buckets, minimum, maximum = found[0], *found[7:11]
-    if not (0 < dim <= 1 << 16 and buckets >= 0 and minimum >= 0 and 0 <= maximum <= 1 << 10):
+    if not (0 < dim <= WIDEST and buckets >= 0 and minimum >= 0 and maximum >= 0):
         raise TextkitError(f"{source.name}: dim={dim} bucket={buckets} minn={minimum} maxn={maximum}: damaged")
     supervised = model == _SUPERVISED
     if version == 11 and supervised:
         maximum = 0  # as in fastText itself: such models were trained without character n-grams
     spelled = buckets and maximum >= max(1, minimum)
+    minimum, maximum = (max(1, minimum), maximum) if spelled else (1, 0)
     word_ngrams = max(1, found[5]) if supervised and buckets else 1
-    return Arguments(dim, word_ngrams, found[6], supervised, buckets, max(1, minimum), maximum if spelled else 0)
+    for longest, most, of in ((maximum, LONGEST_NGRAM, "characters"), (word_ngrams, LONGEST_PHRASE, "words")):
+        if longest > most:
+            raise TextkitError(f"{source.name}: n-grams of up to {longest:,} {of}; at most {most:,} are read")
+    return Arguments(dim, word_ngrams, found[6], supervised, buckets, minimum, maximum)
 
 
 def read_fasttext(source: Source, room: Room) -> Foreign:

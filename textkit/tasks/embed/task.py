@@ -8,6 +8,7 @@ from textkit.kinds import Flag, Maybe, Since, Text, Whole
 from textkit.serving import LONG
 from textkit.task import Port, Setting, Signature, Task
 from textkit.task_registry import verbs_of
+from textkit.text.bounds import WIDEST
 
 POOLING = ("mean", "max", "sif")  # the values 0, 1, 2 of the port `pool`
 OWN = "model"  # its value 3, where the model has a vector of its own for a line (the fact `pools`)
@@ -54,7 +55,7 @@ TASK = Task(
         # Not set: split. A model that was made to read only the beginning of a text says so.
         "long": Setting(Text(choices=LONG), None, "What becomes of a line too long for the model."),
     },
-    facts={"dim": Maybe(Whole(1, 1 << 20)), "pools": Since(Flag(), False)},
+    facts={"dim": Maybe(Whole(1, WIDEST)), "pools": Since(Flag(), False)},
     default_model="en-sentences",
     verbs=verbs_of("embed"),
     metrics={
