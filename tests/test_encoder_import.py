@@ -293,6 +293,8 @@ def test_what_changes_a_tokenizer(folders, copy):
     edited(copy, "tokenizer_config.json", do_lower_case=False)
     kept = encoder.read(copy).rule
     assert kept.tokens("A Man") != kept.tokens("a man")
+    (copy / "sentence_bert_config.json").write_text('{"do_lower_case": null}')  # as good as missing
+    assert encoder.read(copy).rule.tokens("A Man") == kept.tokens("A Man")
     edited(copy, "sentence_bert_config.json", do_lower_case=True)
     lowered = encoder.read(copy).rule
     assert lowered.tokens("A Man") == lowered.tokens("a man")

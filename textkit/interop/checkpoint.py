@@ -136,7 +136,9 @@ class Settings:
         return value
 
     def flag(self, key: str, default: bool) -> bool:
+        """`default` where it is missing or null."""
         value = self.entries.get(key, default)
+        value = default if value is None else value
         if type(value) is not bool:
             raise TextkitError(f"{self.path}: {key} is {str(value)[:50]}, neither true nor false")
         return value
