@@ -15,7 +15,7 @@ import numpy as np
 from textkit.errors import TextkitError, UsageError
 from textkit.serving import BATCH_TOKENS
 from textkit.serving.opened import OpenModel
-from textkit.serving.padding import cut, padded
+from textkit.serving.padding import padded, shortened
 from textkit.serving.session import Session
 from textkit.serving.stream import batches
 
@@ -73,12 +73,8 @@ class LineModel(OpenModel[Any]):
         found: list[Any] = [None] * len(lines)
         told = [at for at, line in enumerate(lines) if line and not line.isspace()]
         encoded = self.bundle.rule.encode([lines[at] for at in told])
-        starts = np.cumsum(encoded.lengths) - encoded.lengths
         self.long_lines += int((encoded.lengths > self.limit).sum())
-        if any(self.bundle.rule.around):
-            encoded = cut(encoded, self.limit, self.bundle.rule.around)
-            starts = np.cumsum(encoded.lengths) - encoded.lengths
-        lengths = np.minimum(encoded.lengths, self.limit)
+        encoded, starts, lengths = shortened(encoded, self.limit, self.bundle.rule.around)
         some = np.flatnonzero(lengths)
         for batch in batches(lengths[some], self.batch_tokens):
             rows = some[batch]

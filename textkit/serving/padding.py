@@ -18,6 +18,11 @@ def whole_groups(longest: int, limit: int, step: int = STEP) -> int:
     return min(-(-longest // step) * step, max(longest, limit))
 
 
+def step_of(encoded: Encoded, attends: bool) -> int:
+    """The groups that lines are padded to, for a graph that `attends` or not."""
+    return SOURCES if attends and encoded.weight is None else STEP
+
+
 def padded(
     encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, limit: int, step: int = STEP
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -74,6 +79,16 @@ def cut(encoded: Encoded, limit: int, around: tuple[int, int]) -> Encoded:
         kept[ends[line] - encoded.lengths[line] + limit - behind : ends[line] - behind] = False
     weight = None if encoded.weight is None else encoded.weight[kept]
     return Encoded(encoded.ids[kept], np.minimum(encoded.lengths, limit), weight)
+
+
+def shortened(encoded: Encoded, limit: int, around: tuple[int, int]) -> tuple[Encoded, np.ndarray, np.ndarray]:
+    """The lines with at most `limit` ids each, as `cut` leaves them: where each begins among the ids, and its length.
+
+    Where a rule puts nothing `around` a line, no id is moved."""
+    if any(around):
+        encoded = cut(encoded, limit, around)
+    starts = np.cumsum(encoded.lengths) - encoded.lengths
+    return encoded, starts, np.minimum(encoded.lengths, limit)
 
 
 def places_left(length: int, limit: int, around: tuple[int, int]) -> list[int]:

@@ -15,7 +15,7 @@ from textkit.bundle.lookups import without_lookups
 from textkit.bundle.onnxfile import keep_outputs
 from textkit.errors import TextkitError, UsageError, quoted
 from textkit.serving import LONG_DONE, open_model
-from textkit.serving.padding import SOURCES, STEP, cut, padded
+from textkit.serving.padding import padded, shortened, step_of
 from textkit.serving.session import Session, cpus, on_cpu
 from textkit.serving.spreading import Workers
 from textkit.serving.stream import batches
@@ -144,14 +144,11 @@ class Graph:
 
     def _run(self, encoded: Encoded, output: str, take: Callable[[np.ndarray, np.ndarray], None]) -> None:
         """Gives `take` an output of the graph, batch by batch: the numbers of its lines i64[row], and the output [row, ...]."""
-        if any(self.bundle.rule.around):
-            encoded = cut(encoded, self.limit, self.bundle.rule.around)
-        lengths = np.minimum(encoded.lengths, self.limit)
-        starts = np.cumsum(encoded.lengths) - encoded.lengths
+        encoded, starts, lengths = shortened(encoded, self.limit, self.bundle.rule.around)
         some = np.flatnonzero(lengths)
         session = self._session(output)
         most = min(self.batch_tokens * (_LIGHTER if self._tables[output] else 1), session.most_tokens)
-        step = SOURCES if session.attends and encoded.weight is None else STEP
+        step = step_of(encoded, session.attends)
 
         def run(batch: np.ndarray) -> None:
             rows = some[batch]

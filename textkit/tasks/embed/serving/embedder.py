@@ -17,7 +17,7 @@ from textkit.arguments import of_arguments
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.serving import BATCH_TOKENS, LONG, Long
 from textkit.serving.opened import OpenModel
-from textkit.serving.padding import SOURCES, STEP, cut, left, padded, parts, shared_parts, word_starts
+from textkit.serving.padding import left, padded, parts, shared_parts, shortened, step_of, word_starts
 from textkit.serving.session import Session, cpus
 from textkit.serving.spreading import Workers
 from textkit.serving.stream import batches
@@ -141,11 +141,11 @@ class Embedder(OpenModel[np.ndarray]):
         """The vector of each line of `encoded`, f32[line, dim], the second half of the work. A line without ids is zero."""
         too_long = encoded.lengths > self.limit
         self.long_lines += int(too_long.sum())
-        encoded = self._cut(encoded)
         lengths = encoded.lengths
         starts = np.cumsum(lengths) - lengths
         if self.long == "cut":
-            lengths, too_long = np.minimum(lengths, self.limit), np.zeros(len(lengths), bool)
+            encoded, starts, lengths = shortened(encoded, self.limit, self.bundle.rule.around)
+            too_long = np.zeros(len(lengths), bool)
         if self.pooling == "fasttext" and self._classifier() is None:
             vectors = means_of_units(encoded, starts, lengths, self)
             return _unit(vectors) if self.normalize else vectors
@@ -160,7 +160,9 @@ class Embedder(OpenModel[np.ndarray]):
 
     def tokens(self, lines: Sequence[str]) -> list[list[tuple[str, np.ndarray]]]:
         """Each line's tokens with their vectors f32[dim]; a token without ids (an unknown word) has the zero vector."""
-        encoded = self._cut(self._encoded(lines, self.bundle.rule.encode))
+        encoded = self._encoded(lines, self.bundle.rule.encode)
+        if self.long == "cut":
+            encoded, _, _ = shortened(encoded, self.limit, self.bundle.rule.around)
         starts = np.cumsum(encoded.lengths) - encoded.lengths
         found: list[list[tuple[str, int, int]]] = []
         for line, start in zip(lines, starts.tolist(), strict=True):
@@ -190,11 +192,6 @@ class Embedder(OpenModel[np.ndarray]):
         ones = np.ones(len(ids), np.int64)
         return self._pooled(Encoded(ids, ones), np.arange(len(ids)), ones, False, "mean")
 
-    def _cut(self, encoded: Encoded) -> Encoded:
-        """Without the middle of long lines, if they are to be cut and have an end to be kept."""
-        around = self.bundle.rule.around
-        return cut(encoded, self.limit, around) if self.long == "cut" and any(around) else encoded
-
     def _of_parts(self, encoded: Encoded, start: int, length: int) -> np.ndarray:
         """The vector f32[dim] of a line that is longer than the model takes."""
         encoded, starts, lengths, shares = shared_parts(encoded, start, length, self.limit, self.bundle.rule.around)
@@ -223,7 +220,7 @@ class Embedder(OpenModel[np.ndarray]):
         pool = PORT.index("mean" if pooling == "fasttext" else pooling)  # a classifier: its ids carry the weights
         options = {"pool": np.array(pool), "normalize": np.array(normalize)}
         plain = np.flatnonzero(~spelled)
-        step = SOURCES if self.session.attends and encoded.weight is None and pooling != "sif" else STEP
+        step = step_of(encoded, self.session.attends and pooling != "sif")
 
         def run(batch: np.ndarray) -> None:
             rows = plain[batch]
