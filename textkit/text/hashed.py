@@ -8,7 +8,6 @@ graph and no model; numpy only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -192,13 +191,11 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Hashed:
     """The rule that a manifest describes. Raises KeyError, TypeError or ValueError if the description is wrong."""
     if spec["hash"] != HASH:
         raise ValueError(f"unknown hash {quoted(spec['hash'])}")
-    for key in set(spec["normalizer"]) - {field.name for field in fields(Normalizer)}:
-        raise ValueError(f"a normalizer has no {quoted(key)}")
     if spec["max"] and spec["min"] > spec["max"]:
         raise ValueError(f"n-grams of {spec['min']} to {spec['max']} characters")
     kept = from_gaps(read(spec["kept"]), spec["buckets"]) if spec["kept"] else None
     return Hashed(
-        Normalizer(**spec["normalizer"]), spec["word_ngrams"], spec["min"], spec["max"], spec["buckets"], kept,
+        Normalizer.from_spec(spec["normalizer"]), spec["word_ngrams"], spec["min"], spec["max"], spec["buckets"], kept,
         spec["across"], spec["digits"],
     )  # fmt: skip
 

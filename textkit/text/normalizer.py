@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache, partial
 from string import punctuation
 from typing import Any, Literal
 
+from textkit.errors import quoted
 from textkit.text.characters import Kinds, others
 from textkit.text.cleaning import cleaned
 
@@ -94,6 +95,13 @@ class Normalizer:
         """Each line's words."""
         text = "\n".join(line.replace("\n", " ") if "\n" in line else line for line in lines)
         return [line.split() for line in self(text).split("\n")] if lines else []
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> Normalizer:
+        """The inverse of `spec`. Raises TypeError or ValueError for any other description."""
+        for key in set(spec) - {field.name for field in fields(cls)}:
+            raise ValueError(f"a normalizer has no {quoted(key)}")
+        return cls(**spec)
 
     def spec(self) -> dict[str, Any]:
         spec = {"lowercase": self.lowercase, "unicode": self.unicode, "punctuation": self.punctuation}

@@ -6,13 +6,12 @@ Knows no file system, no graph and no model; numpy only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
 from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
 
-from textkit.errors import TextkitError, quoted
+from textkit.errors import TextkitError
 from textkit.text.bounds import MOST_ROWS
 from textkit.text.normalizer import Normalizer
 from textkit.text.rule import Encoded, TextRule
@@ -182,9 +181,7 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Words:
     if data.count(b"\n") > MOST_ROWS:
         raise ValueError(f"more than {MOST_ROWS} words")
     words = data.decode("utf-8")
-    for key in set(spec["normalizer"]) - {field.name for field in fields(Normalizer)}:
-        raise ValueError(f"a normalizer has no {quoted(key)}")
-    normalizer = Normalizer(**spec["normalizer"])
+    normalizer = Normalizer.from_spec(spec["normalizer"])
     subwords = subwords_from_spec(spec["subwords"], read)
     more = {key: spec.get(key, plain) for key, plain in _SELDOM.items()}
     return Words(words.split("\n")[:-1], normalizer, subwords, **more)
