@@ -5,7 +5,11 @@ The exporter keeps the names of parameters (exporting/tracing.py); lower precisi
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+from textkit.errors import TextkitError, pip_install
 
 MODULE = "module."  # what torch puts before the names of a module that is exported
 TURNED = ".T"  # behind the name of a matrix that is stored transposed
@@ -15,12 +19,23 @@ _SCALE, _STEPS, _TRANSPOSED, _HALF = "/scale", "/steps", "/transposed", "/half"
 _PRODUCT = "MatMulIntegerToFloat"
 
 
+def parsed(data: bytes) -> Any:
+    """onnx's GraphProto of a file's bytes. Raises TextkitError where onnx is not installed."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise TextkitError(
+            f"reading a model's weights needs the package {error.name}: {pip_install('train')}"
+        ) from None
+    return onnx.load_from_string(data).graph
+
+
 def weights_of(data: bytes) -> dict[str, np.ndarray]:
-    """name -> f32 array of each weight of a graph, given as a file's bytes. Integers are multiplied by their scales."""
-    import onnx
+    """name -> f32 array of each weight of a graph, given as a file's bytes. Integers are multiplied by their scales. Raises
+    TextkitError where onnx is not installed."""
+    graph = parsed(data)
     from onnx import numpy_helper
 
-    graph = onnx.load_from_string(data).graph
     stored = {weight.name: weight for weight in graph.initializer}
     # matrix -> the activation that it multiplies
     given = {node.input[1]: node.input[0].removesuffix(ROW_STEPS) for node in graph.node if node.op_type == _PRODUCT}

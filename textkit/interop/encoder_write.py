@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from textkit.bundle.weights import weights_of
 from textkit.corpora.batching import padded
-from textkit.errors import TextkitError, pip_install
+from textkit.errors import TextkitError
 from textkit.exporting.parity import load
 from textkit.interop.checkpoint import Settings
 from textkit.interop.encoder_network import BUCKETS, FAMILIES, FURTHEST, PADDING, Shape, layer_names
@@ -74,16 +75,8 @@ def made(embedder: Embedder, options: Mapping[str, Any], where: str) -> Folder:
 
 def _weights(embedder: Embedder) -> dict[str, np.ndarray]:
     """The parameters of the model's network by name."""
-    try:
-        from textkit.bundle.weights import weights_of
-
-        found = weights_of(embedder.bundle.graph("embed"))
-    except ImportError as error:
-        raise TextkitError(
-            f"reading a model's weights needs the package {error.name}: {pip_install('train')}"
-        ) from None
     plain = {}
-    for name, array in found.items():
+    for name, array in weights_of(embedder.bundle.graph("embed")).items():
         prefix = next((prefix for prefix in _PREFIXES if name.startswith(prefix)), "network.")
         plain[name.removeprefix(prefix)] = array
     return plain

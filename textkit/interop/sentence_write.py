@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit import temporary
+from textkit.bundle.weights import parsed
 from textkit.bundle.writing import place, write_file
-from textkit.errors import TextkitError, UsageError, pip_install
+from textkit.errors import TextkitError, UsageError
 from textkit.exporting.parity import STRANGE
 from textkit.interop import encoder_write, static_write
 from textkit.interop.encoder_sample import LINES
@@ -122,13 +123,7 @@ def check_free(folder: Path) -> None:
 
 def _is_table(graph: bytes) -> bool:
     """Whether a graph is the one that textkit makes of a table (`table_graph`)."""
-    try:
-        import onnx
-    except ImportError as error:
-        raise TextkitError(
-            f"reading a model's weights needs the package {error.name}: {pip_install('train')}"
-        ) from None
-    found = onnx.load_from_string(graph).graph
+    found = parsed(graph)
     return any(weight.name == "table" for weight in found.initializer) and found.node[0].op_type == "Gather"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from textkit.errors import TextkitError, UsageError, pip_install
+from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Plugin, Source
 from textkit.task import load
 from textkit.training.run import Run
@@ -49,14 +49,9 @@ def _of_model(model: str) -> Source:
     from textkit.bundle.weights import weights_of
 
     found = bundle.located(model, "", any_task=True)
-    try:
-        weights: dict[str, np.ndarray] = {}
-        for name in found.manifest.graphs:
-            weights |= weights_of(found.graph(name))
-    except ImportError as error:
-        raise TextkitError(
-            f"--init {model}: reading it needs the package {error.name}: {pip_install('train')}"
-        ) from None
+    weights: dict[str, np.ndarray] = {}
+    for name in found.manifest.graphs:
+        weights |= weights_of(found.graph(name))
     options = found.manifest.made.get("options")
     return Source(model, options if isinstance(options, dict) else {}, found.rule, weights)
 
