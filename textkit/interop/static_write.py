@@ -16,8 +16,9 @@ import numpy as np
 from textkit.errors import TextkitError
 from textkit.interop.encoder_write import CLEANING
 from textkit.interop.sentence_folder import Folder, module_files, tensors_file
-from textkit.text.normalizer import IDEOGRAPHS, Normalizer
+from textkit.text.normalizer import Normalizer
 from textkit.text.rule import TOKENIZER_FILE, TextRule
+from textkit.text.scripts import IDEOGRAPHS
 from textkit.text.spaces import SPACES, has_spaces
 from textkit.text.tokenizer import Pretokenized
 from textkit.text.words import Words
@@ -162,7 +163,7 @@ def _of_words(rule: Words) -> Static:
     before = {"type": "Metaspace", "replacement": mark, "prepend_scheme": "always", "split": False}
     cuts = [_split(_spaces(rule), "Removed")]
     if rule.normalizer.punctuation == "split":
-        cuts.append(_split(rf"[\p{{P}}\p{{S}}]|{IDEOGRAPHS}", "Isolated"))
+        cuts.append(_split(rf"[\p{{P}}\p{{S}}]|[{IDEOGRAPHS}]", "Isolated"))
     record: dict[str, Any] = {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": [],
         "normalizer": {"type": "Sequence", "normalizers": _steps(rule.normalizer)},

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from textkit.text.characters import Kinds, others
+from textkit.text.scripts import UNSPACED
 
 _SHORT = 4096  # characters; numpy searches a longer text first, which costs a tenth of a pattern
 
@@ -55,7 +56,7 @@ _CURSIVE = (
     "\U00010d00-\U00010d3f\U00010f30-\U00010f6f\U0001e900-\U0001e95f]"
 )
 _EMOJI = "[\u2190-\u21ff\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff\ufe0f]"
-_UNSPACED = "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\uaa60-\uaa7f]"  # Thai, Lao, Burmese, Khmer
+_UNSPACED = f"[{UNSPACED}]"
 _IDEOGRAPHIC = (
     ("\u3001", "\u30ff"),
     ("\u3400", "\u9fff"),

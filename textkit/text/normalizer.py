@@ -13,11 +13,9 @@ from typing import Any, Literal
 from textkit.errors import quoted
 from textkit.text.characters import Kinds, others
 from textkit.text.cleaning import cleaned
+from textkit.text.scripts import FIRST_IDEOGRAPH, IDEOGRAPHS
 
-# Scripts written without spaces between words: each of their characters is a separate word, as in BERT's pre-tokenizer.
-IDEOGRAPHS = "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]"
-_IDEOGRAPHS = re.compile(f"({IDEOGRAPHS})")
-_FIRST_IDEOGRAPH = 0x3040
+_IDEOGRAPHS = re.compile(f"([{IDEOGRAPHS}])")
 _SHORT = 4096  # characters
 _FORMS: Mapping[str, Literal["NFC", "NFKC", "NFD", "NFKD"]] = {
     "NFC": "NFC",
@@ -57,7 +55,7 @@ class Normalizer:
             for character in beyond:
                 if is_mark(character):
                     text = text.replace(character, f" {character} ")
-            if beyond and ord(beyond[-1]) >= _FIRST_IDEOGRAPH:
+            if beyond and ord(beyond[-1]) >= FIRST_IDEOGRAPH:
                 text = _IDEOGRAPHS.sub(r" \1 ", text)
         return text
 

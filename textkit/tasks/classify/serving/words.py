@@ -6,11 +6,10 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-# A character of a script that has no spaces between words is a word by itself, with the marks that follow it: ideographs,
-# kana; Thai, Lao, Burmese, Khmer.
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003134f]"
-)
+from textkit.text.scripts import IDEOGRAPHS, UNSPACED
+
+# A character of a script that has no spaces between words is a word by itself, with the marks that follow it.
+_UNSPACED = re.compile(f"[{UNSPACED}{IDEOGRAPHS}]")
 _CHUNK = re.compile(r"\S+")
 
 Span = tuple[int, int]  # the first character and the one behind the last
