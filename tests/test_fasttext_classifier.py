@@ -15,8 +15,8 @@ from vector_files import QUANTISED, SUPERVISED, glove, golden
 
 from textkit.bundle.bundle import read as read_bundle
 from textkit.errors import UsageError
-from textkit.interop.fasttext_classifier import Classifier, make_bundle
-from textkit.interop.fasttext_tree import huffman
+from textkit.interop.fasttext.classifier import Classifier, make_bundle
+from textkit.interop.fasttext.tree import huffman
 from textkit.interop.foreign import read_as
 from textkit.interop.table import Foreign
 from textkit.serving.padding import padded

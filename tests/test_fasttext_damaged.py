@@ -12,7 +12,7 @@ from test_fasttext_files import quantised
 from test_interop import fasttext, file
 
 from textkit.errors import TextkitError
-from textkit.interop.fasttext_classifier import make_bundle
+from textkit.interop.fasttext.classifier import make_bundle
 from textkit.interop.foreign import read_as
 from textkit.interop.table import Room
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from textkit.errors import TextkitError
-from textkit.interop.fasttext_bin import spell
+from textkit.interop.fasttext.bin import spell
 from textkit.text.fasttext import FastText, hash_words
 from textkit.text.rules import rule_from_spec
 from textkit.text.subwords import NGrams, hash_ngrams

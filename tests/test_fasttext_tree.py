@@ -7,7 +7,7 @@ import heapq
 import numpy as np
 import pytest
 
-from textkit.interop.fasttext_tree import huffman, turns
+from textkit.interop.fasttext.tree import huffman, turns
 
 
 @pytest.mark.parametrize("labels", [2, 3, 8, 65])

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from textkit.errors import TextkitError
-from textkit.interop.fasttext_bin import MAGIC, is_supervised, read_fasttext
-from textkit.interop.fasttext_classifier import Classifier, read_classifier
+from textkit.interop.fasttext.bin import MAGIC, is_supervised, read_fasttext
+from textkit.interop.fasttext.classifier import Classifier, read_classifier
 from textkit.interop.source import Source
 from textkit.interop.table import Foreign, Room
 from textkit.interop.text_format import LONGEST, SHOWN, WIDEST, Layout, cells, layout_of, read_text

@@ -166,7 +166,7 @@ def _import_file(
     options: dict[str, Any],
     messages: Messages,
 ) -> None:
-    from textkit.interop import fasttext_classifier
+    from textkit.interop.fasttext import classifier
     from textkit.interop.foreign import describe, make_bundle, read_as, sample_lines
     from textkit.interop.table import Foreign, Room
 
@@ -176,7 +176,7 @@ def _import_file(
     if not isinstance(found, Foreign):
         for said in found.notes:
             messages.warn(said)
-        written = fasttext_classifier.make_bundle(found, folder, sample=lines, **options)
+        written = classifier.make_bundle(found, folder, sample=lines, **options)
         messages.note(
             f"read a classifier of {len(found.labels):,} labels ({found.format}, {found.loss}), wrote {written}"
         )

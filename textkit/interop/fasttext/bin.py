@@ -2,7 +2,7 @@
 
 A word's vector is that of fastText's getWordVector: the mean of the word's own row and the rows of its character n-grams, or
 of the n-grams' rows alone for a word that is not in the table. The output matrix and the labels of a supervised model are
-for fasttext_classifier.py: word vectors do not need them. Its word n-grams are kept only on request (`Room.word_ngrams`).
+for classifier.py: word vectors do not need them. Its word n-grams are kept only on request (`Room.word_ngrams`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from textkit.errors import TextkitError
-from textkit.interop.fasttext_quantised import Quantised
+from textkit.interop.fasttext.quantised import Quantised
 from textkit.interop.source import Source
 from textkit.interop.table import Foreign, Growing, Names, Room
 from textkit.text.bounds import LONGEST_NGRAM, LONGEST_PHRASE, WIDEST

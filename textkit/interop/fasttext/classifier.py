@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from textkit.errors import TextkitError, UsageError
-from textkit.interop.fasttext_bin import (
+from textkit.interop.fasttext.bin import (
     Arguments,
     Dictionary,
     dense_rows,
@@ -26,10 +26,10 @@ from textkit.interop.fasttext_bin import (
     rows_of_ngrams,
     spell,
 )
-from textkit.interop.fasttext_graph import Matrix, Parts, classifier_graph
-from textkit.interop.fasttext_parity import deviation, proven
-from textkit.interop.fasttext_quantised import Quantised
-from textkit.interop.fasttext_tree import huffman
+from textkit.interop.fasttext.graph import Matrix, Parts, classifier_graph
+from textkit.interop.fasttext.parity import deviation, proven
+from textkit.interop.fasttext.quantised import Quantised
+from textkit.interop.fasttext.tree import huffman
 from textkit.interop.source import Source
 from textkit.interop.table import Room
 from textkit.text.bounds import MOST_ROWS

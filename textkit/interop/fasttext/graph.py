@@ -17,8 +17,8 @@ import numpy as np
 
 from textkit.exporting import quantize
 from textkit.exporting.onnx_format import IR_VERSION, OPSET
-from textkit.interop.fasttext_quantised import CENTROIDS, Quantised
-from textkit.interop.fasttext_tree import Tree, turns
+from textkit.interop.fasttext.quantised import CENTROIDS, Quantised
+from textkit.interop.fasttext.tree import Tree, turns
 from textkit.tasks.embed.exporting.graph import SMALLEST, serialised
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def _logits(parts: Parts) -> tuple[Nodes, dict[str, np.ndarray]]:
 
 
 def _of_tree(tree: Tree) -> tuple[Nodes, dict[str, np.ndarray]]:
-    """Scores of inner nodes f32[line, node] -> log-probabilities of labels (see fasttext_tree.Turns)."""
+    """Scores of inner nodes f32[line, node] -> log-probabilities of labels (see tree.Turns)."""
     from onnx import helper
 
     found = turns(tree)

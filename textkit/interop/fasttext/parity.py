@@ -12,9 +12,9 @@ import numpy as np
 
 from textkit.errors import TextkitError
 from textkit.exporting.parity import MORE, SAMPLE, cases, refuse
-from textkit.interop.fasttext_graph import CERTAIN, END, STEP, Parts
-from textkit.interop.fasttext_quantised import Quantised
-from textkit.interop.fasttext_tree import Tree
+from textkit.interop.fasttext.graph import CERTAIN, END, STEP, Parts
+from textkit.interop.fasttext.quantised import Quantised
+from textkit.interop.fasttext.tree import Tree
 from textkit.text.fasttext import FastText
 
 if TYPE_CHECKING:
