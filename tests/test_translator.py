@@ -19,7 +19,8 @@ from textkit.bundle import bundle
 from textkit.errors import TextkitError, UsageError
 from textkit.searching.history import Hypothesis
 from textkit.searching.options import Search
-from textkit.sentences.splitting import Part, halves, sentences
+from textkit.sentences.halving import halves
+from textkit.sentences.splitting import Part, sentences
 from textkit.serving import open_model
 from textkit.tasks.translate.serving.translator import Translation, Translator
 from textkit.tasks.translate.serving.unknown import shown, word_at

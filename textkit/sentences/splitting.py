@@ -1,10 +1,8 @@
-"""Cuts a line into what a translation model takes at once: its sentences, and the parts of one that is too long.
+"""Cuts a line into its sentences, as a translation model takes them at once. halving.py cuts one that is too long.
 
 A cut is made only where it is safe, because half a sentence translates worse than two: after a mark that ends a sentence,
 before something that may begin one, and not after an abbreviation of the line's language. Cuts fall into white space, which is
 kept with the smileys in it, or between two characters if the script needs no space. Knows no model.
-
-Longer than 300 lines: the rules are one list, and their order decides.
 """
 
 from __future__ import annotations
@@ -281,35 +279,3 @@ _KINDS = {
     "space": _Cut._marked, "wide": _Cut._wide, "lines": _Cut._always, "smileys": _Cut._smiled, "none": _Cut._glued,
     "smile": _Cut._bracketed, "greek": _Cut._always,
 }  # fmt: skip
-
-
-_CLAUSE = re.compile(r"[,;:)\]”»…][\"'”’»)]*+\s++|[。、，；：]++|\s[–—-]\s|[.!?]\s")
-_SPACE = re.compile(r"\s+")
-_LONGEST_CLUSTER = 32  # characters: more accents than that belong to no letter, and a line of accents alone is halved
-
-
-def halves(text: str, share: float = 0.5) -> tuple[Part, Part]:
-    """`text`, of two characters or more, cut in two; the first part takes about `share` of it.
-
-    The cut is made where a clause ends nearby, otherwise between words, otherwise between characters.
-    """
-    aim = min(max(1, round(len(text) * share)), len(text) - 1)
-    near = max(1, len(text) // 4)
-    for pattern, reach in ((_CLAUSE, near), (_SPACE, len(text))):
-        low = max(0, aim - reach)
-        cuts = [match for match in pattern.finditer(text, low, aim + reach) if 0 < match.end() < len(text)]
-        for match in sorted(cuts, key=lambda match: abs(match.end() - aim)):
-            first, second = text[: match.end()], text[match.end() :]
-            bare = first.rstrip()
-            if bare and second.strip():
-                rest = second.lstrip()
-                return Part(bare, first[len(bare) :] + second[: len(second) - len(rest)]), Part(rest)
-    end = min(aim + _LONGEST_CLUSTER, len(text) - 1)
-    aim = next((at for at in range(aim, end) if not _joins(text[at])), aim)  # not between a letter and its accent
-    return Part(text[:aim]), Part(text[aim:])
-
-
-def _joins(character: str) -> bool:
-    import unicodedata
-
-    return unicodedata.combining(character) != 0 or character in "\u200d\ufe0f"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textkit.sentences.splitting import Part, halves, sentences
+from textkit.sentences.halving import halves
+from textkit.sentences.splitting import Part, sentences
 from textkit.text.cleaning import visible
 
 if TYPE_CHECKING:
