@@ -17,9 +17,10 @@ import numpy as np
 
 from textkit.exporting import quantize
 from textkit.exporting.onnx_format import IR_VERSION, OPSET
+from textkit.exporting.serialising import serialised
 from textkit.interop.fasttext.quantised import CENTROIDS, Quantised
 from textkit.interop.fasttext.tree import Tree, turns
-from textkit.tasks.embed.exporting.graph import SMALLEST, serialised
+from textkit.tasks.embed.exporting.graph import SMALLEST
 
 if TYPE_CHECKING:
     import onnx

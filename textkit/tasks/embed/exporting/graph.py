@@ -18,13 +18,13 @@ import numpy as np
 from textkit.errors import TextkitError
 from textkit.exporting.graph_edits import prefix, take_contents
 from textkit.exporting.onnx_format import IR_VERSION, LARGEST, OPSET
+from textkit.exporting.serialising import serialised
 
 if TYPE_CHECKING:
     import onnx
 
 SIF_A = 1e-3  # Arora et al. 2017, section 3: weight a / (a + p(word))
 SMALLEST = np.float32(np.finfo(np.float32).tiny)  # stands for 0 as a divisor: 0 / SMALLEST is 0
-_GRAPH, _INITIALIZER, _RAW_DATA = 7, 5, 9  # field numbers of ModelProto, GraphProto and TensorProto in onnx.proto
 
 
 def table_graph(
@@ -268,33 +268,6 @@ def _model(graph: onnx.GraphProto, opsets: list[Any]) -> onnx.ModelProto:
         ir_version=IR_VERSION,
         producer_name="textkit",
     )
-
-
-def serialised(model: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> bytes:
-    """The model's bytes with `weights` among its initializers; `model` loses its graph.
-
-    They are put together as protobuf, field by field: onnx.helper holds a table five times before it is bytes, so that 1.2 GB
-    of vectors took 6 GB of memory.
-    """
-    from onnx import TensorProto, helper
-
-    parts: list[Any] = [model.graph.SerializeToString()]
-    for name, array in weights.items():
-        array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-        header = TensorProto(name=name, dims=array.shape, data_type=helper.np_dtype_to_tensor_dtype(array.dtype))
-        content = [header.SerializeToString(), _field(_RAW_DATA, array.nbytes), array.reshape(-1).view(np.uint8).data]
-        parts += [_field(_INITIALIZER, sum(map(len, content))), *content]
-    model.ClearField("graph")
-    return b"".join([model.SerializeToString(), _field(_GRAPH, sum(map(len, parts))), *parts])
-
-
-def _field(number: int, size: int) -> bytes:
-    """The head of a length-delimited protobuf field: its tag, and the size as a base-128 number."""
-    head = bytearray([number << 3 | 2])
-    while size >= 0x80:
-        head.append(size & 0x7F | 0x80)
-        size >>= 7
-    return bytes([*head, size])
 
 
 def _copied(model: onnx.ModelProto) -> onnx.ModelProto:
