@@ -4,8 +4,6 @@ Refuses what could reach outside the file (external data), what textkit does not
 newer than onnxruntime's, functions of the file's own), and what claims more than the file holds: tensors larger than their
 bytes, huge sizes in constants, more nodes than any network has. Returns the graph's ports. Knows nothing of bundles or tasks.
 Field numbers are those of onnx.proto, which never change.
-
-Longer than 300 lines because it is one walk, with one method for each message of the format.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ from dataclasses import dataclass, field
 
 from textkit.bundle import operators
 from textkit.bundle.constants import Branches, Constants, Scopes, Tensor, most_folded, signed
+from textkit.bundle.onnx_ports import port
 from textkit.bundle.protobuf import Damaged
 from textkit.bundle.pruning import MAX_DEPTH, keep_outputs
 from textkit.errors import TextkitError, quoted
@@ -43,11 +42,6 @@ ONE_SCALE = "recurrence/one_behind"  # in a graph with this constant, an LSTM's 
 
 _LARGEST = 1 << 20  # the largest value of an attribute: an axis, a width, a number of groups
 _INT = 2  # the type of an attribute that is one whole number
-
-_DTYPES = {
-    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 8: "str", 9: "bool",
-    10: "float16", 11: "float64", 12: "uint32", 13: "uint64", 16: "bfloat16",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -171,9 +165,9 @@ class _Walk(Constants):
             elif number == 15:
                 self.sparse(value, end)
             elif number == 11 and depth == 0:
-                graph.ports[0].append(self.port(value, end))
+                graph.ports[0].append(port(self, value, end))
             elif number == 12 and depth == 0:
-                graph.ports[1].append(self.port(value, end))
+                graph.ports[1].append(port(self, value, end))
             elif number == 12:
                 names = [self.data[first:last] for kind, first, last in self.fields(value, end, {1}) if kind == 1]
                 graph.gives.append(names[-1] if names else b"")
@@ -268,39 +262,6 @@ class _Walk(Constants):
             few = values if len(values) <= operators.MOST_AXES else None
             found = Tensor(len(values), few, rank=1, negates=-1 in values)
         return found
-
-    def port(self, start: int, stop: int) -> Port:
-        name, dtype = "", ""
-        axes: list[str | int] = []
-        for number, value, end in self.fields(start, stop, {1, 2}):
-            if number == 1:
-                name = self.text(value, end)
-            elif number == 2:
-                for kind, first, last in self.fields(value, end, {1}):
-                    if kind == 1:  # tensor_type; textkit has no ports that are sequences, maps or optionals
-                        dtype, axes = self.tensor_type(first, last)
-        if not name or not dtype:
-            raise Damaged(f"port {quoted(name)} is no tensor of a known type")
-        return Port(name, dtype, tuple(axes))
-
-    def tensor_type(self, start: int, stop: int) -> tuple[str, list[str | int]]:
-        dtype = ""
-        axes: list[str | int] = []
-        for number, value, end in self.fields(start, stop, {2}):
-            if number == 1 and not end:
-                dtype = _DTYPES.get(value, "")
-            elif number == 2:
-                axes = [self.axis(first, last) for kind, first, last in self.fields(value, end, {1}) if kind == 1]
-        return dtype, axes
-
-    def axis(self, start: int, stop: int) -> str | int:
-        axis: str | int = ""
-        for number, value, end in self.fields(start, stop, {2}):
-            if number == 1 and not end:
-                axis = value
-            elif number == 2:
-                axis = self.text(value, end)
-        return axis
 
     def domain(self, start: int, stop: int) -> str:
         domain = self.text(start, stop)
