@@ -12,6 +12,7 @@ from small_bundle import embed_model
 
 from textkit.errors import TextkitError, TextkitWarning, UsageError
 from textkit.serving import session
+from textkit.serving.saying import reason
 from textkit.serving.session import PROBE, Session
 
 no_gpu = pytest.mark.skipif(session.gpu_count()[0] > 0, reason="acts as if a GPU were there")
@@ -128,7 +129,7 @@ def test_a_graph_that_does_not_load_is_one_line(capfd):
     ],
 )  # fmt: skip
 def test_what_a_graph_s_names_say_is_cut(said, shown):
-    found = session._reason(Exception(said))
+    found = reason(Exception(said))
     assert len(found) <= 300
     assert found == shown or (shown is None and found.endswith("…) Op (Conv) [ShapeInferenceError] no"))
 

@@ -2,8 +2,6 @@
 
 Knows nothing of bundles, text or tasks. What onnxruntime prints on its own is kept off stdout. What it claims about GPUs is
 not believed: a provider counts only when a session has it.
-
-Longer than 300 lines, because there must be only one door.
 """
 
 from __future__ import annotations
@@ -23,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 from textkit import process
 from textkit.bundle import onnxfile
 from textkit.defaults import DEVICES
-from textkit.errors import MOST_QUOTED, TextkitError, TextkitWarning, UsageError
+from textkit.errors import TextkitError, TextkitWarning, UsageError
+from textkit.serving.saying import reason
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +42,6 @@ PROBE = (
 LEAST_MEMORY = 640 << 20  # bytes that even the smallest model's graphs may take for what they compute
 MEMORY_PER_BYTE = 64  # and this many more per byte of the graphs: a wide vocabulary has large tables and distributions
 MOST_MEMORY = 16 << 30  # but never more than this, so that a file's size alone does not lift the bound
-_AROUND_NAMES = (("Name:'", "' Status Message: "), ("Node (", ") Op ("), ("Op (", ") ["))  # around a stranger's names
 _NO_MEMORY = ("is smaller than requested bytes of", "bad_alloc", "Failed to allocate memory", "bad allocation")
 _MOST_FOLDED = "optimization.constant_folding_max_output_size_in_bytes"
 _ATTENTION = b"\x22\x09Attention"  # an operator's name in a graph's file
@@ -109,7 +107,7 @@ class Session:
 
 def failure(error: Exception) -> TextkitError:
     """The error to raise after a graph failed."""
-    return _out_of_memory(error) or TextkitError(f"the model failed: {_reason(error)}")
+    return _out_of_memory(error) or TextkitError(f"the model failed: {reason(error)}")
 
 
 def run_options() -> Any:
@@ -247,7 +245,7 @@ def _create(graph: bytes, threads: int | None, providers: list[Any]) -> onnxrunt
             # Without enable_fallback=0 a failing GPU is replaced by the CPU, with a line on stdout.
             return ort.InferenceSession(graph, options, providers=providers, enable_fallback=0, **more)
     except Exception as error:  # onnxruntime's exceptions have no common base but this
-        raise _out_of_memory(error) or TextkitError(f"onnxruntime does not load the graph: {_reason(error)}") from error
+        raise _out_of_memory(error) or TextkitError(f"onnxruntime does not load the graph: {reason(error)}") from error
     finally:
         _loading.remove(options)
 
@@ -298,23 +296,3 @@ def _import() -> Any:
         _running = onnxruntime.RunOptions()
         process.on_signal(_stop)
     return onnxruntime
-
-
-def _reason(error: Exception) -> str:
-    """onnxruntime's message without its code and source positions, in one line."""
-    text = " ".join(str(error).split())
-    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
-    text = re.sub(r"\S*/onnxruntime/\S+:\d+ ", "", text)
-    text = re.sub(r"[\w:]+ [\w:~<>]+::[\w~]+\([^()]*\)( const)? ", "", text)  # a C++ function
-    for before, after in _AROUND_NAMES:
-        start, end = text.find(before), text.rfind(after)
-        if 0 <= start < end:
-            start += len(before)
-            text = text[:start] + _short(text[start:end]) + text[end:]
-    text = " ".join(map(_short, text.split(" ")))
-    text = "".join(character if character.isprintable() else "\ufffd" for character in text)
-    return text[:300] or type(error).__name__
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= MOST_QUOTED + 4 else f"{text[: MOST_QUOTED - 1]}…"
