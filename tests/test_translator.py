@@ -22,7 +22,8 @@ from textkit.searching.options import Search
 from textkit.sentences.halving import halves
 from textkit.sentences.splitting import Part, sentences
 from textkit.serving import open_model
-from textkit.tasks.translate.serving.translator import Translation, Translator
+from textkit.tasks.translate.serving.translations import Translation
+from textkit.tasks.translate.serving.translator import Translator
 from textkit.tasks.translate.serving.unknown import shown, word_at
 from textkit.text.rule import Encoded
 from textkit.text.translation import TranslationText

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from textkit.tasks.embed.serving.embedder import Embedder
     from textkit.tasks.language.serving.generator import Generated, Generator
     from textkit.tasks.language.serving.scorer import LanguageModel, Scored
-    from textkit.tasks.translate.serving.translator import Translation, Translator
+    from textkit.tasks.translate.serving.translations import Translation
+    from textkit.tasks.translate.serving.translator import Translator
 
 _PLACES = {
     "TextkitError": "textkit.errors",
@@ -44,7 +45,7 @@ _PLACES = {
     "Generator": "textkit.tasks.language.serving.generator",
     "LanguageModel": "textkit.tasks.language.serving.scorer",
     "Scored": "textkit.tasks.language.serving.scorer",
-    "Translation": "textkit.tasks.translate.serving.translator",
+    "Translation": "textkit.tasks.translate.serving.translations",
     "Translator": "textkit.tasks.translate.serving.translator",
 }
 

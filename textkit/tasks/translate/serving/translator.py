@@ -2,14 +2,14 @@
 
 A line is cut into sentences, each at most as long as the model takes. Each sentence is translated by itself, in batches of
 similar length; a text that occurs twice is translated once. The translations are joined with the white space and the smileys
-that stood between the sentences. Translator.__init__ is over 60 lines, and the file over 300, because it names every option.
+that stood between the sentences.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from textkit.serving.padding import SOURCES, whole_groups
 from textkit.serving.session import cpus
 from textkit.serving.stream import batches
 from textkit.tasks.translate.serving.segments import Segment, SegmentMaker
+from textkit.tasks.translate.serving.translations import Translation, each_text, joined
 from textkit.tasks.translate.serving.unknown import replaced, shown
 from textkit.tasks.translate.task import TASK
 from textkit.text.translation import TranslationText
@@ -37,22 +38,6 @@ if TYPE_CHECKING:
 
 _WIDENED = 2  # how often a search is repeated, each time twice as wide, if an n-best list held a text twice
 BATCH_TOKENS = 2048  # source tokens, including padding
-
-
-@dataclass(frozen=True)
-class Translation:
-    """One translation of one line. For several sentences, texts and tokens are joined and log-probabilities added."""
-
-    text: str
-    score: float = 0.0  # logprob / length^length_penalty
-    logprob: float = 0.0  # the sum over its tokens
-    length: int = 0  # in tokens, including the end of each sentence
-    complete: bool = True  # whether the model ended it; otherwise it was cut at the limit
-    # Filled only on request:
-    tokens: tuple[str, ...] = ()  # of the translation, without sentence ends
-    word_scores: tuple[float, ...] = ()  # log-probability of each token, including sentence ends
-    source_tokens: tuple[str, ...] = ()
-    alignment: tuple[tuple[int, int], ...] = ()  # (source, target) tokens from 0: where each target token looked most
 
 
 class Translator(OpenModel[str]):
@@ -115,11 +100,7 @@ class Translator(OpenModel[str]):
         self.options = Search(
             **own, n_best=n_best, sample=sample, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
         )  # fmt: skip
-        if long not in LONG:
-            raise UsageError(f"unknown long {long!r}{nearest(str(long), LONG)}")
-        for name, value in (("batch_tokens", batch_tokens), ("batch_lines", batch_lines), ("workers", workers)):
-            if value is not None and value < 1:
-                raise UsageError(f"{name}={value}: must be at least 1")
+        _check(long, batch_tokens=batch_tokens, batch_lines=batch_lines, workers=workers)
         self.limit: int = manifest.limits["tokens"]
         self.most = max(1, int(manifest.limits.get("target", self.limit)) - 1)  # the end token takes one place
         self.abbreviations = own_abbreviations(abbreviations)
@@ -189,10 +170,13 @@ class Translator(OpenModel[str]):
         translations = []
         for line in parts:
             of_parts = [(next(each), space) for _, space in line]
-            joined = [self._joined(of_parts, rank) for rank in range(self.options.n_best if of_parts else 1)]
-            kept = [one for one in joined if one is not None]
+            ranked = [
+                joined(of_parts, rank, self.options.length_penalty)
+                for rank in range(self.options.n_best if of_parts else 1)
+            ]
+            kept = [one for one in ranked if one is not None]
             if not self.options.sample:
-                kept = _each_text(sorted(kept, key=lambda one: -one.score))
+                kept = each_text(sorted(kept, key=lambda one: -one.score))
             translations.append(kept)
             self.incomplete += not translations[-1][0].complete
         return translations
@@ -232,7 +216,7 @@ class Translator(OpenModel[str]):
         options = self.options
         if options.n_best == 1 or options.sample:
             return self._searched(segments, options)
-        found = [_each_text(line) for line in self._searched(segments, options)]
+        found = [each_text(line) for line in self._searched(segments, options)]
         for _ in range(_WIDENED):  # some lines may have too few distinct texts: a wider search finds more
             few = [at for at, line in enumerate(found) if len(line) < options.n_best]
             options = replace(options, beam_size=2 * options.beam_size)
@@ -241,7 +225,7 @@ class Translator(OpenModel[str]):
                 for at, more in zip(part, self._searched([segments[at] for at in part], options), strict=True):
                     best = found[at][0].score  # the first must stay what it would be with n_best=1
                     others = [one for one in more if one.score <= best]
-                    found[at] = _each_text(
+                    found[at] = each_text(
                         [found[at][0], *sorted((*found[at][1:], *others), key=lambda one: -one.score)]
                     )
         return [line[: self.options.n_best] for line in found]
@@ -293,37 +277,10 @@ class Translator(OpenModel[str]):
             made = replace(made, source_tokens=tuple(tokens), alignment=tuple(pairs))
         return made
 
-    def _joined(self, parts: list[tuple[list[Translation], str]], rank: int) -> Translation | None:
-        """The translations of rank `rank` of a line's parts, joined. A part with fewer gives its last; None if all have."""
-        if not parts:
-            return Translation("") if not rank else None
-        chosen = [(found[min(rank, len(found) - 1)], space) for found, space in parts]
-        if len(chosen) == 1:
-            only, space = chosen[0]
-            return None if rank >= len(parts[0][0]) else replace(only, text=only.text + space) if space else only
-        if rank and all(rank >= len(found) for found, _ in parts):
-            return None
-        joined = chosen[0][0]
-        space = chosen[0][1]
-        for more, behind in chosen[1:]:
-            sources, targets = len(joined.source_tokens), len(joined.tokens)
-            joined = Translation(
-                joined.text + space + more.text, 0.0, joined.logprob + more.logprob, joined.length + more.length,
-                joined.complete and more.complete, joined.tokens + more.tokens, joined.word_scores + more.word_scores,
-                joined.source_tokens + more.source_tokens,
-                joined.alignment + tuple((i + sources, j + targets) for i, j in more.alignment),
-            )  # fmt: skip
-            space = behind
-        return replace(
-            joined,
-            text=joined.text + space,
-            score=joined.logprob / max(1, joined.length) ** self.options.length_penalty,
-        )
 
-
-def _each_text(found: list[Translation]) -> list[Translation]:
-    """The first translation of each distinct text, in order."""
-    texts: dict[str, Translation] = {}
-    for one in found:
-        texts.setdefault(one.text, one)
-    return list(texts.values())
+def _check(long: str, **counts: int | None) -> None:
+    if long not in LONG:
+        raise UsageError(f"unknown long {long!r}{nearest(str(long), LONG)}")
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise UsageError(f"{name}={value}: must be at least 1")

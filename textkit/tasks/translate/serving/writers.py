@@ -12,7 +12,7 @@ from typing import Any
 from textkit.streams.columns import Block
 from textkit.streams.escaping import escaped
 from textkit.streams.records import json_bytes, number, opened, rounded
-from textkit.tasks.translate.serving.translator import Translation
+from textkit.tasks.translate.serving.translations import Translation
 from textkit.tasks.translate.task import TRANSLATED
 
 Translations = Sequence[Sequence[Translation]]  # of each record, best first
