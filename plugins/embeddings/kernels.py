@@ -8,11 +8,11 @@ Everything drawn for a centre word (whether it stays in the text, how far its wi
 the seed and the word's position, and its window is taken from the whole line. How the text is cut into batches, and a batch
 into shares of threads, therefore does not change what is learnt: with one thread and one rate, not a single bit of it.
 
-There are two shapes of the same step. The dimension is compiled into each, so that LLVM keeps whole rows in vector registers:
+There are two shapes of the same step. The dimension is compiled into each, so that LLVM keeps whole rows in vector registers;
+numba does that only for code that closes over it.
 `skipgram_kernel`: the m words of a window against the centre word and its K negatives, as m x (1 + K) matrix products
 (Ji et al. 2016, arXiv 1604.04661: the negatives are shared by a window, not drawn again for each pair);
 `bag_kernel`: the mean of a bag of rows (the words of a window: CBOW; the n-grams of a word: fastText) against targets.
-Both are long functions, because numba compiles a dimension in only for code that closes over it.
 """
 
 from __future__ import annotations
@@ -23,52 +23,21 @@ from collections.abc import Callable
 import numpy as np
 
 from textkit_plugins.embeddings.compiled import njit
+from textkit_plugins.embeddings.noise import MIX, OPTIONS, draw, following, state_at, unit
 from textkit_plugins.embeddings.row_kernels import add_rows, copy_row, dots
 
-_OPTIONS = {"cache": True, "nogil": True, "fastmath": True, "boundscheck": False, "error_model": "numpy"}
 SENTENCE = 1000  # words processed together; longer lines are processed in pieces, as in word2vec.c
 _EVERY = np.int64(16)  # the loss is computed for one centre in 16, because a logarithm costs as much as a dot product
-_MIX = np.uint64(0x2545F4914F6CDD1D)
 _ONE = np.float32(1)
 
 
 @njit(inline="always")
-def _next(state):
-    """The next state of xorshift64* (Vigna 2016). The state times _MIX is the random number."""
-    state ^= state >> np.uint64(12)
-    state ^= state << np.uint64(25)
-    state ^= state >> np.uint64(27)
-    return state
-
-
-@njit(inline="always")
-def _seeded(seed):
-    """A state from any seed by one round of splitmix64, so that neighbouring seeds give unrelated streams."""
-    z = np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (z ^ (z >> np.uint64(31))) | np.uint64(1)
-
-
-@njit(inline="always")
-def _unit(number):
-    """A float32 in [0, 1) from the low 24 bits."""
-    return np.float32(number & np.uint64(0xFFFFFF)) * np.float32(1 / 16777216.0)
-
-
-@njit(inline="always")
-def _state_at(seed, at):
-    """The state with which the word at position `at` begins, from splitmix64's stream."""
-    return _seeded(np.uint64(seed) + np.uint64(at) * np.uint64(0x9E3779B97F4A7C15))
-
-
-@njit(inline="always")
 def _reach(state, window):
-    """How far a window reaches, 1..window, drawn from the state after `_next`."""
-    return 1 + np.int64(((state * _MIX) >> np.uint64(33)) % np.uint64(window))
+    """How far a window reaches, 1..window, drawn from the state after `following`."""
+    return 1 + np.int64(((state * MIX) >> np.uint64(33)) % np.uint64(window))
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _read_sentence(tokens, at, first, last, offset, keep, seed, sentence, states):
     """Fills `sentence` with the words that subsampling keeps, up to the end of a line, and `states` with their states.
 
@@ -82,8 +51,8 @@ def _read_sentence(tokens, at, first, last, offset, keep, seed, sentence, states
         at += 1
         if word < 0:
             break
-        state = _next(_state_at(seed, offset + place))
-        if keep[word] < _ONE and _unit((state * _MIX) >> np.uint64(40)) >= keep[word]:
+        state = following(state_at(seed, offset + place))
+        if keep[word] < _ONE and unit((state * MIX) >> np.uint64(40)) >= keep[word]:
             continue
         sentence[count] = word
         states[count] = state
@@ -95,7 +64,7 @@ def _read_sentence(tokens, at, first, last, offset, keep, seed, sentence, states
     return at, count, begin, end
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def windows_of(tokens, first, last, offset, keep, window, seed):
     """The words of a text that subsampling keeps and their windows, the same as in the kernels below.
 
@@ -110,23 +79,11 @@ def windows_of(tokens, first, last, offset, keep, window, seed):
         at, count, begin, end = _read_sentence(tokens, at, first, last, offset, keep, seed, sentence, states)
         for p in range(count):
             words[total], lines[total] = sentence[p], line
-            reach[total] = _reach(_next(states[p]), window)
+            reach[total] = _reach(following(states[p]), window)
             centre[total] = begin <= p < end
             total += 1
         line += 1
     return words[:total], lines[:total], reach[:total], centre[:total]
-
-
-@njit(**_OPTIONS)
-def _draw(threshold, alias, state, out, first, last):
-    """Draws negatives out[first:last] from the noise distribution by Walker's alias method: two reads each at any size."""
-    words = np.uint64(threshold.shape[0])
-    for k in range(first, last):
-        state = _next(state)
-        number = state * _MIX
-        slot = np.int64(((number >> np.uint64(32)) * words) >> np.uint64(32))
-        out[k] = slot if _unit(number) < threshold[slot] else alias[slot]
-    return state
 
 
 @njit(inline="always")
@@ -144,6 +101,27 @@ def _negative_log_sigmoid(x):
     return np.log1p(np.exp(-abs(x))) + max(-x, np.float32(0))
 
 
+@njit(inline="always")
+def _window(sentence, p, left, right, inputs):
+    """Puts the words at left..right - 1 but the centre p into `inputs`; returns how many they are."""
+    m = 0
+    for q in range(left, right):
+        if q != p:
+            inputs[m] = sentence[q]
+            m += 1
+    return m
+
+
+@njit(inline="always")
+def _with_losses(loss, g, m, outputs):
+    """`loss` and those of m words, each with its target and then its negatives among the scores g."""
+    for a in range(m):
+        loss += _negative_log_sigmoid(g[a * outputs])
+        for o in range(1, outputs):
+            loss += _negative_log_sigmoid(-g[a * outputs + o])
+    return loss
+
+
 @functools.cache
 def skipgram_kernel(dim: int) -> Callable:
     """The skip-gram step for vectors of `dim`: see `run` inside.
@@ -156,7 +134,7 @@ def skipgram_kernel(dim: int) -> Callable:
 
     wide = -(-dim // 16) * 16  # the copies of rows are padded with zeros to whole vectors
 
-    @njit(**_OPTIONS)
+    @njit(**OPTIONS)
     def run(tokens, first, last, offset, centre, context, keep, threshold, alias, window, negatives, rate, seed):
         sentence, states = np.empty(SENTENCE, np.int32), np.empty(SENTENCE, np.uint64)
         outputs = 1 + negatives
@@ -169,17 +147,13 @@ def skipgram_kernel(dim: int) -> Callable:
         while at < tokens.shape[0]:
             at, words, begin, end = _read_sentence(tokens, at, first, last, offset, keep, seed, sentence, states)
             for p in range(begin, end):
-                state = _next(states[p])
+                state = following(states[p])
                 reach = _reach(state, window)
-                m = 0
-                for q in range(max(0, p - reach), min(words, p + reach + 1)):
-                    if q != p:
-                        inputs[m] = sentence[q]
-                        m += 1
+                m = _window(sentence, p, max(0, p - reach), min(words, p + reach + 1), inputs)
                 if m == 0:
                     continue
                 targets[0] = sentence[p]
-                state = _draw(threshold, alias, state, targets, 1, outputs)
+                state = draw(threshold, alias, state, targets, 1, outputs)
                 for a in range(m):
                     copy_row(centre[inputs[a]], x[a], dim)
                 for o in range(outputs):
@@ -187,10 +161,7 @@ def skipgram_kernel(dim: int) -> Callable:
                 for a in range(m):
                     dots(x[a], y, outputs, g[a * outputs :], wide)
                 if centres % _EVERY == 0:
-                    for a in range(m):
-                        loss += _negative_log_sigmoid(g[a * outputs])
-                        for o in range(1, outputs):
-                            loss += _negative_log_sigmoid(-g[a * outputs + o])
+                    loss = _with_losses(loss, g, m, outputs)
                     measured += m
                 centres += 1
                 pairs += m
@@ -211,6 +182,58 @@ def skipgram_kernel(dim: int) -> Callable:
     return run
 
 
+@njit(inline="always")
+def _longest(offsets):
+    """The most rows that a word has."""
+    longest = np.int64(0)
+    for word in range(offsets.shape[0] - 1):
+        longest = max(longest, offsets[word + 1] - offsets[word])
+    return longest
+
+
+@njit(inline="always")
+def _rows_of(sentence, p, left, right, cbow, offsets, rows, bag):
+    """Puts the rows of the centre p, or with `cbow` of the words around it, into `bag`; returns how many they are."""
+    count = 0
+    for q in range(left, right):
+        if (q != p) == cbow:
+            for j in range(offsets[sentence[q]], offsets[sentence[q] + 1]):
+                bag[count] = rows[j]
+                count += 1
+    return count
+
+
+@functools.cache
+def _bag_steps(dim: int) -> tuple[Callable, Callable, Callable]:
+    """What `bag_kernel` does with the rows of one bag, for vectors of `dim`."""
+
+    @njit(**OPTIONS)
+    def predict(hidden, error, context, word, label, rate, g):
+        """The score of one output, after error += g * row, row += g * hidden, g = rate * (label - sigmoid(hidden . row))."""
+        row = context[word : word + 1]
+        dots(hidden[0], row, 1, g, dim)
+        score = g[0]
+        g[0] = rate * (label - _sigmoid(score))
+        add_rows(error[0], g, 0, row, 1, dim)
+        add_rows(row[0], g, 0, hidden, 1, dim)
+        return score
+
+    @njit(**OPTIONS)
+    def mean(centre, bag, count, hidden, g):
+        hidden[:] = np.float32(0)
+        g[0] = _ONE / np.float32(count)
+        for i in range(count):
+            add_rows(hidden[0], g, 0, centre[bag[i] : bag[i] + 1], 1, dim)
+
+    @njit(**OPTIONS)
+    def spread(centre, bag, count, error, g):
+        g[0] = _ONE
+        for i in range(count):
+            add_rows(centre[bag[i]], g, 0, error, 1, dim)
+
+    return predict, mean, spread
+
+
 @functools.cache
 def bag_kernel(dim: int) -> Callable:
     """The step in which the mean of a bag of rows predicts words, for vectors of `dim`: see `run` inside.
@@ -225,40 +248,15 @@ def bag_kernel(dim: int) -> Callable:
     and fastText. The true derivative is 1/n of it, with which the same learning rate would learn only a fraction as much.
     """
 
-    @njit(**_OPTIONS)
-    def predict(hidden, error, context, word, label, rate, g):
-        """The score of one output, after error += g * row, row += g * hidden, g = rate * (label - sigmoid(hidden . row))."""
-        row = context[word : word + 1]
-        dots(hidden[0], row, 1, g, dim)
-        score = g[0]
-        g[0] = rate * (label - _sigmoid(score))
-        add_rows(error[0], g, 0, row, 1, dim)
-        add_rows(row[0], g, 0, hidden, 1, dim)
-        return score
+    predict, mean, spread = _bag_steps(dim)
 
-    @njit(**_OPTIONS)
-    def mean(centre, bag, count, hidden, g):
-        hidden[:] = np.float32(0)
-        g[0] = _ONE / np.float32(count)
-        for i in range(count):
-            add_rows(hidden[0], g, 0, centre[bag[i] : bag[i] + 1], 1, dim)
-
-    @njit(**_OPTIONS)
-    def spread(centre, bag, count, error, g):
-        g[0] = _ONE
-        for i in range(count):
-            add_rows(centre[bag[i]], g, 0, error, 1, dim)
-
-    @njit(**_OPTIONS)
+    @njit(**OPTIONS)
     def run(
         tokens, first, last, offset, centre, context, offsets, rows, keep, threshold, alias, window, negatives, rate,
         seed, cbow,
     ):  # fmt: skip
         sentence, states = np.empty(SENTENCE, np.int32), np.empty(SENTENCE, np.uint64)
-        longest = np.int64(0)
-        for word in range(offsets.shape[0] - 1):
-            longest = max(longest, offsets[word + 1] - offsets[word])
-        bag = np.empty(longest * (2 * window if cbow else 1), np.int32)
+        bag = np.empty(_longest(offsets) * (2 * window if cbow else 1), np.int32)
         targets = np.empty(negatives + 1, np.int32)
         hidden = np.zeros((1, dim), np.float32)
         error = np.zeros((1, dim), np.float32)
@@ -267,17 +265,12 @@ def bag_kernel(dim: int) -> Callable:
         while at < tokens.shape[0]:
             at, words, begin, end = _read_sentence(tokens, at, first, last, offset, keep, seed, sentence, states)
             for p in range(begin, end):
-                state = _next(states[p])
+                state = following(states[p])
                 reach = _reach(state, window)
                 left, right = max(0, p - reach), min(words, p + reach + 1)
                 if right - left < 2:
                     continue
-                count = 0
-                for q in range(left, right):
-                    if (q != p) == cbow:
-                        for j in range(offsets[sentence[q]], offsets[sentence[q] + 1]):
-                            bag[count] = rows[j]
-                            count += 1
+                count = _rows_of(sentence, p, left, right, cbow, offsets, rows, bag)
                 mean(centre, bag, count, hidden, g)
                 error[:] = np.float32(0)
                 measure = centres % _EVERY == 0
@@ -290,7 +283,7 @@ def bag_kernel(dim: int) -> Callable:
                     if measure:
                         loss += _negative_log_sigmoid(score)
                         measured += 1
-                    state = _draw(threshold, alias, state, targets, 0, negatives)
+                    state = draw(threshold, alias, state, targets, 0, negatives)
                     for k in range(negatives):
                         if targets[k] != target:
                             score = predict(hidden, error, context, targets[k], np.float32(0), rate, g)
@@ -301,39 +294,3 @@ def bag_kernel(dim: int) -> Callable:
         return pairs, loss, measured
 
     return run
-
-
-def alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(threshold f32[n], alias i32[n]) to draw i with probability weights[i] / sum, by Walker's alias method (Vose 1991).
-
-    weights: f64[n], none negative, not all zero.
-    """
-    weights = np.ascontiguousarray(weights, np.float64)
-    return _alias(weights * (len(weights) / weights.sum()))
-
-
-@njit(cache=True)
-def _alias(share):
-    n = share.shape[0]
-    threshold = np.ones(n, np.float32)
-    alias = np.arange(n).astype(np.int32)
-    small, large = np.empty(n, np.int64), np.empty(n, np.int64)
-    lows, highs = 0, 0
-    for i in range(n):
-        if share[i] < 1:
-            small[lows] = i
-            lows += 1
-        else:
-            large[highs] = i
-            highs += 1
-    while lows and highs:
-        lows -= 1
-        low, high = small[lows], large[highs - 1]
-        threshold[low] = share[low]
-        alias[low] = high
-        share[high] -= 1 - share[low]
-        if share[high] < 1:
-            highs -= 1
-            small[lows] = high
-            lows += 1
-    return threshold, alias

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from textkit_plugins.embeddings.kernels import alias_table, bag_kernel, skipgram_kernel, windows_of
+from textkit_plugins.embeddings.kernels import bag_kernel, skipgram_kernel, windows_of
+from textkit_plugins.embeddings.noise import alias_table
 
 if TYPE_CHECKING:
     from textkit_plugins.embeddings.predicting import Prediction, Windows

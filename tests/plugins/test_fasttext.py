@@ -15,7 +15,8 @@ from textkit.registry import registry
 from textkit.text.subwords import NGrams, Pieces
 from textkit.text.words import Words
 from textkit.training.run import Run
-from textkit_plugins.embeddings.kernels import alias_table, bag_kernel
+from textkit_plugins.embeddings.kernels import bag_kernel
+from textkit_plugins.embeddings.noise import alias_table
 from textkit_plugins.embeddings.predicting import FastTextConfig
 
 

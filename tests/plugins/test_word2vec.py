@@ -17,7 +17,8 @@ from textkit.registry import registry
 from textkit.text.words import Words
 from textkit.training.run import Run
 from textkit_plugins.embeddings import network as networks
-from textkit_plugins.embeddings.kernels import alias_table, bag_kernel, skipgram_kernel
+from textkit_plugins.embeddings.kernels import bag_kernel, skipgram_kernel
+from textkit_plugins.embeddings.noise import alias_table
 from textkit_plugins.embeddings.predicting import Windows, Word2VecConfig
 
 KEEP_ALL = np.ones(6, np.float32)
