@@ -1,15 +1,13 @@
 """A training run as a folder: what was asked for, the vocabulary, the weights, a sample of the lines, the results.
 
-    run.json             plugin, options, seed, data, split, facts
-    vocabulary/          rule.json, the rule's files, counts.i64, learnt.json
+    run.json             plugin, options, seed, data, split, facts: record.py
+    vocabulary/          rule.json, the rule's files, counts.i64, learnt.json: saved_rule.py
     weights.safetensors  the best network so far; the last one where the plugin has no dev score
     sample.txt           lines of the training data, for the exporter
     checkpoint.safetensors, scratch/   while the training is not complete
     metrics.jsonl        what the training logged
 
 The folder stands alone: it opens even when the training data is gone. Knows no training loop, and torch only for weights.
-
-Longer than 300 lines: what the folder holds is read and written side by side, so that nobody must look for the other half.
 """
 
 from __future__ import annotations
@@ -25,8 +23,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from textkit import config
 from textkit.corpora.corpus import Corpus, corpus_of, describe_file
 from textkit.durable import naming, replace_file
@@ -36,8 +32,8 @@ from textkit.plugin import Epoch, Plugin, Source, Training
 from textkit.registry import registry
 from textkit.temporary import beside
 from textkit.text.rule import TextRule
-from textkit.text.rules import rule_from_spec
-from textkit.text.words import Words
+from textkit.training.record import Record
+from textkit.training.saved_rule import read_rule, write_rule
 from textkit.version import __version__
 
 if TYPE_CHECKING:
@@ -47,12 +43,12 @@ SCHEMA = 1
 SAMPLE_LINES = 5000
 
 
-class Run:
+class Run(Record):
     """One run. `create` begins one, `open` reads one; changes are written to run.json."""
 
     def __init__(self, folder: Path, record: dict[str, Any]) -> None:
+        super().__init__(record)
         self.folder = folder
-        self._record = record
         self.source: Source | None = None  # what `init` names, where it was read already
 
     @classmethod
@@ -141,14 +137,6 @@ class Run:
         """Reads run.json once more, which another process may have written since."""
         self._record = Run.open(self.folder)._record
 
-    def _text(self) -> bytes:
-        return json.dumps(self._record, indent=2, ensure_ascii=False).encode() + b"\n"
-
-    @property
-    def name(self) -> str:
-        """The name of the plugin."""
-        return self._record["plugin"]
-
     @property
     def plugin(self) -> Plugin:
         """The plugin itself; UsageError where it is not installed and its file was not given."""
@@ -164,40 +152,6 @@ class Run:
         return config.from_dict(self.plugin.Config, self._record["config"])
 
     @property
-    def config_record(self) -> dict[str, Any]:
-        """The plugin's options by name, as run.json has them."""
-        return self._record["config"]
-
-    @property
-    def init(self) -> str | None:
-        """The model that the run begins with; None: its weights begin with chance."""
-        return self._record.get("init")
-
-    @cached_property
-    def training(self) -> Training:
-        """The engine's options."""
-        return config.from_dict(Training, self._record["training"])
-
-    @property
-    def seed(self) -> int:
-        return self._record["seed"]
-
-    @property
-    def command(self) -> list[str]:
-        """What the user typed, for the manifest."""
-        return self._record["command"]
-
-    @property
-    def data(self) -> list[dict[str, Any]]:
-        """The training files: `file` (its absolute path), `bytes`, `sha256`."""
-        return self._record["data"]
-
-    @property
-    def dev(self) -> list[dict[str, Any]]:
-        """The dev files, in the form of `data`."""
-        return self._record["dev"]
-
-    @property
     def corpus(self) -> Corpus:
         """The training data, if its files are still there: lines or pairs, as the plugin needs."""
         return corpus_of(self.plugin, [file["file"] for file in self.data], self.config)
@@ -206,29 +160,6 @@ class Run:
     def dev_corpus(self) -> Corpus | None:
         """The dev data, in the form of `corpus`; None if no dev files were given."""
         return corpus_of(self.plugin, [file["file"] for file in self.dev], self.config) if self.dev else None
-
-    @property
-    def split(self) -> dict[str, Any] | None:
-        """The rule and the counts of the split; None if the training data was not split."""
-        return self._record["split"]
-
-    @split.setter
-    def split(self, value: dict[str, Any]) -> None:
-        self._record["split"] = value
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The results: lines, seconds, loss, scores. `save` writes what is put in."""
-        return self._record["facts"]
-
-    @property
-    def trials(self) -> list[dict[str, Any]]:
-        """The trials of the search that the run is the best of; none if there was no search."""
-        return self._record.get("trials", [])
-
-    @trials.setter
-    def trials(self, rows: list[dict[str, Any]]) -> None:
-        self._record["trials"] = rows
 
     def change(self, **options: Any) -> None:
         """Sets engine options anew, for the rest of the training."""
@@ -244,15 +175,6 @@ class Run:
         self._record.update(training=config.as_dict(training), again=position, complete=False)
         self.__dict__.pop("training", None)
         self.save()
-
-    @property
-    def again(self) -> dict[str, Any] | None:
-        """The position from which a run that was complete goes on; None for a run that never was."""
-        return self._record.get("again")
-
-    @property
-    def complete(self) -> bool:
-        return self._record["complete"]
 
     @property
     def scratch(self) -> Path:
@@ -309,35 +231,11 @@ class Run:
     @cached_property
     def vocabulary(self) -> TextRule:
         """How text becomes ids, as saved, including the `counts` of a table of words and what else was `learnt`."""
-        folder = self.folder / "vocabulary"
-        try:
-            spec = json.loads((folder / "rule.json").read_bytes())
-            rule = rule_from_spec(spec, lambda name: (folder / name).read_bytes())
-            if isinstance(rule, Words) and (folder / "counts.i64").exists():
-                rule.counts = np.fromfile(folder / "counts.i64", "<i8").astype(np.int64)
-            if (folder / "learnt.json").exists():
-                rule.learnt = json.loads((folder / "learnt.json").read_bytes())
-        except FileNotFoundError as error:
-            raise TextkitError(f"{self.folder}: has no vocabulary yet ({error.filename})") from error
-        except (OSError, ValueError) as error:
-            raise TextkitError(f"{folder}: cannot be read: {error}") from error
-        return rule
+        return read_rule(self.folder / "vocabulary")
 
     def save_vocabulary(self, rule: TextRule) -> None:
         """Writes the rule, all of it or nothing."""
-        part = self.folder / "vocabulary.part"
-        shutil.rmtree(part, ignore_errors=True)
-        with naming(part):
-            part.mkdir()
-        files = {"rule.json": json.dumps(rule.spec(), ensure_ascii=False).encode(), **rule.files()}
-        counts = getattr(rule, "counts", None)
-        if counts is not None:
-            files["counts.i64"] = np.asarray(counts).astype("<i8").tobytes()
-        if rule.learnt:
-            files["learnt.json"] = json.dumps(dict(rule.learnt), ensure_ascii=False).encode()
-        for name, content in files.items():
-            replace_file(part / name, content)
-        part.rename(self.folder / "vocabulary")
+        write_rule(self.folder / "vocabulary", rule)
         self.__dict__["vocabulary"] = rule
 
     def save_sample(self, lines: Sequence[str]) -> None:
