@@ -125,19 +125,28 @@ def import_(
     with protected_stdout():
         check_target(folder, overwrite)
         if os.path.isdir(source):
-            refused = ["max_vocab"] * (max_vocab is not None) + [
-                option
-                for option in ("encoding", "on_error", "word_ngrams", "task")
-                if ctx.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE
-            ]
-            _import_folder(folder, sample, refused, explain, options, messages)
+            _import_folder(folder, sample, _for_vectors(ctx), explain, options, messages)
         else:
-            if explain:
-                raise UsageError("--explain is for a translation model, not for word vectors")
-            if word_ngrams and task == "classify":
-                raise UsageError("--word-ngrams is for --task embed: a classifier keeps all of its n-grams")
             room = (precision, max_vocab, on_error == "skip", encoding, word_ngrams)
-            _import_file(folder, sample, "embed" if word_ngrams else task, room, options, messages)
+            _import_file(folder, sample, _task_of_file(task, word_ngrams, explain), room, options, messages)
+
+
+def _for_vectors(ctx: click.Context) -> list[str]:
+    """The options that the user gave and that are for word vectors alone."""
+    return ["max_vocab"] * (ctx.params["max_vocab"] is not None) + [
+        option
+        for option in ("encoding", "on_error", "word_ngrams", "task")
+        if ctx.get_parameter_source(option) is click.core.ParameterSource.COMMANDLINE
+    ]
+
+
+def _task_of_file(task: str | None, word_ngrams: bool, explain: bool) -> str | None:
+    """What is made of a file. Raises UsageError for options that do not fit."""
+    if explain:
+        raise UsageError("--explain is for a translation model, not for word vectors")
+    if word_ngrams and task == "classify":
+        raise UsageError("--word-ngrams is for --task embed: a classifier keeps all of its n-grams")
+    return "embed" if word_ngrams else task
 
 
 def _import_folder(
