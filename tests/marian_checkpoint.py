@@ -55,6 +55,28 @@ def vocabulary_of(*lists: list[str], seed: int = 0) -> dict[str, int]:
     return {piece: at for at, piece in enumerate(["</s>", "<unk>", *pieces, "<pad>"])}
 
 
+def write_vocabularies(folder: Path, own: bool) -> tuple[dict[str, int], dict[str, int]]:
+    """Writes the vocabularies of both sides, and returns them; without `own` they are one."""
+    source, target = (pieces_of(folder / f"{side}.spm") for side in ("source", "target"))
+    tokenizer: dict[str, Any] = {"source_lang": "en", "target_lang": "de", "tokenizer_class": "MarianTokenizer"}
+    if own:
+        # config.json has one id for a special token of both sides, so <pad> is the last id of the smaller vocabulary.
+        vocabulary, target_vocabulary = vocabulary_of(source), vocabulary_of(target, seed=1)
+        size = min(len(vocabulary), len(target_vocabulary))
+        for table in (vocabulary, target_vocabulary):
+            at = table.pop("<pad>")
+            for piece in [piece for piece, row in table.items() if row == size - 1]:
+                table[piece] = at
+            table["<pad>"] = size - 1
+        (folder / "target_vocab.json").write_text(json.dumps(target_vocabulary))
+        tokenizer["separate_vocabs"] = True
+    else:
+        vocabulary = target_vocabulary = vocabulary_of(source, target)
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    return vocabulary, target_vocabulary
+
+
 def make_checkpoint(
     folder: Path,
     *,
@@ -76,23 +98,7 @@ def make_checkpoint(
     folder.mkdir(parents=True, exist_ok=True)
     train_spm(ENGLISH, folder / "source.spm", 120)
     train_spm(GERMAN, folder / "target.spm", 130)
-    source, target = (pieces_of(folder / f"{side}.spm") for side in ("source", "target"))
-    tokenizer: dict[str, Any] = {"source_lang": "en", "target_lang": "de", "tokenizer_class": "MarianTokenizer"}
-    if own:
-        # config.json has one id for a special token of both sides, so <pad> is the last id of the smaller vocabulary.
-        vocabulary, target_vocabulary = vocabulary_of(source), vocabulary_of(target, seed=1)
-        size = min(len(vocabulary), len(target_vocabulary))
-        for table in (vocabulary, target_vocabulary):
-            at = table.pop("<pad>")
-            for piece in [piece for piece, row in table.items() if row == size - 1]:
-                table[piece] = at
-            table["<pad>"] = size - 1
-        (folder / "target_vocab.json").write_text(json.dumps(target_vocabulary))
-        tokenizer["separate_vocabs"] = True
-    else:
-        vocabulary = target_vocabulary = vocabulary_of(source, target)
-    (folder / "vocab.json").write_text(json.dumps(vocabulary))
-    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    vocabulary, target_vocabulary = write_vocabularies(folder, own)
     pad = vocabulary["<pad>"]
     options = {
         "vocab_size": len(vocabulary), "decoder_vocab_size": len(target_vocabulary), "d_model": 16, "encoder_layers": 2,
