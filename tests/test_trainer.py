@@ -19,7 +19,7 @@ from textkit.config import resolve
 from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError, TextkitWarning, UsageError
 from textkit.plugin import Score, Training
-from textkit.training import trainer
+from textkit.training import standing, trainer
 from textkit.training.events import Done, EpochDone, Progress, Saved, Scored, Started, Stopped
 from textkit.training.logbook import Logbook
 from textkit.training.run import Run
@@ -166,7 +166,7 @@ CASES = [
 
 @pytest.mark.parametrize(("plugin", "options"), CASES)
 def test_interrupted_anywhere_it_ends_with_the_same_bits(make, data, monkeypatch, plugin, options):
-    monkeypatch.setattr("textkit.training.trainer.FULL_BATCH_PIECE", 16)
+    monkeypatch.setattr("textkit.training.standing.FULL_BATCH_PIECE", 16)
     whole = make(plugin, folder="whole", **options)
     events = finish(whole, data)
     batches = 0
@@ -212,7 +212,8 @@ def test_checkpoints_by_time(make, data, monkeypatch):
             return super().loss(network, batch)
 
     now = [0.0]
-    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    for module in (standing, trainer):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     events = finish(make(Second(), epochs=2, checkpoint_seconds=6), data)
     assert [event.step for event in only(Saved, events)] == [6, 12, 18, 24, 30, 36, 42, 48]
     assert only(Done, events)[0].facts["seconds"] == 50
@@ -268,7 +269,7 @@ class Double(Unscored):
     ],
 )
 def test_accumulated_batches_give_the_gradient_of_the_bigger_batch(make, data, monkeypatch, options):
-    monkeypatch.setattr("textkit.training.trainer.FULL_BATCH_PIECE", 8)
+    monkeypatch.setattr("textkit.training.standing.FULL_BATCH_PIECE", 8)
     whole = gradients_of(make, data, "whole", batch_size=20)
     parts = gradients_of(make, data, "parts", **options)
     torch.testing.assert_close(parts, whole, rtol=0, atol=1e-15)

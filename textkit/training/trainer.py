@@ -1,14 +1,11 @@
 """The training loop. It yields what happens (textkit.training.events) and leaves showing and logging to its caller.
 
-Owns batches, schedule, dev scores, checkpoints and going on after an interruption; knows no model and no optimizer. A
-checkpoint holds the whole state of a training: on the CPU, a training that goes on from one ends with the same bits as one
-that was never interrupted.
+Owns batches and dev scores, and the order in which all happens; knows no model and no optimizer. standing.py has the schedule,
+the checkpoints, and going on after an interruption.
 
 In a team (textkit.training.parallel) every process goes through this loop. A decision that depends on a clock or a signal
 is put to all processes, between two groups of batches, so that none waits for a step that the others do not take. Only the
 leader writes.
-
-Longer than 300 lines: the file is about the order in which all of this happens.
 """
 
 from __future__ import annotations
@@ -16,9 +13,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import asdict
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from textkit.corpora.batching import move
 from textkit.corpora.corpus import Corpus
@@ -27,14 +22,11 @@ from textkit.guard import blamed, blaming, checked
 from textkit.plugin import Fit, Score
 from textkit.serving.session import cpus
 from textkit.training import checkpoint
-from textkit.training.descent import FULL_BATCH_PIECE, Descent, Learner, OwnUpdate
 from textkit.training.effects import check_options, has_score
-from textkit.training.events import Done, EpochDone, Event, Progress, Saved, Scored, Stage, Started, Stopped
-from textkit.training.feeding import Feed
+from textkit.training.events import Done, EpochDone, Event, Progress, Scored, Stage, Started, Stopped
 from textkit.training.norms import weight_norms
-from textkit.training.optim import learning_rate
 from textkit.training.parallel import ALONE, Alone
-from textkit.training.position import Diverged, Meter, Position, check_finite, check_score
+from textkit.training.position import Diverged, check_score
 from textkit.training.preparing import (
     choose_device,
     learn_vocabulary,
@@ -45,9 +37,7 @@ from textkit.training.preparing import (
     tell_changes,
 )
 from textkit.training.run import Run
-
-if TYPE_CHECKING:
-    import torch
+from textkit.training.standing import Standing
 
 SHOWN_SECONDS = 0.1  # between two Progress events, at least
 
@@ -109,41 +99,8 @@ def train(
             raise TextkitError(f"{error}; {kept}; start again with a lower learning_rate{advice}") from error
 
 
-class Loop:
+class Loop(Standing):
     """One training, from the learnt vocabulary to its end."""
-
-    def __init__(
-        self,
-        run: Run,
-        corpus: Corpus,
-        dev: Corpus | None,
-        test: Corpus | None,
-        device: torch.device,
-        threads: int,
-        team: Alone,
-    ) -> None:
-        self.run, self.corpus, self.dev, self.test, self.team = run, corpus, dev, test, team
-        self.plugin, self.training, self.device = run.plugin, run.training, device
-        self.position = Position()
-        self.meter = Meter(self.position)
-        with blaming(self.plugin, "network"):
-            self.network = run.new_network().to(device)
-        team.align(self.network)
-        self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
-        self.learner = self._new_learner(threads)
-        whole = self.training.batch_size == 0 and isinstance(self.learner, Descent)
-        self.feed = Feed(run, corpus, FULL_BATCH_PIECE if whole else self.training.batch_size)
-        self._began = self._saved = time.monotonic()
-        self._told = -1  # the update whose norms were reported last
-        run.facts.update(device=str(device), processes=team.size, threads=threads, parameters=self.parameters)
-        run.save()
-
-    def _new_learner(self, threads: int) -> Learner:
-        if self.plugin.update is not None:
-            return OwnUpdate(self.plugin, self.plugin.update, self.network, self.run.config, threads)
-        if self.plugin.fit is None:
-            return Descent(self.plugin, self.network, self.training, self.device, self.team)
-        return Learner()
 
     def descend(self, stop: Callable[[], bool], enough: Callable[[], bool]) -> Iterator[Event]:
         """Trains batch by batch to the end."""
@@ -248,21 +205,6 @@ class Loop:
             yield from self._score()
         yield from self._save_in_time(updated)
 
-    def _show(self) -> Iterator[Event]:
-        """Reads the losses that may still be on the device; one that is not finite ends the training here."""
-        at = self.position
-        if self.meter.waiting:
-            try:
-                read = self.meter.read()
-            except Diverged:
-                if self.team.leads:
-                    raise
-                return  # the leader reads the same loss and raises
-            yield Progress(
-                epoch=at.epoch, step=at.step, steps=self.steps, examples=at.examples, words=at.words,
-                seconds=self._seconds(), **read,
-            )  # fmt: skip
-
     def _score(self) -> Iterator[Event]:
         """Takes the dev score, and keeps the weights if it is the best so far."""
         at, dev = self.position, self.dev
@@ -299,11 +241,6 @@ class Loop:
         self.position.waited = 0
         return not self.learner.waits
 
-    def _keep(self) -> None:
-        if self.team.leads:
-            self._check_finite()
-            checkpoint.save_network(self.network, self.run.weights)
-
     def _score_on(self, corpus: Corpus) -> Score | None:
         import torch
 
@@ -331,64 +268,3 @@ class Loop:
         self.run.finish()
         self.team.wait()
         yield Done(reason, facts)
-
-    @property
-    def steps(self) -> int:
-        return self.position.steps(self.training, self.learner.group)
-
-    @property
-    def _together(self) -> bool:
-        """Whether all processes stand at the same place: between two groups."""
-        return self.team.alone or not self.learner.batches
-
-    def _seconds(self) -> float:
-        return self.position.seconds + time.monotonic() - self._began
-
-    def _save_in_time(self, updated: bool = False) -> Iterator[Event]:
-        every = self.training.checkpoint_steps
-        due = updated and every and self.position.step % every == 0
-        due = due or time.monotonic() - self._saved >= self.training.checkpoint_seconds
-        if self._together and self.team.any(due):
-            yield from self._save()
-
-    def _save(self) -> Iterator[Event]:
-        yield from self._show()  # first: a loss that is not finite must not get into a checkpoint
-        position = {**asdict(self.position), "seconds": self._seconds()}
-        states = self.team.gather(checkpoint.random_state())
-        if self.team.leads:
-            self._check_finite()
-            checkpoint.save_checkpoint(self.run.checkpoint, self.network, self.learner.state(), position, states)
-        self._saved = time.monotonic()
-        yield Saved(self.position.step, self.run.checkpoint)
-
-    def _go_on(self) -> None:
-        if not self.run.checkpoint.exists():
-            return
-        learner, position, random = checkpoint.load_checkpoint(self.run.checkpoint, self.network, self.team.rank)
-        self.learner.load(learner)
-        for key, value in position.items():
-            setattr(self.position, key, value)
-        if random is not None:
-            checkpoint.set_random_state(random)
-
-    def _begin_again(self) -> str:
-        """Loads the best weights of a run that was complete; returns the line to show."""
-        at, training = self.position, self.training
-        checkpoint.load_network(self.network, self.run.weights)
-        self.learner = self._new_learner(self.run.facts["threads"])  # its average begins with these weights
-        for key, value in (self.run.again or {}).items():
-            setattr(at, key, value)
-        best = f" (those of update {at.best_step:,})" if at.best is not None else ""
-        return (
-            f"going on from the best weights{best} after {at.epoch} epochs, to {training.epochs}"
-            f"{f' or update {training.max_steps:,}' if training.max_steps else ''}; optimizer and schedule start afresh"
-            f" (learning_rate={training.learning_rate:g}, {training.schedule})"
-        )
-
-    def _check_finite(self) -> None:
-        check_finite(self.network, self.position.step, self._rate(-1))
-
-    def _rate(self, ahead: int = 0) -> float:
-        """The learning rate of the next update; with `ahead` -1, of the last one."""
-        at = self.position
-        return learning_rate(self.training, max(at.step - at.first_step + ahead, 0), max(self.steps - at.first_step, 0))
