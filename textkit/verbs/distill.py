@@ -14,10 +14,10 @@ from textkit.cli.setting_options import Number
 from textkit.cli.verb import Remembering, examples
 from textkit.defaults import SEED
 from textkit.searching.settings import SEARCH
-from textkit.text.rule import TOKENIZER_FILE, TextRule
 
 if TYPE_CHECKING:
     from textkit.plugin import Source
+    from textkit.text.rule import TextRule
 
 PLUGIN = "sentence-encoder"
 
@@ -129,6 +129,8 @@ _LEAST = 1000  # tokens with which a text is still more than letters
 
 def _per_token(rule: TextRule) -> float:
     """The bytes of tokenizer.json for each token, as a smaller one is written: 15 for WordPiece, 30 for pairs with merges."""
+    from textkit.text.rule import TOKENIZER_FILE
+
     content = json.loads(rule.files().get(TOKENIZER_FILE, b"{}"))
     return len(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()) / len(rule)
 
