@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from textkit import errors, process, signals
+from textkit import errors, neighbours, process, signals
 from textkit.arguments import of_a_command_line
 from textkit.cli.options import PROMISE, Messages, message_options
 from textkit.cli.stdout import STDOUT, name_stdout
@@ -134,6 +134,7 @@ def main(args: Sequence[str] | None = None) -> None:
         _route_warnings(messages)
         signals.heed()
         process.own(signals.clear)
+        neighbours.watch()
         code = run(list(sys.argv[1:] if args is None else args), messages)
         code = _flush_stdout(messages, code)
     except (KeyboardInterrupt, signals.Ended) as error:  # before the work begins, or when all is done

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textkit import process
+from textkit import neighbours, process
 from textkit.bundle import onnxfile
 from textkit.defaults import DEVICES
 from textkit.errors import TextkitError, TextkitWarning, UsageError
@@ -231,6 +231,8 @@ def _create(graph: bytes, threads: int | None, providers: list[Any]) -> onnxrunt
     options.log_severity_level = 4  # a failure comes as an exception; a line on stderr would repeat it
     options.intra_op_num_threads = threads or cpus()
     options.inter_op_num_threads = 1
+    if neighbours.crowded(options.intra_op_num_threads):
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     _bound_memory(ort, options)
     # An older onnxruntime has no such bound, and ignores the entry.
     options.add_session_config_entry(_MOST_FOLDED, str(onnxfile.most_folded(len(graph))))

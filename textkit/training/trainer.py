@@ -32,7 +32,7 @@ from textkit.training.preparing import (
     learn_vocabulary,
     parts,
     repeatable,
-    spare_memory,
+    set_variables,
     split,
     tell_changes,
 )
@@ -72,7 +72,7 @@ def train(
         raise UsageError(
             f"{plugin.name}: only what is trained by the gradient of a loss is trained in several processes"
         )
-    spare_memory()
+    set_variables(threads or max(1, cpus() // team.local_size))
     if "torch" not in sys.modules:
         if find_spec("torch") is None:  # raised before any Stage is shown
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
