@@ -14,12 +14,14 @@ from textkit.bundle import bundle
 from textkit.bundle.weights import weights_of
 from textkit.errors import UsageError
 from textkit.exporting.export import export
+from textkit.plugin import Training
 from textkit.registry import registry
 from textkit.training.initial import source_of
-from textkit.training.recipe import Recipe, begin
+from textkit.training.recipe import Recipe, begin, plan
 from textkit.training.run import Run
 from textkit.training.trainer import train
-from textkit_plugins.encoder.few import Solved
+from textkit_plugins.encoder.classifying import ClassifierPlugin
+from textkit_plugins.encoder.few import FewShotPlugin, Solved
 
 LINES = [
     "warm\tthe sun is hot",
@@ -59,6 +61,21 @@ def trained(
     run = begin(folder / name, recipe)
     list(train(run, run.corpus, threads=1))
     return run
+
+
+def planned(folder: Path, *assignments: str, init: object, plugin: str = "classifier") -> Training:
+    return plan(
+        folder / "new", Recipe(plugin, [folder / "lines.tsv"], [], None, assignments, 1, (), str(init))
+    ).training
+
+
+def test_a_transformer_that_knows_something_learns_at_a_low_rate(folder, first):
+    fine = planned(folder, init="en-sentences")
+    assert (fine.learning_rate, fine.warmup, fine.epochs) == (3e-4, 100, 10)
+    assert fine.schedule == ClassifierPlugin.training.schedule
+    assert planned(folder, "learning_rate=1e-3", init="en-sentences").learning_rate == 1e-3
+    assert planned(folder, init=first.folder) == ClassifierPlugin.training  # a CNN
+    assert planned(folder, init="en-sentences", plugin="few-shot").learning_rate == FewShotPlugin.training.learning_rate
 
 
 @pytest.fixture(scope="module")

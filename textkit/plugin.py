@@ -222,6 +222,10 @@ class Plugin(ABC, Generic[Options, Rule]):
     def vocabulary(self, corpus: Corpus, config: Options) -> Rule:
         """How text becomes ids: trained on `corpus` or given. Raises TextkitError if the corpus is too small."""
 
+    def fine_tuning(self, config: Options) -> Training:
+        """The engine's defaults for a training that begins with another model, whose options `config` has (--init)."""
+        return self.training
+
     @abstractmethod
     def network(self, config: Options, vocabulary: Rule) -> torch.nn.Module:
         """An untrained network on the CPU. torch's generator is seeded before the call."""

@@ -87,7 +87,8 @@ def plan(folder: Path, recipe: Recipe) -> Plan:
         from textkit.training.initial import options_of, source_of
 
         source = source_of(recipe.init)
-        base = options_of(plugin, source), plugin.training
+        taken = options_of(plugin, source)
+        base = taken, plugin.fine_tuning(taken)
     options, training = config.resolve(plugin, recipe.config, recipe.assignments, base)
     said = config.said(plugin, recipe.config, recipe.assignments)
     check_said(plugin, said, options, training)
