@@ -34,6 +34,19 @@ def test_a_transformer_fills_the_room_that_there_is(teacher, planned):
     assert planned(size + 1, options["layers"], 0)["vocab_size"] == len(teacher.rule)
 
 
+def test_narrower_layers_leave_room_for_tokens(teacher, planned):
+    options = teacher.manifest.made["options"]
+    size = sum(file.stat().st_size for file in teacher.folder.iterdir()) / 1e6
+    units, layers, dim = options["feedforward"], options["layers"], options["dim"]
+    wide, narrow = (planned(size - 3, layers, 0, given)["vocab_size"] for given in (None, str(units - 200)))
+    saved = layers * 200 * (2 * dim + 8)  # weights of a byte; a scale and a bias for each unit
+    assert narrow - wide == pytest.approx(
+        saved / (dim + 4 + (teacher.folder / "tokenizer.json").stat().st_size / len(teacher.rule)), rel=0.02
+    )
+    assert planned(size - 3, layers, 0, str(units + 1))["vocab_size"] == wide  # a student has no more than the teacher
+    assert planned(size - 3, layers, 0, "wide")["vocab_size"] == wide  # refused with the other options
+
+
 def test_a_table_has_no_more_numbers_than_the_teacher(teacher, planned):
     width = teacher.manifest.made["options"]["dim"]
     found = planned(2, None, width + 1000)

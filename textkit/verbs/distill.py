@@ -86,14 +86,16 @@ def distill(ctx: click.Context, messages: Messages, folder: Path, resume: bool, 
     if layers is not None and static:
         raise click.UsageError("--layers: has no effect with --static", ctx)
     teacher = os.path.abspath(teacher) if os.path.exists(teacher) else teacher
-    planned = plan(teacher, most, layers, (dim or 256) if static else 0)
+    given = dict(assignment.split("=", 1) for assignment in rest["assignments"] if "=" in assignment)
+    planned = plan(teacher, most, layers, (dim or 256) if static else 0, given.get("feedforward"))
     messages.hint(", ".join(f"{key} {value}" for key, value in planned.items() if key not in ("objective", "teacher")))
     rest["assignments"] = [*(f"{key}={value}" for key, value in planned.items()), *rest["assignments"]]
     return run_training(messages, folder, False, plugin=PLUGIN, init=teacher, **rest)
 
 
-def plan(teacher: str, most: float, layers: int | None, dim: int) -> dict[str, Any]:
-    """The options of the student. `most`: its size in MB; `dim`: of a static one, 0 for a transformer."""
+def plan(teacher: str, most: float, layers: int | None, dim: int, feedforward: str | None = None) -> dict[str, Any]:
+    """The options of the student. `most`: its size in MB; `dim`: of a static one, 0 for a transformer; `feedforward`: what
+    the user sets, None for the teacher's."""
     from textkit.errors import UsageError
     from textkit.training.initial import source_of
 
@@ -114,9 +116,11 @@ def plan(teacher: str, most: float, layers: int | None, dim: int) -> dict[str, A
         )
     size = int(source.options["dim"])
     wanted = layers or max(1, int(source.options["layers"]) // 2)
-    feedforward = int(source.options["feedforward"])
+    units = int(source.options["feedforward"])
+    if feedforward is not None and feedforward.isdecimal():  # any other value is refused with the rest of the options
+        units = min(units, int(feedforward))
     # A byte for each weight, and 4 for each scale, bias and number of a norm; positions have 2.
-    each = 4 * size * size + 2 * size * feedforward + 4 * (14 * size + 2 * feedforward) + _LAYER
+    each = 4 * size * size + 2 * size * units + 4 * (14 * size + 2 * units) + _LAYER
     bytes_left -= wanted * each + 2 * size * int(source.options["positions"])
     return {**common, "layers": wanted, "vocab_size": _tokens(source, int(bytes_left / (size + 4 + per_token)), most)}
 

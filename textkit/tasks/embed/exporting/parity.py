@@ -70,8 +70,9 @@ def first_component(
     (Arora et al. 2017, algorithm 1). None where there is nothing to take it from."""
     longest = min(limit or CASE_TOKENS, CASE_TOKENS)
     moments: np.ndarray | None = None
-    for start in range(0, len(sample), BATCH):
-        ids, weight = padded(rule, sample[start : start + BATCH], longest)
+    lines = sorted(sample, key=len)  # lines of one length need no padding, which a network computes as well
+    for start in range(0, len(lines), BATCH):
+        ids, weight = padded(rule, lines[start : start + BATCH], longest)
         vectors = pooled(rows(ids, weight), ids, weight, POOLING.index("sif"), False, probability)
         moments = vectors.T @ vectors if moments is None else moments + vectors.T @ vectors
     if moments is None or not np.isfinite(moments).all() or not moments.any():
