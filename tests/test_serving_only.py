@@ -52,7 +52,19 @@ def test_the_bar_holds() -> None:
 TEXT = "A cat.\n\nпривет, 世界 🙂\n"
 
 
-@pytest.mark.parametrize("verb", ["embed", "generate", "score", "translate"])
+@pytest.mark.parametrize("verb", ["classify", "generate"])
+def test_a_first_answer_does_not_wait_for_numpy_ma(verb: str) -> None:
+    """It takes 40 ms, and functions such as numpy.unique import it. Old versions of numpy always do."""
+    code = f"import sys, numpy; before = 'numpy.ma' in sys.modules\n{RUN}"
+    code = code.replace(
+        "main()", "try: main()\nfinally: print('numpy.ma' in sys.modules and not before, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, verb], input=b"A cat.\n", capture_output=True, timeout=120)
+    assert done.stdout
+    assert done.stderr == b"False\n"
+
+
+@pytest.mark.parametrize("verb", ["classify", "embed", "generate", "score", "translate"])
 def test_default_models_serve(verb: str) -> None:
     done = textkit(verb, text=TEXT)
     assert done.returncode == 0, done.stderr

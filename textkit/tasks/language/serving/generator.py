@@ -26,6 +26,7 @@ from textkit.tasks.language.serving.healing import Healer, Prompt, says_nothing
 from textkit.tasks.language.serving.scorer import encode, rule_of
 from textkit.tasks.language.serving.watch import Watch, joined
 from textkit.tasks.language.task import TASK
+from textkit.text.characters import distinct
 from textkit.text.language import LanguageText
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Generator(OpenModel[list["Generated"]]):
         kinds = np.where(lengths > 0, 1, 0) if not self.steps.counts_padding else lengths
         kinds = 2 * kinds + healed
         found = []
-        for kind in np.unique(kinds[short]).tolist():
+        for kind in distinct(kinds[short]):
             places = np.flatnonzero(short & (kinds == kind))
             for batch in batches(np.maximum(lengths[places], 1), BATCH_TOKENS):
                 found += [places[batch[at : at + size]] for at in range(0, len(batch), size)]
