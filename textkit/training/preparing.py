@@ -95,14 +95,22 @@ def repeatable(device: torch.device, threads: int, seed: int, rank: int = 0) -> 
         torch.set_num_threads(threads)
         try:
             if device.type == "cpu":
-                torch.use_deterministic_algorithms(True, warn_only=True)
+                _choose_deterministic(True, warn_only=True)
                 # Filling costs time, and nothing here reads uninitialised memory.
                 torch.utils.deterministic.fill_uninitialized_memory = False
             yield
         finally:
             torch.utils.deterministic.fill_uninitialized_memory = fill
-            torch.use_deterministic_algorithms(before[1], warn_only=warn_only)
+            _choose_deterministic(before[1], warn_only=warn_only)
             torch.set_num_threads(before[0])
+
+
+def _choose_deterministic(mode: bool, warn_only: bool) -> None:
+    """torch.use_deterministic_algorithms without its import of torch's compiler, which takes 2 s and is not used here."""
+    import torch
+
+    choose = getattr(torch._C, "_set_deterministic_algorithms", torch.use_deterministic_algorithms)
+    choose(mode, warn_only=warn_only)
 
 
 def tell_changes(run: Run, threads: int, processes: int) -> None:
