@@ -7,7 +7,7 @@ import heapq
 import numpy as np
 import pytest
 
-from textkit.interop.fasttext.tree import huffman, turns
+from textkit.interop.fasttext.tree import huffman, path_sums
 
 
 @pytest.mark.parametrize("labels", [2, 3, 8, 65])
@@ -19,7 +19,7 @@ def test_sums_along_a_tree_are_those_of_its_paths(labels: int, shape: str) -> No
         "drawn": sorted(random.integers(0, 1000, labels).tolist(), reverse=True),
     }[shape]  # fmt: skip
     tree = huffman(counts)
-    found = turns(tree)
+    found = path_sums(tree)
     each = random.normal(size=2 * (labels - 1) + 1)  # the turns right, the turns left, and none
     each[-1] = 0
     sums = each.copy()

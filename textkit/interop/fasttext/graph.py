@@ -19,7 +19,7 @@ from textkit.exporting import quantize
 from textkit.exporting.onnx_format import IR_VERSION, OPSET
 from textkit.exporting.serialising import serialised
 from textkit.interop.fasttext.quantised import CENTROIDS, Quantised
-from textkit.interop.fasttext.tree import Tree, turns
+from textkit.interop.fasttext.tree import Tree, path_sums
 from textkit.tasks.embed.exporting.graph import SMALLEST
 
 if TYPE_CHECKING:
@@ -224,10 +224,10 @@ def _logits(parts: Parts) -> tuple[Nodes, dict[str, np.ndarray]]:
 
 
 def _of_tree(tree: Tree) -> tuple[Nodes, dict[str, np.ndarray]]:
-    """Scores of inner nodes f32[line, node] -> log-probabilities of labels (see tree.Turns)."""
+    """Scores of inner nodes f32[line, node] -> log-probabilities of labels (see tree.PathSums)."""
     from onnx import helper
 
-    found = turns(tree)
+    found = path_sums(tree)
     constants: dict[str, np.ndarray] = {
         "leaves": found.leaves,
         "last": found.last,

@@ -50,7 +50,7 @@ def huffman(counts: Sequence[int]) -> Tree:
     return Tree(labels, parent, right)
 
 
-class Turns(NamedTuple):
+class PathSums(NamedTuple):
     """How the log-probabilities of labels are sums of those of turns, in few steps (pointer jumping, Wyllie 1979).
 
     Turns have numbers: to the right from each inner node, to the left from each, and the last, which stands for no turn and is
@@ -63,7 +63,7 @@ class Turns(NamedTuple):
     last: np.ndarray
 
 
-def turns(tree: Tree) -> Turns:
+def path_sums(tree: Tree) -> PathSums:
     """The steps for a tree of two labels or more."""
     inner = tree.labels - 1
     none = 2 * inner
@@ -79,4 +79,4 @@ def turns(tree: Tree) -> Turns:
         above = above[above]
     leaves = number[: tree.labels].astype(np.int32)
     last = steps.pop()[leaves] if steps else np.full(tree.labels, none, np.int32)
-    return Turns(leaves, steps, last)
+    return PathSums(leaves, steps, last)
