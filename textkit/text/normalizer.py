@@ -15,7 +15,6 @@ from textkit.text.characters import Kinds, others
 from textkit.text.cleaning import cleaned
 from textkit.text.scripts import FIRST_IDEOGRAPH, IDEOGRAPHS
 
-_IDEOGRAPHS = re.compile(f"([{IDEOGRAPHS}])")
 _SHORT = 4096  # characters
 _FORMS: Mapping[str, Literal["NFC", "NFKC", "NFD", "NFKD"]] = {
     "NFC": "NFC",
@@ -23,6 +22,12 @@ _FORMS: Mapping[str, Literal["NFC", "NFKC", "NFD", "NFKD"]] = {
     "NFD": "NFD",
     "NFKD": "NFKD",
 }
+
+
+@cache
+def _ideographs() -> re.Pattern[str]:
+    """Compiled when the first is met, which takes 5 ms."""
+    return re.compile(f"([{IDEOGRAPHS}])")
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Normalizer:
                 if is_mark(character):
                     text = text.replace(character, f" {character} ")
             if beyond and ord(beyond[-1]) >= FIRST_IDEOGRAPH:
-                text = _IDEOGRAPHS.sub(r" \1 ", text)
+                text = _ideographs().sub(r" \1 ", text)
         return text
 
     def folded(self, text: str) -> str:
@@ -71,7 +76,10 @@ class Normalizer:
 
     def is_word(self, character: str) -> bool:
         """Whether a character is always a word by itself."""
-        return self.punctuation == "split" and (is_mark(character) or _IDEOGRAPHS.match(character) is not None)
+        if self.punctuation != "split":
+            return False
+        beyond = character >= chr(FIRST_IDEOGRAPH)
+        return is_mark(character) or (beyond and _ideographs().match(character) is not None)
 
     def form(self, text: str) -> str:
         """`text` in the chosen Unicode form."""
