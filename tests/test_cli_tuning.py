@@ -17,10 +17,10 @@ from terminal import heard_until, written_to
 import textkit
 from textkit.plugin import Score, Space
 from textkit.registry import registry
-from textkit.training.events import TrialBegan, TrialDone, Tuned
 from textkit.training.run import Run
-from textkit.training.trial_lines import said
-from textkit.training.trials import Trial
+from textkit.training.tuning.events import TrialBegan, TrialDone, Tuned
+from textkit.training.tuning.trial_lines import said
+from textkit.training.tuning.trials import Trial
 
 TOYS = str(Path(__file__).with_name("training_toys.py"))
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
-
 import pytest
+from data_file import data_file
 
 from textkit.corpora.corpus import Corpus
 from textkit.corpora.pairs import PairCorpus, pair, sides
@@ -16,13 +15,7 @@ PAIRS = [f"line {n}\tZeile {n}" for n in range(1000)]
 
 
 def write(path, lines):
-    text = "".join(f"{line}\n" for line in lines).encode()
-    if path.suffix == ".gz":
-        text = gzip.compress(text)
-    if path.suffix == ".zst":
-        text = pytest.importorskip("zstandard").compress(text)
-    path.write_bytes(text)
-    return path
+    return data_file(path.parent, "".join(f"{line}\n" for line in lines), path.name)
 
 
 @pytest.mark.parametrize("names", [("a.en", "a.de"), ("a.en.gz", "a.de.zst"), ("a.en", "a.de.gz")])

@@ -7,7 +7,7 @@ import json
 import pytest
 from tuning_toys import Known, Options
 
-from textkit.training.proposing import Proposals
+from textkit.training.tuning.proposing import Proposals
 
 
 def test_moves_stay_on_their_scales():

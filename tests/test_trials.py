@@ -10,8 +10,8 @@ import torch
 from textkit.errors import UsageError
 from textkit.plugin import Score
 from textkit.text.words import Words
-from textkit.training import trials
-from textkit.training.trials import Point, Trial, alike, hopeless, ranked, seconds_of, table
+from textkit.training.tuning import trials
+from textkit.training.tuning.trials import Point, Trial, alike, hopeless, ranked, seconds_of, table
 
 
 def trial(number, value, *curve, higher=True, end="epochs", passes=10, **more):

@@ -13,11 +13,12 @@ from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Space
 from textkit.registry import registry
 from textkit.training import run as run_module
-from textkit.training import tuning
-from textkit.training.events import Scored, TrialBegan, TrialDone, Tuned
+from textkit.training.events import Scored
 from textkit.training.recipe import Recipe
 from textkit.training.run import Run
-from textkit.training.tuning import tune
+from textkit.training.tuning import searching as tuning
+from textkit.training.tuning.events import TrialBegan, TrialDone, Tuned
+from textkit.training.tuning.searching import tune
 
 
 @pytest.fixture

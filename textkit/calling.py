@@ -9,13 +9,13 @@ from typing import Any, Literal
 from textkit.arguments import of_arguments
 from textkit.errors import UsageError
 from textkit.exporting.export import export as export_run
-from textkit.training.events import Event
 from textkit.training.parallel import joined
 from textkit.training.recipe import Recipe, begin, go_on, swept
 from textkit.training.run import Run
 from textkit.training.trainer import train as events_of
-from textkit.training.trials import seconds_of
-from textkit.training.tuning import tune
+from textkit.training.tuning.events import SearchEvent
+from textkit.training.tuning.searching import tune
+from textkit.training.tuning.trials import seconds_of
 
 Precision = Literal["fp32", "fp16", "int8"]
 
@@ -35,7 +35,7 @@ def train(
     resume: bool = False,
     budget: str | float | None = None,
     max_mb: float | None = None,
-    progress: Callable[[Event], None] | None = None,
+    progress: Callable[[SearchEvent], None] | None = None,
 ) -> Path:
     """Trains a model of the family `plugin` on files, as `textkit train` does, and returns the run's folder `output`.
 

@@ -76,9 +76,7 @@ class Training:
     nonmono: int = 5  # nt-asgd: averaging starts once a dev score is worse than the best from before the last so many
     betas: tuple[float, float] = (0.9, 0.999)  # adam, adamw
     epsilon: float = 1e-8  # adagrad, adam, adamw
-    schedule: Literal["constant", "linear", "inverse-sqrt", "cosine"] = (
-        "constant"  # constant | linear | inverse-sqrt | cosine
-    )
+    schedule: Literal["constant", "linear", "inverse-sqrt", "cosine"] = "constant"  # of the rate
     warmup: int = 0  # updates during which the rate rises linearly from 0
     cooldown: int = 0  # last updates, during which the rate falls linearly to min_learning_rate under any schedule
     min_learning_rate: float = 0.0  # where linear, cosine and a cooldown end
@@ -91,9 +89,7 @@ class Training:
     eval_steps: int = 0  # updates between dev scores; 0: once an epoch
     checkpoint_seconds: float = 60.0  # at most this much work is lost to kill -9
     checkpoint_steps: int = 0  # a further checkpoint after this many updates; 0: time alone decides
-    precision: Literal["fp32", "bf16", "fp16"] = (
-        "fp32"  # fp32 | bf16 | fp16: mixed precision by autocast; fp16 scales the loss
-    )
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # mixed precision by autocast; fp16 scales the loss
     log_seconds: float = 1.0  # at most one line of metrics.jsonl in this many seconds
 
     needs: ClassVar[Mapping[str, str]] = {  # see Plugin.Config

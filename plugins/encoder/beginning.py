@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import fields, replace
@@ -32,15 +33,15 @@ _POSITIONS = "encoder.tokens.positions.weight"
 _SERVED = (("network.", ""), ("tokens.", "encoder.tokens."))
 
 
-class BeginsWithEncoder:
+class BeginsWithEncoder(ABC):
     """A mixin of families that may begin with another model's encoder. `texts` and `facts` say what a family learns from."""
 
     training: ClassVar[Training]
     inherited: ClassVar[Sequence[str]] = tuple(field.name for field in fields(EncoderOptions))
 
+    @abstractmethod
     def texts(self, corpus: Corpus, config: Any) -> Chunks:
         """The texts of the corpus, from which the text rule is learnt."""
-        raise NotImplementedError
 
     def facts(self, corpus: Corpus, config: Any) -> dict[str, Any]:
         """What the rule keeps of the corpus beside the texts, such as labels. TextkitError for a corpus with too little."""

@@ -8,7 +8,6 @@ al. 2022, arXiv 2209.11055).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -21,7 +20,7 @@ from textkit.tasks.classify.evaluation import measures
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of
 from textkit_plugins.encoder.beginning import BeginsWithEncoder
-from textkit_plugins.encoder.classifying import batch_of, head_facts, labels_of, wanted_of
+from textkit_plugins.encoder.classifying import batch_of, head_facts, labels_of, text_chunks, wanted_of
 from textkit_plugins.encoder.in_context import encoder_of
 from textkit_plugins.encoder.options import EncoderOptions
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from textkit.corpora.corpus import Corpus
     from textkit_plugins.encoder.classification import Batch, Classifier
+    from textkit_plugins.encoder.vocabulary import Chunks
 
 _LINES = 10_000  # read at once
 _ENCODED = 256  # lines encoded at once
@@ -73,9 +73,13 @@ class FewShotPlugin(BeginsWithEncoder, Plugin[FewShotOptions, TextRule]):
     def adopt(self, corpus: Corpus, config: FewShotOptions, source: Source) -> TextRule:
         if source.rule is None:
             raise UsageError(f"--init {source.name}: holds word vectors; few-shot needs an encoder")
-        rule = copy(source.rule)
-        rule.learnt = labels_of(corpus, config)
-        return rule
+        return super().adopt(corpus, config, source)
+
+    def texts(self, corpus: Corpus, config: FewShotOptions) -> Chunks:
+        return text_chunks(corpus)
+
+    def facts(self, corpus: Corpus, config: FewShotOptions) -> dict[str, Any]:
+        return labels_of(corpus, config)
 
     def network(self, config: FewShotOptions, vocabulary: TextRule) -> Classifier:
         from textkit_plugins.encoder.classification import Classifier
@@ -89,6 +93,9 @@ class FewShotPlugin(BeginsWithEncoder, Plugin[FewShotOptions, TextRule]):
     def fit(
         self, network: Classifier, corpus: Corpus, vocabulary: TextRule, config: FewShotOptions, epoch: Epoch
     ) -> Iterator[Mapping[str, Any]]:
+        import scipy.optimize  # noqa: F401  # here, because a limit holds for libraries that are loaded
+        from threadpoolctl import threadpool_limits
+
         lines = [labelled(record) for records in corpus.chunks(_LINES) for record in records]
         numbers = {label: at for at, label in enumerate(vocabulary.learnt["labels"])}
         vectors = np.zeros((len(lines), config.width), np.float32)
@@ -102,12 +109,8 @@ class FewShotPlugin(BeginsWithEncoder, Plugin[FewShotOptions, TextRule]):
         wanted = wanted_of(lines, numbers, config.several)
         count = np.array([line.weight for line in lines], np.float64)
         solved = Solved(vectors, wanted, count, config.several, len(numbers))
-        import scipy.optimize  # noqa: F401  # before the limit, which holds for libraries that are loaded
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(
-            1, user_api="blas"
-        ):  # a step has too little work for two: they would wait for each other
+        # A step has too little work for two threads: they would wait for each other.
+        with threadpool_limits(1, user_api="blas"):
             strength, logits = solved.chosen((config.strength,) if config.strength else _STRENGTHS, epoch.seed)
             found = solved.solve(strength)
         set_head(network, found[:, :-1], found[:, -1], logits, wanted)

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from textkit.training.proposing import Proposals
+from textkit.training.tuning.proposing import Proposals
 from textkit_plugins.encoder.classifying import ClassifierOptions, ClassifierPlugin
 from textkit_plugins.encoder.tuned import MANY, space
 

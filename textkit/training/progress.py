@@ -31,7 +31,7 @@ class Silence:
     def __exit__(self, *exception: object) -> None:
         pass
 
-    def show(self, event: Event) -> None:
+    def show(self, event: Any) -> None:
         pass
 
     def tell(self, text: str) -> None:

@@ -22,7 +22,7 @@ def run_search(messages: Messages, folder: Path, budget: str, max_mb: float | No
     """Searches for as long as `budget` says and leaves the best run in `folder`. A signal that ends the search gives exit code
     128 plus its number; the best run so far is kept then, too.
     """
-    from textkit.training.trials import checked_mb, seconds_of
+    from textkit.training.tuning.trials import checked_mb, seconds_of
 
     refuse(
         rest.pop("resume"), rest.pop("tensorboard"), several or ("RANK" in os.environ and "WORLD_SIZE" in os.environ)
@@ -47,11 +47,12 @@ def refuse(resume: bool, tensorboard: bool, several: bool) -> None:
 
 def drive(messages: Messages, folder: Path, rest: dict[str, Any], seconds: float, driven: dict[str, Any]) -> int:
     """Searches, shows and logs; returns exit code 0, or 128 plus the number of the signal that ended the search."""
-    from textkit.training.events import Done, Tuned
+    from textkit.training.events import Done
     from textkit.training.logbook import Logbook
     from textkit.training.recipe import Recipe
-    from textkit.training.trial_lines import display
-    from textkit.training.tuning import tune
+    from textkit.training.tuning.events import TrialBegan, TrialDone, Tuned
+    from textkit.training.tuning.searching import tune
+    from textkit.training.tuning.trial_lines import display
 
     begins = not folder.exists()
 
@@ -71,7 +72,7 @@ def drive(messages: Messages, folder: Path, rest: dict[str, Any], seconds: float
             for event in tune(folder, Recipe(**rest), seconds, in_int8, stop=asked, **driven):
                 if hasattr(event, "run"):
                     book = Logbook(event.run)
-                if book is not None:
+                if book is not None and not isinstance(event, TrialBegan | TrialDone | Tuned):
                     book.write(event)
                     book = None if isinstance(event, Done) else book
                 if isinstance(event, Tuned):

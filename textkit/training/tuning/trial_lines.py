@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from textkit.training.events import Event, Progress, Scored, Stage, Started, TrialBegan, TrialDone, Tuned
+from textkit.training.events import Progress, Scored, Stage, Started
 from textkit.training.progress import Lines, Live, Silence, clock, figure
-from textkit.training.trials import MB, Trial, typed
+from textkit.training.tuning.events import SearchEvent, TrialBegan, TrialDone, Tuned
+from textkit.training.tuning.trials import MB, Trial, typed
 
 
 class TrialLines(Lines):
@@ -14,7 +15,7 @@ class TrialLines(Lines):
         super().__init__(folder)
         self._trial = 0
 
-    def show(self, event: Event) -> None:
+    def show(self, event: SearchEvent) -> None:
         if isinstance(event, TrialBegan):
             self._trial = event.number
         elif isinstance(event, (TrialDone, Tuned)):
@@ -36,7 +37,7 @@ class LiveTrials(Live):
         super().__init__(folder)
         self._head = ""
 
-    def show(self, event: Event) -> None:
+    def show(self, event: SearchEvent) -> None:
         if isinstance(event, TrialBegan):
             self._head = f"trial {event.number}, {clock(max(event.left, 0.0))} left"
             self._score = []

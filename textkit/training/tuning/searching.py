@@ -1,8 +1,8 @@
 """A search over the options of a plugin, within a budget of time: it trains one trial after another and keeps the best run.
 
-What is tried is the plugin's business (its `space`) and that of textkit.training.proposing. A trial is an ordinary training in
-a folder beside RUN. The best one so far lies in RUN at every moment, so that nothing that ends the process loses it. The seed
-decides which options come, given the scores; the time decides how many trials there are, and when a long one is cut short.
+What is tried is the plugin's business (its `space`) and that of proposing.py. A trial is an ordinary training in a folder
+beside RUN. The best one so far lies in RUN at every moment, so that nothing that ends the process loses it. The seed decides
+which options come, given the scores; the time decides how many trials there are, and when a long one is cut short.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from textkit.durable import naming, replace_file
 from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Plugin
 from textkit.training.effects import has_score, without_effect
-from textkit.training.events import Done, Event, Progress, Scored, Stage, Started, TrialBegan, TrialDone, Tuned
+from textkit.training.events import Done, Progress, Scored, Stage, Started
 from textkit.training.preparing import parts
-from textkit.training.proposing import Proposals, Values, space_of
 from textkit.training.recipe import Plan, Recipe, plan, with_beginning
 from textkit.training.run import Run
 from textkit.training.trainer import train
-from textkit.training.trials import MB, Trial, alike, checked_mb, estimated_bytes, hopeless, ranked, table
+from textkit.training.tuning.events import SearchEvent, TrialBegan, TrialDone, Tuned
+from textkit.training.tuning.proposing import Proposals, Values, space_of
+from textkit.training.tuning.trials import MB, Trial, alike, checked_mb, estimated_bytes, hopeless, ranked, table
 
 FIRST, LATER = 1 / 2, 1 / 4  # of the budget: the most time for the first trial, and for each later one
 SPARE = 5  # good trials whose runs are kept until a real export has shown which of them fits
@@ -46,7 +47,7 @@ def tune(
     threads: int | None = None,
     stop: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Event]:
+) -> Iterator[SearchEvent]:
     """Searches for `budget` seconds by `clock`, or until `stop` returns true; the run in `folder` is then the best one.
 
     Yields the events of each training between those of its trial; the last event is Tuned. `max_mb` bounds the size of the
@@ -111,7 +112,7 @@ class Search:
         """The trial with the best score so far."""
         return next(iter(ranked(self.trials)), None)
 
-    def run(self) -> Iterator[Event]:
+    def run(self) -> Iterator[SearchEvent]:
         """Tries options until the time is over, or there is nothing left to try."""
         values: Values | None = self.proposals.base
         self.proposals.seen(self.proposals.base)
@@ -129,7 +130,7 @@ class Search:
             raise TextkitError("no trial has a dev score")
         yield Tuned(self.kept, len(self.trials), self.clock() - self.began, reason, self.folder, size)
 
-    def _try(self, values: Values) -> Generator[Event, None, Trial]:
+    def _try(self, values: Values) -> Generator[SearchEvent, None, Trial]:
         """Trains with these options, as long as it is worth it."""
         trial = Trial(len(self.trials) + 1, values, self.proposals.changed(values))
         options, training = self.proposals.begun(values)
@@ -266,7 +267,7 @@ class Search:
         run.save()
         replace_file(self.folder / "trials.tsv", table(self.trials, self.kept).encode())
 
-    def _fitting(self, most: float) -> Generator[Event, None, int]:
+    def _fitting(self, most: float) -> Generator[SearchEvent, None, int]:
         """Exports the run that is kept, or the next best where that is too large; returns the bytes of the model."""
         order = ranked(self.trials)
         near = alike(order)
