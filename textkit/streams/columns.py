@@ -26,12 +26,14 @@ TEXT_FIELD = "text"  # the field of a JSON line that has the text, unless --colu
 class Block:
     """Some records: the text of each, its own fields where the input has any, and the problems by position.
 
-    `fields`: for JSON lines the object's source and the object, for TSV and CSV a dict of column -> cell.
+    `fields`: for JSON lines the object's source and the object, for TSV and CSV a dict of column -> cell. `numbers`: the line
+    of the file on which each record begins, from 1; blocks that are made of others have none.
     """
 
     texts: list[str]
     fields: Sequence[Any] | None = None
     problems: dict[int, str] = field(default_factory=dict)
+    numbers: Sequence[int] = field(default=(), compare=False)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -39,9 +41,8 @@ class Block:
     def part(self, start: int, stop: int) -> Block:
         """The records start..stop-1."""
         fields = None if self.fields is None else self.fields[start:stop]
-        return Block(
-            self.texts[start:stop], fields, {at - start: why for at, why in self.problems.items() if start <= at < stop}
-        )
+        problems = {at - start: why for at, why in self.problems.items() if start <= at < stop}
+        return Block(self.texts[start:stop], fields, problems, self.numbers[start:stop])
 
     @staticmethod
     def joined(blocks: Sequence[Block]) -> Block:
@@ -76,7 +77,7 @@ def records(
     """
     if kind == "lines":
         for lines in reader:
-            yield Block(lines)
+            yield Block(lines, numbers=range(reader.lines - len(lines) + 1, reader.lines + 1))
         return
     carried = carried or Carried()
     if kind == "jsonl":
@@ -90,7 +91,7 @@ def records(
             yield block.part(0, first)
             yield Block([])
             raise TextkitError(problems[first])
-        yield Block(block.texts, block.fields, problems)
+        yield Block(block.texts, block.fields, problems, block.numbers)
 
 
 def _json_lines(reader: Reader, name: str, carried: Carried) -> Iterator[tuple[Block, Sequence[int]]]:
@@ -104,7 +105,8 @@ def _json_lines(reader: Reader, name: str, carried: Carried) -> Iterator[tuple[B
                 problems[at] = problem
             texts.append(text)
             fields.append((line if value is None else carried.object(line, value), value))
-        yield Block(texts, fields, problems), range(reader.lines - len(lines) + 1, reader.lines + 1)
+        numbers = range(reader.lines - len(lines) + 1, reader.lines + 1)
+        yield Block(texts, fields, problems, numbers), numbers
 
 
 def _json_line(line: str, name: str) -> tuple[dict[str, Any] | None, str, str]:
@@ -160,9 +162,13 @@ def _table(
     names: dict[int, list[str]] = {}  # number of cells in a record -> their names
     if index is not None and index < 0:
         raise TextkitError("--column counts from 1")
+    end = 0  # the line on which the record before ends
     for rows, numbers in csv_rows(reader, delimiter) if kind == "csv" else _tsv_rows(reader, delimiter):
+        begins = [line + 1 for line in (end, *numbers[:-1])] if rows else []
+        end = numbers[-1] if rows else end
         if index is None and rows:
             header, rows, numbers = list(map(_spaced, rows[0])) if kind == "csv" else rows[0], rows[1:], numbers[1:]
+            del begins[0]
             if column not in header:
                 raise TextkitError(f"{reader.name}: no column {column!r}{nearest(column or '', header)}")
             index = header.index(column)
@@ -180,7 +186,7 @@ def _table(
             if len(row) not in names:
                 names[len(row)] = carried.names(header or (), max(len(row), len(header or ())))
             fields.append(dict(zip(names[len(row)], row, strict=False)))
-        yield Block(texts, fields, problems), numbers
+        yield Block(texts, fields, problems, begins), numbers
     if index is None:
         raise TextkitError(f"{reader.name}: no column {column!r}: the file is empty")
 

@@ -17,7 +17,7 @@ import stat
 import sys
 import time
 from codecs import BOM_UTF8
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Protocol
 
@@ -55,6 +55,9 @@ class Reader:
         self.lines = 0  # lines given so far
         self.taken = 0  # bytes of the file read so far, compressed if it is
         self.waiting = 0  # those of them that are still to be decompressed
+        self.also: Callable[[bytes], object] | None = (
+            None  # is given all bytes read, compressed if they are, such as a hash
+        )
         self._block = block
         self._owned = path is not None
         self._fd = _stdin() if path is None else _open(self.name)
@@ -154,6 +157,8 @@ class Reader:
                 try:
                     data = os.read(self._fd, self._block)
                     self.taken += len(data)
+                    if self.also is not None:
+                        self.also(data)
                     return data
                 except BlockingIOError:  # a non-blocking file, and another process was quicker
                     ready = False
