@@ -24,11 +24,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python $(PIP) -e '.[train,plot,test,docs]'
 	@touch $@
 
-# The README's two lines for CPUs alone: no GPU, no PyTorch, about 55 MB to download.
+# The README's two lines for CPUs alone: no GPU, no PyTorch, about 60 MB to download.
 $(SERVING)/textkit: pyproject.toml constraints.txt
 	@test -x $(SERVING)/python || $(PYTHON) -m venv .venv-serving
-	@echo "Installing what serving needs, for CPUs alone, into .venv-serving (about 55 MB to download)."
-	$(SERVING)/python $(PIP) click numpy onnxruntime platformdirs rich tokenizers
+	@echo "Installing what serving needs, for CPUs alone, into .venv-serving (about 60 MB to download)."
+	$(SERVING)/python $(PIP) click numpy onnxruntime platformdirs rich tantivy tokenizers
 	$(SERVING)/python $(PIP) --no-deps .
 
 # An environment that can train can also serve. Without one, the small installation comes first, so that there is something

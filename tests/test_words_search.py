@@ -1,0 +1,133 @@
+"""Search by words and fusion, against numbers computed by hand."""
+
+from __future__ import annotations
+
+from math import log
+from pathlib import Path
+
+import pytest
+
+from textkit.errors import TextkitError
+from textkit.retrieval.analysis import matched, prepared, telling, terms
+from textkit.retrieval.fusion import fused
+from textkit.retrieval.words import Words, WordsWriter
+
+TEXTS = ["the cat sat", "the dog sat on the mat", "a bird", "the cat and the dog and the cat"]
+
+
+def made(folder: Path | None, texts: list[str]) -> Words:
+    writer = WordsWriter(folder)
+    writer.add(0, texts)
+    writer.commit()
+    writer.close()
+    return writer.searched()
+
+
+def test_bm25_by_hand(tmp_path: Path) -> None:
+    """N = 4 rows of 3, 6, 2 and 8 words, 4.75 on average; "cat" is in rows 0 and 3, "sat" in rows 0 and 1."""
+    words = made(tmp_path / "words", TEXTS)
+    idf = log(1 + (4 - 2 + 0.5) / (2 + 0.5))  # both terms are in two rows
+
+    def gain(count: int, length: int) -> float:
+        return idf * 2.2 * count / (count + 1.2 * (0.25 + 0.75 * length / 4.75))
+
+    found = words.search(terms("Cats"), 10)
+    assert [row for row, _ in found] == [0, 3]
+    assert [score for _, score in found] == pytest.approx([gain(1, 3), gain(2, 8)], rel=1e-5)
+    found = words.search(terms("cat sat"), 10)
+    assert [row for row, _ in found] == [0, 3, 1]
+    assert [score for _, score in found] == pytest.approx([2 * gain(1, 3), gain(2, 8), gain(1, 6)], rel=1e-5)
+    assert words.search(terms("cat sat"), 10, every=True) == [found[0]]
+    assert words.search(terms("cat cat cat"), 10) == words.search(terms("cat"), 10)  # a query's words count once
+    assert words.search(terms("cat sat"), 1) == found[:1]
+    assert len(words.search(["the"], 1_000_000)) == 3
+    assert words.search([], 10) == words.search(["unheard"], 10) == words.search(["cat"], 0) == []
+    assert words.frequency("cat") == 2
+
+
+def test_equal_rows_come_in_their_order() -> None:
+    words = made(None, ["same line"] * 50)
+    assert [row for row, _ in words.search(["same"], 50)] == list(range(50))
+
+
+def test_rows_that_are_removed_are_not_found(tmp_path: Path) -> None:
+    writer = WordsWriter(tmp_path / "words")
+    writer.add(0, TEXTS)
+    writer.commit()
+    writer.remove(1, 3)
+    writer.remove(2, 2)  # nothing
+    writer.commit()
+    words = Words(tmp_path / "words")
+    assert len(words) == 2
+    assert [row for row, _ in words.search(["the"], 9)] == [3, 0]
+
+
+def test_no_query_is_wrong(tmp_path: Path) -> None:
+    words = made(tmp_path / "words", ["AND OR NOT", 'text:"a" ~2 ^3 (b', "[1 TO 5]"])
+    for query in ('"', "AND", "text:", "(((", "a^", "*", "[1 TO", "\\", "row:1", "~", "+-!", "\0"):
+        words.search(terms(query), 5)
+    assert words.search(terms("NOT"), 5)[0][0] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("Error E1042 is shown", "e1042"),
+        ("Take AB-12/7 from the shelf", "AB-12/7"),
+        ("北京大学的学生", "大学"),
+        ("北京大学的学生", "学"),
+        ("東京タワーへ行く", "タワー"),
+        ("서울에서 만났다", "서울"),
+        ("ผมรักภาษาไทย", "ภาษา"),
+        ("a naïve café", "NAIVE CAFE"),
+        ("ＦＵＬＬ ｗｉｄｔｈ", "full width"),
+        ("cafe\u0301", "café"),
+        ("Привет, мир", "мир"),
+        ("running dogs", "dog run"),
+        ("it is 3.14", "3.14"),
+    ],
+)
+def test_what_is_found(text: str, query: str) -> None:
+    words = made(None, ["something else entirely", text, "and a third line"])
+    assert [row for row, _ in words.search(terms(query), 5)][:1] == [1]
+
+
+def test_a_code_is_a_term_of_its_own() -> None:
+    words = made(None, ["12 and AB and 7", "AB-12/7 and more words of no use", "AB-12/8"])
+    assert words.search(terms("ab-12/7"), 3)[0][0] == 1
+    assert prepared("a-b c/d no digit") == "a-b c/d no digit"
+
+
+def test_telling_terms() -> None:
+    assert telling("what is error E1042") == ["e1042"]
+    assert telling("Who is Kawann Short?") == ["kawann", "short"]
+    assert telling("Paris") == ["pari"]
+    assert telling("How many points") == []
+    assert telling("PLEASE HELP ME") == []
+    assert telling("the part AB-12/7, please") == ["ab\u01c012\u01c07"]
+    assert telling("") == telling("  ") == []
+
+
+def test_where_words_match() -> None:
+    text = "Cats like the cat's 北京大学 food"
+    spans = matched(text, set(terms("cat 大学")))
+    assert [text[start:end] for start, end in spans] == ["Cats", "cat", "大学"]
+
+
+def test_fusion_by_hand() -> None:
+    """Row 1 is second and first, row 2 first and third, row 3 only third, row 4 only second."""
+    found = fused([[2, 1, 3], [1, 4, 2]])
+    raw = {1: 1 / 62 + 1 / 61, 2: 1 / 61 + 1 / 63, 3: 1 / 63, 4: 1 / 62}
+    assert [row for row, _ in found] == [1, 2, 4, 3]
+    assert dict(found) == pytest.approx({row: score / (2 / 61) for row, score in raw.items()})
+    assert fused([[7], [7]]) == [(7, 1.0)]
+    assert fused([[], []]) == fused([]) == []
+    assert [row for row, _ in fused([[1, 2], [3]], [1, 3])] == [3, 1, 2]
+    assert [row for row, _ in fused([[5], [6]])] == [5, 6]  # equal: the first ranking decides
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    made(tmp_path / "words", TEXTS)
+    (tmp_path / "words" / "meta.json").write_text("{")
+    with pytest.raises(TextkitError, match="words: the index of words is damaged"):
+        Words(tmp_path / "words")

@@ -1,0 +1,104 @@
+"""How text becomes the terms that are matched. Knows no index.
+
+tantivy cuts at what is no letter and no digit, lowercases, stems and drops accents. What it cannot know is prepared here: text
+without spaces between words becomes single characters and pairs of them, and a code such as AB-12/7 is also a term as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+from typing import Any
+
+from textkit.text.scripts import IDEOGRAPHS, UNSPACED
+
+LONGEST = 100  # bytes of a term; a longer one is left out
+JOINT = "\u01c0"  # a letter that stands for a mark inside of a code: the click of a language that no code is written in
+_CODE = re.compile(r"\w+(?:[^\w\s]\w+)+")
+_DIGIT = re.compile(r"\d")
+_HANGUL = "\uac00-\ud7af"
+_RUN = re.compile(f"[{IDEOGRAPHS}{UNSPACED}{_HANGUL}]+")
+_MARK = re.compile(r"[^\w]")
+
+
+def prepared(text: str) -> str:
+    """`text` as tantivy's analyser takes it: its words, and behind them its codes as words."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    said = text
+    if not text.isascii() and _RUN.search(text):
+        said = _RUN.sub(_pairs, text)
+    codes = _joined_codes(text)
+    return f"{said} {' '.join(codes)}" if codes else said
+
+
+def _joined_codes(text: str) -> list[str]:
+    """Each word of `text` that has a digit and a mark inside, with JOINT for every mark."""
+    if not _DIGIT.search(text):
+        return []
+    return [_MARK.sub(JOINT, found) for found in _CODE.findall(text) if _DIGIT.search(found)]
+
+
+def _pairs(run: re.Match[str]) -> str:
+    """A run of characters without spaces as the characters and the pairs of neighbours."""
+    letters = run[0]
+    both = [*letters, *(letters[at : at + 2] for at in range(len(letters) - 1))]
+    return f" {' '.join(both)} "
+
+
+@cache
+def analyser() -> Any:
+    """tantivy's analyser for prepared text."""
+    import tantivy
+
+    filters = tantivy.Filter
+    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
+    for step in (filters.remove_long(LONGEST), filters.lowercase(), filters.stemmer("english"), filters.ascii_fold()):
+        builder = builder.filter(step)
+    return builder.build()
+
+
+def terms(text: str) -> list[str]:
+    """The terms of `text` in their order, repeated ones as often as they occur."""
+    found: list[str] = analyser().analyze(prepared(text))
+    return found
+
+
+def telling(query: str) -> list[str]:
+    """The terms of a query that name something: codes, numbers, and words written as names in the midst of a query."""
+    found: list[str] = []
+    words = query.split()
+    shouted = query.isupper()
+    for at, word in enumerate(words):
+        bare = word.strip("\"'()[]{}<>.,;:!?¿¡“”„«»‘’")
+        named = bare[:1].isupper() and not shouted and (at > 0 or len(words) == 1 or not bare[1:].islower())
+        if bare and (_DIGIT.search(bare) or named):
+            whole = [code.lower() for code in _joined_codes(bare)]
+            found += whole or terms(bare)
+    return list(dict.fromkeys(found))
+
+
+def matched(text: str, wanted: set[str]) -> list[tuple[int, int]]:
+    """Where the words of `text` lie (start, end) that have a term of `wanted`."""
+    found = []
+    for word in re.finditer(r"\w+", text):
+        if _RUN.search(word[0]):
+            found += _matched_run(word[0], word.start(), wanted)
+        elif wanted.intersection(terms(word[0])):
+            found.append(word.span())
+    return found
+
+
+def _matched_run(letters: str, start: int, wanted: set[str]) -> list[tuple[int, int]]:
+    hit = [letter in wanted for letter in letters]
+    for at in range(len(letters) - 1):
+        if letters[at : at + 2] in wanted:
+            hit[at] = hit[at + 1] = True
+    spans: list[tuple[int, int]] = []
+    for at, there in enumerate(hit, start):
+        if there and spans and spans[-1][1] == at:
+            spans[-1] = spans[-1][0], at + 1
+        elif there:
+            spans.append((at, at + 1))
+    return spans
