@@ -129,6 +129,8 @@ def test_what_is_watched_is_seen(quiet: Quiet) -> None:
         (("generate", "--max-tokens", "5", "Once upon"), ""),
         pytest.param(("classify", "--labels", "cats,music"), TEXT, marks=pytest.mark.slow),
         (("classify", "--labels", "cats,music", "--explain", "--format", "jsonl"), TEXT),
+        pytest.param(("compare", "a cat", "a dog"), "", marks=pytest.mark.slow),
+        (("similar",), TEXT),
         pytest.param(("nearest", "music"), "", marks=pytest.mark.slow),
         pytest.param(("analogy", "-k", "1"), ANALOGY, marks=pytest.mark.slow),
         pytest.param(("attention", "Hello."), "", marks=pytest.mark.slow),

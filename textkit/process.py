@@ -63,6 +63,13 @@ def take_short_turns() -> None:
     sys.setswitchinterval(0.0005)
 
 
+def own_threads_alone() -> None:
+    """Has numpy multiply matrices in the thread that asks for it, for a verb whose own threads share the work: numpy's would
+    only stand in their way. Has an effect in the command line's own process, before numpy is imported for the first time."""
+    if is_own():
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def guard() -> None:
     """Called before a library computes: starts the thread that hears signals besides the main thread."""
     global _thread

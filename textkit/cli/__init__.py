@@ -35,6 +35,8 @@ BEFORE_TASKS: dict[str, tuple[str, str]] = {
     "export-onnx": ("textkit.verbs.export_onnx:export_onnx", "Export a training run as a model to serve."),
 }
 BEHIND_TASKS: dict[str, tuple[str, str]] = {
+    "compare": ("textkit.verbs.compare:compare", "Say how alike two texts are, pair by pair."),
+    "similar": ("textkit.verbs.similar:similar", "Leave out lines that are near-duplicates."),
     "attention": ("textkit.verbs.attention:attention", "Show what a translation or a classifier looks at."),
     "evaluate": ("textkit.verbs.evaluate:evaluate", "Score a model on test data: BLEU, accuracy, word pairs."),
     "import": ("textkit.verbs.import_:import_", "Make a model of word vectors in another tool's format."),
