@@ -20,6 +20,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 if TYPE_CHECKING:
     from textkit.calling import export, train
     from textkit.errors import TextkitError, TextkitWarning, UsageError
+    from textkit.retrieval.hits import Hit
+    from textkit.retrieval.index import Index
     from textkit.serving.opened import OpenModel
     from textkit.tasks.classify.serving.answers import Classification
     from textkit.tasks.classify.serving.classifier import Classifier
@@ -36,6 +38,8 @@ _PLACES = {
     "UsageError": "textkit.errors",
     "export": "textkit.calling",
     "train": "textkit.calling",
+    "Hit": "textkit.retrieval.hits",
+    "Index": "textkit.retrieval.index",
     "OpenModel": "textkit.serving.opened",
     "Classification": "textkit.tasks.classify.serving.answers",
     "Classifier": "textkit.tasks.classify.serving.classifier",
@@ -57,6 +61,8 @@ __all__ = [
     "Explanation",
     "Generated",
     "Generator",
+    "Hit",
+    "Index",
     "LanguageModel",
     "OpenModel",
     "Scored",

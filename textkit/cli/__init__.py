@@ -35,6 +35,8 @@ BEFORE_TASKS: dict[str, tuple[str, str]] = {
     "export-onnx": ("textkit.verbs.export_onnx:export_onnx", "Export a training run as a model to serve."),
 }
 BEHIND_TASKS: dict[str, tuple[str, str]] = {
+    "index": ("textkit.verbs.index:index", "Make an index of files, to be searched."),
+    "search": ("textkit.verbs.search:search", "Find lines by meaning and by words, in an index or in files."),
     "compare": ("textkit.verbs.compare:compare", "Say how alike two texts are, pair by pair."),
     "similar": ("textkit.verbs.similar:similar", "Leave out lines that are near-duplicates."),
     "attention": ("textkit.verbs.attention:attention", "Show what a translation or a classifier looks at."),

@@ -73,7 +73,7 @@ def telling(query: str) -> list[str]:
     for at, word in enumerate(words):
         bare = word.strip("\"'()[]{}<>.,;:!?¿¡“”„«»‘’")
         named = bare[:1].isupper() and not shouted and (at > 0 or len(words) == 1 or not bare[1:].islower())
-        if bare and (_DIGIT.search(bare) or named):
+        if len(bare) > 1 and (_DIGIT.search(bare) or named):
             whole = [code.lower() for code in _joined_codes(bare)]
             found += whole or terms(bare)
     return list(dict.fromkeys(found))

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from textkit.errors import TextkitError
+from textkit.retrieval.manifest import is_index
 
 STDIN = "-"
 _SHOWN = 3  # names in a message
@@ -24,6 +25,7 @@ class Survey:
     hidden: int = 0
     links: int = 0
     special: int = 0  # pipes, sockets, devices
+    indexes: int = 0  # folders that are indexes themselves
     binary: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)  # file -> why
     invalid: dict[str, tuple[int, str]] = field(default_factory=dict)  # file -> lines with invalid bytes, the encoding
@@ -32,7 +34,10 @@ class Survey:
 
     def notes(self) -> list[str]:
         """What -v says: files that nobody expects to be read."""
-        counts = ((self.hidden, "hidden"), (self.links, "links"), (self.special, "pipes, sockets or devices"))
+        counts = (
+            (self.hidden, "hidden"), (self.links, "links"), (self.special, "pipes, sockets or devices"),
+            (self.indexes, "indexes"),
+        )  # fmt: skip
         said = [f"{count:,} {what}" for count, what in counts if count]
         return [f"left out: {', '.join(said)}"] if said else []
 
@@ -99,11 +104,14 @@ def _walk(folder: str, survey: Survey) -> Iterator[Source]:
             survey.unreadable[path] = f"{path}: {error.strerror or error}"
             continue
         for entry in found:
+            folder_inside = entry.is_dir(follow_symlinks=False)
             if entry.name.startswith("."):
                 survey.hidden += 1
             elif entry.is_symlink():
                 survey.links += 1
-            elif entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False):
+            elif folder_inside and is_index(entry.path):
+                survey.indexes += 1
+            elif folder_inside or entry.is_file(follow_symlinks=False):
                 waiting.append(entry.path)
             else:
                 survey.special += 1

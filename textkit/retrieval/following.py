@@ -1,0 +1,22 @@
+"""Tells when files of an index may have changed, by their sizes and times. Whether they did, their hashes say."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from textkit.retrieval import manifest as manifests
+from textkit.retrieval.sources import Survey, sources
+
+
+def state(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """(inode, size, time of the last change in ns) of every file that the index in `folder` is of."""
+    found: dict[str, tuple[int, int, int]] = {}
+    roots = [root for root in manifests.read(folder).roots if os.path.lexists(root)]
+    for source in sources(roots, Survey()):
+        try:
+            facts = os.stat(source.name)
+        except OSError:  # it went away in between
+            continue
+        found[source.name] = facts.st_ino, facts.st_size, facts.st_mtime_ns
+    return found

@@ -1,0 +1,252 @@
+"""An index, for searching: `textkit.Index`. Reads files, writes none, and runs nothing that an index names.
+
+The rows that a query is nearest to are found exactly up to a million rows, and beyond that with usearch where it is installed.
+Their cosines are then computed from the rows themselves, in an order that depends on no batch, so that one query gets the same
+answer alone and among ten thousand.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from textkit.errors import TextkitError, UsageError, nearest
+from textkit.retrieval.analysis import matched, telling, terms
+from textkit.retrieval.contents import WORDS, Contents
+from textkit.retrieval.exact import candidates, cosines, ranked, units
+from textkit.retrieval.fusion import fused
+from textkit.retrieval.hits import MODES, Hit, Mode
+from textkit.retrieval.models import Embedding, found_again
+from textkit.retrieval.words import Words
+
+DEPTH = 100  # of the rankings that are fused, if k is not larger
+THRESHOLD = 0.5  # the least cosine of a hit where only hits count and no other is said
+_AT_ONCE = 256  # queries
+_RARE = 0.05  # the share of rows that may have a term that names something
+
+
+class Index:
+    """An index that `textkit index` made. `index.search(query)` gives its hits, the best first."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], device: str = "auto", threads: int | None = None, model: Any = None,
+        names: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """`model`: an open Embedding or a Bundle where the caller has it already. `names`: what files are called, by path.
+
+        Raises TextkitError for a folder that is no index, for a damaged one, and for one of a newer textkit.
+        """
+        self._contents = Contents(Path(path))
+        self.path = Path(path)
+        self._device, self._threads, self._model = device, threads, model
+        self._names = names or {}
+        self._here = os.getcwd()
+
+    def __len__(self) -> int:
+        """The number of passages."""
+        return len(self._contents)
+
+    @property
+    def model(self) -> str:
+        """The name of the model that the passages were embedded with."""
+        return self._contents.manifest.model.name
+
+    @property
+    def files(self) -> list[str]:
+        """The files that passages are from, as hits name them."""
+        dead = set(self._contents.manifest.dead)
+        paths = [each.path for at, each in enumerate(self._contents.extents()) if at not in dead]
+        return [self._named(path) for path in dict.fromkeys(paths)]
+
+    def close(self) -> None:
+        """Closes the files of the index."""
+        self._contents.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @overload
+    def search(  # type: ignore[overload-overlap]  # a str is a Sequence[str] too
+        self, queries: str, k: int | None = ..., mode: Mode = ..., threshold: float | None = ...
+    ) -> list[Hit]: ...
+    @overload
+    def search(
+        self, queries: Sequence[str], k: int | None = ..., mode: Mode = ..., threshold: float | None = ...
+    ) -> list[list[Hit]]: ...
+    def search(
+        self, queries: str | Sequence[str], k: int | None = 10, mode: Mode = "hybrid", threshold: float | None = None
+    ) -> list[Hit] | list[list[Hit]]:
+        """The hits of a query, the best first; of a list of queries, a list of hits for each.
+
+        `k`: at most so many hits; None: all that are above the threshold. `mode`: by `meaning` (cosines of vectors), by `words`
+        (BM25), or `hybrid`, both fused. `threshold`: the least cosine of a hit (by words, the least BM25 score); a passage that
+        has every word of the query is a hit of hybrid search as well. A blank query has no hits.
+
+        Raises UsageError for an unknown mode and for k below 1, and TextkitError where the model is not to be had.
+        """
+        if mode not in MODES:
+            raise UsageError(f"unknown mode {mode!r}{nearest(str(mode), MODES)}")
+        if k is not None and k < 1:
+            raise UsageError(f"k={k}: must be at least 1")
+        if isinstance(queries, str):
+            return self._answers([queries], k, mode, threshold)[0]
+        found: list[list[Hit]] = []
+        for start in range(0, len(queries), _AT_ONCE):
+            found += self._answers(queries[start : start + _AT_ONCE], k, mode, threshold)
+        return found
+
+    def _answers(self, queries: Sequence[str], k: int | None, mode: Mode, threshold: float | None) -> list[list[Hit]]:
+        least = threshold if threshold is not None else THRESHOLD if k is None else None
+        asked = [at for at, query in enumerate(queries) if query.strip()]
+        answers: list[list[Hit]] = [[] for _ in queries]
+        if not asked or not len(self):
+            return answers
+        some = [queries[at] for at in asked]
+        depth = None if least is not None else max(DEPTH, k or 0)
+        by_meaning: list[tuple[np.ndarray, np.ndarray]] | None = None
+        vectors = None
+        if mode != "words":
+            vectors = units(self._embedding(some))
+            by_meaning = self._nearest(vectors, depth, -1.0 if least is None else least)
+        for place, at in enumerate(asked):
+            meaning = by_meaning[place] if by_meaning is not None else None
+            vector = None if vectors is None else vectors[place]
+            answers[at] = self._hits(queries[at], vector, meaning, k, mode, least, depth)
+        return answers
+
+    @cached_property
+    def _embedding(self) -> Embedding:
+        if isinstance(self._model, Embedding):
+            return self._model
+        facts = self._contents.manifest.model
+        made = Embedding(self._model or found_again(facts, self.path), self._device, self._threads, side="query")
+        if made.facts.dim != facts.dim:
+            raise TextkitError(f"{self.path}: damaged: its vectors are not those of its model {facts.name!r}")
+        return made
+
+    @cached_property
+    def _words(self) -> Words:
+        return Words(self._contents.data / WORDS)
+
+    def _nearest(self, vectors: np.ndarray, depth: int | None, least: float) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The rows nearest to each query f64[query, dim], with their cosines."""
+        contents = self._contents
+        lists = candidates(contents.read_vectors, 0, contents.manifest.rows, vectors, depth, least, contents.dead)
+        return [
+            ranked(rows, cosines(contents.vectors.some(rows), vector), depth, least)
+            for rows, vector in zip(map(np.sort, lists), vectors, strict=True)
+        ]
+
+    def _hits(
+        self, query: str, vector: np.ndarray | None, meaning: tuple[np.ndarray, np.ndarray] | None, k: int | None, mode: Mode,
+        least: float | None, depth: int | None,
+    ) -> list[Hit]:  # fmt: skip
+        """The hits of one query."""
+        rankings: dict[str, list[tuple[int, float]]] = {}
+        if meaning is not None:
+            rankings["meaning"] = list(zip(meaning[0].tolist(), meaning[1].tolist(), strict=True))
+        wanted = terms(query) if mode != "meaning" else []
+        if mode != "meaning":
+            rankings |= self._by_words(query, wanted, mode, least, depth)
+        rows = [[row for row, _ in ranking] for ranking in rankings.values()]
+        found = (fused(rows) if mode == "hybrid" else rankings[mode])[:k]
+        ranks = {name: {row: at for at, (row, _) in enumerate(each, 1)} for name, each in rankings.items()}
+        scores = {name: dict(each) for name, each in rankings.items()}
+        if vector is not None:
+            absent = np.array(sorted({row for row, _ in found} - scores["meaning"].keys()), np.int64)
+            if len(absent):  # found by words alone
+                values = cosines(self._contents.vectors.some(absent), vector).tolist()
+                scores["meaning"] |= dict(zip(absent.tolist(), values, strict=True))
+        return [
+            self._hit(
+                row, score, scores.get("meaning", {}).get(row), scores.get("words", {}).get(row),
+                {name: places[row] for name, places in ranks.items() if row in places}, set(wanted),
+            )
+            for row, score in found
+        ]  # fmt: skip
+
+    def _by_words(
+        self, query: str, wanted: Sequence[str], mode: Mode, least: float | None, depth: int | None
+    ) -> dict[str, list[tuple[int, float]]]:
+        """The rankings by words: of all the query's terms, and in hybrid search of those that name something."""
+        everything = self._contents.manifest.rows
+        every = mode == "hybrid" and least is not None
+        most = everything if depth is None else depth
+        found = {"words": self._living(self._words.search(wanted, most, every))}
+        if mode == "words":
+            if least is not None and depth is None:
+                found["words"] = [hit for hit in found["words"] if hit[1] >= least]
+            return found
+        rare = [term for term in telling(query) if 0 < self._words.frequency(term) <= max(1, _RARE * everything)]
+        if rare and not every:
+            found["names"] = self._living(self._words.search(rare, most))
+        return found
+
+    def _living(self, found: list[tuple[int, float]]) -> list[tuple[int, float]]:
+        there = self._contents.living([row for row, _ in found])
+        return [hit for hit, lives in zip(found, there, strict=True) if lives]
+
+    def _hit(
+        self, row: int, score: float, cosine: float | None, bm25: float | None, ranks: dict[str, int], wanted: set[str]
+    ) -> Hit:
+        text = self._contents.text(row)
+        path = self._contents.extent(self._contents.extent_of(row)).path
+        spans = tuple(matched(text, wanted)) if wanted and (bm25 is not None or "names" in ranks) else ()
+        return Hit(
+            self._named(path), self._contents.line(row), text, score, self._contents.fields(row), cosine, bm25, ranks, spans,
+            row,
+        )  # fmt: skip
+
+    def _named(self, path: str) -> str:
+        if path in self._names:
+            return self._names[path]
+        inside = self._here.rstrip("/") + "/"
+        return path[len(inside) :] if path.startswith(inside) else path
+
+    def around(self, hit: Hit, before: int, after: int) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+        """The (line, text) of the lines before and behind a hit, as the index has them; blank lines come as ''.
+
+        Where files were read as paragraphs, or records take several lines, these are the passages before and behind.
+        """
+        by_line = self._contents.manifest.reading["kind"] == "lines"
+        return self._beside(hit, -1, before, by_line), self._beside(hit, 1, after, by_line)
+
+    def _beside(self, hit: Hit, step: int, count: int, by_line: bool) -> list[tuple[int, str]]:
+        found: list[tuple[int, str]] = []
+        last = hit.line
+        for row, line in self._neighbours(hit.row, step):
+            if line == last:  # another part of the same line
+                continue
+            gap = abs(line - last) - 1 if by_line else 0
+            found += [(last + step * (at + 1), "") for at in range(min(gap, count - len(found)))]
+            if len(found) >= count:
+                break
+            found.append((line, self._contents.text(row)))
+            last = line
+        while by_line and step < 0 and len(found) < count and last > 1:  # blank lines at the beginning of the file
+            last -= 1
+            found.append((last, ""))
+        return found[::step]
+
+    def _neighbours(self, row: int, step: int) -> Iterator[tuple[int, int]]:
+        """(row, line) of the rows before or behind a row, as long as they are of the same file."""
+        contents = self._contents
+        number = contents.extent_of(row)
+        path = contents.extent(number).path
+        row += step
+        while 0 <= row < contents.manifest.rows:
+            here = contents.extent_of(row)
+            if here != number:
+                if contents.extent(here).path != path or not contents.living([row])[0]:
+                    return
+                number = here
+            yield row, contents.line(row)
+            row += step

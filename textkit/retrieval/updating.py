@@ -1,0 +1,124 @@
+"""Makes an index of files or brings one up to date, under the lock of its one writer. Knows no command line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textkit.errors import TextkitError, UsageError
+from textkit.retrieval import manifest as manifests
+from textkit.retrieval.indexing import Indexer, Report
+from textkit.retrieval.manifest import Manifest, ModelFacts
+from textkit.retrieval.models import Embedding, found_again
+from textkit.retrieval.passages import KINDS, Reading
+from textkit.retrieval.writing import Writer, begin, empty, locked
+from textkit.streams.encoding import chosen, read_as
+
+NO_MODEL = ModelFacts("", "", "", 1)  # of an index that is searched by words alone
+_RECORDS = ("tsv", "csv", "jsonl")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a user asks of an index; None: what the index has, or for a new one the default.
+
+    `model`: a name, a folder, a Bundle or an open Embedding; `words_only`: none is needed.
+    """
+
+    model: Any = None
+    kind: str | None = None
+    column: str | None = None
+    delimiter: str | None = None
+    skip: bool = False
+    device: str = "auto"
+    threads: int | None = None
+    words_only: bool = False
+
+
+def nothing(*_: Any) -> None:
+    """Takes anything and does nothing."""
+
+
+@dataclass
+class Update:
+    """An index that is kept up to date. `note` and `waiting` are told what goes on; `show` the passages so far."""
+
+    folder: Path
+    wanted: Wanted
+    note: Callable[[str], None] = nothing
+    waiting: Callable[[], None] = nothing
+    show: Callable[[int], None] = nothing
+    most: int | None = None
+    embedding: Embedding | None = None
+
+    def run(self, names: Sequence[str] | None) -> tuple[Report, Manifest]:
+        """Reads the files that changed among those that `names` mean, None: those that the index was given before.
+
+        Raises UsageError where other options are asked for than the index was made with, and TextkitError for another model, a
+        damaged index or one of a newer textkit, a file that cannot be read, and a disk that is full.
+        """
+        if not manifests.is_index(self.folder) and not names:
+            raise UsageError(f"{self.folder}: there is no index; say which files it is to hold")
+        with locked(self.folder, self.waiting):
+            manifest = manifests.read(self.folder) if os.path.lexists(self.folder / manifests.NAME) else self._new()
+            reading = self._reading(manifest)
+            self._open_model(manifest)
+            if self.embedding is not None:
+                self.note(
+                    f"{self.embedding.bundle.folder}: {manifest.model.dim} dimensions, on {self.embedding.device}"
+                )
+            with Writer(self.folder, manifest) as writer:
+                indexer = Indexer(writer, self.embedding, reading, self.show, self.most)
+                report = indexer.refresh(names)
+                return report, writer.manifest
+
+    def _new(self) -> Manifest:
+        kind = self.wanted.kind or "lines"
+        reading = {
+            "kind": kind, "column": self.wanted.column, "delimiter": self.wanted.delimiter, "encoding": chosen(),
+        }  # fmt: skip
+        if not self.wanted.words_only:
+            self._load(self.wanted.model)
+        facts = self.embedding.facts if self.embedding else NO_MODEL
+        made = empty(facts, reading, fields=kind in _RECORDS)
+        begin(self.folder, made)
+        return made
+
+    def _load(self, model: Any) -> Embedding:
+        if self.embedding is None:
+            given = isinstance(model, Embedding)
+            self.embedding = model if given else Embedding(model, self.wanted.device, self.wanted.threads)
+        return self.embedding
+
+    def _open_model(self, manifest: Manifest) -> None:
+        if manifest.model == NO_MODEL:
+            return
+        if self.wanted.model is None:
+            self._load(found_again(manifest.model, self.folder))
+            return
+        found = self._load(self.wanted.model).facts
+        if found.digest != manifest.model.digest:
+            raise TextkitError(
+                f"{self.folder}: was made with the model {manifest.model.name!r} ({manifest.model.digest[:12]}), not with "
+                f"{found.name!r} ({found.digest[:12]}); another model needs another index"
+            )
+
+    def _reading(self, manifest: Manifest) -> Reading:
+        own = manifest.reading
+        for option, asked, has in (
+            ("--input", self.wanted.kind, own["kind"]),
+            ("--column", self.wanted.column, own.get("column")),
+            ("--delimiter", self.wanted.delimiter, own.get("delimiter")),
+            ("--encoding", chosen(), own.get("encoding")),
+        ):
+            if asked is not None and asked != has:
+                said = f"with {option} {has}" if has is not None else f"without {option}"
+                raise UsageError(f"{option} {asked}: {self.folder} was made {said}")
+        if own["kind"] not in KINDS:
+            raise TextkitError(f"{self.folder}: damaged: it was made of an unknown kind of input")
+        if own.get("encoding"):
+            read_as(str(own["encoding"]))
+        return Reading(own["kind"], own.get("column"), own.get("delimiter"), cut=True, skip=self.wanted.skip)
