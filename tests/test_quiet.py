@@ -1,4 +1,5 @@
-"""No verb talks to a network or writes outside its output. Each runs in an empty home, watched by strace if that is available.
+"""No verb talks to a network or writes outside its output (search: and its cache). Each runs in an empty home.
+It is watched by strace if that is available.
 
 Without strace (or where tracing is not allowed) the folders and Python's own audit events are watched. System calls of compiled
 code are then not seen, but the files that it leaves behind are.
@@ -129,6 +130,7 @@ def test_what_is_watched_is_seen(quiet: Quiet) -> None:
         (("generate", "--max-tokens", "5", "Once upon"), ""),
         pytest.param(("classify", "--labels", "cats,music"), TEXT, marks=pytest.mark.slow),
         (("classify", "--labels", "cats,music", "--explain", "--format", "jsonl"), TEXT),
+        (("search", "--no-cache", "a cat"), TEXT),
         pytest.param(("compare", "a cat", "a dog"), "", marks=pytest.mark.slow),
         (("similar",), TEXT),
         pytest.param(("nearest", "music"), "", marks=pytest.mark.slow),
@@ -145,6 +147,21 @@ def test_what_is_watched_is_seen(quiet: Quiet) -> None:
 def test_a_verb_talks_to_nobody(quiet: Quiet, words: tuple[str, ...], text: str) -> None:
     said = quiet(*words, text=text)  # this also checks what else the command did
     assert bool(said) == ("-o" not in words)
+
+
+def test_an_index_is_all_that_index_writes(quiet: Quiet) -> None:
+    Path(quiet.work, "lines.txt").write_text(TEXT)
+    quiet("index", "lines.txt", "-o", "lines.idx")
+    assert quiet("search", "a cat", "lines.idx").startswith("lines.txt:1:")
+
+
+def test_the_cache_of_a_search_lies_in_the_cache_folder(quiet: Quiet) -> None:
+    """The one verb that writes a file besides its output, unless it is told not to."""
+    Path(quiet.work, "lines.txt").write_text(TEXT)
+    assert quiet("search", "--no-cache", "a cat", "lines.txt").startswith("lines.txt:1:")
+    quiet.environment["XDG_CACHE_HOME"] = str(quiet.work / "cache")
+    assert quiet("search", "a cat", "lines.txt").startswith("lines.txt:1:")
+    assert [path.name for path in Path(quiet.work, "cache").iterdir()] == ["textkit"]
 
 
 def test_the_script_and_the_module(quiet: Quiet) -> None:

@@ -55,8 +55,10 @@ class Messages:
             sys.stderr.flush()
 
 
-def message_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds -v, -q and --debug; the command gets a Messages as the keyword `messages`."""
+def message_options(
+    function: Callable[..., Any], quiet: str = "Say nothing on stderr but errors."
+) -> Callable[..., Any]:
+    """Adds -v, -q and --debug; the command gets a Messages as the keyword `messages`. `quiet`: what -q does."""
 
     @click.pass_context
     @functools.wraps(function)
@@ -72,7 +74,7 @@ def message_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     for flags, attribute, help_line in (
         (("--debug",), "debug", "Show the traceback of an error."),
-        (("-q", "--quiet"), "quiet", "Say nothing on stderr but errors."),
+        (("-q", "--quiet"), "quiet", quiet),
         (("-v", "--verbose"), "verbose", "Say on stderr what is done, and on which device."),
     ):
         option = click.option(

@@ -33,14 +33,18 @@ INPUTS = ("lines", "tsv", "csv", "jsonl", "paragraphs")  # what a passage of a f
 WATCH = 1.0  # seconds between two looks at the files
 
 passage_option = click.option(
-    "--input", "kind", type=click.Choice(INPUTS), help="What a passage is. Default: lines; of an index, its own."
+    "--input",
+    "kind",
+    type=click.Choice(INPUTS),
+    metavar="KIND",
+    help="What a passage is: lines (the default), tsv, csv, jsonl or paragraphs.",
 )
 
 
 @click.command(
     cls=Verb,
     epilog=examples(
-        "textkit index notes/ -o notes.idx                      # and again, when notes have changed",
+        "textkit index notes/ -o notes.idx          # and again when notes have changed",
         "textkit index --input paragraphs book.txt -o book.idx",
         "textkit index --input jsonl --column body *.jsonl.gz -o mails.idx",
         "textkit index --follow-files /var/log/app.log -o log.idx",

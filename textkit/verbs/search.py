@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -21,10 +22,13 @@ from textkit.cli.options import (
     model_option,
     threads_option,
 )
+from textkit.cli.setting_options import Number
 from textkit.cli.stdout import protected_stdout
 from textkit.cli.typed import check_files, say_if_typed
 from textkit.cli.verb import Verb, examples
 from textkit.errors import TextkitError, UsageError, one_line
+from textkit.kinds import Real
+from textkit.task import Setting
 from textkit.verbs.index import check_columns, passage_option, say
 
 if TYPE_CHECKING:
@@ -47,8 +51,8 @@ class Trouble(TextkitError):
     cls=Verb,
     epilog=examples(
         "textkit search 'money back' notes/*.txt",
-        "textkit search 'how are models kept small' book.idx   # see textkit index --help",
-        "textkit search -q 'the disk is full' app.log && mail root < app.log",
+        "textkit search 'how are models kept small' book.idx",
+        "textkit search -q 'the disk is full' app.log && echo full",
         "textkit search --queries questions.txt --format jsonl book.idx > answers.jsonl",
         "textkit search --hybrid --explain 'error E1042' log.idx",
     ),
@@ -63,7 +67,7 @@ class Trouble(TextkitError):
 @click.option("--words", "mode", flag_value="words", help="By words alone: BM25. Needs no model.")
 @click.option(
     "--threshold",
-    type=float,
+    type=Number(Setting(Real(-1, 1e6))),
     metavar="S",
     help="Only hits with a cosine of at least S, or with every word of QUERY; with --words, a score of at least S. "
     "Default for -q, -l and -c: 0.5.",
@@ -95,7 +99,6 @@ class Trouble(TextkitError):
 @passage_option
 @column_option
 @delimiter_option
-@click.option("-q", "--quiet", "silent", is_flag=True, help="Print nothing; the exit code says whether there is a hit.")
 @click.option(
     "--on-error",
     type=click.Choice(["fail", "skip"]),
@@ -106,7 +109,7 @@ class Trouble(TextkitError):
 @device_option
 @threads_option
 @encoding_option
-@message_options
+@partial(message_options, quiet="Print nothing; the exit code says whether there is a hit.")
 def search(words: tuple[str, ...], messages: Messages, **options: Any) -> None:
     """Find the lines that QUERY means, in an INDEX (see textkit index) or in plain FILEs, and print file:line:text.
 
@@ -125,9 +128,7 @@ def search(words: tuple[str, ...], messages: Messages, **options: Any) -> None:
 
     The exit code is that of grep: 0 for a hit, 1 for none, 2 for trouble. A blank query has no hits.
     """
-    request = _Request(words=words, **options)
-    if request.silent:
-        messages.quiet = True
+    request = _Request(words=words, silent=messages.quiet, **options)
     try:
         with _searched(request, messages) as index, protected_stdout() as out:
             found = _run(request, index, out, messages)
