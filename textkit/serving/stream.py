@@ -84,11 +84,14 @@ def batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
         start = stop
 
 
-def staged(items: Iterable[Any], stages: Iterable[Callable[[Any], Any]], threads: int = 2) -> Iterator[Any]:
-    """What the `stages`, one after the other, make of each item, in order. With `threads` > 1 each stage has a thread.
+def staged(
+    items: Iterable[Any], stages: Iterable[Callable[[Any], Any]], threads: int = 2, side_by_side: int = 1
+) -> Iterator[Any]:
+    """What the `stages`, one after the other, make of each item, in order. With `threads` > 1 each stage has a thread, or
+    `side_by_side` threads, which take an item each.
 
     `items` are read and results are taken in the caller's thread, where Ctrl-C arrives. None among `items` is a pause: all
-    that was begun is finished and given before None is passed on. At most _AHEAD items per stage are under way. An exception
+    that was begun is finished and given before None is passed on. At most _AHEAD items per thread are under way. An exception
     of a stage is raised in its item's place, and no later item is given. If reading is interrupted, finished items are given
     first.
     """
@@ -97,7 +100,7 @@ def staged(items: Iterable[Any], stages: Iterable[Callable[[Any], Any]], threads
         for item in items:
             yield None if item is None else reduce(lambda value, stage: stage(value), stages, item)
         return
-    pools = [ThreadPoolExecutor(1, thread_name_prefix="textkit-stage") for _ in stages]
+    pools = [ThreadPoolExecutor(side_by_side, thread_name_prefix="textkit-stage") for _ in stages]
     waiting: deque[Future[Any]] = deque()
     try:
         for item in _until_interrupted(items):
@@ -112,7 +115,7 @@ def staged(items: Iterable[Any], stages: Iterable[Callable[[Any], Any]], threads
             for pool, stage in zip(pools[1:], stages[1:], strict=True):
                 future = pool.submit(_after, future, stage)
             waiting.append(future)
-            while waiting and (len(waiting) >= _AHEAD * len(stages) or waiting[0].done()):
+            while waiting and (len(waiting) >= _AHEAD * len(stages) * side_by_side or waiting[0].done()):
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

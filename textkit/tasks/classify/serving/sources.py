@@ -54,6 +54,11 @@ class Source(Protocol):
     @property
     def session(self) -> Session: ...
 
+    @property
+    def light(self) -> bool:
+        """Whether turning text into ids takes longer than the graph."""
+        ...
+
     def encode(self, lines: Sequence[str]) -> Any:
         """The first half of the work."""
 
@@ -88,6 +93,12 @@ class Graph:
     @property
     def session(self) -> Session:
         return self._session("logits")
+
+    @property
+    def light(self) -> bool:
+        return self.session.device == "cpu" and (
+            bool(self._tables["logits"]) or self.bundle.manifest.text["kind"] == "fasttext"
+        )
 
     def _session(self, output: str) -> Session:
         """The graph with only one of its outputs, because onnxruntime would compute the other as well."""
@@ -211,6 +222,10 @@ class Nearness:
         self.vectors()
         session: Session = self._embedder.session
         return session
+
+    @property
+    def light(self) -> bool:
+        return False
 
     def vectors(self) -> np.ndarray:
         """The vectors of the descriptions, f64[dim, label]."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -185,6 +185,12 @@ def _labelled(request: _Options, classifier: Classifier, report: InputReport) ->
     form = request.with_key({"text": writer.text, "tsv": writer.tsv, "jsonl": writer.jsonl}[request.format])
     lines = 1 if request.line_buffered else min(WINDOW_LINES, classifier.lines_at_once)
     cut = windows(records(request, report), lines, WINDOW_CHARACTERS)
+    threads = classifier.source.threads
+    if threads > 1 and not request.line_buffered and classifier.source.light:
+        from textkit.serving.helping import shared
+
+        yield from shared(cut, _Labelling(classifier, form), threads)
+        return
     yield from staged(
         (block and (block, classifier.source.encode(block.texts)) for block in cut),
         [
@@ -192,8 +198,31 @@ def _labelled(request: _Options, classifier: Classifier, report: InputReport) ->
             lambda item: (len(item[0]), form(*item)),
         ],
         # With line buffering, handing single lines from thread to thread costs more than it saves.
-        threads=1 if request.line_buffered else classifier.source.threads,
+        threads=1 if request.line_buffered else threads,
     )
+
+
+@dataclass
+class _Labelling:
+    """A window of records -> (their number, the bytes to be written), in this process or in a helper (`helping.Work`)."""
+
+    classifier: Classifier
+    form: Callable[[Block, Any], bytes]
+
+    def __call__(self, block: Block) -> tuple[int, bytes]:
+        return len(block), self.form(block, self.classifier(block.texts))
+
+    def load(self) -> None:
+        self.classifier.session  # noqa: B018  # loads the graph
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        return self.classifier.source.counts
+
+    @counts.setter
+    def counts(self, counts: tuple[int, ...]) -> None:
+        long, unknown = counts
+        self.classifier.source.counts = long, unknown
 
 
 def _explained(
