@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, BinaryIO, Protocol
+from typing import IO, Any, Protocol
 
 from textkit.serving.stream import staged
 
@@ -32,7 +32,7 @@ class Work(Protocol):
 
     counts: tuple[int, ...]
 
-    def __call__(self, item: Any) -> Any: ...
+    def __call__(self, item: Any, /) -> Any: ...
 
 
 class Helpers:
@@ -112,10 +112,15 @@ class _Helper:
 
     def __init__(self) -> None:
         # A process group of its own: Ctrl-C at a terminal reaches the command alone, which ends its helpers.
-        group = {} if os.name == "nt" else {"process_group": 0}
+        group = None if os.name == "nt" else 0
         command = [sys.executable, "-c", _PROGRAM, *sys.path]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, **group)
+        self._process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, process_group=group
+        )
+        assert self._process.stdin
+        assert self._process.stdout
+        self._pipes = self._process.stdin, self._process.stdout
 
     def begin(self, work: bytes) -> None:
         """Returns when the process is ready. Raises one of _GONE where it ended."""
@@ -133,17 +138,15 @@ class _Helper:
         self._process.wait()
         if self.starting is not None:
             self.starting.join()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in self._pipes:
             with suppress(OSError):  # what was to be sent to it is lost as well
-                pipe.close()  # type: ignore[union-attr]
+                pipe.close()
 
     def _send(self, data: bytes) -> None:
-        assert self._process.stdin
-        _write(self._process.stdin, data)
+        _write(self._pipes[0], data)
 
     def _receive(self) -> Any:
-        assert self._process.stdout
-        return pickle.loads(_read(self._process.stdout))
+        return pickle.loads(_read(self._pipes[1]))
 
 
 def shared(items: Iterable[Any], work: Work, count: int) -> Iterator[Any]:
@@ -190,18 +193,18 @@ def _answer(work: Work, data: bytes) -> bytes:
     return pickle.dumps((result, work.counts, error), pickle.HIGHEST_PROTOCOL)
 
 
-def _write(stream: BinaryIO, data: bytes) -> None:
+def _write(stream: IO[bytes], data: bytes) -> None:
     stream.write(len(data).to_bytes(8, "little"))
     stream.write(data)
     stream.flush()
 
 
-def _read(stream: BinaryIO) -> bytes:
+def _read(stream: IO[bytes]) -> bytes:
     size = int.from_bytes(_exactly(stream, 8), "little")
     return _exactly(stream, size)
 
 
-def _exactly(stream: BinaryIO, size: int) -> bytes:
+def _exactly(stream: IO[bytes], size: int) -> bytes:
     data = stream.read(size)
     if len(data) < size:
         raise EOFError
