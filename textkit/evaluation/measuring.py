@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +42,18 @@ class Evaluation:
     """The `evaluation` of a task's record.
 
     `measure`: the figures, one after the other. `options`: those of `textkit evaluate` that only models of this task obey;
-    `of_metrics`: the metrics that some of these options are for. `several`: whether more than one metric is measured at a
-    time. `claims`: how likely the data in these files is for models of the task, from NOT to SURE.
+    `of_metrics`: the metrics that some of these options are for. `several`: which metrics are measured together, True for all
+    of the task's. `claims`: how likely the data in these files is for models of the task, from NOT to SURE.
     """
 
     measure: Callable[[Question], Iterator[Figures]]
     options: Sequence[click.Option] = ()
     of_metrics: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    several: bool = False
+    several: bool | Collection[str] = False
     claims: Callable[[Sequence[str]], int] = lambda paths: NOT
+
+    def together(self, metrics: Collection[str]) -> frozenset[str]:
+        """Which of the task's `metrics` are measured together."""
+        if isinstance(self.several, bool):
+            return frozenset(metrics if self.several else ())
+        return frozenset(self.several) & frozenset(metrics)

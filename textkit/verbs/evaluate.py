@@ -72,9 +72,12 @@ class Metrics(click.ParamType):
         for metric in metrics:
             if metric not in known:
                 self.fail(f"{metric!r}: unknown{nearest(metric, known)}", param, ctx)
-        able = set.intersection(*(set(known[metric]) for metric in metrics))
-        if len(metrics) > 1 and not any(_evaluations()[task].several for task in able):
-            several = [",".join(tasks.get(task).metrics) for task, found in _evaluations().items() if found.several]
+        together = [
+            [metric for metric in tasks.get(task).metrics if metric in found.together(tasks.get(task).metrics)]
+            for task, found in _evaluations().items()
+        ]
+        if len(metrics) > 1 and not any(set(metrics) <= set(some) for some in together):
+            several = [",".join(some) for some in together if some]
             self.fail(f"{value!r}: several at a time are {' or '.join(several)}", param, ctx)
         return metrics
 
@@ -109,6 +112,7 @@ class Evaluate(Verb):
     epilog=examples(
         "textkit evaluate -m mine wordsim353.tsv",
         "textkit evaluate -m mine questions-words.txt --format jsonl",
+        "textkit evaluate -m mine corpus.tsv queries.tsv qrels.tsv",
         "textkit evaluate -m en-de test.en test.de --metric bleu,chrf",
         "textkit evaluate -m en-lm test.txt",
         "textkit evaluate -m my-intents dev.tsv --confusion --picture confusions.png",
@@ -151,8 +155,14 @@ def evaluate(
     temperature. Then come `label`, its name, precision, recall, F1 and lines; and with --confusion `confusion`, the label, what
     was answered, and lines.
 
-    Without -m and --metric, the data decides which default model is measured: pairs with scores and analogies are for embed,
-    two files or columns for translate, labelled lines for classify, and running text for the language model.
+    Judged retrieval is read from three files: corpus and queries (id<tab>text, or BEIR's JSON lines) and qrels
+    (query<tab>document<tab>grade, or TREC's). All of the corpus is searched, and figures are as trec_eval -c counts them: the
+    queries that were judged, the queries there are, and how many of the judged ones found nothing. A pairs file
+    (query<tab>document), such as a model of two sides learnt from, is measured by the same metrics; each query's own documents
+    are relevant.
+
+    Without -m and --metric, the data decides which default model is measured: pairs with scores, analogies and judged retrieval
+    are for embed, two files or columns for translate, labelled lines for classify, and running text for the language model.
     """
     from textkit.bundle import bundle as bundles
     from textkit.errors import TextkitError

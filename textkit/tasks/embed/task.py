@@ -19,6 +19,7 @@ POOLINGS = (*PORT, "fasttext")  # the last is computed outside the graph, from i
 Side = Literal["document", "query"]
 SIDES: tuple[Side, ...] = ("document", "query")
 QUERY: Side = "query"
+RETRIEVAL = ("ndcg", "recall", "mrr")  # metrics of judged retrieval, which are measured together
 WORDS = "en-words"  # the shipped model in whose vocabulary `nearest` and `analogy` look
 # The JSON fields that a verb writes, the result itself first. A record's own field of the same name is renamed.
 EMBEDDED = ("embedding",)
@@ -64,6 +65,10 @@ TASK = Task(
         "sts": "sentence pairs with scores, separated by tabs: Spearman's correlation. Pairs are TSV, CSV, JSON lines or "
         "separated by spaces. The columns are named by a header (sentence1, sentence2, score and the like), are two texts "
         "and a score, or follow the STS benchmark; otherwise --columns names them",
+        "ndcg": "three files, corpus (id, text), queries (id, text) and qrels (query, document, grade), or pairs of a query "
+        "and its document: nDCG@10 as trec_eval counts it",
+        "recall": "the same data: the share of the relevant documents among the first 10, and the first 100",
+        "mrr": "the same data: the mean of 1 / the rank of the first relevant document",
     },
     evaluation="textkit.tasks.embed.verbs.evaluate:EVALUATION",
 )

@@ -19,6 +19,7 @@ from textkit.streams.fields import parsed
 from textkit.streams.lines import Reader
 from textkit.tasks.embed.evaluation import analogies, similarity
 from textkit.tasks.embed.evaluation.analogies import Section
+from textkit.tasks.embed.evaluation.judged import are_judged
 from textkit.tasks.embed.evaluation.similarity import Pairs
 from textkit.text.spaces import ascii_words
 
@@ -61,18 +62,21 @@ def read(
             layout = Layout(0, 1, 2, False, metric)
             return metric, similarity.parse(name, rows, layout)
         number, line = plain[0]
+        pair = "; --metric mrr measures pairs of a query and its document" if line.count("\t") == 1 else ""
         raise TextkitError(
             f"{name}: line {number}: {line[:40]!r} is no analogy (four words), no word pair (two words and a "
-            f"score) and no sentence pair (a score and two sentences, separated by tabs)"
+            f"score) and no sentence pair (a score and two sentences, separated by tabs){pair}"
         )
     return layout.metric, similarity.parse(name, rows, layout)
 
 
 def claims(paths: Sequence[str]) -> int:
-    """How likely these files are data for models of the task `embed`: analogies, or pairs with scores.
+    """How likely these files are data for models of the task `embed`: judged retrieval, analogies, or pairs with scores.
 
     Raises TextkitError for a table of pairs whose layout is not known.
     """
+    if are_judged(paths):
+        return SURE
     with Reader(paths[0]) as reader:
         lines = list(islice(_numbered(chain.from_iterable(reader)), _LOOKED_AT))
     plain = [(number, line) for number, line in lines if not line.startswith("#")]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from textkit.evaluation.result import Result
-from textkit.tasks.embed.evaluation import analogies, data, similarity
+from textkit.tasks.embed.evaluation import analogies, data, judged, retrieval, similarity
 from textkit.tasks.embed.evaluation.vocabulary import Vocabulary
+from textkit.tasks.embed.task import QUERY
 
 if TYPE_CHECKING:
     from textkit.tasks.embed.serving.embedder import Embedder
@@ -48,3 +50,17 @@ class Evaluator:
         if metric == similarity.WORDS:
             return similarity.evaluate_words(read, self.vocabulary.vectors, known_only, name)
         return similarity.evaluate_sentences(read, self.embedder, name)
+
+    def retrieval(
+        self, files: Sequence[str], metrics: Sequence[str] = (), columns: Sequence[str] | None = None
+    ) -> Iterator[Result]:
+        """The figures of judged retrieval: `files` are corpus, queries and qrels, or one file of pairs query<tab>document.
+
+        `metrics`: some of task.RETRIEVAL, or () for all; `columns`: those of the pairs. Errors are those of judged.read.
+        """
+        read = judged.read(*files) if len(files) > 1 else judged.read_pairs(files[0], *(columns or ()))
+        queries = self.embedder
+        if self.embedder.two_sided:
+            queries = copy.copy(self.embedder)  # which has loaded no graph yet
+            queries.side = QUERY
+        yield from retrieval.results(read, retrieval.ranked(read, self.embedder, queries), metrics)

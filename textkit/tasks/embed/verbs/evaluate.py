@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 import click
 
 from textkit.cli.verb import own
+from textkit.errors import UsageError
 from textkit.evaluation.measuring import Evaluation, Figures, Question
-from textkit.tasks.embed.task import POOLINGS
+from textkit.tasks.embed.task import POOLINGS, RETRIEVAL
 
+_FILES = 3  # of a judged set: corpus, queries, qrels
 OPTIONS = (
     click.Option(
         ["--restrict-vocab"],
@@ -28,12 +30,13 @@ OPTIONS = (
         ["--pooling"],
         type=click.Choice(POOLINGS),
         metavar="HOW",
-        help=f"Sentence pairs: {', '.join(POOLINGS)}. " + own("en-sentences", "--pooling"),
+        help=f"Sentence pairs, retrieval: {', '.join(POOLINGS)}. " + own("en-sentences", "--pooling"),
     ),
     click.Option(
         ["--columns"],
         metavar="A,B,SCORE",
-        help="Pairs: the columns of the two texts and the score, by the header's names or by number.",
+        help="Pairs: the columns of the two texts and the score, by the header's names or by number. For ndcg, recall and mrr: "
+        "A,B, those of the query and its document.",
     ),
     click.Option(
         ["--delimiter"],
@@ -44,14 +47,13 @@ OPTIONS = (
 OF_METRICS = {
     "restrict_vocab": ("analogies",),
     "known_only": ("similarity",),
-    "pooling": ("sts",),
-    "columns": ("similarity", "sts"),
+    "pooling": ("sts", *RETRIEVAL),
+    "columns": ("similarity", "sts", *RETRIEVAL),
     "delimiter": ("similarity", "sts"),
 }
 
 
 def measure(question: Question) -> Iterator[Figures]:
-    from textkit.errors import UsageError
     from textkit.tasks.embed.evaluation.measures import Evaluator
     from textkit.tasks.embed.serving.embedder import Embedder
 
@@ -61,6 +63,14 @@ def measure(question: Question) -> Iterator[Figures]:
     evaluator = Evaluator(embedder)
     columns, delimiter = asked["columns"], asked["delimiter"]
     named = [column.strip() for column in columns.split(",")] if columns is not None else None
+    if _is_retrieval(question):
+        whole = len(question.data) == _FILES
+        if named is not None and (whole or len(named) != 2 or not all(named)):
+            raise UsageError(f"--columns {columns}: of pairs, two are needed, those of the query and its document")
+        for files in [question.data] if whole else [[path] for path in question.data]:
+            for found in evaluator.retrieval(files, question.metrics, named):
+                yield found.figures(" ".join(files))
+        return
     if named is not None and (len(named) != 3 or not all(named)):
         raise UsageError(f"--columns {columns}: three are needed, the two texts and the score")
     parts = delimiter.replace("\\t", "\t") if delimiter is not None else None
@@ -72,10 +82,23 @@ def measure(question: Question) -> Iterator[Figures]:
         yield found.figures(path)
 
 
+def _is_retrieval(question: Question) -> bool:
+    """Whether retrieval is measured: as the metrics say; without any if the data is a judged set, or pairs and the model learnt
+    from such."""
+    from textkit.tasks.embed.evaluation.judged import are_judged, are_pairs
+    from textkit.tasks.embed.evaluation.retrieval import learnt_pairs
+
+    if question.metrics:
+        return question.metrics[0] in RETRIEVAL
+    if any(question.options[option] is not None for option in ("columns", "delimiter")):
+        return False
+    return are_judged(question.data) or (learnt_pairs(question.model.manifest) and all(map(are_pairs, question.data)))
+
+
 def claims(paths: Sequence[str]) -> int:
     from textkit.tasks.embed.evaluation.data import claims
 
     return claims(paths)
 
 
-EVALUATION = Evaluation(measure, OPTIONS, OF_METRICS, claims=claims)
+EVALUATION = Evaluation(measure, OPTIONS, OF_METRICS, several=RETRIEVAL, claims=claims)
