@@ -37,7 +37,8 @@ def _joined_codes(text: str) -> list[str]:
     """Each word of `text` that has a digit and a mark inside, with JOINT for every mark."""
     if not _DIGIT.search(text):
         return []
-    return [_MARK.sub(JOINT, found) for found in _CODE.findall(text) if _DIGIT.search(found)]
+    words = [word for word in text.split() if not word.isalnum() and _DIGIT.search(word)]
+    return [_MARK.sub(JOINT, found) for word in words for found in _CODE.findall(word) if _DIGIT.search(found)]
 
 
 def _pairs(run: re.Match[str]) -> str:

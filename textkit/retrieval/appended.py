@@ -24,7 +24,7 @@ class NumbersFile:
         self.path, self.count = path, count
         self._type, self._width = np.dtype(kind), width
         self._bytes = self._type.itemsize * width
-        self._file = _opened(path, count * self._bytes)
+        self._file = _Opened(path, count * self._bytes)
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """The rows from `start` to `stop` - 1, [row, width]."""
@@ -35,7 +35,7 @@ class NumbersFile:
     def read_into(self, start: int, rows: np.ndarray) -> None:
         """Fills `rows` [row, width] with those from `start` on."""
         if rows.size:
-            _read(self._file, self.path, start * self._bytes, rows.reshape(-1).view(np.uint8).data)
+            self._file.read_into(rows.reshape(-1).view(np.uint8).data, start * self._bytes)
 
     def some(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """The rows of these numbers, [row, width]."""
@@ -56,7 +56,7 @@ class TextsFile:
         self.path, self.count = path, count
         self._ends = NumbersFile(ends_of(path), "<u8", 1, count)
         self._size = int(self._ends.read(count - 1, count)[0, 0]) if count else 0
-        self._file = _opened(path, self._size)
+        self._file = _Opened(path, self._size)
 
     def read(self, start: int, stop: int) -> list[str]:
         """The texts from `start` to `stop` - 1."""
@@ -68,7 +68,7 @@ class TextsFile:
         if ends != sorted(ends) or ends[-1] > self._size:
             raise TextkitError(f"{self.path}: damaged: its texts do not lie one behind the other")
         data = bytearray(ends[-1] - ends[0])
-        _read(self._file, self.path, ends[0], memoryview(data))
+        self._file.read_into(memoryview(data), ends[0])
         whole = bytes(data)
         try:
             return [whole[a - ends[0] : b - ends[0]].decode() for a, b in zip(ends[:-1], ends[1:], strict=True)]
@@ -131,36 +131,58 @@ class TextsAppended:
         self._ends.sync()
 
     def close(self) -> None:
-        self._file.close()
-        self._ends.close()
+        try:
+            self._file.close()
+        finally:
+            self._ends.close()
 
 
 def ends_of(path: Path) -> Path:
     return path.with_name(path.name + ".ends")
 
 
-def _opened(path: Path, size: int) -> Any:
-    try:
-        file = open(path, "rb", buffering=0)  # noqa: SIM115  closed with the index
-    except OSError as error:
-        raise TextkitError(f"{path}: damaged index: {error.strerror or error}") from error
-    if os.fstat(file.fileno()).st_size < size:
-        file.close()
-        raise TextkitError(f"{path}: damaged index: the file is shorter than its manifest says")
-    return file
+class _Opened:
+    """A file that is read at any place; it is closed when nothing needs it any more."""
 
+    def __init__(self, path: Path, size: int) -> None:
+        self._fd = -1
+        self._path = path
+        try:
+            self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
+        except OSError as error:
+            raise TextkitError(f"{path}: damaged index: {error.strerror or error}") from error
+        if os.fstat(self._fd).st_size < size:
+            raise self._too_short()
 
-def _read(file: Any, path: Path, offset: int, into: memoryview) -> None:
-    try:
-        file.seek(offset)
+    def _too_short(self) -> TextkitError:
+        return TextkitError(f"{self._path}: damaged index: the file is shorter than its manifest says")
+
+    def read_into(self, into: memoryview, offset: int) -> None:
         done = 0
-        while done < len(into):
-            count = file.readinto(into[done:])
-            if not count:
-                raise TextkitError(f"{path}: damaged index: the file is shorter than its manifest says")
-            done += count
-    except OSError as error:
-        raise TextkitError(f"{path}: cannot be read: {error.strerror or error}") from error
+        try:
+            while done < len(into):
+                count = _read_at(self._fd, into[done:], offset + done)
+                if not count:
+                    raise self._too_short()
+                done += count
+        except OSError as error:
+            raise TextkitError(f"{self._path}: cannot be read: {error.strerror or error}") from error
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
+
+    __del__ = close
+
+
+def _read_at(fd: int, into: memoryview, offset: int) -> int:
+    if hasattr(os, "preadv"):
+        return os.preadv(fd, [into], offset)
+    os.lseek(fd, offset, os.SEEK_SET)  # Windows
+    data = os.read(fd, len(into))
+    into[: len(data)] = data
+    return len(data)
 
 
 def _for_appending(path: Path, size: int) -> Any:

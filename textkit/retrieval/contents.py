@@ -93,7 +93,7 @@ class Contents:
     def starts(self) -> list[int]:
         """The first row of each extent, and behind them the number of rows."""
         found: list[int] = [*self._starts.read(0, self.manifest.extents)[:, 0].tolist(), self.manifest.rows]
-        if found != sorted(found):
+        if found != sorted(found) or found[0] != 0:
             raise TextkitError(f"{self._starts.path}: damaged: the extents do not lie one behind the other")
         return found
 

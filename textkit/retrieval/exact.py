@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 MOST = 127
-_BLOCK = 4096  # rows; as f32[_BLOCK, 384] they stay in the processor's cache
+_BLOCK = 4096  # rows that are read at once
+# Numbers that are multiplied at once by a single query. They stay in the processor's cache, and are too few for the matrix
+# library to wake threads for, which would take ten times the time where other processes need the processors.
+_LIGHT = 512 * 384
 _FIRST = 256  # rows of the first block, all of which may be candidates; each block is twice as large as the one before
 _QUERIES = 256  # at a time
 _SPARE = 16  # candidates beyond k, among which rounding in f32 may have changed the order
@@ -71,14 +74,12 @@ def _of_some(
     wanted = None if most is None else most + _SPARE
     bar = np.full(len(queries), least - 1e-5, np.float32)  # what a row must exceed to be among the best so far
     pool = _Pool(len(queries), wanted)
-    wide = np.empty((_BLOCK, len(matrix)), np.float32)
+    times = _Times(matrix)
     size = min(_BLOCK, max(_FIRST, wanted or 0))
     at = start
     while at < stop:
         rows, inverse = read(at, min(stop, at + size))
-        block = wide[: len(rows)]
-        np.copyto(block, rows)
-        scores = block @ matrix
+        scores = times(rows)
         scores *= inverse[:, None]
         for begin, end in dead:
             if begin < at + len(rows) and end > at:
@@ -89,6 +90,25 @@ def _of_some(
         at += len(rows)
         size = min(_BLOCK, 2 * size)
     return pool.taken()
+
+
+class _Times:
+    """Multiplies rows of int8 by queries f32[dim, query]."""
+
+    def __init__(self, matrix: np.ndarray) -> None:
+        self._matrix = matrix
+        self._step = _BLOCK if matrix.shape[1] > 1 else max(1, _LIGHT // len(matrix))
+        self._wide = np.empty((min(_BLOCK, self._step), len(matrix)), np.float32)
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """f32[row, query] of i8[row, dim]."""
+        scores = np.empty((len(rows), self._matrix.shape[1]), np.float32)
+        for start in range(0, len(rows), len(self._wide)):
+            some = rows[start : start + len(self._wide)]
+            block = self._wide[: len(some)]
+            np.copyto(block, some)
+            np.dot(block, self._matrix, out=scores[start : start + len(some)])
+        return scores
 
 
 class _Pool:

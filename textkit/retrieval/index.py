@@ -97,11 +97,24 @@ class Index:
         if k is not None and k < 1:
             raise UsageError(f"k={k}: must be at least 1")
         if isinstance(queries, str):
-            return self._answers([queries], k, mode, threshold)[0]
+            return self._answers_now([queries], k, mode, threshold)[0]
         found: list[list[Hit]] = []
         for start in range(0, len(queries), _AT_ONCE):
-            found += self._answers(queries[start : start + _AT_ONCE], k, mode, threshold)
+            found += self._answers_now(queries[start : start + _AT_ONCE], k, mode, threshold)
         return found
+
+    def _answers_now(
+        self, queries: Sequence[str], k: int | None, mode: Mode, threshold: float | None
+    ) -> list[list[Hit]]:
+        """The answers, from a new set of rows where a writer has taken away the one that was opened."""
+        try:
+            return self._answers(queries, k, mode, threshold)
+        except TextkitError:
+            if self._contents.data.exists():
+                raise
+            self._contents = Contents(self.path)
+            self.__dict__.pop("_words", None)
+            return self._answers(queries, k, mode, threshold)
 
     def _answers(self, queries: Sequence[str], k: int | None, mode: Mode, threshold: float | None) -> list[list[Hit]]:
         least = threshold if threshold is not None else THRESHOLD if k is None else None

@@ -23,6 +23,7 @@ from textkit.errors import TextkitError
 from textkit.retrieval import manifest as manifests
 from textkit.retrieval.appended import NumbersAppended, TextsAppended
 from textkit.retrieval.contents import WORDS, Contents, Extent
+from textkit.retrieval.exact import Ranges
 from textkit.retrieval.manifest import Manifest
 from textkit.retrieval.words import WordsWriter
 
@@ -144,11 +145,22 @@ class Writer:
                 data = self.folder / self.manifest.data
                 self._files = _Files(data, self.manifest)
                 self._words = WordsWriter(data / WORDS)
-                self._words.remove(
-                    self.manifest.rows, 1 << 62
-                )  # of a process that was killed before it wrote a manifest
+                # What a process left that was killed: rows that no manifest counts, and those that one names as dead.
+                self._words.remove(self.manifest.rows, 1 << 62)
+                for start, stop in self._dead_before():
+                    self._words.remove(start, stop)
                 self._pool = ThreadPoolExecutor(1, thread_name_prefix="textkit-words")
         return self._files
+
+    def _dead_before(self) -> Ranges:
+        """The ranges of rows that the last commit names as dead."""
+        contents = Contents(self.folder) if self.manifest.dead else None
+        if contents is None:
+            return []
+        try:
+            return contents.dead
+        finally:
+            contents.close()
 
     def _sweep(self) -> None:
         """Removes what killed writers left beside the rows that count."""
@@ -219,12 +231,14 @@ class Writer:
                     self._adding.pop(0).result()
                 for file in self._files.all():
                     file.sync()
-                for start, stop in self._dead_ranges:
-                    self._words.remove(start, stop)
                 self._words.commit()
-                self._dead_ranges = []
         replace_file(self.folder / manifests.NAME, new.to_json())
         self.manifest = new
+        if self._dead_ranges and self._words is not None:  # not before the manifest names them
+            for start, stop in self._dead_ranges:
+                self._words.remove(start, stop)
+            self._words.commit()
+            self._dead_ranges = []
 
     def close(self) -> None:
         """Lets go of the files. What was not committed does not count."""
