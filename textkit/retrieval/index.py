@@ -141,6 +141,11 @@ class Index:
             return self._model
         facts = self._contents.manifest.model
         made = Embedding(self._model or found_again(facts, self.path), self._device, self._threads, side="query")
+        if made.facts.digest != facts.digest:
+            raise TextkitError(
+                f"{self.path}: was made with the model {facts.name!r} ({facts.digest[:12]}), not with "
+                f"{made.facts.name!r} ({made.facts.digest[:12]}); -m is not needed"
+            )
         if made.facts.dim != facts.dim:
             raise TextkitError(f"{self.path}: damaged: its vectors are not those of its model {facts.name!r}")
         return made

@@ -53,9 +53,12 @@ class Update:
     show: Callable[[int], None] = nothing
     most: int | None = None
     embedding: Embedding | None = None
+    told: bool = False  # what the model is
 
-    def run(self, names: Sequence[str] | None) -> tuple[Report, Manifest]:
+    def run(self, names: Sequence[str] | None) -> tuple[Report, int]:
         """Reads the files that changed among those that `names` mean, None: those that the index was given before.
+
+        Returns what was done, and how many passages there are.
 
         Raises UsageError where other options are asked for than the index was made with, and TextkitError for another model, a
         damaged index or one of a newer textkit, a file that cannot be read, and a disk that is full.
@@ -66,14 +69,15 @@ class Update:
             manifest = manifests.read(self.folder) if os.path.lexists(self.folder / manifests.NAME) else self._new()
             reading = self._reading(manifest)
             self._open_model(manifest)
-            if self.embedding is not None:
+            if self.embedding is not None and not self.told:
+                self.told = True
                 self.note(
                     f"{self.embedding.bundle.folder}: {manifest.model.dim} dimensions, on {self.embedding.device}"
                 )
             with Writer(self.folder, manifest) as writer:
                 indexer = Indexer(writer, self.embedding, reading, self.show, self.most)
                 report = indexer.refresh(names)
-                return report, writer.manifest
+                return report, writer.living
 
     def _new(self) -> Manifest:
         kind = self.wanted.kind or "lines"

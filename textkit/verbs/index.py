@@ -144,11 +144,11 @@ def _refresh(update: Update, names: tuple[str, ...] | None, messages: Messages, 
 
     if names:
         check_readable(name for name in names if name != "-" and not Path(name).is_dir())
-    report, manifest = update.run(names)
+    report, rows = update.run(names)
     say(report, messages)
     if told or report.added or report.gone:
         messages.note(
-            f"{update.folder}: {manifest.rows:,} passages; {report.passages:,} of them new, of {report.added:,} files "
+            f"{update.folder}: {rows:,} passages; {report.passages:,} of them new, of {report.added:,} files "
             f"({report.changed:,} had changed); {report.same:,} files as they were, {report.gone:,} gone"
         )
 
@@ -169,10 +169,10 @@ def _follow(update: Update, messages: Messages) -> None:
     """Brings the index up to date whenever a file changes, until a signal comes."""
     from textkit.retrieval.following import state
 
-    before = state(update.folder)
+    before = None  # a change that came while the first reading went on was not seen yet
     while True:
         time.sleep(WATCH)
-        now = state(update.folder)
+        now = state(update.folder)  # before the files are read, so that a later change is another one
         if now != before:
             _refresh(update, None, messages, told=False)
             before = now

@@ -24,7 +24,7 @@ from textkit.cli.options import (
 )
 from textkit.cli.setting_options import Number
 from textkit.cli.stdout import protected_stdout
-from textkit.cli.typed import check_files, say_if_typed
+from textkit.cli.typed import say_if_typed
 from textkit.cli.verb import Verb, examples
 from textkit.errors import TextkitError, UsageError, one_line
 from textkit.kinds import Real
@@ -201,8 +201,9 @@ class _Request:
 def _searched(request: _Request, messages: Messages) -> Iterator[Index]:
     """The index that is searched: the one named, or one of plain files."""
     from textkit.retrieval.manifest import is_index
+    from textkit.streams.lines import check_readable
 
-    check_files([place for place in request.places if not os.path.isdir(place)])
+    check_readable(place for place in request.places if place != "-" and not os.path.isdir(place))
     indexes = [place for place in request.places if is_index(place)]
     if indexes:
         if len(request.places) > 1:
