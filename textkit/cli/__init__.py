@@ -39,6 +39,7 @@ BEHIND_TASKS: dict[str, tuple[str, str]] = {
     "search": ("textkit.verbs.search:search", "Find lines by meaning and by words, in an index or in files."),
     "compare": ("textkit.verbs.compare:compare", "Say how alike two texts are, pair by pair."),
     "similar": ("textkit.verbs.similar:similar", "Leave out lines that are near-duplicates."),
+    "map": ("textkit.verbs.map:map_", "Draw a map of texts: what is alike lies close."),
     "attention": ("textkit.verbs.attention:attention", "Show what a translation or a classifier looks at."),
     "evaluate": ("textkit.verbs.evaluate:evaluate", "Score a model on test data: BLEU, accuracy, word pairs."),
     "import": ("textkit.verbs.import_:import_", "Make a model of word vectors in another tool's format."),

@@ -10,7 +10,7 @@ import click
 
 from textkit import process
 from textkit.cli.filter_options import column_option, delimiter_option, files_argument, format_option, output_option
-from textkit.cli.filtering import Filter, count_of_lines, opened
+from textkit.cli.filtering import Filter, opened
 from textkit.cli.options import (
     Messages,
     device_option,
@@ -25,7 +25,6 @@ from textkit.cli.typed import check_files
 from textkit.cli.verb import Verb, examples
 from textkit.errors import TextkitError, UsageError
 from textkit.kinds import Real
-from textkit.serving import LONG_DONE
 from textkit.task import Setting
 
 if TYPE_CHECKING:
@@ -160,7 +159,7 @@ def run(request: _Options, messages: Messages) -> None:
     )  # fmt: skip
     with opened(request, messages) as (out, show):
         found = read(reading, request.model, MODEL, request.device, request.threads, messages.note, show)
-        _say(found, messages)
+        found.say(messages.note, messages.warn, "alike to equal lines alone")
         if request.report:
             pairs = finding.pairs(found.vectors, threshold, found.threads, lambda done: None)
             for _, data in written(found.records, pairs, threshold, found.model):
@@ -194,19 +193,6 @@ def _from_report(request: _Options, path: str, messages: Messages) -> None:
         order = finding.order_of(report.records.texts, request.keep)
         of, similarity = finding.kept_of_pairs(report.found, order, threshold)
         _write(request, report.records, of, similarity, out, messages)
-
-
-def _say(found: Any, messages: Messages) -> None:
-    for note in found.survey.notes():
-        messages.note(note)
-    for warning in found.survey.warnings():
-        messages.warn(warning)
-    if found.long:
-        messages.warn(
-            f"{count_of_lines(found.long)} had more than the model's {found.limit:,} tokens: {LONG_DONE[found.how]}"
-        )
-    if found.unknown:
-        messages.warn(f"{count_of_lines(found.unknown)} held no word that the model knows: alike to equal lines alone")
 
 
 def _write(

@@ -13,7 +13,7 @@ from textkit.errors import TextkitError
 from textkit.retrieval import passages
 from textkit.retrieval.duplicates.records import Records
 from textkit.retrieval.sources import STDIN, Survey
-from textkit.serving import open_model
+from textkit.serving import LONG_DONE, open_model
 from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, staged, windows
 from textkit.streams.columns import Block
 from textkit.streams.fields import Carried
@@ -48,6 +48,18 @@ class Read:
     unknown: int
     limit: int
     how: str
+
+    def say(self, note: Callable[[str], None], warn: Callable[[str], None], unknown: str = "") -> None:
+        """Says what was out of the ordinary. `unknown`: what becomes of a text of which the model knows no word; "": not
+        said."""
+        for line in self.survey.notes():
+            note(line)
+        for line in self.survey.warnings():
+            warn(line)
+        if self.long:
+            warn(f"{_lines(self.long)} had more than the model's {self.limit:,} tokens: {LONG_DONE[self.how]}")
+        if self.unknown and unknown:
+            warn(f"{_lines(self.unknown)} held no word that the model knows: {unknown}")
 
 
 def read(
@@ -84,3 +96,7 @@ def read(
         records, vectors, survey, bundle.manifest.name, embedder.threads, embedder.long_lines, embedder.unknown_lines,
         embedder.limit, embedder.long,
     )  # fmt: skip
+
+
+def _lines(count: int) -> str:
+    return f"{count:,} line" if count == 1 else f"{count:,} lines"
