@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 TEXT = "A cat sat on the mat.\nHello.\n"
+MORE = "".join(f"Line {n} says {n * n}.\n" for n in range(40))  # enough for places and clusters
 ANALOGY = "walk walked jump\n"
 # Python's audit hook, for machines without strace: a socket made or a name resolved in Python ends the process.
 HOOK = """
@@ -133,6 +134,7 @@ def test_what_is_watched_is_seen(quiet: Quiet) -> None:
         (("search", "--no-cache", "a cat"), TEXT),
         pytest.param(("compare", "a cat", "a dog"), "", marks=pytest.mark.slow),
         (("similar",), TEXT),
+        pytest.param(("map", "-o", "map.html"), TEXT * 20 + MORE, marks=pytest.mark.slow),
         pytest.param(("nearest", "music"), "", marks=pytest.mark.slow),
         pytest.param(("analogy", "-k", "1"), ANALOGY, marks=pytest.mark.slow),
         pytest.param(("attention", "Hello."), "", marks=pytest.mark.slow),
@@ -145,6 +147,8 @@ def test_what_is_watched_is_seen(quiet: Quiet) -> None:
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
 )
 def test_a_verb_talks_to_nobody(quiet: Quiet, words: tuple[str, ...], text: str) -> None:
+    if words[0] == "map":
+        pytest.importorskip("openTSNE")
     said = quiet(*words, text=text)  # this also checks what else the command did
     assert bool(said) == ("-o" not in words)
 
