@@ -47,6 +47,23 @@ class Index:
         self._names = names or {}
         self._here = os.getcwd()
 
+    @classmethod
+    def make(
+        cls, path: str | os.PathLike[str], files: Sequence[str | os.PathLike[str]], model: Any = None, input: str | None = None,
+        column: str | None = None, delimiter: str | None = None, device: str = "auto", threads: int | None = None,
+    ) -> Index:  # fmt: skip
+        """Makes an index of `files` (and folders), or brings the one at `path` up to date, and opens it; see `textkit index`.
+
+        `files` empty: those that the index has been given before. `input`: lines, tsv, csv, jsonl or paragraphs.
+        Raises UsageError for options other than those that the index was made with, and TextkitError for another model, a
+        damaged index, and files that cannot be read.
+        """
+        from textkit.retrieval.updating import Update, Wanted
+
+        wanted = Wanted(model, input, column, delimiter, device=device, threads=threads)
+        Update(Path(path), wanted).run([os.fspath(file) for file in files] or None)
+        return cls(path, device, threads)
+
     def __len__(self) -> int:
         """The number of passages."""
         return len(self._contents)
