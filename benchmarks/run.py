@@ -17,6 +17,7 @@ HERE = Path(__file__).resolve().parent
 SCRIPTS = {
     "embed": ["--rounds", "1", "--memory-lines", "200000", "--no-report"],
     "classify": ["--rounds", "1", "--lines", "2000", "--no-report"],
+    "similar": ["--rounds", "1", "--lines", "3000", "--no-report"],
     "training": ["--quick"],
     "gpu": ["--quick"],
     "language": ["--rounds", "1", "--steps", "20", "--lines", "50", "--no-report"],

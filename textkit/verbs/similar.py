@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from textkit import process
-from textkit.cli.filter_options import column_option, delimiter_option, files_argument, format_option, output_option
+from textkit.cli.filter_options import column_option, delimiter_option, files_argument, format_option
 from textkit.cli.filtering import Filter, opened
 from textkit.cli.options import (
     Messages,
@@ -18,6 +18,7 @@ from textkit.cli.options import (
     message_options,
     model_option,
     on_error_option,
+    promised,
     threads_option,
 )
 from textkit.cli.setting_options import Number
@@ -71,7 +72,13 @@ _AT_ONCE = 4096  # records of a chunk of output
     "--from", "origin", metavar="REPORT", help="Read a report instead of FILEs, for another --threshold or --keep."
 )
 @format_option(("text", "jsonl"))
-@output_option
+@click.option(
+    "-o",
+    "--output",
+    metavar="OUT",
+    callback=promised(),
+    help="Write to this file, whole or not at all, instead of stdout (also named -).",
+)
 @click.option(
     "--input",
     "kind",

@@ -11,6 +11,7 @@ neighbours of each line took nine times the processor's time (benchmarks/similar
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class Near:
         self._squares = np.einsum("ij,ij->i", self.rows, self.rows, dtype=np.float64)
         self._least = self.threshold - _SLACK
         self._short = self._shortened()
+        self._own = threading.local()
 
     def kept(self) -> tuple[np.ndarray, np.ndarray]:
         """Keeps each row that is near to no row kept before it. The row that each is kept or dropped for, i64[row] (a kept row
@@ -126,8 +128,9 @@ class Near:
 
         def tile(cut: tuple[slice, slice]) -> Found:
             mine, theirs = block[cut[0]], cut[1]
-            product = self._short[mine] @ short[theirs].T
-            at = np.flatnonzero(product >= self._least)
+            product, over = self._room(len(mine), len(short[theirs]))
+            np.matmul(self._short[mine], short[theirs].T, out=product)
+            at = np.flatnonzero(np.greater_equal(product, self._least, out=over))
             if len(at) > _DENSE * product.size:
                 product = self.rows[mine] @ long[theirs].T
                 at = np.flatnonzero(product >= self._least)
@@ -152,6 +155,13 @@ class Near:
             return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
         one, other, similarity = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return one, other, similarity
+
+    def _room(self, high: int, wide: int) -> tuple[np.ndarray, np.ndarray]:
+        """Where a thread puts the products of a tile, and which of them are high enough: the same memory for each tile."""
+        if not hasattr(self._own, "room"):
+            self._own.room = np.empty(_TILE[0] * _TILE[1], np.float32), np.empty(_TILE[0] * _TILE[1], bool)
+        products, over = self._own.room
+        return products[: high * wide].reshape(high, wide), over[: high * wide].reshape(high, wide)
 
     def _products(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """The products of pairs of rows, f32[pair]."""
