@@ -2,11 +2,11 @@
 
     python benchmarks/similar.py DATA [--peers PYTHON] [--lines 120000] [--rounds 3] [--threshold 0.9]
 
-The lines are those of DATA/english, as many as there are, and for a sixth of all one of them with a word or two changed, left out,
-moved or repeated, or not changed at all (seeded). textkit is a whole process, from its start to the last byte of its output, which
-reads and embeds; semhash and faiss get the same vectors (`textkit embed -m en-words`) ready-made, and are measured in process:
-semhash builds its index and deduplicates, faiss finds all pairs above the threshold (IndexFlatIP, range_search). They run in turn,
-round after round. Prints JSON; writes docs/benchmarks.md.
+The lines are those of DATA/english, as many as there are, and for a sixth of all one of them with a word or two changed, left
+out, moved or repeated, or not changed at all (seeded). textkit is a whole process, from its start to the last byte of its
+output, which reads and embeds; semhash and faiss get the same vectors (`textkit embed -m en-words`) ready-made, and are
+measured in process: semhash builds its index and deduplicates, faiss finds all pairs above the threshold (IndexFlatIP,
+range_search). They run in turn, round after round. Prints JSON; writes docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -178,13 +178,14 @@ def markdown(found: dict[str, Any]) -> str:
     head = ["", "s", "processors' s", "textkit is faster by", "texts dropped", "copies found"]
     return f"""## Near-duplicates
 
-{found["machine"]}; load {found["load"]}. {found["lines"]:,} lines, of which {found["copies"]:,} are copies of others, most of them
-changed a little; threshold {found["threshold"]:g}, {found["threads"]} threads, vectors of {MODEL}. Medians of rounds in turn.
+{found["machine"]}; load {found["load"]}. {found["lines"]:,} lines, of which {found["copies"]:,} are copies of others, most of
+them changed a little; threshold {found["threshold"]:g}, {found["threads"]} threads, vectors of {MODEL}. Medians of rounds in
+turn.
 
 {report.table(head, rows)}
 
-A text counts once as dropped, however often it is. faiss finds pairs, and drops the later of each; the others keep what is near to
-a dropped text alone. `python benchmarks/similar.py DATA --peers PYTHON`
+A text counts once as dropped, however often it is. faiss finds pairs, and drops the later of each; the others keep what is near
+to a dropped text alone. `python benchmarks/similar.py DATA --peers PYTHON`
 """
 
 

@@ -1,7 +1,8 @@
-"""Measures a peer of `textkit similar` in its own process: `python similar_peer.py PEER LINES VECTORS.npy OUT THRESHOLD THREADS`.
+"""Measures a peer of `textkit similar` in its own process: `python similar_peer.py PEER LINES VECTORS.npy OUT THRESHOLD
+THREADS`.
 
-Writes the dropped texts to OUT, and prints [seconds, seconds of processors] of what is measured: not the imports and the reading.
-Knows no textkit, because it runs in the peers' environment.
+Writes the dropped texts to OUT, and prints [seconds, seconds of processors] of what is measured: not the imports and the
+reading. Knows no textkit, because it runs in the peers' environment.
 """
 
 from __future__ import annotations
