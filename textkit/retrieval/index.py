@@ -20,6 +20,7 @@ from textkit.retrieval.analysis import matched, telling, terms
 from textkit.retrieval.contents import WORDS, Contents
 from textkit.retrieval.exact import candidates, cosines, ranked, units
 from textkit.retrieval.fusion import fused
+from textkit.retrieval.graphs import Graphs, engine
 from textkit.retrieval.hits import MODES, Hit, Mode
 from textkit.retrieval.models import Embedding, found_again
 from textkit.retrieval.words import Words
@@ -131,6 +132,7 @@ class Index:
                 raise
             self._contents = Contents(self.path)
             self.__dict__.pop("_words", None)
+            self.__dict__.pop("_graphs", None)
             return self._answers(queries, k, mode, threshold)
 
     def _answers(self, queries: Sequence[str], k: int | None, mode: Mode, threshold: float | None) -> list[list[Hit]]:
@@ -168,13 +170,30 @@ class Index:
         return made
 
     @cached_property
+    def _graphs(self) -> Graphs | None:
+        """What finds candidates in a large index; None where everything is looked at."""
+        manifest = self._contents.manifest
+        if not manifest.parts or engine() is None:
+            return None
+        return Graphs(self.path, manifest.parts, manifest.model.dim)
+
+    @cached_property
     def _words(self) -> Words:
         return Words(self._contents.data / WORDS)
 
     def _nearest(self, vectors: np.ndarray, depth: int | None, least: float) -> list[tuple[np.ndarray, np.ndarray]]:
         """The rows nearest to each query f64[query, dim], with their cosines."""
         contents = self._contents
-        lists = candidates(contents.read_vectors, 0, contents.manifest.rows, vectors, depth, least, contents.dead)
+        begun: list[np.ndarray] = []
+        first = 0
+        if depth is not None and self._graphs is not None:
+            first = self._graphs.stop
+            begun = self._graphs.candidates(vectors, depth, contents.dead)
+        lists = list(
+            candidates(contents.read_vectors, first, contents.manifest.rows, vectors, depth, least, contents.dead)
+        )
+        if begun:
+            lists = [np.append(near, rest) for near, rest in zip(begun, lists, strict=True)]
         return [
             ranked(rows, cosines(contents.vectors.some(rows), vector), depth, least)
             for rows, vector in zip(map(np.sort, lists), vectors, strict=True)

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from textkit.errors import TextkitError, UsageError
+from textkit.durable import naming
+from textkit.errors import TextkitError, UsageError, pip_install
 from textkit.retrieval import manifest as manifests
+from textkit.retrieval.contents import Contents
 from textkit.retrieval.indexing import Indexer, Report
 from textkit.retrieval.manifest import Manifest, ModelFacts
 from textkit.retrieval.models import Embedding, found_again
@@ -25,7 +27,7 @@ _RECORDS = ("tsv", "csv", "jsonl")
 class Wanted:
     """What a user asks of an index; None: what the index has, or for a new one the default.
 
-    `model`: a name, a folder, a Bundle or an open Embedding; `words_only`: none is needed.
+    `model`: a name, a folder, a Bundle or an open Embedding; `words_only`: none is needed. `exact`: no graphs are made.
     """
 
     model: Any = None
@@ -36,6 +38,7 @@ class Wanted:
     device: str = "auto"
     threads: int | None = None
     words_only: bool = False
+    exact: bool = False
 
 
 def nothing(*_: Any) -> None:
@@ -77,7 +80,34 @@ class Update:
             with Writer(self.folder, manifest) as writer:
                 indexer = Indexer(writer, self.embedding, reading, self.show, self.most)
                 report = indexer.refresh(names)
+                if not self.wanted.exact and manifest.model != NO_MODEL:
+                    self._add_graphs(writer)
                 return report, writer.living
+
+    def _add_graphs(self, writer: Writer) -> None:
+        """Makes the graphs that an index of more than a million rows is searched with."""
+        from textkit.retrieval import graphs
+
+        ranges = graphs.missing(writer.manifest.rows, writer.manifest.parts)
+        if not ranges:
+            return
+        if graphs.engine() is None:
+            self.note(f"searched exactly, because usearch is not installed: {pip_install('search')}")
+            return
+        from textkit.serving.session import cpus
+
+        self.note(f"making {len(ranges)} graphs of {graphs.ROWS:,} passages each, for a quick search")
+        contents = Contents(self.folder)
+        try:
+            for start, stop in ranges:
+                number = len(writer.manifest.parts) + 1
+                path = self.folder / f"graph-{number}"
+                with naming(path):
+                    size = graphs.build(contents, start, stop, self.wanted.threads or cpus(), path, self.show)
+                part = {"file": path.name, "start": start, "stop": stop, "bytes": size}
+                writer.commit(parts=(*writer.manifest.parts, part))
+        finally:
+            contents.close()
 
     def _new(self) -> Manifest:
         kind = self.wanted.kind or "lines"

@@ -58,6 +58,7 @@ passage_option = click.option(
 @passage_option
 @column_option
 @delimiter_option
+@click.option("--exact", is_flag=True, help="Make no graphs: search every passage, however many there are.")
 @click.option(
     "--follow-files", is_flag=True, help="Go on until Ctrl-C: look at the files every second, as tail -F does."
 )
@@ -96,6 +97,9 @@ def index(
     --input paragraphs takes what stands between blank lines as one passage. A long one is cut at the ends of sentences, into
     passages that overlap. Lines of more than 4,000 characters are cut so as well. tsv, csv and jsonl keep the other fields
     of a record, and search --format jsonl gives them back.
+
+    Beyond a million passages, graphs (HNSW, by usearch) are made at the end, half a million passages at a time; until then,
+    and with --exact, each search looks at all of them. They need the package usearch (pip install 'textkit-onnx[search]').
     """
     from textkit.retrieval.updating import Update, Wanted
 
@@ -107,7 +111,7 @@ def index(
     delimiter = options["delimiter"]
     wanted = Wanted(
         options["model"], options["kind"], options["column"], delimiter and delimiter.replace("\\t", "\t"),
-        on_error == "skip", options["device"], options["threads"],
+        on_error == "skip", options["device"], options["threads"], exact=options["exact"],
     )  # fmt: skip
     update = Update(
         Path(folder), wanted, messages.note,
