@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from textkit.errors import TextkitError
 from textkit.retrieval.duplicates import near
 from textkit.retrieval.duplicates.finding import kept, kept_of_pairs, order_of, pairs
 from textkit.retrieval.duplicates.near import Near, unit
@@ -105,6 +106,16 @@ def test_thousands_of_rows_that_are_all_near_take_no_square() -> None:
     vectors = np.ones((12_000, 16), np.float32) + np.random.default_rng(7).random((12_000, 16), np.float32) * 0.01
     of, _ = kept(vectors, np.arange(12_000), 0.9, 1, lambda done: None)
     assert not of.any()
+
+
+def test_too_many_pairs_for_a_report_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near, "MOST_PAIRS", 10_000)
+    vectors = np.ones((300, 8), np.float32)
+    with pytest.raises(
+        TextkitError, match="^more than 10,000 pairs are at least 0.9 alike; a higher --threshold has fewer$"
+    ):
+        list(pairs(vectors, 0.9, 2, lambda done: None))
+    assert not kept(vectors, np.arange(300), 0.9, 2, lambda done: None)[0].any()
 
 
 def test_the_longest_comes_first_and_of_equal_lengths_the_first() -> None:

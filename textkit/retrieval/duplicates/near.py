@@ -18,6 +18,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from textkit.errors import TextkitError
+
+MOST_PAIRS = 20_000_000  # of a report, which then has about 400 MB
 DIGITS = 6  # of a similarity: it is compared with a threshold as it is written
 _SLACK = 1e-4  # far more than f32 loses in a product of unit rows
 _WIDTHS = (16, 24, 32, 48, 64, 96, 128)  # numbers of a short row; an eighth of them are lengths of parts
@@ -59,6 +62,7 @@ class Near:
         self._least = self.threshold - _SLACK
         self._short = self._shortened()
         self._own = threading.local()
+        self._left: int | None = None
 
     def kept(self) -> tuple[np.ndarray, np.ndarray]:
         """Keeps each row that is near to no row kept before it. The row that each is kept or dropped for, i64[row] (a kept row
@@ -88,7 +92,9 @@ class Near:
         return of, similarity
 
     def pairs(self) -> Iterator[Found]:
-        """All pairs, a later and an earlier row, block by block of the later rows."""
+        """All pairs, a later and an earlier row, block by block of the later rows. Raises TextkitError for more than
+        MOST_PAIRS."""
+        self._left = MOST_PAIRS
         places = np.arange(len(self.rows))
         with ThreadPoolExecutor(self.threads, thread_name_prefix="textkit-near") as pool:
             for start in range(0, len(self.rows), _BLOCK):
@@ -148,6 +154,7 @@ class Near:
             one, other = mine[row[chosen]], places[theirs][column[chosen]]
             similarity = self._similarities(one, other)
             enough = similarity >= self.threshold
+            self._count(int(np.count_nonzero(enough)))
             return one[enough], other[enough], similarity[enough]
 
         found = list(pool.map(tile, tiles) if self.threads > 1 else map(tile, tiles))
@@ -155,6 +162,16 @@ class Near:
             return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
         one, other, similarity = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return one, other, similarity
+
+    def _count(self, pairs: int) -> None:
+        """Ends the search where all pairs are asked for and there are too many; otherwise thousands of lines that are alike
+        would fill the memory."""
+        if self._left is not None:
+            self._left -= pairs
+            if self._left < 0:
+                raise TextkitError(
+                    f"more than {MOST_PAIRS:,} pairs are at least {self.threshold:g} alike; a higher --threshold has fewer"
+                )
 
     def _room(self, high: int, wide: int) -> tuple[np.ndarray, np.ndarray]:
         """Where a thread puts the products of a tile, and which of them are high enough: the same memory for each tile."""

@@ -204,7 +204,7 @@
     into.replaceChildren();
     if (data.places) into.append(element("span", data.places[i], "about"));
     into.append(marked(cut(data.texts[i] || "(blank)", most)));
-    for (const [name, value] of about(i)) into.append(element("span", `\n${name}: ${value}`, "about"));
+    for (const [name, value] of about(i)) into.append(element("span", `${name}: ${value}`, "about"));
   }
   function terms() {
     return $("search").value.toLowerCase().split(/\s+/).filter(Boolean);
