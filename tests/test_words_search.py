@@ -9,7 +9,7 @@ import pytest
 
 from textkit.errors import TextkitError
 from textkit.retrieval.analysis import matched, prepared, telling, terms
-from textkit.retrieval.fusion import fused
+from textkit.retrieval.fusion import Ranking, fused
 from textkit.retrieval.words import Words, WordsWriter
 
 TEXTS = ["the cat sat", "the dog sat on the mat", "a bird", "the cat and the dog and the cat"]
@@ -115,15 +115,23 @@ def test_where_words_match() -> None:
 
 
 def test_fusion_by_hand() -> None:
-    """Row 1 is second and first, row 2 first and third, row 3 only third, row 4 only second."""
-    found = fused([[2, 1, 3], [1, 4, 2]])
-    raw = {1: 1 / 62 + 1 / 61, 2: 1 / 61 + 1 / 63, 3: 1 / 63, 4: 1 / 62}
+    """Cosines are counted from -1, BM25 from 0; each is divided by the best there is, weighted, and added."""
+    meaning, words = [(2, 0.6), (1, 0.2), (3, -1.0)], [(1, 8.0), (4, 2.0)]
+    found = fused([Ranking(meaning, -1, 0.7), Ranking(words, 0, 0.3)])
+    wanted = {1: 0.7 * 1.2 / 1.6 + 0.3, 2: 0.7, 4: 0.3 * 2 / 8, 3: 0.0}
+    assert dict(found) == pytest.approx(wanted)
     assert [row for row, _ in found] == [1, 2, 4, 3]
-    assert dict(found) == pytest.approx({row: score / (2 / 61) for row, score in raw.items()})
-    assert fused([[7], [7]]) == [(7, 1.0)]
-    assert fused([[], []]) == fused([]) == []
-    assert [row for row, _ in fused([[1, 2], [3]], [1, 3])] == [3, 1, 2]
-    assert [row for row, _ in fused([[5], [6]])] == [5, 6]  # equal: the first ranking decides
+    # A third ranking with weight .2: all weights together are 1.2. The order in a ranking says nothing, its scores do.
+    found = fused([Ranking(meaning, -1, 0.7), Ranking(words[::-1], 0, 0.3), Ranking([(4, 5.0)], 0, 0.2)])
+    assert dict(found) == pytest.approx({1: 0.825 / 1.2, 2: 0.7 / 1.2, 4: (0.075 + 0.2) / 1.2, 3: 0.0})
+    assert fused([Ranking([(7, 0.1)], -1, 0.7), Ranking([(7, 3.0)], 0, 0.3)]) == [(7, 1.0)]
+
+
+def test_fusion_without_a_ranking_or_a_difference() -> None:
+    assert fused([]) == fused([Ranking([], -1, 0.7), Ranking([], 0, 0.3)]) == []
+    assert fused([Ranking([(5, 0.5)], -1, 0.7), Ranking([], 0, 0.3)]) == [(5, 1.0)]  # words that nobody has have no say
+    assert fused([Ranking([(5, -1.0), (6, -1.0)], -1, 0.7)]) == [(5, 0.0), (6, 0.0)]  # nothing is above the least
+    assert [row for row, _ in fused([Ranking([(5, 0.5)], -1, 1), Ranking([(6, 2.0)], 0, 1)])] == [5, 6]  # equal
 
 
 def test_damage_is_named(tmp_path: Path) -> None:

@@ -80,6 +80,11 @@ def telling(query: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def has_digit(term: str) -> bool:
+    """Whether a term is a number or a code."""
+    return _DIGIT.search(term) is not None
+
+
 def matched(text: str, wanted: set[str]) -> list[tuple[int, int]]:
     """Where the words of `text` lie (start, end) that have a term of `wanted`."""
     found = []

@@ -14,9 +14,9 @@ class Hit:
     """A passage that a search found.
 
     `file`: as it is reached from the current folder, an absolute path where it lies elsewhere, '-' for stdin. `line`: the first
-    line of the passage, from 1. `score`: by meaning the cosine, by words BM25, by both the fused ranks, 1 for what is first in
-    all. `fields`: the record's own, None where records have none. `cosine`, `bm25`: what each side gave, None where it gave
-    nothing; `ranks`: the place in each ranking, from 1. `spans`: where the words of `text` that match lie.
+    line of the passage, from 1. `score`: by meaning the cosine, by words BM25, by both the fused scores, 1 for what is
+    best by all. `fields`: the record's own, None where records have none. `cosine`, `bm25`: what each side gave, None where it
+    gave nothing; `ranks`: the place in each ranking, from 1. `spans`: where the words of `text` that match lie.
     """
 
     file: str

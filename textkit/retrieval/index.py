@@ -16,10 +16,10 @@ from typing import Any, overload
 import numpy as np
 
 from textkit.errors import TextkitError, UsageError, nearest
-from textkit.retrieval.analysis import matched, telling, terms
+from textkit.retrieval import hybrid
+from textkit.retrieval.analysis import matched, terms
 from textkit.retrieval.contents import WORDS, Contents
 from textkit.retrieval.exact import candidates, cosines, ranked, units
-from textkit.retrieval.fusion import fused
 from textkit.retrieval.graphs import Graphs, engine
 from textkit.retrieval.hits import MODES, Hit, Mode
 from textkit.retrieval.models import Embedding, found_again
@@ -28,7 +28,6 @@ from textkit.retrieval.words import Words
 DEPTH = 100  # of the rankings that are fused, if k is not larger
 THRESHOLD = 0.5  # the least cosine of a hit where only hits count and no other is said
 _AT_ONCE = 256  # queries
-_RARE = 0.05  # the share of rows that may have a term that names something
 
 
 class Index:
@@ -210,15 +209,14 @@ class Index:
         wanted = terms(query) if mode != "meaning" else []
         if mode != "meaning":
             rankings |= self._by_words(query, wanted, mode, least, depth)
-        rows = [[row for row, _ in ranking] for ranking in rankings.values()]
-        found = (fused(rows) if mode == "hybrid" else rankings[mode])[:k]
         ranks = {name: {row: at for at, (row, _) in enumerate(each, 1)} for name, each in rankings.items()}
         scores = {name: dict(each) for name, each in rankings.items()}
         if vector is not None:
-            absent = np.array(sorted({row for row, _ in found} - scores["meaning"].keys()), np.int64)
+            absent = np.array(sorted(set().union(*scores.values()) - scores["meaning"].keys()), np.int64)
             if len(absent):  # found by words alone
                 values = cosines(self._contents.vectors.some(absent), vector).tolist()
                 scores["meaning"] |= dict(zip(absent.tolist(), values, strict=True))
+        found = (hybrid.fused(scores) if mode == "hybrid" else rankings[mode])[:k]
         return [
             self._hit(
                 row, score, scores.get("meaning", {}).get(row), scores.get("words", {}).get(row),
@@ -239,7 +237,7 @@ class Index:
             if least is not None and depth is None:
                 found["words"] = [hit for hit in found["words"] if hit[1] >= least]
             return found
-        rare = [term for term in telling(query) if 0 < self._words.frequency(term) <= max(1, _RARE * everything)]
+        rare = hybrid.naming(query, self._words.frequency, everything)
         if rare and not every:
             found["names"] = self._living(self._words.search(rare, most))
         return found

@@ -117,7 +117,7 @@ def search(words: tuple[str, ...], messages: Messages, **options: Any) -> None:
     folder, found again by hash, and never out of date; --no-cache keeps nothing. Without a FILE, stdin is read. A FOLDER
     stands for the files in it.
 
-    Lines are ranked by meaning (cosines of vectors) and by words (BM25), and the two ranks are fused, so that names, numbers
+    Lines are ranked by meaning (cosines of vectors) and by words (BM25), and the two are fused, so that names, numbers
     and codes are found as well as what is said in other words. The K best are printed, the best first. Where only hits count
     (--threshold, -q, -l, -c), a hit has a cosine of at least S or every word of QUERY.
 
