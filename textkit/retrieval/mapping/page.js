@@ -1,6 +1,7 @@
 "use strict";
 // A map of texts: points on a canvas that can be moved, zoomed, searched and coloured. Points are drawn into a picture's bytes,
 // because a hundred thousand of them take a canvas's own calls too long. Texts reach the page as text nodes alone, never as HTML.
+// It is one file of more than 300 lines because a page that needs nothing else has one script.
 (() => {
   const $ = (id) => document.getElementById(id);
   const data = JSON.parse($("data").textContent);
