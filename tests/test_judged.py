@@ -126,9 +126,9 @@ def test_ties_are_broken_as_trec_eval_breaks_them():
     asked["q0"][:] = 0  # finds nothing
     grades["q1"] = dict.fromkeys(grades["q1"], 0)  # nothing is relevant
     read = judged.Judged("x", {name: name for name in names}, {q: q for q in asked}, grades)
-    rankings = retrieval.ranked(
+    rankings = retrieval.Searched(
         read, lambda texts: [vectors[t] for t in texts], lambda texts: [asked[t] for t in texts]
-    )
+    )("meaning")
     assert rankings["q0"] == []
     runs = {}
     for query, vector in asked.items():
@@ -194,6 +194,7 @@ def test_the_three_files_are_known_by_their_looks(call, tmp_path, files, monkeyp
         (["--metric", "mrr", "--restrict-vocab", "5"], "--restrict-vocab: has no effect on mrr"),
         (["--metric", "mrr", "--columns", "1,2"], "--columns 1,2: of pairs, two are needed"),
         (["--metric", "recall", "--delimiter", ","], "--delimiter: has no effect on recall"),
+        (["--metric", "sts", "--hybrid"], "--hybrid: has no effect on sts"),
     ],
 )
 def test_options_that_cannot_work_are_refused(call, tmp_path, files, options, said):
@@ -208,6 +209,58 @@ def test_a_file_in_the_wrong_place_is_one_line(call, tmp_path, files):
     )
     assert (code, out, error.count("\n")) == (1, "", 1)
     assert "qrels.tsv, line 2: the id '1' comes a second time; retrieval is measured with three files" in error
+
+
+def test_words_and_hybrid_by_hand():
+    """BM25 finds b (two of two words), then a and c (one each, c the longer); meaning prefers c."""
+    pytest.importorskip("tantivy")
+    documents = {"a": "red", "b": "red fish", "c": "fish in a pond of water", "d": "bird", "e": ""}
+    vectors = {"red": (1, 0), "red fish": (3, 4), "fish in a pond of water": (0, 1), "bird": (0, -1), "": (0, 0)}
+    grades = {"1": {"b": 1}, "2": {"d": 1}, "3": {"a": 1}}
+    read = judged.Judged("x", documents, {"1": "red fishes", "2": "zebra", "3": " "}, grades)
+    asked = {"red fishes": (0.0, 1.0), "zebra": (0.0, -1.0), " ": (0.0, 0.0)}
+    searched = retrieval.Searched(
+        read, lambda texts: [vectors[t] for t in texts], lambda texts: [asked[t] for t in texts]
+    )
+    assert searched("words") == {"1": ["b", "a", "c"], "2": [], "3": []}
+    assert searched("meaning") == {"1": ["c", "b", "a", "d"], "2": ["d", "a", "b", "c"], "3": []}
+    # b: .7 * 1.8 / 2 + .3; c: .7 + .3 * BM25(c) / BM25(b), where c has half of the words, in a longer text: 0.93 > .7 + .15
+    assert searched("hybrid") == {"1": ["b", "c", "a", "d"], "2": ["d", "a", "b", "c"], "3": []}
+    found = {result.metric: result for result in retrieval.results(read, searched("hybrid"), ["mrr"], "hybrid")}
+    assert found["mrr/hybrid"].value == pytest.approx(2 / 3)
+    assert (found["mrr/hybrid"].outside, found["mrr/hybrid"].detail["mode"]) == (1, "hybrid")
+
+
+def test_modes_on_the_command_line(call, tmp_path, files):
+    pytest.importorskip("tantivy")
+    model = write_words(tmp_path / "model")
+    code, out, error = call("evaluate", "-m", model, *files, "--words", "--hybrid", "--metric", "mrr,recall")
+    assert (code, error) == (0, "")
+    assert [line.split("\t")[0] for line in out.splitlines()] == [
+        "recall@10/words", "recall@100/words", "mrr/words", "recall@10/hybrid", "recall@100/hybrid", "mrr/hybrid",
+    ]  # fmt: skip
+    pairs = tmp_path / "sts.tsv"
+    pairs.write_text("cat\tdog\t1\ncat\tcat\t9\nsat\t.\t3\n")
+    code, out, error = call("evaluate", "-m", model, pairs, "--words")
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert "--words: is for judged retrieval" in error
+
+
+@pytest.mark.slow
+def test_hybrid_search_is_better_than_its_parts():
+    """The figures of docs/search.md, of the shipped model."""
+    data_sets = Path(__file__).resolve().parents[2] / "shared" / "data" / "ir"
+    if not data_sets.is_dir():
+        pytest.skip(f"no {data_sets}: the data sets of the workplace are not here")
+    from textkit.tasks.embed.evaluation.measures import Evaluator
+    from textkit.tasks.embed.serving.embedder import Embedder
+
+    evaluator = Evaluator(Embedder("en-sentences"))
+    for name, metric, least in (("cranfield", "ndcg@10", 0.38), ("xquad_en", "mrr", 0.84)):
+        paths = [str(data_sets / name / f"{part}.tsv") for part in ("corpus", "queries", "qrels")]
+        found = {each.metric: each.value for each in evaluator.retrieval(paths, (), None, retrieval.MODES)}
+        assert found[f"{metric}/hybrid"] >= least
+        assert found[f"{metric}/hybrid"] > max(found[f"{metric}/words"], found[metric])
 
 
 def two_sided(folder: Path) -> Path:

@@ -9,8 +9,8 @@ from textkit.retrieval.analysis import has_digit, telling
 from textkit.retrieval.fusion import Ranking
 
 MEANING, WORDS, NAMES = "meaning", "words", "names"
-# Bruch et al. 2023 advise .8 for a model such as MiniLM; .7 was better on MED, CACM and TIME (docs/search.md). What names something
-# has its weight on top of the other two.
+# Bruch et al. 2023 advise .8 for a model such as MiniLM; .7 was better on MED, CACM and TIME (docs/search.md). What names
+# something has its weight on top of the other two.
 _WEIGHTS = {MEANING: 0.7, WORDS: 0.3, NAMES: 0.2}
 _LEAST = {MEANING: -1.0, WORDS: 0.0, NAMES: 0.0}  # a cosine, and BM25
 _RARE = 0.05  # the share of rows that may have a code or a number that names something

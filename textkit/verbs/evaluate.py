@@ -159,7 +159,7 @@ def evaluate(
     (query<tab>document<tab>grade, or TREC's). All of the corpus is searched, and figures are as trec_eval -c counts them: the
     queries that were judged, the queries there are, and how many of the judged ones found nothing. A pairs file
     (query<tab>document), such as a model of two sides learnt from, is measured by the same metrics; each query's own documents
-    are relevant.
+    are relevant. --words and --hybrid measure the other ways in which textkit search ranks.
 
     Without -m and --metric, the data decides which default model is measured: pairs with scores, analogies and judged retrieval
     are for embed, two files or columns for translate, labelled lines for classify, and running text for the language model.

@@ -52,15 +52,22 @@ class Evaluator:
         return similarity.evaluate_sentences(read, self.embedder, name)
 
     def retrieval(
-        self, files: Sequence[str], metrics: Sequence[str] = (), columns: Sequence[str] | None = None
+        self,
+        files: Sequence[str],
+        metrics: Sequence[str] = (),
+        columns: Sequence[str] | None = None,
+        modes: Sequence[str] = (retrieval.MEANING,),
     ) -> Iterator[Result]:
         """The figures of judged retrieval: `files` are corpus, queries and qrels, or one file of pairs query<tab>document.
 
-        `metrics`: some of task.RETRIEVAL, or () for all; `columns`: those of the pairs. Errors are those of judged.read.
+        `metrics`: some of task.RETRIEVAL, or () for all; `columns`: those of the pairs; `modes`: some of
+        retrieval.MODES. Errors are those of judged.read.
         """
         read = judged.read(*files) if len(files) > 1 else judged.read_pairs(files[0], *(columns or ()))
         queries = self.embedder
         if self.embedder.two_sided:
             queries = copy.copy(self.embedder)  # which has loaded no graph yet
             queries.side = QUERY
-        yield from retrieval.results(read, retrieval.ranked(read, self.embedder, queries), metrics)
+        searched = retrieval.Searched(read, self.embedder, queries)
+        for mode in modes:
+            yield from retrieval.results(read, searched(mode), metrics, mode)

@@ -1,13 +1,14 @@
 """Measures how well a model finds the documents that answer a query: nDCG@10, recall@10 and @100, mean reciprocal rank.
 
-All of the corpus is searched, exactly, by cosine; a model with two sides embeds queries by its graph `query`. Documents of
-equal score come in the descending order of their ids, as trec_eval puts them. A text that has no vector, because it is blank or
-has no known word, is not found, and finds nothing.
+All of the corpus is searched, exactly; a model with two sides embeds queries by its graph `query`. Documents of equal score
+come in the descending order of their ids, as trec_eval puts them. A text that has no vector, because it is blank or has no
+known word, is not found by meaning, and finds nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -22,9 +23,13 @@ from textkit.tasks.embed.task import QUERY, RETRIEVAL
 NDCG, RECALL, MRR = RETRIEVAL
 if TYPE_CHECKING:
     from textkit.bundle.manifest import Manifest
+    from textkit.retrieval.words import Words
 
 _NDCG_AT, _RECALL_AT = 10, (10, 100)
 
+MODES = MEANING, WORDS, HYBRID = "meaning", "words", "hybrid"  # as textkit.retrieval has them
+
+Found = list[tuple[int, float]]  # rows and their scores, best first
 Rankings = Mapping[str, Sequence[str]]  # of each query, by its id: the ids of documents, best first
 
 
@@ -42,25 +47,84 @@ def learnt_pairs(manifest: Manifest) -> bool:
     return QUERY in manifest.graphs or score == MRR
 
 
-def ranked(judged: Judged, documents: Embed, queries: Embed) -> Rankings:
-    """The rankings of the queries that were judged, by the cosine of vectors; at most DEPTH documents each."""
-    names = sorted(judged.documents, reverse=True)  # ties stay in this order
-    table = unit(np.array(documents([judged.documents[name] for name in names]), np.float32))
-    having = table.any(axis=1)
-    names, table = [names[row] for row in np.flatnonzero(having).tolist()], table[having]
-    asked = list(judged.grades)
-    vectors = np.asarray(queries([judged.queries[query] for query in asked]), np.float32)
-    best = nearest(table, vectors, DEPTH)
-    return {
-        query: [names[row] for row, _ in found] if vector.any() else []
-        for query, vector, found in zip(asked, vectors, best, strict=True)
-    }
+class Searched:
+    """The rankings of the queries of a judged set that were judged, at most DEPTH documents each.
+
+    By meaning: the cosine of vectors, of all documents that have one. By words and hybrid: as `textkit search` does it, but
+    documents are whole, however long they are, and vectors are not rounded to int8.
+    """
+
+    def __init__(self, judged: Judged, documents: Embed, queries: Embed) -> None:
+        self.names = sorted(judged.documents, reverse=True)  # rows; ties stay in this order
+        self._texts = [judged.documents[name] for name in self.names]
+        self._asked = list(judged.grades)
+        self._queries = [judged.queries[query] for query in self._asked]
+        self._documents, self._embed = documents, queries
+
+    def __call__(self, mode: str) -> Rankings:
+        """The rankings by `mode`, one of MODES."""
+        if mode == HYBRID:
+            found = [self._fused(at) for at in range(len(self._asked))]
+        else:
+            found = [[row for row, _ in each] for each in (self._near if mode == MEANING else self._said)]
+        return {
+            query: [self.names[row] for row in rows[:DEPTH]] for query, rows in zip(self._asked, found, strict=True)
+        }
+
+    @cached_property
+    def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Unit vectors of the documents and of the queries."""
+        sides = (self._documents, self._texts), (self._embed, self._queries)
+        table, asked = (unit(np.array(embed(texts), np.float32)) for embed, texts in sides)
+        return table, asked
+
+    @cached_property
+    def _near(self) -> list[Found]:
+        """Of each query the rows and their cosines."""
+        table, asked = self._vectors
+        having = np.flatnonzero(table.any(axis=1))
+        found = nearest(table[having], asked, DEPTH)
+        return [
+            [(int(having[row]), cosine) for row, cosine in each] if vector.any() else []
+            for vector, each in zip(asked, found, strict=True)
+        ]
+
+    @cached_property
+    def _words(self) -> Words:
+        from textkit.retrieval.words import WordsWriter
+
+        writer = WordsWriter(None)
+        writer.add(0, self._texts)
+        writer.commit()
+        return writer.searched()
+
+    @cached_property
+    def _said(self) -> list[Found]:
+        """Of each query the rows and their BM25 scores."""
+        from textkit.retrieval.analysis import terms
+
+        return [self._words.search(terms(query), DEPTH) for query in self._queries]
+
+    def _fused(self, at: int) -> list[int]:
+        from textkit.retrieval import hybrid
+
+        table, asked = self._vectors
+        names = hybrid.naming(self._queries[at], self._words.frequency, len(self.names))
+        scores = {
+            hybrid.MEANING: dict(self._near[at]),
+            hybrid.WORDS: dict(self._said[at]),
+            hybrid.NAMES: dict(self._words.search(names, DEPTH)),
+        }
+        if asked[at].any():
+            near = scores[hybrid.MEANING]
+            near |= {row: float(table[row] @ asked[at]) for row in scores[hybrid.WORDS] if row not in near}
+        return [row for row, _ in sorted(hybrid.fused(scores), key=lambda found: (-found[1], found[0]))]
 
 
-def results(judged: Judged, rankings: Rankings, metrics: Sequence[str] = (), by: str = "") -> Iterator[Result]:
+def results(judged: Judged, rankings: Rankings, metrics: Sequence[str] = (), mode: str = MEANING) -> Iterator[Result]:
     """The means over all queries that were judged, as trec_eval -c has them. A query that found nothing counts as 0.
 
-    `metrics`: some of RETRIEVAL, or () for all. `by`: how documents were found, where it is not by the model alone.
+    `metrics`: some of RETRIEVAL, or () for all. `mode`: how documents were found.
     """
     grades = [np.array(list(of.values()), np.int64) for of in judged.grades.values()]
     found = [
@@ -72,9 +136,9 @@ def results(judged: Judged, rankings: Rankings, metrics: Sequence[str] = (), by:
         **{(RECALL, f"{RECALL}@{k}"): [recall(ranking, of, k) for ranking, of in pairs] for k in _RECALL_AT},
         (MRR, MRR): [reciprocal_rank(ranking) for ranking in found],
     }
-    detail = {"documents": len(judged.documents), "by": by or "meaning"}
+    detail = {"documents": len(judged.documents), "mode": mode}
     for (metric, name), figures in values.items():
         if not metrics or metric in metrics:
-            named = f"{name}/{by}" if by else name
+            named = name if mode == MEANING else f"{name}/{mode}"
             silent = sum(not len(ranking) for ranking in found)
             yield Result(named, float(np.mean(figures)), len(found), len(judged.queries), silent, detail=dict(detail))

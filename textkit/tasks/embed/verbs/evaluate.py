@@ -11,6 +11,7 @@ from textkit.errors import UsageError
 from textkit.evaluation.measuring import Evaluation, Figures, Question
 from textkit.tasks.embed.task import POOLINGS, RETRIEVAL
 
+MODES = ("meaning", "words", "hybrid")  # options, and how retrieval is measured
 _FILES = 3  # of a judged set: corpus, queries, qrels
 OPTIONS = (
     click.Option(
@@ -43,6 +44,13 @@ OPTIONS = (
         metavar="TEXT",
         help="Pairs: what separates the columns; \\t is a tab. Default: by DATA's name and content.",
     ),
+    click.Option(["--meaning"], is_flag=True, help="Retrieval: measure search by meaning (the default)."),
+    click.Option(["--words"], is_flag=True, help="Retrieval: measure search by words, BM25."),
+    click.Option(
+        ["--hybrid"],
+        is_flag=True,
+        help="Retrieval: measure both together, as textkit search ranks. With several of these, each is measured.",
+    ),
 )
 OF_METRICS = {
     "restrict_vocab": ("analogies",),
@@ -50,6 +58,7 @@ OF_METRICS = {
     "pooling": ("sts", *RETRIEVAL),
     "columns": ("similarity", "sts", *RETRIEVAL),
     "delimiter": ("similarity", "sts"),
+    **dict.fromkeys(MODES, RETRIEVAL),
 }
 
 
@@ -63,14 +72,19 @@ def measure(question: Question) -> Iterator[Figures]:
     evaluator = Evaluator(embedder)
     columns, delimiter = asked["columns"], asked["delimiter"]
     named = [column.strip() for column in columns.split(",")] if columns is not None else None
+    modes = [mode for mode in MODES if asked[mode]]
     if _is_retrieval(question):
         whole = len(question.data) == _FILES
         if named is not None and (whole or len(named) != 2 or not all(named)):
             raise UsageError(f"--columns {columns}: of pairs, two are needed, those of the query and its document")
         for files in [question.data] if whole else [[path] for path in question.data]:
-            for found in evaluator.retrieval(files, question.metrics, named):
+            for found in evaluator.retrieval(files, question.metrics, named, modes or MODES[:1]):
                 yield found.figures(" ".join(files))
         return
+    if modes:
+        raise UsageError(
+            f"--{modes[0]}: is for judged retrieval: corpus, queries and qrels, or pairs with --metric mrr"
+        )
     if named is not None and (len(named) != 3 or not all(named)):
         raise UsageError(f"--columns {columns}: three are needed, the two texts and the score")
     parts = delimiter.replace("\\t", "\t") if delimiter is not None else None
