@@ -37,7 +37,7 @@ class Form:
             return self._jsonl(query, hits, around)
         if self.format == "tsv":
             return self._tsv(query, hits)
-        return "".join(self._text(query, hits, around)).encode("utf-8", "replace")
+        return _bytes("".join(self._text(query, hits, around)))
 
     def _jsonl(self, query: str, hits: Sequence[Hit], around: Callable[[Hit], Around]) -> bytes:
         return json_bytes({"query": query, "hits": [self._object(hit, around) for hit in hits]}) + b"\n"
@@ -70,9 +70,7 @@ class Form:
             rows.append(row)
         if not rows and self.many:  # the query keeps its place
             rows.append([query, *[""] * (7 if self.explain else 4)])
-        return "".join("\t".join(escaped(cell, tabs=True) for cell in row) + "\n" for row in rows).encode(
-            "utf-8", "replace"
-        )
+        return _bytes("".join("\t".join(escaped(cell, tabs=True) for cell in row) + "\n" for row in rows))
 
     def _text(self, query: str, hits: Sequence[Hit], around: Callable[[Hit], Around]) -> list[str]:
         head = f"{self._safe(escaped(query, tabs=True))}\t" if self.many else ""
@@ -138,6 +136,14 @@ def counts(files: Sequence[str], hits: Sequence[Hit]) -> dict[str, int]:
 def object_of(name: str, value: Any) -> bytes:
     """One JSON object of a file and what is said of it."""
     return json.dumps({"file": name, "count": value}, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+
+
+def _bytes(text: str) -> bytes:
+    """UTF-8, and the bytes of a file's name as they are."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
 
 
 def _number(value: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -22,6 +22,7 @@ from textkit.cli.options import (
     model_option,
     threads_option,
 )
+from textkit.cli.progress import Input, shown
 from textkit.cli.setting_options import Number
 from textkit.cli.stdout import protected_stdout
 from textkit.cli.typed import say_if_typed
@@ -218,14 +219,15 @@ def _searched(request: _Request, messages: Messages) -> Iterator[Index]:
         request.model, request.kind, request.column, request.delimiter, request.on_error == "skip", request.device,
         request.threads, request.mode == "words",
     )  # fmt: skip
-    with index_of_files(
-        request.places,
-        wanted,
-        not request.no_cache,
-        lambda: None,
-        lambda report: say(report, messages),
-        lambda rows: None,
-    ) as index:
+    with ExitStack() as stack:
+        with shown(Input()) if messages.interactive else nullcontext(lambda rows: None) as show:
+            index = stack.enter_context(
+                index_of_files(
+                    request.places, wanted, not request.no_cache,
+                    lambda: messages.hint("another process reads the same files; waiting until it has done so"),
+                    lambda report: say(report, messages), show,
+                )
+            )  # fmt: skip
         yield index
 
 
