@@ -242,7 +242,7 @@ def test_what_a_generation_config_says(checkpoint, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(checkpoint()[0], folder)
     read = marian.read(folder)
-    shared = {"max_length_factor": 0.0, "no_repeat_ngram_size": 0, "early_stopping": False}
+    shared = {"max_length_factor": 0.0, "no_repeat_ngram_size": 0, "early_stopping": False, "guard": False}
     assert read.defaults == shared | {"beam_size": 4, "length_penalty": 1.0, "max_length": 22, "allow_unk": True}
     assert read.notes == []
     changed(

@@ -14,6 +14,7 @@ from textkit.errors import quoted
 from textkit.kinds import Anything, Each, Flag, Kinds, Maybe, Record, Text, Whole, Wrong
 from textkit.task import Task
 from textkit.text.bounds import LONGEST_NGRAM, LONGEST_PHRASE, MOST_ROWS
+from textkit.text.sentinels import MOST_SENTINELS
 
 MOST_NUMBERS = 1 << 24  # of all inputs (or outputs) of a graph, per position on the free axes: a line's state, say
 _DEEPEST = 16  # levels of nested objects and lists
@@ -34,7 +35,8 @@ _SIZES = {"source_size": _ROWS, "target_size": _ROWS}
 _SEGMENTER = Record(tokenizer=_FILE, characters=_FILE, vocabulary=_FILE, prefix=Flag(), squeeze=Flag(), spelled=Flag())
 _WORDS = {"spaces": Text(choices=("unicode", "ascii")), "classifier": Flag(), "word_ngrams": Whole(1, LONGEST_PHRASE)}
 _CLEAN = {"clean": Flag()}  # absent: false
-_LANGUAGE = {"source_language": Text(35)}  # absent: guessed line by line
+_LANGUAGE = {"source_language": Text(35), "target_language": Text(35)}  # absent: guessed line by line; not said
+_SENTINELS = {"sentinels": Whole(0, MOST_SENTINELS)}  # absent: none
 _NORMALIZER = Record(
     _CLEAN,
     lowercase=Flag(),
@@ -89,7 +91,12 @@ FIELDS: Mapping[str, Any] = {
             composed=Flag(),
         ),
         translation=Record(
-            _CLEAN | _LANGUAGE, tokenizer=_FILE, target_tokenizer=Maybe(_FILE), reverse=Flag(), **_IDS, **_SIZES
+            _CLEAN | _LANGUAGE | _SENTINELS,
+            tokenizer=_FILE,
+            target_tokenizer=Maybe(_FILE),
+            reverse=Flag(),
+            **_IDS,
+            **_SIZES,
         ),
         sentencepiece=Record(
             _LANGUAGE,

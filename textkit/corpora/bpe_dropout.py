@@ -84,15 +84,18 @@ class Spellings:
     count: int
 
     @classmethod
-    def of(cls, ids: np.ndarray, starts: np.ndarray, side: Side, eos: int, dropout: float, seed: int) -> Spellings:
-        """The words of lines whose ids stand end to end, an eos after each; `starts`: where each begins, i64[line + 1]."""
+    def of(
+        cls, ids: np.ndarray, starts: np.ndarray, side: Side, eos: int, dropout: float, seed: int, most: int = MOST
+    ) -> Spellings:
+        """The words of lines whose ids stand end to end, an eos after each; `starts`: where each begins, i64[line + 1].
+        `most`: spellings of a word."""
         merges, chance = Merges.read(side), random.Random(seed)
         begins = np.array([(side.piece(row) or "").startswith(SPACE) for row in range(side.rows)])
         first = begins[ids] | (ids == eos)
         first[starts[:-1]] = True
         words = np.flatnonzero(first)
         _, examples, word = np.unique(_hashed(ids, words), return_index=True, return_inverse=True)
-        count = min(MOST, max(_LEAST, _ALL // len(examples)))
+        count = min(most, max(_LEAST, _ALL // len(examples)))
         ends = np.append(words[1:], len(ids))
         spelt = [
             merges.spelt(characters, dropout, chance)
@@ -110,14 +113,17 @@ class Spellings:
         return ids, starts[self.line]
 
 
-def respelt(pairs: EncodedPairs, rule: TranslationText, dropout: float, max_tokens: int, epoch: Epoch) -> EncodedPairs:
+def respelt(
+    pairs: EncodedPairs, rule: TranslationText, dropout: float, max_tokens: int, epoch: Epoch, changing: bool = False
+) -> EncodedPairs:
     """The pairs as `epoch` spells them.
 
     A pair that would have more than `max_tokens` ids on a side (0: no limit) stays as it is. If the epoch has a scratch folder,
-    the spellings are in a file there, made once.
+    the spellings are in a file there, made once. `changing`: the pairs themselves are others in each epoch, and so are their
+    spellings, which are then not kept.
     """
     generator = np.random.default_rng([epoch.seed, epoch.number])
-    sides = [side.drawn(generator) for side in _spellings(pairs, rule, dropout, epoch)]
+    sides = [side.drawn(generator) for side in _spellings(pairs, rule, dropout, epoch, changing)]
     if max_tokens:
         long = np.any([np.diff(starts) > max_tokens for _, starts in sides], axis=0)
         plain = [(pairs.source, pairs.source_starts), (pairs.target, pairs.target_starts)]
@@ -126,16 +132,19 @@ def respelt(pairs: EncodedPairs, rule: TranslationText, dropout: float, max_toke
     return replace(pairs, source=source, target=target, source_starts=source_starts, target_starts=target_starts)
 
 
-def _spellings(pairs: EncodedPairs, rule: TranslationText, dropout: float, epoch: Epoch) -> list[Spellings]:
+def _spellings(
+    pairs: EncodedPairs, rule: TranslationText, dropout: float, epoch: Epoch, changing: bool
+) -> list[Spellings]:
     """The spellings of the source and of the target."""
 
     def made() -> list[Spellings]:
         sides = (pairs.source, pairs.source_starts, rule.source, rule.source_eos), (
             pairs.target, pairs.target_starts, rule.target, rule.eos,
         )  # fmt: skip
-        return [Spellings.of(*side, dropout, epoch.seed + number) for number, side in enumerate(sides)]
+        most = _LEAST if changing else MOST
+        return [Spellings.of(*side, dropout, epoch.seed + number, most) for number, side in enumerate(sides)]
 
-    if epoch.scratch is None:
+    if epoch.scratch is None or changing:
         return made()
     file = epoch.scratch / f"spellings-{dropout:g}.npz"
     if not file.exists():

@@ -27,6 +27,7 @@ from textkit.errors import TextkitError, TextkitWarning
 if TYPE_CHECKING:
     import torch
 
+    from textkit.corpora.augmenting import Augmenter
     from textkit.plugin import Epoch
     from textkit.text.translation import TranslationText
 
@@ -89,23 +90,34 @@ class PairBatch(NamedTuple):
 
 
 def encoded_pairs(
-    corpus: Corpus, rule: TranslationText, epoch: Epoch | None, max_tokens: int = 0, max_ratio: float = 0.0
+    corpus: Corpus,
+    rule: TranslationText,
+    epoch: Epoch | None,
+    max_tokens: int = 0,
+    max_ratio: float = 0.0,
+    augmenter: Augmenter | None = None,
 ) -> EncodedPairs:
     """The pairs of `corpus` worth learning from.
 
     A pair is left out, and counted for the first reason that applies, if a side has no token ("empty"), a side with its eos
     has more than `max_tokens` ids ("long"), or a side has more than `max_ratio` times the other's tokens ("lopsided"); 0 sets
     no limit. If the epoch has a scratch folder, the ids are in files there, made once, and the counts in its facts; a warning
-    says if many pairs are left out. Otherwise everything is in memory.
+    says if many pairs are left out. Otherwise everything is in memory. `augmenter`: changes the pairs, in each epoch in another
+    way; the files are then those of one epoch, and those of the epoch before the last are removed.
 
     TextkitError if no pair is left, naming the counts.
     """
+    encoding = _Encoding(rule, max_tokens, max_ratio, augmenter, () if epoch is None else (epoch.seed, epoch.number))
     if epoch is None or epoch.scratch is None:
-        return _opened(*_in_memory(corpus, rule, max_tokens, max_ratio), rule, corpus)
+        return _opened(*_in_memory(corpus, encoding), rule, corpus)
     key = [list(map(str, corpus.paths)), corpus.part, corpus.seed, max_tokens, max_ratio]
-    folder = epoch.scratch / f"pairs-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}"
+    of_epoch = "" if augmenter is None else f"-{epoch.number}"
+    name = f"pairs-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}"
+    folder = epoch.scratch / f"{name}{of_epoch}"
+    if augmenter is not None and epoch.number > 2:  # epoch 0 tells how many steps there are
+        shutil.rmtree(epoch.scratch / f"{name}-{epoch.number - 2}", ignore_errors=True)
     if not folder.exists():
-        _write(folder, corpus, rule, max_tokens, max_ratio)
+        _write(folder, corpus, encoding)
         _warn_of_many(json.loads((folder / _FACTS).read_bytes()), corpus)
     counts = json.loads((folder / _FACTS).read_bytes())
     epoch.facts["pairs"] = counts
@@ -116,15 +128,23 @@ def encoded_pairs(
 _FILES = ("source.i32", "target.i32", "source_lengths.i32", "target_lengths.i32")
 
 
-def _in_memory(
-    corpus: Corpus, rule: TranslationText, max_tokens: int, max_ratio: float
-) -> tuple[list[np.ndarray], dict[str, int]]:
+class _Encoding(NamedTuple):
+    """How pairs become ids."""
+
+    rule: TranslationText
+    max_tokens: int
+    max_ratio: float
+    augmenter: Augmenter | None
+    seed: tuple[int, ...]  # of the changes
+
+
+def _in_memory(corpus: Corpus, encoding: _Encoding) -> tuple[list[np.ndarray], dict[str, int]]:
     counts: dict[str, int] = {}
-    parts = list(_encoded(corpus, rule, max_tokens, max_ratio, counts))
+    parts = list(_encoded(corpus, encoding, counts))
     return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)], counts
 
 
-def _write(folder: Path, corpus: Corpus, rule: TranslationText, max_tokens: int, max_ratio: float) -> None:
+def _write(folder: Path, corpus: Corpus, encoding: _Encoding) -> None:
     """Writes all of the folder or nothing, in flat memory. Another process of the same training may be doing the same."""
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -132,7 +152,7 @@ def _write(folder: Path, corpus: Corpus, rule: TranslationText, max_tokens: int,
     counts: dict[str, int] = {}
     with ExitStack() as stack:
         streams = [stack.enter_context((part / name).open("wb")) for name in _FILES]
-        for arrays in _encoded(corpus, rule, max_tokens, max_ratio, counts):
+        for arrays in _encoded(corpus, encoding, counts):
             for stream, array in zip(streams, arrays, strict=True):
                 stream.write(array.astype("<i4").tobytes())
     (part / _FACTS).write_text(json.dumps(counts))
@@ -144,12 +164,12 @@ def _write(folder: Path, corpus: Corpus, rule: TranslationText, max_tokens: int,
         shutil.rmtree(part)
 
 
-def _encoded(
-    corpus: Corpus, rule: TranslationText, max_tokens: int, max_ratio: float, counts: dict[str, int]
-) -> Iterator[tuple[np.ndarray, ...]]:
+def _encoded(corpus: Corpus, encoding: _Encoding, counts: dict[str, int]) -> Iterator[tuple[np.ndarray, ...]]:
     """The pairs that are kept, some at a time: source ids, target ids, lengths of both, i32; fills `counts`."""
+    rule, max_tokens, max_ratio, augmenter, seed = encoding
     counts.update(dict.fromkeys(("kept", "empty", "long", "lopsided"), 0))
-    for lines in corpus.chunks(_LINES):
+    for number, lines in enumerate(corpus.chunks(_LINES)):
+        lines = lines if augmenter is None else augmenter(lines, [*seed, number])
         sources, targets = sides(lines)
         encoded = rule.encode(sources), rule.encode_target(targets)
         shorter = np.minimum(encoded[0].lengths, encoded[1].lengths) - 1  # without eos
@@ -163,8 +183,8 @@ def _encoded(
             counts[reason] += int((keep & found).sum())
             keep &= ~found
         counts["kept"] += int(keep.sum())
-        ids = [encoding.ids[np.repeat(keep, encoding.lengths)] for encoding in encoded]
-        lengths = [encoding.lengths[keep] for encoding in encoded]
+        ids = [side.ids[np.repeat(keep, side.lengths)] for side in encoded]
+        lengths = [side.lengths[keep] for side in encoded]
         yield tuple(array.astype(np.int32) for array in (*ids, *lengths))
 
 

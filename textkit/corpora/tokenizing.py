@@ -12,17 +12,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from textkit.corpora import unigram
 from textkit.corpora.pairs import sides
 from textkit.corpora.unspaced import warn_of_unspaced
 from textkit.errors import TextkitError
 from textkit.text.cleaning import cleaned_lines
+from textkit.text.sentinels import MOST_SENTINELS, sentinel
 from textkit.text.translation import SPACE, TranslationText
 
 if TYPE_CHECKING:
-    from textkit.corpora.corpus import Corpus
+    from pathlib import Path
 
 PAD, UNK, START, EOS = range(4)
 # No text yields them by their names: they are no added tokens of tokenizer.json, and no word of a text has these letters in
@@ -35,6 +36,7 @@ _SEEDS = 4  # candidates for each piece of a unigram model
 _RARE = 3  # a character seen less often is spelled by its bytes, so that bytes are learnt too
 _MARK = rf"{SPACE}?[\p{{P}}\p{{S}}&&[^{SPACE}]]"  # a punctuation mark or symbol, with the space before it
 _NAMES = rf"{SPACE}?<(?=0x[0-9A-F]{{2}}>|/?s>|pad>)"  # where a text has the name of a special token or a byte
+_DIGIT = rf"{SPACE}?\p{{Nd}}"
 _IDEOGRAPH = rf"{SPACE}?[\p{{Han}}\p{{Hiragana}}\p{{Katakana}}]"  # scripts without spaces: each character is a word
 
 
@@ -53,6 +55,11 @@ class TokenizerOptions:
     min_count: int = 2  # word: how often a word must occur to get an entry
     reverse: bool = False  # read the source backwards (Sutskever et al. 2014)
     source_language: str = ""  # ISO 639 code whose rules cut lines into sentences; "": guessed for each line
+    digits: Literal["pieces", "single"] = "pieces"  # pieces: numbers are cut like words | single: each digit is a token
+    sentinels: int = (
+        0  # tokens that stand for what must stay as it is (URLs, tags, emoji), as many in a sentence; 0: none
+    )
+    target_language: str = ""  # ISO 639 code of the translations, for the form of their numbers; "": not said
     bpe_dropout: float = 0.0  # bpe: share of merges left out, anew each epoch (Provilkov et al. 2020); 0: none
 
     needs: ClassVar[Mapping[str, str]] = {"spell_bytes": "tokenizer=bpe|unigram", "min_count": "tokenizer=word"}
@@ -61,6 +68,8 @@ class TokenizerOptions:
         for key in ("vocab_size", "min_count"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key}={getattr(self, key)}: must be at least 1")
+        if not 0 <= self.sentinels <= MOST_SENTINELS:
+            raise ValueError(f"sentinels={self.sentinels}: must be at least 0 and at most {MOST_SENTINELS}")
         if not 0 <= self.bpe_dropout < 1:
             raise ValueError(f"bpe_dropout={self.bpe_dropout}: must be at least 0 and below 1")
         if self.bpe_dropout and (self.tokenizer != "bpe" or self.reverse):
@@ -68,7 +77,16 @@ class TokenizerOptions:
             raise ValueError(f"bpe_dropout={self.bpe_dropout}: is for byte pairs read forwards, and {why}")
 
 
-def learn(corpus: Corpus, options: TokenizerOptions) -> TranslationText:
+class Pairs(Protocol):
+    """What a vocabulary is learnt from: a corpus of pairs, or one whose pairs are changed."""
+
+    @property
+    def paths(self) -> Sequence[Path]: ...
+
+    def chunks(self, n: int) -> Iterator[list[str]]: ...
+
+
+def learn(corpus: Pairs, options: TokenizerOptions) -> TranslationText:
     """The rule for the pairs of `corpus`, the same every time. TextkitError for a vocabulary too small or without words."""
     if options.tokenizer == "word":
         for lines in sides(next(corpus.chunks(_LINES), [])):
@@ -84,7 +102,7 @@ def learn(corpus: Corpus, options: TokenizerOptions) -> TranslationText:
         tokenizers = [_train(frame, counted[side], partial(_texts, corpus, options.clean, side)) for side in (0, 1)]
     return TranslationText(
         *map(written, tokenizers), start=START, eos=EOS, pad=PAD, unk=UNK, reverse=options.reverse, clean=options.clean,
-        source_language=options.source_language,
+        source_language=options.source_language, target_language=options.target_language, sentinels=options.sentinels,
     )  # fmt: skip
 
 
@@ -131,6 +149,8 @@ class _Frame:
         steps += [normalizers.Replace(Regex(rf"[\s{SPACE}]+"), " "), normalizers.Strip()]
         self.normalizer = normalizers.Sequence(steps)
         cuts = [_MARK] if options.punctuation == "split" else [_NAMES]
+        cuts += [_DIGIT] if options.digits == "single" else []
+        cuts += [rf"{SPACE}?[{sentinel(0)}-{sentinel(options.sentinels - 1)}]"] if options.sentinels else []
         cuts += [_IDEOGRAPH] if (options.tokenizer, options.punctuation) == ("word", "split") else []
         spaces = pre_tokenizers.Metaspace(SPACE, "always", True)
         marks = pre_tokenizers.Split(Regex("|".join(cuts)), "isolated")
@@ -153,14 +173,14 @@ class _Frame:
         return tokenizer
 
 
-def _texts(corpus: Corpus, clean: bool, side: int | None = None) -> Iterator[Sequence[str]]:
+def _texts(corpus: Pairs, clean: bool, side: int | None = None) -> Iterator[Sequence[str]]:
     """The lines of one side, or of both."""
     for lines in corpus.chunks(_LINES):
         both = sides(cleaned_lines(lines) if clean else lines)
         yield from both if side is None else (both[side],)
 
 
-def _counted_words(corpus: Corpus, frame: _Frame) -> tuple[Counter[str], Counter[str]]:
+def _counted_words(corpus: Pairs, frame: _Frame) -> tuple[Counter[str], Counter[str]]:
     """How often each word, as `frame` cuts it, occurs on either side. Strings between spaces are counted first, cut later."""
     options = frame.options
     counters: tuple[Counter[str], Counter[str]] = Counter(), Counter()
@@ -184,7 +204,11 @@ def _train(frame: _Frame, words: Counter[str], texts: Callable[[], Iterator[Sequ
             characters[character] += count
     del characters[SPACE]
     least_seen = _RARE if frame.spelled else 1
-    alphabet = [SPACE, *sorted(character for character, count in characters.items() if count >= least_seen)]
+    kept = [sentinel(number) for number in range(options.sentinels)]
+    seen = {character for character, count in characters.items() if count >= least_seen}
+    if options.digits == "single":
+        seen.update("0123456789")
+    alphabet = [SPACE, *sorted(seen.difference(kept)), *kept]
     least = len(frame.special) + (1 if options.tokenizer == "word" else len(alphabet) + 1)
     if options.vocab_size < least:
         raise TextkitError(_too_small(frame, least, len(alphabet)))

@@ -199,6 +199,7 @@ def _defaults(
         "no_repeat_ngram_size": get("no_repeat_ngram_size", (int,), 0, 0, 1000),
         "allow_unk": unk not in alone,
         "early_stopping": generation.get("early_stopping") is True,
+        "guard": False,  # token for token what transformers gives
     }
     notes = []
     if "max_length" not in generation and "max_new_tokens" not in generation:

@@ -109,12 +109,14 @@ class TranslationText(TextRule):
     reversed order, but eos still comes last (Sutskever et al. 2014, section 3.3). `source_size`, `target_size`: the rows of
     the embedding tables, if they have more than the tokenizers have ids. `clean`: a line first loses its invisible
     characters, and its ligatures and full-width forms are spelled out (cleaning.py). `source_language`: the ISO 639 code of
-    the language by whose rules lines are cut into sentences; "": each line's language is guessed.
+    the language by whose rules lines are cut into sentences; "": each line's language is guessed. `target_language`: that of
+    the translations. `sentinels`: how many sentinels (sentinels.py) the model has learnt to copy.
     """
 
     kind = "translation"
     clean = False
-    source_language = ""
+    source_language = target_language = ""
+    sentinels = 0
 
     def __init__(
         self,
@@ -132,9 +134,12 @@ class TranslationText(TextRule):
         reverse: bool = False,
         clean: bool = False,
         source_language: str = "",
+        target_language: str = "",
+        sentinels: int = 0,
     ) -> None:
         self.start, self.eos, self.pad, self.unk = start, eos, pad, unk
-        self.clean, self.source_language = clean, source_language
+        self.clean, self.source_language, self.target_language = clean, source_language, target_language
+        self.sentinels = sentinels
         self.source_eos = eos if source_eos is None else source_eos
         self.source_pad = pad if source_pad is None else source_pad
         self.reverse = reverse
@@ -194,6 +199,8 @@ class TranslationText(TextRule):
             "source_eos": self.source_eos, "source_pad": self.source_pad,
             "source_size": len(self), "target_size": self.target_size,
             "reverse": self.reverse, "clean": self.clean, "source_language": self.source_language,
+            **({"target_language": self.target_language} if self.target_language else {}),
+            **({"sentinels": self.sentinels} if self.sentinels else {}),
         }  # fmt: skip
 
     def files(self) -> dict[str, bytes]:
@@ -213,6 +220,8 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Translat
         reverse=spec["reverse"],
         clean=flag_of(spec, "clean", False),
         source_language=spec.get("source_language", ""),
+        target_language=spec.get("target_language", ""),
+        sentinels=spec.get("sentinels", 0),
         **numbers,
     )
     if (len(rule), rule.target_size) != (numbers["source_size"], numbers["target_size"]):

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from textkit.corpora.augmenting import Augmented, Augmenter, rates
 from textkit.corpora.tokenizing import TokenizerOptions
 from textkit.errors import TextkitError
 from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score
@@ -52,6 +53,9 @@ class TranslationOptions(TokenizerOptions):
     sentences: bool | None = (
         None  # whether served lines are split into sentences, each translated by itself; none: guessed from the pairs
     )
+    augment: str = (
+        ""  # changes of the pairs, as "case,numbers:0.3" (textkit/corpora/augmenting.py has all and their rates)
+    )
     score: Literal["bleu", "loss"] = "bleu"  # what early stopping watches on the dev pairs: bleu (greedy search) | loss
     bleu_tokenize: Literal["13a", "none", "char", "intl"] = (
         "13a"  # sacrebleu's tokenizer: 13a | none (the text is tokenised already) | char | intl
@@ -66,6 +70,13 @@ class TranslationOptions(TokenizerOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        changes = rates(self.augment)
+        if bool(changes.get("keep")) != bool(self.sentinels):
+            raise ValueError(
+                f"sentinels={self.sentinels}, augment={self.augment}: sentinels are learnt by augment=keep"
+            )
+        if changes.get("numbers") and not (self.source_language and self.target_language):
+            raise ValueError("augment=numbers: needs source_language and target_language, whose numbers look different")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing={self.label_smoothing}: must be at least 0 and below 1")
         for key, least in (
@@ -92,7 +103,8 @@ class TranslationPlugin(Plugin[Any, "TranslationText"]):
     def vocabulary(self, corpus: Corpus, config: Any) -> TranslationText:
         from textkit.corpora.tokenizing import learn
 
-        return learn(corpus, config)
+        augmenter = _augmenter(config)
+        return learn(corpus if augmenter is None else Augmented(corpus, augmenter, (0,)), config)
 
     def batches(self, corpus: Corpus, vocabulary: TranslationText, config: Any, epoch: Epoch) -> Iterator[PairBatch]:
         from textkit.corpora.pair_batches import token_batches
@@ -103,7 +115,7 @@ class TranslationPlugin(Plugin[Any, "TranslationText"]):
             yield batch._replace(agreement=agreement)
 
     def steps(self, corpus: Corpus, vocabulary: TranslationText, config: Any, epoch: Epoch) -> int:
-        """Batches per epoch; with bpe_dropout, which changes the lengths in each epoch, those of the first."""
+        """Batches per epoch; with bpe_dropout or augment, which change the lengths in each epoch, those of the first."""
         from textkit.corpora.pair_batches import count_batches
 
         pairs = self._pairs(corpus, vocabulary, config, replace(epoch, number=0))
@@ -115,8 +127,11 @@ class TranslationPlugin(Plugin[Any, "TranslationText"]):
         from textkit.corpora.bpe_dropout import respelt
         from textkit.corpora.pair_batches import encoded_pairs
 
-        pairs = encoded_pairs(corpus, vocabulary, epoch, config.max_tokens, config.max_ratio)
-        return respelt(pairs, vocabulary, config.bpe_dropout, config.max_tokens, epoch) if config.bpe_dropout else pairs
+        augmenter = _augmenter(config)
+        pairs = encoded_pairs(corpus, vocabulary, epoch, config.max_tokens, config.max_ratio, augmenter)
+        if not config.bpe_dropout:
+            return pairs
+        return respelt(pairs, vocabulary, config.bpe_dropout, config.max_tokens, epoch, augmenter is not None)
 
     def loss(self, network: torch.nn.Module, batch: PairBatch) -> tuple[torch.Tensor, Mapping[str, Any]]:
         """The mean label-smoothed cross-entropy of the target tokens plus R-Drop's part; `perplexity` is that of the tokens."""
@@ -176,6 +191,12 @@ class TranslationPlugin(Plugin[Any, "TranslationText"]):
         rule = one_side(vocabulary.source, vocabulary.clean, vocabulary.source_eos)
         module = OfSource(network.embedder(), vocabulary.source_eos, vocabulary.reverse)
         return Encoder(rule, Graph(module, limit=config.max_tokens), lambda records: sides(records)[0])
+
+
+def _augmenter(config: Any) -> Augmenter | None:
+    if not (changes := rates(config.augment)):
+        return None
+    return Augmenter(changes, config.source_language, config.target_language, config.sentinels)
 
 
 def line_by_line(sample: Sequence[str]) -> bool:

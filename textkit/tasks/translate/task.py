@@ -10,7 +10,17 @@ from textkit.task_registry import verbs_of
 from textkit.text.bounds import MOST_ROWS
 
 # The JSON fields that a verb writes, the result itself first. A record's own field of the same name is renamed.
-TRANSLATED = ("translation", "score", "logprob", "source_tokens", "tokens", "alignment", "word_scores", "nbest")
+TRANSLATED = (
+    "translation",
+    "score",
+    "logprob",
+    "source_tokens",
+    "tokens",
+    "alignment",
+    "word_scores",
+    "nbest",
+    "doubts",
+)
 
 _SOURCE = (Port("source", "int64", ("line", "source")), Port("source_mask", "bool", ("line", "source")))
 _MEMORY = Port("memory.*", "", ("line",))
@@ -51,6 +61,7 @@ TASK = Task(
         },
         "max_length_factor": SEARCH["max_length_factor"].with_default(3.0),
         "sentences": Setting(Flag(), True, "Translate each sentence of a line by itself."),
+        "guard": Setting(Flag(), True, "Search again where a translation repeats itself or lacks a number."),
     },
     limits={"target": Whole(1, MOST_ROWS)},  # tokens of the longest translation
     default_model="en-de",

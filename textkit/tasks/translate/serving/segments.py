@@ -5,18 +5,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from textkit.sentences.halving import halves
 from textkit.sentences.splitting import Part, sentences
 from textkit.text.cleaning import visible
+from textkit.text.sentinels import SENTINEL, renumbered
 
 if TYPE_CHECKING:
     from textkit.text.translation import TranslationText
 
-Taken = list[list[tuple[int, str]]]  # for each line its parts: the number of a segment, and the space behind it
+
+class Piece(NamedTuple):
+    """A part of a line: the number of its segment, the space behind it, and the number in the line of each of its sentinels."""
+
+    segment: int
+    space: str
+    kept: Sequence[int]
+
+
+Taken = list[list[Piece]]  # for each line its parts
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,11 @@ class Segment:
     ids: np.ndarray  # i64[source], its end last
     prefix: tuple[int, ...]  # target ids that its translation begins with
     key: tuple[int, int]  # its line's number, and its own within the line; random numbers depend on them
+
+    @property
+    def copied(self) -> bool:
+        """Whether it has sentinels, and no letter or digit besides them: it is its own translation."""
+        return bool(SENTINEL.search(self.text)) and not any(map(str.isalnum, self.text))
 
 
 @dataclass(frozen=True)
@@ -52,7 +67,7 @@ class SegmentMaker:
         the number of the first line.
         """
         of_lines = [self._parts(line, bool(begin)) for line, begin in zip(lines, begins, strict=True)]
-        texts = {part.text: np.zeros(0, np.int64) for line in of_lines for part in line}
+        texts = {part.text: np.zeros(0, np.int64) for line in of_lines for part, _ in line}
         pieces = self._encode(texts)
         prefixes = self._prefixes(begins)
         numbers: dict[Any, int] = {}
@@ -60,23 +75,30 @@ class SegmentMaker:
         taken: Taken = []
         for number, (line, begin) in enumerate(zip(of_lines, begins, strict=True), first):
             taken.append([])
-            whole = [piece for part in line for piece in _spaced(pieces.get(part.text, [part]), part.space)]
-            for at, part in enumerate(whole):
+            whole = [
+                (piece, numbers_before)
+                for part, numbers_before in line
+                for piece in _spaced(pieces.get(part.text, [part]), part.space)
+            ]
+            for at, (part, kept) in enumerate(whole):
                 prefix = () if at else prefixes[begin]
                 key: Any = (part.text, prefix) if self.once else (number, at)
                 if key not in numbers:
                     numbers[key] = len(segments)
                     segments.append(Segment(part.text, texts[part.text], prefix, (number, at)))
-                taken[-1].append((numbers[key], part.space))
-        return segments, taken, sum(any(part.text in pieces for part in line) for line in of_lines)
+                taken[-1].append(Piece(numbers[key], part.space, kept))
+        return segments, taken, sum(any(part.text in pieces for part, _ in line) for line in of_lines)
 
-    def _parts(self, line: str, whole: bool) -> list[Part]:
+    def _parts(self, line: str, whole: bool) -> list[tuple[Part, Sequence[int]]]:
+        """The parts of a line. Their sentinels are numbered from 0 in each, which come with the numbers that they had."""
         line = visible(line) if self.rule.clean else line
         if not line or line.isspace():
             return []
-        if whole or not self.by_sentence:
-            return [Part(line.strip())]
-        return sentences(line, self.rule.source_language, self.own)
+        one = whole or not self.by_sentence
+        found = [Part(line.strip())] if one else sentences(line, self.rule.source_language, self.own)
+        if not self.rule.sentinels:
+            return [(part, ()) for part in found]
+        return [_numbered(one) for part in found for one in _few(part, self.rule.sentinels)]
 
     def _encode(self, texts: dict[str, np.ndarray]) -> dict[str, list[Part]]:
         """Fills in the ids of each text, and adds to `texts` the parts that a text is split into where it is too long.
@@ -125,6 +147,26 @@ def _leaves(text: str, pieces: dict[str, list[Part]]) -> Iterator[Part]:
             yield part
         else:
             stack += reversed(_spaced(split, part.space))
+
+
+def _numbered(part: Part) -> tuple[Part, list[int]]:
+    text, before = renumbered(part.text)
+    return replace(part, text=text), before
+
+
+def _few(part: Part, most: int) -> Iterator[Part]:
+    """`part`, cut behind white space so that no piece has more than `most` sentinels; if need be, inside of a word."""
+    text = part.text
+    while len(places := [found.start() for found in SENTINEL.finditer(text)]) > most:
+        cut = (
+            text.rfind(" ", places[most - 1] + 1, places[most]) + 1
+            or text.rfind(" ", 1, places[most]) + 1
+            or places[most]
+        )
+        head = text[:cut].rstrip()
+        yield Part(head, text[len(head) : cut])
+        text = text[cut:]
+    yield replace(part, text=text)
 
 
 def _spaced(parts: Sequence[Part], space: str) -> list[Part]:

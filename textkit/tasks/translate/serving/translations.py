@@ -19,6 +19,7 @@ class Translation:
     word_scores: tuple[float, ...] = ()  # log-probability of each token, including sentence ends
     source_tokens: tuple[str, ...] = ()
     alignment: tuple[tuple[int, int], ...] = ()  # (source, target) tokens from 0: where each target token looked most
+    doubts: tuple[str, ...] = ()  # what speaks against the best translation (doubts.py, keeping.py), once each
 
 
 def joined(parts: list[tuple[list[Translation], str]], rank: int, length_penalty: float) -> Translation | None:
@@ -40,6 +41,7 @@ def joined(parts: list[tuple[list[Translation], str]], rank: int, length_penalty
             whole.complete and more.complete, whole.tokens + more.tokens, whole.word_scores + more.word_scores,
             whole.source_tokens + more.source_tokens,
             whole.alignment + tuple((i + sources, j + targets) for i, j in more.alignment),
+            tuple(dict.fromkeys(whole.doubts + more.doubts)),
         )  # fmt: skip
         space = behind
     return replace(

@@ -7,7 +7,8 @@ that stood between the sentences.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,6 @@ import numpy as np
 from textkit.defaults import SEED
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.searching.decoding import search
-from textkit.searching.history import Hypothesis
 from textkit.searching.options import Search, Target
 from textkit.searching.steps import TranslationSteps
 from textkit.sentences.splitting import own_abbreviations
@@ -27,10 +27,13 @@ from textkit.serving.opened import OpenModel
 from textkit.serving.padding import SOURCES, whole_groups
 from textkit.serving.session import cpus
 from textkit.serving.stream import batches
+from textkit.tasks.translate.serving.assembling import Asked, translation
+from textkit.tasks.translate.serving.guarding import Guard
+from textkit.tasks.translate.serving.keeping import Keeper, put_back
 from textkit.tasks.translate.serving.segments import Segment, SegmentMaker
 from textkit.tasks.translate.serving.translations import Translation, each_text, joined
-from textkit.tasks.translate.serving.unknown import replaced, shown
 from textkit.tasks.translate.task import TASK
+from textkit.text.sentinels import restored
 from textkit.text.translation import TranslationText
 
 if TYPE_CHECKING:
@@ -44,7 +47,7 @@ class Translator(OpenModel[str]):
     """list[str] -> list[str]; a whitespace-only line gives "". Can be pickled; the graphs load on first use.
 
     `long_lines` counts the lines so far that held a sentence of more tokens than the model takes (`limits.tokens` of its
-    manifest), and `incomplete` those whose translation was cut at the longest length.
+    manifest), `incomplete` those whose translation was cut at the longest length, and `doubtful` those with a doubt.
     """
 
     task = "translate"
@@ -77,13 +80,18 @@ class Translator(OpenModel[str]):
         batch_tokens: int = BATCH_TOKENS,
         batch_lines: int | None = None,
         workers: int = 1,
+        keep: Sequence[re.Pattern[str]] = (),
+        glossary: Mapping[str, str] | None = None,
+        guard: bool | None = None,
     ) -> None:
         """`model`: a name, a folder or a Bundle; None: the default. The options of the search are those of options.Search;
         None: the model's own. `replace_unk`: an unknown word becomes the source word it attends to. `sentences`: whether
         each sentence of a line is translated by itself. `abbreviations`: words that end no sentence, besides those of the
         source language. `long`: what to do with a sentence that is too long: `split` or `cut`. `batch_tokens`: the
         largest batch in source tokens, including padding; `batch_lines`: the largest batch in lines. `workers`: how many
-        batches are translated at a time; they share the `threads`.
+        batches are translated at a time; they share the `threads`. `keep`: patterns of what stays as it is, besides URLs, tags,
+        emoji and the like; `glossary`: term -> its translation. `guard`: whether a translation that repeats itself or lacks a
+        number is searched again in another way, and what stays doubtful is said (`Translation.doubts`).
 
         Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
         """
@@ -93,21 +101,24 @@ class Translator(OpenModel[str]):
         given = {
             "beam_size": beam_size, "length_penalty": length_penalty, "min_length": min_length, "max_length": max_length,
             "max_length_factor": max_length_factor, "allow_unk": allow_unk or replace_unk or None,
-            "no_repeat_ngram_size": no_repeat_ngram_size, "sentences": sentences,
+            "no_repeat_ngram_size": no_repeat_ngram_size, "sentences": sentences, "guard": guard,
         }  # fmt: skip
         own |= {key: value for key, value in given.items() if value is not None}
-        self.sentences = bool(own.pop("sentences"))
+        self.sentences, self.guard = bool(own.pop("sentences")), bool(own.pop("guard"))
         self.options = Search(
             **own, n_best=n_best, sample=sample, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
         )  # fmt: skip
         _check(long, batch_tokens=batch_tokens, batch_lines=batch_lines, workers=workers)
+        self.keeper = Keeper(tuple(keep), dict(glossary or {}))
+        if (keep or glossary) and not self.rule.sentinels:
+            raise UsageError(f"{'--keep' if keep else '--glossary'}: {manifest.name} has not learnt to keep anything")
         self.limit: int = manifest.limits["tokens"]
         self.most = max(1, int(manifest.limits.get("target", self.limit)) - 1)  # the end token takes one place
         self.abbreviations = own_abbreviations(abbreviations)
         self.replace_unk, self.word_scores, self.alignment = replace_unk, word_scores, alignment
         self.device, self.threads, self.workers, self.long = device, threads or cpus(), workers, long
         self.batch_tokens, self.batch_lines = batch_tokens, batch_lines
-        self.long_lines = self.incomplete = 0
+        self.long_lines = self.incomplete = self.doubtful = 0
         self._steps: TranslationSteps | None = None
         self._pool: ThreadPoolExecutor | None = None
 
@@ -163,29 +174,58 @@ class Translator(OpenModel[str]):
         if prefixes is not None and len(prefixes) != len(lines):
             raise UsageError(f"{len(prefixes)} prefixes for {len(lines)} lines")
         begins = [""] * len(lines) if prefixes is None else [prefix.strip() for prefix in prefixes]
-        segments, parts, too_long = self._maker.make(lines, begins, first)
+        texts, kept = self._hidden(lines)
+        segments, parts, too_long = self._maker.make(texts, begins, first)
         self.long_lines += too_long
         found = self._run(segments)
-        each = iter(found[segment] for line in parts for segment, _ in line)
+        if self.guard and not self.options.sample:
+            Guard(self.rule, replace(self.options, n_best=1), self._searched_in_parts)(segments, found)
         translations = []
-        for line in parts:
-            of_parts = [(next(each), space) for _, space in line]
+        for line, spans in zip(parts, kept, strict=True):
+            of_parts = [
+                (
+                    [put_back(one, segments[at].text, [spans[number] for number in numbers]) for one in found[at]],
+                    restored(space, spans),
+                )
+                for at, space, numbers in line
+            ]
             ranked = [
                 joined(of_parts, rank, self.options.length_penalty)
                 for rank in range(self.options.n_best if of_parts else 1)
             ]
-            kept = [one for one in ranked if one is not None]
+            given = [one for one in ranked if one is not None]
             if not self.options.sample:
-                kept = each_text(sorted(kept, key=lambda one: -one.score))
-            translations.append(kept)
+                given = each_text(sorted(given, key=lambda one: -one.score))
+            translations.append(given)
+            self.doubtful += bool(given[0].doubts)
             self.incomplete += not translations[-1][0].complete
         return translations
 
+    def _hidden(self, lines: Sequence[str]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        """The lines with sentinels for what stays as it is, and what each sentinel of a line stands for."""
+        if not self.rule.sentinels:
+            return lines, [()] * len(lines)
+        hidden = [self.keeper.hidden(line) for line in lines]
+        return [line for line, _ in hidden], [spans for _, spans in hidden]
+
+    def _searched_in_parts(self, segments: list[Segment], options: Search) -> list[list[Translation]]:
+        """The translations of segments with other options, in batches as ever; longest first."""
+        lengths = np.array([len(segment.ids) for segment in segments])
+        found: list[list[Translation]] = [[] for _ in segments]
+        for batch in batches(lengths, self.batch_tokens):
+            for part in self._cut(batch):
+                some = [segments[at] for at in part]
+                for at, line in zip(part.tolist(), self._searched(some, options), strict=True):
+                    found[at] = line
+        return found
+
     def _run(self, segments: list[Segment]) -> list[list[Translation]]:
         """The translations of each segment."""
-        found: list[list[Translation]] = [[Translation("")] for _ in segments]
-        # A segment with no id but its end (of control characters, say) has nothing to translate.
-        real = np.array([at for at, segment in enumerate(segments) if len(segment.ids) > 1], np.int64)
+        # A segment with no id but its end (of control characters, say) has nothing to translate; nor has one of sentinels.
+        found: list[list[Translation]] = [[Translation(segment.text if segment.copied else "")] for segment in segments]
+        real = np.array(
+            [at for at, segment in enumerate(segments) if len(segment.ids) > 1 and not segment.copied], np.int64
+        )
         if not len(real):
             return found
 
@@ -245,37 +285,11 @@ class Translator(OpenModel[str]):
             spare=options.beam_size if options.n_best > 1 and not options.sample else 0,
         )  # fmt: skip
         texts = iter(rule.decode([hypothesis.ids for line in hypotheses for hypothesis in line]))
+        asked = Asked(self.replace_unk, self.word_scores, self.alignment)
         return [
-            [self._translation(segment, hypothesis, next(texts)) for hypothesis in line]
+            [translation(rule, segment, hypothesis, next(texts), asked) for hypothesis in line]
             for segment, line in zip(segments, hypotheses, strict=True)
         ]
-
-    def _translation(self, segment: Segment, hypothesis: Hypothesis, text: str) -> Translation:
-        rule = self.rule
-        ids = hypothesis.ids[:-1] if hypothesis.ended else hypothesis.ids
-        if not hypothesis.ended:  # cut at the limit, perhaps between the byte tokens of one character
-            text = text.rstrip("\ufffd")
-        made = Translation(
-            text, hypothesis.score, hypothesis.logprob, len(ids) + 1, hypothesis.ended,
-            word_scores=() if hypothesis.logprobs is None else tuple(hypothesis.logprobs.tolist()),
-        )  # fmt: skip
-        if self.word_scores or self.alignment:
-            made = replace(made, tokens=tuple(map(rule.target_token, ids)))
-        if rule.unk in ids:
-            made = replace(made, text=rule.detokenized(shown(rule, ids)))
-        if hypothesis.attention is None or not ids or not (self.alignment or rule.unk in ids):
-            return made
-        words = len(segment.ids) - 1
-        looked = hypothesis.attention[: len(ids), :words].argmax(1)  # [target]
-        looked = (words - 1 - looked if rule.reverse else looked).tolist()
-        tokens = rule.source_tokens(segment.text)[:-1]
-        tokens = tokens[::-1] if rule.reverse else tokens
-        if self.replace_unk and rule.unk in ids:
-            made = replace(made, text=rule.detokenized(replaced(rule, ids, tokens, looked)))
-        if self.alignment:
-            pairs = sorted(zip(looked, range(len(ids)), strict=True))
-            made = replace(made, source_tokens=tuple(tokens), alignment=tuple(pairs))
-        return made
 
 
 def _check(long: str, **counts: int | None) -> None:

@@ -18,33 +18,41 @@ from textkit.tasks.translate.task import TRANSLATED
 Translations = Sequence[Sequence[Translation]]  # of each record, best first
 
 
-def text_of(block: Block, translations: Translations, first: int, many: bool = False) -> bytes:
-    """One line each, and behind ||| the alignment (Pharaoh's i-j) and word scores where there are any, as in Marian."""
-    lines = [" ||| ".join([_text(found[0]), *_details(found[0])]) for found in translations]
+def text_of(
+    block: Block, translations: Translations, first: int, many: bool = False, check: bool = False
+) -> bytes:  # fmt: skip
+    """One line each, and behind ||| the alignment (Pharaoh's i-j) and word scores where there are any, as in Marian; with
+    `check` also what is doubtful, "Doubts= " and words with commas between."""
+    lines = [" ||| ".join([_text(found[0]), *_details(found[0], check)]) for found in translations]
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
-def nbest_of(block: Block, translations: Translations, first: int, many: bool = False) -> bytes:
+def nbest_of(
+    block: Block, translations: Translations, first: int, many: bool = False, check: bool = False
+) -> bytes:  # fmt: skip
     """Lines `id ||| translation ||| F0= logprob ||| score`, where the id is the record's number, from 0."""
     lines = []
     for place, found in enumerate(translations, first):
         for one in found:
             scores = f"F0= {number(one.logprob)}", number(one.score)
-            lines.append(" ||| ".join([str(place), _text(one), *_details(one), *scores]))
+            lines.append(" ||| ".join([str(place), _text(one), *_details(one, check), *scores]))
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
 
 def jsonl_of(
-    block: Block, translations: Translations, first: int, many: bool = False, key: str = TRANSLATED[0]
+    block: Block, translations: Translations, first: int, many: bool = False, check: bool = False, key: str = TRANSLATED[0]
 ) -> bytes:  # fmt: skip
     """One object each: the record's own fields, `key` (the translation), "score" and what else is known of it, and with `many`
-    "nbest", which is a list even of one; null for a record that could not be used."""
+    "nbest", which is a list even of one; null for a record that could not be used. "doubts" is there where there are any, and
+    with `check` in each."""
     lines = []
     for at, found in enumerate(translations):
         if at in block.problems:
             lines.append(b'%bnull, "score": null}\n' % opened(block, at, key))
             continue
         fields = _fields(found[0])
+        if check or found[0].doubts:
+            fields["doubts"] = list(found[0].doubts)
         if many:
             fields["nbest"] = [_fields(one) for one in found]
         # `opened` has written the first key already.
@@ -57,12 +65,14 @@ def _text(translation: Translation) -> str:
     return escaped(translation.text)
 
 
-def _details(translation: Translation) -> list[str]:
+def _details(translation: Translation, check: bool) -> list[str]:
     details = []
     if translation.source_tokens:
         details.append(" ".join(f"{i}-{j}" for i, j in translation.alignment))
     if translation.word_scores:
         details.append("WordScores= " + " ".join(map(number, translation.word_scores)))
+    if check:
+        details.append("Doubts= " + ",".join(translation.doubts))
     return details
 
 
@@ -80,7 +90,7 @@ def _fields(translation: Translation) -> dict[str, Any]:
     return fields
 
 
-FORMATTERS: dict[str, Callable[[Block, Translations, int, bool], bytes]] = {
+FORMATTERS: dict[str, Callable[..., bytes]] = {
     "text": text_of,
     "nbest": nbest_of,
     "jsonl": jsonl_of,

@@ -20,7 +20,7 @@ from textkit.cli.filter_options import (
     split_option,
 )
 from textkit.cli.filtering import FEWEST, AdaptiveWindow, Filter, InputReport, count_of_lines, opened, pump, records
-from textkit.cli.options import Messages, answering_options
+from textkit.cli.options import Messages, Text, answering_options
 from textkit.cli.setting_options import options_of, taken
 from textkit.cli.typed import check_files
 from textkit.cli.verb import examples
@@ -60,6 +60,17 @@ _option = options_of(TASK, SEARCH)
     metavar="FILE",
     help="One line per input line: how its translation begins; --max-length does not cut it.",
 )
+@_option("guard", negated=True)
+@click.option("--check", is_flag=True, help="Add what is doubtful about a translation: see below.")
+@click.option(
+    "--keep",
+    "keeps",
+    type=Text(),
+    multiple=True,
+    metavar="REGEX",
+    help="What a translation keeps as it is, besides URLs, tags, emoji and the like. May be repeated.",
+)
+@click.option("--glossary", metavar="FILE", help="Lines term<tab>translation: how these terms are translated.")
 @_option("allow_unk")
 @click.option("--replace-unk", is_flag=True, help="Replace an unknown word with its source word, by the attention.")
 @click.option("--alignment", is_flag=True, help="Add the source token that each token comes from, by the attention.")
@@ -96,6 +107,18 @@ def translate(messages: Messages, **options: Any) -> None:
     by itself, and the translations are joined with the same spaces. A sentence that is too long is split where a clause or
     a word ends. Lines that occur twice are translated once. With --on-error skip, a record that cannot be read leaves an
     empty line (in jsonl null) in its place, so that lines stay aligned.
+
+    URLs, e-mail addresses, file names, tags, placeholders, hashtags and emoji come through as they are, if the model has learnt
+    that (`--set sentinels=16 --set augment=keep` in training). A translation that repeats itself or lacks a number is searched again in another way, unless --no-guard
+    is given. What stays doubtful is counted on stderr at the end; --check adds it to each line, behind ||| as "Doubts= ", and
+    jsonl has "doubts":
+
+    \b
+    numbers  a number of the line is not in its translation
+    loop     the translation repeats itself
+    short    the translation is much shorter than the line
+    copied   the translation is the line itself
+    kept     something to be kept had to be put back by force
     """
     run(_Options(settings=taken(options, SEARCH, TASK.settings), **options), messages)
 
@@ -114,6 +137,9 @@ class _Options(Filter):
     batch_tokens: int | None
     batch_lines: int | None
     workers: int
+    check: bool
+    keeps: tuple[str, ...]
+    glossary: str | None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,6 +156,8 @@ class _Options(Filter):
             raise UsageError("--abbreviations: has no effect with --no-sentences, which cuts no line")
         if self.abbreviations == "-":
             raise UsageError("--abbreviations -: must be a file, not stdin")
+        if self.glossary == "-":
+            raise UsageError("--glossary -: must be a file, not stdin")
         if self.prefix == "-" and "-" in (self.files or ("-",)):
             raise UsageError("--prefix -: stdin is the input already")
         for name in ("temperature", "top_k", "top_p", "seed"):
@@ -137,6 +165,7 @@ class _Options(Filter):
                 raise UsageError(f"--{name.replace('_', '-')} {given[name]:g}: is for --sample")
 
     def translator(self) -> Translator:
+        from textkit.tasks.translate.serving.keeping import glossary_of, patterns_of
         from textkit.tasks.translate.serving.translator import Translator
 
         names = (
@@ -144,7 +173,11 @@ class _Options(Filter):
         )  # fmt: skip
         options = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         known = _lines_of(self.abbreviations) if self.abbreviations else ()
-        return Translator(**options, **self.settings, abbreviations=known, long="split" if self.split else "cut")
+        glossary = glossary_of(_lines_of(self.glossary), f"--glossary {self.glossary}") if self.glossary else None
+        return Translator(
+            **options, **self.settings, abbreviations=known, long="split" if self.split else "cut",
+            keep=patterns_of(self.keeps), glossary=glossary,
+        )  # fmt: skip
 
 
 def _language(output: str | None, form: str) -> dict[str, str]:
@@ -164,7 +197,7 @@ def run(request: _Options, messages: Messages) -> None:
     """Read, translate and write; at the end, report what was out of the ordinary."""
     from textkit.bundle.onnxfile import shares_scales
 
-    check_files(request.files, list(filter(None, (request.prefix, request.abbreviations))))
+    check_files(request.files, list(filter(None, (request.prefix, request.abbreviations, request.glossary))))
     translator = request.translator()
     translator.load()  # a damaged model is reported before anything is read
     search = translator.options
@@ -197,6 +230,10 @@ def _say(report: InputReport, messages: Messages, translator: Translator) -> Non
         messages.warn(
             f"the translation of {lines} reached its longest length (--max-length, --max-length-factor) and was cut"
         )
+    if translator.doubtful:
+        is_are = "is" if translator.doubtful == 1 else "are"
+        lines = count_of_lines(translator.doubtful)
+        messages.warn(f"the translation of {lines} {is_are} doubtful; --check says which and why")
 
 
 def _results(request: _Options, translator: Translator, report: InputReport) -> Iterator[tuple[int, bytes] | None]:
@@ -216,7 +253,7 @@ def _results(request: _Options, translator: Translator, report: InputReport) -> 
                 continue
             begun = time.perf_counter()
             found = translator.translate(block.texts, number, prefixes.take(len(block)) if prefixes else None)
-            yield len(block), form(block, found, number, translator.options.n_best > 1)
+            yield len(block), form(block, found, number, translator.options.n_best > 1, request.check)
             number += len(block)
             window.took(len(block), time.perf_counter() - begun)
         if prefixes:

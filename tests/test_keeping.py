@@ -1,0 +1,225 @@
+"""What comes through a translation as it is: found, hidden behind sentinels, and put back."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_translator
+
+from textkit.errors import UsageError
+from textkit.searching.options import Search
+from textkit.tasks.translate.serving.doubts import copied, loops, lost_numbers, short
+from textkit.tasks.translate.serving.guarding import Guard
+from textkit.tasks.translate.serving.keeping import Keeper, glossary_of, patterns_of, put_back
+from textkit.tasks.translate.serving.segments import Segment
+from textkit.tasks.translate.serving.translations import Translation
+from textkit.tasks.translate.serving.translator import Translator
+from textkit.text.keeping import kept
+from textkit.text.numerals import numbers, written
+from textkit.text.sentinels import numbers as sentinels_of
+from textkit.text.sentinels import renumbered, replaced, restored, sentinel
+from textkit.text.translation import SPACE, TranslationText
+
+S0, S1, S2 = map(sentinel, range(3))
+FLAG, FAMILY = "\U0001f1e9\U0001f1ea", "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("See https://example.org/a?b=c&d, now.", ["https://example.org/a?b=c&d"]),
+        ("(http://example.org/x_(y)).", ["http://example.org/x_(y)"]),
+        ("Mail joe.doe+x@mail.example.com.", ["joe.doe+x@mail.example.com"]),
+        ("Open README.md, /etc/passwd or ~/notes.txt!", ["README.md", "/etc/passwd", "~/notes.txt"]),
+        ("<b>Hello</b> {0}, %s and $NAME, ${HOME}.", ["<b>", "</b>", "{0}", "%s", "$NAME", "${HOME}"]),
+        ("50% off, 5 % sure, $5 and 3 < 4 > 2", []),
+        ("I love it \U0001f600\U0001f44d\U0001f3fd #winning @joe", ["\U0001f600", "\U0001f44d\U0001f3fd", "#winning", "@joe"]),
+        (f"{FLAG} und {FAMILY}", [FLAG, FAMILY]),
+        ("Version 1.2.3 of AB-1234", ["1.2.3", "AB-1234"]),
+        ("I typed <s0>.", ["<s0>"]),
+        ("well-known e.g. this and/or that, i.e. 3:30 p.m. a.m. U.S. Ph.D. 9/11 O'Neill's", []),
+        ("my_var and print() and `a b`", ["my_var", "print()", "`a b`"]),
+        ("C:\\Users\\me\\a.txt; done.", ["C:\\Users\\me\\a.txt"]),
+        ("Call +49 30 123456 or 555-123-4567", ["+49 30 123456", "555-123-4567"]),
+        (f"a {S2} b", [S2]),
+        ("", []),
+    ],
+)  # fmt: skip
+def test_what_is_kept(text: str, found: list[str]):
+    assert [text[begin:end] for begin, end in kept(text)] == found
+
+
+def test_a_users_pattern_goes_first():
+    text = "Order 12 of README.md"
+    own = [re.compile(r"Order \d+"), re.compile(r"of README")]
+    assert [text[begin:end] for begin, end in kept(text, own)] == ["Order 12", "of README"]
+    assert kept("abc", [re.compile("x*")]) == []  # an empty match is no span
+    assert kept("abc", [re.compile(".*")]) == [(0, 3)]
+
+
+def test_sentinels_stand_for_spans():
+    assert replaced("see A and B", [(4, 5), (10, 11)]) == f"see {S0} and {S1}"
+    assert restored(f"{S1} und {S0}", ["A", "B"]) == "B und A"
+    assert restored(f"{S0}{S0}{S2}", ["A"]) == "A"
+    assert renumbered(f"{S2} {S0}") == (f"{S0} {S1}", [2, 0])
+    assert sentinels_of(f"x{S1}y{S0}") == [1, 0]
+    with pytest.raises(ValueError, match="no sentinel"):
+        sentinel(-1)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "values"),
+    [
+        ("19.99 or 1,234.5 in 2019", "en", ["19.99", "1234.5", "2019"]),
+        ("19,99 oder 1.234,5 in 2019", "de", ["19.99", "1234.5", "2019"]),
+        ("1 000 000 and 10\u00a0000", "fr", ["1", "000", "000", "10000"]),
+        ("at 15:30 on 24.12.2019", "de", ["15:30", "24:12:2019"]),
+        ("15.30 Uhr", "de", ["15:30"]),
+        ("-5 and +3 and \u22122", "en", ["5", "3", "2"]),
+        ("1,00 is odd", "en", ["1:00"]),
+        ("\u0663\u0664", "ar", ["34"]),
+        ("B2B, x3, v2", "en", []),
+        ("no numbers", "en", []),
+    ],
+)
+def test_what_numbers_are_worth(text: str, language: str, values: list[str]):
+    assert [number.value for number in numbers(text, language)] == values
+
+
+def test_how_numbers_are_written():
+    assert written("1234.5", "de", True) == "1.234,5"
+    assert written("1234.5", "en", True) == "1,234.5"
+    assert written("1234567", "en", True) == "1,234,567"
+    assert written("123", "de", True) == "123"
+    assert written("1999", "de", False) == "1999"
+
+
+def test_doubts():
+    assert loops("Hallo Hallo Hallo Hallo.", "hello")
+    assert loops("SMS-AOOOOOOOOO", "I LOVE THIS SONG")
+    assert loops("ich bin ein Mann ich bin ein Mann", "I am a man")
+    assert not loops("Ja ja, ja ja.", "Yes yes, yes yes.")
+    assert not loops("sehr sehr sehr gut", "very very very good")
+    assert not loops("Schifffahrt 1000000000 !!!!!!!!!!", "navigation")
+    assert not loops("", "")
+    assert short("Ja.", "one two three four five six seven eight nine ten")
+    assert not short("Ja.", "Yes.")
+    assert copied("this is it", "this is it")
+    assert not copied("Barack Obama", "Barack Obama")
+    assert [one.value for one in lost_numbers("1999 und 3,5", "19.99, 3.5 and 2 more in 40", "de", "en")] == [
+        "19.99",
+        "40",
+    ]
+    assert lost_numbers("Um 15.30 Uhr", "At 15:30", "de", "en") == []
+
+
+def test_what_is_lost_is_put_back():
+    def back(text: str, source: str) -> tuple[str, tuple[str, ...]]:
+        found = put_back(Translation(text), source, ["A", "B"])
+        return found.text, found.doubts
+
+    assert back(f"sieh {S1} und {S0}", f"see {S0} and {S1}") == ("sieh B und A", ())
+    assert back("sieh hier.", f"look here {S0}.") == ("sieh hier A.", ("kept",))
+    assert back("sieh hier", f"{S0} look here") == ("A sieh hier", ("kept",))
+    assert back("ein zwei drei vier", f"one {S0} two three four") == ("ein A zwei drei vier", ("kept",))
+    assert back("", f"a {S0}") == (" A", ("kept",))
+
+
+def test_patterns_and_glossaries():
+    assert patterns_of(["a+"])[0].pattern == "a+"
+    with pytest.raises(UsageError, match=r"^--keep '\(': is no regular expression"):
+        patterns_of(["("])
+    assert glossary_of(["# note", "", "cat\tMieze", "cat\tMieze"], "g") == {"cat": "Mieze"}
+    with pytest.raises(UsageError, match="^g, line 1: is not term<tab>translation"):
+        glossary_of(["cat"], "g")
+    with pytest.raises(UsageError, match="^g, line 2: 'cat' has another translation already"):
+        glossary_of(["cat\tMieze", "cat\tKater"], "g")
+    keeper = Keeper(glossary={"cat": "Mieze", "black cat": "Rappe"})
+    assert keeper.hidden("A Black Cat and a cat, no cats") == (f"A {S0} and a {S1}, no cats", ["Rappe", "Mieze"])
+
+
+# --- a translator that has learnt to copy ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The translator of small_translator.py with three sentinels, and with numbers that it gets wrong."""
+    words = {**small_translator.WORDS, SPACE: (SPACE, "."), f"{SPACE}19": (f"{SPACE}91", f"{SPACE}20")}
+    words |= {one: (one, ".") for one in (S0, S1, S2)}
+
+    def pieces(each: list[str], special: list[str]) -> list[str]:
+        return [*special, *dict.fromkeys(word if not word.isalpha() else SPACE + word for word in each)]
+
+    monkeypatch.setattr(small_translator, "WORDS", words | {word: words[word] for word in words})
+    monkeypatch.setattr(small_translator, "SOURCE", pieces(list(words), small_translator.SPECIAL))
+    both = [word for pair in words.values() for word in pair]
+    monkeypatch.setattr(small_translator, "TARGET", pieces(both, small_translator.SPECIAL))
+    rule = TranslationText(
+        small_translator.tokenizer(small_translator.SOURCE, True), small_translator.tokenizer(small_translator.TARGET, False),
+        start=1, eos=2, pad=0, unk=3, source_language="en", target_language="de", sentinels=3,
+    )  # fmt: skip
+    table = small_translator.table()
+    for at, piece in enumerate(small_translator.SOURCE):
+        if piece in words and piece.startswith(SPACE):  # `table` looks up words without their space
+            for value, word in zip((3, 2), words[piece], strict=True):
+                table[at, small_translator.TARGET.index(word)] = value
+    monkeypatch.setattr(small_translator, "table", lambda: table)
+    return small_translator.write_translator(tmp_path / "keeping", rule=rule)
+
+
+def test_kept_spans_come_through(model: Path):
+    translate = Translator(model)
+    assert translate(["the dog sees https://a.example/x."]) == ["der Hund sieht https://a.example/x."]
+    assert translate(["the \U0001f600 dog \U0001f44d"]) == ["der \U0001f600 Hund \U0001f44d"]
+    assert translate(["https://a.example/x \U0001f600!"]) == ["https://a.example/x \U0001f600!"]  # nothing to translate
+    assert translate.doubtful == 0
+    assert translate([f"the {S2}"]) == [f"der {S2}"]  # a person's own sentinel is kept like anything else
+    many = " ".join(f"<b{number}>" for number in range(500))
+    assert translate([f"the dog {many}"]) == [f"der Hund {many}"]
+
+
+def test_a_number_that_was_lost_is_kept_by_force_of_a_sentinel(model: Path):
+    lines = ["the 19 dog runs .", "the dog"]
+    assert Translator(model, guard=False)(lines) == ["der 91 Hund läuft .", "der Hund"]
+    found = Translator(model)
+    assert found(lines) == ["der 19 Hund läuft .", "der Hund"]
+    assert found.doubtful == 0
+    assert [Translator(model)([line])[0] for line in lines] == found(lines)  # whatever stands beside it
+
+
+def test_patterns_and_terms_of_a_user(model: Path):
+    assert Translator(model, keep=[re.compile("dog")])(["the dog runs"]) == ["der dog läuft"]
+    assert Translator(model, glossary={"dog": "Dackel"})(["the dog runs"]) == ["der Dackel läuft"]
+
+
+def test_a_model_without_sentinels_keeps_nothing(tmp_path: Path):
+    plain = small_translator.write_translator(tmp_path / "plain")
+    with pytest.raises(UsageError, match="^--keep: word-by-word has not learnt to keep anything"):
+        Translator(plain, keep=[re.compile("x")])
+    with pytest.raises(UsageError, match="^--glossary: "):
+        Translator(plain, glossary={"dog": "Dackel"})
+
+
+def test_a_loop_is_searched_again_with_repeats_barred():
+    rule = small_translator.rule()
+    segment = Segment("the dog", np.array([4, 5, 2]), (), (0, 0))
+    asked: list[int] = []
+
+    def search(segments: list[Segment], options: Search) -> list[list[Translation]]:
+        asked.append(options.no_repeat_ngram_size)
+        return [[Translation("der Hund")]] * len(segments)
+
+    found = [[Translation("der der der der")], [Translation("der Hund")]]
+    Guard(rule, Search(), search)([segment, segment], found)
+    assert asked == [3]
+    assert found == [[Translation("der Hund")], [Translation("der Hund")]]
+
+    def worse(segments: list[Segment], options: Search) -> list[list[Translation]]:
+        return [[Translation("ein ein ein ein ein")]]
+
+    found = [[Translation("der der der der")]]
+    Guard(rule, Search(), worse)([segment], found)
+    assert found == [[Translation("der der der der", doubts=("loop",))]]

@@ -1,0 +1,50 @@
+"""Makes a translation of what a search found: its text, and its tokens, scores and alignment where they are asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from textkit.searching.history import Hypothesis
+from textkit.tasks.translate.serving.segments import Segment
+from textkit.tasks.translate.serving.translations import Translation
+from textkit.tasks.translate.serving.unknown import replaced, shown
+from textkit.text.translation import TranslationText
+
+
+class Asked(NamedTuple):
+    """What is asked for besides the text."""
+
+    replace_unk: bool
+    word_scores: bool
+    alignment: bool
+
+
+def translation(
+    rule: TranslationText, segment: Segment, hypothesis: Hypothesis, text: str, asked: Asked
+) -> Translation:
+    """The translation of `segment`. `text`: that of the hypothesis's ids."""
+    ids = hypothesis.ids[:-1] if hypothesis.ended else hypothesis.ids
+    if not hypothesis.ended:  # cut at the limit, perhaps between the byte tokens of one character
+        text = text.rstrip("\ufffd")
+    made = Translation(
+        text, hypothesis.score, hypothesis.logprob, len(ids) + 1, hypothesis.ended,
+        word_scores=() if hypothesis.logprobs is None else tuple(hypothesis.logprobs.tolist()),
+    )  # fmt: skip
+    if asked.word_scores or asked.alignment:
+        made = replace(made, tokens=tuple(map(rule.target_token, ids)))
+    if rule.unk in ids:
+        made = replace(made, text=rule.detokenized(shown(rule, ids)))
+    if hypothesis.attention is None or not ids or not (asked.alignment or rule.unk in ids):
+        return made
+    words = len(segment.ids) - 1
+    looked = hypothesis.attention[: len(ids), :words].argmax(1)  # [target]
+    looked = (words - 1 - looked if rule.reverse else looked).tolist()
+    tokens = rule.source_tokens(segment.text)[:-1]
+    tokens = tokens[::-1] if rule.reverse else tokens
+    if asked.replace_unk and rule.unk in ids:
+        made = replace(made, text=rule.detokenized(replaced(rule, ids, tokens, looked)))
+    if asked.alignment:
+        pairs = sorted(zip(looked, range(len(ids)), strict=True))
+        made = replace(made, source_tokens=tuple(tokens), alignment=tuple(pairs))
+    return made

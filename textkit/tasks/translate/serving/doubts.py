@@ -1,0 +1,74 @@
+"""What is doubtful about a translation: it repeats itself, it is too short, or a number of the source is not in it.
+
+Cheap enough to look at each translation. Knows no graph; guarding.py says what is done about it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from textkit.text.numerals import Number, numbers
+
+LOOP, SHORT, NUMBERS, COPIED = "loop", "short", "numbers", "copied"
+_LONGEST = 8  # words that are repeated together, at most
+_STUTTER = re.compile(r"(\S{1,8}?)\1{5,}")
+_WORDS = 8  # a source of fewer words may have a translation of any length
+_LEAST = 0.35  # a translation has at least this share of the source's characters
+_SPELLED = 13  # a smaller number may be spelled as a word
+
+
+def loops(target: str, source: str) -> bool:
+    """Whether `target` repeats some words or characters at once more often than `source` repeats any: words three times, or
+    twice if they are four and more; characters six times. Repeated digits and marks are none."""
+    words = _repeats(target.split(), 3)
+    if words > 1 and words > _repeats(source.split(), 2):
+        return True
+    return _stutters(target) > _stutters(source)
+
+
+def _repeats(words: Sequence[str], least: int) -> int:
+    """How often some words with a letter in them occur at once; 1 if none do `least` times (four and more: twice)."""
+    most = 1
+    if len(set(words)) == len(words):
+        return most
+    for size in range(1, _LONGEST + 1):
+        run = 0  # words that are equal to those `size` before
+        for at in range(size, len(words)):
+            run = run + 1 if words[at] == words[at - size] else 0
+            times = run // size + 1
+            if times > most and times >= (2 if size >= 4 else least) and _lettered(words[at - size + 1 : at + 1]):
+                most = times
+    return most
+
+
+def _stutters(text: str) -> int:
+    """How many characters are taken up by some that occur six times at once, and are letters at least in part."""
+    return max((len(found[0]) for found in _STUTTER.finditer(text) if _lettered(found[0])), default=0)
+
+
+def _lettered(tokens: Sequence[str]) -> bool:
+    return any(character.isalpha() for token in tokens for character in token)
+
+
+def short(target: str, source: str) -> bool:
+    """Whether half of `source` or more must be missing in `target`."""
+    return len(source.split()) >= _WORDS and len(target) < _LEAST * len(source)
+
+
+def copied(target: str, source: str) -> bool:
+    """Whether `target` is `source`, and holds several words: one alone may be a name."""
+    return target == source and sum(word.isalpha() and word.islower() for word in source.split()) > 1
+
+
+def lost_numbers(target: str, source: str, target_language: str, source_language: str) -> list[Number]:
+    """The numbers of `source` that `target` lacks, by what they are worth. A small whole number may be spelled as a word."""
+    there = Counter(number.value for number in numbers(target, target_language))
+    found = []
+    for number in numbers(source, source_language):
+        if there[number.value]:
+            there[number.value] -= 1
+        elif not (number.value.isdecimal() and len(number.value) < 3 and int(number.value) < _SPELLED):
+            found.append(number)
+    return found

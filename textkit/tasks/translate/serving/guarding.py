@@ -1,0 +1,116 @@
+"""Looks at each translation, searches a doubtful one again in another way, and says what stays doubtful.
+
+What repeats itself is searched again with repeats barred; where a number was lost, the number is hidden behind a sentinel, and
+put back in the form of the target's language. Each line is judged by itself, so that it does not depend on its neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from textkit.searching.options import Search
+from textkit.tasks.translate.serving.doubts import COPIED, LOOP, NUMBERS, SHORT, copied, loops, lost_numbers, short
+from textkit.tasks.translate.serving.segments import Segment
+from textkit.tasks.translate.serving.translations import Translation
+from textkit.text.numerals import Number, written
+from textkit.text.sentinels import numbers, renumbered, replaced, restored, sentinel
+from textkit.text.translation import TranslationText
+
+_NGRAM = 3  # tokens that a repeated search does not repeat
+Searching = Callable[[list[Segment], Search], list[list[Translation]]]
+
+
+def _translated(segment: Segment) -> bool:
+    return len(segment.ids) > 1 and not segment.copied
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Judges and mends the best translations of segments. `search`: translates segments with options of the search."""
+
+    rule: TranslationText
+    options: Search
+    search: Searching
+
+    def __call__(self, segments: Sequence[Segment], found: list[list[Translation]]) -> None:
+        """Replaces, in `found`, the best translation of each segment where a better one is found; fills in `doubts`."""
+        looping = [
+            at for at, segment in enumerate(segments) if _translated(segment) and self._loops(segment, found[at][0])
+        ]
+        again = replace(self.options, no_repeat_ngram_size=_NGRAM)
+        for at, other in self._searched(looping, segments, again):
+            if not self._loops(segments[at], other):
+                found[at][0] = other
+        if self.rule.sentinels and self.rule.target_language:
+            self._with_numbers(segments, found)
+        for at, segment in enumerate(segments):
+            if _translated(segment):
+                found[at][0] = replace(found[at][0], doubts=self._doubts(segment, found[at][0]))
+
+    def _searched(
+        self, chosen: Sequence[int], segments: Sequence[Segment], options: Search
+    ) -> list[tuple[int, Translation]]:
+        if not chosen:
+            return []
+        return [
+            (at, line[0])
+            for at, line in zip(chosen, self.search([segments[at] for at in chosen], options), strict=True)
+        ]
+
+    def _loops(self, segment: Segment, translation: Translation) -> bool:
+        return loops(translation.text, segment.text)
+
+    def _with_numbers(self, segments: Sequence[Segment], found: list[list[Translation]]) -> None:
+        hidden: dict[int, tuple[Segment, list[str]]] = {}
+        for at, segment in enumerate(segments):
+            lost = self._lost(segment, found[at][0]) if _translated(segment) else []
+            if lost and (made := self._hidden(segment, lost)):
+                hidden[at] = made
+        if not hidden:
+            return
+        for (at, (segment, spans)), line in zip(
+            hidden.items(), self.search([segment for segment, _ in hidden.values()], self.options), strict=True
+        ):
+            other = line[0]
+            if sorted(numbers(other.text)) == sorted(numbers(segment.text)) and not self._loops(segment, other):
+                tokens, sources = (
+                    tuple(restored(token, spans) for token in side) for side in (other.tokens, other.source_tokens)
+                )
+                found[at][0] = replace(other, text=restored(other.text, spans), tokens=tokens, source_tokens=sources)
+
+    def _lost(self, segment: Segment, translation: Translation) -> list[Number]:
+        rule = self.rule
+        return lost_numbers(translation.text, segment.text, rule.target_language, rule.source_language)
+
+    def _hidden(self, segment: Segment, lost: Sequence[Number]) -> tuple[Segment, list[str]] | None:
+        """The segment with sentinels instead of the numbers `lost`, and what every sentinel of it stands for: a number, or the
+        sentinel that it was before. None where there are not so many sentinels."""
+        before = numbers(segment.text)
+        if len(before) + len(lost) > self.rule.sentinels:
+            return None
+        first = len(before)
+        text = replaced(segment.text, [number[:2] for number in lost], lambda at: first + at)
+        spans = [sentinel(number) for number in before]
+        for number in lost:
+            as_written = segment.text[number.begin : number.end]
+            grouped = (
+                any(mark in as_written for mark in ",.'\u00a0\u202f\u2019") and len(number.value.split(".")[0]) > 3
+            )
+            spans.append(written(number.value, self.rule.target_language, grouped) if number.plain else as_written)
+        text, order = renumbered(text)
+        spans = [spans[number] for number in order]
+        ids = self.rule.encode([text]).ids
+        return (replace(segment, text=text, ids=ids), spans) if len(ids) <= len(segment.ids) + len(lost) else None
+
+    def _doubts(self, segment: Segment, translation: Translation) -> tuple[str, ...]:
+        found = []
+        if self._loops(segment, translation):
+            found.append(LOOP)
+        if short(translation.text, segment.text):
+            found.append(SHORT)
+        if copied(translation.text, segment.text):
+            found.append(COPIED)
+        if self.rule.target_language and self._lost(segment, translation):
+            found.append(NUMBERS)
+        return tuple(found)

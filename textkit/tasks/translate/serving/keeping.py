@@ -1,0 +1,109 @@
+"""What of a line comes through its translation as it is: it is hidden behind sentinels first, and put back last.
+
+Knows no graph. sentinels.py says what a sentinel is, textkit/text/keeping.py what is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from textkit.errors import UsageError, quoted
+from textkit.tasks.translate.serving.translations import Translation
+from textkit.text.keeping import kept
+from textkit.text.sentinels import SENTINEL, numbers, replaced, restored
+
+LOST = "kept"  # the doubt about a translation into which something kept had to be put back by force
+_MOST = 10_000  # spans of a line that are hidden
+_END = re.compile(r"[\s.!?\u2026\"'\u201c\u201d\u201e\u00bb]*\Z")
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """Hides spans and puts them back. `own`: a user's patterns; `glossary`: term -> what stands in the translation."""
+
+    own: Sequence[re.Pattern[str]] = ()
+    glossary: Mapping[str, str] = field(default_factory=dict)
+    _terms: re.Pattern[str] | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.glossary:
+            longest = sorted(self.glossary, key=len, reverse=True)
+            terms = "|".join(map(re.escape, longest))
+            object.__setattr__(self, "_terms", re.compile(rf"(?<!\w)(?:{terms})(?!\w)", re.IGNORECASE))
+            folded = {term.casefold(): text for term, text in self.glossary.items()}
+            object.__setattr__(self, "glossary", {**folded, **self.glossary})
+
+    def hidden(self, line: str) -> tuple[str, list[str]]:
+        """The line with sentinels, numbered from 0, and the text that each stands for in the translation."""
+        patterns = (*self.own, self._terms) if self._terms else self.own
+        spans = kept(line, patterns)[:_MOST]
+        return replaced(line, spans), [self._translated(line[begin:end]) for begin, end in spans]
+
+    def _translated(self, text: str) -> str:
+        if not self.glossary or any(pattern.fullmatch(text) for pattern in self.own):
+            return text
+        return self.glossary.get(text, self.glossary.get(text.casefold(), text))
+
+
+def put_back(found: Translation, source: str, spans: Sequence[str]) -> Translation:
+    """The translation of `source` with its sentinels' spans.
+
+    One that the translation lacks is put where it stood in the source, by its share of the text; the translation is doubted.
+    """
+    wanted, there = numbers(source), set(numbers(found.text))
+    text, doubts = found.text, found.doubts
+    for number in wanted:
+        if number not in there:
+            text = _inserted(text, source, number)
+            doubts = tuple(dict.fromkeys((*doubts, LOST)))
+    text = restored(text, spans)
+    tokens = tuple(restored(token, spans) for token in found.tokens)
+    sources = tuple(restored(token, spans) for token in found.source_tokens)
+    return replace(found, text=text, tokens=tokens, source_tokens=sources, doubts=doubts)
+
+
+def _inserted(text: str, source: str, number: int) -> str:
+    """`text` with the sentinel `number` of `source` between two words, or at its beginning or end if it stands there."""
+    mark = next(found for found in SENTINEL.finditer(source) if numbers(found[0]) == [number])
+    before, behind = source[: mark.start()].strip(), source[mark.end() :].strip()
+    if not before:
+        return f"{mark[0]} {text}"
+    end = _END.search(text)
+    if not _END.sub("", behind):
+        at = end.start() if end and behind else len(text)
+        return f"{text[:at]} {mark[0]}{text[at:]}"
+    aim = len(text) * mark.start() // len(source)
+    at = min(
+        (found.start() for found in re.finditer(r"\s", text)), key=lambda place: abs(place - aim), default=len(text)
+    )
+    return f"{text[:at]} {mark[0]}{text[at:]}"
+
+
+def patterns_of(regexes: Iterable[str]) -> list[re.Pattern[str]]:
+    """The patterns of --keep. Raises UsageError for one that is no regular expression."""
+    found = []
+    for regex in regexes:
+        try:
+            found.append(re.compile(regex))
+        except re.error as error:
+            raise UsageError(f"--keep {quoted(regex)}: is no regular expression: {error}") from error
+    return found
+
+
+def glossary_of(lines: Iterable[str], where: str) -> dict[str, str]:
+    """term -> translation, of lines `term<tab>translation`; blank lines and lines that begin with # are left out.
+
+    Raises UsageError, which names `where` and the line, for a line of another form, and for a term with two translations.
+    """
+    found: dict[str, str] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        term, _, text = (part.strip() for part in line.partition("\t"))
+        if not term or not text or "\t" in text:
+            raise UsageError(f"{where}, line {number}: is not term<tab>translation")
+        if found.setdefault(term, text) != text:
+            raise UsageError(f"{where}, line {number}: {quoted(term)} has another translation already")
+    return found
