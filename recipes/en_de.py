@@ -2,7 +2,8 @@
 
     python recipes/en_de.py DATA exported_models/en-de [RUN]
 
-DATA holds tatoeba/. Everyday phrases that these lack (everyday.en-de.tsv) are added, REPEATED times. One English sentence in a hundred (by its hash) is kept from training to choose the best weights;
+DATA holds tatoeba/. Everyday phrases that these lack (everyday.en-de.tsv) are added, REPEATED times. One English sentence
+in a hundred (by its hash) is kept from training to choose the best weights;
 tatoeba/dev.en-de.tsv is scored once, at the end. RUN is the folder of the training, which is resumed if it was interrupted;
 without RUN the folder is temporary. Takes about an hour and a half on two quiet cores.
 """

@@ -109,9 +109,9 @@ def translate(messages: Messages, **options: Any) -> None:
     empty line (in jsonl null) in its place, so that lines stay aligned.
 
     URLs, e-mail addresses, file names, tags, placeholders, hashtags and emoji come through as they are, if the model has learnt
-    that (`--set sentinels=16 --set augment=keep` in training). A translation that repeats itself or lacks a number is searched again in another way, unless --no-guard
-    is given. What stays doubtful is counted on stderr at the end; --check adds it to each line, behind ||| as "Doubts= ", and
-    jsonl has "doubts":
+    that (`--set sentinels=16 --set augment=keep` in training). A translation that repeats itself or lacks a number is searched
+    again in another way, unless --no-guard is given. What stays doubtful is counted on stderr at the end; --check adds it to
+    each line, behind ||| as "Doubts= ", and jsonl has "doubts":
 
     \b
     numbers  a number of the line is not in its translation
