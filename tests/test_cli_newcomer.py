@@ -446,6 +446,7 @@ def test_the_defaults_that_help_names_are_the_shipped_models():
             "--max-length-factor": search.max_length_factor,
             "--no-repeat-ngram-size": search.no_repeat_ngram_size,
             "--sentences": translator.sentences,
+            "--guard": translator.guard,
         },
         "en-lm": {
             "--max-tokens": generator.max_tokens,

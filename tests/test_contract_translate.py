@@ -13,7 +13,7 @@ from textkit.exporting.export import export
 from textkit.tasks.translate.greedy import greedy
 from textkit.tasks.translate.serving.translator import Translator
 
-PLAIN = {"device": "cpu", "threads": 1, "sentences": False}
+PLAIN = {"device": "cpu", "threads": 1, "sentences": False, "guard": False}
 
 
 @pytest.fixture(scope="module", params=named("translate"))

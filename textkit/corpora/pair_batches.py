@@ -107,7 +107,8 @@ def encoded_pairs(
 
     TextkitError if no pair is left, naming the counts.
     """
-    encoding = _Encoding(rule, max_tokens, max_ratio, augmenter, () if epoch is None else (epoch.seed, epoch.number))
+    seed = () if augmenter is None or epoch is None else (epoch.seed, epoch.number)
+    encoding = _Encoding(rule, max_tokens, max_ratio, augmenter, seed)
     if epoch is None or epoch.scratch is None:
         return _opened(*_in_memory(corpus, encoding), rule, corpus)
     key = [list(map(str, corpus.paths)), corpus.part, corpus.seed, max_tokens, max_ratio]
@@ -135,7 +136,7 @@ class _Encoding(NamedTuple):
     max_tokens: int
     max_ratio: float
     augmenter: Augmenter | None
-    seed: tuple[int, ...]  # of the changes
+    seed: Sequence[int]  # of the changes
 
 
 def _in_memory(corpus: Corpus, encoding: _Encoding) -> tuple[list[np.ndarray], dict[str, int]]:
