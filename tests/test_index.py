@@ -159,7 +159,7 @@ def test_dead_rows_make_room(tmp_path: Path, model: Path, monkeypatch: pytest.Mo
 def test_a_file_that_changes_while_it_is_read(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notes = write(tmp_path / "notes", a="the old\n")
     index = tmp_path / "index"
-    printed = indexing._printed
+    printed = indexing.printed
 
     def changed(path: str, last: Any) -> Any:
         found = printed(path, last)
@@ -167,7 +167,7 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path, model: Path, monke
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(indexing, "_printed", changed)
+        patch.setattr(indexing, "printed", changed)
         assert update(index, model, notes).torn == [str(notes / "a.txt")]
     assert [text for _, _, text in texts(index)] == ["the new", "the newer"]
     assert update(index, model, notes).same == 1

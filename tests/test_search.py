@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from small_embedder import write_words
 
@@ -301,13 +300,16 @@ def test_bad_files(notes: Path, call: Any) -> None:
 
 
 def test_a_model_with_two_sides(notes: Path, call: Any) -> None:
-    """The query's network is asked for queries: it looks at the row of another word."""
-    from textkit.bundle.bundle import read
-    from textkit.retrieval.models import Embedding
+    """Queries are embedded by the network of queries, in which each word has the vector of the word before it."""
+    from test_judged import two_sided
 
-    folder = write_words(Path("five"))
-    assert not Embedding(read(folder), side="query").two_sided
-    assert np.array_equal(Embedding(str(folder), side="query")(["cat"]), Embedding(str(folder))(["cat"]))
+    model = two_sided(Path("models"))
+    Path("words.txt").write_text("the\ncat\nsat\ndog\n.\n")
+    assert call("index", "words.txt", "-m", model, "-o", "words")[0] == 0
+    assert call("search", "--meaning", "cat", "words", "-k", 1)[1] == "words.txt:1:the\n"
+    assert call("search", "--meaning", "cat", "words.txt", "-m", model, "-k", 1)[1] == "words.txt:1:the\n"
+    one = write_words(Path("five"))
+    assert call("search", "--meaning", "cat", "words.txt", "-m", one, "-k", 1)[1] == "words.txt:2:cat\n"
 
 
 def test_from_python(index: Path) -> None:

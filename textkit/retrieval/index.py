@@ -8,7 +8,7 @@ answer alone and among ten thousand.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -19,6 +19,7 @@ from textkit.errors import TextkitError, UsageError, nearest
 from textkit.retrieval import hybrid
 from textkit.retrieval.analysis import matched, terms
 from textkit.retrieval.contents import WORDS, Contents
+from textkit.retrieval.context import beside
 from textkit.retrieval.exact import candidates, cosines, ranked, units
 from textkit.retrieval.graphs import Graphs, engine
 from textkit.retrieval.hits import MODES, Hit, Mode
@@ -268,37 +269,4 @@ class Index:
 
         Where files were read as paragraphs, or records take several lines, these are the passages before and behind.
         """
-        by_line = self._contents.manifest.reading["kind"] == "lines"
-        return self._beside(hit, -1, before, by_line), self._beside(hit, 1, after, by_line)
-
-    def _beside(self, hit: Hit, step: int, count: int, by_line: bool) -> list[tuple[int, str]]:
-        found: list[tuple[int, str]] = []
-        last = hit.line
-        for row, line in self._neighbours(hit.row, step):
-            if line == last:  # another part of the same line
-                continue
-            gap = abs(line - last) - 1 if by_line else 0
-            found += [(last + step * (at + 1), "") for at in range(min(gap, count - len(found)))]
-            if len(found) >= count:
-                break
-            found.append((line, self._contents.text(row)))
-            last = line
-        while by_line and step < 0 and len(found) < count and last > 1:  # blank lines at the beginning of the file
-            last -= 1
-            found.append((last, ""))
-        return found[::step]
-
-    def _neighbours(self, row: int, step: int) -> Iterator[tuple[int, int]]:
-        """(row, line) of the rows before or behind a row, as long as they are of the same file."""
-        contents = self._contents
-        number = contents.extent_of(row)
-        path = contents.extent(number).path
-        row += step
-        while 0 <= row < contents.manifest.rows:
-            here = contents.extent_of(row)
-            if here != number:
-                if contents.extent(here).path != path or not contents.living([row])[0]:
-                    return
-                number = here
-            yield row, contents.line(row)
-            row += step
+        return beside(self._contents, hit, -1, before), beside(self._contents, hit, 1, after)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,19 +18,18 @@ from typing import Any
 import numpy as np
 
 from textkit.errors import TextkitError
+from textkit.retrieval.changes import Print, is_lasting, printed, within
 from textkit.retrieval.contents import Contents, Extent
 from textkit.retrieval.exact import quantised
 from textkit.retrieval.models import Embedding
 from textkit.retrieval.passages import Passages, Reading, of_source
-from textkit.retrieval.sources import STDIN, Source, Survey, sources
+from textkit.retrieval.sources import Source, Survey, sources
 from textkit.retrieval.writing import Writer
 from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, staged
 
 SECONDS = 10.0  # between commits: what a killed process loses
 _PAUSE = 1.0  # seconds between commits where the input pauses
-_CHUNK = 1 << 20
 _APPENDED = ("lines", "jsonl")  # kinds in which a file that grew begins as it did
-_PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 _WASTE = 10_000  # dead rows that are no reason to write the index anew
 
 
@@ -60,15 +58,6 @@ class _Chunk:
     open: Extent | None  # of the file that goes on behind these rows
 
 
-@dataclass(frozen=True)
-class _Print:
-    """A file's size and hash, and whether it begins with what was there before and a whole line of it."""
-
-    size: int
-    sha256: str
-    grew: bool
-
-
 class Indexer:
     """Brings the index of a Writer up to date. The caller holds the lock."""
 
@@ -95,7 +84,7 @@ class Indexer:
             gone = self.report.missing
         else:
             gone = []
-            named = [os.path.abspath(name) for name in names if _is_lasting(name)]
+            named = [os.path.abspath(name) for name in names if is_lasting(name)]
             roots = tuple(dict.fromkeys([*roots, *named]))
         try:
             self._take(self._chunks(names, gone), roots)
@@ -148,12 +137,12 @@ class Indexer:
         seen: set[str] = set()
         held = _Held()
         for source in sources(names, self.report.survey):
-            if _is_lasting(source.name):
+            if is_lasting(source.name):
                 seen.add(os.path.abspath(source.name))
             yield from self._of_source(source, known, held)
-        walked = [os.path.abspath(name) for name in names if _is_lasting(name)]
+        walked = [os.path.abspath(name) for name in names if is_lasting(name)]
         for path, extents in known.items():
-            if path not in seen and any(_within(path, root) for root in (*walked, *gone)):
+            if path not in seen and any(within(path, root) for root in (*walked, *gone)):
                 self.report.gone += 1
                 self._bury(extents)
         if held.texts or held.finished:
@@ -165,7 +154,7 @@ class Indexer:
         if self._writer.manifest.extents:
             contents = Contents(self._writer.folder)
             for number, extent in enumerate(contents.extents()):
-                if number not in self._writer.dead and _is_lasting(extent.path):
+                if number not in self._writer.dead and is_lasting(extent.path):
                     found.setdefault(extent.path, []).append((number, extent))
             contents.close()
         return found
@@ -177,14 +166,14 @@ class Indexer:
     def _of_source(
         self, source: Source, known: dict[str, list[tuple[int, Extent]]], held: _Held
     ) -> Iterator[_Chunk | None]:
-        path = os.path.abspath(source.name) if _is_lasting(source.name) else source.name
+        path = os.path.abspath(source.name) if is_lasting(source.name) else source.name
         before = known.get(path, [])
         last = before[-1][1] if before else None
         skipped = 0
-        found = _Print(0, "", False)
-        if _is_lasting(source.name):
+        found = Print(0, "", False)
+        if is_lasting(source.name):
             try:
-                found = _printed(path, last)
+                found = printed(path, last)
             except OSError as error:
                 if not source.found:
                     raise TextkitError(f"{source.name}: cannot be opened: {error.strerror or error}") from error
@@ -225,9 +214,9 @@ class Indexer:
                 extent = Extent(path, found.size, found.sha256, 0, self._rows, seen, False)
                 if held.full:
                     yield held.taken(extent)
-        if _is_lasting(source.name) and size and digest.hexdigest() != found.sha256:
+        if is_lasting(source.name) and size and digest.hexdigest() != found.sha256:
             self.report.torn.append(source.name)
-            found = _Print(size, digest.hexdigest(), False)
+            found = Print(size, digest.hexdigest(), False)
         held.finished.append(Extent(path, found.size, found.sha256, 0, self._rows, extent.seen, True))
 
     def _hold(self, block: Passages, held: _Held) -> None:
@@ -286,38 +275,3 @@ def _spelled(fields: Any) -> str:
         source, value = fields
         return source.strip() if isinstance(value, dict) else ""
     return json.dumps(fields, ensure_ascii=False) if fields else ""
-
-
-def _printed(path: str, last: Extent | None) -> _Print:
-    """The print of a regular file. `last`: what is known of it."""
-    whole, grew = hashlib.sha256(), False
-    size = 0
-    with open(path, "rb", buffering=0) as stream:
-        head = b""
-        ending = b""
-        while data := stream.read(_CHUNK):
-            head = head or data[:4]
-            if last is not None and not grew and last.size <= size + len(data) and last.size > size:
-                part = data[: last.size - size]
-                begun = whole.copy()
-                begun.update(part)
-                ending = part[-1:]
-                grew = begun.hexdigest() == last.sha256 and ending == b"\n" and not head.startswith(_PACKED)
-            whole.update(data)
-            size += len(data)
-    return _Print(size, whole.hexdigest(), grew)
-
-
-def _is_lasting(name: str) -> bool:
-    """Whether a name is that of a file or a folder that can be read again."""
-    if name == STDIN:
-        return False
-    try:
-        mode = os.stat(name).st_mode
-    except OSError:
-        return True  # it is gone, and was there
-    return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
-
-
-def _within(path: str, root: str) -> bool:
-    return path == root or path.startswith(root.rstrip("/") + "/")

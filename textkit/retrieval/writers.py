@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +37,18 @@ class Form:
         if self.format == "tsv":
             return self._tsv(query, hits)
         return _bytes("".join(self._text(query, hits, around)))
+
+    def files(self, files: Sequence[str], hits: Sequence[Hit], count: bool) -> bytes:
+        """The names of the files that have hits, or with `count` of all files and how many of their lines are hits."""
+        found = {file: number for file, number in _counts(files, hits).items() if number or count}
+        if self.format == "jsonl":
+            return b"".join(json_bytes({"file": file, "count": number}) + b"\n" for file, number in found.items())
+        mark = self._in(_MARK, ":")
+        lines = [
+            f"{self._in(_FILE, self._safe(file))}{f'{mark}{number}' if count else ''}\n"
+            for file, number in found.items()
+        ]
+        return _bytes("".join(lines))
 
     def _jsonl(self, query: str, hits: Sequence[Hit], around: Callable[[Hit], Around]) -> bytes:
         return json_bytes({"query": query, "hits": [self._object(hit, around) for hit in hits]}) + b"\n"
@@ -125,17 +136,12 @@ class Form:
         return "".join(character if character.isprintable() or character == "\t" else "?" for character in text)
 
 
-def counts(files: Sequence[str], hits: Sequence[Hit]) -> dict[str, int]:
+def _counts(files: Sequence[str], hits: Sequence[Hit]) -> dict[str, int]:
     """file -> how many of its lines are hits, 0 for files without any."""
     found: dict[str, set[int]] = {file: set() for file in files}
     for hit in hits:
         found.setdefault(hit.file, set()).add(hit.line)
     return {file: len(lines) for file, lines in found.items()}
-
-
-def object_of(name: str, value: Any) -> bytes:
-    """One JSON object of a file and what is said of it."""
-    return json.dumps({"file": name, "count": value}, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 def _bytes(text: str) -> bytes:

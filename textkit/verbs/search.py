@@ -35,7 +35,6 @@ from textkit.verbs.index import check_columns, passage_option, say
 if TYPE_CHECKING:
     from textkit.retrieval.hits import Hit, Mode
     from textkit.retrieval.index import Index
-    from textkit.retrieval.writers import Form
 
 K = 10  # hits, where only the best are asked for
 _AT_ONCE = 1024  # queries
@@ -267,7 +266,7 @@ def _run(request: _Request, index: Index, out: BinaryIO, messages: Messages) -> 
         if request.silent and any_hit:
             return True
     if not request.silent and (request.names_only or request.count):
-        _write_files(request, index, found, out, form)
+        out.write(form.files(index.files, found, request.count))
     return any_hit
 
 
@@ -275,19 +274,6 @@ def _hits(request: _Request, index: Index, queries: list[str]) -> list[list[Hit]
     if request.least is None and request.most is None:  # by words, every line that has one
         return index.search(queries, len(index) or 1, "words")
     return index.search(queries, request.most, request.mode, request.least)
-
-
-def _write_files(request: _Request, index: Index, hits: list[Hit], out: BinaryIO, form: Form) -> None:
-    from textkit.retrieval.writers import counts, object_of
-
-    for file, count in counts(index.files, hits).items():
-        if request.names_only and not count:
-            continue
-        if request.form == "jsonl":
-            out.write(object_of(file, count))
-        else:
-            said = file if request.names_only else f"{file}:{count}"
-            out.write(f"{said}\n".encode("utf-8", "surrogateescape"))
 
 
 def _queries(request: _Request, messages: Messages) -> Iterator[list[str]]:
