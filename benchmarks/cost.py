@@ -1,4 +1,4 @@
-"""What a command costs: its wall seconds and peak memory, or the seconds to its first line. Knows no benchmark.
+"""What a command costs: its seconds and peak memory, or the seconds to its first line. Knows no benchmark.
 
 This file runs as a small separate process that starts the command. The system counts the starting process's memory towards
 the new one's peak, so a script that has imported numpy and torch would be most of what is measured.
@@ -22,11 +22,13 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYT
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of a command: `seconds` from start to exit, `peak_mb` resident (10^6 bytes), and its `stdout`."""
+    """The cost of a command: `seconds` from start to exit, `peak_mb` resident (10^6 bytes), its `stdout`, and the seconds of
+    all `processors` together."""
 
     seconds: float
     peak_mb: float
     stdout: str
+    processors: float = 0.0
 
 
 class Failed(Exception):
@@ -46,7 +48,7 @@ def cost(command: Sequence[str | Path], environment: Mapping[str, str] | None = 
     if found["code"]:
         said = (ended.stderr.strip() or ended.stdout.strip()).split("\n")
         raise Failed(f"{' '.join(words[:6])}: exit code {found['code']}: {' / '.join(said[-3:])}")
-    return Cost(found["seconds"], found["peak_mb"], ended.stdout)
+    return Cost(found["seconds"], found["peak_mb"], ended.stdout, found["processors"])
 
 
 def first_line(command: Sequence[str], line: bytes, times: int = 11) -> float:
@@ -74,7 +76,8 @@ def _start(told: str, command: list[str]) -> None:
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
     code = os.waitstatus_to_exitcode(status)
     peak = usage.ru_maxrss * unit / 1e6
-    Path(told).write_text(json.dumps({"seconds": seconds, "peak_mb": peak, "code": code}))
+    used = usage.ru_utime + usage.ru_stime
+    Path(told).write_text(json.dumps({"seconds": seconds, "peak_mb": peak, "code": code, "processors": used}))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ SCRIPTS = {
     "embed": ["--rounds", "1", "--memory-lines", "200000", "--no-report"],
     "classify": ["--rounds", "1", "--lines", "2000", "--no-report"],
     "similar": ["--rounds", "1", "--lines", "3000", "--no-report"],
+    "search": ["--rounds", "1", "--lines", "3000", "--approximate-lines", "3000", "--no-report"],
     "training": ["--quick"],
     "gpu": ["--quick"],
     "language": ["--rounds", "1", "--steps", "20", "--lines", "50", "--no-report"],

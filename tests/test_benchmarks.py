@@ -27,6 +27,8 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         "recipes",
         "report",
         "run",
+        "search",
+        "similar",
         "trained",
         "training",
         "translate",
@@ -42,7 +44,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         sys.modules.pop(name, None)
 
 
-@pytest.mark.parametrize("script", ["embed", "training", "gpu", "language", "translate", "run"])
+@pytest.mark.parametrize("script", ["embed", "training", "gpu", "language", "translate", "search", "run"])
 def test_each_script_tells_how_it_is_called(script: str) -> None:
     done = subprocess.run([sys.executable, BENCHMARKS / f"{script}.py", "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -51,7 +53,13 @@ def test_each_script_tells_how_it_is_called(script: str) -> None:
 
 @pytest.mark.parametrize(
     ("script", "peers"),
-    [("run", ["--peers", "python"]), ("training", ["--peers", "python"]), ("gpu", []), ("recipes", ["runs"])],
+    [
+        ("run", ["--peers", "python"]),
+        ("training", ["--peers", "python"]),
+        ("search", []),
+        ("gpu", []),
+        ("recipes", ["runs"]),
+    ],
 )
 def test_a_folder_that_is_not_there_is_named(script: str, peers: list[str]) -> None:
     command = [sys.executable, BENCHMARKS / f"{script}.py", "no/such/data", *peers]
@@ -424,3 +432,28 @@ def test_an_interrupted_run_is_gone_on_with_and_a_missing_one_trained(
     (tmp_path / recipe.name).mkdir()
     bench.recipes.trained(recipe, Path("data"), tmp_path)
     assert called == [["train", "-o", str(tmp_path / recipe.name), "--resume"]]
+
+
+def test_searches_are_told_of(bench: SimpleNamespace, tmp_path: Path) -> None:
+    spent = [bench.cost.Cost(seconds, 100.0, "", seconds / 2) for seconds in (3.0, 1.0, 2.0)]
+    assert bench.search.medians(spent) == {"seconds": 2.0, "processors": 1.0, "mb": 100.0}
+    speed = {
+        "made_seconds": {"embed": 8.0, "index": 10.0}, "made_mb": {"embed": 1.0, "index": 300.0}, "index_bytes": 5_000_000,
+        "query": {"hybrid": bench.search.medians(spent), "faiss": bench.search.medians(spent)}, "queries_per_second": 1234.0,
+    }  # fmt: skip
+    graphs = {"lines": 1_500_000, "queries": 1000, "recall@10": 0.9876, "made_seconds": 60.0, "made_mb": 900.0}
+    sets = {"cranfield": {"words": 0.4, "hybrid": 0.44}, "xquad_en": {"words": 0.8, "hybrid": 0.9}}
+    found = {"machine": "M", "load": 0.1, "model": "m", "rounds": 3, "quality": sets, "speed": {"1000": speed}}
+    page = bench.search.markdown(found | {"approximate": graphs})
+    assert "| textkit search | 0.4400 | 0.9000 |" in page
+    assert "| faiss IndexFlatIP, vector given | 2.00 | 1.00 | 100 |" in page
+    assert (
+        "Indexing takes 10 s and 300 MB (100 lines/s, 0.80 of the rate of `textkit embed`); the index has 5 MB." in page
+    )
+    assert "recall@10 0.988 of 1,000 queries" in page
+    (tmp_path / "english").mkdir()
+    with gzip.open(tmp_path / "english" / "a.txt.gz", "wt") as stream:
+        stream.write("".join(f"{'word ' * 8}number {number} and {'more ' * 3}\n" for number in range(20)))
+    lines = bench.search.lines_of(tmp_path, 30)
+    assert len(set(lines)) == 30
+    assert bench.search.lines_of(tmp_path, 30) == lines

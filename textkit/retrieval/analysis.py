@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from textkit.text.scripts import IDEOGRAPHS, UNSPACED
@@ -91,9 +91,15 @@ def matched(text: str, wanted: set[str]) -> list[tuple[int, int]]:
     for word in re.finditer(r"\w+", text):
         if _RUN.search(word[0]):
             found += _matched_run(word[0], word.start(), wanted)
-        elif wanted.intersection(terms(word[0])):
+        elif len(word[0]) <= LONGEST and wanted.intersection(_of_word(word[0])):
             found.append(word.span())
     return found
+
+
+@lru_cache(1 << 14)
+def _of_word(word: str) -> tuple[str, ...]:
+    """The terms of a word, which texts repeat."""
+    return tuple(terms(word))
 
 
 def _matched_run(letters: str, start: int, wanted: set[str]) -> list[tuple[int, int]]:
