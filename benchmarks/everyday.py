@@ -2,8 +2,8 @@
 
     python benchmarks/everyday.py [--model en-de] [--all]
 
-tests/data/everyday.en-de.tsv has a line for each: its kind, the sentence, and regular expressions that its translation must match
-(behind ! : must not match), with && between. Prints what failed (with --all everything), and the share of each kind.
+tests/data/everyday.en-de.tsv has a line for each: its kind, the sentence, and regular expressions that its translation must
+match (behind ! : must not match), with && between. Prints what failed (with --all everything), and the share of each kind.
 """
 
 from __future__ import annotations
