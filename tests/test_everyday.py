@@ -22,7 +22,7 @@ def test_the_checks_are_sound():
     for _, sentence, checks in known:
         assert sentence == sentence.strip()
         assert checks
-        assert all(re.compile(check) for check in checks)
+        assert all(re.compile(check[1:] if len(check) > 1 and check[0] == "!" else check) for check in checks)
     assert failed("Die Katze saß auf der Mathematik.", ["(?i)katze", "!(?i)mathe", "Matte"]) == ["!(?i)mathe", "Matte"]
     assert failed("Nein!!!", ["!"]) == []
 
