@@ -52,6 +52,17 @@ def test_the_bar_holds() -> None:
 TEXT = "A cat.\n\nпривет, 世界 🙂\n"
 
 
+def test_search_needs_no_training_library(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("We give your money back.\nError E1042 was shown.\n")
+    index = str(tmp_path / "index")
+    done = textkit("index", str(tmp_path / "lines.txt"), "-o", index)
+    assert (done.returncode, done.stderr) == (0, b"")
+    for query, line in (("get a refund", b":1:"), ("e1042", b":2:")):
+        done = textkit("search", query, index, "-k", "1")
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert line in done.stdout
+
+
 @pytest.mark.parametrize("verb", ["classify", "generate"])
 def test_a_first_answer_does_not_wait_for_numpy_ma(verb: str) -> None:
     """It takes 40 ms, and functions such as numpy.unique import it. Old versions of numpy always do."""

@@ -29,6 +29,7 @@ from textkit.retrieval.words import Words
 DEPTH = 100  # of the rankings that are fused, if k is not larger
 THRESHOLD = 0.5  # the least cosine of a hit where only hits count and no other is said
 _AT_ONCE = 256  # queries
+_ROWS_AT_ONCE = 4096
 
 
 class Index:
@@ -47,6 +48,7 @@ class Index:
         self._device, self._threads, self._model = device, threads, model
         self._names = names or {}
         self._here = os.getcwd()
+        self._paths: dict[int, str] = {}  # of extents
 
     @classmethod
     def make(
@@ -131,6 +133,7 @@ class Index:
             if self._contents.data.exists():
                 raise
             self._contents = Contents(self.path)
+            self._paths.clear()
             self.__dict__.pop("_words", None)
             self.__dict__.pop("_graphs", None)
             return self._answers(queries, k, mode, threshold)
@@ -195,7 +198,7 @@ class Index:
         if begun:
             lists = [np.append(near, rest) for near, rest in zip(begun, lists, strict=True)]
         return [
-            ranked(rows, cosines(contents.vectors.some(rows), vector), depth, least)
+            ranked(rows, self._cosines(rows, vector), depth, least)
             for rows, vector in zip(map(np.sort, lists), vectors, strict=True)
         ]
 
@@ -215,7 +218,7 @@ class Index:
         if vector is not None:
             absent = np.array(sorted(set().union(*scores.values()) - scores["meaning"].keys()), np.int64)
             if len(absent):  # found by words alone
-                values = cosines(self._contents.vectors.some(absent), vector).tolist()
+                values = self._cosines(absent, vector).tolist()
                 scores["meaning"] |= dict(zip(absent.tolist(), values, strict=True))
         found = (hybrid.fused(scores) if mode == "hybrid" else rankings[mode])[:k]
         return [
@@ -251,12 +254,26 @@ class Index:
         self, row: int, score: float, cosine: float | None, bm25: float | None, ranks: dict[str, int], wanted: set[str]
     ) -> Hit:
         text = self._contents.text(row)
-        path = self._contents.extent(self._contents.extent_of(row)).path
+        path = self._path(self._contents.extent_of(row))
         spans = tuple(matched(text, wanted)) if wanted and (bm25 is not None or "names" in ranks) else ()
         return Hit(
             self._named(path), self._contents.line(row), text, score, self._contents.fields(row), cosine, bm25, ranks, spans,
             row,
         )  # fmt: skip
+
+    def _cosines(self, rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
+        """f64[row], a bounded number of rows at a time."""
+        parts = [
+            cosines(self._contents.vectors.some(rows[at : at + _ROWS_AT_ONCE]), vector)
+            for at in range(0, len(rows), _ROWS_AT_ONCE)
+        ]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def _path(self, extent: int) -> str:
+        """The file of an extent."""
+        if extent not in self._paths:
+            self._paths[extent] = self._contents.extent(extent).path
+        return self._paths[extent]
 
     def _named(self, path: str) -> str:
         if path in self._names:
