@@ -37,7 +37,7 @@ PARTS = ("quality", "speed", "approximate")
 SETS = {"cranfield": "ndcg@10", "xquad_en": "mrr"}
 QUERIES = 1000
 APPROXIMATE = (
-    "en-words"  # the model: sentences take ten times as long to embed, and the graphs do not ask what made vectors
+    "en-words"  # the model: sentences take many times as long to embed, and the graphs do not ask what made vectors
 )
 
 

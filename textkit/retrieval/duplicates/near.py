@@ -5,7 +5,7 @@ Each pair is looked at, but most only through a bound. Rows are turned so that t
 such short rows is at least the cosine of the long ones. So a pair whose short rows stay below the threshold is settled, and
 only the few others are multiplied in full, in f64. What is found depends neither on blocks nor on threads nor on the turn.
 
-An approximate index misses pairs and is no faster here: on 120,000 lines, semhash's took 3.4 times as long (docs/benchmarks.md).
+An approximate index misses pairs and is no faster here: semhash takes 3.4 times as long for 120,000 lines (docs/benchmarks.md).
 """
 
 from __future__ import annotations
