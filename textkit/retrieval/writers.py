@@ -45,7 +45,7 @@ class Form:
             return b"".join(json_bytes({"file": file, "count": number}) + b"\n" for file, number in found.items())
         mark = self._in(_MARK, ":")
         lines = [
-            f"{self._in(_FILE, self._safe(file))}{f'{mark}{number}' if count else ''}\n"
+            f"{self._in(_FILE, self._safe(escaped(file)))}{f'{mark}{number}' if count else ''}\n"
             for file, number in found.items()
         ]
         return _bytes("".join(lines))
@@ -101,7 +101,7 @@ class Form:
 
     def _line(self, file: str, line: int, mark: str, text: str) -> str:
         between = self._in(_MARK, mark)
-        return f"{self._in(_FILE, self._safe(file))}{between}{self._in(_LINE, str(line))}{between}{text}\n"
+        return f"{self._in(_FILE, self._safe(escaped(file)))}{between}{self._in(_LINE, str(line))}{between}{text}\n"
 
     def _marked(self, hit: Hit) -> str:
         """The text of a hit, the words that match in colour."""
