@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from math import log
 from pathlib import Path
 
 import pytest
 
 from textkit.errors import TextkitError
+from textkit.retrieval import words as words_module
 from textkit.retrieval.analysis import matched, prepared, telling, terms
 from textkit.retrieval.fusion import Ranking, fused
 from textkit.retrieval.words import Words, WordsWriter
@@ -139,3 +141,18 @@ def test_damage_is_named(tmp_path: Path) -> None:
     (tmp_path / "words" / "meta.json").write_text("{")
     with pytest.raises(TextkitError, match="words: the index of words is damaged"):
         Words(tmp_path / "words")
+
+
+def test_an_index_that_cannot_be_written_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of another user's, or of a file system to read alone. The tests may run as root, who may write anywhere."""
+    folder = tmp_path / "words"
+    made(folder, TEXTS)
+    for lock in folder.glob(".*.lock"):
+        lock.unlink()
+    before = sorted(folder.iterdir())
+    monkeypatch.setattr(words_module.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    found = Words(folder)
+    assert [row for row, _ in found.search(terms("cat"), 9)] == [0, 3]
+    assert sorted(folder.iterdir()) == before
+    assert list(tmp_path.iterdir()) == [folder]

@@ -6,6 +6,8 @@ terms. tantivy's query language is never used, so that no query can be wrong.
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +45,22 @@ def _named(folder: Path | None) -> Iterator[None]:
         raise TextkitError(f"{folder}: the index of words is damaged: {told(error)}") from error
 
 
+@contextmanager
+def _readable(folder: Path | None) -> Iterator[Path | None]:
+    """Where tantivy can open the index in `folder`: it makes a lock file there, which a place to read alone does not allow.
+
+    Then it is a temporary folder of links. What tantivy has opened stays open when that is gone.
+    """
+    if folder is None or os.access(folder, os.W_OK) or not folder.is_dir():
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="textkit-") as scratch:
+        for path in folder.iterdir():
+            if not path.name.endswith(".lock"):
+                (Path(scratch) / path.name).symlink_to(path.absolute())
+        yield Path(scratch)
+
+
 class Words:
     """The words of an index, for reading. `folder` None: in memory, for `WordsWriter.searched`."""
 
@@ -50,8 +68,8 @@ class Words:
         import tantivy
 
         self._folder = folder
-        with _named(folder):
-            self._index = index or tantivy.Index(_schema(), path=str(folder))
+        with _named(folder), _readable(folder) as place:
+            self._index = index or tantivy.Index(_schema(), path=str(place))
             self._index.register_tokenizer(_ANALYSER, analyser())
             self._schema = self._index.schema
             self._index.reload()
