@@ -81,8 +81,9 @@ def searched(model, read, lines: list[str]) -> list[list[int]]:
     mask = np.arange(lengths.max()) < lengths[:, None]
     source = np.full(mask.shape, rule.source_pad)
     source[mask] = np.concatenate(encoded)
+    options = {name: value for name, value in read.defaults.items() if name != "guard"}
     found = search(
-        model, source, mask, Target(rule.start, rule.eos, rule.unk, rule.pad, rule.target_size), Search(**read.defaults),
+        model, source, mask, Target(rule.start, rule.eos, rule.unk, rule.pad, rule.target_size), Search(**options),
         most=read.shape.positions - 1,
     )  # fmt: skip
     return [[at for at in line[0].ids if at != rule.eos] for line in found]
