@@ -36,13 +36,13 @@ class Failed(Exception):
 
 
 def cost(command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> Cost:
-    """Runs `command` to its end, with `environment` added to this process's. Raises Failed if its exit code is not 0."""
+    """Runs `command` to its end, with `environment` added to ENVIRONMENT. Raises Failed if its exit code is not 0."""
     words = [str(word) for word in command]
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder, "cost.json")
         starter = [sys.executable, "-I", "-S", __file__, str(told), *words]
         ended = subprocess.run(
-            starter, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False
+            starter, env={**ENVIRONMENT, **(environment or {})}, capture_output=True, text=True, check=False
         )
         found = json.loads(told.read_text()) if told.exists() else {"code": ended.returncode}
     if found["code"]:

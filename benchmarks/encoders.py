@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import report
-from cost import ENVIRONMENT, cost
+from cost import cost
 
 TEXTKIT = [sys.executable, "-m", "textkit"]
 PEER = Path(__file__).parent / "peers" / "encoder_peer.py"
@@ -77,7 +77,7 @@ def measure(
             for _ in range(rounds):
                 for who, model in models.items():
                     command = [*TEXTKIT, "embed", "-m", model, file, "-o", folder / f"{who}.npy", "--threads", "2"]
-                    rates.setdefault(who, []).append(len(lines) / cost(command, ENVIRONMENT).seconds)
+                    rates.setdefault(who, []).append(len(lines) / cost(command).seconds)
                 rates.setdefault("onnxruntime", []).append(peer(sys.executable, "onnxruntime", models, file, folder))
                 if peers:
                     found = peer(peers, "sentence-transformers", {"textkit-fp32": str(teacher)}, file, folder)

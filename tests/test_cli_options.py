@@ -30,7 +30,8 @@ def test_an_option_is_of_one_kind_in_every_verb():
         kinds = {(option.is_flag, type(option.type).__name__) for option in verbs.values()}
         # -o: a file, or a folder; --head: one of a layer of attention, or one of the questions that a classifier answers;
         # --labels: those that a user gives to lines, or whether a map shows those of its clusters;
-        # --color: when to colour, or the column that a map is coloured by
+        # --color: when to colour, or the column that a map is coloured by;
+        # --keep: a pattern that translate keeps, or which of similar records stays
         if name not in ("-o", "--output", "--head", "--labels", "--color", "--keep"):
             assert len(kinds) == 1, (name, {verb: option.type for verb, option in verbs.items()})
 
