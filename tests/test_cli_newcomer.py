@@ -447,6 +447,7 @@ def test_the_defaults_that_help_names_are_the_shipped_models():
             "--no-repeat-ngram-size": search.no_repeat_ngram_size,
             "--sentences": translator.sentences,
             "--guard": translator.guard,
+            "--truecase": translator.truecase,
         },
         "en-lm": {
             "--max-tokens": generator.max_tokens,

@@ -12,7 +12,6 @@ import sys
 import textwrap
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -361,7 +360,12 @@ def test_no_damage_does_anything_else(tmp_path: Path, model: Path) -> None:
     index = tmp_path / "index"
     update(index, model, write(tmp_path / "notes", a="the cat\nthe dog\n" * 20), kind="lines")
     files = [path for path in index.rglob("*") if path.is_file() and "words" not in path.parts and path.stat().st_size]
+    with Index(index) as found:
+        whole = [(hit.line, hit.text) for hit in found.search("the cat", 5)]
+    assert len(whole) == 5
     dice = random.Random(5)
+    refused: list[str] = []
+    answered: list[int] = []
     for _ in range(150):
         path = dice.choice(files)
         before = path.read_bytes()
@@ -369,10 +373,21 @@ def test_no_damage_does_anything_else(tmp_path: Path, model: Path) -> None:
         for _ in range(dice.choice([1, 1, 5])):
             data[dice.randrange(len(data))] = dice.randrange(256)
         path.write_bytes(data)
-        with suppress(TextkitError), Index(index) as found:
-            for hit in found.search("the cat", 5):
-                found.around(hit, 2, 2)
+        try:
+            with Index(index) as found:
+                hits = found.search("the cat", 5)
+                for hit in hits:
+                    found.around(hit, 2, 2)
+            answered.append(len(hits))
+        except TextkitError as error:
+            refused.append(str(error))
         path.write_bytes(before)
+    assert refused
+    assert not any("\n" in line for line in refused)
+    assert answered
+    assert max(answered) <= 5
+    with Index(index) as found:  # every byte is as it was
+        assert [(hit.line, hit.text) for hit in found.search("the cat", 5)] == whole
 
 
 def test_a_place_that_is_taken(tmp_path: Path, model: Path) -> None:

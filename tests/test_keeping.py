@@ -13,7 +13,7 @@ from textkit.errors import UsageError
 from textkit.searching.options import Search
 from textkit.tasks.translate.serving.doubts import copied, loops, lost_numbers, short
 from textkit.tasks.translate.serving.guarding import Guard
-from textkit.tasks.translate.serving.keeping import Keeper, glossary_of, patterns_of, put_back
+from textkit.tasks.translate.serving.keeping import Keeper, glossary_of, patterns_of, put_back, quiet, shouts
 from textkit.tasks.translate.serving.segments import Segment
 from textkit.tasks.translate.serving.translations import Translation
 from textkit.tasks.translate.serving.translator import Translator
@@ -98,7 +98,9 @@ def test_how_numbers_are_written():
 
 
 def test_doubts():
-    assert loops("Hallo Hallo Hallo Hallo.", "hello")
+    assert loops("Hallo Hallo Hallo.", "hello")
+    assert loops("Hallo, Hallo!", "hello")
+    assert not loops("Tschüss, tschüss!", "bye bye")
     assert loops("SMS-AOOOOOOOOO", "I LOVE THIS SONG")
     assert loops("ich bin ein Mann ich bin ein Mann", "I am a man")
     assert not loops("Ja ja, ja ja.", "Yes yes, yes yes.")
@@ -114,6 +116,27 @@ def test_doubts():
         "40",
     ]
     assert lost_numbers("Um 15.30 Uhr", "At 15:30", "de", "en") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("STOP IT!", "Stop it!"),
+        ("HELLO", "Hello"),
+        ("\u00bfD\u00d3NDE EST\u00c1?", "\u00bfD\u00f3nde est\u00e1?"),
+        ("19 \u0414\u0410 \u041d\u0415\u0422", "19 \u0414\u0430 \u043d\u0435\u0442"),
+    ],
+)
+def test_capitals_are_read_as_small_letters(text: str, read: str):
+    assert shouts(text)
+    assert quiet(text) == read
+
+
+@pytest.mark.parametrize(
+    "text", ["USA", "Stop IT", "stop", "19.99", "", "A B", "\u4f60\u597d\u4f60\u597d\u4f60", "NATO 4"]
+)
+def test_what_is_not_in_capitals(text: str):
+    assert not shouts(text)
 
 
 def test_what_is_lost_is_put_back():
@@ -190,6 +213,11 @@ def test_a_number_that_was_lost_is_kept_by_force_of_a_sentinel(model: Path):
     assert [Translator(model)([line])[0] for line in lines] == found(lines)  # whatever stands beside it
 
 
+def test_a_line_in_capitals_comes_back_in_capitals(model: Path):
+    line = "THE DOG RUNS https://a.example/x ."
+    assert Translator(model, truecase=True)([line]) == ["DER HUND L\u00c4UFT https://a.example/x ."]
+
+
 def test_patterns_and_terms_of_a_user(model: Path):
     assert Translator(model, keep=[re.compile("dog")])(["the dog runs"]) == ["der dog läuft"]
     assert Translator(model, glossary={"dog": "Dackel"})(["the dog runs"]) == ["der Dackel läuft"]
@@ -205,7 +233,7 @@ def test_a_model_without_sentinels_keeps_nothing(tmp_path: Path):
 
 def test_a_loop_is_searched_again_with_repeats_barred():
     rule = small_translator.rule()
-    segment = Segment("the dog", np.array([4, 5, 2]), (), (0, 0))
+    segment = Segment("the dog runs home", np.array([4, 6, 10, 11, 2]), (), (0, 0))
     asked: list[int] = []
 
     def search(segments: list[Segment], options: Search) -> list[list[Translation]]:
@@ -216,6 +244,12 @@ def test_a_loop_is_searched_again_with_repeats_barred():
     Guard(rule, Search(), search)([segment, segment], found)
     assert asked == [3]
     assert found == [[Translation("der Hund")], [Translation("der Hund")]]
+
+    brief = Segment("dog", np.array([6, 2]), (), (0, 0))
+    found = [[Translation("Hund Hund")]]
+    Guard(rule, Search(), search)([brief], found)
+    assert asked == [3, 1]
+    assert found == [[Translation("der Hund")]]
 
     def worse(segments: list[Segment], options: Search) -> list[list[Translation]]:
         return [[Translation("ein ein ein ein ein")]]

@@ -28,6 +28,7 @@ SHIPPED: dict[str, dict[str, str]] = {
         "--no-repeat-ngram-size": "0",
         "--sentences": "yes",
         "--guard": "yes",
+        "--truecase": "yes",
     },
     "en-lm": {"--max-tokens": "100", "--temperature": "1", "--top-k": "0", "--top-p": "1"},
     "en-sentences": {"--pooling": "mean", "--normalize": "yes"},

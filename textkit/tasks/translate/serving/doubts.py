@@ -13,6 +13,7 @@ from textkit.text.numerals import Number, numbers
 
 LOOP, SHORT, NUMBERS, COPIED = "loop", "short", "numbers", "copied"
 _LONGEST = 8  # words that are repeated together, at most
+_WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")  # a mark behind a word does not make it another one
 _STUTTER = re.compile(r"(\S{1,8}?)\1{5,}")
 _WORDS = 8  # a source of fewer words may have a translation of any length
 _LEAST = 0.35  # a translation has at least this share of the source's characters
@@ -22,10 +23,20 @@ _SPELLED = 13  # a smaller number may be spelled as a word
 def loops(target: str, source: str) -> bool:
     """Whether `target` repeats some words or characters at once more often than `source` repeats any: words three times, or
     twice if they are four and more; characters six times. Repeated digits and marks are none."""
-    words = _repeats(target.split(), 3)
-    if words > 1 and words > _repeats(source.split(), 2):
+    asked = _words(source)
+    words = _repeats(_words(target), 2 if brief(source) else 3)
+    if words > 1 and words > _repeats(asked, 2):
         return True
     return _stutters(target) > _stutters(source)
+
+
+def brief(source: str) -> bool:
+    """Whether `source` has one word or two: its translation has no reason to say a word twice."""
+    return len(_words(source)) <= 2
+
+
+def _words(text: str) -> list[str]:
+    return [word.casefold() for word in _WORD.findall(text)]
 
 
 def _repeats(words: Sequence[str], least: int) -> int:

@@ -10,14 +10,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from textkit.searching.options import Search
-from textkit.tasks.translate.serving.doubts import COPIED, LOOP, NUMBERS, SHORT, copied, loops, lost_numbers, short
+from textkit.tasks.translate.serving.doubts import (
+    COPIED,
+    LOOP,
+    NUMBERS,
+    SHORT,
+    brief,
+    copied,
+    loops,
+    lost_numbers,
+    short,
+)
 from textkit.tasks.translate.serving.segments import Segment
 from textkit.tasks.translate.serving.translations import Translation
 from textkit.text.numerals import Number, written
 from textkit.text.sentinels import numbers, renumbered, replaced, restored, sentinel
 from textkit.text.translation import TranslationText
 
-_NGRAM = 3  # tokens that a repeated search does not repeat
+_MORE = 4  # tokens that a word may have more with a capital
+_NGRAM = 3  # tokens that a repeated search does not repeat; of a source of a word or two it repeats none
 Searching = Callable[[list[Segment], Search], list[list[Translation]]]
 
 
@@ -38,25 +49,31 @@ class Guard:
         looping = [
             at for at, segment in enumerate(segments) if _translated(segment) and self._loops(segment, found[at][0])
         ]
-        again = replace(self.options, no_repeat_ngram_size=_NGRAM)
-        for at, other in self._searched(looping, segments, again):
-            if not self._loops(segments[at], other):
-                found[at][0] = other
+        few = [at for at in looping if brief(segments[at].text)]
+        many = [at for at in looping if at not in few]
+        for size, chosen in ((1, few), (_NGRAM, many)):
+            tried = [self._capital(segments[at]) for at in chosen]
+            for at, other in zip(
+                chosen, self._searched(tried, replace(self.options, no_repeat_ngram_size=size)), strict=True
+            ):
+                if not self._loops(segments[at], other):
+                    found[at][0] = other
         if self.rule.sentinels and self.rule.target_language:
             self._with_numbers(segments, found)
         for at, segment in enumerate(segments):
             if _translated(segment):
                 found[at][0] = replace(found[at][0], doubts=self._doubts(segment, found[at][0]))
 
-    def _searched(
-        self, chosen: Sequence[int], segments: Sequence[Segment], options: Search
-    ) -> list[tuple[int, Translation]]:
-        if not chosen:
-            return []
-        return [
-            (at, line[0])
-            for at, line in zip(chosen, self.search([segments[at] for at in chosen], options), strict=True)
-        ]
+    def _searched(self, segments: list[Segment], options: Search) -> list[Translation]:
+        return [line[0] for line in self.search(segments, options)] if segments else []
+
+    def _capital(self, segment: Segment) -> Segment:
+        """A word or two that begin small, with the capital that sentences of training data begin with; others as they are."""
+        text = segment.text[:1].upper() + segment.text[1:]
+        if text == segment.text or not brief(text):
+            return segment
+        ids = self.rule.encode([text]).ids
+        return replace(segment, text=text, ids=ids) if len(ids) <= len(segment.ids) + _MORE else segment
 
     def _loops(self, segment: Segment, translation: Translation) -> bool:
         return loops(translation.text, segment.text)

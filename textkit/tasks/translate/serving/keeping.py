@@ -41,19 +41,45 @@ class Keeper:
         spans = kept(line, patterns)[:_MOST]
         return replaced(line, spans), [self._translated(line[begin:end]) for begin, end in spans]
 
+    def all_hidden(
+        self, lines: Sequence[str], sentinels: bool, truecase: bool
+    ) -> tuple[list[str], list[Sequence[str]], list[bool]]:
+        """The lines with sentinels, if there are any; what those of each line stand for; and which lines are in capitals, which
+        are then given in small letters (`truecase`)."""
+        hidden: list[tuple[str, Sequence[str]]] = [self.hidden(line) if sentinels else (line, ()) for line in lines]
+        loud = [truecase and shouts(text) for text, _ in hidden]
+        texts = [quiet(text) if shouting else text for (text, _), shouting in zip(hidden, loud, strict=True)]
+        return texts, [spans for _, spans in hidden], loud
+
     def _translated(self, text: str) -> str:
         if not self.glossary or any(pattern.fullmatch(text) for pattern in self.own):
             return text
         return self.glossary.get(text, self.glossary.get(text.casefold(), text))
 
 
-def put_back(found: Translation, source: str, spans: Sequence[str]) -> Translation:
+def shouts(text: str) -> bool:
+    """Whether `text` is in capitals: two words of two letters or more, or one of five; fewer may be an abbreviation."""
+    if text != text.upper() or text == text.lower():
+        return False
+    words = re.findall(r"[^\W\d_]{2,}", text)
+    return len(words) > 1 or any(len(word) > 4 for word in words)
+
+
+def quiet(text: str) -> str:
+    """A text in capitals as a sentence is written: in small letters, but for the first."""
+    small = text.lower()
+    first = next((at for at, character in enumerate(small) if character.isalpha()), 0)
+    return small[:first] + small[first : first + 1].upper() + small[first + 1 :]
+
+
+def put_back(found: Translation, source: str, spans: Sequence[str], loud: bool = False) -> Translation:
     """The translation of `source` with its sentinels' spans.
 
     One that the translation lacks is put where it stood in the source, by its share of the text; the translation is doubted.
+    `loud`: the translation gets capitals, and the spans do not.
     """
     wanted, there = numbers(source), set(numbers(found.text))
-    text, doubts = found.text, found.doubts
+    text, doubts = found.text.upper() if loud else found.text, found.doubts
     for number in wanted:
         if number not in there:
             text = _inserted(text, source, number)

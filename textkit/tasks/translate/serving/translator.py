@@ -83,6 +83,7 @@ class Translator(OpenModel[str]):
         keep: Sequence[re.Pattern[str]] = (),
         glossary: Mapping[str, str] | None = None,
         guard: bool | None = None,
+        truecase: bool | None = None,
     ) -> None:
         """`model`: a name, a folder or a Bundle; None: the default. The options of the search are those of options.Search;
         None: the model's own. `replace_unk`: an unknown word becomes the source word it attends to. `sentences`: whether
@@ -92,6 +93,7 @@ class Translator(OpenModel[str]):
         batches are translated at a time; they share the `threads`. `keep`: patterns of what stays as it is, besides URLs, tags,
         emoji and the like; `glossary`: term -> its translation. `guard`: whether a translation that repeats itself or lacks a
         number is searched again in another way, and what stays doubtful is said (`Translation.doubts`).
+        `truecase`: whether a line in capitals is read as if it had small letters, and its translation gets capitals.
 
         Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
         """
@@ -102,9 +104,10 @@ class Translator(OpenModel[str]):
             "beam_size": beam_size, "length_penalty": length_penalty, "min_length": min_length, "max_length": max_length,
             "max_length_factor": max_length_factor, "allow_unk": allow_unk or replace_unk or None,
             "no_repeat_ngram_size": no_repeat_ngram_size, "sentences": sentences, "guard": guard,
+            "truecase": truecase,
         }  # fmt: skip
         own |= {key: value for key, value in given.items() if value is not None}
-        self.sentences, self.guard = bool(own.pop("sentences")), bool(own.pop("guard"))
+        self.sentences, self.guard, self.truecase = (bool(own.pop(key)) for key in ("sentences", "guard", "truecase"))
         self.options = Search(
             **own, n_best=n_best, sample=sample, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
         )  # fmt: skip
@@ -174,17 +177,20 @@ class Translator(OpenModel[str]):
         if prefixes is not None and len(prefixes) != len(lines):
             raise UsageError(f"{len(prefixes)} prefixes for {len(lines)} lines")
         begins = [""] * len(lines) if prefixes is None else [prefix.strip() for prefix in prefixes]
-        texts, kept = self._hidden(lines)
+        texts, kept, loud = self.keeper.all_hidden(lines, bool(self.rule.sentinels), self.truecase)
         segments, parts, too_long = self._maker.make(texts, begins, first)
         self.long_lines += too_long
         found = self._run(segments)
         if self.guard and not self.options.sample:
             Guard(self.rule, replace(self.options, n_best=1), self._searched_in_parts)(segments, found)
         translations = []
-        for line, spans in zip(parts, kept, strict=True):
+        for line, spans, shouting in zip(parts, kept, loud, strict=True):
             of_parts = [
                 (
-                    [put_back(one, segments[at].text, [spans[number] for number in numbers]) for one in found[at]],
+                    [
+                        put_back(one, segments[at].text, [spans[number] for number in numbers], shouting)
+                        for one in found[at]
+                    ],
                     restored(space, spans),
                 )
                 for at, space, numbers in line
@@ -200,13 +206,6 @@ class Translator(OpenModel[str]):
             self.doubtful += bool(given[0].doubts)
             self.incomplete += not translations[-1][0].complete
         return translations
-
-    def _hidden(self, lines: Sequence[str]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-        """The lines with sentinels for what stays as it is, and what each sentinel of a line stands for."""
-        if not self.rule.sentinels:
-            return lines, [()] * len(lines)
-        hidden = [self.keeper.hidden(line) for line in lines]
-        return [line for line, _ in hidden], [spans for _, spans in hidden]
 
     def _searched_in_parts(self, segments: list[Segment], options: Search) -> list[list[Translation]]:
         """The translations of segments with other options, in batches as ever; longest first."""

@@ -61,6 +61,7 @@ _option = options_of(TASK, SEARCH)
     help="One line per input line: how its translation begins; --max-length does not cut it.",
 )
 @_option("guard", negated=True)
+@_option("truecase")
 @click.option("--check", is_flag=True, help="Add what is doubtful about a translation: see below.")
 @click.option(
     "--keep",
