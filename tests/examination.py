@@ -40,7 +40,10 @@ TINY = {
 }  # fmt: skip
 BEGIN_WITH = {"few-shot": "classifier"}  # a family that needs a model to begin with -> the family of that model
 HEADED = "textkit.tasks.classify.corpus:HeadedCorpus"
-VARIANTS = {"fasttext-pieces": ("fasttext", {"kind": "pieces"})}
+VARIANTS = {
+    "fasttext-pieces": ("fasttext", {"kind": "pieces"}),
+    "transformer-ssru": ("transformer", {"decoder_autoreg": "ssru"}),
+}
 WORDS = ["the", "cat", "sat", "on", "mat", "naïve", "ünïcödé", "日本", "dog", "ran", "far", "home", "and", "slept"]
 LABELS = ["one", "two, or more", "drei", "четыре"]
 MET = [

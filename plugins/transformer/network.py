@@ -1,8 +1,9 @@
-"""The transformer of Vaswani et al. 2017 (arXiv 1706.03762), and the modules behind its graphs encode, step, explain and embed.
+"""The transformer of Vaswani et al. 2017 (arXiv 1706.03762).
 
 Equations and names are the paper's; pre-norm is that of Xiong et al. 2020 (arXiv 2002.04745). Attention and positions are in
-attention.py. The exported modules get explicit masks over the full query axis. With norm=post, activation=swish and
-output_bias, and because its sines precede its cosines, the network is a MarianMT model. Knows no text, no loss and no search.
+attention.py, the unit that can take the place of the decoder's self-attention is in ssru.py, and the modules behind the graphs
+are in graphs.py. With norm=post, activation=swish and output_bias, and because its sines precede its cosines, the network is a
+MarianMT model. Knows no text, no loss and no search.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textkit_plugins.transformer.attention import Attention, Placed, Weights
+from textkit_plugins.transformer.graphs import Embed, Encode, Explain, Step
+from textkit_plugins.transformer.ssru import Ssru
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,12 +60,15 @@ class FeedForward(nn.Module):
 
 
 class Layer(nn.Module):
-    """A layer of the encoder, or of the decoder with `cross`. Each sub-layer has a residual connection and a norm."""
+    """A layer of the encoder, or of the decoder with `cross`. Each sub-layer has a residual connection and a norm.
 
-    def __init__(self, config: AttentionOptions, cross: bool) -> None:
+    `attention` is self-attention or, with `ssru`, the recurrent unit in its place.
+    """
+
+    def __init__(self, config: AttentionOptions, cross: bool, ssru: bool = False) -> None:
         super().__init__()
         self.pre = config.norm == "pre"
-        self.attention = Attention(config, cross=False)
+        self.attention = Ssru(config.dim, config.heads) if ssru else Attention(config, cross=False)
         self.attention_norm = nn.LayerNorm(config.dim, config.norm_epsilon)
         if cross:
             self.cross = Attention(config, cross=True)
@@ -81,7 +87,7 @@ class Layer(nn.Module):
     def forward(
         self, x: Tensor, mask: Tensor | None, turn: Tensor | None, causal: bool = False, seen: Weights | None = None
     ) -> Tensor:
-        """The self-attention sub-layer."""
+        """The sub-layer of self-attention or SSRU."""
         y = self.attention.itself(self.before(x, self.attention_norm), mask, turn, causal, seen)
         return self.after(x, y, self.attention_norm)
 
@@ -107,7 +113,7 @@ def initialise(network: nn.Module, dim: int) -> None:
             nn.init.normal_(parameter, 0, dim**-0.5)
         elif parameter.dim() == 2:
             square = "qkv" in name or "query" in name or ".memory" in name
-            for part in parameter.data.split(dim) if square else [parameter]:
+            for part in parameter.data.split(dim) if square or "fused" in name else [parameter]:
                 nn.init.xavier_uniform_(part, 2**-0.5 if square else 1.0)
         elif name.endswith("bias"):
             nn.init.zeros_(parameter)
@@ -128,7 +134,10 @@ class Transformer(Placed):
         self.output = nn.Embedding(target_size, dim) if config.tie == "none" else None  # rows of W, never looked up
         self.output_bias = nn.Parameter(torch.zeros(target_size)) if config.output_bias else None
         self.encoder_layers = nn.ModuleList(Layer(config, cross=False) for _ in range(config.encoder_layers))
-        self.decoder_layers = nn.ModuleList(Layer(config, cross=True) for _ in range(config.decoder_layers))
+        self.recurrent = config.decoder_autoreg == "ssru"
+        self.decoder_layers = nn.ModuleList(
+            Layer(config, cross=True, ssru=self.recurrent) for _ in range(config.decoder_layers)
+        )
         pre = config.norm == "pre"
         self.encoder_norm = nn.LayerNorm(dim, config.norm_epsilon) if pre else nn.Identity()
         self.decoder_norm = nn.LayerNorm(dim, config.norm_epsilon) if pre else nn.Identity()
@@ -203,93 +212,3 @@ class Transformer(Placed):
 
     def embedder(self) -> Embed:
         return Embed(self)
-
-
-class Explain(nn.Module):
-    """The graph explain: every attention weight of encoder, decoder and cross, each [line, layer, head, query, key]."""
-
-    def __init__(self, network: Transformer) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, source: Tensor, source_mask: Tensor, target: Tensor) -> tuple[Tensor, ...]:
-        found = self.network.explain(source, source_mask, target)
-        return tuple(found[name].transpose(0, 1) for name in ("encoder", "decoder", "cross"))
-
-
-class Encode(nn.Module):
-    """The graph encode: what the decoder attends to, computed once per line, and a cache that is still empty."""
-
-    def __init__(self, network: Transformer) -> None:
-        super().__init__()
-        self.network = network
-        layers = range(len(network.decoder_layers))
-        self.outputs = (
-            *(f"memory.{part}{layer}" for layer in layers for part in ("key", "value")), "memory.mask",
-            *(f"cache.{part}{layer}" for layer in layers for part in ("key", "value")), "state.own",
-        )  # fmt: skip
-
-    def forward(self, source: Tensor, source_mask: Tensor) -> tuple[Tensor, ...]:
-        network = self.network
-        mask = source_mask[:, None, None, :].expand(-1, 1, source.shape[1], -1)  # [line, 1, source, source]
-        encoded = network.encode(source, mask)
-        memory = [part.contiguous() for layer in network.decoder_layers for part in network.memory_of(layer, encoded)]
-        config = network.config
-        empty = encoded.new_zeros(source.shape[0], config.heads, 0, config.dim // config.heads)
-        return (*memory, source_mask.clone(), *(empty.clone() for _ in memory), source_mask[:, :0])
-
-
-class Embed(nn.Module):
-    """The encoder's outputs alone: ids i64 and mask bool [line, source] -> f32[line, source, dim]."""
-
-    def __init__(self, network: Transformer) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, source: Tensor, source_mask: Tensor) -> Tensor:
-        mask = source_mask[:, None, None, :].expand(-1, 1, source.shape[1], -1)  # [line, 1, source, source]
-        return self.network.encode(source, mask)
-
-
-class Step(nn.Module):
-    """The graph step: one more token of every beam. The beams of a line are the queries of one attention.
-
-    `cache.*` holds the keys and values of every token of every beam of a line. `state.own` bool[line, beam, past] says which
-    of them belong to a beam. When beams are selected, only `state.own` is rearranged.
-    """
-
-    def __init__(self, network: Transformer) -> None:
-        super().__init__()
-        self.network = network
-        outputs = Encode(network).outputs
-        self.memory = tuple(name for name in outputs if name.startswith("memory."))
-        self.state = tuple(name for name in outputs if name.startswith(("cache.", "state.")))
-
-    def forward(self, token: Tensor, *ports: Tensor) -> tuple[Tensor, ...]:
-        """The logits f32[line, beam, vocab], the attention f32[line, beam, source] and the new state.
-
-        token i64[line, beam]; `ports` are the memory [line, ...], caches [line, head, past, width] and own bool[line, beam,
-        past]. The attention is that of the last layer, the mean of its heads.
-        """
-        network = self.network
-        memory, source_mask, state = (
-            ports[: len(self.memory) - 1],
-            ports[len(self.memory) - 1],
-            ports[len(self.memory) :],
-        )
-        mask = source_mask[:, None, None, :].expand(-1, 1, token.shape[1], -1)  # [line, 1, beam, source]
-        beams = torch.arange(token.shape[1], device=token.device)
-        itself = (beams[:, None] == beams).expand(token.shape[0], -1, -1)  # [line, beam, beam]
-        own = torch.cat([state[-1], itself], 2)  # [line, beam, past + beam]
-        add, turn = network.place(own.sum(2) - 1)
-        x = network.embed(token, network.target_table, add)  # [line, beam, dim]
-        new: list[Tensor] = []
-        seen: Weights = []
-        for at, layer in enumerate(network.decoder_layers):
-            past = state[2 * at : 2 * at + 2]
-            y, *grown = layer.attention.next(layer.before(x, layer.attention_norm), *past, own[:, None], turn)
-            x = layer.after(x, y, layer.attention_norm)
-            last = at == len(network.decoder_layers) - 1
-            x = layer.rest(x, memory[2 * at : 2 * at + 2], mask, seen if last else None)
-            new += grown
-        return (network.project(network.decoder_norm(x)), seen[0].mean(1), *new, own)

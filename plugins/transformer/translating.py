@@ -23,6 +23,9 @@ class TransformerConfig(AttentionOptions, TranslationOptions):
 
     encoder_layers: int = 4  # N of the encoder
     decoder_layers: int = 4  # N of the decoder; every word of a translation runs through all, so fewer serve faster
+    decoder_autoreg: Literal["self-attention", "ssru"] = (
+        "self-attention"  # how a decoder layer sees the words before: self-attention | ssru (Kim et al. 2019; faster)
+    )
     tie: Literal["none", "decoder", "all"] = (
         "all"  # what shares a table. all: source, target, output (joint text only) | decoder: target, output | none
     )

@@ -33,6 +33,8 @@ SHAPES = [
     {"norm": "post", "tie": "none", "output_bias": True, "activation": "swish", "joint": False},
     {"positions": "rotary", "tie": "decoder", "activation": "gelu", "encoder_layers": 1, "scale_embedding": False},
     {"positions": "learned", "norm": "post", "decoder_layers": 1},
+    {"decoder_autoreg": "ssru"},
+    {"decoder_autoreg": "ssru", "positions": "rotary", "norm": "post", "decoder_layers": 1},
 ]
 SOURCE = torch.tensor([[4, 5, 6, 7, 3], [8, 3, 0, 0, 0], [9, 10, 3, 0, 0]])
 MASK = torch.tensor([[True] * 5, [True, True, False, False, False], [True, True, True, False, False]])
@@ -153,9 +155,12 @@ def begun(encode, step, source, mask, beams):
     """The memory, and the first state, the same for all beams of a line; caches belong to a line, as memory does."""
     ports = dict(zip(encode.outputs, encode(source, mask), strict=True))
     state = {name: ports[name] for name in step.state}
-    assert all(part.shape[2 if name.startswith("cache.") else 1] == 0 for name, part in state.items())
+    assert not any(part.any() for part in state.values())
+    grows = {name: part.shape[2 if name.startswith("cache.") else 1] for name, part in state.items() if part.dim() > 1}
+    assert all(size == (16 if name.startswith("state.ssru") else 0) for name, size in grows.items())
     spread = [
-        part if name.startswith("cache.") else part[:, None].expand(-1, beams, -1) for name, part in state.items()
+        part if name.startswith("cache.") else part[:, None].expand(-1, beams, *part.shape[1:])
+        for name, part in state.items()
     ]
     return [ports[name] for name in step.memory], spread
 
