@@ -392,8 +392,8 @@ def test_models(shelf, capfd):
     out, err = capfd.readouterr()
     assert err == ""
     lines = out.splitlines()
-    assert lines[0].split() == ["MODEL", "TASK", "WHERE", "SIZE", "PRECISION", "DIM", "SCORES"]
-    assert " ".join(lines[1].split()) == "pets * embed ./exported_models 0.0 MB fp32 2 spearman 0.5"
+    assert lines[0].split() == ["MODEL", "TASK", "LANGUAGES", "WHERE", "SIZE", "PRECISION", "DIM", "SCORES"]
+    assert " ".join(lines[1].split()) == "pets * embed - ./exported_models 0.0 MB fp32 2 spearman 0.5"
     assert lines[2].split()[0] == "torn"
     assert lines[2].endswith(
         "broken: exported_models/torn/words.txt: damaged or cut off: 4 bytes, where manifest.json states 13"

@@ -11,7 +11,7 @@ from functools import cache
 from textkit.errors import TextkitError
 
 _commanded: ContextVar[bool] = ContextVar("commanded", default=False)  # whether a command line was typed
-_OTHERS = {"-m": "model", "-o": "output", "--as": "task"}  # arguments that have another name
+_OTHERS = {"-m": "model", "-o": "output", "--as": "task", "--from": "source"}  # arguments that have another name
 _SWITCHES = ("--resume", "--overwrite", "--explain", "--known-only")  # options without a value
 # An option, and its value where the next word is no part of the sentence.
 _OPTION = r"(?<![\w-])(-[mo](?= )|--[a-z][a-z-]+)(?:[ =]((?!(?:of|to|and|or|is|goes|replaces|with)\b)[^\s:;,()]+))?"

@@ -7,9 +7,10 @@ import json
 import os
 import stat
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from textkit.bundle.manifest import FILE, MAX_BYTES, is_name
 from textkit.errors import TextkitError, UsageError, nearest
@@ -33,29 +34,40 @@ def find(model: str | None, task: str, any_task: bool = False, default: str | No
     if model is not None:
         shelves = [HERE, user_folder(), package_folder()]
         return _resolve(model, f"-m {model}", shelves, None if any_task else task)
+    if (folder := preferred(task)) is not None:
+        return folder
+    default = default or tasks.get(task).default_model
+    if default is None:
+        raise UsageError(f"the task {task!r} has no default model; name one with -m or {_variable(task)}")
+    folder = package_folder() / default
+    if not folder.is_dir():
+        raise TextkitError(f"the default model {default!r} is not installed; name one with -m or {_variable(task)}")
+    return folder
+
+
+def preferred(task: str) -> Path | None:
+    """The folder of the model that TEXTKIT_MODEL_<TASK> or the user's configuration names for `task`; None where none does.
+
+    Raises UsageError for an unknown name, TextkitError for a path where there is nothing, and for a malformed configuration.
+    """
     variable = _variable(task)
     if chosen := os.environ.get(variable):
         return _resolve(chosen, f"{variable}={chosen}", [user_folder(), package_folder()], task)
     if chosen := configured(task):
         where = f"{configuration_file()}: {task} = {chosen!r}"
         return _resolve(chosen, where, [user_folder(), package_folder()], task, configuration_file().parent)
-    default = default or tasks.get(task).default_model
-    if default is None:
-        raise UsageError(f"the task {task!r} has no default model; name one with -m or {variable}")
-    folder = package_folder() / default
-    if not folder.is_dir():
-        raise TextkitError(f"the default model {default!r} is not installed; name one with -m or {variable}")
-    return folder
+    return None
 
 
 def _variable(task: str) -> str:
     return f"TEXTKIT_MODEL_{task.upper().replace('-', '_')}"
 
 
-def installed() -> Iterator[tuple[str, Path]]:
-    """Every folder that may be a model, as (where, folder): './exported_models', 'user', 'package'. Opens none."""
+def installed(here: bool = True) -> Iterator[tuple[str, Path]]:
+    """Every folder that may be a model, as (where, folder): './exported_models' (if `here`), 'user', 'package'. Opens none."""
     seen: set[Path] = set()
-    for where, shelf in ((f"./{HERE}", HERE), ("user", user_folder()), ("package", package_folder())):
+    shelves = ((f"./{HERE}", HERE), ("user", user_folder()), ("package", package_folder()))
+    for where, shelf in shelves if here else shelves[1:]:
         if not shelf.is_dir() or shelf.resolve() in seen:
             continue
         seen.add(shelf.resolve())
@@ -114,25 +126,25 @@ def configured(task: str) -> str | None:
 
 def names_for(task: str | None, here: bool = True) -> list[str]:
     """The names of the models for `task` (None: for any), as their manifests say. `here`: ./exported_models too."""
-    return sorted(
-        {
-            folder.name
-            for place, folder in installed()
-            if (here or place != f"./{HERE}") and (task is None or task_of(folder) == task)
-        }
-    )
+    return sorted({folder.name for _, folder in installed(here) if task is None or task_of(folder) == task})
 
 
 def task_of(folder: Path) -> str | None:
     """The task that a folder's manifest states, with nothing else checked; None where it cannot be read."""
+    task = stated(folder).get("task")
+    return task if isinstance(task, str) else None
+
+
+def stated(folder: Path) -> Mapping[str, Any]:
+    """What a folder's manifest holds, with nothing checked; nothing where it cannot be read."""
     try:
         descriptor = os.open(folder / FILE, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe would block
         with open(descriptor, "rb") as stream:
             data = stream.read(MAX_BYTES + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
-        task = json.loads(data).get("task") if len(data) <= MAX_BYTES else None
+        values = json.loads(data) if len(data) <= MAX_BYTES else None
     except Exception:  # whatever is wrong with it: nobody asked for this model
-        return None
-    return task if isinstance(task, str) else None
+        return {}
+    return values if isinstance(values, dict) else {}
 
 
 def _resolve(model: str, where: str, shelves: list[Path], task: str | None, base: Path = Path()) -> Path:

@@ -119,6 +119,12 @@ def say_if_file(messages: Messages, texts: Iterable[str], what: str, way: str | 
         messages.hint(f"{quoted(file)} is taken as {what}; {reads}")
 
 
+def seen(files: Sequence[str] = ("-",)) -> bool:
+    """Whether somebody sees stderr, or types the input."""
+    typed = "-" in (files or ("-",)) and sys.stdin is not None and sys.stdin.isatty()
+    return typed or (sys.stderr is not None and sys.stderr.isatty())
+
+
 def say_if_typed(messages: Messages, files: Sequence[str] = ("-",)) -> None:
     """Says on stderr, unless -q, that stdin is read and is a terminal: somebody may wonder why nothing happens."""
     if "-" in (files or ("-",)) and sys.stdin is not None and sys.stdin.isatty():

@@ -67,7 +67,7 @@ _ORDINALS = frozenset(re.split(" ", "de lb da no nb nn is fi et lv cs sk pl sl h
 @cache
 def language(code: str) -> Language:
     """The language of an ISO 639 code ("de", "de-AT"). One without data here has what many languages share."""
-    short = _THREE.get(code.lower(), re.split("[-_]", code.lower())[0])
+    short = _short(code)
     data = (LISTS | MORE).get(_SAME.get(short, short), {})
     classes: dict[str, str] = {}
     for source in (LISTS[""], data):
@@ -76,6 +76,10 @@ def language(code: str) -> Language:
     sets = {name: frozenset(data.get(name, "").split()) for name in ("nouns", "before", "third")}
     starters = frozenset((data or LISTS["en"]).get("starters", "").split())
     return Language(classes, starters, short in _ORDINALS, **sets)
+
+
+def _short(code: str) -> str:
+    return _THREE.get(code.lower(), re.split("[-_]", code.lower())[0])
 
 
 _THREE = {
@@ -110,6 +114,12 @@ def guessed(line: str) -> str:
         if count > most:
             best, most = code, count
     return best
+
+
+def frequent(line: str, code: str) -> int | None:
+    """How many words of a line are frequent ones of the language `code`; None for a language without a list of them."""
+    words = _frequent().get(_short(code))
+    return None if words is None else sum(word in words for word in _WORD.findall(line[:2000].lower()))
 
 
 @cache

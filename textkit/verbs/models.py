@@ -25,6 +25,8 @@ class Model:
     where: str  # ./exported_models, user or package
     folder: str
     task: str = ""
+    source_language: str | None = None  # of a translator, where it is stated
+    target_language: str | None = None
     default: bool = False
     bytes: int = 0
     precision: str = ""
@@ -57,7 +59,9 @@ def models(form: str, messages: Messages) -> None:
         if form == "json":
             write_json(out, {"models": [asdict(model) for model in found]})
             return
-        write_table(out, ("MODEL", "TASK", "WHERE", "SIZE", "PRECISION", "DIM", "SCORES"), map(_row, found))
+        write_table(
+            out, ("MODEL", "TASK", "LANGUAGES", "WHERE", "SIZE", "PRECISION", "DIM", "SCORES"), map(_row, found)
+        )
 
 
 def listed(messages: Messages) -> Iterator[Model]:
@@ -78,8 +82,9 @@ def listed(messages: Messages) -> Iterator[Model]:
         about = bundle.manifest
         size = sum(file["bytes"] for file in about.files.values())
         default = folder.resolve() in defaults
+        source, target = (about.text.get(key) or None for key in ("source_language", "target_language"))
         yield Model(
-            name, where, at, about.task, default, size, about.precision, about.dim, about.licence,
+            name, where, at, about.task, source, target, default, size, about.precision, about.dim, about.licence,
             list(about.scores), list(about.data), dict(about.made),
         )  # fmt: skip
 
@@ -106,11 +111,13 @@ def _defaults(messages: Messages) -> set[Path]:
 
 def _row(model: Model) -> tuple[str, ...]:
     if model.problem:
-        return (model.name, "-", model.where, "-", "-", "-", f"broken: {model.problem}")
+        return (model.name, "-", "-", model.where, "-", "-", "-", f"broken: {model.problem}")
     scores = ", ".join(_scores([score for score in model.scores if isinstance(score, dict)]))
     name = f"{model.name} *" if model.default else model.name
     size = f"{model.bytes / 1e6:.1f} MB"
-    return (name, model.task, model.where, size, model.precision, str(model.dim or "-"), scores or "-")
+    known = model.source_language or model.target_language
+    languages = f"{model.source_language or '?'} to {model.target_language or '?'}" if known else "-"
+    return (name, model.task, languages, model.where, size, model.precision, str(model.dim or "-"), scores or "-")
 
 
 def _scores(scores: list[dict[str, Any]]) -> Iterator[str]:

@@ -1,14 +1,19 @@
-"""Makes a translation of what a search found: its text, and its tokens, scores and alignment where they are asked for."""
+"""Makes a translation of what a search found: its text, and its tokens, scores and alignment where they are asked for; and
+those of a line of the translations of its parts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from textkit.searching.history import Hypothesis
-from textkit.tasks.translate.serving.segments import Segment
-from textkit.tasks.translate.serving.translations import Translation
+from textkit.searching.options import Search
+from textkit.tasks.translate.serving.keeping import put_back
+from textkit.tasks.translate.serving.segments import Piece, Segment
+from textkit.tasks.translate.serving.translations import Translation, each_text, joined
 from textkit.tasks.translate.serving.unknown import replaced, shown
+from textkit.text.sentinels import restored
 from textkit.text.translation import TranslationText
 
 
@@ -48,3 +53,25 @@ def translation(
         pairs = sorted(zip(looked, range(len(ids)), strict=True))
         made = replace(made, source_tokens=tuple(tokens), alignment=tuple(pairs))
     return made
+
+
+def of_line(
+    line: Iterable[Piece], segments: Sequence[Segment], found: Sequence[list[Translation]], spans: Sequence[str],
+    loud: bool, options: Search,
+) -> list[Translation]:  # fmt: skip
+    """The `n_best` translations of a line, best first (samples: in the order drawn); one at least.
+
+    `line`: its parts; `found`: the translations of each of the `segments`; `spans`: what the line's sentinels stand for;
+    `loud`: whether it gets capitals.
+    """
+    of_parts = [
+        (
+            [put_back(one, segments[at].text, [spans[number] for number in kept], loud) for one in found[at]],
+            restored(space, spans),
+        )
+        for at, space, kept in line
+    ]
+    ranks = range(options.n_best if of_parts else 1)
+    ranked = [joined(of_parts, rank, options.length_penalty) for rank in ranks]
+    given = [one for one in ranked if one is not None]
+    return given if options.sample else each_text(sorted(given, key=lambda one: -one.score))

@@ -9,9 +9,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from textkit.sentences.abbreviations import frequent
 from textkit.text.numerals import Number, numbers
 
-LOOP, SHORT, NUMBERS, COPIED = "loop", "short", "numbers", "copied"
+LOOP, SHORT, NUMBERS, COPIED, LANGUAGE = "loop", "short", "numbers", "copied", "language"
 _LONGEST = 8  # words that are repeated together, at most
 _WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")  # a mark behind a word does not make it another one
 _STUTTER = re.compile(r"(\S{1,8}?)\1{5,}")
@@ -71,6 +72,13 @@ def short(target: str, source: str) -> bool:
 def copied(target: str, source: str) -> bool:
     """Whether `target` is `source`, and holds several words: one alone may be a name."""
     return target == source and sum(word.isalpha() and word.islower() for word in source.split()) > 1
+
+
+def in_target_language(source: str, source_language: str, target_language: str) -> bool:
+    """Whether `source` seems to be in the language of the translation already, by its frequent words: two of that language or
+    more, and three times as many as of its own. Says nothing where either language is not stated, or has no list of words."""
+    theirs, own = frequent(source, target_language), frequent(source, source_language)
+    return theirs is not None and own is not None and theirs >= max(2, 3 * own)
 
 
 def lost_numbers(target: str, source: str, target_language: str, source_language: str) -> list[Number]:

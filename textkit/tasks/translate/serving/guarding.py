@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from textkit.searching.options import Search
 from textkit.tasks.translate.serving.doubts import (
     COPIED,
+    LANGUAGE,
     LOOP,
     NUMBERS,
     SHORT,
     brief,
     copied,
+    in_target_language,
     loops,
     lost_numbers,
     short,
@@ -128,6 +130,8 @@ class Guard:
             found.append(SHORT)
         if copied(translation.text, segment.text):
             found.append(COPIED)
+        elif in_target_language(segment.text, self.rule.source_language, self.rule.target_language):
+            found.append(LANGUAGE)
         if self.rule.target_language and self._lost(segment, translation):
             found.append(NUMBERS)
         return tuple(found)

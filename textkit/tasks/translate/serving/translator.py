@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from textkit.arguments import of_arguments
 from textkit.defaults import SEED
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.searching.decoding import search
@@ -27,13 +28,13 @@ from textkit.serving.opened import OpenModel
 from textkit.serving.padding import SOURCES, whole_groups
 from textkit.serving.session import cpus
 from textkit.serving.stream import batches
-from textkit.tasks.translate.serving.assembling import Asked, translation
+from textkit.tasks.translate.serving import directions
+from textkit.tasks.translate.serving.assembling import Asked, of_line, translation
 from textkit.tasks.translate.serving.guarding import Guard
-from textkit.tasks.translate.serving.keeping import Keeper, put_back
+from textkit.tasks.translate.serving.keeping import Keeper
 from textkit.tasks.translate.serving.segments import Segment, SegmentMaker
-from textkit.tasks.translate.serving.translations import Translation, each_text, joined
+from textkit.tasks.translate.serving.translations import Translation, each_text
 from textkit.tasks.translate.task import TASK
-from textkit.text.sentinels import restored
 from textkit.text.translation import TranslationText
 
 if TYPE_CHECKING:
@@ -84,8 +85,11 @@ class Translator(OpenModel[str]):
         glossary: Mapping[str, str] | None = None,
         guard: bool | None = None,
         truecase: bool | None = None,
+        to: str | None = None,
+        source: str | None = None,
     ) -> None:
-        """`model`: a name, a folder or a Bundle; None: the default. The options of the search are those of options.Search;
+        """`model`: a name, a folder or a Bundle; None: the one that translates from the language `source` into the language
+        `to` (codes; None: whatever it is), or else the default. The options of the search are those of options.Search;
         None: the model's own. `replace_unk`: an unknown word becomes the source word it attends to. `sentences`: whether
         each sentence of a line is translated by itself. `abbreviations`: words that end no sentence, besides those of the
         source language. `long`: what to do with a sentence that is too long: `split` or `cut`. `batch_tokens`: the
@@ -97,7 +101,11 @@ class Translator(OpenModel[str]):
 
         Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
         """
-        self.open(model)
+        with of_arguments():
+            for option, code in (("--to", to), ("--from", source)):
+                directions.checked(option, code)
+            self.open(directions.only(to, source) if model is None and (to or source) else model)
+            directions.check(self.bundle, to, source)
         manifest = self.bundle.manifest
         own = {**TASK.defaults, **manifest.defaults}
         given = {
@@ -185,25 +193,8 @@ class Translator(OpenModel[str]):
             Guard(self.rule, replace(self.options, n_best=1), self._searched_in_parts)(segments, found)
         translations = []
         for line, spans, shouting in zip(parts, kept, loud, strict=True):
-            of_parts = [
-                (
-                    [
-                        put_back(one, segments[at].text, [spans[number] for number in numbers], shouting)
-                        for one in found[at]
-                    ],
-                    restored(space, spans),
-                )
-                for at, space, numbers in line
-            ]
-            ranked = [
-                joined(of_parts, rank, self.options.length_penalty)
-                for rank in range(self.options.n_best if of_parts else 1)
-            ]
-            given = [one for one in ranked if one is not None]
-            if not self.options.sample:
-                given = each_text(sorted(given, key=lambda one: -one.score))
-            translations.append(given)
-            self.doubtful += bool(given[0].doubts)
+            translations.append(of_line(line, segments, found, spans, shouting, self.options))
+            self.doubtful += bool(translations[-1][0].doubts)
             self.incomplete += not translations[-1][0].complete
         return translations
 

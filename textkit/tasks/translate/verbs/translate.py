@@ -1,11 +1,9 @@
-"""`textkit translate`: lines in, translations out. Parses options and writes results; textkit.serving does the work."""
+"""`textkit translate`: lines in, translations out. Parses options; running.py does the work."""
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -19,16 +17,16 @@ from textkit.cli.filter_options import (
     reading_options,
     split_option,
 )
-from textkit.cli.filtering import FEWEST, AdaptiveWindow, Filter, InputReport, count_of_lines, opened, pump, records
+from textkit.cli.filtering import Filter
 from textkit.cli.options import Messages, Text, answering_options
 from textkit.cli.setting_options import options_of, taken
-from textkit.cli.typed import check_files
 from textkit.cli.verb import examples
-from textkit.errors import TextkitError, UsageError
+from textkit.errors import UsageError
 from textkit.searching.settings import SEARCH
 from textkit.tasks.translate.task import TASK, TRANSLATED
 
 if TYPE_CHECKING:
+    from textkit.tasks.translate.serving.directions import Direction
     from textkit.tasks.translate.serving.translator import Translator
 
 FORMATS = ("text", "jsonl", "nbest")
@@ -36,6 +34,17 @@ SUFFIXES = JSONL | {".nbest": "nbest"}  # the format that the suffix of -o FILE 
 
 _POSITIVE = click.IntRange(min=1)
 _option = options_of(TASK, SEARCH)
+
+
+def _codes(of: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Completes the code of a language that models translate from (`of`: "source") or into ("target")."""
+
+    def complete(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+        from textkit.tasks.translate.serving.directions import languages
+
+        return [code for code in languages(of) if code.startswith(begun)]
+
+    return complete
 
 
 @click.command(
@@ -48,6 +57,19 @@ _option = options_of(TASK, SEARCH)
     ),
 )
 @filter_options(FORMATS)
+@click.option(
+    "--to",
+    metavar="LANG",
+    shell_complete=_codes("target"),
+    help="The language to translate into, such as de: instead of -m, it chooses a model of yours or of textkit's.",
+)
+@click.option(
+    "--from",
+    "source_language",
+    metavar="LANG",
+    shell_complete=_codes("source"),
+    help="The language of the input. Default: where models for --to differ in it, guessed from the first lines.",
+)
 @_option("beam_size", "-b")
 @_option("n_best", "-n")
 @_option("length_penalty")
@@ -119,13 +141,16 @@ def translate(messages: Messages, **options: Any) -> None:
     loop     the translation repeats itself
     short    the translation is much shorter than the line
     copied   the translation is the line itself
+    language the line seems to be in the language to translate into
     kept     something to be kept had to be put back by force
     """
-    run(_Options(settings=taken(options, SEARCH, TASK.settings), **options), messages)
+    from textkit.tasks.translate.verbs.running import run
+
+    run(Request(settings=taken(options, SEARCH, TASK.settings), **options), messages)
 
 
 @dataclass(kw_only=True)
-class _Options(Filter):
+class Request(Filter):
     """The options, checked as far as argv alone allows. `settings`: the given settings of the search and the model."""
 
     settings: dict[str, Any]
@@ -141,6 +166,8 @@ class _Options(Filter):
     check: bool
     keeps: tuple[str, ...]
     glossary: str | None
+    to: str | None
+    source_language: str | None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -165,19 +192,29 @@ class _Options(Filter):
             if name in given and "sample" not in given:
                 raise UsageError(f"--{name.replace('_', '-')} {given[name]:g}: is for --sample")
 
-    def translator(self) -> Translator:
+    def fitting(self) -> list[Direction]:
+        """The models that --to and --from leave, between which the text decides; none where neither is to choose one."""
+        from textkit.tasks.translate.serving import directions
+
+        for option, code in (("--to", self.to), ("--from", self.source_language)):
+            directions.checked(option, code)
+        if self.model is not None or (self.to is None and self.source_language is None):
+            return []
+        return directions.fitting(self.to, self.source_language)
+
+    def translator(self, chosen: Direction | None) -> Translator:
         from textkit.tasks.translate.serving.keeping import glossary_of, patterns_of
         from textkit.tasks.translate.serving.translator import Translator
 
         names = (
-            "model", "device", "threads", "replace_unk", "alignment", "word_scores", "batch_tokens", "batch_lines", "workers",
+            "device", "threads", "replace_unk", "alignment", "word_scores", "batch_tokens", "batch_lines", "workers", "to",
         )  # fmt: skip
         options = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         known = _lines_of(self.abbreviations) if self.abbreviations else ()
         glossary = glossary_of(_lines_of(self.glossary), f"--glossary {self.glossary}") if self.glossary else None
         return Translator(
-            **options, **self.settings, abbreviations=known, long="split" if self.split else "cut",
-            keep=patterns_of(self.keeps), glossary=glossary,
+            str(chosen.folder) if chosen else self.model, **options, **self.settings, source=self.source_language,
+            abbreviations=known, long="split" if self.split else "cut", keep=patterns_of(self.keeps), glossary=glossary,
         )  # fmt: skip
 
 
@@ -192,107 +229,3 @@ def _lines_of(file: str) -> list[str]:
 
     with Reader(file) as reader:
         return [line for lines in reader for line in lines]
-
-
-def run(request: _Options, messages: Messages) -> None:
-    """Read, translate and write; at the end, report what was out of the ordinary."""
-    from textkit.bundle.onnxfile import shares_scales
-
-    check_files(request.files, list(filter(None, (request.prefix, request.abbreviations, request.glossary))))
-    translator = request.translator()
-    translator.load()  # a damaged model is reported before anything is read
-    search = translator.options
-    how = (
-        f"{search.n_best} samples"
-        if search.sample
-        else f"beam {search.beam_size}, length penalty {search.length_penalty:g}"
-    )
-    messages.note(f"{translator.bundle.folder}: {how}, on {translator.steps.device}")
-    if messages.verbose and any(shares_scales(translator.bundle.graph(name)) for name in ("encode", "step")):
-        messages.note(
-            "an int8 model of an earlier version: what shares a batch with a line may change its translation a little"
-        )
-    report = InputReport()
-    try:
-        with opened(request, messages) as (out, show):
-            pump(_results(request, translator, report), request, report, out, out.write, show)
-    finally:
-        _say(report, messages, translator)
-
-
-def _say(report: InputReport, messages: Messages, translator: Translator) -> None:
-    report.say(messages)
-    if translator.long_lines:
-        done = "split, and the translations of the parts joined" if translator.long == "split" else "cut"
-        lines = count_of_lines(translator.long_lines)
-        messages.warn(f"{lines} held a sentence of more than the model's {translator.limit:,} tokens: {done}")
-    if translator.incomplete:
-        lines = count_of_lines(translator.incomplete)
-        messages.warn(
-            f"the translation of {lines} reached its longest length (--max-length, --max-length-factor) and was cut"
-        )
-    if translator.doubtful:
-        is_are = "is" if translator.doubtful == 1 else "are"
-        lines = count_of_lines(translator.doubtful)
-        messages.warn(f"the translation of {lines} {is_are} doubtful; --check says which and why")
-
-
-def _results(request: _Options, translator: Translator, report: InputReport) -> Iterator[tuple[int, bytes] | None]:
-    """Yield (records, bytes) for each window of lines, and None where the input pauses."""
-    from textkit.serving.stream import WINDOW_CHARACTERS, windows
-    from textkit.tasks.translate.serving.writers import FORMATTERS
-
-    form = request.with_key(FORMATTERS[request.format])
-    window = AdaptiveWindow(1 if request.line_buffered else None)
-    number = 0
-    with _Prefixes(request.prefix, report) if request.prefix else nullcontext() as prefixes:
-        for block in window.joined(
-            windows(records(request, report), min(window.lines, FEWEST), WINDOW_CHARACTERS // 16)
-        ):
-            if block is None:
-                yield None
-                continue
-            begun = time.perf_counter()
-            found = translator.translate(block.texts, number, prefixes.take(len(block)) if prefixes else None)
-            yield len(block), form(block, found, number, translator.options.n_best > 1, request.check)
-            number += len(block)
-            window.took(len(block), time.perf_counter() - begun)
-        if prefixes:
-            prefixes.finish(number)
-
-
-class _Prefixes:
-    """The lines of --prefix FILE, taken in step with those of the input."""
-
-    def __init__(self, file: str, report: InputReport) -> None:
-        from textkit.streams.lines import Reader
-
-        self.file, self._report = file, report
-        self._reader = Reader(None if file == "-" else file)
-        self._blocks = iter(self._reader)
-        self._held: list[str] = []
-        self._taken = 0
-
-    def __enter__(self) -> _Prefixes:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._reader.close()
-        self._report.read(self._reader)
-
-    def take(self, count: int) -> list[str]:
-        while len(self._held) < count:
-            block = next(self._blocks, None)
-            if block is None:
-                lines = self._taken + len(self._held)
-                raise TextkitError(f"--prefix {self.file}: has {count_of_lines(lines)}, the input has more")
-            self._held += block
-        taken, self._held = self._held[:count], self._held[count:]
-        self._taken += count
-        return taken
-
-    def finish(self, count: int) -> None:
-        """Raise TextkitError if the file has more lines than the input."""
-        left = len(self._held) + sum(map(len, self._blocks))
-        if left:
-            raise TextkitError(f"--prefix {self.file}: has {count_of_lines(count + left)}, the input {count:,}")
