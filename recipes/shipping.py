@@ -25,11 +25,11 @@ def train(run: Path, *arguments: str | Path) -> None:
         textkit("train", *arguments, "-o", run, "--seed", "1")
 
 
-def ship(run: Path, folder: Path, licence: str, note: str) -> None:
-    """Exports a run as int8. The manifest names `make models` as the command that makes the model again."""
+def ship(run: Path, folder: Path, licence: str, note: str, recipe: str = "") -> None:
+    """Exports a run as int8. The manifest names `make models` as the command that makes the model again, and its recipe."""
     names = ("--name", folder.name, "--license", licence, "--data-note", note)
     textkit("export-onnx", run, "-o", folder, "--precision", "int8", *names, "--overwrite")
-    recipe = f"recipes/{folder.name.replace('-', '_')}"
+    recipe = f"recipes/{recipe or folder.name.replace('-', '_')}"
     made = {**bundle.read(folder).manifest.made, "command": "make models", "export": f"{recipe}.py, {recipe}.toml"}
     writing.amend(folder, made=made)
 

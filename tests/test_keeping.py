@@ -17,7 +17,7 @@ from textkit.tasks.translate.serving.keeping import Keeper, glossary_of, pattern
 from textkit.tasks.translate.serving.segments import Segment
 from textkit.tasks.translate.serving.translations import Translation
 from textkit.tasks.translate.serving.translator import Translator
-from textkit.text.keeping import kept
+from textkit.text.keeping import foreign_to, kept
 from textkit.text.numerals import numbers, written
 from textkit.text.sentinels import numbers as sentinels_of
 from textkit.text.sentinels import renumbered, replaced, restored, sentinel
@@ -50,6 +50,33 @@ FLAG, FAMILY = "\U0001f1e9\U0001f1ea", "\U0001f468\u200d\U0001f469\u200d\U0001f4
 )  # fmt: skip
 def test_what_is_kept(text: str, found: list[str]):
     assert [text[begin:end] for begin, end in kept(text)] == found
+
+
+ABRAHAM, TEL_AVIV = "\u05d0\u05d1\u05e8\u05d4\u05dd", "\u05ea\u05dc \u05d0\u05d1\u05d9\u05d1"
+RUSSIAN = "\u041f\u0440\u0438\u0432\u0435\u0442, \u043a\u0430\u043a \u0434\u0435\u043b\u0430"
+CHINESE, KOREAN = "\u4f60\u597d,\u4e16\u754c", "\uc138\uacc4"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (f"Ask {ABRAHAM} in {TEL_AVIV} now", [ABRAHAM, TEL_AVIV]),
+        (f"{RUSSIAN}? Hi.", [RUSSIAN]),
+        (f"{CHINESE} and {KOREAN}", [CHINESE, KOREAN]),
+        ("na\u00efve \u0110\u00e0 N\u1eb5ng, \u0130stanbul, \ufb01ne, 5 \u00b5m", []),
+        (
+            f"a \u03b2-test of {RUSSIAN[:6]}-{RUSSIAN[:3]} at www.example.com",
+            ["\u03b2", f"{RUSSIAN[:6]}-{RUSSIAN[:3]}", "www.example.com"],
+        ),
+    ],
+)
+def test_other_scripts_are_kept(text: str, found: list[str]):
+    assert [text[begin:end] for begin, end in kept(text, (), foreign_to("en", "de"))] == found
+
+
+def test_a_script_is_other_only_where_both_languages_are_known_to_be_written_in_latin():
+    assert foreign_to("en", "sr-Latn") == foreign_to("en", "ru") == foreign_to("", "de") == foreign_to() == ()
+    assert foreign_to("tr", "vi")
 
 
 def test_a_users_pattern_goes_first():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from textkit.corpora.names import invented, listed
 from textkit.corpora.pairs import TAB, pair
-from textkit.text.keeping import kept
+from textkit.text.keeping import foreign_to, kept
 from textkit.text.numerals import Number, numbers, written
 from textkit.text.sentinels import replaced
 
@@ -167,7 +167,11 @@ class Augmenter:
     def _all_kept(self, both: tuple[str, str]) -> tuple[str, str]:
         """The pair with sentinels for what both sides have to keep, in the order of the source."""
         source, target = both
-        spans = [(begin, end) for begin, end in kept(source) if target.count(source[begin:end]) == 1][: self.sentinels]
+        spans = [
+            (begin, end)
+            for begin, end in kept(source, (), foreign_to(self.source_language, self.target_language))
+            if target.count(source[begin:end]) == 1
+        ][: self.sentinels]
         if not spans:
             return both
         places: list[tuple[int, int, int]] = []  # in the target: begin, end, number

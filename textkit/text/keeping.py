@@ -1,5 +1,6 @@
 """Finds what must come through a translation as it is: URLs, e-mail addresses, file names, tags, placeholders, hashtags,
-emoji, and what a user's own patterns match. Knows no model; sentinels.py says what stands in their place.
+emoji, words in a script that the languages do not use, and what a user's own patterns match. Knows no model; sentinels.py says
+what stands in their place.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
+from textkit.text.scripts import NOT_LATIN, latin
 from textkit.text.sentinels import SENTINEL
 
 _FILES = (
@@ -67,13 +69,29 @@ def _all() -> re.Pattern[str]:
     return re.compile("|".join((SENTINEL.pattern, *_PATTERNS, _EMOJI)))
 
 
-def kept(text: str, own: Sequence[re.Pattern[str]] = ()) -> list[tuple[int, int]]:
+@cache
+def _foreign() -> re.Pattern[str]:
+    """Words in other scripts than Latin, and what joins them to a name or a sentence."""
+    return re.compile(rf"[{NOT_LATIN}](?:[{NOT_LATIN}\u200c\u200d]|[ ,'\u2019\u3000-\u3003-]{{1,2}}(?=[{NOT_LATIN}]))*")
+
+
+def foreign_to(*languages: str) -> tuple[re.Pattern[str], ...]:
+    """The pattern of words that a translator between `languages` (ISO 639 codes) cannot read, if there is one: those in other
+    scripts than Latin, if all are written in Latin letters."""
+    return (_foreign(),) if languages and all(map(latin, languages)) else ()
+
+
+def kept(
+    text: str, own: Sequence[re.Pattern[str]] = (), foreign: Sequence[re.Pattern[str]] = ()
+) -> list[tuple[int, int]]:
     """Where the spans of `text` to be kept are, (begin, end) in order; none overlaps another. What `own` patterns match goes
-    first. An empty match is no span."""
+    first, and what `foreign` ones match (`foreign_to`) last. An empty match is no span."""
     found = [match.span() for pattern in own for match in pattern.finditer(text) if match.end() > match.start()]
     first_own = len(found)
     if _SIGNS.search(text):
         found += [_whole(text, *match.span()) for match in _all().finditer(text)]
+    if foreign and not text.isascii():
+        found += [match.span() for pattern in foreign for match in pattern.finditer(text)]
     spans: list[tuple[int, int]] = []
     taken = sorted(range(len(found)), key=lambda at: (found[at][0], at))
     if first_own:  # a user's own span wins over one that overlaps it

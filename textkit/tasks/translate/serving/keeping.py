@@ -21,10 +21,12 @@ _END = re.compile(r"[\s.!?\u2026\"'\u201c\u201d\u201e\u00bb]*\Z")
 
 @dataclass(frozen=True)
 class Keeper:
-    """Hides spans and puts them back. `own`: a user's patterns; `glossary`: term -> what stands in the translation."""
+    """Hides spans and puts them back. `own`: a user's patterns; `glossary`: term -> what stands in the translation;
+    `foreign`: patterns of what the model cannot read."""
 
     own: Sequence[re.Pattern[str]] = ()
     glossary: Mapping[str, str] = field(default_factory=dict)
+    foreign: Sequence[re.Pattern[str]] = ()
     _terms: re.Pattern[str] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -38,7 +40,7 @@ class Keeper:
     def hidden(self, line: str) -> tuple[str, list[str]]:
         """The line with sentinels, numbered from 0, and the text that each stands for in the translation."""
         patterns = (*self.own, self._terms) if self._terms else self.own
-        spans = kept(line, patterns)[:_MOST]
+        spans = kept(line, patterns, self.foreign)[:_MOST]
         return replaced(line, spans), [self._translated(line[begin:end]) for begin, end in spans]
 
     def all_hidden(

@@ -35,6 +35,7 @@ from textkit.tasks.translate.serving.keeping import Keeper
 from textkit.tasks.translate.serving.segments import Segment, SegmentMaker
 from textkit.tasks.translate.serving.translations import Translation, each_text
 from textkit.tasks.translate.task import TASK
+from textkit.text.keeping import foreign_to
 from textkit.text.translation import TranslationText
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ class Translator(OpenModel[str]):
             **own, n_best=n_best, sample=sample, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
         )  # fmt: skip
         _check(long, batch_tokens=batch_tokens, batch_lines=batch_lines, workers=workers)
-        self.keeper = Keeper(tuple(keep), dict(glossary or {}))
+        languages = (str(manifest.text.get(f"{side}_language", "")) for side in ("source", "target"))
+        self.keeper = Keeper(tuple(keep), dict(glossary or {}), foreign_to(*languages))
         if (keep or glossary) and not self.rule.sentinels:
             raise UsageError(f"{'--keep' if keep else '--glossary'}: {manifest.name} has not learnt to keep anything")
         self.limit: int = manifest.limits["tokens"]
