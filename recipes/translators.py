@@ -1,0 +1,155 @@
+"""Trains the translators exported_models/en-de and exported_models/de-en.
+
+    python recipes/translators.py DATA exported_models RUNS
+
+DATA holds tatoeba/, german/ and english/. The pairs are those of Tatoeba, everyday phrases that these lack (everyday.en-de.tsv,
+REPEATED times) and pairs written for textkit (written/*.tsv, WRITTEN times). They are joined by lines of one language alone,
+which the translator of the other direction has translated back (Sennrich et al. 2016, arXiv 1511.06709). The sources of these
+begin with BACK, so that what a machine wrote is known as such (Caswell et al. 2019, arXiv 1906.06442).
+
+    RUNS/first   German to English, from the pairs of Tatoeba alone, in a few epochs; it translates german/ back
+    RUNS/en-de   shipped; it translates lines of english/ back
+    RUNS/de-en   shipped
+
+One source in a hundred (by its hash) is kept from training to choose the best weights. No line of tatoeba/dev.en-de.tsv is
+learnt on either side; it is scored once, at the end. What is done is not done again: after an interruption, the same command
+goes on. Takes about four hours on two quiet cores.
+"""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from english import held_out, lines
+from shipping import measured, ship, textkit, train
+
+from textkit.bundle import writing
+
+HERE = Path(__file__).parent
+CONFIG = HERE / "translators.toml"
+REPEATED = 8
+WRITTEN = 2
+BACK = "\N{ANTICLOCKWISE GAPPED CIRCLE ARROW} "
+
+LICENCE = "CC BY 2.0 FR"
+NOTE = (
+    "Tatoeba en-de sentence pairs of 2018-05-13 (tatoeba.org and manythings.org/anki, CC BY 2.0 FR: please name Tatoeba and its"
+    " contributors); phrases and sentences that a language model wrote for textkit; "
+)
+GERMAN = "German sentences of Mozilla Common Voice (CC0), translated back"
+ENGLISH = (
+    "English lines in the public domain, CC0 or CC BY (digital.gov, 18F, CIA World Factbook, speeches of US presidents,"
+    " Standard Ebooks, Common Voice, OpenStax, MASC), translated back"
+)
+# Files of english/ that are neither share-alike nor full of code.
+FREE = (
+    "18f_blog", "commonvoice_en", "digitalgov", "factbook", "masc", "openstax_anthropology", "openstax_college_success",
+    "standard_ebooks", "us_presidents",
+)  # fmt: skip
+
+
+def pairs(data: Path) -> Iterator[tuple[str, str]]:
+    """The pairs of Tatoeba, English and German, that share no side with the dev set."""
+    dev = [line.rstrip("\n").split("\t") for line in lines(data / "tatoeba/dev.en-de.tsv")]
+    known = {side for pair in dev for side in pair}
+    for line in lines(data / "tatoeba/train.en-de.tsv.gz"):
+        english, german = line.rstrip("\n").split("\t")[:2]
+        if not {english, german} & known:
+            yield english, german
+
+
+def written() -> Iterator[tuple[str, str]]:
+    """Everyday phrases, and the sentences written for textkit, each as often as it is to be learnt."""
+    files = [(HERE / "everyday.en-de.tsv", REPEATED), *((file, WRITTEN) for file in sorted(HERE.glob("written/*.tsv")))]
+    for file, times in files:
+        for line in lines(file):
+            english, german = line.rstrip("\n").split("\t")
+            yield from [(english, german)] * times
+
+
+def prepare(folder: Path, known: Iterable[tuple[str, str]], direction: str, back: Path | None = None) -> None:
+    """Writes train.tsv and held.tsv. All translations of a source are in the same file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (
+        open(folder / "train.tsv", "w", encoding="utf-8", newline="\n") as learnt,
+        open(folder / "held.tsv", "w", encoding="utf-8", newline="\n") as kept,
+    ):
+        for pair in known:
+            source, target = pair if direction == "en-de" else pair[::-1]
+            (kept if held_out(source) else learnt).write(f"{source}\t{target}\n")
+        for line in lines(back) if back else ():
+            learnt.write(line)
+
+
+def translator(runs: Path, direction: str, *options: str, name: str = "") -> Path:
+    """Trains on RUNS/NAME.data. The run."""
+    run, files = runs / (name or direction), runs / f"{name or direction}.data"
+    source, target = direction.split("-")
+    languages = ("--set", f"source_language={source}", "--set", f"target_language={target}")
+    train(
+        run, "transformer", files / "train.tsv", "--dev", files / "held.tsv", "--config", CONFIG, *languages, *options
+    )
+    return run
+
+
+def translated_back(model: Path, targets: Iterable[str], file: Path) -> Path:
+    """Writes pairs to `file`, unless it is there: BACK and a line's translation, and the line."""
+    if not file.exists():
+        lines_, made = file.with_suffix(".lines"), file.with_suffix(".made")
+        lines_.write_text("".join(f"{line}\n" for line in targets), encoding="utf-8")
+        with lines_.open() as read, made.open("w") as write:
+            subprocess.run(["textkit", "translate", "-m", model, "--no-guard"], stdin=read, stdout=write, check=True)
+        with file.with_suffix(".new").open("w", encoding="utf-8") as done:
+            for source, target in zip(lines(made), lines(lines_), strict=True):
+                if source.strip():
+                    done.write(f"{BACK}{source.strip()}\t{target}")
+        file.with_suffix(".new").rename(file)
+    return file
+
+
+def english_lines(data: Path, most: int = 60_000) -> list[str]:
+    """Lines of english/ of 4 to 40 words, drawn from all files alike."""
+    chance = random.Random(1)
+    drawn: list[str] = []
+    for name in FREE:
+        fit = [line.strip() for line in lines(data / f"english/{name}.txt.gz") if 4 <= len(line.split()) <= 40]
+        drawn += chance.sample(fit, min(len(fit), most // len(FREE)))
+    chance.shuffle(drawn)
+    return drawn
+
+
+def main(data: Path, folder: Path, runs: Path) -> None:
+    runs.mkdir(parents=True, exist_ok=True)
+    first, model = runs / "first", runs / "first.model"
+    if not model.exists():
+        prepare(runs / "first.data", pairs(data), "de-en")
+        translator(runs, "de-en", "--set", "epochs=4", "--set", "cooldown=1000", name="first")
+        textkit("export-onnx", first, "-o", model, "--precision", "int8")
+    known = [*pairs(data), *written()]
+    german = [line.strip() for line in lines(data / "german/commonvoice_de.txt.gz")]
+    note, targets = GERMAN, german
+    for direction in ("en-de", "de-en"):
+        back = translated_back(model, targets, runs / f"back.{direction}.tsv")
+        if not (runs / direction).exists():
+            prepare(runs / f"{direction}.data", known, direction, back)
+        translator(runs, direction)
+        model = folder / direction
+        ship(runs / direction, model, LICENCE, NOTE + note, recipe="translators")
+        dev = data / "tatoeba/dev.en-de.tsv"
+        if direction == "de-en":
+            swapped = [line.rstrip("\n").split("\t")[1::-1] for line in lines(dev)]
+            dev = runs / "tatoeba/dev.de-en.tsv"
+            dev.parent.mkdir(exist_ok=True)
+            dev.write_text("".join("\t".join(pair) + "\n" for pair in swapped), encoding="utf-8")
+        writing.amend(model, scores=measured(model, dev, "--metric", "bleu,chrf"))
+        note, targets = ENGLISH, english_lines(data)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    main(*map(Path, sys.argv[1:]))
