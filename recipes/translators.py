@@ -139,6 +139,7 @@ def main(data: Path, folder: Path, runs: Path) -> None:
         translator(runs, direction)
         model = folder / direction
         ship(runs / direction, model, LICENCE, NOTE + note, recipe="translators")
+        textkit("calibrate", "-m", model, runs / f"{direction}.data/held.tsv")
         dev = data / "tatoeba/dev.en-de.tsv"
         if direction == "de-en":
             swapped = [line.rstrip("\n").split("\t")[1::-1] for line in lines(dev)]

@@ -176,7 +176,7 @@ def test_evaluate_tells_of_what_was_cut(call, model):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--metric", "sts"), "is a model for 'translate', which has bleu, chrf; models for 'embed': "),
+        (("--metric", "sts"), "is a model for 'translate', which has bleu, chrf, confidence; models for 'embed': "),
         (("--metric", "blue"), "did you mean 'bleu'"),
         (("--metric", "bleu,sts"), "several at a time are bleu,chrf"),
         (("--known-only",), "--known-only: has no effect on"),

@@ -28,6 +28,10 @@ OWN: Mapping[str, str] = {
 # The verbs of textkit's own tasks, which their records read here: `textkit --help` imports no record, and a command its own.
 OWN_VERBS: Mapping[str, tuple[str, Verb]] = {
     "translate": ("translate", Verb("Translate each line.", "textkit.tasks.translate.verbs.translate:translate")),
+    "calibrate": (
+        "translate",
+        Verb("Learn how much a translation can be trusted.", "textkit.tasks.translate.verbs.calibrate:calibrate"),
+    ),
     "embed": ("embed", Verb("Turn each line into a vector.", "textkit.tasks.embed.verbs.embed:embed")),
     "nearest": ("embed", Verb("Show the words nearest to a word.", "textkit.tasks.embed.verbs.nearest:nearest")),
     "analogy": ("embed", Verb("Answer: A is to B as C is to what?", "textkit.tasks.embed.verbs.analogy:analogy")),

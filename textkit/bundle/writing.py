@@ -87,9 +87,9 @@ def _file_entry(content: bytes) -> dict[str, Any]:
 
 
 def amend(folder: Path, **changes: Any) -> Bundle:
-    """Replaces keys of the manifest that describe the model (scores, parity, data, licence, made, name, defaults)."""
+    """Replaces keys of the manifest that describe the model (scores, parity, data, licence, made, name, defaults, facts)."""
     bundle = read(folder)
-    allowed = {"scores", "parity", "data", "licence", "made", "name", "defaults"}
+    allowed = {"scores", "parity", "data", "licence", "made", "name", "defaults", "facts"}
     if not changes.keys() <= allowed:
         raise TextkitError(f"{folder}: {', '.join(sorted(changes.keys() - allowed))} cannot be amended")
     text = dataclasses.replace(bundle.manifest, **changes).to_json()

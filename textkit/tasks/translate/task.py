@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textkit.kinds import Flag, Whole
+from textkit.kinds import Flag, Maybe, Real, Record, Since, Whole
 from textkit.searching.ports import AFTER, BEFORE, CHOICE, OF_LINES, WORD
 from textkit.searching.settings import SEARCH
 from textkit.task import PAIRS, Port, Setting, Signature, Task
@@ -19,8 +19,12 @@ TRANSLATED = (
     "alignment",
     "word_scores",
     "nbest",
+    "confidence",
     "doubts",
 )
+
+# The coefficients of serving/confidence.py; a model that learnt none has null.
+CONFIDENCE = Record(bias=Real(-100, 100), likelihood=Real(0, 100), shortness=Real(0, 100), ratio=Real(-10, 10))
 
 _SOURCE = (Port("source", "int64", ("line", "source")), Port("source_mask", "bool", ("line", "source")))
 _MEMORY = Port("memory.*", "", ("line",))
@@ -64,6 +68,7 @@ TASK = Task(
         "truecase": Setting(Flag(), False, "Read a line in capitals as if it had small letters; capitals come back."),
         "guard": Setting(Flag(), True, "Search again where a translation repeats itself or lacks a number."),
     },
+    facts={"confidence": Since(Maybe(CONFIDENCE), None)},
     limits={"target": Whole(1, MOST_ROWS)},  # tokens of the longest translation
     default_model="en-de",
     verbs=verbs_of("translate"),
@@ -71,6 +76,7 @@ TASK = Task(
         "bleu": "lines and their translations: a file of lines and files of references that match it line by line, or "
         "TSV files (source, reference; lines with the same source are several references for it)",
         "chrf": "the same; --metric bleu,chrf gives both",
+        "confidence": "the same: how well confidence in a line agrees with its chrF (Pearson's r), after textkit calibrate",
     },
     evaluation="textkit.tasks.translate.verbs.evaluate:EVALUATION",
     attention="textkit.tasks.translate.serving.attention:Attention",

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from textkit.searching.history import Hypothesis
 from textkit.searching.options import Search
+from textkit.tasks.translate.serving.confidence import Confidence, known
 from textkit.tasks.translate.serving.keeping import put_back
 from textkit.tasks.translate.serving.segments import Piece, Segment
 from textkit.tasks.translate.serving.translations import Translation, each_text, joined
@@ -18,11 +19,12 @@ from textkit.text.translation import TranslationText
 
 
 class Asked(NamedTuple):
-    """What is asked for besides the text."""
+    """What is asked for besides the text; `confidence`: how much of it a translation deserves, where the model says that."""
 
     replace_unk: bool
     word_scores: bool
     alignment: bool
+    confidence: Confidence | None
 
 
 def translation(
@@ -34,6 +36,9 @@ def translation(
         text = text.rstrip("\ufffd")
     made = Translation(
         text, hypothesis.score, hypothesis.logprob, len(ids) + 1, hypothesis.ended,
+        confidence=None if asked.confidence is None else asked.confidence(
+            known(hypothesis.logprob, len(ids) + 1, segment.text, text)
+        ),
         word_scores=() if hypothesis.logprobs is None else tuple(hypothesis.logprobs.tolist()),
     )  # fmt: skip
     if asked.word_scores or asked.alignment:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from textkit.searching.options import Search
+from textkit.tasks.translate.serving.confidence import DOUBTFUL, LOW
 from textkit.tasks.translate.serving.doubts import (
     COPIED,
     LANGUAGE,
@@ -132,6 +133,8 @@ class Guard:
             found.append(COPIED)
         elif in_target_language(segment.text, self.rule.source_language, self.rule.target_language):
             found.append(LANGUAGE)
+        if translation.confidence is not None and translation.confidence < DOUBTFUL:
+            found.append(LOW)
         if self.rule.target_language and self._lost(segment, translation):
             found.append(NUMBERS)
         return tuple(found)

@@ -14,6 +14,7 @@ class Translation:
     logprob: float = 0.0  # the sum over its tokens
     length: int = 0  # in tokens, including the end of each sentence
     complete: bool = True  # whether the model ended it; otherwise it was cut at the limit
+    confidence: float | None = None  # the chrF that is expected of it, 0 to 1; None for a model without that
     # Filled only on request:
     tokens: tuple[str, ...] = ()  # of the translation, without sentence ends
     word_scores: tuple[float, ...] = ()  # log-probability of each token, including sentence ends
@@ -38,8 +39,8 @@ def joined(parts: list[tuple[list[Translation], str]], rank: int, length_penalty
         sources, targets = len(whole.source_tokens), len(whole.tokens)
         whole = Translation(
             whole.text + space + more.text, 0.0, whole.logprob + more.logprob, whole.length + more.length,
-            whole.complete and more.complete, whole.tokens + more.tokens, whole.word_scores + more.word_scores,
-            whole.source_tokens + more.source_tokens,
+            whole.complete and more.complete, _mean(whole, more), whole.tokens + more.tokens,
+            whole.word_scores + more.word_scores, whole.source_tokens + more.source_tokens,
             whole.alignment + tuple((i + sources, j + targets) for i, j in more.alignment),
             tuple(dict.fromkeys(whole.doubts + more.doubts)),
         )  # fmt: skip
@@ -49,6 +50,14 @@ def joined(parts: list[tuple[list[Translation], str]], rank: int, length_penalty
         text=whole.text + space,
         score=whole.logprob / max(1, whole.length) ** length_penalty,
     )
+
+
+def _mean(one: Translation, other: Translation) -> float | None:
+    """The confidence in both, each weighted by its length; one that was not searched has no say."""
+    length = one.length + other.length
+    if one.confidence is None or other.confidence is None or not length:
+        return other.confidence if one.confidence is None else one.confidence
+    return (one.confidence * one.length + other.confidence * other.length) / length
 
 
 def each_text(found: list[Translation]) -> list[Translation]:

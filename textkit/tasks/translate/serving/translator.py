@@ -30,6 +30,7 @@ from textkit.serving.session import cpus
 from textkit.serving.stream import batches
 from textkit.tasks.translate.serving import directions
 from textkit.tasks.translate.serving.assembling import Asked, of_line, translation
+from textkit.tasks.translate.serving.confidence import confidence_of
 from textkit.tasks.translate.serving.guarding import Guard
 from textkit.tasks.translate.serving.keeping import Keeper
 from textkit.tasks.translate.serving.segments import Segment, SegmentMaker
@@ -125,6 +126,7 @@ class Translator(OpenModel[str]):
         self.keeper = Keeper(tuple(keep), dict(glossary or {}), foreign_to(*languages))
         if (keep or glossary) and not self.rule.sentinels:
             raise UsageError(f"{'--keep' if keep else '--glossary'}: {manifest.name} has not learnt to keep anything")
+        self.confidence = confidence_of(manifest.facts)
         self.limit: int = manifest.limits["tokens"]
         self.most = max(1, int(manifest.limits.get("target", self.limit)) - 1)  # the end token takes one place
         self.abbreviations = own_abbreviations(abbreviations)
@@ -195,10 +197,15 @@ class Translator(OpenModel[str]):
             Guard(self.rule, replace(self.options, n_best=1), self._searched_in_parts)(segments, found)
         translations = []
         for line, spans, shouting in zip(parts, kept, loud, strict=True):
-            translations.append(of_line(line, segments, found, spans, shouting, self.options))
+            blank = [self._untouched("")]
+            translations.append(of_line(line, segments, found, spans, shouting, self.options) if line else blank)
             self.doubtful += bool(translations[-1][0].doubts)
             self.incomplete += not translations[-1][0].complete
         return translations
+
+    def _untouched(self, text: str) -> Translation:
+        """What has nothing to translate in it."""
+        return Translation(text, confidence=None if self.confidence is None else 1.0)
 
     def _searched_in_parts(self, segments: list[Segment], options: Search) -> list[list[Translation]]:
         """The translations of segments with other options, in batches as ever; longest first."""
@@ -214,7 +221,7 @@ class Translator(OpenModel[str]):
     def _run(self, segments: list[Segment]) -> list[list[Translation]]:
         """The translations of each segment."""
         # A segment with no id but its end (of control characters, say) has nothing to translate; nor has one of sentinels.
-        found: list[list[Translation]] = [[Translation(segment.text if segment.copied else "")] for segment in segments]
+        found = [[self._untouched(segment.text if segment.copied else "")] for segment in segments]
         real = np.array(
             [at for at, segment in enumerate(segments) if len(segment.ids) > 1 and not segment.copied], np.int64
         )
@@ -277,7 +284,7 @@ class Translator(OpenModel[str]):
             spare=options.beam_size if options.n_best > 1 and not options.sample else 0,
         )  # fmt: skip
         texts = iter(rule.decode([hypothesis.ids for line in hypotheses for hypothesis in line]))
-        asked = Asked(self.replace_unk, self.word_scores, self.alignment)
+        asked = Asked(self.replace_unk, self.word_scores, self.alignment, self.confidence)
         return [
             [translation(rule, segment, hypothesis, next(texts), asked) for hypothesis in line]
             for segment, line in zip(segments, hypotheses, strict=True)

@@ -22,7 +22,7 @@ def text_of(
     block: Block, translations: Translations, first: int, many: bool = False, check: bool = False
 ) -> bytes:  # fmt: skip
     """One line each, and behind ||| the alignment (Pharaoh's i-j) and word scores where there are any, as in Marian; with
-    `check` also what is doubtful, "Doubts= " and words with commas between."""
+    `check` also the confidence, where the model states it, and what is doubtful, "Doubts= " and words with commas between."""
     lines = [" ||| ".join([_text(found[0]), *_details(found[0], check)]) for found in translations]
     return "".join(f"{line}\n" for line in lines).encode("utf-8", "replace")
 
@@ -71,6 +71,8 @@ def _details(translation: Translation, check: bool) -> list[str]:
         details.append(" ".join(f"{i}-{j}" for i, j in translation.alignment))
     if translation.word_scores:
         details.append("WordScores= " + " ".join(map(number, translation.word_scores)))
+    if check and translation.confidence is not None:
+        details.append(f"Confidence= {number(translation.confidence)}")
     if check:
         details.append("Doubts= " + ",".join(translation.doubts))
     return details
@@ -82,6 +84,8 @@ def _fields(translation: Translation) -> dict[str, Any]:
         "score": rounded(translation.score),
         "logprob": rounded(translation.logprob),
     }
+    if translation.confidence is not None:
+        fields["confidence"] = rounded(translation.confidence)
     for key in ("source_tokens", "tokens", "alignment"):
         if value := getattr(translation, key):
             fields[key] = value

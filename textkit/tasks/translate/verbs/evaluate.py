@@ -38,13 +38,15 @@ OPTIONS = (
 
 
 def measure(question: Question) -> Iterator[Figures]:
+    from textkit.tasks.translate.calibration import measured
     from textkit.tasks.translate.evaluation import METRICS, Scorer, read_tests
     from textkit.tasks.translate.serving.translator import BATCH_TOKENS, Translator
 
     search = dict(question.options)
     tokenize, lowercase, batch_tokens = (search.pop(name) for name in ("tokenize", "lowercase", "batch_tokens"))
     # First, because sacrebleu may be missing, and translating takes a while.
-    scorer = Scorer(tuple(question.metrics) or METRICS[:1], tokenize, lowercase)
+    metrics = tuple(question.metrics) or METRICS[:1]
+    scorer = Scorer([name for name in metrics if name in METRICS], tokenize, lowercase)
     tests = list(read_tests(question.data))
     translator = Translator(
         question.model, question.device, question.threads, batch_tokens=batch_tokens or BATCH_TOKENS, **search
@@ -52,10 +54,15 @@ def measure(question: Question) -> Iterator[Figures]:
     question.note(f"{question.model.folder} on {translator.steps.device}")
     for test in tests:
         began = time.monotonic()
-        translations = translator(test.sources)
+        found = [some[0] for some in translator.translate(test.sources)]
+        translations = [one.text for one in found]
         question.note(f"{test.name}: {len(translations):,} lines in {time.monotonic() - began:.1f} s")
         for figure in scorer(translations, test.references):
             row = (figure.metric, f"{figure.value:.2f}", figure.lines, figure.references, figure.signature, test.name)
+            yield Figures({"data": test.name} | figure.record(), [row])
+        if "confidence" in metrics:
+            figure = measured(translator.confidence, test, found)
+            row = (figure.metric, f"{figure.value:.4f}", figure.lines, figure.references, figure.signature, test.name)
             yield Figures({"data": test.name} | figure.record(), [row])
     if translator.long_lines:
         question.warn(

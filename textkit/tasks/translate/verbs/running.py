@@ -83,9 +83,9 @@ def _say(report: InputReport, messages: Messages, translator: Translator | None)
             f"the translation of {lines} reached its longest length (--max-length, --max-length-factor) and was cut"
         )
     if translator.doubtful:
-        is_are = "is" if translator.doubtful == 1 else "are"
+        of, is_are = ("translation", "is") if translator.doubtful == 1 else ("translations", "are")
         lines = count_of_lines(translator.doubtful)
-        messages.warn(f"the translation of {lines} {is_are} doubtful; --check says which and why")
+        messages.warn(f"the {of} of {lines} {is_are} doubtful; --check says which and why")
 
 
 def _blocks(request: Request, report: InputReport, window: AdaptiveWindow) -> Iterator[Block | None]:

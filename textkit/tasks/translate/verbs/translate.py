@@ -141,7 +141,8 @@ def translate(messages: Messages, **options: Any) -> None:
     loop     the translation repeats itself
     short    the translation is much shorter than the line
     copied   the translation is the line itself
-    language the line seems to be in the language to translate into
+    language  the line seems to be in the language to translate into
+    low-confidence  a sentence is likely to be translated badly: chrF below 0.35 is expected
     kept     something to be kept had to be put back by force
     """
     from textkit.tasks.translate.verbs.running import run
