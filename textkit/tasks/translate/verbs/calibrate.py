@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from textkit.cli.filtering import count_of_lines
@@ -60,7 +62,8 @@ def calibrate(
     best = [[some[0] for some in translator.translate(test.sources)] for test in tests]
     confidence = learnt(tests, best)
     lines = sum(map(len, best))
-    made = {"confidence": {"command": f"textkit calibrate -m {found.manifest.name} {' '.join(data)}", "lines": lines}}
+    names = " ".join(Path(name).name for name in data)
+    made = {"confidence": {"command": f"textkit calibrate -m {found.manifest.name} {names}", "lines": lines}}
     facts = {"confidence": confidence.record()}
     writing.amend(found.folder, facts={**found.manifest.facts, **facts}, made={**found.manifest.made, **made})
     pairs = [pair for test, some in zip(tests, best, strict=True) for pair in zip(test.sources, some, strict=True)]
