@@ -84,6 +84,14 @@ def test_checks_take_what_is_right_and_nothing_else(direction, sentence, right, 
     assert found
 
 
+@pytest.mark.parametrize(("direction", "side"), [("en-de", 0), ("de-en", 1)])
+def test_no_sentence_is_one_that_the_recipes_teach(direction, side):
+    files = [ROOT / "recipes/everyday.en-de.tsv", *ROOT.glob("recipes/written/*.tsv")]
+    taught = {line.split("\t")[side] for file in files for line in file.read_text("utf-8").splitlines() if "\t" in line}
+    assert len(taught) > 100
+    assert not taught & {sentence for _, sentence, _ in cases(direction)}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("direction", DIRECTIONS)
 def test_the_shipped_translator_passes_as_many_as_it_did(direction):
