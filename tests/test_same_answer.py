@@ -57,6 +57,24 @@ def test_a_line_is_translated_alike_alone_and_together(search):
         assert two.translate(lines[::-1]) == together[::-1]
 
 
+def test_a_batch_is_encoded_in_parts_to_the_same_bits(monkeypatch):
+    steps = Translator("en-de", "cpu", threads=1).steps
+    first = steps._first
+    assert first.most_tokens == 512
+    source = np.random.default_rng(1).integers(4, 7000, (9, 11))
+    mask = np.arange(11) < np.array([11, 3, 1, 11, 7, 8, 2, 10, 5])[:, None]
+    memory, state = steps.encode(source, mask)
+    runs = []
+    monkeypatch.setattr(first, "run", lambda feeds, run=first.run: runs.append(feeds["source"].shape) or run(feeds))
+    for most, wanted in ((44, [(4, 11), (4, 11), (1, 11)]), (5, [(1, 11)] * 9)):
+        monkeypatch.setattr(first, "most_tokens", most)
+        parts = steps.encode(source, mask)
+        assert runs == wanted
+        for whole, part in zip((memory, state), parts, strict=True):
+            assert all(np.array_equal(array, part[name]) for name, array in whole.items())
+        runs.clear()
+
+
 def test_a_line_is_scored_alike_alone_and_together():
     lines = lines_of(24)
 
