@@ -77,5 +77,5 @@ def test_what_other_verbs_and_tools_call_it_is_answered_too(capfd, verb, tried):
 
 def test_an_option_of_another_verb_is_said_to_be_one(capfd):
     assert run(["embed", "--beam-size", "4"], Messages()) == 2
-    told = "textkit: embed has no --beam-size: it is an option of translate, evaluate (see 'textkit embed --help')\n"
+    told = "textkit: embed has no --beam-size: it is an option of distill, translate, evaluate (see 'textkit embed --help')\n"
     assert capfd.readouterr().err == told

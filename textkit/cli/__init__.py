@@ -30,7 +30,10 @@ COMPLETE = "_TEXTKIT_COMPLETE"  # the variable with which a shell's completion s
 # the two tables; the tasks' records name them.
 BEFORE_TASKS: dict[str, tuple[str, str]] = {
     "train": ("textkit.verbs.train:train", "Train a model on text files."),
-    "distill": ("textkit.verbs.distill:distill", "Teach a small embedding model what a large one knows."),
+    "distill": (
+        "textkit.verbs.distill:distill",
+        "Teach a small model what a large one knows: vectors or translations.",
+    ),
     "inspect": ("textkit.verbs.inspect:inspect", "Show what a training did inside: gradients, norms of weights."),
     "export-onnx": ("textkit.verbs.export_onnx:export_onnx", "Export a training run as a model to serve."),
 }

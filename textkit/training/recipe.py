@@ -22,7 +22,7 @@ from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Plugin, Source, Training
 from textkit.registry import registry
 from textkit.training.effects import check_options, check_said, has_score, unmet, without_effect
-from textkit.training.run import Run
+from textkit.training.run import DISTILLED, Run, occupied
 
 # Options that may change when a run goes on: its result depends on none of them.
 _FREE = ("checkpoint_seconds", "checkpoint_steps", "log_seconds")
@@ -95,7 +95,7 @@ def plan(folder: Path, recipe: Recipe) -> Plan:
     check_options(plugin, training)
     if not recipe.data:
         raise UsageError("missing argument DATA: the files to train on")
-    if folder.exists():
+    if occupied(folder):
         raise UsageError(f"-o {folder}: exists; give another folder, or --resume to go on with this run")
     if recipe.dev and not has_score(plugin):
         raise UsageError(f"--dev: has no effect on {plugin.name}, which has no dev score")
@@ -196,7 +196,7 @@ def swept(run: Run, fresh: bool) -> Iterator[None]:
 
 def sweep(run: Run) -> bool:
     """Removes the folder of a run unless it holds something to go on with; returns whether it is gone."""
-    if run.checkpoint.exists() or run.weights.exists():
+    if run.checkpoint.exists() or run.weights.exists() or (run.folder / DISTILLED).exists():
         return False
     shutil.rmtree(run.folder, ignore_errors=True)
     return True

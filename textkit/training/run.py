@@ -6,6 +6,7 @@
     sample.txt           lines of the training data, for the exporter
     checkpoint.safetensors, scratch/   while the training is not complete
     metrics.jsonl        what the training logged
+    distilled/           the pairs that teachers made for it, where it is a translator's student; made before the rest
 
 The folder stands alone: it opens even when the training data is gone. Knows no training loop, and torch only for weights.
 """
@@ -41,6 +42,14 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 SAMPLE_LINES = 5000
+DISTILLED = "distilled"  # the only thing that a folder may hold when a run is made in it
+
+
+def occupied(folder: Path) -> bool:
+    """Whether there is something at `folder` that a new run must not touch."""
+    if folder.is_dir() and not folder.is_symlink():
+        return [path.name for path in folder.iterdir()] != [DISTILLED]
+    return folder.exists()
 
 
 class Run(Record):
@@ -96,8 +105,11 @@ class Run(Record):
         }
         run = cls(folder, record)
         try:
-            if folder.exists():
+            if occupied(folder):
                 raise FileExistsError
+            if folder.exists():
+                replace_file(folder / "run.json", run._text())
+                return run
             folder.parent.mkdir(parents=True, exist_ok=True)
             with naming(folder / "run.json"), beside(folder, folder=True) as made:
                 (made / "run.json").write_bytes(run._text())

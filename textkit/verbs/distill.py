@@ -1,4 +1,7 @@
-"""`textkit distill`: a small embedding model out of a large one. Plans the student and hands it to the training."""
+"""`textkit distill`: a small model out of a large one, or of several. Plans the student and hands it to the training.
+
+The branch for translators, which first translate, is in distill_translations.py.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from textkit.cli.options import Messages, device_option, encoding_option, message_options, threads_option
 from textkit.cli.setting_options import Number
 from textkit.cli.verb import Remembering, examples
 from textkit.defaults import SEED
 from textkit.searching.settings import SEARCH
+from textkit.verbs.distill_translations import translates, translating, translator
 
 if TYPE_CHECKING:
     from textkit.plugin import Source
@@ -27,6 +32,8 @@ PLUGIN = "sentence-encoder"
     epilog=examples(
         "textkit distill all-MiniLM-L6-v2 text.txt.gz -o run --max-mb 10",
         "textkit distill ./teacher lines.txt -o run --static",
+        "textkit distill en-de pairs.tsv more-english.txt --dev dev.tsv -o run",
+        "textkit distill --teacher A --teacher B pairs.tsv -o run --n-best 4",
         "textkit distill -o run --resume               # after Ctrl-C, a crash, kill -9",
         "textkit export-onnx run -o small --precision int8",
     ),
@@ -46,13 +53,38 @@ PLUGIN = "sentence-encoder"
     help="Size of the model in int8.",
 )
 @click.option(
-    "--layers", type=click.IntRange(min=1), metavar="N", help="Layers of the student. Default: half of the teacher's."
+    "--layers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Layers of the student. Default: half of the teacher's. A translator's encoder: 6.",
 )
 @click.option(
     "--static", is_flag=True, help="Make a table of tokens' vectors: the fastest model, which sees no context."
 )
 @click.option(
     "--dim", type=click.IntRange(min=1), metavar="N", help="Numbers per vector of a static model. Default: 256."
+)
+@click.option(
+    "--teacher", "teachers", multiple=True, metavar="MODEL",
+    help="A translator to learn from, instead of TEACHER; repeat it for several.",
+)  # fmt: skip
+@click.option(
+    "-n",
+    "--n-best",
+    type=Number(SEARCH["n_best"]),
+    metavar="N",
+    help="Translations of a line to choose from. Default: 1.",
+)
+@click.option(
+    "-b",
+    "--beam-size",
+    type=Number(SEARCH["beam_size"]),
+    metavar="N",
+    help="Of the teachers. Default: each one's own, or --n-best.",
+)
+@click.option("--references", is_flag=True, help="Learn from the pairs of TEXT themselves, too.")
+@click.option(
+    "--config", metavar="F.toml", type=click.Path(path_type=Path), help="The student's options, for translators."
 )
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="An option of the training, as for textkit train."
@@ -64,33 +96,61 @@ PLUGIN = "sentence-encoder"
 @threads_option
 @message_options
 @click.pass_context
-def distill(ctx: click.Context, messages: Messages, folder: Path, resume: bool, **rest: Any) -> None:
-    """Teach a small model to embed lines as the model TEACHER does, from the lines of TEXT, which need no labels.
+def distill(
+    ctx: click.Context, messages: Messages, folder: Path, resume: bool, teacher: str | None, teachers: tuple[str, ...],
+    config: Path | None, **rest: Any,
+) -> None:  # fmt: skip
+    """Teach a small model what the model TEACHER knows, from the lines of TEXT.
 
-    TEACHER is an embedding model: a model's name or folder, or the folder of a sentence-transformers checkpoint. The student
-    begins with layers of a transformer's own, and with the tokens that TEXT has most, as many as --max-mb leaves room for.
-    Then it learns the teacher's vectors for the lines and for parts of them. These vectors are computed once and kept in RUN
-    until the training is complete.
+    An embedding model (a name or folder, or the folder of a sentence-transformers checkpoint) teaches a student to embed lines
+    as it does. TEXT needs no labels. The student begins with layers of a transformer's own, and with the tokens that TEXT has
+    most, as many as --max-mb leaves room for. Then it learns the teacher's vectors for the lines and for parts of them. These
+    vectors are computed once and kept in RUN until the training is complete.
+
+    A translator teaches by its translations. TEXT holds lines of the source language, or pairs (source, tab, reference).
+    Each line is translated once, into RUN/distilled/pairs.tsv. With --n-best or several teachers, the translation most like
+    the reference is taken, and without a reference the one that the others agree with most. Doubtful ones are left out. The
+    student then learns these pairs. It is a transformer with a deep encoder and a decoder without self-attention, as large as
+    --max-mb allows, or what --config says.
     """
     from textkit.verbs.train import run_training
 
-    teacher, static, dim = rest.pop("teacher"), rest.pop("static"), rest.pop("dim")
-    most, layers = rest.pop("max_mb"), rest.pop("layers")
+    of_translators = {key: rest.pop(key) for key in ("n_best", "beam_size", "references")}
+    static, dim, most, layers = (rest.pop(key) for key in ("static", "dim", "max_mb", "layers"))
     rest |= {"command": ctx.meta[Remembering.KEY], "config": None, "tensorboard": False}
-    if resume:
+    if resume and not translating(folder):
         return run_training(messages, folder, True, plugin=None, init=None, **rest)
-    if teacher is None:
+    if teachers and teacher is not None:
+        rest["data"], teacher = (Path(teacher), *rest["data"]), None
+    names = tuple(
+        os.path.abspath(name) if os.path.exists(name) else name for name in (*teachers, *filter(None, [teacher]))
+    )
+    if not names and not resume:
         raise click.UsageError("missing argument TEACHER: the model to learn from", ctx)
+    if resume or teachers or translates(names[0]):
+        if static or dim is not None:
+            raise click.UsageError(
+                f"--{'static' if static else 'dim'}: is for models that embed, and these translate", ctx
+            )
+        said = ctx.get_parameter_source("max_mb") is not ParameterSource.DEFAULT
+        if config is not None and (said or layers is not None):
+            raise click.UsageError(
+                f"--{'max-mb' if said else 'layers'}: has no effect with --config, which says the size", ctx
+            )
+        size = {"most": most, "layers": layers}
+        return translator(messages, folder, resume, names, size, **of_translators, **rest | {"config": config})
+    for key, value in {**of_translators, "config": config}.items():
+        if value:
+            raise click.UsageError(f"--{key.replace('_', '-')}: is for teachers that translate", ctx)
     if dim is not None and not static:
         raise click.UsageError("--dim: is for --static; a transformer has the teacher's", ctx)
     if layers is not None and static:
         raise click.UsageError("--layers: has no effect with --static", ctx)
-    teacher = os.path.abspath(teacher) if os.path.exists(teacher) else teacher
     given = dict(assignment.split("=", 1) for assignment in rest["assignments"] if "=" in assignment)
-    planned = plan(teacher, most, layers, (dim or 256) if static else 0, given.get("feedforward"))
+    planned = plan(names[0], most, layers, (dim or 256) if static else 0, given.get("feedforward"))
     messages.hint(", ".join(f"{key} {value}" for key, value in planned.items() if key not in ("objective", "teacher")))
     rest["assignments"] = [*(f"{key}={value}" for key, value in planned.items()), *rest["assignments"]]
-    return run_training(messages, folder, False, plugin=PLUGIN, init=teacher, **rest)
+    return run_training(messages, folder, False, plugin=PLUGIN, init=names[0], **rest)
 
 
 def plan(teacher: str, most: float, layers: int | None, dim: int, feedforward: str | None = None) -> dict[str, Any]:
