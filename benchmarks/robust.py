@@ -183,7 +183,7 @@ def main() -> None:
     parts = [
         f"## Translations of other text: {options.direction}",
         "Scored without regard to case. Numbers count by what they are worth; whole ones below 13 are left out. The lines for"
-        f" doubts are drawn from the files of {folder.name}/ alike. Confidence was learnt on lines of Tatoeba that were kept from"
+        f" doubts are drawn from the files of {folder.name}/ alike. Confidence was learnt on lines of Tatoeba kept from"
         " training.",
         copies(translator, dev),
     ]

@@ -84,6 +84,15 @@ def test_checks_take_what_is_right_and_nothing_else(direction, sentence, right, 
     assert found
 
 
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_right_translations_pass(direction):
+    checks = {sentence: checks for _, sentence, checks in cases(direction)}
+    rows = (ROOT / f"tests/data/everyday.{direction}.right.tsv").read_text("utf-8").splitlines()[1:]
+    wrong = {text: failed(text, checks[sentence]) for sentence, text in (row.split("\t") for row in rows)}
+    assert len(wrong) > 180
+    assert {text: found for text, found in wrong.items() if found} == {}
+
+
 @pytest.mark.parametrize(("direction", "side"), [("en-de", 0), ("de-en", 1)])
 def test_no_sentence_is_one_that_the_recipes_teach(direction, side):
     files = [ROOT / "recipes/everyday.en-de.tsv", *ROOT.glob("recipes/written/*.tsv")]
