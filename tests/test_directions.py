@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -264,3 +265,12 @@ def test_the_doubt_is_said_and_the_translation_given(shelves, translate):
     assert second.endswith("language")
     assert second.split(" ||| ")[0]
     assert "1 line is doubtful" in ended.err
+
+
+def test_a_named_model_imports_nothing_of_this():
+    script = (
+        "import sys; from textkit.tasks.translate.serving.translator import Translator; Translator('en-de');"
+        "print(any('directions' in name for name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

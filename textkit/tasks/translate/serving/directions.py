@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from textkit.bundle import bundle as bundles
 from textkit.bundle import places
 from textkit.errors import TextkitError, UsageError, quoted
 from textkit.tasks.translate.task import TASK
@@ -97,12 +98,18 @@ def fitting(to: str | None, source: str | None) -> list[Direction]:
     return list(chosen.values())
 
 
-def only(to: str | None, source: str | None) -> Path:
-    """The folder of the model that translates from `source` into `to` (None: whatever it is).
+def opened(model: str | Path | Bundle | None, to: str | None, source: str | None) -> Bundle:
+    """The `model`, or else the one that translates from `source` into `to` (None: whatever it is).
 
-    Raises UsageError, which lists what there is, where none fits or several do.
+    Raises UsageError where a model does not; where none fits or several do, it lists what there is.
     """
-    return _only(fitting(to, source), _asked(to, source)).folder
+    for option, code in (("--to", to), ("--from", source)):
+        checked(option, code)
+    if model is None:
+        model = _only(fitting(to, source), _asked(to, source)).folder
+    bundle = model if isinstance(model, bundles.Bundle) else bundles.located(str(model), TASK.name)
+    _check(bundle, to, source)
+    return bundle
 
 
 def _only(found: Sequence[Direction], asked: str) -> Direction:
@@ -128,7 +135,7 @@ def guessed(found: Sequence[Direction], texts: Iterable[str], to: str | None) ->
     return found[0] if not lines else _only(found, f"{_asked(to, None)}: the text's language is unclear")
 
 
-def check(bundle: Bundle, to: str | None, source: str | None) -> None:
+def _check(bundle: Bundle, to: str | None, source: str | None) -> None:
     """Raises UsageError where the model in `bundle` does not translate from `source` into `to` (None: whatever it is)."""
     text = bundle.manifest.text
     for option, key, code in (("--to", "target_language", to), ("--from", "source_language", source)):

@@ -28,7 +28,6 @@ from textkit.serving.opened import OpenModel
 from textkit.serving.padding import SOURCES, whole_groups
 from textkit.serving.session import cpus
 from textkit.serving.stream import batches
-from textkit.tasks.translate.serving import directions
 from textkit.tasks.translate.serving.assembling import Asked, of_line, translation
 from textkit.tasks.translate.serving.confidence import confidence_of
 from textkit.tasks.translate.serving.guarding import Guard
@@ -103,11 +102,12 @@ class Translator(OpenModel[str]):
 
         Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
         """
-        with of_arguments():
-            for option, code in (("--to", to), ("--from", source)):
-                directions.checked(option, code)
-            self.open(directions.only(to, source) if model is None and (to or source) else model)
-            directions.check(self.bundle, to, source)
+        if to is not None or source is not None:
+            from textkit.tasks.translate.serving.directions import opened
+
+            with of_arguments():
+                model = opened(model, to, source)
+        self.open(model)
         manifest = self.bundle.manifest
         own = {**TASK.defaults, **manifest.defaults}
         given = {

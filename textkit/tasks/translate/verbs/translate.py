@@ -195,13 +195,13 @@ class Request(Filter):
 
     def fitting(self) -> list[Direction]:
         """The models that --to and --from leave, between which the text decides; none where neither is to choose one."""
+        if self.to is None and self.source_language is None:
+            return []
         from textkit.tasks.translate.serving import directions
 
         for option, code in (("--to", self.to), ("--from", self.source_language)):
             directions.checked(option, code)
-        if self.model is not None or (self.to is None and self.source_language is None):
-            return []
-        return directions.fitting(self.to, self.source_language)
+        return [] if self.model is not None else directions.fitting(self.to, self.source_language)
 
     def translator(self, chosen: Direction | None) -> Translator:
         from textkit.tasks.translate.serving.keeping import glossary_of, patterns_of
