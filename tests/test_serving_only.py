@@ -79,7 +79,8 @@ def test_a_first_answer_does_not_wait_for_numpy_ma(verb: str) -> None:
 def test_default_models_serve(verb: str) -> None:
     done = textkit(verb, text=TEXT)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == b""
+    doubted = verb == "translate" and b"1 line is doubtful" in done.stderr  # en-de knows no Russian
+    assert done.stderr == b"" or doubted
     assert len(done.stdout.decode().split("\n")) == 4
 
 
