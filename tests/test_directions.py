@@ -232,6 +232,22 @@ def test_stderr_or_a_typed_input_shows_a_person(monkeypatch):
         assert seen(files) is expected
 
 
+def test_codes_are_completed(shelves):
+    import click
+
+    from textkit.tasks.translate.verbs.translate import translate
+
+    params = {param.name: param for param in translate.params}
+    put(shelves / "user" / "en-fr", "en", "fr")
+    for name, begun, codes in (
+        ("to", "", ["de", "en", "fr"]),
+        ("to", "d", ["de"]),
+        ("source_language", "", ["de", "en"]),
+    ):
+        found = params[name].shell_complete(click.Context(translate), begun)
+        assert [item.value for item in found] == codes
+
+
 def test_models_says_the_languages(shelves, capfd):
     from textkit.cli import run
 

@@ -134,7 +134,8 @@ def translate(messages: Messages, **options: Any) -> None:
     URLs, e-mail addresses, file names, tags, placeholders, hashtags and emoji come through as they are, if the model has learnt
     that (`--set sentinels=16 --set augment=keep` in training). A translation that repeats itself or lacks a number is searched
     again in another way, unless --no-guard is given. What stays doubtful is counted on stderr at the end; --check adds it to
-    each line, behind ||| as "Doubts= ", and jsonl has "doubts":
+    each line, behind ||| as "Doubts= ", and jsonl has "doubts". A model that has learnt it (textkit calibrate) also gives
+    "Confidence= " or "confidence": the chrF, from 0 to 1, that is expected of the translation.
 
     \b
     numbers  a number of the line is not in its translation
