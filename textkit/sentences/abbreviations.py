@@ -116,10 +116,33 @@ def guessed(line: str) -> str:
     return best
 
 
+# More of them, which a guess between all languages does without.
+_ALSO = {
+    "en": "can could will would there what when who how if but about from as on an had been did does me him them us than or"
+    " yes please very just only",
+    "de": "dass noch nur aber auch wenn mir mich dich dir uns ihr ihm ihn mein meine dein deine bin bist sind haben habe wird"
+    " werden kann können bei nach aus über sehr kein keine bitte heute hier schon immer oder um zum zur vom beim doch mehr du"
+    " wo wer diese dieser dieses sein seine einen einem einer hast hatte wurde",
+}
+_SHARED = frozenset(
+    re.split(" ", "in was am die war hat so an will man bin dies bei mein um")
+)  # both English and German
+
+
 def frequent(line: str, code: str) -> int | None:
-    """How many words of a line are frequent ones of the language `code`; None for a language without a list of them."""
-    words = _frequent().get(_short(code))
-    return None if words is None else sum(word in words for word in _WORD.findall(line[:2000].lower()))
+    """How many words of a line are frequent ones of the language `code`, and not of English and German alike; an umlaut or ß
+    counts as a word of German, once. None for a language without a list of frequent words."""
+    short = _short(code)
+    if short not in _FREQUENT:
+        return None
+    words = _frequent_alone(short)
+    letters = short == "de" and any(character in "äöüß" for character in line[:2000].lower())
+    return letters + sum(word in words for word in _WORD.findall(line[:2000].lower()))
+
+
+@cache
+def _frequent_alone(code: str) -> frozenset[str]:
+    return (_frequent()[code] | frozenset(_ALSO.get(code, "").split())) - _SHARED
 
 
 @cache
