@@ -105,7 +105,7 @@ def pairs(file: Path, direction: str, most: int | None = None) -> Test:
     for english, german in rows:
         source, target = (english, german) if direction == "en-de" else (german, english)
         grouped.setdefault(source, []).append(target)
-    return Test(file.name, list(grouped), list(grouped.values()))
+    return Test(f"{file.parent.name}/{file.name}", list(grouped), list(grouped.values()))
 
 
 def copies(translator: Translator, dev: Test) -> str:
@@ -198,7 +198,8 @@ def main() -> None:
     if translator.confidence is not None:
         parts.append(confidence(translator, [dev, pairs(data / "bible/en-de.tsv.gz", options.direction, 400)]))
         told("confidence")
-    more = f" --lines {options.lines}" if options.lines != parser.get_default("lines") else ""
+    model = f" --model {Path(options.model).name}" if options.model else ""
+    more = f"{model} --lines {options.lines}" if options.lines != parser.get_default("lines") else model
     parts.append(f"{report.machine()}. `python benchmarks/robust.py DATA {options.direction}{more}`")
     text = "\n\n".join(parts)
     print(text)
