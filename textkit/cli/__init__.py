@@ -32,7 +32,7 @@ BEFORE_TASKS: dict[str, tuple[str, str]] = {
     "train": ("textkit.verbs.train:train", "Train a model on text files."),
     "distill": (
         "textkit.verbs.distill:distill",
-        "Teach a small model what a large one knows: vectors or translations.",
+        "Teach a small model what a large one knows.",
     ),
     "inspect": ("textkit.verbs.inspect:inspect", "Show what a training did inside: gradients, norms of weights."),
     "export-onnx": ("textkit.verbs.export_onnx:export_onnx", "Export a training run as a model to serve."),
