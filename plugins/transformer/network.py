@@ -41,7 +41,7 @@ class Dropout(nn.Module):
         dropped = round(self.p * 2**16)  # of 2^16
         bits = torch.empty(x.numel() // 4 + 1, dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
         kept = bits[: x.numel()].view(x.shape) >= dropped - 2**15
-        return x * kept.to(torch.float32).mul_(2**16 / (2**16 - dropped))
+        return x * kept.to(x.dtype).mul_(2**16 / (2**16 - dropped))
 
 
 class FeedForward(nn.Module):
