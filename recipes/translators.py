@@ -32,7 +32,7 @@ from textkit.bundle import writing
 HERE = Path(__file__).parent
 CONFIG = HERE / "translators.toml"
 REPEATED = 8
-WRITTEN = 2
+WRITTEN = 3
 BACK = "\N{ANTICLOCKWISE GAPPED CIRCLE ARROW} "
 
 LICENCE = "CC BY 2.0 FR"
