@@ -17,8 +17,8 @@ from small_bundle import write_small
 from small_translator import write_translator
 
 import textkit.cli
-from textkit.cli.filtering import FEWEST, MOST, AdaptiveWindow
 from textkit.cli.options import Messages
+from textkit.cli.windowing import FEWEST, MOST, AdaptiveWindow
 from textkit.streams.columns import Block
 
 LINES = "The dog sees a cat.\n\nA man. The dog!\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from textkit.errors import TextkitError
-from textkit.streams import columns
+from textkit.streams import csv_rows
 from textkit.streams.columns import Block, records
 from textkit.streams.lines import Reader
 
@@ -90,7 +90,7 @@ def test_what_is_carried_keeps_its_carriage_returns(
 
 
 def test_a_quote_that_is_never_closed_ends_at_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columns, "LONGEST_FIELD", 1000)
+    monkeypatch.setattr(csv_rows, "LONGEST_FIELD", 1000)
     with pytest.raises(TextkitError, match=r"x:\d+: malformed CSV: field larger than field limit \(1000\)"):
         read(tmp_path / "x", 'a,b\n1,"open\n' + "more\n" * 1000, "csv", "b")
 
@@ -123,14 +123,14 @@ def test_csv_records_come_as_soon_as_they_are_whole() -> None:
 
 def test_csv_costs_no_square_of_a_fields_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = 0
-    plain = columns._csv_line
+    plain = csv_rows._csv_line
 
     def counted(line: str) -> str:
         nonlocal given
         given += 1
         return plain(line)
 
-    monkeypatch.setattr(columns, "_csv_line", counted)
+    monkeypatch.setattr(csv_rows, "_csv_line", counted)
     lines = 4000
     assert read(tmp_path / "x", '"' + "x\n" * lines + '"\n', "csv", "1", size=8).texts == ["x\n" * lines]
     assert lines < given < 5 * lines

@@ -23,9 +23,9 @@ def replace_file(path: Path, content: bytes | Callable[[Path], None]) -> None:
             mode = part.stat().st_mode  # as the user's umask has it; some writers make a file for its owner only
             content(part)
             part.chmod(mode)
-        _sync(part)
+        sync(part)
         os.replace(part, path)
-        _sync(path.parent)
+        sync(path.parent)
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def naming(path: Path) -> Iterator[None]:
         raise TextkitError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     if os.name == "nt" and path.is_dir():  # Windows cannot open a folder
         return
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)

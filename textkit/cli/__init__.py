@@ -44,6 +44,7 @@ BEHIND_TASKS: dict[str, tuple[str, str]] = {
     "similar": ("textkit.verbs.similar:similar", "Leave out lines that are near-duplicates."),
     "map": ("textkit.verbs.map:map_", "Draw a map of texts: what is alike lies close."),
     "attention": ("textkit.verbs.attention:attention", "Show what a translation or a classifier looks at."),
+    "parts": ("textkit.verbs.parts:parts", "Say how far a run in parts is; join its parts."),
     "evaluate": ("textkit.verbs.evaluate:evaluate", "Score a model on test data: BLEU, accuracy, word pairs."),
     "import": ("textkit.verbs.import_:import_", "Make a model of word vectors in another tool's format."),
     "convert": ("textkit.verbs.convert:convert", "Write a model's word vectors in another tool's format."),
@@ -256,7 +257,7 @@ def _no_such_option(error: click.NoSuchOption) -> str:
     known += ["-h", "--help"]
     close = errors.nearest(asked, [name for name in known if name.startswith("--")])
     others = [other for other in own_verbs() if other != verb and asked in _options_of(other, context)]
-    if others and verb in own_verbs() and "did you mean" not in close:
+    if others and verb in own_verbs():
         return f"{verb} has no {asked}: it is an option of {', '.join(others)}"
     return f"no such option {asked}{close if 'did you mean' in close else ''}"
 

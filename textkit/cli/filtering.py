@@ -11,25 +11,24 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from textkit.cli.filter_options import BINARY, PACKED, TEXT
+from textkit.cli.input_report import InputReport, count_of_lines, say_invalid
 from textkit.cli.options import Messages
+from textkit.cli.parts_options import check_parts
 from textkit.cli.progress import Input, shown
 from textkit.cli.stdout import STDOUT, protected_stdout
 from textkit.cli.typed import check_files, say_if_typed
 from textkit.errors import UsageError
+from textkit.reference import load
 
 if TYPE_CHECKING:
     from textkit.serving.line_model import LineModel
     from textkit.streams.columns import Block
     from textkit.streams.fields import Carried
-    from textkit.streams.lines import Reader
-
-SECONDS = 2.0  # the time a window of lines should take: output is written that often, and Ctrl-C loses no more
-FEWEST, MOST = 64, 4096  # lines of a window
-_NAMED = 10  # the most renamed fields to show
+    from textkit.streams.span import Span
 
 
 @dataclass(kw_only=True)
@@ -48,6 +47,15 @@ class Filter:
     device: str
     threads: int | None
     line_buffered: bool
+    # Many machines: see parts_options. Given any of them, `output` is a folder.
+    parts: int | None = None
+    part_size: int | None = None
+    shard: tuple[int, int] | None = None
+    resume: bool = False
+    # The pieces of files that are one part, and how many records precede it; None: all of `files`.
+    spans: Sequence[Span] | None = dataclasses.field(init=False, default=None)
+    first: int = dataclasses.field(init=False, default=0)
+    also: Callable[[bytes], object] | None = dataclasses.field(init=False, default=None)  # is given all bytes read
     source: Input = dataclasses.field(init=False, default_factory=Input)  # how much has been read, and of how much
     format: str = dataclasses.field(init=False)  # of the output; each verb sets it, with `format_of`
     carried: Carried = dataclasses.field(init=False)  # names the records' own fields; set by `name_fields`
@@ -67,6 +75,23 @@ class Filter:
                 raise UsageError("--delimiter: is empty or a line end")
             if self.kind == "csv" and (len(self.delimiter) > 1 or self.delimiter in '"\r'):
                 raise UsageError(f"--delimiter {self.delimiter}: of csv it is one character, and no quote")
+        if self.in_parts:
+            check_parts(self)
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether the output is a folder of parts."""
+        return bool(self.parts or self.part_size or self.shard or self.resume)
+
+    @property
+    def numbered(self) -> bool:
+        """Whether what is written depends on how many records precede a record. They are then counted beforehand."""
+        return self.kind != "lines" and self.on_error == "skip" and self.format == "jsonl"  # "error": "FILE:LINE: ..."
+
+    @property
+    def files_read(self) -> Mapping[str, str]:
+        """Files besides the input whose content the output depends on, by their option."""
+        return {}
 
     def name_fields(self, keys: Sequence[str]) -> None:
         """Sets `carried`. `keys`: the names of the verb's own fields, the first of which --field changes."""
@@ -101,35 +126,40 @@ class Filter:
 
 
 @dataclass
-class InputReport:
-    """What was unusual about the input, which is reported on stderr at the end."""
+class Answering:
+    """A model that is ready to answer records, as a verb uses it.
 
-    records: int = 0
-    skipped: int = 0
-    first_problem: str = ""
-    renamed: dict[str, str] = dataclasses.field(default_factory=dict)  # input field -> its new name
-    # file -> the number of lines with bytes that are invalid in its encoding, and the encoding
-    invalid: dict[str, tuple[int, str]] = dataclasses.field(default_factory=dict)
+    `write(request, report, out, show)` reads the records of `request` (`records`), writes the answers to `out`, and tells
+    `show` how many there are. It may be called many times, once for each part. `folder` and `device`: the model's; the folder
+    is None if the input is still to decide which model it is. `say` reports at the end what was unusual; `counts` gives the
+    numbers of which it does so, by name.
+    """
 
-    def read(self, reader: Reader) -> None:
-        """Takes note of a file when its reading ends, at its end or before."""
-        if reader.invalid:
-            before = self.invalid.get(reader.name, (0, ""))[0]
-            self.invalid[reader.name] = before + reader.invalid, reader.encoding
+    write: Callable[[Any, InputReport, BinaryIO, Callable[[int], None]], None]
+    folder: Path | None
+    device: Callable[[], str]
+    say: Callable[[], None] = lambda: None
+    counts: Callable[[], Mapping[str, int]] = dict
 
-    def say(self, messages: Messages) -> None:
-        if self.renamed:
-            names = ", ".join(f"{old!r} is {new!r}" for old, new in list(self.renamed.items())[:_NAMED])
-            ours = any(new.startswith("source_") for new in self.renamed.values())
-            hint = "; --field NAME names the result instead" if ours else ""
-            messages.warn(f"fields of the input whose name is taken are renamed: {names}{hint}")
-        for name, (count, encoding) in self.invalid.items():
-            _say_invalid(messages, name, count, encoding)
-        if self.skipped:
-            what = "record was" if self.skipped == 1 else "records were"
-            messages.warn(
-                f"{self.skipped:,} {what} skipped, a null record in the place of each; the first: {self.first_problem}"
-            )
+
+def answer(request: Filter, messages: Messages, opens: Callable[[Any, Messages], Answering]) -> None:
+    """Runs a filter: reads, answers and writes, all at once or in parts, and reports what was unusual.
+
+    `opens(request, messages)` loads the model, so that a damaged one is reported before anything is read.
+    """
+    if request.in_parts:
+        load("textkit.cli.parted:answer_parts")(request, messages, opens)  # by name: it stands on this module
+        return
+    check_files(request.files)
+    answering = opens(request, messages)
+    report = InputReport()
+    try:
+        with opened(request, messages) as (out, show):
+            answering.write(request, report, out, show)
+            out.flush()
+    finally:
+        report.say(messages)
+        answering.say()
 
 
 @contextmanager
@@ -145,6 +175,13 @@ def opened(request: Filter, messages: Messages, reads: bool = True) -> Iterator[
         if reads:
             say_if_typed(messages, request.files)
         yield stack.enter_context(_destination(request.output, stdout)), show
+
+
+@contextmanager
+def surrounded(request: Filter, messages: Messages) -> Iterator[Callable[[int], None]]:
+    """The same for a filter whose output is a folder: gives the function that shows the progress alone."""
+    with _progress(request, messages) as show, protected_stdout():
+        yield show
 
 
 def _destination(output: str | None, stdout: BinaryIO) -> AbstractContextManager[BinaryIO]:
@@ -183,58 +220,39 @@ def answer_lines(
     """
     from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, staged, windows
 
-    check_files(request.files)
-    model = opens()
-    messages.note(f"{model.bundle.folder} on {model.session.device}")
-    report, form = InputReport(), request.with_key(forms[request.format])
-    try:
-        with opened(request, messages) as (out, show):
+    def loaded(request: Filter, messages: Messages) -> Answering:
+        model = opens()
+        messages.note(f"{model.bundle.folder} on {model.session.device}")
+
+        def write(request: Filter, report: InputReport, out: BinaryIO, show: Callable[[int], None]) -> None:
+            form = request.with_key(forms[request.format])
             cut = windows(records(request, report), 1 if request.line_buffered else WINDOW_LINES, WINDOW_CHARACTERS)
             stages = [lambda block: (block, model(block.texts)), lambda item: (len(item[0]), form(*item))]
             pump(staged(cut, stages, threads=1), request, report, out, out.write, show)
-            out.flush()
-    finally:
-        report.say(messages)
-        if model.long_lines:
-            messages.warn(f"{count_of_lines(model.long_lines)} had more than the model's {model.limit:,} tokens: cut")
 
+        def say() -> None:
+            if model.long_lines:
+                messages.warn(
+                    f"{count_of_lines(model.long_lines)} had more than the model's {model.limit:,} tokens: cut"
+                )
 
-class AdaptiveWindow:
-    """The number of lines to read ahead: as many as take about SECONDS. More make better batches but delay the output."""
+        return Answering(
+            write, model.bundle.folder, lambda: model.session.device, say, lambda: {"long": model.long_lines}
+        )
 
-    def __init__(self, lines: int | None) -> None:
-        self.fixed = lines is not None
-        self.lines = lines or FEWEST
-
-    def took(self, lines: int, seconds: float) -> None:
-        if not self.fixed and lines >= self.lines // 2:
-            aim = int(SECONDS * lines / max(seconds, 1e-6))
-            self.lines = max(FEWEST, min(MOST, aim, 4 * self.lines))
-
-    def joined(self, small: Iterable[Block | None]) -> Iterator[Block | None]:
-        """Joins the windows `small` into larger ones; a pause, None, ends one."""
-        from textkit.streams.columns import Block
-
-        held: list[Block] = []
-        for block in small:
-            if block is not None:
-                held.append(block)
-            if held and (block is None or sum(map(len, held)) >= self.lines):
-                yield Block.joined(held)
-                held = []
-            if block is None:
-                yield None
-        if held:
-            yield Block.joined(held)
+    answer(request, messages, loaded)
 
 
 def records(request: Filter, report: InputReport) -> Iterator[Block]:
     """The records of all files, or of stdin where there are none."""
     from textkit.streams.columns import records
     from textkit.streams.lines import Reader
+    from textkit.streams.span import Span
 
-    for file in request.files or ("-",):
-        with Reader(None if file == "-" else file) as reader:
+    pieces = request.files or ("-",) if request.spans is None else request.spans
+    for piece in pieces:
+        with Reader.of(piece) if isinstance(piece, Span) else Reader(None if piece == "-" else piece) as reader:
+            reader.also = request.also
             request.source.opens(reader)
             try:
                 skip = request.on_error == "skip"
@@ -245,7 +263,7 @@ def records(request: Filter, report: InputReport) -> Iterator[Block]:
                     request.source.records += len(block)
                     yield block
             finally:
-                report.read(reader)
+                report.read(reader, reader.path)
                 if request.format == "jsonl":
                     report.renamed = request.carried.renamed
 
@@ -260,18 +278,15 @@ def typed_lines(messages: Messages) -> Iterator[list[tuple[str, str]]]:
             first = reader.lines - len(lines) + 1
             yield [(line, f"line {number}") for number, line in enumerate(lines, first)]
         if reader.invalid:
-            _say_invalid(messages, reader.name, reader.invalid, reader.encoding)
-
-
-def _say_invalid(messages: Messages, name: str, count: int, encoding: str) -> None:
-    messages.warn(f"{name}: {count_of_lines(count)} held bytes that are no {encoding}; they became U+FFFD")
+            say_invalid(messages, reader.name, reader.invalid, reader.encoding)
 
 
 def _progress(request: Filter, messages: Messages) -> AbstractContextManager[Callable[[int], None]]:
     """Shows the progress on stderr, where a person sees it and nothing else is shown."""
     if not messages.interactive or _conversation(request):
         return nullcontext(lambda count: None)
-    request.source.measure(request.files or ("-",))
+    if not request.in_parts:
+        request.source.measure(request.files or ("-",))
     return shown(request.source)
 
 
@@ -279,7 +294,3 @@ def _conversation(request: Filter) -> bool:
     """Whether lines are typed at a terminal or written to one. With files and -o a terminal shows nothing but the progress."""
     used = (sys.stdin if "-" in (request.files or ("-",)) else None, sys.stdout if request.output is None else None)
     return any(stream is not None and stream.isatty() for stream in used)
-
-
-def count_of_lines(count: int) -> str:
-    return f"{count:,} line" if count == 1 else f"{count:,} lines"

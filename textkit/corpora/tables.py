@@ -17,7 +17,8 @@ from operator import itemgetter
 from typing import Any
 
 from textkit.errors import TextkitError, nearest
-from textkit.streams.columns import LONGEST_FIELD, csv_rows, field_of, field_text, json_object
+from textkit.streams.columns import field_of, field_text, json_object
+from textkit.streams.csv_rows import LONGEST_FIELD, csv_rows
 from textkit.streams.lines import Reader, text_blocks
 
 TAB = "\t"

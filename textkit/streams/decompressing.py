@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from textkit.errors import TextkitError
@@ -96,3 +96,25 @@ def unzstd(raw: Iterator[bytes], file: Compressed) -> Iterator[bytes]:
         raise TextkitError(f"{name}: damaged zstandard data: {error}") from error
     if started:
         raise TextkitError(f"{name}: truncated zstandard data")
+
+
+def whole_lines(own: Iterator[bytes], behind: Callable[[], Iterator[bytes]], begun: bool) -> Iterator[bytes]:
+    """The lines of some members, decompressed: without the line that the members before have `begun`, and with the end of the
+    last one. `own`: what the members hold; `behind`: gives what follows, for as far as it is read.
+
+    A line that begins where the next member does is among them, because only who decompresses knows where lines begin.
+    """
+    if begun:
+        for data in own:
+            if cut := data.find(b"\n") + 1:
+                if cut < len(data):
+                    yield data[cut:]
+                break
+        else:
+            return
+    yield from own
+    for data in behind():
+        if cut := data.find(b"\n") + 1:
+            yield data[:cut]
+            return
+        yield data

@@ -22,6 +22,7 @@ from itertools import chain
 from typing import Protocol
 
 from textkit.errors import TextkitError
+from textkit.streams.span import Span
 from textkit.streams.waiting import wait_readable
 
 BLOCK = 1 << 18  # bytes asked for by one read
@@ -48,16 +49,14 @@ class Reader:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None, block: int = BLOCK) -> None:
-        self.name = "stdin" if path is None else os.fspath(path)
+        self.path = self.name = "stdin" if path is None else os.fspath(path)
         self.encoding = "UTF-8"
         self.invalid = 0  # lines so far with bytes that are invalid in the encoding
         self.keeps_returns = False  # whether a carriage return before the end of a line stays: in quotes it is text
         self.lines = 0  # lines given so far
         self.taken = 0  # bytes of the file read so far, compressed if it is
         self.waiting = 0  # those of them that are still to be decompressed
-        self.also: Callable[[bytes], object] | None = (
-            None  # is given all bytes read, compressed if they are, such as a hash
-        )
+        self.also: Callable[[bytes], object] | None = None  # is given all bytes read, such as a hash
         self._block = block
         self._owned = path is not None
         self._fd = _stdin() if path is None else _open(self.name)
@@ -66,6 +65,23 @@ class Reader:
             self.close()
             raise TextkitError(f"{self.name}: is a directory")
         self._regular = stat.S_ISREG(mode)
+        self._span: Span | None = None  # the piece of the file that is read; None: all of it
+        self._left: int | None = None  # bytes of it that are still to be read
+
+    @classmethod
+    def of(cls, span: Span, block: int = BLOCK) -> Reader:
+        """A reader of the lines of a piece of a file. Such pieces make the module a few lines longer than others."""
+        reader = cls(span.path, block)
+        reader.name, reader.lines = span.name, span.lines or 0
+        if not span.whole:
+            reader._span, reader._left = span, span.stop - span.start
+            os.lseek(reader._fd, span.start, os.SEEK_SET)
+        return reader
+
+    @property
+    def begins(self) -> bool:
+        """Whether the file is read from its beginning."""
+        return self._span is None or not self._span.start
 
     def __enter__(self) -> Reader:
         return self
@@ -80,7 +96,7 @@ class Reader:
 
     def __iter__(self) -> Iterator[list[str]]:
         held: list[bytes] = []  # the beginning of a line whose end has not come yet
-        first = True
+        first = self.begins  # a byte order mark further on is text
         for data in self._utf8():
             cut = data.rfind(b"\n") + 1
             if not cut:
@@ -111,7 +127,7 @@ class Reader:
                     self.invalid, decoder.invalid = self.invalid + min(decoder.invalid, data.count(b"\n") + 1), 0
                 yield data
             return
-        head = b"" if encoding is None else None
+        head = b"" if encoding is None and self.begins else None
         for data in self.chunks():
             if data and head is not None:
                 head += data
@@ -126,6 +142,23 @@ class Reader:
 
     def chunks(self) -> Iterator[bytes]:
         """The file's bytes, decompressed; b"" before a read that would wait."""
+        if self._span is not None:
+            yield from self._pieces(self._span) if self._span.packed else self._raw()
+            return
+        yield from self._whole()
+
+    def _pieces(self, span: Span) -> Iterator[bytes]:
+        from textkit.streams.decompressing import inflate, unzstd, whole_lines
+
+        expand = unzstd if os.pread(self._fd, 4, 0) == ZSTANDARD else inflate
+
+        def behind() -> Iterator[bytes]:
+            self._left = None
+            return expand(self._raw(), self)
+
+        return whole_lines(expand(self._raw(), self), behind, bool(span.start))
+
+    def _whole(self) -> Iterator[bytes]:
         head = b""
         while not head or any(len(head) < len(magic) and magic.startswith(head) for magic in (GZIP, ZSTANDARD)):
             data = self._read(self._ready())
@@ -134,10 +167,11 @@ class Reader:
             head += data
         raw = chain([head] if head else [], self._raw())
         if not head.startswith((GZIP, ZSTANDARD)):
-            return raw
+            yield from raw
+            return
         from textkit.streams.decompressing import inflate, unzstd
 
-        return inflate(raw, self) if head.startswith(GZIP) else unzstd(raw, self)
+        yield from inflate(raw, self) if head.startswith(GZIP) else unzstd(raw, self)
 
     def _raw(self) -> Iterator[bytes]:
         while True:
@@ -155,7 +189,11 @@ class Reader:
                 if not ready:
                     wait_readable(self._fd)
                 try:
-                    data = os.read(self._fd, self._block)
+                    data = os.read(self._fd, self._block if self._left is None else min(self._block, self._left))
+                    if self._left is not None:
+                        if self._left and not data:
+                            raise TextkitError(f"{self.name}: is shorter than it was when it was cut into parts")
+                        self._left -= len(data)
                     self.taken += len(data)
                     if self.also is not None:
                         self.also(data)

@@ -13,7 +13,8 @@ import click
 
 from textkit import process
 from textkit.cli.filter_options import JSONL, delimiter_option, field_option, format_option, output_option
-from textkit.cli.filtering import Filter, InputReport, count_of_lines, opened, pump
+from textkit.cli.filtering import Filter, opened, pump
+from textkit.cli.input_report import InputReport, count_of_lines
 from textkit.cli.options import Messages, Text, answering_options, model_option
 from textkit.cli.typed import check_files, say_if_file
 from textkit.cli.verb import Verb, examples
@@ -181,7 +182,7 @@ def _read(request: _Options, report: InputReport) -> Iterator[Pairs | None]:
                     if not len(found):
                         yield None
             finally:
-                report.read(reader)
+                report.read(reader, reader.path)
                 if request.format == "jsonl":
                     report.renamed = request.carried.renamed
 

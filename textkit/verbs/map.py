@@ -10,7 +10,8 @@ import click
 
 from textkit import process
 from textkit.cli.filter_options import column_option, delimiter_option, files_argument
-from textkit.cli.filtering import Filter, count_of_lines, opened
+from textkit.cli.filtering import Filter, opened
+from textkit.cli.input_report import count_of_lines
 from textkit.cli.options import (
     Messages,
     device_option,

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from textkit import process
 from textkit.cli.filter_options import JSONL, FilterVerb, filter_options, reading_options
-from textkit.cli.filtering import FEWEST, Filter, InputReport, count_of_lines, opened, pump, records
+from textkit.cli.filtering import Answering, Filter, answer, pump, records
+from textkit.cli.input_report import InputReport, count_of_lines
 from textkit.cli.options import Messages, Text, answering_options
+from textkit.cli.parts_options import parts_options
 from textkit.cli.setting_options import options_of
-from textkit.cli.typed import check_files
 from textkit.cli.verb import examples
+from textkit.cli.windowing import FEWEST
 from textkit.errors import UsageError
 from textkit.tasks.classify.task import CLASSIFIED, TASK
 
@@ -58,6 +61,7 @@ _option = options_of(TASK, {})
 )
 @click.option("--explain", is_flag=True, help="Show how much each word does for the likeliest label.")
 @reading_options
+@parts_options
 @answering_options
 def classify(messages: Messages, **options: Any) -> None:
     """Label each line of the FILEs (or of stdin, also named -): one record out for each line in, in order.
@@ -85,7 +89,8 @@ def classify(messages: Messages, **options: Any) -> None:
     text and tsv have each word and its weight at the end of the line, separated by tabs; jsonl has "spans", a list of {"start",
     "end", "weight"}, in characters of the text.
     """
-    run(_Options(**options), messages)
+    process.take_short_turns()
+    answer(_Options(**options), messages, opens)
 
 
 @dataclass(kw_only=True)
@@ -117,6 +122,10 @@ class _Options(Filter):
 
             self.screen = Screen.of_stdout()
 
+    @property
+    def files_read(self) -> dict[str, str]:
+        return {"labels": self.labels} if self.labels and os.path.isfile(self.labels) else {}
+
     def classifier(self) -> Classifier:
         from textkit.tasks.classify.serving.classifier import Classifier
         from textkit.tasks.classify.verbs.own_labels import read_labels
@@ -134,26 +143,25 @@ class _Options(Filter):
         return Writer(known, classifier.head.several, self.top or every, self.probabilities)
 
 
-def run(request: _Options, messages: Messages) -> None:
-    """Reads, labels and writes; reports at the end what was unusual."""
-    process.take_short_turns()
-    check_files(request.files)
+def opens(request: _Options, messages: Messages) -> Answering:
+    """Loads the model, so that a damaged one is reported before anything is read."""
     classifier = request.classifier()
-    device = classifier.session.device  # a damaged model is reported before anything is read
-    messages.note(f"{classifier.bundle.folder}: {len(classifier.labels):,} labels, on {device}")
-    report, cut = InputReport(), _Cut()
-    try:
-        with opened(request, messages) as (out, show):
-            results = (
-                _explained(request, classifier, report, cut)
-                if request.explain
-                else _labelled(request, classifier, report)
-            )
-            pump(results, request, report, out, out.write, show)
-            out.flush()
-    finally:
-        report.say(messages)
-        _say(classifier, cut, messages)
+    messages.note(f"{classifier.bundle.folder}: {len(classifier.labels):,} labels, on {classifier.session.device}")
+    cut = _Cut()
+
+    def write(request: _Options, report: InputReport, out: BinaryIO, show: Callable[[int], None]) -> None:
+        results = (
+            _explained(request, classifier, report, cut) if request.explain else _labelled(request, classifier, report)
+        )
+        pump(results, request, report, out, out.write, show)
+
+    return Answering(
+        write,
+        classifier.bundle.folder,
+        lambda: classifier.session.device,
+        lambda: _say(classifier, cut, messages),
+        lambda: {"long": classifier.long_lines, "unknown": classifier.unknown_lines, "cut words": cut.lines},
+    )
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from textkit.cli.filtering import count_of_lines
+from textkit.cli.input_report import count_of_lines
 from textkit.cli.options import Text, promised
 from textkit.evaluation.measuring import Evaluation, Figures, Question
 

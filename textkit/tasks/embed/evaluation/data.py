@@ -14,7 +14,7 @@ from itertools import chain, islice
 from textkit.errors import TextkitError
 from textkit.evaluation.layouts import Layout, Row, as_number, by_name, layout_of, names_labels
 from textkit.evaluation.measuring import NOT, SURE
-from textkit.streams.columns import whole_csv
+from textkit.streams.csv_rows import whole_csv
 from textkit.streams.fields import parsed
 from textkit.streams.lines import Reader
 from textkit.tasks.embed.evaluation import analogies, similarity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -12,10 +13,11 @@ import click
 
 from textkit import process
 from textkit.cli.filter_options import JSONL, FilterVerb, filter_options, reading_options
-from textkit.cli.filtering import Filter, InputReport, count_of_lines, opened, pump, records
+from textkit.cli.filtering import Answering, Filter, answer, pump, records
+from textkit.cli.input_report import InputReport, count_of_lines
 from textkit.cli.options import Messages, answering_options
+from textkit.cli.parts_options import parts_options
 from textkit.cli.setting_options import options_of
-from textkit.cli.typed import check_files
 from textkit.cli.verb import examples
 from textkit.errors import UsageError
 from textkit.serving import BATCH_TOKENS, LONG_DONE
@@ -51,6 +53,7 @@ _option = options_of(TASK, {})
     help="What the lines are, for a model that embeds queries and the documents that answer them differently.",
 )
 @reading_options
+@parts_options
 @click.option(
     "--batch-tokens",
     type=click.IntRange(min=1),
@@ -82,7 +85,8 @@ def embed(messages: Messages, **options: Any) -> None:
     gives one too (in jsonl null), so that lines stay aligned. With --tokens, each line of text has `token number number
     ...` for each token, with tabs between tokens; jsonl has "tokens", a list of {"token", "embedding"}.
     """
-    run(_Options(**options), messages)
+    process.take_short_turns()
+    answer(_Options(**options), messages, opens)
 
 
 @dataclass(kw_only=True)
@@ -124,8 +128,7 @@ class _Options(Filter):
         )
 
 
-def _say(report: InputReport, messages: Messages, embedder: Embedder) -> None:
-    report.say(messages)
+def _say(embedder: Embedder, messages: Messages) -> None:
     if embedder.long_lines:
         lines = count_of_lines(embedder.long_lines)
         messages.warn(f"{lines} had more than the model's {embedder.limit:,} tokens: {LONG_DONE[embedder.long]}")
@@ -134,27 +137,25 @@ def _say(report: InputReport, messages: Messages, embedder: Embedder) -> None:
         messages.warn(f"{count_of_lines(embedder.unknown_lines)} held no word that the model knows, and {zero}")
 
 
-def run(request: _Options, messages: Messages) -> None:
-    """Read, embed and write; at the end, report what was out of the ordinary."""
-
-    process.take_short_turns()
-    check_files(request.files)
+def opens(request: _Options, messages: Messages) -> Answering:
+    """Loads the model, so that a damaged one is reported before anything is read."""
     embedder = request.embedder()
-    device = embedder.session.device  # loads the graph, so that a damaged model is reported before anything is read
+    device = embedder.session.device
     side = f", the side of a {embedder.side}" if embedder.two_sided else ""
     messages.note(f"{embedder.bundle.folder}: {embedder.dim} dimensions, pooling {embedder.pooling}{side}, on {device}")
     if embedder.side == QUERY and not embedder.two_sided:
         messages.note(f"--side {QUERY}: {embedder.bundle.manifest.name} embeds queries as it embeds documents")
-    report = InputReport()
-    try:
-        with opened(request, messages) as (out, show):
-            _pump(request, embedder, report, out, show)
-    finally:
-        _say(report, messages, embedder)
+    return Answering(
+        functools.partial(_pump, embedder),
+        embedder.bundle.folder,
+        lambda: embedder.session.device,
+        lambda: _say(embedder, messages),
+        lambda: {"long": embedder.long_lines, "unknown": embedder.unknown_lines},
+    )
 
 
 def _pump(
-    request: _Options, embedder: Embedder, report: InputReport, out: BinaryIO, show: Callable[[int], None]
+    embedder: Embedder, request: _Options, report: InputReport, out: BinaryIO, show: Callable[[int], None]
 ) -> None:
     """Put every record through the model and write the result."""
     from textkit.serving.stream import staged
@@ -164,7 +165,6 @@ def _pump(
         # With line buffering, handing single lines from thread to thread costs more than it saves.
         results = staged(*_work(request, embedder, report), threads=1 if request.line_buffered else embedder.threads)
         pump(results, request, report, out, target.write, show)
-    out.flush()
 
 
 def _work(

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from textkit.cli.filter_options import JSONL, format_option, output_option, reading_options
-from textkit.cli.filtering import FEWEST, AdaptiveWindow, Filter, InputReport, opened, pump, records
+from textkit.cli.filtering import Answering, Filter, answer, opened, pump, records
+from textkit.cli.input_report import InputReport
 from textkit.cli.options import Messages, Text, answering_options, model_option
+from textkit.cli.parts_options import parts_options
 from textkit.cli.setting_options import Number, options_of, taken
 from textkit.cli.typed import say_if_file
 from textkit.cli.verb import Verb, examples
+from textkit.cli.windowing import FEWEST, AdaptiveWindow
 from textkit.errors import UsageError
 from textkit.searching.settings import SEARCH
 from textkit.tasks.language.task import GENERATED, TASK
@@ -67,6 +70,7 @@ _option = options_of(TASK, SEARCH)
     "--file", "files", multiple=True, metavar="FILE", help="Read prompts, one per line, from FILE instead of stdin."
 )
 @reading_options
+@parts_options
 @answering_options
 def generate(messages: Messages, prompt: str | None, **options: Any) -> None:
     """Continue PROMPT and print the text as it is drawn; without PROMPT, write one record for each line of stdin, in order.
@@ -84,12 +88,12 @@ def generate(messages: Messages, prompt: str | None, **options: Any) -> None:
     """
     request = _Options(settings=taken(options, SEARCH, TASK.settings), **options)
     if prompt is None:
-        run(request, messages)
+        answer(request, messages, opens)
         return
-    if request.files or request.kind != "lines":
+    if request.files or request.kind != "lines" or request.in_parts:
         raise UsageError("PROMPT: --file and --input are for prompts that are read")
     say_if_file(messages, [prompt], "the prompt", "--file")
-    answer(prompt, request, messages)
+    answer_one(prompt, request, messages)
 
 
 @dataclass(kw_only=True)
@@ -108,13 +112,18 @@ class _Options(Filter):
         if "" in self.stop:
             raise UsageError("--stop '': an empty string is everywhere")
 
+    @property
+    def numbered(self) -> bool:
+        """What is drawn depends on the seed and the number of the prompt."""
+        return True
+
     def generator(self) -> Generator:
         from textkit.tasks.language.serving.generator import Generator
 
         return Generator(self.model, self.device, self.threads, samples=self.samples, stop=self.stop, **self.settings)
 
 
-def answer(prompt: str, request: _Options, messages: Messages) -> None:
+def answer_one(prompt: str, request: _Options, messages: Messages) -> None:
     """Answer one prompt: write its text as it is drawn, or all samples when they are done."""
     from textkit.streams.columns import Block
     from textkit.tasks.language.serving.writers import TEXTS
@@ -154,20 +163,19 @@ def _stream(generator: Generator, prompt: str, out: BinaryIO, whole: bool) -> No
     out.write(line("", last=True).encode("utf-8", "replace") + b"\n")
 
 
-def run(request: _Options, messages: Messages) -> None:
-    """Read prompts, continue them and write; at the end, report what was out of the ordinary."""
-    from textkit.streams.lines import check_readable
-
-    check_readable(file for file in request.files if file != "-")
+def opens(request: _Options, messages: Messages) -> Answering:
     generator = _loaded(request, messages)
-    report = InputReport()
-    try:
-        with opened(request, messages) as (out, show):
-            pump(_results(request, generator, report), request, report, out, out.write, show)
-            out.flush()
-    finally:
-        report.say(messages)
-        _say(generator, messages)
+
+    def write(request: _Options, report: InputReport, out: BinaryIO, show: Callable[[int], None]) -> None:
+        pump(_results(request, generator, report), request, report, out, out.write, show)
+
+    return Answering(
+        write,
+        generator.bundle.folder,
+        lambda: generator.steps.device,
+        lambda: _say(generator, messages),
+        lambda: {"cut prompts": generator.cut_prompts},
+    )
 
 
 def _loaded(request: _Options, messages: Messages) -> Generator:
@@ -194,7 +202,7 @@ def _results(request: _Options, generator: Generator, report: InputReport) -> It
 
     form = request.with_key(TEXTS[request.format])
     window = AdaptiveWindow(1 if request.line_buffered else None)
-    number = 0
+    number = request.first
     for block in window.joined(windows(records(request, report), min(window.lines, FEWEST), WINDOW_CHARACTERS // 16)):
         if block is None:
             yield None

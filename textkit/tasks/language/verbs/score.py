@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from textkit.cli.filter_options import JSONL, FilterVerb, filter_options, reading_options
-from textkit.cli.filtering import Filter, InputReport, opened, pump, records
+from textkit.cli.filtering import Answering, Filter, answer, pump, records
+from textkit.cli.input_report import InputReport
 from textkit.cli.options import Messages, answering_options
-from textkit.cli.typed import check_files
+from textkit.cli.parts_options import parts_options
 from textkit.cli.verb import examples
 from textkit.errors import UsageError
 from textkit.tasks.language.task import SCORED
@@ -34,6 +35,7 @@ FORMATS = ("text", "jsonl")
 @click.option("--per-token", is_flag=True, help="Add each token's log-probability.")
 @click.option("--per-word", is_flag=True, help="Add each word's log-probability, the sum over its tokens.")
 @reading_options
+@parts_options
 @answering_options
 def score(messages: Messages, **options: Any) -> None:
     """Say how likely each line of the FILEs (or of stdin, also named -) is: one record for each line, in order.
@@ -48,7 +50,7 @@ def score(messages: Messages, **options: Any) -> None:
     one of a blank line. The perplexity is per token, exp(-log-probability / tokens). With --on-error skip, a record that cannot
     be read becomes nan (null in jsonl), so that lines stay aligned.
     """
-    run(_Options(**options), messages)
+    answer(_Options(**options), messages, opens)
 
 
 @dataclass(kw_only=True)
@@ -70,24 +72,24 @@ class _Options(Filter):
         return "per_token" if self.per_token else "per_word" if self.per_word else None
 
 
-def run(request: _Options, messages: Messages) -> None:
-    """Reads, scores and writes; reports at the end what was unusual."""
+def opens(request: _Options, messages: Messages) -> Answering:
+    """Loads the model, so that a damaged one is reported before anything is read."""
     from textkit.tasks.language.serving.scorer import LanguageModel
 
-    check_files(request.files)
     model = LanguageModel(request.model, request.device, request.threads)
-    messages.note(
-        f"{model.bundle.folder} on {model.session.device}"
-    )  # a damaged model is reported before anything is read
-    report, unknown = InputReport(), _Unknown()
-    try:
-        with opened(request, messages) as (out, show):
-            pump(_results(request, model, report, unknown), request, report, out, out.write, show)
-            out.flush()
-    finally:
-        report.say(messages)
+    messages.note(f"{model.bundle.folder} on {model.session.device}")
+    unknown = _Unknown()
+
+    def write(request: _Options, report: InputReport, out: BinaryIO, show: Callable[[int], None]) -> None:
+        pump(_results(request, model, report, unknown), request, report, out, out.write, show)
+
+    def say() -> None:
         if unknown.count:
             messages.note(f"{unknown.count:,} of {unknown.tokens:,} tokens are words that the model does not know")
+
+    return Answering(
+        write, model.bundle.folder, lambda: model.session.device, say, lambda: {"unknown tokens": unknown.count}
+    )
 
 
 @dataclass

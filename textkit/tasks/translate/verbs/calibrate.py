@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from textkit.cli.filtering import count_of_lines
+from textkit.cli.input_report import count_of_lines
 from textkit.cli.options import Messages, device_option, encoding_option, message_options, model_option, threads_option
 from textkit.cli.typed import say_if_typed
 from textkit.cli.verb import Verb, examples

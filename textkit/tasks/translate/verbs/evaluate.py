@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import click
 
-from textkit.cli.filtering import count_of_lines
+from textkit.cli.input_report import count_of_lines
 from textkit.cli.setting_options import declared
 from textkit.evaluation.measuring import Evaluation, Figures, Question
 from textkit.searching.settings import SEARCH

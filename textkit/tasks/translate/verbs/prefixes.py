@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textkit.cli.filtering import InputReport, count_of_lines
+from textkit.cli.input_report import InputReport, count_of_lines
 from textkit.errors import TextkitError
 
 
@@ -23,7 +23,7 @@ class Prefixes:
 
     def __exit__(self, *exception: object) -> None:
         self._reader.close()
-        self._report.read(self._reader)
+        self._report.read(self._reader, self._reader.path)
 
     def take(self, count: int) -> list[str]:
         while len(self._held) < count:

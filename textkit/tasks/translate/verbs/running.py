@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
-from textkit.cli.filtering import FEWEST, AdaptiveWindow, InputReport, count_of_lines, opened, pump, records
+from textkit.cli.filtering import Answering, answer, pump, records
+from textkit.cli.input_report import InputReport, count_of_lines
 from textkit.cli.options import Messages
-from textkit.cli.typed import check_files, seen
+from textkit.cli.typed import seen
+from textkit.cli.windowing import FEWEST, AdaptiveWindow
+from textkit.streams.lines import check_readable
 from textkit.tasks.translate.verbs.prefixes import Prefixes
 
 if TYPE_CHECKING:
@@ -22,27 +26,65 @@ if TYPE_CHECKING:
 
 def run(request: Request, messages: Messages) -> None:
     """Read, translate and write; at the end, report what was out of the ordinary."""
-    check_files(request.files, list(filter(None, (request.prefix, request.abbreviations, request.glossary))))
-    fitting = request.fitting()
-    one = fitting[0] if fitting else None
-    # A damaged model is reported before anything is read, unless what is read decides which model it is.
-    translator = _loaded(request, messages, one) if len(fitting) < 2 else None
-    report = InputReport()
-    window = AdaptiveWindow(1 if request.line_buffered else None)
-    try:
-        with opened(request, messages) as (out, show):
-            blocks = _blocks(request, report, window)
-            if translator is None:
-                from textkit.tasks.translate.serving.directions import guessed
+    check_readable(filter(None, (request.prefix, request.abbreviations, request.glossary)))
+    answer(request, messages, opens)
 
-                first = next((block for block in blocks if block is not None), None)
-                chosen = guessed(fitting, first.texts if first else [], request.to)
-                translator = _loaded(request, messages, chosen)
-                blocks = chain([first] if first else [], blocks)
-            results = _results(request, translator, blocks, window, report)
-            pump(results, request, report, out, out.write, show)
-    finally:
-        _say(report, messages, translator)
+
+def opens(request: Request, messages: Messages) -> Answering:
+    """Loads the model, so that a damaged one is reported before anything is read, unless what is read decides which it is."""
+    job = _Job(messages, request.fitting())
+    if len(job.fitting) < 2:
+        job.load(request, job.fitting[0] if job.fitting else None)
+    elif request.in_parts:  # all parts have the model that the first lines of all ask for
+        blocks = _blocks(copy.copy(request), InputReport(), AdaptiveWindow(None))
+        job.decide(request, next((block for block in blocks if block is not None), None))
+    translator = job.translator
+    return Answering(
+        job.write,
+        translator.bundle.folder if translator else None,
+        lambda: job.loaded.steps.device,
+        job.say,
+        job.counts,
+    )
+
+
+class _Job:
+    """A translator that is loaded now or, where the first lines choose between models, when they are read."""
+
+    def __init__(self, messages: Messages, fitting: list[Direction]) -> None:
+        self.messages, self.fitting = messages, fitting
+        self.translator: Translator | None = None
+
+    def load(self, request: Request, chosen: Direction | None) -> None:
+        self.translator = _loaded(request, self.messages, chosen)
+
+    def decide(self, request: Request, first: Block | None) -> None:
+        from textkit.tasks.translate.serving.directions import guessed
+
+        self.load(request, guessed(self.fitting, first.texts if first else [], request.to))
+
+    @property
+    def loaded(self) -> Translator:
+        assert self.translator is not None
+        return self.translator
+
+    def write(self, request: Request, report: InputReport, out: BinaryIO, show: Callable[[int], None]) -> None:
+        window = AdaptiveWindow(1 if request.line_buffered else None)
+        blocks = _blocks(request, report, window)
+        if self.translator is None:
+            first = next((block for block in blocks if block is not None), None)
+            self.decide(request, first)
+            blocks = chain([first] if first else [], blocks)
+        results = _results(request, self.loaded, blocks, window, report)
+        pump(results, request, report, out, out.write, show)
+
+    def say(self) -> None:
+        if self.translator is not None:
+            _say(self.messages, self.translator)
+
+    def counts(self) -> dict[str, int]:
+        one = self.translator
+        return {"long": one.long_lines, "incomplete": one.incomplete, "doubtful": one.doubtful} if one else {}
 
 
 def _loaded(request: Request, messages: Messages, chosen: Direction | None) -> Translator:
@@ -69,10 +111,7 @@ def _loaded(request: Request, messages: Messages, chosen: Direction | None) -> T
     return translator
 
 
-def _say(report: InputReport, messages: Messages, translator: Translator | None) -> None:
-    report.say(messages)
-    if translator is None:
-        return
+def _say(messages: Messages, translator: Translator) -> None:
     if translator.long_lines:
         done = "split, and the translations of the parts joined" if translator.long == "split" else "cut"
         lines = count_of_lines(translator.long_lines)
@@ -102,7 +141,7 @@ def _results(
     from textkit.tasks.translate.serving.writers import FORMATTERS
 
     form = request.with_key(FORMATTERS[request.format])
-    number = 0
+    number = request.first
     with Prefixes(request.prefix, report) if request.prefix else nullcontext() as prefixes:
         for block in blocks:
             if block is None:

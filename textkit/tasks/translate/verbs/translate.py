@@ -19,6 +19,7 @@ from textkit.cli.filter_options import (
 )
 from textkit.cli.filtering import Filter
 from textkit.cli.options import Messages, Text, answering_options
+from textkit.cli.parts_options import parts_options
 from textkit.cli.setting_options import options_of, taken
 from textkit.cli.verb import examples
 from textkit.errors import UsageError
@@ -104,6 +105,7 @@ def _codes(of: str) -> Callable[[click.Context, click.Parameter, str], list[str]
 @_option("top_p")
 @_option("seed")
 @reading_options
+@parts_options
 @_option("sentences", negated=True)
 @click.option("--abbreviations", metavar="FILE", help="Your own abbreviations, one per line; no sentence ends at one.")
 @split_option("What to do with a sentence that is too long for the model.")
@@ -190,9 +192,20 @@ class Request(Filter):
             raise UsageError("--glossary -: must be a file, not stdin")
         if self.prefix == "-" and "-" in (self.files or ("-",)):
             raise UsageError("--prefix -: stdin is the input already")
+        if self.prefix is not None and self.in_parts:
+            raise UsageError("--prefix: its lines belong to those of one input; translate it without parts")
         for name in ("temperature", "top_k", "top_p", "seed"):
             if name in given and "sample" not in given:
                 raise UsageError(f"--{name.replace('_', '-')} {given[name]:g}: is for --sample")
+
+    @property
+    def numbered(self) -> bool:
+        """Samples depend on the seed and a line's number, and nbest states it."""
+        return super().numbered or "sample" in self.settings or self.format == "nbest"
+
+    @property
+    def files_read(self) -> dict[str, str]:
+        return {name: file for name in ("abbreviations", "glossary") if (file := getattr(self, name))}
 
     def fitting(self) -> list[Direction]:
         """The models that --to and --from leave, between which the text decides; none where neither is to choose one."""
