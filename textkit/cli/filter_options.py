@@ -23,6 +23,14 @@ output_option = click.option(
 input_option = click.option(
     "--input", "kind", type=click.Choice(INPUTS), default="lines", show_default=True, help="What a record is."
 )
+_input_of_filters = click.option(
+    "--input",
+    "kind",
+    type=click.Choice((*INPUTS, "parquet", "arrow")),
+    default="lines",
+    show_default=True,
+    help="What a record is.",
+)
 column_option = click.option(
     "--column", metavar="N|NAME", help="The text's column, by number (without a header) or by name."
 )
@@ -39,7 +47,9 @@ def split_option(said: str) -> Callable[[Any], Any]:
 
 
 TEXT = ".txt"  # OUT's suffix for any format that a person can read
-BINARY = ("npy", "f32")
+ARROW = ("parquet", "arrow")  # formats of tables, in and out; they need pyarrow
+ARROW_SUFFIXES = {".parquet": "parquet", ".arrow": "arrow", ".arrows": "arrow"}
+BINARY = ("npy", "f32", *ARROW)
 PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip")
 JSONL = {".jsonl": "jsonl", ".ndjson": "jsonl"}  # the format that OUT's suffix stands for
 
@@ -66,7 +76,7 @@ def filter_options(formats: Sequence[str]) -> Callable[[Any], Any]:
 
 def reading_options(function: Any) -> Any:
     """The options that say what a record of the input is: --input, --column, --delimiter and --field."""
-    for option in (field_option, delimiter_option, column_option, input_option):
+    for option in (field_option, delimiter_option, column_option, _input_of_filters):
         function = option(function)
     return function
 
@@ -81,5 +91,6 @@ class FilterVerb(Verb):
 _READS = (
     "--input tsv and csv: the text is column 1 without --column; a name makes the first record the header. jsonl: it is "
     'the field "text" without --column; a.b and a.0.b reach into objects and lists. A field that has the name of one of '
-    "the result's is carried along as source_NAME. Files may be compressed (gzip, zstandard)."
+    "the result's is carried along as source_NAME. Files may be compressed (gzip, zstandard). parquet and arrow (a stream or a "
+    'file): the text is the column "text" or the only column of strings; a null stays null.'
 )

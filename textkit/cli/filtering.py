@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from textkit.cli.filter_options import BINARY, PACKED, TEXT
-from textkit.cli.input_report import InputReport, count_of_lines, say_invalid
+from textkit.cli.arrow_records import table_records
+from textkit.cli.filter_options import ARROW, BINARY, PACKED, TEXT
+from textkit.cli.input_report import InputReport, count_of_lines
 from textkit.cli.options import Messages
 from textkit.cli.parts_options import check_parts
 from textkit.cli.progress import Input, shown
@@ -97,8 +98,14 @@ class Filter:
         """Sets `carried`. `keys`: the names of the verb's own fields, the first of which --field changes."""
         from textkit.streams.fields import Carried
 
-        if self.field is not None and self.format != "jsonl":
+        if self.field is not None and self.format != "jsonl" and self.format not in ARROW:
             raise UsageError(f"--field {self.field}: only --format jsonl has fields")
+        if self.format in ARROW and self.kind != "lines" and self.kind not in ARROW:
+            raise UsageError(
+                f"--format {self.format}: fields of {self.kind} have no types; --input is lines, parquet or arrow"
+            )
+        if self.format in BINARY and self.output is None and sys.stdout is not None and sys.stdout.isatty():
+            raise UsageError(f"--format {self.format} is not for a terminal: -o FILE or a pipe takes it")
         if self.field in ("", *keys[1:]):
             raise UsageError(f"--field {self.field}: another field has that name")
         self.carried = Carried((self.field or keys[0], *keys[1:]))
@@ -150,6 +157,12 @@ def answer(request: Filter, messages: Messages, opens: Callable[[Any, Messages],
     if request.in_parts:
         load("textkit.cli.parted:answer_parts")(request, messages, opens)  # by name: it stands on this module
         return
+    if request.kind in ARROW:  # a folder of files is a table, too
+        from textkit.parts.sources import sources
+
+        request.files = (
+            tuple(source.path for source in sources(file for file in request.files if file != "-")) or request.files
+        )
     check_files(request.files)
     answering = opens(request, messages)
     report = InputReport()
@@ -249,6 +262,9 @@ def records(request: Filter, report: InputReport) -> Iterator[Block]:
     from textkit.streams.lines import Reader
     from textkit.streams.span import Span
 
+    if request.kind in ARROW:
+        yield from table_records(request, report)
+        return
     pieces = request.files or ("-",) if request.spans is None else request.spans
     for piece in pieces:
         with Reader.of(piece) if isinstance(piece, Span) else Reader(None if piece == "-" else piece) as reader:
@@ -266,19 +282,6 @@ def records(request: Filter, report: InputReport) -> Iterator[Block]:
                 report.read(reader, reader.path)
                 if request.format == "jsonl":
                     report.renamed = request.carried.renamed
-
-
-def typed_lines(messages: Messages) -> Iterator[list[tuple[str, str]]]:
-    """The lines of stdin as (line, its place), a list at a time; the list is empty where the input pauses."""
-    from textkit.streams.lines import Reader
-
-    say_if_typed(messages)
-    with Reader(None) as reader:
-        for lines in reader:
-            first = reader.lines - len(lines) + 1
-            yield [(line, f"line {number}") for number, line in enumerate(lines, first)]
-        if reader.invalid:
-            say_invalid(messages, reader.name, reader.invalid, reader.encoding)
 
 
 def _progress(request: Filter, messages: Messages) -> AbstractContextManager[Callable[[int], None]]:

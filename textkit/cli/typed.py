@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import click
 
+from textkit.cli.input_report import say_invalid
 from textkit.cli.options import Messages
 from textkit.errors import TextkitError, quoted
 
@@ -129,3 +130,16 @@ def say_if_typed(messages: Messages, files: Sequence[str] = ("-",)) -> None:
     """Says on stderr, unless -q, that stdin is read and is a terminal: somebody may wonder why nothing happens."""
     if "-" in (files or ("-",)) and sys.stdin is not None and sys.stdin.isatty():
         messages.hint("reading from the terminal; Ctrl-D ends")
+
+
+def typed_lines(messages: Messages) -> Iterator[list[tuple[str, str]]]:
+    """The lines of stdin as (line, its place), a list at a time; the list is empty where the input pauses."""
+    from textkit.streams.lines import Reader
+
+    say_if_typed(messages)
+    with Reader(None) as reader:
+        for lines in reader:
+            first = reader.lines - len(lines) + 1
+            yield [(line, f"line {number}") for number, line in enumerate(lines, first)]
+        if reader.invalid:
+            say_invalid(messages, reader.name, reader.invalid, reader.encoding)

@@ -28,6 +28,9 @@ def borders(path: str, size: int, targets: Sequence[int], kind: str, delimiter: 
         with open(path, "rb") as file:
             head = file.read(_HEAD)
             packed = head.startswith((GZIP, ZSTANDARD))
+            if kind in ("parquet", "arrow"):
+                places = [end for end, _ in row_groups_of(path, kind)]
+                return [_nearest(target, places[:-1], size) for target in targets]
             if packed:
                 places = [] if kind == "csv" or not _ends_lines(encoding) else _members(path, size, head)
                 return [_nearest(target, places, size) for target in targets]
@@ -38,6 +41,17 @@ def borders(path: str, size: int, targets: Sequence[int], kind: str, delimiter: 
             return [_line_end(file.fileno(), target, size) for target in targets]
     except OSError:
         return [_nearest(target, [], size) for target in targets]
+
+
+def row_groups_of(path: str, kind: str) -> list[tuple[int, int]]:
+    """For each row group the byte at which it ends, and its rows. None for an Arrow file, and for a file that is damaged."""
+    if kind != "parquet":
+        return []
+    from textkit.streams.arrow import pyarrow, row_groups
+
+    with suppress(OSError, ValueError, pyarrow().ArrowException):
+        return row_groups(path)
+    return []
 
 
 def _nearest(target: int, places: Sequence[int], size: int) -> int:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from textkit.errors import TextkitError
-from textkit.parts.borders import borders
+from textkit.parts.borders import borders, row_groups_of
 from textkit.parts.sources import Source
 from textkit.streams.csv_rows import csv_rows
 from textkit.streams.lines import GZIP, ZSTANDARD, Reader
@@ -18,7 +18,7 @@ from textkit.streams.span import Span
 class Reading:
     """How the files are read, as far as it matters where they can be cut."""
 
-    kind: str = "lines"  # or tsv, csv, jsonl
+    kind: str = "lines"  # or tsv, csv, jsonl, parquet, arrow
     delimiter: str = ","
     header: bool = False  # whether the first record of each file names the columns
     encoding: str | None = None  # None: UTF-8
@@ -36,11 +36,13 @@ def cut(sources: Sequence[Source], size: int, reading: Reading) -> list[list[Spa
         targets = [at * size - base for at in range(first, (base + source.size - 1) // size + 1)]
         places = borders(source.path, source.size, targets, reading.kind, reading.delimiter, reading.encoding)
         packed = bool(places) and _packed(source.path)
+        groups = row_groups_of(source.path, reading.kind) if places else []
         start = 0
         for place in [*dict.fromkeys(places), source.size]:
             if place > start or (place == source.size == 0):
                 whole = start == 0 and place == source.size
-                parts[-1].append(Span(source.path, start, place, whole, packed and not whole, None if start else 0))
+                span = Span(source.path, start, place, whole, packed and not whole, None if start else 0)
+                parts[-1].append(_with_groups(span, groups) if groups and not whole else span)
                 start = place
             if place < source.size or source.size in places:
                 parts.append([])
@@ -48,6 +50,11 @@ def cut(sources: Sequence[Source], size: int, reading: Reading) -> list[list[Spa
         if source.size and base % size == 0:
             parts.append([])
     return [part for part in parts if part] or [[]]
+
+
+def _with_groups(span: Span, groups: Sequence[tuple[int, int]]) -> Span:
+    first, behind = (sum(end <= place for end, _ in groups) for place in (span.start, span.stop))
+    return replace(span, groups=(first, behind), lines=sum(rows for _, rows in groups[:first]))
 
 
 def _packed(path: str) -> bool:
@@ -77,6 +84,10 @@ def counted(parts: Sequence[Sequence[Span]], reading: Reading) -> Iterator[tuple
 def _counts(span: Span, reading: Reading) -> tuple[int, int]:
     """How many lines and records a span has."""
     lines = records = 0
+    if reading.kind in ("parquet", "arrow"):
+        groups = row_groups_of(span.path, reading.kind)
+        count = sum(rows for _, rows in (groups[slice(*span.groups)] if span.groups else groups))
+        return count, count
     with suppress(TextkitError), Reader.of(replace(span, lines=0)) as reader:
         if reading.kind == "csv":
             for rows, _ in csv_rows(reader, reading.delimiter):

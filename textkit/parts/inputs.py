@@ -20,7 +20,7 @@ def changed_inputs(plan: Plan, found: Sequence[Source]) -> frozenset[str]:
     before = {source.path: source.changed for source in plan.sources}
     changed = frozenset(source.path for source in found if source.changed != before.get(source.path))
     for span in (span for part in plan.parts for span in part.spans if span.path in changed):
-        if span.start and not span.packed and _byte_before(span.path, span.start) != b"\n":
+        if span.start and not span.packed and span.groups is None and _byte_before(span.path, span.start) != b"\n":
             raise TextkitError(f"{span.path}: has changed since it was cut into parts; give another folder")
     return changed
 

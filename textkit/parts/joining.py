@@ -22,8 +22,41 @@ def joined(folder: Path, marks: Sequence[Mark]) -> Iterator[bytes]:
     if marks and marks[0].file.endswith(".npy"):
         yield from _npy(folder, marks)
         return
+    if marks and marks[0].file.endswith((".parquet", ".arrow")):
+        yield from _tables(folder, marks)
+        return
     for mark in marks:
         yield from _checked(folder, mark)
+
+
+def _tables(folder: Path, marks: Sequence[Mark]) -> Iterator[bytes]:
+    """Parquet is written anew, so that its row groups are those of one run. Batches of Arrow stay as they are."""
+    from textkit.streams.arrow import batches
+    from textkit.streams.arrow_output import ArrowOut
+
+    sink = _Sink()
+    with ArrowOut(sink, "parquet" if marks[0].file.endswith(".parquet") else "arrow") as out:
+        for mark in marks:
+            for _ in _checked(folder, mark):
+                pass
+            for table in batches(str(folder / mark.file)):
+                out.write(table)
+                yield from sink.taken()
+    yield from sink.taken()
+
+
+class _Sink:
+    """Keeps what is written until it is taken."""
+
+    def __init__(self) -> None:
+        self._held: list[bytes] = []
+
+    def write(self, data: Any) -> None:
+        self._held.append(bytes(data))
+
+    def taken(self) -> list[bytes]:
+        held, self._held = self._held, []
+        return held
 
 
 def _checked(folder: Path, mark: Mark) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,13 @@ _LONGEST = 100  # characters of an input's name in that of a part
 class Part:
     """A piece of the input, of whole lines, and the file that its answers go to. `number` counts from 1.
 
-    `first`: how many records precede it; 0 where that does not matter. `groups`: for Parquet the row groups of its one file.
+    `first`: how many records precede it; 0 where that does not matter.
     """
 
     number: int
     name: str
     spans: tuple[Span, ...]
     first: int = 0
-    groups: tuple[int, int] | None = None
 
     @property
     def size(self) -> int:
@@ -76,10 +75,7 @@ def written(folder: Path, plan: Plan) -> Plan:
         "made": plan.made,
         "other": plan.other,
         "sources": [[source.path, source.size, source.changed] for source in plan.sources],
-        "parts": [
-            [part.name, part.first, part.groups, [[*asdict(span).values()] for span in part.spans]]
-            for part in plan.parts
-        ],
+        "parts": [[part.name, part.first, [[*asdict(span).values()] for span in part.spans]] for part in plan.parts],
     }
     put_once(folder / PLACE / "plan.json", json.dumps(content).encode())
     return read(folder) or plan
@@ -103,11 +99,16 @@ def read(folder: Path) -> Plan | None:
                 dict(content["other"]),
                 tuple(Source(*source) for source in content["sources"]),
                 tuple(
-                    Part(number, name, tuple(Span(*span) for span in spans), first, groups and (groups[0], groups[1]))
-                    for number, (name, first, groups, spans) in enumerate(content["parts"], 1)
+                    Part(number, name, tuple(_span(span) for span in spans), first)
+                    for number, (name, first, spans) in enumerate(content["parts"], 1)
                 ),
             )
     raise TextkitError(f"{path}: is no plan of this version of textkit")
+
+
+def _span(values: Sequence[Any]) -> Span:
+    span = Span(*values)
+    return replace(span, groups=None if span.groups is None else (span.groups[0], span.groups[1]))
 
 
 def check(folder: Path, plan: Plan, made: Mapping[str, Any], sources: Sequence[Source]) -> None:

@@ -20,7 +20,7 @@ class Source:
     changed: int
 
 
-def sources(names: Iterable[str], without: Path) -> list[Source]:
+def sources(names: Iterable[str], without: Path | None = None) -> list[Source]:
     """The files `names`. A folder stands for the files in it and in its folders, sorted by name; hidden ones are left out.
 
     `without`: the folder of the parts, which may lie in one that is read. Raises TextkitError for what is no file.
@@ -28,7 +28,7 @@ def sources(names: Iterable[str], without: Path) -> list[Source]:
     found: list[Source] = []
     for name in names:
         before = len(found)
-        for path in _walked(name, os.path.realpath(without)) if os.path.isdir(name) else (name,):
+        for path in _walked(name, os.path.realpath(without) if without else None) if os.path.isdir(name) else (name,):
             facts = _facts(path)
             if facts is None:  # a link that leads nowhere: its part says so
                 found.append(Source(path, 0, 0))
@@ -41,7 +41,7 @@ def sources(names: Iterable[str], without: Path) -> list[Source]:
     return found
 
 
-def _walked(folder: str, without: str) -> Iterator[str]:
+def _walked(folder: str, without: str | None) -> Iterator[str]:
     def fail(error: OSError) -> None:
         raise TextkitError(f"{error.filename}: cannot be read: {error.strerror}") from error
 

@@ -23,8 +23,9 @@ TEXT_FIELD = "text"  # the field of a JSON line that has the text, unless --colu
 class Block:
     """Some records: the text of each, its own fields where the input has any, and the problems by position.
 
-    `fields`: for JSON lines the object's source and the object, for TSV and CSV a dict of column -> cell. `numbers`: the line
-    of the file on which each record begins, from 1; blocks that are made of others have none.
+    A record whose text is null, as Parquet has it, has the problem "". `fields`: for JSON lines the object's source and the
+    object, for TSV and CSV a dict of column -> cell, for Parquet and Arrow streams/arrow.py's Rows. `numbers`: the line of the
+    file on which each record begins, from 1; blocks that are made of others have none.
     """
 
     texts: list[str]
@@ -49,11 +50,12 @@ class Block:
         texts: list[str] = []
         fields: list[Any] = []
         problems: dict[int, str] = {}
+        together = getattr(blocks[0].fields, "joined", None)  # streams/arrow.py keeps columns
         for block in blocks:
             problems |= {at + len(texts): why for at, why in block.problems.items()}
             texts += block.texts
-            fields += block.fields or ()
-        return Block(texts, fields if fields else None, problems)
+            fields += () if together else block.fields or ()
+        return Block(texts, together([block.fields for block in blocks]) if together else fields or None, problems)
 
 
 def records(

@@ -25,8 +25,8 @@ def opened(block: Block, at: int, key: str) -> bytes:
         if value:
             start = _bytes(source.strip()[:-1].rstrip()) + b", "
     elif own is None:
-        own = {} if at in block.problems else {"text" if key != "text" else "source_text": block.texts[at]}
-    if at in block.problems:
+        own = {} if block.problems.get(at) else {"text" if key != "text" else "source_text": block.texts[at]}
+    if block.problems.get(at):
         taken = {*own, *(value or ()), key}
         own = own | {"error" if "error" not in taken else "textkit_error": block.problems[at]}
     if own:

@@ -12,7 +12,8 @@ class Span:
     `whole`: the span is the file, as any Reader reads it. Otherwise it begins at the beginning of a line and ends behind a
     line. Where the file is compressed (`packed`), `start` and `stop` are borders of gzip members or zstandard frames instead.
     Such a span has the lines that begin behind `start` (at the file's beginning: from it on) and up to `stop`.
-    `lines`: how many lines of the file precede it; None: nobody has counted.
+    `lines`: how many lines (of Parquet: rows) of the file precede it; None: nobody has counted. `groups`: the row groups of a
+    Parquet file, from the first to the one behind the last.
     """
 
     path: str
@@ -21,6 +22,7 @@ class Span:
     whole: bool = True
     packed: bool = False
     lines: int | None = 0
+    groups: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:

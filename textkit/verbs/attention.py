@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 import click
 
-from textkit.cli.filtering import typed_lines
 from textkit.cli.options import Messages, Text, answer_format_option, answering_options, model_option, promised
 from textkit.cli.stdout import protected_stdout
-from textkit.cli.typed import say_if_file
+from textkit.cli.typed import say_if_file, typed_lines
 from textkit.cli.verb import Verb, examples
 from textkit.errors import TextkitError, UsageError
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from textkit import process
-from textkit.cli.filter_options import JSONL, FilterVerb, filter_options, reading_options
+from textkit.cli.arrow_records import tables_to
+from textkit.cli.filter_options import ARROW, ARROW_SUFFIXES, JSONL, FilterVerb, filter_options, reading_options
 from textkit.cli.filtering import Answering, Filter, answer, pump, records
 from textkit.cli.input_report import InputReport, count_of_lines
 from textkit.cli.options import Messages, Text, answering_options
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from textkit.tasks.classify.serving.explaining import Explained
     from textkit.tasks.classify.serving.writers import Writer
 
-FORMATS = ("text", "tsv", "jsonl")
-SUFFIXES = JSONL | {".tsv": "tsv"}  # the format that the suffix of -o FILE implies
+FORMATS = ("text", "tsv", "jsonl", *ARROW)
+SUFFIXES = JSONL | ARROW_SUFFIXES | {".tsv": "tsv"}  # the format that the suffix of -o FILE implies
 
 _option = options_of(TASK, {})
 
@@ -113,7 +114,7 @@ class _Options(Filter):
         label, probability, labels, spans = CLASSIFIED
         listed = [labels] if self.top or self.probabilities else []
         self.name_fields((label, probability, *listed, *([spans] if self.explain else [])))
-        if self.explain and self.top and self.format != "jsonl":
+        if self.explain and self.top and self.format not in ("jsonl", *ARROW):
             raise UsageError(
                 f"--top {self.top}: with --explain it is for --format jsonl; a line of {self.format} has words"
             )
@@ -139,7 +140,7 @@ class _Options(Filter):
         from textkit.tasks.classify.serving.writers import Writer
 
         known = classifier.labels
-        every = len(known) if self.probabilities and self.format == "jsonl" else 0
+        every = len(known) if self.probabilities and self.format in ("jsonl", *ARROW) else 0
         return Writer(known, classifier.head.several, self.top or every, self.probabilities)
 
 
@@ -153,7 +154,8 @@ def opens(request: _Options, messages: Messages) -> Answering:
         results = (
             _explained(request, classifier, report, cut) if request.explain else _labelled(request, classifier, report)
         )
-        pump(results, request, report, out, out.write, show)
+        with tables_to(request, out) as put:
+            pump(results, request, report, out, put, show)
 
     return Answering(
         write,
@@ -190,11 +192,11 @@ def _labelled(request: _Options, classifier: Classifier, report: InputReport) ->
     from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, staged, windows
 
     writer = request.writer(classifier)
-    form = request.with_key({"text": writer.text, "tsv": writer.tsv, "jsonl": writer.jsonl}[request.format])
+    form = _form(request, writer)
     lines = 1 if request.line_buffered else min(WINDOW_LINES, classifier.lines_at_once)
     cut = windows(records(request, report), lines, WINDOW_CHARACTERS)
     threads = classifier.source.threads
-    if threads > 1 and not request.line_buffered and classifier.source.light:
+    if request.format not in ARROW and threads > 1 and not request.line_buffered and classifier.source.light:
         from textkit.serving.helping import shared
 
         yield from shared(cut, _Labelling(classifier, form), threads)
@@ -259,5 +261,20 @@ def _explained_form(request: _Options, writer: Writer) -> Any:
             return writer.colors(block, found.answers, found.words, lambda text, words: colored(text, words, screen))
 
         return colors
-    form = request.with_key({"text": writer.text, "tsv": writer.tsv, "jsonl": writer.jsonl}[request.format])
+    form = _form(request, writer)
     return lambda block, found: form(block, found.answers, found.words)
+
+
+def _form(request: _Options, writer: Writer) -> Callable[..., Any]:
+    if request.format not in ARROW:
+        return request.with_key({"text": writer.text, "tsv": writer.tsv, "jsonl": writer.jsonl}[request.format])
+    from textkit.streams.arrow_output import from_json
+
+    types: dict[str, Any] = {"label": "string", "probability": "double"}
+    if writer.several:
+        types = {name: [kind] for name, kind in types.items()}
+    if writer.listed:
+        types["labels"] = [{"label": "string", "probability": "double"}]
+    if request.explain:
+        types["spans"] = [{"start": "int64", "end": "int64", "weight": "double"}]
+    return from_json(writer.jsonl, types, request.field)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from textkit import process
-from textkit.cli.filter_options import JSONL, FilterVerb, filter_options, reading_options
+from textkit.cli.arrow_records import tables_to
+from textkit.cli.filter_options import ARROW, ARROW_SUFFIXES, JSONL, FilterVerb, filter_options, reading_options
 from textkit.cli.filtering import Answering, Filter, answer, pump, records
 from textkit.cli.input_report import InputReport, count_of_lines
 from textkit.cli.options import Messages, answering_options
@@ -26,8 +26,8 @@ from textkit.tasks.embed.task import EMBEDDED, QUERY, SIDES, TASK, TOKENS, Side
 if TYPE_CHECKING:
     from textkit.tasks.embed.serving.embedder import Embedder
 
-FORMATS = ("text", "jsonl", "npy", "f32")
-SUFFIXES = JSONL | {".npy": "npy", ".f32": "f32"}  # the format that the suffix of -o FILE implies
+FORMATS = ("text", "jsonl", "npy", "f32", *ARROW)
+SUFFIXES = JSONL | ARROW_SUFFIXES | {".npy": "npy", ".f32": "f32"}  # the format that the suffix of -o FILE implies
 
 _option = options_of(TASK, {})
 
@@ -77,6 +77,7 @@ def embed(messages: Messages, **options: Any) -> None:
     text   numbers separated by spaces, one line per record (%.5g, as fastText prints them)
     jsonl  the record's own fields and "embedding"; nine digits, enough to restore each f32 exactly
     npy    what numpy.load reads
+    parquet, arrow  the input's columns and "embedding", a list of fixed size
     f32    raw little-endian numbers
 
     A line's vector is the mean of its words' vectors, their maximum, their mean weighted by rarity (sif), or what fastText's
@@ -106,12 +107,10 @@ class _Options(Filter):
         self.name_fields(TOKENS if self.tokens else EMBEDDED)
         if self.tokens and self.pooling is not None:
             raise UsageError(f"--pooling {self.pooling}: has no effect with --tokens, which pools nothing")
-        if self.tokens and self.format not in ("text", "jsonl"):
+        if self.tokens and self.format in ("npy", "f32"):
             raise UsageError(
                 f"--tokens: lines differ in their number of tokens, which --format {self.format} cannot say"
             )
-        if self.format in ("npy", "f32") and self.output is None and sys.stdout is not None and sys.stdout.isatty():
-            raise UsageError(f"--format {self.format} is not for a terminal: -o FILE or a pipe takes it")
 
     def embedder(self) -> Embedder:
         from textkit.tasks.embed.serving.embedder import Embedder
@@ -161,10 +160,13 @@ def _pump(
     from textkit.serving.stream import staged
     from textkit.tasks.embed.serving.writers import Npy
 
-    with Npy(out, embedder.dim) if request.format == "npy" else nullcontext(out) as target:
+    with (
+        Npy(out, embedder.dim) if request.format == "npy" else nullcontext(out) as target,
+        tables_to(request, out) as write,
+    ):
         # With line buffering, handing single lines from thread to thread costs more than it saves.
         results = staged(*_work(request, embedder, report), threads=1 if request.line_buffered else embedder.threads)
-        pump(results, request, report, out, target.write, show)
+        pump(results, request, report, out, target.write if request.format == "npy" else write, show)
 
 
 def _work(
@@ -172,17 +174,28 @@ def _work(
 ) -> tuple[Iterator[Any], list[Callable[[Any], Any]]]:
     """The windows to work on (None where the input pauses), and the stages that turn each into (records, bytes)."""
     from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, windows
-    from textkit.tasks.embed.serving.writers import FORMATTERS, TOKEN_FORMATTERS
+    from textkit.tasks.embed.serving.writers import FORMATTERS, TOKEN_FORMATTERS, table_of
 
     blocks = records(request, report)
     lines = 1 if request.line_buffered else WINDOW_LINES
     if request.tokens:  # a line then takes as many vectors as it has tokens, hence smaller windows
-        write = request.with_key(TOKEN_FORMATTERS[request.format])
+        write = (
+            _token_tables(request) if request.format in ARROW else request.with_key(TOKEN_FORMATTERS[request.format])
+        )
         cut = windows(blocks, lines, WINDOW_CHARACTERS // 64)
         return cut, [lambda block: (len(block), write(block, embedder.tokens(block.texts)))]
-    form = request.with_key(FORMATTERS[request.format])
+    form = request.with_key(table_of if request.format in ARROW else FORMATTERS[request.format])
     cut = windows(blocks, lines, WINDOW_CHARACTERS)
     return (block and (block, embedder.encode(block.texts)) for block in cut), [
         lambda item: (item[0], embedder.vectors(item[1])),
         lambda item: (len(item[0]), form(*item)),
     ]
+
+
+def _token_tables(request: _Options) -> Callable[..., Any]:
+    from textkit.streams.arrow_output import from_json
+    from textkit.tasks.embed.serving.writers import TOKEN_FORMATTERS
+
+    return from_json(
+        TOKEN_FORMATTERS["jsonl"], {"tokens": [{"token": "string", "embedding": ["float"]}]}, request.field
+    )

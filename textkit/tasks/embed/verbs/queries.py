@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from textkit.cli.filtering import typed_lines
 from textkit.cli.options import Messages
+from textkit.cli.typed import typed_lines
 from textkit.errors import TextkitError
 from textkit.streams.escaping import escaped
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from textkit.cli.filter_options import JSONL, format_option, output_option, reading_options
+from textkit.cli.arrow_records import tables_to
+from textkit.cli.filter_options import ARROW, ARROW_SUFFIXES, JSONL, format_option, output_option, reading_options
 from textkit.cli.filtering import Answering, Filter, answer, opened, pump, records
 from textkit.cli.input_report import InputReport
 from textkit.cli.options import Messages, Text, answering_options, model_option
@@ -25,7 +26,7 @@ from textkit.tasks.language.task import GENERATED, TASK
 if TYPE_CHECKING:
     from textkit.tasks.language.serving.generator import Generated, Generator
 
-FORMATS = ("text", "jsonl")
+FORMATS = ("text", "jsonl", *ARROW)
 
 _option = options_of(TASK, SEARCH)
 
@@ -90,8 +91,8 @@ def generate(messages: Messages, prompt: str | None, **options: Any) -> None:
     if prompt is None:
         answer(request, messages, opens)
         return
-    if request.files or request.kind != "lines" or request.in_parts:
-        raise UsageError("PROMPT: --file and --input are for prompts that are read")
+    if request.files or request.kind != "lines" or request.in_parts or request.format in ARROW:
+        raise UsageError("PROMPT: --file, --input, parts and tables are for prompts that are read")
     say_if_file(messages, [prompt], "the prompt", "--file")
     answer_one(prompt, request, messages)
 
@@ -107,7 +108,7 @@ class _Options(Filter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.format = self.format_of(JSONL)
+        self.format = self.format_of(JSONL | ARROW_SUFFIXES)
         self.name_fields(GENERATED)
         if "" in self.stop:
             raise UsageError("--stop '': an empty string is everywhere")
@@ -167,7 +168,8 @@ def opens(request: _Options, messages: Messages) -> Answering:
     generator = _loaded(request, messages)
 
     def write(request: _Options, report: InputReport, out: BinaryIO, show: Callable[[int], None]) -> None:
-        pump(_results(request, generator, report), request, report, out, out.write, show)
+        with tables_to(request, out) as put:
+            pump(_results(request, generator, report), request, report, out, put, show)
 
     return Answering(
         write,
@@ -200,7 +202,7 @@ def _results(request: _Options, generator: Generator, report: InputReport) -> It
     from textkit.tasks.language.serving.generator import Generated
     from textkit.tasks.language.serving.writers import TEXTS
 
-    form = request.with_key(TEXTS[request.format])
+    form = _tables(request) if request.format in ARROW else request.with_key(TEXTS[request.format])
     window = AdaptiveWindow(1 if request.line_buffered else None)
     number = request.first
     for block in window.joined(windows(records(request, report), min(window.lines, FEWEST), WINDOW_CHARACTERS // 16)):
@@ -216,3 +218,11 @@ def _results(request: _Options, generator: Generator, report: InputReport) -> It
         yield len(block), form(block, found, not request.without_prompt)
         number += len(block)
         window.took(len(block), time.perf_counter() - begun)
+
+
+def _tables(request: _Options) -> Callable[..., Any]:
+    from textkit.streams.arrow_output import from_json
+    from textkit.tasks.language.serving.writers import TEXTS
+
+    types: dict[str, Any] = {"continuation": "string", "logprob": "double", "tokens": "int64", "ended": "bool"}
+    return from_json(TEXTS["jsonl"], types | ({"samples": [types]} if request.samples > 1 else {}), request.field)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from textkit.cli.filter_options import JSONL, FilterVerb, filter_options, reading_options
+from textkit.cli.arrow_records import tables_to
+from textkit.cli.filter_options import ARROW, ARROW_SUFFIXES, JSONL, FilterVerb, filter_options, reading_options
 from textkit.cli.filtering import Answering, Filter, answer, pump, records
 from textkit.cli.input_report import InputReport
 from textkit.cli.options import Messages, answering_options
@@ -20,7 +21,7 @@ from textkit.tasks.language.task import SCORED
 if TYPE_CHECKING:
     from textkit.tasks.language.serving.scorer import LanguageModel
 
-FORMATS = ("text", "jsonl")
+FORMATS = ("text", "jsonl", *ARROW)
 
 
 @click.command(
@@ -62,7 +63,7 @@ class _Options(Filter):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.format = self.format_of(JSONL | {".tsv": "text"})
+        self.format = self.format_of(JSONL | ARROW_SUFFIXES | {".tsv": "text"})
         self.name_fields(SCORED)
         if self.per_token and self.per_word:
             raise UsageError("--per-token, --per-word: one of them at a time")
@@ -81,7 +82,8 @@ def opens(request: _Options, messages: Messages) -> Answering:
     unknown = _Unknown()
 
     def write(request: _Options, report: InputReport, out: BinaryIO, show: Callable[[int], None]) -> None:
-        pump(_results(request, model, report, unknown), request, report, out, out.write, show)
+        with tables_to(request, out) as put:
+            pump(_results(request, model, report, unknown), request, report, out, put, show)
 
     def say() -> None:
         if unknown.count:
@@ -107,7 +109,7 @@ def _results(
     from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, staged, windows
     from textkit.tasks.language.serving.writers import SCORES
 
-    form = request.with_key(SCORES[request.format])
+    form = _tables(request) if request.format in ARROW else request.with_key(SCORES[request.format])
     blocks = windows(records(request, report), 1 if request.line_buffered else WINDOW_LINES, WINDOW_CHARACTERS)
 
     def written(item: Any) -> tuple[int, bytes]:
@@ -121,3 +123,13 @@ def _results(
         [lambda item: (item[0], model.score(item[1])), written],
         threads=1,
     )
+
+
+def _tables(request: _Options) -> Callable[..., Any]:
+    from textkit.streams.arrow_output import from_json
+    from textkit.tasks.language.serving.writers import SCORES
+
+    types: dict[str, Any] = {"logprob": "double", "tokens": "int64", "perplexity": "double", "unknown": "int64"}
+    if request.details is not None:
+        types[request.details] = [{"token": "string", "logprob": "double"}]
+    return from_json(SCORES["jsonl"], types, request.field)

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from itertools import chain
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from textkit.cli.arrow_records import tables_to
+from textkit.cli.filter_options import ARROW
 from textkit.cli.filtering import Answering, answer, pump, records
 from textkit.cli.input_report import InputReport, count_of_lines
 from textkit.cli.options import Messages
@@ -76,7 +78,8 @@ class _Job:
             self.decide(request, first)
             blocks = chain([first] if first else [], blocks)
         results = _results(request, self.loaded, blocks, window, report)
-        pump(results, request, report, out, out.write, show)
+        with tables_to(request, out) as put:
+            pump(results, request, report, out, put, show)
 
     def say(self) -> None:
         if self.translator is not None:
@@ -140,7 +143,7 @@ def _results(
     """Yield (records, bytes) for each window of lines, and None where the input pauses."""
     from textkit.tasks.translate.serving.writers import FORMATTERS
 
-    form = request.with_key(FORMATTERS[request.format])
+    form = _tables(request) if request.format in ARROW else request.with_key(FORMATTERS[request.format])
     number = request.first
     with Prefixes(request.prefix, report) if request.prefix else nullcontext() as prefixes:
         for block in blocks:
@@ -154,3 +157,16 @@ def _results(
             window.took(len(block), time.perf_counter() - begun)
         if prefixes:
             prefixes.finish(number)
+
+
+def _tables(request: Request) -> Callable[..., Any]:
+    from textkit.streams.arrow_output import from_json
+    from textkit.tasks.translate.serving.writers import FORMATTERS
+
+    one: dict[str, Any] = {"translation": "string", "score": "double", "logprob": "double", "confidence": "double"}
+    if request.alignment:
+        one |= {"source_tokens": ["string"], "tokens": ["string"], "alignment": [["int64"]]}
+    if request.word_scores:
+        one |= {"tokens": ["string"], "word_scores": ["double"]}
+    many = {"nbest": [one]} if request.settings.get("n_best", 1) > 1 else {}
+    return from_json(FORMATTERS["jsonl"], one | {"doubts": ["string"]} | many, request.field)

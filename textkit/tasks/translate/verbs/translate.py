@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from textkit.cli.filter_options import (
+    ARROW,
+    ARROW_SUFFIXES,
     JSONL,
     FilterVerb,
     filter_options,
@@ -30,8 +32,8 @@ if TYPE_CHECKING:
     from textkit.tasks.translate.serving.directions import Direction
     from textkit.tasks.translate.serving.translator import Translator
 
-FORMATS = ("text", "jsonl", "nbest")
-SUFFIXES = JSONL | {".nbest": "nbest"}  # the format that the suffix of -o FILE implies
+FORMATS = ("text", "jsonl", "nbest", *ARROW)
+SUFFIXES = JSONL | ARROW_SUFFIXES | {".nbest": "nbest"}  # the format that the suffix of -o FILE implies
 
 _POSITIVE = click.IntRange(min=1)
 _option = options_of(TASK, SEARCH)

@@ -1,0 +1,40 @@
+"""Filters of tables: records of Parquet and Arrow in, tables out. Imports pyarrow only where a filter is asked for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from textkit.cli.filter_options import ARROW
+from textkit.cli.input_report import InputReport
+
+if TYPE_CHECKING:
+    from textkit.cli.filtering import Filter
+    from textkit.streams.columns import Block
+
+
+def table_records(request: Filter, report: InputReport) -> Iterator[Block]:
+    """The records of all files, or of stdin where there are none."""
+    from textkit.streams import arrow
+
+    for piece in request.files or ("-",) if request.spans is None else request.spans:
+        source: Any = arrow.Source("stdin" if piece == "-" else piece if isinstance(piece, str) else piece.name)
+        request.source.opens(source)
+        names = request.carried.names
+        for block in arrow.blocks(source, piece, request.kind, request.column, names, request.also):
+            request.source.records += len(block)
+            yield block
+        report.renamed = request.carried.renamed
+
+
+@contextmanager
+def tables_to(request: Filter, out: BinaryIO) -> Iterator[Callable[[Any], Any]]:
+    """What writes the results of a filter's forms to `out`: bytes as they are, or tables, if the format is one of ARROW."""
+    if request.format not in ARROW:
+        yield out.write
+        return
+    from textkit.streams.arrow_output import ArrowOut
+
+    with ArrowOut(out, request.format) as tables:
+        yield tables.write

@@ -1,0 +1,218 @@
+"""Records in from Parquet files and Arrow streams: one column is the text, all go along with their types. Needs pyarrow.
+
+A null is no text: it stands among a block's problems with an empty message, so that its answer is null.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+from textkit.errors import TextkitError, nearest, one_line, pip_install
+from textkit.streams.columns import TEXT_FIELD, Block, without_surrogates
+from textkit.streams.span import Span
+
+ROWS = 4096  # of a block
+_FILE = b"ARROW1"  # what an Arrow file, other than a stream, begins with
+
+
+def pyarrow() -> Any:
+    """The package. Raises TextkitError where it is not installed."""
+    try:
+        import pyarrow as found
+    except ImportError:
+        raise TextkitError(f"Parquet and Arrow need pyarrow, which is not installed: {pip_install('arrow')}") from None
+    return found
+
+
+class Rows(Sequence[Any]):
+    """The fields of some records: a pyarrow Table. One record is a dict of what JSON can say."""
+
+    def __init__(self, table: Any, names: Sequence[str]) -> None:
+        self.table, self.names = table, names
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            start, stop, _ = at.indices(len(self))
+            return Rows(self.table.slice(start, max(0, stop - start)), self.names)
+        return {name: _plain(column[at].as_py()) for name, column in zip(self.names, self.table.columns, strict=True)}
+
+    def joined(self, all_rows: Sequence[Rows]) -> Rows:
+        return Rows(pyarrow().concat_tables([rows.table for rows in all_rows]), self.names)
+
+
+class Source:
+    """A file or stdin as the display of progress sees it."""
+
+    def __init__(self, name: str) -> None:
+        self.path = self.name = name
+        self.taken = self.waiting = self.invalid = 0
+        self.encoding = ""
+
+
+def blocks(
+    source: Source, piece: str | Span, kind: str, column: str | None, names_of: Callable[[Sequence[str], int], list[str]],
+    also: Callable[[bytes], object] | None = None,
+) -> Iterator[Block]:  # fmt: skip
+    """The records of a Parquet file, of a piece of one, or of an Arrow stream ("-": stdin), ROWS at most in a block.
+
+    `column`: the text's; None: "text", or the only column of strings. `names_of`: gives the columns the names they go along by.
+    `also` is given the bytes of the piece. An empty block follows each batch that comes through a pipe. Raises TextkitError
+    that names file and column for a column that is missing or of another type, and for a file that is damaged.
+    """
+    pa = pyarrow()
+    name = source.name
+    if also is not None and piece != "-":
+        _tell(piece, also)
+    try:
+        with ExitStack() as stack:
+            tables = _parquet(stack, piece, source) if kind == "parquet" else _arrow(stack, piece)
+            place, names = -1, []
+            for batch, pause in tables:
+                table = pa.Table.from_batches([batch])
+                if place < 0:
+                    place = _place(table.schema, column, name)
+                    names = names_of(table.schema.names, len(table.schema.names))
+                for start in range(0, table.num_rows, ROWS):
+                    part = table.slice(start, ROWS)
+                    texts = part.column(place).to_pylist()
+                    problems = {at: "" for at, text in enumerate(texts) if text is None}
+                    yield Block([without_surrogates(text or "") for text in texts], Rows(part, names), problems)
+                if pause:
+                    yield Block([])
+            yield Block([])  # another file's columns may differ
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise TextkitError(f"{name}: cannot be read: {error.strerror}") from error
+        raise TextkitError(f"{name}: is no {kind} data that can be read: {one_line(error)[:120]}") from error
+
+
+def _tell(piece: str | Span, also: Callable[[bytes], object]) -> None:
+    start, stop = (piece.start, piece.stop) if isinstance(piece, Span) and not piece.whole else (0, sys.maxsize)
+    with open(piece.path if isinstance(piece, Span) else piece, "rb") as file:
+        file.seek(start)
+        while start < stop and (data := file.read(min(1 << 20, stop - start))):
+            also(data)
+            start += len(data)
+
+
+def _parquet(stack: ExitStack, piece: str | Span, source: Source) -> Iterator[tuple[Any, bool]]:
+    from pyarrow import parquet
+
+    if piece == "-":
+        raise TextkitError("stdin: Parquet is read from its end, which a pipe does not have; name the file")
+    path = piece.path if isinstance(piece, Span) else piece
+    file = stack.enter_context(parquet.ParquetFile(path, memory_map=False))
+    groups = range(file.num_row_groups)
+    if isinstance(piece, Span) and piece.groups is not None:
+        groups = range(*piece.groups)
+        if groups.stop > file.num_row_groups:
+            raise TextkitError(f"{path}: has fewer row groups than when it was cut into parts")
+    whole = os.path.getsize(path)
+    for done, group in enumerate(groups, 1):
+        for batch in file.iter_batches(batch_size=ROWS, row_groups=[group]):
+            yield batch, False
+        source.taken = whole * done // max(1, file.num_row_groups)
+
+
+def _arrow(stack: ExitStack, piece: str | Span) -> Iterator[tuple[Any, bool]]:
+    pa = pyarrow()
+    path = piece.path if isinstance(piece, Span) else piece
+    if path == "-":
+        file: Any = stack.enter_context(os.fdopen(os.dup(0), "rb"))
+    else:
+        file = stack.enter_context(pa.OSFile(path))
+        if file.size() > len(_FILE) and file.read(len(_FILE)) == _FILE:
+            found = pa.ipc.open_file(file)
+            yield from ((found.get_batch(at), False) for at in range(found.num_record_batches))
+            return
+        file.seek(0)
+    for batch in pa.ipc.open_stream(file):
+        yield batch, path == "-" and not stat.S_ISREG(os.fstat(0).st_mode)
+
+
+def _place(schema: Any, column: str | None, name: str) -> int:
+    """The number of the column with the texts."""
+    pa = pyarrow()
+
+    def is_text(kind: Any) -> bool:
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+    texts = [at for at, field in enumerate(schema) if is_text(field.type)]
+    if column is None and TEXT_FIELD not in schema.names:
+        if len(texts) == 1:
+            return texts[0]
+        raise TextkitError(f"{name}: no column {TEXT_FIELD!r}: --column names one; there is {', '.join(schema.names)}")
+    wanted = column or TEXT_FIELD
+    places = schema.get_all_field_indices(wanted)
+    if not places and wanted.isdecimal() and 0 < int(wanted) <= len(schema):
+        places = [int(wanted) - 1]
+    if not places:
+        raise TextkitError(f"{name}: no column {wanted!r}{nearest(wanted, schema.names)}")
+    if places[0] not in texts:
+        raise TextkitError(f"{name}: column {wanted!r} is of type {schema.field(places[0]).type}, not string")
+    return int(places[0])
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON can say it: times as ISO 8601, bytes and decimals as text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, Decimal | timedelta):
+        return str(value)
+    if isinstance(value, float) and value != value:
+        return None
+    return value
+
+
+def batches(path: str) -> Iterator[Any]:
+    """The tables that a Parquet file or an Arrow stream consists of."""
+    pa = pyarrow()
+    with ExitStack() as stack:
+        found = _parquet(stack, path, Source(path)) if path.endswith(".parquet") else _arrow(stack, path)
+        yield from (pa.Table.from_batches([batch]) for batch, _ in found)
+
+
+def table_of(block: Block, answers: Mapping[str, Any]) -> Any:
+    """A pyarrow Table: the records' own columns (of lines: the text), and then `answers`, arrays by name."""
+    pa = pyarrow()
+    if isinstance(block.fields, Rows):
+        columns = dict(zip(block.fields.names, block.fields.table.columns, strict=True))
+    else:
+        columns = {"source_text" if "text" in answers else "text": pa.array(block.texts, pa.string())}
+    return pa.table({**columns, **answers})
+
+
+def row_groups(path: str) -> list[tuple[int, int]]:
+    """For each row group of a Parquet file the byte at which it ends, and its rows."""
+    from pyarrow import parquet
+
+    pyarrow()
+    with parquet.ParquetFile(path) as file:
+        found = []
+        for at in range(file.metadata.num_row_groups):
+            group = file.metadata.row_group(at)
+            columns = [group.column(one) for one in range(group.num_columns)]
+            ends = [
+                min(filter(None, (one.dictionary_page_offset, one.data_page_offset)), default=0)
+                + one.total_compressed_size
+                for one in columns
+            ]
+            found.append((max(ends, default=0), group.num_rows))
+    return found
