@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -430,6 +431,29 @@ def test_folders_that_are_no_parts_are_left_alone(call, tmp_path, corpus):
     assert "is no plan of this version" in embed(call, corpus, "-o", tmp_path / "OUT", "--parts", 2)[2]
     (tmp_path / "empty").mkdir()
     assert "empty: holds no file" in embed(call, tmp_path / "empty", "-o", tmp_path / "O", "--parts", 2)[2]
+
+
+def test_an_engine_that_is_not_there_is_one_line(call, tmp_path, corpus, monkeypatch):
+    args = [corpus, "-o", tmp_path / "OUT", "--parts", 2, "--engine", "ray", "-q"]
+    monkeypatch.setitem(sys.modules, "ray", None)
+    code, _, error = embed(call, *args)
+    assert (code, error.count("\n")) == (1, 1)
+    assert error.startswith("textkit: this needs Ray (")
+    assert "[ray]'" in error
+    old = types.ModuleType("ray")
+    old.__version__ = "2.3.0"
+    for name in ("ray", "ray.data", "ray.exceptions"):
+        monkeypatch.setitem(sys.modules, name, old)
+    old.data = old.exceptions = old
+    assert "Ray 2.3.0 is too old; 2.10 or newer" in embed(call, *args)[2]
+    for more, message in (
+        (["--address", "auto"], "--address auto: is for --engine ray"),
+        (["--workers", "2"], "--workers 2: is for --engine ray"),
+        (["--engine", "ray", "--shard", "1/2", "-o", "x", "y"], "the engine deals out the parts by itself"),
+        (["--engine", "ray", "y"], "--engine ray: -o FOLDER names the folder of the parts"),
+    ):
+        code, _, error = embed(call, *more)
+        assert (code, message in error) == (2, True), error
 
 
 def started(*args) -> subprocess.Popen:

@@ -18,7 +18,7 @@ from textkit.cli.arrow_records import table_records
 from textkit.cli.filter_options import ARROW, BINARY, PACKED, TEXT
 from textkit.cli.input_report import InputReport, count_of_lines
 from textkit.cli.options import Messages
-from textkit.cli.parts_options import check_parts
+from textkit.cli.parts_options import check_engine, check_parts
 from textkit.cli.progress import Input, shown
 from textkit.cli.stdout import STDOUT, protected_stdout
 from textkit.cli.typed import check_files, say_if_typed
@@ -53,6 +53,10 @@ class Filter:
     part_size: int | None = None
     shard: tuple[int, int] | None = None
     resume: bool = False
+    engine: str = "local"
+    address: str | None = None
+    workers: int | None = None
+    gpus_per_worker: float | None = None
     # The pieces of files that are one part, and how many records precede it; None: all of `files`.
     spans: Sequence[Span] | None = dataclasses.field(init=False, default=None)
     first: int = dataclasses.field(init=False, default=0)
@@ -76,13 +80,16 @@ class Filter:
                 raise UsageError("--delimiter: is empty or a line end")
             if self.kind == "csv" and (len(self.delimiter) > 1 or self.delimiter in '"\r'):
                 raise UsageError(f"--delimiter {self.delimiter}: of csv it is one character, and no quote")
+        check_engine(self, self.own_workers)
         if self.in_parts:
             check_parts(self)
+
+    own_workers = False  # whether --workers means something without --engine, too
 
     @property
     def in_parts(self) -> bool:
         """Whether the output is a folder of parts."""
-        return bool(self.parts or self.part_size or self.shard or self.resume)
+        return bool(self.parts or self.part_size or self.shard or self.resume or self.engine != "local")
 
     @property
     def numbered(self) -> bool:
@@ -182,12 +189,14 @@ def opened(request: Filter, messages: Messages, reads: bool = True) -> Iterator[
     stdout is kept for data; a file is written whole or not at all. `reads`: whether input is read; otherwise an argument is
     answered.
     """
+    from textkit.streams.output import output_file
+
     with ExitStack() as stack:
         show = stack.enter_context(_progress(request, messages))  # first, because it checks where stdout leads
         stdout = stack.enter_context(protected_stdout())
         if reads:
             say_if_typed(messages, request.files)
-        yield stack.enter_context(_destination(request.output, stdout)), show
+        yield stdout if request.output is None else stack.enter_context(output_file(request.output)), show
 
 
 @contextmanager
@@ -195,12 +204,6 @@ def surrounded(request: Filter, messages: Messages) -> Iterator[Callable[[int], 
     """The same for a filter whose output is a folder: gives the function that shows the progress alone."""
     with _progress(request, messages) as show, protected_stdout():
         yield show
-
-
-def _destination(output: str | None, stdout: BinaryIO) -> AbstractContextManager[BinaryIO]:
-    from textkit.streams.output import output_file
-
-    return nullcontext(stdout) if output is None else output_file(output)
 
 
 def pump(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import click
 
@@ -25,6 +25,7 @@ class Messages:
     verbose: bool = False
     quiet: bool = False
     debug: bool = False
+    stream: TextIO | None = None  # where messages go instead of sys.stderr
 
     @property
     def interactive(self) -> bool:
@@ -48,11 +49,12 @@ class Messages:
             self._say(f"textkit: {message}")
 
     def _say(self, message: str) -> None:
+        stream: Any = self.stream or sys.stderr
         with suppress(OSError, ValueError, AttributeError):  # stderr closed: there is nobody to tell
             # A name in a stranger's file may hold characters that move the cursor: they are replaced.
             line = " ".join(message.splitlines())
-            sys.stderr.write("".join(c if c.isprintable() else "?" for c in line) + "\n")
-            sys.stderr.flush()
+            stream.write("".join(c if c.isprintable() else "?" for c in line) + "\n")
+            stream.flush()
 
 
 def message_options(

@@ -6,13 +6,11 @@ to the process. textkit.parts keeps the plan, the files and the marks.
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import hashlib
 import json
 import os
-import platform
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +22,7 @@ from textkit import signals
 from textkit.cli.filter_options import TEXT
 from textkit.cli.filtering import Answering, Filter, surrounded
 from textkit.cli.input_report import InputReport
+from textkit.cli.making import made, model_of
 from textkit.cli.options import Messages
 from textkit.cli.parts_options import PART_SIZE
 from textkit.cli.typed import check_files
@@ -35,12 +34,13 @@ from textkit.parts.inputs import changed_inputs, input_hash
 from textkit.parts.marks import Mark
 from textkit.parts.plan import Part, Plan
 from textkit.parts.sources import Source, sources
-from textkit.parts.writing import Unwritable, part_file
+from textkit.parts.writing import Unwritable
 from textkit.streams.encoding import chosen
 from textkit.version import __version__
 
 # The fields of a request that do not change what is written.
 _NEUTRAL = {
+    "engine", "address", "gpus_per_worker",
     "files", "output", "model", "form", "device", "threads", "line_buffered", "batch_tokens", "batch_lines", "workers",
     *(field.name for field in dataclasses.fields(Filter) if field.name in ("parts", "part_size", "shard", "resume")),
     "spans", "first", "also", "source", "carried", "screen",
@@ -73,7 +73,7 @@ def answer_parts(request: Filter, messages: Messages, opens: Callable[[Any, Mess
             plans.check(folder, plan, made, found)
         if plan.other.get("textkit") != __version__:
             messages.warn(f"{folder}: was begun by textkit {plan.other.get('textkit')}; this is {__version__}")
-        run = _Run(folder, plan, request, answering, messages)
+        run = _Run(folder, plan, request, answering, opens, messages)
         try:
             run.make(found)
         finally:
@@ -87,6 +87,7 @@ class _Run:
     plan: Plan
     request: Filter
     answering: Answering
+    opens: Callable[[Any, Messages], Answering]
     messages: Messages
     report: InputReport = dataclasses.field(default_factory=InputReport)
 
@@ -105,8 +106,13 @@ class _Run:
         ready = len(own) - len(missing)
         try:
             with surrounded(self.request, self.messages) as show:
-                for part in missing:
-                    ready += self._tried(part, show)
+                for part, error in (
+                    self._by_ray(missing, show) if self.request.engine == "ray" else self._here(missing, show)
+                ):
+                    ready += not error
+                    if error:
+                        self.messages.error(f"part {part.number:,} of {len(self.plan.parts):,}: {error}")
+                        marks.set_failed(self.folder, part, error)
         except Unwritable as error:
             raise TextkitError(f"{error}; {ready:,} of {len(own):,} parts{share} are done, and stay") from error
         except BaseException as error:
@@ -126,53 +132,45 @@ class _Run:
             return None
         return mark
 
-    def _tried(self, part: Part, show: Callable[[int], None]) -> bool:
-        """Makes a part; where its input cannot be read, says so and returns False."""
-        report = InputReport()
-        before = self.report.records
-        try:
-            made(self.folder, self.plan, part, self.request, self.answering, report, lambda count: show(before + count))
-        except Unwritable:
-            raise
-        except TextkitError as error:
-            self.messages.error(f"part {part.number:,} of {len(self.plan.parts):,}: {one_line(error)}")
-            marks.set_failed(self.folder, part, one_line(error))
-            return False
-        finally:
+    def _here(self, missing: Sequence[Part], show: Callable[[int], None]) -> Iterator[tuple[Part, str]]:
+        """Makes parts one after the other: each with "", or why its input cannot be read."""
+        for part in missing:
+            report, before, failure = InputReport(), self.report.records, ""
+
+            def show_all(count: int, before: int = before) -> None:
+                show(before + count)
+
+            try:
+                made(self.folder, self.plan, part, self.request, self.answering, report, show_all)
+            except Unwritable:
+                raise
+            except TextkitError as error:
+                failure = one_line(error)
+            finally:
+                self.report.add(report)
+            yield part, failure
+
+    def _by_ray(self, missing: Sequence[Part], show: Callable[[int], None]) -> Iterator[tuple[Part, str]]:
+        from textkit.cli.ray_engine import made_by_ray
+
+        if not missing:
+            return
+        unusual: Counter[str] = Counter()
+        for part, error, fatal, report in made_by_ray(
+            self.folder, self.plan, missing, self.request, self.opens, self.messages
+        ):
+            if fatal:
+                raise Unwritable(error)
             self.report.add(report)
-        return True
-
-
-def made(
-    folder: Path, plan: Plan, part: Part, request: Filter, answering: Answering, report: InputReport,
-    show: Callable[[int], None] = lambda count: None,
-) -> Mark:  # fmt: skip
-    """Makes one part and marks it as done. Raises Unwritable if it cannot be written, TextkitError if it cannot be made."""
-    begun, before = time.monotonic(), answering.counts()
-    digest = hashlib.sha256()
-    one = copy.copy(request)
-    one.spans, one.first, one.also = part.spans, part.first, digest.update
-    with part_file(folder / part.name) as out:
-        answering.write(one, report, out, show)
-    unusual = {
-        **{name: count - before.get(name, 0) for name, count in answering.counts().items()},
-        "skipped": report.skipped,
-        "invalid": sum(count for count, _ in report.invalid.values()),
-    }
-    mark = Mark(
-        key=plan.key(part),
-        file=part.name,
-        bytes=out.size,
-        sha256=out.hexdigest,
-        input_sha256=digest.hexdigest(),
-        records=report.records,
-        counts={name: count for name, count in unusual.items() if count},
-        seconds=round(time.monotonic() - begun, 3),
-        device=answering.device(),
-        host=platform.node(),
-    )
-    marks.set_done(folder, part, mark)
-    return mark
+            show(self.report.records)
+            if mark := marks.done(self.folder, self.plan, part):
+                unusual.update(
+                    {name: count for name, count in mark.counts.items() if name not in ("skipped", "invalid")}
+                )
+            yield part, error
+        if unusual:
+            said = ", ".join(f"{name} {count:,}" for name, count in sorted(unusual.items()))
+            self.messages.warn(f"lines with something unusual: {said}")
 
 
 def _is_in(part: Part, shard: tuple[int, int] | None) -> bool:
@@ -184,17 +182,11 @@ def _made(request: Filter, answering: Answering) -> dict[str, Any]:
     given = [name for name in ("parts", "part_size") if getattr(request, name)]
     made = {
         "verb": click.get_current_context().info_name,
-        "model": _model(answering.folder),
+        "model": model_of(answering.folder),
         "options": dict(sorted(_options(request))),
         "cut": [given[0].replace("_", "-"), getattr(request, given[0])] if given else None,
     }
     return dict(json.loads(json.dumps(made, default=str)))
-
-
-def _model(folder: Path | None) -> dict[str, str]:
-    """A model's name and the hash of its manifest, which has the hashes of all its files."""
-    assert folder is not None  # with parts, `opens` decides it
-    return {"name": folder.name, "sha256": hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()}
 
 
 def _options(request: Filter) -> Iterator[tuple[str, Any]]:

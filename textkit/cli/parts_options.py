@@ -66,13 +66,54 @@ _OPTIONS = (
     ),
     click.option("--resume", is_flag=True, help="Go on with the parts of -o FOLDER; without FILE with its files."),
 )
+_ENGINE = (
+    click.option(
+        "--engine",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="Who makes the parts: this process, or the workers of a Ray cluster.",
+    ),
+    click.option("--address", metavar="ADDRESS", help="Of the Ray cluster. Default: one is started on this machine."),
+    click.option(
+        "--gpus-per-worker",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="G",
+        help="GPUs of each worker of --engine ray. Default: none.",
+    ),
+)
+_workers = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Workers of --engine ray, with --threads CPUs each (1 by default). Default: as many as there is room for.",
+)
 
 
-def parts_options(function: Any) -> Any:
-    """The options --parts, --part-size, --shard and --resume, of a filter that runs by `filtering.answer`."""
-    for option in reversed(_OPTIONS):
+def parts_options(function: Any, workers: bool = True) -> Any:
+    """The options of inputs in parts and of who makes them, of a filter that runs by `filtering.answer`.
+
+    `workers`: whether --workers is one of them, or means something else without --engine.
+    """
+    for option in reversed((*_OPTIONS, *_ENGINE, *((_workers,) if workers else ()))):
         function = option(function)
     return function
+
+
+def parts_options_but_workers(function: Any) -> Any:
+    """The same without --workers, for a filter that has workers of its own."""
+    return parts_options(function, workers=False)
+
+
+def check_engine(request: Filter, workers: bool = False) -> None:
+    """Raises UsageError for options of the engine without one. `workers`: whether --workers means something else then."""
+    for name, value in (
+        ("--address", request.address),
+        ("--gpus-per-worker", request.gpus_per_worker),
+        ("--workers", not workers and request.workers),
+    ):
+        if value and request.engine == "local":
+            raise UsageError(f"{name} {value}: is for --engine ray")
 
 
 def check_parts(request: Filter) -> None:
@@ -84,11 +125,14 @@ def check_parts(request: Filter) -> None:
             ("--part-size", request.part_size),
             ("--shard", request.shard),
             ("--resume", request.resume),
+            ("--engine ray", request.engine == "ray"),
         )
         if value
     )
     if request.parts and request.part_size:
         raise UsageError("--parts, --part-size: one of them says how the input is cut")
+    if request.shard and request.engine == "ray":
+        raise UsageError("--shard, --engine ray: the engine deals out the parts by itself")
     if request.output is None:
         raise UsageError(f"{said}: -o FOLDER names the folder of the parts")
     if "-" in request.files or (not request.files and not request.resume):

@@ -21,7 +21,7 @@ from textkit.cli.filter_options import (
 )
 from textkit.cli.filtering import Filter
 from textkit.cli.options import Messages, Text, answering_options
-from textkit.cli.parts_options import parts_options
+from textkit.cli.parts_options import parts_options_but_workers
 from textkit.cli.setting_options import options_of, taken
 from textkit.cli.verb import examples
 from textkit.errors import UsageError
@@ -107,7 +107,7 @@ def _codes(of: str) -> Callable[[click.Context, click.Parameter, str], list[str]
 @_option("top_p")
 @_option("seed")
 @reading_options
-@parts_options
+@parts_options_but_workers
 @_option("sentences", negated=True)
 @click.option("--abbreviations", metavar="FILE", help="Your own abbreviations, one per line; no sentence ends at one.")
 @split_option("What to do with a sentence that is too long for the model.")
@@ -116,10 +116,8 @@ def _codes(of: str) -> Callable[[click.Context, click.Parameter, str], list[str]
 @click.option(
     "--workers",
     type=_POSITIVE,
-    default=1,
-    show_default=True,
     metavar="N",
-    help="Batches to translate at a time; they share --threads.",
+    help="Batches to translate at a time (1 by default); they share --threads. With --engine ray its workers.",
 )
 @answering_options
 def translate(messages: Messages, **options: Any) -> None:
@@ -168,12 +166,13 @@ class Request(Filter):
     split: bool
     batch_tokens: int | None
     batch_lines: int | None
-    workers: int
     check: bool
     keeps: tuple[str, ...]
     glossary: str | None
     to: str | None
     source_language: str | None
+
+    own_workers = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
