@@ -26,6 +26,7 @@ from textkit.corpora.augmenting import Augmented, Augmenter, rates
 from textkit.corpora.tokenizing import TokenizerOptions
 from textkit.errors import TextkitError
 from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score
+from textkit.tasks.translate.beginning import BeginsWithTranslator
 
 if TYPE_CHECKING:
     import torch
@@ -93,7 +94,7 @@ class TranslationOptions(TokenizerOptions):
             raise ValueError(f"batch_tokens={self.batch_tokens}: no pair of max_tokens={self.max_tokens} would fit")
 
 
-class TranslationPlugin(Plugin[Any, "TranslationText"]):
+class TranslationPlugin(BeginsWithTranslator, Plugin[Any, "TranslationText"]):
     """A family that translates, complete but for `network`."""
 
     task = "translate"
