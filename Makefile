@@ -21,7 +21,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing what training, export and the tests need into .venv. PyTorch is the most of it: 1 GB to"
 	@echo "download where pip finds it for CPUs alone, 3 GB and more where it brings CUDA. Minutes, not seconds."
-	$(BIN)/python $(PIP) -e '.[train,plot,map,search,arrow,test,docs]'
+	$(BIN)/python $(PIP) -e '.[train,plot,map,search,arrow,remote,test,docs]'
 	@touch $@
 
 # The README's two lines for CPUs alone: no GPU, no PyTorch, about 60 MB to download.
@@ -47,6 +47,7 @@ quick: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m "not slow" $(SPREAD)
 
 check: $(INSTALLED) lint site  ## run all tests, the slow ones too; build the site without a warning
+	$(BIN)/python $(PIP) --quiet -e '.[ray]'
 	$(BIN)/python -m pytest -q $(SPREAD)
 
 lint: $(INSTALLED)

@@ -31,6 +31,10 @@ def find(model: str | None, task: str, any_task: bool = False, default: str | No
     """
     if model == "":  # as a path it would be the current folder
         raise UsageError("-m '': names no model")
+    if model is not None and "://" in model:
+        from textkit.bundle.remote import fetched
+
+        return fetched(model)
     if model is not None:
         shelves = [HERE, user_folder(), package_folder()]
         return _resolve(model, f"-m {model}", shelves, None if any_task else task)

@@ -23,7 +23,7 @@ from textkit.cli.filter_options import TEXT
 from textkit.cli.filtering import Answering, Filter, surrounded
 from textkit.cli.input_report import InputReport
 from textkit.cli.making import made, model_of
-from textkit.cli.options import Messages
+from textkit.cli.options import PROMISE, Messages
 from textkit.cli.parts_options import PART_SIZE
 from textkit.cli.typed import check_files
 from textkit.errors import TextkitError, one_line
@@ -53,6 +53,7 @@ def answer_parts(request: Filter, messages: Messages, opens: Callable[[Any, Mess
     Raises TextkitError if a part could not be made; all others are made all the same, unless the disk is full.
     """
     folder = Path(request.output or "")
+    click.get_current_context().meta.pop(PROMISE, None)  # what is done stays: no word of "nothing was written"
     plan = plans.read(folder)
     if not request.files:
         if plan is None:

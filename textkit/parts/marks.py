@@ -58,7 +58,7 @@ def done(folder: Path, plan: Plan, part: Part) -> Mark | None:
     """The mark of a part whose file is there as it was written; None where the part is still to be made."""
     try:
         mark = Mark(**json.loads(_place(folder, part, "done").read_bytes()))
-        if mark.key == plan.key(part) and (folder / mark.file).stat().st_size == mark.bytes:
+        if (mark.key, mark.file) == (plan.key(part), part.name) and (folder / mark.file).stat().st_size == mark.bytes:
             return mark
     except (OSError, ValueError, TypeError):
         pass

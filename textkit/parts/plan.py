@@ -93,7 +93,7 @@ def read(folder: Path) -> Plan | None:
     except ValueError as error:
         raise TextkitError(f"{path}: damaged: {one_line(error)}") from error
     with suppress(TypeError, KeyError, ValueError, AttributeError):
-        if content["schema"] == _SCHEMA:
+        if content["schema"] == _SCHEMA and all(name == os.path.basename(name) for name, *_ in content["parts"]):
             return Plan(
                 dict(content["made"]),
                 dict(content["other"]),
