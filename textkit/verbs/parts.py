@@ -102,7 +102,8 @@ def _lines(told: dict[str, Any]) -> Iterator[str]:
     share = told["done_bytes"] / told["bytes"] if told["bytes"] else 1.0
     left = f"{len(told['left']):,} to do" if told["left"] else "none to do"
     failed = f"{len(told['failed']):,} failed, " if told["failed"] else ""
-    yield f"{told['verb']} with {told['model']}: {told['files']:,} files in {told['parts']:,} parts"
+    files = "1 file" if told["files"] == 1 else f"{told['files']:,} files"
+    yield f"{told['verb']} with {told['model']}: {files}, cut into parts: {told['parts']:,}"
     yield f"{told['done']:,} parts done ({int(100 * share)} % of the input), {failed}{left}"
     yield f"{told['records']:,} records in {told['seconds']:,.0f} s of work"
     for name, count in told["counts"].items():
