@@ -87,10 +87,11 @@ class Ssru(nn.Module):
     def itself(
         self, x: Tensor, mask: Tensor | None, turn: Tensor | None, causal: bool = True, seen: Weights | None = None
     ) -> Tensor:
-        """o [line, token, dim] of lines x. `seen` gets what of each o_t is from each token: the mean of a head's channels."""
+        """o [line, token, dim] of lines x, in their type. `seen` gets what of each o_t is from each token, the mean of a head's
+        channels."""
         keep, candidate = self.gates(x)
         if seen is None:
-            return F.relu(scan(keep, candidate))
+            return F.relu(scan(keep, candidate)).to(x.dtype)
         of_tokens = shares(keep)  # this way takes tokens^2 numbers, but no loop, which no graph may have
         seen.append(of_tokens.unflatten(-1, (self.heads, -1)).mean(-1).permute(0, 3, 1, 2))  # [line, head, t, s]
         return F.relu((of_tokens * candidate[:, None]).sum(2))
