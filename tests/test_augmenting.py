@@ -52,6 +52,23 @@ def test_the_same_epoch_is_changed_in_the_same_way():
     assert len(set(changed(every, sentinels=4)[0])) > 20
 
 
+def test_slips_of_the_fingers_are_in_small_words_of_the_source():
+    line = "We will probably meet Benjamin tomorrow.\tWir treffen Benjamin wohl morgen."
+    found = set(changed("typos:1", [line], turns=400)[0])
+    assert {one.split("\t")[1] for one in found} == {line.split("\t")[1]}
+    sources = {one.split("\t")[0] for one in found} - {line.split("\t")[0]}
+    assert len(sources) > 30
+    assert {"We will probably meet Benjamin tomorow.", "We wlil probably meet Benjamin tomorrow."} <= sources
+    words = line.split("\t")[0].split()
+    for source in sources:  # one word of four letters or more, in small letters; its first letter stays
+        other = [(was, now) for was, now in zip(words, source.split(), strict=True) if was != now]
+        assert len(other) == 1
+        assert other[0][0] in ("will", "probably", "meet", "tomorrow.")
+        assert other[0][0][0] == other[0][1][0]
+    untouched = "I saw Tom at http://example.org/there on 12th\tx"
+    assert set(changed("typos:1", [untouched])[0]) == {untouched}
+
+
 def test_capitals_and_small_letters():
     found = set(changed("case:1")[1])
     assert found == {

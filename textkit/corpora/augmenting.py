@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from textkit.corpora.names import invented, listed
 from textkit.corpora.pairs import TAB, pair
+from textkit.corpora.typos import mistyped
 from textkit.text.keeping import foreign_to, kept
 from textkit.text.numerals import Number, numbers, written
 from textkit.text.sentinels import replaced
@@ -33,6 +34,7 @@ RATES: Mapping[str, float] = {
     "copy": 0.02,  # the target becomes its own source
     "keep": 0.15,  # a name or number, or an end or beginning, becomes a sentinel on both sides
     "punctuation": 0.1,  # the last mark is left out, or repeated
+    "typos": 0.05,  # a slip of the fingers in a word of the source, or in two
     "case": 0.1,  # both sides in capitals, or the source in small letters
 }
 _END = re.compile(r"[.!?\u2026]+[\"'\u201c\u201d\u2019]*\Z")
@@ -101,6 +103,7 @@ class Augmenter:
             "copy": lambda both, other, chance: (both[1], both[1]),
             "keep": self._kept if self.sentinels else lambda both, other, chance: both,
             "punctuation": self._punctuation,
+            "typos": lambda both, other, chance: (mistyped(both[0], chance), both[1]),
             "case": self._case,
         }
 
