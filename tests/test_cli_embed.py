@@ -177,7 +177,7 @@ def test_skipped_records_leave_null_records(model: str) -> None:
         (["--column", "0", "--input", "csv"], "columns count from 1", 2),
         (["--tokens", "--pooling", "max"], "--pooling max: has no effect with --tokens", 2),
         (["--tokens", "--format", "npy"], "--tokens: lines differ in their number of tokens", 2),
-        (["--format", "parquet"], "'parquet' is not one of", 2),
+        (["--format", "xml"], "'xml' is not one of", 2),
         (["--batch-tokens", "0"], "0 is not in the range", 2),
         (["--poling", "max"], "did you mean '--pooling'", 2),
         (["no/such/file"], "no/such/file: no such file", 1),

@@ -189,7 +189,7 @@ def test_the_three_files_are_known_by_their_looks(call, tmp_path, files, monkeyp
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--metric", "mrr,sts"], "several at a time are bleu,chrf or ndcg,recall,mrr"),
+        (["--metric", "mrr,sts"], "several at a time are bleu,chrf,confidence or ndcg,recall,mrr"),
         (["--metric", "sts,similarity"], "several at a time are"),
         (["--metric", "mrr", "--restrict-vocab", "5"], "--restrict-vocab: has no effect on mrr"),
         (["--metric", "mrr", "--columns", "1,2"], "--columns 1,2: of pairs, two are needed"),

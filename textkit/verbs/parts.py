@@ -19,9 +19,9 @@ from textkit.errors import TextkitError, UsageError
 @click.command(
     cls=Verb,
     epilog=examples(
-        "textkit embed corpus/ -o vectors/ --part-size 64M   # begins, and goes on after Ctrl-C, a crash or kill -9",
-        "textkit parts vectors/                              # how far is it?",
-        "textkit parts vectors/ --join -o vectors.txt        # what one run would have written",
+        "textkit embed corpus/ -o vectors/ --part-size 64M  # the same goes on",
+        "textkit parts vectors/                             # how far is it?",
+        "textkit parts vectors/ --join -o vectors.txt       # as one run writes them",
     ),
 )
 @click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
