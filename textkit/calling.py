@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from textkit.arguments import of_arguments
+from textkit.config import as_typed
 from textkit.errors import UsageError
 from textkit.exporting.export import export as export_run
 from textkit.training.parallel import joined
@@ -52,7 +53,7 @@ def train(
         data=_paths(data),
         dev=_paths(dev),
         config=None if config is None else Path(config),
-        assignments=[f"{key}={_said(value)}" for key, value in (options or {}).items()],
+        assignments=[f"{key}={as_typed(value)}" for key, value in (options or {}).items()],
         seed=seed,
         init=None if init is None else str(init),
     )
@@ -107,10 +108,3 @@ def export(
 
 def _paths(given: str | Path | Iterable[str | Path]) -> list[Path]:
     return [Path(given)] if isinstance(given, (str, Path)) else [Path(path) for path in given]
-
-
-def _said(value: Any) -> str:
-    """A value as `--set` takes it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(map(_said, value)) if isinstance(value, (list, tuple)) else str(value)

@@ -177,6 +177,15 @@ def _converted(value: Any, hint: Any) -> Any:
     raise TypeError(f"an option of type {hint} cannot be given by hand")
 
 
+def as_typed(value: Any) -> str:
+    """A value as one would type it after --set: `_converted` gives it back. 0.0 is 0."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (tuple, list)):
+        return ",".join(map(as_typed, value))
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
 _TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 

@@ -24,13 +24,13 @@ class Answers:
 
     def __call__(self, table: Any) -> Any:
         """`table`: a pyarrow Table with strings in the column `column`. Raises TextkitError for another column."""
-        from textkit.streams.arrow import pyarrow
+        from textkit.streams.arrow import is_text, pyarrow
 
         pa = pyarrow()
         if self.column not in table.column_names:
             raise TextkitError(f"no column {self.column!r}; there is {', '.join(table.column_names)}")
         kind = table.schema.field(self.column).type
-        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        if not is_text(kind):
             raise TextkitError(f"column {self.column!r} is of type {kind}, not string")
         texts = table.column(self.column).to_pylist()
         answers = self.model([text or "" for text in texts])
@@ -39,9 +39,9 @@ class Answers:
 
 
 def _vectors(pa: Any, answers: Any, nulls: list[bool]) -> Any:
-    values = pa.array(answers.reshape(-1), pa.float32())
-    kind = pa.list_(pa.field("element", pa.float32()), answers.shape[1])
-    return pa.FixedSizeListArray.from_arrays(values, type=kind, mask=pa.array(nulls))
+    from textkit.streams.arrow import vectors
+
+    return vectors(answers, [at for at, null in enumerate(nulls) if null])
 
 
 def _plain(value: Callable[[Any], Any], kind: str) -> Callable[[Any, Any, list[bool]], Any]:

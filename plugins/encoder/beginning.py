@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from textkit.corpora.pruning import pruned
-from textkit.errors import TextkitError
 from textkit.plugin import Source, Training
 from textkit.text.hashed import Hashed
 from textkit.text.rule import TextRule
@@ -103,7 +102,7 @@ def set_weights(network: Any, rule: TextRule, source: Source) -> Sequence[str]:
 
     TextkitError for one of another shape.
     """
-    import torch
+    from textkit.families.weights import put
 
     weights = {_plain(name): value for name, value in source.weights.items()}
     options = network.options
@@ -116,17 +115,8 @@ def set_weights(network: Any, rule: TextRule, source: Source) -> Sequence[str]:
             weights[_POSITIONS] = weights[_POSITIONS][: options.positions]
     if source.vectors:
         weights = _of_words(network, rule, source.vectors)
-    taken = []
-    with torch.no_grad():
-        for name, tensor in network.state_dict().items():
-            if name in weights and name.startswith(("encoder.", "dense.")):
-                if weights[name].shape != tuple(tensor.shape):
-                    here, there = list(tensor.shape), list(weights[name].shape)
-                    raise TextkitError(
-                        f"--init {source.name}: its {name} is {there}, with these options it would be {here}"
-                    )
-                tensor.copy_(torch.from_numpy(np.array(weights[name])))
-                taken.append(name)
+    taken = [name for name in network.state_dict() if name in weights and name.startswith(("encoder.", "dense."))]
+    put(network, weights, taken, source.name)
     return taken
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import click
 
 from textkit.cli.options import model_option, promised
 from textkit.cli.verb import Verb
+from textkit.errors import UsageError
 
 INPUTS = ("lines", "tsv", "csv", "jsonl")  # what a record of the input may be
 
@@ -20,17 +22,15 @@ output_option = click.option(
     callback=promised("with '>' instead of -o what is done is kept"),
     help="Write to this file, whole or not at all, instead of stdout (also named -).",
 )
-input_option = click.option(
-    "--input", "kind", type=click.Choice(INPUTS), default="lines", show_default=True, help="What a record is."
-)
-_input_of_filters = click.option(
-    "--input",
-    "kind",
-    type=click.Choice((*INPUTS, "parquet", "arrow")),
-    default="lines",
-    show_default=True,
-    help="What a record is.",
-)
+
+
+def _input_of(kinds: Sequence[str]) -> Callable[[Any], Any]:
+    return click.option(
+        "--input", "kind", type=click.Choice(kinds), default="lines", show_default=True, help="What a record is."
+    )
+
+
+input_option = _input_of(INPUTS)
 column_option = click.option(
     "--column", metavar="N|NAME", help="The text's column, by number (without a header) or by name."
 )
@@ -63,6 +63,24 @@ def format_option(formats: Sequence[str]) -> Callable[[Any], Any]:
     )
 
 
+def format_of(output: str | None, form: str | None, suffixes: Mapping[str, str], default: str) -> str:
+    """The output's format: `form` (--format), otherwise the one `suffixes` has for OUT's suffix, otherwise `default`.
+
+    Raises UsageError for a suffix that stands for no format, and for one that contradicts --format.
+    """
+    suffix = PurePath(output or "").suffix.lower()
+    said = suffixes.get(suffix)
+    if form is not None:
+        if said not in (None, form) or (suffix == TEXT and form in BINARY):
+            raise UsageError(f"-o {output}: {suffix} is not --format {form}; say one or the other")
+        return form
+    if said is None and suffix not in ("", TEXT):
+        known = ", ".join((TEXT, *suffixes))
+        way = "compress it by a pipe: | gzip > OUT" if suffix in PACKED else "--format takes any name"
+        raise UsageError(f"-o {output}: {suffix} is no format that this writes; it knows {known}; {way}")
+    return said or default
+
+
 def filter_options(formats: Sequence[str]) -> Callable[[Any], Any]:
     """The first options of a filter: its FILEs, -m, --format (one of `formats`) and -o."""
 
@@ -76,7 +94,7 @@ def filter_options(formats: Sequence[str]) -> Callable[[Any], Any]:
 
 def reading_options(function: Any) -> Any:
     """The options that say what a record of the input is: --input, --column, --delimiter and --field."""
-    for option in (field_option, delimiter_option, column_option, _input_of_filters):
+    for option in (field_option, delimiter_option, column_option, _input_of((*INPUTS, *ARROW))):
         function = option(function)
     return function
 

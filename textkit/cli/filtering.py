@@ -11,11 +11,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from textkit.cli.arrow_records import table_records
-from textkit.cli.filter_options import ARROW, BINARY, PACKED, TEXT
+from textkit.cli.filter_options import ARROW, BINARY, format_of
 from textkit.cli.input_report import InputReport, count_of_lines
 from textkit.cli.options import Messages
 from textkit.cli.parts_options import check_engine, check_parts
@@ -122,21 +122,8 @@ class Filter:
         return form if self.field is None else functools.partial(form, key=self.field)
 
     def format_of(self, suffixes: Mapping[str, str], default: str = "text") -> str:
-        """The output's format: that of --format, otherwise the one `suffixes` has for OUT's suffix, otherwise `default`.
-
-        Raises UsageError for a suffix that stands for no format, and for one that contradicts --format.
-        """
-        suffix = PurePath(self.output or "").suffix.lower()
-        said = suffixes.get(suffix)
-        if self.form is not None:
-            if said not in (None, self.form) or (suffix == TEXT and self.form in BINARY):
-                raise UsageError(f"-o {self.output}: {suffix} is not --format {self.form}; say one or the other")
-            return self.form
-        if said is None and suffix not in ("", TEXT):
-            known = ", ".join((TEXT, *suffixes))
-            way = "compress it by a pipe: | gzip > OUT" if suffix in PACKED else "--format takes any name"
-            raise UsageError(f"-o {self.output}: {suffix} is no format that this writes; it knows {known}; {way}")
-        return said or default
+        """The output's format, as filter_options.format_of finds it. Raises UsageError."""
+        return format_of(self.output, self.form, suffixes, default)
 
 
 @dataclass

@@ -24,6 +24,8 @@ def borders(path: str, size: int, targets: Sequence[int], kind: str, delimiter: 
     `kind`: what a record is (lines, tsv, csv, jsonl). `encoding`: that of the text, None for UTF-8. A file that cannot be read
     is not cut.
     """
+    if not targets:  # to find where a compressed file can be cut may take as long as to read it
+        return []
     try:
         with open(path, "rb") as file:
             head = file.read(_HEAD)

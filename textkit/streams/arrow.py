@@ -14,6 +14,8 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
+
 from textkit.errors import TextkitError, nearest, one_line, pip_install
 from textkit.streams.columns import TEXT_FIELD, Block, without_surrogates
 from textkit.streams.span import Span
@@ -140,14 +142,25 @@ def _arrow(stack: ExitStack, piece: str | Span) -> Iterator[tuple[Any, bool]]:
         yield batch, path == "-" and not stat.S_ISREG(os.fstat(0).st_mode)
 
 
+def is_text(kind: Any) -> bool:
+    """Whether a column of the type `kind` holds strings."""
+    types = pyarrow().types
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def vectors(rows: np.ndarray, null: Sequence[int]) -> Any:
+    """A column of vectors f32[row, dim]: lists of fixed size; the rows `null` are null."""
+    pa = pyarrow()
+    mask = np.zeros(len(rows), bool)
+    mask[list(null)] = True
+    values = pa.array(np.ascontiguousarray(rows, np.float32).reshape(-1))
+    kind = pa.list_(pa.field("element", pa.float32()), rows.shape[1])  # the name that a list's field has in Parquet
+    return pa.FixedSizeListArray.from_arrays(values, type=kind, mask=pa.array(mask) if len(null) else None)
+
+
 def _place(schema: Any, column: str | None, name: str) -> int:
     """The number of the column with the texts."""
-    pa = pyarrow()
-
-    def is_text(kind: Any) -> bool:
-        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
     texts = [at for at, field in enumerate(schema) if is_text(field.type)]
     if column is None and TEXT_FIELD not in schema.names:
         if len(texts) == 1:

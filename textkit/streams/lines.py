@@ -12,7 +12,6 @@ wait, textkit.streams.waiting waits for it, so that a signal is always heeded.
 from __future__ import annotations
 
 import os
-import select
 import stat
 import sys
 import time
@@ -23,7 +22,7 @@ from typing import Protocol
 
 from textkit.errors import TextkitError
 from textkit.streams.span import Span
-from textkit.streams.waiting import wait_readable
+from textkit.streams.waiting import is_readable, wait_readable
 
 BLOCK = 1 << 18  # bytes asked for by one read
 GZIP = b"\x1f\x8b"
@@ -70,7 +69,7 @@ class Reader:
 
     @classmethod
     def of(cls, span: Span, block: int = BLOCK) -> Reader:
-        """A reader of the lines of a piece of a file. Such pieces make the module a few lines longer than others."""
+        """A reader of the lines of a piece of a file."""
         reader = cls(span.path, block)
         reader.name, reader.lines = span.name, span.lines or 0
         if not span.whole:
@@ -206,16 +205,7 @@ class Reader:
 
     def _ready(self) -> bool:
         """Whether a read would return at once: with bytes, or with the end of the input."""
-        if self._regular:
-            return True
-        try:
-            if hasattr(select, "poll"):
-                poll = select.poll()
-                poll.register(self._fd, select.POLLIN)
-                return bool(poll.poll(0))
-            return bool(select.select([self._fd], [], [], 0)[0])
-        except (OSError, ValueError):  # unknown for this kind of file (pipes on Windows): better a pause too many
-            return False
+        return self._regular or is_readable(self._fd)
 
     def _split(self, data: bytes) -> list[str]:
         """The lines of `data`, which ends with a newline."""

@@ -28,6 +28,18 @@ def wait_readable(descriptor: int) -> None:
         _wait(descriptor, select.POLLIN)
 
 
+def is_readable(descriptor: int) -> bool:
+    """Whether a read would return at once. False where the system does not know."""
+    try:
+        if hasattr(select, "poll"):
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            return bool(poll.poll(0))
+        return bool(select.select([descriptor], [], [], 0)[0])
+    except (OSError, ValueError):  # unknown for this kind of file (pipes on Windows): better a pause too many
+        return False
+
+
 def wait_writable(descriptor: int) -> None:
     """Returns when a non-blocking `descriptor` takes more bytes or is broken. Heeds signals as `wait_readable` does."""
     if not hasattr(select, "poll"):

@@ -75,6 +75,7 @@ def _foreign() -> re.Pattern[str]:
     return re.compile(rf"[{NOT_LATIN}](?:[{NOT_LATIN}\u200c\u200d]|[ ,'\u2019\u3000-\u3003-]{{1,2}}(?=[{NOT_LATIN}]))*")
 
 
+@cache
 def foreign_to(*languages: str) -> tuple[re.Pattern[str], ...]:
     """The pattern of words that a translator between `languages` (ISO 639 codes) cannot read, if there is one: those in other
     scripts than Latin, if all are written in Latin letters."""

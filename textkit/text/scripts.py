@@ -11,12 +11,13 @@ NOT_LATIN = (
     "\ua800-\uab2f\uab70-\ud7ff\uf900-\ufaff\ufb13-\ufdff\ufe70-\ufefe\uff66-\uffdc\U00010000-\U0001cfff\U0001e000-\U0001efff"
     "\U00020000-\U0003ffff"
 )
-_NOT_IN_LATIN = (
+_OTHERS = (
     "ab am apc ar ars ary arz as av ba be bg bho bn bo ce ckb cv dv dz el fa gu he hi hy ja ka kk km kn ko ks ky lo mai mk ml"
     " mn mni mr my ne or os pa pnb prs ps ru sa sat sd shn si skr sr syr ta te tg th ti tt tyv udm ug uk ur wuu yi yue zh"
 )
+_NOT_IN_LATIN = frozenset(_OTHERS.split())
 
 
 def latin(language: str) -> bool:
     """Whether a language, by its ISO 639 code, is known to be written in Latin letters; "" is not known."""
-    return bool(language) and language.replace("_", "-").split("-")[0].lower() not in _NOT_IN_LATIN.split()
+    return bool(language) and language.replace("_", "-").split("-")[0].lower() not in _NOT_IN_LATIN

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from textkit.config import as_dict, declared
+from textkit.config import as_dict, as_typed, declared
 from textkit.errors import UsageError
 from textkit.plugin import Plugin, Training
 
@@ -66,7 +66,7 @@ def check_said(plugin: Plugin, said: Iterable[str], config: Any, training: Train
             raise UsageError(f"{key}: has no effect on {plugin.name}, {never[key]}")
         if key in needed and values[key]:
             others = dict.fromkeys(_parts(part)[0] for part in needed[key].split(" or "))
-            now = ", ".join(f"{other}={_typed(values[other])}" for other in others)
+            now = ", ".join(f"{other}={as_typed(values[other])}" for other in others)
             raise UsageError(
                 f"{key}: has no effect on {plugin.name} with {now}; it has one with {needed[key].replace('@', '')}"
             )
@@ -95,15 +95,6 @@ def _parts(condition: str) -> tuple[str, str, str]:
 def _holds(condition: str, values: Mapping[str, Any]) -> bool:
     """Whether a condition holds: `key=a|b` (one of these) or `key!=a|b` (none of these); `@other` is that option's value."""
     key, compared, text = _parts(condition)
-    allowed = [_typed(values[choice[1:]]) if choice[0] == "@" else choice for choice in text.split("|")]
+    allowed = [as_typed(values[choice[1:]]) if choice[0] == "@" else choice for choice in text.split("|")]
     compare = operator.contains if compared == "=" else lambda those, one: one not in those
-    return compare(allowed, _typed(values[key]))
-
-
-def _typed(value: Any) -> str:
-    """A value as one would type it after --set; 0.0 becomes 0."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (tuple, list)):
-        return ",".join(map(_typed, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return compare(allowed, as_typed(values[key]))

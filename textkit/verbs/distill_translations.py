@@ -49,9 +49,7 @@ def translator(
     from textkit.training.run import DISTILLED
 
     place = folder / DISTILLED
-    if (
-        encoding.chosen() is not None
-    ):  # the training that follows reads the pairs that are made, and the dev lines, alike
+    if encoding.chosen() is not None:  # the training that follows reads made pairs and dev lines alike
         raise UsageError("--encoding: is for models that embed; what translators learn from is UTF-8")
     if resume:
         made, recipe = opened(place, rest["device"], rest["threads"])
@@ -65,10 +63,13 @@ def translator(
         recipe = _recipe(messages, folder, made, size, rest)
         made.begin(recipe)
     _translate(messages, folder, made)
-    paths = {key: [Path(path) for path in recipe[key]] for key in ("dev",)}
-    config = None if recipe["config"] is None else Path(recipe["config"])
-    rest |= {"data": [made.pairs], **paths, "config": config}
+    file = recipe["config"]
     rest |= {key: recipe[key] for key in ("assignments", "seed", "command")}
+    rest |= {
+        "data": [made.pairs],
+        "dev": list(map(Path, recipe["dev"])),
+        "config": None if file is None else Path(file),
+    }
     return run_training(messages, folder, False, plugin=PLUGIN, init=None, **rest)
 
 
@@ -95,7 +96,7 @@ def _recipe(
         options = manifest.made.get("options")
         text = {"source_language": rule.source_language, "target_language": rule.target_language}
         planned = plan(size["most"], size["layers"], given, {**text, **(options if isinstance(options, dict) else {})})
-        assignments = [*(f"{key}={_typed(value)}" for key, value in planned.items()), *assignments]
+        assignments = [*(f"{key}={config.as_typed(value)}" for key, value in planned.items()), *assignments]
     plugin = registry.get(PLUGIN)
     options, training = config.resolve(plugin, rest["config"], assignments)
     check_said(plugin, config.said(plugin, rest["config"], assignments), options, training)
@@ -112,10 +113,6 @@ def _recipe(
         "seed": rest["seed"],
         "command": list(rest["command"]),
     }
-
-
-def _typed(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _translate(messages: Messages, folder: Path, made: Distillation) -> None:

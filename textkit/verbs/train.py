@@ -132,6 +132,7 @@ def _unsaid(resume: bool, plugin: str | None, data: tuple[Path, ...]) -> str:
 def list_options(plugin: str | None) -> None:
     """Prints key=default and the comment of each option, in columns."""
     from textkit.cli.tables import laid_out, width_of
+    from textkit.config import as_typed
     from textkit.errors import UsageError
     from textkit.registry import registry
     from textkit.training.recipe import options
@@ -144,7 +145,7 @@ def list_options(plugin: str | None) -> None:
         rows = []
         for option in members:
             needs = f" [no effect unless {option.needs.replace('@', '')}]" if option.needs else ""
-            rows.append([f"{option.name}={_typed(option.default)}", f"{option.comment}{needs}"])
+            rows.append([f"{option.name}={as_typed(option.default)}", f"{option.comment}{needs}"])
         widest = max((len(setting) for setting, _ in rows), default=0)
         for line in laid_out(rows, None if width is None else max(width, widest)) if rows else ():
             click.echo(line.rstrip())
@@ -235,10 +236,3 @@ def drive(messages: Messages, run: Run, tensorboard: bool, **rest: Any) -> int:
             if book is not None:
                 book.close()
     return 0
-
-
-def _typed(value: Any) -> str:
-    """A default as one would type it after --set."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)

@@ -11,6 +11,7 @@ from copy import copy
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textkit.config import as_typed
 from textkit.corpora.tokenizing import TokenizerOptions
 from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Source, Training
@@ -56,7 +57,7 @@ class BeginsWithTranslator:
             own, asked = source.options.get(field.name), getattr(config, field.name)
             if field.name not in _FREE and own is not None and own != asked:
                 raise UsageError(
-                    f"--init {source.name}: its vocabulary has {field.name}={_said(own)}, not {_said(asked)}"
+                    f"--init {source.name}: its vocabulary has {field.name}={as_typed(own)}, not {as_typed(asked)}"
                 )
         for name in _LANGUAGES:
             known, asked = getattr(source.rule, name), getattr(config, name)
@@ -71,7 +72,7 @@ class BeginsWithTranslator:
 
     def begin(self, network: Any, config: Any, vocabulary: TextRule, source: Source) -> Sequence[str]:
         """Puts the weights of `source` into the network. TextkitError for one that is missing, and for another shape."""
-        import torch
+        from textkit.families.weights import put
 
         # The modules that are exported hold the network; of a tied table, they name each use.
         weights = {name.removeprefix("network."): value for name, value in source.weights.items()}
@@ -81,16 +82,5 @@ class BeginsWithTranslator:
             exported = weights.keys() != source.weights.keys()
             run = "; begin with the run that it was exported from" if exported else ""
             raise TextkitError(f"--init {source.name}: has no {missing[0]}, which these options need{run}")
-        with torch.no_grad():
-            for name, tensor in state.items():
-                if weights[name].shape != tuple(tensor.shape):
-                    here, there = list(tensor.shape), list(weights[name].shape)
-                    raise TextkitError(
-                        f"--init {source.name}: its {name} is {there}, with these options it would be {here}"
-                    )
-                tensor.copy_(torch.from_numpy(weights[name].copy()))
+        put(network, weights, state, source.name)
         return list(state)
-
-
-def _said(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

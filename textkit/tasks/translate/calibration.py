@@ -35,8 +35,9 @@ def line_chrf(translations: Sequence[str], references: Sequence[Sequence[str]]) 
     )
 
 
-def learnt(tests: Sequence[Test], translations: Sequence[Sequence[Translation]]) -> Confidence:
-    """The confidence that fits the best `translations` of the lines of each of `tests`.
+def learnt(tests: Sequence[Test], translations: Sequence[Sequence[Translation]]) -> tuple[Confidence, float]:
+    """The confidence that fits the best `translations` of the lines of each of `tests`, and Pearson's correlation with their
+    chrF.
 
     Raises TextkitError for fewer lines than FEWEST.
     """
@@ -45,10 +46,10 @@ def learnt(tests: Sequence[Test], translations: Sequence[Sequence[Translation]])
     best = [one for some in translations for one in some]
     if len(best) < FEWEST:
         raise TextkitError(f"{tests[0].name}: {FEWEST} lines are the fewest that a confidence can be learnt from")
-    facts = np.array(
-        [known(one.logprob, one.length, source, one.text) for one, source in zip(best, sources, strict=True)]
-    )
-    return fitted(facts, line_chrf([one.text for one in best], references))
+    facts = [known(one.logprob, one.length, source, one.text) for one, source in zip(best, sources, strict=True)]
+    quality = line_chrf([one.text for one in best], references)
+    confidence = fitted(np.array(facts), quality)
+    return confidence, pearson(np.array(list(map(confidence, facts))), quality)
 
 
 def fitted(facts: np.ndarray, quality: np.ndarray) -> Confidence:

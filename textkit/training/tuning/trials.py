@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from textkit.config import as_typed
 from textkit.errors import UsageError
 from textkit.plugin import Score
 
@@ -145,7 +146,7 @@ def table(trials: Sequence[Trial], kept: Trial | None) -> str:
 
 def typed(options: Mapping[str, Any]) -> str:
     """Options as one types them after --set."""
-    return " ".join(f"{key}={_typed(value)}" for key, value in options.items())
+    return " ".join(f"{key}={as_typed(value)}" for key, value in options.items())
 
 
 def seconds_of(budget: str | float) -> float:
@@ -165,14 +166,6 @@ def checked_mb(most: float | None) -> float | None:
     if most is not None and not 0 < most < 1e6:
         raise UsageError(f"--max-mb {most:g}: must be above 0 and below 1000000")
     return most
-
-
-def _typed(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (tuple, list)):
-        return ",".join(map(_typed, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:

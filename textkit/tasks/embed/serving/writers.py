@@ -41,15 +41,9 @@ def jsonl_of(block: Block, vectors: np.ndarray, key: str = "embedding") -> bytes
 
 def table_of(block: Block, vectors: np.ndarray, key: str = "embedding") -> Any:
     """A pyarrow Table: the records' own columns, then `key`, lists of fixed size; null for a record that could not be used."""
-    from textkit.streams.arrow import pyarrow, table_of
+    from textkit.streams import arrow
 
-    pa = pyarrow()
-    values = pa.array(np.ascontiguousarray(vectors, np.float32).reshape(-1))
-    null = np.zeros(len(block), bool)
-    null[list(block.problems)] = True
-    kind = pa.list_(pa.field("element", pa.float32()), vectors.shape[1])  # the name that a list's field has in Parquet
-    lists = pa.FixedSizeListArray.from_arrays(values, type=kind, mask=pa.array(null) if block.problems else None)
-    return table_of(block, {key: lists})
+    return arrow.table_of(block, {key: arrow.vectors(vectors, list(block.problems))})
 
 
 def f32_of(block: Block, vectors: np.ndarray) -> memoryview:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textkit.arguments import of_arguments
 from textkit.defaults import SEED
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.searching.decoding import search
@@ -28,14 +27,12 @@ from textkit.serving.opened import OpenModel
 from textkit.serving.padding import SOURCES, whole_groups
 from textkit.serving.session import cpus
 from textkit.serving.stream import batches
+from textkit.tasks.translate.serving.asking import between, keeper_of, settled
 from textkit.tasks.translate.serving.assembling import Asked, of_line, translation
 from textkit.tasks.translate.serving.confidence import confidence_of
 from textkit.tasks.translate.serving.guarding import Guard
-from textkit.tasks.translate.serving.keeping import Keeper
 from textkit.tasks.translate.serving.segments import Segment, SegmentMaker
 from textkit.tasks.translate.serving.translations import Translation, each_text
-from textkit.tasks.translate.task import TASK
-from textkit.text.keeping import foreign_to
 from textkit.text.translation import TranslationText
 
 if TYPE_CHECKING:
@@ -50,6 +47,19 @@ class Translator(OpenModel[str]):
 
     `long_lines` counts the lines so far that held a sentence of more tokens than the model takes (`limits.tokens` of its
     manifest), `incomplete` those whose translation was cut at the longest length, and `doubtful` those with a doubt.
+
+    `model`: a name, a folder or a Bundle; None: the one that translates from the language `source` into the language `to`
+    (codes; None: whatever it is), or else the default. The options of the search are those of options.Search; None: the
+    model's own. `replace_unk`: an unknown word becomes the source word it attends to. `sentences`: whether each sentence of
+    a line is translated by itself. `abbreviations`: words that end no sentence, besides those of the source language.
+    `long`: what to do with a sentence that is too long: `split` or `cut`. `batch_tokens`: the largest batch in source
+    tokens, including padding; `batch_lines`: the largest batch in lines. `workers`: how many batches are translated at a
+    time; they share the `threads`. `keep`: patterns of what stays as it is, besides URLs, tags, emoji and the like;
+    `glossary`: term -> its translation. `guard`: whether a translation that repeats itself or lacks a number is searched
+    again in another way, and what stays doubtful is said (`Translation.doubts`). `truecase`: whether a line in capitals is
+    read as if it had small letters, and its translation gets capitals.
+
+    Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
     """
 
     task = "translate"
@@ -89,43 +99,17 @@ class Translator(OpenModel[str]):
         to: str | None = None,
         source: str | None = None,
     ) -> None:
-        """`model`: a name, a folder or a Bundle; None: the one that translates from the language `source` into the language
-        `to` (codes; None: whatever it is), or else the default. The options of the search are those of options.Search;
-        None: the model's own. `replace_unk`: an unknown word becomes the source word it attends to. `sentences`: whether
-        each sentence of a line is translated by itself. `abbreviations`: words that end no sentence, besides those of the
-        source language. `long`: what to do with a sentence that is too long: `split` or `cut`. `batch_tokens`: the
-        largest batch in source tokens, including padding; `batch_lines`: the largest batch in lines. `workers`: how many
-        batches are translated at a time; they share the `threads`. `keep`: patterns of what stays as it is, besides URLs, tags,
-        emoji and the like; `glossary`: term -> its translation. `guard`: whether a translation that repeats itself or lacks a
-        number is searched again in another way, and what stays doubtful is said (`Translation.doubts`).
-        `truecase`: whether a line in capitals is read as if it had small letters, and its translation gets capitals.
-
-        Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
-        """
-        if to is not None or source is not None:
-            from textkit.tasks.translate.serving.directions import opened
-
-            with of_arguments():
-                model = opened(model, to, source)
-        self.open(model)
+        self.open(between(model, to, source))
         manifest = self.bundle.manifest
-        own = {**TASK.defaults, **manifest.defaults}
         given = {
             "beam_size": beam_size, "length_penalty": length_penalty, "min_length": min_length, "max_length": max_length,
             "max_length_factor": max_length_factor, "allow_unk": allow_unk or replace_unk or None,
-            "no_repeat_ngram_size": no_repeat_ngram_size, "sentences": sentences, "guard": guard,
-            "truecase": truecase,
+            "no_repeat_ngram_size": no_repeat_ngram_size, "sentences": sentences, "guard": guard, "truecase": truecase,
         }  # fmt: skip
-        own |= {key: value for key, value in given.items() if value is not None}
-        self.sentences, self.guard, self.truecase = (bool(own.pop(key)) for key in ("sentences", "guard", "truecase"))
-        self.options = Search(
-            **own, n_best=n_best, sample=sample, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
-        )  # fmt: skip
+        drawn = {"sample": sample, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+        self.options, (self.sentences, self.guard, self.truecase) = settled(manifest, given, n_best=n_best, **drawn)
         _check(long, batch_tokens=batch_tokens, batch_lines=batch_lines, workers=workers)
-        languages = (str(manifest.text.get(f"{side}_language", "")) for side in ("source", "target"))
-        self.keeper = Keeper(tuple(keep), dict(glossary or {}), foreign_to(*languages))
-        if (keep or glossary) and not self.rule.sentinels:
-            raise UsageError(f"{'--keep' if keep else '--glossary'}: {manifest.name} has not learnt to keep anything")
+        self.keeper = keeper_of(manifest, keep, glossary)
         self.confidence = confidence_of(manifest.facts)
         self.limit: int = manifest.limits["tokens"]
         self.most = max(1, int(manifest.limits.get("target", self.limit)) - 1)  # the end token takes one place

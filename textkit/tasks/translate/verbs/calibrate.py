@@ -37,16 +37,12 @@ def calibrate(
     From then on, `textkit translate` gives each line a confidence in jsonl and with --check: the chrF, from 0 to 1, that is
     expected of its translation. Less than 0.35 is a doubt.
     """
-    import numpy as np
-
     from textkit.bundle import bundle as bundles
     from textkit.bundle import writing
     from textkit.errors import UsageError
-    from textkit.evaluation.correlation import pearson
     from textkit.streams.lines import check_readable
-    from textkit.tasks.translate.calibration import learnt, line_chrf
+    from textkit.tasks.translate.calibration import learnt
     from textkit.tasks.translate.evaluation import Scorer, read_tests
-    from textkit.tasks.translate.serving.confidence import known
     from textkit.tasks.translate.serving.translator import Translator
 
     if model is None:
@@ -60,16 +56,12 @@ def calibrate(
     translator.load()
     messages.note(f"{found.folder} on {translator.steps.device}")
     best = [[some[0] for some in translator.translate(test.sources)] for test in tests]
-    confidence = learnt(tests, best)
+    confidence, pearson = learnt(tests, best)
     lines = sum(map(len, best))
     names = " ".join(Path(name).name for name in data)
     made = {"confidence": {"command": f"textkit calibrate -m {found.manifest.name} {names}", "lines": lines}}
     facts = {"confidence": confidence.record()}
     writing.amend(found.folder, facts={**found.manifest.facts, **facts}, made={**found.manifest.made, **made})
-    pairs = [pair for test, some in zip(tests, best, strict=True) for pair in zip(test.sources, some, strict=True)]
-    felt = np.array([confidence(known(one.logprob, one.length, source, one.text)) for source, one in pairs])
-    quality = line_chrf([one.text for _, one in pairs], [some for test in tests for some in test.references])
     messages.hint(
-        f"{found.folder}: learnt from {count_of_lines(lines)}; Pearson's correlation with chrF is "
-        f"{pearson(felt, quality):.2f}"
+        f"{found.folder}: learnt from {count_of_lines(lines)}; Pearson's correlation with chrF is {pearson:.2f}"
     )
