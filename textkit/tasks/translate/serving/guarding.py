@@ -1,7 +1,8 @@
 """Looks at each translation, searches a doubtful one again in another way, and says what stays doubtful.
 
-What repeats itself is searched again with repeats barred; where a number was lost, the number is hidden behind a sentinel, and
-put back in the form of the target's language. Each line is judged by itself, so that it does not depend on its neighbours.
+What repeats itself is searched again with repeats barred. A number that was lost is hidden behind a sentinel or, for a model
+that has none, behind another number (standing_in.py), and put back in the form of the target's language. Each line is judged by
+itself, so that it does not depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from textkit.tasks.translate.serving.doubts import (
     short,
 )
 from textkit.tasks.translate.serving.segments import Segment
+from textkit.tasks.translate.serving.standing_in import with_stand_ins, without_stand_ins
 from textkit.tasks.translate.serving.translations import Translation
 from textkit.text.numerals import Number, written
 from textkit.text.sentinels import numbers, renumbered, replaced, restored, sentinel
@@ -61,8 +63,8 @@ class Guard:
             ):
                 if not self._loops(segments[at], other):
                     found[at][0] = other
-        if self.rule.sentinels and self.rule.target_language:
-            self._with_numbers(segments, found)
+        if self.rule.target_language:
+            (self._with_numbers if self.rule.sentinels else self._with_stand_ins)(segments, found)
         for at, segment in enumerate(segments):
             if _translated(segment):
                 found[at][0] = replace(found[at][0], doubts=self._doubts(segment, found[at][0]))
@@ -99,6 +101,23 @@ class Guard:
                 )
                 found[at][0] = replace(other, text=restored(other.text, spans), tokens=tokens, source_tokens=sources)
 
+    def _with_stand_ins(self, segments: Sequence[Segment], found: list[list[Translation]]) -> None:
+        """The same for a model without sentinels. Where tokens are asked for, they would be those of other numbers."""
+        given: dict[int, tuple[Segment, list[str], list[str]]] = {}
+        for at, segment in enumerate(segments):
+            lost = self._lost(segment, found[at][0]) if _translated(segment) and not found[at][0].tokens else []
+            if lost and (made := with_stand_ins(segment.text, lost, self.rule.source_language)):
+                text, stand_ins = made
+                ids = self.rule.encode([text]).ids
+                spans = [self._written(segment, number) for number in lost]
+                if len(ids) <= len(segment.ids) + len(lost):
+                    given[at] = replace(segment, text=text, ids=ids), stand_ins, spans
+        others = self._searched([segment for segment, _, _ in given.values()], self.options)
+        for (at, (segment, stand_ins, spans)), other in zip(given.items(), others, strict=True):
+            text = without_stand_ins(other.text, stand_ins, spans, self.rule.target_language)
+            if text is not None and not self._loops(segment, other):
+                found[at][0] = replace(other, text=text)
+
     def _lost(self, segment: Segment, translation: Translation) -> list[Number]:
         rule = self.rule
         return lost_numbers(translation.text, segment.text, rule.target_language, rule.source_language)
@@ -113,15 +132,17 @@ class Guard:
         text = replaced(segment.text, [number[:2] for number in lost], lambda at: first + at)
         spans = [sentinel(number) for number in before]
         for number in lost:
-            as_written = segment.text[number.begin : number.end]
-            grouped = (
-                any(mark in as_written for mark in ",.'\u00a0\u202f\u2019") and len(number.value.split(".")[0]) > 3
-            )
-            spans.append(written(number.value, self.rule.target_language, grouped) if number.plain else as_written)
+            spans.append(self._written(segment, number))
         text, order = renumbered(text)
         spans = [spans[number] for number in order]
         ids = self.rule.encode([text]).ids
         return (replace(segment, text=text, ids=ids), spans) if len(ids) <= len(segment.ids) + len(lost) else None
+
+    def _written(self, segment: Segment, number: Number) -> str:
+        """A number of the segment as the target's language writes it."""
+        given = segment.text[number.begin : number.end]
+        grouped = any(mark in given for mark in ",.'\u00a0\u202f\u2019") and len(number.value.split(".")[0]) > 3
+        return written(number.value, self.rule.target_language, grouped) if number.plain else given
 
     def _doubts(self, segment: Segment, translation: Translation) -> tuple[str, ...]:
         found = []
