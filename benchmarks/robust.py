@@ -34,7 +34,7 @@ from textkit.tasks.translate.calibration import measured
 from textkit.tasks.translate.evaluation import Scorer, Test
 from textkit.tasks.translate.serving.doubts import loops, lost_numbers
 from textkit.tasks.translate.serving.translator import Translator
-from textkit.text.numerals import Number, numbers
+from textkit.text.preserved.numerals import Number, numbers
 
 DIRECTIONS = ("en-de", "de-en")
 FOLDERS = {"en": "english", "de": "german"}

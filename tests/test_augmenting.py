@@ -11,9 +11,9 @@ import pytest
 from textkit.corpora.augmenting import RATES, Augmented, Augmenter, rates
 from textkit.corpora.pairs import PairCorpus, pair
 from textkit.corpora.tokenizing import TokenizerOptions, learn
-from textkit.text.numerals import numbers
-from textkit.text.sentinels import numbers as sentinels_of
-from textkit.text.sentinels import sentinel
+from textkit.text.preserved.numerals import numbers
+from textkit.text.preserved.sentinels import numbers as sentinels_of
+from textkit.text.preserved.sentinels import sentinel
 
 PAIRS = [
     "Then Tom paid 25 euros, not 30.\tDann zahlte Tom 25 Euro, nicht 30.",

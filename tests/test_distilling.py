@@ -17,6 +17,8 @@ from textkit.tasks.translate.distilling import Distillation, Done, Teaching, ope
 from textkit.verbs.distill_translations import translates
 
 LINES = ["the dog sees a cat.", "", "a man runs home.", "the cat runs", "a dog", "the man sees the dog!", "a cat"]
+
+
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory) -> Path:
     return write_translator(tmp_path_factory.mktemp("teacher") / "model")

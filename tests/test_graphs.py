@@ -13,9 +13,9 @@ from small_embedder import write_ngrams
 from textkit.errors import TextkitError
 from textkit.retrieval import graphs
 from textkit.retrieval import index as index_module
-from textkit.retrieval.contents import Contents
 from textkit.retrieval.index import Index
-from textkit.retrieval.updating import Update, Wanted
+from textkit.retrieval.storing.contents import Contents
+from textkit.retrieval.storing.updating import Update, Wanted
 
 pytestmark = pytest.mark.skipif(graphs.engine() is None, reason="usearch is not installed")
 

@@ -21,11 +21,11 @@ from small_embedder import write_words
 
 import textkit
 from textkit.errors import TextkitError, UsageError
-from textkit.retrieval import indexing, manifest
-from textkit.retrieval.contents import Contents
 from textkit.retrieval.index import Index
-from textkit.retrieval.indexing import Report
-from textkit.retrieval.updating import Update, Wanted
+from textkit.retrieval.storing import indexing, manifest
+from textkit.retrieval.storing.contents import Contents
+from textkit.retrieval.storing.indexing import Report
+from textkit.retrieval.storing.updating import Update, Wanted
 
 
 @pytest.fixture(scope="module")
@@ -176,8 +176,9 @@ CHILD = textwrap.dedent(
     """
     import os, signal, sys
     from pathlib import Path
-    from textkit.retrieval import appended, indexing, words, writing
-    from textkit.retrieval.updating import Update, Wanted
+    from textkit.retrieval import words
+    from textkit.retrieval.storing import appended, indexing, writing
+    from textkit.retrieval.storing.updating import Update, Wanted
 
     left = int(sys.argv[1])
 

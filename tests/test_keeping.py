@@ -17,10 +17,10 @@ from textkit.tasks.translate.serving.keeping import Keeper, glossary_of, pattern
 from textkit.tasks.translate.serving.segments import Segment
 from textkit.tasks.translate.serving.translations import Translation
 from textkit.tasks.translate.serving.translator import Translator
-from textkit.text.keeping import foreign_to, kept
-from textkit.text.numerals import numbers, written
-from textkit.text.sentinels import numbers as sentinels_of
-from textkit.text.sentinels import renumbered, replaced, restored, sentinel
+from textkit.text.preserved.keeping import foreign_to, kept
+from textkit.text.preserved.numerals import numbers, written
+from textkit.text.preserved.sentinels import numbers as sentinels_of
+from textkit.text.preserved.sentinels import renumbered, replaced, restored, sentinel
 from textkit.text.translation import SPACE, TranslationText
 
 S0, S1, S2 = map(sentinel, range(3))

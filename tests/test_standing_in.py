@@ -11,7 +11,7 @@ from textkit.tasks.translate.serving.guarding import Guard
 from textkit.tasks.translate.serving.segments import Segment
 from textkit.tasks.translate.serving.standing_in import with_stand_ins, without_stand_ins
 from textkit.tasks.translate.serving.translations import Translation
-from textkit.text.numerals import numbers
+from textkit.text.preserved.numerals import numbers
 
 
 def taken(text: str, *values: str) -> tuple[str, list[str]] | None:

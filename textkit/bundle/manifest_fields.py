@@ -14,7 +14,7 @@ from textkit.errors import quoted
 from textkit.kinds import Anything, Each, Flag, Kinds, Maybe, Record, Text, Whole, Wrong
 from textkit.task import Task
 from textkit.text.bounds import LONGEST_NGRAM, LONGEST_PHRASE, MOST_ROWS
-from textkit.text.sentinels import MOST_SENTINELS
+from textkit.text.preserved.sentinels import MOST_SENTINELS
 
 MOST_NUMBERS = 1 << 24  # of all inputs (or outputs) of a graph, per position on the free axes: a line's state, say
 _DEEPEST = 16  # levels of nested objects and lists

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 from textkit.corpora.names import invented, listed
 from textkit.corpora.pairs import TAB, pair
 from textkit.corpora.typos import mistyped
-from textkit.text.keeping import foreign_to, kept
-from textkit.text.numerals import Number, numbers, written
-from textkit.text.sentinels import replaced
+from textkit.text.preserved.keeping import foreign_to, kept
+from textkit.text.preserved.numerals import Number, numbers, written
+from textkit.text.preserved.sentinels import replaced
 
 if TYPE_CHECKING:
     from pathlib import Path

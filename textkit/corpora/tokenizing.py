@@ -19,7 +19,7 @@ from textkit.corpora.pairs import sides
 from textkit.corpora.unspaced import warn_of_unspaced
 from textkit.errors import TextkitError
 from textkit.text.cleaning import cleaned_lines
-from textkit.text.sentinels import MOST_SENTINELS, sentinel
+from textkit.text.preserved.sentinels import MOST_SENTINELS, sentinel
 from textkit.text.translation import SPACE, TranslationText
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 
-from textkit.text.keeping import kept
+from textkit.text.preserved.keeping import kept
 
 # Words with a slip: those in small letters, of four and more. A name with a slip would be another name.
 _WORD = re.compile(r"(?<!\w)[^\W\d_]{4,}(?!\w)")

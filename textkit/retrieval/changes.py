@@ -7,8 +7,8 @@ import os
 import stat
 from dataclasses import dataclass
 
-from textkit.retrieval.contents import Extent
 from textkit.retrieval.sources import STDIN
+from textkit.retrieval.storing.contents import Extent
 
 _CHUNK = 1 << 20
 _PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from textkit.retrieval.contents import Contents
 from textkit.retrieval.hits import Hit
+from textkit.retrieval.storing.contents import Contents
 
 
 def beside(contents: Contents, hit: Hit, step: int, count: int) -> list[tuple[int, str]]:

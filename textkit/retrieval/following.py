@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from textkit.retrieval import manifest as manifests
 from textkit.retrieval.sources import Survey, sources
+from textkit.retrieval.storing import manifest as manifests
 
 
 def state(folder: Path) -> dict[str, tuple[int, int, int]]:

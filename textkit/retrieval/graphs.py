@@ -18,8 +18,8 @@ import numpy as np
 
 from textkit import temporary
 from textkit.errors import TextkitError, told
-from textkit.retrieval.contents import Contents
 from textkit.retrieval.exact import MOST, Ranges, quantised
+from textkit.retrieval.storing.contents import Contents
 
 FROM = 1_000_000  # rows up to which everything is searched exactly
 ROWS = 500_000  # of a graph

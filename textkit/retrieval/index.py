@@ -18,12 +18,12 @@ import numpy as np
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.retrieval import hybrid
 from textkit.retrieval.analysis import matched, terms
-from textkit.retrieval.contents import WORDS, Contents
 from textkit.retrieval.context import beside
 from textkit.retrieval.exact import candidates, cosines, ranked, units
 from textkit.retrieval.graphs import Graphs, engine
 from textkit.retrieval.hits import MODES, Hit, Mode
 from textkit.retrieval.models import Embedding, found_again
+from textkit.retrieval.storing.contents import WORDS, Contents
 from textkit.retrieval.words import Words
 
 DEPTH = 100  # of the rankings that are fused, if k is not larger
@@ -61,7 +61,7 @@ class Index:
         Raises UsageError for options other than those that the index was made with, and TextkitError for another model, a
         damaged index, and files that cannot be read.
         """
-        from textkit.retrieval.updating import Update, Wanted
+        from textkit.retrieval.storing.updating import Update, Wanted
 
         wanted = Wanted(model, input, column, delimiter, device=device, threads=threads)
         Update(Path(path), wanted).run([os.fspath(file) for file in files] or None)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from textkit.errors import TextkitError
-from textkit.retrieval.manifest import ModelFacts
+from textkit.retrieval.storing.manifest import ModelFacts
 
 
 class Embedding:

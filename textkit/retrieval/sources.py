@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from textkit.errors import TextkitError
-from textkit.retrieval.manifest import is_index
+from textkit.retrieval.storing.manifest import is_index
 
 STDIN = "-"
 _SHOWN = 3  # names in a message

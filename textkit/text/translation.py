@@ -110,7 +110,7 @@ class TranslationText(TextRule):
     the embedding tables, if they have more than the tokenizers have ids. `clean`: a line first loses its invisible
     characters, and its ligatures and full-width forms are spelled out (cleaning.py). `source_language`: the ISO 639 code of
     the language by whose rules lines are cut into sentences; "": each line's language is guessed. `target_language`: that of
-    the translations. `sentinels`: how many sentinels (sentinels.py) the model has learnt to copy.
+    the translations. `sentinels`: how many sentinels (preserved/sentinels.py) the model has learnt to copy.
     """
 
     kind = "translation"

@@ -200,7 +200,7 @@ class _Request:
 @contextmanager
 def _searched(request: _Request, messages: Messages) -> Iterator[Index]:
     """The index that is searched: the one named, or one of plain files."""
-    from textkit.retrieval.manifest import is_index
+    from textkit.retrieval.storing.manifest import is_index
     from textkit.streams.lines import check_readable
 
     check_readable(place for place in request.places if place != "-" and not os.path.isdir(place))
@@ -211,7 +211,7 @@ def _searched(request: _Request, messages: Messages) -> Iterator[Index]:
         yield _index(indexes[0], request)
         return
     from textkit.retrieval.cached import index_of_files
-    from textkit.retrieval.updating import Wanted
+    from textkit.retrieval.storing.updating import Wanted
 
     say_if_typed(messages, request.places)
     wanted = Wanted(

@@ -12,7 +12,7 @@ from textkit.errors import UsageError
 from textkit.searching.options import Search
 from textkit.tasks.translate.serving.keeping import Keeper
 from textkit.tasks.translate.task import TASK
-from textkit.text.keeping import foreign_to
+from textkit.text.preserved.keeping import foreign_to
 
 if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle

@@ -14,7 +14,7 @@ from textkit.tasks.translate.serving.keeping import put_back
 from textkit.tasks.translate.serving.segments import Piece, Segment
 from textkit.tasks.translate.serving.translations import Translation, each_text, joined
 from textkit.tasks.translate.serving.unknown import replaced, shown
-from textkit.text.sentinels import restored
+from textkit.text.preserved.sentinels import restored
 from textkit.text.translation import TranslationText
 
 

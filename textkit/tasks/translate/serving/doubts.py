@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from textkit.sentences.abbreviations import frequent
-from textkit.text.numerals import Number, numbers
+from textkit.text.preserved.numerals import Number, numbers
 
 LOOP, SHORT, NUMBERS, COPIED, LANGUAGE = "loop", "short", "numbers", "copied", "language"
 _LONGEST = 8  # words that are repeated together, at most

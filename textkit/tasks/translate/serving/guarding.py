@@ -28,8 +28,8 @@ from textkit.tasks.translate.serving.doubts import (
 from textkit.tasks.translate.serving.segments import Segment
 from textkit.tasks.translate.serving.standing_in import with_stand_ins, without_stand_ins
 from textkit.tasks.translate.serving.translations import Translation
-from textkit.text.numerals import Number, written
-from textkit.text.sentinels import numbers, renumbered, replaced, restored, sentinel
+from textkit.text.preserved.numerals import Number, written
+from textkit.text.preserved.sentinels import numbers, renumbered, replaced, restored, sentinel
 from textkit.text.translation import TranslationText
 
 _MORE = 4  # tokens that a word may have more with a capital
@@ -114,9 +114,9 @@ class Guard:
                     given[at] = replace(segment, text=text, ids=ids), stand_ins, spans
         others = self._searched([segment for segment, _, _ in given.values()], self.options)
         for (at, (segment, stand_ins, spans)), other in zip(given.items(), others, strict=True):
-            text = without_stand_ins(other.text, stand_ins, spans, self.rule.target_language)
-            if text is not None and not self._loops(segment, other):
-                found[at][0] = replace(other, text=text)
+            whole = without_stand_ins(other.text, stand_ins, spans, self.rule.target_language)
+            if whole is not None and not self._loops(segment, other):
+                found[at][0] = replace(other, text=whole)
 
     def _lost(self, segment: Segment, translation: Translation) -> list[Number]:
         rule = self.rule

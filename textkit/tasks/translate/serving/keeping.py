@@ -1,6 +1,6 @@
 """What of a line comes through its translation as it is: it is hidden behind sentinels first, and put back last.
 
-Knows no graph. sentinels.py says what a sentinel is, textkit/text/keeping.py what is kept.
+Knows no graph. sentinels.py says what a sentinel is, textkit/text/preserved/keeping.py what is kept.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from textkit.errors import UsageError, quoted
 from textkit.tasks.translate.serving.translations import Translation
-from textkit.text.keeping import kept
-from textkit.text.sentinels import SENTINEL, numbers, replaced, restored
+from textkit.text.preserved.keeping import kept
+from textkit.text.preserved.sentinels import SENTINEL, numbers, replaced, restored
 
 LOST = "kept"  # the doubt about a translation into which something kept had to be put back by force
 _MOST = 10_000  # spans of a line that are hidden

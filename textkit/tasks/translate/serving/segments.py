@@ -12,7 +12,7 @@ import numpy as np
 from textkit.sentences.halving import halves
 from textkit.sentences.splitting import Part, sentences
 from textkit.text.cleaning import visible
-from textkit.text.sentinels import SENTINEL, renumbered
+from textkit.text.preserved.sentinels import SENTINEL, renumbered
 
 if TYPE_CHECKING:
     from textkit.text.translation import TranslationText

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from textkit.text.numerals import Number, numbers
+from textkit.text.preserved.numerals import Number, numbers
 
 _COUNTS = ("27", "38", "45", "56", "63", "74", "89")
 _YEARS = ("1990", "1985", "1978", "1994", "1982")

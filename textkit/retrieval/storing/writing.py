@@ -20,11 +20,11 @@ import numpy as np
 from textkit import temporary
 from textkit.durable import replace_file
 from textkit.errors import TextkitError
-from textkit.retrieval import manifest as manifests
-from textkit.retrieval.appended import NumbersAppended, TextsAppended
-from textkit.retrieval.contents import WORDS, Contents, Extent
 from textkit.retrieval.exact import Ranges
-from textkit.retrieval.manifest import Manifest
+from textkit.retrieval.storing import manifest as manifests
+from textkit.retrieval.storing.appended import NumbersAppended, TextsAppended
+from textkit.retrieval.storing.contents import WORDS, Contents, Extent
+from textkit.retrieval.storing.manifest import Manifest
 from textkit.retrieval.words import WordsWriter
 
 LOCK = "lock"

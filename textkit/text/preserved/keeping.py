@@ -9,8 +9,8 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
+from textkit.text.preserved.sentinels import SENTINEL
 from textkit.text.scripts import NOT_LATIN, latin
-from textkit.text.sentinels import SENTINEL
 
 _FILES = (
     "7z|avi|bak|bat|bin|bmp|bz2|c|cc|cfg|conf|cpp|css|csv|dat|db|dll|doc|docx|dot|eml|epub|exe|gif|go|gz|h|hpp|htm|html|ico|ini|"

@@ -19,12 +19,12 @@ import numpy as np
 
 from textkit.errors import TextkitError
 from textkit.retrieval.changes import Print, is_lasting, printed, within
-from textkit.retrieval.contents import Contents, Extent
 from textkit.retrieval.exact import quantised
 from textkit.retrieval.models import Embedding
 from textkit.retrieval.passages import Passages, Reading, of_source
 from textkit.retrieval.sources import Source, Survey, sources
-from textkit.retrieval.writing import Writer
+from textkit.retrieval.storing.contents import Contents, Extent
+from textkit.retrieval.storing.writing import Writer
 from textkit.serving.stream import WINDOW_CHARACTERS, WINDOW_LINES, staged
 
 SECONDS = 10.0  # between commits: what a killed process loses

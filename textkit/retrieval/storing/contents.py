@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from textkit.errors import TextkitError
-from textkit.retrieval import manifest as manifests
-from textkit.retrieval.appended import NumbersFile, TextsFile
 from textkit.retrieval.exact import Ranges
+from textkit.retrieval.storing import manifest as manifests
+from textkit.retrieval.storing.appended import NumbersFile, TextsFile
 
 WORDS = "words"  # tantivy's folder among the rows
 
