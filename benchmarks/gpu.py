@@ -96,7 +96,7 @@ def reasons() -> dict[str, str | None]:
     """Why each part cannot use a GPU; None where it can."""
     import torch
 
-    from textkit.serving.session import available_device
+    from textkit.serving.probe import available_device
 
     torch_sees = torch.cuda.is_available()
     why = "has no CUDA in it" if torch.version.cuda is None else "finds no GPU that it can use"

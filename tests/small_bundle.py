@@ -17,6 +17,14 @@ WORDS = ["cat", "dog", "fish"]
 TABLE = np.array([[1, 2], [3, 4], [5, 6]], np.float32)  # [id, dim]
 
 
+def identity() -> bytes:
+    """The smallest graph: f32[n] x -> y, the same numbers."""
+    port = TensorProto.FLOAT, ["n"]
+    ports = [[helper.make_tensor_value_info(name, *port)] for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "identity", *ports)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8).SerializeToString()
+
+
 def embed_model(table: np.ndarray = TABLE, opset: int = 23, ir: int = 10) -> onnx.ModelProto:
     """The ports of the task `embed` over a bare table; the vector is the weighted sum, whatever pool and normalize say."""
     value = helper.make_tensor_value_info

@@ -316,8 +316,9 @@ def test_what_is_made_of_a_shape_that_can_be_told_is_bounded_by_onnxruntime(tmp_
     code = """if True:
         import resource, sys
         from pathlib import Path
-        from textkit.serving.session import PROBE, Session
-        Session(PROBE, "cpu", 1)
+        from textkit.serving.probe import GRAPH
+        from textkit.serving.session import Session
+        Session(GRAPH.read_bytes(), "cpu", 1)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         Session(Path(sys.argv[1]).read_bytes(), "cpu", 1)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)

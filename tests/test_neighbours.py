@@ -11,7 +11,8 @@ import onnxruntime
 import pytest
 
 from textkit import neighbours
-from textkit.serving.session import PROBE, Session
+from textkit.serving.probe import GRAPH
+from textkit.serving.session import Session
 from textkit.training.preparing import set_variables
 
 
@@ -85,10 +86,10 @@ def test_a_session_in_a_crowd_does_not_spin(counted, monkeypatch, used, entry):
 
     monkeypatch.setattr(onnxruntime, "SessionOptions", Options)
     counted((0.0, 0.0, 0.0), (1.0, used, 0.0))
-    Session(PROBE, "cpu", 2)
+    Session(GRAPH.read_bytes(), "cpu", 2)
     assert said.get("session.intra_op.allow_spinning") == entry
     said.clear()
-    Session(PROBE, "cpu", 1)  # one thread waits for none
+    Session(GRAPH.read_bytes(), "cpu", 1)  # one thread waits for none
     assert "session.intra_op.allow_spinning" not in said
 
 

@@ -5,31 +5,17 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
-from small_bundle import embed_model
+from small_bundle import embed_model, identity
 
 from textkit.errors import TextkitError, TextkitWarning, UsageError
-from textkit.serving import session
+from textkit.serving import probe, session
 from textkit.serving.saying import reason
-from textkit.serving.session import PROBE, Session
+from textkit.serving.session import Session
 
+IDENTITY = identity()
 no_gpu = pytest.mark.skipif(session.gpu_count()[0] > 0, reason="acts as if a GPU were there")
 gpu = pytest.mark.skipif(session.gpu_count()[0] == 0, reason="needs a GPU")
-
-
-def test_probe_is_what_onnx_makes():
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        [helper.make_node("Identity", ["x"], ["y"])],
-        "p",
-        [value("x", TensorProto.FLOAT, ["n"])],
-        [value("y", TensorProto.FLOAT, ["n"])],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    assert model.SerializeToString() == PROBE
-    onnx.checker.check_model(onnx.load_from_string(PROBE))
 
 
 def test_runs_on_the_cpu():
@@ -46,16 +32,15 @@ def test_runs_on_the_cpu():
     both = got.run(feeds)
     np.testing.assert_array_equal(both["vector"], [[6, 8], [1.5, 2]])
     assert list(got.run(feeds, ["vector"])) == ["vector"]
-    assert session.available_device("cpu") is None
 
 
 def test_threads_are_the_cpus_at_hand_or_what_is_asked(monkeypatch):
     def threads(got: Session) -> int:
         return got._session.get_session_options().intra_op_num_threads
 
-    assert threads(Session(PROBE, "cpu", threads=3)) == 3
+    assert threads(Session(IDENTITY, "cpu", threads=3)) == 3
     monkeypatch.setattr(session, "cpus", lambda: 2)
-    assert threads(Session(PROBE, "cpu")) == 2
+    assert threads(Session(IDENTITY, "cpu")) == 2
 
 
 @pytest.mark.parametrize(
@@ -71,7 +56,7 @@ def test_a_container_s_quota_counts(monkeypatch, tmp_path, quota, count):
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "CPU", "", "cuda:-1", "cuda:0 "])
 def test_device_of_another_name(device):
     with pytest.raises(UsageError, match=r"none of auto, cpu, cuda, cuda:N"):
-        Session(PROBE, device)
+        Session(IDENTITY, device)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +70,7 @@ def test_device_of_another_name(device):
 )
 def test_a_run_that_fails_is_one_line(feeds, line):
     with pytest.raises(TextkitError) as caught:
-        Session(PROBE, "cpu", 1).run(feeds)
+        Session(IDENTITY, "cpu", 1).run(feeds)
     assert str(caught.value).startswith(line)
     assert "\n" not in str(caught.value)
     assert "[ONNXRuntimeError]" not in str(caught.value)
@@ -103,7 +88,7 @@ def test_a_row_that_is_not_there_is_one_line():
 
 
 def test_a_graph_that_does_not_load_is_one_line(capfd):
-    for graph in (b"garbage", b"", PROBE.replace(b"Identity", b"Identitx")):
+    for graph in (b"garbage", b"", IDENTITY.replace(b"Identity", b"Identitx")):
         with pytest.raises(TextkitError, match="onnxruntime does not load the graph: ") as caught:
             Session(graph, "cpu")
         assert "\n" not in str(caught.value)
@@ -140,11 +125,11 @@ def test_what_a_graph_s_names_say_is_cut(said, shown):
 def test_cuda_without_a_driver(monkeypatch):
     monkeypatch.setattr(session, "gpu_count", lambda: (0, "no NVIDIA driver (libcuda.so.1 is not there)"))
     with pytest.raises(TextkitError) as caught:
-        Session(PROBE, "cuda")
+        Session(IDENTITY, "cuda")
     assert str(caught.value) == (
         "--device cuda: no NVIDIA driver (libcuda.so.1 is not there); --device cpu works without one"
     )
-    assert Session(PROBE, "auto").device == "cpu"  # without a warning, which would be an error here
+    assert Session(IDENTITY, "auto").device == "cpu"  # without a warning, which would be an error here
 
 
 @no_gpu
@@ -152,7 +137,7 @@ def test_why_there_is_no_gpu():
     count, why = session.gpu_count()
     assert count == 0
     assert "driver" in why
-    assert session.available_device("cuda") == f"--device cuda: {why}; --device cpu works without one"
+    assert probe.available_device("cuda") == f"--device cuda: {why}; --device cpu works without one"
 
 
 @no_gpu
@@ -160,9 +145,9 @@ def test_a_gpu_whose_libraries_are_missing(monkeypatch, capfd):
     """The installed onnxruntime is told of a GPU and cannot use it: textkit says so in one line, onnxruntime says nothing."""
     monkeypatch.setattr(session, "gpu_count", lambda: (1, ""))
     with pytest.raises(TextkitError, match=r"--device cuda: .*pip install 'onnxruntime-gpu\[cuda,cudnn\]'"):
-        Session(PROBE, "cuda")
+        Session(IDENTITY, "cuda")
     with pytest.warns(TextkitWarning, match="there is a GPU that cannot be used, so the CPU is: .*pip install"):
-        got = Session(PROBE, "auto")
+        got = Session(IDENTITY, "auto")
     assert got.device == "cpu"
     np.testing.assert_array_equal(got.run({"x": np.ones(2, np.float32)})["y"], [1, 1])
     assert capfd.readouterr() == ("", "")
@@ -171,7 +156,7 @@ def test_a_gpu_whose_libraries_are_missing(monkeypatch, capfd):
 def test_a_gpu_that_is_not_there(monkeypatch):
     monkeypatch.setattr(session, "gpu_count", lambda: (1, ""))
     with pytest.raises(TextkitError, match="--device cuda:1: there is no GPU 1; there is 1"):
-        Session(PROBE, "cuda:1")
+        Session(IDENTITY, "cuda:1")
 
 
 def test_two_packages_in_each_other_s_way(monkeypatch):
@@ -179,7 +164,7 @@ def test_two_packages_in_each_other_s_way(monkeypatch):
     both = session.Runtime({"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"})
     monkeypatch.setattr(session, "runtime", lambda: both)
     with pytest.raises(TextkitError) as caught:
-        Session(PROBE, "cuda")
+        Session(IDENTITY, "cuda")
     assert str(caught.value) == (
         "--device cuda: onnxruntime and onnxruntime-gpu are both installed and overwrite each other: "
         "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
@@ -220,6 +205,7 @@ def fake(monkeypatch):
         monkeypatch.setattr(session, "_import", lambda: runtime)
         monkeypatch.setattr(session, "gpu_count", lambda: (2, ""))
         monkeypatch.setattr(session, "runtime", lambda: session.Runtime({"onnxruntime-gpu": "1.31.1"}))
+        monkeypatch.setattr(session, "cudnn_loads", lambda: True)
         return runtime
 
     return install
@@ -227,8 +213,8 @@ def fake(monkeypatch):
 
 def test_a_gpu_that_works(fake, capsys):
     runtime = fake([session.CUDA, session.CPU])
-    assert Session(PROBE, "auto").device == "cuda:0"
-    assert Session(PROBE, "cuda:1").device == "cuda:1"
+    assert Session(IDENTITY, "auto").device == "cuda:0"
+    assert Session(IDENTITY, "cuda:1").device == "cuda:1"
     providers, fallback = runtime.asked[1]
     # Full precision, because TF32 would make vectors differ from the CPU's; no silent change to the CPU during a run.
     assert providers == [(session.CUDA, {"device_id": "1", "use_tf32": "0"}), session.CPU]
@@ -239,31 +225,43 @@ def test_a_gpu_that_works(fake, capsys):
 
 def test_cpu_is_cpu_beside_a_gpu(fake):
     runtime = fake([session.CPU])
-    assert Session(PROBE, "cpu").device == "cpu"
+    assert Session(IDENTITY, "cpu").device == "cpu"
     assert runtime.asked == [([session.CPU], 0)]
 
 
 def test_what_counts_is_what_the_session_got(fake):
     fake([session.CPU])
     with pytest.raises(TextkitError) as caught:
-        Session(PROBE, "cuda")
+        Session(IDENTITY, "cuda")
     assert str(caught.value) == (
         "--device cuda: CUDA 13 libraries are missing (libcudnn.so.9): pip install 'onnxruntime-gpu[cuda,cudnn]'"
     )
     with pytest.warns(TextkitWarning, match="so the CPU is"):
-        assert Session(PROBE, "auto").device == "cpu"
+        assert Session(IDENTITY, "auto").device == "cpu"
+
+
+def test_a_missing_cudnn_is_found_when_the_model_opens(fake, monkeypatch):
+    """onnxruntime's CUDA gives the session all the same, and fails at the first reduction."""
+    fake([session.CUDA, session.CPU])
+    monkeypatch.setattr(session, "cudnn_loads", lambda: False)
+    line = (
+        "--device cuda: cuDNN 9 is missing, or does not load (libcudnn.so.9): pip install 'onnxruntime-gpu[cuda,cudnn]'"
+    )
+    with pytest.raises(TextkitError) as caught:
+        Session(IDENTITY, "cuda")
+    assert str(caught.value) == line
+    assert probe.available_device("cuda") == line
 
 
 def test_an_onnxruntime_made_without_cuda(fake):
     fake([session.CPU], built_with=[session.CPU])
     with pytest.raises(TextkitError, match="made without CUDA: pip uninstall -y onnxruntime && pip install"):
-        Session(PROBE, "cuda")
+        Session(IDENTITY, "cuda")
 
 
 @gpu
-def test_a_real_gpu_computes():
-    assert session.available_device("cuda") is None
-    assert Session(PROBE, "auto").device == "cuda:0"
+def test_a_real_gpu_is_taken():
+    assert Session(IDENTITY, "auto").device == "cuda:0"
 
 
 # A missing onnxruntime, or half of one.
@@ -277,7 +275,7 @@ def test_a_real_gpu_computes():
     ],
 )
 def test_a_damaged_onnxruntime_is_one_line(setup, line):
-    code = f"import sys; {setup}\nfrom textkit.serving.session import *\nprint(available_device('cpu'))"
+    code = f"import sys; {setup}\nfrom textkit.serving.probe import *\nprint(available_device('cpu'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith(line)
     assert done.stderr == ""
@@ -291,7 +289,7 @@ def test_a_sum_and_a_normalisation_stay_two_nodes_on_a_cpu(monkeypatch):
     monkeypatch.setattr(
         onnxruntime, "InferenceSession", lambda *given, **named: made.append(named) or real(*given, **named)
     )
-    session = Session(PROBE, "cpu", 1)
+    session = Session(IDENTITY, "cpu", 1)
     assert made[0]["disabled_optimizers"] == ["SkipLayerNormFusion"]
     assert not session.attends  # so that any number of tokens may be in a batch
     assert session.most_tokens > 1 << 30

@@ -32,13 +32,6 @@ CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 REPAIR = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
 REPAIR_BOTH = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
 
-# Identity, f32[n] -> f32[n], opset 13: the smallest graph a device can be tried with (onnx.helper made the same bytes).
-PROBE = (
-    b'\x08\x08:9\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01pZ\x10\n\x01x\x12\x0b\n\t\x08\x01\x12\x05\n\x03\x12\x01n'
-    b"b\x10\n\x01y\x12\x0b\n\t\x08\x01\x12\x05\n\x03\x12\x01nB\x04\n\x00\x10\r"
-)
-
-
 LEAST_MEMORY = 640 << 20  # bytes that even the smallest model's graphs may take for what they compute
 MEMORY_PER_BYTE = 64  # and this many more per byte of the graphs: a wide vocabulary has large tables and distributions
 MOST_MEMORY = 16 << 30  # but never more than this, so that a file's size alone does not lift the bound
@@ -145,16 +138,14 @@ def on_cpu(device: str) -> bool:
     return device == "cpu" or (device == "auto" and not gpu_count()[0])
 
 
-def available_device(device: str) -> str | None:
-    """None if a session on `device` (cpu, cuda, cuda:N) really computes; otherwise the reason why not, in one line."""
-    import numpy as np
-
-    given = np.array([1.5, -2.0], np.float32)
+def cudnn_loads() -> bool:
+    """Whether cuDNN 9 can be loaded, or is loaded already: onnxruntime's CUDA opens without it, and fails when it runs."""
+    name = "cudnn64_9.dll" if sys.platform == "win32" else "libcudnn.so.9"
     try:
-        got = Session(PROBE, device, threads=1).run({"x": given})["y"]
-    except TextkitError as error:
-        return str(error)
-    return None if np.array_equal(got, given) else "computes wrong results"
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -222,6 +213,8 @@ def _cuda_session(graph: bytes, index: int, threads: int | None) -> tuple[onnxru
             else "CUDA 13 or cuDNN 9 does not load"
         )
         return None, f"{lacks}: {REPAIR}"
+    if not cudnn_loads():
+        return None, f"cuDNN 9 is missing, or does not load (libcudnn.so.9): {REPAIR}"
     return session, ""
 
 

@@ -109,18 +109,19 @@ def _bare(requirement: str) -> str:
 
 def _devices() -> Iterator[Finding]:
     from textkit.serving import session
+    from textkit.serving.probe import available_device
 
     runtime = session.runtime()
     packages = ", ".join(f"{name} {number}" for name, number in runtime.packages.items())
     yield Finding("onnxruntime", "broken" if runtime.problem else "ok", runtime.problem or packages)
-    problem = session.available_device("cpu")
+    problem = available_device("cpu")
     yield Finding("cpu", "broken" if problem else "ok", problem or f"{session.cpus()} for this process")
     count, missing = session.gpu_count()
     if not count:
         yield Finding("gpu", "absent", missing)
     for index in range(count):
-        problem = session.available_device(f"cuda:{index}")
-        yield Finding(f"gpu cuda:{index}", "broken" if problem else "ok", problem or "a session computes on it")
+        problem = available_device(f"cuda:{index}")
+        yield Finding(f"gpu cuda:{index}", "broken" if problem else "ok", problem or "computes the right numbers")
 
 
 def _folders() -> Iterator[Finding]:
