@@ -74,8 +74,8 @@ def test_batches_repeat_and_begin_anywhere(candidate, tmp_path):
     )
     run.save_vocabulary(candidate.run.vocabulary)
 
-    def batches(number: int, start: int) -> list:
-        epoch = Epoch(number, run.seed, start, candidate.training.batch_size, run.scratch)
+    def batches(number: int, start: int, processes: int = 1, turn: int | None = None) -> list:
+        epoch = Epoch(number, run.seed, start, candidate.training.batch_size, run.scratch, processes, turn)
         return list(candidate.plugin.batches(candidate.corpus, run.vocabulary, candidate.options, epoch))
 
     whole = batches(0, 0)
@@ -84,6 +84,12 @@ def test_batches_repeat_and_begin_anywhere(candidate, tmp_path):
     for start in (1, len(whole) - 1, len(whole)):
         assert same(whole[start:], batches(0, start))
     assert not same(whole, batches(1, 0))  # another epoch, another order or other draws
+    if candidate.plugin.update is None and not getattr(candidate.plugin, "carries", False):
+        for start, turn in ((0, 0), (0, 1), (1, 1)):  # of two processes; each may leave out what the other learns from
+            share = batches(0, start, 2, turn)
+            assert len(share) == len(whole) - start
+            for place, batch in enumerate(share):
+                assert same(batch, whole[start + place]) or (batch is None and place % 2 != turn)
 
 
 @pytest.mark.parametrize("batches", [1, 4])

@@ -21,7 +21,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from textkit.training.parallel import ALONE, _buckets
+from textkit.training.overlapping import buckets
+from textkit.training.parallel import ALONE
 from textkit.verbs.train import Patience
 
 TOYS = str(Path(__file__).with_name("training_toys.py"))
@@ -235,10 +236,9 @@ def test_a_signal_that_comes_twice_at_once_is_once_where_there_is_a_launcher(mon
         patience._take(signal.SIGINT, None)
 
 
-def test_gradients_go_in_pieces_of_a_kind(monkeypatch):
-    monkeypatch.setattr("textkit.training.parallel._BUCKET", 16)
+def test_gradients_go_in_pieces_of_a_kind():
     kinds = [torch.zeros(3), torch.zeros(1), torch.zeros(1), torch.zeros(9), torch.zeros(1, dtype=torch.float64)]
-    assert [[len(tensor) for tensor in bucket] for bucket in _buckets(kinds)] == [[3, 1], [1], [9], [1]]
+    assert [[len(tensor) for tensor in bucket] for bucket in buckets(kinds, 16)] == [[3, 1], [1], [9], [1]]
 
 
 def test_alone():

@@ -191,6 +191,34 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(make, data, monkeypatch
     assert facts == {key: value for key, value in only(Done, events)[0].facts.items() if key != "seconds"}
 
 
+def test_batches_made_ahead_change_no_bit(make, data, monkeypatch):
+    """The training of a GPU, tried on the CPU: resumed, too, when some batches had been made and were not learnt from."""
+    from textkit.training import feeding
+    from textkit.training.prefetching import ahead
+
+    def to_learn(self, at, done):
+        return ahead(self.batches(at.epoch, at.batch), torch.device("cpu"), pinned=False)
+
+    plain = make(folder="plain")
+    finish(plain, data)
+    monkeypatch.setattr(feeding.Feed, "to_learn", to_learn)
+    whole, stopped = make(folder="whole"), make(folder="stopped")
+    finish(whole, data)
+    finish(stopped, data, stop=iter([False] * 20 + [True]).__next__)
+    finish(stopped, data, resume=True)
+    assert weights_of(whole) == weights_of(stopped) == weights_of(plain)
+    with pytest.raises(TextkitError, match=r"plugin 'toy' failed in loss: .*a mistake"):
+        finish(make(folder="loss", fail="loss"), data)
+    monkeypatch.setattr(Toy, "batches", broken)
+    with pytest.raises(TextkitError, match=r"plugin 'toy' failed in batches: .*a batch that cannot be made"):
+        finish(make(folder="batches"), data)
+
+
+def broken(self, corpus, vocabulary, config, epoch):
+    raise ValueError("a batch that cannot be made")
+    yield
+
+
 def test_a_checkpoint_after_every_batch_changes_nothing(make, data):
     plain, often = make(folder="a", **RICH), make(folder="b", checkpoint_seconds=0, **RICH)
     finish(plain, data)
@@ -550,9 +578,23 @@ def test_options_without_effect_are_refused(make, data):
             finish(make(plugin, folder=f"{plugin.name}-{key}", **{key: value}), data)
 
 
-def test_fp16_needs_a_gpu(make, data):
-    with pytest.raises(UsageError, match="precision=fp16: needs a GPU"):
-        finish(make(precision="fp16"), data, device="cpu")
+@pytest.mark.parametrize("precision", ["fp16", "tf32"])
+def test_what_needs_a_gpu(make, data, precision):
+    with pytest.raises(UsageError, match=f"precision={precision}: needs a GPU"):
+        finish(make(precision=precision), data, device="cpu")
+
+
+def test_factors_are_rounded_only_where_that_is_asked_for():
+    from textkit.training.preparing import products
+
+    places = [torch.backends.cuda.matmul, torch.backends.cudnn.rnn, torch.backends.cudnn.conv]
+    before = [place.fp32_precision for place in places]
+    for precision, wanted in (("fp32", "ieee"), ("bf16", "ieee"), ("fp16", "ieee"), ("tf32", "tf32")):
+        with products(torch.device("cuda"), precision):
+            assert [place.fp32_precision for place in places] == [wanted] * 3
+        assert [place.fp32_precision for place in places] == before
+        with products(torch.device("cpu"), precision):
+            assert [place.fp32_precision for place in places] == before
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
@@ -567,7 +609,7 @@ def test_own_updates_stay_on_the_cpu_unless_they_say_otherwise(make, data):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16", "fp16"])
 def test_on_a_gpu(make, data, precision):
     run = make(precision=precision, epochs=3, accumulate=2, clip=1, schedule="linear", dropout=0)
     finish(run, data, device="cuda", stop=iter([False] * 20 + [True]).__next__)

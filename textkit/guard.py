@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -48,7 +48,7 @@ def checked(plugin: Plugin[Any, Any], method: str, given: Given, *kinds: type) -
     return given
 
 
-def blamed(plugin: Plugin[Any, Any], method: str, items: Any) -> Iterator[Any]:
+def blamed(plugin: Plugin[Any, Any], method: str, items: Any) -> Generator[Any, None, None]:
     """The items of an iterable that the plugin's `method` returned, each taken under the same guard."""
     with blaming(plugin, method):
         iterator = iter(items)

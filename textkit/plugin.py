@@ -89,7 +89,7 @@ class Training:
     eval_steps: int = 0  # updates between dev scores; 0: once an epoch
     checkpoint_seconds: float = 60.0  # at most this much work is lost to kill -9
     checkpoint_steps: int = 0  # a further checkpoint after this many updates; 0: time alone decides
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"  # mixed precision by autocast; fp16 scales the loss
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"  # tf32: products on a GPU; bf16, fp16: autocast
     log_seconds: float = 1.0  # at most one line of metrics.jsonl in this many seconds
 
     needs: ClassVar[Mapping[str, str]] = {  # see Plugin.Config
@@ -119,7 +119,8 @@ class Epoch:
 
     `batch_size`: how many examples a batch should have; full-batch descent asks for pieces of this size and sums them into
     one update. `scratch`: a folder for encoded data, which stays until the training is complete; None: keep it in memory.
-    `processes`: how many train together. `facts`: what a plugin puts here is kept in run.json.
+    `processes`: how many train together; `turn`: which of their batches this process learns from (None: from all), for `owns`.
+    `facts`: what a plugin puts here is kept in run.json.
     """
 
     number: int
@@ -128,7 +129,13 @@ class Epoch:
     batch_size: int = 32
     scratch: Path | None = None
     processes: int = 1
+    turn: int | None = None
     facts: MutableMapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def owns(self, number: int) -> bool:
+        """Whether this process learns from batch `number` of the epoch. In place of another, `batches` may yield None, which
+        spares the work of making it."""
+        return self.turn is None or (number - self.start) % self.processes == self.turn
 
 
 @dataclass(frozen=True)
@@ -230,7 +237,9 @@ class Plugin(ABC, Generic[Options, Rule]):
     def batches(self, corpus: Corpus, vocabulary: Rule, config: Options, epoch: Epoch) -> Iterator[Any]:
         """The batches of one epoch, the same for the same (epoch.seed, epoch.number), beginning with batch `epoch.start`.
 
-        A batch is a tensor, or any tuple, list or dict of tensors and plain values; the engine moves it to the device.
+        A batch is a tensor, or any tuple, list or dict of tensors and plain values; the engine moves it to the device. For a
+        GPU it is made on a thread, ahead of time, so what it draws must come from a generator of its own. It may be None where
+        `epoch.owns` says that another process learns from it.
         """
 
     def loss(self, network: torch.nn.Module, batch: Any) -> tuple[torch.Tensor, Mapping[str, float]]:

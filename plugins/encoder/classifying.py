@@ -87,9 +87,14 @@ class ClassifierPlugin(BeginsWithEncoder, Plugin[ClassifierOptions, TextRule]):
         begin(network, config, vocabulary, [vocabulary.learnt["counts"]])
         return network
 
-    def batches(self, corpus: Corpus, vocabulary: TextRule, config: ClassifierOptions, epoch: Epoch) -> Iterator[Batch]:
+    def batches(
+        self, corpus: Corpus, vocabulary: TextRule, config: ClassifierOptions, epoch: Epoch
+    ) -> Iterator[Batch | None]:
         numbers = {label: at for at, label in enumerate(vocabulary.learnt["labels"])}
-        for records in sorted_batches(corpus, epoch):
+        for number, records in enumerate(sorted_batches(corpus, epoch), epoch.start):
+            if not epoch.owns(number):
+                yield None
+                continue
             batch = batch_of([labelled(record) for record in records], vocabulary, numbers, config, config.several)
             yield batch._replace(epoch=epoch.number)
 

@@ -89,9 +89,12 @@ class DssmPlugin(Plugin[DssmOptions, Hashed]):
 
         return Towers(config, len(vocabulary))
 
-    def batches(self, corpus: Corpus, vocabulary: Hashed, config: DssmOptions, epoch: Epoch) -> Iterator[Batch]:
+    def batches(self, corpus: Corpus, vocabulary: Hashed, config: DssmOptions, epoch: Epoch) -> Iterator[Batch | None]:
         pool = _sampled(corpus, epoch) if config.drawn else []
         for at, records in enumerate(line_batches(corpus, epoch), epoch.start):
+            if not epoch.owns(at):
+                yield None
+                continue
             random = np.random.default_rng([epoch.seed, epoch.number, 2, at])
             drawn = [pool[number] for number in random.integers(max(1, len(pool)), size=config.drawn)]
             yield batch_of(list(map(pair, records)), drawn, vocabulary)

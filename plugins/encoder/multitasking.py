@@ -89,10 +89,15 @@ class MultitaskPlugin(BeginsWithEncoder, Plugin[MultitaskOptions, TextRule]):
         begin(network, config, vocabulary, [list(labels.values()) for labels in heads.values()])
         return network
 
-    def batches(self, corpus: Corpus, vocabulary: TextRule, config: MultitaskOptions, epoch: Epoch) -> Iterator[Batch]:
+    def batches(
+        self, corpus: Corpus, vocabulary: TextRule, config: MultitaskOptions, epoch: Epoch
+    ) -> Iterator[Batch | None]:
         numbers = {head: dict(zip(labels, range(len(labels)), strict=True)) for head, labels in _heads(vocabulary)}
         places = {head: at for at, head in enumerate(numbers)}
-        for records in batches_in_turn(corpus, epoch, head_of):
+        for number, records in enumerate(batches_in_turn(corpus, epoch, head_of), epoch.start):
+            if not epoch.owns(number):
+                yield None
+                continue
             head = head_of(records[0])
             lines = list(map(labelled, records))
             batch = batch_of(lines, vocabulary, numbers[head], config, config.may_be_several(head), places[head])

@@ -126,14 +126,17 @@ class SentencePlugin(BeginsWithEncoder, Plugin[SentenceOptions, TextRule]):
         set_idf(network.encoder, vocabulary)
         return network
 
-    def batches(self, corpus: Corpus, vocabulary: TextRule, config: SentenceOptions, epoch: Epoch) -> Iterator[Batch]:
+    def batches(
+        self, corpus: Corpus, vocabulary: TextRule, config: SentenceOptions, epoch: Epoch
+    ) -> Iterator[Batch | None]:
         if config.objective == "teacher":
             from textkit_plugins.encoder.teaching import taught_batches
 
             yield from taught_batches(corpus, vocabulary, config, epoch)
             return
-        for records in sorted_batches(corpus, epoch):
-            yield batch_of(list(map(pair, records)), vocabulary, config)._replace(epoch=epoch.number)
+        for number, records in enumerate(sorted_batches(corpus, epoch), epoch.start):
+            mine = epoch.owns(number)
+            yield batch_of(list(map(pair, records)), vocabulary, config)._replace(epoch=epoch.number) if mine else None
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, Mapping[str, float]]:
         return network.loss(batch), {"examples": batch.examples, "words": batch.words}

@@ -150,8 +150,8 @@ def texts_of(corpus: Corpus, seed: int, parts: bool = True) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def taught_batches(corpus: Corpus, rule: TextRule, config: SentenceOptions, epoch: Epoch) -> Iterator[Batch]:
-    """The batches of an epoch, each of texts of about the same length."""
+def taught_batches(corpus: Corpus, rule: TextRule, config: SentenceOptions, epoch: Epoch) -> Iterator[Batch | None]:
+    """The batches of an epoch, each of texts of about the same length; None for those that other processes learn from."""
     import torch
 
     from textkit_plugins.encoder.similarity import Batch as Made
@@ -170,10 +170,15 @@ def taught_batches(corpus: Corpus, rule: TextRule, config: SentenceOptions, epoc
         if done + len(cuts) <= epoch.start:
             done += len(cuts)
             continue
-        taught.vectors(group)  # many at once: the teacher sorts them by length
+        mine = [cuts[at] for number, at in enumerate(shuffled, done) if number >= epoch.start and epoch.owns(number)]
+        if mine:
+            # Many at once: the teacher sorts them by length.
+            taught.vectors(group if epoch.turn is None else np.concatenate(mine))
         for at in shuffled:
             done += 1
-            if done > epoch.start:
+            if done > epoch.start and not epoch.owns(done - 1):
+                yield None
+            elif done > epoch.start:
                 lines = lines_of([taught.texts[number] for number in cuts[at]], rule, config)
                 wanted = torch.from_numpy(taught.vectors(cuts[at]))
                 yield Made((lines,), wanted, len(cuts[at]), int((lines.weight > 0).sum()), epoch.number)

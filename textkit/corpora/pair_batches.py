@@ -211,8 +211,9 @@ def _opened(
     return EncodedPairs(source, target, source_starts, target_starts, rule.start, rule.pad, rule.source_pad, counts)
 
 
-def token_batches(pairs: EncodedPairs, epoch: Epoch, batch_tokens: int) -> Iterator[PairBatch]:
-    """The batches of an epoch from batch `epoch.start` on, each of at most `batch_tokens` padded tokens a side.
+def token_batches(pairs: EncodedPairs, epoch: Epoch, batch_tokens: int) -> Iterator[PairBatch | None]:
+    """The batches of an epoch from batch `epoch.start` on, each of at most `batch_tokens` padded tokens a side; None for
+    batches that other processes learn from.
 
     Pairs of similar lengths share a batch: they are sorted by target length and then by source length, those of equal lengths
     are shuffled, and then the batches are shuffled. TextkitError if one pair alone has more tokens than that.
@@ -220,8 +221,8 @@ def token_batches(pairs: EncodedPairs, epoch: Epoch, batch_tokens: int) -> Itera
     random = np.random.default_rng([epoch.seed, epoch.number])
     order = np.lexsort((random.permutation(len(pairs)), pairs.source_lengths, pairs.target_lengths))
     cuts = _cuts(pairs.source_lengths[order], pairs.target_lengths[order], batch_tokens)
-    for batch in random.permutation(len(cuts) - 1)[epoch.start :]:
-        yield pair_batch(pairs, order[cuts[batch] : cuts[batch + 1]])
+    for number, batch in enumerate(random.permutation(len(cuts) - 1)[epoch.start :], epoch.start):
+        yield pair_batch(pairs, order[cuts[batch] : cuts[batch + 1]]) if epoch.owns(number) else None
 
 
 def count_batches(pairs: EncodedPairs, epoch: Epoch, batch_tokens: int) -> int:

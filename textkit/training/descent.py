@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from textkit.errors import TextkitError
@@ -17,29 +17,14 @@ from textkit.guard import checked
 from textkit.plugin import Plugin, Score, Training, Update
 from textkit.training.averaging import average_of
 from textkit.training.optim import optimizer, penalize
+from textkit.training.outcome import NOTHING, Outcome, loss_of, outcome_of
+from textkit.training.overlapping import Overlap
 from textkit.training.parallel import ALONE, Alone
 
 if TYPE_CHECKING:
     import torch
 
 FULL_BATCH_PIECE = 256  # examples computed at once where the whole epoch is one batch (batch_size 0)
-
-_COUNTED = ("examples", "words", "weight", "loss")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The result of a batch. Its numbers may still be tensors on the device, so that nothing waits for them."""
-
-    loss: torch.Tensor | float | None
-    weight: float  # of the loss in a mean over batches
-    examples: int
-    words: int
-    detail: Mapping[str, Any]
-    updated: bool  # whether the network changed
-
-
-_NOTHING = Outcome(None, 0.0, 0, 0, {}, False)
 
 
 class Learner:
@@ -55,11 +40,11 @@ class Learner:
 
     def learn(self, batch: Any, learning_rate: float) -> Outcome:
         """Learns from a batch, now or when its group is complete."""
-        return _NOTHING
+        return NOTHING
 
     def update(self, learning_rate: float) -> Outcome:
         """Learns from the batches of a group that stays incomplete."""
-        return _NOTHING
+        return NOTHING
 
     def kept(self) -> AbstractContextManager[None]:
         """Inside, the network holds the weights to score and to keep."""
@@ -111,23 +96,27 @@ class Descent(Learner):
         self.batches = 0  # since the last update, over all processes
         self.weight = 0.0  # of the gradients summed since then
         self.held: list[Outcome] = []  # in a team: the outcomes since then
+        self.overlap = None if team.alone else Overlap(self.parameters, team)
 
     def learn(self, batch: Any, learning_rate: float) -> Outcome:
         """Adds a batch, unless it belongs to another process, and updates the network if the batch completes a group."""
-        outcome = self._add(batch) if self.team.owns(self.batches) else _NOTHING
+        mine = self.team.owns(self.batches)
+        if mine and self.overlap is not None and self.group and self.batches + self.team.size >= self.group:
+            self.overlap.watch()  # this process has no more batches in the group
+        outcome = self._add(batch) if mine else NOTHING
         self.batches += 1
         if not self.team.alone:
             self.held.append(outcome)
-            outcome = _NOTHING
+            outcome = NOTHING
         if self.batches != self.group:
             return outcome
         done = self.update(learning_rate)
-        return done if outcome is _NOTHING else replace(outcome, detail={**outcome.detail, **done.detail}, updated=True)
+        return done if outcome is NOTHING else replace(outcome, detail={**outcome.detail, **done.detail}, updated=True)
 
     def _add(self, batch: Any) -> Outcome:
         with self._precision():
-            loss, log = _loss_of(self.plugin, self.network, batch)
-        outcome = _outcome(loss.detach(), log, batch)
+            loss, log = loss_of(self.plugin, self.network, batch)
+        outcome = outcome_of(loss.detach(), log, batch)
         share = loss if self.group == 1 else loss * outcome.weight
         (share if self.scaler is None else self.scaler.scale(share)).backward()
         self.weight += outcome.weight
@@ -137,7 +126,7 @@ class Descent(Learner):
         """Updates the network by the summed gradient; returns what to log, which in a team includes the group's batches."""
         import torch
 
-        done = replace(_NOTHING, updated=True) if self.team.alone else self._add_up()
+        done = replace(NOTHING, updated=True) if self.team.alone else self._add_up()
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
         if self.group != 1 and self.weight:
@@ -165,20 +154,20 @@ class Descent(Learner):
         """Adds up the gradients of all processes and the outcomes of their batches."""
         import torch
 
-        held, self.held = [outcome for outcome in self.held if outcome is not _NOTHING], []
+        held, self.held = [outcome for outcome in self.held if outcome is not NOTHING], []
         counts = [sum(outcome.examples for outcome in held), sum(outcome.words for outcome in held)]
         have: list[float] = [parameter.grad is not None for parameter in self.parameters]
+        assert self.overlap is not None  # the process is one of a team
+        self.overlap.finish()
         self.weight, examples, words, *have = self.team.add_up([self.weight, *counts, *have])
-        gradients = []
-        for parameter in (parameter for parameter, count in zip(self.parameters, have, strict=True) if count):
-            if parameter.grad is None:  # another process has one
-                parameter.grad = torch.zeros_like(parameter)
-            gradients.append(parameter.grad)
+        for parameter, count in zip(self.parameters, have, strict=True):
+            if not count:  # a zero would not do: an optimizer with momentum moves what has a gradient of zero
+                parameter.grad = None
         loss = torch.zeros(1, dtype=torch.float64, device=self.device)
         for outcome in held:
             assert outcome.loss is not None  # Descent's own batches have a loss
             loss += outcome.loss * outcome.weight
-        self.team.add_up_tensors([*gradients, loss])
+        self.team.start_adding_up(loss)()
         detail: dict[str, Any] = {}
         for key in dict.fromkeys(key for outcome in held for key in outcome.detail):
             values = [outcome.detail[key] for outcome in held if key in outcome.detail]
@@ -251,7 +240,7 @@ class Descent(Learner):
     def _precision(self) -> AbstractContextManager[Any]:
         import torch
 
-        if self.training.precision == "fp32":
+        if self.training.precision in ("fp32", "tf32"):
             return nullcontext()
         return torch.autocast(self.device.type, torch.bfloat16 if self.training.precision == "bf16" else torch.float16)
 
@@ -270,29 +259,5 @@ class OwnUpdate(Learner):
     def learn(self, batch: Any, learning_rate: float) -> Outcome:
         log = self._update(self.network, batch, learning_rate, self.options, self.threads)
         checked(self.plugin, "update", log, Mapping)
-        outcome = _outcome(log.get("loss"), log, batch)
+        outcome = outcome_of(log.get("loss"), log, batch)
         return replace(outcome, updated=True)
-
-
-def _loss_of(plugin: Plugin, network: torch.nn.Module, batch: Any) -> tuple[torch.Tensor, Mapping[str, Any]]:
-    """The plugin's loss. A mistake of a third-party plugin becomes a one-line error."""
-    import torch
-
-    given = plugin.loss(network, batch)
-    where = f"plugin {plugin.name!r}: loss must give a pair, a scalar tensor and a mapping of what to log"
-    if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], torch.Tensor)):
-        raise TextkitError(f"{where}; it gives {type(given).__name__}")
-    loss, log = given
-    checked(plugin, "loss, beside the tensor,", log, Mapping)
-    if loss.dim():
-        raise TextkitError(f"{where}; its tensor has the shape {list(loss.shape)}")
-    if not loss.requires_grad:
-        raise TextkitError(f"{where}; its tensor has no gradient")
-    return loss, log
-
-
-def _outcome(loss: Any, log: Mapping[str, Any], batch: Any) -> Outcome:
-    examples = int(log.get("examples", getattr(batch, "examples", 1)))
-    words = int(log.get("words", getattr(batch, "words", 0)))
-    detail = {key: value for key, value in log.items() if key not in _COUNTED}
-    return Outcome(loss, float(log.get("weight", examples)), examples, words, detail, False)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,20 +12,35 @@ from textkit.guard import blamed, blaming, checked
 from textkit.training.checkpoint import random_state_kept
 from textkit.training.events import Event, Stage
 from textkit.training.optim import needs_total
+from textkit.training.parallel import ALONE, Alone
 from textkit.training.position import Position
+from textkit.training.prefetching import ahead
 from textkit.training.run import Run
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Feed:
     """The batches of `corpus`, of `size` examples each if the plugin heeds it."""
 
-    def __init__(self, run: Run, corpus: Corpus, size: int) -> None:
+    def __init__(self, run: Run, corpus: Corpus, size: int, device: torch.device, team: Alone = ALONE) -> None:
         self.run, self.corpus, self.size = run, corpus, size
+        self.device, self.team = device, team
         self.plugin = run.plugin
 
-    def batches(self, number: int, start: int) -> Iterator[Any]:
+    def to_learn(self, at: Position, done: int) -> Generator[Any, None, None]:
+        """The batches of the epoch from where it stands; `done`: how many its group already has. To be closed where it is left.
+
+        In a team there may be None in place of batches that other processes learn from. For a GPU they are made ahead.
+        """
+        turn = None if self.team.alone else (self.team.rank - done) % self.team.size
+        batches = self.batches(at.epoch, at.batch, turn)
+        return ahead(batches, self.device) if self.device.type == "cuda" else batches
+
+    def batches(self, number: int, start: int, turn: int | None = None) -> Generator[Any, None, None]:
         """The batches of epoch `number` from batch `start` on."""
-        epoch = self.run.epoch(number, start, self.size)
+        epoch = self.run.epoch(number, start, self.size, turn)
         with blaming(self.plugin, "batches"):
             batches = self.plugin.batches(self.corpus, self.run.vocabulary, self.run.config, epoch)
         return blamed(self.plugin, "batches", batches)

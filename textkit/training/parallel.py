@@ -5,10 +5,10 @@
 
 Every process holds the whole network and goes through the same batches in the same order. A group is all batches of one
 update; of W processes, process n % W learns from batch n of the group. The gradients, each weighted by the number of items
-that its loss is a mean of, are added up, and every process makes the same update. So W processes with accumulate=A do what
-one does with accumulate=A*W, except for the order in which floats are added, and for dropout, which every process draws for
-itself. Each process makes all batches and drops those of the others: every batch is made W times, which is little work
-beside learning from it.
+that its loss is a mean of, are added up (overlapping.py), and every process makes the same update. So W processes with
+accumulate=A do what one does with accumulate=A*W, except for the order in which floats are added, and for dropout, which every
+process draws for itself. Of the batches of the others a process needs only to know that they are there: `Epoch.owns` tells a
+plugin which of them it may leave out.
 
 Only the leader (rank 0) writes the run, takes scores and reports. All processes must see the run's folder. The buffers of
 the network, which no gradient changes, are the leader's.
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 Thing = TypeVar("Thing")
 
 PATIENCE = timedelta(hours=12)  # how long the others wait while the leader scores or reads the data
-_BUCKET = 1 << 25  # bytes of gradients sent at once
 
 
 class Deserted(TextkitError):
@@ -80,8 +79,9 @@ class Alone:
         """The sums over all processes."""
         return list(figures)
 
-    def add_up_tensors(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Replaces each tensor by its sum over all processes."""
+    def start_adding_up(self, tensor: torch.Tensor) -> Callable[[], None]:
+        """Begins to replace a tensor by its sum over all processes; what is returned waits until that is done."""
+        return lambda: None
 
     def align(self, network: torch.nn.Module) -> None:
         """Gives all processes the leader's network."""
@@ -148,21 +148,17 @@ class Team(Alone):
             dist.all_reduce(summed)
         return summed.tolist()
 
-    def add_up_tensors(self, tensors: Sequence[torch.Tensor]) -> None:
-        """Sums some megabytes at a time; the next are on their way while one sum is put back."""
-        import torch
+    def start_adding_up(self, tensor: torch.Tensor) -> Callable[[], None]:
         import torch.distributed as dist
 
-        sent = []
-        for bucket in _buckets(tensors):
-            flat = torch.cat([tensor.reshape(-1) for tensor in bucket])  # [number]
-            with _deserted():
-                sent.append((bucket, flat, dist.all_reduce(flat, async_op=True)))
-        for bucket, flat, work in sent:
+        with _deserted():
+            work = dist.all_reduce(tensor, async_op=True)
+
+        def wait() -> None:
             with _deserted():
                 work.wait()
-            parts = flat.split([tensor.numel() for tensor in bucket])
-            torch._foreach_copy_(list(bucket), [part.view_as(to) for part, to in zip(parts, bucket, strict=True)])
+
+        return wait
 
     def align(self, network: torch.nn.Module) -> None:
         import torch
@@ -223,18 +219,3 @@ def _deserted() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise Deserted("another process of this training has ended") from error
-
-
-def _buckets(tensors: Sequence[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
-    """The tensors in their order; neighbours of one dtype and device share a list, up to _BUCKET bytes."""
-    bucket: list[torch.Tensor] = []
-    size = 0
-    for tensor in tensors:
-        other = bucket and (tensor.dtype, tensor.device) != (bucket[0].dtype, bucket[0].device)
-        if bucket and (other or size + tensor.nbytes > _BUCKET):
-            yield bucket
-            bucket, size = [], 0
-        bucket.append(tensor)
-        size += tensor.nbytes
-    if bucket:
-        yield bucket

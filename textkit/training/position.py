@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from textkit.errors import TextkitError
 from textkit.plugin import Score, Training
-from textkit.training.descent import Outcome
+from textkit.training.outcome import Outcome
 
 if TYPE_CHECKING:
     import torch

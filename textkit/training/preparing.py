@@ -68,8 +68,8 @@ def choose_device(asked: str, plugin: Plugin, training: Training) -> torch.devic
             raise UsageError(f"--device {asked}: there are {torch.cuda.device_count()} GPUs, counted from 0")
     else:
         device = torch.device("cuda" if asked == "auto" and here and "cuda" in able else "cpu")
-    if training.precision == "fp16" and device.type == "cpu":
-        raise UsageError("precision=fp16: needs a GPU; on the CPU mixed precision is precision=bf16")
+    if training.precision in ("tf32", "fp16") and device.type == "cpu":
+        raise UsageError(f"precision={training.precision}: needs a GPU; on the CPU mixed precision is precision=bf16")
     return device
 
 
@@ -103,6 +103,34 @@ def repeatable(device: torch.device, threads: int, seed: int, rank: int = 0) -> 
             torch.utils.deterministic.fill_uninitialized_memory = fill
             _choose_deterministic(before[1], warn_only=warn_only)
             torch.set_num_threads(before[0])
+
+
+@contextmanager
+def products(device: torch.device, precision: str) -> Iterator[None]:
+    """Has a GPU round the factors of f32 products to 10 bits (`tf32`), or not (any other precision); undone afterwards.
+
+    torch by itself rounds them in cuDNN's layers, and nowhere else.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    from torch import backends
+
+    places, name, values = (
+        [backends.cuda.matmul, backends.cudnn.rnn, backends.cudnn.conv],
+        "fp32_precision",
+        ("ieee", "tf32"),
+    )
+    if not hasattr(backends.cuda.matmul, name):  # torch 2.8
+        places, name, values = [backends.cuda.matmul, backends.cudnn], "allow_tf32", (False, True)
+    before = [getattr(place, name) for place in places]
+    for place in places:
+        setattr(place, name, values[precision == "tf32"])
+    try:
+        yield
+    finally:
+        for place, value in zip(places, before, strict=True):
+            setattr(place, name, value)
 
 
 def _choose_deterministic(mode: bool, warn_only: bool) -> None:

@@ -197,10 +197,10 @@ class Run(Record):
                 folder.mkdir(exist_ok=True)
         return folder
 
-    def epoch(self, number: int, start: int, batch_size: int) -> Epoch:
-        """The Epoch that tells a plugin which pass over the data to make."""
+    def epoch(self, number: int, start: int, batch_size: int, turn: int | None = None) -> Epoch:
+        """The Epoch that tells a plugin which pass over the data to make, and which batches of it (`Epoch.owns`)."""
         processes = self.facts.get("processes", 1)
-        return Epoch(number, self.seed, start, batch_size, self.scratch, processes, self.facts)
+        return Epoch(number, self.seed, start, batch_size, self.scratch, processes, turn, self.facts)
 
     @property
     def checkpoint(self) -> Path:

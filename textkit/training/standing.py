@@ -49,7 +49,7 @@ class Standing:
         self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
         self.learner = self._new_learner(threads)
         whole = self.training.batch_size == 0 and isinstance(self.learner, Descent)
-        self.feed = Feed(run, corpus, FULL_BATCH_PIECE if whole else self.training.batch_size)
+        self.feed = Feed(run, corpus, FULL_BATCH_PIECE if whole else self.training.batch_size, device, team)
         self._began = self._saved = time.monotonic()
         self._told = -1  # the update whose norms were reported last
         run.facts.update(device=str(device), processes=team.size, threads=threads, parameters=self.parameters)

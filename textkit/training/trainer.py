@@ -13,6 +13,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from importlib.util import find_spec
 
 from textkit.corpora.batching import move
@@ -31,6 +32,7 @@ from textkit.training.preparing import (
     choose_device,
     learn_vocabulary,
     parts,
+    products,
     repeatable,
     set_variables,
     split,
@@ -80,7 +82,7 @@ def train(
     where = team.device(choose_device(device, plugin, training))
     threads = threads or run.facts.get("threads") or max(1, cpus() // team.local_size)
     tell_changes(run, threads, team.size)
-    with run.locked(), repeatable(where, threads, run.seed, team.rank):
+    with run.locked(), repeatable(where, threads, run.seed, team.rank), products(where, training.precision):
         if team.leads:
             yield from split(run, corpus, dev)
             yield from learn_vocabulary(run, parts(run, corpus, dev)[0])
@@ -169,18 +171,19 @@ class Loop(Standing):
     def _pass(self, stop: Callable[[], bool]) -> Generator[Event, None, bool]:
         """Trains to the end of the epoch, or of the training if that comes first; returns whether `stop` ended it."""
         at, training = self.position, self.training
-        for batch in self.feed.batches(at.epoch, at.batch):
-            rate = self._rate()
-            with blaming(self.plugin, "loss" if self.plugin.update is None else "update"):
-                outcome = self.learner.learn(move(batch, self.device), rate)
-            self.meter.add(outcome, rate)
-            at.batch += 1
-            at.step += outcome.updated
-            yield from self._after_batch(outcome.updated)
-            if at.end(training):
-                return False
-            if self._together and self.team.any(stop()):
-                return True
+        with closing(self.feed.to_learn(at, self.learner.batches)) as batches:
+            for batch in batches:
+                rate = self._rate()
+                with blaming(self.plugin, "loss" if self.plugin.update is None else "update"):
+                    outcome = self.learner.learn(move(batch, self.device), rate)
+                self.meter.add(outcome, rate)
+                at.batch += 1
+                at.step += outcome.updated
+                yield from self._after_batch(outcome.updated)
+                if at.end(training):
+                    return False
+                if self._together and self.team.any(stop()):
+                    return True
         if not at.batch:
             names = ", ".join(map(str, self.corpus.paths))
             raise TextkitError(f"{names}: the corpus is too small: {self.plugin.name} made no batch of it")

@@ -107,13 +107,15 @@ class TranslationPlugin(BeginsWithTranslator, Plugin[Any, "TranslationText"]):
         augmenter = _augmenter(config)
         return learn(corpus if augmenter is None else Augmented(corpus, augmenter, (0,)), config)
 
-    def batches(self, corpus: Corpus, vocabulary: TranslationText, config: Any, epoch: Epoch) -> Iterator[PairBatch]:
+    def batches(
+        self, corpus: Corpus, vocabulary: TranslationText, config: Any, epoch: Epoch
+    ) -> Iterator[PairBatch | None]:
         from textkit.corpora.pair_batches import token_batches
 
         pairs = self._pairs(corpus, vocabulary, config, epoch)
         agreement = config.rdrop if epoch.number >= config.rdrop_epoch else 0.0
         for batch in token_batches(pairs, epoch, config.batch_tokens):
-            yield batch._replace(agreement=agreement)
+            yield batch and batch._replace(agreement=agreement)
 
     def steps(self, corpus: Corpus, vocabulary: TranslationText, config: Any, epoch: Epoch) -> int:
         """Batches per epoch; with bpe_dropout or augment, which change the lengths in each epoch, those of the first."""
