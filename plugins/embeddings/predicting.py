@@ -136,6 +136,7 @@ class Predicting(Plugin[Options, Words]):
 
     task = "embed"
     compiles = True
+    devices = ("cpu", "cuda")
     training = Training(epochs=5, batch_size=20_000, optimizer="sgd", learning_rate=0.025, schedule="linear")
 
     def steps(self, corpus: Corpus, vocabulary: Words, config: Options, epoch: Epoch) -> int:
@@ -187,7 +188,6 @@ class Word2Vec(Predicting[Word2VecConfig]):
     name = "word2vec"
     summary = "skip-gram and CBOW word vectors, negative sampling or softmax (Mikolov et al. 2013)"
     Config = Word2VecConfig
-    devices = ("cpu", "cuda")
     # Small batches keep the threads on neighbouring text. WordSim-353 after WikiText-2 with two threads, mean of ten seeds:
     # 0.385 with 5,000 words per batch, 0.376 with 20,000. With one thread, five seeds and 20,000 words: 0.381.
     training = Training(epochs=5, batch_size=5_000, optimizer="sgd", learning_rate=0.025, schedule="linear")

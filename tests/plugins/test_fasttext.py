@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from textkit.corpora.corpus import Corpus
 from textkit.errors import UsageError
@@ -15,9 +17,10 @@ from textkit.registry import registry
 from textkit.text.subwords import NGrams, Pieces
 from textkit.text.words import Words
 from textkit.training.run import Run
+from textkit_plugins.embeddings import network as networks
 from textkit_plugins.embeddings.kernels import bag_kernel
 from textkit_plugins.embeddings.noise import alias_table
-from textkit_plugins.embeddings.predicting import FastTextConfig
+from textkit_plugins.embeddings.predicting import FastTextConfig, Windows
 
 
 @pytest.mark.parametrize("dim", [7, *(pytest.param(dim, marks=pytest.mark.slow) for dim in (2, 32))])
@@ -50,6 +53,151 @@ def test_a_step_is_the_gradient_with_all_of_it_to_each_row(dim: int) -> None:
     assert pairs == 4
     np.testing.assert_allclose(centre, c, atol=2e-5)  # the sigmoid is off by 5e-5 at most
     np.testing.assert_allclose(context, o, atol=2e-5)
+
+
+def small_network(**options: object) -> tuple[networks.WordVectors, FastTextConfig]:
+    """Words 0..4 with rows of their own and rows 5..8 for subwords, of which word 4 has none; only word 4 is drawn as noise."""
+    config = FastTextConfig(dim=8, window=2, negative=2, subsample=0, min_count=1, **options)
+    bags = [[0, 5, 6], [1, 6], [2, 7, 8, 5], [3, 8], [4]]
+    offsets = np.cumsum([0, *map(len, bags)])
+    torch.manual_seed(0)
+    network = networks.WordVectors(
+        np.array([9, 8, 7, 6, 5]), offsets, np.concatenate(bags).astype(np.int32), config, 0.5
+    )
+    with torch.no_grad():
+        network.context.uniform_(-0.5, 0.5)
+    for name, array in zip(("threshold", "alias"), alias_table(np.array([0, 0, 0, 0, 1.0])), strict=True):
+        getattr(network, name).copy_(torch.from_numpy(array))
+    return network, config
+
+
+def batch_of(tokens: list[int]) -> Windows:
+    text = np.array(tokens, np.int32)
+    return Windows(text, 0, len(text), 0, 1, int((text >= 0).sum()))
+
+
+@pytest.mark.parametrize("model", ["skipgram", "cbow"])
+@pytest.mark.parametrize("block", [4096, 2])
+def test_the_step_for_gpus_takes_the_same_gradient(model: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # At such a small rate the CPU's steps, one after the other, are the same to first order, and so are blocks of two words.
+    monkeypatch.setattr(networks, "BLOCK", block)
+    monkeypatch.setattr(networks, "CROWD", 1000.0)
+    network, config = small_network(model=model)
+    start = [network.centre.detach().clone(), network.context.detach().clone()]
+    batch = batch_of([0, 1, 2, 3, -1, 2, 3, 0, -1, 1, -1])
+    steps, told = [], []
+    for step in (
+        lambda: networks.descend(network, batch, 1e-4, config, 1),
+        lambda: networks.descend_blocks(network, batch, 1e-4, config),
+    ):
+        with torch.no_grad():
+            network.centre.copy_(start[0])
+            network.context.copy_(start[1])
+        told.append(step())
+        steps.append((network.centre.detach() - start[0], network.context.detach() - start[1]))
+    assert told[0]["pairs"] == told[1]["pairs"] > 6
+    for cpu, gpu in zip(*steps, strict=True):
+        assert float(cpu.abs().max()) > 1e-5
+        torch.testing.assert_close(gpu, cpu, atol=3e-7, rtol=1e-2)
+
+
+def test_noise_that_is_the_target_makes_no_step_on_a_gpu() -> None:
+    network, config = small_network()
+    batch = batch_of([4, 4, -1])  # the target is the only word that is drawn
+    before = network.context.detach().clone()
+    centre = network.centre.detach().clone()
+    told = networks.descend_blocks(network, batch, 1.0, config)
+    score = float(centre[4] @ before[4])
+    assert told["pairs"] == 2
+    assert float(told["loss"]) == pytest.approx(np.log1p(np.exp(-score)))
+    step = 2 * (1 - 1 / (1 + np.exp(-score)))  # two pairs, each of the one word with itself
+    torch.testing.assert_close(network.context.detach()[4], before[4] + step * centre[4])
+    torch.testing.assert_close(network.centre.detach()[4], centre[4] + step * before[4])
+
+
+class Reads(TorchDispatchMode):
+    """Notes what would make the host wait for a GPU: a number that is read, or a shape that depends on values."""
+
+    waits = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal", "bincount", "is_nonzero")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def __torch_dispatch__(self, function, types, given=(), named=None):  # type: ignore[no-untyped-def]
+        name = function.__name__.partition(".")[0]
+        by_mask = name in ("index", "index_put") and any(
+            index is not None and index.dtype == torch.bool for index in given[1]
+        )
+        whole = name == "repeat_interleave" and (named or {}).get("output_size") is None
+        if name in self.waits or by_mask or whole:
+            self.seen.append(name)
+        return function(*given, **(named or {}))
+
+
+@pytest.mark.parametrize("options", [{}, {"model": "cbow"}, {"loss": "softmax"}])
+def test_a_batch_on_a_gpu_is_not_waited_for(options: dict[str, str]) -> None:
+    network, config = small_network(**options)
+    batch = batch_of([0, 1, 2, 3, -1, 2, 3, 0, -1])
+    with Reads() as reads:
+        if config.loss == "softmax":
+            told = networks.descend_softmax(network, batch, 0.1, config)
+        else:
+            told = networks.descend_blocks(network, batch, 0.1, config)
+    assert reads.seen == []
+    assert isinstance(told["loss"], torch.Tensor)
+    with Reads() as reads:
+        float(told["loss"])
+    assert reads.seen == ["_local_scalar_dense"]  # it would be noticed
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("model", ["skipgram", "cbow"])
+def test_on_a_real_gpu_nothing_waits(model: str) -> None:
+    network, config = small_network(model=model)
+    network.to("cuda")
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        told = networks.descend_blocks(network, batch_of([0, 1, 2, 3, -1, 2, 3, 0, -1]), 0.1, config)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert float(told["loss"]) > 0
+
+
+@pytest.mark.parametrize("model", ["skipgram", "cbow"])
+def test_the_step_for_gpus_learns_as_the_kernels_do(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Words in the same sentences become neighbours, and so do unseen words of the same spelling."""
+    found = {}
+    for name in ("cpu", "gpu"):
+        if name == "gpu":
+            monkeypatch.setattr(networks, "descend", lambda *given: networks.descend_blocks(*given[:-1]))
+        found[name] = similar(tmp_path / name)
+    for kind, value in found["gpu"].items():
+        assert value > 0.4 * found["cpu"][kind] > 0.05, (kind, found)
+
+
+def similar(folder: Path) -> dict[str, float]:
+    """How much nearer two verbs are to each other than a verb and a noun, by their words and by unseen forms of them."""
+    from textkit.training.trainer import train
+
+    folder.mkdir()
+    plugin = registry.get("fasttext")
+    config = FastTextConfig(dim=16, min_count=1, subsample=0, bucket=2000)
+    training = dataclasses.replace(plugin.training, epochs=5, batch_size=2000)
+    run = Run.create(folder / "run", plugin, config, training, 1, [corpus_of(folder / "text")])
+    list(train(run, Corpus([folder / "text"]), device="cpu", threads=1))
+    table = plugin.graphs(run.network(), run.vocabulary, config)["embed"].module.weight.detach().numpy()
+
+    def vector(word: str) -> np.ndarray:
+        encoded = run.vocabulary.encode([word])
+        total = (table[encoded.ids] * (1 if encoded.weight is None else encoded.weight[:, None])).sum(0)
+        return total / np.linalg.norm(total)
+
+    seen = vector("walking") @ vector("talking") - vector("walking") @ vector("tables")
+    unseen = vector("jumpings") @ vector("painting") - vector("jumpings") @ vector("chairtop")
+    return {"seen": float(seen), "unseen": float(unseen)}
 
 
 def corpus_of(path: Path) -> Path:

@@ -21,7 +21,7 @@ class Outcome:
     """The result of a batch. Its numbers may still be tensors on the device, so that nothing waits for them."""
 
     loss: torch.Tensor | float | None
-    weight: float  # of the loss in a mean over batches
+    weight: Any  # a number: that of the loss in a mean over batches
     examples: int
     words: int
     detail: Mapping[str, Any]
@@ -53,4 +53,6 @@ def outcome_of(loss: Any, log: Mapping[str, Any], batch: Any) -> Outcome:
     examples = int(log.get("examples", getattr(batch, "examples", 1)))
     words = int(log.get("words", getattr(batch, "words", 0)))
     detail = {key: value for key, value in log.items() if key not in _COUNTED}
-    return Outcome(loss, float(log.get("weight", examples)), examples, words, detail, False)
+    weight = log.get("weight", examples)
+    # A plugin's own update may leave the number on the GPU, as it may leave the loss there.
+    return Outcome(loss, weight if getattr(weight, "is_cuda", False) else float(weight), examples, words, detail, False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -121,19 +122,36 @@ class Meter:
         """
         total, weight = 0.0, 0.0
         sums: dict[str, list[float]] = {}
+        waiting = [outcome for *_, outcome in self.waiting]
+        numbers = iter(_numbers([part for each in waiting for part in (each.loss, each.weight, *each.detail.values())]))
         for step, rate, outcome in self.waiting:
-            if outcome.loss is not None:
-                loss = float(outcome.loss)
+            loss, weighs = next(numbers), next(numbers)
+            if loss is not None:
                 if not math.isfinite(loss):
                     raise Diverged(f"training diverged: the loss of update {step} is {loss} (learning_rate={rate:g})")
-                total += loss * outcome.weight
-                weight += outcome.weight
-                self.position.loss += loss * outcome.weight  # one by one: the sum must not depend on when it is read
-                self.position.weight += outcome.weight
-            for key, value in outcome.detail.items():
-                sums.setdefault(key, []).append(float(value))
+                total += loss * weighs
+                weight += weighs
+                self.position.loss += loss * weighs  # one by one: the sum must not depend on when it is read
+                self.position.weight += weighs
+            for key in outcome.detail:
+                sums.setdefault(key, []).append(next(numbers))
         rate = self.waiting[-1][1]
         self.waiting.clear()
         self.shown = time.monotonic()
         detail = {key: sum(values) / len(values) for key, values in sums.items()}
         return {"loss": total / weight if weight else None, "weight": weight, "learning_rate": rate, "detail": detail}
+
+
+def _numbers(things: Sequence[Any]) -> list[Any]:
+    """Numbers and scalar tensors as floats, None as None. What is on a GPU comes in one copy, which is waited for once."""
+    there = [thing for thing in things if getattr(thing, "is_cuda", False)]
+    copied: Iterator[float] = iter(())
+    if there:
+        import torch
+
+        copied = iter(torch.stack([thing.detach().double() for thing in there]).tolist())
+    found = []
+    for thing in things:
+        on_gpu = getattr(thing, "is_cuda", False)
+        found.append(next(copied) if on_gpu else None if thing is None else float(thing))
+    return found

@@ -116,21 +116,20 @@ def products(device: torch.device, precision: str) -> Iterator[None]:
         return
     from torch import backends
 
-    places, name, values = (
-        [backends.cuda.matmul, backends.cudnn.rnn, backends.cudnn.conv],
-        "fp32_precision",
-        ("ieee", "tf32"),
-    )
+    places: list[Any] = [backends.cuda.matmul, backends.cudnn.rnn, backends.cudnn.conv]
+    name: str = "fp32_precision"
+    value: str | bool = "tf32" if precision == "tf32" else "ieee"
     if not hasattr(backends.cuda.matmul, name):  # torch 2.8
-        places, name, values = [backends.cuda.matmul, backends.cudnn], "allow_tf32", (False, True)
+        places = [backends.cuda.matmul, backends.cudnn]
+        name, value = "allow_tf32", precision == "tf32"
     before = [getattr(place, name) for place in places]
     for place in places:
-        setattr(place, name, values[precision == "tf32"])
+        setattr(place, name, value)
     try:
         yield
     finally:
-        for place, value in zip(places, before, strict=True):
-            setattr(place, name, value)
+        for place, old in zip(places, before, strict=True):
+            setattr(place, name, old)
 
 
 def _choose_deterministic(mode: bool, warn_only: bool) -> None:
