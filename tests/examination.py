@@ -43,6 +43,7 @@ HEADED = "textkit.tasks.classify.corpus:HeadedCorpus"
 VARIANTS = {
     "fasttext-pieces": ("fasttext", {"kind": "pieces"}),
     "transformer-ssru": ("transformer", {"decoder_autoreg": "ssru"}),
+    "classifier-wide": ("classifier", {"text": "word", "encoder": "transformer", "wide": 2}),
 }
 WORDS = ["the", "cat", "sat", "on", "mat", "naïve", "ünïcödé", "日本", "dog", "ran", "far", "home", "and", "slept"]
 LABELS = ["one", "two, or more", "drei", "четыре"]

@@ -21,7 +21,8 @@ from textkit.training.recipe import Recipe, begin, plan
 from textkit.training.run import Run
 from textkit.training.trainer import train
 from textkit_plugins.encoder.classifying import ClassifierPlugin
-from textkit_plugins.encoder.few import FewShotPlugin, Solved
+from textkit_plugins.encoder.few import FewShotPlugin
+from textkit_plugins.encoder.solving import Solved
 
 LINES = [
     "warm\tthe sun is hot",
@@ -201,6 +202,6 @@ def test_logistic_regression_is_where_its_slope_is_zero():
     slope = ((given - np.eye(3)[wanted]) * (count / count.sum())[:, None]).T @ vectors + 0.01 * found[:, :-1]
     assert np.abs(slope).max() < 1e-3
     several = Solved(vectors, (random.random((40, 2)) < 0.5).astype(np.float32), count, True, 2)
-    strength, logits = several.chosen((1.0, 1e-3), 1)
+    strength, _, logits = several.chosen((1.0, 1e-3), 1)
     assert strength in (1.0, 1e-3)
     assert logits.shape == (40, 2)

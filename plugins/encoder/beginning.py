@@ -15,6 +15,7 @@ from textkit.plugin import Source, Training
 from textkit.text.hashed import Hashed
 from textkit.text.rule import TextRule
 from textkit.text.tokenizer import Pretokenized
+from textkit_plugins.encoder.ngrams import learnt_ngrams, most_features, order_of
 from textkit_plugins.encoder.options import EncoderOptions
 from textkit_plugins.encoder.reducing import with_layers, with_units
 from textkit_plugins.encoder.vocabulary import frequencies, learnt_rule
@@ -48,13 +49,14 @@ class BeginsWithEncoder(ABC):
 
     def vocabulary(self, corpus: Corpus, config: Any) -> TextRule:
         facts = self.facts(corpus, config)  # first: it is quick, and says so if there is too little
-        return _with(learnt_rule(config, self.texts(corpus, config), corpus.paths[0]), facts)
+        chunks = self.texts(corpus, config)
+        return _with(learnt_rule(config, chunks, corpus.paths[0]), facts, config, chunks, begun=False)
 
     def adopt(self, corpus: Corpus, config: Any, source: Source) -> TextRule:
         if source.rule is None:  # word vectors
             return self.vocabulary(corpus, config)
-        facts = self.facts(corpus, config)
-        return _with(adopted(source, config, self.texts(corpus, config)), facts)
+        facts, chunks = self.facts(corpus, config), self.texts(corpus, config)
+        return _with(adopted(source, config, chunks), facts, config, chunks, begun=True)
 
     def fine_tuning(self, config: Any) -> Training:
         learnt_at_once = getattr(self, "fit", None) is not None
@@ -65,7 +67,11 @@ class BeginsWithEncoder(ABC):
         return set_weights(network, vocabulary, source)
 
 
-def _with(rule: TextRule, facts: dict[str, Any]) -> TextRule:
+def _with(rule: TextRule, facts: dict[str, Any], config: Any, chunks: Chunks, begun: bool) -> TextRule:
+    """The rule, which remembers the facts and, for a wide branch, the `ngrams` of the texts that count."""
+    order = order_of(config, begun)
+    if order and not isinstance(rule, Hashed):
+        facts = {**facts, "ngrams": learnt_ngrams(rule, chunks, order, most_features(config, facts))}
     rule.learnt = {**rule.learnt, **facts}
     return rule
 

@@ -2,12 +2,13 @@
 
 A head answers one question about a line. Where exactly one of its labels holds, the loss is cross-entropy over a softmax; with
 two labels, the softmax over (0, z) is the sigmoid of z, so a bag with one number per token is logistic regression. Where
-several may hold, each label has a sigmoid of its own.
+several may hold, each label has a sigmoid of its own. Beside the vector, n-grams of tokens may have weights for each label
+(wide.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from textkit_plugins.encoder.network import Encoder
+from textkit_plugins.encoder.wide import Wide
 
 if TYPE_CHECKING:
     from textkit_plugins.encoder.classifying import ClassifierOptions
@@ -47,16 +49,17 @@ class Head(nn.Module):
             steps += [nn.Linear(width, options.units), *_norm(options.normalization, options.units), activation]
             steps.append(nn.Dropout(options.dropout))
             width = options.units
-        self.steps = nn.Sequential(*steps, nn.Linear(width, 1 if self.binary else labels))
+        self.size = 1 if self.binary else labels
+        self.steps = nn.Sequential(*steps, nn.Linear(width, self.size))
         self.register_buffer("class_weight", torch.ones(labels))
         # Set by the dev score, and kept with the weights that it was measured on.
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("thresholds", torch.full((labels,), 0.5))
         self.register_buffer("calibration", torch.full((2,), -1.0))  # expected error without and with temperature
 
-    def forward(self, vector: Tensor) -> Tensor:
-        """f32[line, width] -> f32[line, label]"""
-        logits = self.steps(vector)
+    def forward(self, vector: Tensor, more: Tensor | None = None) -> Tensor:
+        """f32[line, width] -> f32[line, label]; `more` f32[line, size]: what a wide branch adds to the layer's numbers"""
+        logits = self.steps(vector) if more is None else self.steps(vector) + more
         return torch.cat([torch.zeros_like(logits), logits], 1) if self.binary else logits
 
     def loss(self, logits: Tensor, batch: Batch, smoothing: float, focal: float) -> Tensor:
@@ -100,16 +103,30 @@ class Classifier(nn.Module):
     """One encoder and a head for each question."""
 
     def __init__(
-        self, options: ClassifierOptions | FewShotOptions, rows: int, labels: Sequence[int], several: Sequence[bool]
+        self,
+        options: ClassifierOptions | FewShotOptions,
+        rows: int,
+        labels: Sequence[int],
+        several: Sequence[bool],
+        ngrams: Mapping[str, Any] | None = None,
     ) -> None:
+        """`ngrams`: what ngrams.learnt_ngrams gave, for a wide branch; None: without one."""
         super().__init__()
         self.options: Any = options
         self.encoder = Encoder(options, rows)
         self.heads = nn.ModuleList(Head(options, *head) for head in zip(labels, several, strict=True))
+        self.sizes = [head.size for head in self.heads]
+        self.wide = None if ngrams is None else Wide(options, ngrams, sum(self.sizes))
 
     def forward(self, ids: Tensor, weight: Tensor, head: int) -> Tensor:
         """ids i64 and weight f32 [line, token] -> logits f32[line, label] of one head"""
-        return self.heads[head](self.encoder(ids, weight)[0])
+        return self.heads[head](self.encoder(ids, weight)[0], self.added(ids, weight)[head])
+
+    def added(self, ids: Tensor, weight: Tensor) -> Sequence[Tensor | None]:
+        """What the wide branch adds to the numbers of each head, f32[line, size]; None without a branch."""
+        if self.wide is None:
+            return [None] * len(self.sizes)
+        return self.wide(ids, weight).split(self.sizes, 1)
 
     def loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The loss of a batch, and how many of its lines are right."""
@@ -137,4 +154,5 @@ class Served(nn.Module):
 
     def forward(self, ids: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         vector, share, _ = self.network.encoder(ids, weight, self.tokens)
-        return torch.cat([head(vector) for head in self.network.heads], 1), share
+        added = self.network.added(ids, weight)
+        return torch.cat([head(vector, more) for head, more in zip(self.network.heads, added, strict=True)], 1), share

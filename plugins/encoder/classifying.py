@@ -18,6 +18,7 @@ from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of, read_tokens, sorted_batches
 from textkit_plugins.encoder.beginning import BeginsWithEncoder, set_idf
 from textkit_plugins.encoder.in_context import encoder_of
+from textkit_plugins.encoder.ngrams import WideOptions
 from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
 from textkit_plugins.encoder.tuned import space
 
@@ -34,7 +35,7 @@ _SCORED = 512  # lines in a batch of the dev score
 
 
 @dataclass(frozen=True)
-class ClassifierOptions(FreezingOptions, LabelOptions, EncoderOptions):
+class ClassifierOptions(WideOptions, FreezingOptions, LabelOptions, EncoderOptions):
     """The options of `classifier`. The defaults fit thousands of lines with tens of labels."""
 
     units: int = 0  # of a hidden layer between the line's vector and the labels; 0: none
@@ -83,8 +84,9 @@ class ClassifierPlugin(BeginsWithEncoder, Plugin[ClassifierOptions, TextRule]):
     def network(self, config: ClassifierOptions, vocabulary: TextRule) -> Classifier:
         from textkit_plugins.encoder.classification import Classifier
 
-        network = Classifier(config, len(vocabulary), [len(vocabulary.learnt["labels"])], [config.several])
-        begin(network, config, vocabulary, [vocabulary.learnt["counts"]])
+        learnt = vocabulary.learnt
+        network = Classifier(config, len(vocabulary), [len(learnt["labels"])], [config.several], learnt.get("ngrams"))
+        begin(network, config, vocabulary, [learnt["counts"]])
         return network
 
     def batches(
@@ -112,7 +114,7 @@ class ClassifierPlugin(BeginsWithEncoder, Plugin[ClassifierOptions, TextRule]):
     def space(self, lines: int) -> Space:
         return space(lines)
 
-    def graphs(self, network: torch.nn.Module, vocabulary: TextRule, config: ClassifierOptions) -> Mapping[str, Graph]:
+    def graphs(self, network: Classifier, vocabulary: TextRule, config: ClassifierOptions) -> Mapping[str, Graph]:
         from textkit_plugins.encoder.classification import Served
 
         head = head_facts(network.heads[0], "", vocabulary.learnt["labels"])
@@ -120,7 +122,7 @@ class ClassifierPlugin(BeginsWithEncoder, Plugin[ClassifierOptions, TextRule]):
             head["coarse"] = dict(pair.partition("=")[::2] for pair in config.coarse)
         if config.nothing:
             head["nothing"] = config.nothing
-        facts = {"heads": [head], "attends": config.pooling == "attention"}
+        facts = {"heads": [head], "attends": attends(network)}
         return {"classify": Graph(Served(network), facts=facts, limit=limit_of(config))}
 
     def encoder(self, network: torch.nn.Module, vocabulary: TextRule, config: ClassifierOptions) -> Encoder:
@@ -261,6 +263,11 @@ def _several(head: Head, logits: np.ndarray, wanted: np.ndarray) -> dict[str, fl
         "ece": measures.calibration_error(probability.ravel(), wanted.ravel()),
         "ece_before": measures.calibration_error(before.ravel(), wanted.ravel()),
     }
+
+
+def attends(network: Classifier) -> bool:
+    """Whether the attention of a network says what its answers are made of: not where n-grams count beside it."""
+    return network.options.pooling == "attention" and network.wide is None
 
 
 def head_facts(head: Head, name: str, labels: Sequence[str]) -> dict[str, Any]:

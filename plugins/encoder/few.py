@@ -1,8 +1,8 @@
 """The plugin `few-shot`: a handful of labelled lines, and an encoder that stays as it is. Light: no torch at the top.
 
-The lines' vectors are computed once, and logistic regression over them is solved, in seconds. The penalty on its weights and
-the temperature are chosen by cross-validation, so no line needs to be kept apart. It is the second step of SetFit (Tunstall et
-al. 2022, arXiv 2209.11055).
+The lines' vectors are computed once, and logistic regression over them and over n-grams of tokens (wide.py) is solved, in
+seconds. The penalty on its weights and the temperature are chosen by cross-validation, so no line needs to be kept apart. It is
+the second step of SetFit (Tunstall et al. 2022, arXiv 2209.11055).
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from textkit.tasks.classify.evaluation import measures
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of
 from textkit_plugins.encoder.beginning import BeginsWithEncoder
-from textkit_plugins.encoder.classifying import batch_of, head_facts, labels_of, text_chunks, wanted_of
+from textkit_plugins.encoder.classifying import attends, batch_of, head_facts, labels_of, text_chunks, wanted_of
 from textkit_plugins.encoder.in_context import encoder_of
+from textkit_plugins.encoder.ngrams import WideOptions
 from textkit_plugins.encoder.options import EncoderOptions
+from textkit_plugins.encoder.solving import Solved
 
 if TYPE_CHECKING:
     import torch
@@ -33,15 +35,12 @@ if TYPE_CHECKING:
 
 _LINES = 10_000  # read at once
 _ENCODED = 256  # lines encoded at once
-_FOLDS = 5
-_ENOUGH = 1e-4  # of a search: it ends where a step lowers the loss by less than this share
-_STEPS = 100  # of a search, in the folds as at the end: the temperature of the one must fit the other
 # Of the penalty, the weakest first: where labels are right it is the best, and one stronger one shows it.
 _STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
 
 @dataclass(frozen=True)
-class FewShotOptions(LabelOptions, EncoderOptions):
+class FewShotOptions(WideOptions, LabelOptions, EncoderOptions):
     """The options of `few-shot`."""
 
     normalization: Literal["none", "length"] = "length"  # none | length: vectors have length 1
@@ -84,7 +83,8 @@ class FewShotPlugin(BeginsWithEncoder, Plugin[FewShotOptions, TextRule]):
     def network(self, config: FewShotOptions, vocabulary: TextRule) -> Classifier:
         from textkit_plugins.encoder.classification import Classifier
 
-        return Classifier(config, len(vocabulary), [len(vocabulary.learnt["labels"])], [config.several])
+        learnt = vocabulary.learnt
+        return Classifier(config, len(vocabulary), [len(learnt["labels"])], [config.several], learnt.get("ngrams"))
 
     def batches(self, corpus: Corpus, vocabulary: TextRule, config: FewShotOptions, epoch: Epoch) -> Iterator[Batch]:
         """No batches: `fit` reads all lines at once."""
@@ -99,21 +99,25 @@ class FewShotPlugin(BeginsWithEncoder, Plugin[FewShotOptions, TextRule]):
         lines = [labelled(record) for records in corpus.chunks(_LINES) for record in records]
         numbers = {label: at for at, label in enumerate(vocabulary.learnt["labels"])}
         vectors = np.zeros((len(lines), config.width), np.float32)
-        words = 0
+        ngrams, words = [], 0
         for begin in range(0, len(lines), _ENCODED):
             some = lines[begin : begin + _ENCODED]
             batch = batch_of(some, vocabulary, numbers, config, config.several)
             vectors[begin : begin + len(some)] = encoded(network, batch)
+            if network.wide is not None:
+                ngrams.append(network.wide.features(batch.ids, batch.weight))
             words += int((batch.weight > 0).sum())
             yield {"examples": begin + len(some), "words": words}
         wanted = wanted_of(lines, numbers, config.several)
         count = np.array([line.weight for line in lines], np.float64)
-        solved = Solved(vectors, wanted, count, config.several, len(numbers))
+        features = sparse(ngrams, network.wide.table.num_embeddings) if network.wide is not None else None
+        solved = Solved(vectors, wanted, count, config.several, len(numbers), features)
         # A step has too little work for two threads: they would wait for each other.
         with threadpool_limits(1, user_api="blas"):
-            strength, logits = solved.chosen((config.strength,) if config.strength else _STRENGTHS, epoch.seed)
+            strength, judged, logits = solved.chosen((config.strength,) if config.strength else _STRENGTHS, epoch.seed)
             found = solved.solve(strength)
-        set_head(network, found[:, :-1], found[:, -1], logits, wanted)
+        wanted = wanted[judged]
+        set_solution(network, found, logits, wanted)
         right = logits.argmax(1) == wanted if not config.several else ((logits > 0) == (wanted > 0.5)).all(1)
         epoch.facts["cross_validation"] = {"folds": solved.folds, "strength": strength, "accuracy": float(right.mean())}
         yield {"examples": len(lines), "words": words, "accuracy": float(right.mean())}
@@ -123,7 +127,7 @@ class FewShotPlugin(BeginsWithEncoder, Plugin[FewShotOptions, TextRule]):
 
         facts = {
             "heads": [head_facts(network.heads[0], "", vocabulary.learnt["labels"])],
-            "attends": config.pooling == "attention",
+            "attends": attends(network),
         }
         return {"classify": Graph(Served(network), facts=facts, limit=limit_of(config))}
 
@@ -144,95 +148,34 @@ def encoded(network: Classifier, batch: Batch) -> np.ndarray:
     return found
 
 
-def set_head(network: Classifier, weight: np.ndarray, bias: np.ndarray, logits: np.ndarray, wanted: np.ndarray) -> None:
-    """Puts the solution into the network. `logits`: those of each line by a fold that has not seen it, for the calibration."""
+def sparse(ngrams: Sequence[tuple[np.ndarray, np.ndarray]], rows: int) -> Any:
+    """The features of lines as a scipy.sparse matrix f32[line, row]. `ngrams`: what Wide.features gave, batch by batch."""
+    from scipy.sparse import csr_matrix, vstack
+
+    parts = []
+    for found, weight in ngrams:
+        line, place = np.nonzero(weight)
+        of_batch = csr_matrix((weight[line, place], (line, found[line, place])), (len(found), rows))
+        parts.append(of_batch)
+    return vstack(parts, format="csr")
+
+
+def set_solution(network: Classifier, found: np.ndarray, logits: np.ndarray, wanted: np.ndarray) -> None:
+    """Puts the solution `found` into the network. `logits`: those of lines by a fold that has not seen them, for the
+    calibration; `wanted`: what is right about these lines."""
     import torch
 
     head = network.heads[0]
     last = head.steps[-1]
     if head.binary:
-        weight, bias = weight[1:] - weight[:1], bias[1:] - bias[:1]
+        found = found[1:] - found[:1]
+    width = last.in_features
     with torch.no_grad():
-        last.weight.copy_(torch.from_numpy(weight))
-        last.bias.copy_(torch.from_numpy(bias))
+        last.weight.copy_(torch.from_numpy(found[:, :width]))
+        last.bias.copy_(torch.from_numpy(found[:, -1]))
+        if network.wide is not None:
+            network.wide.set_weights(found[:, width:-1].T)
         head.temperature.fill_(measures.temperature(logits, wanted, head.several))
         if head.several:
             probability = measures.sigmoid(logits / float(head.temperature))
             head.thresholds.copy_(torch.from_numpy(measures.thresholds(probability, wanted > 0.5)))
-
-
-class Solved:
-    """Logistic regression on vectors f32[line, width]: `wanted` i64[line], or f32[line, label] with `several`."""
-
-    def __init__(self, vectors: np.ndarray, wanted: np.ndarray, count: np.ndarray, several: bool, labels: int) -> None:
-        self.vectors, self.count, self.several = vectors, count.astype(np.float32), several
-        self.target = wanted.astype(np.float32) if several else measures.one_hot(wanted, labels).astype(np.float32)
-        self.folds = 0
-
-    def solve(
-        self, strength: float, rows: np.ndarray | slice = slice(None), start: np.ndarray | None = None
-    ) -> np.ndarray:
-        """The weights and biases f64[label, width + 1] that are best for the `rows`; biases are not penalised. `start`: where
-        the search for them begins."""
-        from scipy.optimize import minimize
-
-        vectors, target, count = self.vectors[rows], self.target[rows], self.count[rows]
-        labels, width = target.shape[1], vectors.shape[1]
-        total = count.sum()
-
-        def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-            both = flat.astype(np.float32).reshape(labels, width + 1)
-            weight = both[:, :-1]
-            logits = vectors @ weight.T + both[:, -1]
-            if self.several:
-                given = measures.sigmoid(logits)
-                each = (np.logaddexp(0, logits) - target * logits).sum(1)
-            else:
-                high = logits.max(1, keepdims=True)
-                log = logits - high - np.log(np.exp(logits - high).sum(1, keepdims=True))
-                given, each = np.exp(log), -(target * log).sum(1)
-            slope = (given - target) * (count / total)[:, None]
-            value = float((each * count).sum() / total) + strength * float((weight**2).sum()) / 2
-            return value, np.column_stack([slope.T @ vectors + strength * weight, slope.sum(0)]).ravel().astype(
-                np.float64
-            )
-
-        begin = np.zeros(labels * (width + 1)) if start is None else start.ravel()
-        found = minimize(loss, begin, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "ftol": _ENOUGH})
-        solution: np.ndarray = found.x.reshape(labels, width + 1)
-        return solution
-
-    def chosen(self, strengths: Sequence[float], seed: int) -> tuple[float, np.ndarray]:
-        """The strength under which lines are likeliest by the folds that have not seen them, and their logits under it.
-
-        Each strength is judged with the temperature that fits it best, because a weak penalty gives good order and too much
-        confidence, and the served probabilities are divided by that temperature.
-        """
-        place = np.random.default_rng(seed).permutation(len(self.vectors))
-        # Dealt out label by label, so that every fold has lines of every label that has enough.
-        place = place[np.argsort(self.target[place].argmax(1), kind="stable")]
-        self.folds = min(_FOLDS, len(place))
-        fold = np.empty(len(place), np.int64)
-        fold[place] = np.arange(len(place)) % max(1, self.folds)
-        best, strength, kept = np.inf, strengths[0], np.zeros_like(self.target)
-        begun: list[np.ndarray | None] = [
-            None
-        ] * self.folds  # the next strength's search begins where the last one ended
-        for tried in strengths:
-            logits = np.zeros_like(self.target)
-            for number in range(self.folds):
-                inside = np.flatnonzero(fold == number)
-                begun[number] = found = self.solve(tried, np.flatnonzero(fold != number), begun[number])
-                logits[inside] = self.vectors[inside] @ found[:, :-1].T + found[:, -1]
-            loss = self._unlikely(logits)
-            if loss >= best:  # stronger penalties only go on from here
-                break
-            best, strength, kept = loss, tried, logits
-        return strength, kept
-
-    def _unlikely(self, logits: np.ndarray) -> float:
-        wanted = self.target > 0.5 if self.several else self.target.argmax(1)
-        scaled = logits.astype(np.float64) / measures.temperature(logits, wanted, self.several)
-        if self.several:
-            return float((np.logaddexp(0, scaled) - self.target * scaled).sum(1).mean())
-        return float(-(self.target * np.log(np.maximum(measures.softmax(scaled), 1e-300))).sum(1).mean())

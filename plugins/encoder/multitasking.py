@@ -19,6 +19,7 @@ from textkit_plugins.encoder.batching import batches_in_turn, limit_of
 from textkit_plugins.encoder.beginning import BeginsWithEncoder
 from textkit_plugins.encoder.classifying import (
     ClassifierOptions,
+    attends,
     batch_of,
     begin,
     head_facts,
@@ -85,7 +86,7 @@ class MultitaskPlugin(BeginsWithEncoder, Plugin[MultitaskOptions, TextRule]):
 
         heads = vocabulary.learnt["heads"]
         sizes, several = [len(labels) for labels in heads.values()], [config.may_be_several(head) for head in heads]
-        network = Classifier(config, len(vocabulary), sizes, several)
+        network = Classifier(config, len(vocabulary), sizes, several, vocabulary.learnt.get("ngrams"))
         begin(network, config, vocabulary, [list(labels.values()) for labels in heads.values()])
         return network
 
@@ -125,13 +126,13 @@ class MultitaskPlugin(BeginsWithEncoder, Plugin[MultitaskOptions, TextRule]):
             raise TextkitError("the dev data has no line of any head")
         return Score("mean score", sum(detail.values()) / len(detail), higher_is_better=True, detail=detail)
 
-    def graphs(self, network: torch.nn.Module, vocabulary: TextRule, config: MultitaskOptions) -> Mapping[str, Graph]:
+    def graphs(self, network: Classifier, vocabulary: TextRule, config: MultitaskOptions) -> Mapping[str, Graph]:
         from textkit_plugins.encoder.classification import Served
 
         heads = [
             head_facts(network.heads[at], head, list(labels)) for at, (head, labels) in enumerate(_heads(vocabulary))
         ]
-        facts = {"heads": heads, "attends": config.pooling == "attention"}
+        facts = {"heads": heads, "attends": attends(network)}
         return {"classify": Graph(Served(network), facts=facts, limit=limit_of(config))}
 
     def encoder(self, network: torch.nn.Module, vocabulary: TextRule, config: MultitaskOptions) -> Encoder:

@@ -41,6 +41,7 @@ SCALES: Mapping[str, tuple[Any, ...]] = {
     "filters": (25, 50, 100, 150, 200, 300),
     "hidden": (32, 64, 96, 128, 192, 256),
     "cell": ("gru", "lstm"),
+    "wide": (0, 1, 2, 3),
     "word_dropout": (0.0, 0.05, 0.1, 0.2, 0.3),
     "units": (0, 32, 64, 128, 256),
     "normalization": ("none", "length", "layer", "batch"),

@@ -18,6 +18,7 @@ BESIDE = {
     "hidden": {"text": "bpe", "encoder": "rnn"},
     "cell": {"text": "bpe", "encoder": "rnn"},
     "pooling": {"text": "bpe"},
+    "wide": {"text": "bpe"},
 }
 
 

@@ -1,0 +1,120 @@
+"""Logistic regression on vectors and on sparse features of lines, solved by L-BFGS. Light: numpy at the top, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from textkit.tasks.classify.evaluation import measures
+
+_FOLDS = 5
+_MANY = 3000  # lines from which one fold judges: another would say the same, and take as long again
+_ENOUGH = 1e-4  # of a search: it ends where a step lowers the loss by less than this share
+_STEPS = 100  # of a search, in the folds as at the end: the temperature of the one must fit the other
+
+
+class Solved:
+    """Logistic regression on vectors f32[line, width]: `wanted` i64[line], or f32[line, label] with `several`.
+
+    `features`: a scipy.sparse matrix f32[line, feature] of more that is known of the lines. Its weights are penalised as those
+    of the vectors are.
+    """
+
+    def __init__(
+        self,
+        vectors: np.ndarray,
+        wanted: np.ndarray,
+        count: np.ndarray,
+        several: bool,
+        labels: int,
+        features: Any = None,
+    ) -> None:
+        self.vectors, self.count, self.several = vectors, count.astype(np.float32), several
+        self.features = features
+        self.target = wanted.astype(np.float32) if several else measures.one_hot(wanted, labels).astype(np.float32)
+        self.folds = 0
+
+    def solve(
+        self, strength: float, rows: np.ndarray | slice = slice(None), start: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The weights of vectors, those of features, and biases that are best for the `rows`, side by side f64[label, width +
+        feature + 1]; biases are not penalised. `start`: where the search for them begins."""
+        from scipy.optimize import minimize
+
+        vectors, target, count = self.vectors[rows], self.target[rows], self.count[rows]
+        features = None if self.features is None else self.features[rows]
+        turned = None if features is None else features.T.tocsr()
+        labels, width = target.shape[1], vectors.shape[1]
+        size = width + (0 if features is None else features.shape[1]) + 1
+        total = count.sum()
+
+        def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            every = flat.astype(np.float32).reshape(size, labels)  # labels come last: sparse products like it so
+            logits = vectors @ every[:width] + every[-1]
+            if features is not None:
+                logits += features @ every[width:-1]
+            if self.several:
+                given = measures.sigmoid(logits)
+                each = (np.logaddexp(0, logits) - target * logits).sum(1)
+            else:
+                high = logits.max(1, keepdims=True)
+                log = logits - high - np.log(np.exp(logits - high).sum(1, keepdims=True))
+                given, each = np.exp(log), -(target * log).sum(1)
+            slope = (given - target) * (count / total)[:, None]
+            value = float((each * count).sum() / total) + strength * float((every[:-1] ** 2).sum()) / 2
+            parts = [vectors.T @ slope, *([] if turned is None else [turned @ slope]), slope.sum(0)[None]]
+            gradient = np.concatenate(parts)
+            gradient[:-1] += strength * every[:-1]
+            return value, gradient.ravel().astype(np.float64)
+
+        begin = np.zeros(size * labels) if start is None else start.T.ravel()
+        found = minimize(loss, begin, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "ftol": _ENOUGH})
+        solution: np.ndarray = found.x.reshape(size, labels).T
+        return solution
+
+    def logits(self, solution: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """What a solution says of the `rows`, f[line, label]."""
+        width = self.vectors.shape[1]
+        found: np.ndarray = self.vectors[rows] @ solution[:, :width].T + solution[:, -1]
+        if self.features is not None:
+            found += self.features[rows] @ np.ascontiguousarray(solution[:, width:-1].T)
+        return found
+
+    def chosen(self, strengths: Sequence[float], seed: int) -> tuple[float, np.ndarray, np.ndarray]:
+        """The strength under which lines are likeliest by the folds that have not seen them; which lines these are i64[line],
+        and their logits under it.
+
+        Each strength is judged with the temperature that fits it best, because a weak penalty gives good order and too much
+        confidence, and the served probabilities are divided by that temperature.
+        """
+        place = np.random.default_rng(seed).permutation(len(self.vectors))
+        # Dealt out label by label, so that every fold has lines of every label that has enough.
+        place = place[np.argsort(self.target[place].argmax(1), kind="stable")]
+        self.folds = min(_FOLDS, len(place))
+        fold = np.empty(len(place), np.int64)
+        fold[place] = np.arange(len(place)) % max(1, self.folds)
+        judges = range(self.folds if len(place) < _MANY else 1)
+        lines = np.flatnonzero(fold < len(judges))
+        best, strength, kept = np.inf, strengths[0], np.zeros_like(self.target[lines])
+        # The next strength's search begins where the last one ended.
+        begun: list[np.ndarray | None] = [None] * len(judges)
+        for tried in strengths:
+            logits = np.zeros_like(self.target)
+            for number in judges:
+                inside = np.flatnonzero(fold == number)
+                begun[number] = found = self.solve(tried, np.flatnonzero(fold != number), begun[number])
+                logits[inside] = self.logits(found, inside)
+            loss = self._unlikely(logits[lines], self.target[lines])
+            if loss >= best:  # stronger penalties only go on from here
+                break
+            best, strength, kept = loss, tried, logits[lines]
+        return strength, lines, kept
+
+    def _unlikely(self, logits: np.ndarray, target: np.ndarray) -> float:
+        wanted = target > 0.5 if self.several else target.argmax(1)
+        scaled = logits.astype(np.float64) / measures.temperature(logits, wanted, self.several)
+        if self.several:
+            return float((np.logaddexp(0, scaled) - target * scaled).sum(1).mean())
+        return float(-(target * np.log(np.maximum(measures.softmax(scaled), 1e-300))).sum(1).mean())
