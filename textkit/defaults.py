@@ -1,4 +1,6 @@
 """Defaults that a training, a search and the command line share."""
 
 DEVICES = r"auto|cpu|cuda(:[0-9]{1,3})?"  # where to compute, as users name it
+PRECISIONS = ("fp16", "fp32", "tf32", "int8")  # what a GPU may compute an exported model in
+PRECISE_DEVICES = rf"auto|cpu|cuda(:[0-9]{{1,3}})?(/({'|'.join(PRECISIONS)}))?"
 SEED = 1  # of all randomness, in training and in sampling, unless another is given

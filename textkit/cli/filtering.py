@@ -225,7 +225,7 @@ def answer_lines(
 
     def loaded(request: Filter, messages: Messages) -> Answering:
         model = opens()
-        messages.note(f"{model.bundle.folder} on {model.session.device}")
+        messages.note(f"{model.bundle.folder} on {model.session.where}")
 
         def write(request: Filter, report: InputReport, out: BinaryIO, show: Callable[[int], None]) -> None:
             form = request.with_key(forms[request.format])

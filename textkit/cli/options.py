@@ -13,7 +13,7 @@ from typing import Any, TextIO, TypeVar
 
 import click
 
-from textkit.defaults import DEVICES
+from textkit.defaults import DEVICES, PRECISE_DEVICES, PRECISIONS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -115,13 +115,17 @@ class Text(click.ParamType):
 
 
 class Device(click.ParamType):
-    """auto, cpu, cuda or cuda:N."""
+    """auto, cpu, cuda or cuda:N; for an exported model also cuda/PRECISION and cuda:N/PRECISION."""
 
     name = "device"
 
+    def __init__(self, precise: bool = False) -> None:
+        self._precise = precise
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if not re.fullmatch(DEVICES, value):
-            self.fail(f"{value!r} is none of auto, cpu, cuda, cuda:N", param, ctx)
+        if not re.fullmatch(PRECISE_DEVICES if self._precise else DEVICES, value):
+            more = f", or cuda/PRECISION ({', '.join(PRECISIONS)})" if self._precise else ""
+            self.fail(f"{value!r} is none of auto, cpu, cuda, cuda:N{more}", param, ctx)
         return str(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
@@ -163,6 +167,15 @@ model_option = click.option(
     help="Name or folder of a model. Without it: TEXTKIT_MODEL_<TASK>, then your configuration, then the default.",
 )
 device_option = click.option(
+    "--device",
+    type=Device(precise=True),
+    default="auto",
+    show_default=True,
+    metavar="auto|cpu|cuda[:N]",
+    help="Where to compute. A GPU's precision may follow: cuda/fp16, /fp32, /tf32 or /int8; by default fp32 if the model is "
+    "stored so, otherwise fp16.",
+)
+training_device_option = click.option(
     "--device", type=Device(), default="auto", show_default=True, metavar="auto|cpu|cuda[:N]", help="Where to compute."
 )
 threads_option = click.option(

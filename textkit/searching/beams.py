@@ -45,6 +45,11 @@ class Beams:
         self._sizes = (0, 0)
         self._base = np.zeros((0, 1), np.int64)
 
+    @property
+    def score(self) -> np.ndarray:
+        """f64[row, beam]: the sum of each beam's log-probabilities so far; -inf where there is none."""
+        return self._score
+
     def choose(
         self, step: int, rows: np.ndarray, outputs: Mapping[str, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -51,6 +51,10 @@ class StepModel(Protocol):
         The outputs are top_id, top_logprob [line, beam, k], likeliest first, unless k is 0; with `full` logprob
         [line, beam, vocab]; with `draw` drawn_id, drawn_logprob [line, beam]; attention [line, beam, source] where it was
         asked for.
+
+        A model that `ranks` (a GPU's) also takes `score` f64[line, beam], the beams' scores so far, and then gives the
+        likeliest of all continuations of a line; top_logprob is -inf in places without one. A model that `cuts` takes a Draw
+        with a share.
         """
 
     def keep(self, memory: Any, state: Any, rows: np.ndarray) -> tuple[Any, Any]:
@@ -91,7 +95,8 @@ def search(
     if options.sample:
         if keys is None:
             keys = np.stack([np.arange(lines), np.zeros(lines, np.int64)], 1)
-        by_graph = model.draws and options.draws_plainly and not constraints.longest_prefix
+        drawn = options.draws_plainly or (options.draws_share and getattr(model, "cuts", False))
+        by_graph = model.draws and drawn and not constraints.longest_prefix
         chooser: Beams | Samples = Samples(target, options, constraints, keys, watch, by_graph)
     else:
         chooser = Beams(target, options, constraints, spare)
@@ -112,17 +117,20 @@ def _loop(
     parent = np.zeros_like(token)
     rows = np.arange(len(source))  # the line in each row of the batch
     sampler = chooser if isinstance(chooser, Samples) and chooser.draws else None  # whose tokens the model draws
+    ranked = chooser if isinstance(chooser, Beams) and getattr(model, "ranks", False) else None
     waste = 0  # steps spent on finished lines since lines last left the batch
     step = 0
     while True:
         full = chooser.whole or constraints.whole(step)
         k = constraints.choices(step, chooser.choices) if chooser.choices else 0
         draw = sampler.draw(step, rows) if sampler is not None and not constraints.chosen_among(step) else None
-        outputs = model.step(token, parent, k, memory, state, full, draw)
+        more = {} if ranked is None else {"score": ranked.score}
+        outputs = model.step(token, parent, k, memory, state, full, draw, **more)
         if k and constraints.crowded_out(outputs["top_id"]):
             constraints.ask_for_more()
             if k < constraints.size:
-                outputs = model.step(token, parent, constraints.choices(step, chooser.choices), memory, state, full)
+                k = constraints.choices(step, chooser.choices)
+                outputs = model.step(token, parent, k, memory, state, full, **more)
         if chooser.history.attention is not None:
             chooser.history.see(step, rows, outputs["attention"])
         token, parent, done = chooser.choose(step, rows, outputs)

@@ -21,12 +21,14 @@ class Draw:
     """What a step graph draws tokens by, in proportion to exp((logprob + bias) / temperature) over the whole vocabulary.
 
     `uniform` f32[row, beam] has a number in (0, 1] for each beam, `temperature` f32[] is above 0, and `bias` f32[vocab] is
-    -inf for the ids that may not be drawn.
+    -inf for the ids that may not be drawn. `share` f32[]: draws only from the fewest likeliest that make it up (top-p);
+    `uniform` is then f32[row, beam, number], as in `draw`.
     """
 
     uniform: np.ndarray
     temperature: np.ndarray
     bias: np.ndarray
+    share: np.ndarray | None = None
 
 
 def draw(

@@ -82,6 +82,11 @@ class Search:
         """Whether samples are drawn from all tokens but those that are never produced, which a graph can do itself."""
         return self.draws_from_all and not self.top_k and self.top_p == 1 and not self.no_repeat_ngram_size
 
+    @property
+    def draws_share(self) -> bool:
+        """Whether samples are drawn from the likeliest tokens that make up a probability, which a GPU's graph can do."""
+        return self.draws_from_all and not self.top_k and self.top_p < 1 and not self.no_repeat_ngram_size
+
     def lines_at_once(self, vocabulary: int) -> int:
         """The most lines of a batch whose logits, and the attention among whose beams, take at most some 256 MB each."""
         return max(1, min(_LOGITS // (self.beams * vocabulary), _PAIRS // self.beams**2))

@@ -54,6 +54,7 @@ class Samples:
         self._keys, self._watch = keys, watch
         self._uniform = np.empty((0, lines, samples))  # [step, line, sample], with top-p [step, line, sample, number]
         self._temperature = np.array(max(options.temperature, COLDEST), np.float32)
+        self._share = np.array(options.top_p, np.float32) if options.top_p < 1 else None
         self._going = np.ones((lines, samples), bool)  # [row, sample]
         self._done: np.ndarray | None = None  # bool[row]; None while no row is done
         # Of steps that are not yet in the history: step, rows, and tokens, beams and log-probabilities [row, sample].
@@ -67,7 +68,7 @@ class Samples:
 
     def draw(self, step: int, rows: np.ndarray) -> Draw:
         """The Draw by which the model draws the tokens of `step`."""
-        return Draw(self._numbers(step, rows), self._temperature, self.constraints.bias(step))
+        return Draw(self._numbers(step, rows), self._temperature, self.constraints.bias(step), self._share)
 
     def choose(
         self, step: int, rows: np.ndarray, outputs: Mapping[str, np.ndarray]

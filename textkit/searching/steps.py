@@ -1,8 +1,8 @@
 """The graphs of an exported model as the StepModel that decoding.py searches over: `encode` or `score`, and then `step`.
 
 On the CPU, arrays go into and out of onnxruntime, or stay in place where a step only draws (double_buffer.py). On a GPU,
-memory and state stay there (on_device.py), and only tokens, parents and the k best are copied. Knows ports by the prefixes of
-the task's signature. Knows no text and no search.
+memory and state stay there (on_device.py, stepping_on_device.py), and only tokens, parents and what was chosen are copied.
+Knows ports by the prefixes of the task's signature. Knows no text and no search.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from textkit.bundle.onnxfile import shares_scales
 from textkit.errors import TextkitError
 from textkit.searching.double_buffer import DoubleBuffer
 from textkit.searching.on_device import Fresh, OnDevice
-from textkit.serving.session import Session
+from textkit.searching.stepping_on_device import DeviceSteps
+from textkit.serving.session import NoDeviceMemory, Session
 from textkit.task import NEXT
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Steps(ABC):
         """Raises TextkitError where the first graph does not load, or the device is not available."""
         self._bundle, self._threads = bundle, threads
         self._first = self._load_first(device)
-        self.device = self._first.device
+        self.device, self.where = self._first.device, self._first.where
         inputs, outputs = (tuple(port.name for port in side) for side in bundle.manifest.ports("step"))
         self._memory = [name for name in inputs if name.startswith("memory.")]
         self._state = [name for name in inputs if name.startswith(_TRAVELS)]
@@ -60,6 +61,19 @@ class Steps(ABC):
         self._sessions: dict[tuple[bool, bool, bool], tuple[Session, list[str]]] = {}
         self._loading = threading.Lock()
         self._on_device = None if self.device == "cpu" else OnDevice(self.device)
+        self._device_steps = (
+            None if self._on_device is None else DeviceSteps(bundle, self.where, self._on_device, attention)
+        )
+
+    @property
+    def ranks(self) -> bool:
+        """Whether a step that is given the beams' scores looks for the best continuations of a line among all its beams."""
+        return self._device_steps is not None
+
+    @property
+    def cuts(self) -> bool:
+        """Whether a step draws from a share of the distribution (top-p) by itself."""
+        return self._device_steps is not None and self.draws and self._device_steps.cuts
 
     @abstractmethod
     def _load_first(self, device: str) -> Session:
@@ -75,6 +89,8 @@ class Steps(ABC):
             if self._on_device is None:
                 return self._first.run({**feeds, **bound})
             return self._on_device.run(self._first, feeds, bound, ())
+        except NoDeviceMemory:
+            raise
         except TextkitError as error:
             raise TextkitError(f"{self._bundle.folder}: {error}") from error
 
@@ -92,19 +108,18 @@ class Steps(ABC):
         state: Mapping[str, Any],
         full: bool,
         draw: Draw | None = None,
+        score: np.ndarray | None = None,
     ) -> Mapping[str, Any]:
         """Runs a step and returns its outputs, with state and cache under the names of the ports that take them."""
         try:
+            if self._device_steps is not None:
+                return self._device_steps.step(token, parent, k, memory, state, full, draw, score)
             if draw is not None and isinstance(state, DoubleBuffer):
                 return state.step(token, parent, draw)
             session, names = self._giving(k > 0, full, draw is not None)
             feeds = {"token": token, "parent": parent, "k": np.array(k)}
             if draw is not None:
                 feeds |= {"uniform": draw.uniform, "temperature": draw.temperature, "bias": draw.bias}
-            if self._on_device is not None:
-                bound = memory | {name: state[name] for name in self._state}
-                found = self._on_device.run(session, feeds, bound, (*_CHOICES, *_DRAWN, "logprob", "attention"))
-                return {name.removesuffix(NEXT): value for name, value in found.items()}
             feeds |= memory
             for name in self._state:
                 feeds[name] = state[name]
@@ -112,6 +127,8 @@ class Steps(ABC):
             if draw is not None and in_place and all(state[name].shape[:2] == token.shape for name in self._state):
                 return DoubleBuffer(session, feeds, self._state).step(token, parent, draw)
             return dict(zip(names, session.run(feeds).values(), strict=True))
+        except NoDeviceMemory:
+            raise
         except TextkitError as error:
             raise TextkitError(f"{self._bundle.folder}: {error}") from error
 
@@ -119,11 +136,17 @@ class Steps(ABC):
         self, memory: dict[str, Any], state: Mapping[str, Any], rows: np.ndarray
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Memory and state of the lines `rows` alone."""
-        take = (lambda value: value[rows]) if self._on_device is None else self._on_device.take(rows)
-        return {name: take(memory[name]) for name in self._memory}, {name: take(state[name]) for name in self._state}
+        parts = {name: memory[name] for name in self._memory}, {name: state[name] for name in self._state}
+        if self._on_device is None:
+            return tuple({name: value[rows] for name, value in part.items()} for part in parts)  # type: ignore[return-value]
+        kept = self._on_device.take(parts[0] | parts[1], rows)
+        return {name: kept[name] for name in self._memory}, {name: kept[name] for name in self._state}
 
     def load(self, options: Search) -> None:
         """Loads the step graph that a search with these options will use. Raises TextkitError where it does not load."""
+        if self._device_steps is not None:
+            self._device_steps.load(options, self.draws)
+            return
         drawn = self.draws and options.draws_plainly
         self._giving(not options.draws_from_all, options.draws_from_all and not drawn, drawn)
 
@@ -174,21 +197,24 @@ class LanguageSteps(Steps):
     def encode(self, source: np.ndarray, source_mask: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
         lines, tokens = source.shape
         if tokens == 0:
-            return {}, self._with_beam(self._on_its_device(beginning(self._bundle, lines)))
+            state = beginning(self._bundle, lines)
+            if self._on_device is None:
+                return {}, self._with_beam(state)
+            return {}, {name: value[:, None] if name.startswith("state.") else value for name, value in state.items()}
         if not self.reads_alone or lines == 1:
             return {}, self._with_beam(self._read(source, source_mask))
         every = [self._read(source[at : at + 1], source_mask[at : at + 1]) for at in range(lines)]
-        join = np.concatenate if self._on_device is None else self._on_device.join
-        return {}, self._with_beam({name: join([state[name] for state in every]) for name in self._state})
+        return {}, self._with_beam({name: np.concatenate([state[name] for state in every]) for name in self._state})
 
     @cached_property
     def reads_alone(self) -> bool:
         """Whether lines are read one by one.
 
         In int8 models of earlier versions all lines of a `score` run share one scale, and a line's state would depend on the
-        others.
+        others. A GPU never computes with such scales.
         """
-        return self._bundle.manifest.precision == "int8" and shares_scales(self._bundle.graph("score"))
+        old = self._on_device is None and self._bundle.manifest.precision == "int8"
+        return old and shares_scales(self._bundle.graph("score"))
 
     @property
     def counts_padding(self) -> bool:
@@ -211,9 +237,6 @@ class LanguageSteps(Steps):
             state = {name.removesuffix(NEXT): value for name, value in found.items()}
             previous = feeds["ids"][:, -1]
         return state
-
-    def _on_its_device(self, state: dict[str, np.ndarray]) -> dict[str, Any]:
-        return state if self._on_device is None else {name: self._on_device.put(array) for name, array in state.items()}
 
 
 def beginning(bundle: Bundle, lines: int) -> dict[str, np.ndarray]:

@@ -1,7 +1,8 @@
 """The only door to onnxruntime: makes a callable of a graph's bytes, and says which device it really got.
 
 Knows nothing of bundles, text or tasks. What onnxruntime prints on its own is kept off stdout. What it claims about GPUs is
-not believed: a provider counts only when a session has it.
+not believed: a provider counts only when a session has it. All that may touch onnxruntime is in this one file, so it is a
+little longer than others.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ from typing import TYPE_CHECKING, Any
 
 from textkit import neighbours, process
 from textkit.bundle import onnxfile
-from textkit.defaults import DEVICES
+from textkit.defaults import PRECISE_DEVICES, PRECISIONS
 from textkit.errors import TextkitError, TextkitWarning, UsageError
 from textkit.serving.saying import reason
 
 if TYPE_CHECKING:
     import numpy as np
     import onnxruntime
+
+    from textkit.cuda.model import Edit
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 REPAIR = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
@@ -36,7 +39,9 @@ LEAST_MEMORY = 640 << 20  # bytes that even the smallest model's graphs may take
 MEMORY_PER_BYTE = 64  # and this many more per byte of the graphs: a wide vocabulary has large tables and distributions
 MOST_MEMORY = 16 << 30  # but never more than this, so that a file's size alone does not lift the bound
 _NO_MEMORY = ("is smaller than requested bytes of", "bad_alloc", "Failed to allocate memory", "bad allocation")
+_NO_DEVICE_MEMORY = ("CUDA failure 2", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
 _MOST_FOLDED = "optimization.constant_folding_max_output_size_in_bytes"
+_RECORDED = "session.record_ep_graph_assignment_info"
 _ATTENTION = b"\x22\x09Attention"  # an operator's name in a graph's file
 _BEGINNING = 1 << 20  # bytes; nodes come before weights
 # Tokens of a batch. What a network with attention makes of more does not stay in a CPU's caches: with 4,096, vectors of short
@@ -48,24 +53,33 @@ _arena = 0  # bytes
 
 
 class Session:
-    """One graph, loaded. `device`: where it really runs, 'cpu' or 'cuda:N'. Cannot be pickled; make a new one."""
+    """One graph, loaded. `device`: where it really runs, 'cpu' or 'cuda:N'; `precision`: what a GPU computes it in, None on a
+    CPU; `where`: both, as another Session takes them. Cannot be pickled; make a new one."""
 
     def __init__(
-        self, graph: bytes, device: str = "auto", threads: int | None = None, outputs: Collection[str] | None = None
+        self,
+        graph: bytes,
+        device: str = "auto",
+        threads: int | None = None,
+        outputs: Collection[str] | None = None,
+        edit: Edit | None = None,
     ) -> None:
-        """`device`: auto, cpu, cuda or cuda:N; `threads`: None for as many as this process may use. `outputs`: those that
-        will be asked for, None for all. Others are cut off the graph, because onnxruntime would compute them as well.
+        """`device`: auto, cpu, cuda or cuda:N, and of a GPU the precision that it computes in: cuda/fp16, cuda:1/fp32,
+        cuda/tf32 or cuda/int8; without it a model stored as fp32 is computed so, and any other in fp16. `threads`: None for as
+        many as this process may use. `outputs`: those that will be asked for, None for all. Others are cut off the graph,
+        because onnxruntime would compute them as well. `edit`: what a GPU's graph has otherwise than a CPU's.
 
         Raises UsageError for a device of another name, and TextkitError if the graph does not load, or the GPU that was
-        asked for cannot be had. `auto` takes the CPU, with a warning, if there is a GPU that cannot be used.
+        asked for cannot be had. `auto` takes the CPU, with a warning, if there is a GPU that cannot be used. Warns of operators
+        that a GPU leaves to the CPU.
         """
-        wanted = _parse(device)
+        wanted, self.precision = _parse(device)
         graph = graph if outputs is None else onnxfile.keep_outputs(graph, outputs)
         gpus = 0 if wanted == "cpu" else gpu_count()[0]
         self.device, session = "cpu", None
         if wanted != "cpu" and (gpus or wanted != "auto"):
             index = 0 if wanted == "auto" else int(wanted.removeprefix("cuda:"))
-            session, problem = _cuda_session(graph, index, threads)
+            session, self.precision, problem = _cuda_session(graph, index, threads, self.precision, edit)
             if session is not None:
                 self.device = f"cuda:{index}"
             elif wanted != "auto":
@@ -75,6 +89,8 @@ class Session:
                     TextkitWarning(f"there is a GPU that cannot be used, so the CPU is: {problem}"), stacklevel=2
                 )
         self._session = _create(graph, threads, [CPU]) if session is None else session
+        self.precision = None if session is None else self.precision
+        self.where = self.device if self.precision is None else f"{self.device}/{self.precision}"
         self.inputs = [port.name for port in self._session.get_inputs()]
         self.outputs = [port.name for port in self._session.get_outputs()]
         self._takes = frozenset(self.inputs)
@@ -95,11 +111,17 @@ class Session:
         try:
             return dict(zip(names, self._session.run(names, given, run_options()), strict=True))
         except Exception as error:  # onnxruntime's exceptions have no common base but this
-            raise failure(error) from error
+            raise failure(error, self.device) from error
 
 
-def failure(error: Exception) -> TextkitError:
-    """The error to raise after a graph failed."""
+class NoDeviceMemory(TextkitError):
+    """A batch does not fit a GPU's memory; a smaller one may."""
+
+
+def failure(error: Exception, device: str = "cpu") -> TextkitError:
+    """The error to raise after a graph failed on `device`."""
+    if device != "cpu" and any(sign in str(error) for sign in (*_NO_MEMORY, *_NO_DEVICE_MEMORY)):
+        return NoDeviceMemory(f"{device}: its memory does not hold a batch; --batch-tokens makes them smaller")
     return _out_of_memory(error) or TextkitError(f"the model failed: {reason(error)}")
 
 
@@ -174,35 +196,47 @@ def runtime() -> Runtime:
     return Runtime(found)
 
 
-def _parse(device: str) -> str:
-    """'auto', 'cpu' or 'cuda:N'."""
-    if not re.fullmatch(DEVICES, device):
-        raise UsageError(f"--device {device}: none of auto, cpu, cuda, cuda:N")
-    return "cuda:0" if device == "cuda" else device
+def _parse(device: str) -> tuple[str, str | None]:
+    """'auto', 'cpu' or 'cuda:N', and the precision that was asked for, if any."""
+    if not re.fullmatch(PRECISE_DEVICES, device):
+        raise UsageError(
+            f"--device {device}: none of auto, cpu, cuda, cuda:N, or cuda/PRECISION ({', '.join(PRECISIONS)})"
+        )
+    name, _, precision = device.partition("/")
+    return "cuda:0" if name == "cuda" else name, precision or None
 
 
-def _cuda_session(graph: bytes, index: int, threads: int | None) -> tuple[onnxruntime.InferenceSession | None, str]:
-    """A session that has the GPU; or None and the reason why not, with the command that repairs it."""
+def _cuda_session(
+    graph: bytes, index: int, threads: int | None, precision: str | None, edit: Edit | None
+) -> tuple[onnxruntime.InferenceSession | None, str | None, str]:
+    """A session that has the GPU, and the precision that it computes in; or None and the reason why not, with the command that
+    repairs it."""
     count, missing = gpu_count()
     if not count:
-        return None, f"{missing}; --device cpu works without one"
+        return None, None, f"{missing}; --device cpu works without one"
     if index >= count:
-        return None, f"there is no GPU {index}; there {'is' if count == 1 else 'are'} {count}"
+        return None, None, f"there is no GPU {index}; there {'is' if count == 1 else 'are'} {count}"
     if problem := runtime().problem:
-        return None, problem
+        return None, None, problem
+    from textkit.cuda.graphs import cuda_graph, left_to_cpu
+
     ort = _import()
     if CUDA not in ort.get_available_providers():
-        return None, f"this onnxruntime is made without CUDA: pip uninstall -y onnxruntime && {REPAIR}"
+        return None, None, f"this onnxruntime is made without CUDA: pip uninstall -y onnxruntime && {REPAIR}"
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.suppress(Exception):  # it prints to stdout what it does not find
         ort.preload_dlls()
-    # TF32 would round factors to 10 bits, and vectors would differ from the CPU's in the third digit.
-    options = {"device_id": str(index), "use_tf32": "0"}
+    try:
+        graph, precision = cuda_graph(graph, precision, edit)
+    except TextkitError as error:
+        return None, None, str(error)
+    # TF32 rounds factors to 10 bits, and vectors then differ from the CPU's in the third digit.
+    options = {"device_id": str(index), "use_tf32": str(int(precision == "tf32"))}
     ort.set_default_logger_severity(4)  # no lines of onnxruntime about missing libraries; ours give the reason
     try:
         session = _create(graph, threads, [(CUDA, options), CPU])
     except TextkitError as error:
-        return None, f"{error}; {REPAIR}"
+        return None, None, f"{error}; {REPAIR}"
     finally:
         ort.set_default_logger_severity(3)
     if session.get_providers()[0] != CUDA:
@@ -212,10 +246,14 @@ def _cuda_session(graph: bytes, index: int, threads: int | None) -> tuple[onnxru
             if libraries
             else "CUDA 13 or cuDNN 9 does not load"
         )
-        return None, f"{lacks}: {REPAIR}"
+        return None, None, f"{lacks}: {REPAIR}"
     if not cudnn_loads():
-        return None, f"cuDNN 9 is missing, or does not load (libcudnn.so.9): {REPAIR}"
-    return session, ""
+        return None, None, f"cuDNN 9 is missing, or does not load (libcudnn.so.9): {REPAIR}"
+    if left := left_to_cpu(session):
+        warnings.warn(
+            TextkitWarning(f"the GPU has no kernels for a part of the model: {left} run on the CPU"), stacklevel=3
+        )
+    return session, precision, ""
 
 
 def _create(graph: bytes, threads: int | None, providers: list[Any]) -> onnxruntime.InferenceSession:
@@ -229,6 +267,8 @@ def _create(graph: bytes, threads: int | None, providers: list[Any]) -> onnxrunt
     _bound_memory(ort, options)
     # An older onnxruntime has no such bound, and ignores the entry.
     options.add_session_config_entry(_MOST_FOLDED, str(onnxfile.most_folded(len(graph))))
+    if providers[0] != CPU:
+        options.add_session_config_entry(_RECORDED, "1")
     process.guard()
     _loading.append(options)
     left_out = ["ConstantFolding"] if isinstance(graph, onnxfile.Unfolded) else []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from textkit.cli.options import Messages, device_option, encoding_option, message_options, threads_option
+from textkit.cli.options import Messages, encoding_option, message_options, threads_option, training_device_option
 from textkit.cli.setting_options import Number
 from textkit.cli.verb import Remembering, examples
 from textkit.defaults import SEED
@@ -92,7 +92,7 @@ PLUGIN = "sentence-encoder"
 @click.option("--seed", type=Number(SEARCH["seed"]), metavar="N", help=f"Seed of all randomness. Default: {SEED}.")
 @click.option("--resume", is_flag=True, help="Go on with the run; nothing else need be repeated.")
 @encoding_option
-@device_option
+@training_device_option
 @threads_option
 @message_options
 @click.pass_context

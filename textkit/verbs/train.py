@@ -14,11 +14,11 @@ from textkit import signals
 from textkit.cli.options import (
     Messages,
     complete_plugin,
-    device_option,
     encoding_option,
     message_options,
     plugin_option,
     threads_option,
+    training_device_option,
 )
 from textkit.cli.setting_options import Number
 from textkit.cli.verb import Remembering, examples
@@ -58,7 +58,7 @@ WAIT = "stopping after this update, with a checkpoint; once more ends it at once
 @click.option("--max-mb", type=float, metavar="MB", help="With --budget: the most that the model may have in int8.")
 @encoding_option
 @click.option("--processes", type=click.IntRange(min=1), metavar="N", help="Train in N processes on this machine.")
-@device_option
+@training_device_option
 @threads_option
 @plugin_option
 @message_options

@@ -70,7 +70,7 @@ def read(
     settings name one. Raises TextkitError for what cannot be read, UsageError for an unknown model."""
     bundle = located(None if model is None else str(model), "embed", default=default)
     embedder = cast("Embedder", open_model(bundle, task="embed", device=device, threads=threads))
-    note(f"{bundle.folder} on {embedder.session.device}")
+    note(f"{bundle.folder} on {embedder.session.where}")
     survey = Survey()
     records = Records(reading.kind, reading.delimiter, reading.every, reading.carried)
     named = reading.column is not None and not reading.column.isdecimal()

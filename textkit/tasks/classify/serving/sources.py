@@ -14,9 +14,10 @@ from textkit.arguments import of_arguments
 from textkit.bundle.lookups import without_lookups
 from textkit.bundle.onnxfile import keep_outputs
 from textkit.errors import TextkitError, UsageError, quoted
-from textkit.serving import LONG_DONE, open_model
+from textkit.serving import BATCH_TOKENS, LONG_DONE, open_model
+from textkit.serving.budget import Budget
 from textkit.serving.padding import padded, shortened, step_of
-from textkit.serving.session import Session, cpus, on_cpu
+from textkit.serving.session import NoDeviceMemory, Session, cpus, on_cpu
 from textkit.serving.spreading import Workers
 from textkit.serving.stream import batches
 from textkit.tasks.classify.serving.heads import Head
@@ -83,12 +84,13 @@ class Graph:
         self._sessions: dict[str, Session] = {}
         self._tables: dict[str, Mapping[str, np.ndarray]] = {}
         self._workers: Workers | None = None
+        self._budget: Budget | None = None
         stated = next(port.axes[1] for port in bundle.manifest.ports("classify")[1] if port.name == "logits")
         if isinstance(stated, int) and stated != columns:
             raise TextkitError(f"{bundle.folder}: its graph gives {stated} logits, its heads have {columns} labels")
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_sessions": {}, "_tables": {}, "_workers": None}
+        return self.__dict__ | {"_sessions": {}, "_tables": {}, "_workers": None, "_budget": None}
 
     @property
     def session(self) -> Session:
@@ -168,13 +170,22 @@ class Graph:
 
         if self._workers is None:
             self._workers = Workers(self.threads)
-        self._workers.spread(run, batches(lengths[some], most), session.device == "cpu")
+        if session.device == "cpu":
+            self._workers.spread(run, batches(lengths[some], most), True)
+            return
+        if self._budget is None:
+            self._budget = Budget(self.batch_tokens, self.batch_tokens == BATCH_TOKENS)
+        self._workers.spread(
+            self._budget.keeping(run, lengths[some]), batches(lengths[some], self._budget.tokens), False
+        )
 
     def _given(self, session: Session, feeds: Mapping[str, np.ndarray], output: str) -> np.ndarray:
         """Raises TextkitError if the graph fails or gives a shape other than promised."""
         try:
             rows = {name: table.take(feeds["ids"], axis=0) for name, table in self._tables[output].items()}
             given = session.run({**feeds, **rows}, [output])[output]
+        except NoDeviceMemory:
+            raise
         except (TextkitError, IndexError) as error:
             raise TextkitError(f"{self.bundle.folder}: {error}") from error
         lines, tokens = feeds["ids"].shape

@@ -147,7 +147,7 @@ class _Options(Filter):
 def opens(request: _Options, messages: Messages) -> Answering:
     """Loads the model, so that a damaged one is reported before anything is read."""
     classifier = request.classifier()
-    messages.note(f"{classifier.bundle.folder}: {len(classifier.labels):,} labels, on {classifier.session.device}")
+    messages.note(f"{classifier.bundle.folder}: {len(classifier.labels):,} labels, on {classifier.session.where}")
     cut = _Cut()
 
     def write(request: _Options, report: InputReport, out: BinaryIO, show: Callable[[int], None]) -> None:

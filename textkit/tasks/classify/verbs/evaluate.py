@@ -62,7 +62,7 @@ def measure(question: Question) -> Iterator[Figures]:
     if several and (path is not None or asked["confusion"]):
         name = "--confusion" if path is None else f"--picture {path}"
         raise UsageError(f"{name}: is for a model that gives each line one label")
-    question.note(f"{classifier.bundle.folder} on {classifier.session.device}")
+    question.note(f"{classifier.bundle.folder} on {classifier.session.where}")
     options = LabelOptions(
         several=several, label_column=asked["label_column"] or "", text_column=asked["text_column"] or ""
     )

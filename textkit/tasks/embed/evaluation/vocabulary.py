@@ -85,7 +85,7 @@ class Vocabulary:
         if not vocabulary.words:
             raise TextkitError(f"{embedder.bundle.folder}: has no list of words among which others could be looked for")
         if note is not None:
-            note(f"{len(vocabulary.words):,} words of {vocabulary.name}, on {embedder.session.device}")
+            note(f"{len(vocabulary.words):,} words of {vocabulary.name}, on {embedder.session.where}")
         return vocabulary
 
     def nearest(self, queries: Sequence[Query], k: int) -> list[list[tuple[str, float]]]:

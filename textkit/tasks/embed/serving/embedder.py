@@ -6,7 +6,8 @@ depend on what shares its batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +17,10 @@ import numpy as np
 from textkit.arguments import of_arguments
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.serving import BATCH_TOKENS, LONG, Long
+from textkit.serving.budget import Budget
 from textkit.serving.opened import OpenModel
 from textkit.serving.padding import left, padded, parts, shared_parts, shortened, step_of, word_starts
-from textkit.serving.session import Session, cpus
+from textkit.serving.session import NoDeviceMemory, Session, cpus
 from textkit.serving.spreading import Workers
 from textkit.serving.stream import batches
 from textkit.tasks.embed.serving.fasttext_pooling import classified, is_classifier, means_of_units
@@ -41,7 +43,7 @@ class Embedder(OpenModel[np.ndarray]):
     """
 
     task = "embed"
-    loaded = ("_session", "_workers")
+    loaded = ("_session", "_workers", "_budget")
 
     def __init__(
         self,
@@ -50,7 +52,7 @@ class Embedder(OpenModel[np.ndarray]):
         threads: int | None = None,
         pooling: str | None = None,
         normalize: bool | None = None,
-        batch_tokens: int = BATCH_TOKENS,
+        batch_tokens: int | None = None,
         long: Long | None = None,
         side: Side = "document",
     ) -> None:
@@ -87,12 +89,14 @@ class Embedder(OpenModel[np.ndarray]):
                 raise UsageError(
                     f"--pooling {OWN}: {manifest.name} has no vector of its own for a line; there is {others}"
                 )
-        if batch_tokens < 1:
+        if batch_tokens is not None and batch_tokens < 1:
             raise UsageError(f"batch_tokens={batch_tokens}: must be at least 1")
-        self.device, self.threads, self.batch_tokens = device, threads or cpus(), batch_tokens
+        self.device, self.threads, self.batch_tokens = device, threads or cpus(), batch_tokens or BATCH_TOKENS
+        self._tries = batch_tokens is None  # whether a GPU's batches may grow
         self.long_lines = self.unknown_lines = 0
         self._session: Session | None = None
         self._workers: Workers | None = None
+        self._budget: Budget | None = None
 
     def answer(self, lines: Sequence[str], first: int = 0) -> np.ndarray:  # type: ignore[override]  # rows, in an array
         """The vector of each line, f32[line, dim]."""
@@ -227,13 +231,15 @@ class Embedder(OpenModel[np.ndarray]):
             feeds, _ = padded(encoded, starts[rows], lengths[rows], self.limit, step)
             vectors[rows] = self._run(feeds | options, "vector")
 
-        self.spread(run, batches(lengths[plain], min(self.batch_tokens, self.session.most_tokens)))
+        self.spread(run, lengths[plain], self.session.most_tokens)
         return vectors
 
     def _run(self, feeds: Mapping[str, np.ndarray], port: str) -> np.ndarray:
         """One output of the graph. Raises TextkitError if it fails or gives a shape other than promised."""
         try:
             given = self.session.run(feeds, [port])[port]
+        except NoDeviceMemory:
+            raise
         except TextkitError as error:
             raise TextkitError(f"{self.bundle.folder}: {error}") from error
         lines, tokens = feeds["ids"].shape
@@ -242,11 +248,17 @@ class Embedder(OpenModel[np.ndarray]):
             raise TextkitError(f"{self.bundle.folder}: the model gives {port} of shape {given.shape}, not {promised}")
         return given
 
-    def spread(self, run: Callable[[np.ndarray], None], work: Iterable[np.ndarray]) -> None:
-        """Run each batch of `work`: one after the other if they are quick, otherwise several at a time."""
+    def spread(self, run: Callable[[np.ndarray], None], lengths: np.ndarray, most: int = sys.maxsize) -> None:
+        """Run each batch of parts of these `lengths`: one after the other if they are quick, otherwise several at a time.
+        `most`: padded tokens that no batch exceeds."""
         if self._workers is None:
             self._workers = Workers(self.threads)
-        self._workers.spread(run, work, self.session.device == "cpu")
+        if self.session.device == "cpu":
+            self._workers.spread(run, batches(lengths, min(self.batch_tokens, most)), True)
+            return
+        if self._budget is None:
+            self._budget = Budget(self.batch_tokens, self._tries)
+        self._workers.spread(self._budget.keeping(run, lengths), batches(lengths, self._budget.tokens), False)
 
     def _max_of_words(self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, normalize: bool) -> np.ndarray:
         vectors = np.zeros((len(starts), self.dim), np.float32)
@@ -260,7 +272,7 @@ class Embedder(OpenModel[np.ndarray]):
             words = np.add.reduceat(weighted, np.flatnonzero(begin), axis=0)  # [word, dim]
             vectors[part] = np.maximum.reduceat(words, np.cumsum(begin)[firsts] - 1, axis=0)
 
-        self.spread(run, batches(lengths, self.batch_tokens))
+        self.spread(run, lengths)
         return _unit(vectors) if normalize else vectors
 
     def _rows(self, encoded: Encoded) -> np.ndarray:
@@ -278,7 +290,7 @@ class Embedder(OpenModel[np.ndarray]):
             places, weighted = self.weighted(encoded, starts[part], lengths[part])
             rows[places] = weighted
 
-        self.spread(run, batches(lengths, self.batch_tokens))
+        self.spread(run, lengths)
         return rows
 
     def weighted(self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,6 @@ import numpy as np
 
 from textkit.errors import TextkitError
 from textkit.serving.padding import parts, word_starts
-from textkit.serving.stream import batches
 from textkit.text.fasttext import EOS, LABEL, hash_words, word_ngrams
 from textkit.text.rule import Encoded, TextRule
 from textkit.text.subwords import NGrams
@@ -97,7 +96,7 @@ def means_of_units(encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, em
         part = real[batch]
         sums[part], counts[part] = _sums(encoded, sizes[part], *embedder.weighted(encoded, begins[part], sizes[part]))
 
-    embedder.spread(run, batches(sizes[real], embedder.batch_tokens))
+    embedder.spread(run, sizes[real])
     vectors = np.zeros((len(cuts), embedder.dim), np.float32)
     np.add.at(vectors, owner, sums)
     return vectors / np.maximum(np.bincount(owner, counts, len(cuts)), 1).astype(np.float32)[:, None]

@@ -57,10 +57,8 @@ _option = options_of(TASK, {})
 @click.option(
     "--batch-tokens",
     type=click.IntRange(min=1),
-    default=BATCH_TOKENS,
-    show_default=True,
     metavar="N",
-    help="The largest batch, in tokens, including padding.",
+    help=f"The largest batch, in tokens, including padding. Default: {BATCH_TOKENS}; on a GPU it is found by trying.",
 )
 @click.option(
     "--split-long/--cut-long",
@@ -98,7 +96,7 @@ class _Options(Filter):
     tokens: bool
     normalize: bool | None
     side: Side
-    batch_tokens: int
+    batch_tokens: int | None
     split: bool | None
 
     def __post_init__(self) -> None:
@@ -139,7 +137,7 @@ def _say(embedder: Embedder, messages: Messages) -> None:
 def opens(request: _Options, messages: Messages) -> Answering:
     """Loads the model, so that a damaged one is reported before anything is read."""
     embedder = request.embedder()
-    device = embedder.session.device
+    device = embedder.session.where
     side = f", the side of a {embedder.side}" if embedder.two_sided else ""
     messages.note(f"{embedder.bundle.folder}: {embedder.dim} dimensions, pooling {embedder.pooling}{side}, on {device}")
     if embedder.side == QUERY and not embedder.two_sided:

@@ -68,7 +68,7 @@ def measure(question: Question) -> Iterator[Figures]:
 
     asked = question.options
     embedder = Embedder(question.model, question.device, question.threads, asked["pooling"])
-    question.note(f"{embedder.bundle.folder} on {embedder.session.device}")
+    question.note(f"{embedder.bundle.folder} on {embedder.session.where}")
     evaluator = Evaluator(embedder)
     columns, delimiter = asked["columns"], asked["delimiter"]
     named = [column.strip() for column in columns.split(",")] if columns is not None else None

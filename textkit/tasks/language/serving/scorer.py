@@ -10,14 +10,16 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from textkit.errors import TextkitError
+from textkit.searching.on_device import OnDevice
 from textkit.searching.steps import beginning
+from textkit.serving.budget import Budget
 from textkit.serving.opened import OpenModel
-from textkit.serving.session import Session, cpus
+from textkit.serving.session import NoDeviceMemory, Session, cpus
 from textkit.task import NEXT
 from textkit.text.language import LanguageText
 from textkit.text.rule import Encoded
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 LINES = 64  # lines read side by side, so that a recurrent network's steps multiply matrices
 _LOGITS = 1 << 24  # logits of a piece: lines * tokens * vocabulary
 _TOKENS = 1 << 13  # tokens of a piece, over all lines
+_MORE = 8  # times as many lines, tokens and logits on a GPU
 _PART = 1 << 16  # characters of a line that become ids at a time, about
 _BORDER = re.compile(r"(?<=[^\s]) (?=[^\s])")  # where a line may be cut without changing its tokens
 
@@ -63,7 +66,7 @@ class LanguageModel(OpenModel["Scored"]):
     """list[str] -> list[Scored]; a whitespace-only line is the end of a line alone. Can be pickled; loads when first used."""
 
     task = "language"
-    loaded = ("_session",)
+    loaded = ("_session", "_on_device", "_budget")
 
     def __init__(
         self, model: str | Path | Bundle | None = None, device: str = "auto", threads: int | None = None
@@ -77,6 +80,8 @@ class LanguageModel(OpenModel["Scored"]):
         self.context: int | None = self.bundle.manifest.limits.get("context")  # tokens that it remembers; None: all
         self.device, self.threads = device, threads or cpus()
         self._session: Session | None = None
+        self._on_device: OnDevice | None = None
+        self._budget: Budget | None = None
 
     def answer(self, lines: Sequence[str], first: int = 0) -> list[Scored]:
         """How likely each line is."""
@@ -86,7 +91,10 @@ class LanguageModel(OpenModel["Scored"]):
     def session(self) -> Session:
         """The graph, loaded. `session.device` is where it really runs."""
         if self._session is None:
-            self._session = Session(self.bundle.graph("score"), self.device, self.threads)
+            session = Session(self.bundle.graph("score"), self.device, self.threads)
+            if session.device != "cpu":
+                self._on_device = OnDevice(session.device)
+            self._session = session
         return self._session
 
     @property
@@ -96,7 +104,8 @@ class LanguageModel(OpenModel["Scored"]):
     @property
     def tokens_at_once(self) -> int:
         """The number of tokens that go through the graph in one call, over all lines."""
-        return max(1, min(_LOGITS // len(self.rule), _TOKENS))
+        most = max(1, min(_LOGITS // len(self.rule), _TOKENS))
+        return most if self.session.device == "cpu" else most * _MORE
 
     def encode(self, lines: Sequence[str]) -> Encoded:
         """The lines as ids, each followed by the end of a line: the first half of the work."""
@@ -108,9 +117,12 @@ class LanguageModel(OpenModel["Scored"]):
         starts = ends - encoded.lengths
         logprobs = np.zeros(len(encoded.ids), np.float32)
         order = np.argsort(-encoded.lengths, kind="stable")
-        for at in range(0, len(order), LINES):
-            part = order[at : at + LINES]
-            self._read(encoded.ids, starts[part], encoded.lengths[part], logprobs)
+        if self.session.device == "cpu":
+            for at in range(0, len(order), LINES):
+                part = order[at : at + LINES]
+                self._read(encoded.ids, starts[part], encoded.lengths[part], logprobs)
+        else:
+            self._score_on_gpu(encoded, starts, order, logprobs)
         unknown = np.zeros(len(encoded.ids), bool) if rule.unk is None else encoded.ids == rule.unk
         found = []
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
@@ -122,17 +134,32 @@ class LanguageModel(OpenModel["Scored"]):
             )
         return found
 
+    def _score_on_gpu(self, encoded: Encoded, starts: np.ndarray, order: np.ndarray, logprobs: np.ndarray) -> None:
+        """As on a CPU, with more lines side by side, and fewer of them where they do not fit the GPU's memory."""
+        lengths = encoded.lengths
+        if self._budget is None:
+            self._budget = Budget(LINES * _MORE)
+
+        def run(part: np.ndarray) -> None:
+            self._read(encoded.ids, starts[part], lengths[part], logprobs)
+
+        at = 0
+        while at < len(order):
+            size = self._budget.tokens
+            self._budget.run(run, order[at : at + size], size)
+            at += size
+
     def _read(self, ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray, logprobs: np.ndarray) -> None:
         """Fills in `logprobs` [flat] for the lines at `starts` in the flat ids, the longest first."""
         # A product of one row adds up in another order than one of several: attention reads two tokens at least.
         least = 1 if self.context is None else 2
         piece = max(least, self.tokens_at_once // len(starts))
-        state: dict[str, np.ndarray] = beginning(self.bundle, len(starts))
+        state: dict[str, Any] = beginning(self.bundle, len(starts))
         previous = np.full(len(starts), self.rule.eos)
         for begin, width, again in pieces(int(lengths[0]), piece, self.context):
             going = int(np.searchsorted(-lengths, -begin, side="left"))  # lines that have a token here
             if begin and going < len(previous):
-                previous, state = previous[:going], {name: value[:going] for name, value in state.items()}
+                previous, state = previous[:going], self._first_lines(state, going)
             if again:  # a model of limited memory starts afresh and rereads the last tokens
                 previous = ids[starts[:going] + begin - again - 1]
                 state = beginning(self.bundle, going)
@@ -147,12 +174,25 @@ class LanguageModel(OpenModel["Scored"]):
             logprobs[places[real]] = of_words[real]
             previous = given[:, width - 1]
 
+    def _first_lines(self, state: dict[str, Any], going: int) -> dict[str, Any]:
+        if self._on_device is None:
+            return {name: value[:going] for name, value in state.items()}
+        return self._on_device.take(state, np.arange(going))
+
     def run(
-        self, previous: np.ndarray, ids: np.ndarray, weight: np.ndarray, state: dict[str, np.ndarray]
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """One piece through the graph: logprob f32[line, token] and the state after."""
+        self, previous: np.ndarray, ids: np.ndarray, weight: np.ndarray, state: dict[str, Any]
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """One piece through the graph: logprob f32[line, token] and the state after, which stays on a GPU."""
+        session, given = self.session, {"previous": previous, "ids": ids, "weight": weight}
         try:
-            found = self.session.run({"previous": previous, "ids": ids, "weight": weight, **state})
+            if self._on_device is None:
+                found = session.run({**given, **state})
+            else:
+                new = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+                held = {name: value for name, value in state.items() if name not in new}
+                found = self._on_device.run(session, {**given, **new}, held, ("logprob",))
+        except NoDeviceMemory:
+            raise
         except TextkitError as error:
             raise TextkitError(f"{self.bundle.folder}: {error}") from error
         return found["logprob"], {name: found[name + NEXT] for name in state}

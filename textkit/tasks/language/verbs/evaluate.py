@@ -12,7 +12,7 @@ def measure(question: Question) -> Iterator[Figures]:
     from textkit.tasks.language.serving.scorer import LanguageModel
 
     model = LanguageModel(question.model, question.device, question.threads)
-    question.note(f"{question.model.folder} on {model.session.device}")
+    question.note(f"{question.model.folder} on {model.session.where}")
     for path in question.data:
         yield evaluate(model, path).figures(path)
 

@@ -183,7 +183,7 @@ def opens(request: _Options, messages: Messages) -> Answering:
 def _loaded(request: _Options, messages: Messages) -> Generator:
     """The model with its graphs loaded, so that a damaged one is reported before anything is read."""
     generator = request.generator()
-    messages.note(f"{generator.bundle.folder} on {generator.steps.device}")
+    messages.note(f"{generator.bundle.folder} on {generator.steps.where}")
     return generator
 
 

@@ -78,7 +78,7 @@ def opens(request: _Options, messages: Messages) -> Answering:
     from textkit.tasks.language.serving.scorer import LanguageModel
 
     model = LanguageModel(request.model, request.device, request.threads)
-    messages.note(f"{model.bundle.folder} on {model.session.device}")
+    messages.note(f"{model.bundle.folder} on {model.session.where}")
     unknown = _Unknown()
 
     def write(request: _Options, report: InputReport, out: BinaryIO, show: Callable[[int], None]) -> None:

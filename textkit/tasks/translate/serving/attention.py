@@ -81,7 +81,7 @@ class Attention:
         self.translator.load()
         if self.explained and self._explain is None:
             steps = self.translator.steps
-            self._explain = Session(self.bundle.graph("explain"), steps.device, self.translator.threads)
+            self._explain = Session(self.bundle.graph("explain"), steps.where, self.translator.threads)
 
     def __call__(self, sentence: str, translation: str | None = None) -> Weights:
         """The weights; BLANK for a sentence without a token. Raises TextkitError for a sentence that is too long, and for a

@@ -8,7 +8,7 @@ that stood between the sentences.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -23,9 +23,11 @@ from textkit.searching.options import Search, Target
 from textkit.searching.steps import TranslationSteps
 from textkit.sentences.splitting import own_abbreviations
 from textkit.serving import LONG, Long
+from textkit.serving.budget import Budget
 from textkit.serving.opened import OpenModel
 from textkit.serving.padding import SOURCES, whole_groups
-from textkit.serving.session import cpus
+from textkit.serving.session import cpus, on_cpu
+from textkit.serving.spreading import UNDER_WAY
 from textkit.serving.stream import batches
 from textkit.tasks.translate.serving.asking import between, keeper_of, settled
 from textkit.tasks.translate.serving.assembling import Asked, of_line, translation
@@ -53,17 +55,18 @@ class Translator(OpenModel[str]):
     model's own. `replace_unk`: an unknown word becomes the source word it attends to. `sentences`: whether each sentence of
     a line is translated by itself. `abbreviations`: words that end no sentence, besides those of the source language.
     `long`: what to do with a sentence that is too long: `split` or `cut`. `batch_tokens`: the largest batch in source
-    tokens, including padding; `batch_lines`: the largest batch in lines. `workers`: how many batches are translated at a
-    time; they share the `threads`. `keep`: patterns of what stays as it is, besides URLs, tags, emoji and the like;
-    `glossary`: term -> its translation. `guard`: whether a translation that repeats itself or lacks a number is searched
-    again in another way, and what stays doubtful is said (`Translation.doubts`). `truecase`: whether a line in capitals is
-    read as if it had small letters, and its translation gets capitals.
+    tokens, including padding (None: 2,048; on a GPU what is found by trying); `batch_lines`: the largest batch in lines.
+    `workers`: how many batches are translated at a time (None: 1, on a GPU 3); they share the `threads`. `keep`: patterns of
+    what stays as it is, besides URLs, tags, emoji and the like; `glossary`: term -> its translation. `guard`: whether a
+    translation that repeats itself or lacks a number is searched again in another way, and what stays doubtful is said
+    (`Translation.doubts`). `truecase`: whether a line in capitals is read as if it had small letters, and its translation gets
+    capitals.
 
     Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
     """
 
     task = "translate"
-    loaded = ("_steps", "_pool")
+    loaded = ("_steps", "_pool", "_budget")
 
     def __init__(
         self,
@@ -89,9 +92,9 @@ class Translator(OpenModel[str]):
         sentences: bool | None = None,
         abbreviations: Sequence[str] = (),
         long: Long = "split",
-        batch_tokens: int = BATCH_TOKENS,
+        batch_tokens: int | None = None,
         batch_lines: int | None = None,
-        workers: int = 1,
+        workers: int | None = None,
         keep: Sequence[re.Pattern[str]] = (),
         glossary: Mapping[str, str] | None = None,
         guard: bool | None = None,
@@ -115,11 +118,15 @@ class Translator(OpenModel[str]):
         self.most = max(1, int(manifest.limits.get("target", self.limit)) - 1)  # the end token takes one place
         self.abbreviations = own_abbreviations(abbreviations)
         self.replace_unk, self.word_scores, self.alignment = replace_unk, word_scores, alignment
-        self.device, self.threads, self.workers, self.long = device, threads or cpus(), workers, long
-        self.batch_tokens, self.batch_lines = batch_tokens, batch_lines
+        # A GPU computes a step of one batch while the host chooses in others.
+        self.workers = workers or (1 if on_cpu(device) else UNDER_WAY)
+        self.device, self.threads, self.long = device, threads or cpus(), long
+        self.batch_tokens, self.batch_lines = batch_tokens or BATCH_TOKENS, batch_lines
+        self._tries = batch_tokens is None  # whether a GPU's batches may grow
         self.long_lines = self.incomplete = self.doubtful = 0
         self._steps: TranslationSteps | None = None
         self._pool: ThreadPoolExecutor | None = None
+        self._budget: Budget | None = None
 
     def answer(self, lines: Sequence[str], first: int = 0) -> list[str]:
         """The best translation of each line."""
@@ -195,12 +202,28 @@ class Translator(OpenModel[str]):
         """The translations of segments with other options, in batches as ever; longest first."""
         lengths = np.array([len(segment.ids) for segment in segments])
         found: list[list[Translation]] = [[] for _ in segments]
-        for batch in batches(lengths, self.batch_tokens):
+
+        def run(batch: np.ndarray) -> None:
+            some = [segments[at] for at in batch]
+            for at, line in zip(batch.tolist(), self._searched(some, options), strict=True):
+                found[at] = line
+
+        run_fitting, tokens = self._fitting(run, lengths)
+        for batch in batches(lengths, tokens):
             for part in self._cut(batch):
-                some = [segments[at] for at in part]
-                for at, line in zip(part.tolist(), self._searched(some, options), strict=True):
-                    found[at] = line
+                run_fitting(part)
         return found
+
+    def _fitting(
+        self, run: Callable[[np.ndarray], None], lengths: np.ndarray
+    ) -> tuple[Callable[[np.ndarray], None], int]:
+        """`run` for batches of segments of these lengths, and how many tokens a batch may have: on a GPU as many as are found
+        to pay off, and fewer where its memory is short."""
+        if self.steps.device == "cpu":
+            return run, self.batch_tokens
+        if self._budget is None:
+            self._budget = Budget(self.batch_tokens, self._tries)
+        return self._budget.keeping(run, lengths), self._budget.tokens
 
     def _run(self, segments: list[Segment]) -> list[list[Translation]]:
         """The translations of each segment."""
@@ -216,16 +239,19 @@ class Translator(OpenModel[str]):
             for at, translations in zip(batch.tolist(), self._batch([segments[at] for at in batch]), strict=True):
                 found[at] = translations
 
-        lengths = np.array([len(segments[at].ids) for at in real.tolist()])
-        work = [real[part] for batch in batches(lengths, self.batch_tokens) for part in self._cut(batch)]
+        lengths = np.array([len(segment.ids) for segment in segments])
+        run_fitting, tokens = self._fitting(run, lengths)
+        work = [real[part] for batch in batches(lengths[real], tokens) for part in self._cut(batch)]
         if self.workers == 1 or len(work) == 1:
             for batch in work:
-                run(batch)
+                run_fitting(batch)
             return found
         steps = self.steps  # loaded before the workers need it, so that it loads only once
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix=f"textkit-translate-{steps.device}")
-        for _ in self._pool.map(run, reversed(work)):  # the longest first, so that none is left to run alone at the end
+        for _ in self._pool.map(
+            run_fitting, reversed(work)
+        ):  # the longest first, so that none is left to run alone at the end
             pass
         return found
 

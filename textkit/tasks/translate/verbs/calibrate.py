@@ -54,7 +54,7 @@ def calibrate(
     tests = list(read_tests(data))
     translator = Translator(found, device, threads)
     translator.load()
-    messages.note(f"{found.folder} on {translator.steps.device}")
+    messages.note(f"{found.folder} on {translator.steps.where}")
     best = [[some[0] for some in translator.translate(test.sources)] for test in tests]
     confidence, pearson = learnt(tests, best)
     lines = sum(map(len, best))

@@ -40,7 +40,7 @@ OPTIONS = (
 def measure(question: Question) -> Iterator[Figures]:
     from textkit.tasks.translate.calibration import measured
     from textkit.tasks.translate.evaluation import METRICS, Scorer, read_tests
-    from textkit.tasks.translate.serving.translator import BATCH_TOKENS, Translator
+    from textkit.tasks.translate.serving.translator import Translator
 
     search = dict(question.options)
     tokenize, lowercase, batch_tokens = (search.pop(name) for name in ("tokenize", "lowercase", "batch_tokens"))
@@ -48,10 +48,8 @@ def measure(question: Question) -> Iterator[Figures]:
     metrics = tuple(question.metrics) or METRICS[:1]
     scorer = Scorer([name for name in metrics if name in METRICS], tokenize, lowercase)
     tests = list(read_tests(question.data))
-    translator = Translator(
-        question.model, question.device, question.threads, batch_tokens=batch_tokens or BATCH_TOKENS, **search
-    )
-    question.note(f"{question.model.folder} on {translator.steps.device}")
+    translator = Translator(question.model, question.device, question.threads, batch_tokens=batch_tokens, **search)
+    question.note(f"{question.model.folder} on {translator.steps.where}")
     for test in tests:
         began = time.monotonic()
         found = [some[0] for some in translator.translate(test.sources)]

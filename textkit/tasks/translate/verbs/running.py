@@ -102,7 +102,7 @@ def _loaded(request: Request, messages: Messages, chosen: Direction | None) -> T
         if search.sample
         else f"beam {search.beam_size}, length penalty {search.length_penalty:g}"
     )
-    messages.note(f"{translator.bundle.folder}: {how}, on {translator.steps.device}")
+    messages.note(f"{translator.bundle.folder}: {how}, on {translator.steps.where}")
     if messages.verbose and any(shares_scales(translator.bundle.graph(name)) for name in ("encode", "step")):
         messages.note(
             "an int8 model of an earlier version: what shares a batch with a line may change its translation a little"

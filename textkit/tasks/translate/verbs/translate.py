@@ -111,13 +111,18 @@ def _codes(of: str) -> Callable[[click.Context, click.Parameter, str], list[str]
 @_option("sentences", negated=True)
 @click.option("--abbreviations", metavar="FILE", help="Your own abbreviations, one per line; no sentence ends at one.")
 @split_option("What to do with a sentence that is too long for the model.")
-@click.option("--batch-tokens", type=_POSITIVE, metavar="N", help="The largest batch, in source tokens. Default: 2048.")
+@click.option(
+    "--batch-tokens",
+    type=_POSITIVE,
+    metavar="N",
+    help="The largest batch, in source tokens. Default: 2048; on a GPU it is found by trying.",
+)
 @click.option("--batch-lines", type=_POSITIVE, metavar="N", help="The largest batch, in lines; applies as well.")
 @click.option(
     "--workers",
     type=_POSITIVE,
     metavar="N",
-    help="Batches to translate at a time (1 by default); they share --threads. With --engine ray its workers.",
+    help="Batches to translate at a time (1 by default, on a GPU 3); they share --threads. With --engine ray its workers.",
 )
 @answering_options
 def translate(messages: Messages, **options: Any) -> None:

@@ -1,0 +1,88 @@
+"""Steps as on a GPU: forms of the step graph, bound arrays, Gathers. They run on the CPU, where results can be compared."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from cuda_on_cpu import on_device, rewritten
+
+from textkit.tasks.language.serving.generator import Generator
+from textkit.tasks.translate.serving.translator import Translator
+
+LINES = [
+    "I am going home now.",
+    "The dog.",
+    "",
+    "What a day it was, and how we laughed about it all the way home!",
+    "Yes.",
+]
+
+
+def answers(patch: pytest.MonkeyPatch, make, device: bool):
+    with patch.context() as context:
+        (on_device if device else rewritten)(context)
+        return make()
+
+
+def both(patch, make):
+    """What steps give when they are run as on a GPU, and in the CPU's way with the same graphs."""
+    return answers(patch, make, True), answers(patch, make, False)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {}, {"beam_size": 1}, {"n_best": 3, "beam_size": 5, "word_scores": True},
+        {"no_repeat_ngram_size": 2, "min_length": 8, "max_length": 12}, {"allow_unk": True, "alignment": True},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_translations_are_those_of_the_cpu_s_search(monkeypatch, options):
+    def make():
+        translator = Translator("en-de", device="cpu", threads=1, guard=False, **options)
+        found = translator.translate(LINES)
+        return [[(one.text, one.alignment) for one in line] for line in found], [
+            [one.score for one in line] for line in found
+        ]
+
+    (texts, scores), (plain, plain_scores) = both(monkeypatch, make)
+    assert texts == plain
+    for one, other in zip(scores, plain_scores, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_a_prefix_is_kept(monkeypatch):
+    def make():
+        translator = Translator("en-de", device="cpu", threads=1, guard=False)
+        return [line[0].text for line in translator.translate(LINES[:3], prefixes=["Ich", "", "Was für"])]
+
+    found, plain = both(monkeypatch, make)
+    assert found == plain
+    assert found[0].startswith("Ich")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"top_p": 0.9}, {"top_p": 0.3}, {"top_k": 10}, {"temperature": 0.0}, {"top_p": 0.95, "temperature": 2.0}],
+    ids=str,
+)
+def test_samples_are_those_of_the_cpu(monkeypatch, options):
+    prompts = ["The game", "In 1995 , the", "", "She was the fir"]
+
+    def make():
+        generator = Generator("en-lm", device="cpu", threads=1, samples=3, max_tokens=12, **options)
+        return [[one.whole for one in line] for line in generator.generate(prompts)]
+
+    found, plain = both(monkeypatch, make)
+    assert found == plain
+
+
+def test_a_share_of_many_tokens_is_drawn_on_the_host(monkeypatch):
+    """A hot distribution over 8,000 tokens: the 1,024 likeliest do not make up 99 %."""
+
+    def make():
+        generator = Generator("en-lm", device="cpu", threads=1, samples=2, max_tokens=5, top_p=0.99, temperature=20.0)
+        return [[one.whole for one in line] for line in generator.generate(["The game"])]
+
+    found, plain = both(monkeypatch, make)
+    assert found == plain

@@ -1,0 +1,180 @@
+"""What onnxruntime's CUDA provider makes of textkit's graphs: placement, copies, memory. With stand-ins for CUDA's libraries.
+
+Each test starts a process that finds the stand-ins. Skipped where gcc, CUDA's headers or the provider are missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pretend_cuda import pretend
+
+ROOT = Path(__file__).parent.parent
+pytestmark = [
+    pytest.mark.skipif(bool(pretend.missing()), reason=pretend.missing() or "-"),
+    pytest.mark.slow,  # the provider takes seconds to load, in each process
+]
+
+
+@pytest.fixture(scope="module")
+def libraries() -> Path:
+    return pretend.build(ROOT / ".pytest_cache" / "pretend_cuda")
+
+
+def told(libraries: Path, program: str, tmp_path: Path):
+    """What a program prints as JSON, run where CUDA seems to be."""
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    env = {
+        **os.environ, "LD_LIBRARY_PATH": str(libraries), "XDG_CACHE_HOME": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+    }  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+STEPS = """
+import json, warnings
+from pretend_cuda.pretend import counts
+from textkit.searching.steps import Steps
+steps, keeps = [], []
+def watched(name, found):
+    before = getattr(Steps, name)
+    def run(self, *given, **named):
+        first = counts()
+        result = before(self, *given, **named)
+        after = counts()
+        found.append({key: after[key] - first[key] for key in after})
+        return result
+    setattr(Steps, name, run)
+watched("step", steps), watched("keep", keeps)
+"""
+
+
+def of_late(found: list[dict[str, int]]) -> dict[str, int]:
+    """The most of each, over the steps in which nothing is made any more."""
+    return {name: max(one[name] for one in found[4:]) for name in found[0]}
+
+
+def test_a_step_of_a_search_is_three_copies_and_a_hundred_bytes_a_line(libraries, tmp_path):
+    found = told(
+        libraries,
+        STEPS
+        + """
+import numpy as np
+from textkit import Translator
+model = Translator("en-de", device="cuda", workers=1, guard=False, min_length=20, max_length=20)
+model.translate(["The dog runs home with the man."] * 64)
+held = model.steps
+memory, state = held.encode(np.full((64, 12), 5), np.ones((64, 12), bool))
+token = np.full((64, 1), 1)
+for step in range(8):
+    given = held.step(token, np.zeros_like(token), 5, memory, state, False, score=np.zeros(token.shape))
+    state, token = given, given["top_id"][:, 0, :4]
+held.keep(memory, state, np.arange(0, 64, 2))
+held.keep(memory, state, np.arange(0, 64, 2))
+print(json.dumps([steps, keeps[-1], held.where]))
+""",
+        tmp_path,
+    )
+    steps, kept, where = found
+    assert where == "cuda:0/fp16"
+    late = of_late(steps)
+    assert late["up"] + late["down"] <= 3
+    assert late["up_bytes"] <= 100 * 64
+    assert late["down_bytes"] <= 100 * 64
+    assert late["up_bytes"] == 64 * 4 * 3 * 4  # token, parent and score of four beams, in fp32
+    assert late["down_bytes"] == 64 * 8 * (4 + 4)  # the eight best continuations
+    assert (kept["up_bytes"], kept["down_bytes"]) == (32 * 8, 0)  # which lines stay
+
+
+@pytest.mark.parametrize("options", ["", ", top_p=0.9"])
+def test_a_drawn_token_is_two_copies(libraries, tmp_path, options):
+    steps = told(
+        libraries,
+        STEPS
+        + f"""
+from textkit import Generator
+Generator("en-lm", device="cuda", max_tokens=20, samples=4{options}).generate(["The game"] * 32)
+print(json.dumps(steps))
+""",
+        tmp_path,
+    )
+    late = of_late(steps)
+    assert late["up"] + late["down"] <= 3
+    assert late["up_bytes"] <= 100 * 32
+    assert late["down_bytes"] <= 100 * 32
+
+
+def test_shipped_models_run_whole_on_the_gpu_in_each_precision(libraries, tmp_path):
+    left = told(
+        libraries,
+        f"""
+import json, onnxruntime
+from pathlib import Path
+from pretend_cuda.record import placement
+from textkit.cuda.graphs import SHAPES, for_cuda
+onnxruntime.set_default_logger_severity(4)
+left = {{}}
+for file in sorted(Path({str(ROOT)!r}, "exported_models").glob("*/*.onnx")):
+    for precision in ("fp16", "fp32", "int8"):
+        on_cpu = placement(for_cuda(file.read_bytes(), precision))[1]
+        left |= {{f"{{file}} {{precision}} {{name}}": count for name, count in on_cpu.items() if name not in SHAPES}}
+print(json.dumps(left))
+""",
+        tmp_path,
+    )
+    assert left == {}
+
+
+def test_what_runs_on_the_cpu_all_the_same_is_said(libraries, tmp_path):
+    said = told(
+        libraries,
+        """
+import json, warnings
+from onnx import TensorProto, helper
+from textkit.serving.session import Session
+port = helper.make_tensor_value_info
+graph = helper.make_graph(
+    [helper.make_node("Hardmax", ["x"], ["y"], axis=-1)], "g", [port("x", 1, ["n", 4])], [port("y", 1, ["n", 4])]
+)
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10)
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    Session(model.SerializeToString(), "cuda")
+print(json.dumps([str(one.message) for one in caught]))
+""",
+        tmp_path,
+    )
+    assert said == ["the GPU has no kernels for a part of the model: 1 Hardmax run on the CPU"]
+
+
+def test_a_batch_that_does_not_fit_is_run_in_halves(libraries, tmp_path):
+    sizes = told(
+        libraries,
+        """
+import ctypes, json
+from textkit import Embedder
+from textkit.serving.session import Session
+sizes, before = [], Session.run
+def run(self, feeds, outputs=None):
+    sizes.append(len(feeds["ids"]))
+    if sizes[-1] > 100:
+        raise __import__("textkit.serving.session").serving.session.failure(
+            RuntimeError("Failed to allocate memory for requested buffer of size 4096"), self.device)
+    return before(self, feeds, outputs)
+Session.run = run
+model = Embedder("en-sentences", device="cuda")
+vectors = model(["The dog runs home."] * 300)
+print(json.dumps([sizes, list(vectors.shape), model._budget.tokens]))
+""",
+        tmp_path,
+    )
+    assert sizes[0] == [300, 150, 75, 75, 150, 75, 75]
+    assert sizes[1] == [300, 384]
+    assert sizes[2] < 300 * 4
