@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from examination import made, named, toys  # noqa: F401
 from onnx import TensorProto, helper, numpy_helper
 
 from textkit.bundle.weights import weights_of
 from textkit.cuda import graphs
-from textkit.cuda.graphs import for_cuda, precision_of
+from textkit.cuda.graphs import SHAPES, for_cuda, precision_of
 from textkit.cuda.model import Model
 from textkit.errors import TextkitError
+from textkit.exporting.export import export
 from textkit.exporting.quantize_graph import lower
 from textkit.serving.session import Session
 
@@ -358,3 +361,40 @@ def test_dequantised_weights_are_those_that_training_reads():
         assert any(np.allclose(array.T, weight, atol=1e-6) for array in turned)
         compared += 1
     assert compared >= 8
+
+
+def recorded() -> tuple[set[str], set[str]]:
+    """Operators that onnxruntime placed on CUDA, and those that it left to the CPU, in the newest version on record."""
+    record = json.loads((Path(__file__).parent / "data" / "cuda_operators.json").read_text())
+    newest = record[max(record, key=lambda version: tuple(map(int, version.split("."))))]
+    return set(newest["cuda"]), set(newest["cpu"])
+
+
+def without_kernel(graph: bytes) -> set[str]:
+    """The operators of a graph that are not known to run on CUDA (pretend_cuda/record.py makes the record)."""
+    names = {f"{node.domain}.{node.operator}".lstrip(".") for node in Model(graph).nodes}
+    return names - recorded()[0] - SHAPES
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32", "int8"])
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_no_node_of_a_shipped_model_lacks_a_kernel(file, precision):
+    assert without_kernel(for_cuda(file.read_bytes(), precision)) == set()
+
+
+def test_the_record_knows_what_has_no_kernel():
+    assert {"com.microsoft.MatMulIntegerToFloat", "com.microsoft.DynamicQuantizeLSTM"} <= recorded()[1]
+    data = next(file for file in SHIPPED if file.parent.name == "en-de").read_bytes()
+    assert without_kernel(data) == {"com.microsoft.MatMulIntegerToFloat"}
+
+
+@pytest.mark.slow  # three exports per family
+@pytest.mark.parametrize("name", named())
+def test_no_node_of_any_family_lacks_a_kernel(name, tmp_path_factory):
+    candidate = made(name, tmp_path_factory)
+    for stored in ("fp32", "fp16", "int8"):
+        folder = export(candidate.run, tmp_path_factory.mktemp(stored) / "model", stored)
+        for file in folder.glob("*.onnx"):
+            for precision in ("fp16", "fp32", "int8"):
+                graph = for_cuda(file.read_bytes(), precision)
+                assert without_kernel(graph) == set(), (file.stem, stored, precision)

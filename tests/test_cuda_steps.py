@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cuda_on_cpu import on_device, rewritten
+from cuda_on_cpu import Rewritten, on_device, rewritten
 
+from textkit.searching.on_device import OnDevice
+from textkit.tasks.language.serving import scorer
 from textkit.tasks.language.serving.generator import Generator
+from textkit.tasks.language.serving.scorer import LanguageModel
 from textkit.tasks.translate.serving.translator import Translator
 
 LINES = [
@@ -86,3 +89,45 @@ def test_a_share_of_many_tokens_is_drawn_on_the_host(monkeypatch):
 
     found, plain = both(monkeypatch, make)
     assert found == plain
+
+
+def test_fp16_translates_as_fp32_does(monkeypatch):
+    """Tolerance: a sentence's log-probability differs by less than 0.05 from that of the same weights in fp32."""
+
+    def make():
+        found = Translator("en-de", device="cpu", threads=1, guard=False).translate(LINES)
+        return [line[0].text for line in found], [line[0].logprob for line in found]
+
+    with monkeypatch.context() as context:
+        on_device(context, "fp16")
+        half, half_logprobs = make()
+    whole, logprobs = answers(monkeypatch, make, False)
+    assert half == whole
+    np.testing.assert_allclose(half_logprobs, logprobs, atol=0.05)
+    assert half_logprobs != logprobs
+
+
+def test_scores_in_fp16_and_with_a_state_that_stays(monkeypatch):
+    """Tolerance: a token's log-probability differs by less than 0.03 from that of the same weights in fp32, in pieces, too."""
+    lines = [
+        "The game was released in 1995 .",
+        "",
+        "He",
+        "It was the first time that the team had won the match at home .",
+    ]
+    found = {}
+    for precision in ("fp32", "fp16"):
+        with monkeypatch.context() as context:
+            context.setattr(Rewritten, "wanted", precision)
+            context.setattr(scorer, "Session", Rewritten)
+            whole = LanguageModel("en-lm", device="cpu", threads=1)(lines)
+            context.setattr(LanguageModel, "tokens_at_once", 16)
+            pieces = LanguageModel("en-lm", device="cpu", threads=1)
+            assert pieces.session.device == "cpu"
+            pieces._on_device = OnDevice("cpu")
+            found[precision] = whole, pieces(lines)
+    for one, other in zip(*found["fp32"], strict=True):
+        np.testing.assert_allclose(one.logprobs, other.logprobs, atol=1e-5)
+    for one, other in zip(found["fp16"][1], found["fp32"][0], strict=True):
+        np.testing.assert_allclose(one.logprobs, other.logprobs, atol=0.03)
+        assert np.abs(one.logprobs - other.logprobs).max() > 0

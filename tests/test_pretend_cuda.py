@@ -178,3 +178,40 @@ print(json.dumps([sizes, list(vectors.shape), model._budget.tokens]))
     assert sizes[0] == [300, 150, 75, 75, 150, 75, 75]
     assert sizes[1] == [300, 384]
     assert sizes[2] < 300 * 4
+
+
+def test_steps_with_a_state_of_constant_shape_are_accepted_by_cuda_graphs(libraries, tmp_path):
+    """As textkit makes them for a GPU: with `k` as an input, CUDA refuses the step of a graph's capture."""
+    accepted = told(
+        libraries,
+        f"""
+import json, onnxruntime
+from pathlib import Path
+from textkit.bundle import onnxfile
+from textkit.cuda.graphs import for_cuda
+from textkit.cuda.stepping import StepEdit
+onnxruntime.set_default_logger_severity(4)
+data = Path({str(ROOT)!r}, "exported_models/en-lm/step.onnx").read_bytes()
+drawn = ["drawn_id", "drawn_logprob"]
+header = onnxfile.inspect(data, "step")
+states = [port.name for port in header.outputs if port.name.endswith(".next")]
+vocab = next(port.axes[2] for port in header.outputs if port.name == "logprob")
+def accepts(graph):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    providers = [("CUDAExecutionProvider", {{"enable_cuda_graph": "1"}}), "CPUExecutionProvider"]
+    try:
+        onnxruntime.InferenceSession(graph, options, providers=providers, enable_fallback=0)
+    except Exception:
+        return False
+    return True
+plain = onnxfile.keep_outputs(data, ["top_id", "top_logprob", *states])
+found = {{"k as an input": accepts(for_cuda(plain, "fp16"))}}
+for kind, choices, outputs in (("ranked", 8, ["top_id", "top_logprob"]), ("drawn", 0, drawn), ("cut", 0, drawn)):
+    graph = onnxfile.keep_outputs(data, [*outputs, *states])
+    found[kind] = accepts(for_cuda(graph, "fp16", StepEdit(kind, vocab, choices)))
+print(json.dumps(found))
+""",
+        tmp_path,
+    )
+    assert accepted == {"k as an input": False, "ranked": True, "drawn": True, "cut": True}
