@@ -121,7 +121,7 @@ def _results(
     yield from staged(
         (block and (block, model.encode(block.texts)) for block in blocks),
         [lambda item: (item[0], model.score(item[1])), written],
-        threads=1,
+        threads=1 if model.session.device == "cpu" else 2,
     )
 
 

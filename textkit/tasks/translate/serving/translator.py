@@ -8,6 +8,7 @@ that stood between the sentences.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
 
 _WIDENED = 2  # how often a search is repeated, each time twice as wide, if an n-best list held a text twice
+_COUNTING = threading.Lock()  # two windows may be translated at a time
 BATCH_TOKENS = 2048  # source tokens, including padding
 
 
@@ -182,7 +184,6 @@ class Translator(OpenModel[str]):
         begins = [""] * len(lines) if prefixes is None else [prefix.strip() for prefix in prefixes]
         texts, kept, loud = self.keeper.all_hidden(lines, bool(self.rule.sentinels), self.truecase)
         segments, parts, too_long = self._maker.make(texts, begins, first)
-        self.long_lines += too_long
         found = self._run(segments)
         if self.guard and not self.options.sample:
             Guard(self.rule, replace(self.options, n_best=1), self._searched_in_parts)(segments, found)
@@ -190,8 +191,10 @@ class Translator(OpenModel[str]):
         for line, spans, shouting in zip(parts, kept, loud, strict=True):
             blank = [self._untouched("")]
             translations.append(of_line(line, segments, found, spans, shouting, self.options) if line else blank)
-            self.doubtful += bool(translations[-1][0].doubts)
-            self.incomplete += not translations[-1][0].complete
+        with _COUNTING:
+            self.long_lines += too_long
+            self.doubtful += sum(bool(line[0].doubts) for line in translations)
+            self.incomplete += sum(not line[0].complete for line in translations)
         return translations
 
     def _untouched(self, text: str) -> Translation:
@@ -247,8 +250,9 @@ class Translator(OpenModel[str]):
                 run_fitting(batch)
             return found
         steps = self.steps  # loaded before the workers need it, so that it loads only once
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix=f"textkit-translate-{steps.device}")
+        with _COUNTING:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix=f"textkit-translate-{steps.device}")
         for _ in self._pool.map(
             run_fitting, reversed(work)
         ):  # the longest first, so that none is left to run alone at the end

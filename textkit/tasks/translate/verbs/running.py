@@ -140,21 +140,35 @@ def _blocks(request: Request, report: InputReport, window: AdaptiveWindow) -> It
 def _results(
     request: Request, translator: Translator, blocks: Iterable[Block | None], window: AdaptiveWindow, report: InputReport
 ) -> Iterator[tuple[int, bytes] | None]:  # fmt: skip
-    """Yield (records, bytes) for each window of lines, and None where the input pauses."""
+    """Yield (records, bytes) for each window of lines, and None where the input pauses.
+
+    Beside a GPU the next window is cut into tokens, and the last one written, while one is searched.
+    """
+    from textkit.serving.stream import staged
     from textkit.tasks.translate.serving.writers import FORMATTERS
 
     form = _tables(request) if request.format in ARROW else request.with_key(FORMATTERS[request.format])
     number = request.first
-    with Prefixes(request.prefix, report) if request.prefix else nullcontext() as prefixes:
+
+    def numbered(prefixes: Prefixes | None) -> Iterator[tuple[Block, int, list[str] | None] | None]:
+        nonlocal number
         for block in blocks:
             if block is None:
                 yield None
                 continue
-            begun = time.perf_counter()
-            found = translator.translate(block.texts, number, prefixes.take(len(block)) if prefixes else None)
-            yield len(block), form(block, found, number, translator.options.n_best > 1, request.check)
+            yield block, number, prefixes.take(len(block)) if prefixes else None
             number += len(block)
-            window.took(len(block), time.perf_counter() - begun)
+
+    def translated(item: tuple[Block, int, list[str] | None]) -> tuple[int, bytes]:
+        block, first, begins = item
+        begun = time.perf_counter()
+        found = translator.translate(block.texts, first, begins)
+        window.took(len(block), time.perf_counter() - begun)
+        return len(block), form(block, found, first, translator.options.n_best > 1, request.check)
+
+    on_gpu = translator.steps.device != "cpu"
+    with Prefixes(request.prefix, report) if request.prefix else nullcontext() as prefixes:
+        yield from staged(numbered(prefixes), [translated], 2 if on_gpu else 1, 2)
         if prefixes:
             prefixes.finish(number)
 
