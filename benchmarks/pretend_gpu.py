@@ -2,13 +2,15 @@
 
 `python benchmarks/pretend_gpu.py [--page FILE]`. onnxruntime's CUDA provider loads stand-ins for CUDA's libraries
 (tests/pretend_cuda, made with gcc) that allocate and copy in the host's memory and compute nothing: results are rubbish, counts
-and the host's time are real. The script starts itself again so that the stand-ins are found. `--of ROOT` measures another
-checkout's textkit, such as the one before a change.
+and the host's time are real. The script starts itself again so that the stand-ins are found. Another
+version of textkit is measured by PYTHONPATH.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
+import functools
 import json
 import os
 import statistics
@@ -68,11 +70,11 @@ def table(rows: list[tuple[str, dict[str, Any] | None]]) -> str:
     ]
     for case, found in rows:
         if found is None:
-            lines.append(f"| {case} | failed | | | | | |")
+            lines.append(f"| {case} | failed | | | | |")
             continue
         lines.append(
-            f"| {case} | {found['up']:.1f} | {found['down']:.1f} | {found['up_bytes']:.0f} | {found['down_bytes']:.0f} | "
-            f"{found['launches']:.0f} | {found['ms']:.2f} |"
+            f"| {case} | {found['up']:.0f} / {found['down']:.0f} | {found['up_bytes']:,.0f} / {found['down_bytes']:,.0f} | "
+            f"{found['launches']:.0f} | {found['ms']:.2f} | {found['leave']:.2f} |"
         )
     return "\n".join(lines)
 
@@ -81,53 +83,78 @@ def measured(case: str, wait: int) -> dict[str, float]:
     """Each figure for one step; bytes for one line and step as well."""
     sys.path.insert(0, str(ROOT / "tests"))
     warnings.simplefilter("ignore")
-    import ctypes
-
     from pretend_cuda.pretend import counts
 
-    kind, options = CASES[case]
-    every: list[dict[str, float]] = []
+    model, beams, kind = CASES[case]
+    import numpy as np
 
-    from textkit.searching.steps import Steps
-
-    step = Steps.step
-
-    def counted(self: Any, *given: Any, **named: Any) -> Any:
-        before, begun = counts(), time.perf_counter()
-        found = step(self, *given, **named)
-        took, after = time.perf_counter() - begun, counts()
-        one = {name: after[name] - before[name] for name in COUNTED}
-        lines = len(given[0])
-        every.append(
-            {**one, "up_bytes": one["up_bytes"] / lines, "down_bytes": one["down_bytes"] / lines, "ms": 1000 * took}
-        )
-        return found
-
-    Steps.step = counted  # type: ignore[method-assign]
+    steps = steps_of(model)
+    state: Any
+    memory, state = steps.encode(np.full((LINES, 12), 5), np.ones((LINES, 12), bool))
     if wait:
         ctypes.CDLL("libcudart.so.13").pretend_waits(wait)
-    if kind == "translate":
-        from textkit import Translator
+    token = np.full((LINES, 1 if kind == "search" else beams), 7)
+    parent = np.zeros_like(token)
+    own = np.tile(np.arange(beams), (LINES, 1))
+    every = []
+    for _ in range(STEPS):
+        before, begun = counts(), time.perf_counter()
+        state = one_step(steps, kind, beams, token, parent, memory, state)
+        took, after = time.perf_counter() - begun, counts()
+        found = {name: after[name] - before[name] for name in COUNTED}
+        found |= {name: found[name] / LINES for name in ("up_bytes", "down_bytes")}
+        every.append({**found, "ms": 1000 * took})
+        token, parent = np.full((LINES, beams), 7), own
+    result = {name: statistics.median(one[name] for one in every[3:]) for name in every[0]}
+    before = counts()
+    steps.keep(memory, state, np.arange(0, LINES, 2))
+    after = counts()
+    leave = sum(after[name] - before[name] for name in ("up_bytes", "down_bytes")) / 1e6
+    return {**result, "leave": leave}
 
-        model = Translator(
-            "en-de", device="cuda", workers=1, guard=False, min_length=STEPS, max_length=STEPS, **options
-        )
-        model.translate(["The dog runs home with the man that it has met."] * LINES)
-    else:
-        from textkit import Generator
 
-        writer = Generator("en-lm", device="cuda", max_tokens=STEPS, samples=4, **options)
-        writer.generate(["The game"] * LINES)
-    late = every[3:] or every
-    return {name: statistics.median(one[name] for one in late) for name in late[0]}
+def steps_of(model: str) -> Any:
+    from textkit import Generator, Translator
+
+    return (Translator(model, device="cuda", workers=1) if model == "en-de" else Generator(model, device="cuda")).steps
 
 
-CASES: dict[str, tuple[str, dict[str, Any]]] = {
-    "en-de, beam 4": ("translate", {"beam_size": 4}),
-    "en-de, greedy": ("translate", {"beam_size": 1}),
-    "en-lm, 4 samples": ("generate", {}),
-    "en-lm, 4 samples, top-p 0.9": ("generate", {"top_p": 0.9}),
-    "en-lm, 4 samples, top-k 20": ("generate", {"top_k": 20}),
+def one_step(steps: Any, kind: str, beams: int, token: Any, parent: Any, memory: Any, state: Any) -> Any:
+    """A step as the search of this version of textkit asks for it."""
+    import numpy as np
+
+    from textkit.searching.drawing import Draw
+
+    if kind == "search":
+        k = 1 if beams == 1 else beams + 1
+        more = {"score": np.zeros(token.shape)} if getattr(steps, "ranks", False) else {}
+        return steps.step(token, parent, k, memory, state, False, **more)
+    if kind == "top-k":
+        return steps.step(token, parent, 24, memory, state, False)
+    numbers = np.full(token.shape, 0.5, np.float32)
+    rest = held_constants(len(steps._bundle.rule))
+    if kind == "draw":
+        return steps.step(token, parent, 0, memory, state, False, Draw(numbers, *rest[:2]))
+    if getattr(steps, "cuts", False):
+        return steps.step(token, parent, 0, memory, state, False, Draw(np.repeat(numbers[:, :, None], 4, 2), *rest))
+    return steps.step(token, parent, 0, memory, state, True)
+
+
+@functools.cache
+def held_constants(vocab: int) -> tuple[Any, ...]:
+    """The same arrays at each step, as a search has them: temperature, bias, share."""
+    import numpy as np
+
+    return np.array(1, np.float32), np.zeros(vocab, np.float32), np.array(0.9, np.float32)
+
+
+# What is measured: the model, its beams or samples, and how tokens are chosen.
+CASES: dict[str, tuple[str, int, str]] = {
+    "en-de, beam 4": ("en-de", 4, "search"),
+    "en-de, greedy": ("en-de", 1, "search"),
+    "en-lm, 4 samples": ("en-lm", 4, "draw"),
+    "en-lm, 4 samples, top-p": ("en-lm", 4, "top-p"),
+    "en-lm, 4 samples, top-k 20": ("en-lm", 4, "top-k"),
 }
 
 if __name__ == "__main__":

@@ -93,22 +93,34 @@ print(json.dumps([steps, keeps[-1], held.where]))
     assert (kept["up_bytes"], kept["down_bytes"]) == (32 * 8, 0)  # which lines stay
 
 
-@pytest.mark.parametrize("options", ["", ", top_p=0.9"])
-def test_a_drawn_token_is_two_copies(libraries, tmp_path, options):
+@pytest.mark.parametrize("share", [None, 0.9])
+def test_a_drawn_token_is_two_copies(libraries, tmp_path, share):
     steps = told(
         libraries,
         STEPS
         + f"""
+import numpy as np
 from textkit import Generator
-Generator("en-lm", device="cuda", max_tokens=20, samples=4{options}).generate(["The game"] * 32)
+from textkit.searching.drawing import Draw
+held = Generator("en-lm", device="cuda", samples=4).steps
+memory, state = held.encode(np.full((32, 6), 5), np.ones((32, 6), bool))
+numbers, rest = np.full((32, 4), 0.5, np.float32), (np.array(1, np.float32), np.zeros(len(held._bundle.rule), np.float32))
+draw = Draw(numbers, *rest)
+if {share}:
+    draw = Draw(np.repeat(numbers[:, :, None], 4, 2), *rest, np.array({share}, np.float32))
+token, parent = np.full((32, 4), 7), np.zeros((32, 4), np.int64)
+for step in range(8):
+    state = held.step(token, parent, 0, memory, state, False, draw)
+    token, parent = state["drawn_id"], np.tile(np.arange(4), (32, 1))
 print(json.dumps(steps))
 """,
         tmp_path,
     )
     late = of_late(steps)
     assert late["up"] + late["down"] <= 3
-    assert late["up_bytes"] <= 100 * 32
-    assert late["down_bytes"] <= 100 * 32
+    assert late["up_bytes"] == 32 * 4 * (6 if share else 3) * 4  # token, parent, and one number or four
+    assert late["down_bytes"] == 32 * 4 * (4 + 4)
+    assert max(late["up_bytes"], late["down_bytes"]) <= 100 * 32
 
 
 def test_shipped_models_run_whole_on_the_gpu_in_each_precision(libraries, tmp_path):

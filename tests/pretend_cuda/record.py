@@ -16,6 +16,7 @@ import onnxruntime
 
 from textkit.bundle import onnxfile
 from textkit.cuda.graphs import SHAPES, for_cuda
+from textkit.cuda.model import Model
 from textkit.defaults import PRECISIONS
 
 RECORD = Path(__file__).parent.parent / "data" / "cuda_operators.json"
@@ -46,12 +47,15 @@ def main(models: list[str]) -> None:
         data = file.read_bytes()
         onnxfile.inspect(data, str(file))
         for precision in ("", *PRECISIONS):
-            cuda, cpu = placement(for_cuda(data, precision) if precision else data)
+            graph = for_cuda(data, precision) if precision else data
+            cuda, cpu = placement(graph)
             left = {name: count for name, count in cpu.items() if name.rpartition(".")[2] not in SHAPES}
             on["cuda"] |= set(cuda)
             if precision:
                 print(file, precision, dict(left) or "whole")
             on["cpu"] |= set(left)
+            if not left:  # what onnxruntime fuses or folds has no name of its own any more
+                on["cuda"] |= {f"{node.domain}.{node.operator}".lstrip(".") for node in Model(graph).nodes}
     record[version] = {place: sorted(names) for place, names in on.items()}
     RECORD.write_text(json.dumps(record, indent=1) + "\n")
 

@@ -139,12 +139,16 @@ class DeviceSteps:
         return BoundSteps(self._device, session, memory, len(ROWS[kind]), (lines, beams), self._fixed, outputs)
 
     def _found(self, kind: Kind, arrays: dict[str, np.ndarray], beams: int) -> dict[str, np.ndarray]:
-        """What a step chose, under the names that the search knows."""
+        """What a step chose, under the names that the search knows. Ids of a GPU that computes nonsense are made ids all the
+        same, so that nothing here fails because of them."""
         found = {name: arrays[name] for name in ("logprob", "attention") if name in arrays}
         if kind == "listed":
-            found["top_id"], found["top_logprob"] = arrays["listed_id"].astype(np.int64), arrays["top_logprob"]
+            ids = np.clip(arrays["listed_id"], 0, self._vocab - 1).astype(np.int64)
+            found["top_id"], found["top_logprob"] = ids, arrays["top_logprob"]
         elif kind == "ranked":
-            beam, token = np.divmod(arrays["place"].astype(np.int64), self._vocab)  # [line, choice]
+            beam, token = np.divmod(
+                np.clip(arrays["place"], 0, beams * self._vocab - 1).astype(np.int64), self._vocab
+            )  # [line, choice]
             lines, choices = token.shape
             # As if each beam had given as many choices as all of them; the places of other beams' are of no use.
             ids = np.repeat(token[:, None, :1], beams, 1).repeat(choices, 2)
@@ -154,7 +158,8 @@ class DeviceSteps:
             found["top_id"], found["top_logprob"] = ids, logprob
         elif kind in ("drawn", "cut"):
             token, logprob = arrays["drawn"]
-            found["drawn_id"], found["drawn_logprob"] = token.astype(np.int64), logprob
+            ids = np.clip(np.nan_to_num(token), -1 if kind == "cut" else 0, self._vocab - 1)
+            found["drawn_id"], found["drawn_logprob"] = ids.astype(np.int64), logprob
         return found
 
     def _draw_here(self, found: dict[str, np.ndarray], draw: Draw, logprob: np.ndarray) -> None:
