@@ -120,12 +120,12 @@ def test_scores_in_fp16_and_with_a_state_that_stays(monkeypatch):
         with monkeypatch.context() as context:
             context.setattr(Rewritten, "wanted", precision)
             context.setattr(scorer, "Session", Rewritten)
-            whole = LanguageModel("en-lm", device="cpu", threads=1)(lines)
+            model = LanguageModel("en-lm", device="cpu", threads=1)
+            assert model.session.device == "cpu"
+            model._on_device = OnDevice("cpu")
+            whole = model(lines)
             context.setattr(LanguageModel, "tokens_at_once", 16)
-            pieces = LanguageModel("en-lm", device="cpu", threads=1)
-            assert pieces.session.device == "cpu"
-            pieces._on_device = OnDevice("cpu")
-            found[precision] = whole, pieces(lines)
+            found[precision] = whole, model(lines)
     for one, other in zip(*found["fp32"], strict=True):
         np.testing.assert_allclose(one.logprobs, other.logprobs, atol=1e-5)
     for one, other in zip(found["fp16"][1], found["fp32"][0], strict=True):

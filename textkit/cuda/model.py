@@ -72,7 +72,8 @@ class Value:
 class Edit(Protocol):
     """A change of a graph that only a GPU's has. `key` names it, with all that it depends on."""
 
-    key: str
+    @property
+    def key(self) -> str: ...
 
     def __call__(self, model: Model) -> None: ...
 
@@ -311,7 +312,7 @@ def shape_of(axes: Iterable[str | int]) -> bytes:
 def _tensor(name: str, array: np.ndarray) -> list[bytes | memoryview]:
     array = np.asarray(array, order="C")
     head = b"".join(_number(1, size) for size in array.shape) + _number(2, kind_of(array)) + _bytes(8, name.encode())
-    content = [head, _head(9, array.nbytes), array.reshape(-1).view(np.uint8).data]
+    content: list[bytes | memoryview] = [head, _head(9, array.nbytes), array.reshape(-1).view(np.uint8).data]
     return [_head(5, sum(map(len, content))), *content]
 
 

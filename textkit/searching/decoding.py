@@ -124,7 +124,7 @@ def _loop(
         full = chooser.whole or constraints.whole(step)
         k = constraints.choices(step, chooser.choices) if chooser.choices else 0
         draw = sampler.draw(step, rows) if sampler is not None and not constraints.chosen_among(step) else None
-        more = {} if ranked is None else {"score": ranked.score}
+        more: dict[str, Any] = {} if ranked is None else {"score": ranked.score}
         outputs = model.step(token, parent, k, memory, state, full, draw, **more)
         if k and constraints.crowded_out(outputs["top_id"]):
             constraints.ask_for_more()

@@ -85,6 +85,7 @@ class DeviceSteps:
         draw: Draw | None, score: np.ndarray | None,
     ) -> Stepped:  # fmt: skip
         """As StepModel's. With `score` f64[line, beam], the choices are those of all beams of a line together."""
+        kind: Kind
         if draw is not None:
             kind, choices = ("drawn", 0) if draw.share is None else ("cut", 0)
         else:
@@ -125,7 +126,7 @@ class DeviceSteps:
             if bound.session is session and bound.memory is memory and bound.size == size:
                 return bound
         lines, beams = size
-        places: dict[str, Any] = {
+        of_kind: dict[str, dict[str, Any]] = {
             "ranked": {"place": ((lines, choices), np.int32), "best": ((lines, choices), np.float32)},
             "listed": {
                 "listed_id": ((lines, beams, choices), np.int32), "top_logprob": ((lines, beams, choices), np.float32),
@@ -133,7 +134,8 @@ class DeviceSteps:
             "drawn": {"drawn": ((2, lines, beams), np.float32)},
             "cut": {"drawn": ((2, lines, beams), np.float32)},
             "whole": {},
-        }[kind]  # fmt: skip
+        }  # fmt: skip
+        places = of_kind[kind]
         loose = [name for name in ("logprob", "attention") if name in session.outputs]
         outputs = places | dict.fromkeys(loose)
         return BoundSteps(self._device, session, memory, len(ROWS[kind]), (lines, beams), self._fixed, outputs)
@@ -141,7 +143,7 @@ class DeviceSteps:
     def _found(self, kind: Kind, arrays: dict[str, np.ndarray], beams: int) -> dict[str, np.ndarray]:
         """What a step chose, under the names that the search knows. Ids of a GPU that computes nonsense are made ids all the
         same, so that nothing here fails because of them."""
-        found = {name: arrays[name] for name in ("logprob", "attention") if name in arrays}
+        found: dict[str, np.ndarray] = {name: arrays[name] for name in ("logprob", "attention") if name in arrays}
         if kind == "listed":
             ids = np.clip(arrays["listed_id"], 0, self._vocab - 1).astype(np.int64)
             found["top_id"], found["top_logprob"] = ids, arrays["top_logprob"]
