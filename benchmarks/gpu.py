@@ -1,38 +1,46 @@
-"""Measures textkit on a GPU: `python benchmarks/gpu.py DATA [--peers PYTHON]`. First says which parts can run, or why not.
+"""Measures textkit on a GPU, part by part: `python benchmarks/gpu.py DATA [--only PART]... [--page FILE] [--figures FILE]`.
 
-`textkit embed`: vectors and lines/s of the CPU and of CUDA, for the shipped model and a bigger one. `textkit translate`:
-tokens/s in fp16 and fp32 beside CTranslate2 on the same GPU, and whether a GPU translates as the CPU does. This part needs
---translation-peers, because they make the model. word2vec: `textkit train --device cuda` beside gensim on the CPU of the same
-machine; without --peers, textkit runs alone. A part is left out if onnxruntime, or torch, finds no GPU; the others are still
-measured. DATA holds wikitext2/, tatoeba/, multi30k/ and wordvec/. The section goes to docs/benchmarks.md, or to --page FILE
-(for example a copy to take to another machine). The script also runs from a clone that is not installed. `--try-on-cpu` runs
-everything with the CPU in place of the GPU and writes nothing.
+Each part (benchmarks/gpu_parts.py) runs in a process of its own, with a limit in seconds, and prints a line for each figure as
+it has it. A part that fails, hangs or is killed leaves the figures that it had, with the reason; the others still run. What a
+part found is appended to --figures (JSON lines) and written to the page as soon as it ends, so that a machine which is taken
+away half-way has told half. DATA holds multi30k/, tatoeba/ and wikitext2/. What a machine lacks is done without: a peer that
+cannot be imported is said and left out. The script also runs from a clone that is not installed. `--try-on-cpu` proves all of
+it in small, with the CPU in place of the GPU, and writes only what --page and --figures name. gpu_run.sh prepares a bare
+machine and calls this.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import importlib.util
-import statistics
+import json
+import os
+import signal
+import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections import Counter
-from itertools import chain, islice
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import clone
 import report
-from cost import Failed, cost
 
-if TYPE_CHECKING:
-    import numpy as np
-    from training import Bench
-
-    from textkit.tasks.embed.serving.embedder import Embedder
-
+PARTS = Path(__file__).with_name("gpu_parts.py")
+# Parts in their order, the most important first, with the most seconds that each may take.
+LIMITS = {
+    "probe": 60,
+    "parity": 90,
+    "translate": 120,
+    "encoder": 90,
+    "train": 150,
+    "score": 60,
+    "generate": 60,
+    "embed": 90,
+    "ctranslate2": 150,
+}
 NEEDED = (
     "click",
     "numpy",
@@ -45,248 +53,168 @@ NEEDED = (
     "torch",
     "numba",
 )
-BIG = (100_000, 300)  # words and dimensions of the bigger model
-PARTS = ("embed", "translate", "train")
-LARGE_BATCH = 65_536  # padded tokens; the default is sized for a CPU's cache
+
+
+@dataclass
+class Found:
+    """What a part said: its title, text, columns, rows and remarks, and why it ended early ('' if it did not)."""
+
+    part: str
+    title: str = ""
+    text: str = ""
+    columns: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    problem: str = ""
+    seconds: float = 0.0
+
+    def take(self, line: str) -> None:
+        """Takes a line of the part's output: {"head": {title, text, columns}}, {"row": [...]} or {"remark": "..."}."""
+        said = json.loads(line)
+        for name, value in said.get("head", {}).items():
+            setattr(self, name, value)
+        if "row" in said:
+            self.rows.append(said["row"])
+        if "remark" in said:
+            self.remarks.append(said["remark"])
+
+    def markdown(self) -> str:
+        ended = f"**Ended early after {self.seconds:.0f} s: {self.problem}**" if self.problem else ""
+        rows = report.table(self.columns, self.rows) if self.rows else ""
+        return "\n\n".join(filter(None, [f"### {self.title or self.part}", self.text, rows, *self.remarks, ended]))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data", type=Path, help="folder that holds wikitext2/, tatoeba/, multi30k/ and wordvec/")
-    parser.add_argument("--peers", metavar="PYTHON", help="a Python that has gensim; without it, textkit runs alone")
-    parser.add_argument("--translation-peers", metavar="PYTHON", help="a Python that has translation_peers.txt")
-    parser.add_argument("--rounds", type=int, default=3, help="seeds of word2vec, and repetitions of the others")
-    parser.add_argument("--quick", action="store_true", help="use a part of the data and one round; write nothing")
-    parser.add_argument("--try-on-cpu", action="store_true", help="use the CPU in place of the GPU; write nothing")
-    parser.add_argument("--page", type=Path, default=report.PAGE, help="where the section goes")
+    parser.add_argument("data", type=Path, help="folder that holds multi30k/, tatoeba/ and wikitext2/")
+    parser.add_argument("--only", choices=LIMITS, action="append", help="only this part; may be given several times")
+    parser.add_argument("--minutes", type=float, default=15, help="when no further part begins, and what runs is ended")
+    parser.add_argument("--limit", type=float, help="the most seconds of a part, in place of its own limit")
+    parser.add_argument(
+        "--peers", metavar="PYTHON", help="a Python that has sentence-transformers; without it, this one"
+    )
+    parser.add_argument(
+        "--translation-peers", metavar="PYTHON", help="a Python that has CTranslate2; without it, this one"
+    )
+    parser.add_argument("--quick", action="store_true", help="use a part of the data and one round")
+    parser.add_argument("--try-on-cpu", action="store_true", help="use the CPU in place of the GPU, in small")
+    parser.add_argument(
+        "--page", type=Path, help="where the section goes; without it, docs/benchmarks.md if there is a GPU"
+    )
+    parser.add_argument(
+        "--figures", type=Path, help="a file to which each part's figures are appended, as a line of JSON"
+    )
     given = parser.parse_args()
-    given.device = "cpu" if given.try_on_cpu else "cuda"
-    given.rounds = 1 if given.quick else given.rounds
     if not given.data.is_dir():
         parser.error(f"{given.data}: no such folder")
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         sys.exit(f"not to be measured: this Python lacks {', '.join(missing)}")
     clone.reach()
-    from textkit.errors import TextkitError
-
-    why_not = dict.fromkeys(PARTS) if given.try_on_cpu else reasons()
-    for part, reason in why_not.items():
-        print(f"textkit {part}: {'on the GPU' if reason is None else f'not on a GPU: {reason}'}", file=sys.stderr)
-    if all(why_not.values()):
-        print("No GPU to measure; docs/benchmarks.md is left as it is.")
+    why = None if given.try_on_cpu else no_gpu()
+    if why is not None:
+        print(f"No GPU to measure: {why}. The page is left as it is.")
         return
-    parts = [f"## On a GPU\n\n{where()}."]
-    failed = False
+    page = given.page or (None if given.try_on_cpu or given.quick else report.PAGE)
+    sys.exit(int(measure(given, page)))
+
+
+def no_gpu() -> str | None:
+    """Why there is no GPU to measure; None if the driver has one. Whether it computes is for the first part to say."""
+    from textkit.serving.session import gpu_count
+
+    count, why = gpu_count()
+    return None if count else why
+
+
+def measure(given: argparse.Namespace, page: Path | None) -> bool:
+    """Runs the parts, and writes down each as it ends; returns whether any failed."""
+    ends = time.monotonic() + 60 * given.minutes
+    found: list[Found] = []
     with tempfile.TemporaryDirectory(prefix="textkit-bench-") as scratch:
-        for part, measure in (("embed", embed), ("translate", translate), ("train", train)):
-            reason = why_not[part]
+        for part in given.only or LIMITS:
+            left = ends - time.monotonic()
+            if left < 5:
+                found.append(Found(part, problem="the time was used up before it began"))
+            else:
+                found.append(run(part, job_of(given, scratch), min(given.limit or LIMITS[part], left)))
+            write_down(found, given, page)
+            print(found[-1].markdown(), end="\n\n", flush=True)
+    return any(one.problem for one in found)
+
+
+def job_of(given: argparse.Namespace, scratch: str) -> dict[str, Any]:
+    """What a part is told."""
+    return {
+        "data": str(given.data.resolve()),
+        "device": "cpu" if given.try_on_cpu else "cuda",
+        "small": given.try_on_cpu or given.quick,
+        "peers": given.peers or sys.executable,
+        "translation_peers": given.translation_peers or sys.executable,
+        "scratch": scratch,
+    }
+
+
+def run(part: str, job: dict[str, Any], limit: float) -> Found:
+    """One part in a process of its own, which is ended, with all that it started, after `limit` seconds."""
+    found, begun = Found(part), time.monotonic()
+    command = [sys.executable, str(PARTS), part, json.dumps(job)]
+    with tempfile.TemporaryFile("w+") as said:
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, start_new_session=True)
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            os.killpg(child.pid, signal.SIGKILL)
+
+        clock = threading.Timer(limit, end)
+        clock.start()
+        assert child.stdout
+        for line in child.stdout:
             try:
-                text = measure(given, Path(scratch)) if reason is None else f"`textkit {part}`: not measured: {reason}"
-            except (Failed, TextkitError) as error:
-                text, failed = f"`textkit {part}`: failed: {error}", True
-            parts.append(text)
-            print(text, flush=True)
-    if not given.quick and not given.try_on_cpu:
-        report.section("gpu", "\n\n".join(parts), given.page)
-    sys.exit(int(failed))
+                found.take(line)
+            except (ValueError, AttributeError):
+                print(line, end="", file=sys.stderr)  # a library's own
+        child.stdout.close()
+        code = child.wait()
+        clock.cancel()
+        said.seek(0)
+        errors = said.read()
+    sys.stderr.write(errors)
+    found.seconds = time.monotonic() - begun
+    if late.is_set():
+        found.problem = f"its limit of {limit:.0f} s"
+    elif code:
+        last = [line for line in errors.splitlines() if line.strip()][-1:] or [f"exit code {code}"]
+        found.problem = last[0][:300]
+    return found
 
 
-def reasons() -> dict[str, str | None]:
-    """Why each part cannot use a GPU; None where it can."""
-    import torch
-
-    from textkit.serving.probe import available_device
-
-    torch_sees = torch.cuda.is_available()
-    why = "has no CUDA in it" if torch.version.cuda is None else "finds no GPU that it can use"
-    serves = available_device("cuda")
-    return {"embed": serves, "translate": serves, "train": None if torch_sees else f"torch {torch.__version__} {why}"}
+def write_down(found: list[Found], given: argparse.Namespace, page: Path | None) -> None:
+    """Appends the last part to the figures, and writes the section of all parts so far."""
+    if given.figures:
+        with given.figures.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(vars(found[-1])) + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+    if page:
+        parts = [f"## On a GPU\n\n{where()}.", *(one.markdown() for one in found)]
+        report.section("gpu", "\n\n".join(parts), page)
 
 
 def where() -> str:
     """The machine, its GPU, and the command."""
-    import torch
-
-    name = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU for torch"
-    machine = report.machine(("numpy", "onnxruntime-gpu", "onnxruntime", "torch"))
-    return f"{name}; {machine}.\n`python benchmarks/gpu.py DATA --peers PYTHON`"
-
-
-def embed(given: argparse.Namespace, scratch: Path) -> str:
-    """The section on `textkit embed`."""
-    with gzip.open(given.data / "tatoeba" / "train.en-de.tsv.gz", "rt", encoding="utf-8") as rows:
-        lines = [row.split("\t")[0] for row in islice(rows, 5_000 if given.quick else None)]
-    text = scratch / "lines.txt"
-    text.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    models: dict[str, str | Path | None] = {
-        "the default model": None,
-        "fp32, {:,} x {}".format(*BIG): big_model(lines, scratch / "big"),
-    }
-    cells, differences = [], []
-    for name, model in models.items():
-        differences.append([name, *deviations(model, lines, given.device)])
-        for device, batch in (("cpu", None), (given.device, None), (given.device, LARGE_BATCH)):
-            rates = [measured(model, lines, text, device, batch) for _ in range(given.rounds)]
-            middle = [f"{statistics.median(column):,.0f}" for column in zip(*rates, strict=True)]
-            cells.append([name, device + (f", --batch-tokens {batch}" if batch else ""), *middle])
-    differs = report.table(["largest difference", "mean", "max", "sif", "mean, normalized"], differences)
-    rates_of = report.table(
-        ["model", "device", "ids to vectors, lines/s", "in process, lines/s", "whole process, lines/s"], cells
-    )
-    return f"""### textkit embed
-
-CUDA beside the CPU, {len(lines):,} English lines of Tatoeba; wanted: 1e-4 at most.
-
-{differs}
-
-Medians of {given.rounds} rounds. Text becomes ids on the CPU: "ids to vectors" leaves that out.
-
-{rates_of}"""
-
-
-def deviations(model: str | Path | None, lines: list[str], device: str) -> list[str]:
-    """The largest absolute difference between the CPU's vectors and the device's, for each kind of pooling."""
-    import numpy as np
-
-    from textkit.tasks.embed.serving.embedder import Embedder
-
-    found = []
-    for pooling, normalize in (("mean", False), ("max", False), ("sif", False), ("mean", True)):
-        here, there = (
-            on(Embedder(model, where_to, pooling=pooling, normalize=normalize))(lines) for where_to in ("cpu", device)
+    asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        gpu = (
+            subprocess.run(asked, capture_output=True, text=True, timeout=20, check=True).stdout.strip().split("\n")[0]
         )
-        largest = float(np.abs(here - there).max())
-        found.append(f"{largest:.1e}" if largest <= 1e-4 else f"**{largest:.1e}, too much**")
-    return found
-
-
-def on(embedder: Embedder) -> Embedder:
-    """The embedder, after its device is printed. It runs where it was told to: Session raises if it cannot get the GPU."""
-    print(f"{embedder.bundle.folder.name}: on {embedder.session.device}", file=sys.stderr)
-    return embedder
-
-
-def measured(
-    model: str | Path | None, lines: list[str], text: Path, device: str, batch: int | None
-) -> tuple[float, ...]:
-    """Lines/s of the graph and its padding, of text to vectors in process, and of `textkit embed` as a whole process."""
-
-    from textkit.tasks.embed.serving.embedder import BATCH_TOKENS, Embedder
-
-    embedder = Embedder(model, device, batch_tokens=batch or BATCH_TOKENS)
-    encoded = embedder.encode(lines)
-    embedder(lines[:2000])  # loads the graph and wakes the GPU
-    embedder.vectors(encoded)
-    seconds = []
-    for work in (lambda: embedder.vectors(encoded), lambda: embedder(lines)):
-        begun = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - begun)
-    out = text.with_name("vectors.npy")
-    command = [sys.executable, "-m", "textkit", "embed", text, "-o", out, "--device", device]
-    command += [] if model is None else ["-m", model]
-    command += [] if batch is None else ["--batch-tokens", str(batch)]
-    seconds.append(cost(command).seconds)
-    out.unlink()
-    return tuple(len(lines) / one for one in seconds)
-
-
-def big_model(lines: list[str], folder: Path) -> Path:
-    """A bundle of random vectors for the words of the lines and, up to BIG's number of words, made-up ones."""
-    import numpy as np
-
-    from textkit.tasks.embed.exporting.export import export_embedding_table
-    from textkit.text.normalizer import Normalizer
-    from textkit.text.words import Words
-
-    count, dim = BIG
-    seen = Counter(chain.from_iterable(Normalizer().words(lines)))
-    words = [word for word, _ in seen.most_common(count)]
-    words += [f"made-up-{number}" for number in range(count - len(words))]
-    counts = np.array([seen.get(word, 1) for word in words], np.float64)
-    table: np.ndarray = np.random.default_rng(1).standard_normal((count, dim), np.float32)
-    probability = (counts / counts.sum()).astype(np.float32)
-    return export_embedding_table(folder, rule=Words(words), table=table, probability=probability, sample=lines[:1000])
-
-
-def translate(given: argparse.Namespace, scratch: Path) -> str:
-    """The section on `textkit translate`."""
-    from translate import compared
-    from translating import LENGTH, Models
-
-    if not given.translation_peers:
-        return "`textkit translate`: not measured: --translation-peers is not given."
-    # CTranslate2 has no float16 on a CPU.
-    precisions = ("fp32",) if given.device == "cpu" else ("fp32", "fp16")
-    lines = 32 if given.quick else 512
-    models = Models.marian(
-        given.data, given.translation_peers, scratch / "marian", lines, precisions=precisions, optimum=False
+    except (OSError, subprocess.SubprocessError):
+        gpu = "no GPU"
+    machine = report.machine(
+        ("numpy", "onnxruntime-gpu", "onnxruntime", "torch", "ctranslate2", "sentence-transformers")
     )
-    cases = {
-        f"{precision}, {batch} lines, {'greedy' if beam == 1 else f'beam {beam}'}": (batch, beam, precision)
-        for precision in reversed(precisions)
-        for batch in (32, 128)
-        for beam in (4, 1)
-    }
-    rows = compared(models, cases, ("ctranslate2",), given.rounds, given.device)
-    here = models.rate("textkit", (32, 4, "fp32"), 1)["lines"]
-    alike = []
-    for precision in precisions:
-        there = models.rate("textkit", (32, 4, precision), 1, given.device)["lines"]
-        share = sum(one == other for one, other in zip(here, there, strict=True)) / len(here)
-        alike.append(f"{precision} {share:.1%}")
-    return f"""### textkit translate
-
-A Marian-shaped model ({models.about}), {lines} lines of Multi30k, {LENGTH} tokens of translation each; target tokens/s of
-the search, loading not counted; {given.rounds} rounds in turn, median of the rounds' ratios (range).
-
-{report.table(["", "textkit", "CTranslate2", "times as fast"], rows)}
-
-Lines translated as the CPU does in fp32 (32 lines, beam 4): {", ".join(alike)}."""
-
-
-def train(given: argparse.Namespace, scratch: Path) -> str:
-    """The section on word2vec."""
-    import training
-    from comparison import RATIOS, described, processes, seed_table, speeds
-    from trained import Corpus, Trained, median
-
-    corpus = Corpus.write(given.data / "wikitext2" / "train.txt.gz", scratch / "corpus.txt", 4 if given.quick else 1)
-    bench: Bench = training.Bench(given.data, given.peers, corpus, scratch, given.quick)
-    bench.warm("word2vec")
-    settings: dict[str, Any] = {**training.WORD2VEC, "epochs": bench.epochs(5)}
-    theirs: dict[str, list[Trained]] = {mode: [] for mode in training.MODES if given.peers}
-    ours: list[Trained] = []
-    for seed in range(1, given.rounds + 1):
-        for mode, found in theirs.items():
-            job = {**settings, "mode": mode, "threads": bench.threads, "seed": seed}
-            found.append(bench.peer("word2vec_gensim.py", job))
-        ours.append(bench.textkit("word2vec", settings, seed=seed, device=given.device))
-    on_devices = ", ".join(sorted({one.detail["device"] for one in ours}))
-    head = f"""### word2vec training
-
-`textkit train word2vec --device {given.device}` (it ran on {on_devices}); skip-gram, {described(settings)};
-{training.text_of(bench)}. words/s of the training loop alone, its first batch left out."""
-    if not theirs:
-        mine = [[f"{one.rate:,.0f}", f"{one.seconds:.1f}", f"{one.rho:.3f}"] for one in ours]
-        return head + "\n\n" + report.table(["words/s", "process, s", "WordSim-353, Spearman"], mine)
-    fastest = max(theirs, key=lambda mode: median([one.rate for one in theirs[mode]]))
-    gensim = theirs[fastest]
-    versions = ", ".join(f"{name} {number}" for name, number in gensim[0].detail["versions"].items())
-    row = [*speeds(gensim, ours), *processes(gensim, ours)]
-    columns = [
-        f"gensim, {bench.threads} threads, words/s",
-        "textkit words/s",
-        *RATIOS,
-        "gensim process, s",
-        "textkit process, s",
-    ]
-    return f"""{head} Wanted: 20 times gensim ({versions}), which reads from a {fastest}.
-
-{report.table(columns, [row])}
-
-{seed_table("gensim", list(zip(gensim, ours, strict=True)))}"""
+    return f"{gpu}; {machine}.\n`python benchmarks/gpu.py DATA`"
 
 
 if __name__ == "__main__":

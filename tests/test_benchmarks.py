@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import math
 import subprocess
 import sys
@@ -320,60 +321,119 @@ def test_without_a_gpu_the_page_stays_as_it_is(
     bench: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "page.md"
-    monkeypatch.setattr(
-        bench.gpu, "reasons", lambda: {"embed": "no driver", "translate": "no driver", "train": "no CUDA in it"}
-    )
+    monkeypatch.setattr(bench.gpu, "no_gpu", lambda: "no driver")
     monkeypatch.setattr(sys, "argv", ["gpu.py", str(tmp_path), "--page", str(page)])
     bench.gpu.main()
-    said = capsys.readouterr()
-    assert "No GPU to measure" in said.out
-    assert "textkit embed: not on a GPU: no driver" in said.err
+    assert "No GPU to measure: no driver" in capsys.readouterr().out
     assert not page.exists()
 
 
-def test_each_part_of_the_gpu_page_stands_alone(
-    bench: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+FAKE_PARTS = """
+import json, os, sys, time
+part, job = sys.argv[1], json.loads(sys.argv[2])
+head = {"title": part + " on " + job["device"], "text": "What it is.", "columns": ["side", "rate"]}
+print(json.dumps({"head": head}), flush=True)
+print("a library's own line", flush=True)
+print(json.dumps({"row": ["textkit", "12"]}), flush=True)
+print(json.dumps({"remark": "a peer was left out"}), flush=True)
+if part == "embed":
+    import subprocess
+    subprocess.run([sys.executable, "-c", "import time; time.sleep(60)"])
+if part == "score":
+    sys.exit("CUDA out of memory")
+if part == "train":
+    os.kill(os.getpid(), 11)
+"""
+
+
+@pytest.fixture
+def parts(bench: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    script = tmp_path / "parts.py"
+    script.write_text(FAKE_PARTS)
+    monkeypatch.setattr(bench.gpu, "PARTS", script)
+    return bench.gpu
+
+
+def test_a_part_of_the_gpu_page_that_fails_or_hangs_keeps_what_it_had(parts: ModuleType) -> None:
+    job = {"device": "cuda"}
+    found = {name: parts.run(name, job, 3) for name in ("probe", "score", "train", "embed")}
+    for one in found.values():
+        assert (one.columns, one.rows, one.remarks) == (["side", "rate"], [["textkit", "12"]], ["a peer was left out"])
+    assert found["probe"].problem == ""
+    assert found["score"].problem == "CUDA out of memory"
+    assert found["train"].problem == "exit code -11"
+    assert found["embed"].problem == "its limit of 3 s"
+    assert 3 <= found["embed"].seconds < 20  # with the process that it had started
+    text = found["score"].markdown()
+    assert text.startswith("### score on cuda\n\nWhat it is.\n\n| side | rate |")
+    assert text.endswith("s: CUDA out of memory**")
+
+
+def test_each_part_is_written_down_as_it_ends(
+    parts: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    page, figures = tmp_path / "page.md", tmp_path / "figures.jsonl"
+    seen: list[tuple[int, bool]] = []
+    run = parts.run
+
+    def watched(part: str, job: dict[str, object], limit: float) -> object:
+        seen.append((len(figures.read_text().splitlines()) if figures.exists() else 0, page.exists()))
+        return run(part, job, limit)
+
+    monkeypatch.setattr(parts, "run", watched)
+    words = ["--page", str(page), "--figures", str(figures), "--try-on-cpu"]
+    only = [word for part in ("score", "probe", "generate") for word in ("--only", part)]
+    monkeypatch.setattr(sys, "argv", ["gpu.py", str(tmp_path), *words, *only])
+    with pytest.raises(SystemExit) as ended:
+        parts.main()
+    assert ended.value.code == 1  # one failed, and the others ran
+    assert seen == [(0, False), (1, True), (2, True)]
+    assert [json.loads(line)["problem"] for line in figures.read_text().splitlines()] == ["CUDA out of memory", "", ""]
+    written = page.read_text()
+    assert written.index("### score on cpu") < written.index("### probe on cpu") < written.index("### generate on cpu")
+    monkeypatch.setattr(sys, "argv", ["gpu.py", str(tmp_path), *words, "--only", "probe", "--minutes", "0.01"])
+    with pytest.raises(SystemExit):
+        parts.main()
+    assert "the time was used up before it began" in page.read_text()
+
+
+def test_every_part_has_a_limit_and_a_function(bench: SimpleNamespace) -> None:
+    import gpu_parts
+
+    assert set(gpu_parts.NAMED) == set(bench.gpu.LIMITS)
+    sys.modules.pop("gpu_parts")
+
+
+def test_lines_for_a_gpu_are_ragged(bench: SimpleNamespace, tmp_path: Path) -> None:
+    import gpu_parts
+
+    (tmp_path / "tatoeba").mkdir()
+    with gzip.open(tmp_path / "tatoeba/train.en-de.tsv.gz", "wt") as out:
+        out.writelines(f"line {'word ' * (number % 7)}\tZeile\n" for number in range(100))
+    told = {
+        "data": tmp_path,
+        "scratch": tmp_path,
+        "device": "cpu",
+        "small": False,
+        "peers": "",
+        "translation_peers": "",
+    }
+    lines = gpu_parts.Job(told).english(60)
+    assert len(lines) == 60
+    assert len(set(map(len, lines))) > 5
+    assert len(lines[20].split()) > 2 * max(len(line.split()) for line in lines[1:20])
+    sys.modules.pop("gpu_parts")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/work/shared/data/tatoeba").is_dir(), reason="needs the data")
+def test_the_gpu_page_can_be_tried_on_a_cpu(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-
-    def broken(given: object, scratch: Path) -> str:
-        raise bench.cost.Failed("CUDA out of memory")
-
-    why_not = {"embed": "made without CUDA", "translate": None, "train": None}
-    monkeypatch.setattr(bench.gpu, "reasons", lambda: why_not)
-    monkeypatch.setattr(bench.gpu, "train", lambda given, scratch: f"trained on {given.device}, {given.rounds} rounds")
-    monkeypatch.setattr(sys, "argv", ["gpu.py", str(tmp_path), "--page", str(page), "--rounds", "2"])
-    with pytest.raises(SystemExit) as ended:
-        bench.gpu.main()
-    assert ended.value.code == 0
-    assert (
-        "`textkit embed`: not measured: made without CUDA\n\n"
-        "`textkit translate`: not measured: --translation-peers is not given.\n\ntrained on cuda, 2 rounds"
-    ) in page.read_text()
-    monkeypatch.setattr(bench.gpu, "train", broken)
-    with pytest.raises(SystemExit) as ended:
-        bench.gpu.main()
-    assert ended.value.code == 1
-    assert "`textkit train`: failed: CUDA out of memory" in page.read_text()
-
-
-def test_differences_between_devices_are_seen(bench: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    import textkit.tasks.embed.serving.embedder as module
-
-    def embedder(model: object, device: str, pooling: str, normalize: bool) -> object:
-        shift = {"mean": 5e-5, "max": 2e-4, "sif": math.nan}[pooling] if device == "cuda" else 0.0
-
-        def call(lines: list[str]) -> np.ndarray:
-            return np.zeros((2, 3), np.float32) - np.float32(shift)
-
-        return call
-
-    monkeypatch.setattr(module, "Embedder", embedder)
-    monkeypatch.setattr(bench.gpu, "on", lambda given: given)
-    small, large, none, normalized = bench.gpu.deviations(None, ["a", "b"], "cuda")
-    assert (small, normalized) == ("5.0e-05", "5.0e-05")
-    assert large == "**2.0e-04, too much**"
-    assert "too much" in none
+    words = ["--try-on-cpu", "--page", str(page), "--only", "probe", "--only", "parity", "--only", "score"]
+    command = [sys.executable, BENCHMARKS / "gpu.py", "/work/shared/data", *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "| en-lm | largest difference of a line's log-probability | 0.0e+00 |" in page.read_text()
 
 
 def test_a_clone_that_is_not_installed_runs(bench: SimpleNamespace, tmp_path: Path) -> None:
