@@ -52,8 +52,9 @@ class Wide(nn.Module):
         lengths, sums = [], []
         for rows, square in self._ngrams(ids, weight):
             lengths.append(square.sum(1, keepdim=True))
-            # The second axis of three is summed place by place, so that padding changes no bit of the result.
-            sums.append((square.sqrt()[:, :, None] * self.table(rows)).sum(1))
+            worth = square.sqrt()[:, :, None] * self.table(rows)
+            # onnxruntime adds up in another order where a line is alone. In f64 no order changes what is left in f32.
+            sums.append(worth.sum(1) if self.training else worth.double().sum(1).to(worth.dtype))
         return self.gain * sum(sums) * torch.clamp(sum(lengths), min=_STEP).rsqrt()
 
     def _ngrams(self, ids: Tensor, weight: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

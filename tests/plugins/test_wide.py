@@ -215,6 +215,10 @@ def test_order_is_learnt_that_a_bag_does_not_see(tmp_path):
     answers = list(served.answer(lines))
     assert [answer.label for answer in answers[:2]] == ["bites", "bitten"]
     assert [answer.label for answer in served.answer(lines[3:4])] == [answers[3].label] == ["bites"]
+    texts = [" ".join(["the dog man today"] * (1 + at % 5) + ["here now"][: at % 2]) for at in range(30)]
+    together = served.answer(texts).probabilities
+    alone = [served.answer([text]).probabilities[0] for text in texts]
+    assert np.array_equal(together, np.stack(alone))  # to the last bit
     weights = served.explain(["the dog man here"])[0].words
     assert [word.weight > 0.1 for word in weights] == [False, True, True, False]
 
