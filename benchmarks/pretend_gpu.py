@@ -65,8 +65,8 @@ def main() -> None:
 
 def table(rows: list[tuple[str, dict[str, Any] | None]]) -> str:
     lines = [
-        "| | copies up | copies down | bytes up | bytes down | launches | host, ms |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        "| one step of 64 lines | copies up / down | bytes a line up / down | launches | host, ms | 32 lines leave, MB |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
     for case, found in rows:
         if found is None:
