@@ -15,7 +15,7 @@ from textkit.retrieval import graphs
 from textkit.retrieval import index as index_module
 from textkit.retrieval.index import Index
 from textkit.retrieval.storing.contents import Contents
-from textkit.retrieval.storing.updating import Update, Wanted
+from textkit.retrieval.updating import Update, Wanted
 
 pytestmark = pytest.mark.skipif(graphs.engine() is None, reason="usearch is not installed")
 

@@ -21,11 +21,12 @@ from small_embedder import write_words
 
 import textkit
 from textkit.errors import TextkitError, UsageError
+from textkit.retrieval import indexing
 from textkit.retrieval.index import Index
-from textkit.retrieval.storing import indexing, manifest
+from textkit.retrieval.indexing import Report
+from textkit.retrieval.storing import manifest
 from textkit.retrieval.storing.contents import Contents
-from textkit.retrieval.storing.indexing import Report
-from textkit.retrieval.storing.updating import Update, Wanted
+from textkit.retrieval.updating import Update, Wanted
 
 
 @pytest.fixture(scope="module")
@@ -177,8 +178,9 @@ CHILD = textwrap.dedent(
     import os, signal, sys
     from pathlib import Path
     from textkit.retrieval import words
-    from textkit.retrieval.storing import appended, indexing, writing
-    from textkit.retrieval.storing.updating import Update, Wanted
+    from textkit.retrieval import indexing
+    from textkit.retrieval.storing import appended, writing
+    from textkit.retrieval.updating import Update, Wanted
 
     left = int(sys.argv[1])
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from textkit import temporary
 from textkit.errors import TextkitError
 from textkit.retrieval.index import Index
+from textkit.retrieval.indexing import Report, TooMany
 from textkit.retrieval.models import Embedding
 from textkit.retrieval.sources import STDIN, Survey, sources
-from textkit.retrieval.storing.indexing import Report, TooMany
-from textkit.retrieval.storing.updating import Update, Wanted
+from textkit.retrieval.updating import Update, Wanted
 from textkit.streams.encoding import chosen
 
 MOST = 100_000  # lines of plain files; more are a matter of minutes, and of an index of one's own

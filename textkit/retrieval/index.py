@@ -61,7 +61,7 @@ class Index:
         Raises UsageError for options other than those that the index was made with, and TextkitError for another model, a
         damaged index, and files that cannot be read.
         """
-        from textkit.retrieval.storing.updating import Update, Wanted
+        from textkit.retrieval.updating import Update, Wanted
 
         wanted = Wanted(model, input, column, delimiter, device=device, threads=threads)
         Update(Path(path), wanted).run([os.fspath(file) for file in files] or None)

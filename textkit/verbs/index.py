@@ -26,8 +26,8 @@ from textkit.cli.verb import Verb, examples
 from textkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from textkit.retrieval.storing.indexing import Report
-    from textkit.retrieval.storing.updating import Update
+    from textkit.retrieval.indexing import Report
+    from textkit.retrieval.updating import Update
 
 INPUTS = ("lines", "tsv", "csv", "jsonl", "paragraphs")  # what a passage of a file may be
 WATCH = 1.0  # seconds between two looks at the files
@@ -101,7 +101,7 @@ def index(
     Beyond a million passages, graphs (HNSW, by usearch) are made at the end, half a million passages at a time; until then,
     and with --exact, each search looks at all of them. They need the package usearch (pip install 'textkit-onnx[search]').
     """
-    from textkit.retrieval.storing.updating import Update, Wanted
+    from textkit.retrieval.updating import Update, Wanted
 
     if follow_files and "-" in files:
         raise UsageError("--follow-files: stdin cannot be followed; without the option it is read until it ends")

@@ -211,7 +211,7 @@ def _searched(request: _Request, messages: Messages) -> Iterator[Index]:
         yield _index(indexes[0], request)
         return
     from textkit.retrieval.cached import index_of_files
-    from textkit.retrieval.storing.updating import Wanted
+    from textkit.retrieval.updating import Wanted
 
     say_if_typed(messages, request.places)
     wanted = Wanted(

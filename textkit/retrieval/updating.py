@@ -10,11 +10,11 @@ from typing import Any
 
 from textkit.durable import naming
 from textkit.errors import TextkitError, UsageError, pip_install
+from textkit.retrieval.indexing import Indexer, Report
 from textkit.retrieval.models import Embedding, found_again
 from textkit.retrieval.passages import KINDS, Reading
 from textkit.retrieval.storing import manifest as manifests
 from textkit.retrieval.storing.contents import Contents
-from textkit.retrieval.storing.indexing import Indexer, Report
 from textkit.retrieval.storing.manifest import Manifest, ModelFacts
 from textkit.retrieval.storing.writing import Writer, begin, empty, locked
 from textkit.streams.encoding import chosen, read_as
