@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
@@ -14,11 +15,14 @@ from textkit.corpora import corpus as corpora
 from textkit.corpora.batching import padded
 from textkit.errors import TextkitError
 from textkit.exporting.export import export
-from textkit.plugin import Epoch
+from textkit.plugin import Epoch, Graph
+from textkit.tasks.classify.corpus import Labelled, written
+from textkit.tasks.classify.exporting.export import exported
 from textkit.tasks.classify.serving.classifier import Classifier as Served
 from textkit.training.run import Run
 from textkit.training.trainer import train
 from textkit_plugins.encoder.classification import Classifier
+from textkit_plugins.encoder.classification import Served as Module
 from textkit_plugins.encoder.classifying import ClassifierOptions, ClassifierPlugin, attends
 from textkit_plugins.encoder.few import FewShotOptions, FewShotPlugin
 from textkit_plugins.encoder.multitasking import MultitaskPlugin
@@ -215,12 +219,28 @@ def test_order_is_learnt_that_a_bag_does_not_see(tmp_path):
     answers = list(served.answer(lines))
     assert [answer.label for answer in answers[:2]] == ["bites", "bitten"]
     assert [answer.label for answer in served.answer(lines[3:4])] == [answers[3].label] == ["bites"]
-    texts = [" ".join(["the dog man today"] * (1 + at % 5) + ["here now"][: at % 2]) for at in range(30)]
-    together = served.answer(texts).probabilities
-    alone = [served.answer([text]).probabilities[0] for text in texts]
-    assert np.array_equal(together, np.stack(alone))  # to the last bit
     weights = served.explain(["the dog man here"])[0].words
     assert [word.weight > 0.1 for word in weights] == [False, True, True, False]
+
+
+def test_a_line_has_the_same_logits_alone_and_with_others_to_the_bit(tmp_path):
+    random = np.random.default_rng(3)
+    words = [f"w{at}" for at in range(30)]
+    texts = [" ".join(random.choice(words, 1 + at % 23)) for at in range(60)]
+    rule, _ = rule_of(texts, tmp_path)
+    learnt = learnt_ngrams(rule, lambda: iter([texts]), 2, 1000)
+    network = Classifier(options(), len(rule), [77], [False], learnt).eval()
+    network.wide.set_weights(random.normal(size=network.wide.table.weight.shape))
+    graph = Graph(Module(network), facts={"heads": [], "attends": False})
+    made = exported({"classify": graph}, rule, [written(Labelled(texts[0], ("a",)))], "fp32")
+    session = onnxruntime.InferenceSession(made.graphs["classify"])
+
+    def logits(some):
+        ids, weight = padded(rule, some)
+        more = ((0, 0), (0, -ids.shape[1] % 8))  # as the host pads lines
+        return session.run(["logits"], {"ids": np.pad(ids, more), "weight": np.pad(weight, more)})[0]
+
+    assert np.array_equal(logits(texts), np.concatenate([logits([text]) for text in texts]))
 
 
 def test_a_bag_alone_does_not_see_it(tmp_path):
