@@ -102,7 +102,7 @@ def test_values_from_the_command_line(assignment, key, value):
             "schedule=cosin",
             "--set schedule=cosin: schedule takes one of constant, linear, inverse-sqrt, cosine, not 'cosin'",
         ),
-        ("precision=x", "--set precision=x: precision takes one of fp32, bf16, fp16, not 'x'"),
+        ("precision=x", "--set precision=x: precision takes one of fp32, tf32, bf16, fp16, not 'x'"),
         ("epochs=0", "epochs=0: must be at least 1"),
         ("accumulate=0", "accumulate=0: must be at least 1"),
         ("batch_size=-1", "batch_size=-1: must be at least 0"),

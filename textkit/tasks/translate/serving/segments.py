@@ -11,7 +11,6 @@ import numpy as np
 
 from textkit.sentences.halving import halves
 from textkit.sentences.splitting import Part, sentences
-from textkit.text.cleaning import visible
 from textkit.text.preserved.sentinels import SENTINEL, renumbered
 
 if TYPE_CHECKING:
@@ -91,7 +90,6 @@ class SegmentMaker:
 
     def _parts(self, line: str, whole: bool) -> list[tuple[Part, Sequence[int]]]:
         """The parts of a line. Their sentinels are numbered from 0 in each, which come with the numbers that they had."""
-        line = visible(line) if self.rule.clean else line
         if not line or line.isspace():
             return []
         one = whole or not self.by_sentence

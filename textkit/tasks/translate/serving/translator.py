@@ -36,6 +36,7 @@ from textkit.tasks.translate.serving.confidence import confidence_of
 from textkit.tasks.translate.serving.guarding import Guard
 from textkit.tasks.translate.serving.segments import Segment, SegmentMaker
 from textkit.tasks.translate.serving.translations import Translation, each_text
+from textkit.text.cleaning import visible
 from textkit.text.translation import TranslationText
 
 if TYPE_CHECKING:
@@ -182,7 +183,8 @@ class Translator(OpenModel[str]):
         if prefixes is not None and len(prefixes) != len(lines):
             raise UsageError(f"{len(prefixes)} prefixes for {len(lines)} lines")
         begins = [""] * len(lines) if prefixes is None else [prefix.strip() for prefix in prefixes]
-        texts, kept, loud = self.keeper.all_hidden(lines, bool(self.rule.sentinels), self.truecase)
+        seen = [visible(line) for line in lines] if self.rule.clean else lines  # nothing unseen is kept as it is
+        texts, kept, loud = self.keeper.all_hidden(seen, bool(self.rule.sentinels), self.truecase)
         segments, parts, too_long = self._maker.make(texts, begins, first)
         found = self._run(segments)
         if self.guard and not self.options.sample:
