@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from textkit.bundle import operators
-from textkit.bundle.protobuf import MAX_FIELDS, Damaged, Message
+from textkit.bundle.protobuf import MAX_FIELDS, Damaged, Message, signed
 
 _FOLDED = 1 << 25  # numbers computed from constants while a graph loads, besides a multiple of the file's bytes
 _SMALL = operators.MOST_AXES  # the most numbers of a constant that may be a shape
@@ -205,17 +205,6 @@ class Constants(Message):
         for at in range(start, stop - 7, 8):
             yield int.from_bytes(self.data[at : at + 8], "little")
 
-    def packed(self, start: int, stop: int, most: int = MAX_FIELDS) -> list[int]:
-        """The numbers of a packed field; at most one more than `most`."""
-        numbers: list[int] = []
-        while start < stop and len(numbers) <= most:
-            self.fields_left -= 1
-            if self.fields_left < 0:
-                raise Damaged(f"has more than {self.most} fields")
-            value, start = self.varint(start, stop, 10)
-            numbers.append(value)
-        return numbers
-
 
 def _put_in_place(makes: list[bytes], scope: dict[bytes, Tensor], inner: Branches, sure: bool) -> None:
     """Notes the constants among the outputs of an If whose condition is a constant: those that a branch gives."""
@@ -248,8 +237,3 @@ def _found(name: bytes, scopes: Scopes) -> Tensor | None:
         if name in scope:
             return scope[name]
     return None
-
-
-def signed(value: int) -> int:
-    """The signed integer behind 64 bits that were read as an unsigned one."""
-    return value - (1 << 64) if value >= 1 << 63 else value

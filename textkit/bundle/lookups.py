@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from textkit.bundle.protobuf import BYTES, MAX_FIELDS, Damaged
-from textkit.bundle.pruning import Pruning, varint_of, without
+from textkit.bundle.protobuf import MAX_FIELDS, Damaged, bytes_field, number_field
+from textkit.bundle.pruning import Pruning, without
 
 MOST_NODES = 64  # of a graph that does little besides: a bag has 16
 _FLOAT, _INT8, _HALF = 1, 3, 10  # types of a tensor's numbers
@@ -110,10 +110,7 @@ class _Lookups(Pruning):
         sizes: list[int] = []
         for number, value, end in self.fields(start, stop, {8, 9}):
             if number == 1:
-                while end and value < end:
-                    one, value = self.varint(value, end, 10)
-                    sizes.append(one)
-                sizes += [] if end else [value]
+                sizes += self.packed(value, end) if end else [value]
             elif number == 2 and not end:
                 kind = value
             elif number == 8:
@@ -139,12 +136,8 @@ def _looks_up(node: _Node, port: str, tables: dict[str, _Table]) -> bool:
 
 def _input(name: str, table: _Table) -> bytes:
     """The field of a graph that declares an input f[line, token, column]."""
-    axes = [_field(2, axis) for axis in (b"line", b"token")]
-    axes.append(bytes([1 << 3]) + varint_of(table.columns))
-    shape = b"".join(_field(1, axis) for axis in axes)
-    tensor = bytes([1 << 3, table.kind]) + _field(2, shape)
-    return _field(11, _field(1, name.encode()) + _field(2, _field(1, tensor)))
-
-
-def _field(number: int, value: bytes) -> bytes:
-    return bytes([number << 3 | BYTES]) + varint_of(len(value)) + value
+    axes = [bytes_field(2, axis) for axis in (b"line", b"token")]
+    axes.append(number_field(1, table.columns))
+    shape = b"".join(bytes_field(1, axis) for axis in axes)
+    tensor = number_field(1, table.kind) + bytes_field(2, shape)
+    return bytes_field(11, bytes_field(1, name.encode()) + bytes_field(2, bytes_field(1, tensor)))

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from textkit.bundle import operators
-from textkit.bundle.constants import Branches, Constants, Scopes, Tensor, most_folded, signed
+from textkit.bundle.constants import Branches, Constants, Scopes, Tensor, most_folded
 from textkit.bundle.onnx_ports import port
-from textkit.bundle.protobuf import Damaged
+from textkit.bundle.protobuf import Damaged, signed
 from textkit.bundle.pruning import MAX_DEPTH, keep_outputs
 from textkit.errors import TextkitError, quoted
 from textkit.task import Port

@@ -1,4 +1,7 @@
-"""Walks through the wire format of protobuf in plain Python, with bounds at every step. Knows no message's meaning."""
+"""Walks through the wire format of protobuf in plain Python, with bounds at every step, and writes fields of it.
+
+Knows no message's meaning.
+"""
 
 from __future__ import annotations
 
@@ -84,6 +87,17 @@ class Message:
                 return value, at
         raise Damaged("damaged: a number is too long")
 
+    def packed(self, start: int, stop: int, most: int = MAX_FIELDS) -> list[int]:
+        """The numbers of a packed field; at most one more than `most`."""
+        numbers: list[int] = []
+        while start < stop and len(numbers) <= most:
+            self.fields_left -= 1
+            if self.fields_left < 0:
+                raise Damaged(f"has more than {self.most} fields")
+            value, start = self.varint(start, stop, 10)
+            numbers.append(value)
+        return numbers
+
     def text(self, start: int, stop: int) -> str:
         """A name: UTF-8, of at most 10,000 bytes."""
         if stop - start > 10_000:
@@ -92,3 +106,32 @@ class Message:
             return self.data[start:stop].decode("utf-8")
         except UnicodeDecodeError:
             raise Damaged("damaged: a name is not UTF-8") from None
+
+
+def signed(value: int) -> int:
+    """The signed integer behind 64 bits that were read as an unsigned one."""
+    return value - (1 << 64) if value >= 1 << 63 else value
+
+
+def varint_of(value: int) -> bytes:
+    """A base-128 number, as protobuf writes it."""
+    digits = bytearray()
+    while value >= 0x80:
+        digits.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*digits, value])
+
+
+def head_of(number: int, size: int) -> bytes:
+    """What stands before the `size` bytes of a field."""
+    return varint_of(number << 3 | BYTES) + varint_of(size)
+
+
+def bytes_field(number: int, value: bytes) -> bytes:
+    """A field of bytes: a text, or a message."""
+    return head_of(number, len(value)) + value
+
+
+def number_field(number: int, value: int) -> bytes:
+    """A field of a whole number of 64 bits, signed or not."""
+    return varint_of(number << 3 | VARINT) + varint_of(value % (1 << 64))

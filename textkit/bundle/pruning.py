@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from textkit.bundle.protobuf import BYTES, MAX_FIELDS, Damaged, Message
+from textkit.bundle.protobuf import MAX_FIELDS, Damaged, Message, head_of
 from textkit.errors import TextkitError, quoted
 
 MAX_DEPTH = 16  # graphs within graphs: the branches of If
@@ -47,11 +47,10 @@ class Pruning(Message):
     def with_graph(self, tag: int, last: int, kept: list[tuple[int, int]], more: bytes = b"") -> bytes:
         """The model's bytes with another graph instead of that from `tag` to `last`: these pieces of the data, and `more`."""
         size = sum(stop - start for start, stop in kept) + len(more)
-        head = bytes([7 << 3 | BYTES]) + varint_of(size)
         view = memoryview(self.data)
         pieces: list[bytes | memoryview] = [
             view[:tag],
-            head,
+            head_of(7, size),
             *(view[start:stop] for start, stop in kept),
             more,
             view[last:],
@@ -120,12 +119,3 @@ def without(start: int, stop: int, dropped: Iterable[tuple[int, int]]) -> list[t
         kept.append((start, begin))
         start = end
     return [*kept, (start, stop)]
-
-
-def varint_of(value: int) -> bytes:
-    """A base-128 number, as protobuf writes it."""
-    digits = bytearray()
-    while value >= 0x80:
-        digits.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*digits, value])

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from textkit.cuda.model import MICROSOFT, Model, Node
+from textkit.cuda.model import Model
+from textkit.cuda.nodes import MICROSOFT, Node
 
 BLOCK = 32  # numbers that share a scale
 SMALL = 1024  # numbers; a matrix of fewer stays as it is

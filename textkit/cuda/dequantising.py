@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from textkit.cuda.blocks import Integers
-from textkit.cuda.model import Model, Node
+from textkit.cuda.model import Model
+from textkit.cuda.nodes import Node
 
 _ROWS = (
     1 << 27

@@ -17,7 +17,8 @@ from textkit.bundle import onnxfile
 from textkit.cuda.blocks import in_blocks
 from textkit.cuda.dequantising import dequantised
 from textkit.cuda.halving import halved
-from textkit.cuda.model import HALF, INT8, UINT8, Edit, Model
+from textkit.cuda.model import Edit, Model
+from textkit.cuda.nodes import HALF, INT8, UINT8
 from textkit.errors import TextkitError
 from textkit.version import __version__
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from textkit.cuda.model import BOOL, FLOAT, HALF, INT64, Model, Node, Value
+from textkit.cuda.model import Model
+from textkit.cuda.nodes import BOOL, FLOAT, HALF, INT64, Node, Value
 from textkit.errors import TextkitError
 
 MOST = 65504.0  # the largest number in half precision

@@ -7,66 +7,18 @@ changed stays byte for byte. The bytes were inspected before (onnxfile.inspect).
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+import sys
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 
 from textkit.bundle.onnxfile import Unfolded
-from textkit.bundle.protobuf import BYTES, MAX_FIELDS
-from textkit.bundle.pruning import Pruning, varint_of
-
-FLOAT, UINT8, INT8, INT32, INT64, BOOL, HALF, DOUBLE = 1, 2, 3, 6, 7, 9, 10, 11  # types of a tensor's numbers
-DTYPES: dict[int, np.dtype[Any]] = {
-    FLOAT: np.dtype("<f4"), UINT8: np.dtype("u1"), INT8: np.dtype("i1"), INT32: np.dtype("<i4"), INT64: np.dtype("<i8"),
-    BOOL: np.dtype("?"), HALF: np.dtype("<f2"), DOUBLE: np.dtype("<f8"), 4: np.dtype("<u2"), 5: np.dtype("<i2"),
-}  # fmt: skip
-MICROSOFT = "com.microsoft"  # onnxruntime's own operators
+from textkit.bundle.protobuf import MAX_FIELDS, Message, bytes_field, head_of, number_field, signed
+from textkit.bundle.pruning import Pruning
+from textkit.cuda.nodes import DTYPES, HALF, MICROSOFT, Node, Value, kind_of, tensor
 
 _TYPED = {4: "<f4", 10: "<f8"}  # fields of a TensorProto that hold numbers of their own size
-
-
-@dataclass(eq=False)
-class Node:
-    """An operator with what it takes and makes. `attributes`: name -> an AttributeProto's bytes."""
-
-    operator: str
-    takes: list[str]
-    makes: list[str]
-    domain: str = ""
-    attributes: dict[str, bytes] = field(default_factory=dict)
-    within: frozenset[str] = frozenset()  # the names that graphs within it take
-    rest: bytes = b""  # its name and other fields that are kept
-
-    def with_integer(self, name: str, value: int) -> Node:
-        """The node, with an attribute that is one whole number."""
-        self.attributes[name] = _bytes(1, name.encode()) + _number(3, value) + _number(20, 2)
-        return self
-
-    def with_integers(self, name: str, values: Sequence[int]) -> Node:
-        numbers = b"".join(_number(8, value) for value in values)
-        self.attributes[name] = _bytes(1, name.encode()) + numbers + _number(20, 7)
-        return self
-
-    def written(self) -> bytes:
-        names = [_bytes(1, name.encode()) for name in self.takes] + [_bytes(2, name.encode()) for name in self.makes]
-        attributes = [_bytes(5, value) for value in self.attributes.values()]
-        domain = _bytes(7, self.domain.encode()) if self.domain else b""
-        return b"".join([*names, self.rest, _bytes(4, self.operator.encode()), *attributes, domain])
-
-
-@dataclass(eq=False)
-class Value:
-    """An input or output: its name, the type of its numbers, and its shape as bytes of a TensorShapeProto."""
-
-    name: str
-    kind: int
-    shape: bytes | None = None  # None: of unknown rank
-
-    def written(self) -> bytes:
-        tensor = _number(1, self.kind) + (b"" if self.shape is None else _bytes(2, self.shape))
-        return _bytes(1, self.name.encode()) + _bytes(2, _bytes(1, tensor))
 
 
 class Edit(Protocol):
@@ -82,7 +34,7 @@ class Model(Pruning):
     """A model's only graph, taken apart. Change `nodes`, `inputs`, `outputs` and constants, then call `written`."""
 
     def __init__(self, data: bytes) -> None:
-        super().__init__(data, MAX_FIELDS)
+        super().__init__(data, sys.maxsize)  # inspect has counted the fields
         self.nodes: list[Node] = []
         self.inputs: list[Value] = []
         self.outputs: list[Value] = []
@@ -96,7 +48,7 @@ class Model(Pruning):
             if number == 7:
                 self._read(first, last)
             else:
-                self._around.append(data[self.tag : last] if last else _number(number, first))
+                self._around.append(data[self.tag : last] if last else number_field(number, first))
                 if number == 8:
                     domains.add(self._domain(first, last))
         self._domains = domains
@@ -105,7 +57,8 @@ class Model(Pruning):
     @classmethod
     def empty(cls, opset: int = 23, ir: int = 10) -> Model:
         """A model without a node."""
-        return cls(_number(1, ir) + _bytes(8, _number(2, opset)) + _bytes(7, _bytes(2, b"graph")))
+        graph = bytes_field(2, b"graph")
+        return cls(number_field(1, ir) + bytes_field(8, number_field(2, opset)) + bytes_field(7, graph))
 
     def _domain(self, start: int, stop: int) -> str:
         return "".join(self.text(value, end) for number, value, end in self.fields(start, stop, {1}) if number == 1)
@@ -121,7 +74,7 @@ class Model(Pruning):
             elif number in (11, 12):
                 (self.inputs if number == 11 else self.outputs).append(self._value(first, last))
             elif number != 13:  # shapes of inner values may not hold any more
-                self._rest.append(self.data[begin:last] if last else _number(number, first))
+                self._rest.append(self.data[begin:last] if last else number_field(number, first))
 
     def _node(self, start: int, stop: int) -> Node:
         node = Node("", [], [])
@@ -139,7 +92,7 @@ class Model(Pruning):
                 name = next(self.text(a, b) for kind, a, b in self.fields(first, last, {1}) if kind == 1)
                 node.attributes[name] = self.data[first:last]
             else:
-                rest.append(self.data[begin:last] if last else _number(number, first))
+                rest.append(self.data[begin:last] if last else number_field(number, first))
         if node.operator == "If":
             node.within = frozenset(self.node_names(start, stop, 0)[0] - set(node.takes))
         node.rest = b"".join(rest)
@@ -191,7 +144,7 @@ class Model(Pruning):
         kind, sizes, raw, numbers = 0, [], b"", []
         for number, first, last in self.fields(start, stop, {8, 9}):
             if number == 1:
-                sizes += list(self._varints(first, last)) if last else [first]
+                sizes += self.packed(first, last) if last else [first]
             elif number == 2 and not last:
                 kind = first
             elif number == 9:
@@ -200,21 +153,13 @@ class Model(Pruning):
                 packed = self.data[first:last] if last else struct.pack("<I" if number == 4 else "<Q", first)
                 raw += np.frombuffer(packed, _TYPED[number]).tobytes()
             elif number in (5, 7, 11):
-                numbers += list(self._varints(first, last)) if last else [first]
+                numbers += self.packed(first, last) if last else [first]
         dtype = DTYPES[kind]
         if numbers:
-            signed = np.array(numbers, np.uint64)
-            return (
-                signed.astype(np.uint16).view(dtype).reshape(sizes)
-                if kind == HALF
-                else signed.astype(np.int64).astype(dtype).reshape(sizes)
-            )
+            whole = np.array(numbers, np.uint64)
+            typed = whole.astype(np.uint16).view(dtype) if kind == HALF else whole.astype(np.int64).astype(dtype)
+            return typed.reshape(sizes)
         return np.frombuffer(raw, dtype).reshape(sizes)
-
-    def _varints(self, start: int, stop: int) -> Iterator[int]:
-        while start < stop:
-            value, start = self.varint(start, stop, 10)
-            yield value
 
     # Questions
 
@@ -234,14 +179,14 @@ class Model(Pruning):
         """An attribute's whole numbers: one, or a list of them."""
         if name not in node.attributes:
             return list(default)
-        inner = Pruning(node.attributes[name], MAX_FIELDS)
+        inner = Message(node.attributes[name], MAX_FIELDS)
         found: list[int] = []
         for number, first, last in inner.fields(0, len(inner.data), ()):
             if number == 3 and not last:
                 found.append(first)
             elif number == 8:
-                found += list(Model._varints(inner, first, last)) if last else [first]  # type: ignore[arg-type]
-        return [value - (1 << 64) if value >= 1 << 63 else value for value in found]
+                found += inner.packed(first, last) if last else [first]
+        return list(map(signed, found))
 
     def unique(self, name: str) -> str:
         """A name that no value of the graph has yet."""
@@ -284,45 +229,17 @@ class Model(Pruning):
     def written(self) -> bytes:
         """The file's bytes."""
         if any(node.domain == MICROSOFT for node in self.nodes) and MICROSOFT not in self._domains:
-            self._around.append(_bytes(8, _bytes(1, MICROSOFT.encode()) + _number(2, 1)))
+            self._around.append(bytes_field(8, bytes_field(1, MICROSOFT.encode()) + number_field(2, 1)))
             self._domains.add(MICROSOFT)
         parts: list[bytes | memoryview] = [*self._rest]
-        parts += [_bytes(1, node.written()) for node in self.nodes]
+        parts += [bytes_field(1, node.written()) for node in self.nodes]
         for name, (first, last) in self._spans.items():
             if name not in self._new:
-                parts += [_head(5, last - first), memoryview(self.data)[first:last]]
+                parts += [head_of(5, last - first), memoryview(self.data)[first:last]]
         for name in self._arrays:
             if name in self._new:
-                parts += _tensor(name, self._arrays[name])
-        parts += [_bytes(11, port.written()) for port in self.inputs]
-        parts += [_bytes(12, port.written()) for port in self.outputs]
-        whole = b"".join([*self._around, _head(7, sum(map(len, parts))), *parts])
+                parts += tensor(name, self._arrays[name])
+        parts += [bytes_field(11, port.written()) for port in self.inputs]
+        parts += [bytes_field(12, port.written()) for port in self.outputs]
+        whole = b"".join([*self._around, head_of(7, sum(map(len, parts))), *parts])
         return Unfolded(whole) if isinstance(self.data, Unfolded) else whole
-
-
-def kind_of(array: np.ndarray) -> int:
-    return next(kind for kind, dtype in DTYPES.items() if dtype == array.dtype)
-
-
-def shape_of(axes: Iterable[str | int]) -> bytes:
-    """A TensorShapeProto's bytes."""
-    return b"".join(_bytes(1, _bytes(2, axis.encode()) if isinstance(axis, str) else _number(1, axis)) for axis in axes)
-
-
-def _tensor(name: str, array: np.ndarray) -> list[bytes | memoryview]:
-    array = np.asarray(array, order="C")
-    head = b"".join(_number(1, size) for size in array.shape) + _number(2, kind_of(array)) + _bytes(8, name.encode())
-    content: list[bytes | memoryview] = [head, _head(9, array.nbytes), array.reshape(-1).view(np.uint8).data]
-    return [_head(5, sum(map(len, content))), *content]
-
-
-def _head(number: int, size: int) -> bytes:
-    return varint_of(number << 3 | BYTES) + varint_of(size)
-
-
-def _bytes(number: int, value: bytes) -> bytes:
-    return _head(number, len(value)) + value
-
-
-def _number(number: int, value: int) -> bytes:
-    return varint_of(number << 3) + varint_of(value % (1 << 64))

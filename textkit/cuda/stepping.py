@@ -14,7 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from textkit.cuda.model import FLOAT, INT32, INT64, Model, Node, Value, shape_of
+from textkit.cuda.model import Model
+from textkit.cuda.nodes import FLOAT, INT32, INT64, Node, Value, shape_of
 
 GIVEN = "given"
 NUMBERS = 4  # random numbers for one token under top-p (searching/sampling.py)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from textkit.bundle.protobuf import head_of
+
 if TYPE_CHECKING:
     import onnx
 
@@ -25,16 +27,7 @@ def serialised(model: onnx.ModelProto, weights: Mapping[str, np.ndarray]) -> byt
     for name, array in weights.items():
         array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
         header = TensorProto(name=name, dims=array.shape, data_type=helper.np_dtype_to_tensor_dtype(array.dtype))
-        content = [header.SerializeToString(), _field(_RAW_DATA, array.nbytes), array.reshape(-1).view(np.uint8).data]
-        parts += [_field(_INITIALIZER, sum(map(len, content))), *content]
+        content = [header.SerializeToString(), head_of(_RAW_DATA, array.nbytes), array.reshape(-1).view(np.uint8).data]
+        parts += [head_of(_INITIALIZER, sum(map(len, content))), *content]
     model.ClearField("graph")
-    return b"".join([model.SerializeToString(), _field(_GRAPH, sum(map(len, parts))), *parts])
-
-
-def _field(number: int, size: int) -> bytes:
-    """The head of a length-delimited protobuf field: its tag, and the size as a base-128 number."""
-    head = bytearray([number << 3 | 2])
-    while size >= 0x80:
-        head.append(size & 0x7F | 0x80)
-        size >>= 7
-    return bytes([*head, size])
+    return b"".join([model.SerializeToString(), head_of(_GRAPH, sum(map(len, parts))), *parts])
