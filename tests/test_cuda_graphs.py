@@ -138,6 +138,18 @@ def test_channels_that_were_divided_come_back():
     assert np.abs(expected - grid((64, 96), 1)).max() < np.abs(grid((64, 96), 1)).max() / 5
 
 
+def test_a_product_with_a_computed_matrix_stays_as_it_is():
+    """The sizes of its rows are multiplied by again, although those of other products cancel."""
+    stored = lower(perceptron(), "int8")
+    product = next(node for node in stored.graph.node if node.op_type == "MatMulIntegerToFloat")
+    stored.graph.node.insert(0, helper.make_node("Abs", [product.input[1]], ["computed"]))
+    product.input[1] = "computed"
+    data = stored.SerializeToString()
+    made = for_cuda(data, "fp32")
+    assert [node.operator for node in Model(made).nodes].count("MatMulIntegerToFloat") == 1
+    np.testing.assert_allclose(run(made, IDS)[0], run(data, IDS)[0], atol=1)
+
+
 def test_blocks_of_few_rows_are_floats_again():
     model = perceptron()
     stored = lower(model, "int8", few_rows=True).SerializeToString()

@@ -193,7 +193,11 @@ class Model(Pruning):
         self._names += 1
         return f"{name}/cuda{self._names}"
 
-    # Writing
+    # Changing
+
+    def abandon(self, node: Node) -> None:
+        """Leaves what a node makes to others. It is no operator any more, and drop_unused will remove it."""
+        node.operator, node.takes, node.makes = "", [], [self.unique(name) for name in node.makes]
 
     def drop_unused(self) -> None:
         """Removes nodes and constants that lead to no output."""
@@ -225,6 +229,8 @@ class Model(Pruning):
                 raise ValueError("the nodes of a graph go in a circle")
             waiting = later
         self.nodes = done
+
+    # Writing
 
     def written(self) -> bytes:
         """The file's bytes."""
