@@ -9,10 +9,12 @@ Micikevicius et al. (2018, arXiv 1710.03740), without the training.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from textkit.cuda.model import Model
-from textkit.cuda.nodes import BOOL, FLOAT, HALF, INT64, Node, Value
+from textkit.cuda.nodes import BOOL, FLOAT, HALF, INT64, Node, Value, rename
 from textkit.errors import TextkitError
 
 MOST = 65504.0  # the largest number in half precision
@@ -51,6 +53,7 @@ class _Halving:
         self.kinds: dict[str, int] = {port.name: port.kind for port in model.inputs}
         self.half: dict[str, str] = {}  # value in fp32 -> its twin in fp16
         self.whole: set[str] = set()  # values in fp32 that a node makes, an input or a constant is
+        self.renamed: dict[str, str] = {}  # port whose name is the half's -> its twin in fp32
         self.nodes: list[Node] = []
 
     def run(self) -> None:
@@ -58,10 +61,8 @@ class _Halving:
             if port.kind == FLOAT and port.name.startswith(TRAVELS):
                 port.kind = HALF
                 self.half[port.name] = port.name
-                # The name is the half's now; where fp32 is asked for, a Cast gets a name of its own.
             elif port.kind == FLOAT:
                 self.whole.add(port.name)
-        self.renamed: dict[str, str] = {}
         for node in self.model.nodes:
             self.place(node)
         for port in self.model.outputs:
@@ -84,27 +85,25 @@ class _Halving:
     def is_half(self, node: Node) -> bool:
         """Whether an operator that computes in either precision does so in fp16."""
         if node.operator == "Where":
-            return self.any_half(node.takes[1:])
+            return self.all_half(node.takes[1:])
         if node.operator == "Pad":
-            return self.any_half(node.takes[:1])
-        return node.operator in _FOLLOW and (self.all_half(node) or self.moves_constant(node))
-
-    def all_half(self, node: Node) -> bool:
-        """Whether all computed floats that count are there in fp16, and at least one is."""
-        count = _FOLLOW[node.operator] or len(node.takes)
-        given = [name for name in node.takes[:count] if name and not self.model.is_constant(name)]
+            return self.all_half(node.takes[:1])
+        if node.operator not in _FOLLOW:
+            return False
         if node.operator == "Div" and not self.model.is_constant(node.takes[1]):
             return False  # a quotient of sums may be large where its parts are small
+        count = _FOLLOW[node.operator] or len(node.takes)
+        return self.all_half(node.takes[:count]) or self.moves_constant(node)
+
+    def all_half(self, names: Sequence[str]) -> bool:
+        """Whether all computed values among these are there in fp16, and there is one."""
+        given = [name for name in names if name and not self.model.is_constant(name)]
         return bool(given) and all(name in self.half for name in given)
 
     def moves_constant(self, node: Node) -> bool:
         """Whether a node turns, cuts or shapes a constant matrix."""
         name = node.takes[0]
         return node.operator in _MOVES and self.model.is_constant(name) and self.model.constant(name).ndim > 1
-
-    def any_half(self, names: list[str]) -> bool:
-        given = [name for name in names if name and not self.model.is_constant(name)]
-        return bool(given) and all(name in self.half for name in given)
 
     def follows(self, name: str) -> bool:
         """Whether rows are there in fp16; a constant table becomes fp16."""
@@ -128,11 +127,10 @@ class _Halving:
 
     def compute_half(self, node: Node, count: int = 0) -> None:
         """Lets a node compute in fp16. `count`: how many of its inputs are floats at most; 0: all may be."""
-        takes = node.takes[: count or None]
-        before = list(node.takes)
-        node.takes = [self.in_half(name) if name and self.kind(name) == FLOAT else name for name in takes] + node.takes[
-            len(takes) :
-        ]
+        before = node.takes
+        most = count or len(before)
+        floats = [at < most and bool(name) and self.kind(name) == FLOAT for at, name in enumerate(before)]
+        node.takes = [self.in_half(name) if half else name for name, half in zip(before, floats, strict=True)]
         for at, name in enumerate(node.makes):
             if not name:
                 continue
@@ -148,20 +146,22 @@ class _Halving:
         for name in node.within:  # an inner graph takes names, so they stay
             if name in self.half:
                 self.in_whole(name, rename=False)
-        before = list(node.takes)
+        before = node.takes
         node.takes = [self.in_whole(name) if name in self.half else name for name in node.takes]
         for at, name in enumerate(node.makes):
             self.kinds[name] = self.made(node, at, before)
             self.whole.add(name)
         self.nodes.append(node)
 
-    def made(self, node: Node, at: int, takes: list[str]) -> int:
+    def made(self, node: Node, at: int, takes: Sequence[str]) -> int:
         """The type of the numbers that an output had in the model."""
         operator = node.operator
-        if operator in ("Cast", "ConstantOfShape", "Constant", "If"):
-            if operator == "Cast":
-                return self.model.integers(node, "to")[0]
-            return FLOAT if operator == "If" else 0
+        if operator == "Cast":
+            return self.model.integers(node, "to")[0]
+        if operator == "If":
+            return FLOAT
+        if operator in ("ConstantOfShape", "Constant"):
+            return 0  # unknown
         if operator in _WHOLE or (operator == "TopK" and at == 1):
             return INT64
         if operator in _BOOLS:
@@ -220,15 +220,9 @@ class _Halving:
             if self.half[name] == name:
                 return  # an input that is returned
             if name in self.whole:
-                self.rename(name, self.model.unique(name))
+                rename(self.nodes, name, self.model.unique(name))
                 if given == name:
                     return
             self.nodes.append(Node("Identity", [self.half[name]], [name]))
         elif name in self.half and name not in self.whole:
             self.in_whole(name)
-
-    def rename(self, name: str, other: str) -> None:
-        """Gives a value of the graph another name."""
-        for node in self.nodes:
-            node.takes = [other if each == name else each for each in node.takes]
-            node.makes = [other if each == name else each for each in node.makes]

@@ -64,6 +64,13 @@ class Value:
         return bytes_field(1, self.name.encode()) + bytes_field(2, bytes_field(1, tensor))
 
 
+def rename(nodes: Iterable[Node], name: str, other: str) -> None:
+    """Gives a value that nodes take and make another name."""
+    for node in nodes:
+        node.takes = [other if each == name else each for each in node.takes]
+        node.makes = [other if each == name else each for each in node.makes]
+
+
 def kind_of(array: np.ndarray) -> int:
     """The type of an array's numbers, as a TensorProto names it."""
     return next(kind for kind, dtype in DTYPES.items() if dtype == array.dtype)

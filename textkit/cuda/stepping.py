@@ -8,14 +8,14 @@ their names (searching/ports.py), and the nodes by which the exporter draws (exp
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from textkit.cuda.model import Model
-from textkit.cuda.nodes import FLOAT, INT32, INT64, Node, Value, shape_of
+from textkit.cuda.nodes import FLOAT, INT32, INT64, Node, Value, rename, shape_of
 
 GIVEN = "given"
 NUMBERS = 4  # random numbers for one token under top-p (searching/sampling.py)
@@ -95,16 +95,12 @@ class _Step:
             if name in ("token", "parent"):
                 self.add("Cast", [row], name, to=INT64)
             elif name == "uniform":
-                self.rename(name, row)
+                rename(self.model.nodes, name, row)
         if any(port.name == "k" for port in self.model.inputs):
             self.model.put("k", np.array(max(1, choices)))
         gone = {"token", "parent", "k", "uniform"}
         self.model.inputs = [port for port in self.model.inputs if port.name not in gone]
         self.model.inputs.append(Value(GIVEN, FLOAT, shape_of([len(rows), "line", "beam"])))
-
-    def rename(self, name: str, other: str) -> None:
-        for node in self.model.nodes:
-            node.takes = [other if each == name else each for each in node.takes]
 
     def give(self, name: str, kind: int, axes: Collection[str | int], instead: Collection[str]) -> None:
         """Makes `name` an output of the graph instead of others."""
@@ -143,15 +139,15 @@ class _Step:
         """Draws as drawing.py does for top-p: each number but the last draws from all tokens, and its token is taken if it is
         among the likeliest that make up the share; the last draws from those alone."""
         model = self.model
-        drawing = [node for node in model.nodes if node.makes and self._depends(node)]
+        reached = self._reached({"uniform", _WEIGHT})
+        drawing = [node for node in model.nodes if not reached.isdisjoint(node.takes)]
         model.inputs.append(Value(_SHARE, FLOAT, b""))
         last, first = self.constant("last_axis", np.array([-1])), self.constant("none", np.array(0, np.float32))
         most = min(_LONGEST, self.vocab)
         count = self.constant("longest", np.array([most]))
         self.add("TopK", [_WEIGHT, count], ["cuda/likeliest", "cuda/likeliest_at"], axis=-1, largest=1, sorted=1)
-        before = self.add(
-            "CumSum", ["cuda/likeliest", self.constant("sum_axis", np.array(2))], "cuda/before", exclusive=1
-        )
+        axis = self.constant("sum_axis", np.array(2))
+        before = self.add("CumSum", ["cuda/likeliest", axis], "cuda/before", exclusive=1)
         kept = self.add("Less", [before, _SHARE], "cuda/kept")  # [line, beam, likeliest]
         highest = self.constant("highest", np.array(2, np.float32))
         among = self.add("Where", [kept, "cuda/likeliest", highest], "cuda/among")
@@ -162,47 +158,38 @@ class _Step:
             short = self.add("Less", [whole, _SHARE], "cuda/short")  # [line, beam]
         stays = self.add("GreaterOrEqual", [_WEIGHT, least], "cuda/stays")
         self.add("Where", [stays, _WEIGHT, first], "cuda/weight")
-        found: tuple[str, str] | None = None
-        for at in reversed(range(NUMBERS)):
-            names = {"uniform": f"cuda/uniform.{at}"}
-            if at == NUMBERS - 1:
-                names[_WEIGHT] = "cuda/weight"
-            self._copy(drawing, names, f"/{at}")
-            token, logprob = f"drawn_id/{at}", f"drawn_logprob/{at}"
-            if found is not None:
-                place = self.add("Unsqueeze", [token, last], f"cuda/{at}/index")
-                own = self.add("GatherElements", [_WEIGHT, place], f"cuda/{at}/own", axis=2)
-                taken = self.add("GreaterOrEqual", [own, least], f"cuda/{at}/taken_column")
-                taken = self.add("Squeeze", [taken, last], f"cuda/{at}/taken")
-                token = self.add("Where", [taken, token, found[0]], f"cuda/{at}/id")
-                logprob = self.add("Where", [taken, logprob, found[1]], f"cuda/{at}/logprob")
-            found = token, logprob
-        assert found is not None
-        model.nodes = [node for node in model.nodes if not any(node is other for other in drawing)]
-        token = found[0]
+        token, logprob = self._drawn(drawing, NUMBERS - 1, {_WEIGHT: "cuda/weight"})
+        for at in reversed(range(NUMBERS - 1)):
+            from_all, logprob_from_all = self._drawn(drawing, at, {})
+            place = self.add("Unsqueeze", [from_all, last], f"cuda/{at}/index")
+            own = self.add("GatherElements", [_WEIGHT, place], f"cuda/{at}/own", axis=2)
+            taken = self.add("GreaterOrEqual", [own, least], f"cuda/{at}/taken_column")
+            taken = self.add("Squeeze", [taken, last], f"cuda/{at}/taken")
+            token = self.add("Where", [taken, from_all, token], f"cuda/{at}/id")
+            logprob = self.add("Where", [taken, logprob_from_all, logprob], f"cuda/{at}/logprob")
+        model.nodes = [node for node in model.nodes if node not in drawing]
         if short:
             token = self.add("Where", [short, self.constant("nothing", np.array(-1)), token], "cuda/sure")
         self.add("Identity", [token], "drawn_id")
-        self.add("Identity", [found[1]], "drawn_logprob")
+        self.add("Identity", [logprob], "drawn_logprob")
 
-    def _depends(self, node: Node) -> bool:
-        """Whether a node's result depends on `uniform` or on the weights."""
-        if not hasattr(self, "_reached"):
-            self._reached = {"uniform", _WEIGHT}
-            for each in self.model.nodes:
-                if not self._reached.isdisjoint(each.takes):
-                    self._reached.update(each.makes)
-        return not self._reached.isdisjoint(node.takes)
+    def _reached(self, names: Collection[str]) -> set[str]:
+        """`names`, and all values that depend on them."""
+        found = set(names)
+        for node in self.model.nodes:
+            if not found.isdisjoint(node.takes):
+                found.update(node.makes)
+        return found
 
-    def _copy(self, nodes: Collection[Node], names: dict[str, str], mark: str) -> None:
-        """Adds copies of nodes, with other names for all that they make, and `names` for what they take."""
-        names = dict(names)
-        names |= {name: f"{name}{mark}" for node in nodes for name in node.makes}
+    def _drawn(self, nodes: Collection[Node], at: int, names: Mapping[str, str]) -> tuple[str, str]:
+        """Adds copies of the nodes that draw, which use the random number `at` and take `names` by other names: the token that
+        they draw, and its log-probability."""
+        made = {name: f"{name}/{at}" for node in nodes for name in node.makes}
+        names = {**names, "uniform": f"cuda/uniform.{at}", **made}
         for node in nodes:
             takes, makes = ([names.get(name, name) for name in side] for side in (node.takes, node.makes))
-            self.model.nodes.append(
-                Node(node.operator, takes, makes, node.domain, dict(node.attributes), rest=node.rest)
-            )
+            self.model.nodes.append(replace(node, takes=takes, makes=makes, attributes=dict(node.attributes)))
+        return made["drawn_id"], made["drawn_logprob"]
 
 
 def lines_graph(ports: Collection[tuple[str, int, int]]) -> bytes:
