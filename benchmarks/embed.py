@@ -27,7 +27,7 @@ import numpy as np
 import report
 from cost import ENVIRONMENT, first_line
 
-from textkit.serving.session import gpu_count
+from textkit.serving.machine import gpu_count
 
 PEERS = ("fasttext", "fasttext-words", "model2vec")
 NAMES = {

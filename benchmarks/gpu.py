@@ -121,7 +121,7 @@ def main() -> None:
 
 def no_gpu() -> str | None:
     """Why there is no GPU to measure; None if the driver has one. Whether it computes is for the first part to say."""
-    from textkit.serving.session import gpu_count
+    from textkit.serving.machine import gpu_count
 
     count, why = gpu_count()
     return None if count else why

@@ -464,16 +464,16 @@ def test_doctor_on_a_sound_machine(shelf, capfd, monkeypatch):
 
 
 def test_doctor_names_what_is_broken_and_its_repair(shelf, capfd, monkeypatch):
-    from textkit.serving import session
+    from textkit.serving import machine
 
-    both = session.Runtime({"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"})
-    monkeypatch.setattr(session, "runtime", lambda: both)
-    monkeypatch.setattr(session, "gpu_count", lambda: (1, ""))
+    both = machine.Runtime({"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"})
+    monkeypatch.setattr(machine, "runtime", lambda: both)
+    monkeypatch.setattr(machine, "gpu_count", lambda: (1, ""))
     assert run(["doctor", "--format", "json"], Messages()) == 1
     out, err = capfd.readouterr()
     found = {finding["about"]: finding for finding in json.loads(out)["findings"]}
     assert found["onnxruntime"]["state"] == "broken"
-    assert session.REPAIR_BOTH in found["onnxruntime"]["what"]
+    assert machine.REPAIR_BOTH in found["onnxruntime"]["what"]
     assert found["gpu cuda:0"]["state"] == "broken"
     assert found["model torn"]["state"] == "broken"
     assert "sha256" not in found["cpu"]["what"]

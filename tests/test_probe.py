@@ -9,10 +9,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from textkit.bundle import onnxfile
 from textkit.errors import TextkitError
-from textkit.serving import probe, session
+from textkit.serving import machine, probe
 from textkit.serving.probe import available_device, checks
 
-gpu = pytest.mark.skipif(session.gpu_count()[0] == 0, reason="needs a GPU")
+gpu = pytest.mark.skipif(machine.gpu_count()[0] == 0, reason="needs a GPU")
 
 
 def made() -> bytes:

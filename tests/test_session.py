@@ -9,13 +9,13 @@ import pytest
 from small_bundle import embed_model, identity
 
 from textkit.errors import TextkitError, TextkitWarning, UsageError
-from textkit.serving import probe, session
+from textkit.serving import machine, probe, session
 from textkit.serving.saying import reason
 from textkit.serving.session import Session
 
 IDENTITY = identity()
-no_gpu = pytest.mark.skipif(session.gpu_count()[0] > 0, reason="acts as if a GPU were there")
-gpu = pytest.mark.skipif(session.gpu_count()[0] == 0, reason="needs a GPU")
+no_gpu = pytest.mark.skipif(machine.gpu_count()[0] > 0, reason="acts as if a GPU were there")
+gpu = pytest.mark.skipif(machine.gpu_count()[0] == 0, reason="needs a GPU")
 
 
 def test_runs_on_the_cpu():
@@ -39,7 +39,7 @@ def test_threads_are_the_cpus_at_hand_or_what_is_asked(monkeypatch):
         return got._session.get_session_options().intra_op_num_threads
 
     assert threads(Session(IDENTITY, "cpu", threads=3)) == 3
-    monkeypatch.setattr(session, "cpus", lambda: 2)
+    monkeypatch.setattr(machine, "cpus", lambda: 2)
     assert threads(Session(IDENTITY, "cpu")) == 2
 
 
@@ -49,8 +49,8 @@ def test_threads_are_the_cpus_at_hand_or_what_is_asked(monkeypatch):
 def test_a_container_s_quota_counts(monkeypatch, tmp_path, quota, count):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
     (tmp_path / "cpu.max").write_text(quota)
-    monkeypatch.setattr(session, "Path", lambda _: tmp_path / "cpu.max")
-    assert session.cpus() == count
+    monkeypatch.setattr(machine, "Path", lambda _: tmp_path / "cpu.max")
+    assert machine.cpus() == count
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "CPU", "", "cuda:-1", "cuda:0 "])
@@ -123,7 +123,7 @@ def test_what_a_graph_s_names_say_is_cut(said, shown):
 
 
 def test_cuda_without_a_driver(monkeypatch):
-    monkeypatch.setattr(session, "gpu_count", lambda: (0, "no NVIDIA driver (libcuda.so.1 is not there)"))
+    monkeypatch.setattr(machine, "gpu_count", lambda: (0, "no NVIDIA driver (libcuda.so.1 is not there)"))
     with pytest.raises(TextkitError) as caught:
         Session(IDENTITY, "cuda")
     assert str(caught.value) == (
@@ -134,7 +134,7 @@ def test_cuda_without_a_driver(monkeypatch):
 
 @no_gpu
 def test_why_there_is_no_gpu():
-    count, why = session.gpu_count()
+    count, why = machine.gpu_count()
     assert count == 0
     assert "driver" in why
     assert probe.available_device("cuda") == f"--device cuda: {why}; --device cpu works without one"
@@ -143,7 +143,7 @@ def test_why_there_is_no_gpu():
 @no_gpu
 def test_a_gpu_whose_libraries_are_missing(monkeypatch, capfd):
     """The installed onnxruntime is told of a GPU and cannot use it: textkit says so in one line, onnxruntime says nothing."""
-    monkeypatch.setattr(session, "gpu_count", lambda: (1, ""))
+    monkeypatch.setattr(machine, "gpu_count", lambda: (1, ""))
     with pytest.raises(TextkitError, match=r"--device cuda: .*pip install 'onnxruntime-gpu\[cuda,cudnn\]'"):
         Session(IDENTITY, "cuda")
     with pytest.warns(TextkitWarning, match="there is a GPU that cannot be used, so the CPU is: .*pip install"):
@@ -154,23 +154,23 @@ def test_a_gpu_whose_libraries_are_missing(monkeypatch, capfd):
 
 
 def test_a_gpu_that_is_not_there(monkeypatch):
-    monkeypatch.setattr(session, "gpu_count", lambda: (1, ""))
+    monkeypatch.setattr(machine, "gpu_count", lambda: (1, ""))
     with pytest.raises(TextkitError, match="--device cuda:1: there is no GPU 1; there is 1"):
         Session(IDENTITY, "cuda:1")
 
 
 def test_two_packages_in_each_other_s_way(monkeypatch):
-    monkeypatch.setattr(session, "gpu_count", lambda: (1, ""))
-    both = session.Runtime({"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"})
-    monkeypatch.setattr(session, "runtime", lambda: both)
+    monkeypatch.setattr(machine, "gpu_count", lambda: (1, ""))
+    both = machine.Runtime({"onnxruntime": "1.31.1", "onnxruntime-gpu": "1.31.1"})
+    monkeypatch.setattr(machine, "runtime", lambda: both)
     with pytest.raises(TextkitError) as caught:
         Session(IDENTITY, "cuda")
     assert str(caught.value) == (
         "--device cuda: onnxruntime and onnxruntime-gpu are both installed and overwrite each other: "
         "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
     )
-    assert session.Runtime({}).problem == "no onnxruntime is installed: pip install onnxruntime"
-    assert session.Runtime({"onnxruntime-gpu": "1.31.1"}).problem is None
+    assert machine.Runtime({}).problem == "no onnxruntime is installed: pip install onnxruntime"
+    assert machine.Runtime({"onnxruntime-gpu": "1.31.1"}).problem is None
 
 
 class FakeRuntime:
@@ -203,9 +203,9 @@ def fake(monkeypatch):
     def install(granted: list[str], built_with=("TensorrtExecutionProvider", session.CUDA, session.CPU)) -> FakeRuntime:
         runtime = FakeRuntime(granted, list(built_with))
         monkeypatch.setattr(session, "_import", lambda: runtime)
-        monkeypatch.setattr(session, "gpu_count", lambda: (2, ""))
-        monkeypatch.setattr(session, "runtime", lambda: session.Runtime({"onnxruntime-gpu": "1.31.1"}))
-        monkeypatch.setattr(session, "cudnn_loads", lambda: True)
+        monkeypatch.setattr(machine, "gpu_count", lambda: (2, ""))
+        monkeypatch.setattr(machine, "runtime", lambda: machine.Runtime({"onnxruntime-gpu": "1.31.1"}))
+        monkeypatch.setattr(machine, "cudnn_loads", lambda: True)
         return runtime
 
     return install
@@ -243,7 +243,7 @@ def test_what_counts_is_what_the_session_got(fake):
 def test_a_missing_cudnn_is_found_when_the_model_opens(fake, monkeypatch):
     """onnxruntime's CUDA gives the session all the same, and fails at the first reduction."""
     fake([session.CUDA, session.CPU])
-    monkeypatch.setattr(session, "cudnn_loads", lambda: False)
+    monkeypatch.setattr(machine, "cudnn_loads", lambda: False)
     line = (
         "--device cuda: cuDNN 9 is missing, or does not load (libcudnn.so.9): pip install 'onnxruntime-gpu[cuda,cudnn]'"
     )

@@ -94,7 +94,7 @@ class Update:
         if graphs.engine() is None:
             self.note(f"searched exactly, because usearch is not installed: {pip_install('search')}")
             return
-        from textkit.serving.session import cpus
+        from textkit.serving.machine import cpus
 
         self.note(f"making {len(ranges)} graphs of {graphs.ROWS:,} passages each, for a quick search")
         contents = Contents(self.folder)

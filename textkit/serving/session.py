@@ -1,28 +1,24 @@
 """The only door to onnxruntime: makes a callable of a graph's bytes, and says which device it really got.
 
 Knows nothing of bundles, text or tasks. What onnxruntime prints on its own is kept off stdout. What it claims about GPUs is
-not believed: a provider counts only when a session has it. All that may touch onnxruntime is in this one file, so it is a
-little longer than others.
+not believed: a provider counts only when a session has it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import io
-import os
 import re
 import sys
 import warnings
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textkit import neighbours, process
 from textkit.bundle import onnxfile
 from textkit.defaults import PRECISE_DEVICES, PRECISIONS
 from textkit.errors import TextkitError, TextkitWarning, UsageError
+from textkit.serving import machine
 from textkit.serving.saying import reason
 
 if TYPE_CHECKING:
@@ -32,8 +28,6 @@ if TYPE_CHECKING:
     from textkit.cuda.model import Edit
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
-REPAIR = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
-REPAIR_BOTH = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu"
 
 LEAST_MEMORY = 640 << 20  # bytes that even the smallest model's graphs may take for what they compute
 MEMORY_PER_BYTE = 64  # and this many more per byte of the graphs: a wide vocabulary has large tables and distributions
@@ -73,23 +67,20 @@ class Session:
         asked for cannot be had. `auto` takes the CPU, with a warning, if there is a GPU that cannot be used. Warns of operators
         that a GPU leaves to the CPU.
         """
-        wanted, self.precision = _parse(device)
+        wanted, precision = _parse(device)
         graph = graph if outputs is None else onnxfile.keep_outputs(graph, outputs)
-        gpus = 0 if wanted == "cpu" else gpu_count()[0]
-        self.device, session = "cpu", None
-        if wanted != "cpu" and (gpus or wanted != "auto"):
+        self.device, self.precision, session = "cpu", None, None
+        if wanted.startswith("cuda") or (wanted == "auto" and machine.gpu_count()[0]):
             index = 0 if wanted == "auto" else int(wanted.removeprefix("cuda:"))
-            session, self.precision, problem = _cuda_session(graph, index, threads, self.precision, edit)
-            if session is not None:
+            try:
+                session, self.precision = _cuda_session(graph, index, threads, precision, edit)
                 self.device = f"cuda:{index}"
-            elif wanted != "auto":
-                raise TextkitError(f"--device {device}: {problem}")
-            else:
-                warnings.warn(
-                    TextkitWarning(f"there is a GPU that cannot be used, so the CPU is: {problem}"), stacklevel=2
-                )
+            except TextkitError as problem:
+                if wanted != "auto":
+                    raise TextkitError(f"--device {device}: {problem}") from problem
+                said = f"there is a GPU that cannot be used, so the CPU is: {problem}"
+                warnings.warn(TextkitWarning(said), stacklevel=2)
         self._session = _create(graph, threads, [CPU]) if session is None else session
-        self.precision = None if session is None else self.precision
         self.where = self.device if self.precision is None else f"{self.device}/{self.precision}"
         self.inputs = [port.name for port in self._session.get_inputs()]
         self.outputs = [port.name for port in self._session.get_outputs()]
@@ -130,137 +121,62 @@ def run_options() -> Any:
     return _running
 
 
-def cpus() -> int:
-    """How many CPUs this process may use: those of its affinity, but no more than a container's quota allows."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(count, -(-int(quota) // int(period))))
-    except (OSError, ValueError):  # no such file, or "max": no quota
-        return count
-
-
-def gpu_count() -> tuple[int, str]:
-    """How many NVIDIA GPUs the driver has, and the reason if there is none. Asks the driver, not onnxruntime."""
-    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-    try:
-        driver = ctypes.CDLL(name)
-    except OSError:
-        return 0, f"no NVIDIA driver ({name} is not there)"
-    if code := driver.cuInit(0):
-        return 0, f"the NVIDIA driver finds no usable GPU (cuInit: error {code})"
-    count = ctypes.c_int(0)
-    if code := driver.cuDeviceGetCount(ctypes.byref(count)):
-        return 0, f"the NVIDIA driver does not count its GPUs (error {code})"
-    return count.value, "" if count.value else "the NVIDIA driver has no GPU"
-
-
-def on_cpu(device: str) -> bool:
-    """Whether a session on `device` (auto, cpu, cuda, cuda:N) will certainly compute on the CPU."""
-    return device == "cpu" or (device == "auto" and not gpu_count()[0])
-
-
-def cudnn_loads() -> bool:
-    """Whether cuDNN 9 can be loaded, or is loaded already: onnxruntime's CUDA opens without it, and fails when it runs."""
-    name = "cudnn64_9.dll" if sys.platform == "win32" else "libcudnn.so.9"
-    try:
-        ctypes.CDLL(name)
-    except OSError:
-        return False
-    return True
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """The installed onnxruntime packages: name -> version. Two of them overwrite each other's files."""
-
-    packages: Mapping[str, str]
-
-    @property
-    def problem(self) -> str | None:
-        if not self.packages:
-            return "no onnxruntime is installed: pip install onnxruntime"
-        if len(self.packages) > 1:
-            return f"{' and '.join(self.packages)} are both installed and overwrite each other: {REPAIR_BOTH}"
-        return None
-
-
-def runtime() -> Runtime:
-    """Which onnxruntime packages are installed. It takes 20 ms, so it is for `textkit doctor` and for after a failure."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for name in ("onnxruntime", "onnxruntime-gpu"):
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return Runtime(found)
-
-
 def _parse(device: str) -> tuple[str, str | None]:
     """'auto', 'cpu' or 'cuda:N', and the precision that was asked for, if any."""
     if not re.fullmatch(PRECISE_DEVICES, device):
-        raise UsageError(
-            f"--device {device}: none of auto, cpu, cuda, cuda:N, or cuda/PRECISION ({', '.join(PRECISIONS)})"
-        )
+        known = f"auto, cpu, cuda, cuda:N, or cuda/PRECISION ({', '.join(PRECISIONS)})"
+        raise UsageError(f"--device {device}: none of {known}")
     name, _, precision = device.partition("/")
     return "cuda:0" if name == "cuda" else name, precision or None
 
 
 def _cuda_session(
     graph: bytes, index: int, threads: int | None, precision: str | None, edit: Edit | None
-) -> tuple[onnxruntime.InferenceSession | None, str | None, str]:
-    """A session that has the GPU, and the precision that it computes in; or None and the reason why not, with the command that
-    repairs it."""
-    count, missing = gpu_count()
+) -> tuple[onnxruntime.InferenceSession, str]:
+    """A session that has the GPU, and the precision that it computes in. Raises TextkitError with the reason where there is
+    none, and with the command that repairs it."""
+    count, missing = machine.gpu_count()
     if not count:
-        return None, None, f"{missing}; --device cpu works without one"
+        raise TextkitError(f"{missing}; --device cpu works without one")
     if index >= count:
-        return None, None, f"there is no GPU {index}; there {'is' if count == 1 else 'are'} {count}"
-    if problem := runtime().problem:
-        return None, None, problem
+        raise TextkitError(f"there is no GPU {index}; there {'is' if count == 1 else 'are'} {count}")
+    if problem := machine.runtime().problem:
+        raise TextkitError(problem)
     from textkit.cuda.graphs import cuda_graph, left_to_cpu
 
     ort = _import()
     if CUDA not in ort.get_available_providers():
-        return None, None, f"this onnxruntime is made without CUDA: pip uninstall -y onnxruntime && {REPAIR}"
+        raise TextkitError(f"this onnxruntime is made without CUDA: pip uninstall -y onnxruntime && {machine.REPAIR}")
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.suppress(Exception):  # it prints to stdout what it does not find
         ort.preload_dlls()
-    try:
-        graph, precision = cuda_graph(graph, precision, edit)
-    except TextkitError as error:
-        return None, None, str(error)
+    graph, precision = cuda_graph(graph, precision, edit)
     # TF32 rounds factors to 10 bits, and vectors then differ from the CPU's in the third digit.
     options = {"device_id": str(index), "use_tf32": str(int(precision == "tf32"))}
     ort.set_default_logger_severity(4)  # no lines of onnxruntime about missing libraries; ours give the reason
     try:
         session = _create(graph, threads, [(CUDA, options), CPU])
     except TextkitError as error:
-        return None, None, f"{error}; {REPAIR}"
+        raise TextkitError(f"{error}; {machine.REPAIR}") from error
     finally:
         ort.set_default_logger_severity(3)
     if session.get_providers()[0] != CUDA:
         libraries = sorted(set(re.findall(r"lib[\w.+-]+\.so[\w.]*|\w+\.dll", said.getvalue())))
-        lacks = (
-            f"CUDA 13 libraries are missing ({', '.join(libraries)})"
-            if libraries
-            else "CUDA 13 or cuDNN 9 does not load"
-        )
-        return None, None, f"{lacks}: {REPAIR}"
-    if not cudnn_loads():
-        return None, None, f"cuDNN 9 is missing, or does not load (libcudnn.so.9): {REPAIR}"
+        lacks = f"libraries are missing ({', '.join(libraries)})" if libraries else "or cuDNN 9 does not load"
+        raise TextkitError(f"CUDA 13 {lacks}: {machine.REPAIR}")
+    if not machine.cudnn_loads():
+        raise TextkitError(f"cuDNN 9 is missing, or does not load (libcudnn.so.9): {machine.REPAIR}")
     if left := left_to_cpu(session):
-        warnings.warn(
-            TextkitWarning(f"the GPU has no kernels for a part of the model: {left} run on the CPU"), stacklevel=3
-        )
-    return session, precision, ""
+        left_out = f"the GPU has no kernels for a part of the model: {left} run on the CPU"
+        warnings.warn(TextkitWarning(left_out), stacklevel=3)
+    return session, precision
 
 
 def _create(graph: bytes, threads: int | None, providers: list[Any]) -> onnxruntime.InferenceSession:
     ort = _import()
     options = ort.SessionOptions()
     options.log_severity_level = 4  # a failure comes as an exception; a line on stderr would repeat it
-    options.intra_op_num_threads = threads or cpus()
+    options.intra_op_num_threads = threads or machine.cpus()
     options.inter_op_num_threads = 1
     if neighbours.crowded(options.intra_op_num_threads):
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -319,9 +235,11 @@ def _import() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise TextkitError(f"onnxruntime does not import ({error}): {runtime().problem or REPAIR_BOTH}") from error
+        raise TextkitError(
+            f"onnxruntime does not import ({error}): {machine.runtime().problem or machine.REPAIR_BOTH}"
+        ) from error
     if not hasattr(onnxruntime, "InferenceSession"):  # one of two packages was uninstalled, with files of both
-        raise TextkitError(f"onnxruntime is damaged: {REPAIR_BOTH}")
+        raise TextkitError(f"onnxruntime is damaged: {machine.REPAIR_BOTH}")
     global _running
     if _running is None:
         # textkit/__init__.py has switched it off already, unless a program imported onnxruntime before textkit.

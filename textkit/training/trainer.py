@@ -21,7 +21,7 @@ from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError, UsageError
 from textkit.guard import blamed, blaming, checked
 from textkit.plugin import Fit, Score
-from textkit.serving.session import cpus
+from textkit.serving.machine import cpus
 from textkit.training import checkpoint
 from textkit.training.effects import check_options, has_score
 from textkit.training.events import Done, EpochDone, Event, Progress, Scored, Stage, Started, Stopped

@@ -108,15 +108,15 @@ def _bare(requirement: str) -> str:
 
 
 def _devices() -> Iterator[Finding]:
-    from textkit.serving import session
+    from textkit.serving import machine
     from textkit.serving.probe import available_device
 
-    runtime = session.runtime()
+    runtime = machine.runtime()
     packages = ", ".join(f"{name} {number}" for name, number in runtime.packages.items())
     yield Finding("onnxruntime", "broken" if runtime.problem else "ok", runtime.problem or packages)
     problem = available_device("cpu")
-    yield Finding("cpu", "broken" if problem else "ok", problem or f"{session.cpus()} for this process")
-    count, missing = session.gpu_count()
+    yield Finding("cpu", "broken" if problem else "ok", problem or f"{machine.cpus()} for this process")
+    count, missing = machine.gpu_count()
     if not count:
         yield Finding("gpu", "absent", missing)
     for index in range(count):

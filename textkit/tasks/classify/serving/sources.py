@@ -16,8 +16,9 @@ from textkit.bundle.onnxfile import keep_outputs
 from textkit.errors import TextkitError, UsageError, quoted
 from textkit.serving import BATCH_TOKENS, LONG_DONE, open_model
 from textkit.serving.budget import Budget
+from textkit.serving.machine import cpus, on_cpu
 from textkit.serving.padding import padded, shortened, step_of
-from textkit.serving.session import NoDeviceMemory, Session, cpus, on_cpu
+from textkit.serving.session import NoDeviceMemory, Session
 from textkit.serving.spreading import Workers
 from textkit.serving.stream import batches
 from textkit.tasks.classify.serving.heads import Head

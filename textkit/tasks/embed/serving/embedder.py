@@ -18,9 +18,10 @@ from textkit.arguments import of_arguments
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.serving import BATCH_TOKENS, LONG, Long
 from textkit.serving.budget import Budget
+from textkit.serving.machine import cpus
 from textkit.serving.opened import OpenModel
 from textkit.serving.padding import left, padded, parts, shared_parts, shortened, step_of, word_starts
-from textkit.serving.session import NoDeviceMemory, Session, cpus
+from textkit.serving.session import NoDeviceMemory, Session
 from textkit.serving.spreading import Workers
 from textkit.serving.stream import batches
 from textkit.tasks.embed.serving.fasttext_pooling import classified, is_classifier, means_of_units

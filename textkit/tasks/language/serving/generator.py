@@ -19,8 +19,8 @@ from textkit.searching.decoding import search
 from textkit.searching.history import Hypothesis
 from textkit.searching.options import Search, Target
 from textkit.searching.steps import READ, LanguageSteps
+from textkit.serving.machine import cpus
 from textkit.serving.opened import OpenModel
-from textkit.serving.session import cpus
 from textkit.serving.stream import batches
 from textkit.tasks.language.serving.healing import Healer, Prompt, says_nothing
 from textkit.tasks.language.serving.scorer import encode, rule_of

@@ -18,8 +18,9 @@ from textkit.errors import TextkitError
 from textkit.searching.on_device import OnDevice
 from textkit.searching.steps import beginning
 from textkit.serving.budget import Budget
+from textkit.serving.machine import cpus
 from textkit.serving.opened import OpenModel
-from textkit.serving.session import NoDeviceMemory, Session, cpus
+from textkit.serving.session import NoDeviceMemory, Session
 from textkit.task import NEXT
 from textkit.text.language import LanguageText
 from textkit.text.rule import Encoded

@@ -25,9 +25,9 @@ from textkit.searching.steps import TranslationSteps
 from textkit.sentences.splitting import own_abbreviations
 from textkit.serving import LONG, Long
 from textkit.serving.budget import Budget
+from textkit.serving.machine import cpus, on_cpu
 from textkit.serving.opened import OpenModel
 from textkit.serving.padding import SOURCES, whole_groups
-from textkit.serving.session import cpus, on_cpu
 from textkit.serving.spreading import UNDER_WAY
 from textkit.serving.stream import batches
 from textkit.tasks.translate.serving.asking import between, keeper_of, settled
