@@ -108,6 +108,19 @@ def test_import_reads_back_what_was_written(models, name):
     assert read.rule.encode(LINES).ids.tolist() == original.rule.encode(LINES).ids.tolist()
 
 
+def test_weights_that_are_equal_are_all_written(models, tmp_path):
+    """torch keeps one of equal weights; norms and biases are equal as long as no training has changed them."""
+    read = encoder.read(models.original("bert"))
+    equal = {name: "weight" in name for name in read.state if "norm." in name or name.endswith(".bias")}
+    for name, one in equal.items():
+        read.state[name] = torch.full_like(read.state[name], float(one))
+    encoder.make_bundle(read, tmp_path / "model", source="test", sample=ENGLISH, precision="fp32")
+    write_folder(str(tmp_path / "model"), tmp_path / "folder", "cpu", 1)
+    again = encoder.read(tmp_path / "folder")
+    assert len(equal) > 20
+    assert all(torch.equal(again.state[name], read.state[name]) for name in equal)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_the_graph_beside_it_gives_these_vectors(models, name):
     graph = load((models.folder(name) / "onnx" / "model.onnx").read_bytes())

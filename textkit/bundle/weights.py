@@ -1,6 +1,7 @@
 """The weights in an exported graph under the names that they had in the network, in full precision. Needs the package onnx.
 
-The exporter keeps the names of parameters (exporting/tracing.py); lower precisions add suffixes to them (quantize_graph.py).
+The exporter keeps the names of parameters (exporting/tracing.py), those of equal ones in a weight's metadata; lower precisions
+add suffixes to them (quantize_graph.py).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from textkit.errors import TextkitError, pip_install
 MODULE = "module."  # what torch puts before the names of a module that is exported
 TURNED = ".T"  # behind the name of a matrix that is stored transposed
 ROW_STEPS = "/row_steps"  # behind the name of an activation: its integers
+ALSO = "also"  # key of a weight's metadata: names of further weights with the same numbers, which the graph holds once
 CHANNELS = "/channels"  # the numbers that its channels were multiplied by, and their rows of the matrices divided by
 _SCALE, _STEPS, _TRANSPOSED, _HALF = "/scale", "/steps", "/transposed", "/half"
 _PRODUCT = "MatMulIntegerToFloat"
@@ -57,5 +59,6 @@ def weights_of(data: bytes) -> dict[str, np.ndarray]:
             plain, array = plain.removesuffix(_TRANSPOSED), array.T
         if plain.endswith(TURNED):
             plain, array = plain.removesuffix(TURNED), array.T
-        found[plain.removeprefix(MODULE)] = np.ascontiguousarray(array, np.float32)
+        for each in (plain, *(entry.value for entry in weight.metadata_props if entry.key == ALSO)):
+            found[each.removeprefix(MODULE)] = np.ascontiguousarray(array, np.float32)
     return found

@@ -76,7 +76,9 @@ def _store_half(graph: onnx.GraphProto) -> None:
         if weight.data_type != TensorProto.FLOAT or array.size < SMALL:
             continue
         name, half = weight.name, f"{weight.name}/half"
+        others = list(weight.metadata_props)
         weight.CopyFrom(numpy_helper.from_array(store(array, "fp16")["table"], half))
+        weight.metadata_props.extend(others)
         gathers = lookups(graph, name)
         if gathers is None:  # the Cast is folded when the model is loaded
             casts.append(helper.make_node("Cast", [half], [name], to=TensorProto.FLOAT))

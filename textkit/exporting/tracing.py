@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textkit.bundle.weights import MODULE, TURNED
+from textkit.bundle.weights import ALSO, MODULE, TURNED
 from textkit.errors import TextkitError, one_line
 from textkit.exporting.onnx_format import IR_VERSION, LARGEST, OPSET
 from textkit.task import Port
@@ -23,6 +23,9 @@ from textkit.task import Port
 if TYPE_CHECKING:
     import onnx
     import torch
+
+
+_SHARED = 1024  # numbers of the largest weights that torch keeps one of
 
 
 def trace(
@@ -68,6 +71,7 @@ def trace(
     norms = _shapes_of_norms(model.graph)
     _strip(model)
     _name_weights(model.graph, module)
+    _name_equals(model.graph, program.exported_program)
     refuse_surprises(model, [port for port, _ in inputs], outputs)
     _name_axes(model.graph, [*(port for port, _ in inputs), *outputs], norms)
     model.graph.value_info.extend(norms)
@@ -227,6 +231,27 @@ def _name_weights(graph: onnx.GraphProto, module: torch.nn.Module) -> None:
             for node in graph.node:
                 node.input[:] = [name if given == weight.name else given for given in node.input]
             weight.name = name
+
+
+def _name_equals(graph: onnx.GraphProto, program: torch.export.ExportedProgram) -> None:
+    """Writes into a weight's metadata (ALSO) which others have its numbers: torch keeps one of small weights that are equal
+    (onnx_ir's DeduplicateInitializersPass), as the scales of two norms are before a training has reached them."""
+    import torch
+    from onnx import numpy_helper
+
+    inputs = program.graph_signature.input_specs
+    users = {node.name: node.users for node in program.graph.nodes if node.op == "placeholder"}
+    used = {spec.target for spec in inputs if spec.target and users.get(getattr(spec.arg, "name", ""))}
+    there = {weight.name for weight in graph.initializer}
+    lost: dict[tuple[tuple[int, ...], bytes], list[str]] = {}
+    for name, tensor in {**program.state_dict, **program.constants}.items():  # constants: buffers that are not saved
+        if name in used - there and isinstance(tensor, torch.Tensor) and tensor.numel() <= _SHARED:
+            array = tensor.detach().cpu().numpy()
+            lost.setdefault((array.shape, array.tobytes()), []).append(name)
+    for weight in graph.initializer if lost else ():
+        array = numpy_helper.to_array(weight)
+        for name in lost.pop((array.shape, array.tobytes()), ()):
+            weight.metadata_props.add(key=ALSO, value=name)
 
 
 def _axes(port: onnx.ValueInfoProto) -> list[int | str]:
