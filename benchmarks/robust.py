@@ -56,9 +56,8 @@ def unpunctuated(text: str) -> str:
     return " ".join("".join(kept).split())
 
 
-COPIES: dict[
-    str, tuple[Callable[[str], str], Callable[[str], str]]
-] = {  # what is done to the source; to what is scored
+# What is done to the source, and to what is scored.
+COPIES: dict[str, tuple[Callable[[str], str], Callable[[str], str]]] = {
     "dev": (str, str),
     "small letters": (str.lower, str),
     "capitals": (str.upper, str),

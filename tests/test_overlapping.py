@@ -7,8 +7,8 @@ import torch
 
 from textkit.plugin import Epoch, Training
 from textkit.training.descent import Descent
-from textkit.training.overlapping import Overlap
-from textkit.training.parallel import Alone
+from textkit.training.distributed.overlapping import Overlap
+from textkit.training.distributed.parallel import Alone
 
 
 class Twin(Alone):

@@ -21,8 +21,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from textkit.training.overlapping import buckets
-from textkit.training.parallel import ALONE
+from textkit.training.distributed.overlapping import buckets
+from textkit.training.distributed.parallel import ALONE
 from textkit.verbs.train import Patience
 
 TOYS = str(Path(__file__).with_name("training_toys.py"))

@@ -10,7 +10,7 @@ from textkit.arguments import of_arguments
 from textkit.config import as_typed
 from textkit.errors import UsageError
 from textkit.exporting.export import export as export_run
-from textkit.training.parallel import joined
+from textkit.training.distributed.parallel import joined
 from textkit.training.recipe import Recipe, begin, go_on, swept
 from textkit.training.run import Run
 from textkit.training.trainer import train as events_of

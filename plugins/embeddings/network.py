@@ -35,9 +35,8 @@ class WordVectors(nn.Module):
     ) -> None:
         super().__init__()
         words, dim = len(counts), options.dim
-        self.row_counts = np.diff(
-            offsets
-        )  # i64[word]; these two stay on the host, which then need not ask a GPU for them
+        # These two stay on the host, which then need not ask a GPU for them.
+        self.row_counts = np.diff(offsets)  # i64[word]
         self.kept = keep_probability(counts, options.subsample)  # f32[word]
         table = int(rows.max()) + 1
         self.centre = nn.Parameter(torch.empty(table, dim).uniform_(-bound, bound))

@@ -16,10 +16,10 @@ from textkit.errors import TextkitError
 from textkit.guard import checked
 from textkit.plugin import Plugin, Score, Training, Update
 from textkit.training.averaging import average_of
+from textkit.training.distributed.overlapping import Overlap
+from textkit.training.distributed.parallel import ALONE, Alone
 from textkit.training.optim import optimizer, penalize
 from textkit.training.outcome import NOTHING, Outcome, loss_of, outcome_of
-from textkit.training.overlapping import Overlap
-from textkit.training.parallel import ALONE, Alone
 
 if TYPE_CHECKING:
     import torch

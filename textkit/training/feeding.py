@@ -10,9 +10,9 @@ import numpy as np
 from textkit.corpora.corpus import Corpus
 from textkit.guard import blamed, blaming, checked
 from textkit.training.checkpoint import random_state_kept
+from textkit.training.distributed.parallel import ALONE, Alone
 from textkit.training.events import Event, Stage
 from textkit.training.optim import needs_total
-from textkit.training.parallel import ALONE, Alone
 from textkit.training.position import Position
 from textkit.training.prefetching import ahead
 from textkit.training.run import Run

@@ -15,10 +15,10 @@ from textkit.corpora.corpus import Corpus
 from textkit.guard import blaming
 from textkit.training import checkpoint
 from textkit.training.descent import FULL_BATCH_PIECE, Descent, Learner, OwnUpdate
+from textkit.training.distributed.parallel import Alone
 from textkit.training.events import Event, Progress, Saved
 from textkit.training.feeding import Feed
 from textkit.training.optim import learning_rate
-from textkit.training.parallel import Alone
 from textkit.training.position import Diverged, Meter, Position, check_finite
 from textkit.training.run import Run
 

@@ -3,9 +3,9 @@
 Owns batches and dev scores, and the order in which all happens; knows no model and no optimizer. standing.py has the schedule,
 the checkpoints, and going on after an interruption.
 
-In a team (textkit.training.parallel) every process goes through this loop. A decision that depends on a clock or a signal
-is put to all processes, between two groups of batches, so that none waits for a step that the others do not take. Only the
-leader writes.
+In a team (distributed/parallel.py) every process goes through this loop. A decision that depends on a clock or a signal is put
+to all processes, between two groups of batches, so that none waits for a step that the others do not take. Only the leader
+writes.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from textkit.guard import blamed, blaming, checked
 from textkit.plugin import Fit, Score
 from textkit.serving.machine import cpus
 from textkit.training import checkpoint
+from textkit.training.distributed.parallel import ALONE, Alone
 from textkit.training.effects import check_options, has_score
 from textkit.training.events import Done, EpochDone, Event, Progress, Scored, Stage, Started, Stopped
 from textkit.training.norms import weight_norms
-from textkit.training.parallel import ALONE, Alone
 from textkit.training.position import Diverged, check_score
 from textkit.training.preparing import (
     choose_device,

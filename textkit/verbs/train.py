@@ -104,7 +104,7 @@ def train(
     if max_mb is not None:
         raise click.UsageError("--max-mb: bounds a search; say with --budget how long it may take", ctx)
     if processes is not None and processes > 1:
-        from textkit.training.launching import MEETING
+        from textkit.training.distributed.launching import MEETING
 
         if MEETING not in os.environ:  # this is not yet one of them
             return run_processes(messages, processes, rest["command"])
@@ -154,7 +154,7 @@ def list_options(plugin: str | None) -> None:
 def run_processes(messages: Messages, count: int, command: list[str]) -> None:
     """Runs the same command as `count` processes of one training, and waits for them."""
     from textkit.errors import UsageError
-    from textkit.training.launching import launch
+    from textkit.training.distributed.launching import launch
 
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
         raise UsageError(
@@ -167,8 +167,8 @@ def run_processes(messages: Messages, count: int, command: list[str]) -> None:
 
 def run_training(messages: Messages, folder: Path, resume: bool, **rest: Any) -> None:
     """Begins or goes on with a run and drives it to its end; a signal that stops it gives exit code 128 plus its number."""
-    from textkit.training.launching import DESERTED, MEETING
-    from textkit.training.parallel import Deserted, Follower, joined
+    from textkit.training.distributed.launching import DESERTED, MEETING
+    from textkit.training.distributed.parallel import Deserted, Follower, joined
     from textkit.training.recipe import Recipe, begin, go_on, swept
 
     driven = {"device": rest.pop("device"), "threads": rest.pop("threads"), "resume": resume}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from textkit.training.parallel import Alone
+    from textkit.training.distributed.parallel import Alone
 
 BUCKET = 4 << 20  # bytes of gradients sent at once
 
@@ -27,9 +27,8 @@ class Overlap:
         self.team = team
         self.buckets = buckets(parameters[::-1], size)
         self._place = {id(parameter): at for at, bucket in enumerate(self.buckets) for parameter in bucket}
-        self._left: list[
-            int
-        ] = []  # gradients of each bucket that the backward pass still owes; empty: nothing is watched
+        # Gradients of each bucket that the backward pass still owes; empty: nothing is watched.
+        self._left: list[int] = []
         self._sent: list[tuple[torch.Tensor, Any]] = []
         for parameter in parameters:
             parameter.register_post_accumulate_grad_hook(self._ready)

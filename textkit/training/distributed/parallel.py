@@ -27,7 +27,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from textkit.errors import TextkitError, UsageError
-from textkit.training.launching import MEETING
+from textkit.training.distributed.launching import MEETING
 from textkit.training.run import Run
 
 if TYPE_CHECKING:
