@@ -7,7 +7,7 @@ the second step of SetFit (Tunstall et al. 2022, arXiv 2209.11055).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -22,7 +22,7 @@ from textkit_plugins.encoder.batching import limit_of
 from textkit_plugins.encoder.beginning import BeginsWithEncoder
 from textkit_plugins.encoder.classifying import attends, batch_of, head_facts, labels_of, text_chunks, wanted_of
 from textkit_plugins.encoder.in_context import encoder_of
-from textkit_plugins.encoder.ngrams import WideOptions
+from textkit_plugins.encoder.ngrams import Tfidf, WideOptions
 from textkit_plugins.encoder.options import EncoderOptions
 from textkit_plugins.encoder.solving import Solved
 
@@ -108,13 +108,13 @@ class FewShotPlugin(BeginsWithEncoder, Plugin[FewShotOptions, TextRule]):
             batch = batch_of(some, vocabulary, numbers, config, config.several)
             vectors[begin : begin + len(some)] = encoded(network, batch)
             if network.wide is not None:
-                ngrams.append(network.wide.features(batch.ids, batch.weight))
+                ngrams.append(network.wide.occurrences(batch.ids, batch.weight))
             words += int((batch.weight > 0).sum())
             yield {"examples": begin + len(some), "words": words}
         wanted = wanted_of(lines, numbers, config.several)
         count = np.array([line.weight for line in lines], np.float64)
         length = _LENGTH_OF_FEW if len(lines) < _FEW else 1.0
-        features = sparse(ngrams, network.wide.table.num_embeddings) * length if network.wide is not None else None
+        features = None if network.wide is None else Tfidf(ngrams, network.wide.square.numpy(), length)
         solved = Solved(vectors, wanted, count, config.several, len(numbers), features)
         # A step has too little work for two threads: they would wait for each other.
         with threadpool_limits(1, user_api="blas"):
@@ -151,18 +151,6 @@ def encoded(network: Classifier, batch: Batch) -> np.ndarray:
             vector = step(vector)
     found: np.ndarray = vector.numpy()
     return found
-
-
-def sparse(ngrams: Sequence[tuple[np.ndarray, np.ndarray]], rows: int) -> Any:
-    """The features of lines as a scipy.sparse matrix f32[line, row]. `ngrams`: what Wide.features gave, batch by batch."""
-    from scipy.sparse import csr_matrix, vstack
-
-    parts = []
-    for found, weight in ngrams:
-        line, place = np.nonzero(weight)
-        of_batch = csr_matrix((weight[line, place], (line, found[line, place])), (len(found), rows))
-        parts.append(of_batch)
-    return vstack(parts, format="csr")
 
 
 def set_solution(network: Classifier, found: np.ndarray, logits: np.ndarray, wanted: np.ndarray) -> None:

@@ -6,7 +6,7 @@ that looks at n-grams beside its encoder needs no other text rule and no other p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,6 +22,8 @@ _MOST_FEATURES = (1 << 15) - 2  # rows are numbered in 16 bits, and row 0 is tha
 _LONGEST = 5  # tokens
 _BEGUN = 2  # tokens, beside what knows words already
 _MOST_WEIGHTS = 1 << 24  # of all n-grams for all labels: 64 MB
+# Squares of tf-idf are multiples of this, so that their sum over a line is exact in f32, in whatever order it is made.
+STEP = 1 / 64
 _LEAST = 2  # lines that an n-gram is in: what one line alone has says nothing of others
 _COUNTED = 4000  # lines whose n-grams are counted at once
 
@@ -88,3 +90,53 @@ def learnt_ngrams(rule: TextRule, chunks: Chunks, order: int, most: int) -> dict
     if len(kept) > most:
         kept = np.sort(kept[np.argsort(-lines[kept], kind="stable")[:most]])
     return {"order": order, "hashes": kept.tolist(), "lines": lines[kept].tolist(), "total": total}
+
+
+def squares(lines: np.ndarray, total: int) -> np.ndarray:
+    """The squares f32 of the inverse document frequencies of n-grams that are in so many `lines` i64 of `total`."""
+    idf = np.log((1 + total) / (1 + lines.astype(np.float64))) + 1  # as scikit-learn's
+    rounded: np.ndarray = (np.round(idf**2 / STEP) * STEP).astype(np.float32)
+    return rounded
+
+
+class Tfidf:
+    """The tf-idf of lines' n-grams as matrices, after these lines or after some of them alone.
+
+    `found`: what Wide.occurrences gave, batch by batch. `square` f32[row]: what the branch makes of each n-gram.
+    `length`: that of each line's features.
+    """
+
+    def __init__(self, found: Sequence[tuple[np.ndarray, np.ndarray]], square: np.ndarray, length: float = 1.0) -> None:
+        self.square, self.length = square, length
+        self.lines = sum(len(rows) for rows, _ in found)
+        # Of each occurrence: its line, its row, and the square of its tokens' weights.
+        begins = np.cumsum([0, *(len(rows) for rows, _ in found)])
+        real = [np.nonzero((rows > 0) & (weight > 0)) for rows, weight in found]
+        self.line = np.concatenate([line + begin for (line, _), begin in zip(real, begins[:-1], strict=True)])
+        self.row = np.concatenate([rows[at] for (rows, _), at in zip(found, real, strict=True)])
+        self.weight = np.concatenate([weight[at] ** 2 for (_, weight), at in zip(found, real, strict=True)])
+
+    def of_all(self) -> Any:
+        """A scipy.sparse matrix f32[line, row], as the branch has it."""
+        return self._matrix(self.square)
+
+    def learnt_from(self, some: np.ndarray) -> Any:
+        """The matrix f32[line, row] of all lines, where no line but `some` i64 was there to count n-grams in. What fewer than 2
+        of these have is left out."""
+        mine = np.zeros(self.lines, bool)
+        mine[some] = True
+        here = mine[self.line]
+        rows = len(self.square)
+        pairs = np.unique(self.line[here] * rows + self.row[here])  # an n-gram counts once in a line
+        counts = np.bincount(pairs % rows, minlength=rows)
+        return self._matrix(np.where(counts >= _LEAST, squares(counts, len(some)), 0))
+
+    def _matrix(self, square: np.ndarray) -> Any:
+        from scipy.sparse import csr_matrix
+
+        worth = self.weight * square[self.row]
+        length = np.maximum(np.bincount(self.line, worth, self.lines), STEP)
+        value = self.length * np.sqrt(worth / length[self.line])
+        here = value > 0
+        entries = value[here].astype(np.float32), (self.line[here], self.row[here])
+        return csr_matrix(entries, (self.lines, len(square)))

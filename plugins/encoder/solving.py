@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from textkit.tasks.classify.evaluation import measures
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+    from textkit_plugins.encoder.ngrams import Tfidf
 
 _FOLDS = 5
 _MANY = 3000  # lines from which one fold judges: another would say the same, and take as long again
@@ -18,8 +23,7 @@ _STEPS = 100  # of a search, in the folds as at the end: the temperature of the 
 class Solved:
     """Logistic regression on vectors f32[line, width]: `wanted` i64[line], or f32[line, label] with `several`.
 
-    `features`: a scipy.sparse matrix f32[line, feature] of more that is known of the lines. Its weights are penalised as those
-    of the vectors are.
+    `features`: more that is known of the lines. Their weights are penalised as those of the vectors are.
     """
 
     def __init__(
@@ -29,22 +33,26 @@ class Solved:
         count: np.ndarray,
         several: bool,
         labels: int,
-        features: Any = None,
+        features: Tfidf | None = None,
     ) -> None:
         self.vectors, self.count, self.several = vectors, count.astype(np.float32), several
-        self.features = features
+        self.tfidf = features
         self.target = wanted.astype(np.float32) if several else measures.one_hot(wanted, labels).astype(np.float32)
         self.folds = 0
 
-    def solve(
-        self, strength: float, rows: np.ndarray | slice = slice(None), start: np.ndarray | None = None
+    def solve(self, strength: float) -> np.ndarray:
+        """The weights of vectors, those of features, and biases that are best for all lines, side by side f64[label, width +
+        feature + 1]; biases are not penalised."""
+        return self._best(strength, slice(None), None if self.tfidf is None else self.tfidf.of_all(), None)
+
+    def _best(
+        self, strength: float, rows: np.ndarray | slice, features: csr_matrix | None, start: np.ndarray | None
     ) -> np.ndarray:
-        """The weights of vectors, those of features, and biases that are best for the `rows`, side by side f64[label, width +
-        feature + 1]; biases are not penalised. `start`: where the search for them begins."""
+        """The solution for the `rows`. `features`: those of all lines. `start`: where the search begins."""
         from scipy.optimize import minimize
 
         vectors, target, count = self.vectors[rows], self.target[rows], self.count[rows]
-        features = None if self.features is None else self.features[rows]
+        features = None if features is None else features[rows]
         turned = None if features is None else features.T.tocsr()
         labels, width = target.shape[1], vectors.shape[1]
         size = width + (0 if features is None else features.shape[1]) + 1
@@ -74,17 +82,17 @@ class Solved:
         solution: np.ndarray = found.x.reshape(size, labels).T
         return solution
 
-    def logits(self, solution: np.ndarray, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+    def _logits(self, solution: np.ndarray, rows: np.ndarray, features: csr_matrix | None) -> np.ndarray:
         """What a solution says of the `rows`, f[line, label]."""
         width = self.vectors.shape[1]
         found: np.ndarray = self.vectors[rows] @ solution[:, :width].T + solution[:, -1]
-        if self.features is not None:
-            found += self.features[rows] @ np.ascontiguousarray(solution[:, width:-1].T)
+        if features is not None:
+            found += features[rows] @ np.ascontiguousarray(solution[:, width:-1].T)
         return found
 
     def chosen(self, strengths: Sequence[float], seed: int) -> tuple[float, np.ndarray, np.ndarray]:
         """The strength under which lines are likeliest by the folds that have not seen them; which lines these are i64[line],
-        and their logits under it.
+        and their logits under it. Nor were their n-grams counted in a fold that judges them.
 
         Each strength is judged with the temperature that fits it best, because a weak penalty gives good order and too much
         confidence, and the served probabilities are divided by that temperature.
@@ -98,14 +106,16 @@ class Solved:
         judges = range(self.folds if len(place) < _MANY else 1)
         lines = np.flatnonzero(fold < len(judges))
         best, strength, kept = np.inf, strengths[0], np.zeros_like(self.target[lines])
+        learnt = [np.flatnonzero(fold != number) for number in judges]
+        features = [None if self.tfidf is None else self.tfidf.learnt_from(some) for some in learnt]
         # The next strength's search begins where the last one ended.
         begun: list[np.ndarray | None] = [None] * len(judges)
         for tried in strengths:
             logits = np.zeros_like(self.target)
             for number in judges:
                 inside = np.flatnonzero(fold == number)
-                begun[number] = found = self.solve(tried, np.flatnonzero(fold != number), begun[number])
-                logits[inside] = self.logits(found, inside)
+                begun[number] = found = self._best(tried, learnt[number], features[number], begun[number])
+                logits[inside] = self._logits(found, inside, features[number])
             loss = self._unlikely(logits[lines], self.target[lines])
             if loss >= best:  # stronger penalties only go on from here
                 break

@@ -14,13 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from textkit_plugins.encoder.ngrams import HASHES, MULTIPLIER
+from textkit_plugins.encoder.ngrams import HASHES, MULTIPLIER, STEP, squares
 
 if TYPE_CHECKING:
     from textkit_plugins.encoder.options import EncoderOptions
 
-# Squares of tf-idf are multiples of this, so that their sum over a line is exact in f32, in whatever order it is made.
-_STEP = 1 / 64
 # What the branch says is multiplied by this, which lets it learn so much faster than the layers beside it: those of a
 # transformer begin with another model and need a low rate, at which weights that begin as zeros would stay near them.
 _GAIN = {"transformer": 64.0}
@@ -40,39 +38,36 @@ class Wide(nn.Module):
         kept = len(learnt["hashes"])
         rows = torch.zeros(HASHES, dtype=torch.int16)  # 0: no n-gram that counts
         rows[torch.tensor(learnt["hashes"], dtype=torch.int64)] = torch.arange(1, kept + 1, dtype=torch.int16)
-        idf = np.log((1 + learnt["total"]) / (1 + np.array(learnt["lines"], np.float64))) + 1  # as scikit-learn's
-        square = np.concatenate([[0], np.round(idf**2 / _STEP) * _STEP])
+        square = squares(np.array(learnt["lines"], np.int64), learnt["total"])
         self.register_buffer("rows", rows)
-        self.register_buffer("square", torch.from_numpy(square.astype(np.float32)))
+        self.register_buffer("square", torch.from_numpy(np.pad(square, (1, 0))))
         self.table = nn.Embedding(kept + 1, size, padding_idx=0)
         nn.init.zeros_(self.table.weight)
 
     def forward(self, ids: Tensor, weight: Tensor) -> Tensor:
         """ids i64 and weight f32 [line, token] -> f32[line, size]; zeros for a line without n-grams that count"""
         lengths, sums = [], []
-        for rows, square in self._ngrams(ids, weight):
+        for rows, weigh in self._ngrams(ids, weight):
+            square = weigh.square() * self.square[rows]
             lengths.append(square.sum(1, keepdim=True))
             worth = square.sqrt()[:, :, None] * self.table(rows)
             # onnxruntime adds up in another order where a line is alone. In f64 no order changes what is left in f32.
             sums.append(worth.sum(1) if self.training else worth.double().sum(1).to(worth.dtype))
-        return self.gain * sum(sums) * torch.clamp(sum(lengths), min=_STEP).rsqrt()
+        return self.gain * sum(sums) * torch.clamp(sum(lengths), min=STEP).rsqrt()
 
     def _ngrams(self, ids: Tensor, weight: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Of the n-grams of 1, 2, ... tokens, by the place where they begin: rows i64 and squares of tf-idf f32
-        [line, token]; 0 where none begins that counts."""
+        """Of the n-grams of 1, 2, ... tokens, by the place where they begin: rows i64 and weights of their tokens f32
+        [line, token]; row 0 or weight 0 where none begins that counts."""
         found, weigh = torch.zeros_like(ids), torch.ones_like(weight)
         for n in range(self.order):
             found = (found * MULTIPLIER + _from(ids, n) + 1) % HASHES
             weigh = weigh * _from(weight, n)
-            rows = self.rows[found].to(torch.int64)
-            square = weigh.square() * self.square[rows]
-            yield rows, square
+            yield self.rows[found].to(torch.int64), weigh
 
-    def features(self, ids: Tensor, weight: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """The rows i64 and the weights f32 [line, n-gram] by which `forward` multiplies them, but for the gain."""
-        rows, squares = (torch.cat(parts, 1) for parts in zip(*self._ngrams(ids, weight), strict=True))
-        length = squares.sum(1, keepdim=True).clamp(min=_STEP)
-        return rows.numpy(), (squares / length).sqrt().numpy()
+    def occurrences(self, ids: Tensor, weight: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """The rows i64 of the n-grams of each line and the weights f32 of their tokens [line, n-gram], for ngrams.Tfidf."""
+        rows, weights = (torch.cat(parts, 1).numpy() for parts in zip(*self._ngrams(ids, weight), strict=True))
+        return rows, weights
 
     def set_weights(self, found: np.ndarray) -> None:
         """`found` f32[row, size]: what each n-gram is worth in logits, row 0 excepted."""

@@ -26,7 +26,7 @@ from textkit_plugins.encoder.classification import Served as Module
 from textkit_plugins.encoder.classifying import ClassifierOptions, ClassifierPlugin, attends
 from textkit_plugins.encoder.few import FewShotOptions, FewShotPlugin
 from textkit_plugins.encoder.multitasking import MultitaskPlugin
-from textkit_plugins.encoder.ngrams import HASHES, MULTIPLIER, hashes_of, learnt_ngrams, most_features, order_of
+from textkit_plugins.encoder.ngrams import HASHES, MULTIPLIER, Tfidf, hashes_of, learnt_ngrams, most_features, order_of
 from textkit_plugins.encoder.wide import Wide
 
 PLUGIN = ClassifierPlugin()
@@ -138,9 +138,9 @@ def test_features_are_those_of_scikit_learn(tmp_path):
     rule, _ = rule_of(texts, tmp_path)
     made = branch(*list(learnt_ngrams(rule, lambda: iter([texts]), 2, 1000).values())[1:])
     ids, weight = tensors(rule, texts)
-    rows, weights = made.features(ids, weight)
-    found = np.zeros((len(texts), made.table.num_embeddings))
-    np.add.at(found, (np.arange(len(texts))[:, None], rows), weights)
+    rows, real = made.occurrences(ids, weight)
+    tfidf = Tfidf([(rows[:40], real[:40]), (rows[40:], real[40:])], made.square.numpy())
+    found = tfidf.of_all().toarray()
     # A vector in which n-grams recur has another length there: it adds them up first.
     sklearn = text.TfidfVectorizer(ngram_range=(1, 2), min_df=2, norm=None, token_pattern=r"\S+")
     wanted = sklearn.fit_transform(texts).toarray()
@@ -150,7 +150,19 @@ def test_features_are_those_of_scikit_learn(tmp_path):
     assert len(columns) == made.table.num_embeddings - 1
     ratio = found[:, columns].sum(1) / wanted.sum(1)
     assert found[:, columns] == pytest.approx(wanted * ratio[:, None], abs=0.002)
-    assert (weights**2).sum(1) == pytest.approx(np.ones(len(texts)), abs=1e-5)
+    squares = made.square.numpy()[rows] * (real > 0)
+    weights = np.sqrt(squares / squares.sum(1, keepdims=True))
+    one_by_one = np.zeros_like(found)
+    np.add.at(one_by_one, (np.arange(len(texts))[:, None], rows), weights)
+    assert found == pytest.approx(one_by_one, abs=1e-6)
+    # What is learnt from the first 50 lines knows nothing of the others, and gives all of them features.
+    few = text.TfidfVectorizer(ngram_range=(1, 2), min_df=2, norm=None, token_pattern=r"\S+").fit(texts[:50])
+    wanted = few.transform(texts).toarray()
+    found = tfidf.learnt_from(np.arange(50)).toarray()
+    columns = [place[hashed(*rule.encode([name]).ids.tolist())] for name in few.get_feature_names_out()]
+    assert set(np.flatnonzero(found.any(0))) == set(columns)
+    ratio = found[:, columns].sum(1) / wanted.sum(1)
+    assert found[:, columns] == pytest.approx(wanted * ratio[:, None], abs=0.002)
 
 
 def test_padding_and_other_lines_change_no_bit():
@@ -272,6 +284,24 @@ def test_few_shot_puts_its_solution_into_the_branch(tmp_path):
         network.wide.table.weight.zero_()
         alike = network(ids, weight, 0)
     assert alike[0].tolist() == pytest.approx(alike[1].tolist())  # the encoder sees the same words
+
+
+def test_lines_kept_back_are_not_counted_among_the_ngrams(tmp_path):
+    """Each word is in two lines of one label. So whatever a line shares with others, a fold that has not seen it has in one
+    line alone, which is too few; if the fold counted the line itself, it would be right about nearly all."""
+    random = np.random.default_rng(4)
+    lines = [f"{'ab'[at // 2 % 2]}\tw{at // 2}" for at in range(400)]
+    random.shuffle(lines)
+    (tmp_path / "lines.tsv").write_text("".join(f"{line}\n" for line in lines))
+    few, own = FewShotPlugin(), FewShotOptions(**TOKENS, dim=1, wide=1, dropout=0.0)
+    corpus = corpora.corpus_of(few, [tmp_path / "lines.tsv"], own)
+    rule = PLUGIN.vocabulary(corpus, options(wide=1))
+    assert len(rule.learnt["ngrams"]["hashes"]) > 190
+    network, epoch = few.network(own, rule), Epoch(0, 1)
+    with torch.no_grad():
+        network.encoder.tokens.embedding.weight.zero_()  # vectors know nothing
+    list(few.fit(network, corpus, rule, own, epoch))
+    assert epoch.facts["cross_validation"]["accuracy"] < 0.6
 
 
 def test_multitask_has_a_branch_too(tmp_path):
