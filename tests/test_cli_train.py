@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from textkit.plugin import Score
 from textkit.registry import registry
 from textkit.training import progress
 from textkit.training.events import Progress, Scored, Started
+from textkit.training.recipe import _comments, options
 
 TOYS = str(Path(__file__).with_name("training_toys.py"))
 
@@ -180,6 +182,27 @@ def test_options_are_listed_with_their_comments(textkit):
     code, out, _ = textkit("train", "word2vec", "--show-options")
     assert code == 0
     assert all(line.startswith("#") or "  " in line for line in out.splitlines())  # base classes' options too
+
+
+def test_no_family_has_an_option_without_a_comment():
+    for name in registry.names():
+        for group, members in options(registry.get(name)).items():
+            assert [option.name for option in members if not option.comment.strip()] == [], (name, group)
+
+
+def test_a_comment_may_stand_above_its_option():
+    @dataclass(frozen=True)
+    class Config:
+        # in two
+        # lines
+
+        first: int = 1  # beside
+        # above, in
+        # two lines
+        second: int = 2
+        third: int = 3
+
+    assert _comments(Config) == {"first": "beside", "second": "above, in two lines"}
 
 
 REFUSED = [

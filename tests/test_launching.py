@@ -17,7 +17,7 @@ import pytest
 from textkit.cli import run
 from textkit.cli.options import Messages
 from textkit.errors import TextkitError
-from textkit.training import launching
+from textkit.training.distributed import launching
 
 TOYS = str(Path(__file__).with_name("training_toys.py"))
 

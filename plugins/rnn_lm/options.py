@@ -19,7 +19,7 @@ class RnnLmConfig(LanguageOptions):
     """
 
     cell: Literal["rnn", "gru", "lstm"] = "lstm"  # rnn (Elman 1990) | gru (Cho et al. 2014) | lstm (Gers et al. 2000)
-    layers: int = 2
+    layers: int = 2  # recurrent layers, each of which reads the one below
     dim: int = 256  # numbers per word
     hidden: int = 512  # units per layer; with tie the last layer has dim units instead
     bidirectional: bool = False  # refused: a model that has read the words to come cannot say which word comes next

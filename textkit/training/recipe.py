@@ -237,7 +237,7 @@ def _options(cls: type, values: Any) -> list[Option]:
 
 
 def _comments(cls: type) -> dict[str, str]:
-    """The comment on each field's line, read from the source where it can be; metadata["comment"] otherwise."""
+    """The comment on the lines of each field, or above them, read from the source where it can be; else metadata["comment"]."""
     fields = getattr(cls, "__dataclass_fields__", {})
     told = {name: field.metadata["comment"] for name, field in fields.items() if "comment" in field.metadata}
     try:
@@ -246,13 +246,20 @@ def _comments(cls: type) -> dict[str, str]:
         (defined,) = ast.parse(source).body
     except (OSError, TypeError, SyntaxError, tokenize.TokenError, ValueError):
         return told
-    on_line = {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
+    comments = [token for token in tokens if token.type == tokenize.COMMENT]
+    on_line = {token.start[0]: token.string.lstrip("# ") for token in comments}
+    alone = {token.start[0] for token in comments if token.line.lstrip().startswith("#")}
     found = {}
     for node in defined.body if isinstance(defined, ast.ClassDef) else ():
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             end = node.end_lineno or node.lineno
-            lines = [on_line[number] for number in range(node.lineno, end + 1) if number in on_line]
-            found[node.target.id] = " ".join(lines)
+            lines = [number for number in range(node.lineno, end + 1) if number in on_line]
+            if not lines:
+                first = node.lineno
+                while first - 1 in alone:
+                    first -= 1
+                lines = list(range(first, node.lineno))
+            found[node.target.id] = " ".join(on_line[number] for number in lines)
     return {**told, **{name: comment for name, comment in found.items() if comment}}
 
 
