@@ -50,7 +50,8 @@ def test_as_sacrebleu_itself_with_references_of_unequal_number():
 
 
 def test_the_dev_score_of_a_training_is_the_same_figure():
-    from textkit.tasks.translate.family import TranslationOptions, bleu
+    from textkit.tasks.translate.family import TranslationOptions
+    from textkit.tasks.translate.scoring import bleu
 
     pairs = [("eins", REFERENCES[0][0]), ("zwei", REFERENCES[1][0]), ("eins", REFERENCES[0][1])]
     found = [FOUND[0], FOUND[1], "of a source that occurs again"]

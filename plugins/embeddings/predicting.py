@@ -156,12 +156,13 @@ class Predicting(Plugin[Options, Words]):
     def update(
         self, network: WordVectors, batch: Windows, learning_rate: float, config: Options, threads: int
     ) -> Mapping[str, float]:
+        from textkit_plugins.embeddings import blocks
         from textkit_plugins.embeddings import network as steps
 
         if config.loss == "softmax":
             log = steps.descend_softmax(network, batch, learning_rate, config)
         elif network.centre.is_cuda:
-            log = steps.descend_blocks(network, batch, learning_rate, config)
+            log = blocks.descend_blocks(network, batch, learning_rate, config)
         else:
             log = steps.descend(network, batch, learning_rate, config, threads)
         return {"examples": batch.words, "words": batch.words, "weight": log.pop("pairs"), **log}

@@ -17,6 +17,7 @@ from textkit.registry import registry
 from textkit.text.subwords import NGrams, Pieces
 from textkit.text.words import Words
 from textkit.training.run import Run
+from textkit_plugins.embeddings import blocks
 from textkit_plugins.embeddings import network as networks
 from textkit_plugins.embeddings.kernels import bag_kernel
 from textkit_plugins.embeddings.noise import alias_table
@@ -80,15 +81,15 @@ def batch_of(tokens: list[int]) -> Windows:
 @pytest.mark.parametrize("block", [4096, 2])
 def test_the_step_for_gpus_takes_the_same_gradient(model: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     # At such a small rate the CPU's steps, one after the other, are the same to first order, and so are blocks of two words.
-    monkeypatch.setattr(networks, "BLOCK", block)
-    monkeypatch.setattr(networks, "CROWD", 1000.0)
+    monkeypatch.setattr(blocks, "BLOCK", block)
+    monkeypatch.setattr(blocks, "CROWD", 1000.0)
     network, config = small_network(model=model)
     start = [network.centre.detach().clone(), network.context.detach().clone()]
     batch = batch_of([0, 1, 2, 3, -1, 2, 3, 0, -1, 1, -1])
     steps, told = [], []
     for step in (
         lambda: networks.descend(network, batch, 1e-4, config, 1),
-        lambda: networks.descend_blocks(network, batch, 1e-4, config),
+        lambda: blocks.descend_blocks(network, batch, 1e-4, config),
     ):
         with torch.no_grad():
             network.centre.copy_(start[0])
@@ -106,7 +107,7 @@ def test_noise_that_is_the_target_makes_no_step_on_a_gpu() -> None:
     batch = batch_of([4, 4, -1])  # the target is the only word that is drawn
     before = network.context.detach().clone()
     centre = network.centre.detach().clone()
-    told = networks.descend_blocks(network, batch, 1.0, config)
+    told = blocks.descend_blocks(network, batch, 1.0, config)
     score = float(centre[4] @ before[4])
     assert told["pairs"] == 2
     assert float(told["loss"]) == pytest.approx(np.log1p(np.exp(-score)))
@@ -143,7 +144,7 @@ def test_a_batch_on_a_gpu_is_not_waited_for(options: dict[str, str]) -> None:
         if config.loss == "softmax":
             told = networks.descend_softmax(network, batch, 0.1, config)
         else:
-            told = networks.descend_blocks(network, batch, 0.1, config)
+            told = blocks.descend_blocks(network, batch, 0.1, config)
     assert reads.seen == []
     assert isinstance(told["loss"], torch.Tensor)
     with Reads() as reads:
@@ -158,7 +159,7 @@ def test_on_a_real_gpu_nothing_waits(model: str) -> None:
     network.to("cuda")
     torch.cuda.set_sync_debug_mode("error")
     try:
-        told = networks.descend_blocks(network, batch_of([0, 1, 2, 3, -1, 2, 3, 0, -1]), 0.1, config)
+        told = blocks.descend_blocks(network, batch_of([0, 1, 2, 3, -1, 2, 3, 0, -1]), 0.1, config)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert float(told["loss"]) > 0
@@ -172,7 +173,7 @@ def test_the_step_for_gpus_learns_as_the_kernels_do(
     found = {}
     for name in ("cpu", "gpu"):
         if name == "gpu":
-            monkeypatch.setattr(networks, "descend", lambda *given: networks.descend_blocks(*given[:-1]))
+            monkeypatch.setattr(networks, "descend", lambda *given: blocks.descend_blocks(*given[:-1]))
         found[name] = similar(tmp_path / name)
     for kind, value in found["gpu"].items():
         assert value > 0.4 * found["cpu"][kind] > 0.05, (kind, found)

@@ -16,6 +16,7 @@ from textkit.plugin import Epoch
 from textkit.registry import registry
 from textkit.text.words import Words
 from textkit.training.run import Run
+from textkit_plugins.embeddings import blocks
 from textkit_plugins.embeddings import network as networks
 from textkit_plugins.embeddings.kernels import bag_kernel, skipgram_kernel
 from textkit_plugins.embeddings.noise import alias_table
@@ -225,7 +226,7 @@ def test_the_step_for_gpus_takes_the_same_gradient(model: str) -> None:
     steps = []
     for step in (
         lambda: networks.descend(network, batch, 1e-3, config, 1),
-        lambda: networks.descend_blocks(network, batch, 1e-3, config),
+        lambda: blocks.descend_blocks(network, batch, 1e-3, config),
     ):
         with torch.no_grad():
             network.centre.copy_(start[0])
@@ -248,7 +249,7 @@ def test_a_crowded_word_counts_as_sixteen_pairs_on_a_gpu() -> None:
     for tokens in (few, many):
         with torch.no_grad():
             network.centre.copy_(start)
-        networks.descend_blocks(network, batch_of(tokens), 1e-3, config)
+        blocks.descend_blocks(network, batch_of(tokens), 1e-3, config)
         moved.append(float((network.centre.detach() - start)[0].norm()))
     assert moved[1] == pytest.approx(2 * moved[0], rel=0.05)  # 16 pairs' worth against 8, not 800
 
@@ -418,12 +419,12 @@ def test_softmax_and_the_step_for_gpus_have_the_windows_of_the_kernels(tmp_path:
         for n in (1, 9)
     ]
     assert found == [wanted] * 2
-    descend, networks.descend = networks.descend, lambda *given: networks.descend_blocks(*given[:-1])
-    block, networks.BLOCK = networks.BLOCK, 50
+    descend, networks.descend = networks.descend, lambda *given: blocks.descend_blocks(*given[:-1])
+    block, blocks.BLOCK = blocks.BLOCK, 50
     try:
         assert [epoch_of(tmp_path, "word2vec", n, subsample=0.05, model=model)[0] for n in (0, 13)] == [wanted] * 2
     finally:
-        networks.descend, networks.BLOCK = descend, block
+        networks.descend, blocks.BLOCK = descend, block
 
 
 @pytest.mark.parametrize("plugin", ["word2vec", "fasttext"])
