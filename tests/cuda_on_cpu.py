@@ -24,12 +24,7 @@ class Rewritten(Session):
     wanted = "fp32"
 
     def __init__(
-        self,
-        graph: bytes,
-        device: str = "auto",
-        threads: int | None = None,
-        outputs: Collection[str] | None = None,
-        edit: Edit | None = None,
+        self, graph: bytes, *_: Any, outputs: Collection[str] | None = None, edit: Edit | None = None, **__: Any
     ) -> None:
         graph = graph if outputs is None else onnxfile.keep_outputs(graph, outputs)
         key = hashlib.sha256(graph).digest(), self.wanted, None if edit is None else edit.key

@@ -30,7 +30,7 @@ def log_softmax(x: np.ndarray) -> np.ndarray:
 class Kept:
     """Memory and state by name, whose first axis is the line."""
 
-    draws = False
+    draws = ranks = cuts = False
 
     def keep(self, memory: Any, state: Any, rows: np.ndarray) -> tuple[Any, Any]:
         return (
@@ -63,8 +63,9 @@ class Toy(Kept):
         return {"memory.mean": mean, "memory.mask": source_mask}, {"state.hidden": np.zeros_like(mean)[:, None]}
 
     def step(
-        self, token: np.ndarray, parent: np.ndarray, k: int, memory: Any, state: Any, full: bool, draw: Any = None
-    ) -> dict[str, Any]:
+        self, token: np.ndarray, parent: np.ndarray, k: int, memory: Any, state: Any, full: bool,
+        draw: Any = None, score: Any = None,
+    ) -> dict[str, Any]:  # fmt: skip
         self.steps.append((*token.shape, k, full))
         hidden = np.take_along_axis(state["state.hidden"], parent[:, :, None], 1)
         hidden, logprob = self.next(hidden, token, memory["memory.mean"][:, None])
@@ -97,8 +98,9 @@ class Written(Kept):
         return {}, {"state.said": np.full((len(source), 1, 0), -1)}
 
     def step(
-        self, token: np.ndarray, parent: np.ndarray, k: int, memory: Any, state: Any, full: bool, draw: Any = None
-    ) -> dict[str, Any]:
+        self, token: np.ndarray, parent: np.ndarray, k: int, memory: Any, state: Any, full: bool,
+        draw: Any = None, score: Any = None,
+    ) -> dict[str, Any]:  # fmt: skip
         said = np.concatenate([np.take_along_axis(state["state.said"], parent[:, :, None], 1), token[:, :, None]], 2)
         logprob = np.full((*token.shape, SIZE), -np.inf)
         for at in np.ndindex(token.shape):

@@ -49,7 +49,7 @@ class TorchSteps:
             memory, state = self.modules.encode(torch.from_numpy(source), torch.from_numpy(source_mask))
         return memory, state
 
-    draws = False
+    draws = ranks = cuts = False
 
     def keep(self, memory, state, rows):
         import torch
@@ -58,7 +58,7 @@ class TorchSteps:
         kept = {name: value[rows] for name, value in state.items() if name.startswith(("state.", "cache."))}
         return {name: value[rows] for name, value in memory.items()}, kept
 
-    def step(self, token, parent, k, memory, state, full, draw=None):
+    def step(self, token, parent, k, memory, state, full, draw=None, score=None):
         import torch
 
         state = {name: value for name, value in state.items() if name.startswith(("state.", "cache."))}

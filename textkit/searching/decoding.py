@@ -33,6 +33,14 @@ class StepModel(Protocol):
 
     draws: bool  # whether `step` takes a Draw
 
+    @property
+    def ranks(self) -> bool:
+        """Whether `step` looks for the likeliest among the continuations of all beams of a line, given their scores."""
+
+    @property
+    def cuts(self) -> bool:
+        """Whether `step` takes a Draw with a share."""
+
     def encode(self, source: np.ndarray, source_mask: np.ndarray) -> tuple[Any, Any]:
         """source i64[line, source], source_mask bool[line, source] -> memory [line, ...], state [line, 1, ...]."""
 
@@ -45,6 +53,7 @@ class StepModel(Protocol):
         state: Any,
         full: bool,
         draw: Draw | None = None,
+        score: np.ndarray | None = None,
     ) -> Mapping[str, Any]:
         """token, parent i64[line, beam] -> the outputs of a step, which are also the next step's `state`.
 
@@ -52,9 +61,8 @@ class StepModel(Protocol):
         [line, beam, vocab]; with `draw` drawn_id, drawn_logprob [line, beam]; attention [line, beam, source] where it was
         asked for.
 
-        A model that `ranks` (a GPU's) also takes `score` f64[line, beam], the beams' scores so far, and then gives the
-        likeliest of all continuations of a line; top_logprob is -inf in places without one. A model that `cuts` takes a Draw
-        with a share.
+        A model that `ranks` (a GPU's) gets `score` f64[line, beam], the beams' scores so far, and then gives the likeliest of
+        all continuations of a line; top_logprob is -inf in places without one.
         """
 
     def keep(self, memory: Any, state: Any, rows: np.ndarray) -> tuple[Any, Any]:
@@ -95,7 +103,7 @@ def search(
     if options.sample:
         if keys is None:
             keys = np.stack([np.arange(lines), np.zeros(lines, np.int64)], 1)
-        drawn = options.draws_plainly or (options.draws_share and getattr(model, "cuts", False))
+        drawn = options.draws_plainly or (options.draws_share and model.cuts)
         by_graph = model.draws and drawn and not constraints.longest_prefix
         chooser: Beams | Samples = Samples(target, options, constraints, keys, watch, by_graph)
     else:
@@ -117,20 +125,20 @@ def _loop(
     parent = np.zeros_like(token)
     rows = np.arange(len(source))  # the line in each row of the batch
     sampler = chooser if isinstance(chooser, Samples) and chooser.draws else None  # whose tokens the model draws
-    ranked = chooser if isinstance(chooser, Beams) and getattr(model, "ranks", False) else None
+    ranked = chooser if isinstance(chooser, Beams) and model.ranks else None
     waste = 0  # steps spent on finished lines since lines last left the batch
     step = 0
     while True:
         full = chooser.whole or constraints.whole(step)
         k = constraints.choices(step, chooser.choices) if chooser.choices else 0
         draw = sampler.draw(step, rows) if sampler is not None and not constraints.chosen_among(step) else None
-        more: dict[str, Any] = {} if ranked is None else {"score": ranked.score}
-        outputs = model.step(token, parent, k, memory, state, full, draw, **more)
+        score = None if ranked is None else ranked.score
+        outputs = model.step(token, parent, k, memory, state, full, draw, score)
         if k and constraints.crowded_out(outputs["top_id"]):
             constraints.ask_for_more()
             if k < constraints.size:
                 k = constraints.choices(step, chooser.choices)
-                outputs = model.step(token, parent, k, memory, state, full, **more)
+                outputs = model.step(token, parent, k, memory, state, full, None, score)
         if chooser.history.attention is not None:
             chooser.history.see(step, rows, outputs["attention"])
         token, parent, done = chooser.choose(step, rows, outputs)

@@ -6,6 +6,7 @@ from textkit.task import Port
 
 # What travels from step to step. `state.*` belongs to a line, or in a step to each of its beams; `cache.*` belongs to
 # all beams of a line.
+TRAVELS = ("state.", "cache.")
 OF_LINES = (Port("state.*", "", ("line",)), Port("cache.*", "", ("line",)))
 WORD = (
     Port("token", "int64", ("line", "beam")),

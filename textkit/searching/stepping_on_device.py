@@ -16,6 +16,7 @@ from textkit.cuda.model import Model
 from textkit.cuda.stepping import ROWS, StepEdit, can_cut
 from textkit.searching.drawing import draw as drawn_place
 from textkit.searching.on_device import BoundSteps, OnDevice, Stepped
+from textkit.searching.ports import TRAVELS
 from textkit.serving.session import Session
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from textkit.searching.drawing import Draw
     from textkit.searching.options import Search
 
-_TRAVELS = ("state.", "cache.")
 _ROUND = 8  # a number of choices that depends on what was banned is rounded up to a multiple of this: fewer sessions
 
 
@@ -36,8 +36,8 @@ class DeviceSteps:
         inputs, outputs = bundle.manifest.ports("step")
         width = next(port.axes[2] for port in outputs if port.name == "logprob")
         self._vocab = width if isinstance(width, int) else 0
-        self._state = [port.name for port in inputs if port.name.startswith(_TRAVELS)]
-        self._returned = [port.name for port in outputs if port.name.startswith(_TRAVELS)]
+        self._state = [port.name for port in inputs if port.name.startswith(TRAVELS)]
+        self._returned = [port.name for port in outputs if port.name.startswith(TRAVELS)]
         self._fixed = {
             port.name
             for port in inputs

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit.bundle.onnxfile import shares_scales
-from textkit.errors import TextkitError
 from textkit.searching.double_buffer import DoubleBuffer
 from textkit.searching.on_device import Fresh, OnDevice
+from textkit.searching.ports import TRAVELS
 from textkit.searching.stepping_on_device import DeviceSteps
-from textkit.serving.session import NoDeviceMemory, Session
+from textkit.serving.session import Session, of_model
 from textkit.task import NEXT
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from textkit.searching.drawing import Draw
     from textkit.searching.options import Search
 
-_TRAVELS = ("state.", "cache.")  # what a step passes to the next: `state` of a beam, `cache` of all beams of a line
 _CHOICES, _DRAWN = ("top_id", "top_logprob"), ("drawn_id", "drawn_logprob")
 READ = 4096  # the most tokens of a prompt that are read at once
 
@@ -50,14 +49,14 @@ class Steps(ABC):
         self.device, self.where = self._first.device, self._first.where
         inputs, outputs = (tuple(port.name for port in side) for side in bundle.manifest.ports("step"))
         self._memory = [name for name in inputs if name.startswith("memory.")]
-        self._state = [name for name in inputs if name.startswith(_TRAVELS)]
+        self._state = [name for name in inputs if name.startswith(TRAVELS)]
         self.draws = _DRAWN[0] in outputs
         ports = [port for port in bundle.manifest.ports("step")[0] if port.name in self._state]
         self._same_shape = all(isinstance(size, int) for port in ports for size in port.axes[2:]) and not any(
             name.startswith("cache.") for name in self._state
         )
         self._attention = attention
-        self._more = [name for name in outputs if name.startswith(_TRAVELS)] + ["attention"] * attention
+        self._more = [name for name in outputs if name.startswith(TRAVELS)] + ["attention"] * attention
         self._sessions: dict[tuple[bool, bool, bool], tuple[Session, list[str]]] = {}
         self._loading = threading.Lock()
         self._on_device = None if self.device == "cpu" else OnDevice(self.device)
@@ -85,14 +84,10 @@ class Steps(ABC):
 
     def _run_first(self, feeds: Mapping[str, np.ndarray], bound: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs of the first graph, on the device."""
-        try:
+        with of_model(self._bundle.folder):
             if self._on_device is None:
                 return self._first.run({**feeds, **bound})
             return self._on_device.run(self._first, feeds, bound, ())
-        except NoDeviceMemory:
-            raise
-        except TextkitError as error:
-            raise TextkitError(f"{self._bundle.folder}: {error}") from error
 
     def _with_beam(self, found: Mapping[str, Any]) -> dict[str, Any]:
         """The state of lines as the state of one beam each: state.* gets a beam axis."""
@@ -111,7 +106,7 @@ class Steps(ABC):
         score: np.ndarray | None = None,
     ) -> Mapping[str, Any]:
         """Runs a step and returns its outputs, with state and cache under the names of the ports that take them."""
-        try:
+        with of_model(self._bundle.folder):
             if self._device_steps is not None:
                 return self._device_steps.step(token, parent, k, memory, state, full, draw, score)
             if draw is not None and isinstance(state, DoubleBuffer):
@@ -127,10 +122,6 @@ class Steps(ABC):
             if draw is not None and in_place and all(state[name].shape[:2] == token.shape for name in self._state):
                 return DoubleBuffer(session, feeds, self._state).step(token, parent, draw)
             return dict(zip(names, session.run(feeds).values(), strict=True))
-        except NoDeviceMemory:
-            raise
-        except TextkitError as error:
-            raise TextkitError(f"{self._bundle.folder}: {error}") from error
 
     def keep(
         self, memory: dict[str, Any], state: Mapping[str, Any], rows: np.ndarray
@@ -191,7 +182,7 @@ class LanguageSteps(Steps):
 
     def _load_first(self, device: str) -> Session:
         # Without the log-probabilities, which take the longest to compute.
-        outputs = [port.name for port in self._bundle.manifest.ports("score")[1] if port.name.startswith(_TRAVELS)]
+        outputs = [port.name for port in self._bundle.manifest.ports("score")[1] if port.name.startswith(TRAVELS)]
         return Session(self._bundle.graph("score"), device, self._threads, outputs=outputs)
 
     def encode(self, source: np.ndarray, source_mask: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -241,6 +232,6 @@ class LanguageSteps(Steps):
 
 def beginning(bundle: Bundle, lines: int) -> dict[str, np.ndarray]:
     """The state of lines before anything is read: zeros; axes that grow have size 0."""
-    ports = [port for port in bundle.manifest.ports("score")[0] if port.name.startswith(_TRAVELS)]
+    ports = [port for port in bundle.manifest.ports("score")[0] if port.name.startswith(TRAVELS)]
     sizes = ((port, [0 if isinstance(axis, str) else axis for axis in port.axes[1:]]) for port in ports)
     return {port.name: np.zeros((lines, *size), port.dtype) for port, size in sizes}

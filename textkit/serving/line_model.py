@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from textkit.errors import TextkitError, UsageError
+from textkit.errors import UsageError
 from textkit.serving import BATCH_TOKENS
 from textkit.serving.opened import OpenModel
 from textkit.serving.padding import padded, shortened
-from textkit.serving.session import Session
+from textkit.serving.session import Session, of_model
 from textkit.serving.stream import batches
 
 if TYPE_CHECKING:
@@ -95,7 +95,5 @@ class LineModel(OpenModel[Any]):
         return self._session
 
     def _run(self, feeds: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        try:
+        with of_model(self.bundle.folder):
             return self.session.run(feeds)
-        except TextkitError as error:
-            raise TextkitError(f"{self.bundle.folder}: {error}") from error

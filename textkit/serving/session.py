@@ -11,7 +11,7 @@ import io
 import re
 import sys
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from textkit import neighbours, process
@@ -22,6 +22,8 @@ from textkit.serving import machine
 from textkit.serving.saying import reason
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import onnxruntime
 
@@ -107,6 +109,19 @@ class Session:
 
 class NoDeviceMemory(TextkitError):
     """A batch does not fit a GPU's memory; a smaller one may."""
+
+
+@contextlib.contextmanager
+def of_model(folder: Path, *others: type[Exception]) -> Iterator[None]:
+    """Puts the model's folder before what a graph says that fails within, and makes `others` TextkitErrors, too. NoDeviceMemory
+    stays what it is, because a Budget answers it."""
+    named: tuple[type[Exception], ...] = (TextkitError, *others)
+    try:
+        yield
+    except NoDeviceMemory:
+        raise
+    except named as error:
+        raise TextkitError(f"{folder}: {error}") from error
 
 
 def failure(error: Exception, device: str = "cpu") -> TextkitError:

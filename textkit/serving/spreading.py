@@ -1,13 +1,17 @@
-"""Runs the batches of a window: one after the other where each is quick, otherwise several at a time. Knows no graph."""
+"""Runs a window's lines in batches: one after the other where each is quick, otherwise several at a time. Knows no graph."""
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+
+from textkit.serving.budget import Budget
+from textkit.serving.stream import batches
 
 # Seconds that a batch must take for threads to pay off. A batch with a table of vectors takes 0.5 ms, and two threads that
 # pass Python's lock to and fro are then slower than one.
@@ -18,33 +22,31 @@ UNDER_WAY = 3  # batches on a GPU: one that it computes, one that is made ready,
 class Workers:
     """Threads that share the batches of a window. They are started when the first heavy batch comes. Cannot be pickled."""
 
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
+    def __init__(self, threads: int, on_cpu: bool) -> None:
+        """`on_cpu`: whether `threads` CPUs run the batches; otherwise one GPU does, whose batches are made ready by UNDER_WAY
+        threads."""
+        self._threads, self._on_cpu = threads if on_cpu else UNDER_WAY, on_cpu
         self._pool: ThreadPoolExecutor | None = None
 
-    def spread(self, run: Callable[[np.ndarray], None], work: Iterable[np.ndarray], on_cpu: bool) -> None:
-        """Runs each batch of `work`; several at a time if they are heavy and run `on_cpu`, or on a GPU, which computes one
-        while others are made ready."""
-        if not on_cpu:
-            self._spread_on_gpu(run, list(work))
-            return
-        waiting = deque(work)
-        while waiting:
-            begun = time.perf_counter()
-            run(waiting.popleft())
-            if time.perf_counter() - begun > HEAVY and self._threads > 1:
-                break
-        if self._pool is None and waiting:
-            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="textkit-batch")
-        for _ in self._pool.map(run, waiting) if self._pool and waiting else ():
-            pass
-
-    def _spread_on_gpu(self, run: Callable[[np.ndarray], None], work: list[np.ndarray]) -> None:
-        if len(work) < 2:
-            for batch in work:
+    def spread(
+        self, run: Callable[[np.ndarray], None], lengths: np.ndarray, budget: Budget, most: int = sys.maxsize
+    ) -> None:
+        """Runs batches of lines of these `lengths` in tokens, given their numbers i64[line]: several at a time on a GPU and, if
+        they are heavy, on CPUs. `most`: padded tokens that no batch exceeds, whatever the budget is."""
+        waiting = deque(batches(lengths, min(budget.tokens, most)))
+        if self._on_cpu:
+            while waiting:
+                begun = time.perf_counter()
+                run(waiting.popleft())
+                if time.perf_counter() - begun > HEAVY and self._threads > 1:
+                    break
+        else:
+            run = budget.keeping(run, lengths)
+        if len(waiting) < 2:
+            for batch in waiting:
                 run(batch)
             return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(UNDER_WAY, thread_name_prefix="textkit-batch")
-        for _ in self._pool.map(run, work):
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="textkit-batch")
+        for _ in self._pool.map(run, waiting):
             pass

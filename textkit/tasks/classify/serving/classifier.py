@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from textkit.arguments import of_arguments
 from textkit.errors import UsageError, quoted
-from textkit.serving import BATCH_TOKENS
 from textkit.serving.opened import OpenModel
 from textkit.tasks.classify.serving.answers import Classification, Classified
 from textkit.tasks.classify.serving.heads import chosen, heads_of
@@ -46,7 +45,7 @@ class Classifier(OpenModel[Classification]):
         threshold: float | None = None,
         fine: bool = False,
         labels: Sequence[str] | Mapping[str, str] | None = None,
-        batch_tokens: int = BATCH_TOKENS,
+        batch_tokens: int | None = None,
     ) -> None:
         """`model`: a name, a folder or a Bundle; None: the default. `head`: which of the model's questions to answer; None: the
         first. `abstain`: no label for a line whose likeliest label is less likely; `threshold`: where several labels may hold,
@@ -57,7 +56,7 @@ class Classifier(OpenModel[Classification]):
 
         Raises UsageError for an unknown model, head or option, TextkitError for a model that is damaged or of another task.
         """
-        if batch_tokens < 1:
+        if batch_tokens is not None and batch_tokens < 1:
             raise UsageError(f"batch_tokens={batch_tokens}: must be at least 1")
         own: dict[str, Any] = dict(TASK.defaults)
         with of_arguments():

@@ -18,9 +18,8 @@ from textkit.serving import BATCH_TOKENS, LONG_DONE, open_model
 from textkit.serving.budget import Budget
 from textkit.serving.machine import cpus, on_cpu
 from textkit.serving.padding import padded, shortened, step_of
-from textkit.serving.session import NoDeviceMemory, Session
+from textkit.serving.session import Session, of_model
 from textkit.serving.spreading import Workers
-from textkit.serving.stream import batches
 from textkit.tasks.classify.serving.heads import Head
 from textkit.text.rule import Encoded
 
@@ -74,10 +73,11 @@ class Graph:
     long = LONG_DONE["cut"]
 
     def __init__(
-        self, bundle: Bundle, device: str, threads: int | None, batch_tokens: int, head: Head, columns: int
+        self, bundle: Bundle, device: str, threads: int | None, batch_tokens: int | None, head: Head, columns: int
     ) -> None:
         """`columns`: the logits of all heads. Raises TextkitError if the graph has another number of them."""
-        self.bundle, self.device, self.batch_tokens = bundle, device, batch_tokens
+        self.bundle, self.device, self.batch_tokens = bundle, device, batch_tokens or BATCH_TOKENS
+        self._tries = batch_tokens is None  # whether a GPU's batches may grow
         self.threads = threads or cpus()
         self.head, self.columns = head, columns
         self.limit: int = bundle.manifest.limits["tokens"]
@@ -85,13 +85,13 @@ class Graph:
         self._sessions: dict[str, Session] = {}
         self._tables: dict[str, Mapping[str, np.ndarray]] = {}
         self._workers: Workers | None = None
-        self._budget: Budget | None = None
+        self._budgets: dict[str, Budget] = {}
         stated = next(port.axes[1] for port in bundle.manifest.ports("classify")[1] if port.name == "logits")
         if isinstance(stated, int) and stated != columns:
             raise TextkitError(f"{bundle.folder}: its graph gives {stated} logits, its heads have {columns} labels")
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_sessions": {}, "_tables": {}, "_workers": None, "_budget": None}
+        return self.__dict__ | {"_sessions": {}, "_tables": {}, "_workers": None, "_budgets": {}}
 
     @property
     def session(self) -> Session:
@@ -110,7 +110,10 @@ class Graph:
             light = without_lookups(graph, "ids") if on_cpu(self.device) else None
             graph, self._tables[output] = light or (graph, {})
             # Each thread takes one batch: see textkit.serving.spreading.
-            self._sessions[output] = Session(graph, self.device, threads=1)
+            session = Session(graph, self.device, threads=1)
+            tokens = self.batch_tokens * (_LIGHTER if light else 1)
+            self._budgets[output] = Budget(tokens, grows=self._tries and session.device != "cpu")
+            self._sessions[output] = session
         return self._sessions[output]
 
     def encode(self, lines: Sequence[str]) -> Read:
@@ -161,7 +164,6 @@ class Graph:
         encoded, starts, lengths = shortened(encoded, self.limit, self.bundle.rule.around)
         some = np.flatnonzero(lengths)
         session = self._session(output)
-        most = min(self.batch_tokens * (_LIGHTER if self._tables[output] else 1), session.most_tokens)
         step = step_of(encoded, session.attends)
 
         def run(batch: np.ndarray) -> None:
@@ -170,25 +172,14 @@ class Graph:
             take(rows, self._given(session, feeds, output))
 
         if self._workers is None:
-            self._workers = Workers(self.threads)
-        if session.device == "cpu":
-            self._workers.spread(run, batches(lengths[some], most), True)
-            return
-        if self._budget is None:
-            self._budget = Budget(self.batch_tokens, self.batch_tokens == BATCH_TOKENS)
-        self._workers.spread(
-            self._budget.keeping(run, lengths[some]), batches(lengths[some], self._budget.tokens), False
-        )
+            self._workers = Workers(self.threads, session.device == "cpu")
+        self._workers.spread(run, lengths[some], self._budgets[output], session.most_tokens)
 
     def _given(self, session: Session, feeds: Mapping[str, np.ndarray], output: str) -> np.ndarray:
         """Raises TextkitError if the graph fails or gives a shape other than promised."""
-        try:
+        with of_model(self.bundle.folder, IndexError):
             rows = {name: table.take(feeds["ids"], axis=0) for name, table in self._tables[output].items()}
             given = session.run({**feeds, **rows}, [output])[output]
-        except NoDeviceMemory:
-            raise
-        except (TextkitError, IndexError) as error:
-            raise TextkitError(f"{self.bundle.folder}: {error}") from error
         lines, tokens = feeds["ids"].shape
         promised = (lines, self.columns if output == "logits" else tokens)
         if given.shape != promised:
@@ -200,7 +191,7 @@ class Nearness:
     """The cosines of lines with descriptions of labels, by a model for `embed`. Can be pickled."""
 
     def __init__(
-        self, model: Any, device: str, threads: int | None, batch_tokens: int, descriptions: Mapping[str, str]
+        self, model: Any, device: str, threads: int | None, batch_tokens: int | None, descriptions: Mapping[str, str]
     ) -> None:
         """`descriptions`: label -> text. Raises UsageError where there are fewer than two labels, and where the model knows no
         word of a description."""

@@ -21,9 +21,8 @@ from textkit.serving.budget import Budget
 from textkit.serving.machine import cpus
 from textkit.serving.opened import OpenModel
 from textkit.serving.padding import left, padded, parts, shared_parts, shortened, step_of, word_starts
-from textkit.serving.session import NoDeviceMemory, Session
+from textkit.serving.session import Session, of_model
 from textkit.serving.spreading import Workers
-from textkit.serving.stream import batches
 from textkit.tasks.embed.serving.fasttext_pooling import classified, is_classifier, means_of_units
 from textkit.tasks.embed.task import OWN, POOLINGS, PORT, QUERY, SIDES, TASK, Side
 from textkit.text.rule import Encoded
@@ -237,12 +236,8 @@ class Embedder(OpenModel[np.ndarray]):
 
     def _run(self, feeds: Mapping[str, np.ndarray], port: str) -> np.ndarray:
         """One output of the graph. Raises TextkitError if it fails or gives a shape other than promised."""
-        try:
+        with of_model(self.bundle.folder):
             given = self.session.run(feeds, [port])[port]
-        except NoDeviceMemory:
-            raise
-        except TextkitError as error:
-            raise TextkitError(f"{self.bundle.folder}: {error}") from error
         lines, tokens = feeds["ids"].shape
         promised = (lines, self.dim) if port == "vector" else (lines, tokens, self.dim)
         if given.shape != promised:
@@ -252,14 +247,12 @@ class Embedder(OpenModel[np.ndarray]):
     def spread(self, run: Callable[[np.ndarray], None], lengths: np.ndarray, most: int = sys.maxsize) -> None:
         """Run each batch of parts of these `lengths`: one after the other if they are quick, otherwise several at a time.
         `most`: padded tokens that no batch exceeds."""
+        on_cpu = self.session.device == "cpu"
         if self._workers is None:
-            self._workers = Workers(self.threads)
-        if self.session.device == "cpu":
-            self._workers.spread(run, batches(lengths, min(self.batch_tokens, most)), True)
-            return
+            self._workers = Workers(self.threads, on_cpu)
         if self._budget is None:
-            self._budget = Budget(self.batch_tokens, self._tries)
-        self._workers.spread(self._budget.keeping(run, lengths), batches(lengths, self._budget.tokens), False)
+            self._budget = Budget(self.batch_tokens, grows=self._tries and not on_cpu)
+        self._workers.spread(run, lengths, self._budget, most)
 
     def _max_of_words(self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, normalize: bool) -> np.ndarray:
         vectors = np.zeros((len(starts), self.dim), np.float32)

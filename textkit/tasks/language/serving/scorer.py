@@ -20,7 +20,7 @@ from textkit.searching.steps import beginning
 from textkit.serving.budget import Budget
 from textkit.serving.machine import cpus
 from textkit.serving.opened import OpenModel
-from textkit.serving.session import NoDeviceMemory, Session
+from textkit.serving.session import Session, of_model
 from textkit.task import NEXT
 from textkit.text.language import LanguageText
 from textkit.text.rule import Encoded
@@ -118,12 +118,17 @@ class LanguageModel(OpenModel["Scored"]):
         starts = ends - encoded.lengths
         logprobs = np.zeros(len(encoded.ids), np.float32)
         order = np.argsort(-encoded.lengths, kind="stable")
-        if self.session.device == "cpu":
-            for at in range(0, len(order), LINES):
-                part = order[at : at + LINES]
-                self._read(encoded.ids, starts[part], encoded.lengths[part], logprobs)
-        else:
-            self._score_on_gpu(encoded, starts, order, logprobs)
+
+        def read(part: np.ndarray) -> None:
+            self._read(encoded.ids, starts[part], encoded.lengths[part], logprobs)
+
+        if self._budget is None:
+            self._budget = Budget(LINES if self.session.device == "cpu" else LINES * _MORE)
+        at = 0
+        while at < len(order):
+            size = self._budget.tokens  # here of lines, of which a GPU may hold fewer
+            self._budget.run(read, order[at : at + size], size)
+            at += size
         unknown = np.zeros(len(encoded.ids), bool) if rule.unk is None else encoded.ids == rule.unk
         found = []
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
@@ -134,21 +139,6 @@ class LanguageModel(OpenModel["Scored"]):
                 Scored(float(total), end - start, count, float(total - of_known), encoded.ids[start:end], of_line)
             )
         return found
-
-    def _score_on_gpu(self, encoded: Encoded, starts: np.ndarray, order: np.ndarray, logprobs: np.ndarray) -> None:
-        """As on a CPU, with more lines side by side, and fewer of them where they do not fit the GPU's memory."""
-        lengths = encoded.lengths
-        if self._budget is None:
-            self._budget = Budget(LINES * _MORE)
-
-        def run(part: np.ndarray) -> None:
-            self._read(encoded.ids, starts[part], lengths[part], logprobs)
-
-        at = 0
-        while at < len(order):
-            size = self._budget.tokens
-            self._budget.run(run, order[at : at + size], size)
-            at += size
 
     def _read(self, ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray, logprobs: np.ndarray) -> None:
         """Fills in `logprobs` [flat] for the lines at `starts` in the flat ids, the longest first."""
@@ -185,17 +175,13 @@ class LanguageModel(OpenModel["Scored"]):
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """One piece through the graph: logprob f32[line, token] and the state after, which stays on a GPU."""
         session, given = self.session, {"previous": previous, "ids": ids, "weight": weight}
-        try:
+        with of_model(self.bundle.folder):
             if self._on_device is None:
                 found = session.run({**given, **state})
             else:
                 new = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
                 held = {name: value for name, value in state.items() if name not in new}
                 found = self._on_device.run(session, {**given, **new}, held, ("logprob",))
-        except NoDeviceMemory:
-            raise
-        except TextkitError as error:
-            raise TextkitError(f"{self.bundle.folder}: {error}") from error
         return found["logprob"], {name: found[name + NEXT] for name in state}
 
     def stream(self) -> Stream:

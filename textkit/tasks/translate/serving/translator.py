@@ -8,8 +8,9 @@ that stood between the sentences.
 from __future__ import annotations
 
 import re
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
 
 _WIDENED = 2  # how often a search is repeated, each time twice as wide, if an n-best list held a text twice
-_COUNTING = threading.Lock()  # two windows may be translated at a time
+_SHARED = threading.Lock()  # two windows may be translated at a time
 BATCH_TOKENS = 2048  # source tokens, including padding
 
 
@@ -146,6 +147,13 @@ class Translator(OpenModel[str]):
         return self._steps
 
     @property
+    def budget(self) -> Budget:
+        """How many tokens a batch may have."""
+        if self._budget is None:
+            self._budget = Budget(self.batch_tokens, grows=self._tries and self.steps.device != "cpu")
+        return self._budget
+
+    @property
     def _maker(self) -> SegmentMaker:
         return SegmentMaker(
             self.rule, self.limit, self.long == "cut", self.sentences, not self.options.sample, self.abbreviations
@@ -168,7 +176,7 @@ class Translator(OpenModel[str]):
     def load(self) -> None:
         """Read and check everything now rather than on first use. Raises TextkitError."""
         self.rule  # noqa: B018 - read and kept
-        self.steps  # noqa: B018
+        self.budget  # noqa: B018 - and with it the steps
 
     def translate(
         self, lines: Sequence[str], first: int = 0, prefixes: Sequence[str] | None = None
@@ -193,7 +201,7 @@ class Translator(OpenModel[str]):
         for line, spans, shouting in zip(parts, kept, loud, strict=True):
             blank = [self._untouched("")]
             translations.append(of_line(line, segments, found, spans, shouting, self.options) if line else blank)
-        with _COUNTING:
+        with _SHARED:
             self.long_lines += too_long
             self.doubtful += sum(bool(line[0].doubts) for line in translations)
             self.incomplete += sum(not line[0].complete for line in translations)
@@ -213,22 +221,10 @@ class Translator(OpenModel[str]):
             for at, line in zip(batch.tolist(), self._searched(some, options), strict=True):
                 found[at] = line
 
-        run_fitting, tokens = self._fitting(run, lengths)
-        for batch in batches(lengths, tokens):
-            for part in self._cut(batch):
-                run_fitting(part)
+        run_fitting = self.budget.keeping(run, lengths)
+        for batch in self._batches(lengths):
+            run_fitting(batch)
         return found
-
-    def _fitting(
-        self, run: Callable[[np.ndarray], None], lengths: np.ndarray
-    ) -> tuple[Callable[[np.ndarray], None], int]:
-        """`run` for batches of segments of these lengths, and how many tokens a batch may have: on a GPU as many as are found
-        to pay off, and fewer where its memory is short."""
-        if self.steps.device == "cpu":
-            return run, self.batch_tokens
-        if self._budget is None:
-            self._budget = Budget(self.batch_tokens, self._tries)
-        return self._budget.keeping(run, lengths), self._budget.tokens
 
     def _run(self, segments: list[Segment]) -> list[list[Translation]]:
         """The translations of each segment."""
@@ -245,26 +241,27 @@ class Translator(OpenModel[str]):
                 found[at] = translations
 
         lengths = np.array([len(segment.ids) for segment in segments])
-        run_fitting, tokens = self._fitting(run, lengths)
-        work = [real[part] for batch in batches(lengths[real], tokens) for part in self._cut(batch)]
+        run_fitting = self.budget.keeping(run, lengths)  # loads the steps, before the workers need them
+        work = [real[batch] for batch in self._batches(lengths[real])]
         if self.workers == 1 or len(work) == 1:
             for batch in work:
                 run_fitting(batch)
             return found
-        steps = self.steps  # loaded before the workers need it, so that it loads only once
-        with _COUNTING:
+        with _SHARED:
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix=f"textkit-translate-{steps.device}")
-        for _ in self._pool.map(
-            run_fitting, reversed(work)
-        ):  # the longest first, so that none is left to run alone at the end
+                name = f"textkit-translate-{self.steps.device}"
+                self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix=name)
+        # The longest first, so that none is left to run alone at the end.
+        for _ in self._pool.map(run_fitting, reversed(work)):
             pass
         return found
 
-    def _cut(self, batch: np.ndarray) -> Iterator[np.ndarray]:
-        size = min(self.batch_lines or len(batch), self.options.lines_at_once(self.rule.target_size))
-        for start in range(0, len(batch), size):
-            yield batch[start : start + size]
+    def _batches(self, lengths: np.ndarray) -> Iterator[np.ndarray]:
+        """Batches of segments of these lengths, the longest last."""
+        most = min(self.batch_lines or sys.maxsize, self.options.lines_at_once(self.rule.target_size))
+        for batch in batches(lengths, self.budget.tokens):
+            for start in range(0, len(batch), most):
+                yield batch[start : start + most]
 
     def _batch(self, segments: list[Segment]) -> list[list[Translation]]:
         """The translations of each segment. Each text occurs once, with its best score; samples may repeat."""
