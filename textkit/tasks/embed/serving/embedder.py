@@ -20,10 +20,11 @@ from textkit.serving import BATCH_TOKENS, LONG, Long
 from textkit.serving.budget import Budget
 from textkit.serving.machine import cpus
 from textkit.serving.opened import OpenModel
-from textkit.serving.padding import left, padded, parts, shared_parts, shortened, step_of, word_starts
+from textkit.serving.padding import left, padded, parts, shared_parts, shortened, step_of
 from textkit.serving.session import Session, of_model
 from textkit.serving.spreading import Workers
 from textkit.tasks.embed.serving.fasttext_pooling import classified, is_classifier, means_of_units
+from textkit.tasks.embed.serving.word_pooling import max_of_words
 from textkit.tasks.embed.task import OWN, POOLINGS, PORT, QUERY, SIDES, TASK, Side
 from textkit.text.rule import Encoded
 from textkit.text.words import Words
@@ -216,11 +217,11 @@ class Embedder(OpenModel[np.ndarray]):
         vectors = np.empty((len(starts), self.dim), np.float32)
         spelled = np.zeros(len(starts), bool)
         if pooling == "max" and encoded.weight is not None:
-            # The graph's maximum is over ids, but a word of several ids is one vector, their weighted sum.
             before = np.append(0, np.cumsum(encoded.weight != 1))
             spelled = before[starts + lengths] > before[starts]
             rows = np.flatnonzero(spelled)
-            vectors[rows] = self._max_of_words(encoded, starts[rows], lengths[rows], normalize)
+            highest = max_of_words(encoded, starts[rows], lengths[rows], self)
+            vectors[rows] = _unit(highest) if normalize else highest
         pool = PORT.index("mean" if pooling == "fasttext" else pooling)  # a classifier: its ids carry the weights
         options = {"pool": np.array(pool), "normalize": np.array(normalize)}
         plain = np.flatnonzero(~spelled)
@@ -253,21 +254,6 @@ class Embedder(OpenModel[np.ndarray]):
         if self._budget is None:
             self._budget = Budget(self.batch_tokens, grows=self._tries and not on_cpu)
         self._workers.spread(run, lengths, self._budget, most)
-
-    def _max_of_words(self, encoded: Encoded, starts: np.ndarray, lengths: np.ndarray, normalize: bool) -> np.ndarray:
-        vectors = np.zeros((len(starts), self.dim), np.float32)
-        begins = word_starts(encoded)
-
-        def run(part: np.ndarray) -> None:
-            places, weighted = self.weighted(encoded, starts[part], lengths[part])
-            firsts = np.cumsum(lengths[part]) - lengths[part]  # where each line begins in `weighted`
-            begin = begins[places]
-            begin[firsts] = True
-            words = np.add.reduceat(weighted, np.flatnonzero(begin), axis=0)  # [word, dim]
-            vectors[part] = np.maximum.reduceat(words, np.cumsum(begin)[firsts] - 1, axis=0)
-
-        self.spread(run, lengths)
-        return _unit(vectors) if normalize else vectors
 
     def _rows(self, encoded: Encoded) -> np.ndarray:
         """The graph's vector of each id times its weight, f32[total, dim]. The parts of a long line are run separately."""

@@ -35,15 +35,15 @@ from textkit.tasks.translate.serving.asking import between, keeper_of, settled
 from textkit.tasks.translate.serving.assembling import Asked, of_line, translation
 from textkit.tasks.translate.serving.confidence import confidence_of
 from textkit.tasks.translate.serving.guarding import Guard
+from textkit.tasks.translate.serving.n_best import n_best
 from textkit.tasks.translate.serving.segments import Segment, SegmentMaker
-from textkit.tasks.translate.serving.translations import Translation, each_text
+from textkit.tasks.translate.serving.translations import Translation
 from textkit.text.cleaning import visible
 from textkit.text.translation import TranslationText
 
 if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
 
-_WIDENED = 2  # how often a search is repeated, each time twice as wide, if an n-best list held a text twice
 _SHARED = threading.Lock()  # two windows may be translated at a time
 BATCH_TOKENS = 2048  # source tokens, including padding
 
@@ -264,23 +264,10 @@ class Translator(OpenModel[str]):
                 yield batch[start : start + most]
 
     def _batch(self, segments: list[Segment]) -> list[list[Translation]]:
-        """The translations of each segment. Each text occurs once, with its best score; samples may repeat."""
-        options = self.options
-        if options.n_best == 1 or options.sample:
-            return self._searched(segments, options)
-        found = [each_text(line) for line in self._searched(segments, options)]
-        for _ in range(_WIDENED):  # some lines may have too few distinct texts: a wider search finds more
-            few = [at for at, line in enumerate(found) if len(line) < options.n_best]
-            options = replace(options, beam_size=2 * options.beam_size)
-            size = options.lines_at_once(self.rule.target_size)
-            for part in (few[at : at + size] for at in range(0, len(few), size)):
-                for at, more in zip(part, self._searched([segments[at] for at in part], options), strict=True):
-                    best = found[at][0].score  # the first must stay what it would be with n_best=1
-                    others = [one for one in more if one.score <= best]
-                    found[at] = each_text(
-                        [found[at][0], *sorted((*found[at][1:], *others), key=lambda one: -one.score)]
-                    )
-        return [line[: self.options.n_best] for line in found]
+        """The translations of each segment; without samples each text occurs once, with its best score."""
+        if self.options.n_best == 1 or self.options.sample:
+            return self._searched(segments, self.options)
+        return n_best(segments, self.options, self.rule.target_size, self._searched)
 
     def _searched(self, segments: list[Segment], options: Search) -> list[list[Translation]]:
         rule = self.rule
