@@ -17,7 +17,7 @@ from textkit.tasks.translate.serving.keeping import Keeper, glossary_of, pattern
 from textkit.tasks.translate.serving.segments import Segment
 from textkit.tasks.translate.serving.translations import Translation
 from textkit.tasks.translate.serving.translator import Translator
-from textkit.text.preserved.keeping import foreign_to, kept
+from textkit.text.preserved.keeping import foreign_to, kept, words_with
 from textkit.text.preserved.numerals import numbers, written
 from textkit.text.preserved.sentinels import numbers as sentinels_of
 from textkit.text.preserved.sentinels import renumbered, replaced, restored, sentinel
@@ -38,6 +38,11 @@ FLAG, FAMILY = "\U0001f1e9\U0001f1ea", "\U0001f468\u200d\U0001f469\u200d\U0001f4
         ("50% off, 5 % sure, $5 and 3 < 4 > 2", []),
         ("I love it \U0001f600\U0001f44d\U0001f3fd #winning @joe", ["\U0001f600", "\U0001f44d\U0001f3fd", "#winning", "@joe"]),
         (f"{FLAG} und {FAMILY}", [FLAG, FAMILY]),
+        ("^_^ Hi, I love you <3 :-)", ["^_^", ":-)"]),
+        ("a -> b --- c | d", ["->", "---"]),
+        ("|---|---|", ["|---|---|"]),
+        ('He is "well"... (really?!) and "left".', []),
+        ("2 \u00bd cups, \u215b mile", ["\u00bd", "\u215b"]),
         ("Version 1.2.3 of AB-1234", ["1.2.3", "AB-1234"]),
         ("I typed <s0>.", ["<s0>"]),
         ("well-known e.g. this and/or that, i.e. 3:30 p.m. a.m. U.S. Ph.D. 9/11 O'Neill's", []),
@@ -191,6 +196,33 @@ def test_patterns_and_glossaries():
     assert keeper.hidden("A Black Cat and a cat, no cats") == (f"A {S0} and a {S1}, no cats", ["Rappe", "Mieze"])
 
 
+@pytest.mark.parametrize(
+    ("characters", "text", "found"),
+    [
+        ("\u0160", "\u0160koda's new car", ["\u0160koda's"]),
+        ("\u0159", "Antonín-Dvo\u0159ák-Platz, 'Dvo\u0159ák'", ["Antonín-Dvo\u0159ák-Platz", "Dvo\u0159ák"]),
+        ("[]*", "[sic] and **never**", ["[", "]", "**", "**"]),
+        ("\u00b5*", "5 \u00b5g*\u00b5", ["\u00b5g", "*", "\u00b5"]),
+        ("\ufffd", "\ufffd\ufffdbroken", ["\ufffd\ufffd"]),
+        ("\u2022", "\u2022 first", ["\u2022"]),
+        ("^-]", "a]b^c-d", ["]", "^", "-"]),
+    ],
+)
+def test_words_with_characters_that_a_model_cannot_read(characters: str, text: str, found: list[str]):
+    assert [text[begin:end] for begin, end in words_with(characters, text)] == found
+    assert [text[begin:end] for begin, end in kept(text, unread=characters)] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("\u0161-a'" * 20_000, 1), ("a-" * 50_000 + "\u0161", 1), ("\u0161*" * 50_000, 100_000), ("a" * 100_000, 0)],
+    ids=["chain", "end", "many", "none"],
+)
+def test_long_words_are_walked_through_once(text: str, count: int):
+    """Steps that grew with the square of a word's length would take an hour here."""
+    assert len(words_with("\u0161*", text)) == count
+
+
 # --- a translator that has learnt to copy ------------------------------------------------------------------------------
 
 
@@ -218,6 +250,18 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 table[at, small_translator.TARGET.index(word)] = value
     monkeypatch.setattr(small_translator, "table", lambda: table)
     return small_translator.write_translator(tmp_path / "keeping", rule=rule)
+
+
+def test_characters_that_no_piece_holds_are_kept_with_their_words(model: Path):
+    rule = Translator(model).rule
+    assert rule.unread("the dog sees the DOG.") == ""  # a piece holds them in small letters
+    assert rule.unread("the \u0160og* \u0160\ufffd") == "*\u0160\ufffd"
+    assert rule.unread("a\u0300 \u3000\t") == ""  # no words of their own: a combining accent, blanks
+    assert (
+        rule.readable("the \u2019\u201d\u2212dog") == "the \u2019\u201d\u2212dog"
+    )  # it cannot read what they are like, either
+    translate = Translator(model)
+    assert translate(["the dog sees \u0160koda."]) == ["der Hund sieht \u0160koda."]
 
 
 def test_kept_spans_come_through(model: Path):

@@ -365,3 +365,10 @@ def test_a_character_seen_twice_is_spelled_by_its_bytes_and_one_seen_thrice_has_
     rule = made(tmp_path, TSV * 5 + "ж\tя\nж\tx\nя я\ty\n", tokenizer=tokenizer)
     assert rule.source_tokens("ж")[:-1] == ["▁", "<0xD0>", "<0xB6>"]
     assert "".join(rule.source_tokens("я")[:-1]) == "▁я"
+
+
+def test_marks_that_no_piece_holds_are_read_as_those_that_mean_the_same(tmp_path: Path):
+    rule = made(tmp_path, 'He said "no" - twice.\tEr sagte \u201enein\u201c.\n' * 50)
+    assert rule.readable("\u201cno\u201d \u00abno\u00bb \u22125 on\u2011line") == '"no" "no" -5 on-line'
+    assert rule.readable("\u2019no\u2019") == "\u2019no\u2019"  # there is no ' in the pairs
+    assert rule.unread("\u2019no\u2019") == "\u2019"

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
+from unicodedata import combining, normalize
 
 import numpy as np
 
@@ -52,6 +53,14 @@ if TYPE_CHECKING:
 TARGET_FILE = "target_tokenizer.json"
 SPACE = "▁"  # U+2581: begins a piece that follows a space, and the first piece of a line
 BYTE = re.compile("<0x([0-9A-F]{2})>")  # a piece that is one byte of a character
+# Marks that mean the same as another: of the first, all are replaced where a model cannot read one of them.
+_LIKE = (
+    ("\u201c\u201d", '"'),
+    ("\u00ab\u00bb", '"'),
+    ("\u2018\u2019\u02bc", "'"),
+    ("\u2039\u203a", "'"),
+    ("\u2010\u2011\u2212", "-"),
+)
 
 
 class TokenizerSide:
@@ -149,6 +158,7 @@ class TranslationText(TextRule):
         self._size = max(source_size, self.source.rows, self.source_eos + 1, self.source_pad + 1)
         self.target_size = max(target_size, self.target.rows, start + 1, eos + 1, pad + 1, unk + 1)
         self._special = frozenset((start, eos, pad))
+        self._is_read: dict[str, bool] = {}  # character -> whether a piece of the source holds it
 
     def __len__(self) -> int:
         return self._size
@@ -164,6 +174,28 @@ class TranslationText(TextRule):
     def encode_target(self, lines: Sequence[str]) -> Encoded:
         """The target ids of each line, eos after each and no start before."""
         return ended(*self.target.encode(cleaned_lines(lines) if self.clean else lines), self.eos)
+
+    def unread(self, line: str) -> str:
+        """The characters of a line that no piece of the source holds: it would spell them by bytes, or they are unknown."""
+        characters = {*line}
+        for character in characters.difference(self._is_read):
+            forms = {character, character.lower(), normalize("NFKC", character).lower()}
+            seen = any(self._readable.issuperset(form) for form in forms)
+            self._is_read[character] = seen or character.isspace() or bool(combining(character))
+        return "".join(sorted(character for character in characters if not self._is_read[character]))
+
+    def readable(self, line: str) -> str:
+        """A line, as long as before, in which marks that the source cannot read are those that mean the same."""
+        unread = self.unread(line)
+        for marks, like in _LIKE if unread else ():
+            if not {*marks}.isdisjoint(unread) and like in self._readable:
+                line = line.translate(dict.fromkeys(map(ord, marks), like))
+        return line
+
+    @cached_property
+    def _readable(self) -> frozenset[str]:
+        """The characters of the source's pieces, without those of <unk>, <0x41> and the like."""
+        return frozenset("".join(piece for piece in self.source.tokenizer.get_vocab() if piece[:1] != "<")) - {SPACE}
 
     def decode(self, lines: Iterable[Sequence[int]]) -> list[str]:
         """The text of lines of target ids; start, eos and pad are left out, and an unknown word reads `<unk>`."""

@@ -1,13 +1,13 @@
 """Finds what must come through a translation as it is: URLs, e-mail addresses, file names, tags, placeholders, hashtags,
-emoji, words in a script that the languages do not use, and what a user's own patterns match. Knows no model; sentinels.py says
-what stands in their place.
+emoji, words of marks, words in a script that the languages do not use, and what a user's own patterns match. Knows no model;
+sentinels.py says what stands in their place.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from textkit.text.preserved.sentinels import SENTINEL
 from textkit.text.scripts import NOT_LATIN, latin
@@ -22,6 +22,8 @@ _HOSTS = (
     "com|org|net|edu|gov|int|mil|info|biz|io|ai|app|dev|de|at|ch|eu|uk|us|ca|au|fr|es|it|nl|be|pl|cz|dk|se|no|fi|ru|ua|jp|cn|"
     "in|br"
 )
+_MARK = r"[!-/:-@\[-`{-~]"
+_DRAWN = r"[~^*=|+>\\-]"
 # The order decides where two begin at the same place.
 _PATTERNS = (
     r"`[^`\n]+`",
@@ -44,6 +46,9 @@ _PATTERNS = (
     r"(?<!\w)v?\d+\.\d+\.\d+(?:\.\d+)*(?:-[\w.]+)?(?!\w)",
     r"(?<!\w)(?=[\w-]*\d)(?=[\w-]*[A-Z])[A-Z0-9]+(?:-[A-Z0-9]+)+(?!\w)",
     r"(?<!\w)\+?\d{1,4}(?:[ -]\(?\d{2,}\)?){2,}(?!\w)",
+    r"[\u00bc-\u00be\u2150-\u215f]",
+    # Words of marks alone: smileys, arrows of two characters, the rules and borders of plain text.
+    rf"(?<!\S)(?={_MARK}*{_DRAWN}){_MARK}{{2,}}(?!\S)",
 )
 _PICTURE = (
     r"(?:[\U0001f1e6-\U0001f1ff]{2}|[\u00a9\u00ae\u203c\u2049\u2122\u2139\u2194-\u21aa\u231a-\u23ff\u25aa-\u27bf\u2934\u2935"
@@ -52,8 +57,8 @@ _PICTURE = (
 _EMOJI = rf"{_PICTURE}(?:\u200d{_PICTURE}|[\U000e0020-\U000e007f])*"
 # What every pattern needs: most lines have none of it, and looking for it is quick.
 _SIGNS = re.compile(
-    r"[@#/\\<{$%&_`\ufe0f\u20e3\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff\U000f0000-\U000fffff]"
-    r"|\.\w|\(\)|\d[ -]\(?\d|\w-\w*\d|\d-\w|-[-A-Za-z]"
+    r"[@#/\\<{$%&_`\ufe0f\u20e3\u00a9\u00ae\u00bc-\u00be\u203c-\u3299\U0001f000-\U0001faff\U000f0000-\U000fffff]"
+    rf"|\.\w|\(\)|\d[ -]\(?\d|\w-\w*\d|\d-\w|-[-A-Za-z]|{_MARK}{_DRAWN}|{_DRAWN}{_MARK}"
 )
 
 
@@ -82,17 +87,56 @@ def foreign_to(*languages: str) -> tuple[re.Pattern[str], ...]:
     return (_foreign(),) if languages and all(map(latin, languages)) else ()
 
 
+def words_with(characters: str, text: str) -> list[tuple[int, int]]:
+    """Where words with one of `characters` are in `text`, as "Škoda" and "Jean-Noël's"; a mark is a word of its own, or with
+    its like beside it."""
+    found: list[tuple[int, int]] = []
+    for match in _runs(characters).finditer(text):
+        begin, end = match.span()
+        done = found[-1][1] if found else 0
+        if begin < done:
+            continue
+        if match["letters"]:
+            while begin > done and _joined(text, begin - 1):
+                begin -= 1
+            while end < len(text) and _joined(text, end):
+                end += 1
+        found.append((begin, end))
+    return found
+
+
+@lru_cache(256)
+def _runs(characters: str) -> re.Pattern[str]:
+    letters, marks = ("".join(filter(is_word, characters)) for is_word in (str.isalnum, _is_mark))
+    groups = [f"(?P<{name}>[{re.escape(some)}]+)" for name, some in (("letters", letters), ("marks", marks)) if some]
+    return re.compile("|".join(groups) if letters else "|".join(["(?P<letters>(?!))", *groups]))
+
+
+def _is_mark(character: str) -> bool:
+    return not character.isalnum()
+
+
+def _joined(text: str, at: int) -> bool:
+    """Whether the character at `at` is inside of a word: a letter, a digit, or what joins two."""
+    if text[at] in "'\u2019-":
+        return text[at - 1 : at].isalnum() and text[at + 1 : at + 2].isalnum()
+    return text[at].isalnum()
+
+
 def kept(
-    text: str, own: Sequence[re.Pattern[str]] = (), foreign: Sequence[re.Pattern[str]] = ()
+    text: str, own: Sequence[re.Pattern[str]] = (), foreign: Sequence[re.Pattern[str]] = (), unread: str = ""
 ) -> list[tuple[int, int]]:
     """Where the spans of `text` to be kept are, (begin, end) in order; none overlaps another. What `own` patterns match goes
-    first, and what `foreign` ones match (`foreign_to`) last. An empty match is no span."""
+    first, and what `foreign` ones match (`foreign_to`) and words with one of the characters `unread` last. An empty match is no
+    span."""
     found = [match.span() for pattern in own for match in pattern.finditer(text) if match.end() > match.start()]
     first_own = len(found)
     if _SIGNS.search(text):
         found += [_whole(text, *match.span()) for match in _all().finditer(text)]
     if foreign and not text.isascii():
         found += [match.span() for pattern in foreign for match in pattern.finditer(text)]
+    if unread:
+        found += words_with(unread, text)
     spans: list[tuple[int, int]] = []
     taken = sorted(range(len(found)), key=lambda at: (found[at][0], at))
     if first_own:  # a user's own span wins over one that overlaps it

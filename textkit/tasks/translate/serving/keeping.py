@@ -13,6 +13,7 @@ from textkit.errors import UsageError, quoted
 from textkit.tasks.translate.serving.translations import Translation
 from textkit.text.preserved.keeping import kept
 from textkit.text.preserved.sentinels import SENTINEL, numbers, replaced, restored
+from textkit.text.translation import TranslationText
 
 LOST = "kept"  # the doubt about a translation into which something kept had to be put back by force
 _MOST = 10_000  # spans of a line that are hidden
@@ -37,18 +38,21 @@ class Keeper:
             folded = {term.casefold(): text for term, text in self.glossary.items()}
             object.__setattr__(self, "glossary", {**folded, **self.glossary})
 
-    def hidden(self, line: str) -> tuple[str, list[str]]:
-        """The line with sentinels, numbered from 0, and the text that each stands for in the translation."""
+    def hidden(self, line: str, unread: str = "") -> tuple[str, list[str]]:
+        """The line with sentinels, numbered from 0, and the text that each stands for in the translation. `unread`: characters
+        that the model cannot read; words with them are kept."""
         patterns = (*self.own, self._terms) if self._terms else self.own
-        spans = kept(line, patterns, self.foreign)[:_MOST]
+        spans = kept(line, patterns, self.foreign, unread)[:_MOST]
         return replaced(line, spans), [self._translated(line[begin:end]) for begin, end in spans]
 
     def all_hidden(
-        self, lines: Sequence[str], sentinels: bool, truecase: bool
+        self, lines: Sequence[str], rule: TranslationText, truecase: bool
     ) -> tuple[list[str], list[Sequence[str]], list[bool]]:
-        """The lines with sentinels, if there are any; what those of each line stand for; and which lines are in capitals, which
-        are then given in small letters (`truecase`)."""
-        hidden: list[tuple[str, Sequence[str]]] = [self.hidden(line) if sentinels else (line, ()) for line in lines]
+        """The lines with sentinels, if the model has any; what those of each line stand for; and which lines are in capitals.
+        These are then given in small letters (`truecase`)."""
+        hidden: list[tuple[str, Sequence[str]]] = [(line, ()) for line in lines]
+        if rule.sentinels:
+            hidden = [self.hidden(line, rule.unread(line)) for line in map(rule.readable, lines)]
         loud = [truecase and shouts(text) for text, _ in hidden]
         texts = [quiet(text) if shouting else text for (text, _), shouting in zip(hidden, loud, strict=True)]
         return texts, [spans for _, spans in hidden], loud

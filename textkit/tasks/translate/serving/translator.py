@@ -192,7 +192,7 @@ class Translator(OpenModel[str]):
             raise UsageError(f"{len(prefixes)} prefixes for {len(lines)} lines")
         begins = [""] * len(lines) if prefixes is None else [prefix.strip() for prefix in prefixes]
         seen = [visible(line) for line in lines] if self.rule.clean else lines  # nothing unseen is kept as it is
-        texts, kept, loud = self.keeper.all_hidden(seen, bool(self.rule.sentinels), self.truecase)
+        texts, kept, loud = self.keeper.all_hidden(seen, self.rule, self.truecase)
         segments, parts, too_long = self._maker.make(texts, begins, first)
         found = self._run(segments)
         if self.guard and not self.options.sample:
