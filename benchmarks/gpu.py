@@ -42,17 +42,8 @@ LIMITS = {
     "ctranslate2": 150,
 }
 NEEDED = (
-    "click",
-    "numpy",
-    "onnx",
-    "onnxruntime",
-    "platformdirs",
-    "rich",
-    "safetensors",
-    "tokenizers",
-    "torch",
-    "numba",
-)
+    "click", "numpy", "onnx", "onnxruntime", "platformdirs", "rich", "safetensors", "tokenizers", "torch", "numba",
+)  # fmt: skip
 
 
 @dataclass
@@ -206,14 +197,12 @@ def where() -> str:
     """The machine, its GPU, and the command."""
     asked = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
-        gpu = (
-            subprocess.run(asked, capture_output=True, text=True, timeout=20, check=True).stdout.strip().split("\n")[0]
-        )
+        found = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=True)
+        gpu = found.stdout.strip().split("\n")[0]
     except (OSError, subprocess.SubprocessError):
         gpu = "no GPU"
-    machine = report.machine(
-        ("numpy", "onnxruntime-gpu", "onnxruntime", "torch", "ctranslate2", "sentence-transformers")
-    )
+    packages = "numpy", "onnxruntime-gpu", "onnxruntime", "torch", "ctranslate2", "sentence-transformers"
+    machine = report.machine(packages)
     return f"{gpu}; {machine}.\n`python benchmarks/gpu.py DATA`"
 
 

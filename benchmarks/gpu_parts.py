@@ -13,58 +13,16 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import clone
+from gpu_job import Job, peer, settings, textkit_
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
-
-
-class Job:
-    """What a part is told, and the lines that it prints."""
-
-    def __init__(self, told: dict[str, Any]) -> None:
-        self.data, self.scratch = Path(told["data"]), Path(told["scratch"])
-        self.device, self.small = told["device"], told["small"]
-        self.peers, self.translation_peers = told["peers"], told["translation_peers"]
-        self.rounds = 1 if self.small else 3
-
-    def head(self, title: str, text: str, *columns: str) -> None:
-        self.say(head={"title": title, "text": text, "columns": columns})
-
-    def row(self, *cells: object) -> None:
-        self.say(row=[f"{cell:,.0f}" if isinstance(cell, float) else str(cell) for cell in cells])
-
-    def remark(self, text: str) -> None:
-        self.say(remark=text)
-
-    def say(self, **what: Any) -> None:
-        print(json.dumps(what), flush=True)
-
-    def english(self, full: int, small: int = 40) -> list[str]:
-        """Lines of Tatoeba, from 1 to some 40 words, and every twentieth a paragraph of ten of them."""
-        count = small if self.small else full
-        with gzip.open(self.data / "tatoeba/train.en-de.tsv.gz", "rt", encoding="utf-8") as pairs:
-            lines = [pair.split("\t")[0] for pair in islice(pairs, count)]
-        return [" ".join(lines[at : at + 10]) if at % 20 == 0 else line for at, line in enumerate(lines)]
-
-    def rate(self, answer: Callable[[list[Any]], Any], given: list[Any], each: int = 1) -> float:
-        """`each` times the things of `given` a second, the best of the rounds, after `answer` has had some of them."""
-        list(answer(given[:200]))
-        best = float("inf")
-        for _ in range(self.rounds):
-            begun = time.perf_counter()
-            for _ in answer(given):
-                pass
-            best = min(best, time.perf_counter() - begun)
-        return each * len(given) / best
-
-    def devices(self) -> tuple[str, ...]:
-        return ("cpu",) if self.device == "cpu" else (self.device, "cpu")
 
 
 def probe(job: Job) -> None:
@@ -119,18 +77,17 @@ def encoder(job: Job) -> None:
     import textkit
 
     lines = job.english(20_000)
-    shape = {"text": "bpe", "encoder": "transformer", "dim": 384, "layers": 6, "heads": 12, "feedforward": 1536}
-    shape |= {"dim": 48, "layers": 2, "heads": 4, "feedforward": 96} if job.small else {}
+    dim, layers, heads = (48, 2, 4) if job.small else (384, 6, 12)
+    shape = {"encoder": "transformer", "dim": dim, "layers": layers, "heads": heads, "feedforward": 4 * dim}
     run, model = job.scratch / "encoder-run", job.scratch / "encoder"
     pairs = job.scratch / "pairs.tsv"
     with gzip.open(job.data / "tatoeba/train.en-de.tsv.gz", "rt", encoding="utf-8") as text:
         pairs.write_text("".join("\t".join(pair.rstrip("\n").split("\t")[:2]) + "\n" for pair in islice(text, 2000)))
-    textkit_(
-        "train", "sentence-encoder", pairs, "-o", run, "--device", "cpu", *settings(**shape, max_steps=1, epochs=1)
-    )
+    options = settings(text="bpe", **shape, max_steps=1, epochs=1)
+    textkit_("train", "sentence-encoder", pairs, "-o", run, "--device", "cpu", *options)
     textkit_("export-onnx", run, "-o", model)
-    count = f"d{shape['dim']}, {shape['layers']} layers, random weights, the same on all sides"
-    job.head("An encoder", f"{count}; {len(lines):,} ragged lines.", "", "device", "lines/s")
+    what = f"d{dim}, {layers} layers, random weights, the same on all sides"
+    job.head("An encoder", f"{what}; {len(lines):,} ragged lines.", "", "device", "lines/s")
     for device in job.devices():
         some = lines if device == job.device else lines[: len(lines) // 10]
         embedder = textkit.Embedder(model, device)
@@ -156,24 +113,16 @@ def in_torch(job: Job, folder: Path, lines: list[str]) -> None:
     run = Run.open(folder)
     network = run.network().eval().to(job.device)
     order = sorted(lines, key=len)
-    batches = [
-        tuple(map(torch.from_numpy, padded(run.vocabulary, order[at : at + 256], 256)))
-        for at in range(0, len(order), 256)
-    ]
+    parts = [order[at : at + 256] for at in range(0, len(order), 256)]
+    batches = [tuple(map(torch.from_numpy, padded(run.vocabulary, part, 256))) for part in parts]
+    half = torch.bfloat16 if job.device == "cpu" else torch.float16
 
     def work(some: list[Any]) -> list[Any]:
-        with (
-            torch.inference_mode(),
-            torch.autocast(job.device, torch.bfloat16 if job.device == "cpu" else torch.float16),
-        ):
-            return (
-                [
-                    network(SimpleNamespace(ids=ids.to(job.device), weight=weight.to(job.device)))
-                    for ids, weight in some
-                ][-1]
-                .float()
-                .cpu()
-            )
+        with torch.inference_mode(), torch.autocast(job.device, half):
+            found = [
+                network(SimpleNamespace(ids=ids.to(job.device), weight=weight.to(job.device))) for ids, weight in some
+            ]
+        return [found[-1].float().cpu()]  # the GPU's work is done when the last is here
 
     rate = job.rate(work, batches) / len(batches) * len(lines)
     job.row("torch, autocast, sdpa, tokenised before", job.device, rate)
@@ -208,13 +157,8 @@ def generate(job: Job) -> None:
     import textkit
 
     starts = [" ".join(line.split()[:3]) for line in job.english(1000, 8)]
-    job.head(
-        "Language model, samples",
-        f"`en-lm`, {len(starts):,} prompts, at most 40 tokens.",
-        "samples",
-        "device",
-        "samples/s",
-    )
+    text = f"`en-lm`, {len(starts):,} prompts, at most 40 tokens."
+    job.head("Language model, samples", text, "samples", "device", "samples/s")
     for device in job.devices():
         for samples in (1, 8):
             some = starts if device == job.device else starts[: max(4, len(starts) // 10)]
@@ -225,14 +169,8 @@ def generate(job: Job) -> None:
 
 def train(job: Job) -> None:
     """Words/s of the recipes' training loops, without their first updates."""
-    job.head(
-        "Training",
-        "Words/s of the loop after its first third; dev scores not counted.",
-        "recipe",
-        "precision",
-        "device",
-        "words/s",
-    )
+    text = "Words/s of the loop after its first third; dev scores not counted."
+    job.head("Training", text, "recipe", "precision", "device", "words/s")
     precisions = ("fp32", "bf16") if job.device == "cpu" else ("bf16", "tf32", "fp32")
     pairs = ["multi30k/tok/train.en.gz", "multi30k/tok/train.de.gz"]
     for name, plugin, files, steps in (
@@ -249,14 +187,17 @@ def train(job: Job) -> None:
             config = [] if own else ["--config", RECIPES / f"{name}.toml"]
             dev = [] if own else ["--dev", dev_of(job, plugin)]
             sources = [job.data / file for file in files]
+            words = [*sources, *dev, "-o", run, "--device", job.device, *config, *settings(**given)]
             try:
-                textkit_(
-                    "train", plugin, *sources, *dev, "-o", run, "--device", job.device, *config, *settings(**given)
-                )
+                textkit_("train", plugin, *words)
             except subprocess.CalledProcessError as error:
                 job.remark(f"{name}, {precision}: failed: {' '.join(error.stderr.strip().splitlines()[-1:])}")
                 continue
-            job.row(name, precision, job.device, words_a_second(run))
+            rate = words_a_second(run)
+            if rate is None:
+                job.remark(f"{name}, {precision}: over too soon to be timed")
+            else:
+                job.row(name, precision, job.device, rate)
 
 
 def dev_of(job: Job, plugin: str) -> Path:
@@ -268,13 +209,13 @@ def dev_of(job: Job, plugin: str) -> Path:
     return path
 
 
-def words_a_second(run: Path) -> float:
-    """Between the first third of the updates and the last."""
+def words_a_second(run: Path) -> float | None:
+    """Between the first third of the updates and the last; None if no more than one was shown there."""
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     shown = [record for record in records if record["event"] == "progress"]
     last = shown[-1]
     first = next(record for record in shown if record["step"] >= last["step"] / 3)
-    return (last["words"] - first["words"]) / max(last["seconds"] - first["seconds"], 1e-9)
+    return None if first is last else (last["words"] - first["words"]) / (last["seconds"] - first["seconds"])
 
 
 def ctranslate2(job: Job) -> None:
@@ -283,19 +224,14 @@ def ctranslate2(job: Job) -> None:
 
     half = job.device != "cpu"  # CTranslate2 has no float16 on a CPU
     lines = 16 if job.small else 512
-    title, columns = (
-        "Translation, beside CTranslate2",
-        ("lines, beam, precision", "textkit", "CTranslate2", "times as fast"),
-    )
+    title = "Translation, beside CTranslate2"
+    columns = "lines, beam, precision", "textkit", "CTranslate2", "times as fast"
     job.head(title, "", *columns)
     precisions = ("fp16", "fp32") if half else ("fp32",)
     models = Models.marian(job.data, job.translation_peers, job.scratch / "marian", lines, precisions, optimum=False)
-    text = f"A Marian-shaped model ({models.about}); sources of different lengths, {LENGTH} tokens of translation each, target"
-    job.head(
-        title,
-        f"{text} tokens/s. Every line ends at the same step, which spares both sides the leaving of lines.",
-        *columns,
-    )
+    text = f"""A Marian-shaped model ({models.about}); sources of different lengths, {LENGTH} tokens of translation each, target
+tokens/s. Every line ends at the same step, which spares both sides the leaving of lines."""
+    job.head(title, text, *columns)
     for precision in precisions:
         for batch, beam in ((128, 4), (128, 1), (32, 4)):
             ours, theirs = (
@@ -319,29 +255,8 @@ print(len(lines) / (time.perf_counter() - begun))
 """
 
 
-def peer(job: Job, python: str, name: str, code: str, *words: object) -> None:
-    """A row for a peer that prints its rate; a remark if it cannot run."""
-    done = subprocess.run(
-        [python, "-c", code, *map(str, words), job.device], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        job.remark(f"{name}: left out: {' '.join(done.stderr.strip().splitlines()[-1:])}")
-    else:
-        job.row(name, job.device, float(done.stdout.splitlines()[-1]))
-
-
-def textkit_(*words: object) -> None:
-    command = [sys.executable, "-m", "textkit", *map(str, words), "-q"]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr, stderr=subprocess.PIPE, text=True)
-
-
-def settings(**options: object) -> list[str]:
-    return [word for key, value in options.items() for word in ("--set", f"{key}={value}")]
-
-
-NAMED = {
-    each.__name__: each for each in (probe, parity, embed, encoder, translate, score, generate, train, ctranslate2)
-}
+PARTS = (probe, parity, embed, encoder, translate, score, generate, train, ctranslate2)
+NAMED = {part.__name__: part for part in PARTS}
 
 
 def main(words: Sequence[str]) -> None:
