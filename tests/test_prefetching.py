@@ -90,6 +90,6 @@ def test_every_tensor_is_changed_and_nothing_else():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu_they_wait_in_page_locked_memory():
-    (batch,) = ahead(iter([(torch.ones(3),)]), torch.device("cuda"))
+    (batch,) = ahead(((torch.ones(3),) for _ in range(1)), torch.device("cuda"))
     assert batch[0].is_pinned()
     assert move(batch, torch.device("cuda"))[0].tolist() == [1, 1, 1]

@@ -1,4 +1,5 @@
-"""The contract between textkit and a family of models; task.py has the graphs of a task. Knows no model, imports no torch.
+"""The contract between textkit and a family of models; task.py has the graphs of a task, learning.py the ways of learning
+without the gradient of a loss. Knows no model, imports no torch.
 
 A plugin says how text becomes ids, how its network looks, how text becomes batches, what the loss is and which graphs it
 exports. The training loop, checkpoints, export with its parity check, the command line and streaming are provided.
@@ -7,11 +8,13 @@ exports. The training loop, checkpoints, export with its parity check, the comma
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from textkit.errors import UsageError
+from textkit.learning import Fit as Fit  # for plugins that name their types
+from textkit.learning import Update as Update
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -169,28 +172,6 @@ class Space:
     points: Sequence[Mapping[str, Any]] = ()
     scales: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     smaller: Sequence[str] = ()
-
-
-class Update(Protocol):
-    """Learns from one batch where autograd is too slow: replaces `loss` and the optimizer, and changes the network in place.
-
-    Returns what to log, with `loss` and `examples`.
-    """
-
-    def __call__(
-        self, network: Any, batch: Any, learning_rate: float, config: Any, threads: int, /
-    ) -> Mapping[str, Any]: ...
-
-
-class Fit(Protocol):
-    """Trains a model without gradient steps: fills the network in place, and yields what to show while it works.
-
-    Of `epoch` only `seed`, `scratch` and `facts` matter. An interrupted fit starts again from the beginning.
-    """
-
-    def __call__(
-        self, network: Any, corpus: Corpus, vocabulary: Any, config: Any, epoch: Epoch, /
-    ) -> Iterable[Mapping[str, Any]]: ...
 
 
 class Steps(Protocol):

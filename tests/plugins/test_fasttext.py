@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from word_vector_steps import moved
 
 from textkit.corpora.corpus import Corpus
 from textkit.errors import UsageError
@@ -84,20 +85,16 @@ def test_the_step_for_gpus_takes_the_same_gradient(model: str, block: int, monke
     monkeypatch.setattr(blocks, "BLOCK", block)
     monkeypatch.setattr(blocks, "CROWD", 1000.0)
     network, config = small_network(model=model)
-    start = [network.centre.detach().clone(), network.context.detach().clone()]
     batch = batch_of([0, 1, 2, 3, -1, 2, 3, 0, -1, 1, -1])
-    steps, told = [], []
-    for step in (
-        lambda: networks.descend(network, batch, 1e-4, config, 1),
-        lambda: blocks.descend_blocks(network, batch, 1e-4, config),
-    ):
-        with torch.no_grad():
-            network.centre.copy_(start[0])
-            network.context.copy_(start[1])
-        told.append(step())
-        steps.append((network.centre.detach() - start[0], network.context.detach() - start[1]))
-    assert told[0]["pairs"] == told[1]["pairs"] > 6
-    for cpu, gpu in zip(*steps, strict=True):
+    (told, by_kernel), (also, by_products) = moved(
+        network,
+        [
+            lambda: networks.descend(network, batch, 1e-4, config, 1),
+            lambda: blocks.descend_blocks(network, batch, 1e-4, config),
+        ],
+    )
+    assert told["pairs"] == also["pairs"] > 6
+    for cpu, gpu in zip(by_kernel, by_products, strict=True):
         assert float(cpu.abs().max()) > 1e-5
         torch.testing.assert_close(gpu, cpu, atol=3e-7, rtol=1e-2)
 

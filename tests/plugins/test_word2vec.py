@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from word_vector_steps import moved
 
 from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError, UsageError
@@ -221,19 +222,16 @@ def test_the_step_for_gpus_takes_the_same_gradient(model: str) -> None:
     threshold, alias = only(5)
     for name, array in (("threshold", threshold), ("alias", alias)):
         getattr(network, name).copy_(torch.from_numpy(array))
-    start = [network.centre.detach().clone(), network.context.detach().clone()]
     batch = batch_of([0, 1, 2, -1, 2, 3, 4, -1])
-    steps = []
-    for step in (
-        lambda: networks.descend(network, batch, 1e-3, config, 1),
-        lambda: blocks.descend_blocks(network, batch, 1e-3, config),
-    ):
-        with torch.no_grad():
-            network.centre.copy_(start[0])
-            network.context.copy_(start[1])
-        assert step()["pairs"] == (8 if model == "skipgram" else 6)
-        steps.append((network.centre.detach() - start[0], network.context.detach() - start[1]))
-    for cpu, gpu in zip(*steps, strict=True):
+    (told, by_kernel), (also, by_products) = moved(
+        network,
+        [
+            lambda: networks.descend(network, batch, 1e-3, config, 1),
+            lambda: blocks.descend_blocks(network, batch, 1e-3, config),
+        ],
+    )
+    assert told["pairs"] == also["pairs"] == (8 if model == "skipgram" else 6)
+    for cpu, gpu in zip(by_kernel, by_products, strict=True):
         assert float(cpu.abs().max()) > 1e-4
         torch.testing.assert_close(gpu, cpu, atol=2e-6, rtol=1e-2)
 

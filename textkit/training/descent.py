@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from textkit.errors import TextkitError
 from textkit.guard import checked
-from textkit.plugin import Plugin, Score, Training, Update
+from textkit.learning import Update
+from textkit.plugin import Plugin, Score, Training
 from textkit.training.averaging import average_of
 from textkit.training.distributed.overlapping import Overlap
 from textkit.training.distributed.parallel import ALONE, Alone

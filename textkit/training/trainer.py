@@ -20,7 +20,8 @@ from textkit.corpora.batching import move
 from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError, UsageError
 from textkit.guard import blamed, blaming, checked
-from textkit.plugin import Fit, Score
+from textkit.learning import Fit
+from textkit.plugin import Score
 from textkit.serving.machine import cpus
 from textkit.training import checkpoint
 from textkit.training.distributed.parallel import ALONE, Alone
