@@ -135,8 +135,10 @@ class SentencePlugin(BeginsWithEncoder, Plugin[SentenceOptions, TextRule]):
             yield from taught_batches(corpus, vocabulary, config, epoch)
             return
         for number, records in enumerate(sorted_batches(corpus, epoch), epoch.start):
-            mine = epoch.owns(number)
-            yield batch_of(list(map(pair, records)), vocabulary, config)._replace(epoch=epoch.number) if mine else None
+            if not epoch.owns(number):
+                yield None
+                continue
+            yield batch_of(list(map(pair, records)), vocabulary, config)._replace(epoch=epoch.number)
 
     def loss(self, network: torch.nn.Module, batch: Batch) -> tuple[torch.Tensor, Mapping[str, float]]:
         return network.loss(batch), {"examples": batch.examples, "words": batch.words}

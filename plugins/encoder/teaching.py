@@ -167,21 +167,19 @@ def taught_batches(corpus: Corpus, rule: TextRule, config: SentenceOptions, epoc
         group = order[begin : begin + size * SORTED]
         cuts = [np.array(cut) for cut in cut_by_length(group.tolist(), size, lambda number: len(taught.texts[number]))]
         shuffled = random.permutation(len(cuts))
-        if done + len(cuts) <= epoch.start:
-            done += len(cuts)
-            continue
-        mine = [cuts[at] for number, at in enumerate(shuffled, done) if number >= epoch.start and epoch.owns(number)]
+        numbered = [(number, cuts[at]) for number, at in enumerate(shuffled, done) if number >= epoch.start]
+        done += len(cuts)
+        mine = [cut for number, cut in numbered if epoch.owns(number)]
         if mine:
             # Many at once: the teacher sorts them by length.
             taught.vectors(group if epoch.turn is None else np.concatenate(mine))
-        for at in shuffled:
-            done += 1
-            if done > epoch.start and not epoch.owns(done - 1):
+        for number, cut in numbered:
+            if not epoch.owns(number):
                 yield None
-            elif done > epoch.start:
-                lines = lines_of([taught.texts[number] for number in cuts[at]], rule, config)
-                wanted = torch.from_numpy(taught.vectors(cuts[at]))
-                yield Made((lines,), wanted, len(cuts[at]), int((lines.weight > 0).sum()), epoch.number)
+                continue
+            lines = lines_of([taught.texts[text] for text in cut], rule, config)
+            wanted = torch.from_numpy(taught.vectors(cut))
+            yield Made((lines,), wanted, len(cut), int((lines.weight > 0).sum()), epoch.number)
 
 
 def cosine_with_teacher(network: Any, dev: Corpus, rule: TextRule, config: SentenceOptions) -> float:
