@@ -41,13 +41,7 @@ class WordVectors(nn.Module):
         self.centre = nn.Parameter(torch.empty(table, dim).uniform_(-bound, bound))
         self.context = nn.Parameter(torch.zeros(words, dim))
         threshold, alias = alias_table(counts.astype(np.float64) ** options.ns_exponent)
-        for name, value in {
-            "offsets": offsets,
-            "rows": rows,
-            "keep": self.kept,
-            "threshold": threshold,
-            "alias": alias,
-        }.items():
+        for name, value in {"offsets": offsets, "rows": rows, "threshold": threshold, "alias": alias}.items():
             self.register_buffer(name, torch.from_numpy(value), persistent=False)  # the vocabulary determines them
 
     def hidden(self, words: Tensor, total: int) -> Tensor:
@@ -96,7 +90,7 @@ def descend(network: WordVectors, batch: Windows, rate: float, options: Predicti
     negatives, which is missing if no pair was measured.
     """
     tables = [network.centre.detach().numpy(), network.context.detach().numpy()]
-    noise = [network.keep.numpy(), network.threshold.numpy(), network.alias.numpy()]
+    noise = [network.kept, network.threshold.numpy(), network.alias.numpy()]
     steps = [options.window, options.negative, np.float32(rate), np.uint64(batch.seed)]
 
     def work(first: int, last: int) -> tuple[int, float, int]:
