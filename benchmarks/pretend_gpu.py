@@ -2,8 +2,8 @@
 
 `python benchmarks/pretend_gpu.py [--page FILE]`. onnxruntime's CUDA provider loads stand-ins for CUDA's libraries
 (tests/pretend_cuda, made with gcc) that allocate and copy in the host's memory and compute nothing: results are rubbish, counts
-and the host's time are real. The script starts itself again so that the stand-ins are found. Another
-version of textkit is measured by PYTHONPATH.
+and the host's time are real. Each case is measured in a process of its own, which finds the stand-ins. With PYTHONPATH set,
+another version of textkit is measured.
 """
 
 from __future__ import annotations
@@ -25,6 +25,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 LINES = 64
 STEPS = 20
+# What is measured: the model, its beams or samples, and how tokens are chosen.
+CASES: dict[str, tuple[str, int, str]] = {
+    "en-de, beam 4": ("en-de", 4, "search"),
+    "en-de, greedy": ("en-de", 1, "search"),
+    "en-lm, 4 samples": ("en-lm", 4, "draw"),
+    "en-lm, 4 samples, top-p": ("en-lm", 4, "top-p"),
+    "en-lm, 4 samples, top-k 20": ("en-lm", 4, "top-k"),
+}
 COUNTED = ("up", "down", "up_bytes", "down_bytes", "launches")
 
 
@@ -101,11 +109,10 @@ def measured(case: str, wait: int) -> dict[str, float]:
     """Each figure for one step; bytes for one line and step as well."""
     sys.path.insert(0, str(ROOT / "tests"))
     warnings.simplefilter("ignore")
+    import numpy as np
     from pretend_cuda.pretend import counts
 
     model, beams, kind = CASES[case]
-    import numpy as np
-
     steps = steps_of(model)
     state: Any
     memory, state = steps.encode(np.full((LINES, 12), 5), np.ones((LINES, 12), bool))
@@ -165,15 +172,6 @@ def held_constants(vocab: int) -> tuple[Any, ...]:
 
     return np.array(1, np.float32), np.zeros(vocab, np.float32), np.array(0.9, np.float32)
 
-
-# What is measured: the model, its beams or samples, and how tokens are chosen.
-CASES: dict[str, tuple[str, int, str]] = {
-    "en-de, beam 4": ("en-de", 4, "search"),
-    "en-de, greedy": ("en-de", 1, "search"),
-    "en-lm, 4 samples": ("en-lm", 4, "draw"),
-    "en-lm, 4 samples, top-p": ("en-lm", 4, "top-p"),
-    "en-lm, 4 samples, top-k 20": ("en-lm", 4, "top-k"),
-}
 
 if __name__ == "__main__":
     main()

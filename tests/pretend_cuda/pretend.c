@@ -14,7 +14,6 @@ static long counted[KINDS];
 static long left = -1; /* bytes that may still be allocated; -1: any number */
 
 long *pretend_counts(void) { return counted; }
-void pretend_reset(void) { memset(counted, 0, sizeof counted); }
 void pretend_memory(long bytes) { left = bytes; }
 static useconds_t waits; /* how long a device takes for what is waited for */
 void pretend_waits(long microseconds) { waits = (useconds_t)microseconds; }

@@ -78,16 +78,11 @@ def build(base: Path) -> Path:
 
 
 def _compile(folder: Path, library: str, names: list[str], source: str) -> None:
-    stubs = [
-        f"int {name}(void **made) {{ *made = malloc(4096); return 0; }}"
-        if "Create" in name
-        else f"int {name}(void) {{ return 0; }}"
-        for name in names
-    ]
+    creates = "(void **made) { *made = malloc(4096); return 0; }"
+    stubs = [f"int {name}{creates if 'Create' in name else '(void) { return 0; }'}" for name in names]
     file, script = folder / f"{library}.c", folder / f"{library}.map"
-    file.write_text(
-        source + "\n".join(stubs) + "\n"
-    )  # only the runtime's own functions are called in the runtime's version
+    file.write_text(source + "\n".join(stubs) + "\n")
+    # Every library holds all of pretend.c. Versions of symbols say that the runtime's functions are called in the runtime.
     script.write_text(f"{library} {{ global: *; }};\n")
     command = [
         "gcc", "-w", "-O1", "-shared", "-fPIC", f"-I{_header()}", f"-Wl,-soname,{library}",
@@ -98,11 +93,8 @@ def _compile(folder: Path, library: str, names: list[str], source: str) -> None:
     script.unlink()
 
 
-def counts(reset: bool = False) -> dict[str, int]:
-    """What this process has asked of the stand-ins since it began, or since `reset`."""
+def counts() -> dict[str, int]:
+    """What this process has asked of the stand-ins since it began."""
     library = ctypes.CDLL("libcudart.so.13")
     library.pretend_counts.restype = ctypes.POINTER(ctypes.c_long)
-    found = dict(zip(COUNTS, library.pretend_counts()[: len(COUNTS)], strict=True))
-    if reset:
-        library.pretend_reset()
-    return found
+    return dict(zip(COUNTS, library.pretend_counts()[: len(COUNTS)], strict=True))

@@ -12,9 +12,7 @@ from textkit.searching.settings import SEARCH
 
 EXTRA_LENGTH = 16  # tokens added to what `max_length_factor` allows: a short line may have a long translation
 
-_LOGITS = (
-    1 << 26
-)  # the most floats of a step, lines * beams * vocabulary; only wide beams with large vocabularies reach it
+_LOGITS = 1 << 26  # the most floats of a step, lines * beams * vocabulary: wide beams with large vocabularies reach it
 _PAIRS = 1 << 18  # the most lines * beams * beams: each beam may see what every other beam of its line has cached
 _MOST_CHOICES = 256  # a larger top-k is taken from the whole distribution: the graph's top-k is not made for it
 

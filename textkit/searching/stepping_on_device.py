@@ -25,6 +25,14 @@ if TYPE_CHECKING:
     from textkit.searching.drawing import Draw
     from textkit.searching.options import Search
 
+# What is chosen by each form of the graph, as the graph in the bundle gives it.
+_CHOSEN: dict[Kind, tuple[str, ...]] = {
+    "ranked": ("top_id", "top_logprob"),
+    "listed": ("top_id", "top_logprob"),
+    "drawn": ("drawn_id", "drawn_logprob"),
+    "cut": ("drawn_id", "drawn_logprob"),
+    "whole": (),
+}
 _ROUND = 8  # a number of choices that depends on what was banned is rounded up to a multiple of this: fewer sessions
 
 
@@ -68,16 +76,10 @@ class DeviceSteps:
         if key not in self._sessions:
             with self._loading:
                 if key not in self._sessions:
-                    outputs = {
-                        "ranked": ["top_id", "top_logprob"], "listed": ["top_id", "top_logprob"],
-                        "drawn": ["drawn_id", "drawn_logprob"], "cut": ["drawn_id", "drawn_logprob"], "whole": [],
-                    }[kind]  # fmt: skip
-                    outputs = [*outputs, *(["logprob"] if full or kind == "whole" else []), *self._returned]
-                    outputs += ["attention"] * self._attention
-                    edit = StepEdit(kind, self._vocab, choices)
-                    self._sessions[key] = Session(
-                        self._bundle.graph("step"), self._where, threads=1, outputs=outputs, edit=edit
-                    )
+                    outputs = [*_CHOSEN[kind], *self._returned, *["attention"] * self._attention]
+                    outputs += ["logprob"] * (full or kind == "whole")
+                    edit, graph = StepEdit(kind, self._vocab, choices), self._bundle.graph("step")
+                    self._sessions[key] = Session(graph, self._where, threads=1, outputs=outputs, edit=edit)
         return self._sessions[key]
 
     def step(
@@ -135,9 +137,7 @@ class DeviceSteps:
             "cut": {"drawn": ((2, lines, beams), np.float32)},
             "whole": {},
         }  # fmt: skip
-        places = of_kind[kind]
-        loose = [name for name in ("logprob", "attention") if name in session.outputs]
-        outputs = places | dict.fromkeys(loose)
+        outputs = of_kind[kind] | dict.fromkeys(name for name in ("logprob", "attention") if name in session.outputs)
         return BoundSteps(self._device, session, memory, len(ROWS[kind]), (lines, beams), self._fixed, outputs)
 
     def _found(self, kind: Kind, arrays: dict[str, np.ndarray], beams: int) -> dict[str, np.ndarray]:
@@ -148,9 +148,8 @@ class DeviceSteps:
             ids = np.clip(arrays["listed_id"], 0, self._vocab - 1).astype(np.int64)
             found["top_id"], found["top_logprob"] = ids, arrays["top_logprob"]
         elif kind == "ranked":
-            beam, token = np.divmod(
-                np.clip(arrays["place"], 0, beams * self._vocab - 1).astype(np.int64), self._vocab
-            )  # [line, choice]
+            place = np.clip(arrays["place"], 0, beams * self._vocab - 1).astype(np.int64)
+            beam, token = np.divmod(place, self._vocab)  # [line, choice]
             lines, choices = token.shape
             # As if each beam had given as many choices as all of them; the places of other beams' are of no use.
             ids = np.repeat(token[:, None, :1], beams, 1).repeat(choices, 2)

@@ -7,7 +7,7 @@ itself, so that it does not depend on its neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from textkit.searching.options import Search
@@ -25,6 +25,7 @@ from textkit.tasks.translate.serving.doubts import (
     lost_numbers,
     short,
 )
+from textkit.tasks.translate.serving.n_best import Searching
 from textkit.tasks.translate.serving.segments import Segment
 from textkit.tasks.translate.serving.standing_in import with_stand_ins, without_stand_ins
 from textkit.tasks.translate.serving.translations import Translation
@@ -34,7 +35,6 @@ from textkit.text.translation import TranslationText
 
 _MORE = 4  # tokens that a word may have more with a capital
 _NGRAM = 3  # tokens that a repeated search does not repeat; of a source of a word or two it repeats none
-Searching = Callable[[list[Segment], Search], list[list[Translation]]]
 
 
 def _translated(segment: Segment) -> bool:
@@ -58,9 +58,8 @@ class Guard:
         many = [at for at in looping if at not in few]
         for size, chosen in ((1, few), (_NGRAM, many)):
             tried = [self._capital(segments[at]) for at in chosen]
-            for at, other in zip(
-                chosen, self._searched(tried, replace(self.options, no_repeat_ngram_size=size)), strict=True
-            ):
+            others = self._searched(tried, replace(self.options, no_repeat_ngram_size=size))
+            for at, other in zip(chosen, others, strict=True):
                 if not self._loops(segments[at], other):
                     found[at][0] = other
         if self.rule.target_language:
@@ -89,12 +88,8 @@ class Guard:
             lost = self._lost(segment, found[at][0]) if _translated(segment) else []
             if lost and (made := self._hidden(segment, lost)):
                 hidden[at] = made
-        if not hidden:
-            return
-        for (at, (segment, spans)), line in zip(
-            hidden.items(), self.search([segment for segment, _ in hidden.values()], self.options), strict=True
-        ):
-            other = line[0]
+        others = self._searched([segment for segment, _ in hidden.values()], self.options)
+        for (at, (segment, spans)), other in zip(hidden.items(), others, strict=True):
             if sorted(numbers(other.text)) == sorted(numbers(segment.text)) and not self._loops(segment, other):
                 tokens, sources = (
                     tuple(restored(token, spans) for token in side) for side in (other.tokens, other.source_tokens)
@@ -130,9 +125,7 @@ class Guard:
             return None
         first = len(before)
         text = replaced(segment.text, [number[:2] for number in lost], lambda at: first + at)
-        spans = [sentinel(number) for number in before]
-        for number in lost:
-            spans.append(self._written(segment, number))
+        spans = [sentinel(number) for number in before] + [self._written(segment, number) for number in lost]
         text, order = renumbered(text)
         spans = [spans[number] for number in order]
         ids = self.rule.encode([text]).ids
