@@ -19,7 +19,7 @@ _made: dict[tuple[bytes, str, str | None], bytes] = {}
 
 
 class Rewritten(Session):
-    """A session on the CPU with the graph that a GPU would get. `precision`: set by the test."""
+    """A session on the CPU with the graph that a GPU would get in the precision `wanted`."""
 
     wanted = "fp32"
 
@@ -44,8 +44,7 @@ def on_device(patch: pytest.MonkeyPatch, precision: str = "fp32") -> None:
     def init(self: Any, *given: Any, **named: Any) -> None:
         before(self, *given, **named)
         self._on_device = OnDevice("cpu")
-        attention = named.get("attention", given[3] if len(given) > 3 else False)
-        self._device_steps = stepping_on_device.DeviceSteps(self._bundle, "cpu", self._on_device, attention)
+        self._device_steps = stepping_on_device.DeviceSteps(self._bundle, "cpu", self._on_device, self._attention)
 
     patch.setattr(steps.Steps, "__init__", init)
 
