@@ -150,6 +150,23 @@ def test_a_product_with_a_computed_matrix_stays_as_it_is():
     np.testing.assert_allclose(run(made, IDS)[0], run(data, IDS)[0], atol=1)
 
 
+def test_numbers_of_16_bits_that_are_looked_up_get_64():
+    """CUDA's GatherND has no kernel for them."""
+    nodes = [
+        helper.make_node("GatherND", ["rows", "places"], ["found"]),
+        helper.make_node("Cast", ["found"], ["row"], to=TensorProto.INT64),
+    ]
+    constants = {"rows": np.arange(100, -100, -1, np.int16)}
+    inputs = [("places", TensorProto.INT64, ["line", 1])]
+    data = graph_of(nodes, inputs, [("row", TensorProto.INT64, ["line"])], constants).SerializeToString()
+    made = for_cuda(data, "fp32")
+    assert [node.operator for node in Model(made).nodes] == ["GatherND"]
+    (table,) = (Model(made).constant(name) for name in Model(made).constants())
+    assert table.dtype == np.int64
+    feeds = {"places": np.array([[0], [199], [42]])}
+    assert run(made, feeds)[0].tolist() == run(data, feeds)[0].tolist() == [100, -99, 58]
+
+
 def test_blocks_of_few_rows_are_floats_again():
     model = perceptron()
     stored = lower(model, "int8", few_rows=True).SerializeToString()

@@ -13,7 +13,7 @@ import numpy as np
 
 from textkit.cuda.blocks import Integers
 from textkit.cuda.model import Model
-from textkit.cuda.nodes import Node
+from textkit.cuda.nodes import INT64, Node
 from textkit.cuda.recurrence import Recurrence
 from textkit.cuda.surroundings import Surroundings
 
@@ -181,6 +181,8 @@ class _Dequantising:
         """Cast of rows of integers, and what scales them: arithmetic with rows of other tables and with constants, number by
         number. The same arithmetic on the tables leaves one table of floats."""
         gather = self.around.makers.get(node.takes[0])
+        if gather is not None and gather.operator == "GatherND":
+            return self.wider(gather, node)
         if gather is None or not self.looks_up(gather) or self.model.integers(node, "to") != [1]:
             return None
         name, ids = gather.takes
@@ -208,6 +210,14 @@ class _Dequantising:
         for user in chain:
             self.model.abandon(user)
         return [Node("Gather", [self.table(name, table), ids], [output])]
+
+    def wider(self, gather: Node, cast: Node) -> list[Node] | None:
+        """GatherND, for which CUDA has no kernel where numbers have 16 bits, and a Cast of what it finds to 64 bits."""
+        table = self.around.value(gather.takes[0])
+        if table is None or table.dtype != np.int16 or self.model.integers(cast, "to") != [INT64]:
+            return None
+        takes = [self.table(gather.takes[0], table.astype(np.int64)), gather.takes[1]]
+        return [Node("GatherND", takes, cast.makes, attributes=dict(gather.attributes))]
 
     def looks_up(self, node: Node) -> bool:
         plain = node.operator == "Gather" and self.model.integers(node, "axis", [0]) == [0]

@@ -22,14 +22,14 @@ from textkit.cuda.nodes import HALF, INT8, UINT8
 from textkit.errors import TextkitError
 from textkit.version import __version__
 
-_VERSION = b"1"  # changes where the same graph would be rewritten in another way
+_VERSION = b"2"  # changes where the same graph would be rewritten in another way
 _LEAST = 1 << 20  # bytes; a smaller graph is rewritten in milliseconds
 _SHAPE_NAMES = """
 Add Cast Concat ConstantOfShape Div Equal Expand Gather Identity Max Min Mod Mul Range Reshape Shape Size Slice Squeeze Sub
 Unsqueeze Where
 """
 SHAPES = frozenset(_SHAPE_NAMES.split())  # operators that onnxruntime leaves to the CPU where their numbers are shapes
-_OF_INTEGERS = (b"MatMulInteger", b"DynamicQuantize", b"MatMulNBits", b"QuantizeLinear")
+_OF_INTEGERS = (b"MatMulInteger", b"DynamicQuantize", b"MatMulNBits", b"QuantizeLinear", b"GatherND")
 _MANY = 1024  # numbers; fewer say nothing of how a model is stored
 _KEPT = 64  # graphs in the cache; the one that was not used for the longest time makes room
 
