@@ -8,6 +8,7 @@ the second step of SetFit (Tunstall et al. 2022, arXiv 2209.11055).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from textkit_plugins.encoder.vocabulary import Chunks
 
 _LINES = 10_000  # read at once
-_ENCODED = 256  # lines encoded at once
+_ENCODED = 64  # lines encoded at once: what a layer makes of more of them leaves the processor's cache
 # Of the penalty, the weakest first: where labels are right it is the best, and one stronger one shows it.
 _STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 # The length of a line's n-grams beside its vector of length 1. Few lines say little about words: with eight of each label,
@@ -96,17 +97,16 @@ class FewShotPlugin(BeginsWithEncoder, Plugin[FewShotOptions, TextRule]):
     def fit(
         self, network: Classifier, corpus: Corpus, vocabulary: TextRule, config: FewShotOptions, epoch: Epoch
     ) -> Iterator[Mapping[str, Any]]:
-        import scipy.optimize  # noqa: F401  # here, because a limit holds for libraries that are loaded
-        from threadpoolctl import threadpool_limits
-
         lines = [labelled(record) for records in corpus.chunks(_LINES) for record in records]
         numbers = {label: at for at, label in enumerate(vocabulary.learnt["labels"])}
         vectors = np.zeros((len(lines), config.width), np.float32)
         ngrams, words = [], 0
+        # By length, as in other trainings: three quarters of batches of any lines are padding.
+        order = np.argsort([len(line.text) for line in lines], kind="stable")
         for begin in range(0, len(lines), _ENCODED):
-            some = lines[begin : begin + _ENCODED]
-            batch = batch_of(some, vocabulary, numbers, config, config.several)
-            vectors[begin : begin + len(some)] = encoded(network, batch)
+            some = order[begin : begin + _ENCODED]
+            batch = batch_of([lines[at] for at in some], vocabulary, numbers, config, config.several)
+            vectors[some] = encoded(network, batch)
             if network.wide is not None:
                 ngrams.append(network.wide.occurrences(batch.ids, batch.weight))
             words += int((batch.weight > 0).sum())
@@ -114,10 +114,9 @@ class FewShotPlugin(BeginsWithEncoder, Plugin[FewShotOptions, TextRule]):
         wanted = wanted_of(lines, numbers, config.several)
         count = np.array([line.weight for line in lines], np.float64)
         length = _LENGTH_OF_FEW if len(lines) < _FEW else 1.0
-        features = None if network.wide is None else Tfidf(ngrams, network.wide.square.numpy(), length)
+        features = None if network.wide is None else Tfidf(ngrams, network.wide.square.numpy(), length, order)
         solved = Solved(vectors, wanted, count, config.several, len(numbers), features)
-        # A step has too little work for two threads: they would wait for each other.
-        with threadpool_limits(1, user_api="blas"):
+        with one_thread():
             strength, judged, logits = solved.chosen((config.strength,) if config.strength else _STRENGTHS, epoch.seed)
             found = solved.solve(strength)
         wanted = wanted[judged]
@@ -138,6 +137,21 @@ class FewShotPlugin(BeginsWithEncoder, Plugin[FewShotOptions, TextRule]):
 
     def encoder(self, network: torch.nn.Module, vocabulary: TextRule, config: FewShotOptions) -> Encoder:
         return encoder_of(network, vocabulary, config)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Computes in one thread: a step of a search has too little work for two, which would wait for each other."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    threads = torch.get_num_threads()
+    with threadpool_limits(1, user_api="blas"):
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 def encoded(network: Classifier, batch: Batch) -> np.ndarray:

@@ -103,16 +103,23 @@ class Tfidf:
     """The tf-idf of lines' n-grams as matrices, after these lines or after some of them alone.
 
     `found`: what Wide.occurrences gave, batch by batch. `square` f32[row]: what the branch makes of each n-gram.
-    `length`: that of each line's features.
+    `length`: that of each line's features. `order` i64[line]: the numbers of the lines that the batches had; None: 0, 1, ...
     """
 
-    def __init__(self, found: Sequence[tuple[np.ndarray, np.ndarray]], square: np.ndarray, length: float = 1.0) -> None:
+    def __init__(
+        self,
+        found: Sequence[tuple[np.ndarray, np.ndarray]],
+        square: np.ndarray,
+        length: float = 1.0,
+        order: np.ndarray | None = None,
+    ) -> None:
         self.square, self.length = square, length
         self.lines = sum(len(rows) for rows, _ in found)
         # Of each occurrence: its line, its row, and the square of its tokens' weights.
         begins = np.cumsum([0, *(len(rows) for rows, _ in found)])
         real = [np.nonzero((rows > 0) & (weight > 0)) for rows, weight in found]
         self.line = np.concatenate([line + begin for (line, _), begin in zip(real, begins[:-1], strict=True)])
+        self.line = self.line if order is None else order[self.line]
         self.row = np.concatenate([rows[at] for (rows, _), at in zip(found, real, strict=True)])
         self.weight = np.concatenate([weight[at] ** 2 for (_, weight), at in zip(found, real, strict=True)])
 

@@ -11,12 +11,13 @@ from textkit.tasks.classify.evaluation import measures
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+    from torch import Tensor
 
     from textkit_plugins.encoder.ngrams import Tfidf
 
 _FOLDS = 5
 _MANY = 3000  # lines from which one fold judges: another would say the same, and take as long again
-_ENOUGH = 1e-4  # of a search: it ends where a step lowers the loss by less than this share
+_ENOUGH = 1e-4  # of a search: it ends where a step lowers the loss by less
 _STEPS = 100  # of a search, in the folds as at the end: the temperature of the one must fit the other
 
 
@@ -35,51 +36,55 @@ class Solved:
         labels: int,
         features: Tfidf | None = None,
     ) -> None:
-        self.vectors, self.count, self.several = vectors, count.astype(np.float32), several
+        self.vectors, self.count, self.several = vectors.astype(np.float32), count.astype(np.float32), several
         self.tfidf = features
         self.target = wanted.astype(np.float32) if several else measures.one_hot(wanted, labels).astype(np.float32)
         self.folds = 0
 
     def solve(self, strength: float) -> np.ndarray:
-        """The weights of vectors, those of features, and biases that are best for all lines, side by side f64[label, width +
+        """The weights of vectors, those of features, and biases that are best for all lines, side by side f32[label, width +
         feature + 1]; biases are not penalised."""
-        return self._best(strength, slice(None), None if self.tfidf is None else self.tfidf.of_all(), None)
+        return self._best(strength, slice(None), None if self.tfidf is None else self.tfidf.of_all())
 
-    def _best(
-        self, strength: float, rows: np.ndarray | slice, features: csr_matrix | None, start: np.ndarray | None
-    ) -> np.ndarray:
-        """The solution for the `rows`. `features`: those of all lines. `start`: where the search begins."""
-        from scipy.optimize import minimize
+    def _best(self, strength: float, rows: np.ndarray | slice, features: csr_matrix | None) -> np.ndarray:
+        """The solution for the `rows`. `features`: those of all lines.
 
-        vectors, target, count = self.vectors[rows], self.target[rows], self.count[rows]
+        Every search begins with zeros. One that began with the solution for another strength would have to take a first step
+        along the gradient, and may end there, because that step hardly lowers the loss. Nor would its weights be as far from
+        their end as those of the last search, for which the temperature is meant. It is torch's L-BFGS, because scipy's, which
+        can have bounds, took twice as long as all products.
+        """
+        import torch
+
+        vectors, target, count = (torch.from_numpy(x[rows]) for x in (self.vectors, self.target, self.count))
         features = None if features is None else features[rows]
         turned = None if features is None else features.T.tocsr()
         labels, width = target.shape[1], vectors.shape[1]
         size = width + (0 if features is None else features.shape[1]) + 1
-        total = count.sum()
+        share = (count / count.sum())[:, None]
+        # Labels come last: sparse products like it so.
+        every = torch.zeros(size, labels)
+        slope = every.grad = torch.zeros_like(every)
 
-        def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
-            every = flat.astype(np.float32).reshape(size, labels)  # labels come last: sparse products like it so
-            logits = vectors @ every[:width] + every[-1]
+        @torch.no_grad()
+        def loss() -> float:
+            logits = torch.addmm(every[-1], vectors, every[:width])
             if features is not None:
-                logits += features @ every[width:-1]
-            if self.several:
-                given = measures.sigmoid(logits)
-                each = (np.logaddexp(0, logits) - target * logits).sum(1)
-            else:
-                high = logits.max(1, keepdims=True)
-                log = logits - high - np.log(np.exp(logits - high).sum(1, keepdims=True))
-                given, each = np.exp(log), -(target * log).sum(1)
-            slope = (given - target) * (count / total)[:, None]
-            value = float((each * count).sum() / total) + strength * float((every[:-1] ** 2).sum()) / 2
-            parts = [vectors.T @ slope, *([] if turned is None else [turned @ slope]), slope.sum(0)[None]]
-            gradient = np.concatenate(parts)
-            gradient[:-1] += strength * every[:-1]
-            return value, gradient.ravel().astype(np.float64)
+                logits += torch.from_numpy(features @ every[width:-1].numpy())
+            given, each = _likely(logits, target, self.several)
+            given.sub_(target).mul_(share)
+            torch.mm(vectors.T, given, out=slope[:width])
+            if turned is not None:
+                slope[width:-1] = torch.from_numpy(turned @ given.numpy())
+            slope[-1] = given.sum(0)
+            slope[:-1].add_(every[:-1], alpha=strength)
+            return float((each * share[:, 0]).sum()) + strength * float(every[:-1].square().sum()) / 2
 
-        begin = np.zeros(size * labels) if start is None else start.T.ravel()
-        found = minimize(loss, begin, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS, "ftol": _ENOUGH})
-        solution: np.ndarray = found.x.reshape(size, labels).T
+        search = torch.optim.LBFGS(
+            [every], max_iter=_STEPS, tolerance_grad=0, tolerance_change=_ENOUGH, history_size=10, line_search_fn="strong_wolfe"
+        )  # fmt: skip
+        search.step(loss)
+        solution: np.ndarray = every.numpy().T
         return solution
 
     def _logits(self, solution: np.ndarray, rows: np.ndarray, features: csr_matrix | None) -> np.ndarray:
@@ -108,13 +113,11 @@ class Solved:
         best, strength, kept = np.inf, strengths[0], np.zeros_like(self.target[lines])
         learnt = [np.flatnonzero(fold != number) for number in judges]
         features = [None if self.tfidf is None else self.tfidf.learnt_from(some) for some in learnt]
-        # The next strength's search begins where the last one ended.
-        begun: list[np.ndarray | None] = [None] * len(judges)
         for tried in strengths:
             logits = np.zeros_like(self.target)
             for number in judges:
                 inside = np.flatnonzero(fold == number)
-                begun[number] = found = self._best(tried, learnt[number], features[number], begun[number])
+                found = self._best(tried, learnt[number], features[number])
                 logits[inside] = self._logits(found, inside, features[number])
             loss = self._unlikely(logits[lines], self.target[lines])
             if loss >= best:  # stronger penalties only go on from here
@@ -128,3 +131,15 @@ class Solved:
         if self.several:
             return float((np.logaddexp(0, scaled) - target * scaled).sum(1).mean())
         return float(-(target * np.log(np.maximum(measures.softmax(scaled), 1e-300))).sum(1).mean())
+
+
+def _likely(logits: Tensor, target: Tensor, several: bool) -> tuple[Tensor, Tensor]:
+    """Probabilities f32[line, label], in the place of `logits` or not, and how unlikely the targets are f32[line]."""
+    import torch
+
+    if several:
+        each = torch.nn.functional.binary_cross_entropy_with_logits(logits, target, reduction="none").sum(1)
+        return logits.sigmoid_(), each
+    log = torch.log_softmax(logits, 1)
+    each = -(target * log).sum(1)
+    return log.exp_(), each

@@ -165,6 +165,18 @@ def test_features_are_those_of_scikit_learn(tmp_path):
     assert found[:, columns] == pytest.approx(wanted * ratio[:, None], abs=0.002)
 
 
+def test_batches_may_have_lines_in_another_order():
+    random = np.random.default_rng(5)
+    rows, weight = random.integers(0, 4, (6, 3)), random.integers(0, 2, (6, 3)).astype(np.float32)
+    square, order = np.array([0.0, 1, 2.25, 4]), np.array([4, 0, 5, 1, 3, 2])
+    plain = Tfidf([(rows, weight)], square)
+    cut = [(rows[order[:4]], weight[order[:4]]), (rows[order[4:]], weight[order[4:]])]
+    again = Tfidf(cut, square, order=order)
+    assert np.array_equal(again.of_all().toarray(), plain.of_all().toarray())
+    some = np.array([0, 1, 4, 5])
+    assert np.array_equal(again.learnt_from(some).toarray(), plain.learnt_from(some).toarray())
+
+
 def test_padding_and_other_lines_change_no_bit():
     made = branch([hashed(at) for at in range(1, 9)], list(range(2, 10)), 90, size=5)
     random = np.random.default_rng(2)
