@@ -140,6 +140,18 @@ def frequent(line: str, code: str) -> int | None:
     return letters + sum(word in words for word in _WORD.findall(line[:2000].lower()))
 
 
+def within(text: str, code: str) -> str:
+    """`text` as it goes on within a sentence of the language `code`: its first word with a small letter, if that is a frequent
+    one that is not written with a capital anyway."""
+    found = _WORD.match(text)
+    word = found[0] if found else ""
+    known = word.lower() in _frequent().get(_short(code), ()) or word.lower() in _ALSO.get(_short(code), "").split()
+    return text[:1].lower() + text[1:] if known and word[1:].islower() and word not in _CAPITAL else text
+
+
+_CAPITAL = frozenset(("Sie", "Ihr", "Ihm", "Ihn"))  # German; they may be addresses
+
+
 @cache
 def _frequent_alone(code: str) -> frozenset[str]:
     return (_frequent()[code] | frozenset(_ALSO.get(code, "").split())) - _SHARED

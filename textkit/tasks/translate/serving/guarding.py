@@ -1,8 +1,10 @@
-"""Looks at each translation, searches a doubtful one again in another way, and says what stays doubtful.
+"""Looks at each translation, searches a doubtful one again in other ways, and says what stays doubtful.
 
 What repeats itself is searched again with repeats barred. A number that was lost is hidden behind a sentinel or, for a model
-that has none, behind another number (standing_in.py), and put back in the form of the target's language. Each line is judged by
-itself, so that it does not depend on its neighbours.
+that has none, behind another number (standing_in.py), and put back in the form of the target's language. What is still at
+fault is translated in halves, and these in halves again (parting.py). Of two translations the one with fewer faults is taken.
+A number that is lost in all of them is put where it stood in the source. Each line is judged by itself, so that it does not
+depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -25,16 +27,19 @@ from textkit.tasks.translate.serving.doubts import (
     lost_numbers,
     short,
 )
+from textkit.tasks.translate.serving.keeping import LOST, inserted, with_spans
 from textkit.tasks.translate.serving.n_best import Searching
+from textkit.tasks.translate.serving.parting import parted, whole
 from textkit.tasks.translate.serving.segments import Segment
 from textkit.tasks.translate.serving.standing_in import with_stand_ins, without_stand_ins
 from textkit.tasks.translate.serving.translations import Translation
 from textkit.text.preserved.numerals import Number, written
-from textkit.text.preserved.sentinels import numbers, renumbered, replaced, restored, sentinel
+from textkit.text.preserved.numerals import numbers as written_in
+from textkit.text.preserved.sentinels import numbers, renumbered, replaced, sentinel
 from textkit.text.translation import TranslationText
 
 _MORE = 4  # tokens that a word may have more with a capital
-_NGRAM = 3  # tokens that a repeated search does not repeat; of a source of a word or two it repeats none
+_BARRED = (3, 2)  # tokens that a repeated search does not repeat: first long repeats are barred, then shorter ones
 
 
 def _translated(segment: Segment) -> bool:
@@ -51,22 +56,48 @@ class Guard:
 
     def __call__(self, segments: Sequence[Segment], found: list[list[Translation]]) -> None:
         """Replaces, in `found`, the best translation of each segment where a better one is found; fills in `doubts`."""
+        self._without_loops(segments, found)
+        if self.rule.target_language:
+            (self._with_numbers if self.rule.sentinels else self._with_stand_ins)(segments, found)
+        self._in_halves(segments, found)
+        for at, segment in enumerate(segments):
+            if _translated(segment):
+                best = found[at][0]
+                if self.rule.sentinels and self.rule.target_language:
+                    best = self._by_force(segment, best)
+                found[at][0] = replace(best, doubts=tuple(dict.fromkeys((*best.doubts, *self._doubts(segment, best)))))
+
+    def _without_loops(self, segments: Sequence[Segment], found: list[list[Translation]]) -> None:
         looping = [
             at for at, segment in enumerate(segments) if _translated(segment) and self._loops(segment, found[at][0])
         ]
-        few = [at for at in looping if brief(segments[at].text)]
-        many = [at for at in looping if at not in few]
-        for size, chosen in ((1, few), (_NGRAM, many)):
-            tried = [self._capital(segments[at]) for at in chosen]
+        few = [at for at in looping if brief(segments[at].text)]  # they have no reason to say anything twice
+        for size, chosen in ((1, few), *((size, [at for at in looping if at not in few]) for size in _BARRED)):
+            again = [at for at in chosen if self._loops(segments[at], found[at][0])]
+            tried = [self._capital(segments[at]) for at in again]
             others = self._searched(tried, replace(self.options, no_repeat_ngram_size=size))
-            for at, other in zip(chosen, others, strict=True):
+            for at, other in zip(again, others, strict=True):
                 if not self._loops(segments[at], other):
                     found[at][0] = other
-        if self.rule.target_language:
-            (self._with_numbers if self.rule.sentinels else self._with_stand_ins)(segments, found)
-        for at, segment in enumerate(segments):
-            if _translated(segment):
-                found[at][0] = replace(found[at][0], doubts=self._doubts(segment, found[at][0]))
+
+    def _in_halves(self, segments: Sequence[Segment], found: list[list[Translation]]) -> None:
+        halved = {
+            at: halves
+            for at, segment in enumerate(segments)
+            if _translated(segment) and self._faults(segment, found[at][0]) and (halves := parted(segment, self.rule))
+        }
+        if not halved:
+            return
+        parts = [half.segment for halves in halved.values() for half in halves]
+        searched = iter(self._searched([part for part in parts if _translated(part)], self.options))
+        of_parts = [[next(searched)] if _translated(part) else [Translation(part.text)] for part in parts]
+        self(parts, of_parts)
+        ends = iter(of_parts)
+        for at, halves in halved.items():
+            two = [next(ends)[0] for _ in halves]
+            other = whole(halves, two, self.options.length_penalty, self.rule.target_language)
+            other = replace(other, doubts=tuple(doubt for doubt in other.doubts if doubt == LOST))
+            self._better(segments[at], found[at], other)
 
     def _searched(self, segments: list[Segment], options: Search) -> list[Translation]:
         return [line[0] for line in self.search(segments, options)] if segments else []
@@ -83,18 +114,17 @@ class Guard:
         return loops(translation.text, segment.text)
 
     def _with_numbers(self, segments: Sequence[Segment], found: list[list[Translation]]) -> None:
-        hidden: dict[int, tuple[Segment, list[str]]] = {}
-        for at, segment in enumerate(segments):
-            lost = self._lost(segment, found[at][0]) if _translated(segment) else []
-            if lost and (made := self._hidden(segment, lost)):
-                hidden[at] = made
-        others = self._searched([segment for segment, _ in hidden.values()], self.options)
-        for (at, (segment, spans)), other in zip(hidden.items(), others, strict=True):
-            if sorted(numbers(other.text)) == sorted(numbers(segment.text)) and not self._loops(segment, other):
-                tokens, sources = (
-                    tuple(restored(token, spans) for token in side) for side in (other.tokens, other.source_tokens)
-                )
-                found[at][0] = replace(other, text=restored(other.text, spans), tokens=tokens, source_tokens=sources)
+        for every in (False, True):  # what is lost, and then all numbers, which the lost one may have run into
+            hidden: dict[int, tuple[Segment, list[str]]] = {}
+            for at, segment in enumerate(segments):
+                lost = self._lost(segment, found[at][0]) if _translated(segment) else []
+                if lost and every:
+                    lost = [*written_in(segment.text, self.rule.source_language)]
+                if lost and (made := self._hidden(segment, lost)):
+                    hidden[at] = made
+            others = self._searched([segment for segment, _ in hidden.values()], self.options)
+            for (at, (_, spans)), other in zip(hidden.items(), others, strict=True):
+                self._better(segments[at], found[at], with_spans(other, spans))
 
     def _with_stand_ins(self, segments: Sequence[Segment], found: list[list[Translation]]) -> None:
         """The same for a model without sentinels. Where tokens are asked for, they would be those of other numbers."""
@@ -112,6 +142,27 @@ class Guard:
             whole = without_stand_ins(other.text, stand_ins, spans, self.rule.target_language)
             if whole is not None and not self._loops(segment, other):
                 found[at][0] = replace(other, text=whole)
+
+    def _better(self, segment: Segment, found: list[Translation], other: Translation) -> None:
+        """Takes another best translation if it has fewer faults."""
+        if self._faults(segment, other) < self._faults(segment, found[0]):
+            found[0] = other
+
+    def _faults(self, segment: Segment, translation: Translation) -> int:
+        """How much speaks against a translation: what is lost of the source counts once each, a loop more than that."""
+        kept = len({*numbers(segment.text)} - {*numbers(translation.text)}) + (LOST in translation.doubts)
+        lost = len(self._lost(segment, translation)) if self.rule.target_language else 0
+        return kept + lost + 3 * self._loops(segment, translation) + 2 * short(translation.text, segment.text)
+
+    def _by_force(self, segment: Segment, translation: Translation) -> Translation:
+        """The translation with the numbers that it lacks, each about where it stood."""
+        lost = self._lost(segment, translation)
+        if not lost:
+            return translation
+        first = len(numbers(segment.text))
+        text = replaced(segment.text, [number[:2] for number in lost], lambda at: first + at)
+        spans = [*map(sentinel, range(first)), *(self._written(segment, number) for number in lost)]
+        return inserted(translation, text, range(first, first + len(lost)), spans)
 
     def _lost(self, segment: Segment, translation: Translation) -> list[Number]:
         rule = self.rule

@@ -84,16 +84,25 @@ def put_back(found: Translation, source: str, spans: Sequence[str], loud: bool =
     One that the translation lacks is put where it stood in the source, by its share of the text; the translation is doubted.
     `loud`: the translation gets capitals, and the spans do not.
     """
-    wanted, there = numbers(source), set(numbers(found.text))
-    text, doubts = found.text.upper() if loud else found.text, found.doubts
-    for number in wanted:
-        if number not in there:
-            text = _inserted(text, source, number)
-            doubts = tuple(dict.fromkeys((*doubts, LOST)))
-    text = restored(text, spans)
-    tokens = tuple(restored(token, spans) for token in found.tokens)
-    sources = tuple(restored(token, spans) for token in found.source_tokens)
-    return replace(found, text=text, tokens=tokens, source_tokens=sources, doubts=doubts)
+    text = found.text.upper() if loud else found.text
+    return inserted(replace(found, text=text), source, numbers(source), spans)
+
+
+def inserted(found: Translation, source: str, wanted: Iterable[int], spans: Sequence[str]) -> Translation:
+    """The translation of `source` with spans in place of sentinels; of those `wanted` each that it lacks is put in by force."""
+    there = set(numbers(found.text))
+    lacking = [number for number in wanted if number not in there]
+    text = found.text
+    for number in lacking:
+        text = _inserted(text, source, number)
+    doubts = tuple(dict.fromkeys((*found.doubts, LOST))) if lacking else found.doubts
+    return with_spans(replace(found, text=text, doubts=doubts), spans)
+
+
+def with_spans(found: Translation, spans: Sequence[str]) -> Translation:
+    """The translation with what each of its sentinels stands for."""
+    tokens, sources = (tuple(restored(token, spans) for token in side) for side in (found.tokens, found.source_tokens))
+    return replace(found, text=restored(found.text, spans), tokens=tokens, source_tokens=sources)
 
 
 def _inserted(text: str, source: str, number: int) -> str:
