@@ -166,3 +166,11 @@ def test_each_line_is_mended_by_itself(rule: TranslationText):
     together = [[Translation("Der Hund")] for _ in lines]
     Guard(rule, Search(), search)([segment(line, rule) for line in lines], together)
     assert together == alone
+
+
+def test_a_word_that_came_back_is_tried_with_a_capital(rule: TranslationText):
+    search = Searched({"Hund": "dog", "Paris": "Paris"})
+    found = [[Translation("hund", confidence=0.9)], [Translation("paris.", confidence=0.9)], [Translation("Hund")]]
+    Guard(rule, Search(), search)([segment(text, rule) for text in ("hund", "paris", "Hund")], found)
+    assert [some[0].text for some in found] == ["dog", "paris.", "Hund"]
+    assert [text for text, _ in search.asked] == ["Hund", "Paris"]

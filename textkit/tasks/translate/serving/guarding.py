@@ -1,10 +1,10 @@
 """Looks at each translation, searches a doubtful one again in other ways, and says what stays doubtful.
 
-What repeats itself is searched again with repeats barred. A number that was lost is hidden behind a sentinel or, for a model
-that has none, behind another number (standing_in.py), and put back in the form of the target's language. What is still at
-fault is translated in halves, and these in halves again (parting.py). Of two translations the one with fewer faults is taken.
-A number that is lost in all of them is put where it stood in the source. Each line is judged by itself, so that it does not
-depend on its neighbours.
+What repeats itself is searched again with repeats barred, and a word that came back as it is with a capital. A number that was
+lost is hidden behind a sentinel or, for a model that has none, behind another number (standing_in.py), and put back in the form
+of the target's language. What is still at fault is translated in halves, and these in halves again (parting.py). Of two
+translations the one with fewer faults is taken. A number that is lost in all of them is put where it stood in the source. Each
+line is judged by itself, so that it does not depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -46,6 +46,10 @@ def _translated(segment: Segment) -> bool:
     return len(segment.ids) > 1 and not segment.copied
 
 
+def _same(source: str, target: str) -> bool:
+    return target.casefold().rstrip(".!") == source.casefold().rstrip(".!")
+
+
 @dataclass(frozen=True)
 class Guard:
     """Judges and mends the best translations of segments. `search`: translates segments with options of the search."""
@@ -57,6 +61,7 @@ class Guard:
     def __call__(self, segments: Sequence[Segment], found: list[list[Translation]]) -> None:
         """Replaces, in `found`, the best translation of each segment where a better one is found; fills in `doubts`."""
         self._without_loops(segments, found)
+        self._with_capitals(segments, found)
         if self.rule.target_language:
             (self._with_numbers if self.rule.sentinels else self._with_stand_ins)(segments, found)
         self._in_halves(segments, found)
@@ -79,6 +84,22 @@ class Guard:
             for at, other in zip(again, others, strict=True):
                 if not self._loops(segments[at], other):
                     found[at][0] = other
+
+    def _with_capitals(self, segments: Sequence[Segment], found: list[list[Translation]]) -> None:
+        """A word or two in small letters that came back as they are: with a capital, the model may know them."""
+        small = {
+            at: tried
+            for at, segment in enumerate(segments)
+            if _translated(segment)
+            and segment.text[:1].islower()
+            and brief(segment.text)
+            and _same(segment.text, found[at][0].text)
+            and (tried := self._capital(segment)) is not segment
+        }
+        others = self._searched([*small.values()], self.options)
+        for at, other in zip(small, others, strict=True):
+            if not _same(segments[at].text, other.text) and not self._loops(segments[at], other):
+                found[at][0] = other
 
     def _in_halves(self, segments: Sequence[Segment], found: list[list[Translation]]) -> None:
         halved = {
