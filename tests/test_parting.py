@@ -8,6 +8,7 @@ import small_translator
 
 from textkit.searching.options import Search
 from textkit.sentences.abbreviations import within
+from textkit.tasks.translate.serving.doubts import loops
 from textkit.tasks.translate.serving.guarding import Guard
 from textkit.tasks.translate.serving.parting import Half, parted, whole
 from textkit.tasks.translate.serving.segments import Segment
@@ -174,3 +175,8 @@ def test_a_word_that_came_back_is_tried_with_a_capital(rule: TranslationText):
     Guard(rule, Search(), search)([segment(text, rule) for text in ("hund", "paris", "Hund")], found)
     assert [some[0].text for some in found] == ["dog", "paris.", "Hund"]
     assert [text for text, _ in search.asked] == ["Hund", "Paris"]
+
+
+def test_unknown_words_are_no_loop():
+    assert not loops("der <unk> <unk> <unk> Hund", "the Yak-bull dog")
+    assert loops("der <unk> der der der Hund", "the Yak-bull dog")

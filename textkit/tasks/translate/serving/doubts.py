@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import count
 
 from textkit.sentences.abbreviations import frequent
 from textkit.text.preserved.numerals import Number, numbers
@@ -23,7 +24,10 @@ _SPELLED = 13  # a smaller number may be spelled as a word
 
 def loops(target: str, source: str) -> bool:
     """Whether `target` repeats some words or characters at once more often than `source` repeats any: words three times, or
-    twice if they are four and more; characters six times. Repeated digits and marks are none."""
+    twice if they are four and more; characters six times. Repeated digits and marks are none, and each unknown word is another."""
+    if "<unk>" in target:
+        numbered = count()
+        target = re.sub("<unk>", lambda _: f"<{next(numbered)}>", target)
     asked = _words(source)
     words = _repeats(_words(target), 2 if brief(source) else 3)
     if words > 1 and words > _repeats(asked, 2):
