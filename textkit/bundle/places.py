@@ -6,7 +6,6 @@ import importlib.util
 import json
 import os
 import stat
-import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -107,11 +106,15 @@ def configured(task: str) -> str | None:
     """What the user's configuration names for `task`. Raises TextkitError for a malformed file."""
     file = configuration_file()
     try:
-        data = tomllib.loads(file.read_text("utf-8"))
+        source = file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise TextkitError(f"{file}: {error.strerror}") from error
+    import tomllib  # as a rule there is no such file
+
+    try:
+        data = tomllib.loads(source.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TextkitError(f"{file}: not TOML: {error}") from error
     for key in data:

@@ -6,7 +6,6 @@ Knows no verb; light to import.
 from __future__ import annotations
 
 import inspect
-import shutil
 from typing import Any
 
 import click
@@ -42,6 +41,8 @@ def own(model: str, option: str) -> str:
 
 def _narrow() -> int | None:
     """The width of a terminal that is narrower than click's minimum; None: click decides."""
+    import shutil  # imports bz2 and lzma
+
     columns = shutil.get_terminal_size().columns - 2
     return max(columns, 20) if columns < 50 else None
 

@@ -18,7 +18,6 @@ JOINT = "\u01c0"  # a letter that stands for a mark inside of a code: the click 
 _CODE = re.compile(r"\w+(?:[^\w\s]\w+)+")
 _DIGIT = re.compile(r"\d")
 _HANGUL = "\uac00-\ud7af"
-_RUN = re.compile(f"[{IDEOGRAPHS}{UNSPACED}{_HANGUL}]+")
 _MARK = re.compile(r"[^\w]")
 
 
@@ -27,8 +26,8 @@ def prepared(text: str) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
     said = text
-    if not text.isascii() and _RUN.search(text):
-        said = _RUN.sub(_pairs, text)
+    if not text.isascii():
+        said = _runs().sub(_pairs, text)
     codes = _joined_codes(text)
     return f"{said} {' '.join(codes)}" if codes else said
 
@@ -39,6 +38,12 @@ def _joined_codes(text: str) -> list[str]:
         return []
     words = [word for word in text.split() if not word.isalnum() and _DIGIT.search(word)]
     return [_MARK.sub(JOINT, found) for word in words for found in _CODE.findall(word) if _DIGIT.search(found)]
+
+
+@cache
+def _runs() -> re.Pattern[str]:
+    """Text without spaces. The pattern takes longer to compile than a query to search."""
+    return re.compile(f"[{IDEOGRAPHS}{UNSPACED}{_HANGUL}]+")
 
 
 def _pairs(run: re.Match[str]) -> str:
@@ -89,7 +94,7 @@ def matched(text: str, wanted: set[str]) -> list[tuple[int, int]]:
     """Where the words of `text` lie (start, end) that have a term of `wanted`."""
     found = []
     for word in re.finditer(r"\w+", text):
-        if _RUN.search(word[0]):
+        if not word[0].isascii() and _runs().search(word[0]):
             found += _matched_run(word[0], word.start(), wanted)
         elif len(word[0]) <= LONGEST and wanted.intersection(_of_word(word[0])):
             found.append(word.span())

@@ -149,7 +149,11 @@ class Index:
         by_meaning: list[tuple[np.ndarray, np.ndarray]] | None = None
         vectors = None
         if mode != "words":
-            vectors = units(self._embedding(some))
+            self._embedding.begin()
+            encoded = self._embedding.encode(some)
+            if mode == "hybrid":
+                self._words  # noqa: B018  # opened while the graph is being loaded
+            vectors = units(self._embedding.vectors(encoded))
             by_meaning = self._nearest(vectors, depth, -1.0 if least is None else least)
         for place, at in enumerate(asked):
             meaning = by_meaning[place] if by_meaning is not None else None

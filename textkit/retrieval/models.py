@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,27 @@ class Embedding:
         self.bundle = bundle
         self.threads: int = self._embedder.threads
         self.two_sided: bool = self._embedder.two_sided
+        self._loading: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Loads the graph in a thread, if it is not loaded yet, while the caller does something else: onnxruntime does most of
+        that without Python's lock."""
+        if self._loading is None:
+            self._loading = threading.Thread(target=self._load, name="textkit-graph")
+            self._loading.start()
+
+    def _load(self) -> None:
+        with suppress(Exception):  # whoever asks for the graph meets the same error
+            self._embedder.session  # noqa: B018  # a property that loads
+
+    def _ready(self) -> None:
+        if self._loading is not None:
+            self._loading.join()
 
     @property
     def device(self) -> str:
         """Where the graph really runs. Loads it."""
+        self._ready()
         return str(self._embedder.session.device)
 
     def encode(self, texts: Sequence[str]) -> Any:
@@ -40,6 +58,7 @@ class Embedding:
 
     def vectors(self, encoded: Any) -> np.ndarray:
         """f32[text, dim], the second half."""
+        self._ready()
         found: np.ndarray = self._embedder.vectors(encoded)
         return found
 
@@ -50,11 +69,10 @@ class Embedding:
 
 def found_again(facts: ModelFacts, index: Path) -> Any:
     """The model that an index was made with, as a Bundle. Raises TextkitError where it is not here, or is another one now."""
-    from textkit.bundle.bundle import installed, read
+    from textkit.bundle.bundle import read
 
     other = False
-    places = [Path(facts.folder), *(place for _, place in installed() if place.name == facts.name)]
-    for place in dict.fromkeys(places):
+    for place in _places(facts):
         with suppress(TextkitError, OSError):
             bundle = read(place, "embed")
             if bundle.digest == facts.digest:
@@ -66,3 +84,11 @@ def found_again(facts: ModelFacts, index: Path) -> Any:
             "a new index is needed, or --words"
         )
     raise TextkitError(f"{index}: its model {facts.name!r} is not at {facts.folder}; --words searches without it")
+
+
+def _places(facts: ModelFacts) -> Iterator[Path]:
+    """Where the model of an index may be."""
+    from textkit.bundle.bundle import installed
+
+    yield Path(facts.folder)
+    yield from (place for _, place in installed() if place.name == facts.name)  # looked at only if it is not there

@@ -7,7 +7,6 @@ terms. tantivy's query language is never used, so that no query can be wrong.
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +53,8 @@ def _readable(folder: Path | None) -> Iterator[Path | None]:
     if folder is None or os.access(folder, os.W_OK) or not folder.is_dir():
         yield folder
         return
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="textkit-") as scratch:
         for path in folder.iterdir():
             if not path.name.endswith(".lock"):

@@ -6,12 +6,15 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from textkit.serving.budget import Budget
 from textkit.serving.stream import batches
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 # Seconds that a batch must take for threads to pay off. A batch with a table of vectors takes 0.5 ms, and two threads that
 # pass Python's lock to and fro are then slower than one.
@@ -47,6 +50,8 @@ class Workers:
                 run(batch)
             return
         if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor  # imports logging, for nothing where a batch is quick
+
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="textkit-batch")
         for _ in self._pool.map(run, waiting):
             pass
