@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from textkit import process
 from textkit.cli.filter_options import column_option, delimiter_option
 from textkit.cli.options import (
     Messages,
@@ -129,6 +130,10 @@ def search(words: tuple[str, ...], messages: Messages, **options: Any) -> None:
     The exit code is that of grep: 0 for a hit, 1 for none, 2 for trouble. A blank query has no hits.
     """
     request = _Request(words=words, silent=messages.quiet, **options)
+    if request.queries is None:
+        # numpy's second thread would wait, busily, for products that are too small to be shared, on the processor that loads
+        # the graph.
+        process.own_threads_alone()
     try:
         with _searched(request, messages) as index, protected_stdout() as out:
             found = _run(request, index, out, messages)
