@@ -397,6 +397,46 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_done(call, tmp_path, corpus,
     assert embed(call, corpus, "-o", out, "--parts", 6)[0] == 0
 
 
+def test_a_disk_that_is_full_only_when_it_is_synced(call, tmp_path, corpus, monkeypatch):
+    """As with delayed allocation, and on network file systems: the write goes well, the sync does not."""
+    from textkit.parts.writing import PartFile
+
+    out = tmp_path / "OUT"
+    sync = PartFile.sync
+
+    def full(self, path):
+        if "part-00003" in str(self.raw.name):
+            raise OSError(28, os.strerror(28))
+        sync(self, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PartFile, "sync", full)
+        code, _, error = embed(call, corpus, "-o", out, "--parts", 6)
+    assert code == 1
+    (line,) = [line for line in error.splitlines() if "warning" not in line]
+    assert line.startswith(f"textkit: {out}/part-00003")
+    assert line.endswith("cannot be written: No space left on device; 2 of 6 parts are done, and stay")
+    assert len(list((out / "_textkit" / "done").iterdir())) == 2
+    assert embed(call, corpus, "-o", out, "--parts", 6)[0] == 0
+    assert call("parts", out, "--join")[1] == embed(call, *files(corpus))[1]
+
+
+def test_what_killed_runs_left_is_removed_and_what_live_ones_write_is_not(call, tmp_path, corpus):
+    out = tmp_path / "OUT"
+    args = [corpus, "-o", out, "--parts", 3]
+    assert embed(call, *args)[0] == 0
+    name = min(out.glob("part-*")).name
+    places = [out / f".{name}", out / "_textkit" / "done" / ".00002.json"]
+    dead = [place.with_name(f"{place.name}.99-0123456{at}.tmp") for at, place in enumerate(places)]
+    live, foreign = out / f".{name}.98-01234567.tmp", out / ".notes.99-01234567.tmp"
+    for path in (*dead, live, foreign):
+        path.touch()
+    with open(live) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert embed(call, *args)[0] == 0
+    assert [path.exists() for path in (*dead, live, foreign)] == [False, False, True, True]
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

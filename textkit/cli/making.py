@@ -7,6 +7,7 @@ import hashlib
 import platform
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from textkit.cli.filtering import Answering, Filter
@@ -17,36 +18,49 @@ from textkit.parts.plan import Part, Plan
 from textkit.parts.writing import part_file
 
 
-def made(
+def written(
     folder: Path, plan: Plan, part: Part, request: Filter, answering: Answering, report: InputReport,
     show: Callable[[int], None] = lambda count: None,
-) -> Mark:  # fmt: skip
-    """Makes one part and marks it as done. Raises Unwritable if it cannot be written, TextkitError if it cannot be made."""
+) -> Callable[[], Mark]:  # fmt: skip
+    """Writes the answers of one part; what is returned puts them in their place and marks the part as done.
+
+    The disk is waited for in the second step alone, which any thread may take while the next part is answered. Both raise
+    Unwritable if the part cannot be written; this one raises TextkitError if it cannot be made.
+    """
     begun, before = time.monotonic(), answering.counts()
     digest = hashlib.sha256()
     one = copy.copy(request)
     one.spans, one.first, one.also = part.spans, part.first, digest.update
-    with part_file(folder / part.name) as out:
+    with ExitStack() as stack:
+        out = stack.enter_context(part_file(folder / part.name))
         answering.write(one, report, out, show)
+        out.flush()
+        placing = stack.pop_all()
     unusual = {
         **{name: count - before.get(name, 0) for name, count in answering.counts().items()},
         "skipped": report.skipped,
         "invalid": sum(count for count, _ in report.invalid.values()),
     }
-    mark = Mark(
-        key=plan.key(part),
-        file=part.name,
-        bytes=out.size,
-        sha256=out.hexdigest,
-        input_sha256=digest.hexdigest(),
-        records=report.records,
-        counts={name: count for name, count in unusual.items() if count},
-        seconds=round(time.monotonic() - begun, 3),
-        device=answering.device(),
-        host=platform.node(),
-    )
-    marks.set_done(folder, part, mark)
-    return mark
+    seconds = round(time.monotonic() - begun, 3)
+
+    def done() -> Mark:
+        placing.close()
+        mark = Mark(
+            key=plan.key(part),
+            file=part.name,
+            bytes=out.size,
+            sha256=out.hexdigest,
+            input_sha256=digest.hexdigest(),
+            records=report.records,
+            counts={name: count for name, count in unusual.items() if count},
+            seconds=seconds,
+            device=answering.device(),
+            host=platform.node(),
+        )
+        marks.set_done(folder, part, mark)
+        return mark
+
+    return done
 
 
 def model_of(folder: Path | None) -> dict[str, str]:

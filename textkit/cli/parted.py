@@ -11,7 +11,9 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from textkit import signals
 from textkit.cli.filter_options import TEXT
 from textkit.cli.filtering import Answering, Filter, surrounded
 from textkit.cli.input_report import InputReport
-from textkit.cli.making import made, model_of
+from textkit.cli.making import model_of, written
 from textkit.cli.options import PROMISE, Messages
 from textkit.cli.parts_options import PART_SIZE
 from textkit.cli.typed import check_files
@@ -91,10 +93,12 @@ class _Run:
     opens: Callable[[Any, Messages], Answering]
     messages: Messages
     report: InputReport = dataclasses.field(default_factory=InputReport)
+    ready: int = 0  # parts of this run that are done
 
     def make(self, found: Sequence[Source]) -> None:
         """Makes the parts of this run that are missing. Raises TextkitError where some are still missing at the end."""
         own = [part for part in self.plan.parts if _is_in(part, self.request.shard)]
+        marks.sweep(self.folder, own)
         changed = changed_inputs(self.plan, found)
         missing = [part for part in own if self._done(part, changed) is None]
         share = f" of shard {self.request.shard[0]}/{self.request.shard[1]}" if self.request.shard else ""
@@ -104,25 +108,24 @@ class _Run:
             else f"{self.folder}: {len(own):,} parts, {len(missing):,} still to be made"
         )
         self.request.source.total = sum(part.size for part in missing)
-        ready = len(own) - len(missing)
+        self.ready = len(own) - len(missing)
         try:
-            with surrounded(self.request, self.messages) as show:
-                for part, error in (
-                    self._by_ray(missing, show) if self.request.engine == "ray" else self._here(missing, show)
-                ):
-                    ready += not error
-                    if error:
-                        self.messages.error(f"part {part.number:,} of {len(self.plan.parts):,}: {error}")
-                        marks.set_failed(self.folder, part, error)
+            with surrounded(self.request, self.messages) as show, closing(self._made(missing, show)) as failures:
+                for part, error in failures:
+                    self.messages.error(f"part {part.number:,} of {len(self.plan.parts):,}: {error}")
+                    marks.set_failed(self.folder, part, error)
         except Unwritable as error:
-            raise TextkitError(f"{error}; {ready:,} of {len(own):,} parts{share} are done, and stay") from error
+            raise TextkitError(f"{error}; {self.ready:,} of {len(own):,} parts{share} are done, and stay") from error
         except BaseException as error:
             if signals.is_behind(error):
-                error.add_note(f"{ready:,} of {len(own):,} parts{share} are in {self.folder}; the same command goes on")
+                error.add_note(
+                    f"{self.ready:,} of {len(own):,} parts{share} are in {self.folder}; the same command goes on"
+                )
             raise
-        if ready < len(own):
+        if self.ready < len(own):
             raise TextkitError(
-                f"{self.folder}: {ready:,} of {len(own):,} parts{share} are done; the same command tries the others again"
+                f"{self.folder}: {self.ready:,} of {len(own):,} parts{share} are done; "
+                "the same command tries the others again"
             )
 
     def _done(self, part: Part, changed: frozenset[str]) -> Mark | None:
@@ -133,25 +136,42 @@ class _Run:
             return None
         return mark
 
-    def _here(self, missing: Sequence[Part], show: Callable[[int], None]) -> Iterator[tuple[Part, str]]:
-        """Makes parts one after the other: each with "", or why its input cannot be read."""
-        for part in missing:
-            report, before, failure = InputReport(), self.report.records, ""
+    def _made(self, missing: Sequence[Part], show: Callable[[int], None]) -> Generator[tuple[Part, str], None, None]:
+        """Makes parts: gives each whose input cannot be read, with the reason."""
+        return self._by_ray(missing, show) if self.request.engine == "ray" else self._here(missing, show)
 
-            def show_all(count: int, before: int = before) -> None:
-                show(before + count)
+    def _here(self, missing: Sequence[Part], show: Callable[[int], None]) -> Generator[tuple[Part, str], None, None]:
+        """One part after the other; a thread waits for the disk while the next one is answered."""
+        under_way: Future[None] | None = None
+        with ThreadPoolExecutor(
+            1, thread_name_prefix="textkit-part"
+        ) as pool:  # at the end, what is written is also marked
+            for part in missing:
+                report, before = InputReport(), self.report.records
 
-            try:
-                made(self.folder, self.plan, part, self.request, self.answering, report, show_all)
-            except Unwritable:
-                raise
-            except TextkitError as error:
-                failure = one_line(error)
-            finally:
-                self.report.add(report)
-            yield part, failure
+                def show_all(count: int, before: int = before) -> None:
+                    show(before + count)
 
-    def _by_ray(self, missing: Sequence[Part], show: Callable[[int], None]) -> Iterator[tuple[Part, str]]:
+                try:
+                    done = written(self.folder, self.plan, part, self.request, self.answering, report, show_all)
+                except Unwritable:
+                    raise
+                except TextkitError as error:
+                    yield part, one_line(error)
+                    continue
+                finally:
+                    self.report.add(report)
+                if under_way:
+                    under_way.result()
+                under_way = pool.submit(self._finish, done)
+            if under_way:
+                under_way.result()
+
+    def _finish(self, done: Callable[[], Mark]) -> None:
+        done()
+        self.ready += 1
+
+    def _by_ray(self, missing: Sequence[Part], show: Callable[[int], None]) -> Generator[tuple[Part, str], None, None]:
         from textkit.cli.ray_engine import made_by_ray
 
         if not missing:
@@ -164,11 +184,15 @@ class _Run:
                 raise Unwritable(error)
             self.report.add(report)
             show(self.report.records)
+            if error:
+                yield part, error
+                continue
+            self.ready += 1
             if mark := marks.done(self.folder, self.plan, part):
                 unusual.update(
                     {name: count for name, count in mark.counts.items() if name not in ("skipped", "invalid")}
                 )
-            yield part, error
+        marks.sweep(self.folder, missing)  # of workers that were killed
         if unusual:
             said = ", ".join(f"{name} {count:,}" for name, count in sorted(unusual.items()))
             self.messages.warn(f"lines with something unusual: {said}")

@@ -74,11 +74,11 @@ class Worker:
         return {"number": [number], "error": [error], "fatal": [fatal], "report": [pickle.dumps(report)]}
 
     def _made(self, part: Part, report: InputReport) -> tuple[str, bool]:
-        from textkit.cli.making import made
+        from textkit.cli.making import written
         from textkit.parts.writing import Unwritable
 
         try:
-            made(self._folder, self._plan, part, self._request, self._answering, report)
+            written(self._folder, self._plan, part, self._request, self._answering, report)()
         except Unwritable as error:
             return one_line(error), True
         except Exception as error:

@@ -11,7 +11,7 @@ import errno
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from textkit.durable import naming
 from textkit.errors import TextkitError
 from textkit.parts.plan import PLACE, Part, Plan
 from textkit.parts.writing import put
+from textkit.temporary import sweep_files
 
 _PAUSE = 0.1  # seconds
 _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
@@ -87,6 +88,13 @@ def set_done(folder: Path, part: Part, mark: Mark) -> None:
 def set_failed(folder: Path, part: Part, error: str) -> None:
     """Notes why a part could not be made. Raises Unwritable."""
     put(_made(_place(folder, part, "failed")), json.dumps({"error": error}).encode())
+
+
+def sweep(folder: Path, parts: Sequence[Part]) -> None:
+    """Removes what killed runs have left beside the files and marks of `parts`; what a live one writes is locked, and stays."""
+    sweep_files(folder, [part.name for part in parts])
+    for kind in ("done", "failed"):
+        sweep_files(folder / PLACE / kind, [_place(folder, part, kind).name for part in parts])
 
 
 def _place(folder: Path, part: Part, kind: str) -> Path:

@@ -52,10 +52,10 @@ class PartFile(io.BufferedWriter):
 def part_file(path: Path) -> Iterator[PartFile]:
     """A stream to write `path` with, beside its place; at the end it is synced to the disk and put there.
 
-    Raises Unwritable naming `path`.
+    What killed runs left beside it stays: a run sweeps once (marks.sweep). Raises Unwritable naming `path`.
     """
     try:
-        with beside(path) as sibling:
+        with beside(path, swept=True) as sibling:
             file = PartFile(sibling)
             try:
                 yield file
