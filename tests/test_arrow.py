@@ -142,6 +142,56 @@ def test_parts_are_row_groups_and_joined_are_the_file_of_one_run(call, parquet, 
     assert pq.read_table(again).column_names[-2:] == ["embedding", "x"]
 
 
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([None] * 300, pa.string()),
+        pa.array([[1, None], []] * 150),
+        pa.array([{"a": {"b": [at]}} for at in range(300)]),
+        pa.array([[("k", at)] for at in range(300)], pa.map_(pa.string(), pa.int32())),
+        pa.array([0] * 300, pa.timestamp("s")),
+        pa.array([86400000] * 300, pa.date64()),
+        pa.array([f"x{at // 7}" for at in range(300)]).dictionary_encode(),
+        pa.array([[1.0, 2.0]] * 300, pa.list_(pa.float32(), 2)),
+        pa.array([True, None, False] * 100),
+    ],
+    ids=lambda column: str(column.type).split("<")[0],
+)
+def test_joined_parts_are_what_one_run_writes_whatever_the_columns_are(call, tmp_path, form, column):
+    """Nulls, names in nested types, dictionaries and units change on the way through a file."""
+    path = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"text": [f"a house {at}" for at in range(300)], "x": column}), path, row_group_size=70)
+    one, out, joined = tmp_path / f"one.{form}", tmp_path / "OUT", tmp_path / f"joined.{form}"
+    args = ["--input", "parquet", path, "--format", form]
+    assert embed(call, *args, "-o", one)[0] == 0
+    assert embed(call, *args, "-o", out, "--part-size", 1)[0] == 0
+    assert len(list(out.glob("part-*"))) == 5
+    assert call("parts", out, "--join", "-o", joined)[0] == 0
+    assert joined.read_bytes() == one.read_bytes()
+
+
+def test_batches_of_lines_do_not_depend_on_parts(call, tmp_path):
+    path, out = tmp_path / "in.txt", tmp_path / "OUT"
+    path.write_text("".join(f"{at}\n" for at in range(10_000)))
+    assert embed(call, path, "-o", tmp_path / "one.arrow")[0] == 0
+    assert embed(call, path, "--format", "arrow", "-o", out, "--parts", 7)[0] == 0
+    assert call("parts", out, "--join", "-o", tmp_path / "joined.arrow")[0] == 0
+    assert (tmp_path / "joined.arrow").read_bytes() == (tmp_path / "one.arrow").read_bytes()
+    with pa.OSFile(str(tmp_path / "one.arrow")) as file:
+        assert [batch.num_rows for batch in pa.ipc.open_stream(file)] == [4096, 4096, 1808]
+
+
+def test_what_parquet_cannot_hold_is_one_line(call, tmp_path):
+    path = tmp_path / "in.arrow"
+    table = pa.table({"text": ["a"], "x": pa.array([{}], pa.struct([]))})
+    with pa.ipc.new_stream(str(path), table.schema) as writer:
+        writer.write_table(table)
+    code, _, error = embed(call, "--input", "arrow", path, "-o", tmp_path / "out.parquet")
+    assert (code, error.count("\n"), (tmp_path / "out.parquet").exists()) == (1, 1, False)
+    assert "cannot be written as parquet: " in error
+
+
 def test_large_row_groups_do_not_depend_on_windows(tmp_path):
     from textkit.streams.arrow_output import ArrowOut
 

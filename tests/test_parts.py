@@ -138,7 +138,8 @@ def test_members_are_parts_wherever_they_cut_lines(tmp_path, pack, seed):
         assert [line for part in parts for line in lines_of(part)] == whole(path)
         if size == 200:
             assert len(parts) > 5
-    parts = list(counted(pieces([path], 300), Reading()))
+    parts, count = counted(pieces([path], 300), Reading())
+    assert count == len(lines)
     assert [first for _, first in parts][:2] == [0, len(lines_of(parts[0][0]))]
 
 
@@ -244,6 +245,51 @@ def test_a_record_that_cannot_be_read_is_named_by_where_its_part_begins(call, tm
     assert "part 2 of 4: " in error or "part 3 of 4: " in error
     assert "(from byte " in error
     assert ": malformed JSON" in error
+
+
+def test_prefixes_go_along_with_their_lines_in_parts(call, tmp_path):
+    folder, prefix, out = tmp_path / "in", tmp_path / "prefix", tmp_path / "OUT"
+    folder.mkdir()
+    (folder / "a.txt").write_text("I am going home.\n\nWhere is it?\nHe said yes.\n")
+    (folder / "b.txt").write_text("We are here.\nThank you.")
+    begins = ["Ich", "", "Aber", "Er", "", "Vielen"]
+    prefix.write_text("\n".join(begins) + "\n")
+    args = ["translate", "-b", 1, "--prefix", prefix]
+    one = call(*args, *files(folder))
+    assert [line.split(" ")[0] for line in one[1].splitlines() if line][1] == "Aber"
+    assert call(*args, folder, "-o", out, "--part-size", 20, "--shard", "2/2")[0] == 0
+    assert call(*args, folder, "-o", out, "--part-size", 20)[0] == 0
+    assert len(list(out.glob("part-*"))) > 2
+    assert call("parts", out, "--join")[1] == one[1]
+    for lines, message in (
+        (begins[:-1], "prefix: has 5 lines, the input has more"),
+        ([*begins, "Ja"], "prefix: has 7 lines, the input 6"),
+    ):
+        prefix.write_text("\n".join(lines) + "\n")
+        code, _, error = call(*args, folder, "-o", tmp_path / "O2", "--parts", 3)
+        assert (code, error.count("\n"), message in error) == (1, 1, True), error
+        assert not list((tmp_path / "O2").glob("part-*"))
+        assert "was begun with --prefix with sha256" in call(*args, folder, "-o", out, "--resume")[2]
+
+
+def test_numbered_records_may_not_be_missing(call, tmp_path):
+    """A part behind a damaged file would have the numbers of other lines."""
+    folder, out = tmp_path / "in", tmp_path / "OUT"
+    folder.mkdir()
+    good = gzip.compress(b"One\nTwo\n")
+    (folder / "a.txt.gz").write_bytes(good[:-9])
+    (folder / "b.txt").write_text("Three\nFour\n")
+    args = ["generate", "--file", folder, "--max-tokens", 2, "--seed", 5, "-o", out, "--part-size", 10]
+    code, _, error = call(*args)
+    assert (code, error.count("\n")) == (1, 1)
+    assert "a.txt.gz: truncated gzip data" in error
+    assert not list(out.glob("part-*"))
+    (folder / "a.txt.gz").write_bytes(good)
+    assert call(*args)[0] == 0
+    (folder / "b.txt").write_text("Three\nF\nur\n")  # as many bytes, more lines: those of the last part
+    assert call(*args)[0] == 0
+    (folder / "a.txt.gz").write_bytes(gzip.compress(b"OnexTwo\n").ljust(len(good), b"\0")[: len(good)])
+    assert "the numbers of its records" in call(*args)[2]
 
 
 def test_what_depends_on_the_number_of_a_line_does_so_in_parts(call, tmp_path):
@@ -375,6 +421,32 @@ def test_a_damaged_part_is_said_and_the_others_are_made(call, tmp_path, corpus):
     assert json.loads(call("parts", out, "--format", "json")[1])["failed"] == {}
 
 
+def test_of_many_parts_that_fail_the_first_ones_are_said(call, tmp_path):
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"txet": "house"}\n' * 30)
+    code, _, error = embed(call, "--input", "jsonl", path, "-o", tmp_path / "OUT", "--part-size", 18)
+    assert code == 1
+    lines = error.splitlines()
+    assert len(lines) == 12
+    assert lines[9].startswith("textkit: part 10 of 30: ")
+    assert lines[10] == f"textkit: more parts fail; 'textkit parts {tmp_path}/OUT' says why"
+    assert call("parts", tmp_path / "OUT")[1].count(" failed: ") == 30
+
+
+def test_parts_by_the_byte(call, tmp_path):
+    path = tmp_path / "in.txt"
+    path.write_bytes(b"x" * 100_000 + b"\n" + b"y\n" * 20)
+    start = time.process_time()
+    code, _, error = embed(call, path, "-o", tmp_path / "OUT", "--part-size", 1)
+    assert (code, error.count("\n")) == (1, 1)
+    assert "--part-size 1: is more than 100,000 parts; --part-size 2 or larger makes fewer" in error
+    code, _, error = embed(call, path, "-o", tmp_path / "OUT", "--parts", 10**12)
+    assert "--parts 1000000000000: is more than 100,000 parts" in error
+    assert embed(call, path, "-q", "-o", tmp_path / "OUT", "--part-size", 2)[0] == 0
+    assert len(list((tmp_path / "OUT").glob("part-*"))) == 21
+    assert time.process_time() - start < 10
+
+
 def test_a_full_disk_ends_the_run_and_keeps_what_is_done(call, tmp_path, corpus, monkeypatch):
     from textkit.parts.writing import PartFile
 
@@ -471,6 +543,90 @@ def test_folders_that_are_no_parts_are_left_alone(call, tmp_path, corpus):
     assert "is no plan of this version" in embed(call, corpus, "-o", tmp_path / "OUT", "--parts", 2)[2]
     (tmp_path / "empty").mkdir()
     assert "empty: holds no file" in embed(call, tmp_path / "empty", "-o", tmp_path / "O", "--parts", 2)[2]
+
+
+def _set(at, *value):
+    def change(plan):
+        *way, last = at
+        for step in way:
+            plan = plan[step]
+        if value:
+            plan[last] = value[0]
+        else:
+            del plan[last]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _set(["made", "model"]),
+        _set(["made", "verb"]),
+        _set(["made", "model"], "en-words"),
+        _set(["made", "options"], [1]),
+        _set(["made", "cut"], None),
+        _set(["other"], []),
+        _set(["sources"], ["abc"]),
+        _set(["sources"], [[1, "a", None]]),
+        _set(["parts", 0, 0], "../part-1"),
+        _set(["parts", 0, 0], ""),
+        _set(["parts", 0, 0], ".."),
+        _set(["parts", 0, 0], "_textkit"),
+        _set(["parts", 0, 0], "part-00002-in.txt"),
+        _set(["parts", 0, 1], "7"),
+        _set(["parts", 0, 2, 0, 1], -5),
+        _set(["parts", 0, 2, 0, 1], "a"),
+        _set(["parts", 0, 2, 0, 1], True),
+        _set(["parts", 0, 2, 0, 0], 7),
+        _set(["parts", 0, 2, 0, -1], [1]),
+        _set(["schema"], 99),
+    ],
+)
+def test_a_foreign_plan_is_one_line_and_nothing_is_written(call, tmp_path, change):
+    path, out = tmp_path / "in.txt", tmp_path / "OUT"
+    path.write_text("a\nb\n")
+    assert embed(call, path, "-o", out, "--part-size", 2)[0] == 0
+    plan = json.loads((out / "_textkit" / "plan.json").read_text())
+    change(plan)
+    (out / "_textkit" / "plan.json").write_text(json.dumps(plan))
+    before = sorted(tmp_path.rglob("*"))
+    for args in (["parts", out], ["parts", out, "--join"], ["embed", "-m", "en-words", path, "-o", out, "--parts", 1]):
+        code, said, error = call(*args)
+        assert (code, said) == (1, "")
+        assert error == f"textkit: {out}/_textkit/plan.json: is no plan of this version of textkit\n"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_damaged_marks_are_made_again(call, tmp_path):
+    path, out = tmp_path / "in.txt", tmp_path / "OUT"
+    path.write_text("a\nb\n")
+    assert embed(call, path, "-o", out, "--part-size", 2)[0] == 0
+    place = out / "_textkit" / "done" / "00001.json"
+    mark = json.loads(place.read_text())
+    for damaged in (
+        "[]",
+        "[" * 100_000,
+        "\0",
+        json.dumps(mark | {"counts": {"a": "b"}}),
+        json.dumps(mark | {"records": "x"}),
+    ):
+        place.write_text(damaged)
+        assert json.loads(call("parts", out, "--format", "json")[1])["left"] == [1]
+    (out / "_textkit" / "plan.json").write_text("[" * 100_000)
+    code, _, error = call("parts", out)
+    assert (code, error.count("\n"), "plan.json: damaged" in error) == (1, 1, True)
+
+
+def test_parts_are_not_joined_into_one_of_them(call, tmp_path, corpus):
+    out = tmp_path / "OUT"
+    assert embed(call, corpus, "-q", "-o", out, "--parts", 3)[0] == 0
+    part = min(out.glob("part-*"))
+    before = part.read_bytes()
+    (tmp_path / "link").symlink_to(part)
+    for name in (part, tmp_path / "link", out / "joined.txt"):
+        code, _, error = call("parts", out, "--join", "-o", name)
+        assert (code, part.read_bytes(), f"-o {name}: lies in the folder of the parts" in error) == (1, before, True)
 
 
 def test_an_engine_that_is_not_there_is_one_line(call, tmp_path, corpus, monkeypatch):

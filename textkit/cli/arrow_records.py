@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+import stat
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -29,12 +31,20 @@ def table_records(request: Filter, report: InputReport) -> Iterator[Block]:
 
 
 @contextmanager
-def tables_to(request: Filter, out: BinaryIO) -> Iterator[Callable[[Any], Any]]:
-    """What writes the results of a filter's forms to `out`: bytes as they are, or tables, if the format is one of ARROW."""
+def tables_to(request: Filter, out: BinaryIO) -> Iterator[Any]:
+    """What the results of a filter's forms are written to: `out`, or a writer of tables, if the format is one of ARROW."""
     if request.format not in ARROW:
-        yield out.write
+        yield out
         return
     from textkit.streams.arrow_output import ArrowOut
 
-    with ArrowOut(out, request.format) as tables:
-        yield tables.write
+    with ArrowOut(out, request.format, at_once=not _is_file(out)) as tables:
+        yield tables
+
+
+def _is_file(out: BinaryIO) -> bool:
+    """Whether nobody reads `out` while it is written."""
+    try:
+        return stat.S_ISREG(os.fstat(out.fileno()).st_mode)
+    except (OSError, AttributeError):  # no descriptor
+        return True

@@ -94,7 +94,18 @@ class Filter:
     @property
     def numbered(self) -> bool:
         """Whether what is written depends on how many records precede a record. They are then counted beforehand."""
-        return self.kind != "lines" and self.on_error == "skip" and self.format == "jsonl"  # "error": "FILE:LINE: ..."
+        names_lines = (
+            self.kind != "lines" and self.on_error == "skip" and self.format == "jsonl"
+        )  # "error": "FILE:LINE: ..."
+        return names_lines or self.in_step
+
+    @property
+    def in_step(self) -> bool:
+        """Whether answers depend on how many records of all files precede theirs, so that none may be missing."""
+        return False
+
+    def check_records(self, count: int) -> None:
+        """Raises TextkitError where the input cannot have `count` records. Asked only where they are `numbered`."""
 
     @property
     def files_read(self) -> Mapping[str, str]:

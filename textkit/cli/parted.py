@@ -29,7 +29,7 @@ from textkit.cli.options import PROMISE, Messages
 from textkit.cli.parts_options import PART_SIZE
 from textkit.cli.typed import check_files
 from textkit.errors import TextkitError, one_line
-from textkit.parts import marks
+from textkit.parts import marks, plan_file
 from textkit.parts import plan as plans
 from textkit.parts.cutting import Reading, counted, cut
 from textkit.parts.inputs import changed_inputs, input_hash
@@ -38,6 +38,7 @@ from textkit.parts.plan import Part, Plan
 from textkit.parts.sources import Source, sources
 from textkit.parts.writing import Unwritable
 from textkit.streams.encoding import chosen
+from textkit.streams.span import Span
 from textkit.version import __version__
 
 # The fields of a request that do not change what is written.
@@ -49,6 +50,10 @@ _NEUTRAL = {
 }  # fmt: skip
 
 
+_MOST = 100_000  # parts: more files than that in a folder are slow on most file systems
+_SAID = 10  # parts that fail of which each has a line
+
+
 def answer_parts(request: Filter, messages: Messages, opens: Callable[[Any, Messages], Answering]) -> None:
     """`filtering.answer` for a request with parts. `request.output` is their folder.
 
@@ -56,7 +61,7 @@ def answer_parts(request: Filter, messages: Messages, opens: Callable[[Any, Mess
     """
     folder = Path(request.output or "")
     click.get_current_context().meta.pop(PROMISE, None)  # what is done stays: no word of "nothing was written"
-    plan = plans.read(folder)
+    plan = plan_file.read(folder)
     if not request.files:
         if plan is None:
             raise TextkitError(f"{folder}: holds no parts to go on with; name the files")
@@ -72,7 +77,7 @@ def answer_parts(request: Filter, messages: Messages, opens: Callable[[Any, Mess
     with marks.alone(folder, request.shard):
         if plan is None:
             with marks.in_turn(folder):  # the shards after the first one take its plan
-                plan = plans.read(folder) or plans.written(folder, _planned(request, made, found))
+                plan = plan_file.read(folder) or plan_file.written(folder, _planned(request, made, found))
             plans.check(folder, plan, made, found)
         if plan.other.get("textkit") != __version__:
             messages.warn(f"{folder}: was begun by textkit {plan.other.get('textkit')}; this is {__version__}")
@@ -100,6 +105,8 @@ class _Run:
         own = [part for part in self.plan.parts if _is_in(part, self.request.shard)]
         marks.sweep(self.folder, own)
         changed = changed_inputs(self.plan, found)
+        if changed and self.request.in_step:
+            _check_numbers(self.request, self.plan)
         missing = [part for part in own if self._done(part, changed) is None]
         share = f" of shard {self.request.shard[0]}/{self.request.shard[1]}" if self.request.shard else ""
         self.messages.note(
@@ -111,8 +118,11 @@ class _Run:
         self.ready = len(own) - len(missing)
         try:
             with surrounded(self.request, self.messages) as show, closing(self._made(missing, show)) as failures:
-                for part, error in failures:
-                    self.messages.error(f"part {part.number:,} of {len(self.plan.parts):,}: {error}")
+                for at, (part, error) in enumerate(failures):
+                    if at < _SAID:
+                        self.messages.error(f"part {part.number:,} of {len(self.plan.parts):,}: {error}")
+                    elif at == _SAID:
+                        self.messages.error(f"more parts fail; 'textkit parts {self.folder}' says why")
                     marks.set_failed(self.folder, part, error)
         except Unwritable as error:
             raise TextkitError(f"{error}; {self.ready:,} of {len(own):,} parts{share} are done, and stay") from error
@@ -242,14 +252,36 @@ def _hash(path: str) -> str:
         raise TextkitError(f"{path}: cannot be read: {error.strerror}") from error
 
 
+def _reading(request: Filter) -> Reading:
+    delimiter = request.delimiter or {"tsv": "\t"}.get(request.kind, ",")
+    named = request.kind in ("tsv", "csv") and request.column is not None and not request.column.isdecimal()
+    return Reading(request.kind, delimiter, named, chosen())
+
+
+def _check_numbers(request: Filter, plan: Plan) -> None:
+    """Raises TextkitError where files that were written to since they were cut have other numbers of records."""
+    again, records = counted([part.spans for part in plan.parts], _reading(request), strict=True)
+    if [first for _, first in again] != [part.first for part in plan.parts]:
+        raise TextkitError(
+            "the input has changed since it was cut into parts, and the numbers of its records with it; give another folder"
+        )
+    request.check_records(records)
+
+
 def _planned(request: Filter, made: Mapping[str, Any], found: Sequence[Source]) -> Plan:
     total = sum(source.size for source in found)
     size = -(-total // request.parts) if request.parts else request.part_size or PART_SIZE
-    delimiter = request.delimiter or {"tsv": "\t"}.get(request.kind, ",")
-    named = request.kind in ("tsv", "csv") and request.column is not None and not request.column.isdecimal()
-    reading = Reading(request.kind, delimiter, named, chosen())
+    if total // max(1, size) > _MOST:
+        said = f"--parts {request.parts}" if request.parts else f"--part-size {size}"
+        raise TextkitError(
+            f"{said}: is more than {_MOST:,} parts; --part-size {total // _MOST + 1} or larger makes fewer"
+        )
+    reading = _reading(request)
     pieces = cut(found, max(1, size), reading)
-    count: Any = counted(pieces, reading) if request.numbered else ((spans, 0) for spans in pieces)
+    count: Sequence[tuple[Sequence[Span], int]] = [(spans, 0) for spans in pieces]
+    if request.numbered:
+        count, records = counted(pieces, reading, request.in_step)
+        request.check_records(records)
     suffix = TEXT if request.format == "text" else f".{request.format}"
     parts = tuple(
         Part(number, plans.part_name(number, spans, len(pieces), suffix), tuple(spans), first)

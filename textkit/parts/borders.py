@@ -40,7 +40,7 @@ def borders(path: str, size: int, targets: Sequence[int], kind: str, delimiter: 
                 return [_nearest(target, [], size) for target in targets]
             if kind == "csv":
                 return _record_ends(path, size, targets, delimiter)
-            return [_line_end(file.fileno(), target, size) for target in targets]
+            return _line_ends(file.fileno(), targets, size)
     except OSError:
         return [_nearest(target, [], size) for target in targets]
 
@@ -69,23 +69,32 @@ def _ends_lines(encoding: str | None) -> bool:
     return "\n".encode(encoding) == b"\n"
 
 
+def _line_ends(file: int, targets: Sequence[int], size: int) -> list[int]:
+    """For each of `targets`, which rise, the first place at or behind it that has a line feed before it."""
+    places: list[int] = []
+    for target in targets:
+        within = places and target <= places[-1]  # of the line that was looked at last
+        places.append(places[-1] if within else _line_end(file, target, size))
+    return places
+
+
 def _line_end(file: int, target: int, size: int) -> int:
-    """The first place at or behind `target` that has a line feed before it."""
-    at = max(0, target - 1)
+    at, amount = max(0, target - 1), _HEAD
     while at < size:
-        data = os.pread(file, BLOCK, at)
+        data = os.pread(file, amount, at)
         if not data:
             break
         if cut := data.find(b"\n") + 1:
             return at + cut
         at += len(data)
+        amount = BLOCK
     return size
 
 
 def _record_ends(path: str, size: int, targets: Sequence[int], delimiter: str) -> list[int]:
     """The same for CSV, where a line end in quotes is text: the file is read to the last target."""
     with open(path, "rb") as file:
-        wanted = [_line_end(file.fileno(), target, size) for target in targets]
+        wanted = _line_ends(file.fileno(), targets, size)
         numbers = _lines_before(file.fileno(), wanted)
         ends: list[int] = []  # for each target the line with which a record ends
         with suppress(TextkitError), Reader(path) as reader:  # malformed: the rest of the file is not cut

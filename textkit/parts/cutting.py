@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 
 from textkit.errors import TextkitError
@@ -63,11 +63,15 @@ def _packed(path: str) -> bool:
     return False
 
 
-def counted(parts: Sequence[Sequence[Span]], reading: Reading) -> Iterator[tuple[list[Span], int]]:
-    """Each part, its spans knowing how many lines of their files precede them, and the number of records before the part.
+def counted(
+    parts: Sequence[Sequence[Span]], reading: Reading, strict: bool = False
+) -> tuple[list[tuple[list[Span], int]], int]:
+    """Each part, its spans knowing how many lines of their files precede them, with the number of records before the part;
+    and the number of all records.
 
-    Reads all files. Where one is damaged, what follows is counted without the rest of it.
+    Reads all files. Where one is damaged, what follows is counted without the rest of it, or TextkitError is raised (`strict`).
     """
+    found: list[tuple[list[Span], int]] = []
     records = lines = 0
     file = ""
     for part in parts:
@@ -76,19 +80,20 @@ def counted(parts: Sequence[Sequence[Span]], reading: Reading) -> Iterator[tuple
             lines = lines if span.path == file and span.start else 0
             file = span.path
             spans.append(replace(span, lines=lines))
-            more, found = _counts(span, reading)
-            lines, records = lines + more, records + found
-        yield spans, first
+            more, new = _counts(span, reading, strict)
+            lines, records = lines + more, records + new
+        found.append((spans, first))
+    return found, records
 
 
-def _counts(span: Span, reading: Reading) -> tuple[int, int]:
+def _counts(span: Span, reading: Reading, strict: bool) -> tuple[int, int]:
     """How many lines and records a span has."""
     lines = records = 0
     if reading.kind in ("parquet", "arrow"):
         groups = row_groups_of(span.path, reading.kind)
         count = sum(rows for _, rows in (groups[slice(*span.groups)] if span.groups else groups))
         return count, count
-    with suppress(TextkitError), Reader.of(replace(span, lines=0)) as reader:
+    with nullcontext() if strict else suppress(TextkitError), Reader.of(replace(span, lines=0)) as reader:
         if reading.kind == "csv":
             for rows, _ in csv_rows(reader, reading.delimiter):
                 records += len(rows)

@@ -23,6 +23,7 @@ from textkit.parts.writing import put
 from textkit.temporary import sweep_files
 
 _PAUSE = 0.1  # seconds
+_KINDS = {"file": str, "bytes": int, "records": int, "counts": dict, "seconds": int | float, "sha256": str}  # of a Mark
 _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
 
@@ -59,9 +60,15 @@ def done(folder: Path, plan: Plan, part: Part) -> Mark | None:
     """The mark of a part whose file is there as it was written; None where the part is still to be made."""
     try:
         mark = Mark(**json.loads(_place(folder, part, "done").read_bytes()))
-        if (mark.key, mark.file) == (plan.key(part), part.name) and (folder / mark.file).stat().st_size == mark.bytes:
+        numbers = (*mark.counts.values(), mark.bytes)
+        if (
+            (mark.key, mark.file) == (plan.key(part), part.name)
+            and all(isinstance(getattr(mark, name), kind) for name, kind in _KINDS.items())
+            and all(isinstance(number, int) for number in numbers)
+            and (folder / mark.file).stat().st_size == mark.bytes
+        ):
             return mark
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
         pass
     return None
 
@@ -71,7 +78,7 @@ def state(folder: Path, plan: Plan) -> State:
     failed = {}
     for part in plan.parts:
         if part.number not in marks:
-            with suppress(OSError, ValueError, TypeError):
+            with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
                 failed[part.number] = str(json.loads(_place(folder, part, "failed").read_bytes())["error"])
     left = tuple(part for part in plan.parts if part.number not in marks and part.number not in failed)
     return State(marks, failed, left)

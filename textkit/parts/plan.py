@@ -1,7 +1,4 @@
-"""The plan of a run in parts: what is read, how it is cut, with which model and options. Written once, and then only compared.
-
-`OUT/_textkit/plan.json` is the plan; other tools that read a folder of data leave out names that begin with an underscore.
-"""
+"""The plan of a run in parts: what is read, how it is cut, with which model and options. Made once, and then only compared."""
 
 from __future__ import annotations
 
@@ -10,19 +7,16 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from textkit.durable import naming
-from textkit.errors import TextkitError, one_line
+from textkit.errors import TextkitError
 from textkit.parts.sources import Source
-from textkit.parts.writing import put_once
 from textkit.streams.span import Span
 
 PLACE = "_textkit"
-_SCHEMA = 1
 _ENDINGS = re.compile(r"(\.(txt|tsv|csv|jsonl|ndjson|parquet|gz|zst|bgz))+$", re.IGNORECASE)
 _LONGEST = 100  # characters of an input's name in that of a part
 
@@ -66,49 +60,6 @@ def part_name(number: int, spans: Sequence[Span], count: int, suffix: str) -> st
     base = _ENDINGS.sub("", os.path.basename(spans[0].path)) if spans else ""
     base = re.sub(r"[^\w.-]", "_", base)[:_LONGEST].strip("._")
     return f"part-{number:0{max(5, len(str(count)))}d}{'-' if base else ''}{base}{suffix}"
-
-
-def written(folder: Path, plan: Plan) -> Plan:
-    """The plan of `folder`: `plan`, unless another process has written one."""
-    content = {
-        "schema": _SCHEMA,
-        "made": plan.made,
-        "other": plan.other,
-        "sources": [[source.path, source.size, source.changed] for source in plan.sources],
-        "parts": [[part.name, part.first, [[*asdict(span).values()] for span in part.spans]] for part in plan.parts],
-    }
-    put_once(folder / PLACE / "plan.json", json.dumps(content).encode())
-    return read(folder) or plan
-
-
-def read(folder: Path) -> Plan | None:
-    """The plan of `folder`, None where it has none. Raises TextkitError for one that is damaged or of another version."""
-    path = folder / PLACE / "plan.json"
-    try:
-        content = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise TextkitError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise TextkitError(f"{path}: damaged: {one_line(error)}") from error
-    with suppress(TypeError, KeyError, ValueError, AttributeError):
-        if content["schema"] == _SCHEMA and all(name == os.path.basename(name) for name, *_ in content["parts"]):
-            return Plan(
-                dict(content["made"]),
-                dict(content["other"]),
-                tuple(Source(*source) for source in content["sources"]),
-                tuple(
-                    Part(number, name, tuple(_span(span) for span in spans), first)
-                    for number, (name, first, spans) in enumerate(content["parts"], 1)
-                ),
-            )
-    raise TextkitError(f"{path}: is no plan of this version of textkit")
-
-
-def _span(values: Sequence[Any]) -> Span:
-    span = Span(*values)
-    return replace(span, groups=None if span.groups is None else (span.groups[0], span.groups[1]))
 
 
 def check(folder: Path, plan: Plan, made: Mapping[str, Any], sources: Sequence[Source]) -> None:

@@ -7,8 +7,8 @@ for a struct. Needs pyarrow.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from textkit.errors import TextkitError, one_line
@@ -16,6 +16,8 @@ from textkit.streams.arrow import pyarrow, table_of
 from textkit.streams.columns import Block
 
 _GROUP = 1 << 16  # rows of a row group
+_BATCH = 1 << 12  # rows of a batch of Arrow
+_ROUNDS = 4  # times that a schema may change on its way through a file
 
 
 def from_json(
@@ -60,11 +62,19 @@ def _shaped(value: Any, kind: Any) -> Any:
 
 
 class ArrowOut:
-    """Writes tables to `out`. A row group of Parquet has _GROUP rows, however they come; a batch of a stream goes at once."""
+    """Writes tables to `out`, so that the bytes depend on the rows alone, not on the tables that they come in.
 
-    def __init__(self, out: Any, form: str) -> None:
+    A row group of Parquet has _GROUP rows and a batch of Arrow _BATCH, except for the last one. `at_once`: a batch of Arrow is
+    what comes, because somebody waits for it at the other end of a pipe. Raises TextkitError for a table that does not fit the
+    first one, or that the format cannot hold.
+    """
+
+    def __init__(self, out: Any, form: str, at_once: bool = False) -> None:
         self._out, self._form = _Counting(out), form
+        self._at_once = at_once and form == "arrow"
+        self._most = _GROUP if form == "parquet" else _BATCH
         self._writer: Any = None  # made with the schema of the first table
+        self._schema: Any = None
         self._held: list[Any] = []
         self._rows = 0
 
@@ -74,7 +84,10 @@ class ArrowOut:
     def __exit__(self, kind: type | None, *exception: object) -> None:
         """Finishes the file with what was done, also after an error, if it can still be written."""
         if kind is None:
-            self._finish()
+            with self._said():
+                self._finish()
+            return
+        if self._writer is None:
             return
         with suppress(Exception):  # the first error is the one to report
             self._finish()
@@ -82,49 +95,103 @@ class ArrowOut:
         with suppress(Exception):  # otherwise pyarrow tries once more when it throws the writer away
             self._writer.close()
 
+    def flush(self) -> None:
+        """What a pause of the input asks for; rows are held back only where nobody waits for them."""
+        self._out.flush()
+
+    def write(self, table: Any) -> None:
+        with self._said():
+            if self._writer is None:
+                self._begin(table.schema)
+            if table.schema != self._schema:
+                table = self._cast(table)
+            self._held.append(table)
+            self._rows += table.num_rows
+            while self._rows >= (1 if self._at_once else self._most):
+                whole = pyarrow().concat_tables(self._held)
+                self._give(whole.slice(0, self._most))
+                self._held = [whole.slice(self._most)]
+                self._rows -= min(self._most, self._rows)
+
     def _finish(self) -> None:
         if self._writer is None:
             self._begin(pyarrow().schema([]))
-        if self._held:
+        if self._rows:
             self._give(pyarrow().concat_tables(self._held))
-            self._held = []
+        self._held, self._rows = [], 0
         self._writer.close()
 
-    def write(self, table: Any) -> None:
-        if self._writer is None:
-            self._begin(table.schema)
-        if table.schema != self._writer.schema:
-            table = self._cast(table)
-        if self._form == "arrow":
-            self._writer.write_table(table)
-            return
-        self._held.append(table)
-        self._rows += table.num_rows
-        while self._rows >= _GROUP:
-            whole = pyarrow().concat_tables(self._held)
-            self._give(whole.slice(0, _GROUP))
-            self._held = [whole.slice(_GROUP)]
-            self._rows -= _GROUP
-
     def _give(self, table: Any) -> None:
-        if table.num_rows:
-            self._writer.write_table(table.combine_chunks(), row_group_size=_GROUP)
+        pa = pyarrow()
+        columns = [_anew(column) for column in table.columns]
+        if self._form == "parquet":
+            self._writer.write_table(pa.Table.from_arrays(columns, schema=self._schema), row_group_size=_GROUP)
+        else:
+            self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
 
     def _begin(self, schema: Any) -> None:
         from pyarrow import ipc, parquet
 
-        schema = schema.remove_metadata()
+        self._schema = _settled(schema, self._form)
         if self._form == "parquet":
-            self._writer = parquet.ParquetWriter(self._out, schema)
+            self._writer = parquet.ParquetWriter(self._out, self._schema)
         else:
-            self._writer = ipc.new_stream(self._out, schema)
-            self._writer.schema = schema
+            self._writer = ipc.new_stream(self._out, self._schema)
 
     def _cast(self, table: Any) -> Any:
         try:
-            return table.cast(self._writer.schema)
+            return table.cast(self._schema)
         except (pyarrow().ArrowException, ValueError) as error:
             raise TextkitError(f"a later file has other columns than the first: {one_line(error)[:120]}") from error
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        try:
+            yield
+        except pyarrow().ArrowException as error:
+            raise TextkitError(f"cannot be written as {self._form}: {one_line(error)[:160]}") from error
+
+
+def _settled(schema: Any, form: str) -> Any:
+    """`schema` as the format gives it back: of Parquet, items of lists are named "element", and seconds are milliseconds.
+
+    Written as it is, a file would differ from one that is made of its rows, in the schema that it states.
+    """
+    for _ in range(_ROUNDS):
+        found = _read_back(schema, form)
+        found = pyarrow().schema([field.remove_metadata() for field in found])
+        if found == schema and str(found) == str(schema):  # names inside of lists make no difference to ==
+            break
+        schema = found
+    return schema
+
+
+def _read_back(schema: Any, form: str) -> Any:
+    from pyarrow import ipc, parquet
+
+    pa = pyarrow()
+    sink = pa.BufferOutputStream()
+    if form == "parquet":
+        parquet.write_table(schema.empty_table(), sink)
+        return parquet.read_schema(pa.BufferReader(sink.getvalue()))
+    ipc.new_stream(sink, schema).close()
+    return ipc.open_stream(sink.getvalue()).schema
+
+
+def _anew(column: Any) -> Any:
+    """A chunked column as one array with buffers of its own, and a dictionary of the values that it has, in their order.
+
+    What is cut out of a larger table would otherwise bring along what lies around it.
+    """
+    pa = pyarrow()
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        values = [chunk.dictionary_decode() for chunk in column.chunks]
+        found = pa.concat_arrays([*values, pa.array([], kind.value_type)]).dictionary_encode()
+        return pa.DictionaryArray.from_arrays(
+            found.indices.cast(kind.index_type), found.dictionary, ordered=kind.ordered
+        )
+    return pa.concat_arrays([*column.chunks, pa.array([], kind)])
 
 
 class _Counting:
@@ -147,7 +214,8 @@ class _Counting:
         return self._at
 
     def flush(self) -> None:
-        pass
+        if not self.full:
+            self._out.flush()
 
     def close(self) -> None:
         pass

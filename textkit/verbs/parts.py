@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -41,11 +42,11 @@ def parts(folder: Path, join: bool, output: str | None, form: str, messages: Mes
     A filter with --parts, --part-size, --shard or --resume makes such a folder. The same command makes the parts that
     are missing. --join reads each part's SHA-256, and fails while a part is missing.
     """
-    from textkit.parts import marks, plan
+    from textkit.parts import marks, plan_file
 
     if output is not None and not join:
         raise UsageError("-o: is for --join")
-    found = plan.read(folder)
+    found = plan_file.read(folder)
     if found is None:
         raise TextkitError(f"{folder}: {'holds no parts' if folder.exists() else 'no such folder'}")
     state = marks.state(folder, found)
@@ -71,6 +72,10 @@ def _write(folder: Path, done: list[Any], output: str | None) -> None:
     from textkit.parts.joining import joined
     from textkit.streams.output import output_file
 
+    if output not in (None, *STDOUT) and os.path.realpath(output).startswith(os.path.realpath(folder) + os.sep):
+        raise TextkitError(
+            f"-o {output}: lies in the folder of the parts, and may be one of them; name a file elsewhere"
+        )
     with ExitStack() as stack:
         stdout = stack.enter_context(protected_stdout())
         out = stdout if output is None or output in STDOUT else stack.enter_context(output_file(output))

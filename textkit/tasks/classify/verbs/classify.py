@@ -155,7 +155,7 @@ def opens(request: _Options, messages: Messages) -> Answering:
             _explained(request, classifier, report, cut) if request.explain else _labelled(request, classifier, report)
         )
         with tables_to(request, out) as put:
-            pump(results, request, report, out, put, show)
+            pump(results, request, report, put, put.write, show)
 
     return Answering(
         write,

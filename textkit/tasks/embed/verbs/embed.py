@@ -159,12 +159,12 @@ def _pump(
     from textkit.tasks.embed.serving.writers import Npy
 
     with (
-        Npy(out, embedder.dim) if request.format == "npy" else nullcontext(out) as target,
-        tables_to(request, out) as write,
+        tables_to(request, out) as put,
+        Npy(out, embedder.dim) if request.format == "npy" else nullcontext(put) as target,
     ):
         # With line buffering, handing single lines from thread to thread costs more than it saves.
         results = staged(*_work(request, embedder, report), threads=1 if request.line_buffered else embedder.threads)
-        pump(results, request, report, out, target.write if request.format == "npy" else write, show)
+        pump(results, request, report, put, target.write, show)
 
 
 def _work(

@@ -114,7 +114,7 @@ class _Options(Filter):
             raise UsageError("--stop '': an empty string is everywhere")
 
     @property
-    def numbered(self) -> bool:
+    def in_step(self) -> bool:
         """What is drawn depends on the seed and the number of the prompt."""
         return True
 
@@ -169,7 +169,7 @@ def opens(request: _Options, messages: Messages) -> Answering:
 
     def write(request: _Options, report: InputReport, out: BinaryIO, show: Callable[[int], None]) -> None:
         with tables_to(request, out) as put:
-            pump(_results(request, generator, report), request, report, out, put, show)
+            pump(_results(request, generator, report), request, report, put, put.write, show)
 
     return Answering(
         write,

@@ -83,7 +83,7 @@ def opens(request: _Options, messages: Messages) -> Answering:
 
     def write(request: _Options, report: InputReport, out: BinaryIO, show: Callable[[int], None]) -> None:
         with tables_to(request, out) as put:
-            pump(_results(request, model, report, unknown), request, report, out, put, show)
+            pump(_results(request, model, report, unknown), request, report, put, put.write, show)
 
     def say() -> None:
         if unknown.count:

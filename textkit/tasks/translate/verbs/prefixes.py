@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from textkit.cli.input_report import InputReport, count_of_lines
+from textkit.cli.input_report import count_of_lines, say_invalid
+from textkit.cli.options import Messages
 from textkit.errors import TextkitError
 
 
 class Prefixes:
-    """The lines of --prefix FILE, taken in step with those of the input."""
+    """The lines of --prefix FILE, taken in step with those of the input: of all of it, or of one part after the other."""
 
-    def __init__(self, file: str, report: InputReport) -> None:
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self._open()
+
+    def _open(self) -> None:
         from textkit.streams.lines import Reader
 
-        self.file, self._report = file, report
-        self._reader = Reader(None if file == "-" else file)
+        self._reader = Reader(None if self.file == "-" else self.file)
         self._blocks = iter(self._reader)
         self._held: list[str] = []
         self._taken = 0
 
-    def __enter__(self) -> Prefixes:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
+    def close(self) -> None:
         self._reader.close()
-        self._report.read(self._reader, self._reader.path)
+
+    def begin(self, first: int) -> None:
+        """Goes to the line of record `first`, which is seldom behind what was taken: parts are made in their order."""
+        if first < self._taken:
+            self.close()
+            self._open()
+        while self._taken + len(self._held) < first and (block := next(self._blocks, None)) is not None:
+            self._taken, self._held = self._taken + len(self._held), block
+        skipped = min(first - self._taken, len(self._held))
+        self._taken, self._held = self._taken + skipped, self._held[skipped:]
 
     def take(self, count: int) -> list[str]:
         while len(self._held) < count:
@@ -41,3 +51,19 @@ class Prefixes:
         left = len(self._held) + sum(map(len, self._blocks))
         if left:
             raise TextkitError(f"--prefix {self.file}: has {count_of_lines(count + left)}, the input {count:,}")
+
+    def say(self, messages: Messages) -> None:
+        """Reports lines that are no UTF-8."""
+        if self._reader.invalid:
+            say_invalid(messages, self._reader.path, self._reader.invalid, self._reader.encoding)
+
+
+def check_lines(file: str, count: int) -> None:
+    """Raises TextkitError unless --prefix FILE has as many lines as the input has records."""
+    from textkit.streams.lines import Reader
+
+    with Reader(file) as reader:
+        lines = sum(map(len, reader))
+    if lines != count:
+        more = f"{count:,}" if lines > count else "has more"
+        raise TextkitError(f"--prefix {file}: has {count_of_lines(lines)}, the input {more}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -56,6 +55,7 @@ class _Job:
     def __init__(self, messages: Messages, fitting: list[Direction]) -> None:
         self.messages, self.fitting = messages, fitting
         self.translator: Translator | None = None
+        self._prefixes: Prefixes | None = None
 
     def load(self, request: Request, chosen: Direction | None) -> None:
         self.translator = _loaded(request, self.messages, chosen)
@@ -77,11 +77,23 @@ class _Job:
             first = next((block for block in blocks if block is not None), None)
             self.decide(request, first)
             blocks = chain([first] if first else [], blocks)
-        results = _results(request, self.loaded, blocks, window, report)
+        prefixes = self._prefixes_of(request)
+        results = _results(request, self.loaded, blocks, window, prefixes)
         with tables_to(request, out) as put:
-            pump(results, request, report, out, put, show)
+            pump(results, request, report, put, put.write, show)
+
+    def _prefixes_of(self, request: Request) -> Prefixes | None:
+        """The lines of --prefix, from that of the first record on."""
+        if request.prefix is None:
+            return None
+        self._prefixes = self._prefixes or Prefixes(request.prefix)
+        self._prefixes.begin(request.first)
+        return self._prefixes
 
     def say(self) -> None:
+        if self._prefixes is not None:
+            self._prefixes.say(self.messages)
+            self._prefixes.close()
         if self.translator is not None:
             _say(self.messages, self.translator)
 
@@ -138,7 +150,7 @@ def _blocks(request: Request, report: InputReport, window: AdaptiveWindow) -> It
 
 
 def _results(
-    request: Request, translator: Translator, blocks: Iterable[Block | None], window: AdaptiveWindow, report: InputReport
+    request: Request, translator: Translator, blocks: Iterable[Block | None], window: AdaptiveWindow, prefixes: Prefixes | None
 ) -> Iterator[tuple[int, bytes] | None]:  # fmt: skip
     """Yield (records, bytes) for each window of lines, and None where the input pauses.
 
@@ -150,7 +162,7 @@ def _results(
     form = _tables(request) if request.format in ARROW else request.with_key(FORMATTERS[request.format])
     number = request.first
 
-    def numbered(prefixes: Prefixes | None) -> Iterator[tuple[Block, int, list[str] | None] | None]:
+    def numbered() -> Iterator[tuple[Block, int, list[str] | None] | None]:
         nonlocal number
         for block in blocks:
             if block is None:
@@ -167,10 +179,9 @@ def _results(
         return len(block), form(block, found, first, translator.options.n_best > 1, request.check)
 
     on_gpu = translator.steps.device != "cpu"
-    with Prefixes(request.prefix, report) if request.prefix else nullcontext() as prefixes:
-        yield from staged(numbered(prefixes), [translated], 2 if on_gpu else 1, 2)
-        if prefixes:
-            prefixes.finish(number)
+    yield from staged(numbered(), [translated], 2 if on_gpu else 1, 2)
+    if prefixes and request.spans is None:  # of parts the lines were counted beforehand
+        prefixes.finish(number)
 
 
 def _tables(request: Request) -> Callable[..., Any]:

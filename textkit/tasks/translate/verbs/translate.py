@@ -27,6 +27,7 @@ from textkit.cli.verb import examples
 from textkit.errors import UsageError
 from textkit.searching.settings import SEARCH
 from textkit.tasks.translate.task import TASK, TRANSLATED
+from textkit.tasks.translate.verbs.prefixes import check_lines
 
 if TYPE_CHECKING:
     from textkit.tasks.translate.serving.directions import Direction
@@ -198,20 +199,24 @@ class Request(Filter):
             raise UsageError("--glossary -: must be a file, not stdin")
         if self.prefix == "-" and "-" in (self.files or ("-",)):
             raise UsageError("--prefix -: stdin is the input already")
-        if self.prefix is not None and self.in_parts:
-            raise UsageError("--prefix: its lines belong to those of one input; translate it without parts")
+        if self.prefix == "-" and self.in_parts:
+            raise UsageError("--prefix -: must be a file, not stdin, for an input in parts")
         for name in ("temperature", "top_k", "top_p", "seed"):
             if name in given and "sample" not in given:
                 raise UsageError(f"--{name.replace('_', '-')} {given[name]:g}: is for --sample")
 
     @property
-    def numbered(self) -> bool:
-        """Samples depend on the seed and a line's number, and nbest states it."""
-        return super().numbered or "sample" in self.settings or self.format == "nbest"
+    def in_step(self) -> bool:
+        """Samples depend on the seed and a line's number, nbest states it, and prefixes go along with lines."""
+        return "sample" in self.settings or self.format == "nbest" or self.prefix is not None
+
+    def check_records(self, count: int) -> None:
+        if self.prefix is not None:
+            check_lines(self.prefix, count)
 
     @property
     def files_read(self) -> dict[str, str]:
-        return {name: file for name in ("abbreviations", "glossary") if (file := getattr(self, name))}
+        return {name: file for name in ("abbreviations", "glossary", "prefix") if (file := getattr(self, name))}
 
     def fitting(self) -> list[Direction]:
         """The models that --to and --from leave, between which the text decides; none where neither is to choose one."""
