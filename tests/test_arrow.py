@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gzip
 import io
 import json
 import subprocess
@@ -37,8 +38,8 @@ def parquet(table, tmp_path):
     return path
 
 
-def embed(call, *args):
-    return call("embed", "-q", "-m", "en-words", "--threads", "1", *args)
+def embed(call, *args, **options):
+    return call("embed", "-q", "-m", "en-words", "--threads", "1", *args, **options)
 
 
 def test_columns_keep_their_types_and_nulls_stay_null(call, table, parquet, tmp_path):
@@ -222,17 +223,185 @@ def test_other_columns_and_files_are_one_line(call, parquet, args, message):
     assert f"{parquet}: {message}" in error
 
 
-def test_what_tables_cannot_say(call, tmp_path, parquet):
-    code, _, error = embed(call, "--input", "jsonl", "--format", "parquet", tmp_path / "x", "-o", tmp_path / "y")
-    assert (code, error.count("\n")) == (2, 1)
-    assert "fields of jsonl have no types" in error
-    other = tmp_path / "other.parquet"
-    pq.write_table(pa.table({"text": ["a"], "more": [1]}), other)
-    code, _, error = embed(call, "--input", "parquet", parquet, other, "-o", tmp_path / "o.parquet")
-    assert (code, (tmp_path / "o.parquet").exists()) == (1, False)
-    assert "a later file has other columns than the first" in error
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"text": ["a"], "more": [1]}, "no 'id'"),
+        ({"text": ["a"], "id": ["7"], "when": ["x"], "embedding": ["x"], "tags": [["a"]]}, "'id' is string, not int16"),
+        (
+            {"text": ["a"], "id": [1 << 20], "when": [None], "embedding": ["x"], "tags": [["a"]]},
+            "'id' is int64, not int16 (",
+        ),
+    ],
+)
+def test_a_later_file_with_other_columns_is_one_line_with_and_without_parts(call, tmp_path, parquet, other, message):
+    later = tmp_path / "later.parquet"
+    pq.write_table(pa.table(other), later)
+    args = ["--input", "parquet", parquet, later, "--format", "parquet"]
+    code, _, error = embed(call, *args, "-o", tmp_path / "o.parquet")
+    assert (code, error.count("\n"), (tmp_path / "o.parquet").exists()) == (1, 1, False)
+    assert f"{later}: has other columns than {parquet}: {message}" in error
+    code, _, error = embed(call, *args, "-o", tmp_path / "OUT", "--part-size", 1)
+    assert code == 1
+    assert f"part 11 of 11: {later}: has other columns than {parquet}: {message}" in error
+    assert len(list((tmp_path / "OUT").glob("part-*"))) == 10
+
+
+def test_a_later_file_may_have_its_columns_in_another_order_and_width(call, tmp_path):
+    first, later = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    pq.write_table(pa.table({"text": ["a"], "id": pa.array([1], pa.int64()), "x": pa.array([[1]])}), first)
+    other = {
+        "x": pa.array([None], pa.null()),
+        "id": pa.array([2], pa.int8()),
+        "text": pa.array(["b"], pa.large_string()),
+    }
+    pq.write_table(pa.table(other), later)
+    one, joined = tmp_path / "one.parquet", tmp_path / "joined.parquet"
+    assert embed(call, "--input", "parquet", first, later, "-o", one) == (0, "", "")
+    found = pq.read_table(one).drop_columns("embedding")
+    assert found.to_pylist() == [{"text": "a", "id": 1, "x": [1]}, {"text": "b", "id": 2, "x": None}]
+    args = ["--input", "parquet", first, later, "--format", "parquet", "-o", tmp_path / "OUT"]
+    assert embed(call, *args, "--part-size", 1)[0] == 0
+    assert call("parts", tmp_path / "OUT", "--join", "-o", joined)[0] == 0
+    assert joined.read_bytes() == one.read_bytes()
+
+
+def test_a_column_of_nulls_alone_stays_null(call, tmp_path):
+    path, out = tmp_path / "in.parquet", tmp_path / "out.parquet"
+    pq.write_table(pa.table({"text": pa.nulls(3), "id": [1, 2, 3]}), path)
+    assert embed(call, "--input", "parquet", path, "-o", out) == (0, "", "")
+    found = pq.read_table(out)
+    assert found["embedding"].to_pylist() == found["text"].to_pylist() == [None] * 3
+    assert found["id"].to_pylist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_tables_without_rows_keep_their_columns(call, tmp_path, form):
+    empty = pa.table({"text": pa.array([], pa.string()), "id": pa.array([], pa.int16())})
+    pq.write_table(empty, tmp_path / "in.parquet")
+    (tmp_path / "in.txt").touch()
+    for args, columns in (
+        (["--input", "parquet", tmp_path / "in.parquet"], ["text", "id", "embedding"]),
+        ([tmp_path / "in.txt"], ["text", "embedding"]),
+    ):
+        one, out, joined = (tmp_path / f"{name}-{columns[1]}" for name in ("one", "OUT", "joined"))
+        assert embed(call, *args, "--format", form, "-o", one) == (0, "", "")
+        read = pq.read_table(one) if form == "parquet" else pa.ipc.open_stream(one.read_bytes()).read_all()
+        assert (read.column_names, read.num_rows) == (columns, 0)
+        assert read.schema.field("embedding").type.list_size == 128
+        assert embed(call, *args, "--format", form, "-o", out, "--parts", 2)[0] == 0
+        assert call("parts", out, "--join", "-o", joined)[0] == 0
+        assert joined.read_bytes() == one.read_bytes()
+        assert json.loads(call("parts", out, "--format", "json")[1])["records"] == 0
+    for verb in (["translate"], ["classify"], ["score"], ["generate", "--max-tokens", "1", "--file"]):
+        assert call(*verb, tmp_path / "in.txt", "-q", "--format", form, "-o", tmp_path / "x")[0] == 0
+        read = (
+            pq.read_table(tmp_path / "x")
+            if form == "parquet"
+            else pa.ipc.open_stream((tmp_path / "x").read_bytes()).read_all()
+        )
+        assert (read.column_names[0], read.num_rows) == ("text", 0)
+        assert len(read.column_names) > 1
+
+
+ROWS_OF_JSON = [
+    {"id": 1, "text": "a house", "x": 1, "tags": ["a", None], "ok": True, "deep": {"a": [1]}, "embedding": "mine"},
+    {"id": 2, "text": "the river", "x": 1.5, "tags": None, "ok": None},
+    {"id": "three", "text": "a bank", "x": True, "late": [None], "tags": ["b", 3]},
+    {"id": 1 << 70, "text": "\ud800", "x": None, "tags": [], "deep": "plain"},
+    {"id": -(1 << 63), "text": "music", "x": 1 << 60},
+]
+
+
+def test_json_lines_become_typed_columns_and_nothing_is_lost(call, tmp_path, monkeypatch):
+    monkeypatch.setattr("textkit.streams.table_columns._FIRST", 2)
+    path, out = tmp_path / "in.jsonl", tmp_path / "out.parquet"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS_OF_JSON))
+    code, _, error = call("embed", "-m", "en-words", "--input", "jsonl", path, "-o", out)
+    assert (code, "'embedding' is 'source_embedding'" in error) == (0, True)
+    found = pq.read_table(out)
+    kinds = {field.name: str(field.type) for field in found.schema if field.name != "embedding"}
+    assert kinds == {
+        "id": "int64", "text": "string", "x": "double", "tags": "list<element: string>", "ok": "bool", "deep": "string",
+        "source_embedding": "string", "other_fields": "string",
+    }  # fmt: skip
+    assert found["id"].to_pylist() == [1, 2, None, None, -(1 << 63)]
+    assert found["x"].to_pylist() == [1.0, 1.5, None, None, None]  # 2**60 is no float to Arrow, which loses digits
+    assert found["tags"].to_pylist() == [["a", None], None, None, [], None]
+    assert found["deep"].to_pylist() == ['{"a": [1]}', None, None, '"plain"', None]
+    assert found["text"].to_pylist()[3] == "\ufffd"
+    rest = [None if one is None else json.loads(one) for one in found["other_fields"].to_pylist()]
+    assert rest == [
+        None,
+        None,
+        {"id": "three", "x": True, "tags": ["b", 3], "late": [None]},
+        {"id": 1 << 70},
+        {"x": 1 << 60},
+    ]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "tsv"])
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_records_in_parts_have_the_columns_of_one_run(call, tmp_path, kind, form):
+    folder, one, out, joined = tmp_path / "in", tmp_path / "one", tmp_path / "OUT", tmp_path / "joined"
+    folder.mkdir()
+    for name, offset in (("a", 0), ("b", 3000)):
+        rows = [
+            {"id": at, "text": f"house {at}", "x": at if at < 1500 else f"{at}"} for at in range(offset, offset + 1500)
+        ]
+        between = "," if kind == "csv" else "\t"
+        lines = [json.dumps(row) if kind == "jsonl" else between.join(map(str, row.values())) for row in rows]
+        lines = lines if kind == "jsonl" else [between.join(rows[0]), *lines]
+        (folder / f"{name}.{kind}").write_text("\n".join(lines) + "\n")
+    args = ["--input", kind, "--column", "text", "--format", form]
+    assert embed(call, *args, *sorted(folder.iterdir()), "-o", one) == (0, "", "")
+    assert embed(call, *args, folder, "-o", out, "--parts", 9)[0] == 0
+    assert call("parts", out, "--join", "-o", joined)[0] == 0
+    assert joined.read_bytes() == one.read_bytes()
+    read = pq.read_table(one) if form == "parquet" else pa.ipc.open_stream(one.read_bytes()).read_all()
+    assert read.num_rows == 3000
+    assert [str(field.type) for field in read.schema][:2] == ["int64" if kind == "jsonl" else "string", "string"]
+    assert len(list(out.glob("part-*"))) == 9
+
+
+def test_cells_without_a_column(call, tmp_path):
+    path, out = tmp_path / "in.csv", tmp_path / "out.parquet"
+    path.write_text("id,text\n1,a house\n2\n3,b,new\n4,the end\n")
+    args = ["--input", "csv", "--column", "text", "-o", out]
+    code, _, error = embed(call, *args, path)
+    assert (code, error.count("\n"), out.exists()) == (1, 1, False)
+    assert "in.csv:3: no column 2" in error
+    path.write_text("id,text\n1,a house\n" + "1,b\n" * 1200 + "3,b,new\n4,the end\n")
+    code, _, error = embed(call, *args, path)
+    assert f"{path}:1203: no place for the column '3'" in error
+    assert call("embed", "-m", "en-words", *args, path, "--on-error", "skip")[0] == 0
+    found = pq.read_table(out)
+    assert found.num_rows == 1203
+    assert (found["id"][1201].as_py(), found["embedding"][1201].as_py()) == ("3", None)
+    assert found["text"].to_pylist()[-1] == "the end"
+
+
+def test_what_is_no_table(call, tmp_path, parquet):
+    packed = tmp_path / "in.parquet.gz"
+    packed.write_bytes(gzip.compress(parquet.read_bytes()))
+    assert "is compressed as a whole, which parquet cannot be read from" in embed(call, "--input", "parquet", packed)[2]
     parquet.write_bytes(parquet.read_bytes()[:-100])
     assert "is no parquet data" in embed(call, "--input", "parquet", parquet)[2]
+    for form in ("arrow", "jsonl"):
+        code, out, error = embed(call, "--input", "arrow", "--format", form, stdin=b"no table\n" * 10)
+        assert (code, out, error.count("\n")) == (1, "", 1)
+        assert "stdin: is no arrow data that can be read" in error
+
+
+@pytest.mark.parametrize("cut", [3, 8, 400, -20, -9])
+def test_a_stream_that_is_cut_short_is_one_line_after_what_came(call, table, cut):
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=400)
+    code, out, error = embed(call, "--input", "arrow", "--format", "jsonl", stdin=sink.getvalue()[:cut])
+    assert (code, error.count("\n")) == (1, 1)
+    assert "stdin: is no arrow data that can be read" in error
+    assert out.count("\n") == (800 if cut < 0 else 0)
 
 
 def test_without_pyarrow_one_line_says_what_to_install(call, parquet, monkeypatch):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from textkit.cli.arrow_records import table_records
+from textkit.cli.arrow_records import all_files, or_nothing, settle_columns, table_records, with_columns
 from textkit.cli.filter_options import ARROW, BINARY, format_of
 from textkit.cli.input_report import InputReport, count_of_lines
 from textkit.cli.options import Messages
@@ -62,6 +62,10 @@ class Filter:
     first: int = dataclasses.field(init=False, default=0)
     also: Callable[[bytes], object] | None = dataclasses.field(init=False, default=None)  # is given all bytes read
     source: Input = dataclasses.field(init=False, default_factory=Input)  # how much has been read, and of how much
+    table: Any = dataclasses.field(init=False, default=None)  # the columns of all tables, as soon as they are known
+    rowless: bool = dataclasses.field(
+        init=False, default=False
+    )  # whether what is answered is no record, see or_nothing
     format: str = dataclasses.field(init=False)  # of the output; each verb sets it, with `format_of`
     carried: Carried = dataclasses.field(init=False)  # names the records' own fields; set by `name_fields`
 
@@ -118,10 +122,6 @@ class Filter:
 
         if self.field is not None and self.format != "jsonl" and self.format not in ARROW:
             raise UsageError(f"--field {self.field}: only --format jsonl has fields")
-        if self.format in ARROW and self.kind != "lines" and self.kind not in ARROW:
-            raise UsageError(
-                f"--format {self.format}: fields of {self.kind} have no types; --input is lines, parquet or arrow"
-            )
         if self.format in BINARY and self.output is None and sys.stdout is not None and sys.stdout.isatty():
             raise UsageError(f"--format {self.format} is not for a terminal: -o FILE or a pipe takes it")
         if self.field in ("", *keys[1:]):
@@ -162,13 +162,9 @@ def answer(request: Filter, messages: Messages, opens: Callable[[Any, Messages],
     if request.in_parts:
         load("textkit.cli.parted:answer_parts")(request, messages, opens)  # by name: it stands on this module
         return
-    if request.kind in ARROW:  # a folder of files is a table, too
-        from textkit.parts.sources import sources
-
-        request.files = (
-            tuple(source.path for source in sources(file for file in request.files if file != "-")) or request.files
-        )
+    request.files = all_files(request.files) if request.kind in ARROW else request.files  # a folder is a table, too
     check_files(request.files)
+    settle_columns(request)
     answering = opens(request, messages)
     report = InputReport()
     try:
@@ -213,7 +209,7 @@ def pump(
         if result is None:
             out.flush()
             continue
-        count, data = result
+        count, data = (0, result[1].slice(0, 0)) if request.rowless else result
         write(data)
         if request.line_buffered:
             out.flush()
@@ -259,13 +255,16 @@ def answer_lines(
 
 def records(request: Filter, report: InputReport) -> Iterator[Block]:
     """The records of all files, or of stdin where there are none."""
+    found = table_records(request, report) if request.kind in ARROW else _records(request, report)
+    return or_nothing(request, found) if request.format in ARROW else found
+
+
+def _records(request: Filter, report: InputReport) -> Iterator[Block]:
     from textkit.streams.columns import records
     from textkit.streams.lines import Reader
     from textkit.streams.span import Span
 
-    if request.kind in ARROW:
-        yield from table_records(request, report)
-        return
+    typed = request.format in ARROW and request.kind != "lines"
     pieces = request.files or ("-",) if request.spans is None else request.spans
     for piece in pieces:
         with Reader.of(piece) if isinstance(piece, Span) else Reader(None if piece == "-" else piece) as reader:
@@ -273,7 +272,8 @@ def records(request: Filter, report: InputReport) -> Iterator[Block]:
             request.source.opens(reader)
             try:
                 skip = request.on_error == "skip"
-                for block in records(reader, request.kind, request.column, skip, request.delimiter, request.carried):
+                found = records(reader, request.kind, request.column, skip, request.delimiter, request.carried)
+                for block in with_columns(request, reader, found) if typed else found:
                     if block.problems:
                         report.first_problem = report.first_problem or block.problems[min(block.problems)]
                         report.skipped += len(block.problems)
@@ -281,7 +281,7 @@ def records(request: Filter, report: InputReport) -> Iterator[Block]:
                     yield block
             finally:
                 report.read(reader, reader.path)
-                if request.format == "jsonl":
+                if request.format == "jsonl" or typed:
                     report.renamed = request.carried.renamed
 
 

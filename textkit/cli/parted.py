@@ -21,6 +21,7 @@ from typing import Any
 import click
 
 from textkit import signals
+from textkit.cli.arrow_records import settle_columns
 from textkit.cli.filter_options import TEXT
 from textkit.cli.filtering import Answering, Filter, surrounded
 from textkit.cli.input_report import InputReport
@@ -46,7 +47,7 @@ _NEUTRAL = {
     "engine", "address", "gpus_per_worker",
     "files", "output", "model", "form", "device", "threads", "line_buffered", "batch_tokens", "batch_lines", "workers",
     *(field.name for field in dataclasses.fields(Filter) if field.name in ("parts", "part_size", "shard", "resume")),
-    "spans", "first", "also", "source", "carried", "screen",
+    "spans", "first", "also", "source", "carried", "screen", "table", "rowless",
 }  # fmt: skip
 
 
@@ -69,6 +70,7 @@ def answer_parts(request: Filter, messages: Messages, opens: Callable[[Any, Mess
     check_files([file for file in request.files if not os.path.isdir(file)])
     found = sources(request.files, without=folder)
     request.files = tuple(source.path for source in found)
+    settle_columns(request)
     answering = opens(request, messages)
     made = _made(request, answering)
     if plan is not None:
@@ -242,6 +244,7 @@ def _options(request: Filter) -> Iterator[tuple[str, Any]]:
                 one = f"with sha256 {_hash(read[name])[:12]}…"
             yield spelled.get(name, name), one
     yield "encoding", chosen()
+    yield "columns", request.table and request.table.said
 
 
 def _hash(path: str) -> str:

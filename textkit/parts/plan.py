@@ -97,6 +97,8 @@ def check(folder: Path, plan: Plan, made: Mapping[str, Any], sources: Sequence[S
 
 
 def _said(name: str, value: Any) -> str:
+    if name == "columns":  # those of the input
+        return f"the columns {value}" if value else "no columns"
     option = name.replace("_", "-")
     if value is None or value is False:
         return f"no --{option}"

@@ -78,7 +78,7 @@ def _span(values: Any) -> Span:
     if groups is not None:
         _check(groups, int, int)
         groups = (groups[0], groups[1])
-    span = Span(*values[:-1], groups)
+    span = Span(*values[:-1], groups=groups)
     if not 0 <= span.start <= span.stop:
         raise ValueError(span)
     return span

@@ -9,16 +9,20 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from textkit.errors import TextkitError, nearest, one_line, pip_install
 from textkit.streams.columns import TEXT_FIELD, Block, without_surrogates
+from textkit.streams.lines import GZIP, ZSTANDARD, standard_input
 from textkit.streams.span import Span
+
+if TYPE_CHECKING:
+    from textkit.streams.table_columns import Columns
 
 ROWS = 4096  # of a block
 _FILE = b"ARROW1"  # what an Arrow file, other than a stream, begins with
@@ -63,12 +67,13 @@ class Source:
 
 def blocks(
     source: Source, piece: str | Span, kind: str, column: str | None, names_of: Callable[[Sequence[str], int], list[str]],
-    also: Callable[[bytes], object] | None = None,
+    also: Callable[[bytes], object] | None = None, columns: Columns | None = None,
 ) -> Iterator[Block]:  # fmt: skip
     """The records of a Parquet file, of a piece of one, or of an Arrow stream ("-": stdin), ROWS at most in a block.
 
     `column`: the text's; None: "text", or the only column of strings. `names_of`: gives the columns the names they go along by.
-    `also` is given the bytes of the piece. An empty block follows each batch that comes through a pipe. Raises TextkitError
+    `also` is given the bytes of the piece; `columns` are those that the table must have. An empty block follows each batch that
+    comes through a pipe. Raises TextkitError
     that names file and column for a column that is missing or of another type, and for a file that is damaged.
     """
     pa = pyarrow()
@@ -78,11 +83,14 @@ def blocks(
     try:
         with ExitStack() as stack:
             tables = _parquet(stack, piece, source) if kind == "parquet" else _arrow(stack, piece)
-            place, names = -1, []
+            place = -1
+            names: Sequence[str] = ()
             for batch, pause in tables:
                 table = pa.Table.from_batches([batch])
-                if place < 0:
-                    place = _place(table.schema, column, name)
+                if columns is not None:
+                    table, place, names = columns.fitted(table, name), columns.place, columns.names
+                elif place < 0:
+                    place = place_of(table.schema, column, name)
                     names = names_of(table.schema.names, len(table.schema.names))
                 for start in range(0, table.num_rows, ROWS):
                     part = table.slice(start, ROWS)
@@ -93,9 +101,20 @@ def blocks(
                     yield Block([])
             yield Block([])  # another file's columns may differ
     except (pa.ArrowException, OSError, ValueError) as error:
+        yield Block([])  # what came before is to be answered
         if isinstance(error, OSError) and error.strerror:
             raise TextkitError(f"{name}: cannot be read: {error.strerror}") from error
+        if piece != "-" and _packed(piece):
+            raise TextkitError(
+                f"{name}: is compressed as a whole, which {kind} cannot be read from; unpack it"
+            ) from error
         raise TextkitError(f"{name}: is no {kind} data that can be read: {one_line(error)[:120]}") from error
+
+
+def _packed(piece: str | Span) -> bool:
+    with suppress(OSError), open(piece.path if isinstance(piece, Span) else piece, "rb") as file:
+        return file.read(4).startswith((GZIP, ZSTANDARD))
+    return False
 
 
 def _tell(piece: str | Span, also: Callable[[bytes], object]) -> None:
@@ -130,8 +149,10 @@ def _arrow(stack: ExitStack, piece: str | Span) -> Iterator[tuple[Any, bool]]:
     pa = pyarrow()
     path = piece.path if isinstance(piece, Span) else piece
     if path == "-":
-        file: Any = stack.enter_context(os.fdopen(os.dup(0), "rb"))
+        given = standard_input()
+        file: Any = stack.enter_context(os.fdopen(os.dup(given), "rb"))
     else:
+        given = -1
         file = stack.enter_context(pa.OSFile(path))
         if file.size() > len(_FILE) and file.read(len(_FILE)) == _FILE:
             found = pa.ipc.open_file(file)
@@ -139,7 +160,7 @@ def _arrow(stack: ExitStack, piece: str | Span) -> Iterator[tuple[Any, bool]]:
             return
         file.seek(0)
     for batch in pa.ipc.open_stream(file):
-        yield batch, path == "-" and not stat.S_ISREG(os.fstat(0).st_mode)
+        yield batch, given >= 0 and not stat.S_ISREG(os.fstat(given).st_mode)
 
 
 def is_text(kind: Any) -> bool:
@@ -159,8 +180,8 @@ def vectors(rows: np.ndarray, null: Sequence[int]) -> Any:
     return pa.FixedSizeListArray.from_arrays(values, type=kind, mask=pa.array(mask) if len(null) else None)
 
 
-def _place(schema: Any, column: str | None, name: str) -> int:
-    """The number of the column with the texts."""
+def place_of(schema: Any, column: str | None, name: str) -> int:
+    """The number of the column with the texts: strings, or nulls alone, as pandas writes them."""
     texts = [at for at, field in enumerate(schema) if is_text(field.type)]
     if column is None and TEXT_FIELD not in schema.names:
         if len(texts) == 1:
@@ -172,7 +193,7 @@ def _place(schema: Any, column: str | None, name: str) -> int:
         places = [int(wanted) - 1]
     if not places:
         raise TextkitError(f"{name}: no column {wanted!r}{nearest(wanted, schema.names)}")
-    if places[0] not in texts:
+    if places[0] not in texts and not pyarrow().types.is_null(schema.field(places[0]).type):
         raise TextkitError(f"{name}: column {wanted!r} is of type {schema.field(places[0]).type}, not string")
     return int(places[0])
 
@@ -195,10 +216,12 @@ def _plain(value: Any) -> Any:
 
 
 def batches(path: str) -> Iterator[Any]:
-    """The tables that a Parquet file or an Arrow stream consists of."""
+    """The tables that a Parquet file or an Arrow stream consists of; the first one has its columns, and no row."""
     pa = pyarrow()
+    kind = "parquet" if path.endswith(".parquet") else "arrow"
+    yield schema_of(path, kind).empty_table()
     with ExitStack() as stack:
-        found = _parquet(stack, path, Source(path)) if path.endswith(".parquet") else _arrow(stack, path)
+        found = _parquet(stack, path, Source(path)) if kind == "parquet" else _arrow(stack, path)
         yield from (pa.Table.from_batches([batch]) for batch, _ in found)
 
 
@@ -210,6 +233,19 @@ def table_of(block: Block, answers: Mapping[str, Any]) -> Any:
     else:
         columns = {"source_text" if "text" in answers else "text": pa.array(block.texts, pa.string())}
     return pa.table({**columns, **answers})
+
+
+def schema_of(path: str, kind: str) -> Any:
+    """The schema of a Parquet file, or of an Arrow file or stream."""
+    from pyarrow import parquet
+
+    if kind == "parquet":
+        return parquet.read_schema(path)
+    pa = pyarrow()
+    with pa.OSFile(path) as file:
+        whole = file.size() > len(_FILE) and file.read(len(_FILE)) == _FILE
+        file.seek(0)
+        return (pa.ipc.open_file if whole else pa.ipc.open_stream)(file).schema
 
 
 def row_groups(path: str) -> list[tuple[int, int]]:

@@ -58,7 +58,7 @@ class Reader:
         self.also: Callable[[bytes], object] | None = None  # is given all bytes read, such as a hash
         self._block = block
         self._owned = path is not None
-        self._fd = _stdin() if path is None else _open(self.name)
+        self._fd = standard_input() if path is None else _open(self.name)
         mode = os.fstat(self._fd).st_mode
         if stat.S_ISDIR(mode):
             self.close()
@@ -252,7 +252,8 @@ def text_blocks(reader: Reader) -> Iterator[list[str]]:
         raise TextkitError(f"{reader.name}: is empty")
 
 
-def _stdin() -> int:
+def standard_input() -> int:
+    """The file descriptor of stdin. Raises TextkitError where it is closed."""
     if sys.stdin is None:  # then fd 0 may belong to any file opened since
         raise TextkitError("stdin is closed")
     return sys.stdin.fileno()

@@ -168,7 +168,7 @@ def _results(
             if block is None:
                 yield None
                 continue
-            yield block, number, prefixes.take(len(block)) if prefixes else None
+            yield block, number, prefixes.take(len(block)) if prefixes and not request.rowless else None
             number += len(block)
 
     def translated(item: tuple[Block, int, list[str] | None]) -> tuple[int, bytes]:
