@@ -1,4 +1,4 @@
-"""Filters of tables: records of Parquet and Arrow in, tables of any records out. Imports pyarrow only where one is asked for."""
+"""Filters of tables: records of Parquet and Arrow in, tables of any records out. Imports pyarrow only for one of them."""
 
 from __future__ import annotations
 

@@ -78,7 +78,8 @@ def _span(values: Any) -> Span:
     if groups is not None:
         _check(groups, int, int)
         groups = (groups[0], groups[1])
-    span = Span(*values[:-1], groups=groups)
+    path, start, stop, whole, packed, lines, _ = values
+    span = Span(path, start, stop, whole, packed, lines, groups)
     if not 0 <= span.start <= span.stop:
         raise ValueError(span)
     return span

@@ -73,8 +73,8 @@ def blocks(
 
     `column`: the text's; None: "text", or the only column of strings. `names_of`: gives the columns the names they go along by.
     `also` is given the bytes of the piece; `columns` are those that the table must have. An empty block follows each batch that
-    comes through a pipe. Raises TextkitError
-    that names file and column for a column that is missing or of another type, and for a file that is damaged.
+    comes through a pipe. Raises TextkitError that names file and column for a column that is missing or of another type, and
+    for a file that is damaged.
     """
     pa = pyarrow()
     name = source.name
