@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 import gzip
 import io
 import json
@@ -156,6 +157,7 @@ def test_parts_are_row_groups_and_joined_are_the_file_of_one_run(call, parquet, 
         pa.array([f"x{at // 7}" for at in range(300)]).dictionary_encode(),
         pa.array([[1.0, 2.0]] * 300, pa.list_(pa.float32(), 2)),
         pa.array([True, None, False] * 100),
+        pa.array([b"0123456789abcdef", None] * 150, pa.uuid()),
     ],
     ids=lambda column: str(column.type).split("<")[0],
 )
@@ -170,6 +172,28 @@ def test_joined_parts_are_what_one_run_writes_whatever_the_columns_are(call, tmp
     assert len(list(out.glob("part-*"))) == 5
     assert call("parts", out, "--join", "-o", joined)[0] == 0
     assert joined.read_bytes() == one.read_bytes()
+
+
+def test_values_that_json_does_not_know_are_text(call, tmp_path):
+    path = tmp_path / "in.parquet"
+    columns = {
+        "id": pa.array([b"0123456789abcdef"], pa.uuid()),
+        "price": pa.array([decimal.Decimal("1.10")]),
+        "took": pa.array([datetime.timedelta(seconds=90)]),
+        "raw": pa.array([b"a\xff"]),
+        "at": pa.array([datetime.time(12, 30)]),
+        "x": pa.array([float("nan")]),
+        "y": pa.array([float("-inf")]),
+        "when": pa.array([1_700_000_000_000_000_001], pa.timestamp("ns")),
+    }
+    pq.write_table(pa.table({"text": ["a"], **columns}), path)
+    code, out, _ = embed(call, "--input", "parquet", path, "--format", "jsonl")
+    found = json.loads(out)
+    del found["embedding"]
+    assert (code, found) == (0, {
+        "text": "a", "id": "30313233-3435-3637-3839-616263646566", "price": "1.10", "took": "0:01:30", "raw": "a\ufffd",
+        "at": "12:30:00", "x": None, "y": None, "when": "2023-11-14T22:13:20.000000001",
+    })  # fmt: skip
 
 
 def test_batches_of_lines_do_not_depend_on_parts(call, tmp_path):

@@ -5,13 +5,13 @@ A null is no text: it stands among a block's problems with an empty message, so 
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
+from datetime import date, datetime, time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,7 +50,7 @@ class Rows(Sequence[Any]):
         if isinstance(at, slice):
             start, stop, _ = at.indices(len(self))
             return Rows(self.table.slice(start, max(0, stop - start)), self.names)
-        return {name: _plain(column[at].as_py()) for name, column in zip(self.names, self.table.columns, strict=True)}
+        return {name: _value(column[at]) for name, column in zip(self.names, self.table.columns, strict=True)}
 
     def joined(self, all_rows: Sequence[Rows]) -> Rows:
         return Rows(pyarrow().concat_tables([rows.table for rows in all_rows]), self.names)
@@ -198,8 +198,19 @@ def place_of(schema: Any, column: str | None, name: str) -> int:
     return int(places[0])
 
 
+def _value(scalar: Any) -> Any:
+    try:
+        return _plain(scalar.as_py())
+    except (ValueError, OverflowError):  # nanoseconds and years that Python's times do not have
+        pass
+    try:
+        return str(scalar.cast(pyarrow().string()).as_py()).replace(" ", "T")
+    except pyarrow().ArrowException:  # they are inside of something else
+        return str(scalar)
+
+
 def _plain(value: Any) -> Any:
-    """A value as JSON can say it: times as ISO 8601, bytes and decimals as text."""
+    """A value as JSON can say it: times as ISO 8601, bytes, decimals and all else as text."""
     if isinstance(value, dict):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
@@ -208,11 +219,9 @@ def _plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    if isinstance(value, Decimal | timedelta):
-        return str(value)
-    if isinstance(value, float) and value != value:
+    if isinstance(value, float) and not math.isfinite(value):
         return None
-    return value
+    return value if value is None or isinstance(value, str | int | float) else str(value)  # Decimal, timedelta, UUID
 
 
 def batches(path: str) -> Iterator[Any]:

@@ -191,7 +191,7 @@ def _anew(column: Any) -> Any:
         return pa.DictionaryArray.from_arrays(
             found.indices.cast(kind.index_type), found.dictionary, ordered=kind.ordered
         )
-    return pa.concat_arrays([*column.chunks, pa.array([], kind)])
+    return pa.concat_arrays([*column.chunks, pa.nulls(0, kind)])
 
 
 class _Counting:
