@@ -199,14 +199,16 @@ def place_of(schema: Any, column: str | None, name: str) -> int:
 
 
 def _value(scalar: Any) -> Any:
+    pa = pyarrow()
     try:
         return _plain(scalar.as_py())
     except (ValueError, OverflowError):  # nanoseconds and years that Python's times do not have
-        pass
-    try:
-        return str(scalar.cast(pyarrow().string()).as_py()).replace(" ", "T")
-    except pyarrow().ArrowException:  # they are inside of something else
-        return str(scalar)
+        if isinstance(scalar, pa.ListScalar | pa.FixedSizeListScalar | pa.LargeListScalar):
+            return [_value(one) for one in scalar.values]
+        if isinstance(scalar, pa.StructScalar):
+            return {name: _value(one) for name, one in scalar.items()}
+    said = str(scalar.cast(pa.string()).as_py())
+    return said.replace(" ", "T") if pa.types.is_timestamp(scalar.type) and said[:1] != "<" else said
 
 
 def _plain(value: Any) -> Any:
