@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 import small_translator
 
+from textkit.errors import UsageError
 from textkit.searching.options import Search
 from textkit.sentences.abbreviations import within
+from textkit.sentences.halving import clauses
+from textkit.sentences.splitting import Part
 from textkit.tasks.translate.serving.doubts import loops
 from textkit.tasks.translate.serving.guarding import Guard
 from textkit.tasks.translate.serving.parting import Half, parted, whole
 from textkit.tasks.translate.serving.segments import Segment
 from textkit.tasks.translate.serving.translations import Translation
+from textkit.tasks.translate.serving.translator import Translator
 from textkit.text.preserved.sentinels import sentinel
 from textkit.text.translation import TranslationText
 
@@ -180,3 +184,48 @@ def test_a_word_that_came_back_is_tried_with_a_capital(rule: TranslationText):
 def test_unknown_words_are_no_loop():
     assert not loops("der <unk> <unk> <unk> Hund", "the Yak-bull dog")
     assert loops("der <unk> der der der Hund", "the Yak-bull dog")
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "parts"),
+    [
+        ("One two, three four.", 4, ["One two, three four."]),
+        ("One two, three four.", 3, ["One two,", "three four."]),
+        (
+            "One, two three four five six seven eight.",
+            4,
+            ["One, two three four five six seven eight."],
+        ),  # not a good place
+        ("a b c; d e f: g h i, j k l.", 3, ["a b c;", "d e f:", "g h i,", "j k l."]),
+        ("one two 3,000 four", 2, ["one two 3,000 four"]),
+        ("a" * 5000, 1, ["a" * 5000]),
+        ("", 1, [""]),
+    ],
+)
+def test_a_sentence_is_cut_where_clauses_end(text: str, most: int, parts: list[str]):
+    found = [*clauses(Part(text, "  "), most)]
+    assert [part.text for part in found] == parts
+    assert [part.goes_on for part in found] == [True] * (len(parts) - 1) + [False]
+    assert [part.space for part in found] == [" "] * (len(parts) - 1) + ["  "]
+    assert "".join(part.text + part.space for part in found) == text + "  "
+
+
+def test_a_very_long_sentence_is_cut_without_recursion_to_its_end():
+    found = [*clauses(Part("one two three, " * 20_000), 4)]
+    assert len(found) > 10_000
+    assert max(len(part.text.split()) for part in found) <= 6
+
+
+def test_a_translator_cuts_at_clauses_if_asked_to(tmp_path):
+    model = small_translator.write_translator(tmp_path / "model")
+    line = "the dog sees a man, the cat runs."
+    whole_, cut = Translator(model)([line]), Translator(model, clauses=6)([line])
+    assert whole_ == ["der Hund sieht ein Mann, der Katze läuft."]
+    assert cut == whole_  # word by word, it makes no difference
+    found = Translator(model, clauses=6, alignment=True).translate([line])[0][0]
+    assert len(found.source_tokens) == len(found.tokens) == 10
+    assert found.alignment == tuple((at, at) for at in range(10))
+    assert Translator(model, clauses=5, sentences=False)([line]) == whole_
+    for wrong in (-1, 1.5, "5"):
+        with pytest.raises(UsageError, match="^clauses="):
+            Translator(model, clauses=wrong)

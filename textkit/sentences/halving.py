@@ -1,8 +1,10 @@
-"""Cuts a sentence that is too long for a translation model in two, where that does the least harm. Knows no model."""
+"""Cuts a sentence that is too long for a translation model, where that does the least harm. Knows no model."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 
 from textkit.sentences.splitting import Part
 
@@ -30,6 +32,22 @@ def halves(text: str, share: float = 0.5) -> tuple[Part, Part]:
     end = min(aim + _LONGEST_CLUSTER, len(text) - 1)
     aim = next((at for at in range(aim, end) if not _joins(text[at])), aim)  # not between a letter and its accent
     return Part(text[:aim]), Part(text[aim:])
+
+
+def clauses(sentence: Part, most: int) -> Iterator[Part]:
+    """`sentence`, cut where clauses end so that each part has at most `most` words, as far as clauses end in good places. All
+    parts but the last go on."""
+    text = sentence.text
+    if len(text.split()) > most:
+        aim, near = len(text) // 2, len(text) // 3
+        cuts = [found.end() for found in _CLAUSE.finditer(text, aim - near, aim + near)]
+        if cuts:
+            cut = min(cuts, key=lambda end: abs(end - aim))
+            bare = text[:cut].rstrip()
+            yield from clauses(Part(bare, text[len(bare) : cut], goes_on=True), most)
+            yield from clauses(replace(sentence, text=text[cut:]), most)
+            return
+    yield sentence
 
 
 def _joins(character: str) -> bool:

@@ -37,10 +37,11 @@ from textkit.sentences.marks import (
 @dataclass(frozen=True)
 class Part:
     """A piece of a line without white space around it, and the `space` after it: white space and smileys, which are not
-    translated."""
+    translated. `goes_on`: whether its sentence goes on in the next piece."""
 
     text: str
     space: str = ""
+    goes_on: bool = False
 
 
 _ARTICLES = frozenset(

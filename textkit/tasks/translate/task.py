@@ -65,6 +65,7 @@ TASK = Task(
         },
         "max_length_factor": SEARCH["max_length_factor"].with_default(3.0),
         "sentences": Setting(Flag(), True, "Translate each sentence of a line by itself."),
+        "clauses": Setting(Whole(0, 10_000), 0, "Cut a sentence of more words than this where clauses end; 0: never."),
         "truecase": Setting(Flag(), False, "Read a line in capitals as if it had small letters; capitals come back."),
         "guard": Setting(Flag(), True, "Search again where a translation repeats itself or lacks a number."),
     },

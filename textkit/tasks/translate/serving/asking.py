@@ -31,12 +31,14 @@ def between(model: str | Path | Bundle | None, to: str | None, source: str | Non
         return opened(model, to, source)
 
 
-def settled(manifest: Manifest, given: Mapping[str, Any], **drawn: Any) -> tuple[Search, list[bool]]:
-    """The options of the search, and which of SWITCHES are on: what is `given` and not None, else the model's own, else the
-    task's. `drawn`: options of the search that no model states. Raises UsageError."""
+def settled(manifest: Manifest, given: Mapping[str, Any], **drawn: Any) -> tuple[Search, list[bool], int]:
+    """The options of the search, which of SWITCHES are on, and the most words of a sentence that is not cut at clauses (0: any
+    number): what is `given` and not None, else the model's own, else the task's. `drawn`: options of the search that no model
+    states. Raises UsageError."""
     own = {**TASK.defaults, **manifest.defaults, **{key: value for key, value in given.items() if value is not None}}
     switches = [bool(own.pop(name)) for name in SWITCHES]
-    return Search(**own, **drawn), switches
+    words = TASK.settings["clauses"].checked(own.pop("clauses"), "clauses")
+    return Search(**own, **drawn), switches, words
 
 
 def keeper_of(manifest: Manifest, keep: Sequence[re.Pattern[str]], glossary: Mapping[str, str] | None) -> Keeper:

@@ -3,7 +3,7 @@ those of a line of the translations of its parts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from textkit.searching.history import Hypothesis
 from textkit.searching.options import Search
 from textkit.tasks.translate.serving.confidence import Confidence, known
 from textkit.tasks.translate.serving.keeping import put_back
+from textkit.tasks.translate.serving.parting import part_of
 from textkit.tasks.translate.serving.segments import Piece, Segment
 from textkit.tasks.translate.serving.translations import Translation, each_text, joined
 from textkit.tasks.translate.serving.unknown import replaced, shown
@@ -61,21 +62,21 @@ def translation(
 
 
 def of_line(
-    line: Iterable[Piece], segments: Sequence[Segment], found: Sequence[list[Translation]], spans: Sequence[str],
-    loud: bool, options: Search,
+    line: Sequence[Piece], segments: Sequence[Segment], found: Sequence[list[Translation]], spans: Sequence[str],
+    loud: bool, options: Search, language: str,
 ) -> list[Translation]:  # fmt: skip
     """The `n_best` translations of a line, best first (samples: in the order drawn); one at least.
 
     `line`: its parts; `found`: the translations of each of the `segments`; `spans`: what the line's sentinels stand for;
-    `loud`: whether it gets capitals.
+    `loud`: whether it gets capitals; `language`: its language, "" for any.
     """
-    of_parts = [
-        (
-            [put_back(one, segments[at].text, [spans[number] for number in kept], loud) for one in found[at]],
-            restored(space, spans),
-        )
-        for at, space, kept in line
-    ]
+    of_parts = []
+    before = False  # whether the sentence of the part before goes on
+    for at, space, kept, goes_on in line:
+        source, own = segments[at].text, [spans[number] for number in kept]
+        ones = [part_of(one, source, before, goes_on, language) for one in found[at]]
+        of_parts.append(([put_back(one, source, own, loud) for one in ones], restored(space, spans)))
+        before = goes_on
     ranks = range(options.n_best if of_parts else 1)
     ranked = [joined(of_parts, rank, options.length_penalty) for rank in ranks]
     given = [one for one in ranked if one is not None]

@@ -24,7 +24,7 @@ _SPELLED = 13  # a smaller number may be spelled as a word
 
 def loops(target: str, source: str) -> bool:
     """Whether `target` repeats some words or characters at once more often than `source` repeats any: words three times, or
-    twice if they are four and more; characters six times. Repeated digits and marks are none, and each unknown word is another."""
+    twice if they are four and more; characters six times. Repeated digits and marks are none. Unknown words all differ."""
     if "<unk>" in target:
         numbered = count()
         target = re.sub("<unk>", lambda _: f"<{next(numbered)}>", target)

@@ -44,15 +44,19 @@ def whole(parts: list[Half], found: list[Translation], length_penalty: float, la
     """The translation of a segment into `language`, of those of its halves."""
     own = []
     for at, (half, one) in enumerate(zip(parts, found, strict=True)):
-        made = with_spans(one, half.sentinels)
-        if at + 1 < len(parts):
-            made = replace(made, text=_unended(made.text, half.segment.text))
-        if at and half.segment.text[:1].islower():
-            made = replace(made, text=within(made.text, language))
+        made = part_of(with_spans(one, half.sentinels), half.segment.text, at > 0, at + 1 < len(parts), language)
         own.append(([made], half.space))
     of_both = joined(own, 0, length_penalty)
     assert of_both is not None  # each half has one
     return of_both
+
+
+def part_of(found: Translation, source: str, goes_on: bool, ends_later: bool, language: str) -> Translation:
+    """The translation of `source` into `language` as it stands in a sentence that it goes on with, or that ends later."""
+    text = _unended(found.text, source) if ends_later else found.text
+    if goes_on and source[:1].islower():
+        text = within(text, language)
+    return found if text == found.text else replace(found, text=text)
 
 
 def _unended(text: str, source: str) -> str:

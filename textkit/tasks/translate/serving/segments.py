@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from textkit.sentences.halving import halves
+from textkit.sentences.halving import clauses, halves
 from textkit.sentences.splitting import Part, sentences
 from textkit.text.preserved.sentinels import SENTINEL, renumbered
 
@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 
 
 class Piece(NamedTuple):
-    """A part of a line: the number of its segment, the space behind it, and the number in the line of each of its sentinels."""
+    """A part of a line: the number of its segment, the space behind it, the number in the line of each of its sentinels, and
+    whether its sentence goes on in the next part."""
 
     segment: int
     space: str
     kept: Sequence[int]
+    goes_on: bool = False
 
 
 Taken = list[list[Piece]]  # for each line its parts
@@ -48,8 +50,9 @@ class SegmentMaker:
     """Makes segments of lines.
 
     `limit`: the most tokens of a text, its end included; `cut`: whether a longer text is cut off there, rather than split;
-    `by_sentence`: whether each sentence is a text; `once`: whether a text that occurs twice is one segment; `own`: finds the
-    user's own abbreviations, behind which no sentence ends.
+    `by_sentence`: whether each sentence is a text; `once`: whether a text that occurs twice is one segment; `clauses`: a
+    sentence of more words than that is cut where clauses end (0: none is); `own`: finds the user's own abbreviations, behind
+    which no sentence ends.
     """
 
     rule: TranslationText
@@ -57,6 +60,7 @@ class SegmentMaker:
     cut: bool
     by_sentence: bool
     once: bool
+    clauses: int = 0
     own: re.Pattern[str] | None = None
 
     def make(self, lines: Sequence[str], begins: Sequence[str], first: int) -> tuple[list[Segment], Taken, int]:
@@ -85,7 +89,7 @@ class SegmentMaker:
                 if key not in numbers:
                     numbers[key] = len(segments)
                     segments.append(Segment(part.text, texts[part.text], prefix, (number, at)))
-                taken[-1].append(Piece(numbers[key], part.space, kept))
+                taken[-1].append(Piece(numbers[key], part.space, kept, part.goes_on))
         return segments, taken, sum(any(part.text in pieces for part, _ in line) for line in of_lines)
 
     def _parts(self, line: str, whole: bool) -> list[tuple[Part, Sequence[int]]]:
@@ -94,6 +98,8 @@ class SegmentMaker:
             return []
         one = whole or not self.by_sentence
         found = [Part(line.strip())] if one else sentences(line, self.rule.source_language, self.own)
+        if self.clauses and not one:
+            found = [part for sentence in found for part in clauses(sentence, self.clauses)]
         if not self.rule.sentinels:
             return [(part, ()) for part in found]
         return [_numbered(one) for part in found for one in _few(part, self.rule.sentinels)]

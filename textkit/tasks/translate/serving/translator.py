@@ -57,7 +57,8 @@ class Translator(OpenModel[str]):
     `model`: a name, a folder or a Bundle; None: the one that translates from the language `source` into the language `to`
     (codes; None: whatever it is), or else the default. The options of the search are those of options.Search; None: the
     model's own. `replace_unk`: an unknown word becomes the source word it attends to. `sentences`: whether each sentence of
-    a line is translated by itself. `abbreviations`: words that end no sentence, besides those of the source language.
+    a line is translated by itself; `clauses`: one of more words than that is cut where clauses end (0: none is).
+    `abbreviations`: words that end no sentence, besides those of the source language.
     `long`: what to do with a sentence that is too long: `split` or `cut`. `batch_tokens`: the largest batch in source
     tokens, including padding (None: 2,048; on a GPU what is found by trying); `batch_lines`: the largest batch in lines.
     `workers`: how many batches are translated at a time (None: 1, on a GPU 3); they share the `threads`. `keep`: patterns of
@@ -94,6 +95,7 @@ class Translator(OpenModel[str]):
         word_scores: bool = False,
         alignment: bool = False,
         sentences: bool | None = None,
+        clauses: int | None = None,
         abbreviations: Sequence[str] = (),
         long: Long = "split",
         batch_tokens: int | None = None,
@@ -111,10 +113,12 @@ class Translator(OpenModel[str]):
         given = {
             "beam_size": beam_size, "length_penalty": length_penalty, "min_length": min_length, "max_length": max_length,
             "max_length_factor": max_length_factor, "allow_unk": allow_unk or replace_unk or None,
-            "no_repeat_ngram_size": no_repeat_ngram_size, "sentences": sentences, "guard": guard, "truecase": truecase,
+            "no_repeat_ngram_size": no_repeat_ngram_size, "sentences": sentences, "clauses": clauses, "guard": guard,
+            "truecase": truecase,
         }  # fmt: skip
         drawn = {"sample": sample, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-        self.options, (self.sentences, self.guard, self.truecase) = settled(manifest, given, n_best=n_best, **drawn)
+        self.options, switches, self.clauses = settled(manifest, given, n_best=n_best, **drawn)
+        self.sentences, self.guard, self.truecase = switches
         _check(long, batch_tokens=batch_tokens, batch_lines=batch_lines, workers=workers)
         self.keeper = keeper_of(manifest, keep, glossary)
         self.confidence = confidence_of(manifest.facts)
@@ -156,7 +160,13 @@ class Translator(OpenModel[str]):
     @property
     def _maker(self) -> SegmentMaker:
         return SegmentMaker(
-            self.rule, self.limit, self.long == "cut", self.sentences, not self.options.sample, self.abbreviations
+            self.rule,
+            self.limit,
+            self.long == "cut",
+            self.sentences,
+            not self.options.sample,
+            self.clauses,
+            self.abbreviations,
         )
 
     @property
@@ -200,7 +210,10 @@ class Translator(OpenModel[str]):
         translations = []
         for line, spans, shouting in zip(parts, kept, loud, strict=True):
             blank = [self._untouched("")]
-            translations.append(of_line(line, segments, found, spans, shouting, self.options) if line else blank)
+            language = self.rule.target_language
+            translations.append(
+                of_line(line, segments, found, spans, shouting, self.options, language) if line else blank
+            )
         with _SHARED:
             self.long_lines += too_long
             self.doubtful += sum(bool(line[0].doubts) for line in translations)

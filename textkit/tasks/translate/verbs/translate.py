@@ -110,6 +110,7 @@ def _codes(of: str) -> Callable[[click.Context, click.Parameter, str], list[str]
 @reading_options
 @parts_options_but_workers
 @_option("sentences", negated=True)
+@_option("clauses")
 @click.option("--abbreviations", metavar="FILE", help="Your own abbreviations, one per line; no sentence ends at one.")
 @split_option("What to do with a sentence that is too long for the model.")
 @click.option(
