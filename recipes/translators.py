@@ -164,7 +164,7 @@ def main(data: Path, folder: Path, runs: Path) -> None:
     run, files = learnt("de-en", back, *MORE, "epochs=4", init=begun)
     shipped(run, folder / "de-en", ENGLISH, files / "held.tsv", turned)
     back = translated_back(folder / "de-en", german, runs / "back.en-de.tsv")
-    run, files = learnt("en-de", back, *MORE, "epochs=2", init=begun)
+    run, files = learnt("en-de", back, *MORE, "epochs=2", "max_steps=3400", init=begun)
     shipped(run, folder / "en-de", GERMAN, files / "held.tsv", dev)
 
 
