@@ -335,6 +335,7 @@ def test_another_model_or_another_reading(tmp_path: Path, model: Path) -> None:
         (lambda index: (index / "rows-1" / "texts").write_bytes(b"\xff" * 99), "texts: damaged: holds bytes that are no UTF-8"),
         (lambda index: (index / "rows-1" / "extents").write_bytes(b"{" * 999), "extents: damaged: an extent is no record"),
         (lambda index: shutil.rmtree(index / "rows-1" / "words"), "words: the index of words is damaged"),
+        (lambda index: (index / "rows-1" / "words" / "meta.json").unlink(), "words: the index of words is damaged"),
     ],
 )  # fmt: skip
 def test_damage_is_one_line(tmp_path: Path, model: Path, damage: Any, message: str) -> None:
@@ -345,6 +346,35 @@ def test_damage_is_one_line(tmp_path: Path, model: Path, damage: Any, message: s
         Index(index).search("the cat")
     assert "\n" not in str(caught.value)
     assert str(index) in str(caught.value)
+
+
+def test_words_that_are_gone_are_not_begun_anew(tmp_path: Path, model: Path) -> None:
+    notes = write(tmp_path / "notes", a="the a\n")
+    update(tmp_path / "index", model, notes)
+    (tmp_path / "index" / "rows-1" / "words" / "meta.json").unlink()
+    write(notes, b="the b\n")
+    with pytest.raises(TextkitError, match="words: the index of words is damaged"):
+        update(tmp_path / "index", model, notes)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        Path.unlink,
+        lambda manifest: manifest.write_text("{"),
+        lambda manifest: manifest.write_text("[]"),
+        lambda manifest: None,
+    ],
+)
+def test_an_index_is_no_text(tmp_path: Path, model: Path, damage: Any) -> None:
+    """Its own files are not searched as lines, even where its manifest is gone."""
+    notes = write(tmp_path / "notes", a="the a\n")
+    update(tmp_path / "notes" / "old.idx", model, notes)
+    damage(tmp_path / "notes" / "old.idx" / "manifest.json")
+    with pytest.raises(TextkitError, match=r"old\.idx: is an index itself; name the files that it was made of"):
+        update(tmp_path / "index", model, notes / "old.idx")
+    update(tmp_path / "index", model, notes)
+    assert [Path(file).name for file in Index(tmp_path / "index").files] == ["a.txt"]
 
 
 def edit(index: Path, **changes: Any) -> None:

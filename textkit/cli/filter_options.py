@@ -64,7 +64,8 @@ def format_option(formats: Sequence[str]) -> Callable[[Any], Any]:
 
 
 def format_of(output: str | None, form: str | None, suffixes: Mapping[str, str], default: str) -> str:
-    """The output's format: `form` (--format), otherwise the one `suffixes` has for OUT's suffix, otherwise `default`.
+    """The output's format: `form` (--format), otherwise the one `suffixes` has for OUT's suffix, otherwise `default`;
+    "" for a verb that has none.
 
     Raises UsageError for a suffix that stands for no format, and for one that contradicts --format.
     """
@@ -75,7 +76,9 @@ def format_of(output: str | None, form: str | None, suffixes: Mapping[str, str],
             raise UsageError(f"-o {output}: {suffix} is not --format {form}; say one or the other")
         return form
     if said is None and suffix not in ("", TEXT):
-        known = ", ".join((TEXT, *suffixes))
+        known = ", ".join(
+            (TEXT, *suffixes) if default else suffixes
+        )  # a verb without a default writes no lines of text
         way = "compress it by a pipe: | gzip > OUT" if suffix in PACKED else "--format takes any name"
         raise UsageError(f"-o {output}: {suffix} is no format that this writes; it knows {known}; {way}")
     return said or default

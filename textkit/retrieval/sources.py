@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from textkit.errors import TextkitError
-from textkit.retrieval.storing.manifest import is_index
+from textkit.retrieval.storing.manifest import holds_index
 
 STDIN = "-"
 _SHOWN = 3  # names in a message
@@ -70,7 +70,7 @@ class Source:
 def sources(names: Iterable[str], survey: Survey) -> Iterator[Source]:
     """The files that `names` (files, folders, `-`) mean, folders sorted by name; each file once.
 
-    Raises TextkitError for a name that does not exist. A folder inside a folder that cannot be opened is counted.
+    Raises TextkitError for a name that does not exist, and for an index, whose files hold no text to be read. A folder inside a folder that cannot be opened is counted.
     """
     seen: set[str] = set()
     for name in names:
@@ -83,6 +83,8 @@ def sources(names: Iterable[str], survey: Survey) -> Iterator[Source]:
             missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
             why = "no such file" if missing else getattr(error, "strerror", None) or error
             raise TextkitError(f"{name}: {why}") from error
+        if holds_index(name):
+            raise TextkitError(f"{name}: is an index itself; name the files that it was made of")
         for source in _walk(name, survey) if os.path.isdir(name) else (Source(name),):
             place = os.path.abspath(source.name)
             if place not in seen:
@@ -109,7 +111,7 @@ def _walk(folder: str, survey: Survey) -> Iterator[Source]:
                 survey.hidden += 1
             elif entry.is_symlink():
                 survey.links += 1
-            elif folder_inside and is_index(entry.path):
+            elif folder_inside and holds_index(entry.path):
                 survey.indexes += 1
             elif folder_inside or entry.is_file(follow_symlinks=False):
                 waiting.append(entry.path)

@@ -66,7 +66,7 @@ class Update:
         Raises UsageError where other options are asked for than the index was made with, and TextkitError for another model, a
         damaged index or one of a newer textkit, a file that cannot be read, and a disk that is full.
         """
-        if not manifests.is_index(self.folder) and not names:
+        if not names and not os.path.lexists(self.folder / manifests.NAME):
             raise UsageError(f"{self.folder}: there is no index; say which files it is to hold")
         with locked(self.folder, self.waiting):
             manifest = manifests.read(self.folder) if os.path.lexists(self.folder / manifests.NAME) else self._new()

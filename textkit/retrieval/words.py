@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from textkit import temporary
 from textkit.errors import TextkitError, told
 from textkit.retrieval.analysis import analyser, prepared
 
 _HEAP = 64_000_000  # bytes that tantivy may use before it writes a segment
+_LEAST_ROOM = 1 << 20  # bytes; a disk with less has none for a segment
 _MOST_TERMS = 1024  # of a query; a longer one is a document
 _ANALYSER = "textkit"
 
@@ -30,7 +32,7 @@ def _schema() -> Any:
 
 
 @contextmanager
-def _named(folder: Path | None) -> Iterator[None]:
+def _named(folder: Path | None, writing: bool = False) -> Iterator[None]:
     """Turns what tantivy raises, and a panic of it, into a TextkitError that names the folder."""
     try:
         yield
@@ -39,9 +41,21 @@ def _named(folder: Path | None) -> Iterator[None]:
     except BaseException as error:  # a panic is no Exception
         if type(error).__name__ != "PanicException" and not isinstance(error, Exception):
             raise
-        if "os error 28" in str(error) or "No space left" in str(error):
+        # A full disk ends a thread of tantivy's, whose own error is not told.
+        if "os error 28" in str(error) or "No space left" in str(error) or (writing and _is_full(folder)):
             raise TextkitError(f"{folder}: cannot be written: No space left on device") from error
-        raise TextkitError(f"{folder}: the index of words is damaged: {told(error)}") from error
+        what = "cannot be written" if writing else "is damaged"
+        raise TextkitError(f"{folder}: the index of words {what}: {told(error)}") from error
+
+
+def _is_full(folder: Path | None) -> bool:
+    """Whether the disk has no room for another segment of tantivy's."""
+    if folder is None:
+        return False
+    with suppress(OSError):
+        disk = os.statvfs(folder)
+        return disk.f_bavail * disk.f_frsize < _LEAST_ROOM or (disk.f_files > 0 and disk.f_favail == 0)
+    return False
 
 
 @contextmanager
@@ -55,11 +69,13 @@ def _readable(folder: Path | None) -> Iterator[Path | None]:
         return
     import tempfile
 
-    with tempfile.TemporaryDirectory(prefix="textkit-") as scratch:
+    # A thread of tantivy's may make its lock file anew while the folder is being removed.
+    with tempfile.TemporaryDirectory(prefix="textkit-", ignore_cleanup_errors=True) as scratch:
         for path in folder.iterdir():
             if not path.name.endswith(".lock"):
                 (Path(scratch) / path.name).symlink_to(path.absolute())
         yield Path(scratch)
+    temporary.remove(Path(scratch))
 
 
 class Words:
@@ -70,7 +86,7 @@ class Words:
 
         self._folder = folder
         with _named(folder), _readable(folder) as place:
-            self._index = index or tantivy.Index(_schema(), path=str(place))
+            self._index = index or tantivy.Index.open(str(place))  # the constructor would make a new one
             self._index.register_tokenizer(_ANALYSER, analyser())
             self._schema = self._index.schema
             self._index.reload()
@@ -112,15 +128,18 @@ class Words:
 class WordsWriter:
     """The words of an index, for its one writer. Nothing is kept before `commit`."""
 
-    def __init__(self, folder: Path | None) -> None:
-        """`folder`: made if it is not there; None: in memory."""
+    def __init__(self, folder: Path | None, begun: bool = False) -> None:
+        """`folder`: made if it is not there, unless `begun` says that it has rows; None: in memory."""
         import tantivy
 
         self._folder = folder
         with _named(folder):
-            if folder is not None:
-                folder.mkdir(exist_ok=True)
-            self._index = tantivy.Index(_schema(), path=None if folder is None else str(folder))
+            if folder is not None and begun:
+                self._index = tantivy.Index.open(str(folder))
+            else:
+                if folder is not None:
+                    folder.mkdir(exist_ok=True)
+                self._index = tantivy.Index(_schema(), path=None if folder is None else str(folder))
             self._index.register_tokenizer(_ANALYSER, analyser())
             self._schema = self._index.schema
             self._writer = self._index.writer(_HEAP, 1)  # one thread keeps the rows in order
@@ -130,7 +149,7 @@ class WordsWriter:
         import tantivy
 
         add, document = self._writer.add_document, tantivy.Document
-        with _named(self._folder):
+        with _named(self._folder, writing=True):
             for row, text in enumerate(texts, first):
                 add(document(text=prepared(text), row=row))
 
@@ -139,19 +158,19 @@ class WordsWriter:
         import tantivy
 
         if stop > start:
-            with _named(self._folder):
+            with _named(self._folder, writing=True):
                 rows = tantivy.Query.range_query(
                     self._schema, "row", tantivy.FieldType.Integer, start, stop, include_upper=False
                 )
                 self._writer.delete_documents_by_query(rows)
 
     def commit(self) -> None:
-        with _named(self._folder):
+        with _named(self._folder, writing=True):
             self._writer.commit()
 
     def close(self) -> None:
         """Waits for tantivy's own work on what is committed. Nothing can be added any more."""
-        with _named(self._folder):
+        with _named(self._folder, writing=True):
             self._writer.wait_merging_threads()
 
     def searched(self) -> Words:

@@ -205,11 +205,11 @@ class _Request:
 @contextmanager
 def _searched(request: _Request, messages: Messages) -> Iterator[Index]:
     """The index that is searched: the one named, or one of plain files."""
-    from textkit.retrieval.storing.manifest import is_index
+    from textkit.retrieval.storing.manifest import holds_index
     from textkit.streams.lines import check_readable
 
     check_readable(place for place in request.places if place != "-" and not os.path.isdir(place))
-    indexes = [place for place in request.places if is_index(place)]
+    indexes = [place for place in request.places if holds_index(place)]
     if indexes:
         if len(request.places) > 1:
             raise UsageError(f"{indexes[0]}: is an index, and is searched alone")

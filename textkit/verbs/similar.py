@@ -152,7 +152,7 @@ def run(request: _Options, messages: Messages) -> None:
     process.take_short_turns()
     process.own_threads_alone()
     if request.origin is not None:
-        check_files([request.origin])
+        check_files([], [request.origin])
         _from_report(request, request.origin, messages)
         return
     from textkit.retrieval.duplicates import finding

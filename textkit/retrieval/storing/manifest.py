@@ -17,8 +17,10 @@ from textkit.errors import TextkitError
 from textkit.version import __version__
 
 NAME = "manifest.json"
+LOCK = "lock"  # whose holder is the one writer
 FORMAT = "textkit-index"
 SCHEMA = 1  # raised when an older textkit could not read an index any more
+_ROWS = re.compile(r"rows-\d{1,9}")
 _MOST_BYTES = 1 << 28
 _MOST_ROWS = 1 << 40
 _MOST_DIM = 1 << 20
@@ -64,6 +66,19 @@ def is_index(folder: str | os.PathLike[str]) -> bool:
             return f'"{FORMAT}"'.encode() in stream.read(200)
     except OSError:
         return False
+
+
+def holds_index(folder: str | os.PathLike[str]) -> bool:
+    """Whether a folder is an index, or one whose manifest is gone or damaged: its files are no text that anybody wrote."""
+    if is_index(folder):
+        return True
+    try:
+        if not os.path.exists(os.path.join(folder, LOCK)):
+            return False
+        rows = [name for name in os.listdir(folder) if _ROWS.fullmatch(name)]
+    except OSError:
+        return False
+    return any(os.path.exists(os.path.join(folder, name, "texts.ends")) for name in rows)
 
 
 def read(folder: Path) -> Manifest:
@@ -112,7 +127,7 @@ def _checked(facts: Mapping[str, Any]) -> Manifest:
         if not isinstance(value, kind):
             raise ValueError(f"{name} is no {kind.__name__}")
     rows, extents = _count(facts, "rows", _MOST_ROWS), _count(facts, "extents", _MOST_ROWS)
-    if not re.fullmatch(r"rows-\d{1,9}", facts["data"]):
+    if not _ROWS.fullmatch(facts["data"]):
         raise ValueError("data names no folder of rows")
     dead = tuple(facts["dead"])
     if not all(type(one) is int and 0 <= one < extents for one in dead):

@@ -27,7 +27,6 @@ from textkit.retrieval.storing.contents import WORDS, Contents, Extent
 from textkit.retrieval.storing.manifest import Manifest
 from textkit.retrieval.words import WordsWriter
 
-LOCK = "lock"
 _FIRST = "rows-1"
 _OURS = re.compile(r"lock|manifest\.json(\.part)?|rows-\d+|graph-\d+")
 _COPIED = 4096  # rows that are copied at a time
@@ -46,7 +45,7 @@ def locked(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
     except ImportError:  # without locks, who writes is the user's concern
         yield
         return
-    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    lock = os.open(folder / manifests.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -144,7 +143,7 @@ class Writer:
                 self._sweep()
                 data = self.folder / self.manifest.data
                 self._files = _Files(data, self.manifest)
-                self._words = WordsWriter(data / WORDS)
+                self._words = WordsWriter(data / WORDS, begun=self.manifest.rows > 0)
                 # What a process left that was killed: rows that no manifest counts, and those that one names as dead.
                 self._words.remove(self.manifest.rows, 1 << 62)
                 for start, stop in self._dead_before():
