@@ -83,6 +83,13 @@ def test_names_numbers_and_codes_come_first(index: Path, call: Any, mode: str, q
     assert places(call("search", query, index, mode)[1])[0] == place
 
 
+def test_words_that_stand_together_come_before_the_same_words_apart(tmp_path: Path, call: Any) -> None:
+    rest = "nothing else of note was said on that day by any of those who had come there to listen"
+    apart, near = f"copper {rest} pipe", f"{rest} copper pipe"
+    (tmp_path / "pipes.txt").write_text(f"{apart}\n{near}\n" + f"{rest}\n" * 8)
+    assert call("search", "copper pipe", tmp_path / "pipes.txt", "-k", 1)[1] == f"{tmp_path / 'pipes.txt'}:2:{near}\n"
+
+
 def test_plain_files_just_work(notes: Path, call: Any) -> None:
     first = call("search", "money back", "notes/a.txt", "notes/b.txt", "-k", 3)
     assert places(first[1]) == ["notes/a.txt:3", "notes/a.txt:1", "notes/b.txt:2"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from math import log
 from pathlib import Path
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from textkit.errors import TextkitError
+from textkit.retrieval import hybrid
 from textkit.retrieval import words as words_module
 from textkit.retrieval.analysis import matched, prepared, telling, terms
 from textkit.retrieval.fusion import Ranking, fused
+from textkit.retrieval.proximity import closest, proximity
 from textkit.retrieval.words import Words, WordsWriter
 
 TEXTS = ["the cat sat", "the dog sat on the mat", "a bird", "the cat and the dog and the cat"]
@@ -62,6 +65,18 @@ def test_rows_that_are_removed_are_not_found(tmp_path: Path) -> None:
     words = Words(tmp_path / "words")
     assert len(words) == 2
     assert [row for row, _ in words.search(["the"], 9)] == [3, 0]
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What tantivy says of a thread that a full disk has ended does not tell why."""
+    writer = WordsWriter(tmp_path / "words")
+    writer.add(0, TEXTS)
+    writer.close()  # the next call fails as it does when a thread has ended
+    with pytest.raises(TextkitError, match="words: the index of words cannot be written: "):
+        writer.commit()
+    monkeypatch.setattr(words_module, "_LEAST_ROOM", 1 << 62)
+    with pytest.raises(TextkitError, match="words: cannot be written: No space left on device"):
+        writer.commit()
 
 
 def test_no_query_is_wrong(tmp_path: Path) -> None:
@@ -156,3 +171,46 @@ def test_an_index_that_cannot_be_written_can_be_read(tmp_path: Path, monkeypatch
     assert [row for row, _ in found.search(terms("cat"), 9)] == [0, 3]
     assert sorted(folder.iterdir()) == before
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_words_that_stand_close_together() -> None:
+    """Windows of 15 terms, against all windows of a text."""
+    weights = {"cat": 1.0, "mat": 2.0, "sat": 5.0}
+    gap = ["so"] * 13
+    assert closest(["cat", *gap, "mat"], weights) == pytest.approx(3 / 8)
+    assert closest(["cat", "so", *gap, "mat"], weights) == pytest.approx(2 / 8)
+    assert closest(["cat", "cat", "so", *gap, "mat", "cat"], weights) == pytest.approx(3 / 8)
+    assert closest(["sat", *gap, "cat", *gap, "mat"], weights) == pytest.approx(6 / 8)
+    assert closest(["sat", "mat", "cat"], weights) == 1
+    assert closest([], weights) == closest(gap, weights) == closest(["cat"], {}) == 0
+    dice = random.Random(7)
+    for _ in range(100):
+        text = dice.choices(["cat", "mat", "sat", "so", "so", "so", "so", "so"], k=dice.randrange(60))
+        windows = [set(text[at : at + 15]) & set(weights) for at in range(len(text))]
+        assert closest(text, weights) == pytest.approx(
+            max((sum(map(weights.get, each)) for each in windows), default=0) / 8
+        )
+
+
+def test_terms_weigh_what_they_weigh_in_bm25() -> None:
+    """Of 10 rows 2 have "cat", 9 have "the", none has "xyz"; tantivy may count rows that are out of date."""
+    counts = {"cat": 2, "the": 9, "old": 99}
+    share = proximity(["the", "cat", "the", "xyz"], lambda term: counts.get(term, 0), 10)
+    cat, the = log(1 + 8.5 / 2.5), log(1 + 1.5 / 9.5)
+    assert share("Cats, the") == pytest.approx(1)
+    assert share("a cat") == pytest.approx(cat / (cat + the))
+    assert share("the xyz") == pytest.approx(the / (cat + the))
+    assert proximity(["old"], lambda term: counts[term], 10)("old") == 1
+
+
+def test_the_best_rows_are_looked_at_for_words_that_stand_together() -> None:
+    scores = {hybrid.MEANING: {1: 0.5, 2: 0.5, 3: 0.1}, hybrid.WORDS: {1: 2.0, 2: 2.0}}
+    assert hybrid.fused(scores, lambda row: 0.0) == [(1, 1.0), (2, 1.0), (3, round(0.7 * 1.1 / 1.5, 12))]
+    # The weights are .7, .3 and .1; the best share is row 2's, of which row 1 has a half.
+    found = hybrid.fused(scores, lambda row: {1: 0.4, 2: 0.8, 3: 0.0}[row])
+    assert found == [(2, 1.0), (1, round(1.05 / 1.1, 12)), (3, round(0.7 * 1.1 / 1.5 / 1.1, 12))]
+    many = {hybrid.MEANING: {row: 1 - row / 1000 for row in range(30)}}
+    asked: list[int] = []
+    ranked = hybrid.fused(many, lambda row: float(asked.append(row) or row == 19))
+    assert asked == list(range(20))
+    assert [row for row, _ in ranked] == [19, *range(19), *range(20, 30)]

@@ -8,7 +8,7 @@ answer alone and among ten thousand.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -23,6 +23,7 @@ from textkit.retrieval.exact import candidates, cosines, ranked, units
 from textkit.retrieval.graphs import Graphs, engine
 from textkit.retrieval.hits import MODES, Hit, Mode
 from textkit.retrieval.models import Embedding, found_again
+from textkit.retrieval.proximity import proximity
 from textkit.retrieval.storing.contents import WORDS, Contents
 from textkit.retrieval.words import Words
 
@@ -224,14 +225,19 @@ class Index:
             if len(absent):  # found by words alone
                 values = self._cosines(absent, vector).tolist()
                 scores["meaning"] |= dict(zip(absent.tolist(), values, strict=True))
-        found = (hybrid.fused(scores) if mode == "hybrid" else rankings[mode])[:k]
+        found = rankings[mode] if mode != "hybrid" else hybrid.fused(scores, self._near(wanted))
         return [
             self._hit(
                 row, score, scores.get("meaning", {}).get(row), scores.get("words", {}).get(row),
                 {name: places[row] for name, places in ranks.items() if row in places}, set(wanted),
             )
-            for row, score in found
+            for row, score in found[:k]
         ]  # fmt: skip
+
+    def _near(self, wanted: Sequence[str]) -> Callable[[int], float]:
+        """How closely together a row says the query's terms."""
+        share = proximity(wanted, self._words.frequency, self._contents.manifest.rows)
+        return lambda row: share(self._contents.text(row))
 
     def _by_words(
         self, query: str, wanted: Sequence[str], mode: Mode, least: float | None, depth: int | None

@@ -70,7 +70,8 @@ class Source:
 def sources(names: Iterable[str], survey: Survey) -> Iterator[Source]:
     """The files that `names` (files, folders, `-`) mean, folders sorted by name; each file once.
 
-    Raises TextkitError for a name that does not exist, and for an index, whose files hold no text to be read. A folder inside a folder that cannot be opened is counted.
+    Raises TextkitError for a name that does not exist, and for an index, whose files hold no text to be read. A folder inside a
+    folder that cannot be opened is counted.
     """
     seen: set[str] = set()
     for name in names:

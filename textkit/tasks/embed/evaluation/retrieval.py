@@ -107,6 +107,8 @@ class Searched:
 
     def _fused(self, at: int) -> list[int]:
         from textkit.retrieval import hybrid
+        from textkit.retrieval.analysis import terms
+        from textkit.retrieval.proximity import proximity
 
         table, asked = self._vectors
         names = hybrid.naming(self._queries[at], self._words.frequency, len(self.names))
@@ -118,7 +120,9 @@ class Searched:
         if asked[at].any():
             near = scores[hybrid.MEANING]
             near |= {row: float(table[row] @ asked[at]) for row in scores[hybrid.WORDS] if row not in near}
-        return [row for row, _ in sorted(hybrid.fused(scores), key=lambda found: (-found[1], found[0]))]
+        share = proximity(terms(self._queries[at]), self._words.frequency, len(self.names))
+        ranking = hybrid.fused(scores, lambda row: share(self._texts[row]))
+        return [row for row, _ in sorted(ranking, key=lambda found: (-found[1], found[0]))]
 
 
 def results(judged: Judged, rankings: Rankings, metrics: Sequence[str] = (), mode: str = MEANING) -> Iterator[Result]:
