@@ -18,7 +18,7 @@ from textkit.tasks.translate.serving.segments import Segment
 from textkit.tasks.translate.serving.translations import Translation
 from textkit.tasks.translate.serving.translator import Translator
 from textkit.text.preserved.keeping import foreign_to, kept, words_with
-from textkit.text.preserved.numerals import numbers, written
+from textkit.text.preserved.numerals import numbers, with_colons, written
 from textkit.text.preserved.sentinels import numbers as sentinels_of
 from textkit.text.preserved.sentinels import renumbered, replaced, restored, sentinel
 from textkit.text.translation import SPACE, TranslationText
@@ -282,6 +282,25 @@ def test_a_number_that_was_lost_is_kept_by_force_of_a_sentinel(model: Path):
     assert found(lines) == ["der 19 Hund läuft .", "der Hund"]
     assert found.doubtful == 0
     assert [Translator(model)([line])[0] for line in lines] == found(lines)  # whatever stands beside it
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "right"),
+    [
+        ("de", "Um 8.45 Uhr und um 17.05\u00a0Uhr.", "Um 8:45 Uhr und um 17:05\u00a0Uhr."),
+        (
+            "de",
+            "8.45 Euro, 8.75 Uhr, 25.10 Uhr, 1.8.45 Uhr, Version 8.45",
+            "8.45 Euro, 8.75 Uhr, 25.10 Uhr, 1.8.45 Uhr, Version 8.45",
+        ),
+        ("de", "18.45 Uhren", "18.45 Uhren"),
+        ("en", "at 8.45 pm or 9.05AM or 7.30 a.m.", "at 8:45 pm or 9:05AM or 7:30 a.m."),
+        ("en", "8.45 amps, 8.45 Uhr, 8.450 pm", "8.45 amps, 8.45 Uhr, 8.450 pm"),
+        ("", "8.45 Uhr", "8.45 Uhr"),
+    ],
+)
+def test_times_with_a_point_get_a_colon(language: str, text: str, right: str):
+    assert with_colons(text, language) == right
 
 
 def test_a_line_in_capitals_comes_back_in_capitals(model: Path):

@@ -27,6 +27,14 @@ _GROUPED = r"\d{{1,3}}(?:[{mark}]\d{{3}})+"
 _SPACES = "\u00a0\u202f'\u2019"
 
 
+# Times with a point, as German and British papers write them: 8.45 Uhr, 8.45 pm. Nothing else looks like them.
+_HOUR = r"(?<![\d.,:])([01]?\d|2[0-4])\.([0-5]\d)"
+_TIMES = {
+    "de": re.compile(rf"{_HOUR}(?=[ \u00a0]?Uhr\b)"),
+    "en": re.compile(rf"{_HOUR}(?=[ \u00a0]?[ap]\.?m\b)", re.IGNORECASE),
+}
+
+
 class Number(NamedTuple):
     """A number of a text: the characters begin:end, and what it is worth: the same text for the same number in any language.
 
@@ -51,6 +59,16 @@ def numbers(text: str, language: str) -> Iterator[Number]:
             yield Number(begin, end, _ascii(re.sub(r"\D", ":", digits)), False)
         else:
             yield Number(begin, end, plain, not behind or not behind[0].isalnum())
+
+
+def with_colons(text: str, language: str) -> str:
+    """`text`, as long as before, with its times written as most are.
+
+    >>> with_colons("um 8.45 Uhr", "de")
+    'um 8:45 Uhr'
+    """
+    times = _TIMES.get(language)
+    return times.sub(r"\1:\2", text) if times else text
 
 
 def written(value: str, language: str, grouped: bool) -> str:

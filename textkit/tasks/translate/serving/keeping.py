@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from textkit.errors import UsageError, quoted
 from textkit.tasks.translate.serving.translations import Translation
 from textkit.text.preserved.keeping import kept
+from textkit.text.preserved.numerals import with_colons
 from textkit.text.preserved.sentinels import SENTINEL, numbers, replaced, restored
 from textkit.text.translation import TranslationText
 
@@ -52,7 +53,8 @@ class Keeper:
         These are then given in small letters (`truecase`)."""
         hidden: list[tuple[str, Sequence[str]]] = [(line, ()) for line in lines]
         if rule.sentinels:
-            hidden = [self.hidden(line, rule.unread(line)) for line in map(rule.readable, lines)]
+            readable = [with_colons(rule.readable(line), rule.source_language) for line in lines]
+            hidden = [self.hidden(line, rule.unread(line)) for line in readable]
         loud = [truecase and shouts(text) for text, _ in hidden]
         texts = [quiet(text) if shouting else text for (text, _), shouting in zip(hidden, loud, strict=True)]
         return texts, [spans for _, spans in hidden], loud
