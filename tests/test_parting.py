@@ -87,6 +87,8 @@ def test_scores_and_alignments_of_two_halves_are_those_of_both():
 def test_a_word_goes_on_small_if_it_is_known_to():
     assert within("Und dann", "de") == "und dann"
     assert within("Hund und Katze", "de") == "Hund und Katze"
+    assert within("Trotzdem ging er", "de") == "trotzdem ging er"
+    assert within("Sie kommen", "de") == "Sie kommen"  # it may be an address
     assert within("I am", "en") == "I am"
     assert within("The dog", "en") == "the dog"
     assert within("The dog", "xx") == "The dog"
@@ -229,3 +231,23 @@ def test_a_translator_cuts_at_clauses_if_asked_to(tmp_path):
     for wrong in (-1, 1.5, "5"):
         with pytest.raises(UsageError, match="^clauses="):
             Translator(model, clauses=wrong)
+
+
+def test_of_n_best_translations_the_mended_one_stays_first(tmp_path, monkeypatch):
+    model = small_translator.write_translator(tmp_path / "model")
+
+    def mended(self, segments, found):
+        found[0][0] = Translation("mended", score=-100.0, doubts=("short",))
+
+    monkeypatch.setattr(Guard, "__call__", mended)
+    (found,) = Translator(model, n_best=3, beam_size=4).translate(["the dog"])
+    assert found[0] == Translation("mended", score=-100.0, doubts=("short",))
+    assert found[1].score >= found[2].score > found[0].score
+
+
+def test_what_has_no_fault_is_not_searched_again(rule: TranslationText):
+    search = Searched({})
+    found = [[Translation("Der Hund sieht 19 Männer, die Katze läuft heim.", confidence=0.1)]]
+    Guard(rule, Search(), search)([segment(LONG, rule)], found)
+    assert search.asked == []
+    assert found[0][0].doubts == ("low-confidence",)

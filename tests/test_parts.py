@@ -447,48 +447,34 @@ def test_parts_by_the_byte(call, tmp_path):
     assert time.process_time() - start < 10
 
 
-def test_a_full_disk_ends_the_run_and_keeps_what_is_done(call, tmp_path, corpus, monkeypatch):
+@pytest.mark.parametrize(
+    ("method", "part"),
+    [
+        ("write", 4),
+        ("sync", 3),  # as with delayed allocation, and on network file systems: the write goes well, the sync does not
+    ],
+)
+def test_a_full_disk_ends_the_run_and_keeps_what_is_done(call, tmp_path, corpus, monkeypatch, method, part):
     from textkit.parts.writing import PartFile
 
     out = tmp_path / "OUT"
-    write = PartFile.write
+    usual = getattr(PartFile, method)
 
     def full(self, data):
-        if "part-00004" in str(self.raw.name):
+        if f"part-{part:05d}" in str(self.raw.name):
             raise OSError(28, os.strerror(28))
-        return write(self, data)
+        return usual(self, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(PartFile, "write", full)
+        patch.setattr(PartFile, method, full)
         code, _, error = embed(call, corpus, "-o", out, "--parts", 6)
     assert code == 1
     (line,) = [line for line in error.splitlines() if "warning" not in line]
-    assert line.startswith(f"textkit: {out}/part-00004")
-    assert line.endswith("cannot be written: No space left on device; 3 of 6 parts are done, and stay")
-    assert sorted(path.name[:10] for path in out.iterdir()) == ["_textkit", "part-00001", "part-00002", "part-00003"]
-    assert embed(call, corpus, "-o", out, "--parts", 6)[0] == 0
-
-
-def test_a_disk_that_is_full_only_when_it_is_synced(call, tmp_path, corpus, monkeypatch):
-    """As with delayed allocation, and on network file systems: the write goes well, the sync does not."""
-    from textkit.parts.writing import PartFile
-
-    out = tmp_path / "OUT"
-    sync = PartFile.sync
-
-    def full(self, path):
-        if "part-00003" in str(self.raw.name):
-            raise OSError(28, os.strerror(28))
-        sync(self, path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(PartFile, "sync", full)
-        code, _, error = embed(call, corpus, "-o", out, "--parts", 6)
-    assert code == 1
-    (line,) = [line for line in error.splitlines() if "warning" not in line]
-    assert line.startswith(f"textkit: {out}/part-00003")
-    assert line.endswith("cannot be written: No space left on device; 2 of 6 parts are done, and stay")
-    assert len(list((out / "_textkit" / "done").iterdir())) == 2
+    assert line.startswith(f"textkit: {out}/part-{part:05d}")
+    assert line.endswith(f"cannot be written: No space left on device; {part - 1} of 6 parts are done, and stay")
+    done = [f"part-{number:05d}" for number in range(1, part)]
+    assert sorted(path.name[:10] for path in out.iterdir()) == ["_textkit", *done]
+    assert len(list((out / "_textkit" / "done").iterdir())) == part - 1
     assert embed(call, corpus, "-o", out, "--parts", 6)[0] == 0
     assert call("parts", out, "--join")[1] == embed(call, *files(corpus))[1]
 

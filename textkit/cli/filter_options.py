@@ -76,9 +76,8 @@ def format_of(output: str | None, form: str | None, suffixes: Mapping[str, str],
             raise UsageError(f"-o {output}: {suffix} is not --format {form}; say one or the other")
         return form
     if said is None and suffix not in ("", TEXT):
-        known = ", ".join(
-            (TEXT, *suffixes) if default else suffixes
-        )  # a verb without a default writes no lines of text
+        # A verb without a default writes no lines of text.
+        known = ", ".join((TEXT, *suffixes) if default else suffixes)
         way = "compress it by a pipe: | gzip > OUT" if suffix in PACKED else "--format takes any name"
         raise UsageError(f"-o {output}: {suffix} is no format that this writes; it knows {known}; {way}")
     return said or default

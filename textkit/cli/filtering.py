@@ -63,9 +63,7 @@ class Filter:
     also: Callable[[bytes], object] | None = dataclasses.field(init=False, default=None)  # is given all bytes read
     source: Input = dataclasses.field(init=False, default_factory=Input)  # how much has been read, and of how much
     table: Any = dataclasses.field(init=False, default=None)  # the columns of all tables, as soon as they are known
-    rowless: bool = dataclasses.field(
-        init=False, default=False
-    )  # whether what is answered is no record, see or_nothing
+    rowless: bool = dataclasses.field(init=False, default=False)  # whether what is answered is no record: or_nothing
     format: str = dataclasses.field(init=False)  # of the output; each verb sets it, with `format_of`
     carried: Carried = dataclasses.field(init=False)  # names the records' own fields; set by `name_fields`
 
@@ -98,9 +96,8 @@ class Filter:
     @property
     def numbered(self) -> bool:
         """Whether what is written depends on how many records precede a record. They are then counted beforehand."""
-        names_lines = (
-            self.kind != "lines" and self.on_error == "skip" and self.format == "jsonl"
-        )  # "error": "FILE:LINE: ..."
+        # "error": "FILE:LINE: ..."
+        names_lines = self.kind != "lines" and self.on_error == "skip" and self.format == "jsonl"
         return names_lines or self.in_step
 
     @property

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 from textkit.cli.filtering import Answering, Filter
 from textkit.cli.input_report import InputReport
@@ -18,14 +19,22 @@ from textkit.parts.plan import Part, Plan
 from textkit.parts.writing import part_file
 
 
+class Written(NamedTuple):
+    """A part whose answers are written, and not yet in their place. Any thread may do either of the two, once."""
+
+    finish: Callable[
+        [], Mark
+    ]  # waits for the disk, puts it in its place and marks it as done; Unwritable if that fails
+    drop: Callable[[], None]  # removes it
+
+
 def written(
     folder: Path, plan: Plan, part: Part, request: Filter, answering: Answering, report: InputReport,
     show: Callable[[int], None] = lambda count: None,
-) -> Callable[[], Mark]:  # fmt: skip
-    """Writes the answers of one part; what is returned puts them in their place and marks the part as done.
+) -> Written:  # fmt: skip
+    """Writes the answers of one part. The disk is waited for later, perhaps while the next part is answered.
 
-    The disk is waited for in the second step alone, which any thread may take while the next part is answered. Both raise
-    Unwritable if the part cannot be written; this one raises TextkitError if it cannot be made.
+    Raises Unwritable if the part cannot be written, TextkitError if it cannot be made.
     """
     begun, before = time.monotonic(), answering.counts()
     digest = hashlib.sha256()
@@ -43,7 +52,7 @@ def written(
     }
     seconds = round(time.monotonic() - begun, 3)
 
-    def done() -> Mark:
+    def finish() -> Mark:
         placing.close()
         mark = Mark(
             key=plan.key(part),
@@ -60,7 +69,10 @@ def written(
         marks.set_done(folder, part, mark)
         return mark
 
-    return done
+    def drop() -> None:
+        placing.__exit__(GeneratorExit, GeneratorExit(), None)
+
+    return Written(finish, drop)
 
 
 def model_of(folder: Path | None) -> dict[str, str]:

@@ -25,7 +25,7 @@ from textkit.cli.arrow_records import settle_columns
 from textkit.cli.filter_options import TEXT
 from textkit.cli.filtering import Answering, Filter, surrounded
 from textkit.cli.input_report import InputReport
-from textkit.cli.making import model_of, written
+from textkit.cli.making import Written, model_of, written
 from textkit.cli.options import PROMISE, Messages
 from textkit.cli.parts_options import PART_SIZE
 from textkit.cli.typed import check_files
@@ -155,9 +155,7 @@ class _Run:
     def _here(self, missing: Sequence[Part], show: Callable[[int], None]) -> Generator[tuple[Part, str], None, None]:
         """One part after the other; a thread waits for the disk while the next one is answered."""
         under_way: Future[None] | None = None
-        with ThreadPoolExecutor(
-            1, thread_name_prefix="textkit-part"
-        ) as pool:  # at the end, what is written is also marked
+        with ThreadPoolExecutor(1, thread_name_prefix="textkit-part") as pool:  # which ends once what it got is marked
             for part in missing:
                 report, before = InputReport(), self.report.records
 
@@ -165,7 +163,7 @@ class _Run:
                     show(before + count)
 
                 try:
-                    done = written(self.folder, self.plan, part, self.request, self.answering, report, show_all)
+                    one = written(self.folder, self.plan, part, self.request, self.answering, report, show_all)
                 except Unwritable:
                     raise
                 except TextkitError as error:
@@ -173,14 +171,18 @@ class _Run:
                     continue
                 finally:
                     self.report.add(report)
-                if under_way:
-                    under_way.result()
-                under_way = pool.submit(self._finish, done)
+                try:
+                    if under_way:
+                        under_way.result()
+                    under_way = pool.submit(self._finish, one)
+                except BaseException:
+                    one.drop()
+                    raise
             if under_way:
                 under_way.result()
 
-    def _finish(self, done: Callable[[], Mark]) -> None:
-        done()
+    def _finish(self, one: Written) -> None:
+        one.finish()
         self.ready += 1
 
     def _by_ray(self, missing: Sequence[Part], show: Callable[[int], None]) -> Generator[tuple[Part, str], None, None]:

@@ -78,7 +78,7 @@ class Worker:
         from textkit.parts.writing import Unwritable
 
         try:
-            written(self._folder, self._plan, part, self._request, self._answering, report)()
+            written(self._folder, self._plan, part, self._request, self._answering, report).finish()
         except Unwritable as error:
             return one_line(error), True
         except Exception as error:

@@ -141,11 +141,11 @@ def frequent(line: str, code: str) -> int | None:
 
 
 def within(text: str, code: str) -> str:
-    """`text` as it goes on within a sentence of the language `code`: its first word with a small letter, if that is a frequent
-    one that is not written with a capital anyway."""
+    """`text` as it goes on within a sentence of the language `code`: its first word with a small letter, if that is one that
+    often begins a sentence, and is not written with a capital anyway. As it is in a language without data here."""
     found = _WORD.match(text)
     word = found[0] if found else ""
-    known = word.lower() in _frequent().get(_short(code), ()) or word.lower() in _ALSO.get(_short(code), "").split()
+    known = _short(code) in LISTS | MORE and word.lower() in language(code).starters
     return text[:1].lower() + text[1:] if known and word[1:].islower() and word not in _CAPITAL else text
 
 

@@ -21,10 +21,8 @@ def halves(text: str, share: float = 0.5) -> tuple[Part, Part]:
     aim = min(max(1, round(len(text) * share)), len(text) - 1)
     near = max(1, len(text) // 4)
     for pattern, reach in ((_CLAUSE, near), (_SPACE, len(text))):
-        low = max(0, aim - reach)
-        cuts = [match for match in pattern.finditer(text, low, aim + reach) if 0 < match.end() < len(text)]
-        for match in sorted(cuts, key=lambda match: abs(match.end() - aim)):
-            first, second = text[: match.end()], text[match.end() :]
+        for cut in _cuts(pattern, text, aim, reach):
+            first, second = text[:cut], text[cut:]
             bare = first.rstrip()
             if bare and second.strip():
                 rest = second.lstrip()
@@ -38,16 +36,19 @@ def clauses(sentence: Part, most: int) -> Iterator[Part]:
     """`sentence`, cut where clauses end so that each part has at most `most` words, as far as clauses end in good places. All
     parts but the last go on."""
     text = sentence.text
-    if len(text.split()) > most:
-        aim, near = len(text) // 2, len(text) // 3
-        cuts = [found.end() for found in _CLAUSE.finditer(text, aim - near, aim + near)]
-        if cuts:
-            cut = min(cuts, key=lambda end: abs(end - aim))
-            bare = text[:cut].rstrip()
-            yield from clauses(Part(bare, text[len(bare) : cut], goes_on=True), most)
-            yield from clauses(replace(sentence, text=text[cut:]), most)
-            return
+    if len(text.split()) > most and (cuts := _cuts(_CLAUSE, text, len(text) // 2, len(text) // 3)):
+        cut = cuts[0]
+        bare = text[:cut].rstrip()
+        yield from clauses(Part(bare, text[len(bare) : cut], goes_on=True), most)
+        yield from clauses(replace(sentence, text=text[cut:]), most)
+        return
     yield sentence
+
+
+def _cuts(pattern: re.Pattern[str], text: str, aim: int, reach: int) -> list[int]:
+    """Where matches end within `reach` of `aim`, and something follows; the nearest first."""
+    ends = (found.end() for found in pattern.finditer(text, max(0, aim - reach), aim + reach))
+    return sorted((end for end in ends if 0 < end < len(text)), key=lambda end: abs(end - aim))
 
 
 def _joins(character: str) -> bool:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textkit.arguments import of_arguments
-from textkit.errors import UsageError
+from textkit.errors import UsageError, nearest
 from textkit.searching.options import Search
+from textkit.serving import LONG
 from textkit.tasks.translate.serving.keeping import Keeper
 from textkit.tasks.translate.task import TASK
 from textkit.text.preserved.keeping import foreign_to
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
     from textkit.bundle.manifest import Manifest
 
-SWITCHES = ("sentences", "guard", "truecase")  # the settings of the task that are none of the search
+OWN = ("sentences", "guard", "truecase", "clauses")  # the settings of the task that are none of the search
 
 
 def between(model: str | Path | Bundle | None, to: str | None, source: str | None) -> str | Path | Bundle | None:
@@ -31,14 +32,21 @@ def between(model: str | Path | Bundle | None, to: str | None, source: str | Non
         return opened(model, to, source)
 
 
-def settled(manifest: Manifest, given: Mapping[str, Any], **drawn: Any) -> tuple[Search, list[bool], int]:
-    """The options of the search, which of SWITCHES are on, and the most words of a sentence that is not cut at clauses (0: any
-    number): what is `given` and not None, else the model's own, else the task's. `drawn`: options of the search that no model
-    states. Raises UsageError."""
+def settled(manifest: Manifest, given: Mapping[str, Any], **drawn: Any) -> tuple[Search, list[Any]]:
+    """The options of the search, and the values of OWN: what is `given` and not None, else the model's own, else the task's.
+    `drawn`: options of the search that no model states. Raises UsageError."""
     own = {**TASK.defaults, **manifest.defaults, **{key: value for key, value in given.items() if value is not None}}
-    switches = [bool(own.pop(name)) for name in SWITCHES]
-    words = TASK.settings["clauses"].checked(own.pop("clauses"), "clauses")
-    return Search(**own, **drawn), switches, words
+    values = [TASK.settings[name].checked(own.pop(name), name) for name in OWN]
+    return Search(**own, **drawn), values
+
+
+def check(long: str, **counts: int | None) -> None:
+    """Raises UsageError for what is done with long sentences in no known way, and for a count below 1."""
+    if long not in LONG:
+        raise UsageError(f"unknown long {long!r}{nearest(str(long), LONG)}")
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise UsageError(f"{name}={value}: must be at least 1")
 
 
 def keeper_of(manifest: Manifest, keep: Sequence[re.Pattern[str]], glossary: Mapping[str, str] | None) -> Keeper:

@@ -79,5 +79,6 @@ def of_line(
         before = goes_on
     ranks = range(options.n_best if of_parts else 1)
     ranked = [joined(of_parts, rank, options.length_penalty) for rank in ranks]
-    given = [one for one in ranked if one is not None]
-    return given if options.sample else each_text(sorted(given, key=lambda one: -one.score))
+    best, *others = (one for one in ranked if one is not None)
+    # The best stays what it is alone: a guard may have put it before likelier ones.
+    return [best, *others] if options.sample else each_text([best, *sorted(others, key=lambda one: -one.score)])

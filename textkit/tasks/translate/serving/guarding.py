@@ -60,22 +60,30 @@ class Guard:
 
     def __call__(self, segments: Sequence[Segment], found: list[list[Translation]]) -> None:
         """Replaces, in `found`, the best translation of each segment where a better one is found; fills in `doubts`."""
-        self._without_loops(segments, found)
         self._with_capitals(segments, found)
-        if self.rule.target_language:
-            (self._with_numbers if self.rule.sentinels else self._with_stand_ins)(segments, found)
-        self._in_halves(segments, found)
+        at_fault = dict.fromkeys(
+            at for at, segment in enumerate(segments) if _translated(segment) and self._faults(segment, found[at][0])
+        )
+        if at_fault:
+            self._mend([segments[at] for at in at_fault], [found[at] for at in at_fault])
         for at, segment in enumerate(segments):
             if _translated(segment):
                 best = found[at][0]
-                if self.rule.sentinels and self.rule.target_language:
-                    best = self._by_force(segment, best)
-                found[at][0] = replace(best, doubts=tuple(dict.fromkeys((*best.doubts, *self._doubts(segment, best)))))
+                doubts = self._doubts(segment, best, at in at_fault)
+                found[at][0] = replace(best, doubts=tuple(dict.fromkeys((*best.doubts, *doubts))))
 
-    def _without_loops(self, segments: Sequence[Segment], found: list[list[Translation]]) -> None:
-        looping = [
-            at for at, segment in enumerate(segments) if _translated(segment) and self._loops(segment, found[at][0])
-        ]
+    def _mend(self, segments: list[Segment], found: list[list[Translation]]) -> None:
+        """Tries one way after the other; each looks at what is still at fault."""
+        self._without_loops(segments, found)
+        if self.rule.target_language:
+            (self._with_numbers if self.rule.sentinels else self._with_stand_ins)(segments, found)
+        self._in_halves(segments, found)
+        if self.rule.target_language and self.rule.sentinels:
+            for segment, some in zip(segments, found, strict=True):
+                some[0] = self._by_force(segment, some[0])
+
+    def _without_loops(self, segments: list[Segment], found: list[list[Translation]]) -> None:
+        looping = [at for at, segment in enumerate(segments) if self._loops(segment, found[at][0])]
         few = [at for at in looping if brief(segments[at].text)]  # they have no reason to say anything twice
         for size, chosen in ((1, few), *((size, [at for at in looping if at not in few]) for size in _BARRED)):
             again = [at for at in chosen if self._loops(segments[at], found[at][0])]
@@ -101,11 +109,11 @@ class Guard:
             if not _same(segments[at].text, other.text) and not self._loops(segments[at], other):
                 found[at][0] = other
 
-    def _in_halves(self, segments: Sequence[Segment], found: list[list[Translation]]) -> None:
+    def _in_halves(self, segments: list[Segment], found: list[list[Translation]]) -> None:
         halved = {
             at: halves
             for at, segment in enumerate(segments)
-            if _translated(segment) and self._faults(segment, found[at][0]) and (halves := parted(segment, self.rule))
+            if self._faults(segment, found[at][0]) and (halves := parted(segment, self.rule))
         }
         if not halved:
             return
@@ -134,11 +142,11 @@ class Guard:
     def _loops(self, segment: Segment, translation: Translation) -> bool:
         return loops(translation.text, segment.text)
 
-    def _with_numbers(self, segments: Sequence[Segment], found: list[list[Translation]]) -> None:
+    def _with_numbers(self, segments: list[Segment], found: list[list[Translation]]) -> None:
         for every in (False, True):  # what is lost, and then all numbers, which the lost one may have run into
             hidden: dict[int, tuple[Segment, list[str]]] = {}
             for at, segment in enumerate(segments):
-                lost = self._lost(segment, found[at][0]) if _translated(segment) else []
+                lost = self._lost(segment, found[at][0])
                 if lost and every:
                     lost = [*written_in(segment.text, self.rule.source_language)]
                 if lost and (made := self._hidden(segment, lost)):
@@ -147,11 +155,11 @@ class Guard:
             for (at, (_, spans)), other in zip(hidden.items(), others, strict=True):
                 self._better(segments[at], found[at], with_spans(other, spans))
 
-    def _with_stand_ins(self, segments: Sequence[Segment], found: list[list[Translation]]) -> None:
+    def _with_stand_ins(self, segments: list[Segment], found: list[list[Translation]]) -> None:
         """The same for a model without sentinels. Where tokens are asked for, they would be those of other numbers."""
         given: dict[int, tuple[Segment, list[str], list[str]]] = {}
         for at, segment in enumerate(segments):
-            lost = self._lost(segment, found[at][0]) if _translated(segment) and not found[at][0].tokens else []
+            lost = self._lost(segment, found[at][0]) if not found[at][0].tokens else []
             if lost and (made := with_stand_ins(segment.text, lost, self.rule.source_language)):
                 text, stand_ins = made
                 ids = self.rule.encode([text]).ids
@@ -180,10 +188,8 @@ class Guard:
         lost = self._lost(segment, translation)
         if not lost:
             return translation
-        first = len(numbers(segment.text))
-        text = replaced(segment.text, [number[:2] for number in lost], lambda at: first + at)
-        spans = [*map(sentinel, range(first)), *(self._written(segment, number) for number in lost)]
-        return inserted(translation, text, range(first, first + len(lost)), spans)
+        text, spans = self._behind(segment, lost)
+        return inserted(translation, text, range(len(spans) - len(lost), len(spans)), spans)
 
     def _lost(self, segment: Segment, translation: Translation) -> list[Number]:
         rule = self.rule
@@ -192,16 +198,19 @@ class Guard:
     def _hidden(self, segment: Segment, lost: Sequence[Number]) -> tuple[Segment, list[str]] | None:
         """The segment with sentinels instead of the numbers `lost`, and what every sentinel of it stands for: a number, or the
         sentinel that it was before. None where there are not so many sentinels."""
-        before = numbers(segment.text)
-        if len(before) + len(lost) > self.rule.sentinels:
+        text, spans = self._behind(segment, lost)
+        if len(spans) > self.rule.sentinels:
             return None
-        first = len(before)
-        text = replaced(segment.text, [number[:2] for number in lost], lambda at: first + at)
-        spans = [sentinel(number) for number in before] + [self._written(segment, number) for number in lost]
         text, order = renumbered(text)
         spans = [spans[number] for number in order]
         ids = self.rule.encode([text]).ids
         return (replace(segment, text=text, ids=ids), spans) if len(ids) <= len(segment.ids) + len(lost) else None
+
+    def _behind(self, segment: Segment, lost: Sequence[Number]) -> tuple[str, list[str]]:
+        """The segment's text with further sentinels instead of the numbers `lost`, and what every sentinel stands for."""
+        first = len(numbers(segment.text))
+        text = replaced(segment.text, [number[:2] for number in lost], lambda at: first + at)
+        return text, [*map(sentinel, range(first)), *(self._written(segment, number) for number in lost)]
 
     def _written(self, segment: Segment, number: Number) -> str:
         """A number of the segment as the target's language writes it."""
@@ -209,11 +218,12 @@ class Guard:
         grouped = any(mark in given for mark in ",.'\u00a0\u202f\u2019") and len(number.value.split(".")[0]) > 3
         return written(number.value, self.rule.target_language, grouped) if number.plain else given
 
-    def _doubts(self, segment: Segment, translation: Translation) -> tuple[str, ...]:
+    def _doubts(self, segment: Segment, translation: Translation, at_fault: bool) -> list[str]:
+        """What is doubtful; `at_fault`: whether there were faults before it was mended."""
         found = []
-        if self._loops(segment, translation):
+        if at_fault and self._loops(segment, translation):
             found.append(LOOP)
-        if short(translation.text, segment.text):
+        if at_fault and short(translation.text, segment.text):
             found.append(SHORT)
         if copied(translation.text, segment.text):
             found.append(COPIED)
@@ -221,6 +231,6 @@ class Guard:
             found.append(LANGUAGE)
         if translation.confidence is not None and translation.confidence < DOUBTFUL:
             found.append(LOW)
-        if self.rule.target_language and self._lost(segment, translation):
+        if at_fault and self.rule.target_language and self._lost(segment, translation):
             found.append(NUMBERS)
-        return tuple(found)
+        return found

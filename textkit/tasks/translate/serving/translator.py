@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textkit.defaults import SEED
-from textkit.errors import TextkitError, UsageError, nearest
+from textkit.errors import TextkitError, UsageError
 from textkit.searching.decoding import search
 from textkit.searching.options import Search, Target
 from textkit.searching.steps import TranslationSteps
 from textkit.sentences.splitting import own_abbreviations
-from textkit.serving import LONG, Long
+from textkit.serving import Long
 from textkit.serving.budget import Budget
 from textkit.serving.machine import cpus, on_cpu
 from textkit.serving.opened import OpenModel
 from textkit.serving.padding import SOURCES, whole_groups
 from textkit.serving.spreading import UNDER_WAY
 from textkit.serving.stream import batches
-from textkit.tasks.translate.serving.asking import between, keeper_of, settled
+from textkit.tasks.translate.serving.asking import between, check, keeper_of, settled
 from textkit.tasks.translate.serving.assembling import Asked, of_line, translation
 from textkit.tasks.translate.serving.confidence import confidence_of
 from textkit.tasks.translate.serving.guarding import Guard
@@ -113,13 +113,13 @@ class Translator(OpenModel[str]):
         given = {
             "beam_size": beam_size, "length_penalty": length_penalty, "min_length": min_length, "max_length": max_length,
             "max_length_factor": max_length_factor, "allow_unk": allow_unk or replace_unk or None,
-            "no_repeat_ngram_size": no_repeat_ngram_size, "sentences": sentences, "clauses": clauses, "guard": guard,
-            "truecase": truecase,
+            "no_repeat_ngram_size": no_repeat_ngram_size,
+            "sentences": sentences, "clauses": clauses, "guard": guard, "truecase": truecase,
         }  # fmt: skip
         drawn = {"sample": sample, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-        self.options, switches, self.clauses = settled(manifest, given, n_best=n_best, **drawn)
-        self.sentences, self.guard, self.truecase = switches
-        _check(long, batch_tokens=batch_tokens, batch_lines=batch_lines, workers=workers)
+        self.options, own = settled(manifest, given, n_best=n_best, **drawn)
+        self.sentences, self.guard, self.truecase, self.clauses = own
+        check(long, batch_tokens=batch_tokens, batch_lines=batch_lines, workers=workers)
         self.keeper = keeper_of(manifest, keep, glossary)
         self.confidence = confidence_of(manifest.facts)
         self.limit: int = manifest.limits["tokens"]
@@ -159,14 +159,9 @@ class Translator(OpenModel[str]):
 
     @property
     def _maker(self) -> SegmentMaker:
+        once = not self.options.sample
         return SegmentMaker(
-            self.rule,
-            self.limit,
-            self.long == "cut",
-            self.sentences,
-            not self.options.sample,
-            self.clauses,
-            self.abbreviations,
+            self.rule, self.limit, self.long == "cut", self.sentences, once, self.clauses, self.abbreviations
         )
 
     @property
@@ -208,12 +203,10 @@ class Translator(OpenModel[str]):
         if self.guard and not self.options.sample:
             Guard(self.rule, replace(self.options, n_best=1), self._searched_in_parts)(segments, found)
         translations = []
+        language = self.rule.target_language
         for line, spans, shouting in zip(parts, kept, loud, strict=True):
-            blank = [self._untouched("")]
-            language = self.rule.target_language
-            translations.append(
-                of_line(line, segments, found, spans, shouting, self.options, language) if line else blank
-            )
+            made = of_line(line, segments, found, spans, shouting, self.options, language)
+            translations.append(made if line else [self._untouched("")])
         with _SHARED:
             self.long_lines += too_long
             self.doubtful += sum(bool(line[0].doubts) for line in translations)
@@ -302,11 +295,3 @@ class Translator(OpenModel[str]):
             [translation(rule, segment, hypothesis, next(texts), asked) for hypothesis in line]
             for segment, line in zip(segments, hypotheses, strict=True)
         ]
-
-
-def _check(long: str, **counts: int | None) -> None:
-    if long not in LONG:
-        raise UsageError(f"unknown long {long!r}{nearest(str(long), LONG)}")
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise UsageError(f"{name}={value}: must be at least 1")
