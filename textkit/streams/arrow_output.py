@@ -33,7 +33,7 @@ def from_json(
         rows = [json.loads(line) for line in form(bare, *answers, **options).split(b"\n") if line]
         try:
             found = {
-                names[name]: pa.array([_shaped(row.get(name), kind) for row in rows], _type(kind))
+                names[name]: pa.array([_shaped(row.get(name), kind) for row in rows], arrow_type(kind))
                 for name, kind in types.items()
             }
         except pa.ArrowException as error:
@@ -43,12 +43,13 @@ def from_json(
     return formed
 
 
-def _type(kind: Any) -> Any:
+def arrow_type(kind: Any) -> Any:
+    """The type of pyarrow's that a name, [type] or {name: type} stands for."""
     pa = pyarrow()
     if isinstance(kind, list):
-        return pa.list_(pa.field("element", _type(kind[0])))
+        return pa.list_(pa.field("element", arrow_type(kind[0])))
     if isinstance(kind, dict):
-        return pa.struct([(name, _type(one)) for name, one in kind.items()])
+        return pa.struct([(name, arrow_type(one)) for name, one in kind.items()])
     return pa.type_for_alias(kind)
 
 

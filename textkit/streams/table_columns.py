@@ -14,6 +14,7 @@ from typing import Any
 
 from textkit.errors import TextkitError, one_line
 from textkit.streams.arrow import Rows, place_of, pyarrow, schema_of
+from textkit.streams.arrow_output import arrow_type
 from textkit.streams.columns import Block, records, without_surrogates
 from textkit.streams.fields import Carried
 from textkit.streams.lines import Reader
@@ -214,10 +215,7 @@ def _fits(value: Any, kind: str) -> bool:
 
 
 def _type(kind: str) -> Any:
-    pa = pyarrow()
-    if kind.startswith("["):
-        return pa.list_(pa.field("element", pa.type_for_alias(kind[1:-1])))
-    return pa.type_for_alias(kind)
+    return arrow_type([kind[1:-1]] if kind.startswith("[") else kind)
 
 
 def _json(value: Any) -> str:
