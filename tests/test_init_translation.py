@@ -10,6 +10,7 @@ import torch
 from textkit.errors import TextkitError, UsageError
 from textkit.exporting.export import export
 from textkit.training.checkpoint import load_tensors
+from textkit.training.initial import source_of
 from textkit.training.recipe import Recipe, begin, plan
 from textkit.training.run import Run
 from textkit.training.trainer import train
@@ -101,9 +102,40 @@ def test_it_learns_at_a_low_rate(folder, first):
 )
 def test_what_does_not_fit_is_said(folder, first, options, said):
     if options == ["layers=2"] and first.name == "transformer":
-        options = ["encoder_layers=2"]
+        options = ["decoder_autoreg=ssru"]
     with pytest.raises(TextkitError, match=said):
         trained(folder, f"{first.name} {options[0]}", first.name, "pairs.tsv", *options, init=first.folder)
+
+
+@pytest.mark.parametrize("more", ["encoder_layers=3", "decoder_layers=2"])
+def test_more_layers_first_change_nothing_and_then_learn(folder, first, more):
+    if first.name != "transformer":
+        pytest.skip("other families have no such layers")
+    run = trained(
+        folder, f"grown {more}", "transformer", "pairs.tsv", more, "epochs=1", "score=loss", init=first.folder
+    )  # fmt: skip
+    small = first.network().eval()
+    grown = run.plugin.network(run.config, run.vocabulary).eval()
+    run.plugin.begin(grown, run.config, run.vocabulary, source_of(str(first.folder)))
+    ids = torch.tensor([[5, 9, 7, 3], [8, 4, 3, 0]])
+    with torch.no_grad():
+        told = [network.hidden(ids, ids != 0, ids) for network in (small, grown)]
+    assert torch.equal(*told)
+    new = {name for name in grown.state_dict() if name not in small.state_dict()}
+    assert {name.split(".")[0] for name in new} == {more.split("=")[0]}
+    assert new.isdisjoint(initial(run))
+    learnt = run.network().state_dict()
+    last = [name for name in new if name.endswith(("output.weight", "outer.weight"))]
+    assert last
+    assert all(learnt[name].abs().max() > 0 for name in last)
+    assert run.facts["begun"]["new_parameters"] == sum(learnt[name].numel() for name in new)
+
+
+def test_a_recurrent_decoder_does_not_grow(folder):
+    options = [*SIZES["transformer"], *TEXT, "decoder_autoreg=ssru", "epochs=1"]
+    run = trained(folder, "ssru", "transformer", "pairs.tsv", *options)
+    with pytest.raises(TextkitError, match=r"has no decoder_layers.1"):
+        trained(folder, "ssru grown", "transformer", "pairs.tsv", "decoder_layers=2", init=run.folder)
 
 
 def test_other_models_are_no_translators(folder, first, tmp_path):

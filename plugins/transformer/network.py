@@ -101,6 +101,13 @@ class Layer(nn.Module):
             x = self.after(x, y, self.cross_norm)
         return self.after(x, self.feedforward(self.before(x, self.feedforward_norm)), self.feedforward_norm)
 
+    def silence(self) -> None:
+        """Sets to 0 what each sub-layer adds to what it reads."""
+        last = [self.attention.output, self.feedforward.outer, *([self.cross.output] if hasattr(self, "cross") else ())]
+        for linear in last:
+            nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
+
 
 def initialise(network: nn.Module, dim: int) -> None:
     """Initialises matrices, tables and biases.
@@ -143,6 +150,22 @@ class Transformer(Placed):
         self.decoder_norm = nn.LayerNorm(dim, config.norm_epsilon) if pre else nn.Identity()
         self.dropout = Dropout(config.dropout)
         initialise(self, dim)
+
+    def grow(self, missing: frozenset[str]) -> frozenset[str]:
+        """Makes each layer all of whose weights are `missing` add nothing to what it reads; returns these weights' names.
+
+        The network then computes what it would without the layer, and learns from there (Net2Net, Chen et al. 2016, arXiv
+        1511.05641; with post-norm, up to the layer's norms): the last matrix of each sub-layer is 0, the others are random. An
+        SSRU has no last matrix, and would learn nothing behind its ReLU if it were 0: such layers are not grown.
+        """
+        grown: set[str] = set()
+        for side in ("encoder_layers", *(() if self.recurrent else ("decoder_layers",))):
+            for at, layer in enumerate(self.get_submodule(side)):
+                names = {f"{side}.{at}.{name}" for name in layer.state_dict()}
+                if names <= missing:
+                    layer.silence()
+                    grown |= names
+        return frozenset(grown)
 
     @property
     def target_table(self) -> nn.Embedding:

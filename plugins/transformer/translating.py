@@ -53,3 +53,6 @@ class TransformerPlugin(TranslationPlugin):
         from textkit_plugins.transformer.network import Transformer
 
         return Transformer(config, len(vocabulary), vocabulary.target_size)
+
+    def grown(self, network: Transformer, missing: frozenset[str]) -> frozenset[str]:
+        return network.grow(missing)

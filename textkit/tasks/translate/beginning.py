@@ -70,14 +70,25 @@ class BeginsWithTranslator:
             setattr(rule, name, getattr(config, name))
         return rule
 
+    def grown(self, network: Any, missing: frozenset[str]) -> frozenset[str]:
+        """Those of the `missing` weights that need not be there, because `network` made them to change nothing."""
+        return frozenset()
+
     def begin(self, network: Any, config: Any, vocabulary: TextRule, source: Source) -> Sequence[str]:
-        """Puts the weights of `source` into the network. TextkitError for one that is missing, and for another shape."""
+        """Puts the weights of `source` into the network; returns their names.
+
+        TextkitError for one that is missing, unless the network has grown by it, and for another shape.
+        """
         from textkit.families.weights import put
 
         # The modules that are exported hold the network; of a tied table, they name each use.
         weights = {name.removeprefix("network."): value for name, value in source.weights.items()}
         state = network.state_dict()
         missing = [name for name in state if name not in weights]
+        if missing:
+            grown = self.grown(network, frozenset(missing))
+            state = {name: value for name, value in state.items() if name not in grown}
+            missing = [name for name in missing if name not in grown]
         if missing:
             exported = weights.keys() != source.weights.keys()
             run = "; begin with the run that it was exported from" if exported else ""
