@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from textkit.corpora.names import invented, listed
 from textkit.corpora.pairs import TAB, pair
 from textkit.corpora.typos import mistyped
-from textkit.text.preserved.keeping import foreign_to, kept
+from textkit.text.preserved.keeping import kept, reads_latin_alone
 from textkit.text.preserved.numerals import Number, numbers, written
 from textkit.text.preserved.sentinels import replaced
 
@@ -172,7 +172,7 @@ class Augmenter:
         source, target = both
         spans = [
             (begin, end)
-            for begin, end in kept(source, (), foreign_to(self.source_language, self.target_language))
+            for begin, end in kept(source, (), reads_latin_alone(self.source_language, self.target_language))
             if target.count(source[begin:end]) == 1
         ][: self.sentinels]
         if not spans:

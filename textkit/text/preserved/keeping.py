@@ -81,10 +81,10 @@ def _foreign() -> re.Pattern[str]:
 
 
 @cache
-def foreign_to(*languages: str) -> tuple[re.Pattern[str], ...]:
-    """The pattern of words that a translator between `languages` (ISO 639 codes) cannot read, if there is one: those in other
-    scripts than Latin, if all are written in Latin letters."""
-    return (_foreign(),) if languages and all(map(latin, languages)) else ()
+def reads_latin_alone(*languages: str) -> bool:
+    """Whether a translator between `languages` (ISO 639 codes) cannot read words in other scripts than Latin: all of the
+    languages are written in Latin letters."""
+    return bool(languages) and all(map(latin, languages))
 
 
 def words_with(characters: str, text: str) -> list[tuple[int, int]]:
@@ -124,17 +124,17 @@ def _joined(text: str, at: int) -> bool:
 
 
 def kept(
-    text: str, own: Sequence[re.Pattern[str]] = (), foreign: Sequence[re.Pattern[str]] = (), unread: str = ""
+    text: str, own: Sequence[re.Pattern[str]] = (), latin_alone: bool = False, unread: str = ""
 ) -> list[tuple[int, int]]:
     """Where the spans of `text` to be kept are, (begin, end) in order; none overlaps another. What `own` patterns match goes
-    first, and what `foreign` ones match (`foreign_to`) and words with one of the characters `unread` last. An empty match is no
-    span."""
+    first; words in other scripts than Latin (`latin_alone`) and words with one of the characters `unread` last. An empty match
+    is no span."""
     found = [match.span() for pattern in own for match in pattern.finditer(text) if match.end() > match.start()]
     first_own = len(found)
     if _SIGNS.search(text):
         found += [_whole(text, *match.span()) for match in _all().finditer(text)]
-    if foreign and not text.isascii():
-        found += [match.span() for pattern in foreign for match in pattern.finditer(text)]
+    if latin_alone and not text.isascii():
+        found += [match.span() for match in _foreign().finditer(text)]
     if unread:
         found += words_with(unread, text)
     spans: list[tuple[int, int]] = []

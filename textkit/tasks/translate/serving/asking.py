@@ -13,7 +13,7 @@ from textkit.searching.options import Search
 from textkit.serving import LONG
 from textkit.tasks.translate.serving.keeping import Keeper
 from textkit.tasks.translate.task import TASK
-from textkit.text.preserved.keeping import foreign_to
+from textkit.text.preserved.keeping import reads_latin_alone
 
 if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
@@ -54,4 +54,4 @@ def keeper_of(manifest: Manifest, keep: Sequence[re.Pattern[str]], glossary: Map
     if (keep or glossary) and not manifest.text.get("sentinels"):
         raise UsageError(f"{'--keep' if keep else '--glossary'}: {manifest.name} has not learnt to keep anything")
     languages = (str(manifest.text.get(f"{side}_language", "")) for side in ("source", "target"))
-    return Keeper(tuple(keep), dict(glossary or {}), foreign_to(*languages))
+    return Keeper(tuple(keep), dict(glossary or {}), reads_latin_alone(*languages))

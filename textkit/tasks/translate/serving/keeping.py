@@ -24,11 +24,11 @@ _END = re.compile(r"[\s.!?\u2026\"'\u201c\u201d\u201e\u00bb]*\Z")
 @dataclass(frozen=True)
 class Keeper:
     """Hides spans and puts them back. `own`: a user's patterns; `glossary`: term -> what stands in the translation;
-    `foreign`: patterns of what the model cannot read."""
+    `latin_alone`: whether the model reads no other script than Latin."""
 
     own: Sequence[re.Pattern[str]] = ()
     glossary: Mapping[str, str] = field(default_factory=dict)
-    foreign: Sequence[re.Pattern[str]] = ()
+    latin_alone: bool = False
     _terms: re.Pattern[str] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -43,7 +43,7 @@ class Keeper:
         """The line with sentinels, numbered from 0, and the text that each stands for in the translation. `unread`: characters
         that the model cannot read; words with them are kept."""
         patterns = (*self.own, self._terms) if self._terms else self.own
-        spans = kept(line, patterns, self.foreign, unread)[:_MOST]
+        spans = kept(line, patterns, self.latin_alone, unread)[:_MOST]
         return replaced(line, spans), [self._translated(line[begin:end]) for begin, end in spans]
 
     def all_hidden(

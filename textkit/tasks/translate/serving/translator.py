@@ -31,6 +31,7 @@ from textkit.serving.opened import OpenModel
 from textkit.serving.padding import SOURCES, whole_groups
 from textkit.serving.spreading import UNDER_WAY
 from textkit.serving.stream import batches
+from textkit.tasks.translate.serving.ahead import StepsAhead, threads_of
 from textkit.tasks.translate.serving.asking import between, check, keeper_of, settled
 from textkit.tasks.translate.serving.assembling import Asked, of_line, translation
 from textkit.tasks.translate.serving.confidence import confidence_of
@@ -65,13 +66,13 @@ class Translator(OpenModel[str]):
     what stays as it is, besides URLs, tags, emoji and the like; `glossary`: term -> its translation. `guard`: whether a
     translation that repeats itself or lacks a number is searched again in another way, and what stays doubtful is said
     (`Translation.doubts`). `truecase`: whether a line in capitals is read as if it had small letters, and its translation gets
-    capitals.
+    capitals. `ahead`: the graphs, which load on a thread meanwhile.
 
     Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
     """
 
     task = "translate"
-    loaded = ("_steps", "_pool", "_budget")
+    loaded = ("_steps", "_pool", "_budget", "_ahead")
 
     def __init__(
         self,
@@ -107,6 +108,7 @@ class Translator(OpenModel[str]):
         truecase: bool | None = None,
         to: str | None = None,
         source: str | None = None,
+        ahead: StepsAhead | None = None,
     ) -> None:
         self.open(between(model, to, source))
         manifest = self.bundle.manifest
@@ -133,6 +135,7 @@ class Translator(OpenModel[str]):
         self._tries = batch_tokens is None  # whether a GPU's batches may grow
         self.long_lines = self.incomplete = self.doubtful = 0
         self._steps: TranslationSteps | None = None
+        self._ahead = ahead
         self._pool: ThreadPoolExecutor | None = None
         self._budget: Budget | None = None
 
@@ -144,8 +147,9 @@ class Translator(OpenModel[str]):
     def steps(self) -> TranslationSteps:
         """The loaded graphs. `steps.device` is the device that they actually run on."""
         if self._steps is None:
-            threads = max(1, self.threads // self.workers)
-            steps = TranslationSteps(self.bundle, self.device, threads, self.alignment or self.replace_unk)
+            ahead, self._ahead = self._ahead, None
+            threads, attention = threads_of(self.threads, self.workers), self.alignment or self.replace_unk
+            steps = ahead and ahead.steps() or TranslationSteps(self.bundle, self.device, threads, attention)
             steps.load(self.options)
             self._steps = steps
         return self._steps
@@ -179,7 +183,7 @@ class Translator(OpenModel[str]):
         return Target(rule.start, rule.eos, rule.unk, rule.pad, rule.target_size)
 
     def load(self) -> None:
-        """Read and check everything now rather than on first use. Raises TextkitError."""
+        """Reads everything now rather than on first use. Raises TextkitError."""
         self.rule  # noqa: B018 - read and kept
         self.budget  # noqa: B018 - and with it the steps
 

@@ -230,6 +230,14 @@ class Request(Filter):
         return [] if self.model is not None else directions.fitting(self.to, self.source_language)
 
     def translator(self, chosen: Direction | None) -> Translator:
+        """The translator. Its graphs load while Python still reads the modules that it is made of."""
+        from textkit.bundle.bundle import located
+        from textkit.tasks.translate.serving.ahead import StepsAhead
+
+        model = located(str(chosen.folder) if chosen else self.model, TASK.name)
+        attention = self.alignment or self.replace_unk
+        ahead = StepsAhead(model, self.device, self.threads, self.workers, attention, "sample" in self.settings)
+
         from textkit.tasks.translate.serving.keeping import glossary_of, patterns_of
         from textkit.tasks.translate.serving.translator import Translator
 
@@ -240,7 +248,7 @@ class Request(Filter):
         known = _lines_of(self.abbreviations) if self.abbreviations else ()
         glossary = glossary_of(_lines_of(self.glossary), f"--glossary {self.glossary}") if self.glossary else None
         return Translator(
-            str(chosen.folder) if chosen else self.model, **options, **self.settings, source=self.source_language,
+            model, **options, ahead=ahead, **self.settings, source=self.source_language,
             abbreviations=known, long="split" if self.split else "cut", keep=patterns_of(self.keeps), glossary=glossary,
         )  # fmt: skip
 
