@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import count
 
 from textkit.sentences.abbreviations import frequent
+from textkit.text.preserved.foreign_names import foreign_names
 from textkit.text.preserved.numerals import Number, numbers
 
 LOOP, SHORT, NUMBERS, COPIED, LANGUAGE = "loop", "short", "numbers", "copied", "language"
@@ -95,3 +96,14 @@ def lost_numbers(target: str, source: str, target_language: str, source_language
         elif not (number.value.isdecimal() and len(number.value) < 3 and int(number.value) < _SPELLED):
             found.append(number)
     return found
+
+
+def lost_names(target: str, source: str, source_language: str) -> list[Number]:
+    """The names of `source` with letters that its language lacks, and that `target` does not have."""
+    there = target.casefold()
+    return [name for name in foreign_names(source, source_language) if name.value.casefold() not in there]
+
+
+def broken(target: str, source: str) -> bool:
+    """Whether `target` has a character that its bytes do not make up."""
+    return "\ufffd" in target and "\ufffd" not in source

@@ -2,9 +2,9 @@
 
 What repeats itself is searched again with repeats barred, and a word that came back as it is with a capital. A number that was
 lost is hidden behind a sentinel or, for a model that has none, behind another number (standing_in.py), and put back in the form
-of the target's language. What is still at fault is translated in halves, and these in halves again (parting.py). Of two
-translations the one with fewer faults is taken. A number that is lost in all of them is put where it stood in the source. Each
-line is judged by itself, so that it does not depend on its neighbours.
+of the target's language. So is a lost name with letters that the source's language lacks. What is still at fault is translated
+in halves, and these in halves again (parting.py). Of two translations the one with fewer faults is taken. A number that is lost
+in all of them is put where it stood in the source. Each line is judged by itself, so that it does not depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from textkit.tasks.translate.serving.doubts import (
     NUMBERS,
     SHORT,
     brief,
+    broken,
     copied,
     in_target_language,
     loops,
+    lost_names,
     lost_numbers,
     short,
 )
@@ -78,9 +80,11 @@ class Guard:
         if self.rule.target_language:
             (self._with_numbers if self.rule.sentinels else self._with_stand_ins)(segments, found)
         self._in_halves(segments, found)
-        if self.rule.target_language and self.rule.sentinels:
-            for segment, some in zip(segments, found, strict=True):
+        for segment, some in zip(segments, found, strict=True):
+            if self.rule.target_language and self.rule.sentinels:
                 some[0] = self._by_force(segment, some[0])
+            if broken(some[0].text, segment.text):
+                some[0] = replace(some[0], text=some[0].text.replace("\ufffd", ""))
 
     def _without_loops(self, segments: list[Segment], found: list[list[Translation]]) -> None:
         looping = [at for at, segment in enumerate(segments) if self._loops(segment, found[at][0])]
@@ -146,9 +150,10 @@ class Guard:
         for every in (False, True):  # what is lost, and then all numbers, which the lost one may have run into
             hidden: dict[int, tuple[Segment, list[str]]] = {}
             for at, segment in enumerate(segments):
-                lost = self._lost(segment, found[at][0])
+                lost = self._missing(segment, found[at][0])
                 if lost and every:
-                    lost = [*written_in(segment.text, self.rule.source_language)]
+                    names = lost_names("", segment.text, self.rule.source_language)
+                    lost = sorted([*written_in(segment.text, self.rule.source_language), *names])
                 if lost and (made := self._hidden(segment, lost)):
                     hidden[at] = made
             others = self._searched([segment for segment, _ in hidden.values()], self.options)
@@ -180,7 +185,8 @@ class Guard:
     def _faults(self, segment: Segment, translation: Translation) -> int:
         """How much speaks against a translation: what is lost of the source counts once each, a loop more than that."""
         kept = len({*numbers(segment.text)} - {*numbers(translation.text)}) + (LOST in translation.doubts)
-        lost = len(self._lost(segment, translation)) if self.rule.target_language else 0
+        lost = len(self._missing(segment, translation)) if self.rule.target_language else 0
+        lost += 2 * broken(translation.text, segment.text)
         return kept + lost + 3 * self._loops(segment, translation) + 2 * short(translation.text, segment.text)
 
     def _by_force(self, segment: Segment, translation: Translation) -> Translation:
@@ -194,6 +200,13 @@ class Guard:
     def _lost(self, segment: Segment, translation: Translation) -> list[Number]:
         rule = self.rule
         return lost_numbers(translation.text, segment.text, rule.target_language, rule.source_language)
+
+    def _missing(self, segment: Segment, translation: Translation) -> list[Number]:
+        """The numbers that were lost and, where they can be hidden, the names."""
+        lost = self._lost(segment, translation)
+        if self.rule.sentinels:
+            lost += lost_names(translation.text, segment.text, self.rule.source_language)
+        return sorted(lost)
 
     def _hidden(self, segment: Segment, lost: Sequence[Number]) -> tuple[Segment, list[str]] | None:
         """The segment with sentinels instead of the numbers `lost`, and what every sentinel of it stands for: a number, or the
