@@ -174,6 +174,46 @@ def test_joined_parts_are_what_one_run_writes_whatever_the_columns_are(call, tmp
     assert joined.read_bytes() == one.read_bytes()
 
 
+WORDS = pa.dictionary(pa.int16(), pa.string())
+
+
+@pytest.mark.parametrize(
+    ("value", "plain", "kind"),
+    [
+        (lambda at: [f"x{at // 7}", "y"] if at % 9 else None, pa.list_(pa.string()), pa.list_(WORDS)),
+        (lambda at: [f"x{at // 7}", "y"], pa.list_(pa.string(), 2), pa.list_(WORDS, 2)),
+        (lambda at: [[f"x{at // 7}"], []], pa.large_list(pa.list_(pa.string())), pa.large_list(pa.list_(WORDS))),
+        (lambda at: {"a": f"x{at // 7}"}, pa.struct({"a": pa.string()}), pa.struct({"a": WORDS})),
+        (lambda at: [("k", f"x{at // 7}")], pa.map_(pa.string(), pa.string()), pa.map_(pa.string(), WORDS)),
+    ],
+    ids=["list", "fixed-size list", "list of lists", "struct", "map"],
+)
+def test_dictionaries_inside_of_other_types_are_made_anew(call, tmp_path, value, plain, kind):
+    """Each file has a dictionary of its own, in which other rows' values stand as well."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    column = pa.array([value(at) for at in range(300)], plain).cast(kind)
+    table = pa.table({"text": [f"a house {at}" for at in range(300)], "x": column})
+    for at, place in enumerate((0, 70, 140, 210)):
+        with pa.OSFile(str(folder / f"{at}.arrow"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table.slice(place, 70))
+            writer.write_table(table.slice(place, 20))
+    one, out, joined = tmp_path / "one.arrow", tmp_path / "OUT", tmp_path / "joined.arrow"
+    args = ["--input", "arrow", folder, "--format", "arrow"]
+    assert embed(call, *args, "-o", one)[0] == 0
+    assert embed(call, *args, "-o", out, "--part-size", 1)[0] == 0
+    assert len(list(out.glob("part-*"))) == 4
+    assert call("parts", out, "--join", "-o", joined)[0] == 0
+    assert joined.read_bytes() == one.read_bytes()
+    places = [place + at for place in (0, 70, 140, 210) for at in [*range(70), *range(20)]]
+    assert pa.ipc.open_stream(one.read_bytes()).read_all()["x"].to_pylist() == column.take(places).to_pylist()
+    last = sorted(out.glob("part-*"))[-1]
+    inner = pa.ipc.open_stream(last.read_bytes()).read_all()["x"].chunk(0)
+    while not isinstance(inner, pa.DictionaryArray):
+        inner = inner.field(0) if isinstance(inner, pa.StructArray) else getattr(inner, "items", inner.values)
+    assert inner.dictionary.to_pylist() == list(dict.fromkeys(inner.to_pylist()))
+
+
 def test_values_that_json_does_not_know_are_text(call, tmp_path):
     path = tmp_path / "in.parquet"
     columns = {

@@ -279,6 +279,7 @@ def test_a_file_is_written_whole_or_not_at_all(model: str, lines: Path, tmp_path
         (["--column", "2"], "--column 2: lines have no columns"),
         (["--prefix", "-"], "--prefix -: stdin is the input already"),
         (["--beem-size", "3"], "no such option --beem-size; did you mean '--beam-size'"),
+        (["--beem", "3"], "no such option --beem; did you mean '--beam-size'"),  # not --seed, which is as alike
     ],
 )
 def test_wrong_usage(model: str, args: list[str], message: str, capfd: Any) -> None:

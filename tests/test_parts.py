@@ -242,7 +242,7 @@ def test_a_record_that_cannot_be_read_is_named_by_where_its_part_begins(call, tm
     path.write_text('{"text": "house"}\n' * 50 + "{\n" + '{"text": "house"}\n' * 50)
     code, _, error = embed(call, "--input", "jsonl", path, "-o", tmp_path / "OUT", "--parts", 4)
     assert code == 1
-    assert "part 2 of 4: " in error or "part 3 of 4: " in error
+    assert "/OUT: part 2: " in error or "/OUT: part 3: " in error
     assert "(from byte " in error
     assert ": malformed JSON" in error
 
@@ -413,7 +413,11 @@ def test_a_damaged_part_is_said_and_the_others_are_made(call, tmp_path, corpus):
     told = json.loads(call("parts", out, "--format", "json")[1])
     (number,) = told["failed"]
     assert told["done"] == told["parts"] - 1
-    assert f"part {number} of {told['parts']}: {corpus}/b.txt.gz: truncated gzip data" in error
+    warning, error = error.splitlines(keepends=True)
+    assert "c.txt: 74 lines held bytes" in warning
+    assert error.startswith(f"textkit: {out}: part {number}: {corpus}/b.txt.gz: truncated gzip data")
+    done = f"{told['done']} of {told['parts']} parts are done, and the same command tries this one again"
+    assert error.endswith(f"; {done}\n")
     assert f"part {number} failed: " in call("parts", out)[1]
     (corpus / "b.txt.gz").write_bytes(good)
     assert embed(call, *args)[0] == 0
@@ -421,16 +425,18 @@ def test_a_damaged_part_is_said_and_the_others_are_made(call, tmp_path, corpus):
     assert json.loads(call("parts", out, "--format", "json")[1])["failed"] == {}
 
 
-def test_of_many_parts_that_fail_the_first_ones_are_said(call, tmp_path):
+def test_of_many_parts_that_fail_one_line_says_the_first(call, tmp_path):
     path = tmp_path / "in.jsonl"
-    path.write_text('{"txet": "house"}\n' * 30)
-    code, _, error = embed(call, "--input", "jsonl", path, "-o", tmp_path / "OUT", "--part-size", 18)
+    path.write_text('{"txet": "house"}\n' * 30 + '{"text": "house"}\n')
+    args = ["--input", "jsonl", path, "-o", tmp_path / "OUT", "--part-size", 18]
+    code, _, error = embed(call, *args)
     assert code == 1
-    lines = error.splitlines()
-    assert len(lines) == 12
-    assert lines[9].startswith("textkit: part 10 of 30: ")
-    assert lines[10] == f"textkit: more parts fail; 'textkit parts {tmp_path}/OUT' says why"
+    assert error.count("\n") == 1
+    assert error.startswith(f"textkit: {tmp_path}/OUT: 30 parts failed, part 1: {path}:1: ")
+    assert error.endswith(f"; 1 of 31 parts are done; 'textkit parts {tmp_path}/OUT' says why others\n")
     assert call("parts", tmp_path / "OUT")[1].count(" failed: ") == 30
+    told = embed(call, *args, "-v")[2].splitlines()
+    assert sum(": part " in line or line.startswith("textkit: part ") for line in told) >= 30
 
 
 def test_parts_by_the_byte(call, tmp_path):

@@ -28,15 +28,40 @@ class TextkitWarning(UserWarning):
     """Something that the user should know, though the work goes on. On the command line: one line on stderr, unless -q."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """'; did you mean X?' for the closest of `known`; without a close one, a list of all; '' where there are none."""
+def nearest(name: str, known: Iterable[str], shortened: bool = False) -> str:
+    """'; did you mean X?' for the closest of `known`; without a close one, a list of all; '' where there are none.
+
+    Of those that are alike, the closest has the least edit distance. `shortened`: whether the first words of a name stand for
+    it, as --beam does for --beam-size.
+    """
     import difflib  # takes 8 ms, and only an error needs it
 
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]!r}?"
+    asked = name.lstrip("-")
+    found = []
+    for one in known:
+        bare = one.lstrip("-")
+        ends = [at for at, letter in enumerate(bare) if at and letter in "-_"] if shortened else []
+        for form in (bare, *(bare[:end] for end in ends)):
+            if difflib.SequenceMatcher(None, form, asked).ratio() >= 0.6:
+                found.append((_distance(asked, form), len(bare), one))
+    if found:
+        return f"; did you mean {min(found)[2]!r}?"
     return f"; there is {', '.join(known)}" if known else ""
+
+
+def _distance(one: str, other: str) -> int:
+    """How many letters must be put in, left out, changed or swapped with the next (optimal string alignment)."""
+    last: list[int] = []
+    before: list[int] = []
+    row: list[int] = [*range(len(other) + 1)]
+    for at, letter in enumerate(one, 1):
+        last, before, row = before, row, [at]
+        for to, wanted in enumerate(other, 1):
+            row.append(min(before[to] + 1, row[-1] + 1, before[to - 1] + (letter != wanted)))
+            if last and to > 1 and letter == other[to - 2] and wanted == one[at - 2]:
+                row[to] = min(row[to], last[to - 2] + 1)
+    return row[-1]
 
 
 def pip_install(extra: str = "") -> str:

@@ -255,7 +255,7 @@ def _no_such_option(error: click.NoSuchOption) -> str:
         return answered
     known = [name for option in context.command.params for name in (*option.opts, *option.secondary_opts)]
     known += ["-h", "--help"]
-    close = errors.nearest(asked, [name for name in known if name.startswith("--")])
+    close = errors.nearest(asked, [name for name in known if name.startswith("--")], shortened=True)
     others = [other for other in own_verbs() if other != verb and asked in _options_of(other, context)]
     if others and verb in own_verbs():
         return f"{verb} has no {asked}: it is an option of {', '.join(others)}"

@@ -52,7 +52,6 @@ _NEUTRAL = {
 
 
 _MOST = 100_000  # parts: more files than that in a folder are slow on most file systems
-_SAID = 10  # parts that fail of which each has a line
 
 
 def answer_parts(request: Filter, messages: Messages, opens: Callable[[Any, Messages], Answering]) -> None:
@@ -118,14 +117,13 @@ class _Run:
         )
         self.request.source.total = sum(part.size for part in missing)
         self.ready = len(own) - len(missing)
+        failed: list[tuple[Part, str]] = []
         try:
             with surrounded(self.request, self.messages) as show, closing(self._made(missing, show)) as failures:
-                for at, (part, error) in enumerate(failures):
-                    if at < _SAID:
-                        self.messages.error(f"part {part.number:,} of {len(self.plan.parts):,}: {error}")
-                    elif at == _SAID:
-                        self.messages.error(f"more parts fail; 'textkit parts {self.folder}' says why")
+                for part, error in failures:
                     marks.set_failed(self.folder, part, error)
+                    self.messages.note(f"part {part.number:,} failed: {error}")
+                    failed.append((part, error))
         except Unwritable as error:
             raise TextkitError(f"{error}; {self.ready:,} of {len(own):,} parts{share} are done, and stay") from error
         except BaseException as error:
@@ -136,8 +134,7 @@ class _Run:
             raise
         if self.ready < len(own):
             raise TextkitError(
-                f"{self.folder}: {self.ready:,} of {len(own):,} parts{share} are done; "
-                "the same command tries the others again"
+                f"{self.folder}: {_said_of(failed, self.ready, f'{len(own):,} parts{share}', self.folder)}"
             )
 
     def _done(self, part: Part, changed: frozenset[str]) -> Mark | None:
@@ -210,6 +207,19 @@ class _Run:
         if unusual:
             said = ", ".join(f"{name} {count:,}" for name, count in sorted(unusual.items()))
             self.messages.warn(f"lines with something unusual: {said}")
+
+
+def _said_of(failed: Sequence[tuple[Part, str]], ready: int, all_parts: str, folder: Path) -> str:
+    """The one line for all parts that could not be made: the first one's reason, and where those of the others are."""
+    if not failed:
+        return f"{ready:,} of {all_parts} are done; the same command tries the others again"
+    part, error = min(failed, key=lambda one: one[0].number)
+    rest = f"{ready:,} of {all_parts} are done"
+    if len(failed) == 1:
+        return f"part {part.number:,}: {error}; {rest}, and the same command tries this one again"
+    return (
+        f"{len(failed):,} parts failed, part {part.number:,}: {error}; {rest}; 'textkit parts {folder}' says why others"
+    )
 
 
 def _is_in(part: Part, shard: tuple[int, int] | None) -> bool:

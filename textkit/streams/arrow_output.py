@@ -192,7 +192,32 @@ def _anew(column: Any) -> Any:
         return pa.DictionaryArray.from_arrays(
             found.indices.cast(kind.index_type), found.dictionary, ordered=kind.ordered
         )
+    bare = _without_dictionaries(kind)
+    if bare != kind:  # inside of lists, structs or maps
+        chunks = [chunk.cast(bare) for chunk in column.chunks]
+        return pa.concat_arrays([*chunks, pa.nulls(0, bare)]).cast(kind)
     return pa.concat_arrays([*column.chunks, pa.nulls(0, kind)])
+
+
+def _without_dictionaries(kind: Any) -> Any:
+    """The type `kind` with the values of dictionaries in place of them, at any depth."""
+    pa = pyarrow()
+    is_of = pa.types
+
+    def bare(field: Any) -> Any:
+        return field.with_type(_without_dictionaries(field.type))
+
+    if is_of.is_dictionary(kind):
+        return kind.value_type
+    if is_of.is_struct(kind):
+        return pa.struct([bare(field) for field in kind])
+    if is_of.is_map(kind):
+        return pa.map_(bare(kind.key_field), bare(kind.item_field), kind.keys_sorted)
+    if is_of.is_fixed_size_list(kind):
+        return pa.list_(bare(kind.value_field), kind.list_size)
+    if is_of.is_large_list(kind):
+        return pa.large_list(bare(kind.value_field))
+    return pa.list_(bare(kind.value_field)) if is_of.is_list(kind) else kind
 
 
 class _Counting:
