@@ -307,7 +307,7 @@ def test_a_later_file_with_other_columns_is_one_line_with_and_without_parts(call
     assert f"{later}: has other columns than {parquet}: {message}" in error
     code, _, error = embed(call, *args, "-o", tmp_path / "OUT", "--part-size", 1)
     assert code == 1
-    assert f"part 11 of 11: {later}: has other columns than {parquet}: {message}" in error
+    assert f"OUT: part 11: {later}: has other columns than {parquet}: {message}" in error
     assert len(list((tmp_path / "OUT").glob("part-*"))) == 10
 
 
