@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pytest
 
 from textkit.errors import TextkitError
+from textkit.text.characters import points_of
 from textkit.text.hashed import BUCKETS_FILE, Hashed, from_gaps, gaps
+from textkit.text.hashing import one_text
 from textkit.text.normalizer import Normalizer
 from textkit.text.rules import rule_from_spec
 
@@ -180,3 +184,31 @@ def test_words_are_those_that_the_normalizer_separates(normalizer):
     made = Hashed(normalizer, 1, 1, 0, 77)
     text = normalizer("\n".join(" ".join(line.splitlines()) for line in lines))
     assert made.words_of(lines) == [line.split() for line in text.split("\n")]
+
+
+@pytest.mark.parametrize(
+    "normalizer",
+    [
+        Normalizer(clean=True), Normalizer(unicode="NFKC"), Normalizer(lowercase=False, unicode="NFD", clean=True),
+        Normalizer(unicode="none", punctuation="keep"), Normalizer(unicode="NFKD", clean=True),
+    ],
+)  # fmt: skip
+def test_characters_are_folded_as_texts_are(normalizer):
+    """Lines in which no form depends on the neighbours are folded character by character, the others as texts."""
+    rng = random.Random(5)
+    codes = [
+        *range(0x3000),
+        *range(0xD7F0, 0xD810),
+        *range(0xF900, 0x10000),
+        *range(0x1D160, 0x1D1B0),
+        *range(0x1F5F0, 0x1F610),
+    ]
+    often = "abc\u03a3\u03c3 \u0130Ii\t\r\n\u0301\u0327\u200d\u1100\u1161"
+    lines = [
+        "".join(chr(rng.choice(codes)) if rng.random() < 0.4 else rng.choice(often) for _ in range(rng.randrange(12)))
+        for _ in range(4000)
+    ]
+    hashed = Hashed(normalizer, 1, 1, 3, 1000)
+    expected = points_of(normalizer.folded(one_text(lines)) + "\n")
+    assert np.array_equal(hashed._points(lines), expected)
+    assert np.array_equal(np.concatenate([hashed._points([line]) for line in lines]), expected)

@@ -19,7 +19,7 @@ _FLOAT, _INT8, _HALF = 1, 3, 10  # types of a tensor's numbers
 _TYPES: dict[int, np.dtype[Any]] = {_FLOAT: np.dtype("<f4"), _INT8: np.dtype("i1"), _HALF: np.dtype("<f2")}
 
 
-class _Table(NamedTuple):
+class Table(NamedTuple):
     kind: int
     rows: int
     columns: int
@@ -45,18 +45,18 @@ def without_lookups(data: bytes, port: str) -> tuple[bytes, dict[str, np.ndarray
     one that does anything else with the ids. `data` was inspected (onnxfile.inspect).
     """
     try:
-        return _Lookups(data, MAX_FIELDS).taken_out(port)
+        return Lookups(data, MAX_FIELDS).taken_out(port)
     except Damaged:
         return None
 
 
-class _Lookups(Pruning):
+class Lookups(Pruning):
     """One pass over one file."""
 
     def taken_out(self, port: str) -> tuple[bytes, dict[str, np.ndarray]] | None:
         tag, start, stop = self.only_graph()
         nodes: list[_Node] = []
-        tables: dict[str, _Table] = {}
+        tables: dict[str, Table] = {}
         ports: list[tuple[str, int, int, int]] = []  # inputs, outputs and known shapes: name, field, place
         for number, first, last in self.fields(start, stop, {1, 5, 11, 12, 13}):
             begin = self.tag
@@ -104,7 +104,7 @@ class _Lookups(Pruning):
                 plain &= self.text(value, end) in ("", "ai.onnx")
         return _Node(operator, plain, takes, makes, self.node_names(start, stop, 0)[0], tag, stop)
 
-    def table(self, start: int, stop: int, tag: int) -> tuple[str, _Table] | None:
+    def table(self, start: int, stop: int, tag: int) -> tuple[str, Table] | None:
         """A constant that can be looked up here: its name and place. None for others."""
         name, kind, first, size = "", 0, 0, 0
         sizes: list[int] = []
@@ -119,22 +119,22 @@ class _Lookups(Pruning):
                 first, size = value, end - value
         if kind not in _TYPES or len(sizes) != 2 or not size or size != sizes[0] * sizes[1] * _TYPES[kind].itemsize:
             return None
-        return name, _Table(kind, sizes[0], sizes[1], first, tag, stop)
+        return name, Table(kind, sizes[0], sizes[1], first, tag, stop)
 
-    def array(self, table: _Table) -> np.ndarray:
+    def array(self, table: Table) -> np.ndarray:
         """The numbers of a table [row, column], which stay where they are unless they lie between two words."""
         count = table.rows * table.columns
         numbers = np.frombuffer(self.data, _TYPES[table.kind], count, table.first).reshape(table.rows, table.columns)
         return numbers if numbers.flags.aligned else numbers.copy()
 
 
-def _looks_up(node: _Node, port: str, tables: dict[str, _Table]) -> bool:
+def _looks_up(node: _Node, port: str, tables: dict[str, Table]) -> bool:
     """Whether a node does nothing but look up rows of a table by the port's ids."""
     gathers = node.operator == b"Gather" and node.plain and len(node.takes) == 2 and len(node.makes) == 1
     return gathers and node.takes[0] in tables and node.takes[1] == port
 
 
-def _input(name: str, table: _Table) -> bytes:
+def _input(name: str, table: Table) -> bytes:
     """The field of a graph that declares an input f[line, token, column]."""
     axes = [bytes_field(2, axis) for axis in (b"line", b"token")]
     axes.append(number_field(1, table.columns))

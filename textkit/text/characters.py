@@ -31,6 +31,34 @@ def others(text: str) -> list[str]:
     return [chr(point) for point in distinct(points_of(text)) if point >= 128]
 
 
+class Folding:
+    """What each character becomes: code points -> u32 of the same shape, DEPENDS where that depends on those beside it.
+
+    `fold`: a character -> the one that it becomes, or None. It is asked once for each character that occurs.
+    """
+
+    DEPENDS = 0xFFFFFFFF
+
+    def __init__(self, fold: Callable[[str], str | None]) -> None:
+        self._fold = fold
+        self._of = np.zeros(ALL, np.uint32)  # 0: not asked yet; NUL, which would be 0, counts as one that depends
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_fold": self._fold}
+
+    def __setstate__(self, state: dict[str, Callable[[str], str | None]]) -> None:
+        self.__init__(state["_fold"])  # type: ignore[misc]
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        found = self._of.take(points)
+        if len(found) and not found.min():
+            for point in distinct(points[found == 0]):
+                becomes = self._fold(chr(point))
+                self._of[point] = (ord(becomes) if becomes else 0) or self.DEPENDS
+            found = self._of.take(points)
+        return found
+
+
 class Kinds:
     """What each character is: code points -> u8 of the same shape. `kind`: a character -> 1 to 255.
 

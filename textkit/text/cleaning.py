@@ -71,6 +71,11 @@ _compiled = cache(re.compile)  # compiled when needed: most lines need no patter
 _SUSPECT = Kinds(lambda character: 2 if _compiled(_ANY).match(character) else 1)  # 2: one that may need cleaning
 
 
+def may_need_cleaning(character: str) -> bool:
+    """Whether `cleaned` may change the character. What it leaves alone it leaves alone wherever it stands."""
+    return not (character.isascii() and character.isprintable()) and _compiled(_ANY).match(character) is not None
+
+
 def cleaned(text: str, apart: bool = False) -> str:
     """`text` (any number of lines) without invisible characters, ligatures and full-width forms spelled out; lines stay lines.
 

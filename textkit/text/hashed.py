@@ -7,14 +7,16 @@ graph and no model; numpy only.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from textkit.errors import quoted
-from textkit.text import hashing
-from textkit.text.characters import Kinds
+from textkit.text import hashing, seen_words
+from textkit.text.characters import Folding, Kinds, distinct, points_of
 from textkit.text.hashing import LaidOut, laid_out, one_text
 from textkit.text.normalizer import Normalizer
 from textkit.text.rule import Encoded, TextRule
@@ -49,7 +51,7 @@ class Hashed(TextRule):
     ) -> None:
         self.normalizer, self.word_ngrams, self.minimum, self.maximum = normalizer, word_ngrams, minimum, maximum
         self.buckets, self.kept, self.across, self.digits = buckets, kept, across, digits
-        self._kinds = Kinds(self._kind)
+        self._kinds, self._folding = Kinds(self._kind), Folding(normalizer.fold)
         self._row: np.ndarray | None = None  # i32[bucket], -1 where a bucket has no row
         if kept is not None:
             self._row = np.full(buckets, -1, np.int32)
@@ -96,8 +98,48 @@ class Hashed(TextRule):
         text = self._laid_out(lines).points.tobytes().decode("utf-32-le", "surrogatepass") if lines else ""
         return [line.split() for line in text.split("\n")[:-1]]
 
+    def blocks(self, lines: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The lines with "\\n" behind each, normalised, in blocks (seen_words.blocks): characters u32, and what each is u8."""
+        for some in _portions(lines):
+            for given in seen_words.blocks(self._points(some)):
+                yield given, self._kinds(given)
+
+    def features(self, text: LaidOut) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of each line's features that have one, end to end i32[total], and how many each line has i64[line]."""
+        return self._features(text, self._row)
+
+    def word_ngrams_of(self, words: np.ndarray, counts: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The same for pairs of words, then for longer and longer n-grams.
+
+        `words` u64[word]: their hashes; `counts` i64[line]: how many words each line has."""
+        for hashes, of_lines in hashing.ngrams_of(words, counts, self.word_ngrams):
+            yield self._found(hashes, np.cumsum(of_lines), self._row)
+
+    def _points(self, lines: Sequence[str]) -> np.ndarray:
+        """The lines, normalised, with "\\n" behind each, as code points u32[character].
+
+        Most lines hold nothing whose form depends on its neighbours: characters are then looked up one by one."""
+        text = f"{one_text(lines)}\n"
+        given = points_of(text)
+        folded = self._folding(given)
+        at = np.flatnonzero(folded == Folding.DEPENDS)
+        if not len(at):
+            return folded
+        ends = np.flatnonzero(given == hashing.END)
+        some = distinct(np.searchsorted(ends, at))
+        every = text.split("\n")
+        whole = points_of(f"{self.normalizer.folded(chr(hashing.END).join([every[line] for line in some]))}\n")
+        begins = [0, *(np.flatnonzero(whole == hashing.END) + 1).tolist()]
+        pieces: list[np.ndarray] = []
+        done, stops = 0, ends.tolist()
+        for number, line in enumerate(some):
+            pieces += folded[done : stops[line - 1] + 1 if line else 0], whole[begins[number] : begins[number + 1]]
+            done = stops[line] + 1
+        return np.concatenate([*pieces, folded[done:]])
+
     def _laid_out(self, lines: Sequence[str]) -> LaidOut:
-        return laid_out(self.normalizer.folded(one_text(lines)), self._kinds)
+        given = self._points(lines)
+        return laid_out(given, self._kinds(given))
 
     def _kind(self, character: str) -> int:
         if character.isspace() or (not self.digits and character.isdecimal()):
@@ -134,7 +176,9 @@ class Hashed(TextRule):
             before = np.zeros(len(features) + 1, np.int64)
             np.cumsum(there, out=before[1:])
             features, ends = features[there], before[ends]
-        return features, np.diff(ends, prepend=0)
+        counts = ends.copy()
+        counts[1:] -= ends[:-1]
+        return features, counts
 
     def _bucket(self, hashes: np.ndarray) -> np.ndarray:
         """The bucket of each hash, i64; the hashes are overwritten."""
@@ -221,11 +265,9 @@ def from_gaps(data: bytes, buckets: int) -> np.ndarray:
 
 def _portions(lines: Sequence[str]) -> Iterator[Sequence[str]]:
     """The lines in portions of about _AT_ONCE characters, so that memory stays small."""
+    ends = list(accumulate(map(len, lines)))
     begin = size = 0
-    for at, line in enumerate(lines):
-        size += len(line)
-        if size >= _AT_ONCE:
-            yield lines[begin : at + 1]
-            begin, size = at + 1, 0
-    if begin < len(lines):
-        yield lines[begin:]
+    while begin < len(lines):
+        stop = bisect_left(ends, size + _AT_ONCE, begin) + 1
+        yield lines if stop - begin >= len(lines) else lines[begin:stop]
+        begin, size = stop, ends[min(stop, len(lines)) - 1]

@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from textkit.text.characters import Kinds, points_of
-
 SPACE, END = 32, 10
 SALT = 0xD6E8FEB86659FD93
 IN_WORD, GAP, WORD = 1, 2, 3  # kinds of characters: part of a word, white space, a word by itself
@@ -51,10 +49,8 @@ def one_text(lines: Sequence[str]) -> str:
     return text
 
 
-def laid_out(text: str, kinds: Kinds) -> LaidOut:
+def laid_out(given: np.ndarray, kind: np.ndarray) -> LaidOut:
     """Lines with "\\n" between them, cut into words. `kinds`: IN_WORD, GAP or WORD for each character."""
-    given = points_of(f"{text}\n")
-    kind = kinds(given)
     told = kind != GAP
     apart = kind == WORD
     # A word begins behind a gap, and on both sides of a word of one character.
@@ -113,7 +109,14 @@ def character_ngrams(
 
 def word_ngrams(text: LaidOut, longest: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Of words, then of n-grams of more and more words: their hashes u64, and how many each line has, i64[line]."""
-    points, counts = text.points, text.words
+    words = word_hashes(text)
+    yield words.copy(), text.words
+    yield from ngrams_of(words, text.words, longest)
+
+
+def word_hashes(text: LaidOut) -> np.ndarray:
+    """The hash of each word, u64[word]."""
+    points = text.points
     powers, inverses = _powers(len(points))
     sums = np.zeros(len(points) + 1, np.uint64)  # of all characters before each place, each times a power of its place
     values = points.astype(np.uint64)
@@ -123,10 +126,15 @@ def word_ngrams(text: LaidOut, longest: int) -> Iterator[tuple[np.ndarray, np.nd
     gap = (points == SPACE) | (points == END)
     starts = np.flatnonzero(~gap[1:] & gap[:-1]) + 1
     stops = np.flatnonzero(gap[1:] & ~gap[:-1]) + 1
-    words = (sums[stops] - sums[starts]) * inverses[starts]
-    words = (words ^ (words >> np.uint64(31))) * np.uint64(_MULTIPLIER)
+    words: np.ndarray = (sums[stops] - sums[starts]) * inverses[starts]
+    return (words ^ (words >> np.uint64(31))) * np.uint64(_MULTIPLIER)
+
+
+def ngrams_of(words: np.ndarray, counts: np.ndarray, longest: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Of pairs of words, then of n-grams of more of them: their hashes u64, and how many each line has, i64[line].
+
+    `words` u64[word]: the hash of each word; `counts` i64[line]: how many words each line has."""
     left = np.repeat(np.cumsum(counts), counts) - np.arange(len(words))  # words from here to the end of the line
-    yield words.copy(), counts
     hashes = words
     for n in range(2, longest + 1):
         whole = left >= n

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from textkit.errors import quoted
 from textkit.text.characters import Kinds, others
-from textkit.text.cleaning import cleaned
+from textkit.text.cleaning import cleaned, may_need_cleaning
 from textkit.text.scripts import FIRST_IDEOGRAPH, IDEOGRAPHS
 
 _SHORT = 4096  # characters
@@ -74,6 +74,22 @@ class Normalizer:
             text = self.form(text.lower())
         return text
 
+    def fold(self, character: str) -> str | None:
+        """What `folded` makes of a character wherever it stands, if that is one character; None if it depends on those beside
+        it, as with marks, or is more than one."""
+        if not character.isascii():
+            becomes = character.lower() if self.lowercase else character
+            settled = self.unicode == "none" or all(
+                _settledness(_FORMS[self.unicode], each) == _SETTLED for each in {character, becomes[:1]}
+            )
+            if len(becomes) != 1 or not settled or (self.lowercase and character == _FINAL):
+                return None
+        elif not character.isprintable() and character not in "\t\n":
+            return None
+        if self.clean and not character.isascii() and may_need_cleaning(character):
+            return None
+        return character.lower() if self.lowercase else character
+
     def is_word(self, character: str) -> bool:
         """Whether a character is always a word by itself."""
         if self.punctuation != "split":
@@ -121,6 +137,7 @@ def is_mark(character: str) -> bool:
     return unicodedata.category(character)[0] in "PS" and not character.isalnum()
 
 
+_FINAL = "\u03a3"  # sigma, whose small letter is another at the end of a word
 _SETTLED, _UNSETTLED = 1, 2
 _JAMO = ((0x1100, 0x11FF), (0xA960, 0xA97F), (0xD7B0, 0xD7FF))  # letters that make up Korean syllables
 _SETTLED_PLANES = ((0x0000, 0xFFFF), (0x1F000, 0x1FBFF), (0x20000, 0x323AF))  # the rest is rare and still growing

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 import numpy as np
 
 from textkit.arguments import of_arguments
+from textkit.bundle.bags import without_bag
 from textkit.bundle.lookups import without_lookups
 from textkit.bundle.onnxfile import keep_outputs
 from textkit.errors import TextkitError, UsageError, quoted
@@ -20,7 +21,9 @@ from textkit.serving.machine import cpus, on_cpu
 from textkit.serving.padding import padded, shortened, step_of
 from textkit.serving.session import Session, of_model
 from textkit.serving.spreading import Workers
+from textkit.tasks.classify.serving.bags import Bags
 from textkit.tasks.classify.serving.heads import Head
+from textkit.text.hashed import Hashed
 from textkit.text.rule import Encoded
 
 if TYPE_CHECKING:
@@ -32,12 +35,21 @@ TEMPERATURE = 0.05  # cosines are divided by it; vectors of sentences about the 
 # fifth less time, and with four times as many no less.
 _LIGHTER = 2
 
+_AT_ONCE = 1024  # lines whose logits are computed together from their means
+
+
+class Means(NamedTuple):
+    """What a bag's graph sees of lines: vectors f32[line, column], and the lengths i64[line] of what they are the means of."""
+
+    vectors: np.ndarray
+    lengths: np.ndarray
+
 
 class Read(NamedTuple):
-    """Lines as ids. `encoded`: those of the lines that are not blank; `told` i64: which lines these are; `lines`: how many
-    there are in all."""
+    """Lines as ids, or as their means. `encoded`: those of the lines that are not blank; `told` i64: which lines these are;
+    `lines`: how many there are in all."""
 
-    encoded: Encoded
+    encoded: Encoded | Means
     told: np.ndarray | None  # None: all
     lines: int
 
@@ -84,6 +96,7 @@ class Graph:
         self.counts = 0, 0
         self._sessions: dict[str, Session] = {}
         self._tables: dict[str, Mapping[str, np.ndarray]] = {}
+        self._bags: dict[str, tuple[Bags, str]] = {}  # with the port of their means
         self._workers: Workers | None = None
         self._budgets: dict[str, Budget] = {}
         stated = next(port.axes[1] for port in bundle.manifest.ports("classify")[1] if port.name == "logits")
@@ -91,7 +104,7 @@ class Graph:
             raise TextkitError(f"{bundle.folder}: its graph gives {stated} logits, its heads have {columns} labels")
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_sessions": {}, "_tables": {}, "_workers": None, "_budgets": {}}
+        return self.__dict__ | {"_sessions": {}, "_tables": {}, "_bags": {}, "_workers": None, "_budgets": {}}
 
     @property
     def session(self) -> Session:
@@ -100,14 +113,14 @@ class Graph:
     @property
     def light(self) -> bool:
         return self.session.device == "cpu" and (
-            bool(self._tables["logits"]) or self.bundle.manifest.text["kind"] == "fasttext"
+            bool(self._tables["logits"]) or bool(self._bags) or self.bundle.manifest.text["kind"] == "fasttext"
         )
 
     def _session(self, output: str) -> Session:
         """The graph with only one of its outputs, because onnxruntime would compute the other as well."""
         if output not in self._sessions:
             graph = keep_outputs(self.bundle.graph("classify"), [output])
-            light = without_lookups(graph, "ids") if on_cpu(self.device) else None
+            light = self._light(graph, output) if on_cpu(self.device) else None
             graph, self._tables[output] = light or (graph, {})
             # Each thread takes one batch: see textkit.serving.spreading.
             session = Session(graph, self.device, threads=1)
@@ -116,11 +129,26 @@ class Graph:
             self._sessions[output] = session
         return self._sessions[output]
 
+    def _light(self, graph: bytes, output: str) -> tuple[bytes, Mapping[str, np.ndarray]] | None:
+        """What is left of a graph when the host looks up its rows, or computes the means of a bag; None where it cannot."""
+        rule, facts = self.bundle.rule, self.bundle.manifest.facts
+        if isinstance(rule, Hashed) and not rule.across and output == "logits" and not facts["attends"]:
+            bag = without_bag(graph, "ids", "weight")
+            if bag is not None and len(bag.table) == len(rule):
+                self._bags[output] = Bags(rule, bag.table, bag.scale, self.limit), bag.port
+                return bag.graph, {}
+        return without_lookups(graph, "ids")
+
     def encode(self, lines: Sequence[str]) -> Read:
+        _ = self.session  # which says what is made of lines
+        encode = self._means if self._bags else self.bundle.rule.encode
+        if all(lines) and not any(map(str.isspace, lines)):
+            return Read(encode(lines), None, len(lines))
         told = [at for at, line in enumerate(lines) if line and not line.isspace()]
-        if len(told) == len(lines):
-            return Read(self.bundle.rule.encode(lines), None, len(lines))
-        return Read(self.bundle.rule.encode([lines[at] for at in told]), np.array(told, np.int64), len(lines))
+        return Read(encode([lines[at] for at in told]), np.array(told, np.int64), len(lines))
+
+    def _means(self, lines: Sequence[str]) -> Means:
+        return Means(*self._bags["logits"][0].means(lines))
 
     def logits(self, read: Read) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         encoded, told, count = read
@@ -133,7 +161,14 @@ class Graph:
         def take(rows: np.ndarray, given: np.ndarray) -> None:
             found[rows] = given[:, self.head.columns]
 
-        self._run(encoded, "logits", take)
+        if isinstance(encoded, Means):
+            session, port = self._session("logits"), self._bags["logits"][1]
+            for begin in range(0, len(seen), _AT_ONCE):
+                rows = np.arange(begin, min(begin + _AT_ONCE, len(seen)))[seen[begin : begin + _AT_ONCE]]
+                if len(rows):
+                    take(rows, self._given(session, {port: encoded.vectors[rows]}, "logits", (len(rows), self.columns)))
+        else:
+            self._run(encoded, "logits", take)
         if told is None:
             return found, seen, np.zeros(count, bool)
         every, all_seen, blank = (
@@ -148,6 +183,7 @@ class Graph:
         """The share of each token in its line's vector, f32[token] for each line; blank lines have none. Of a line that is too
         long only the tokens that `cut` leaves have one."""
         encoded, told, count = read
+        assert isinstance(encoded, Encoded)  # a model that attends is no bag
         found: list[np.ndarray] = [np.zeros(0, np.float32)] * count
         places = range(count) if told is None else told.tolist()
         lengths = np.minimum(encoded.lengths, self.limit).tolist()
@@ -169,19 +205,22 @@ class Graph:
         def run(batch: np.ndarray) -> None:
             rows = some[batch]
             feeds, _ = padded(encoded, starts[rows], lengths[rows], self.limit, step)
-            take(rows, self._given(session, feeds, output))
+            shape = len(rows), self.columns if output == "logits" else feeds["ids"].shape[1]
+            tables = self._tables[output]
+            with of_model(self.bundle.folder, IndexError):
+                feeds |= {name: table.take(feeds["ids"], axis=0) for name, table in tables.items()}
+            take(rows, self._given(session, feeds, output, shape))
 
         if self._workers is None:
             self._workers = Workers(self.threads, session.device == "cpu")
         self._workers.spread(run, lengths[some], self._budgets[output], session.most_tokens)
 
-    def _given(self, session: Session, feeds: Mapping[str, np.ndarray], output: str) -> np.ndarray:
+    def _given(
+        self, session: Session, feeds: Mapping[str, np.ndarray], output: str, promised: tuple[int, int]
+    ) -> np.ndarray:
         """Raises TextkitError if the graph fails or gives a shape other than promised."""
-        with of_model(self.bundle.folder, IndexError):
-            rows = {name: table.take(feeds["ids"], axis=0) for name, table in self._tables[output].items()}
-            given = session.run({**feeds, **rows}, [output])[output]
-        lines, tokens = feeds["ids"].shape
-        promised = (lines, self.columns if output == "logits" else tokens)
+        with of_model(self.bundle.folder):
+            given = session.run(feeds, [output])[output]
         if given.shape != promised:
             raise TextkitError(f"{self.bundle.folder}: the model gives {output} of shape {given.shape}, not {promised}")
         return given
