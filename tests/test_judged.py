@@ -256,7 +256,7 @@ def test_hybrid_search_is_better_than_its_parts():
     from textkit.tasks.embed.serving.embedder import Embedder
 
     evaluator = Evaluator(Embedder("en-sentences"))
-    for name, metric, least in (("cranfield", "ndcg@10", 0.38), ("xquad_en", "mrr", 0.84)):
+    for name, metric, least in (("cranfield", "ndcg@10", 0.40), ("xquad_en", "mrr", 0.85)):
         paths = [str(data_sets / name / f"{part}.tsv") for part in ("corpus", "queries", "qrels")]
         found = {each.metric: each.value for each in evaluator.retrieval(paths, (), None, retrieval.MODES)}
         assert found[f"{metric}/hybrid"] >= least

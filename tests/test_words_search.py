@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from textkit.errors import TextkitError
-from textkit.retrieval import hybrid
 from textkit.retrieval import words as words_module
 from textkit.retrieval.analysis import matched, prepared, telling, terms
 from textkit.retrieval.fusion import Ranking, fused
@@ -48,6 +47,17 @@ def test_bm25_by_hand(tmp_path: Path) -> None:
     assert len(words.search(["the"], 1_000_000)) == 3
     assert words.search([], 10) == words.search(["unheard"], 10) == words.search(["cat"], 0) == []
     assert words.frequency("cat") == 2
+
+
+def test_terms_with_weights_by_hand() -> None:
+    """Weights multiply what a term gives: 3 of the 4 texts have "the", 2 have "cat"; 1 and 3 have it twice or more."""
+    words = made(None, TEXTS)
+    cat, the = dict(words.search(["cat"], 9)), dict(words.search(["the"], 9))
+    found = dict(words.weighted({"cat": 0.25, "the": 2.0}, 9))
+    assert found == pytest.approx({row: 0.25 * cat.get(row, 0) + 2 * the[row] for row in the}, rel=1e-5)
+    assert [row for row, _ in words.weighted({"cat": 1.0, "bird": 9.0}, 9)][0] == 2
+    assert words.weighted({}, 9) == words.weighted({"xyz": 1.0}, 9) == []
+    assert len(words.weighted({"the": 0.5}, 2)) == 2
 
 
 def test_equal_rows_come_in_their_order() -> None:
@@ -201,16 +211,3 @@ def test_terms_weigh_what_they_weigh_in_bm25() -> None:
     assert share("a cat") == pytest.approx(cat / (cat + the))
     assert share("the xyz") == pytest.approx(the / (cat + the))
     assert proximity(["old"], lambda term: counts[term], 10)("old") == 1
-
-
-def test_the_best_rows_are_looked_at_for_words_that_stand_together() -> None:
-    scores = {hybrid.MEANING: {1: 0.5, 2: 0.5, 3: 0.1}, hybrid.WORDS: {1: 2.0, 2: 2.0}}
-    assert hybrid.fused(scores, lambda row: 0.0) == [(1, 1.0), (2, 1.0), (3, round(0.7 * 1.1 / 1.5, 12))]
-    # The weights are .7, .3 and .1; the best share is row 2's, of which row 1 has a half.
-    found = hybrid.fused(scores, lambda row: {1: 0.4, 2: 0.8, 3: 0.0}[row])
-    assert found == [(2, 1.0), (1, round(1.05 / 1.1, 12)), (3, round(0.7 * 1.1 / 1.5 / 1.1, 12))]
-    many = {hybrid.MEANING: {row: 1 - row / 1000 for row in range(30)}}
-    asked: list[int] = []
-    ranked = hybrid.fused(many, lambda row: float(asked.append(row) or row == 19))
-    assert asked == list(range(20))
-    assert [row for row, _ in ranked] == [19, *range(19), *range(20, 30)]

@@ -19,19 +19,43 @@ class Ranking(NamedTuple):
     weight: float
 
 
+def weighed(rankings: Sequence[Ranking]) -> float:
+    """The weights of all rankings that are not empty."""
+    return sum(ranking.weight for ranking in rankings if ranking.found)
+
+
+def beside(
+    found: Sequence[tuple[int, float]], whole: float, shares: Sequence[tuple[int, float]], weight: float
+) -> list[tuple[int, float]]:
+    """What `fused` gives for the rankings of `found`, which weigh `whole`, and one more, of some of its rows: shares from 0 on.
+
+    It does not count if nothing in it is above 0.
+    """
+    best = max((share for _, share in shares), default=0.0)
+    if best <= 0:
+        return list(found)
+    added = {row: weight * share / best for row, share in shares}
+    total = whole + weight
+    scores = [(row, round((score * whole + added.get(row, 0.0)) / total, 12)) for row, score in found]
+    return sorted(scores, key=_by_score)
+
+
+def _by_score(found: tuple[int, float]) -> float:
+    return -found[1]
+
+
 def fused(rankings: Sequence[Ranking]) -> list[tuple[int, float]]:
     """(row, score) of every row of `rankings`, the best first.
 
     The score is the weighted mean of what the rankings say, where a row that a ranking lacks has 0; at most 1. An empty ranking
     has no say. Of equal rows, the one that an earlier ranking has earlier comes first.
     """
-    rankings = [ranking for ranking in rankings if ranking.found]
-    whole = sum(ranking.weight for ranking in rankings)
+    whole = weighed(rankings)
     scores: dict[int, float] = {}
     for found, least, weight in rankings:
-        best = max(score for _, score in found) - least
+        best = max((score for _, score in found), default=least) - least
+        part = weight / whole / best if best > 0 else 0.0
         for row, score in found:
-            share = (score - least) / best if best > 0 else 0.0
-            scores[row] = scores.get(row, 0.0) + weight / whole * share
+            scores[row] = scores.get(row, 0.0) + part * (score - least)
     # Rounding must not order rows whose sums are equal: the order in which they are added differs. sorted() is stable.
-    return sorted(((row, round(score, 12)) for row, score in scores.items()), key=lambda found: -found[1])
+    return sorted([(row, round(score, 12)) for row, score in scores.items()], key=_by_score)

@@ -8,7 +8,7 @@ answer alone and among ten thousand.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
@@ -19,18 +19,17 @@ from textkit.errors import TextkitError, UsageError, nearest
 from textkit.retrieval import hybrid
 from textkit.retrieval.analysis import matched, terms
 from textkit.retrieval.context import beside
-from textkit.retrieval.exact import candidates, cosines, ranked, units
+from textkit.retrieval.evidence import Evidence, cosines_of, living
+from textkit.retrieval.exact import candidates, ranked, units
 from textkit.retrieval.graphs import Graphs, engine
 from textkit.retrieval.hits import MODES, Hit, Mode
 from textkit.retrieval.models import Embedding, found_again
-from textkit.retrieval.proximity import proximity
 from textkit.retrieval.storing.contents import WORDS, Contents
 from textkit.retrieval.words import Words
 
 DEPTH = 100  # of the rankings that are fused, if k is not larger
 THRESHOLD = 0.5  # the least cosine of a hit where only hits count and no other is said
 _AT_ONCE = 256  # queries
-_ROWS_AT_ONCE = 4096
 
 
 class Index:
@@ -203,7 +202,7 @@ class Index:
         if begun:
             lists = [np.append(near, rest) for near, rest in zip(begun, lists, strict=True)]
         return [
-            ranked(rows, self._cosines(rows, vector), depth, least)
+            ranked(rows, cosines_of(contents, rows, vector), depth, least)
             for rows, vector in zip(map(np.sort, lists), vectors, strict=True)
         ]
 
@@ -220,12 +219,11 @@ class Index:
             rankings |= self._by_words(query, wanted, mode, least, depth)
         ranks = {name: {row: at for at, (row, _) in enumerate(each, 1)} for name, each in rankings.items()}
         scores = {name: dict(each) for name, each in rankings.items()}
-        if vector is not None:
-            absent = np.array(sorted(set().union(*scores.values()) - scores["meaning"].keys()), np.int64)
-            if len(absent):  # found by words alone
-                values = self._cosines(absent, vector).tolist()
-                scores["meaning"] |= dict(zip(absent.tolist(), values, strict=True))
-        found = rankings[mode] if mode != "hybrid" else hybrid.fused(scores, self._near(wanted))
+        if mode == "hybrid" and vector is not None:
+            rows = Evidence(self._contents, self._words, vector, depth or DEPTH)
+            found = hybrid.fused(query, scores, rows, widen=least is None)
+        else:
+            found = rankings[mode]
         return [
             self._hit(
                 row, score, scores.get("meaning", {}).get(row), scores.get("words", {}).get(row),
@@ -234,11 +232,6 @@ class Index:
             for row, score in found[:k]
         ]  # fmt: skip
 
-    def _near(self, wanted: Sequence[str]) -> Callable[[int], float]:
-        """How closely together a row says the query's terms."""
-        share = proximity(wanted, self._words.frequency, self._contents.manifest.rows)
-        return lambda row: share(self._contents.text(row))
-
     def _by_words(
         self, query: str, wanted: Sequence[str], mode: Mode, least: float | None, depth: int | None
     ) -> dict[str, list[tuple[int, float]]]:
@@ -246,19 +239,15 @@ class Index:
         everything = self._contents.manifest.rows
         every = mode == "hybrid" and least is not None
         most = everything if depth is None else depth
-        found = {"words": self._living(self._words.search(wanted, most, every))}
+        found = {"words": living(self._contents, self._words.search(wanted, most, every))}
         if mode == "words":
             if least is not None and depth is None:
                 found["words"] = [hit for hit in found["words"] if hit[1] >= least]
             return found
         rare = hybrid.naming(query, self._words.frequency, everything)
         if rare and not every:
-            found["names"] = self._living(self._words.search(rare, most))
+            found["names"] = living(self._contents, self._words.search(rare, most))
         return found
-
-    def _living(self, found: list[tuple[int, float]]) -> list[tuple[int, float]]:
-        there = self._contents.living([row for row, _ in found])
-        return [hit for hit, lives in zip(found, there, strict=True) if lives]
 
     def _hit(
         self, row: int, score: float, cosine: float | None, bm25: float | None, ranks: dict[str, int], wanted: set[str]
@@ -270,14 +259,6 @@ class Index:
             self._named(path), self._contents.line(row), text, score, self._contents.fields(row), cosine, bm25, ranks, spans,
             row,
         )  # fmt: skip
-
-    def _cosines(self, rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
-        """f64[row], a bounded number of rows at a time."""
-        parts = [
-            cosines(self._contents.vectors.some(rows[at : at + _ROWS_AT_ONCE]), vector)
-            for at in range(0, len(rows), _ROWS_AT_ONCE)
-        ]
-        return np.concatenate(parts) if parts else np.empty(0)
 
     def _path(self, extent: int) -> str:
         """The file of an extent."""

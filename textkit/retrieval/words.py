@@ -7,8 +7,9 @@ terms. tantivy's query language is never used, so that no query can be wrong.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -97,14 +98,23 @@ class Words:
 
         Of equal rows, the earlier comes first.
         """
+        return self._search(dict.fromkeys(terms, 1.0), most, every)
+
+    def weighted(self, weights: Mapping[str, float], most: int) -> list[tuple[int, float]]:
+        """The same, of any of the terms, where what each gives is multiplied by its weight."""
+        return self._search(weights, most)
+
+    def _search(self, weights: Mapping[str, float], most: int, every: bool = False) -> list[tuple[int, float]]:
         import tantivy
 
-        different = list(dict.fromkeys(terms))[:_MOST_TERMS]
-        if not different or most < 1:
+        if not weights or most < 1:
             return []
         occur = tantivy.Occur.Must if every else tantivy.Occur.Should
         with _named(self._folder):
-            parts = [(occur, tantivy.Query.term_query(self._schema, "text", term, "freq")) for term in different]
+            parts = []
+            for term, weight in islice(weights.items(), _MOST_TERMS):
+                one = tantivy.Query.term_query(self._schema, "text", term, "freq")
+                parts.append((occur, one if weight == 1 else tantivy.Query.boost_query(one, weight)))
             query = parts[0][1] if len(parts) == 1 else tantivy.Query.boolean_query(parts)
             most = min(most, self._searcher.num_docs)
             if not most:

@@ -40,8 +40,9 @@ class NumbersFile:
     def some(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """The rows of these numbers, [row, width]."""
         found = np.empty((len(rows), self._width), self._type)
-        for at, row in enumerate(rows):
-            self.read_into(int(row), found[at : at + 1])
+        data, size = found.reshape(-1).view(np.uint8).data, self._bytes
+        for at, row in enumerate(rows.tolist() if isinstance(rows, np.ndarray) else rows):
+            self._file.read_into(data[at * size : (at + 1) * size], row * size)
         return found
 
     def close(self) -> None:
@@ -161,7 +162,7 @@ class _Opened:
         done = 0
         try:
             while done < len(into):
-                count = _read_at(self._fd, into[done:], offset + done)
+                count = _read_at(self._fd, into[done:] if done else into, offset + done)
                 if not count:
                     raise self._too_short()
                 done += count

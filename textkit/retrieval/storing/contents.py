@@ -21,6 +21,7 @@ from textkit.errors import TextkitError
 from textkit.retrieval.exact import Ranges
 from textkit.retrieval.storing import manifest as manifests
 from textkit.retrieval.storing.appended import NumbersFile, TextsFile
+from textkit.retrieval.storing.sums import Checked
 
 WORDS = "words"  # tantivy's folder among the rows
 
@@ -74,8 +75,9 @@ class Contents:
     def _open(self) -> None:
         rows, data = self.manifest.rows, self.data
         self.vectors = NumbersFile(data / "vectors", "i1", self.manifest.model.dim, rows)
-        self.inverse = NumbersFile(data / "inverse", "<f4", 1, rows)
-        self._lines = NumbersFile(data / "lines", "<u8", 1, rows)
+        sums = self.manifest.sums
+        self.inverse = Checked(NumbersFile(data / "inverse", "<f4", 1, rows), sums)
+        self._lines = Checked(NumbersFile(data / "lines", "<u8", 1, rows), sums)
         self._texts = TextsFile(data / "texts", rows)
         self._fields = TextsFile(data / "fields", rows) if self.manifest.fields else None
         self._starts = NumbersFile(data / "starts", "<u8", 1, self.manifest.extents)

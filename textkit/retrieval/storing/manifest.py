@@ -24,6 +24,7 @@ _ROWS = re.compile(r"rows-\d{1,9}")
 _MOST_BYTES = 1 << 28
 _MOST_ROWS = 1 << 40
 _MOST_DIM = 1 << 20
+SUMMED = ("inverse", "lines")  # the files that have check sums (see storing.sums)
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ class Manifest:
     parts: tuple[Mapping[str, Any], ...] = ()  # of the approximate index: file, start, stop, bytes
     fields: bool = False
     extra: Mapping[str, Any] = field(default_factory=dict)
+    sums: Mapping[str, int] = field(
+        default_factory=dict
+    )  # of the last rows of files (see storing.sums); empty: unknown
 
     def to_json(self) -> bytes:
         facts = {"format": FORMAT, "schema": SCHEMA, "textkit": __version__, **asdict(self)}
@@ -142,9 +146,14 @@ def _checked(facts: Mapping[str, Any]) -> Manifest:
         if start != end or stop <= start or not re.fullmatch(r"graph-\d{1,9}", part["file"]):
             raise ValueError("parts do not lie one behind the other")
         end = stop
+    sums = facts.get("sums") or {}  # older indexes have none
+    if sums and (not isinstance(sums, dict) or sums.keys() != set(SUMMED)):
+        raise ValueError("sums are not those of its files")
+    for name in sums:
+        _count(sums, name, 0xFFFFFFFF)
     return Manifest(
         ModelFacts(model["name"], model["digest"], model["folder"], _count(model, "dim", _MOST_DIM, 1)),
-        reading, facts["data"], rows, extents, dead, tuple(facts["roots"]), parts, facts["fields"], facts["extra"],
+        reading, facts["data"], rows, extents, dead, tuple(facts["roots"]), parts, facts["fields"], facts["extra"], sums,
     )  # fmt: skip
 
 

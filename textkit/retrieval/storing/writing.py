@@ -25,6 +25,7 @@ from textkit.retrieval.storing import manifest as manifests
 from textkit.retrieval.storing.appended import NumbersAppended, TextsAppended
 from textkit.retrieval.storing.contents import WORDS, Contents, Extent
 from textkit.retrieval.storing.manifest import Manifest
+from textkit.retrieval.storing.sums import SumsAppended
 from textkit.retrieval.words import WordsWriter
 
 _FIRST = "rows-1"
@@ -106,12 +107,14 @@ class _Files:
         self.fields = TextsAppended(data / "fields", rows) if manifest.fields else None
         self.starts = NumbersAppended(data / "starts", "<u8", 1, manifest.extents)
         self.extents = TextsAppended(data / "extents", manifest.extents)
+        self.sums = SumsAppended(data, rows, known=bool(manifest.sums))
 
     def all(self) -> list[Any]:
         files = [self.vectors, self.inverse, self.lines, self.texts, self.fields, self.starts, self.extents]
         return [file for file in files if file is not None]
 
     def close(self) -> None:
+        self.sums.close()
         for file in self.all():
             with suppress(OSError):  # what was written and not committed does not count
                 file.close()
@@ -230,6 +233,7 @@ class Writer:
                     self._adding.pop(0).result()
                 for file in self._files.all():
                     file.sync()
+                new = dataclasses.replace(new, sums=self._files.sums.upto(new.rows))
                 self._words.commit()
         replace_file(self.folder / manifests.NAME, new.to_json())
         self.manifest = new
@@ -259,7 +263,7 @@ class Writer:
         old = Contents(self.folder)
         self.close()
         new = dataclasses.replace(
-            self.manifest, data=f"rows-{number}", rows=0, extents=0, dead=(), parts=(),
+            self.manifest, data=f"rows-{number}", rows=0, extents=0, dead=(), parts=(), sums={},
         )  # fmt: skip
         with _naming(self.folder):
             temporary.remove(self.folder / new.data)

@@ -107,22 +107,42 @@ class Searched:
 
     def _fused(self, at: int) -> list[int]:
         from textkit.retrieval import hybrid
-        from textkit.retrieval.analysis import terms
-        from textkit.retrieval.proximity import proximity
 
-        table, asked = self._vectors
         names = hybrid.naming(self._queries[at], self._words.frequency, len(self.names))
         scores = {
             hybrid.MEANING: dict(self._near[at]),
             hybrid.WORDS: dict(self._said[at]),
             hybrid.NAMES: dict(self._words.search(names, DEPTH)),
         }
-        if asked[at].any():
-            near = scores[hybrid.MEANING]
-            near |= {row: float(table[row] @ asked[at]) for row in scores[hybrid.WORDS] if row not in near}
-        share = proximity(terms(self._queries[at]), self._words.frequency, len(self.names))
-        ranking = hybrid.fused(scores, lambda row: share(self._texts[row]))
+        table, asked = self._vectors
+        ranking = hybrid.fused(self._queries[at], scores, _Rows(self._texts, self._words, table, asked[at]))
         return [row for row, _ in sorted(ranking, key=lambda found: (-found[1], found[0]))]
+
+
+class _Rows:
+    """The documents of a judged set, for one query: what textkit.retrieval.hybrid asks of rows."""
+
+    def __init__(self, texts: Sequence[str], words: Words, table: np.ndarray, vector: np.ndarray) -> None:
+        self._texts, self._words, self._table, self._vector = texts, words, table, vector
+
+    @property
+    def count(self) -> int:
+        return len(self._texts)
+
+    def text(self, row: int) -> str:
+        return self._texts[row]
+
+    def frequency(self, term: str) -> int:
+        return self._words.frequency(term)
+
+    def cosines(self, rows: Sequence[int]) -> list[float]:
+        return [float(self._table[row] @ self._vector) for row in rows]
+
+    def vectors(self, rows: Sequence[int]) -> np.ndarray:
+        return self._table[list(rows)].astype(np.float32)
+
+    def said(self, weights: Mapping[str, float]) -> Found:
+        return self._words.weighted(weights, DEPTH)
 
 
 def results(judged: Judged, rankings: Rankings, metrics: Sequence[str] = (), mode: str = MEANING) -> Iterator[Result]:
