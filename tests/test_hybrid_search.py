@@ -34,7 +34,7 @@ class Rows:
         return [0.25] * len(rows)
 
     def vectors(self, rows: Sequence[int]) -> np.ndarray:
-        return np.eye(self.count)[list(rows)]
+        return np.eye(self.count, dtype=np.float32)[list(rows)]
 
     def said(self, weights: Mapping[str, float]) -> Found:
         if self._said is None:

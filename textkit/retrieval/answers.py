@@ -1,7 +1,7 @@
 """Whether a text can hold the answer of a question: a number for "how many", a name for "who" (answer types; Voorhees 1999).
 
-Words and meaning both prefer the text that repeats the question. What answers it says something else besides, and of a kind that
-an English question announces: such a text is told by a few patterns. Knows no index.
+Words and meaning both prefer the text that repeats the question. What answers it says something else besides, of a kind that an
+English question announces: such a text is told by a few patterns. Knows no index.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ _QUESTIONS: tuple[tuple[Kind, str], ...] = (
     ("name", rf"^(?:which|what|name)\b.*\b(?:{_NAMED})\b"),
 )  # fmt: skip
 # How such a question begins, behind a preposition or without, unless it ends in a question mark: "people who need help" asks for
-# nobody's name.
+# no name.
 _ASKING = frozenset("who whom whose when where what which how name".split())
 _PREPOSITIONS = frozenset("after at before by during for from in of on since to under until with".split())
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
 _SENTENCE_END = re.compile(r"[.!?][\"”’)]?\s*$")
 # Words that begin a sentence and name nothing.
 _COMMON = frozenset(
-    "a after all although an and another as at because before both but by despite during each even for from had has have he her"
-    " his how however i if in into is it its many most no not of on one only or other over so some since such than that the their"
-    " then there these they this those though thus to under until was we were what when where which while who with within"
-    " without you".split()
+    "a after all although an and another as at because before both but by despite during each even for from had"
+    " has have he her his how however i if in into is it its many most no not of on one only or other over so some"
+    " since such than that the their then there these they this those though thus to under until was we were what"
+    " when where which while who with within without you".split()
 )
 
 
