@@ -37,19 +37,23 @@ _QUESTIONS: tuple[tuple[Kind, str], ...] = (
     ("name", rf"\b(?:who|whom|whose|where)\b|\b(?:what|which) (?:\w+ )?(?:{_PLACES})\b"),
     ("name", rf"^(?:which|what|name)\b.*\b(?:{_NAMED})\b"),
 )  # fmt: skip
-# How such a question begins, behind a preposition or without, unless it ends in a question mark: "people who need help" asks for
-# no name.
-_ASKING = frozenset("who whom whose when where what which how name".split())
-_PREPOSITIONS = frozenset("after at before by during for from in of on since to under until with".split())
-_WORD = re.compile(r"[^\W\d_][\w'’-]*")
-_SENTENCE_END = re.compile(r"[.!?][\"”’)]?\s*$")
-# Words that begin a sentence and name nothing.
-_COMMON = frozenset(
-    "a after all although an and another as at because before both but by despite during each even for from had"
-    " has have he her his how however i if in into is it its many most no not of on one only or other over so some"
-    " since such than that the their then there these they this those though thus to under until was we were what"
-    " when where which while who with within without you".split()
+# How such a question begins, behind a preposition or without, unless it ends in a question mark: "people who need help" asks
+# for no name.
+_ASKING = frozenset(("who", "whom", "whose", "when", "where", "what", "which", "how", "name"))
+_PREPOSITIONS = frozenset(
+    ("after", "at", "before", "by", "during", "for", "from", "in", "of", "on", "since", "to", "under", "until", "with")
 )
+_WORD = r"[^\W\d_][\w'’-]*"
+_SENTENCE_END = r"[.!?][\"”’)]?\s*$"
+# Words that begin a sentence and name nothing.
+_COMMON = frozenset((
+    "a", "after", "all", "although", "an", "and", "another", "as", "at", "because", "before", "both", "but", "by",
+    "despite", "during", "each", "even", "for", "from", "had", "has", "have", "he", "her", "his", "how", "however",
+    "i", "if", "in", "into", "is", "it", "its", "many", "most", "no", "not", "of", "on", "one", "only", "or", "other",
+    "over", "so", "some", "since", "such", "than", "that", "the", "their", "then", "there", "these", "they", "this",
+    "those", "though", "thus", "to", "under", "until", "was", "we", "were", "what", "when", "where", "which", "while",
+    "who", "with", "within", "without", "you",
+))  # fmt: skip
 
 
 @cache
@@ -92,9 +96,9 @@ def _all(pattern: str, text: str) -> list[str]:
 def _names(text: str, known: set[str]) -> int:
     """How many words are written as names and are not `known`."""
     count = 0
-    for word in _WORD.finditer(text):
+    for word in _pattern(_WORD).finditer(text):
         low = word[0].lower()
         if word[0][0].isupper() and low not in known and low not in _COMMON:
-            begins = word.start() == 0 or _SENTENCE_END.search(text[max(0, word.start() - 8) : word.start()])
+            begins = word.start() == 0 or _pattern(_SENTENCE_END).search(text[max(0, word.start() - 8) : word.start()])
             count += not (begins and len(low) < 3)
     return count
