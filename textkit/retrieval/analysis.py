@@ -23,11 +23,10 @@ _MARK = re.compile(r"[^\w]")
 
 def prepared(text: str) -> str:
     """`text` as tantivy's analyser takes it: its words, and behind them its codes as words."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
     said = text
     if not text.isascii():
-        said = _runs().sub(_pairs, text)
+        text = unicodedata.normalize("NFKC", text)
+        said = text if text.isascii() else _runs().sub(_pairs, text)
     codes = _joined_codes(text)
     return f"{said} {' '.join(codes)}" if codes else said
 
@@ -37,6 +36,8 @@ def _joined_codes(text: str) -> list[str]:
     if not _DIGIT.search(text):
         return []
     words = [word for word in text.split() if not word.isalnum() and _DIGIT.search(word)]
+    if not words:
+        return []
     return [_MARK.sub(JOINT, found) for word in words for found in _CODE.findall(word) if _DIGIT.search(found)]
 
 

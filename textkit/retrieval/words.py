@@ -161,7 +161,10 @@ class WordsWriter:
         add, document = self._writer.add_document, tantivy.Document
         with _named(self._folder, writing=True):
             for row, text in enumerate(texts, first):
-                add(document(text=prepared(text), row=row))
+                made = document()  # by its methods: naming the fields as arguments takes twice the time
+                made.add_text("text", prepared(text))
+                made.add_integer("row", row)
+                add(made)
 
     def remove(self, start: int, stop: int) -> None:
         """Removes the rows from `start` to `stop` - 1."""
