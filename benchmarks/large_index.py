@@ -3,8 +3,9 @@
     python benchmarks/large_index.py DATA FOLDER [--lines 10000000] [--minutes 9] [--exact]
 
 FOLDER keeps the lines, the index and what each piece cost. The first piece makes the lines. Every other ends after --minutes
-by Ctrl-C, which loses at most a graph that is being built; the same command does the next one. Exit code 3: there is more to do. When all is done it prints JSON: what
-making the index cost, what it takes on the disk, and what queries in processes of their own cost.
+by Ctrl-C, which loses at most a graph that is being built; the same command does the next one. Exit code 3: there is more to do.
+When all is done it prints JSON: what making the index cost, what it takes on the disk, and what queries in processes of their
+own cost.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from similar import english
 TEXTKIT = [sys.executable, "-P", "-m", "textkit"]
 MODEL = "en-words"
 LONGEST = 60  # characters of a line
+AT_ONCE = 100_000  # lines that are made together
 MORE = 3  # the exit code of a piece that was not the last
 
 
@@ -66,10 +68,12 @@ def short(lines: list[str], count: int) -> Iterator[str]:
     """`count` lines of at most LONGEST characters: the beginning of one line and the end of another."""
     dice = random.Random(6)
     words = [line.split() for line in lines]
-    for _ in range(count):
-        one, other = dice.choice(words), dice.choice(words)
-        found = " ".join([*one[: dice.randint(2, 5)], *other[-dice.randint(2, 5) :]])
-        yield found[:LONGEST].strip()
+    begins = [" ".join(some[: dice.randint(2, 5)]) for some in words]
+    ends = [" ".join(some[-dice.randint(2, 5) :]) for some in words]
+    for at in range(0, count, AT_ONCE):
+        some = min(AT_ONCE, count - at)
+        for begin, end in zip(dice.choices(begins, k=some), dice.choices(ends, k=some), strict=True):
+            yield f"{begin} {end}"[:LONGEST].rstrip()
 
 
 def piece(command: list[str], seconds: float) -> tuple[bool, dict[str, float]]:
