@@ -3,9 +3,9 @@
     python benchmarks/large_index.py DATA FOLDER [--lines 10000000] [--minutes 9] [--exact]
 
 FOLDER keeps the lines, the index and what each piece cost. The first piece makes the lines. Every other ends after --minutes
-by Ctrl-C, which loses at most a graph that is being built; the same command does the next one. Exit code 3: there is more to do.
-When all is done it prints JSON: what making the index cost, what it takes on the disk, and what queries in processes of their
-own cost.
+by Ctrl-C, which loses at most a graph that is being built; the same command does the next one. Exit code 3: there is more to
+do. When all is done it prints JSON: what making the index cost, what it takes on the disk, and what queries in processes of
+their own cost.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def main() -> int:
         part.replace(text)
         return MORE  # this process is too large now: its memory would count as that of the command
     exact = ["--exact"] if options.exact else []
-    done, spent = piece([*TEXTKIT, "index", "-q", "-m", MODEL, *exact, str(text), "-o", str(index)], options.minutes * 60)
+    done, spent = piece(
+        [*TEXTKIT, "index", "-q", "-m", MODEL, *exact, str(text), "-o", str(index)], options.minutes * 60
+    )
     pieces.append(spent | facts(index))
     told.write_text(json.dumps(pieces, indent=1))
     print(json.dumps(pieces[-1]), file=sys.stderr)
