@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from textkit.errors import UsageError
+from textkit.searching.beams import Pick
 from textkit.searching.constraints import Constraints
 from textkit.searching.decoding import search
 from textkit.searching.history import Hypothesis
@@ -32,6 +33,9 @@ class Kept:
 
     draws = ranks = cuts = False
 
+    def ahead(self, choice: Any) -> int:
+        return 1
+
     def keep(self, memory: Any, state: Any, rows: np.ndarray) -> tuple[Any, Any]:
         return (
             {name: value[rows] for name, value in memory.items()},
@@ -50,7 +54,7 @@ class Toy(Kept):
         self.bias = np.zeros(size)
         self.bias[EOS] = end
         self.bias[[START, PAD]] = -30  # as in a trained model; UNK is as likely as any other word
-        self.steps: list[tuple[int, int, int, bool]] = []  # lines, beams, k, full of each step
+        self.taken: list[tuple[int, int, int, bool]] = []  # lines, beams, k, full of each step
 
     def next(self, hidden: np.ndarray, token: Any, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """hidden [..., dim], token [...], mean [..., dim] -> the hidden state after the token, and the log-probabilities."""
@@ -66,7 +70,7 @@ class Toy(Kept):
         self, token: np.ndarray, parent: np.ndarray, k: int, memory: Any, state: Any, full: bool,
         draw: Any = None, score: Any = None,
     ) -> dict[str, Any]:  # fmt: skip
-        self.steps.append((*token.shape, k, full))
+        self.taken.append((*token.shape, k, full))
         hidden = np.take_along_axis(state["state.hidden"], parent[:, :, None], 1)
         hidden, logprob = self.next(hidden, token, memory["memory.mean"][:, None])
         top = np.argsort(-logprob, axis=2, kind="stable")[:, :, :k]
@@ -86,6 +90,44 @@ class Drawing(Toy):
     """A Toy that draws words itself."""
 
     draws = True
+
+
+class Ahead(Toy):
+    """A Toy that picks the continuations of a line by itself, and takes three steps before anybody looks."""
+
+    ranks = True
+
+    def ahead(self, choice: Pick) -> int:
+        return 3 if 2 * choice.beams + 4 <= SIZE else 1
+
+    def step(self, *given: Any) -> dict[str, Any]:
+        token, parent, k, memory, state, full, choice, score = given
+        self.taken.append((*token.shape, k, full))
+        if choice is None or self.ahead(choice) == 1:
+            return super().step(token, parent, k, memory, state, full)
+        return self.pick(token, parent, memory, state, choice, choice.score)[0]
+
+    def steps(
+        self, count: int, token: Any, parent: Any, memory: Any, state: Any, choice: Pick
+    ) -> tuple[list[Any], Any]:
+        found, score = [], choice.score
+        for _ in range(count):
+            state, token, parent, score = self.pick(token, parent, memory, state, choice, score)
+            found.append(state)
+        self.taken.append((*token.shape, -count, False))
+        return found, state
+
+    def pick(self, token: Any, parent: Any, memory: Any, state: Any, choice: Pick, score: Any) -> tuple[Any, ...]:
+        out = super().step(token, parent, 0, memory, state, True)
+        logprob = out["logprob"] + choice.bias  # [line, beam, vocab]
+        count = 1 if choice.beams == 1 else 2 * choice.beams
+        total = (logprob + score[:, :, None]).reshape(len(token), -1)
+        best = np.argsort(-total, axis=1, kind="stable")[:, :count]
+        beam, ids = np.divmod(best, SIZE)
+        picked = np.take_along_axis(logprob.reshape(len(token), -1), best, 1)
+        out |= {"picked_id": ids, "picked_beam": beam, "picked_logprob": picked}
+        going = np.argsort(ids == choice.eos, axis=1, kind="stable")[:, : choice.beams]
+        return (out, *(np.take_along_axis(part, going, 1) for part in (ids, beam, np.take_along_axis(total, best, 1))))
 
 
 class Written(Kept):
@@ -195,23 +237,27 @@ CASES: dict[str, tuple[Search, float]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("kind", [Toy, Ahead])
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 4))])
-def test_as_the_plain_search(case: str, seed: int) -> None:
+def test_as_the_plain_search(case: str, kind: type[Toy], seed: int) -> None:
     options, end = CASES[case]
-    model = Toy(seed, end=end)
+    model = kind(seed, end=end)
     source, mask = sources(13, seed)
     found = search(model, source, mask, TARGET, options, most=30)
     assert all(1 <= len(hypotheses) <= options.n_best for hypotheses in found)
     for hypotheses, row, real in zip(found, source, mask, strict=True):
         compare(hypotheses, plain(model, row[real].tolist(), options, 30))
+    went_ahead = kind is Ahead and not options.no_repeat_ngram_size and 2 * options.beam_size + 4 <= SIZE
+    assert any(k < 0 for _, _, k, _ in model.taken) == went_ahead
 
 
+@pytest.mark.parametrize("kind", [Toy, Ahead])
 @pytest.mark.parametrize("beam_size", [1, 2, 4])
-def test_prefixes_as_the_plain_search(beam_size: int) -> None:
+def test_prefixes_as_the_plain_search(beam_size: int, kind: type[Toy]) -> None:
     options = Search(beam_size=beam_size, n_best=beam_size, min_length=3)
     source, mask = sources(9)
     prefixes = [(), (5,), (6, 7, 8, 9), (UNK, 4), (), (4, 4, 4), (11,) * 8, (10, 9), ()]
-    model = Toy(3, end=0.5)
+    model = kind(3, end=0.5)
     found = search(model, source, mask, TARGET, options, most=10, prefixes=prefixes)
     for hypotheses, row, real, prefix in zip(found, source, mask, prefixes, strict=True):
         compare(hypotheses, plain(model, row[real].tolist(), options, 10, prefix))
@@ -237,21 +283,21 @@ def test_lines_that_are_done_leave_the_batch() -> None:
     model = Toy(seed, end=1.5)
     source, mask = sources(40, seed - 1)
     found = search(model, source, mask, TARGET, replace(PLAIN, length_penalty=0.0), most=60)
-    assert [lines for lines, *_ in model.steps] == sorted((lines for lines, *_ in model.steps), reverse=True)
-    assert model.steps[0] == (40, 1, 5, False)  # one beam at first, and only as many choices as can matter
-    assert {k for *_, k, _ in model.steps} == {5}
+    assert [lines for lines, *_ in model.taken] == sorted((lines for lines, *_ in model.taken), reverse=True)
+    assert model.taken[0] == (40, 1, 5, False)  # one beam at first, and only as many choices as can matter
+    assert {k for *_, k, _ in model.taken} == {5}
     longest = max(len(hypotheses[0].ids) for hypotheses in found)
-    assert sum(lines for lines, *_ in model.steps) < 0.9 * 40 * longest
+    assert sum(lines for lines, *_ in model.taken) < 0.9 * 40 * longest
 
 
 def test_greedy_asks_for_one_choice_until_one_is_barred() -> None:
     model = Toy(np.int64(0))  # not an int, as above: with it <unk> is among the likeliest words
     source, mask = sources(6, np.int64(1))
     search(model, source, mask, TARGET, replace(PLAIN, beam_size=1), most=20)
-    assert {k for *_, k, _ in model.steps} == {1}
-    model.steps.clear()
+    assert {k for *_, k, _ in model.taken} == {1}
+    model.taken.clear()
     search(model, source, mask, TARGET, Search(beam_size=1), most=20)
-    assert {k for *_, k, _ in model.steps} == {1, 4}  # UNK was among the likeliest: START, UNK, PAD and one more
+    assert {k for *_, k, _ in model.taken} == {1, 4}  # UNK was among the likeliest: START, UNK, PAD and one more
 
 
 # --- by hand ----------------------------------------------------------------------------------------------------------
@@ -443,10 +489,10 @@ def test_sampling_bars_what_may_not_come() -> None:
 def test_the_graph_chooses_where_top_k_is_small() -> None:
     model = Toy()
     search(model, *sources(3), TARGET, Search(sample=True, top_k=4), most=9)
-    assert {step[2:] for step in model.steps} == {(7, False)}  # 4, and the three that are barred
-    model.steps.clear()
+    assert {step[2:] for step in model.taken} == {(7, False)}  # 4, and the three that are barred
+    model.taken.clear()
     search(model, *sources(3), TARGET, Search(sample=True), most=9)
-    assert {step[2:] for step in model.steps} == {(0, True)}  # no choices by the graph
+    assert {step[2:] for step in model.taken} == {(0, True)}  # no choices by the graph
 
 
 @pytest.mark.parametrize(
@@ -476,10 +522,10 @@ def test_samples_are_the_same_whoever_draws(options: Search, watched: bool) -> N
     found, seen = run(by_model)
     wanted, as_seen = run(by_us)
     assert seen == as_seen
-    assert any(full for *_, full in by_us.steps) == (options.top_k == 0)
+    assert any(full for *_, full in by_us.taken) == (options.top_k == 0)
     # A graph draws only from the whole vocabulary; then nothing else of its distribution is asked for.
     plainly = options.top_k == 0 and options.top_p == 1
-    assert all((k, full) == (0, False) for _, _, k, full in by_model.steps) == plainly
+    assert all((k, full) == (0, False) for _, _, k, full in by_model.taken) == plainly
     for got, want in zip(found, wanted, strict=True):
         for one, other in zip(got, want, strict=True):
             assert (one.ids, one.ended) == (other.ids, other.ended)

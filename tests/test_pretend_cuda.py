@@ -40,87 +40,87 @@ def told(libraries: Path, program: str, tmp_path: Path):
 
 STEPS = """
 import json, warnings
+import numpy as np
 from pretend_cuda.pretend import counts
+from textkit import Generator, Translator
+from textkit.searching import stepping_on_device
+from textkit.searching.beams import Pick
+from textkit.searching.drawing import Draw
 from textkit.searching.steps import Steps
-steps, keeps = [], []
-def watched(name, found):
-    before = getattr(Steps, name)
-    def run(self, *given, **named):
-        first = counts()
-        result = before(self, *given, **named)
-        after = counts()
-        found.append({key: after[key] - first[key] for key in after})
-        return result
-    setattr(Steps, name, run)
-watched("step", steps), watched("keep", keeps)
+found = []
+def watched(run, *given):
+    first = counts()
+    result = run(*given)
+    after = counts()
+    found.append({key: after[key] - first[key] for key in after})
+    return result
 """
 
 
 def of_late(found: list[dict[str, int]]) -> dict[str, int]:
-    """The most of each, over the steps in which nothing is made any more."""
-    return {name: max(one[name] for one in found[4:]) for name in found[0]}
+    """The most of each, over the runs in which nothing is made any more."""
+    return {name: max(one[name] for one in found[2:]) for name in found[0]}
 
 
-def test_a_step_of_a_search_is_three_copies_and_a_hundred_bytes_a_line(libraries, tmp_path):
-    found = told(
+def test_four_steps_of_a_search_are_two_copies_and_a_hundred_bytes_a_line_and_step(libraries, tmp_path):
+    found, kept, where, ahead = told(
         libraries,
         STEPS
         + """
-import numpy as np
-from textkit import Translator
-model = Translator("en-de", device="cuda", workers=1, guard=False, min_length=20, max_length=20)
-model.translate(["The dog runs home with the man."] * 64)
-held = model.steps
+held = Translator("en-de", device="cuda", workers=1, guard=False).steps
 memory, state = held.encode(np.full((64, 12), 5), np.ones((64, 12), bool))
-token = np.full((64, 1), 1)
-for step in range(8):
-    given = held.step(token, np.zeros_like(token), 5, memory, state, False, score=np.zeros(token.shape))
-    state, token = given, given["top_id"][:, 0, :4]
+token, parent, score, bias = np.full((64, 1), 7), np.zeros((64, 1), int), np.zeros((64, 1)), np.zeros(8000, np.float32)
+for _ in range(6):
+    pick = Pick(score, bias, 4, 2)
+    chosen, state = watched(held.steps, held.ahead(pick), token, parent, memory, state, pick)
+    token, parent, score = (chosen[-1][f"picked_{name}"][:, :4] for name in ("id", "beam", "logprob"))
 held.keep(memory, state, np.arange(0, 64, 2))
-held.keep(memory, state, np.arange(0, 64, 2))
-print(json.dumps([steps, keeps[-1], held.where]))
+watched(held.keep, memory, state, np.arange(0, 64, 2))
+print(json.dumps([found[:-1], found[-1], held.where, len(chosen)]))
 """,
         tmp_path,
     )
-    steps, kept, where = found
-    assert where == "cuda:0/fp16"
-    late = of_late(steps)
-    assert late["up"] + late["down"] <= 3
-    assert late["up_bytes"] <= 100 * 64
-    assert late["down_bytes"] <= 100 * 64
-    assert late["up_bytes"] == 64 * 4 * 3 * 4  # token, parent and score of four beams, in fp32
-    assert late["down_bytes"] == 64 * 8 * (4 + 4)  # the eight best continuations
+    assert (where, ahead) == ("cuda:0/fp16", 4)
+    late = of_late(found)
+    assert (late["up"], late["down"], late["syncs"]) == (1, 1, 3)
+    assert late["up_bytes"] == 64 * 3 * 4 * 4  # token, parent and score of four beams, in fp32
+    assert late["down_bytes"] == 4 * 64 * 2 * 8 * 4  # place and log-probability of the eight best, of four steps
+    assert max(late["up_bytes"], late["down_bytes"]) <= 100 * 64 * ahead
     assert (kept["up_bytes"], kept["down_bytes"]) == (32 * 8, 0)  # which lines stay
 
 
-@pytest.mark.parametrize("share", [None, 0.9])
-def test_a_drawn_token_is_two_copies(libraries, tmp_path, share):
-    steps = told(
+@pytest.mark.parametrize(("top_k", "share"), [(0, None), (0, 0.9), (20, None), (20, 0.9), (500, None)])
+def test_drawn_tokens_are_two_copies(libraries, tmp_path, top_k, share):
+    found, ahead = told(
         libraries,
         STEPS
         + f"""
-import numpy as np
-from textkit import Generator
-from textkit.searching.drawing import Draw
-held = Generator("en-lm", device="cuda", samples=4).steps
+held = Generator("en-lm", device="cuda", samples=4, top_k={top_k}, top_p={share or 1}).steps
 memory, state = held.encode(np.full((32, 6), 5), np.ones((32, 6), bool))
-numbers, rest = np.full((32, 4), 0.5, np.float32), (np.array(1, np.float32), np.zeros(len(held._bundle.rule), np.float32))
-draw = Draw(numbers, *rest)
-if {share}:
-    draw = Draw(np.repeat(numbers[:, :, None], 4, 2), *rest, np.array({share}, np.float32))
+share = np.array({share}, np.float32) if {share} else None
+rest = np.array(1, np.float32), np.zeros(len(held._bundle.rule), np.float32), share, {top_k}
+numbers = np.full((32, 4, 4) if {share} else (32, 4), 0.5, np.float32)
+ahead = held.ahead(Draw(numbers, *rest))
+draw = Draw(np.stack([numbers] * ahead) if ahead > 1 else numbers, *rest)
 token, parent = np.full((32, 4), 7), np.zeros((32, 4), np.int64)
-for step in range(8):
-    state = held.step(token, parent, 0, memory, state, False, draw)
-    token, parent = state["drawn_id"], np.tile(np.arange(4), (32, 1))
-print(json.dumps(steps))
+for _ in range(6):
+    if ahead > 1:
+        chosen, state = watched(held.steps, ahead, token, parent, memory, state, draw)
+        token = chosen[-1]["drawn_id"]
+    else:
+        state = watched(held.step, token, parent, 0, memory, state, False, draw)
+        token = state["drawn_id"]
+    parent = np.tile(np.arange(4), (32, 1))
+print(json.dumps([found, ahead]))
 """,
         tmp_path,
     )
-    late = of_late(steps)
-    assert late["up"] + late["down"] <= 3
-    assert late["up_bytes"] == 32 * 4 * (6 if share else 3) * 4  # token, parent, and one number or four
-    assert late["down_bytes"] == 32 * 4 * (4 + 4)
-    assert max(late["up_bytes"], late["down_bytes"]) <= 100 * 32
+    assert ahead == (1 if share and not top_k else 4)  # what a share of all tokens lacks is drawn on the host
+    late = of_late(found)
+    assert (late["up"], late["down"]) == (1, 1)
+    assert late["up_bytes"] == 32 * 4 * (2 + ahead * (4 if share else 1)) * 4  # token, parent; a number or four a step
+    assert late["down_bytes"] == ahead * 32 * 4 * (4 + 4)
+    assert max(late["up_bytes"], late["down_bytes"]) <= 100 * 32 * ahead
 
 
 def test_shipped_models_run_whole_on_the_gpu_in_each_precision(libraries, tmp_path):
@@ -219,11 +219,19 @@ def accepts(graph):
     return True
 plain = onnxfile.keep_outputs(data, ["top_id", "top_logprob", *states])
 found = {{"k as an input": accepts(for_cuda(plain, "fp16"))}}
-for kind, choices, outputs in (("ranked", 8, ["top_id", "top_logprob"]), ("drawn", 0, drawn), ("cut", 0, drawn)):
-    graph = onnxfile.keep_outputs(data, [*outputs, *states])
-    found[kind] = accepts(for_cuda(graph, "fp16", StepEdit(kind, vocab, choices)))
+top = ["top_id", "top_logprob"]
+for steps in (1, 4):
+    for edit in (
+        StepEdit("picked", vocab, 8, 4, 2, steps), StepEdit("among", vocab, 20, steps=steps),
+        StepEdit("among_share", vocab, 20, steps=steps), StepEdit("drawn", vocab, steps=steps),
+        *[StepEdit("ranked", vocab, 8), StepEdit("cut", vocab)][: 2 * (steps == 1)],
+    ):
+        graph = onnxfile.keep_outputs(data, [*(drawn if edit.kind in ("drawn", "cut") else top), *states])
+        found[edit.kind + str(steps)] = accepts(for_cuda(graph, "fp16", edit))
 print(json.dumps(found))
 """,
         tmp_path,
     )
-    assert accepted == {"k as an input": False, "ranked": True, "drawn": True, "cut": True}
+    assert accepted.pop("k as an input") is False
+    assert len(accepted) == 10
+    assert all(accepted.values()), accepted

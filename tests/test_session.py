@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -32,6 +35,25 @@ def test_runs_on_the_cpu():
     both = got.run(feeds)
     np.testing.assert_array_equal(both["vector"], [[6, 8], [1.5, 2]])
     assert list(got.run(feeds, ["vector"])) == ["vector"]
+
+
+def test_stdout_is_there_after_two_threads_loaded_graphs_at_once(monkeypatch):
+    """The first to begin is the first to end, as where a step graph is loaded in two of three batches under way."""
+    onnxruntime, before = pytest.importorskip("onnxruntime"), sys.stdout
+    inner, first_has_begun = onnxruntime.InferenceSession, threading.Event()
+
+    def loaded(*given, **named):
+        second = first_has_begun.is_set()
+        first_has_begun.set()
+        time.sleep(0.3 if second else 0.1)
+        return inner(*given, **named)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", loaded)
+    with ThreadPoolExecutor(2) as pool:
+        other = pool.submit(Session, IDENTITY, "cpu", 1)
+        assert first_has_begun.wait(10)
+        assert pool.submit(Session, IDENTITY, "cpu", 1).result().device == other.result().device == "cpu"
+    assert sys.stdout is before
 
 
 def test_threads_are_the_cpus_at_hand_or_what_is_asked(monkeypatch):

@@ -3,26 +3,126 @@
 pretend.py makes a stub that returns 0 of every other function that onnxruntime's CUDA provider takes from NVIDIA's libraries.
 What stands here is what must do something for the provider to load graphs and run them. */
 #define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include <driver_types.h>
 
-enum { LAUNCHES, UP, DOWN, UP_BYTES, DOWN_BYTES, GRAPHS, SYNCS, ALLOCATIONS, KINDS };
+enum { LAUNCHES, UP, DOWN, UP_BYTES, DOWN_BYTES, GRAPHS, SYNCS, ALLOCATIONS, BUSY, KINDS }; /* BUSY: nanoseconds */
 static long counted[KINDS];
 static long left = -1; /* bytes that may still be allocated; -1: any number */
 
 long *pretend_counts(void) { return counted; }
 void pretend_memory(long bytes) { left = bytes; }
-static useconds_t waits; /* how long a device takes for what is waited for */
-void pretend_waits(long microseconds) { waits = (useconds_t)microseconds; }
+
+/* Time. The device does one launch after the other, whatever streams they are in, and takes as long for each. The clock is
+that of the wall, or one that others who share the machine do not move: the processor time of this process, as if it had one
+core, and the time in which all its threads wait, which passes at once. */
+enum { STREAMS = 256 };
+static long works;           /* nanoseconds a launch */
+static int own_clock;
+static int64_t skipped;      /* nanoseconds in which all threads waited */
+static int64_t looking;      /* nanoseconds of processor time that looking for them has taken */
+static int64_t free_at;      /* when the device has done all that was launched */
+static struct { void *stream; int64_t end; } streams[STREAMS]; /* when it has done what each stream was given */
+static pthread_mutex_t timed = PTHREAD_MUTEX_INITIALIZER;
+void pretend_works(long nanoseconds, int own) { works = nanoseconds; own_clock = own; }
+static int64_t read_clock(clockid_t which) {
+    struct timespec time;
+    clock_gettime(which, &time);
+    return time.tv_sec * 1000000000LL + time.tv_nsec;
+}
+static int64_t now(void) {
+    return own_clock ? read_clock(CLOCK_PROCESS_CPUTIME_ID) + skipped - looking : read_clock(CLOCK_MONOTONIC);
+}
+long pretend_clock(void) { return now(); }
+static int64_t *end_of(void *stream) {
+    for (int at = 0; at < STREAMS - 1; at++) {
+        if (!streams[at].end) streams[at].stream = stream;
+        if (streams[at].stream == stream) return &streams[at].end;
+    }
+    return &streams[STREAMS - 1].end;
+}
+static int launched(void *stream, long kernels) {
+    counted[LAUNCHES] += kernels;
+    if (!works) return 0;
+    pthread_mutex_lock(&timed);
+    int64_t time = now();
+    free_at = (time > free_at ? time : free_at) + kernels * works;
+    *end_of(stream) = free_at;
+    counted[BUSY] += kernels * works;
+    pthread_mutex_unlock(&timed);
+    return 0;
+}
+static int others_run(void) { /* whether a thread but this one computes, or would if it had a processor */
+    long self = syscall(SYS_gettid);
+    DIR *threads = opendir("/proc/self/task");
+    int found = 0;
+    for (struct dirent *one; !found && (one = readdir(threads));) {
+        char path[300], text[512];
+        if (one->d_name[0] == '.' || atol(one->d_name) == self) continue;
+        snprintf(path, sizeof path, "/proc/self/task/%s/stat", one->d_name);
+        int file = open(path, O_RDONLY);
+        if (file < 0) continue;
+        long size = read(file, text, sizeof text - 1);
+        close(file);
+        if (size <= 0) continue;
+        text[size] = 0;
+        char *end = strrchr(text, ')');
+        found = end && end[2] == 'R';
+    }
+    closedir(threads);
+    return found;
+}
+static void done(void *stream) {
+    if (!works) return;
+    pthread_mutex_lock(&timed);
+    int64_t end = *end_of(stream);
+    pthread_mutex_unlock(&timed);
+    if (!own_clock) {
+        struct timespec until = {end / 1000000000, end % 1000000000};
+        if (end > now()) clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, 0);
+        return;
+    }
+    static pthread_mutex_t one_looks = PTHREAD_MUTEX_INITIALIZER;
+    static int64_t waiting[STREAMS]; /* until when each thread waits; 0: none does */
+    int own = 0;
+    for (int over = 0; !over;) {
+        int64_t begun = read_clock(CLOCK_THREAD_CPUTIME_ID);
+        pthread_mutex_lock(&one_looks);
+        while (own < STREAMS - 1 && waiting[own] && waiting[own] != end) own++;
+        waiting[own] = end;
+        int64_t time = now(), soonest = end;
+        for (int at = 0; at < STREAMS; at++)
+            if (waiting[at] && waiting[at] < soonest) soonest = waiting[at];
+        if (soonest > time && !others_run()) skipped += soonest - time;
+        over = now() >= end;
+        if (over) waiting[own] = 0;
+        pthread_mutex_unlock(&one_looks);
+        if (!over) usleep(100);
+        looking += read_clock(CLOCK_THREAD_CPUTIME_ID) - begun;
+    }
+}
 
 /* Launches. */
-int __cudaLaunchKernel(void) { counted[LAUNCHES]++; return 0; }
-int cudaLaunchKernel(void) { counted[LAUNCHES]++; return 0; }
-int cudaLaunchKernelExC(void) { counted[LAUNCHES]++; return 0; }
-int cudaLaunchCooperativeKernel(void) { counted[LAUNCHES]++; return 0; }
+struct size { unsigned x, y, z; };
+int __cudaLaunchKernel(void *kernel, struct size grid, struct size block, void **given, size_t shared, void *stream) {
+    return launched(stream, 1);
+}
+int cudaLaunchKernel(void *kernel, struct size grid, struct size block, void **given, size_t shared, void *stream) {
+    return launched(stream, 1);
+}
+int cudaLaunchKernelExC(cudaLaunchConfig_t *how, void *kernel, void **given) { return launched(how->stream, 1); }
+int cudaLaunchCooperativeKernel(void *kernel, struct size grid, struct size block, void **given, size_t shared, void *stream) {
+    return launched(stream, 1);
+}
 int cudaGraphLaunch(void) { counted[GRAPHS]++; return 0; }
 int cudaLaunchHostFunc(void *stream, void (*call)(void *), void *data) { call(data); return 0; }
 void **__cudaRegisterFatBinary(void *binary) { static void *handle[2]; return handle; }
@@ -52,7 +152,11 @@ static void copied(void *to, const void *from, size_t bytes, int way) {
     memmove(to, from, bytes);
 }
 int cudaMemcpy(void *to, void *from, size_t bytes, int way) { copied(to, from, bytes, way); return 0; }
-int cudaMemcpyAsync(void *to, void *from, size_t bytes, int way, void *stream) { copied(to, from, bytes, way); return 0; }
+int cudaMemcpyAsync(void *to, void *from, size_t bytes, int way, void *stream) {
+    if (way == cudaMemcpyDeviceToHost) done(stream); /* into memory that may be paged out, it waits */
+    copied(to, from, bytes, way);
+    return 0;
+}
 int cudaMemcpy2DAsync(char *to, size_t step, char *from, size_t stride, size_t width, size_t rows, int way, void *stream) {
     for (size_t row = 0; row < rows; row++) copied(to + row * step, from + row * stride, width, way);
     return 0;
@@ -67,7 +171,7 @@ int cudaPointerGetAttributes(struct cudaPointerAttributes *found, void *place) {
 }
 
 /* Waiting. */
-int cudaStreamSynchronize(void *stream) { counted[SYNCS]++; if (waits) usleep(waits); return 0; }
+int cudaStreamSynchronize(void *stream) { counted[SYNCS]++; done(stream); return 0; }
 int cudaStreamIsCapturing(void *stream, int *status) { *status = 0; return 0; }
 int cudaEventElapsedTime(float *milliseconds, void *from, void *to) { *milliseconds = 0.01f; return 0; }
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 HEADERS = [Path(place) for place in (os.environ.get("CUDA_HOME", "/usr/local/cuda") + "/include", "/usr/include")]
-COUNTS = ("launches", "up", "down", "up_bytes", "down_bytes", "graphs", "syncs", "allocations")
+COUNTS = ("launches", "up", "down", "up_bytes", "down_bytes", "graphs", "syncs", "allocations", "busy")
 
 
 def missing() -> str:
@@ -85,7 +85,7 @@ def _compile(folder: Path, library: str, names: list[str], source: str) -> None:
     # Every library holds all of pretend.c. Versions of symbols say that the runtime's functions are called in the runtime.
     script.write_text(f"{library} {{ global: *; }};\n")
     command = [
-        "gcc", "-w", "-O1", "-shared", "-fPIC", f"-I{_header()}", f"-Wl,-soname,{library}",
+        "gcc", "-w", "-O1", "-pthread", "-shared", "-fPIC", f"-I{_header()}", f"-Wl,-soname,{library}",
         f"-Wl,--version-script={script}", "-o", str(folder / library), str(file),
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True)

@@ -22,7 +22,7 @@ from textkit.cuda.nodes import HALF, INT8, UINT8
 from textkit.errors import TextkitError
 from textkit.version import __version__
 
-_VERSION = b"2"  # changes where the same graph would be rewritten in another way
+_VERSION = b"3"  # changes where the same graph would be rewritten in another way
 _LEAST = 1 << 20  # bytes; a smaller graph is rewritten in milliseconds
 _SHAPE_NAMES = """
 Add Cast Concat ConstantOfShape Div Equal Expand Gather Identity Max Min Mod Mul Range Reshape Shape Size Slice Squeeze Sub
@@ -37,7 +37,7 @@ _KEPT = 64  # graphs in the cache; the one that was not used for the longest tim
 def for_cuda(graph: bytes, precision: str, edit: Edit | None = None) -> bytes:
     """`graph` as CUDA computes it in `precision`: fp16, fp32, tf32 (a matter of the session) or int8 (blocks of weights).
 
-    `edit`: what else is changed, before precisions are. Raises TextkitError for a weight that fp16 does not hold.
+    `edit`: what else is changed, before precisions are and behind. Raises TextkitError for a weight that fp16 does not hold.
     """
     if edit is None and precision in ("fp32", "tf32") and not any(name in graph for name in _OF_INTEGERS):
         return graph
@@ -52,6 +52,8 @@ def for_cuda(graph: bytes, precision: str, edit: Edit | None = None) -> bytes:
             in_blocks(model, integers)
         if precision in ("fp16", "int8"):
             halved(model)
+        if edit is not None:
+            edit.finish(model)
         found = model.written()
         if place is not None:
             _keep(place, found)

@@ -22,12 +22,15 @@ _TYPED = {4: "<f4", 10: "<f8"}  # fields of a TensorProto that hold numbers of t
 
 
 class Edit(Protocol):
-    """A change of a graph that only a GPU's has. `key` names it, with all that it depends on."""
+    """A change of a graph that only a GPU's has. `key` names it, with all that it depends on. It is called before precisions
+    are changed, and `finish` afterwards."""
 
     @property
     def key(self) -> str: ...
 
     def __call__(self, model: Model) -> None: ...
+
+    def finish(self, model: Model) -> None: ...
 
 
 class Model(Pruning):

@@ -1,36 +1,40 @@
 """A step graph as a GPU runs it: what goes up and down is a small array each way, and numbers that never change are constants.
 
 `k` as an input is read back to the host twice a step, and keeps CUDA graphs from the step, so it is a constant here. Tokens,
-parents and the numbers that go with them come in one array, `given`. Of the continuations of a line's beams only the best leave
-the GPU. What is left out of a top-p draw is cut there, too, so that no distribution leaves it. Knows the ports of a step by
-their names (searching/ports.py), and the nodes by which the exporter draws (exporting/step_graph.py).
+parents and the numbers that go with them come in one array, `given`. Which continuations go on is found on the GPU
+(choosing.py), and so is a drawn token (drawing.py), so that no distribution leaves it. Several steps may be one graph
+(unrolling.py). Knows the ports of a step by their names (searching/ports.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from textkit.cuda import choosing, drawing
 from textkit.cuda.model import Model
-from textkit.cuda.nodes import FLOAT, INT32, INT64, Node, Value, rename, shape_of
+from textkit.cuda.nodes import FLOAT, INT64, Value, rename, shape_of
+from textkit.cuda.step_graph import GIVEN, NUMBERS, StepGraph
+from textkit.cuda.unrolling import FOLLOWING, unrolled
 
-GIVEN = "given"
-NUMBERS = 4  # random numbers for one token under top-p (searching/sampling.py)
-_SHARE, _WEIGHT, _LOGPROB = "share", "draw/weight", "logprob"
-_LONGEST = 1024  # tokens that a share is looked for among: a share that needs more is drawn on the host
-
-Kind = Literal["ranked", "listed", "drawn", "cut", "whole"]
+Kind = Literal["picked", "ranked", "listed", "drawn", "cut", "among", "among_share", "whole"]
+_NUMBERS = tuple(f"uniform.{at}" for at in range(NUMBERS))
 # Kind -> the rows of `given` f32[row, line, beam]
 ROWS: dict[Kind, tuple[str, ...]] = {
+    "picked": ("token", "parent", "score"),
     "ranked": ("token", "parent", "score"),
     "listed": ("token", "parent"),
     "drawn": ("token", "parent", "uniform"),
-    "cut": ("token", "parent", *(f"uniform.{at}" for at in range(NUMBERS))),
+    "cut": ("token", "parent", *_NUMBERS),
+    "among": ("token", "parent", "uniform"),
+    "among_share": ("token", "parent", *_NUMBERS),
     "whole": ("token", "parent"),
 }
+BARRED = 4  # the most ids that a bias bars: the start, padding, the unknown word, and the end before the minimum length
+DRAWN = ("drawn", "cut", "among", "among_share")
 
 
 @dataclass(frozen=True)
@@ -38,168 +42,87 @@ class StepEdit:
     """An edit of a step graph, for Session.
 
     `ranked`: of all continuations of a line's beams, whose score so far is a row of `given`, the `choices` best leave:
-    `place` i32[line, choice] (beam * vocabulary + token) and `best` f32[line, choice], their log-probabilities. `listed`: the
-    `choices` best of each beam: `listed_id` i32[line, beam, choice] and `top_logprob`. `drawn`: `drawn` f32[2, line, beam]:
-    token and log-probability. `cut`: the same, drawn from the likeliest tokens that make up `share` f32[]; the token is -1
-    where that takes more than the 1,024 likeliest. `whole`: nothing but the distribution.
+    `place` i32[line, choice] (beam * vocabulary + token) and `best` f32[line, choice], their log-probabilities. `picked`: the
+    same after `bias` f32[vocab], which bars BARRED ids at most; `picked` f32[3, line, choice]: token, beam, log-probability.
+    `listed`: the `choices` best of each beam: `listed_id` i32[line, beam, choice] and `top_logprob`. `drawn`: `drawn`
+    f32[2, line, beam]: token and log-probability; with `choices`, of so many likeliest. `cut`: the same, drawn from the
+    likeliest tokens that make up `share` f32[]; the token is -1 where that takes more than the 1,024 likeliest. `among`,
+    `among_share`: the same, from the `choices` likeliest in their order. `whole`: nothing but the distribution.
+
+    `steps`: so many steps are one graph (`picked` of `beams` that end with `eos`, `drawn`, `among`, `among_share`); the graph
+    then gives `picked` or `drawn` of each step, and takes the random numbers of each in further rows of `given`.
     """
 
     kind: Kind
     vocab: int
     choices: int = 0
+    beams: int = 0
+    eos: int = 0
+    steps: int = 1
 
     @property
     def key(self) -> str:
-        return f"step {self.kind} {self.choices} {self.vocab}"
+        numbers = self.choices, self.vocab, self.beams, self.eos, self.steps
+        return " ".join(["step", self.kind, *map(str, numbers)])
 
     def __call__(self, model: Model) -> None:
-        work = _Step(model, self.vocab)
-        work.take(ROWS[self.kind], self.choices)
-        if self.kind == "ranked":
-            work.rank(self.choices)
+        work = StepGraph(model, self.vocab)
+        likeliest = self.choices + (BARRED if self.kind in ("picked", "among", "among_share") else 0)
+        _take(work, ROWS[self.kind], min(likeliest, self.vocab))
+        if self.kind == "picked":
+            choosing.pick(work, self.choices)
+        elif self.kind == "ranked":
+            choosing.rank(work, self.choices)
         elif self.kind == "listed":
-            work.list()
-        elif self.kind == "cut":
-            work.cut()
-        if self.kind in ("drawn", "cut"):
-            work.join_drawn()
+            choosing.give_list(work)
+        elif self.kind in ("among", "among_share"):
+            drawing.among(work, self.choices, share=self.kind == "among_share")
+        elif self.kind in DRAWN:
+            if self.choices:
+                drawing.keep_likeliest(work, self.choices)
+            if self.kind == "cut":
+                drawing.cut(work)
+        if self.kind in DRAWN:
+            drawing.join(work)
+        if self.steps > 1:
+            if self.kind == "picked":
+                choosing.go_on(work, self.beams, self.eos)
+            else:
+                drawing.go_on(work)
+            work.give(FOLLOWING, FLOAT, ["row", "line", "beams"], [])
         model.ordered()
         model.drop_unused()
         taken = {name for node in model.nodes for name in (*node.takes, *node.within)}
         model.inputs = [port for port in model.inputs if port.name in taken]
 
-
-def can_cut(model: Model) -> bool:
-    """Whether a step graph draws by nodes of the names that the exporter gives them."""
-    return any(_WEIGHT in node.makes for node in model.nodes)
-
-
-class _Step:
-    def __init__(self, model: Model, vocab: int) -> None:
-        self.model, self.vocab = model, vocab
-
-    def add(self, operator: str, takes: Collection[str], makes: str | list[str], **settings: int) -> str:
-        node = Node(operator, list(takes), [makes] if isinstance(makes, str) else list(makes))
-        for name, value in settings.items():
-            node.with_integer(name, value)
-        self.model.nodes.append(node)
-        return node.makes[0]
-
-    def constant(self, name: str, value: object) -> str:
-        return self.model.put(f"cuda/{name}", np.asarray(value))
-
-    def take(self, rows: Collection[str], choices: int) -> None:
-        """Takes the inputs of a step out of the rows of `given`, and makes `k` a constant."""
-        for at, name in enumerate(rows):
-            row = self.add("Gather", [GIVEN, self.constant(f"row{at}", np.array(at))], f"cuda/{name}", axis=0)
-            if name in ("token", "parent"):
-                self.add("Cast", [row], name, to=INT64)
-            elif name == "uniform":
-                rename(self.model.nodes, name, row)
-        if any(port.name == "k" for port in self.model.inputs):
-            self.model.put("k", np.array(max(1, choices)))
-        gone = {"token", "parent", "k", "uniform"}
-        self.model.inputs = [port for port in self.model.inputs if port.name not in gone]
-        self.model.inputs.append(Value(GIVEN, FLOAT, shape_of([len(rows), "line", "beam"])))
-
-    def give(self, name: str, kind: int, axes: Collection[str | int], instead: Collection[str]) -> None:
-        """Makes `name` an output of the graph instead of others."""
-        self.model.outputs = [port for port in self.model.outputs if port.name not in instead]
-        self.model.outputs.append(Value(name, kind, shape_of(axes)))
-
-    def rank(self, choices: int) -> None:
-        flat, one = self.constant("flat", np.array([0, -1])), self.constant("one", np.array([-1]))
-        score = self.add("Unsqueeze", ["cuda/score", one], "cuda/scores")  # [line, beam, 1]
-        total = self.add("Add", ["top_logprob", score], "cuda/total")  # [line, beam, choice]
-        totals = self.add("Reshape", [total, flat], "cuda/totals")  # [line, beam * choice]
-        count = self.constant("choices", np.array([choices]))
-        self.add("TopK", [totals, count], ["cuda/bests", "cuda/at"], axis=1, largest=1, sorted=1)
-        ids = self.add("Reshape", ["top_id", flat], "cuda/ids")
-        logprobs = self.add("Reshape", ["top_logprob", flat], "cuda/logprobs")
-        token = self.add("GatherElements", [ids, "cuda/at"], "cuda/chosen", axis=1)
-        self.add("GatherElements", [logprobs, "cuda/at"], "best", axis=1)
-        beam = self.add("Div", ["cuda/at", self.constant("width", np.array(choices))], "cuda/beam")
-        first = self.add("Mul", [beam, self.constant("vocab", np.array(self.vocab))], "cuda/first")
-        self.add("Cast", [self.add("Add", [first, token], "cuda/place")], "place", to=INT32)
-        self.give("place", INT32, ["line", choices], ["top_id", "top_logprob"])
-        self.give("best", FLOAT, ["line", choices], [])
-
-    def list(self) -> None:
-        self.add("Cast", ["top_id"], "listed_id", to=INT32)
-        self.give("listed_id", INT32, ["line", "beam", "k"], ["top_id"])
-
-    def join_drawn(self) -> None:
-        first = self.constant("first", np.array([0]))
-        token = self.add("Cast", ["drawn_id"], "cuda/drawn_id", to=FLOAT)
-        parts = [self.add("Unsqueeze", [name, first], f"{name}/row") for name in (token, "drawn_logprob")]
-        self.add("Concat", parts, "drawn", axis=0)
-        self.give("drawn", FLOAT, [2, "line", "beam"], ["drawn_id", "drawn_logprob"])
-
-    def cut(self) -> None:
-        """Draws as drawing.py does for top-p: each number but the last draws from all tokens, and its token is taken if it is
-        among the likeliest that make up the share; the last draws from those alone."""
-        model = self.model
-        reached = self._reached({"uniform", _WEIGHT})
-        drawing = [node for node in model.nodes if not reached.isdisjoint(node.takes)]
-        model.inputs.append(Value(_SHARE, FLOAT, b""))
-        last, first = self.constant("last_axis", np.array([-1])), self.constant("none", np.array(0, np.float32))
-        most = min(_LONGEST, self.vocab)
-        count = self.constant("longest", np.array([most]))
-        self.add("TopK", [_WEIGHT, count], ["cuda/likeliest", "cuda/likeliest_at"], axis=-1, largest=1, sorted=1)
-        axis = self.constant("sum_axis", np.array(2))
-        before = self.add("CumSum", ["cuda/likeliest", axis], "cuda/before", exclusive=1)
-        kept = self.add("Less", [before, _SHARE], "cuda/kept")  # [line, beam, likeliest]
-        highest = self.constant("highest", np.array(2, np.float32))
-        among = self.add("Where", [kept, "cuda/likeliest", highest], "cuda/among")
-        least = self.add("ReduceMin", [among, last], "cuda/least", keepdims=1)  # [line, beam, 1]
-        short = ""
-        if most < self.vocab:
-            whole = self.add("ReduceSum", ["cuda/likeliest", last], "cuda/found", keepdims=0)
-            short = self.add("Less", [whole, _SHARE], "cuda/short")  # [line, beam]
-        stays = self.add("GreaterOrEqual", [_WEIGHT, least], "cuda/stays")
-        self.add("Where", [stays, _WEIGHT, first], "cuda/weight")
-        token, logprob = self._drawn(drawing, NUMBERS - 1, {_WEIGHT: "cuda/weight"})
-        for at in reversed(range(NUMBERS - 1)):
-            from_all, logprob_from_all = self._drawn(drawing, at, {})
-            place = self.add("Unsqueeze", [from_all, last], f"cuda/{at}/index")
-            own = self.add("GatherElements", [_WEIGHT, place], f"cuda/{at}/own", axis=2)
-            taken = self.add("GreaterOrEqual", [own, least], f"cuda/{at}/taken_column")
-            taken = self.add("Squeeze", [taken, last], f"cuda/{at}/taken")
-            token = self.add("Where", [taken, from_all, token], f"cuda/{at}/id")
-            logprob = self.add("Where", [taken, logprob_from_all, logprob], f"cuda/{at}/logprob")
-        model.nodes = [node for node in model.nodes if node not in drawing]
-        if short:
-            token = self.add("Where", [short, self.constant("nothing", np.array(-1)), token], "cuda/sure")
-        self.add("Identity", [token], "drawn_id")
-        self.add("Identity", [logprob], "drawn_logprob")
-
-    def _reached(self, names: Collection[str]) -> set[str]:
-        """`names`, and all values that depend on them."""
-        found = set(names)
-        for node in self.model.nodes:
-            if not found.isdisjoint(node.takes):
-                found.update(node.makes)
-        return found
-
-    def _drawn(self, nodes: Collection[Node], at: int, names: Mapping[str, str]) -> tuple[str, str]:
-        """Adds copies of the nodes that draw, which use the random number `at` and take `names` by other names: the token that
-        they draw, and its log-probability."""
-        made = {name: f"{name}/{at}" for node in nodes for name in node.makes}
-        names = {**names, "uniform": f"cuda/uniform.{at}", **made}
-        for node in nodes:
-            takes, makes = ([names.get(name, name) for name in side] for side in (node.takes, node.makes))
-            self.model.nodes.append(replace(node, takes=takes, makes=makes, attributes=dict(node.attributes)))
-        return made["drawn_id"], made["drawn_logprob"]
+    def finish(self, model: Model) -> None:
+        """What is changed after precisions are: several steps become one graph."""
+        if self.steps > 1:
+            unrolled(model, self.steps, "picked" if self.kind == "picked" else "drawn", len(ROWS[self.kind]))
 
 
-def lines_graph(ports: Collection[tuple[str, int, int]]) -> bytes:
-    """A graph that keeps the lines `rows` i64[kept] of each of its inputs (name, type of numbers, number of axes): a Gather
-    each. Its outputs have the names of its inputs, with `/kept` behind."""
-    model = Model.empty()
-    model.inputs = [Value("rows", INT64, shape_of(["kept"]))]
-    for name, kind, rank in ports:
-        axes = [f"{name}/{at}" for at in range(1, rank)]
-        model.inputs.append(Value(name, kind, shape_of(["line", *axes])))
-        model.outputs.append(Value(f"{name}/kept", kind, shape_of(["kept", *axes])))
-        model.nodes.append(Node("Gather", [name, "rows"], [f"{name}/kept"]).with_integer("axis", 0))
-    return model.written()
+def _take(work: StepGraph, rows: Collection[str], k: int) -> None:
+    """Takes the inputs of a step out of the rows of `given`, and makes `k` a constant."""
+    model = work.model
+    for at, name in enumerate(rows):
+        row = work.add("Gather", [GIVEN, work.constant(f"row{at}", np.array(at))], f"cuda/{name}", axis=0)
+        if name in ("token", "parent"):
+            work.add("Cast", [row], name, to=INT64)
+        elif name == "uniform":
+            rename(model.nodes, name, row)
+    if any(port.name == "k" for port in model.inputs):
+        model.put("k", np.array(max(1, k)))
+        _fold_choices(model)
+    gone = {"token", "parent", "k", "uniform"}
+    model.inputs = [port for port in model.inputs if port.name not in gone]
+    model.inputs.append(Value(GIVEN, FLOAT, shape_of([len(rows), "line", "beam"])))
+
+
+def _fold_choices(model: Model) -> None:
+    """Makes constants of what is made of `k` alone. A large graph's are not folded while it loads, and TopK reads them."""
+    for node in list(model.nodes):
+        if node.operator not in ("Reshape", "Min") or not all(map(model.is_constant, node.takes)):
+            continue
+        first, second = (model.constant(name) for name in node.takes)
+        model.put(node.makes[0], first.reshape(second) if node.operator == "Reshape" else np.minimum(first, second))
+        model.nodes.remove(node)

@@ -6,6 +6,7 @@ It is made for all lines at once; decoding.py describes the search itself. Knows
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,20 @@ from textkit.searching.history import History, Hypothesis
 if TYPE_CHECKING:
     from textkit.searching.constraints import Constraints
     from textkit.searching.options import Search, Target
+
+
+@dataclass(frozen=True)
+class Pick:
+    """What a step graph picks the continuations of a line by, as Beams does.
+
+    The best of all its beams, whose `score` f64[row, beam] is that so far, after `bias` f32[vocab], which is -inf for ids that
+    may not be produced. Of these the best `beams` that are not `eos` go on.
+    """
+
+    score: np.ndarray
+    bias: np.ndarray
+    beams: int
+    eos: int
 
 
 class Beams:
@@ -50,10 +65,18 @@ class Beams:
         """f64[row, beam]: the sum of each beam's log-probabilities so far; -inf where there is none."""
         return self._score
 
+    def pick(self, step: int) -> Pick | None:
+        """What a model that picks is to pick by at `step`; None where more counts than that."""
+        if not self.constraints.plain(step):
+            return None
+        return Pick(self._score, self.constraints.bias(step), self.beams, self.eos)
+
     def choose(
         self, step: int, rows: np.ndarray, outputs: Mapping[str, np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return token and parent i64[row, beam] of the next step, and which rows are done."""
+        if "picked_id" in outputs:
+            return self._choose_picked(step, rows, outputs)
         ids, logprob = outputs["top_id"], outputs["top_logprob"]
         logprob = self.constraints.apply(step, ids, logprob)
         forced = self.constraints.forced(step)
@@ -89,6 +112,29 @@ class Beams:
             token, parent, score, chosen = self._force(*forced, step, outputs["logprob"], token, parent, score, chosen)
         self._score = score
         self.history.write(step, rows, token, parent, chosen)
+        return token, parent, self._finish(step, rows)
+
+    def _choose_picked(
+        self, step: int, rows: np.ndarray, outputs: Mapping[str, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The choice among what the model picked, in its order, on which it may have gone on already."""
+        token, parent, logprob = (outputs[f"picked_{name}"] for name in ("id", "beam", "logprob"))  # [row, choice]
+        if self.beams == 1:
+            return self._choose_one(step, rows, token[:, :, None], logprob[:, :, None])
+        count, before = self._score.shape
+        if self._sizes != (count, before):
+            self._sizes, self._base = (count, before), np.arange(count)[:, None] * before
+        score = self._score.take(parent + self._base) + logprob
+        ends = token == self.eos
+        if ends.any():
+            self._end(step, rows, parent, score, ends)
+            going = np.argsort(ends, axis=1, kind="stable")[:, : self.beams]
+            going += np.arange(count)[:, None] * token.shape[1]
+            token, parent, score, logprob = (part.take(going) for part in (token, parent, score, logprob))
+        else:
+            token, parent, score, logprob = (part[:, : self.beams] for part in (token, parent, score, logprob))
+        self._score = score
+        self.history.write(step, rows, token, parent, logprob if self.history.wants_logprob else None)
         return token, parent, self._finish(step, rows)
 
     def _choose_one(

@@ -26,7 +26,7 @@ class Constraints:
         self.size = target.size
         self.eos = target.eos
         self.least = options.min_length
-        self.limits = limits
+        self.limits, self.most = limits, most
         never = {target.start, target.pad} | (set() if options.allow_unk else {target.unk})
         self.never = np.array(sorted(never - {target.eos}), np.int64)
         self._is_never = np.zeros(target.size, bool)
@@ -60,6 +60,14 @@ class Constraints:
     def chosen_among(self, step: int) -> bool:
         """Whether some line's token at `step` is chosen from given ids, of which the graph knows nothing."""
         return step == 0 and self.first is not None
+
+    def plain(self, step: int) -> bool:
+        """Whether nothing else than `bias` says what may come at `step`."""
+        return not self._ngram and not self.whole(step)
+
+    def plain_for(self, step: int, steps: int) -> bool:
+        """Whether from `step` on that holds for so many steps, with one bias, and the model takes all of their tokens."""
+        return self.plain(step) and step + steps <= self.most and not step < self.least < step + steps
 
     def choices(self, step: int, wanted: int) -> int:
         """How many continuations to ask for so that `wanted` are left."""

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from textkit.searching.beams import Beams
+from textkit.searching.beams import Beams, Pick
 from textkit.searching.constraints import Constraints
 from textkit.searching.drawing import Draw
 from textkit.searching.history import Hypothesis
@@ -39,7 +39,10 @@ class StepModel(Protocol):
 
     @property
     def cuts(self) -> bool:
-        """Whether `step` takes a Draw with a share."""
+        """Whether `step` takes a Draw with a share or from the likeliest, too."""
+
+    def ahead(self, choice: Draw | Pick) -> int:
+        """How many steps the model takes at a time where it chooses by `choice`."""
 
     def encode(self, source: np.ndarray, source_mask: np.ndarray) -> tuple[Any, Any]:
         """source i64[line, source], source_mask bool[line, source] -> memory [line, ...], state [line, 1, ...]."""
@@ -52,18 +55,24 @@ class StepModel(Protocol):
         memory: Any,
         state: Any,
         full: bool,
-        draw: Draw | None = None,
+        choice: Draw | Pick | None = None,
         score: np.ndarray | None = None,
     ) -> Mapping[str, Any]:
         """token, parent i64[line, beam] -> the outputs of a step, which are also the next step's `state`.
 
         The outputs are top_id, top_logprob [line, beam, k], likeliest first, unless k is 0; with `full` logprob
-        [line, beam, vocab]; with `draw` drawn_id, drawn_logprob [line, beam]; attention [line, beam, source] where it was
+        [line, beam, vocab]; with a Draw drawn_id, drawn_logprob [line, beam]; attention [line, beam, source] where it was
         asked for.
 
         A model that `ranks` (a GPU's) gets `score` f64[line, beam], the beams' scores so far, and then gives the likeliest of
-        all continuations of a line; top_logprob is -inf in places without one.
+        all continuations of a line; top_logprob is -inf in places without one. With a Pick it may give picked_id, picked_beam
+        i64[line, choice] and picked_logprob instead, best first.
         """
+
+    def steps(
+        self, count: int, token: np.ndarray, parent: np.ndarray, memory: Any, state: Any, choice: Draw | Pick
+    ) -> tuple[Sequence[Mapping[str, Any]], Any]:
+        """Takes as many steps as `ahead` says, each with what the model chose before: what each gives, and the state."""
 
     def keep(self, memory: Any, state: Any, rows: np.ndarray) -> tuple[Any, Any]:
         """Memory and state of the lines `rows` alone."""
@@ -103,7 +112,7 @@ def search(
     if options.sample:
         if keys is None:
             keys = np.stack([np.arange(lines), np.zeros(lines, np.int64)], 1)
-        drawn = options.draws_plainly or (options.draws_share and model.cuts)
+        drawn = options.draws_plainly or (options.draws_freely and model.cuts)
         by_graph = model.draws and drawn and not constraints.longest_prefix
         chooser: Beams | Samples = Samples(target, options, constraints, keys, watch, by_graph)
     else:
@@ -129,31 +138,50 @@ def _loop(
     waste = 0  # steps spent on finished lines since lines last left the batch
     step = 0
     while True:
-        full = chooser.whole or constraints.whole(step)
-        k = constraints.choices(step, chooser.choices) if chooser.choices else 0
         draw = sampler.draw(step, rows) if sampler is not None and not constraints.chosen_among(step) else None
-        score = None if ranked is None else ranked.score
-        outputs = model.step(token, parent, k, memory, state, full, draw, score)
-        if k and constraints.crowded_out(outputs["top_id"]):
-            constraints.ask_for_more()
-            if k < constraints.size:
-                k = constraints.choices(step, chooser.choices)
-                outputs = model.step(token, parent, k, memory, state, full, None, score)
-        if chooser.history.attention is not None:
-            chooser.history.see(step, rows, outputs["attention"])
-        token, parent, done = chooser.choose(step, rows, outputs)
-        constraints.chosen(token, parent)
-        state = outputs
-        step += 1
-        if done is None or not done.any():
-            continue
-        gone = int(done.sum())
-        if gone == len(rows):
-            return
-        waste += gone
-        if waste * _COMPACT >= len(rows):
+        pick = None if ranked is None else ranked.pick(step)
+        ahead = _ahead(model, chooser, constraints, step, draw or pick)
+        found: Sequence[Mapping[str, Any]]
+        if ahead > 1:
+            choice = pick or (None if sampler is None else sampler.draw(step, rows, ahead))
+            assert choice is not None
+            found, state = model.steps(ahead, token, parent, memory, state, choice)
+        else:
+            full = chooser.whole or constraints.whole(step)
+            k = constraints.choices(step, chooser.choices) if chooser.choices else 0
+            score = None if ranked is None else ranked.score
+            outputs = model.step(token, parent, k, memory, state, full, draw or pick, score)
+            if k and "picked_id" not in outputs and constraints.crowded_out(outputs["top_id"]):
+                constraints.ask_for_more()
+                if k < constraints.size:
+                    k = constraints.choices(step, chooser.choices)
+                    outputs = model.step(token, parent, k, memory, state, full, None, score)
+            found, state = (outputs,), outputs
+            if chooser.history.attention is not None:
+                chooser.history.see(step, rows, outputs["attention"])
+        for outputs in found:
+            token, parent, done = chooser.choose(step, rows, outputs)
+            constraints.chosen(token, parent)
+            step += 1
+            if done is None or not done.any():
+                continue
+            gone = int(done.sum())
+            if gone == len(rows):
+                return
+            waste += gone
+        if done is not None and waste and waste * _COMPACT >= len(rows):
             going = np.flatnonzero(~done)
             rows, token, parent, waste = rows[going], token[going], parent[going], 0
             memory, state = model.keep(memory, state, going)
             chooser.keep_rows(going)
             constraints.keep_rows(going)
+
+
+def _ahead(
+    model: StepModel, chooser: Beams | Samples, constraints: Constraints, step: int, choice: Draw | Pick | None
+) -> int:
+    """How many steps the model takes before anybody looks at what it chose."""
+    if choice is None or chooser.history.attention is not None:
+        return 1
+    count = model.ahead(choice)
+    return count if count > 1 and constraints.plain_for(step, count) else 1

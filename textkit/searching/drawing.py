@@ -22,13 +22,15 @@ class Draw:
 
     `uniform` f32[row, beam] has a number in (0, 1] for each beam, `temperature` f32[] is above 0, and `bias` f32[vocab] is
     -inf for the ids that may not be drawn. `share` f32[]: draws only from the fewest likeliest that make it up (top-p);
-    `uniform` is then f32[row, beam, number], as in `draw`.
+    `uniform` is then f32[row, beam, number], as in `draw`. `top_k`: draws only from so many likeliest (0: all), and the share
+    is that of these. For several steps there is a further axis, `uniform` [step, ...].
     """
 
     uniform: np.ndarray
     temperature: np.ndarray
     bias: np.ndarray
     share: np.ndarray | None = None
+    top_k: int = 0
 
 
 def draw(

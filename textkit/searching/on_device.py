@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from textkit.cuda.stepping import GIVEN, lines_graph
+from textkit.cuda.lines import lines_graph
+from textkit.cuda.step_graph import GIVEN
 from textkit.serving.session import Session, failure, run_options
 from textkit.task import NEXT
 

@@ -14,7 +14,7 @@ EXTRA_LENGTH = 16  # tokens added to what `max_length_factor` allows: a short li
 
 _LOGITS = 1 << 26  # the most floats of a step, lines * beams * vocabulary: wide beams with large vocabularies reach it
 _PAIRS = 1 << 18  # the most lines * beams * beams: each beam may see what every other beam of its line has cached
-_MOST_CHOICES = 256  # a larger top-k is taken from the whole distribution: the graph's top-k is not made for it
+MOST_CHOICES = 256  # a larger top-k is taken from the whole distribution: the graph's top-k is not made for it
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Search:
     @property
     def draws_from_all(self) -> bool:
         """Whether samples are drawn from whole distributions, not from the likeliest tokens that a graph gives."""
-        return self.sample and self.temperature > 0 and not 0 < self.top_k <= _MOST_CHOICES
+        return self.sample and self.temperature > 0 and not self.draws_in_order
 
     @property
     def draws_plainly(self) -> bool:
@@ -81,9 +81,14 @@ class Search:
         return self.draws_from_all and not self.top_k and self.top_p == 1 and not self.no_repeat_ngram_size
 
     @property
-    def draws_share(self) -> bool:
-        """Whether samples are drawn from the likeliest tokens that make up a probability, which a GPU's graph can do."""
-        return self.draws_from_all and not self.top_k and self.top_p < 1 and not self.no_repeat_ngram_size
+    def draws_freely(self) -> bool:
+        """Whether what is drawn from depends on the distribution alone, so that a GPU's graph can draw."""
+        return self.sample and self.temperature > 0 and not self.no_repeat_ngram_size
+
+    @property
+    def draws_in_order(self) -> bool:
+        """Whether samples are drawn from so few of the likeliest that a graph gives them in their order."""
+        return 0 < self.top_k <= MOST_CHOICES
 
     def lines_at_once(self, vocabulary: int) -> int:
         """The most lines of a batch whose logits, and the attention among whose beams, take at most some 256 MB each."""

@@ -49,7 +49,7 @@ class Samples:
         self.options, self.constraints, self.eos, self.beams = options, constraints, target.eos, samples
         self.draws = by_graph
         self.whole = options.draws_from_all and not by_graph  # every step needs the whole distribution
-        self.choices = 0 if options.draws_from_all else max(1, options.top_k) if options.temperature else 1
+        self.choices = 0 if options.draws_from_all or by_graph else max(1, options.top_k) if options.temperature else 1
         self.history = History(int(limits.max()), lines, samples, apart=True)
         self._keys, self._watch = keys, watch
         self._uniform = np.empty((0, lines, samples))  # [step, line, sample], with top-p [step, line, sample, number]
@@ -66,9 +66,12 @@ class Samples:
         self._length = np.zeros((lines, samples), np.int64)  # with any eos
         self._ended = np.zeros((lines, samples), bool)
 
-    def draw(self, step: int, rows: np.ndarray) -> Draw:
-        """The Draw by which the model draws the tokens of `step`."""
-        return Draw(self._numbers(step, rows), self._temperature, self.constraints.bias(step), self._share)
+    def draw(self, step: int, rows: np.ndarray, steps: int = 1) -> Draw:
+        """The Draw by which the model draws the tokens of `step`, or of several steps from it on."""
+        numbers = self._numbers(step, rows)
+        if steps > 1:
+            numbers = np.stack([numbers, *(self._numbers(step + at, rows) for at in range(1, steps))])
+        return Draw(numbers, self._temperature, self.constraints.bias(step), self._share, self.options.top_k)
 
     def choose(
         self, step: int, rows: np.ndarray, outputs: Mapping[str, np.ndarray]

@@ -6,16 +6,21 @@ Forms are those of cuda/stepping.py. Each is loaded when a step needs it. Knows 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from textkit.cuda.drawing import can_draw
 from textkit.cuda.model import Model
-from textkit.cuda.stepping import ROWS, StepEdit, can_cut
+from textkit.cuda.stepping import BARRED, DRAWN, StepEdit
+from textkit.cuda.unrolling import can_unroll
+from textkit.searching.beams import Pick
 from textkit.searching.drawing import draw as drawn_place
 from textkit.searching.on_device import BoundSteps, OnDevice, Stepped
+from textkit.searching.options import MOST_CHOICES
 from textkit.searching.ports import TRAVELS
 from textkit.serving.session import Session
 
@@ -25,15 +30,33 @@ if TYPE_CHECKING:
     from textkit.searching.drawing import Draw
     from textkit.searching.options import Search
 
-# What is chosen by each form of the graph, as the graph in the bundle gives it.
+# What the graph in the bundle gives, of which each form makes what leaves the GPU.
 _CHOSEN: dict[Kind, tuple[str, ...]] = {
+    "picked": ("top_id", "top_logprob"),
     "ranked": ("top_id", "top_logprob"),
     "listed": ("top_id", "top_logprob"),
     "drawn": ("drawn_id", "drawn_logprob"),
     "cut": ("drawn_id", "drawn_logprob"),
+    "among": ("top_id", "top_logprob"),
+    "among_share": ("top_id", "top_logprob"),
     "whole": (),
 }
 _ROUND = 8  # a number of choices that depends on what was banned is rounded up to a multiple of this: fewer sessions
+AHEAD = 4  # steps that are taken before the host looks: lines that end meanwhile stay for up to three steps too many
+_WHOLE = 1 << 24  # whole numbers that fp32 holds
+_NODES = 1000  # of several steps as one graph; larger ones load slowly, and are less improved while they do
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form of the step graph, as StepEdit has it. `full`: with the whole distribution as well."""
+
+    kind: Kind
+    choices: int = 0
+    beams: int = 0
+    eos: int = 0
+    steps: int = 1
+    full: bool = False
 
 
 class DeviceSteps:
@@ -51,76 +74,162 @@ class DeviceSteps:
             for port in inputs
             if port.name.startswith("state.") and all(isinstance(size, int) for size in port.axes[2:])
         }
-        self._sessions: dict[tuple[Kind, int, bool], Session] = {}
+        self._sessions: dict[Form, Session] = {}
         self._loading = threading.Lock()
 
     @cached_property
     def cuts(self) -> bool:
-        """Whether the graph can draw from a share of the distribution."""
-        return self._vocab > 0 and can_cut(Model(self._bundle.graph("step")))
+        """Whether the graph can draw from a share of the distribution, or from the likeliest."""
+        return self._vocab > 0 and can_draw(self._model)
+
+    @cached_property
+    def _ahead(self) -> int:
+        """The most steps that are one graph."""
+        if self._vocab == 0 or self._attention or not can_unroll(self._model):
+            return 1
+        return max(1, min(AHEAD, _NODES // len(self._model.nodes)))
+
+    @cached_property
+    def _model(self) -> Model:
+        return Model(self._bundle.graph("step"))
 
     def load(self, options: Search, draws: bool) -> None:
         """Loads the form of the graph that most steps of a search will use. Raises TextkitError where it does not load."""
-        if not options.sample:
+        form: Form | None = None
+        if not options.sample and not options.no_repeat_ngram_size:
+            form = self._picking(options.beam_size, self._bundle.rule.eos)  # type: ignore[attr-defined]  # of both tasks' texts
+        elif options.sample and options.draws_freely and draws and (options.draws_plainly or self.cuts):
+            form = self._drawing(options.top_k, options.top_p < 1)
+        elif not options.sample:
             choices = 1 if options.beam_size == 1 else options.beam_size + 1
-            self.session(*self._form(choices, options.beam_size, True), False)
-        elif draws and options.draws_plainly:
-            self.session("drawn", 0, False)
-        elif draws and options.draws_share and self.cuts:
-            self.session("cut", 0, False)
+            form = self._form(choices, options.beam_size, True)
+        if form is not None:
+            self.session(replace(form, steps=self._steps_of(form)))
 
-    def session(self, kind: Kind, choices: int, full: bool) -> Session:
-        """The graph in one of its forms; `full`: with the whole distribution as well."""
-        full = full and kind != "whole"
-        key = kind, choices, full
-        if key not in self._sessions:
+    def session(self, form: Form) -> Session:
+        """The graph in one of its forms."""
+        if form not in self._sessions:
             with self._loading:
-                if key not in self._sessions:
-                    outputs = [*_CHOSEN[kind], *self._returned, *["attention"] * self._attention]
-                    outputs += ["logprob"] * (full or kind == "whole")
-                    edit, graph = StepEdit(kind, self._vocab, choices), self._bundle.graph("step")
-                    self._sessions[key] = Session(graph, self._where, threads=1, outputs=outputs, edit=edit)
-        return self._sessions[key]
+                if form not in self._sessions:
+                    outputs = [*_CHOSEN[form.kind], *self._returned, *["attention"] * self._attention]
+                    outputs += ["logprob"] * (form.full or form.kind == "whole")
+                    edit = StepEdit(form.kind, self._vocab, form.choices, form.beams, form.eos, form.steps)
+                    graph = self._bundle.graph("step")
+                    self._sessions[form] = Session(graph, self._where, threads=1, outputs=outputs, edit=edit)
+        return self._sessions[form]
+
+    def ahead(self, choice: Draw | Pick) -> int:
+        """How many steps are taken at a time where the graph chooses by `choice`."""
+        form = self._choosing(choice)
+        return 1 if form is None else self._steps_of(form)
+
+    def _steps_of(self, form: Form) -> int:
+        """How many steps are one graph in this form; of a cut the host may have to draw."""
+        several = form.kind == "picked" or (form.kind in DRAWN and form.kind != "cut")
+        return self._ahead if several else 1
+
+    def steps(
+        self, count: int, token: np.ndarray, parent: np.ndarray, memory: dict[str, Any], state: Mapping[str, Any],
+        choice: Draw | Pick,
+    ) -> tuple[Sequence[Mapping[str, Any]], Stepped]:  # fmt: skip
+        """As StepModel's."""
+        form = self._choosing(choice)
+        assert form is not None
+        form = replace(form, steps=count)
+        numbers: np.ndarray | None
+        if isinstance(choice, Pick):
+            numbers = choice.score[None]
+        elif choice.share is None:
+            numbers = choice.uniform
+        else:
+            numbers = np.moveaxis(choice.uniform, 3, 1).reshape(-1, *token.shape)
+        following, arrays, bound = self._run(form, token, parent, numbers, memory, state, choice)
+        parts = self._chosen(arrays["picked" if isinstance(choice, Pick) else "drawn"], form)
+        if form.kind == "picked" and token.shape[1] == 1:
+            parts["picked_beam"][0] = 0  # the first of these steps chooses from one beam
+        found = [{name: part[step] for name, part in parts.items()} for step in range(count)]
+        return found, Stepped(following, bound, found[-1])
+
+    def _chosen(self, array: np.ndarray, form: Form) -> dict[str, np.ndarray]:
+        """Of what was picked or drawn [..., row, line, choice] each row by its name."""
+        first, logprob = np.moveaxis(array, -3, 0)
+        if form.kind == "picked":
+            beam, token = np.divmod(_whole(first, 0, form.beams * self._vocab - 1), self._vocab)
+            return {"picked_id": token, "picked_beam": beam, "picked_logprob": logprob}
+        token = _whole(first, -1 if form.kind == "cut" else 0, self._vocab - 1)
+        return {"drawn_id": token, "drawn_logprob": logprob}
 
     def step(
         self, token: np.ndarray, parent: np.ndarray, k: int, memory: dict[str, Any], state: Mapping[str, Any], full: bool,
-        draw: Draw | None, score: np.ndarray | None,
+        choice: Draw | Pick | None, score: np.ndarray | None,
     ) -> Stepped:  # fmt: skip
         """As StepModel's. With `score` f64[line, beam], the choices are those of all beams of a line together."""
-        kind: Kind
+        numbers: np.ndarray | None = None
+        form = None if choice is None else self._choosing(choice)
+        draw = None if isinstance(choice, Pick) else choice
         if draw is not None:
-            kind, choices = ("drawn", 0) if draw.share is None else ("cut", 0)
-        else:
-            kind, choices = self._form(k, token.shape[1], score is not None)
-        given = np.empty((len(ROWS[kind]), *token.shape), np.float32)
-        given[0], given[1] = token, parent
-        seldom: dict[str, np.ndarray] = {}
-        if kind == "ranked":
-            given[2] = score
-        elif draw is not None:
-            given[2:] = draw.uniform[None] if kind == "drawn" else np.moveaxis(draw.uniform, 2, 0)
-            seldom = {"temperature": draw.temperature, "bias": draw.bias}
-            seldom |= {} if draw.share is None else {"share": draw.share}
-        bound = self._bound(self.session(kind, choices, full), memory, state, kind, choices, token.shape)
-        following, arrays = bound.run(given, {name: state[name] for name in self._state}, seldom)
-        found = self._found(kind, arrays, token.shape[1])
-        if kind == "cut" and draw is not None and (found["drawn_id"] < 0).any():
+            numbers = draw.uniform[None] if draw.share is None else np.moveaxis(draw.uniform, 2, 0)
+        if form is None:
+            form = self._form(k, token.shape[1], score is not None)
+            form = form if form.kind == "whole" else replace(form, full=full)
+        if score is not None and form.kind in ("picked", "ranked"):
+            numbers = score[None]
+        following, arrays, bound = self._run(form, token, parent, numbers, memory, state, choice)
+        found = self._found(form, arrays, token.shape[1])
+        if form.kind == "cut" and draw is not None and (found["drawn_id"] < 0).any():
             self._draw_here(found, draw, self.step(token, parent, 0, memory, state, True, None, None)["logprob"])
         return Stepped(following, bound, found)
 
-    def _form(self, k: int, beams: int, ranked: bool) -> tuple[Kind, int]:
+    def _run(
+        self, form: Form, token: np.ndarray, parent: np.ndarray, numbers: np.ndarray | None, memory: dict[str, Any],
+        state: Mapping[str, Any], choice: Draw | Pick | None,
+    ) -> tuple[dict[str, Any], dict[str, np.ndarray], BoundSteps]:  # fmt: skip
+        """Runs a form of the graph. `numbers` [row, line, beam]: the rows of `given` behind token and parent."""
+        given = np.empty((2 + (0 if numbers is None else len(numbers)), *token.shape), np.float32)
+        given[0], given[1] = token, parent
+        seldom: dict[str, np.ndarray] = {}
+        if numbers is not None:
+            given[2:] = numbers
+        if choice is not None and form.kind != "ranked":
+            seldom["bias"] = choice.bias
+            if not isinstance(choice, Pick):
+                seldom["temperature"] = choice.temperature
+                seldom |= {} if choice.share is None else {"share": choice.share}
+        bound = self._bound(self.session(form), memory, state, form, len(given), token.shape)
+        following, arrays = bound.run(given, {name: state[name] for name in self._state}, seldom)
+        return following, arrays, bound
+
+    def _choosing(self, choice: Draw | Pick) -> Form | None:
+        """The form that chooses as it is asked to; None where there is none."""
+        if isinstance(choice, Pick):
+            return self._picking(choice.beams, choice.eos)
+        return self._drawing(choice.top_k, choice.share is not None)
+
+    def _picking(self, beams: int, eos: int) -> Form | None:
+        """The form that picks; None where the vocabulary has too few tokens for that, or more than fp32 counts."""
+        choices = 1 if beams == 1 else 2 * beams
+        fits = choices + BARRED <= self._vocab and beams * self._vocab <= _WHOLE
+        return Form("picked", choices, beams, eos) if fits else None
+
+    def _drawing(self, top_k: int, share: bool) -> Form:
+        """The form that draws."""
+        if 0 < top_k <= MOST_CHOICES:
+            return Form("among_share" if share else "among", min(top_k, self._vocab))
+        return Form("cut" if share else "drawn", top_k if top_k < self._vocab else 0)
+
+    def _form(self, k: int, beams: int, ranked: bool) -> Form:
         """The form that gives the k likeliest of each beam, or of all beams as many as the search can use of them."""
         if not k:
-            return "whole", 0
+            return Form("whole")
         if not ranked:
-            return "listed", k
+            return Form("listed", k)
         wanted = k if beams == 1 else 2 * beams + max(0, k - beams - 1) * beams
         usual = k <= beams + 1
         wanted = wanted if usual else -(-wanted // _ROUND) * _ROUND
-        return ("ranked", wanted) if 0 < wanted <= self._vocab else ("listed", k)
+        return Form("ranked", wanted) if 0 < wanted <= self._vocab else Form("listed", k)
 
     def _bound(
-        self, session: Session, memory: dict[str, Any], state: Mapping[str, Any], kind: Kind, choices: int,
+        self, session: Session, memory: dict[str, Any], state: Mapping[str, Any], form: Form, rows: int,
         size: tuple[int, ...],
     ) -> BoundSteps:  # fmt: skip
         if isinstance(state, Stepped):
@@ -128,26 +237,32 @@ class DeviceSteps:
             if bound.session is session and bound.memory is memory and bound.size == size:
                 return bound
         lines, beams = size
-        of_kind: dict[str, dict[str, Any]] = {
-            "ranked": {"place": ((lines, choices), np.int32), "best": ((lines, choices), np.float32)},
-            "listed": {
-                "listed_id": ((lines, beams, choices), np.int32), "top_logprob": ((lines, beams, choices), np.float32),
-            },
-            "drawn": {"drawn": ((2, lines, beams), np.float32)},
-            "cut": {"drawn": ((2, lines, beams), np.float32)},
-            "whole": {},
-        }  # fmt: skip
-        outputs = of_kind[kind] | dict.fromkeys(name for name in ("logprob", "attention") if name in session.outputs)
-        return BoundSteps(self._device, session, memory, len(ROWS[kind]), (lines, beams), self._fixed, outputs)
+        several = (form.steps,) * (form.steps > 1)
+        own: dict[str, tuple[tuple[int, ...], Any]] = {}
+        if form.kind == "picked":
+            own["picked"] = (*several, 2, lines, form.choices), np.float32
+        elif form.kind == "ranked":
+            own |= {"place": ((lines, form.choices), np.int32), "best": ((lines, form.choices), np.float32)}
+        elif form.kind == "listed":
+            shape = lines, beams, form.choices
+            own |= {"listed_id": (shape, np.int32), "top_logprob": (shape, np.float32)}
+        elif form.kind in DRAWN:
+            own["drawn"] = (*several, 2, lines, beams), np.float32
+        outputs = own | dict.fromkeys(name for name in ("logprob", "attention") if name in session.outputs)
+        return BoundSteps(self._device, session, memory, rows, (lines, beams), self._fixed, outputs)
 
-    def _found(self, kind: Kind, arrays: dict[str, np.ndarray], beams: int) -> dict[str, np.ndarray]:
-        """What a step chose, under the names that the search knows. Ids of a GPU that computes nonsense are made ids all the
-        same, so that nothing here fails because of them."""
+    def _found(self, form: Form, arrays: dict[str, np.ndarray], beams: int) -> dict[str, np.ndarray]:
+        """What a step chose, under the names that the search knows."""
         found: dict[str, np.ndarray] = {name: arrays[name] for name in ("logprob", "attention") if name in arrays}
-        if kind == "listed":
-            ids = np.clip(arrays["listed_id"], 0, self._vocab - 1).astype(np.int64)
+        last = self._vocab - 1
+        if form.kind == "picked" or form.kind in DRAWN:
+            found |= self._chosen(arrays["picked" if form.kind == "picked" else "drawn"], form)
+            if form.kind == "picked" and beams == 1:
+                found["picked_beam"][...] = 0
+        elif form.kind == "listed":
+            ids = np.clip(arrays["listed_id"], 0, last).astype(np.int64)
             found["top_id"], found["top_logprob"] = ids, arrays["top_logprob"]
-        elif kind == "ranked":
+        elif form.kind == "ranked":
             place = np.clip(arrays["place"], 0, beams * self._vocab - 1).astype(np.int64)
             beam, token = np.divmod(place, self._vocab)  # [line, choice]
             lines, choices = token.shape
@@ -157,10 +272,6 @@ class DeviceSteps:
             at = np.arange(lines)[:, None], beam, np.arange(choices)
             ids[at], logprob[at] = token, arrays["best"]
             found["top_id"], found["top_logprob"] = ids, logprob
-        elif kind in ("drawn", "cut"):
-            token, logprob = arrays["drawn"]
-            ids = np.clip(np.nan_to_num(token), -1 if kind == "cut" else 0, self._vocab - 1)
-            found["drawn_id"], found["drawn_logprob"] = ids.astype(np.int64), logprob
         return found
 
     def _draw_here(self, found: dict[str, np.ndarray], draw: Draw, logprob: np.ndarray) -> None:
@@ -168,9 +279,16 @@ class DeviceSteps:
         lines = np.flatnonzero((found["drawn_id"] < 0).any(1))
         share, temperature = (float(part) for part in (draw.share, draw.temperature) if part is not None)
         some = logprob[lines]
-        token = drawn_place(some + draw.bias, draw.uniform[lines].astype(np.float64), temperature, 0, share)
+        token = drawn_place(some + draw.bias, draw.uniform[lines].astype(np.float64), temperature, draw.top_k, share)
         beam = np.broadcast_to(np.arange(token.shape[1]) if some.shape[1] > 1 else np.zeros(1, np.int64), token.shape)
         lacks = found["drawn_id"][lines] < 0
         chosen = some[np.arange(len(lines))[:, None], beam, token]
         found["drawn_id"][lines] = np.where(lacks, token, found["drawn_id"][lines])
         found["drawn_logprob"][lines] = np.where(lacks, chosen, found["drawn_logprob"][lines])
+
+
+def _whole(numbers: np.ndarray, least: int, most: int) -> np.ndarray:
+    """Numbers as i64 within bounds, so that nothing fails because of a GPU that computes nonsense."""
+    with np.errstate(invalid="ignore"):
+        found: np.ndarray = numbers.astype(np.int64)
+    return found.clip(least, most, out=found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from textkit.bundle.onnxfile import shares_scales
 from textkit.searching.double_buffer import DoubleBuffer
+from textkit.searching.drawing import Draw
 from textkit.searching.on_device import Fresh, OnDevice
 from textkit.searching.ports import TRAVELS
 from textkit.searching.stepping_on_device import DeviceSteps
@@ -25,7 +26,7 @@ from textkit.task import NEXT
 
 if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
-    from textkit.searching.drawing import Draw
+    from textkit.searching.beams import Pick
     from textkit.searching.options import Search
 
 _CHOICES, _DRAWN = ("top_id", "top_logprob"), ("drawn_id", "drawn_logprob")
@@ -71,8 +72,12 @@ class Steps(ABC):
 
     @property
     def cuts(self) -> bool:
-        """Whether a step draws from a share of the distribution (top-p) by itself."""
+        """Whether a step draws from a share of the distribution (top-p), or from the likeliest (top-k), by itself."""
         return self._device_steps is not None and self.draws and self._device_steps.cuts
+
+    def ahead(self, choice: Draw | Pick) -> int:
+        """How many steps are taken at a time where the graph chooses by `choice`; 1 on a CPU."""
+        return 1 if self._device_steps is None else self._device_steps.ahead(choice)
 
     @abstractmethod
     def _load_first(self, device: str) -> Session:
@@ -102,13 +107,14 @@ class Steps(ABC):
         memory: dict[str, Any],
         state: Mapping[str, Any],
         full: bool,
-        draw: Draw | None = None,
+        choice: Draw | Pick | None = None,
         score: np.ndarray | None = None,
     ) -> Mapping[str, Any]:
         """Runs a step and returns its outputs, with state and cache under the names of the ports that take them."""
         with of_model(self._bundle.folder):
             if self._device_steps is not None:
-                return self._device_steps.step(token, parent, k, memory, state, full, draw, score)
+                return self._device_steps.step(token, parent, k, memory, state, full, choice, score)
+            draw = choice if isinstance(choice, Draw) else None
             if draw is not None and isinstance(state, DoubleBuffer):
                 return state.step(token, parent, draw)
             session, names = self._giving(k > 0, full, draw is not None)
@@ -122,6 +128,15 @@ class Steps(ABC):
             if draw is not None and in_place and all(state[name].shape[:2] == token.shape for name in self._state):
                 return DoubleBuffer(session, feeds, self._state).step(token, parent, draw)
             return dict(zip(names, session.run(feeds).values(), strict=True))
+
+    def steps(
+        self, count: int, token: np.ndarray, parent: np.ndarray, memory: dict[str, Any], state: Mapping[str, Any],
+        choice: Draw | Pick,
+    ) -> tuple[Sequence[Mapping[str, Any]], Mapping[str, Any]]:  # fmt: skip
+        """Runs several steps at once on a GPU: what each chose, and the state behind them."""
+        assert self._device_steps is not None
+        with of_model(self._bundle.folder):
+            return self._device_steps.steps(count, token, parent, memory, state, choice)
 
     def keep(
         self, memory: dict[str, Any], state: Mapping[str, Any], rows: np.ndarray

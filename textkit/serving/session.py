@@ -10,6 +10,7 @@ import contextlib
 import io
 import re
 import sys
+import threading
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ _CACHED = 512
 _running: Any = None  # onnxruntime's options of every run
 _loading: list[Any] = []  # the options of sessions that are being made
 _arena = 0  # bytes
+_redirecting = threading.Lock()
 
 
 class Session:
@@ -163,7 +165,7 @@ def _cuda_session(
     if CUDA not in ort.get_available_providers():
         raise TextkitError(f"this onnxruntime is made without CUDA: pip uninstall -y onnxruntime && {machine.REPAIR}")
     said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.suppress(Exception):  # it prints to stdout what it does not find
+    with _redirected(said), contextlib.suppress(Exception):  # it prints to stdout what it does not find
         ort.preload_dlls()
     graph, precision = cuda_graph(graph, precision, edit)
     # TF32 rounds factors to 10 bits, and vectors then differ from the CPU's in the third digit.
@@ -207,13 +209,21 @@ def _create(graph: bytes, threads: int | None, providers: list[Any]) -> onnxrunt
     left_out += ["SkipLayerNormFusion"] if providers == [CPU] else []
     more = {"disabled_optimizers": left_out} if left_out else {}
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with _redirected(io.StringIO()):
             # Without enable_fallback=0 a failing GPU is replaced by the CPU, with a line on stdout.
             return ort.InferenceSession(graph, options, providers=providers, enable_fallback=0, **more)
     except Exception as error:  # onnxruntime's exceptions have no common base but this
         raise _out_of_memory(error) or TextkitError(f"onnxruntime does not load the graph: {reason(error)}") from error
     finally:
         _loading.remove(options)
+
+
+@contextlib.contextmanager
+def _redirected(out: io.StringIO) -> Iterator[None]:
+    """Keeps what is printed off stdout. One thread at a time: of two that overlap, the second would put the first one's `out`
+    back as stdout, and what the program prints afterwards would be lost."""
+    with _redirecting, contextlib.redirect_stdout(out):
+        yield
 
 
 def _bound_memory(ort: Any, options: Any) -> None:
@@ -262,5 +272,8 @@ def _import() -> Any:
         if process.is_own():
             onnxruntime.set_default_logger_severity(4)  # a failure comes as an exception
         _running = onnxruntime.RunOptions()
+        # What it is anyway. onnxruntime's Python asks for it at each run of bound arrays, and an answer is quicker than the
+        # exception that says there is none, which takes 0.07 ms.
+        _running.add_run_config_entry("gpu_graph_id", "0")
         process.on_signal(_stop)
     return onnxruntime

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from textkit.serving.budget import Budget
-from textkit.serving.stream import batches
+from textkit.serving.stream import batches as in_batches
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -25,10 +25,10 @@ UNDER_WAY = 3  # batches on a GPU: one that it computes, one that is made ready,
 class Workers:
     """Threads that share the batches of a window. They are started when the first heavy batch comes. Cannot be pickled."""
 
-    def __init__(self, threads: int, on_cpu: bool) -> None:
-        """`on_cpu`: whether `threads` CPUs run the batches; otherwise one GPU does, whose batches are made ready by UNDER_WAY
-        threads."""
-        self._threads, self._on_cpu = threads if on_cpu else UNDER_WAY, on_cpu
+    def __init__(self, threads: int, on_cpu: bool, under_way: int = UNDER_WAY) -> None:
+        """`on_cpu`: whether `threads` CPUs run the batches; otherwise one GPU does, whose batches are made ready by
+        `under_way` threads."""
+        self._threads, self._on_cpu = threads if on_cpu else under_way, on_cpu
         self._pool: ThreadPoolExecutor | None = None
 
     def spread(
@@ -36,7 +36,7 @@ class Workers:
     ) -> None:
         """Runs batches of lines of these `lengths` in tokens, given their numbers i64[line]: several at a time on a GPU and, if
         they are heavy, on CPUs. `most`: padded tokens that no batch exceeds, whatever the budget is."""
-        waiting = deque(batches(lengths, min(budget.tokens, most)))
+        waiting = deque(in_batches(lengths, min(budget.tokens, most)))
         if self._on_cpu:
             while waiting:
                 begun = time.perf_counter()
@@ -45,13 +45,17 @@ class Workers:
                     break
         else:
             run = budget.keeping(run, lengths)
-        if len(waiting) < 2:
-            for batch in waiting:
+        self.each(run, waiting)
+
+    def each(self, run: Callable[[np.ndarray], None], batches: Collection[np.ndarray]) -> None:
+        """Runs these batches, each of them by one thread."""
+        if len(batches) < 2 or self._threads < 2:
+            for batch in batches:
                 run(batch)
             return
         if self._pool is None:
             from concurrent.futures import ThreadPoolExecutor  # imports logging, for nothing where a batch is quick
 
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="textkit-batch")
-        for _ in self._pool.map(run, waiting):
+        for _ in self._pool.map(run, batches):
             pass

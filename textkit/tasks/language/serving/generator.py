@@ -19,8 +19,10 @@ from textkit.searching.decoding import search
 from textkit.searching.history import Hypothesis
 from textkit.searching.options import Search, Target
 from textkit.searching.steps import READ, LanguageSteps
+from textkit.serving.budget import Budget
 from textkit.serving.machine import cpus
 from textkit.serving.opened import OpenModel
+from textkit.serving.spreading import UNDER_WAY, Workers
 from textkit.serving.stream import batches
 from textkit.tasks.language.serving.healing import Healer, Prompt, says_nothing
 from textkit.tasks.language.serving.scorer import encode, rule_of
@@ -56,7 +58,7 @@ class Generator(OpenModel[list["Generated"]]):
     """
 
     task = "language"
-    loaded = ("_steps", "_healing")
+    loaded = ("_steps", "_healing", "_workers")
 
     def __init__(
         self,
@@ -71,10 +73,12 @@ class Generator(OpenModel[list["Generated"]]):
         samples: int = 1,
         stop: Sequence[str] = (),
         allow_unk: bool = False,
+        workers: int | None = None,
     ) -> None:
         """`model`: a name, a folder or a Bundle; None: the default. `max_tokens`, `temperature` (0: the likeliest token each
         time), `top_k` (0: all), `top_p`: the model's own where they are None. `stop`: strings that end a text; the
-        text does not include them. `allow_unk`: whether the unknown word may be drawn.
+        text does not include them. `allow_unk`: whether the unknown word may be drawn. `workers`: how
+        many batches a GPU is given at a time (None: 3).
 
         Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
         """
@@ -105,7 +109,8 @@ class Generator(OpenModel[list["Generated"]]):
         )
         self.stop = tuple(stop)
         self._healing: Healer | None = None
-        self.device, self.threads = device, threads or cpus()
+        self.device, self.threads, self.workers = device, threads or cpus(), workers
+        self._workers: Workers | None = None
         self.cut_prompts = 0
         self._steps: LanguageSteps | None = None
 
@@ -120,11 +125,21 @@ class Generator(OpenModel[list["Generated"]]):
         healed = np.array([prompt.first is not None for prompt in begun], bool)
         every = np.arange(len(prompts)) if numbers is None else np.array(numbers, np.int64)
         found: list[list[Generated]] = [[] for _ in prompts]
-        for batch in self._batches(lengths, healed):
+
+        def run(batch: np.ndarray) -> None:
             keys = np.stack([every[batch], np.zeros(len(batch), np.int64)], 1)
             texts = self._batch([begun[at] for at in batch], [prompts[at] for at in batch], keys, None)
             for at, generated in zip(batch.tolist(), texts, strict=True):
                 found[at] = generated
+
+        work = self._batches(lengths, healed)
+        if self.steps.device == "cpu":
+            for batch in work:
+                run(batch)
+            return found
+        if self._workers is None:
+            self._workers = Workers(self.threads, False, self.workers or UNDER_WAY)
+        self._workers.each(Budget(BATCH_TOKENS).keeping(run, lengths), work)
         return found
 
     def stream(self, prompt: str, tell: Callable[[str], None]) -> Generated:
@@ -200,7 +215,8 @@ class Generator(OpenModel[list["Generated"]]):
             options, most = replace(options, max_length=most + 1), most + 1
         hypotheses = search(
             self.steps, source, mask, target, options,
-            most=most, keys=keys, starts=starts, watch=watch, logprobs=healed, first=[prompt.first for prompt in begun],
+            most=_MOST if self.context is None else most, keys=keys, starts=starts, watch=watch, logprobs=healed,
+            first=[prompt.first for prompt in begun],
         )  # fmt: skip
         if healed:
             hypotheses = [

@@ -87,24 +87,29 @@ def put_back(found: Translation, source: str, spans: Sequence[str], loud: bool =
     `loud`: the translation gets capitals, and the spans do not.
     """
     text = found.text.upper() if loud else found.text
-    return inserted(replace(found, text=text), source, numbers(source), spans)
+    return inserted(replace(found, text=text) if loud else found, source, numbers(source), spans)
 
 
 def inserted(found: Translation, source: str, wanted: Iterable[int], spans: Sequence[str]) -> Translation:
     """The translation of `source` with spans in place of sentinels; of those `wanted` each that it lacks is put in by force."""
     there = set(numbers(found.text))
     lacking = [number for number in wanted if number not in there]
+    if not lacking:
+        return with_spans(found, spans)
     text = found.text
     for number in lacking:
         text = _inserted(text, source, number)
-    doubts = tuple(dict.fromkeys((*found.doubts, LOST))) if lacking else found.doubts
+    doubts = tuple(dict.fromkeys((*found.doubts, LOST)))
     return with_spans(replace(found, text=text, doubts=doubts), spans)
 
 
 def with_spans(found: Translation, spans: Sequence[str]) -> Translation:
     """The translation with what each of its sentinels stands for."""
     tokens, sources = (tuple(restored(token, spans) for token in side) for side in (found.tokens, found.source_tokens))
-    return replace(found, text=restored(found.text, spans), tokens=tokens, source_tokens=sources)
+    text = restored(found.text, spans)
+    if text == found.text and tokens == found.tokens and sources == found.source_tokens:
+        return found  # most lines have no sentinel, and replace() takes longer than all else here
+    return replace(found, text=text, tokens=tokens, source_tokens=sources)
 
 
 def _inserted(text: str, source: str, number: int) -> str:

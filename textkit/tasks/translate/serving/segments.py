@@ -155,7 +155,7 @@ def _leaves(text: str, pieces: dict[str, list[Part]]) -> Iterator[Part]:
 
 def _numbered(part: Part) -> tuple[Part, list[int]]:
     text, before = renumbered(part.text)
-    return replace(part, text=text), before
+    return part if text == part.text else replace(part, text=text), before
 
 
 def _few(part: Part, most: int) -> Iterator[Part]:
@@ -170,7 +170,7 @@ def _few(part: Part, most: int) -> Iterator[Part]:
         head = text[:cut].rstrip()
         yield Part(head, text[len(head) : cut])
         text = text[cut:]
-    yield replace(part, text=text)
+    yield part if text == part.text else replace(part, text=text)
 
 
 def _spaced(parts: Sequence[Part], space: str) -> list[Part]:
