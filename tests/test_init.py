@@ -16,6 +16,7 @@ from textkit.errors import UsageError
 from textkit.exporting.export import export
 from textkit.plugin import Training
 from textkit.registry import registry
+from textkit.training.events import Scored
 from textkit.training.initial import source_of
 from textkit.training.recipe import Recipe, begin, plan
 from textkit.training.run import Run
@@ -55,11 +56,22 @@ def folder(tmp_path_factory) -> Path:
     return made
 
 
-def trained(
-    folder: Path, name: str, data: str, *assignments: str, init: object = None, plugin: str = "classifier"
+def begun(
+    folder: Path,
+    name: str,
+    data: str,
+    *assignments: str,
+    init: object = None,
+    plugin: str = "classifier",
+    dev: str | None = None,
 ) -> Run:
-    recipe = Recipe(plugin, [folder / data], [], None, assignments, 1, (), None if init is None else str(init))
-    run = begin(folder / name, recipe)
+    judged = [] if dev is None else [folder / dev]
+    recipe = Recipe(plugin, [folder / data], judged, None, assignments, 1, (), None if init is None else str(init))
+    return begin(folder / name, recipe)
+
+
+def trained(folder: Path, *given, **more) -> Run:
+    run = begun(folder, *given, **more)
     list(train(run, run.corpus, threads=1))
     return run
 
@@ -190,6 +202,62 @@ def test_a_few_examples_are_enough_over_an_encoder_that_knows(folder):
     ids = run.vocabulary.encode(["a hot sun"]).ids[None]
     logits, _ = graph.module.eval()(torch.from_numpy(ids), torch.ones(ids.shape))
     assert graph.facts["heads"][0]["labels"][int(logits.argmax())] == "warm"
+
+
+SMALL = ["text=word", "min_count=1", "vocab_size=300", "encoder=transformer", "dim=16", "heads=2", "feedforward=32"]
+
+
+@pytest.fixture(scope="module")
+def small(folder) -> Run:
+    return trained(folder, "small", "lines.tsv", *SMALL, "epochs=2")
+
+
+def scored(folder: Path, *given, **more) -> tuple[Run, list[Scored]]:
+    """A run, and the dev scores that its training took."""
+    run = begun(folder, *given, **more)
+    events = train(run, run.corpus, run.dev_corpus, threads=1)
+    return run, [event for event in events if isinstance(event, Scored)]
+
+
+def test_a_transformer_begins_with_the_head_that_few_shot_finds(folder, small):
+    given = ("other.tsv", "wide=2")
+    run, taken = scored(folder, "probed", *given, "epochs=1", init=small.folder, dev="other.tsv")
+    few = trained(folder, "few", *given, "normalization=none", init=small.folder, plugin="few-shot")
+    kept, found = initial(run), few.network().state_dict()
+    assert {name.split(".")[0] for name in kept} == {"encoder", "heads", "wide"}
+    assert run.facts["begun"]["prepared"] == sum(not name.startswith("encoder.") for name in kept)
+    assert (taken[0].epoch, taken[0].step, taken[0].score.value) == (0, 0, 1)
+    for name in ("heads.0.steps.1.weight", "heads.0.steps.1.bias", "wide.table.weight"):
+        assert torch.allclose(kept[name], found[name], atol=1e-3 * float(found[name].abs().max())), name
+
+
+def test_what_a_training_begins_with_may_remain_the_best(folder, small):
+    given = ("epochs=2", "warmup=0", "learning_rate=30")
+    run, taken = scored(folder, "worse", "other.tsv", *given, init=small.folder, dev="other.tsv")
+    assert [event.best for event in taken] == [True, False, False]
+    assert run.facts["best_step"] == 0
+    best, kept = run.network().state_dict(), initial(run)
+    assert all(torch.equal(best[name], kept[name]) for name in kept if name.endswith(("weight", "bias")))
+
+
+def test_a_head_on_layers_that_know_nothing_is_not_solved(folder, small):
+    for given in ("probe=false", "units=8", "normalization=batch"):
+        run, taken = scored(folder, given, "other.tsv", "epochs=1", given, init=small.folder)
+        assert not any(name.startswith("heads.") for name in initial(run))
+        assert taken[0].step > 0
+    with pytest.raises(UsageError, match="probe: has no effect on classifier with units=8"):
+        planned(folder, "probe=true", "units=8", init=small.folder)
+
+
+def test_each_head_of_several_is_solved(folder, small):
+    for name in ("lines", "other"):
+        (folder / f"head {name}.tsv").write_text((folder / f"{name}.tsv").read_text())
+    data = [folder / "head lines.tsv", folder / "head other.tsv"]
+    recipe = Recipe("multitask", data, [], None, ["epochs=1", "units=0", "wide=1"], 1, (), str(small.folder))
+    run = begin(folder / "both", recipe)
+    taken = [event for event in train(run, run.corpus, threads=1) if isinstance(event, Scored)]
+    assert taken[0].step == 0
+    assert taken[0].score.detail == {"head lines accuracy": 1, "head other accuracy": 1}
 
 
 def test_logistic_regression_is_where_its_slope_is_zero():

@@ -269,6 +269,16 @@ class Plugin(ABC, Generic[Options, Rule]):
         """Puts the weights of `source` into an untrained network; returns the names of those that it set."""
         raise UsageError(f"--init: {self.name} cannot begin with another model")
 
+    def prepare(
+        self, network: torch.nn.Module, corpus: Corpus, vocabulary: Rule, config: Options, seed: int
+    ) -> Sequence[str]:
+        """Learns what a network that has begun with a source still lacks, before its first update; returns the names of the
+        weights that it set. Where there are any, the network is scored as it begins, and may remain the best.
+
+        It runs on the CPU, in one process, and is not repeated where a training goes on.
+        """
+        return ()
+
     def space(self, lines: int) -> Space | None:
         """What a search over the options tries, for training data of so many lines; None: there is no search.
 

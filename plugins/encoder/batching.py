@@ -1,18 +1,21 @@
-"""Batches of lines of about the same length, and the longest line that an encoder takes. Light: no torch."""
+"""Batches of lines of about the same length, and the longest line that an encoder takes. Light: no torch at the top."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from textkit.corpora.batching import WINDOW, line_batches
+from textkit.corpora.batching import WINDOW, line_batches, padded
 from textkit.plugin import Epoch
 
 if TYPE_CHECKING:
     from textkit.corpora.corpus import Corpus
+    from textkit.tasks.classify.corpus import Labelled
+    from textkit.text.rule import TextRule
+    from textkit_plugins.encoder.classification import Batch
     from textkit_plugins.encoder.classifying import ClassifierOptions
     from textkit_plugins.encoder.few import FewShotOptions
     from textkit_plugins.encoder.options import EncoderOptions
@@ -30,6 +33,41 @@ def limit_of(config: EncoderOptions) -> int:
 def read_tokens(config: ClassifierOptions | FewShotOptions | SentenceOptions) -> int:
     """The most tokens of a line that are read in training: `longest`, or as many as the encoder takes."""
     return min(config.longest, limit_of(config) or config.longest)
+
+
+def batch_of(
+    lines: Sequence[Labelled],
+    rule: TextRule,
+    numbers: Mapping[str, int],
+    config: ClassifierOptions | FewShotOptions,
+    several: bool,
+    head: int = 0,
+) -> Batch:
+    """Labelled lines as a network reads them; `numbers`: the number of each label."""
+    import torch
+
+    from textkit_plugins.encoder.classification import Batch
+
+    ids, weight = padded(rule, [line.text for line in lines], read_tokens(config))
+    count = np.array([line.weight for line in lines], np.float32)
+    wanted = wanted_of(lines, numbers, several)
+    if not several:
+        count *= wanted >= 0
+        wanted = np.maximum(wanted, 0)
+    tensors = [torch.from_numpy(array) for array in (ids, weight, wanted, count)]
+    return Batch(tensors[0], tensors[1], tensors[2], tensors[3], head)
+
+
+def wanted_of(lines: Sequence[Labelled], numbers: Mapping[str, int], several: bool) -> np.ndarray:
+    """i64[line], -1 for a label that was not in the training; or f32[line, label] where several may hold."""
+    if not several:
+        return np.array([numbers.get(line.labels[0], -1) if line.labels else -1 for line in lines], np.int64)
+    wanted = np.zeros((len(lines), len(numbers)), np.float32)
+    for at, line in enumerate(lines):
+        for label in line.labels:
+            if label in numbers:
+                wanted[at, numbers[label]] = 1
+    return wanted
 
 
 def cut_by_length(lines: Sequence[Line], size: int, length: Callable[[Line], int]) -> list[list[Line]]:

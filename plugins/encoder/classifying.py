@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from textkit.corpora.batching import padded
 from textkit.errors import TextkitError
 from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score, Space, Training
 from textkit.tasks.classify.corpus import Labelled, LabelOptions, labelled, texts
 from textkit.tasks.classify.evaluation import measures
 from textkit.text.rule import TextRule
-from textkit_plugins.encoder.batching import limit_of, read_tokens, sorted_batches
+from textkit_plugins.encoder.batching import batch_of, limit_of, sorted_batches, wanted_of
 from textkit_plugins.encoder.beginning import BeginsWithEncoder, set_idf
 from textkit_plugins.encoder.in_context import encoder_of
 from textkit_plugins.encoder.ngrams import WideOptions
@@ -27,11 +26,13 @@ if TYPE_CHECKING:
 
     from textkit.corpora.corpus import Corpus
     from textkit_plugins.encoder.classification import Batch, Classifier, Head
-    from textkit_plugins.encoder.few import FewShotOptions
     from textkit_plugins.encoder.vocabulary import Chunks
 
 _LINES = 10_000  # read at once
 _SCORED = 512  # lines in a batch of the dev score
+_PROBED, _PROBED_NUMBERS = 30_000, 1 << 23  # lines for which heads are solved before the first update, and their logits
+_LEAST = 2  # lines for which a head is solved
+_SOLVED = ("heads.", "wide.table.")  # the weights that this sets
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,10 @@ class ClassifierOptions(WideOptions, FreezingOptions, LabelOptions, EncoderOptio
     label_smoothing: float = 0.0  # the share of the target that all labels get (Szegedy et al. 2016)
     focal: float = 0.0  # lines that are already right count less, with this exponent (Lin et al. 2017); 0: as much
     longest: int = 512  # tokens of a line that are read in training
+    # where the training begins with a transformer: its head begins as the solution over the encoder as it is (Kumar et al. 2022)
+    probe: bool = True
 
-    needs: ClassVar[Mapping[str, str]] = {"units_activation": "units!=0"}
+    needs: ClassVar[Mapping[str, str]] = {"units_activation": "units!=0", "probe": "units=0"}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,6 +67,11 @@ class ClassifierOptions(WideOptions, FreezingOptions, LabelOptions, EncoderOptio
             raise ValueError(f"label_smoothing={self.label_smoothing}: must be at least 0 and below 1")
         if self.longest < 1:
             raise ValueError(f"longest={self.longest}: must be at least 1")
+
+    @property
+    def probes(self) -> bool:
+        """Whether the last layer is solved before the first update. It cannot be where it reads what is not learnt yet."""
+        return self.probe and self.encoder == "transformer" and not self.units and self.normalization != "batch"
 
 
 class ClassifierPlugin(BeginsWithEncoder, Plugin[ClassifierOptions, TextRule]):
@@ -88,6 +96,13 @@ class ClassifierPlugin(BeginsWithEncoder, Plugin[ClassifierOptions, TextRule]):
         network = Classifier(config, len(vocabulary), [len(learnt["labels"])], [config.several], learnt.get("ngrams"))
         begin(network, config, vocabulary, [learnt["counts"]])
         return network
+
+    def prepare(
+        self, network: torch.nn.Module, corpus: Corpus, vocabulary: TextRule, config: ClassifierOptions, seed: int
+    ) -> Sequence[str]:
+        return prepared(
+            network, corpus, vocabulary, config, seed, [(vocabulary.learnt["labels"], config.several)], None
+        )
 
     def batches(
         self, corpus: Corpus, vocabulary: TextRule, config: ClassifierOptions, epoch: Epoch
@@ -157,41 +172,6 @@ def labels_of(corpus: Corpus, config: LabelOptions) -> dict[str, Any]:
     return {"labels": sorted(labels), "counts": [labels[label] for label in sorted(labels)]}
 
 
-def batch_of(
-    lines: Sequence[Labelled],
-    rule: TextRule,
-    numbers: Mapping[str, int],
-    config: ClassifierOptions | FewShotOptions,
-    several: bool,
-    head: int = 0,
-) -> Batch:
-    """Labelled lines as a network reads them; `numbers`: the number of each label."""
-    import torch
-
-    from textkit_plugins.encoder.classification import Batch
-
-    ids, weight = padded(rule, [line.text for line in lines], read_tokens(config))
-    count = np.array([line.weight for line in lines], np.float32)
-    wanted = wanted_of(lines, numbers, several)
-    if not several:
-        count *= wanted >= 0
-        wanted = np.maximum(wanted, 0)
-    tensors = [torch.from_numpy(array) for array in (ids, weight, wanted, count)]
-    return Batch(tensors[0], tensors[1], tensors[2], tensors[3], head)
-
-
-def wanted_of(lines: Sequence[Labelled], numbers: Mapping[str, int], several: bool) -> np.ndarray:
-    """i64[line], -1 for a label that was not in the training; or f32[line, label] where several may hold."""
-    if not several:
-        return np.array([numbers.get(line.labels[0], -1) if line.labels else -1 for line in lines], np.int64)
-    wanted = np.zeros((len(lines), len(numbers)), np.float32)
-    for at, line in enumerate(lines):
-        for label in line.labels:
-            if label in numbers:
-                wanted[at, numbers[label]] = 1
-    return wanted
-
-
 def begin(network: Classifier, config: ClassifierOptions, rule: TextRule, counts: Sequence[Sequence[int]]) -> None:
     """Sets what a network knows before it is trained: how much labels count, and how rare the tokens of a bag are."""
     import torch
@@ -201,6 +181,39 @@ def begin(network: Classifier, config: ClassifierOptions, rule: TextRule, counts
             weight = np.array(of_labels, np.float64).clip(1) ** (-1 if config.class_weight == "balanced" else -0.5)
             head.class_weight.copy_(torch.from_numpy(weight / np.average(weight, weights=np.maximum(of_labels, 1))))
     set_idf(network.encoder, rule)
+
+
+def prepared(
+    network: Any,
+    corpus: Corpus,
+    rule: TextRule,
+    config: ClassifierOptions,
+    seed: int,
+    heads: Sequence[tuple[Sequence[str], bool]],
+    place: Callable[[str], int] | None,
+) -> Sequence[str]:
+    """Solves the last layers of a network's heads over its encoder as it is; returns the names of the weights that it set.
+
+    `heads`: the labels of each, and whether several may hold. `place`: the number of a line's head; None: there is one head.
+    """
+    most = max(len(labels) for labels, _ in heads)
+    size = min(_PROBED, _PROBED_NUMBERS // most)
+    if not config.probes or size < most:  # a line for a label, at least
+        return ()
+    from textkit_plugins.encoder.probing import probed
+
+    sampled = corpus.sampled(size, seed)
+    for _ in sampled.blocks():
+        pass
+    apart: list[list[Labelled]] = [[] for _ in heads]
+    for record in sampled.sample or ():
+        apart[0 if place is None else place(record)].append(labelled(record))
+    for at, (lines, (labels, several)) in enumerate(zip(apart, heads, strict=True)):
+        if len(lines) < _LEAST:
+            continue
+        for _ in probed(network, at, lines, rule, labels, config, several, seed):
+            pass
+    return [name for name in network.state_dict() if name.startswith(_SOLVED)]
 
 
 def scored(

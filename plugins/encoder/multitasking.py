@@ -15,15 +15,15 @@ from textkit.errors import TextkitError, UsageError, nearest
 from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score, Training
 from textkit.tasks.classify.corpus import HeadOptions, Labelled, head_of, labelled
 from textkit.text.rule import TextRule
-from textkit_plugins.encoder.batching import batches_in_turn, limit_of
+from textkit_plugins.encoder.batching import batch_of, batches_in_turn, limit_of
 from textkit_plugins.encoder.beginning import BeginsWithEncoder
 from textkit_plugins.encoder.classifying import (
     ClassifierOptions,
     attends,
-    batch_of,
     begin,
     head_facts,
     logged,
+    prepared,
     scored,
     text_chunks,
 )
@@ -89,6 +89,13 @@ class MultitaskPlugin(BeginsWithEncoder, Plugin[MultitaskOptions, TextRule]):
         network = Classifier(config, len(vocabulary), sizes, several, vocabulary.learnt.get("ngrams"))
         begin(network, config, vocabulary, [list(labels.values()) for labels in heads.values()])
         return network
+
+    def prepare(
+        self, network: torch.nn.Module, corpus: Corpus, vocabulary: TextRule, config: MultitaskOptions, seed: int
+    ) -> Sequence[str]:
+        heads = [(list(labels), config.may_be_several(head)) for head, labels in _heads(vocabulary)]
+        names = [head for head, _ in _heads(vocabulary)]
+        return prepared(network, corpus, vocabulary, config, seed, heads, lambda record: names.index(head_of(record)))
 
     def batches(
         self, corpus: Corpus, vocabulary: TextRule, config: MultitaskOptions, epoch: Epoch

@@ -24,7 +24,8 @@ _STEPS = 100  # of a search, in the folds as at the end: the temperature of the 
 class Solved:
     """Logistic regression on vectors f32[line, width]: `wanted` i64[line], or f32[line, label] with `several`.
 
-    `features`: more that is known of the lines. Their weights are penalised as those of the vectors are.
+    `features`: more that is known of the lines. Their weights are penalised as those of the vectors are. The last `more` lines
+    are learnt from in every fold, and judged in none.
     """
 
     def __init__(
@@ -35,7 +36,9 @@ class Solved:
         several: bool,
         labels: int,
         features: Tfidf | None = None,
+        more: int = 0,
     ) -> None:
+        self.judged = len(vectors) - more
         self.vectors, self.count, self.several = vectors.astype(np.float32), count.astype(np.float32), several
         self.tfidf = features
         self.target = wanted.astype(np.float32) if several else measures.one_hot(wanted, labels).astype(np.float32)
@@ -102,14 +105,14 @@ class Solved:
         Each strength is judged with the temperature that fits it best, because a weak penalty gives good order and too much
         confidence, and the served probabilities are divided by that temperature.
         """
-        place = np.random.default_rng(seed).permutation(len(self.vectors))
+        place = np.random.default_rng(seed).permutation(self.judged)
         # Dealt out label by label, so that every fold has lines of every label that has enough.
         place = place[np.argsort(self.target[place].argmax(1), kind="stable")]
         self.folds = min(_FOLDS, len(place))
-        fold = np.empty(len(place), np.int64)
+        fold = np.full(len(self.vectors), -1)
         fold[place] = np.arange(len(place)) % max(1, self.folds)
         judges = range(self.folds if len(place) < _MANY else 1)
-        lines = np.flatnonzero(fold < len(judges))
+        lines = np.flatnonzero((fold >= 0) & (fold < len(judges)))
         best, strength, kept = np.inf, strengths[0], np.zeros_like(self.target[lines])
         learnt = [np.flatnonzero(fold != number) for number in judges]
         features = [None if self.tfidf is None else self.tfidf.learnt_from(some) for some in learnt]

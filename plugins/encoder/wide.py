@@ -69,10 +69,10 @@ class Wide(nn.Module):
         rows, weights = (torch.cat(parts, 1).numpy() for parts in zip(*self._ngrams(ids, weight), strict=True))
         return rows, weights
 
-    def set_weights(self, found: np.ndarray) -> None:
-        """`found` f32[row, size]: what each n-gram is worth in logits, row 0 excepted."""
+    def set_weights(self, found: np.ndarray, begin: int = 0) -> None:
+        """`found` f32[row, logit]: what each n-gram is worth in logits from number `begin` on, row 0 excepted."""
         with torch.no_grad():
-            self.table.weight.copy_(torch.from_numpy(found / self.gain))
+            self.table.weight[:, begin : begin + found.shape[1]] = torch.from_numpy(found / self.gain)
             self.table.weight[0] = 0
 
 

@@ -27,6 +27,7 @@ from textkit_plugins.encoder.classifying import ClassifierOptions, ClassifierPlu
 from textkit_plugins.encoder.few import FewShotOptions, FewShotPlugin
 from textkit_plugins.encoder.multitasking import MultitaskPlugin
 from textkit_plugins.encoder.ngrams import HASHES, MULTIPLIER, Tfidf, hashes_of, learnt_ngrams, most_features, order_of
+from textkit_plugins.encoder.solving import Solved
 from textkit_plugins.encoder.wide import Wide
 
 PLUGIN = ClassifierPlugin()
@@ -314,6 +315,55 @@ def test_lines_kept_back_are_not_counted_among_the_ngrams(tmp_path):
         network.encoder.tokens.embedding.weight.zero_()  # vectors know nothing
     list(few.fit(network, corpus, rule, own, epoch))
     assert epoch.facts["cross_validation"]["accuracy"] < 0.6
+
+
+def named(tmp_path, labels, **given):
+    """What few-shot finds over vectors that know words of two kinds, hot and wet ones, and how its network answers."""
+    lines = [f"{labels[at % 2]}\t{text}" for at, text in enumerate(["hot noon", "grey mist", "dry noon", "damp mist"])]
+    (tmp_path / "lines.tsv").write_text("".join(f"{line}\n" for line in lines))
+    few, own = FewShotPlugin(), FewShotOptions(**TOKENS, dim=2, wide=0, dropout=0.0, **given)
+    corpus = corpora.corpus_of(few, [tmp_path / "lines.tsv"], own)
+    words = {"hot": (1, 0), "dry": (1, 0), "sunny": (1, 0.2), "grey": (0, 1), "damp": (0, 1), "rainy": (0.2, 1)}
+    (tmp_path / "words.tsv").write_text("".join(f"a\t{word} noon mist\nb\t{word}\n" for word in words))
+    rule = PLUGIN.vocabulary(corpora.corpus_of(PLUGIN, [tmp_path / "words.tsv"], options()), options())
+    rule.learnt = {**few.facts(corpus, own)}
+    network, epoch = few.network(own, rule), Epoch(0, 1)
+    with torch.no_grad():
+        network.encoder.tokens.embedding.weight.zero_()
+        for word, vector in words.items():
+            network.encoder.tokens.embedding.weight[int(rule.encode([word]).ids[0])] = torch.tensor(vector)
+    list(few.fit(network, corpus, rule, own, epoch))
+    head = network.heads[0].steps[-1]
+    return epoch.facts["cross_validation"], head.weight.detach().numpy().copy()
+
+
+def test_the_name_of_a_label_is_an_example_of_it(tmp_path):
+    facts, weight = named(tmp_path, ("sunny", "rainy_"))
+    assert facts["names"]
+    assert facts["folds"] == 4  # names are judged in no fold
+    without, alone = named(tmp_path, ("sunny", "rainy_"), names=False)
+    assert not without["names"]
+    # the names' vectors lie between the lines', so their weights reach less far apart
+    assert not np.allclose(weight, alone, rtol=0.01)
+    codes, same = named(tmp_path, ("q2", "q1"))
+    assert not codes["names"]
+    assert np.array_equal(same, alone)
+    swapped, same = named(tmp_path, ("rainy", "sunny"))  # names that say the contrary are no examples
+    assert not swapped["names"]
+    assert np.allclose(same, -alone, atol=1e-3)
+
+
+def test_a_name_counts_as_two_lines(tmp_path):
+    random = np.random.default_rng(5)
+    vectors, wanted = random.normal(size=(24, 3)).astype(np.float32), np.arange(24) % 3
+    names = np.eye(3, dtype=np.float32)
+    both, whose = np.concatenate([vectors, names]), np.concatenate([wanted, np.arange(3)])
+    solved = Solved(both, whose, np.array([1.0] * 24 + [2.0] * 3), False, 3, None, 3)
+    _, judged, logits = solved.chosen((0.1,), 1)
+    assert judged.tolist() == list(range(24))
+    assert logits.shape == (24, 3)
+    twice = Solved(np.concatenate([both, names]), np.concatenate([whose, np.arange(3)]), np.ones(30), False, 3)
+    assert np.allclose(solved.solve(0.1), twice.solve(0.1), atol=1e-3)
 
 
 def test_multitask_has_a_branch_too(tmp_path):

@@ -202,13 +202,13 @@ def learn_vocabulary(run: Run, corpus: Corpus) -> Iterator[Event]:
     run.save_sample(sampled.sample or [])
     run.facts["lines"] = sampled.total
     if source is not None:
-        run.facts["begun"] = _begin(run, rule, source)
+        run.facts["begun"] = _begin(run, rule, source, corpus)
     run.save()
     run.save_vocabulary(rule)
 
 
-def _begin(run: Run, rule: TextRule, source: Source) -> dict[str, Any]:
-    """Keeps the weights that the run takes from `source`; returns what to record of that."""
+def _begin(run: Run, rule: TextRule, source: Source, corpus: Corpus) -> dict[str, Any]:
+    """Keeps the weights that the run takes from `source`, and those that it learns beside them; returns what to record."""
     import torch
 
     from textkit.training.checkpoint import save_tensors
@@ -217,9 +217,14 @@ def _begin(run: Run, rule: TextRule, source: Source) -> dict[str, Any]:
         torch.manual_seed(run.seed)
         network = run.plugin.network(run.config, rule)
         names = set(run.plugin.begin(network, run.config, rule, source))
-    state = network.state_dict()
     if not names:
         raise TextkitError(f"--init {source.name}: none of its weights fits {run.plugin.name} with these options")
+    with blaming(run.plugin, "prepare"), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.seed)
+        prepared = set(run.plugin.prepare(network, corpus, rule, run.config, run.seed))
+    names |= prepared
+    state = network.state_dict()
     save_tensors(run.initial, {name: state[name] for name in sorted(names)}, {"kind": "initial"})
     new = sum(parameter.numel() for name, parameter in network.named_parameters() if name not in names)
-    return {"with": os.path.basename(os.path.normpath(source.name)), "tensors": len(names), "new_parameters": new}
+    found = {"with": os.path.basename(os.path.normpath(source.name)), "tensors": len(names), "new_parameters": new}
+    return {**found, "prepared": len(prepared)} if prepared else found

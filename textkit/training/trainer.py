@@ -132,6 +132,8 @@ class Loop(Standing):
         yield from self._compiling()
         if anew:  # so that an interruption from here on does not change the result's bits
             yield from self._save()
+        elif not at.step and at.scored_step < 0 and self.run.facts.get("begun", {}).get("prepared"):
+            yield from self._score()  # what it begins with may be the best
         while not at.end(self.training):
             stopped = yield from self._pass(halt)
             if ended:
