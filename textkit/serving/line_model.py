@@ -14,6 +14,7 @@ import numpy as np
 
 from textkit.errors import UsageError
 from textkit.serving import BATCH_TOKENS
+from textkit.serving.budget import Budget
 from textkit.serving.opened import OpenModel
 from textkit.serving.padding import padded, shortened
 from textkit.serving.session import Session, of_model
@@ -32,7 +33,7 @@ class LineModel(OpenModel[Any]):
     """
 
     graph: ClassVar[str]
-    loaded = ("_session",)
+    loaded = ("_session", "_budget")
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class LineModel(OpenModel[Any]):
         self.limit: int = self.bundle.manifest.limits["tokens"]
         self.long_lines = 0
         self._session: Session | None = None
+        self._budget: Budget | None = None
 
     @abstractmethod
     def answers(self, outputs: Mapping[str, np.ndarray], lengths: np.ndarray) -> Sequence[Any]:
@@ -76,12 +78,20 @@ class LineModel(OpenModel[Any]):
         self.long_lines += int((encoded.lengths > self.limit).sum())
         encoded, starts, lengths = shortened(encoded, self.limit, self.bundle.rule.around)
         some = np.flatnonzero(lengths)
-        for batch in batches(lengths[some], self.batch_tokens):
+
+        def run(batch: np.ndarray) -> None:
             rows = some[batch]
             feeds, _ = padded(encoded, starts[rows], lengths[rows], self.limit)
             answers = self.answers(self._run({**feeds, **self.more_inputs()}), lengths[rows])
             for row, answer in zip(rows.tolist(), answers, strict=True):
                 found[told[row]] = answer
+
+        # In halves what the memory of a GPU does not hold; later batches are as small.
+        if self._budget is None:
+            self._budget = Budget(self.batch_tokens)
+        run_fitting = self._budget.keeping(run, lengths[some])
+        for batch in batches(lengths[some], self._budget.tokens):
+            run_fitting(batch)
         return [
             self.result(line, self.answer_to_nothing() if answer is None else answer)
             for line, answer in zip(lines, found, strict=True)
