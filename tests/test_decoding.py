@@ -16,6 +16,7 @@ from textkit.searching.constraints import Constraints
 from textkit.searching.decoding import search
 from textkit.searching.history import Hypothesis
 from textkit.searching.options import EXTRA_LENGTH, Search, Target
+from textkit.searching.sampling import _streams
 
 START, EOS, UNK, PAD = 0, 1, 2, 3
 SIZE = 12
@@ -571,3 +572,24 @@ def test_a_prefix_longer_than_the_model_takes_is_cut_there() -> None:
     constraints = Constraints(TARGET, PLAIN, np.array([3, 3]), [[4] * 9, []], most=5)
     assert constraints.limits.tolist() == [5, 3]
     assert constraints.longest_prefix == 5
+
+
+@pytest.mark.parametrize("seed", [1, 2**63 - 1])
+def test_random_numbers_are_those_of_a_generator_of_their_own(seed: int) -> None:
+    """Philox by its key, the seed and the line, and its counter, the part and the sample: a text never changes."""
+    keys = np.array([[0, 0], [5, 2], [2**40, 7]])
+    found = _streams(seed, keys, 2, 67)
+    for at, (line, part) in enumerate(keys.tolist()):
+        for sample in range(2):
+            key, counter = np.array([seed, line], np.uint64), np.array([0, 0, part, sample], np.uint64)
+            alone = np.random.Generator(np.random.Philox(key=key, counter=counter)).random(67)
+            np.testing.assert_array_equal(found[at, sample], alone)
+
+
+def test_one_distribution_a_line_is_asked_for_where_the_first_token_is_chosen_among_some() -> None:
+    model, among = Drawing(6, end=0.2), [np.array([5, 7]), None, np.array([9])]
+    found = search(model, *sources(3), TARGET, Search(sample=True, n_best=4, seed=3), most=6, first=among)
+    assert model.taken[0] == (3, 1, 0, True)
+    assert {one.ids[0] for one in found[0]} <= {5, 7}
+    assert {one.ids[0] for one in found[2]} == {9}
+    assert all(beams == 4 for _, beams, *_ in model.taken[1:])

@@ -130,7 +130,8 @@ def _loop(
 ) -> None:  # fmt: skip
     """Steps until every line is done. A step treats all lines at once: nothing here runs line by line."""
     memory, state = model.encode(source, source_mask)
-    token = np.repeat(starts[:, None], chooser.beams if chooser.draws else 1, 1)  # [line, beam]
+    # [line, beam]. Samples that the model draws are beams from the start; what is drawn here needs one distribution a line.
+    token = np.repeat(starts[:, None], chooser.beams if chooser.draws and not constraints.chosen_among(0) else 1, 1)
     parent = np.zeros_like(token)
     rows = np.arange(len(source))  # the line in each row of the batch
     sampler = chooser if isinstance(chooser, Samples) and chooser.draws else None  # whose tokens the model draws

@@ -113,12 +113,9 @@ class Samples:
         the same tokens.
         """
         if step >= len(self._uniform):
-            steps, samples = max(64, 2 * step), range(self.beams)
-            seed, tries = self.options.seed, (_TRIES,) if self.options.top_p < 1 else ()
-            count = steps * math.prod(tries)
-            keys = self._keys.tolist()
-            streams = [[_stream(seed, line, part, sample, count) for sample in samples] for line, part in keys]
-            numbers = np.array(streams).reshape(len(keys), self.beams, steps, *tries)
+            steps, tries = max(64, 2 * step), (_TRIES,) if self.options.top_p < 1 else ()
+            numbers = _streams(self.options.seed, self._keys, self.beams, steps * math.prod(tries))
+            numbers = numbers.reshape(len(self._keys), self.beams, steps, *tries)
             self._uniform = np.ascontiguousarray(np.moveaxis(numbers, 2, 0))
             if self.draws:
                 self._uniform = np.maximum(self._uniform, 1e-30).astype(np.float32)  # above 0
@@ -172,9 +169,19 @@ class Samples:
         return [traced[at : at + samples] for at in range(0, lines * samples, samples)]
 
 
-def _stream(seed: int, line: int, part: int, sample: int, count: int) -> np.ndarray:
-    """The first `count` random numbers of one sample of one part of a line, f64 in [0, 1)."""
-    bits = np.random.Philox(
-        key=np.array([seed % 2**64, line], np.uint64), counter=np.array([0, 0, part, sample], np.uint64)
-    )
-    return np.random.Generator(bits).random(count)
+def _streams(seed: int, keys: np.ndarray, samples: int, count: int) -> np.ndarray:
+    """The first `count` random numbers of each sample of each part of a line, f64[part, sample, number] in [0, 1).
+
+    `keys` i64[part, 2]: its line, and which of the line's it is. One generator is set to the beginning of each stream: a new
+    one would ask the system for random bits first, which takes longer than all else.
+    """
+    bits = np.random.Philox(key=0)
+    draws, state = np.random.Generator(bits), bits.state
+    found = np.empty((len(keys), samples, count))
+    for at, (line, part) in enumerate(keys.tolist()):
+        state["state"]["key"] = np.array([seed % 2**64, line], np.uint64)
+        for sample in range(samples):
+            state["state"]["counter"] = np.array([0, 0, part, sample], np.uint64)
+            bits.state = state
+            draws.random(out=found[at, sample])
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 SPACE = "▁"  # U+2581: how other tokenizers show a space in a piece
@@ -16,6 +17,7 @@ def is_byte_level(tokenizer: Any) -> bool:
     return "ByteLevel" in [part.get("type") for part in (decoder, *decoder.get("decoders", ()))]
 
 
+@lru_cache(1 << 16)  # the pieces of a vocabulary come again and again
 def bytes_of(piece: str) -> bytes:
     """The bytes that a piece stands for."""
     return bytes(BYTES[character] for character in piece if character in BYTES)
