@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -273,3 +275,13 @@ def test_logistic_regression_is_where_its_slope_is_zero():
     strength, _, logits = several.chosen((1.0, 1e-3), 1)
     assert strength in (1.0, 1e-3)
     assert logits.shape == (40, 2)
+
+
+def test_a_solution_does_not_wait_for_the_import_of_a_compiler():
+    code = (
+        "import sys, numpy as np; from textkit_plugins.encoder.solving import Solved;"
+        "found = Solved(np.eye(4), np.arange(4) % 2, np.ones(4), False, 2).solve(0.1);"
+        "print(found.shape, 'torch' in sys.modules, 'torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
+    assert done.stdout.split("\n")[0] == "(2, 5) True False"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _FOLDS = 5
 _MANY = 3000  # lines from which one fold judges: another would say the same, and take as long again
 _ENOUGH = 1e-4  # of a search: it ends where a step lowers the loss by less
+_NOT_COMPILED = "__dynamo_disable"  # where torch keeps a function that its compiler leaves out
 _STEPS = 100  # of a search, in the folds as at the end: the temperature of the one must fit the other
 
 
@@ -83,6 +85,7 @@ class Solved:
             slope[:-1].add_(every[:-1], alpha=strength)
             return float((each * share[:, 0]).sum()) + strength * float(every[:-1].square().sum()) / 2
 
+        _spare_the_compiler()
         search = torch.optim.LBFGS(
             [every], max_iter=_STEPS, tolerance_grad=0, tolerance_change=_ENOUGH, history_size=10, line_search_fn="strong_wolfe"
         )  # fmt: skip
@@ -134,6 +137,16 @@ class Solved:
         if self.several:
             return float((np.logaddexp(0, scaled) - target * scaled).sum(1).mean())
         return float(-(target * np.log(np.maximum(measures.softmax(scaled), 1e-300))).sum(1).mean())
+
+
+def _spare_the_compiler() -> None:
+    """Has an optimizer begin without torch's compiler. The optimizer imports it only to be left out of what is compiled; nothing
+    is compiled here, and the import takes 1.5 s, a fifth of a training from eight lines of each label."""
+    import torch
+
+    begins = getattr(torch.optim.Optimizer.add_param_group, "__wrapped__", None)
+    if begins is not None and "torch._dynamo" not in sys.modules and not hasattr(begins, _NOT_COMPILED):
+        setattr(begins, _NOT_COMPILED, begins)
 
 
 def _likely(logits: Tensor, target: Tensor, several: bool) -> tuple[Tensor, Tensor]:
