@@ -51,7 +51,7 @@ class ClassifierOptions(WideOptions, FreezingOptions, LabelOptions, EncoderOptio
     label_smoothing: float = 0.0  # the share of the target that all labels get (Szegedy et al. 2016)
     focal: float = 0.0  # lines that are already right count less, with this exponent (Lin et al. 2017); 0: as much
     longest: int = 512  # tokens of a line that are read in training
-    # where the training begins with a transformer: its head begins as the solution over the encoder as it is (Kumar et al. 2022)
+    # where the training begins with a transformer: the head begins as the solution over it as it is (Kumar et al. 2022)
     probe: bool = True
 
     needs: ClassVar[Mapping[str, str]] = {"units_activation": "units!=0", "probe": "units=0"}

@@ -1,8 +1,8 @@
 """The last layer as a solution: logistic regression on what the layers below make of lines, and on n-grams. Light: no torch at
 the top.
 
-`few-shot` is nothing else. A classifier that begins with another model begins with it, too: a layer of random numbers would send
-its errors into the layers that know something already (LP-FT: Kumar et al. 2022, arXiv 2202.10054).
+`few-shot` is nothing else. A classifier that begins with another model begins with it, too: a layer of random numbers would
+send its errors into the layers that know something already (LP-FT: Kumar et al. 2022, arXiv 2202.10054).
 """
 
 from __future__ import annotations
@@ -55,11 +55,11 @@ def probed(
     strength: float = 0.0,
     names: bool = True,
 ) -> Generator[Mapping[str, Any], None, Mapping[str, Any]]:
-    """Puts the solution for `lines` into the head numbered `at`. `names`: that of a label is an example of it, where there are
-    few lines and the nearest name says much of their labels.
+    """Puts the solution for `lines` into the head numbered `at`. `names`: that of a label is an example of it, where there
+    are few lines and the nearest name says much of their labels.
 
-    Yields how many `examples` and `words` have been encoded, and returns the `folds` that chose the penalty's `strength` (0: it
-    is chosen), the `accuracy` on lines that these have not seen, and whether `names` were used.
+    Yields how many `examples` and `words` have been encoded, and returns the `folds` that chose the penalty's `strength` (0:
+    it is chosen), the `accuracy` on lines that these have not seen, and whether `names` were used.
     """
     numbers = {label: number for number, label in enumerate(labels)}
     read = yield from _read(network, at, lines, rule, numbers, config, several)
@@ -119,8 +119,8 @@ def _read(
 
 
 def _say_much(names: np.ndarray, vectors: np.ndarray, wanted: np.ndarray) -> bool:
-    """Whether the nearest of the `names` f32[label, width] is right about lines much more often than chance: by at least a third
-    of what there is to gain. Such names are words for what lines are about; others are codes, or too general."""
+    """Whether the nearest of the `names` f32[label, width] is right about lines much more often than chance: by at least a
+    third of what there is to gain. Such names are words for what lines are about; others are codes, or too general."""
     lengths = np.linalg.norm(names, axis=1, keepdims=True)
     right = ((vectors @ (names / np.maximum(lengths, 1e-12)).T).argmax(1) == wanted).mean()
     chance = 1 / len(names)
@@ -156,8 +156,8 @@ def encoded(network: Classifier, at: int, batch: Batch) -> np.ndarray:
 
 
 def set_solution(network: Classifier, at: int, found: np.ndarray, logits: np.ndarray, wanted: np.ndarray) -> None:
-    """Puts the solution `found` into the head numbered `at`. `logits`: those of lines by a fold that has not seen them, for the
-    calibration; `wanted`: what is right about these lines."""
+    """Puts the solution `found` into the head numbered `at`. `logits`: those of lines by a fold that has not seen them, for
+    the calibration; `wanted`: what is right about these lines."""
     import torch
 
     head = network.heads[at]

@@ -140,8 +140,8 @@ class Solved:
 
 
 def _spare_the_compiler() -> None:
-    """Has an optimizer begin without torch's compiler. The optimizer imports it only to be left out of what is compiled; nothing
-    is compiled here, and the import takes 1.5 s, a fifth of a training from eight lines of each label."""
+    """Has an optimizer begin without torch's compiler. The optimizer imports it only to be left out of what is compiled;
+    nothing is compiled here, and the import takes 1.5 s, a fifth of a training from eight lines of each label."""
     import torch
 
     begins = getattr(torch.optim.Optimizer.add_param_group, "__wrapped__", None)
