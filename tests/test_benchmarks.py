@@ -25,6 +25,8 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         "comparison",
         "cost",
         "gpu",
+        "parts",
+        "parts_page",
         "recipes",
         "report",
         "run",
@@ -59,6 +61,7 @@ def test_each_script_tells_how_it_is_called(script: str) -> None:
         ("training", ["--peers", "python"]),
         ("search", []),
         ("gpu", []),
+        ("parts", []),
         ("recipes", ["runs"]),
     ],
 )
@@ -517,3 +520,69 @@ def test_searches_are_told_of(bench: SimpleNamespace, tmp_path: Path) -> None:
     lines = bench.search.lines_of(tmp_path, 30)
     assert len(set(lines)) == 30
     assert bench.search.lines_of(tmp_path, 30) == lines
+
+
+def test_parts_are_compared_turn_by_turn(bench: SimpleNamespace) -> None:
+    def run(
+        way: str, turn: int, seconds: float, at_work: float | None = None, equal: bool | None = True
+    ) -> dict[str, object]:
+        facts = {"what": "embed", "way": way, "turn": turn, "seconds": seconds, "at_work": at_work, "equal": equal}
+        return {**facts, "lines": 1000, "bytes": 2_000_000}
+
+    figures = [
+        run("one process", 0, 40.0, equal=None), run("ray", 0, 25.0, 20.0), run("ray started", 0, 32.0, 20.0),
+        run("one process", 1, 60.0, equal=None), run("ray", 1, 30.0, 30.0), run("two shards", 2, 1.0),
+    ]  # fmt: skip
+    commands = {"embed": "textkit embed", "translate": "textkit translate"}
+    page = bench.parts_page.page(figures, commands)
+    assert "`textkit embed`, 1,000 lines, 2.0 MB." in page
+    assert "| one process, `--threads 1` | 50.0 | 1.00 | 1.00 to 1.00 |  |  |" in page
+    assert "| two workers of a Ray that runs, `--address` | 27.5 | 1.80 | 1.60 to 2.00 | 2.00 | 2.00 to 2.00 |" in page
+    assert "| two workers of a Ray started for it | 32.0 | 1.25 | 1.25 to 1.25 | 2.00 | 2.00 to 2.00 |" in page
+    assert "two processes, `--shard" not in page  # a turn without its one process
+    assert "Joined, the parts were what one process writes" in page
+    assert "were **not** what" in bench.parts_page.page([*figures, run("ray", 0, 1.0, 1.0, False)], commands)
+    # Four parts by two workers, the first two done at 10 and 12 s: the other two took 8 s.
+    assert bench.parts.at_work([10.0, 12.0, 18.0, 20.0]) == 16.0
+    assert bench.parts.at_work([10.0, 12.0]) is None
+
+
+def test_overhead_and_kills_of_parts_are_told(bench: SimpleNamespace) -> None:
+    figures = [
+        {
+            "what": "overhead",
+            "way": way,
+            "turn": turn,
+            "seconds": seconds,
+            "processors": 10.0,
+            "bytes": 50_000_000,
+            "parts": 20,
+        }
+        for way, turn, seconds in (
+            ("one stream", 0, 10.0),
+            ("parts", 0, 10.2),
+            ("parts", 1, 10.0),
+            ("one stream", 1, 10.0),
+        )
+    ]
+    facts = {"what": "heads", "killed": True, "equal": True, "kept": True, "parts": 40, "lines": 1_000_000, "reruns": 1}
+    figures += [{**facts, "behind": 3}, {**facts, "behind": 30}, {**facts, "behind": 31, "equal": False}]
+    page = bench.parts_page.page([*figures, {**facts, "behind": 40, "killed": False}], {"embed": "textkit embed"})
+    assert "| seconds | 10.00 | 10.10 | +1.0 | +0.0 to +2.0 |" in page
+    assert "| seconds of processors | 10.00 | 10.00 | +0.0 | +0.0 to +0.0 |" in page
+    assert (
+        "The head was killed at a random moment 3 times, behind 3 to 31 of 40 parts of 1,000,000 lines. 2 times" in page
+    )
+
+
+def test_what_a_run_has_started_is_found_by_its_mark(bench: SimpleNamespace) -> None:
+    with bench.parts.environment() as env:
+        run = subprocess.Popen(
+            [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)"], env=env, stdout=-1
+        )
+        assert run.stdout is not None
+        run.stdout.readline()
+        assert bench.parts.started(env[bench.parts.MARK], "time.sleep") == [run.pid]
+        assert bench.parts.started(env[bench.parts.MARK], "gcs_server") == []
+    with run:
+        assert run.wait(10) == -9

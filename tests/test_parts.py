@@ -513,6 +513,11 @@ def test_what_killed_runs_left_is_removed_and_what_live_ones_write_is_not(call, 
         (["--shard", "0/4", "-o", "OUT", "x"], "'0/4': shares count from 1 to 4"),
         (["--shard", "5/4", "-o", "OUT", "x"], "'5/4': shares count from 1 to 4"),
         (["--shard", "five", "-o", "OUT", "x"], "'five' is no share, such as 3/16"),
+        (
+            ["--parts", 2, "-o", "s3://bucket/out", "x"],
+            "-o s3://bucket/out: is an address, to which nothing is written",
+        ),
+        (["-o", "memory://out.f32", "x"], "-o memory://out.f32: is an address, to which nothing is written"),
     ],
 )
 def test_wrong_usage_is_one_line(call, args, message):
@@ -642,6 +647,85 @@ def test_an_engine_that_is_not_there_is_one_line(call, tmp_path, corpus, monkeyp
     ):
         code, _, error = embed(call, *more)
         assert (code, message in error) == (2, True), error
+
+
+@pytest.mark.parametrize("args", [[], ["--parts", 2]])
+def test_an_address_is_no_file_and_not_taken_for_a_text(call, tmp_path, args):
+    for name in ("s3://bucket/in.txt", "file:///in.txt"):
+        code, out, error = embed(call, *args, name, "-o", tmp_path / "OUT")
+        assert (code, out) == (1, "")
+        assert error == (
+            f"textkit: {name}: is an address, and only models (-m) are read from one; mount it or copy it, and name the file\n"
+        )
+
+
+class Head:
+    """Stands in for the package ray: what it was asked to join, and how it answers."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.joined: list[str | None] = []
+        self.error = error
+
+    def is_initialized(self) -> bool:
+        return False
+
+    def init(self, address: str | None, **options: object) -> None:
+        self.joined.append(address)
+        if self.error:
+            raise self.error
+
+    def shutdown(self) -> None:
+        pass
+
+
+def test_without_an_address_ray_is_started_here(monkeypatch):
+    """Ray itself would join the last one on this machine, and wait for it for minutes if its head was killed."""
+    from textkit.cli.ray_engine import cluster
+
+    head = Head()
+    for variable, address in (("", None), ("", "auto"), ("auto", None)):
+        monkeypatch.setenv("RAY_ADDRESS", variable)
+        with cluster(head, address):
+            pass
+    assert head.joined == ["local", "auto", "auto"]
+
+
+def test_a_ray_that_asks_for_a_token_says_so():
+    from textkit.cli.ray_engine import cluster
+
+    error = ConnectionError("Failed to connect to Ray cluster at 10.0.0.1:6379")
+    for cause, message in (
+        (
+            "Failed to connect to GCS. Last: ray.exceptions.AuthenticationError: RPC",
+            "it asks for a token: set RAY_AUTH_MODE=token",
+        ),
+        ("Failed to connect to GCS.", "Failed to connect to Ray cluster at 10.0.0.1"),
+    ):
+        error.__cause__ = RuntimeError(cause)
+        with (
+            pytest.raises(TextkitError, match=f"^Ray at auto cannot be reached: {message}"),
+            cluster(Head(error), "auto"),
+        ):
+            raise AssertionError
+
+
+def test_a_worker_has_two_calls_if_ray_can_give_them():
+    from textkit.cli.ray_engine import pool
+
+    class Old:
+        def __init__(self, size=None, min_size=None, max_size=None, max_tasks_in_flight_per_actor=None):
+            self.given = (min_size, max_size, max_tasks_in_flight_per_actor)
+
+    class New(Old):
+        def __init__(self, *, max_concurrent_calls_per_actor=1, enable_true_multi_threading=False, **options):
+            super().__init__(**options)
+            self.calls = (max_concurrent_calls_per_actor, enable_true_multi_threading)
+
+    old, new = (types.SimpleNamespace(data=types.SimpleNamespace(ActorPoolStrategy=kind)) for kind in (Old, New))
+    assert pool(old, 3, two_calls=True).given == (3, 3, None)
+    assert pool(new, (1, 9)).given == (1, 9, None)
+    found = pool(new, 2, two_calls=True)
+    assert (found.given, found.calls) == ((2, 2, 2), (2, True))
 
 
 def started(*args) -> subprocess.Popen:

@@ -28,6 +28,19 @@ class TextkitWarning(UserWarning):
     """Something that the user should know, though the work goes on. On the command line: one line on stderr, unless -q."""
 
 
+def is_address(name: str) -> bool:
+    """Whether `name` is an address such as s3://bucket/file, not a path."""
+    scheme, colon, _ = name.partition("://")
+    return bool(colon) and len(scheme) > 1 and scheme[0].isalpha() and scheme.replace("+", "").isalnum()
+
+
+def no_such_file(name: str) -> str:
+    """What is wrong with the name of a file that is not there."""
+    if is_address(name):
+        return f"{name}: is an address, and only models (-m) are read from one; mount it or copy it, and name the file"
+    return f"{name}: no such file"
+
+
 def nearest(name: str, known: Iterable[str], shortened: bool = False) -> str:
     """'; did you mean X?' for the closest of `known`; without a close one, a list of all; '' where there are none.
 

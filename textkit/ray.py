@@ -95,10 +95,10 @@ def score(
 
 def _answered(task: str, dataset: Any, model: str | None, column: str, output: str, options: dict[str, Any]) -> Any:
     from textkit.arguments import of_arguments
-    from textkit.cli.ray_engine import installed
+    from textkit.cli.ray_engine import installed, pool
     from textkit.serving import open_model
 
-    installed()
+    ray = installed()
     workers, gpus = options.pop("workers", None), options.pop("gpus_per_worker", 0)
     batch_size = options.pop("batch_size", _BATCH)
     options = {"threads": 1, **options}
@@ -111,7 +111,7 @@ def _answered(task: str, dataset: Any, model: str | None, column: str, output: s
         fn_constructor_args=(model, task, column, output, options),
         batch_format="pyarrow",
         batch_size=batch_size,
-        concurrency=workers or (1, 1 << 10),
+        compute=pool(ray, workers or (1, 1 << 10)),
         num_cpus=options["threads"],
         num_gpus=gpus,
     )

@@ -6,6 +6,7 @@ part that is done. Ray starts a worker that was killed again and gives it the pa
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import pickle
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from textkit import signals
+from textkit.arguments import of_a_command_line
 from textkit.cli.filtering import Answering, Filter
 from textkit.cli.input_report import InputReport
 from textkit.cli.options import Messages
@@ -32,12 +34,17 @@ OLDEST = (2, 10)  # the first version whose pools of actors are sized as here
 
 
 class Worker:
-    """One process of the cluster: loads the model once, and makes one part per call."""
+    """One process of the cluster: loads the model once, and makes one part per call.
+
+    Of two calls at a time one answers, while the other waits for the disk.
+    """
 
     def __init__(self, task: bytes) -> None:
         self._error = ""
+        self._answers = threading.Lock()
         try:
-            self._open(*pickle.loads(task))
+            with of_a_command_line():
+                self._open(*pickle.loads(task))
         except Exception as error:  # said by the command, once
             self._error = f"a worker on {platform.node()}: {one_line(error)}"
 
@@ -78,7 +85,9 @@ class Worker:
         from textkit.parts.writing import Unwritable
 
         try:
-            written(self._folder, self._plan, part, self._request, self._answering, report).finish()
+            with self._answers:
+                one = written(self._folder, self._plan, part, self._request, self._answering, report)
+            one.finish()
         except Unwritable as error:
             return one_line(error), True
         except Exception as error:
@@ -111,7 +120,7 @@ def made_by_ray(
             Worker,
             fn_constructor_args=(task,),
             batch_size=1,
-            concurrency=workers,
+            compute=pool(ray, workers, two_calls=True),
             num_cpus=cpus,
             num_gpus=request.gpus_per_worker or 0,
             max_restarts=-1,
@@ -123,6 +132,20 @@ def made_by_ray(
                 yield plan.parts[int(row["number"]) - 1], str(row["error"]), bool(row["fatal"]), report
         except ray.exceptions.RayError as error:
             raise TextkitError(f"Ray ended before all parts were done: {_first_line(error)}") from error
+
+
+def pool(ray: Any, workers: int | tuple[int, int], two_calls: bool = False) -> Any:
+    """What Ray Data keeps its actors in: so many, or from least to most.
+
+    `two_calls`: whether each of them is given a second call while it is at the first, if this version of Ray can do so.
+    """
+    least, most = (workers, workers) if isinstance(workers, int) else workers
+    options: dict[str, Any] = {"min_size": least, "max_size": most}
+    known = inspect.signature(ray.data.ActorPoolStrategy.__init__).parameters
+    if two_calls and "enable_true_multi_threading" in known and "max_concurrent_calls_per_actor" in known:
+        options |= {"max_concurrent_calls_per_actor": 2, "enable_true_multi_threading": True}
+        options["max_tasks_in_flight_per_actor"] = 2  # none waits in a queue while another actor is free
+    return ray.data.ActorPoolStrategy(**options)
 
 
 def installed() -> Any:
@@ -145,22 +168,41 @@ def installed() -> Any:
 
 @contextmanager
 def cluster(ray: Any, address: str | None) -> Iterator[None]:
-    """Joins the cluster at `address`, or starts one on this machine alone. One that was joined before stays as it is."""
+    """Joins the cluster at `address`, or starts one on this machine alone. One that was joined before stays as it is.
+
+    Without an address, Ray itself would join one whose head was killed, if it was the last on this machine, and wait for it.
+    """
     if ray.is_initialized():
         yield
         return
+    address = address or os.environ.get("RAY_ADDRESS")
     _check_address(address)
     here: dict[str, Any] = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"} if address is None else {}
     try:
-        ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL, configure_logging=True, **here)
+        ray.init(
+            address or "local", log_to_driver=False, logging_level=logging.CRITICAL, configure_logging=True, **here
+        )
     except Exception as error:  # ConnectionError, RuntimeError for another version, ValueError for a wrong address
         where = f"Ray at {address}" if address else "Ray"
-        raise TextkitError(f"{where} cannot be {'reached' if address else 'started'}: {_first_line(error)}") from error
+        why = _of_a_token(error) or _first_line(error)
+        raise TextkitError(f"{where} cannot be {'reached' if address else 'started'}: {why}") from error
     try:
         yield
     finally:
         with suppress(Exception):
             ray.shutdown()
+
+
+def _of_a_token(error: BaseException | None) -> str:
+    """What to do if a cluster asks for a token, as those of Ray 2.60 do by themselves; '' if it does not."""
+    while error is not None:
+        if "AuthenticationError" in f"{type(error).__name__} {error}":
+            return (
+                "it asks for a token: set RAY_AUTH_MODE=token, and bring its head's ~/.ray/auth_token "
+                "(or RAY_AUTH_TOKEN) to this machine"
+            )
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _check_address(address: str | None) -> None:

@@ -11,7 +11,7 @@ import click
 
 from textkit.cli.input_report import say_invalid
 from textkit.cli.options import Messages
-from textkit.errors import TextkitError, quoted
+from textkit.errors import TextkitError, is_address, no_such_file, quoted
 
 _LONG = 80  # characters of a text that are shown
 
@@ -25,6 +25,8 @@ def check_files(files: Sequence[str], others: Iterable[str] = ()) -> None:
 
     absent = [file for file in files if file != "-" and not os.path.exists(file)]
     if absent:
+        if is_address(absent[0]):
+            raise TextkitError(no_such_file(absent[0]))
         name = absent[0] if len(absent[0]) <= _LONG else absent[0][: _LONG - 1] + "…"
         raise TextkitError(f"{name or repr(name)}: no such file{_way_on(absent)}")
     check_readable(file for file in (*files, *others) if file != "-")

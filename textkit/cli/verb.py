@@ -6,9 +6,12 @@ Knows no verb; light to import.
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 import click
+
+from textkit.errors import UsageError
 
 
 def examples(*lines: str) -> str:
@@ -79,6 +82,17 @@ class Verb(click.Command):
         ctx.formatter_class = WholeWords
         ctx.terminal_width = ctx.terminal_width or _narrow()
         return super().get_help(ctx)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Raises UsageError for -o with an address: as a path, s3://bucket would be a new folder named `s3:`."""
+        given = super().parse_args(ctx, args)
+        for option in self.params:
+            value = ctx.params.get(option.name or "")
+            if "-o" in option.opts and value is not None and re.match(r"[a-z][a-z0-9+]+:/", str(value)):
+                raise UsageError(
+                    f"-o {value}: is an address, to which nothing is written; name a file or a folder here"
+                )
+        return given
 
     def help_text(self) -> str:
         """The verb's description in its help."""

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, no_such_file
 from textkit.retrieval.storing.manifest import holds_index
 
 STDIN = "-"
@@ -82,8 +82,8 @@ def sources(names: Iterable[str], survey: Survey) -> Iterator[Source]:
             os.stat(name)
         except (OSError, ValueError) as error:
             missing = isinstance(error, (FileNotFoundError, NotADirectoryError))
-            why = "no such file" if missing else getattr(error, "strerror", None) or error
-            raise TextkitError(f"{name}: {why}") from error
+            said = no_such_file(name) if missing else f"{name}: {getattr(error, 'strerror', None) or error}"
+            raise TextkitError(said) from error
         if holds_index(name):
             raise TextkitError(f"{name}: is an index itself; name the files that it was made of")
         for source in _walk(name, survey) if os.path.isdir(name) else (Source(name),):

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Protocol
 
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, no_such_file
 from textkit.streams.span import Span
 from textkit.streams.waiting import is_readable, wait_readable
 
@@ -263,7 +263,7 @@ def _open(name: str) -> int:
     try:
         return os.open(name, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
     except FileNotFoundError:
-        raise TextkitError(f"{name}: no such file") from None
+        raise TextkitError(no_such_file(name)) from None
     except IsADirectoryError:
         raise TextkitError(f"{name}: is a directory") from None
     except (OSError, ValueError) as error:
@@ -287,7 +287,7 @@ def check_readable(paths: Iterable[str | os.PathLike[str]]) -> None:
     """
     for path in (os.fspath(given) for given in paths):
         if not os.path.exists(path):
-            raise TextkitError(f"{path}: no such file")
+            raise TextkitError(no_such_file(path))
         if os.path.isdir(path):
             raise TextkitError(f"{path}: is a directory")
         if not os.access(path, os.R_OK):
