@@ -7,10 +7,16 @@ import pytest
 import torch
 
 from textkit.bundle.weights import weights_of
+from textkit.cuda.dequantising import dequantised
+from textkit.cuda.model import Model
 from textkit.exporting import quantize_graph
 from textkit.exporting.parity import MORE, SAMPLE, Case, load
-from textkit.exporting.quantize_channels import divisors, largest_channels
+from textkit.exporting.quantize_channels import constant_size, divisors, largest_channels
+from textkit.plugin import Graph
+from textkit.tasks.embed.exporting import export
 from textkit.tasks.embed.exporting.export import trace
+from textkit.text.normalizer import Normalizer
+from textkit.text.words import Words
 
 DIM, ROWS = 64, 50
 
@@ -119,3 +125,79 @@ def test_a_row_does_not_depend_on_the_others():
     for line in range(len(one.ids)):
         alone = session.run({"ids": one.ids[line : line + 1], "weight": one.weight[line : line + 1]})["rows"]
         assert np.array_equal(alone[0], together[line])
+
+
+class Normed(torch.nn.Module):
+    """Rows of a normalisation whose fourth channel is thirty times as large as the others, times two matrices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(4)
+        self.embedding, self.norm = torch.nn.Embedding(ROWS, DIM), torch.nn.LayerNorm(DIM)
+        self.norm.weight.data[3] = 30
+        self.first, self.second = torch.nn.Linear(DIM, DIM), torch.nn.Linear(DIM, DIM, bias=False)
+
+    def forward(self, ids, weight):
+        x = self.norm(self.embedding(ids))
+        return self.first(x) * self.second(x)
+
+
+def test_a_size_by_hand():
+    assert constant_size(np.array([1.0, 8, 3], np.float32), np.array([1, 4, 1], np.float32)) == 1.25 * 3
+    assert constant_size(np.array([1.0, 8, 3], np.float32), np.float32(1)) == 1.25 * 8
+
+
+def test_rows_of_a_normalisation_may_share_a_scale():
+    module = Normed().eval()
+    body = trace(module, ROWS)
+    largest = largest_channels(body, [case()])
+    lowered = quantize_graph.lower(body, "int8", largest=largest, constant=True)
+    kinds = [node.op_type for node in lowered.graph.node]
+    assert not {"Abs", "ReduceMax", "Div"} & set(kinds)
+    assert kinds.count("QuantizeLinear") == kinds.count("Mul") - 2 == 1  # channels, the table, the module itself
+    assert "Add" not in kinds  # the products add their biases
+    by_rows = deviation(module, largest=largest)
+    assert deviation(module, largest=largest, constant=True) < 1.5 * by_rows < 0.05
+    found = weights_of(lowered.SerializeToString())["first.weight"]
+    wanted = module.first.weight.detach().numpy()
+    assert np.abs(found - wanted).max() < 0.1 * np.abs(wanted).max()
+    session = load(lowered.SerializeToString())
+    one = case()
+    together = session.run(feeds(one))["rows"]
+    for line in range(len(one.ids)):
+        alone = session.run({"ids": one.ids[line : line + 1], "weight": one.weight[line : line + 1]})["rows"]
+        assert np.array_equal(alone[0], together[line])
+
+
+def test_a_gpu_gets_products_of_floats_without_channels():
+    module = Normed().eval()
+    body = trace(module, ROWS)
+    stored = quantize_graph.lower(body, "int8", largest=largest_channels(body, [case()]), constant=True)
+    model = Model(stored.SerializeToString())
+    dequantised(model)
+    kinds = [node.operator for node in model.nodes]
+    assert not {"MatMulIntegerToFloat", "QuantizeLinear"} & set(kinds)
+    assert kinds.count("Mul") == 1
+    one = case()
+    with torch.no_grad():
+        wanted = module(*map(torch.from_numpy, (one.ids, one.weight))).numpy()
+    given = load(model.written()).run(feeds(one))["rows"]
+    assert np.abs(given - wanted).max() < 0.03 * np.abs(wanted).max()
+
+
+def test_a_model_that_a_shared_scale_turns_too_far_gets_one_for_each_row(monkeypatch):
+    lowered = []
+    real = quantize_graph.lower
+    monkeypatch.setattr(
+        export.quantize_graph, "lower", lambda *given, **how: lowered.append(how["constant"]) or real(*given, **how)
+    )
+    rule = Words([f"w{at}" for at in range(ROWS)], Normalizer())
+    sample = [" ".join(f"w{(3 * line + 7 * at) % ROWS}" for at in range(6)) for line in range(20)]
+    found = export.export_module(Graph(Normed().eval()), rule, sample, "int8")
+    assert lowered == [True]
+    assert found.parity["deviation"]["worst_cosine"] > 0.98
+    monkeypatch.setattr(quantize_graph, "constant_size", lambda largest, divisors: 0.5)  # cuts nearly all
+    del lowered[:]
+    again = export.export_module(Graph(Normed().eval()), rule, sample, "int8")
+    assert lowered == [True, False]
+    assert again.parity["deviation"]["worst_cosine"] > 0.98

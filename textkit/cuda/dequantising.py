@@ -74,11 +74,11 @@ class _Dequantising:
             other = next((name for name in user.takes if name != output), "")
             if other == divide.takes[1] and not bias:  # the size of each row, which cancels
                 given, output, scaled = divide.takes[0], user.makes[0], user
-                even = self.around.makers.get(given)
-                if even is not None and even.operator == "Mul" and self.model.is_constant(even.takes[1]):
-                    channels = self.model.constant(even.takes[1])
-                    if channels.ndim == 1 and channels.dtype == np.float32:
-                        given, factor = even.takes[0], even.takes[1]
+        even = self.around.makers.get(given)
+        if even is not None and even.operator == "Mul" and self.model.is_constant(even.takes[1]):
+            channels = self.model.constant(even.takes[1])
+            if channels.ndim == 1 and channels.dtype == np.float32:
+                given, factor = even.takes[0], even.takes[1]
         found = self.matrix(matrix, scale, zero, factor)
         if found is None:
             return None

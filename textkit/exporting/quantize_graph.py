@@ -23,7 +23,7 @@ from textkit.exporting.graph_edits import (
 )
 from textkit.exporting.quantize import store
 from textkit.exporting.quantize_blocks import multiply_by_blocks
-from textkit.exporting.quantize_channels import divisors
+from textkit.exporting.quantize_channels import constant_size, divisors
 from textkit.exporting.quantize_recurrence import below_one, is_plain, largest, recurrence
 from textkit.exporting.quantize_rows import RowProducts, fold_biases
 
@@ -38,6 +38,7 @@ def lower(
     precision: str,
     few_rows: bool = False,
     largest: Mapping[str, np.ndarray] = MappingProxyType({}),
+    constant: bool = False,
 ) -> onnx.ModelProto:
     """A copy of a traced graph with its weights in fewer bytes.
 
@@ -48,7 +49,8 @@ def lower(
     A table that is also multiplied by (tied embeddings) is stored once: the scales of its rows are those of its transpose's
     columns. With `few_rows` every few numbers of matrices and of activations share a scale (quantize_blocks.py): one operator
     per product, which is faster for few rows. `largest`: how large each channel of activations gets, for int8
-    (quantize_channels.largest_channels).
+    (quantize_channels.largest_channels). `constant`: whether what a normalisation or attention gives has one scale for
+    all rows, instead: quicker, and a little less exact.
     """
     import onnx
 
@@ -61,7 +63,7 @@ def lower(
         shared = _store_rows(lowered.graph)
         _store_slices(lowered.graph)
         if not few_rows:
-            contrib = _quantize_matrices(lowered.graph, shared, largest)
+            contrib = _quantize_matrices(lowered.graph, shared, largest, constant)
         if contrib and all(opset.domain != CONTRIB for opset in lowered.opset_import):
             lowered.opset_import.append(onnx.helper.make_opsetid(CONTRIB, 1))
     return lowered
@@ -188,7 +190,9 @@ def _store_slices(graph: onnx.GraphProto) -> None:
             insert_behind(graph, node, [cast])
 
 
-def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str], largest: Mapping[str, np.ndarray]) -> int:
+def _quantize_matrices(
+    graph: onnx.GraphProto, shared: Mapping[str, str], largest: Mapping[str, np.ndarray], constant: bool
+) -> int:
     """Computes products with constant matrices (quantize_rows.py) and LSTMs in integers, in place; returns how many.
 
     `shared`: matrices that are integers already -> the scales of their columns.
@@ -201,7 +205,8 @@ def _quantize_matrices(graph: onnx.GraphProto, shared: Mapping[str, str], larges
     weights = {weight.name: weight for weight in graph.initializer}
     stored: set[str] = set()  # weights, with their orientation, that are stored as integers already
     divided = _divisors(graph, weights, shared, largest)
-    products, found = RowProducts(graph, below_one(graph), divided), 0
+    sizes = _sizes(graph, divided, largest) if constant else {}
+    products, found = RowProducts(graph, below_one(graph), divided, sizes), 0
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         if recurrent := _recurrence(graph, products, node):
@@ -266,6 +271,17 @@ def _divisors(
         if numbers is not None:
             found[name] = numbers
     return found
+
+
+def _sizes(
+    graph: onnx.GraphProto, divided: Mapping[str, np.ndarray], largest: Mapping[str, np.ndarray]
+) -> dict[str, float]:
+    """How large the activations get that have a constant scale (quantize_channels.sizes), after channels were `divided`."""
+    names = [node.output[0] for node in graph.node if node.op_type in ("LayerNormalization", "Attention")]
+    found = {
+        name: constant_size(largest[name], divided.get(name, np.float32(1))) for name in names if name in largest
+    }
+    return {name: size for name, size in found.items() if size}
 
 
 def _recurrence(graph: onnx.GraphProto, products: RowProducts, node: onnx.NodeProto) -> list[onnx.NodeProto]:

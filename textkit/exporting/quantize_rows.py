@@ -1,4 +1,4 @@
-"""Builds products with integer matrices where each row of the activations has its own scale.
+"""Builds products with integer matrices where each row of the activations has its own scale, or all rows have a constant one.
 
 A row's result then depends on that row alone, not on the rest of the batch, on padding or on threads: sums of integers are
 exact in any order. Activations have 7 bits rather than 8, because processors without VNNI (those with AVX2 alone) add up pairs
@@ -37,15 +37,17 @@ _CONSTANTS = {  # for numbers of either sign; named _up, for numbers that are ne
 class RowProducts:
     """Makes the nodes of products, and remembers which activations are integers already. `graph`: where constants are put;
     `below_one`: the names of values between -1 and 1; `divisors`: the number f32[channel] that each channel of an activation is
-    divided by first, for which its matrices make up (quantize_channels.py)."""
+    divided by first, for which its matrices make up (quantize_channels.py); `sizes`: how large an activation gets after that,
+    of those that need no scale for each row."""
 
     def __init__(
         self,
         graph: onnx.GraphProto,
         below_one: Collection[str] = (),
         divisors: Mapping[str, np.ndarray] = MappingProxyType({}),
+        sizes: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
-        self._graph, self._divisors = graph, divisors
+        self._graph, self._divisors, self._sizes = graph, divisors, sizes
         kinds = {"Relu": "_up", "Gelu": "_gelu", "BiasGelu": "_gelu"}
         self._kind = {node.output[0]: kinds[node.op_type] for node in graph.node if node.op_type in kinds}
         self._done: set[str] = set()
@@ -63,8 +65,8 @@ class RowProducts:
         """given f32[..., in] times `steps` i8[in, out] of `scale` f32[out], and `bias` f32[out] or '', to `output`."""
         from onnx import helper
 
-        if given in self.below_one:
-            return self._of_below_one(given, steps, scale, bias, output)
+        if given in self.below_one or given in self._sizes:
+            return self._of_constant_size(given, steps, scale, bias, output)
         kind = self._kind.get(given, "")  # fewer negative numbers: more steps for the others
         step, zero = f"by_row/step{kind}", f"by_row/zero{kind}"
         nodes = [] if given in self._done else self._quantised(given, step, zero, kind)
@@ -79,14 +81,21 @@ class RowProducts:
         ]  # fmt: skip
         return nodes + ([helper.make_node("Add", [unbiased, bias], [output])] if bias else [])
 
-    def _of_below_one(self, given: str, steps: str, scale: str, bias: str, output: str) -> list[onnx.NodeProto]:
-        """The same for numbers between -1 and 1: their rows need no scales, so two operators do."""
+    def _of_constant_size(self, given: str, steps: str, scale: str, bias: str, output: str) -> list[onnx.NodeProto]:
+        """The same for numbers whose size is known: their rows need no scales, so two operators do, or three."""
         from onnx import helper
 
-        step, zero = (self.constant(name, _CONSTANTS[name]) for name in ("by_row/step", "by_row/zero"))
+        step, zero, values = self.constant("by_row/step", _CONSTANTS["by_row/step"]), "by_row/zero", given
+        self.constant(zero, _CONSTANTS[zero])
+        if given in self._sizes:
+            step = self.constant(f"{given}/step", np.float32(self._sizes[given] / STEPS))
         nodes = []
         if given not in self._done:
-            nodes.append(helper.make_node("QuantizeLinear", [given, step, zero], [f"{given}{ROW_STEPS}"]))
+            if given in self._divisors:
+                values = f"{given}/even"
+                factor = self.constant(f"{given}{CHANNELS}", 1 / self._divisors[given])
+                nodes.append(helper.make_node("Mul", [given, factor], [values]))
+            nodes.append(helper.make_node("QuantizeLinear", [values, step, zero], [f"{given}{ROW_STEPS}"]))
         self._done.add(given)
         factors = [f"{given}{ROW_STEPS}", steps, step, scale, zero]
         made = helper.make_node(

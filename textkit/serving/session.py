@@ -41,9 +41,11 @@ _MOST_FOLDED = "optimization.constant_folding_max_output_size_in_bytes"
 _RECORDED = "session.record_ep_graph_assignment_info"
 _ATTENTION = b"\x22\x09Attention"  # an operator's name in a graph's file
 _BEGINNING = 1 << 20  # bytes; nodes come before weights
-# Tokens of a batch. What a network with attention makes of more does not stay in a CPU's caches: with 4,096, vectors of short
-# sentences by all-MiniLM-L6-v2 took 1.8 times as long in fp32, and 1.6 times in int8, as with 256 or 512.
-_CACHED = 512
+# Tokens of a batch, and in integers. What a network with attention makes of more does not stay in a CPU's caches: with 4,096,
+# vectors of short sentences by all-MiniLM-L6-v2 took 1.8 times as long in fp32 as with 256 or 512. In int8, where products take
+# less of the time, they took a seventh longer with 512 than with 256.
+_CACHED, _CACHED_INTEGERS = 512, 256
+_INTEGERS = b"\x22\x14MatMulIntegerToFloat"  # an operator's name
 _running: Any = None  # onnxruntime's options of every run
 _loading: list[Any] = []  # the options of sessions that are being made
 _arena = 0  # bytes
@@ -90,7 +92,8 @@ class Session:
         self.outputs = [port.name for port in self._session.get_outputs()]
         self._takes = frozenset(self.inputs)
         self.attends = _ATTENTION in graph[:_BEGINNING]  # a guess, on which only the shapes of batches rest
-        self.most_tokens = _CACHED if self.attends and self.device == "cpu" else sys.maxsize
+        cached = _CACHED_INTEGERS if _INTEGERS in graph[:_BEGINNING] else _CACHED
+        self.most_tokens = cached if self.attends and self.device == "cpu" else sys.maxsize
 
     @property
     def inner(self) -> onnxruntime.InferenceSession:
@@ -205,8 +208,9 @@ def _create(graph: bytes, threads: int | None, providers: list[Any]) -> onnxrunt
     process.guard()
     _loading.append(options)
     left_out = ["ConstantFolding"] if isinstance(graph, onnxfile.Unfolded) else []
-    # On a CPU, SkipLayerNormalization takes four times as long as the sum and the normalisation that it stands for.
-    left_out += ["SkipLayerNormFusion"] if providers == [CPU] else []
+    # On a CPU, SkipLayerNormalization takes four times as long as the sum and the normalisation that it stands for, and
+    # BiasGelu twice as long as the sum and the Gelu.
+    left_out += ["SkipLayerNormFusion", "BiasGeluFusion"] if providers == [CPU] else []
     more = {"disabled_optimizers": left_out} if left_out else {}
     try:
         with _redirected(io.StringIO()):

@@ -75,8 +75,12 @@ def export_module(graph: Graph, rule: TextRule, sample: Sequence[str], precision
     if precision == "fp32":
         return Exported({"embed": full}, {"tokens": limit}, figures, facts)
     largest = largest_channels(body, batches) if precision == "int8" else {}
-    lower = graft(quantize_graph.lower(body, precision, largest=largest), probability, component)
-    deviation = parity.deviation(load(lower), rows, batches, own)
+    for constant in (True, False):  # the second where the first is not exact enough
+        lowered = quantize_graph.lower(body, precision, largest=largest, constant=constant)
+        lower = graft(lowered, probability, component)
+        deviation = parity.deviation(load(lower), rows, batches, own)
+        if deviation["worst_cosine"] >= quantize.WORST_COSINE.get(precision, -1):
+            break
     quantize.refuse_deviation(precision, deviation)
     return Exported({"embed": lower}, {"tokens": limit}, figures | {"deviation": deviation}, facts)
 
