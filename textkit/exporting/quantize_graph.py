@@ -278,9 +278,7 @@ def _sizes(
 ) -> dict[str, float]:
     """How large the activations get that have a constant scale (quantize_channels.sizes), after channels were `divided`."""
     names = [node.output[0] for node in graph.node if node.op_type in ("LayerNormalization", "Attention")]
-    found = {
-        name: constant_size(largest[name], divided.get(name, np.float32(1))) for name in names if name in largest
-    }
+    found = {name: constant_size(largest[name], divided.get(name, np.float32(1))) for name in names if name in largest}
     return {name: size for name, size in found.items() if size}
 
 
