@@ -93,6 +93,7 @@ class Training:
     checkpoint_seconds: float = 60.0  # at most this much work is lost to kill -9
     checkpoint_steps: int = 0  # a further checkpoint after this many updates; 0: time alone decides
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = "fp32"  # tf32: products on a GPU; bf16, fp16: autocast
+    compile: bool = False  # the loss by torch.compile: quicker batches on a GPU, after a slow first one
     log_seconds: float = 1.0  # at most one line of metrics.jsonl in this many seconds
 
     needs: ClassVar[Mapping[str, str]] = {  # see Plugin.Config

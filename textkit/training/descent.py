@@ -17,6 +17,7 @@ from textkit.guard import checked
 from textkit.learning import Update
 from textkit.plugin import Plugin, Score, Training
 from textkit.training.averaging import average_of
+from textkit.training.compiling import CompiledLoss
 from textkit.training.distributed.overlapping import Overlap
 from textkit.training.distributed.parallel import ALONE, Alone
 from textkit.training.optim import optimizer, penalize
@@ -91,6 +92,7 @@ class Descent(Learner):
         self.optimizer = optimizer(training, self.parameters)
         self.average = average_of(named, training)
         self.scaler = torch.amp.GradScaler("cuda") if training.precision == "fp16" else None
+        self.compiled = CompiledLoss(plugin) if training.compile else None
         self.team = team
         # Batches in an update, over all processes; 0: all batches of the epoch.
         self.group = training.accumulate * team.size if training.batch_size else 0
@@ -116,7 +118,7 @@ class Descent(Learner):
 
     def _add(self, batch: Any) -> Outcome:
         with self._precision():
-            loss, log = loss_of(self.plugin, self.network, batch)
+            loss, log = loss_of(self.plugin, self.network, batch, self.compiled)
         outcome = outcome_of(loss.detach(), log, batch)
         share = loss if self.group == 1 else loss * outcome.weight
         (share if self.scaler is None else self.scaler.scale(share)).backward()

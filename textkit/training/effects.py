@@ -17,7 +17,7 @@ from textkit.plugin import Plugin, Training
 # Only training by the gradient of a loss obeys these: a plugin's own update or fit never sees them.
 _OF_DESCENT = (
     "accumulate", "optimizer", "momentum", "nonmono", "betas", "epsilon", "clip", "l1", "l2", "weight_decay", "precision",
-    "ema",
+    "ema", "compile",
 )  # fmt: skip
 _OF_BATCHES = (
     "epochs", "max_steps", "batch_size", "learning_rate", "schedule", "warmup", "cooldown", "min_learning_rate",
