@@ -237,6 +237,16 @@ def test_answers_come_when_the_input_pauses(index: Path) -> None:
         assert process.wait(20) == 0
 
 
+def test_a_search_imports_only_what_it_needs(index: Path) -> None:
+    """Most of the time of one query is that of its imports."""
+    command = [sys.executable, "-X", "importtime", "-m", "textkit", "search", "money back", str(index)]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, check=True)
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.decode().splitlines()}
+    assert {"onnxruntime", "tantivy", "tokenizers"} <= imported
+    unneeded = {"textkit.text.fasttext", "textkit.text.words", "textkit.sentences.splitting", "textkit.retrieval.indexing"}
+    assert not (unneeded | {"torch", "onnx", "usearch", "scipy", "sklearn"}) & imported
+
+
 def test_explain(index: Path, call: Any) -> None:
     out = call("search", "money back", index, "-k", 1, "--explain", "--format", "jsonl")[1]
     why = json.loads(out)["hits"][0]["explain"]

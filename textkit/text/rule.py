@@ -49,6 +49,10 @@ class TextRule(ABC):
         in it has an empty place. None if the rule cannot say."""
         return None
 
+    def is_blank(self, line: str) -> bool:
+        """Whether a line of nothing but white space has no ids."""
+        return True
+
     @abstractmethod
     def vocabulary(self) -> tuple[list[str], np.ndarray]:
         """Every word that has a row of its own, and its id i64[word]."""

@@ -23,14 +23,13 @@ from textkit.serving.opened import OpenModel
 from textkit.serving.padding import left, padded, parts, shared_parts, shortened, step_of
 from textkit.serving.session import Session, of_model
 from textkit.serving.spreading import Workers
-from textkit.tasks.embed.serving.fasttext_pooling import classified, is_classifier, means_of_units
 from textkit.tasks.embed.serving.word_pooling import max_of_words
 from textkit.tasks.embed.task import OWN, POOLINGS, PORT, QUERY, SIDES, TASK, Side
 from textkit.text.rule import Encoded
-from textkit.text.words import Words
 
 if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
+    from textkit.text.words import Words
 
 _PLAIN = {"pool": np.array(0), "normalize": np.array(False)}  # for runs that ask for `tokens`, not `vector`
 _TINY = np.float32(np.finfo(np.float32).tiny)
@@ -116,12 +115,20 @@ class Embedder(OpenModel[np.ndarray]):
     def encode(self, lines: Sequence[str]) -> Encoded:
         """The lines as ids, the first half of the work. Blank lines have no ids, whatever the tokenizer would make of them."""
         rule = self._classifier()
-        return self._encoded(lines, self.bundle.rule.encode if rule is None else partial(classified, rule))
+        if rule is None:
+            return self._encoded(lines, self.bundle.rule.encode)
+        from textkit.tasks.embed.serving.fasttext_pooling import classified
+
+        return self._encoded(lines, partial(classified, rule))
 
     def _classifier(self) -> Words | None:
         """The rule, where a line's vector is computed as by a fastText classifier; otherwise None."""
+        if self.pooling != "fasttext":
+            return None
+        from textkit.tasks.embed.serving.fasttext_pooling import is_classifier  # most models never need it
+
         rule = self.bundle.rule
-        return rule if self.pooling == "fasttext" and is_classifier(rule, self.bundle.folder) else None
+        return rule if is_classifier(rule, self.bundle.folder) else None
 
     def _encoded(self, lines: Sequence[str], encode: Callable[[Sequence[str]], Encoded]) -> Encoded:
         told = [not line or line.isspace() for line in lines]
@@ -139,8 +146,7 @@ class Embedder(OpenModel[np.ndarray]):
 
     def _is_blank(self, line: str) -> bool:
         """Whether a line is empty or holds only white space, none of which is a word of the table."""
-        rule = self.bundle.rule
-        return not line or (line.isspace() and (not isinstance(rule, Words) or rule.is_blank(line)))
+        return not line or (line.isspace() and self.bundle.rule.is_blank(line))
 
     def vectors(self, encoded: Encoded) -> np.ndarray:
         """The vector of each line of `encoded`, f32[line, dim], the second half of the work. A line without ids is zero."""
@@ -152,6 +158,8 @@ class Embedder(OpenModel[np.ndarray]):
             encoded, starts, lengths = shortened(encoded, self.limit, self.bundle.rule.around)
             too_long = np.zeros(len(lengths), bool)
         if self.pooling == "fasttext" and self._classifier() is None:
+            from textkit.tasks.embed.serving.fasttext_pooling import means_of_units
+
             vectors = means_of_units(encoded, starts, lengths, self)
             return _unit(vectors) if self.normalize else vectors
         whole = np.flatnonzero((lengths > 0) & ~too_long)
