@@ -21,8 +21,8 @@ LOOKED_AT = 100  # the best rows, whose scores are mixed
 BEST = 3  # the rows whose terms widen a query
 _NEIGHBOURS = 2
 _MIXED = 0.2  # the share of the neighbours in a score
-_ADDED = 0.25  # the share of the terms that are added, in the weights of a query
-_MOST_ADDED = 50
+_ADDED = 0.3  # the share of the terms that are added, in the weights of a query
+_MOST_ADDED = 75
 # Products that are made at once: too few for the matrix library to wake threads for, which would wait, busily, for each other.
 _LIGHT = 200_000
 _PLACE = 4  # the row whose distance to the best one says how much the best stands out, from 0
