@@ -243,7 +243,12 @@ def test_a_search_imports_only_what_it_needs(index: Path) -> None:
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, check=True)
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.decode().splitlines()}
     assert {"onnxruntime", "tantivy", "tokenizers"} <= imported
-    unneeded = {"textkit.text.fasttext", "textkit.text.words", "textkit.sentences.splitting", "textkit.retrieval.indexing"}
+    unneeded = {
+        "textkit.text.fasttext",
+        "textkit.text.words",
+        "textkit.sentences.splitting",
+        "textkit.retrieval.indexing",
+    }
     assert not (unneeded | {"torch", "onnx", "usearch", "scipy", "sklearn"}) & imported
 
 
