@@ -243,12 +243,12 @@ def test_what_a_training_begins_with_may_remain_the_best(folder, small):
 
 
 def test_a_head_on_layers_that_know_nothing_is_not_solved(folder, small):
-    for given in ("probe=false", "units=8", "normalization=batch"):
-        run, taken = scored(folder, given, "other.tsv", "epochs=1", given, init=small.folder)
+    for given in ("probe=0", "probe=119", "units=8", "normalization=batch"):
+        run, taken = scored(folder, given, "other.tsv", "epochs=1", given, init=small.folder, dev="other.tsv")
         assert not any(name.startswith("heads.") for name in initial(run))
         assert taken[0].step > 0
     with pytest.raises(UsageError, match="probe: has no effect on classifier with units=8"):
-        planned(folder, "probe=true", "units=8", init=small.folder)
+        planned(folder, "probe=500", "units=8", init=small.folder)
 
 
 def test_each_head_of_several_is_solved(folder, small):

@@ -51,8 +51,9 @@ class ClassifierOptions(WideOptions, FreezingOptions, LabelOptions, EncoderOptio
     label_smoothing: float = 0.0  # the share of the target that all labels get (Szegedy et al. 2016)
     focal: float = 0.0  # lines that are already right count less, with this exponent (Lin et al. 2017); 0: as much
     longest: int = 512  # tokens of a line that are read in training
-    # where the training begins with a transformer: the head begins as the solution over it as it is (Kumar et al. 2022)
-    probe: bool = True
+    # where a training with at most so many lines begins with a transformer: the head begins as the solution over the encoder
+    # as it is (Kumar et al. 2022); 0: never
+    probe: int = 3000
 
     needs: ClassVar[Mapping[str, str]] = {"units_activation": "units!=0", "probe": "units=0"}
 
@@ -65,13 +66,14 @@ class ClassifierOptions(WideOptions, FreezingOptions, LabelOptions, EncoderOptio
                 raise ValueError(f"coarse={','.join(self.coarse)}: {pair!r} is not of the form label=coarser")
         if not 0 <= self.label_smoothing < 1:
             raise ValueError(f"label_smoothing={self.label_smoothing}: must be at least 0 and below 1")
-        if self.longest < 1:
-            raise ValueError(f"longest={self.longest}: must be at least 1")
+        if self.longest < 1 or self.probe < 0:
+            raise ValueError(f"longest={self.longest}, probe={self.probe}: must be at least 1 and 0")
 
-    @property
-    def probes(self) -> bool:
-        """Whether the last layer is solved before the first update. It cannot be where it reads what is not learnt yet."""
-        return self.probe and self.encoder == "transformer" and not self.units and self.normalization != "batch"
+    def probes(self, lines: int) -> bool:
+        """Whether the last layer is solved for so many lines before the first update. It cannot be where it reads what is not
+        learnt yet."""
+        begun = self.encoder == "transformer" and not self.units and self.normalization != "batch"
+        return begun and lines <= self.probe
 
 
 class ClassifierPlugin(BeginsWithEncoder, Plugin[ClassifierOptions, TextRule]):
@@ -100,9 +102,9 @@ class ClassifierPlugin(BeginsWithEncoder, Plugin[ClassifierOptions, TextRule]):
     def prepare(
         self, network: torch.nn.Module, corpus: Corpus, vocabulary: TextRule, config: ClassifierOptions, seed: int
     ) -> Sequence[str]:
-        return prepared(
-            network, corpus, vocabulary, config, seed, [(vocabulary.learnt["labels"], config.several)], None
-        )
+        learnt = vocabulary.learnt
+        heads = [(dict(zip(learnt["labels"], learnt["counts"], strict=True)), config.several)]
+        return prepared(network, corpus, vocabulary, config, seed, heads, None)
 
     def batches(
         self, corpus: Corpus, vocabulary: TextRule, config: ClassifierOptions, epoch: Epoch
@@ -189,16 +191,18 @@ def prepared(
     rule: TextRule,
     config: ClassifierOptions,
     seed: int,
-    heads: Sequence[tuple[Sequence[str], bool]],
+    heads: Sequence[tuple[Mapping[str, int], bool]],
     place: Callable[[str], int] | None,
 ) -> Sequence[str]:
     """Solves the last layers of a network's heads over its encoder as it is; returns the names of the weights that it set.
 
-    `heads`: the labels of each, and whether several may hold. `place`: the number of a line's head; None: there is one head.
+    `heads`: how often each has which label, and whether several may hold. `place`: the number of a line's head; None: there
+    is one head. A head that knows many lines learns from them in an epoch what a solution would give it.
     """
-    most = max(len(labels) for labels, _ in heads)
+    mine = [at for at, (counts, _) in enumerate(heads) if config.probes(sum(counts.values()))]
+    most = max(len(counts) for counts, _ in heads)
     size = min(_PROBED, _PROBED_NUMBERS // most)
-    if not config.probes or size < most:  # a line for a label, at least
+    if not mine or size < most:  # a line for a label, at least
         return ()
     from textkit_plugins.encoder.probing import probed
 
@@ -208,11 +212,11 @@ def prepared(
     apart: list[list[Labelled]] = [[] for _ in heads]
     for record in sampled.sample or ():
         apart[0 if place is None else place(record)].append(labelled(record))
-    for at, (lines, (labels, several)) in enumerate(zip(apart, heads, strict=True)):
-        if len(lines) < _LEAST:
-            continue
-        for _ in probed(network, at, lines, rule, labels, config, several, seed):
-            pass
+    for at in mine:
+        counts, several = heads[at]
+        if len(apart[at]) >= _LEAST:
+            for _ in probed(network, at, apart[at], rule, list(counts), config, several, seed):
+                pass
     return [name for name in network.state_dict() if name.startswith(_SOLVED)]
 
 

@@ -93,7 +93,7 @@ class MultitaskPlugin(BeginsWithEncoder, Plugin[MultitaskOptions, TextRule]):
     def prepare(
         self, network: torch.nn.Module, corpus: Corpus, vocabulary: TextRule, config: MultitaskOptions, seed: int
     ) -> Sequence[str]:
-        heads = [(list(labels), config.may_be_several(head)) for head, labels in _heads(vocabulary)]
+        heads = [(labels, config.may_be_several(head)) for head, labels in _heads(vocabulary)]
         names = [head for head, _ in _heads(vocabulary)]
         return prepared(network, corpus, vocabulary, config, seed, heads, lambda record: names.index(head_of(record)))
 
