@@ -23,21 +23,13 @@ serve() {
   show "yes 'One line of many.' | head -n 200000 | textkit embed -m en-words --format f32 | wc -c"
   echo "   (200,000 lines x 128 numbers x 4 bytes)"
 
-  say "5. A large input is cut into parts. A run that is killed loses none that is done; the same command makes the others."
-  work=$(mktemp -d)
-  yes 'One line of many.' | head -n 200000 > "$work/lines.txt"
-  show "timeout -s KILL 1.2 textkit embed -m en-words $work/lines.txt --format f32 -o $work/parts/ --parts 50 || true"
-  show "textkit embed -m en-words $work/lines.txt --format f32 -o $work/parts/ --parts 50 -v"
-  show "textkit parts $work/parts/ && textkit parts $work/parts/ --join | wc -c"
-  rm -r "$work"
-
-  say "6. A fourth model says which language each line is in."
+  say "5. A fourth model says which language each line is in."
   show "printf 'Where is the station?\\nWo ist der Bahnhof?\\nOù est la gare ?\\nГде находится вокзал?\\n駅はどこですか。\\n' | textkit classify"
 
-  say "7. Words of similar meaning lie close together; a word that the model has never seen is made of its n-grams."
+  say "6. Words of similar meaning lie close together; a word that the model has never seen is made of its n-grams."
   show "textkit nearest -k 3 music unmusically"
 
-  say "8. Search in textkit's own documentation: by meaning (few of the words are there), and by words."
+  say "7. Search in textkit's own documentation: by meaning (few of the words are there), and by words."
   docs=$(dirname "$0")/../docs
   show "textkit search --meaning --input paragraphs -k 1 'can I go on after my computer crashed' $docs/*.md | cut -c1-200"
   show "textkit search --words -k 2 'renameat2' $docs/*.md | cut -c1-200"
@@ -46,28 +38,39 @@ serve() {
 train() {
   rm -rf "$folder"
   mkdir -p "$folder"
-  say "9. Now a model of your own. The raw text is the reference manual that comes with every Python."
+  say "8. Now a model of your own. The raw text is the reference manual that comes with every Python."
   # shellcheck disable=SC2016
   show "python -c 'from pydoc_data.topics import topics; print(*topics.values(), sep=\"\\n\")' > $folder/manual.txt"
   show "wc $folder/manual.txt"
 
-  say "10. Train word vectors on it (PyTorch and compiled kernels, on this machine)."
+  say "9. Train word vectors on it (PyTorch and compiled kernels, on this machine)."
   show "textkit train fasttext $folder/manual.txt -o $folder/run --set epochs=20 --set dim=64"
 
-  say "11. Export them: the model is compared with the trained network, then written as a folder that serves without PyTorch."
+  say "10. Export them: the model is compared with the trained network, then written as a folder that serves without PyTorch."
   show "textkit export-onnx $folder/run -o $folder/manual-words --precision int8"
   show "ls $folder/manual-words"
 
-  say "12. Serve them."
+  say "11. Serve them."
   show "echo 'raise an exception' | textkit embed -m $folder/manual-words | cut -d' ' -f1-5"
   show "textkit nearest -m $folder/manual-words -k 3 integer exceptional"
 
-  say "13. The same for labels: which chapter of the manual is a line from? The data is label<tab>text."
+  say "12. The same for labels: which chapter of the manual is a line from? The data is label<tab>text."
   # shellcheck disable=SC2016
   show "python -c 'from pydoc_data.topics import topics; print(*(f\"{k}\t{l.strip()}\" for k in (\"strings\", \"typesseq\", \"try\", \"import\", \"class\") if k in topics for l in topics[k].split(chr(10)) if len(l.split()) > 4), sep=\"\n\")' > $folder/chapters.tsv"
   show "textkit train classifier $folder/chapters.tsv -o $folder/labels --set epochs=8"
   show "textkit export-onnx $folder/labels -o $folder/chapters --precision int8"
   show "echo 'An except clause handles the exception.' | textkit classify -m $folder/chapters --top 2"
+
+  say "13. A large input is cut into parts. A run that is killed loses none that is done; the same command makes the others."
+  work=$(mktemp -d)
+  yes 'One line of many.' | head -n 200000 > "$work/lines.txt"
+  show "textkit embed -m en-words $work/lines.txt --format f32 -o $work/parts/ --parts 50 &"
+  killed=$!
+  until [ -e "$work/parts/_textkit/done/00010.json" ] || ! kill -0 $killed 2>/dev/null; do sleep 0.05; done
+  show "kill -KILL $killed || true"
+  show "textkit embed -m en-words $work/lines.txt --format f32 -o $work/parts/ --parts 50 -v"
+  show "textkit parts $work/parts/ && textkit parts $work/parts/ --join | wc -c"
+  rm -r "$work"
 
   say "Done. Everything made is in $folder/; textkit --help shows the rest."
 }
