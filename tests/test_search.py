@@ -18,6 +18,8 @@ from small_embedder import write_words
 
 import textkit
 from textkit.retrieval import cached
+from textkit.retrieval.hits import Hit
+from textkit.retrieval.writers import Form
 
 ENVIRONMENT = os.environ | {
     "PYTHONPATH": os.pathsep.join(filter(None, (str(Path(textkit.__path__[0]).parent), os.environ.get("PYTHONPATH"))))
@@ -261,6 +263,17 @@ def test_explain(index: Path, call: Any) -> None:
     assert why["cosine"] == pytest.approx(float(vectors[0] @ vectors[1]), abs=0.01)  # int8
     out = call("search", "money back", index, "-k", 1, "--explain")[1]
     assert re.search(r"\n    1\. by meaning \(cosine 0\.\d+\); 1\. by words \(BM25 \d\.\d+\): money, back\n$", out)
+
+
+def test_a_hit_of_feedback_is_explained() -> None:
+    """Neither side had it in its ranking."""
+    form = Form("text", explain=True)
+    said = form.record("money", [Hit("a.txt", 3, "paid", 0.5, cosine=0.25)], lambda hit: ([], []))
+    assert said == b"a.txt:3:paid\n    by feedback: said as the best hits say it (cosine 0.250)\n"
+    said = form.record(
+        "money", [Hit("a.txt", 3, "paid", 0.5, cosine=0.25, bm25=2.0, ranks={"words": 4})], lambda hit: ([], [])
+    )
+    assert said == b"a.txt:3:paid\n    not near by meaning (cosine 0.250); 4. by words (BM25 2.00)\n"
 
 
 def test_colours_are_those_of_grep(index: Path, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,7 +117,8 @@ class Form:
     def _why(self, hit: Hit) -> str:
         said = []
         if hit.cosine is not None:
-            rank = f"{hit.ranks['meaning']}. by meaning" if "meaning" in hit.ranks else "not near by meaning"
+            far = "not near by meaning" if hit.ranks else "by feedback: said as the best hits say it"
+            rank = f"{hit.ranks['meaning']}. by meaning" if "meaning" in hit.ranks else far
             said.append(f"{rank} (cosine {hit.cosine:.3f})")
         if hit.bm25 is not None:
             said.append(f"{hit.ranks['words']}. by words (BM25 {hit.bm25:.2f})")
