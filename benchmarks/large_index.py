@@ -44,6 +44,8 @@ def main() -> int:
     parser.add_argument("--exact", action="store_true", help="make no graphs")
     parser.add_argument("--rounds", type=int, default=5, help="queries of each kind")
     options = parser.parse_args()
+    # A shell's background job ignores Ctrl-C, and so would the command.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     options.folder.mkdir(parents=True, exist_ok=True)
     text, index, told = (options.folder / name for name in ("lines.txt", "index", "pieces.json"))
     pieces: list[dict[str, float]] = json.loads(told.read_text()) if told.exists() else []
