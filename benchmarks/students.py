@@ -1,10 +1,10 @@
-"""Lines per second of translators beside each other: a teacher and its students.
+"""Lines per second of translators beside each other: a teacher and its students, or a model with and without a shortlist.
 
     python benchmarks/students.py LINES MODEL... [--lines N] [--length N] [--threads N] [--times N]
 
-LINES is a file of lines. MODEL is a folder. With --length every translation has that many tokens, so that models of random
-weights can be compared as well as trained ones. All models translate in turn, --times times, and the best time of each counts.
-The last column is the ratio to the first model.
+LINES is a file of lines. MODEL is a folder; MODEL:all looks at all words although the model has a shortlist. With --length
+every translation has that many tokens, so that models of random weights can be compared as well as trained ones. All models
+translate in turn, --times times, and the best time of each counts. The last column is the ratio to the first model.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Any
 
 from textkit.streams.lines import read_blocks
 from textkit.tasks.translate.serving.translator import Translator
 
-CASES = (("greedy", 1, 0), ("greedy", 1, 1), ("beam 4", 4, 0), ("beam 4", 4, 1))  # name, beams, lines at once (0: all)
+CASES = (
+    ("greedy", 1, 0),
+    ("greedy", 1, 1),
+    ("beam 4", 4, 0),
+    ("beam 4", 4, 1),
+)  # name, beams, lines at once (0: as it is)
 
 
 def main() -> None:
@@ -28,14 +32,23 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     lines = [line for block in read_blocks(options.text) for line in block if line.strip()][: options.lines]
-    fixed: dict[str, Any] = {"min_length": options.length, "max_length": options.length} if options.length else {}
+    fixed = {"min_length": options.length, "max_length": options.length} if options.length else {}
     print("| search | lines at once | model | lines/s | |\n| --- | --- | --- | ---: | ---: |")
     for name, beams, at_once in CASES:
         some = lines if not at_once else lines[: max(1, len(lines) // 4)]
-        made = {
-            model: Translator(model, "cpu", options.threads, beam_size=beams, guard=False, sentences=False, **fixed)
-            for model in options.models
-        }
+        made = {}
+        for model in options.models:
+            folder, _, words = model.partition(":")
+            made[model] = Translator(
+                folder,
+                "cpu",
+                options.threads,
+                beam_size=beams,
+                guard=False,
+                sentences=False,
+                shortlist=words != "all",
+                **fixed,
+            )
         best = dict.fromkeys(made, float("inf"))
         for _ in range(options.times):
             for model, translator in made.items():

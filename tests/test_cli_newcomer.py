@@ -432,6 +432,7 @@ def test_examples_are_command_lines_that_parse(verb, line):
         ("export-onnx", "embed"),
         ("distill", "export-onnx"),
         ("calibrate", "evaluate"),
+        ("shortlist", "evaluate"),
         ("parts", "embed"),
     )  # the step that comes next, or before
     assert verb in [call[0] for call in calls] or (verb, calls[0][0]) in others
@@ -456,6 +457,7 @@ def test_the_defaults_that_help_names_are_the_shipped_models():
             "--sentences": translator.sentences,
             "--guard": translator.guard,
             "--truecase": translator.truecase,
+            "--shortlist": translator.shortlist,
         },
         "en-lm": {
             "--max-tokens": generator.max_tokens,

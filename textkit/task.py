@@ -30,13 +30,13 @@ class Port(NamedTuple):
 
     A name that ends in `*` stands for any number of ports with that prefix, of any type, whose first axes are these. Such
     ports travel: the output of one graph is the input of the same name of another. A graph that has such a port on both sides
-    calls the output `name.next`. A graph has either all of its `optional` ports or none.
+    calls the output `name.next`. Of the ports with the same word in `optional`, a graph has either all or none.
     """
 
     name: str
     dtype: str
     axes: tuple[str | int, ...] = ()
-    optional: bool = False
+    optional: str = ""  # what the ports are for that may be missing together
 
 
 class Signature(NamedTuple):

@@ -32,6 +32,12 @@ OWN_VERBS: Mapping[str, tuple[str, Verb]] = {
         "translate",
         Verb("Learn how much a translation can be trusted.", "textkit.tasks.translate.verbs.calibrate:calibrate"),
     ),
+    "shortlist": (
+        "translate",
+        Verb(
+            "Make a translator look at fewer words, and so faster.", "textkit.tasks.translate.verbs.shortlist:shortlist"
+        ),
+    ),
     "embed": ("embed", Verb("Turn each line into a vector.", "textkit.tasks.embed.verbs.embed:embed")),
     "nearest": ("embed", Verb("Show the words nearest to a word.", "textkit.tasks.embed.verbs.nearest:nearest")),
     "analogy": ("embed", Verb("Answer: A is to B as C is to what?", "textkit.tasks.embed.verbs.analogy:analogy")),

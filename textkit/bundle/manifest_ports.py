@@ -76,18 +76,19 @@ def _travelling(wanted: Sequence[Port], ports: Sequence[Port]) -> dict[str, str]
 
 
 def _check_optional(graph: str, ports: Sequence[Port], wanted: Sequence[Port]) -> None:
-    """Checks that a graph has all of its optional ports, or none."""
+    """Checks that a graph has all of the optional ports that belong together, or none."""
     names = {port.name for port in ports}
-    lacks = [port.name for port in wanted if port.optional and port.name not in names]
-    has = [port.name for port in wanted if port.optional and port.name in names]
-    _require(not (lacks and has), f"graph {graph!r} has {', '.join(has)} and lacks {', '.join(lacks)}")
+    for group in dict.fromkeys(port.optional for port in wanted if port.optional):
+        lacks = [port.name for port in wanted if port.optional == group and port.name not in names]
+        has = [port.name for port in wanted if port.optional == group and port.name in names]
+        _require(not (lacks and has), f"graph {graph!r} has {', '.join(has)} and lacks {', '.join(lacks)}")
 
 
 def _check_side(where: str, ports: Sequence[Port], wanted: Sequence[Port]) -> None:
     """Checks names and types against the task's, and that inputs leave free the axes that the task leaves free."""
     for port in wanted:
         found = [candidate for candidate in ports if _matches(candidate, port)]
-        _require(bool(found) or port.name.endswith("*") or port.optional, f"{where} {port.name!r} is missing")
+        _require(bool(found or port.optional) or port.name.endswith("*"), f"{where} {port.name!r} is missing")
         for candidate in found:
             _require(
                 port.dtype in ("", candidate.dtype),

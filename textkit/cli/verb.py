@@ -31,6 +31,7 @@ SHIPPED: dict[str, dict[str, str]] = {
         "--sentences": "yes",
         "--guard": "yes",
         "--truecase": "yes",
+        "--shortlist": "yes",
     },
     "en-lm": {"--max-tokens": "100", "--temperature": "1", "--top-k": "0", "--top-p": "1"},
     "en-sentences": {"--pooling": "mean", "--normalize": "yes"},

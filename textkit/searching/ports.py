@@ -12,9 +12,9 @@ WORD = (
     Port("token", "int64", ("line", "beam")),
     Port("parent", "int64", ("line", "beam")),
     Port("k", "int64"),
-    Port("uniform", "float32", ("line", "beam"), optional=True),
-    Port("temperature", "float32", optional=True),
-    Port("bias", "float32", ("vocab",), optional=True),
+    Port("uniform", "float32", ("line", "beam"), optional="drawing"),
+    Port("temperature", "float32", optional="drawing"),
+    Port("bias", "float32", ("vocab",), optional="drawing"),
 )
 BEFORE = (Port("state.*", "", ("line", "from")), Port("cache.*", "", ("line",)))
 AFTER = (Port("state.*", "", ("line", "beam")), Port("cache.*", "", ("line",)))
@@ -22,6 +22,6 @@ CHOICE = (
     Port("top_id", "int64", ("line", "beam", "k")),
     Port("top_logprob", "float32", ("line", "beam", "k")),
     Port("logprob", "float32", ("line", "beam", "vocab")),
-    Port("drawn_id", "int64", ("line", "beam"), optional=True),
-    Port("drawn_logprob", "float32", ("line", "beam"), optional=True),
+    Port("drawn_id", "int64", ("line", "beam"), optional="drawing"),
+    Port("drawn_logprob", "float32", ("line", "beam"), optional="drawing"),
 )

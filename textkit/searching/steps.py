@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit.bundle.onnxfile import shares_scales
+from textkit.errors import TextkitError
 from textkit.searching.double_buffer import DoubleBuffer
 from textkit.searching.drawing import Draw
 from textkit.searching.on_device import Fresh, OnDevice
 from textkit.searching.ports import TRAVELS
+from textkit.searching.shortlist import shortlisted
 from textkit.searching.stepping_on_device import DeviceSteps
 from textkit.serving.session import Session, of_model
 from textkit.task import NEXT
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from textkit.searching.options import Search
 
 _CHOICES, _DRAWN = ("top_id", "top_logprob"), ("drawn_id", "drawn_logprob")
+_SHORT = ("short_id", "short_logprob")  # _CHOICES among the words of a shortlist
 READ = 4096  # the most tokens of a prompt that are read at once
 
 
@@ -49,6 +52,7 @@ class Steps(ABC):
         self._first = self._load_first(device)
         self.device, self.where = self._first.device, self._first.where
         inputs, outputs = (tuple(port.name for port in side) for side in bundle.manifest.ports("step"))
+        self._short = False  # whether a step chooses by a shortlist
         self._memory = [name for name in inputs if name.startswith("memory.")]
         self._state = [name for name in inputs if name.startswith(TRAVELS)]
         self.draws = _DRAWN[0] in outputs
@@ -118,7 +122,7 @@ class Steps(ABC):
             if draw is not None and isinstance(state, DoubleBuffer):
                 return state.step(token, parent, draw)
             session, names = self._giving(k > 0, full, draw is not None)
-            feeds = {"token": token, "parent": parent, "k": np.array(k)}
+            feeds: dict[str, Any] = {"token": token, "parent": parent, "k": np.array(k)}
             if draw is not None:
                 feeds |= {"uniform": draw.uniform, "temperature": draw.temperature, "bias": draw.bias}
             feeds |= memory
@@ -165,14 +169,39 @@ class Steps(ABC):
         if key not in self._sessions:
             with self._loading:
                 if key not in self._sessions:
-                    outputs = [*_CHOICES] * choices + ["logprob"] * whole + [*_DRAWN] * drawn + self._more
+                    best = _SHORT if self._short else _CHOICES
+                    outputs = [*best] * choices + ["logprob"] * whole + [*_DRAWN] * drawn + self._more
                     session = Session(self._bundle.graph("step"), self.device, self._threads, outputs=outputs)
-                    self._sessions[key] = session, [name.removesuffix(NEXT) for name in session.outputs]
+                    given = dict(zip(_SHORT, _CHOICES, strict=True))
+                    self._sessions[key] = (
+                        session,
+                        [given.get(name, name.removesuffix(NEXT)) for name in session.outputs],
+                    )
         return self._sessions[key]
 
 
 class TranslationSteps(Steps):
-    """The graphs `encode` and `step`."""
+    """The graphs `encode` and `step`, and on a CPU perhaps `shortlist`, so that a step looks at fewer words.
+
+    A GPU takes no longer for all of them.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: str = "auto",
+        threads: int | None = None,
+        attention: bool = False,
+        shortlist: bool = False,
+    ) -> None:
+        """`shortlist`: whether tokens are chosen by the model's shortlist, if it has one."""
+        super().__init__(bundle, device, threads, attention)
+        self._short = shortlist and "shortlist" in bundle.manifest.graphs and self.device == "cpu"
+        if not self._short:
+            return
+        self._lists = Session(bundle.graph("shortlist"), "cpu", 1)
+        self._shared = [port.name for port in bundle.manifest.ports("step")[1] if port.name.startswith("shared.")]
+        self._gather = Session(bundle.graph("step"), "cpu", threads, outputs=self._shared)
 
     def _load_first(self, device: str) -> Session:
         return Session(self._bundle.graph("encode"), device, self._threads)
@@ -185,7 +214,29 @@ class TranslationSteps(Steps):
         parts = [slice(at, at + size) for at in range(0, lines, size)]
         each = [self._run_first({"source": source[part], "source_mask": source_mask[part]}, {}) for part in parts]
         found = each[0] if len(each) == 1 else {name: np.concatenate([one[name] for one in each]) for name in each[0]}
-        return {name: found[name] for name in self._memory}, self._with_beam(found)
+        memory = {name: found[name] for name in self._memory}
+        return memory | self._of_shortlist(source, source_mask), self._with_beam(found)
+
+    def _of_shortlist(self, source: np.ndarray, source_mask: np.ndarray) -> dict[str, Any]:
+        """What steps need of the shortlist of a batch."""
+        if not self._short:
+            return {}
+        with of_model(self._bundle.folder):
+            allowed = self._lists.run({"source": source, "source_mask": source_mask})["allowed"]
+            if allowed.shape[0] != len(source) or allowed.ndim != 2 or not allowed.any(1).all():
+                raise TextkitError("the graph 'shortlist' allows a line no word")
+            short = shortlisted(allowed)
+            shared = self._gather.run({"shortlist": short.words})
+        gathered = {name.removesuffix(NEXT): array for name, array in shared.items()}
+        return {**gathered, "shortlist": short.words, "allowed": short.allowed, "outside": short.outside}
+
+    def keep(
+        self, memory: dict[str, Any], state: Mapping[str, Any], rows: np.ndarray
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        kept, going = super().keep(memory, state, rows)
+        for name in memory.keys() - kept.keys():  # of the shortlist; what is shared stays whole
+            kept[name] = memory[name][rows] if name in ("allowed", "outside") else memory[name]
+        return kept, going
 
 
 class LanguageSteps(Steps):

@@ -28,6 +28,19 @@ CONFIDENCE = Record(bias=Real(-100, 100), likelihood=Real(0, 100), shortness=Rea
 
 _SOURCE = (Port("source", "int64", ("line", "source")), Port("source_mask", "bool", ("line", "source")))
 _MEMORY = Port("memory.*", "", ("line",))
+# Of a model with a shortlist: the best of the words that a line may hold. `shared.*` belongs to all lines of a batch.
+_SHORTLIST = "a shortlist"
+_SHORT_IN = (
+    Port("shortlist", "int64", ("word",), _SHORTLIST),
+    Port("allowed", "int64", ("line", "choice"), _SHORTLIST),
+    Port("outside", "float32", ("line", "choice"), _SHORTLIST),
+    Port("shared.*", ""),
+)
+_SHORT_OUT = (
+    Port("shared.*", ""),
+    Port("short_id", "int64", ("line", "beam", "short_k"), _SHORTLIST),
+    Port("short_logprob", "float32", ("line", "beam", "short_k"), _SHORTLIST),
+)
 
 TASK = Task(
     name="translate",
@@ -35,9 +48,10 @@ TASK = Task(
     graphs={
         "encode": Signature(inputs=_SOURCE, outputs=(_MEMORY, *OF_LINES)),
         "step": Signature(
-            inputs=(*WORD, _MEMORY, *BEFORE),
-            outputs=(*CHOICE, Port("attention", "float32", ("line", "beam", "source")), *AFTER),
+            inputs=(*WORD, _MEMORY, *BEFORE, *_SHORT_IN),
+            outputs=(*CHOICE, Port("attention", "float32", ("line", "beam", "source")), *AFTER, *_SHORT_OUT),
         ),
+        "shortlist": Signature(inputs=_SOURCE, outputs=(Port("allowed", "bool", ("line", "vocab")),)),
         "explain": Signature(
             inputs=(*_SOURCE, Port("target", "int64", ("line", "target"))),
             outputs=(
@@ -47,7 +61,7 @@ TASK = Task(
             ),
         ),
     },
-    optional=frozenset({"explain"}),  # for pictures of attention
+    optional=frozenset({"explain", "shortlist"}),  # for pictures of attention; for speed
     serving="textkit.tasks.translate.serving.translator:Translator",
     exporter="textkit.tasks.translate.exporting.export:exported",
     settings={
@@ -67,6 +81,7 @@ TASK = Task(
         "sentences": Setting(Flag(), True, "Translate each sentence of a line by itself."),
         "clauses": Setting(Whole(0, 10_000), 0, "Cut a sentence of more words than this where clauses end; 0: never."),
         "truecase": Setting(Flag(), False, "Read a line in capitals as if it had small letters; capitals come back."),
+        "shortlist": Setting(Flag(), True, "Choose among the words that a line's own allow, if the model lists them."),
         "guard": Setting(Flag(), True, "Search again where a translation repeats itself or lacks a number."),
     },
     facts={"confidence": Since(Maybe(CONFIDENCE), None)},

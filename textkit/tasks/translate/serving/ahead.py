@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 class StepsAhead:
-    """The graphs of `bundle`, on a CPU. On a GPU nothing is loaded ahead, because what it says belongs to the main thread."""
+    """The graphs of `bundle`, on a CPU. On a GPU nothing is loaded ahead, because what it says belongs to the main thread, and
+    with a shortlist nothing either, because it takes other outputs."""
 
     def __init__(
         self, bundle: Bundle, device: str, threads: int | None, workers: int | None, attention: bool, sample: bool
@@ -28,7 +29,7 @@ class StepsAhead:
         self._thread = threading.Thread(target=self._load, name="textkit-graphs")
         self._asked = bundle, threads_of(threads, workers), attention
         self._sample = sample
-        if on_cpu(device):
+        if on_cpu(device) and "shortlist" not in bundle.manifest.graphs:
             self._thread.start()
 
     def _load(self) -> None:

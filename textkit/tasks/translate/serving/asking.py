@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
     from textkit.bundle.manifest import Manifest
 
-OWN = ("sentences", "guard", "truecase", "clauses")  # the settings of the task that are none of the search
+OWN = ("sentences", "guard", "truecase", "clauses", "shortlist")  # the settings of the task that are none of the search
 
 
 def between(model: str | Path | Bundle | None, to: str | None, source: str | None) -> str | Path | Bundle | None:

@@ -66,7 +66,7 @@ class Translator(OpenModel[str]):
     what stays as it is, besides URLs, tags, emoji and the like; `glossary`: term -> its translation. `guard`: whether a
     translation that repeats itself or lacks a number is searched again in another way, and what stays doubtful is said
     (`Translation.doubts`). `truecase`: whether a line in capitals is read as if it had small letters, and its translation gets
-    capitals. `ahead`: the graphs, which load on a thread meanwhile.
+    capitals. `shortlist`: whether the model's shortlist is used. `ahead`: the graphs, which load on a thread meanwhile.
 
     Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
     """
@@ -108,6 +108,7 @@ class Translator(OpenModel[str]):
         truecase: bool | None = None,
         to: str | None = None,
         source: str | None = None,
+        shortlist: bool | None = None,
         ahead: StepsAhead | None = None,
     ) -> None:
         self.open(between(model, to, source))
@@ -116,11 +117,11 @@ class Translator(OpenModel[str]):
             "beam_size": beam_size, "length_penalty": length_penalty, "min_length": min_length, "max_length": max_length,
             "max_length_factor": max_length_factor, "allow_unk": allow_unk or replace_unk or None,
             "no_repeat_ngram_size": no_repeat_ngram_size,
-            "sentences": sentences, "clauses": clauses, "guard": guard, "truecase": truecase,
+            "sentences": sentences, "clauses": clauses, "guard": guard, "truecase": truecase, "shortlist": shortlist,
         }  # fmt: skip
         drawn = {"sample": sample, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
         self.options, own = settled(manifest, given, n_best=n_best, **drawn)
-        self.sentences, self.guard, self.truecase, self.clauses = own
+        self.sentences, self.guard, self.truecase, self.clauses, self.shortlist = own
         check(long, batch_tokens=batch_tokens, batch_lines=batch_lines, workers=workers)
         self.keeper = keeper_of(manifest, keep, glossary)
         self.confidence = confidence_of(manifest.facts)
@@ -149,7 +150,8 @@ class Translator(OpenModel[str]):
         if self._steps is None:
             ahead, self._ahead = self._ahead, None
             threads, attention = threads_of(self.threads, self.workers), self.alignment or self.replace_unk
-            steps = ahead and ahead.steps() or TranslationSteps(self.bundle, self.device, threads, attention)
+            short = self.shortlist and not self.options.sample
+            steps = ahead and ahead.steps() or TranslationSteps(self.bundle, self.device, threads, attention, short)
             steps.load(self.options)
             self._steps = steps
         return self._steps

@@ -88,6 +88,7 @@ def _codes(of: str) -> Callable[[click.Context, click.Parameter, str], list[str]
 )
 @_option("guard", negated=True)
 @_option("truecase")
+@_option("shortlist", negated=True)
 @click.option("--check", is_flag=True, help="Add what is doubtful about a translation: see below.")
 @click.option(
     "--keep",
