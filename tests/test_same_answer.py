@@ -60,7 +60,7 @@ def test_a_line_is_translated_alike_alone_and_together(search):
 def test_a_batch_is_encoded_in_parts_to_the_same_bits(monkeypatch):
     steps = Translator("en-de", "cpu", threads=1).steps
     first = steps._first
-    assert first.most_tokens == 512
+    assert first.most_tokens == 256
     source = np.random.default_rng(1).integers(4, 7000, (9, 11))
     mask = np.arange(11) < np.array([11, 3, 1, 11, 7, 8, 2, 10, 5])[:, None]
     memory, state = steps.encode(source, mask)

@@ -28,6 +28,7 @@ _OWN = {
     "tr": "âçğıîöşüû",
 }
 _BORROWED = frozenset("àâäçéèêëîïôöûü")  # a sentence may begin with a word, such as "Naïve", which is no name
+_LATIN = re.compile("[\u00df-\u024f\u1e00-\u1eff]")  # beyond a to z; other scripts are kept anyway
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 
 
@@ -39,7 +40,7 @@ def foreign_names(text: str, language: str) -> Iterator[Number]:
         return
     for found in _WORD.finditer(text):
         word = found[0]
-        letters = {letter for letter in word.lower() if letter > "\x7f" and letter.isalpha()} - {*own}
+        letters = {*_LATIN.findall(word.lower())} - {*own}
         if found.start() == 0:
             letters -= _BORROWED
         if letters and word[0].isupper():

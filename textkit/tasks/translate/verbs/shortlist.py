@@ -14,7 +14,7 @@ from textkit.cli.verb import Verb, examples
     cls=Verb,
     epilog=examples(
         "textkit shortlist -m my-translator pairs.tsv -o my-faster-translator",
-        "textkit shortlist -m student run/distilled/pairs.tsv -o faster --per-token 100",
+        "textkit shortlist -m student run/distilled/pairs.tsv -o faster --candidates 100",
         "textkit evaluate -m faster dev.tsv",
     ),
 )
@@ -30,7 +30,7 @@ from textkit.cli.verb import Verb, examples
     help="Folder of the new model.",
 )
 @click.option(
-    "--per-token",
+    "--candidates",
     type=click.IntRange(1, 1000),
     default=100,
     show_default=True,
@@ -52,7 +52,7 @@ def shortlist(
     data: tuple[str, ...],
     model: str | None,
     folder: Path,
-    per_token: int,
+    candidates: int,
     frequent: int,
     overwrite: bool,
     messages: Messages,
@@ -88,7 +88,7 @@ def shortlist(
         raise TextkitError(f"{found.folder}: says how text becomes ids, not how ids become text")
     sources, targets = sides(list(corpus.lines()))
     messages.note(f"aligning {len(sources):,} pairs")
-    lexicon = learnt(rule, rule.encode(sources), rule.encode_target(targets), per_token, frequent)
+    lexicon = learnt(rule, rule.encode(sources), rule.encode_target(targets), candidates, frequent)
     graphs = {name: found.graph(name) for name in found.manifest.graphs}
     step, lists = exporting.with_shortlist(graphs["step"]), exporting.shortlist_graph(lexicon)
     cases = list(parity.cases(rule, sources[: parity.CHECKED], found.manifest.limits["tokens"]))
