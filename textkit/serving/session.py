@@ -213,8 +213,8 @@ def _create(graph: bytes, threads: int | None, providers: list[Any]) -> onnxrunt
     left_out += ["SkipLayerNormFusion", "BiasGeluFusion"] if providers == [CPU] else []
     more = {"disabled_optimizers": left_out} if left_out else {}
     try:
-        # Without enable_fallback=0 a failing GPU is replaced by the CPU, with a line on stdout. For a CPU stdout is left alone: a
-        # thread that loads a graph would put back the stdout that it found, when the program may have another one.
+        # Without enable_fallback=0 a failing GPU is replaced by the CPU, with a line on stdout. For a CPU stdout is left alone:
+        # a thread that loads a graph would put back the stdout that it found, when the program may have another one.
         with _redirected(io.StringIO()) if providers[0] != CPU else contextlib.nullcontext():
             return ort.InferenceSession(graph, options, providers=providers, enable_fallback=0, **more)
     except Exception as error:  # onnxruntime's exceptions have no common base but this
