@@ -258,7 +258,8 @@ def test_the_graph_has_few_operators(made):
     """One Attention a layer that splits its heads itself, one Gelu, and no matrix that is turned when it runs."""
     graph = trace(Masked(made.exportable()), ROWS).graph
     count = {
-        kind: sum(node.op_type == kind for node in graph.node) for kind in ("Attention", "Gelu", "BiasGelu", "MatMul", "Split")
+        kind: sum(node.op_type == kind for node in graph.node)
+        for kind in ("Attention", "Gelu", "BiasGelu", "MatMul", "Split")
     }
     gelu = made.options.activation == "gelu"
     assert count == {"Attention": 2, "Gelu": 2 * gelu, "BiasGelu": 0, "MatMul": 12, "Split": 0}
@@ -296,7 +297,9 @@ def test_a_training_can_begin_with_the_weights_of_a_graph(made):
     found = {
         name.removeprefix("module.operators.").removeprefix("module.tokens."): array for name, array in weights.items()
     }
-    found = {name: array for name, array in found.items() if not name.endswith(".turned")}  # what products are made with
+    found = {
+        name: array for name, array in found.items() if not name.endswith(".turned")
+    }  # what products are made with
     missing = again.state_dict().keys() - found.keys()
     assert {name.split(".", 2)[2] for name in missing} == {"key.bias", "value.bias"}
     again.load_state_dict({**again.state_dict(), **{name: torch.tensor(array) for name, array in found.items()}})
