@@ -14,7 +14,7 @@ from textkit.cli.verb import Verb, examples
     cls=Verb,
     epilog=examples(
         "textkit shortlist -m my-translator pairs.tsv -o my-faster-translator",
-        "textkit shortlist -m student run/distilled/pairs.tsv -o faster --candidates 100",
+        "textkit shortlist -m student pairs.tsv -o faster --candidates 200",
         "textkit evaluate -m faster dev.tsv",
     ),
 )
