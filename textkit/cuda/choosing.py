@@ -13,8 +13,11 @@ from textkit.cuda.step_graph import StepGraph
 from textkit.cuda.unrolling import FOLLOWING
 
 
-def _best(work: StepGraph, choices: int, logprob: str) -> tuple[str, str, str, str]:
-    """The `choices` best of [line, beam, k] for each line: token and beam i64, log-probability and score, [line, choice]."""
+def _best(work: StepGraph, choices: int, logprob: str) -> tuple[str, str, str]:
+    """The `choices` best of [line, beam, k] for each line: token and beam i64, and log-probability, [line, choice].
+
+    Their scores are `cuda/bests`.
+    """
     flat, one = work.constant("flat", np.array([0, -1])), work.constant("one", np.array([-1]))
     score = work.add("Unsqueeze", ["cuda/score", one], "cuda/scores")  # [line, beam, 1]
     total = work.add("Add", [logprob, score], "cuda/total")  # [line, beam, k]
@@ -27,7 +30,7 @@ def _best(work: StepGraph, choices: int, logprob: str) -> tuple[str, str, str, s
     best = work.add("GatherElements", [logprobs, "cuda/at"], "cuda/best", axis=1)
     k = int(work.model.constant("k")) if work.model.is_constant("k") else choices
     beam = work.add("Div", ["cuda/at", work.constant("width", np.array(k))], "cuda/beam")
-    return token, beam, best, "cuda/bests"
+    return token, beam, best
 
 
 def _place(work: StepGraph, token: str, beam: str) -> str:
@@ -38,7 +41,7 @@ def _place(work: StepGraph, token: str, beam: str) -> str:
 
 def rank(work: StepGraph, choices: int) -> None:
     """Gives `place` and `best`."""
-    token, beam, best, _ = _best(work, choices, "top_logprob")
+    token, beam, best = _best(work, choices, "top_logprob")
     work.add("Cast", [_place(work, token, beam)], "place", to=INT32)
     work.add("Identity", [best], "best")
     work.give("place", INT32, ["line", choices], ["top_id", "top_logprob"])
@@ -53,17 +56,16 @@ def biased(work: StepGraph) -> str:
 
 def pick(work: StepGraph, choices: int) -> None:
     """Gives `picked`. fp32 holds whole numbers up to 2**24."""
-    token, beam, best, _ = _best(work, choices, biased(work))
+    token, beam, best = _best(work, choices, biased(work))
     place = work.add("Cast", [_place(work, token, beam)], "cuda/place/float", to=FLOAT)
     work.joined("picked", [place, best], "picked")
     work.give("picked", FLOAT, [2, "line", choices], ["top_id", "top_logprob"])
 
 
-def go_on(work: StepGraph, beams: int, eos: int) -> None:
-    """Gives the rows of `given` of the next step: of what was picked, the best `beams` that do not end, best first."""
+def go_on(work: StepGraph, choices: int, beams: int, eos: int) -> None:
+    """Gives the rows of `given` of the next step: of the `choices` picked, the best `beams` that do not end, best first."""
     whole = ("cuda/chosen", "cuda/beam")
     rows = [*(work.add("Cast", [name], f"{name}/float", to=FLOAT) for name in whole), "cuda/bests"]
-    choices = int(work.model.constant("cuda/choices")[0])
     if choices > beams:
         # Whole numbers, all of them different: how sums of log-probabilities were rounded does not matter.
         order = work.constant("order", -np.arange(choices, dtype=np.float32))

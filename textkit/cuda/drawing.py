@@ -7,7 +7,6 @@ the nodes by which the exporter draws (exporting/step_graph.py).
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -35,7 +34,7 @@ def join(work: StepGraph) -> None:
 
 
 def go_on(work: StepGraph) -> None:
-    """Gives the first two rows of `given` of the next step: each beam continues itwork."""
+    """Gives the first two rows of `given` of the next step: each beam continues itself."""
     nothing, one = work.constant("zero", np.array(0, np.float32)), work.constant("unit", np.array(1, np.float32))
     zeros = work.add("Mul", ["cuda/drawn_id", nothing], "cuda/zeros")  # [line, beam]
     ones = work.add("Add", [zeros, one], "cuda/ones")
@@ -64,15 +63,11 @@ def among(work: StepGraph, count: int, share: bool) -> None:
     """Draws from the `count` likeliest tokens that are not barred, in their order; with `share`, from the likeliest of these
     that make it up. What is made is [line, beam, k] and [line, beam, 1]."""
     axis, last = work.constant("sum_axis", np.array(2)), work.constant("last_axis", np.array([-1]))
-    lowest, barred = (
-        work.constant("lowest", np.array(_LOWEST, np.float32)),
-        work.constant("barred", np.array(-np.inf, np.float32)),
-    )
+    lowest = work.constant("lowest", np.array(_LOWEST, np.float32))
+    barred = work.constant("barred", np.array(-np.inf, np.float32))
     logprob = biased(work)
-    allowed = work.add(
-        "Cast", [work.add("GreaterOrEqual", [logprob, lowest], "cuda/allowed")], "cuda/allowed_one", to=FLOAT
-    )
-    rank = work.add("CumSum", [allowed, axis], "cuda/rank")
+    allowed = work.add("GreaterOrEqual", [logprob, lowest], "cuda/allowed")
+    rank = work.add("CumSum", [work.add("Cast", [allowed], "cuda/allowed_one", to=FLOAT), axis], "cuda/rank")
     within = work.add("LessOrEqual", [rank, work.constant("count", np.array(count, np.float32))], "cuda/within")
     kept = work.add("Where", [within, logprob, barred], "cuda/kept")
     most = work.add("ReduceMax", [kept, last], "cuda/most", keepdims=1)
@@ -115,7 +110,7 @@ def cut(work: StepGraph) -> None:
     depends = reached(model, {"uniform", _WEIGHT})
     drawing = [node for node in model.nodes if not depends.isdisjoint(node.takes)]
     work.take(_SHARE, FLOAT, [])
-    last, first = work.constant("last_axis", np.array([-1])), work.constant("none", np.array(0, np.float32))
+    last, none = work.constant("last_axis", np.array([-1])), work.constant("none", np.array(0, np.float32))
     most = min(_LONGEST, work.vocab)
     count = work.constant("longest", np.array([most]))
     work.add("TopK", [_WEIGHT, count], ["cuda/likeliest", "cuda/likeliest_at"], axis=-1, largest=1, sorted=1)
@@ -130,7 +125,7 @@ def cut(work: StepGraph) -> None:
         whole = work.add("ReduceSum", ["cuda/likeliest", last], "cuda/found", keepdims=0)
         short = work.add("Less", [whole, _SHARE], "cuda/short")  # [line, beam]
     stays = work.add("GreaterOrEqual", [_WEIGHT, least], "cuda/stays")
-    work.add("Where", [stays, _WEIGHT, first], "cuda/weight")
+    work.add("Where", [stays, _WEIGHT, none], "cuda/weight")
     token, logprob = _drawn(work, drawing, NUMBERS - 1, {_WEIGHT: "cuda/weight"})
     for at in reversed(range(NUMBERS - 1)):
         from_all, logprob_from_all = _drawn(work, drawing, at, {})
@@ -152,7 +147,5 @@ def _drawn(work: StepGraph, nodes: Collection[Node], at: int, names: Mapping[str
     they draw, and its log-probability."""
     made = {name: f"{name}/{at}" for node in nodes for name in node.makes}
     names = {**names, "uniform": f"cuda/uniform.{at}", **made}
-    for node in nodes:
-        takes, makes = ([names.get(name, name) for name in side] for side in (node.takes, node.makes))
-        work.model.nodes.append(replace(node, takes=takes, makes=makes, attributes=dict(node.attributes)))
+    work.model.nodes += [node.again(names) for node in nodes]
     return made["drawn_id"], made["drawn_logprob"]

@@ -37,7 +37,7 @@ _KEPT = 64  # graphs in the cache; the one that was not used for the longest tim
 def for_cuda(graph: bytes, precision: str, edit: Edit | None = None) -> bytes:
     """`graph` as CUDA computes it in `precision`: fp16, fp32, tf32 (a matter of the session) or int8 (blocks of weights).
 
-    `edit`: what else is changed, before precisions are and behind. Raises TextkitError for a weight that fp16 does not hold.
+    `edit`: what else is changed, before precisions are and after. Raises TextkitError for a weight that fp16 does not hold.
     """
     if edit is None and precision in ("fp32", "tf32") and not any(name in graph for name in _OF_INTEGERS):
         return graph

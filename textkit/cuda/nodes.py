@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,11 @@ class Node:
         numbers = b"".join(number_field(8, value) for value in values)
         self.attributes[name] = bytes_field(1, name.encode()) + numbers + number_field(20, 7)
         return self
+
+    def again(self, names: Mapping[str, str]) -> Node:
+        """A copy that takes and makes values by other `names`, and has no name of its own."""
+        takes, makes = ([names.get(name, name) for name in side] for side in (self.takes, self.makes))
+        return replace(self, takes=takes, makes=makes, attributes=dict(self.attributes), rest=b"")
 
     def written(self) -> bytes:
         """A NodeProto's bytes."""

@@ -43,7 +43,7 @@ class StepEdit:
 
     `ranked`: of all continuations of a line's beams, whose score so far is a row of `given`, the `choices` best leave:
     `place` i32[line, choice] (beam * vocabulary + token) and `best` f32[line, choice], their log-probabilities. `picked`: the
-    same after `bias` f32[vocab], which bars BARRED ids at most; `picked` f32[3, line, choice]: token, beam, log-probability.
+    same after `bias` f32[vocab], which bars BARRED ids at most; `picked` f32[2, line, choice]: place and log-probability.
     `listed`: the `choices` best of each beam: `listed_id` i32[line, beam, choice] and `top_logprob`. `drawn`: `drawn`
     f32[2, line, beam]: token and log-probability; with `choices`, of so many likeliest. `cut`: the same, drawn from the
     likeliest tokens that make up `share` f32[]; the token is -1 where that takes more than the 1,024 likeliest. `among`,
@@ -86,7 +86,7 @@ class StepEdit:
             drawing.join(work)
         if self.steps > 1:
             if self.kind == "picked":
-                choosing.go_on(work, self.beams, self.eos)
+                choosing.go_on(work, self.choices, self.beams, self.eos)
             else:
                 drawing.go_on(work)
             work.give(FOLLOWING, FLOAT, ["row", "line", "beams"], [])

@@ -7,7 +7,6 @@ weights always are.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 
 import numpy as np
 
@@ -63,9 +62,7 @@ def unrolled(model: Model, steps: int, result: str, rows: int) -> None:
                 given = joined
             names[GIVEN] = given
         before = f"/step{step}"
-        for node in body:
-            takes, makes = ([names.get(name, name) for name in side] for side in (node.takes, node.makes))
-            nodes.append(replace(node, takes=takes, makes=makes, attributes=dict(node.attributes), rest=b""))
+        nodes += [node.again(names) for node in body]
         first = model.put("cuda/step_axis", np.array([0]))
         nodes.append(Node("Unsqueeze", [names[result], first], [f"cuda/result{step}"]))
         results.append(f"cuda/result{step}")
