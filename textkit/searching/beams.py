@@ -91,22 +91,9 @@ class Beams:
             total = np.pad(total, spare, constant_values=-np.inf)
             ids, logprob = np.pad(ids, spare), np.pad(logprob, spare)
             k = total.shape[2]
-        if self._sizes != (count, beams * k):
-            self._sizes, self._base = (count, beams * k), np.arange(count)[:, None] * (beams * k)
         order: np.ndarray = np.argsort(-total.reshape(count, -1), axis=1, kind="stable")[:, : 2 * self.beams]
-        flat: np.ndarray = order + self._base
-        token: np.ndarray = ids.take(flat)  # [row, 2 * beam]
-        score: np.ndarray = total.take(flat)
-        ends = token == self.eos
-        if ends.any():
-            self._end(step, rows, order // k, score, ends)
-            going = np.argsort(ends, axis=1, kind="stable")[:, : self.beams]
-            going += np.arange(count)[:, None] * (2 * self.beams)
-            token, score, order, flat = (part.take(going) for part in (token, score, order, flat))
-        else:
-            token, score, order = token[:, : self.beams], score[:, : self.beams], order[:, : self.beams]
-            flat = flat[:, : self.beams]
-        parent = order // k
+        flat: np.ndarray = order + self._begins(count, beams * k)  # [row, 2 * beam]
+        token, parent, score, flat = self._go_on(step, rows, ids.take(flat), order // k, total.take(flat), flat)
         chosen = logprob.take(flat) if self.history.wants_logprob else None
         if forced is not None:
             token, parent, score, chosen = self._force(*forced, step, outputs["logprob"], token, parent, score, chosen)
@@ -121,21 +108,29 @@ class Beams:
         token, parent, logprob = (outputs[f"picked_{name}"] for name in ("id", "beam", "logprob"))  # [row, choice]
         if self.beams == 1:
             return self._choose_one(step, rows, token[:, :, None], logprob[:, :, None])
-        count, before = self._score.shape
-        if self._sizes != (count, before):
-            self._sizes, self._base = (count, before), np.arange(count)[:, None] * before
-        score = self._score.take(parent + self._base) + logprob
-        ends = token == self.eos
-        if ends.any():
-            self._end(step, rows, parent, score, ends)
-            going = np.argsort(ends, axis=1, kind="stable")[:, : self.beams]
-            going += np.arange(count)[:, None] * token.shape[1]
-            token, parent, score, logprob = (part.take(going) for part in (token, parent, score, logprob))
-        else:
-            token, parent, score, logprob = (part[:, : self.beams] for part in (token, parent, score, logprob))
+        score = self._score.take(parent + self._begins(*self._score.shape)) + logprob
+        token, parent, score, logprob = self._go_on(step, rows, token, parent, score, logprob)
         self._score = score
         self.history.write(step, rows, token, parent, logprob if self.history.wants_logprob else None)
         return token, parent, self._finish(step, rows)
+
+    def _begins(self, count: int, width: int) -> np.ndarray:
+        """Where each of `count` rows of so many places begins, i64[row, 1]."""
+        if self._sizes != (count, width):
+            self._sizes, self._base = (count, width), np.arange(count)[:, None] * width
+        return self._base
+
+    def _go_on(
+        self, step: int, rows: np.ndarray, token: np.ndarray, parent: np.ndarray, score: np.ndarray, more: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
+        """Keeps those of the continuations [row, choice] that end; what is given, of the best `beams` that do not."""
+        parts, ends = (token, parent, score, more), token == self.eos
+        if not ends.any():
+            return tuple(part[:, : self.beams] for part in parts)
+        self._end(step, rows, parent, score, ends)
+        going = np.argsort(ends, axis=1, kind="stable")[:, : self.beams]
+        going += np.arange(len(token))[:, None] * token.shape[1]
+        return tuple(part.take(going) for part in parts)
 
     def _choose_one(
         self, step: int, rows: np.ndarray, ids: np.ndarray, logprob: np.ndarray

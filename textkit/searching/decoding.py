@@ -139,19 +139,20 @@ def _loop(
     waste = 0  # steps spent on finished lines since lines last left the batch
     step = 0
     while True:
-        draw = sampler.draw(step, rows) if sampler is not None and not constraints.chosen_among(step) else None
-        pick = None if ranked is None else ranked.pick(step)
-        ahead = _ahead(model, chooser, constraints, step, draw or pick)
+        choice: Draw | Pick | None = None if ranked is None else ranked.pick(step)
+        if sampler is not None and not constraints.chosen_among(step):
+            choice = sampler.draw(step, rows)
+        ahead = _ahead(model, chooser, constraints, step, choice)
         found: Sequence[Mapping[str, Any]]
-        if ahead > 1:
-            choice = pick or (None if sampler is None else sampler.draw(step, rows, ahead))
-            assert choice is not None
+        if choice is not None and ahead > 1:
+            if sampler is not None:
+                choice = sampler.draw(step, rows, ahead)
             found, state = model.steps(ahead, token, parent, memory, state, choice)
         else:
             full = chooser.whole or constraints.whole(step)
             k = constraints.choices(step, chooser.choices) if chooser.choices else 0
             score = None if ranked is None else ranked.score
-            outputs = model.step(token, parent, k, memory, state, full, draw or pick, score)
+            outputs = model.step(token, parent, k, memory, state, full, choice, score)
             if k and "picked_id" not in outputs and constraints.crowded_out(outputs["top_id"]):
                 constraints.ask_for_more()
                 if k < constraints.size:

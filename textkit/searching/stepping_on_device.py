@@ -77,30 +77,28 @@ class DeviceSteps:
         self._sessions: dict[Form, Session] = {}
         self._loading = threading.Lock()
 
-    @cached_property
+    @property
     def cuts(self) -> bool:
         """Whether the graph can draw from a share of the distribution, or from the likeliest."""
-        return self._vocab > 0 and can_draw(self._model)
+        return self._able[0]
 
     @cached_property
-    def _ahead(self) -> int:
-        """The most steps that are one graph."""
-        if self._vocab == 0 or self._attention or not can_unroll(self._model):
-            return 1
-        return max(1, min(AHEAD, _NODES // len(self._model.nodes)))
-
-    @cached_property
-    def _model(self) -> Model:
-        return Model(self._bundle.graph("step"))
+    def _able(self) -> tuple[bool, int]:
+        """Whether the graph can draw, and the most steps that are one graph. The graph itself is not kept: it holds weights."""
+        if not self._vocab:
+            return False, 1
+        model = Model(self._bundle.graph("step"))
+        steps = 1 if self._attention or not can_unroll(model) else max(1, min(AHEAD, _NODES // len(model.nodes)))
+        return can_draw(model), steps
 
     def load(self, options: Search, draws: bool) -> None:
         """Loads the form of the graph that most steps of a search will use. Raises TextkitError where it does not load."""
         form: Form | None = None
-        if not options.sample and not options.no_repeat_ngram_size:
-            form = self._picking(options.beam_size, self._bundle.rule.eos)  # type: ignore[attr-defined]  # of both tasks' texts
-        elif options.sample and options.draws_freely and draws and (options.draws_plainly or self.cuts):
+        if options.draws_freely and draws and (options.draws_plainly or self.cuts):
             form = self._drawing(options.top_k, options.top_p < 1)
-        elif not options.sample:
+        elif not options.sample and not options.no_repeat_ngram_size:
+            form = self._picking(options.beam_size, self._bundle.rule.eos)  # type: ignore[attr-defined]  # of both tasks' texts
+        if form is None and not options.sample:
             choices = 1 if options.beam_size == 1 else options.beam_size + 1
             form = self._form(choices, options.beam_size, True)
         if form is not None:
@@ -126,7 +124,7 @@ class DeviceSteps:
     def _steps_of(self, form: Form) -> int:
         """How many steps are one graph in this form; of a cut the host may have to draw."""
         several = form.kind == "picked" or (form.kind in DRAWN and form.kind != "cut")
-        return self._ahead if several else 1
+        return self._able[1] if several else 1
 
     def steps(
         self, count: int, token: np.ndarray, parent: np.ndarray, memory: dict[str, Any], state: Mapping[str, Any],
@@ -144,17 +142,17 @@ class DeviceSteps:
         else:
             numbers = np.moveaxis(choice.uniform, 3, 1).reshape(-1, *token.shape)
         following, arrays, bound = self._run(form, token, parent, numbers, memory, state, choice)
-        parts = self._chosen(arrays["picked" if isinstance(choice, Pick) else "drawn"], form)
-        if form.kind == "picked" and token.shape[1] == 1:
-            parts["picked_beam"][0] = 0  # the first of these steps chooses from one beam
+        parts = self._chosen(arrays, form, token.shape[1])
         found = [{name: part[step] for name, part in parts.items()} for step in range(count)]
         return found, Stepped(following, bound, found[-1])
 
-    def _chosen(self, array: np.ndarray, form: Form) -> dict[str, np.ndarray]:
-        """Of what was picked or drawn [..., row, line, choice] each row by its name."""
-        first, logprob = np.moveaxis(array, -3, 0)
+    def _chosen(self, arrays: Mapping[str, np.ndarray], form: Form, beams: int) -> dict[str, np.ndarray]:
+        """Of what was picked or drawn [..., row, line, choice] each row by its name; the first step had so many beams."""
+        first, logprob = np.moveaxis(arrays["picked" if form.kind == "picked" else "drawn"], -3, 0)
         if form.kind == "picked":
             beam, token = np.divmod(_whole(first, 0, form.beams * self._vocab - 1), self._vocab)
+            if beams == 1:
+                beam[: 1 if form.steps > 1 else None] = 0
             return {"picked_id": token, "picked_beam": beam, "picked_logprob": logprob}
         token = _whole(first, -1 if form.kind == "cut" else 0, self._vocab - 1)
         return {"drawn_id": token, "drawn_logprob": logprob}
@@ -256,9 +254,7 @@ class DeviceSteps:
         found: dict[str, np.ndarray] = {name: arrays[name] for name in ("logprob", "attention") if name in arrays}
         last = self._vocab - 1
         if form.kind == "picked" or form.kind in DRAWN:
-            found |= self._chosen(arrays["picked" if form.kind == "picked" else "drawn"], form)
-            if form.kind == "picked" and beams == 1:
-                found["picked_beam"][...] = 0
+            found |= self._chosen(arrays, form, beams)
         elif form.kind == "listed":
             ids = np.clip(arrays["listed_id"], 0, last).astype(np.int64)
             found["top_id"], found["top_logprob"] = ids, arrays["top_logprob"]
