@@ -136,9 +136,8 @@ def test_a_vocabulary_smaller_than_what_is_asked_for():
     """Forms that need more tokens than there are give way to those that do not."""
     few = SimpleNamespace(_vocab=9)
     assert DeviceSteps._picking(few, 4, 2) is None
-    assert (
-        DeviceSteps._picking(SimpleNamespace(_vocab=1 << 22), 5, 2) is None
-    )  # more places than fp32 holds whole numbers
+    many = SimpleNamespace(_vocab=1 << 22)
+    assert DeviceSteps._picking(many, 5, 2) is None  # more places than fp32 holds whole numbers
     assert DeviceSteps._picking(few, 1, 2) == Form("picked", 1, 1, 2)
     assert DeviceSteps._drawing(few, 20, False) == Form("among", 9)
     assert DeviceSteps._drawing(few, 1000, True) == Form("cut")

@@ -91,8 +91,9 @@ class Session:
         self.inputs = [port.name for port in self._session.get_inputs()]
         self.outputs = [port.name for port in self._session.get_outputs()]
         self._takes = frozenset(self.inputs)
-        self.attends = _ATTENTION in graph[:_BEGINNING]  # a guess, on which only the shapes of batches rest
-        cached = _CACHED_INTEGERS if _INTEGERS in graph[:_BEGINNING] else _CACHED
+        nodes = graph[:_BEGINNING]
+        self.attends = _ATTENTION in nodes  # a guess, on which only the shapes of batches rest
+        cached = _CACHED_INTEGERS if _INTEGERS in nodes else _CACHED
         self.most_tokens = cached if self.attends and self.device == "cpu" else sys.maxsize
 
     @property

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from textkit.serving.budget import Budget
-from textkit.serving.stream import batches as in_batches
+from textkit.serving.stream import batches
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +36,7 @@ class Workers:
     ) -> None:
         """Runs batches of lines of these `lengths` in tokens, given their numbers i64[line]: several at a time on a GPU and, if
         they are heavy, on CPUs. `most`: padded tokens that no batch exceeds, whatever the budget is."""
-        waiting = deque(in_batches(lengths, min(budget.tokens, most)))
+        waiting = deque(batches(lengths, min(budget.tokens, most)))
         if self._on_cpu:
             while waiting:
                 begun = time.perf_counter()
@@ -47,15 +47,15 @@ class Workers:
             run = budget.keeping(run, lengths)
         self.each(run, waiting)
 
-    def each(self, run: Callable[[np.ndarray], None], batches: Collection[np.ndarray]) -> None:
-        """Runs these batches, each of them by one thread."""
-        if len(batches) < 2 or self._threads < 2:
-            for batch in batches:
+    def each(self, run: Callable[[np.ndarray], None], waiting: Collection[np.ndarray]) -> None:
+        """Runs the batches that are waiting, each of them by one thread."""
+        if len(waiting) < 2 or self._threads < 2:
+            for batch in waiting:
                 run(batch)
             return
         if self._pool is None:
             from concurrent.futures import ThreadPoolExecutor  # imports logging, for nothing where a batch is quick
 
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="textkit-batch")
-        for _ in self._pool.map(run, batches):
+        for _ in self._pool.map(run, waiting):
             pass
