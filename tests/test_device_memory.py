@@ -22,6 +22,7 @@ from textkit.searching.steps import Steps
 from textkit.serving import line_model
 from textkit.serving.line_model import LineModel
 from textkit.serving.session import NoDeviceMemory, Session, failure
+from textkit.serving.spreading import Workers
 from textkit.tasks.classify.serving import sources
 from textkit.tasks.embed.serving import embedder
 from textkit.tasks.language.serving import scorer
@@ -31,9 +32,10 @@ ANIMALS = ["cat dog", "dog", "", "cat cat fish", "fish cat", "cat", "dog dog", "
 
 
 class Narrow(Session):
-    """A graph on a device that holds HOLDS lines. `lines`: those of each run that it did hold."""
+    """A graph on a device that holds HOLDS lines. `lines`: those of each run that it did hold; `refused`: of each other."""
 
     lines: list[int] = []
+    refused: list[int] = []
     holds = HOLDS
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -48,6 +50,7 @@ class Narrow(Session):
 def refuse(lines: int) -> None:
     """Raises what a run of so many lines comes to."""
     if lines > Narrow.holds:
+        Narrow.refused.append(lines)
         raise failure(RuntimeError("CUDA failure 2: out of memory ; GPU=0"), "cuda:0")
     Narrow.lines.append(lines)
 
@@ -58,6 +61,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "Session", Narrow)
     monkeypatch.setattr(scorer, "OnDevice", lambda device: None)
     monkeypatch.setattr(Narrow, "lines", [])
+    monkeypatch.setattr(Narrow, "refused", [])
 
 
 def both(monkeypatch: pytest.MonkeyPatch, answer: Callable[[], Any]) -> Any:
@@ -71,11 +75,18 @@ def both(monkeypatch: pytest.MonkeyPatch, answer: Callable[[], Any]) -> Any:
     return found, wanted
 
 
+def assert_learns(model: Any, lines: list[str]) -> None:
+    """No batch as large as one that was refused is tried again, unless by what was pickled: its GPU may be another one."""
+    found = model(lines)
+    Narrow.refused.clear()
+    assert model(lines) == found
+    assert not Narrow.refused
+    assert pickle.loads(pickle.dumps(model))(lines) == found
+    assert Narrow.refused
+
+
 def test_embed(monkeypatch, tmp_path):
-    folder, lines = (
-        write_small(tmp_path / "model"),
-        ["cat dog", "dog", "", "cat cat fish", "fish cat", "cat", "dog dog", "cat fish fish"] * 2,
-    )
+    folder, lines = write_small(tmp_path / "model"), ANIMALS * 2
     found, wanted = both(monkeypatch, lambda: Embedder(folder, device="cuda", threads=1)(lines))
     np.testing.assert_array_equal(found, wanted)
     assert found.any()
@@ -86,8 +97,11 @@ def test_classify(monkeypatch, tmp_path):
         write_classifier(tmp_path / "model"),
         ["good film", "bad", "", "not very good", "film , bad", "very"] * 3,
     )
-    classified = lambda: Classifier(folder, device="cuda", threads=1)(lines)  # noqa: E731
-    found, wanted = both(monkeypatch, lambda: [(one.label, one.probability) for one in classified()])
+
+    def answer() -> list[tuple[str, float]]:
+        return [(one.label, one.probability) for one in Classifier(folder, device="cuda", threads=1)(lines)]
+
+    found, wanted = both(monkeypatch, answer)
     assert found == wanted
     assert len({str(one) for one in found}) > 1
 
@@ -116,20 +130,11 @@ class Lengths(LineModel):
 
 
 def test_a_task_of_a_stranger(monkeypatch, tmp_path):
-    folder, lines = (
-        write_small(tmp_path / "model"),
-        ["cat dog", "dog", "", "cat cat fish", "fish cat", "cat", "dog dog", "cat fish fish"],
-    )
+    folder, lines = write_small(tmp_path / "model"), ANIMALS
     found, wanted = both(monkeypatch, lambda: Lengths(folder, device="cuda")(lines))
     assert found == wanted
     assert [one[0] for one in found][:3] == [2, 1, 0]
-    model = Lengths(folder, device="cuda")
-    Narrow.lines.clear()
-    model(lines)
-    assert pickle.loads(pickle.dumps(model))(lines) == found
-    taken = len(Narrow.lines)
-    model(lines)
-    assert len(Narrow.lines) < 3 * taken  # no batch as large as the first is tried again
+    assert_learns(Lengths(folder, device="cuda"), lines)
 
 
 def narrow_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,6 +173,15 @@ def test_generate(monkeypatch, options):
 
     found, wanted = both(monkeypatch, answer)
     assert found == wanted
+
+
+def test_generate_tries_no_batch_again_that_was_refused(monkeypatch):
+    narrow_steps(monkeypatch)
+    monkeypatch.setattr(Workers, "each", lambda self, run, waiting: [run(batch) for batch in waiting])  # in order
+    assert_learns(
+        Generator("en-lm", device="cpu", threads=1, max_tokens=3),
+        ["The game", "In 1995 , the", "She was", "He", "It is"],
+    )
 
 
 def test_a_line_that_alone_does_not_fit_is_one_line(monkeypatch, tmp_path):

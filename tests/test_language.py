@@ -247,6 +247,7 @@ def test_a_prompt_longer_than_the_model_remembers(forgetful):
         ("top_k", -1),
         ("max_tokens", 0),
         ("samples", 0),
+        ("workers", 0),
         ("stop", [""]),
     ],
 )

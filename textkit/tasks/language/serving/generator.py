@@ -58,7 +58,7 @@ class Generator(OpenModel[list["Generated"]]):
     """
 
     task = "language"
-    loaded = ("_steps", "_healing", "_workers")
+    loaded = ("_steps", "_healing", "_workers", "_budget")
 
     def __init__(
         self,
@@ -77,8 +77,8 @@ class Generator(OpenModel[list["Generated"]]):
     ) -> None:
         """`model`: a name, a folder or a Bundle; None: the default. `max_tokens`, `temperature` (0: the likeliest token each
         time), `top_k` (0: all), `top_p`: the model's own where they are None. `stop`: strings that end a text; the
-        text does not include them. `allow_unk`: whether the unknown word may be drawn. `workers`: how
-        many batches a GPU is given at a time (None: 3).
+        text does not include them. `allow_unk`: whether the unknown word may be drawn. `workers`: how many batches a GPU is
+        given at a time (None: 3).
 
         Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
         """
@@ -94,8 +94,9 @@ class Generator(OpenModel[list["Generated"]]):
             if max_tokens is not None:
                 raise UsageError(f"max_tokens={max_tokens}: must be from 1 to {most:,}, which is what the model takes")
             self.max_tokens = most
-        if samples < 1:
-            raise UsageError(f"samples={samples}: must be at least 1")
+        for name, count in (("samples", samples), ("workers", workers)):
+            if count is not None and count < 1:
+                raise UsageError(f"{name}={count}: must be at least 1")
         if "" in stop:
             raise UsageError("stop='': an empty string is everywhere")
         self.options = Search(
@@ -111,6 +112,7 @@ class Generator(OpenModel[list["Generated"]]):
         self._healing: Healer | None = None
         self.device, self.threads, self.workers = device, threads or cpus(), workers
         self._workers: Workers | None = None
+        self._budget: Budget | None = None
         self.cut_prompts = 0
         self._steps: LanguageSteps | None = None
 
@@ -132,14 +134,12 @@ class Generator(OpenModel[list["Generated"]]):
             for at, generated in zip(batch.tolist(), texts, strict=True):
                 found[at] = generated
 
-        work = self._batches(lengths, healed)
-        if self.steps.device == "cpu":
-            for batch in work:
-                run(batch)
-            return found
         if self._workers is None:
-            self._workers = Workers(self.threads, False, self.workers or UNDER_WAY)
-        self._workers.each(Budget(BATCH_TOKENS).keeping(run, lengths), work)
+            self._workers = Workers(self.threads, False, 1 if self.steps.device == "cpu" else self.workers or UNDER_WAY)
+        if self._budget is None:  # of lines, of which a GPU may hold fewer
+            self._budget = Budget(self.options.lines_at_once(len(self.rule)))
+        run_fitting = self._budget.keeping(run, np.ones_like(lengths))
+        self._workers.each(run_fitting, self._batches(lengths, healed, self._budget.tokens))
         return found
 
     def stream(self, prompt: str, tell: Callable[[str], None]) -> Generated:
@@ -180,10 +180,9 @@ class Generator(OpenModel[list["Generated"]]):
             self._healing = Healer(self.rule, self.options.allow_unk)
         return self._healing
 
-    def _batches(self, lengths: np.ndarray, healed: np.ndarray) -> list[np.ndarray]:
-        """The prompts in batches of similar length. Prompts without a token and healed prompts have their own batches, and each
-        prompt of more than READ tokens is a batch by itself."""
-        size = self.options.lines_at_once(len(self.rule))
+    def _batches(self, lengths: np.ndarray, healed: np.ndarray, size: int) -> list[np.ndarray]:
+        """The prompts in batches of similar length, at most `size` in each. Prompts without a token and healed prompts have
+        their own batches, and each prompt of more than READ tokens is a batch by itself."""
         short = lengths <= READ
         kinds = np.where(lengths > 0, 1, 0) if not self.steps.counts_padding else lengths
         kinds = 2 * kinds + healed
