@@ -88,10 +88,26 @@ def unable(function, **_):
     raise RuntimeError("torch.compile is not supported here")
 
 
+def once(function, **_):
+    """What compiles for the first batch, and not for the shape of the next."""
+    shapes = set()
+
+    def compiled(network, batch):
+        if shapes and batch.shape not in shapes:
+            raise RuntimeError("CppCompileError: a shape")
+        shapes.add(batch.shape)
+        return function(network, batch)
+
+    return compiled
+
+
 @pytest.mark.parametrize(
     ("compile", "reason"),
-    [(refusing, "Unsupported: a loop"), (one_way, "CppCompileError: no compiler"), (unable, "is not supported here")],
-)
+    [
+        (refusing, "Unsupported: a loop"), (one_way, "CppCompileError: no compiler"), (unable, "is not supported here"),
+        (once, "CppCompileError: a shape"),
+    ],
+)  # fmt: skip
 def test_what_cannot_be_compiled_is_one_line_and_learns_without(monkeypatch, compile, reason):
     monkeypatch.setattr(torch, "compile", compile)
     with pytest.warns(TextkitWarning) as said:

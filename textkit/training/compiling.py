@@ -29,26 +29,31 @@ class CompiledLoss:
 
     def __call__(self, network: torch.nn.Module, batch: Any) -> Any:
         """What `plugin.loss` gives."""
-        if self._fails:
-            return self._plugin.loss(network, batch)
-        if self._compiled is not None:
-            return self._compiled(network, batch)
+        if not self._fails:
+            try:
+                if self._compiled is None:
+                    self._compiled = self._compile()
+                    self._differentiate(network, self._compiled(network, batch))
+                return self._compiled(network, batch)
+            except (
+                Exception
+            ) as error:  # torch's have no common base but this; a mistake of the plugin's is met again below
+                self._fails = True
+                said = f"compile=true: torch cannot compile this network, which learns without: {one_line(error)}"
+                warnings.warn(TextkitWarning(said), stacklevel=2)
+        return self._plugin.loss(network, batch)
+
+    def _compile(self) -> Callable[..., Any]:
+        """The loss, which torch compiles when it is called, and again for batches of a shape that it did not foresee."""
         os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # no processes of torch's own
         import torch
 
         for name in ("torch._dynamo", "torch._inductor"):  # many lines on what is left uncompiled
             logging.getLogger(name).setLevel(logging.ERROR)
         plugin = self._plugin
-        try:
-            # Batches differ in shape.
-            self._compiled = torch.compile(lambda network, batch: plugin.loss(network, batch), dynamic=True)
-            self._differentiate(network, self._compiled(network, batch))
-            return self._compiled(network, batch)
-        except Exception as error:  # torch's have no common base but this; a mistake of the plugin's is met again below
-            self._fails = True
-            said = f"compile=true: torch cannot compile this network, which learns without: {one_line(error)}"
-            warnings.warn(TextkitWarning(said), stacklevel=2)
-            return plugin.loss(network, batch)
+        return torch.compile(
+            lambda network, batch: plugin.loss(network, batch), dynamic=True
+        )  # batches differ in shape
 
     @staticmethod
     def _differentiate(network: torch.nn.Module, given: Any) -> None:
