@@ -26,7 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(("attention", "sample"), [(False, False), (True, False), (False, True)])
 def test_the_answers_are_the_same(model: Path, attention: bool, sample: bool) -> None:
     bundled = bundle.located(str(model), "translate")
-    ahead = StepsAhead(bundled, "cpu", 1, None, attention, sample)
+    ahead = StepsAhead(bundled, "cpu", 1, None, attention, False, sample)
     options = {"threads": 1, "alignment": attention, "sample": sample}
     assert Translator(bundled, **options, ahead=ahead)(LINES) == Translator(bundled, **options)(LINES)
 
@@ -41,10 +41,12 @@ def test_graphs_are_loaded_once(model: Path, monkeypatch: pytest.MonkeyPatch) ->
         begin(self, *given)
 
     monkeypatch.setattr(TranslationSteps, "__init__", counted)
-    translator = Translator(bundled, threads=3, workers=2, ahead=StepsAhead(bundled, "auto", 3, 2, False, False))
+    translator = Translator(bundled, threads=3, workers=2, ahead=StepsAhead(bundled, "auto", 3, 2, False, True, False))
     translator(LINES)
-    assert made == [(bundled, "cpu", 1, False)]
-    pickle.loads(pickle.dumps(Translator(bundled, ahead=StepsAhead(bundled, "cpu", 1, None, False, False))))(LINES)
+    assert made == [(bundled, "cpu", 1, False, True)]
+    pickle.loads(pickle.dumps(Translator(bundled, ahead=StepsAhead(bundled, "cpu", 1, None, False, False, False))))(
+        LINES
+    )
 
 
 def test_an_error_is_raised_where_the_graphs_are_needed(tmp_path: Path) -> None:
@@ -52,7 +54,7 @@ def test_an_error_is_raised_where_the_graphs_are_needed(tmp_path: Path) -> None:
     graph = folder / "step.onnx"
     graph.write_bytes(graph.read_bytes()[:-1] + b"x")
     bundled = bundle.located(str(folder), "translate")
-    ahead = StepsAhead(bundled, "cpu", 1, None, False, False)
+    ahead = StepsAhead(bundled, "cpu", 1, None, False, False, False)
     assert ahead.steps() is None
     with pytest.raises(TextkitError, match="step.onnx: damaged or edited"):
         Translator(bundled, ahead=ahead).load()
@@ -60,7 +62,7 @@ def test_an_error_is_raised_where_the_graphs_are_needed(tmp_path: Path) -> None:
 
 def test_nothing_is_loaded_ahead_for_a_gpu(model: Path) -> None:
     bundled = bundle.located(str(model), "translate")
-    assert StepsAhead(bundled, "cuda", 1, None, False, False).steps() is None
+    assert StepsAhead(bundled, "cuda", 1, None, False, False, False).steps() is None
 
 
 def test_batches_share_the_threads() -> None:

@@ -30,6 +30,7 @@ def rule() -> TranslationText:
         ("Ask Ms. Peña in São Paulo, not Jean-Noël's café.", "en", ["Peña", "São", "Jean-Noël's"]),
         ("Peña lives in Łódź.", "en", ["Peña", "Łódź"]),
         ("Naïve people live in Zürich.", "en", ["Zürich"]),
+        ('"Naïve?" he asked.', "en", []),
         ("A naïve fiancé ate crème brûlée.", "en", []),
         ("Frau Müller aß im Café in Ålesund.", "de", ["Ålesund"]),
         ("Åsa och Øystein", "sv", ["Øystein"]),

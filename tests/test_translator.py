@@ -160,7 +160,9 @@ def test_wide_beams_and_large_vocabularies_take_fewer_lines_at_once(beams: int, 
 def test_wide_beams_are_given_batches_that_small(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     translator = Translator(model, beam_size=300)  # 2 lines at once
     sizes = []
-    monkeypatch.setattr(translator, "_batch", lambda some: sizes.append(len(some)) or [[Translation("")]] * len(some))
+    monkeypatch.setattr(
+        translator, "_batch", lambda some, _: sizes.append(len(some)) or [[Translation("")]] * len(some)
+    )
     translator(["the dog", "the man", "the cat", "a man", "a dog"])
     assert sizes == [2, 2, 1]
 

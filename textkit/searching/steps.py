@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from textkit.bundle.onnxfile import shares_scales
-from textkit.errors import TextkitError
 from textkit.searching.double_buffer import DoubleBuffer
 from textkit.searching.drawing import Draw
 from textkit.searching.on_device import Fresh, OnDevice
 from textkit.searching.ports import TRAVELS
-from textkit.searching.shortlist import shortlisted
+from textkit.searching.shortlisting import Shortlisting, of_rows
 from textkit.searching.stepping_on_device import DeviceSteps
 from textkit.serving.session import Session, of_model
 from textkit.task import NEXT
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
 _CHOICES, _DRAWN = ("top_id", "top_logprob"), ("drawn_id", "drawn_logprob")
 _SHORT = ("short_id", "short_logprob")  # _CHOICES among the words of a shortlist
+_AS_CHOICES = dict(zip(_SHORT, _CHOICES, strict=True))
 READ = 4096  # the most tokens of a prompt that are read at once
 
 
@@ -172,11 +172,8 @@ class Steps(ABC):
                     best = _SHORT if self._short else _CHOICES
                     outputs = [*best] * choices + ["logprob"] * whole + [*_DRAWN] * drawn + self._more
                     session = Session(self._bundle.graph("step"), self.device, self._threads, outputs=outputs)
-                    given = dict(zip(_SHORT, _CHOICES, strict=True))
-                    self._sessions[key] = (
-                        session,
-                        [given.get(name, name.removesuffix(NEXT)) for name in session.outputs],
-                    )
+                    names = [_AS_CHOICES.get(name, name.removesuffix(NEXT)) for name in session.outputs]
+                    self._sessions[key] = session, names
         return self._sessions[key]
 
 
@@ -197,11 +194,7 @@ class TranslationSteps(Steps):
         """`shortlist`: whether tokens are chosen by the model's shortlist, if it has one."""
         super().__init__(bundle, device, threads, attention)
         self._short = shortlist and "shortlist" in bundle.manifest.graphs and self.device == "cpu"
-        if not self._short:
-            return
-        self._lists = Session(bundle.graph("shortlist"), "cpu", 1)
-        self._shared = [port.name for port in bundle.manifest.ports("step")[1] if port.name.startswith("shared.")]
-        self._gather = Session(bundle.graph("step"), "cpu", threads, outputs=self._shared)
+        self._shortlisting = Shortlisting(bundle, threads) if self._short else None
 
     def _load_first(self, device: str) -> Session:
         return Session(self._bundle.graph("encode"), device, self._threads)
@@ -215,28 +208,15 @@ class TranslationSteps(Steps):
         each = [self._run_first({"source": source[part], "source_mask": source_mask[part]}, {}) for part in parts]
         found = each[0] if len(each) == 1 else {name: np.concatenate([one[name] for one in each]) for name in each[0]}
         memory = {name: found[name] for name in self._memory}
-        return memory | self._of_shortlist(source, source_mask), self._with_beam(found)
-
-    def _of_shortlist(self, source: np.ndarray, source_mask: np.ndarray) -> dict[str, Any]:
-        """What steps need of the shortlist of a batch."""
-        if not self._short:
-            return {}
-        with of_model(self._bundle.folder):
-            allowed = self._lists.run({"source": source, "source_mask": source_mask})["allowed"]
-            if allowed.shape[0] != len(source) or allowed.ndim != 2 or not allowed.any(1).all():
-                raise TextkitError("the graph 'shortlist' allows a line no word")
-            short = shortlisted(allowed)
-            shared = self._gather.run({"shortlist": short.words})
-        gathered = {name.removesuffix(NEXT): array for name, array in shared.items()}
-        return {**gathered, "shortlist": short.words, "allowed": short.allowed, "outside": short.outside}
+        if self._shortlisting is not None:
+            memory |= self._shortlisting.of_batch(source, source_mask)
+        return memory, self._with_beam(found)
 
     def keep(
         self, memory: dict[str, Any], state: Mapping[str, Any], rows: np.ndarray
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         kept, going = super().keep(memory, state, rows)
-        for name in memory.keys() - kept.keys():  # of the shortlist; what is shared stays whole
-            kept[name] = memory[name][rows] if name in ("allowed", "outside") else memory[name]
-        return kept, going
+        return kept | of_rows({name: memory[name] for name in memory.keys() - kept.keys()}, rows), going
 
 
 class LanguageSteps(Steps):

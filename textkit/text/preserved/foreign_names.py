@@ -38,10 +38,10 @@ def foreign_names(text: str, language: str) -> Iterator[Number]:
     own = _OWN.get(language)
     if own is None or text.isascii():
         return
-    for found in _WORD.finditer(text):
+    for at, found in enumerate(_WORD.finditer(text)):
         word = found[0]
         letters = {*_LATIN.findall(word.lower())} - {*own}
-        if found.start() == 0:
+        if at == 0:
             letters -= _BORROWED
         if letters and word[0].isupper():
             yield Number(*found.span(), word, plain=False)

@@ -9,12 +9,12 @@ vocabulary: serving loads one of the two. The columns are gathered once for a ba
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from textkit.bundle import onnxfile
+from textkit.bundle import onnxfile, writing
 from textkit.bundle.onnxfile import keep_outputs
 from textkit.errors import TextkitError
 from textkit.exporting.onnx_format import IR_VERSION, OPSET
@@ -22,12 +22,17 @@ from textkit.exporting.parity import load
 from textkit.exporting.parity_steps import TOLERANCE, difference, feeds
 from textkit.searching.shortlist import shortlisted
 from textkit.task import NEXT
+from textkit.tasks.translate.exporting import parity
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import onnx
 
+    from textkit.bundle.bundle import Bundle
     from textkit.tasks.translate.exporting.parity import Case, Graphs
     from textkit.tasks.translate.lexicon import Lexicon
+    from textkit.text.translation import TranslationText
 
 SHORTLIST = "shortlist"
 _WEIGHT, _SCALE, _BIAS = "shared.weight", "shared.scale", "shared.bias"
@@ -68,10 +73,8 @@ def shortlist_graph(lexicon: Lexicon) -> bytes:
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )  # fmt: skip
     opsets = [helper.make_opsetid("", OPSET)]
-    made: bytes = helper.make_model(
-        graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="textkit"
-    ).SerializeToString()
-    return made
+    made = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="textkit")
+    return bytes(made.SerializeToString())
 
 
 def with_shortlist(step: bytes) -> bytes:
@@ -120,6 +123,48 @@ def with_shortlist(step: bytes) -> bytes:
     return made
 
 
+class _Product(NamedTuple):
+    """The last product of a step graph. `bias`: the constant that is added to it; `size`: the value that it is multiplied by;
+    "" where there is none. `turned`: whether the product itself turns its matrix."""
+
+    node: onnx.NodeProto
+    bias: str
+    size: str
+    turned: bool
+
+
+def _wrong(what: str) -> TextkitError:
+    return TextkitError(f"the graph 'step' ends in {what}: a shortlist needs a product with a matrix of words")
+
+
+def _last(makers: Mapping[str, onnx.NodeProto], constants: Mapping[str, onnx.TensorProto]) -> _Product:
+    """What makes the logits."""
+    from onnx import helper
+
+    last, bias, sizes, turned = makers["logits"], "", list[str](), False
+    if last.op_type == "Reshape":  # of a product of rows that are beams of lines
+        last = makers[last.input[0]]
+    if last.op_type == "Add":
+        bias = next((name for name in last.input if name in constants and len(constants[name].dims) == 1), "")
+        if not bias:
+            raise _wrong("a sum")
+        last = makers[next(name for name in last.input if name != bias)]
+    if last.op_type == "Mul":  # by the size of each row of integers
+        sizes = [name for name in last.input if getattr(makers.get(name), "op_type", "") != "MatMulIntegerToFloat"]
+        last = makers[next((name for name in last.input if name not in sizes), last.input[0])]
+    if last.op_type not in ("MatMul", "Gemm", "MatMulIntegerToFloat") or len(sizes) > 1:
+        raise _wrong(last.op_type)
+    if last.op_type == "Gemm":
+        said = {entry.name: helper.get_attribute_value(entry) for entry in last.attribute}
+        turned = bool(said.pop("transB", 0))
+        if said.pop("transA", 0) or any(factor != 1 for factor in said.values()) or bias:
+            raise _wrong("a product of another form")
+        bias = last.input[2] if len(last.input) > 2 else ""
+        if bias and bias not in constants:
+            raise _wrong("a sum")
+    return _Product(last, bias, sizes[0] if sizes else "", turned)
+
+
 def _projected(
     graph: onnx.GraphProto,
 ) -> tuple[list[onnx.NodeProto], list[tuple[str, int, list[str | int]]], dict[str, np.ndarray]]:
@@ -130,87 +175,53 @@ def _projected(
     node = helper.make_node
     makers = {name: maker for maker in graph.node for name in maker.output}
     constants = {weight.name: weight for weight in graph.initializer}
-
-    def wrong(what: str) -> TextkitError:
-        return TextkitError(f"the graph 'step' ends in {what}: a shortlist needs a product with a matrix of words")
-
-    last, bias, after = makers["logits"], "", list[str]()
-    flat = last.op_type == "Reshape"  # of a product of rows that are beams of lines
-    if flat:
-        last = makers[last.input[0]]
-    if last.op_type == "Add":
-        bias = next((name for name in last.input if name in constants and len(constants[name].dims) == 1), "")
-        if not bias:
-            raise wrong("a sum")
-        last = makers[next(name for name in last.input if name != bias)]
-    if last.op_type == "Mul":  # by the size of each row of integers
-        after = [name for name in last.input if getattr(makers.get(name), "op_type", "") != "MatMulIntegerToFloat"]
-        last = makers[next((name for name in last.input if name not in after), last.input[0])]
-    if last.op_type not in ("MatMul", "Gemm", "MatMulIntegerToFloat") or len(after) > 1:
-        raise wrong(last.op_type)
-    whole, turned = last.op_type != "MatMulIntegerToFloat", False
-    if last.op_type == "Gemm":
-        said = {entry.name: helper.get_attribute_value(entry) for entry in last.attribute}
-        turned = bool(said.pop("transB", 0))
-        if said.pop("transA", 0) or any(factor != 1 for factor in said.values()) or bias:
-            raise wrong("a product of another form")
-        bias = last.input[2] if len(last.input) > 2 else ""
-        if bias and bias not in constants:
-            raise wrong("a sum")
-    fixed: dict[str, np.ndarray] = {}
-    gathered, kind, width = _columns(makers, constants, last.input[1], turned, wrong)
+    last, bias, size, turned = _last(makers, constants)
+    nodes, kind, width = _columns(makers, constants, last.input[1], turned)
     shared: list[tuple[str, int, list[str | int]]] = [(_WEIGHT, kind, [width, "word"])]
-    nodes, output = gathered, "short/product"
-    if whole:
-        # onnxruntime multiplies a single row in another way, with other rounding. So there is always one more, of zeros.
-        nodes += [
-            node("Reshape", [last.input[0], "short/flat"], ["short/hidden"]),  # [row, dim]
-            node("Concat", ["short/hidden", "short/zeros"], ["short/given"], axis=0),
-            node("MatMul", ["short/given", _WEIGHT], ["short/all"]),
-            node("Slice", ["short/all", "short/first", "short/last", "short/first"], ["short/rows_of_words"]),
-            node("Shape", ["token"], ["short/lines"]),
-            node("Concat", ["short/lines", "short/last"], ["short/back"], axis=0),
-            node("Reshape", ["short/rows_of_words", "short/back"], [output]),
-        ]
-        fixed = {"short/flat": np.array([-1, width]), "short/zeros": np.zeros((1, width), np.float32)}
-        fixed |= {"short/first": np.array([0]), "short/last": np.array([-1])}
-    else:
+    fixed = {"short/last": np.array([-1])}
+    output = "short/product"
+    if last.op_type == "MatMulIntegerToFloat":
         inner = list(last.input[5:])
         if inner[:1] not in ([], [""]):
-            raise wrong("a matrix with a zero point")
+            raise _wrong("a matrix with a zero point")
         factors = [last.input[0], _WEIGHT, last.input[2], _SCALE, last.input[4]]
         nodes.append(node("Gather", [last.input[3], SHORTLIST], [_SCALE + NEXT]))
         shared.append((_SCALE, TensorProto.FLOAT, ["word"]))
         if len(inner) > 1:
             if bias:
-                raise wrong("two biases")
+                raise _wrong("two biases")
             nodes.append(node("Gather", [inner[1], SHORTLIST], [_BIAS + NEXT]))
             shared.append((_BIAS, TensorProto.FLOAT, ["word"]))
             factors += ["", _BIAS]
         nodes.append(node("MatMulIntegerToFloat", factors, [output], domain="com.microsoft"))
-    if after:
-        nodes.append(node("Mul", [output, after[0]], ["short/scaled"]))
+    else:
+        # onnxruntime multiplies a single row in another way, with other rounding. So there is always one more, of zeros.
+        nodes += [
+            node("Reshape", [last.input[0], "short/flat"], ["short/hidden"]),  # [row, dim]
+            node("Concat", ["short/hidden", "short/zeros"], ["short/given"], axis=0),
+            node("MatMul", ["short/given", _WEIGHT], ["short/all"]),
+            node("Slice", ["short/all", "short/first", "short/last", "short/first"], [output]),
+        ]
+        fixed |= {"short/flat": np.array([-1, width]), "short/zeros": np.zeros((1, width), np.float32)}
+        fixed["short/first"] = np.array([0])
+    if size:
+        nodes.append(node("Mul", [output, size], ["short/scaled"]))
         output = "short/scaled"
     if bias:
         nodes += [node("Gather", [bias, SHORTLIST], [_BIAS + NEXT]), node("Add", [output, _BIAS], ["short/biased"])]
         shared.append((_BIAS, TensorProto.FLOAT, ["word"]))
         output = "short/biased"
-    if flat and not whole:
-        nodes += [
-            node("Shape", ["token"], ["short/lines"]),
-            node("Concat", ["short/lines", "short/last"], ["short/back"], axis=0),
-            node("Reshape", [output, "short/back"], ["short/of_beams"]),
-        ]
-        fixed["short/last"] = np.array([-1])
-        output = "short/of_beams"
-    next(made for made in nodes if output in made.output).output[0] = "short/logits"
+    nodes += [
+        node("Shape", ["token"], ["short/lines"]),
+        node("Concat", ["short/lines", "short/last"], ["short/back"], axis=0),
+        node("Reshape", [output, "short/back"], ["short/logits"]),
+    ]
     return nodes, shared, fixed
 
 
 def _columns(
-    makers: Mapping[str, onnx.NodeProto], constants: Mapping[str, onnx.TensorProto], matrix: str, turned: bool,
-    wrong: Callable[[str], TextkitError],
-) -> tuple[list[onnx.NodeProto], int, int]:  # fmt: skip
+    makers: Mapping[str, onnx.NodeProto], constants: Mapping[str, onnx.TensorProto], matrix: str, turned: bool
+) -> tuple[list[onnx.NodeProto], int, int]:
     """The nodes that gather columns of `matrix` [dim, vocab], their type, and dim. A table that is turned, here (`turned`) or
     by a node, is gathered by rows first; one that is stored in half precision is converted after that."""
     import onnx
@@ -224,13 +235,13 @@ def _columns(
     if not turned:
         maker = makers.get(matrix)
         if maker is None or maker.op_type != "Transpose":
-            raise wrong("a product")
+            raise _wrong("a product")
         table = maker.input[0]
     cast = makers.get(table)
     if cast is not None and cast.op_type == "Cast":
         table, rows = cast.input[0], "short/halves"
     if table not in constants:
-        raise wrong("a product")
+        raise _wrong("a product")
     nodes.append(node("Gather", [table, SHORTLIST], [rows]))
     kind = constants[table].data_type
     if rows == "short/halves":
@@ -263,3 +274,26 @@ def check(step: bytes, shortlist: bytes, graphs: Graphs, cases: Iterable[Case], 
     if not worst <= TOLERANCE:
         raise TextkitError(f"the words of the shortlist are off by {worst:.2g} of the model's: nothing was written")
     return worst
+
+
+def write(
+    folder: Path, found: Bundle, rule: TranslationText, lexicon: Lexicon, sources: Sequence[str], command: str, overwrite: bool
+) -> int:  # fmt: skip
+    """Writes the model `found` with a shortlist to `folder`; returns how many words a line of `sources` usually may hold.
+
+    Raises TextkitError where the graphs do not choose as they should, and writes nothing then.
+    """
+    manifest = found.manifest
+    graphs = {name: found.graph(name) for name in manifest.graphs}
+    step, lists = with_shortlist(graphs["step"]), shortlist_graph(lexicon)
+    cases = list(parity.cases(rule, sources[: parity.CHECKED], manifest.limits["tokens"]))
+    worst = check(step, lists, parity.Graphs(graphs), cases, rule.start)
+    made = {"command": command, "pairs": len(sources)}
+    writing.write(
+        folder, name=folder.resolve().name, task=manifest.task, rule=rule, graphs={**graphs, "step": step, "shortlist": lists},
+        plugin=manifest.plugin, limits=manifest.limits, defaults=manifest.defaults, facts=manifest.facts, data=manifest.data,
+        licence=manifest.licence, scores=[], parity={**manifest.parity, "shortlist": worst}, precision=manifest.precision,
+        made={**manifest.made, "shortlist": made}, overwrite=overwrite,
+    )  # fmt: skip
+    counts = [lexicon.allowed(case.source, case.mask).sum(1) for case in cases if case.name == "sample"]
+    return round(float(np.concatenate(counts).mean())) if counts else len(lexicon.always)

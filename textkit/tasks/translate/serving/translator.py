@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +36,7 @@ from textkit.tasks.translate.serving.asking import between, check, keeper_of, se
 from textkit.tasks.translate.serving.assembling import Asked, of_line, translation
 from textkit.tasks.translate.serving.confidence import confidence_of
 from textkit.tasks.translate.serving.guarding import Guard
-from textkit.tasks.translate.serving.n_best import n_best
+from textkit.tasks.translate.serving.n_best import Searching, n_best
 from textkit.tasks.translate.serving.segments import Segment, SegmentMaker
 from textkit.tasks.translate.serving.translations import Translation
 from textkit.text.cleaning import visible
@@ -166,9 +166,8 @@ class Translator(OpenModel[str]):
     @property
     def _maker(self) -> SegmentMaker:
         once = not self.options.sample
-        return SegmentMaker(
-            self.rule, self.limit, self.long == "cut", self.sentences, once, self.clauses, self.abbreviations
-        )
+        cuts = self.long == "cut"
+        return SegmentMaker(self.rule, self.limit, cuts, self.sentences, once, self.clauses, self.abbreviations)
 
     @property
     def rule(self) -> TranslationText:
@@ -225,46 +224,44 @@ class Translator(OpenModel[str]):
 
     def _searched_in_parts(self, segments: list[Segment], options: Search) -> list[list[Translation]]:
         """The translations of segments with other options, in batches as ever; longest first."""
-        lengths = np.array([len(segment.ids) for segment in segments])
         found: list[list[Translation]] = [[] for _ in segments]
+        run, lengths = self._filling(found, segments, options, self._searched)
+        for batch in self._batches(lengths):
+            run(batch)
+        return found
+
+    def _filling(
+        self, found: list[list[Translation]], segments: list[Segment], options: Search, searched: Searching
+    ) -> tuple[Callable[[np.ndarray], None], np.ndarray]:
+        """What puts the translations of a batch of segments, by their places, into `found`; and how long the segments are."""
 
         def run(batch: np.ndarray) -> None:
-            some = [segments[at] for at in batch]
-            for at, line in zip(batch.tolist(), self._searched(some, options), strict=True):
+            for at, line in zip(batch.tolist(), searched([segments[at] for at in batch], options), strict=True):
                 found[at] = line
 
-        run_fitting = self.budget.keeping(run, lengths)
-        for batch in self._batches(lengths):
-            run_fitting(batch)
-        return found
+        lengths = np.array([len(segment.ids) for segment in segments])
+        return self.budget.keeping(run, lengths), lengths
 
     def _run(self, segments: list[Segment]) -> list[list[Translation]]:
         """The translations of each segment."""
         # A segment with no id but its end (of control characters, say) has nothing to translate; nor has one of sentinels.
         found = [[self._untouched(segment.text if segment.copied else "")] for segment in segments]
-        real = np.array(
-            [at for at, segment in enumerate(segments) if len(segment.ids) > 1 and not segment.copied], np.int64
-        )
+        real = np.flatnonzero([len(segment.ids) > 1 and not segment.copied for segment in segments])
         if not len(real):
             return found
-
-        def run(batch: np.ndarray) -> None:
-            for at, translations in zip(batch.tolist(), self._batch([segments[at] for at in batch]), strict=True):
-                found[at] = translations
-
-        lengths = np.array([len(segment.ids) for segment in segments])
-        run_fitting = self.budget.keeping(run, lengths)  # loads the steps, before the workers need them
+        run, lengths = self._filling(
+            found, segments, self.options, self._batch
+        )  # loads the steps before workers need them
         work = [real[batch] for batch in self._batches(lengths[real])]
         if self.workers == 1 or len(work) == 1:
             for batch in work:
-                run_fitting(batch)
+                run(batch)
             return found
         with _SHARED:
             if self._pool is None:
-                name = f"textkit-translate-{self.steps.device}"
-                self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix=name)
+                self._pool = ThreadPoolExecutor(self.workers, f"textkit-translate-{self.steps.device}")
         # The longest first, so that none is left to run alone at the end.
-        for _ in self._pool.map(run_fitting, reversed(work)):
+        for _ in self._pool.map(run, reversed(work)):
             pass
         return found
 
@@ -275,11 +272,11 @@ class Translator(OpenModel[str]):
             for start in range(0, len(batch), most):
                 yield batch[start : start + most]
 
-    def _batch(self, segments: list[Segment]) -> list[list[Translation]]:
+    def _batch(self, segments: list[Segment], options: Search) -> list[list[Translation]]:
         """The translations of each segment; without samples each text occurs once, with its best score."""
-        if self.options.n_best == 1 or self.options.sample:
-            return self._searched(segments, self.options)
-        return n_best(segments, self.options, self.rule.target_size, self._searched)
+        if options.n_best == 1 or options.sample:
+            return self._searched(segments, options)
+        return n_best(segments, options, self.rule.target_size, self._searched)
 
     def _searched(self, segments: list[Segment], options: Search) -> list[list[Translation]]:
         rule = self.rule

@@ -72,7 +72,6 @@ def shortlist(
     from textkit.bundle import writing
     from textkit.corpora.pairs import PairCorpus, sides
     from textkit.errors import TextkitError, UsageError
-    from textkit.tasks.translate.exporting import parity
     from textkit.tasks.translate.exporting import shortlist as exporting
     from textkit.tasks.translate.lexicon import learnt
     from textkit.text.translation import TranslationText
@@ -89,23 +88,8 @@ def shortlist(
     sources, targets = sides(list(corpus.lines()))
     messages.note(f"aligning {len(sources):,} pairs")
     lexicon = learnt(rule, rule.encode(sources), rule.encode_target(targets), candidates, frequent)
-    graphs = {name: found.graph(name) for name in found.manifest.graphs}
-    step, lists = exporting.with_shortlist(graphs["step"]), exporting.shortlist_graph(lexicon)
-    cases = list(parity.cases(rule, sources[: parity.CHECKED], found.manifest.limits["tokens"]))
-    worst = exporting.check(step, lists, parity.Graphs(graphs), cases, rule.start)
-    manifest = found.manifest
-    made = {
-        "command": f"textkit shortlist -m {manifest.name} {' '.join(Path(path).name for path in data)}",
-        "pairs": len(sources),
-    }
-    writing.write(
-        folder, name=folder.resolve().name, task=manifest.task, rule=rule, graphs={**graphs, "step": step, "shortlist": lists},
-        plugin=manifest.plugin, limits=manifest.limits, defaults=manifest.defaults, facts=manifest.facts, data=manifest.data,
-        licence=manifest.licence, scores=[], parity={**manifest.parity, "shortlist": worst}, precision=manifest.precision,
-        made={**manifest.made, "shortlist": made}, overwrite=overwrite,
-    )  # fmt: skip
-    sample = [lexicon.allowed(case.source, case.mask).sum(1) for case in cases if case.name == "sample"]
-    usual = f", {round(float(sum(map(sum, sample)) / max(1, sum(map(len, sample))))):,} for a line" if sample else ""
+    command = f"textkit shortlist -m {found.manifest.name} {' '.join(Path(path).name for path in data)}"
+    usual = exporting.write(folder, found, rule, lexicon, sources, command, overwrite)
     messages.hint(
-        f"{folder}: chooses among fewer than {rule.target_size:,} tokens{usual}; its scores must be measured anew"
+        f"{folder}: chooses among {usual:,} of {rule.target_size:,} tokens for a line; its scores must be measured anew"
     )

@@ -236,8 +236,9 @@ class Request(Filter):
         from textkit.tasks.translate.serving.ahead import StepsAhead
 
         model = located(str(chosen.folder) if chosen else self.model, TASK.name)
-        attention = self.alignment or self.replace_unk
-        ahead = StepsAhead(model, self.device, self.threads, self.workers, attention, "sample" in self.settings)
+        attention, sample = self.alignment or self.replace_unk, "sample" in self.settings
+        short = {**TASK.defaults, **model.manifest.defaults, **self.settings}["shortlist"] and not sample
+        ahead = StepsAhead(model, self.device, self.threads, self.workers, attention, short, sample)
 
         from textkit.tasks.translate.serving.keeping import glossary_of, patterns_of
         from textkit.tasks.translate.serving.translator import Translator
