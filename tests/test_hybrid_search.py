@@ -8,7 +8,7 @@ from math import log
 import numpy as np
 import pytest
 
-from textkit.retrieval import answers, feedback, hybrid
+from textkit.retrieval.ranking import answers, feedback, hybrid
 
 Found = list[tuple[int, float]]
 

@@ -12,8 +12,8 @@ import pytest
 from textkit.errors import TextkitError
 from textkit.retrieval import words as words_module
 from textkit.retrieval.analysis import matched, prepared, telling, terms
-from textkit.retrieval.fusion import Ranking, fused
-from textkit.retrieval.proximity import closest, proximity
+from textkit.retrieval.ranking.fusion import Ranking, fused
+from textkit.retrieval.ranking.proximity import closest, proximity
 from textkit.retrieval.words import Words, WordsWriter
 
 TEXTS = ["the cat sat", "the dog sat on the mat", "a bird", "the cat and the dog and the cat"]

@@ -1,4 +1,4 @@
-"""What hybrid search asks of the rows of an index, for one query: hybrid.Rows, of an index's files."""
+"""What hybrid search asks of the rows of an index, for one query: ranking.hybrid.Rows, of an index's files."""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ from typing import Any, overload
 import numpy as np
 
 from textkit.errors import TextkitError, UsageError, nearest
-from textkit.retrieval import hybrid
 from textkit.retrieval.analysis import matched, terms
 from textkit.retrieval.context import beside
 from textkit.retrieval.evidence import Evidence, cosines_of, living
@@ -24,6 +23,7 @@ from textkit.retrieval.exact import candidates, ranked, units
 from textkit.retrieval.graphs import Graphs, engine
 from textkit.retrieval.hits import MODES, Hit, Mode
 from textkit.retrieval.models import Embedding, found_again
+from textkit.retrieval.ranking import hybrid
 from textkit.retrieval.storing.contents import WORDS, Contents
 from textkit.retrieval.words import Words
 

@@ -106,7 +106,7 @@ class Searched:
         return [self._words.search(terms(query), DEPTH) for query in self._queries]
 
     def _fused(self, at: int) -> list[int]:
-        from textkit.retrieval import hybrid
+        from textkit.retrieval.ranking import hybrid
 
         names = hybrid.naming(self._queries[at], self._words.frequency, len(self.names))
         scores = {
@@ -120,7 +120,7 @@ class Searched:
 
 
 class _Rows:
-    """The documents of a judged set, for one query: what textkit.retrieval.hybrid asks of rows."""
+    """The documents of a judged set, for one query: what textkit.retrieval.ranking.hybrid asks of rows."""
 
     def __init__(self, texts: Sequence[str], words: Words, table: np.ndarray, vector: np.ndarray) -> None:
         self._texts, self._words, self._table, self._vector = texts, words, table, vector

@@ -8,10 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
-from textkit.retrieval import answers, feedback, fusion
 from textkit.retrieval.analysis import has_digit, telling, terms
-from textkit.retrieval.fusion import Ranking
-from textkit.retrieval.proximity import proximity
+from textkit.retrieval.ranking import answers, feedback, fusion
+from textkit.retrieval.ranking.fusion import Ranking
+from textkit.retrieval.ranking.proximity import proximity
 
 MEANING, WORDS, NAMES = "meaning", "words", "names"
 # Bruch et al. 2023 advise .8 for a model such as MiniLM; .7 was better on MED, CACM and TIME (docs/search.md). What names
