@@ -65,6 +65,10 @@ def test_rows_that_words_alone_found_get_their_cosine() -> None:
     assert rows.compared == [2]
     assert scores[hybrid.MEANING] == {0: 0.5, 2: 0.25}
     assert found == [(2, round(0.7 * 1.25 / 1.5 + 0.3, 12)), (0, round(0.7 + 0.3 / 4, 12))]
+    # Where a threshold leaves nothing that is near, too.
+    scores = {hybrid.MEANING: {}, hybrid.WORDS: {2: 4.0, 0: 1.0}}
+    assert hybrid.fused("x", scores, Rows([""] * 3), widen=False) == [(2, 1.0), (0, 0.775)]
+    assert scores[hybrid.MEANING] == {0: 0.25, 2: 0.25}
 
 
 def test_feedback_counts_as_much_as_the_best_row_is_in_doubt() -> None:
@@ -180,7 +184,7 @@ def test_what_a_question_announces(question: str, kind: str | None) -> None:
     ],
 )
 def test_what_may_be_an_answer(kind: answers.Kind, question: str, text: str, share: float) -> None:
-    assert answers.likely(kind, question, text) == share
+    assert answers.likely(kind, question)(text) == share
 
 
 def test_an_answer_comes_before_what_repeats_the_question() -> None:

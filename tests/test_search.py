@@ -254,6 +254,14 @@ def test_a_search_imports_only_what_it_needs(index: Path) -> None:
     assert not (unneeded | {"torch", "onnx", "usearch", "scipy", "sklearn"}) & imported
 
 
+def test_a_hit_that_is_not_near_shows_its_cosine(index: Path, call: Any) -> None:
+    """It has every word, and a threshold left nothing else: its cosine is known all the same."""
+    out = call("search", "--threshold", "0.99", "weather", index, "--explain", "--format", "jsonl")[1]
+    (hit,) = json.loads(out)["hits"]
+    assert -1 < hit["explain"]["cosine"] < 0.99
+    assert hit["explain"]["ranks"] == {"words": 1}
+
+
 def test_explain(index: Path, call: Any) -> None:
     out = call("search", "money back", index, "-k", 1, "--explain", "--format", "jsonl")[1]
     why = json.loads(out)["hits"][0]["explain"]

@@ -7,7 +7,8 @@ English question announces: such a text is told by a few patterns. Knows no inde
 from __future__ import annotations
 
 import re
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Literal
 
 Kind = Literal["time", "number", "name"]
@@ -43,6 +44,9 @@ _ASKING = frozenset(("who", "whom", "whose", "when", "where", "what", "which", "
 _PREPOSITIONS = frozenset(
     ("after", "at", "before", "by", "during", "for", "from", "in", "of", "on", "since", "to", "under", "until", "with")
 )
+_NUMBER = rf"\d[\d.,]*|\b(?:{_NUMERALS})\b"
+_TIME = rf"\b\d{{1,4}}\b|\bcentur\w+|\b(?:{_MONTHS})\b"
+_WHILE = r"\b(?:during|after|before|until|since|when|while)\b"
 _WORD = r"[^\W\d_][\w'’-]*"
 _SENTENCE_END = r"[.!?][\"”’)]?\s*$"
 # Words that begin a sentence and name nothing.
@@ -64,7 +68,7 @@ def _pattern(pattern: str) -> re.Pattern[str]:
 
 def wanted(query: str) -> Kind | None:
     """What kind of answer a question announces; None for a query that is no such question."""
-    words = re.findall(r"[\w']+", query.lower())
+    words = _words(query)
     asks = words[:1] if not words or words[0] not in _PREPOSITIONS else words[1:2]
     if not query.rstrip().endswith("?") and not _ASKING.intersection(asks):
         return None
@@ -75,22 +79,34 @@ def wanted(query: str) -> Kind | None:
     return None
 
 
-def likely(kind: Kind, query: str, text: str) -> float:
-    """How well `text` says, beside what the question says itself, something of the kind that answers it: from 0 to 1."""
-    known = set(re.findall(r"[\w']+", query.lower()))
+def likely(kind: Kind, query: str) -> Callable[[str], float]:
+    """Texts -> how well each says, beside what the question says itself, something of the kind that answers it: from 0 to 1."""
+    known = set(_words(query))
     if kind == "name":
-        return min(1.0, _names(text, known) / 2)
-    if kind == "number":
-        new = [found for found in _all(rf"\d[\d.,]*|\b(?:{_NUMERALS})\b", text) if found not in known]
-        return 1.0 if any(found[0].isdigit() for found in new) else 0.7 if new else 0.0
-    new = [found for found in _all(rf"\b\d{{1,4}}\b|\bcentur\w+|\b(?:{_MONTHS})\b", text) if found not in known]
+        return lambda text: min(1.0, _names(text, known) / 2)
+    return partial(_number if kind == "number" else _time, known)
+
+
+def _number(known: set[str], text: str) -> float:
+    new = _new(_NUMBER, text, known)
+    return 1.0 if any(found[0].isdigit() for found in new) else 0.7 if new else 0.0
+
+
+def _time(known: set[str], text: str) -> float:
+    new = _new(_TIME, text, known)
     if any(found.isdigit() and len(found) > 2 for found in new):
         return 1.0
-    return 0.6 if new else 0.3 if _all(r"\b(?:during|after|before|until|since|when|while)\b", text) else 0.0
+    return 0.6 if new else 0.3 if _pattern(_WHILE).search(text) else 0.0
 
 
-def _all(pattern: str, text: str) -> list[str]:
-    return [found.lower() for found in _pattern(pattern).findall(text)]
+def _words(text: str) -> list[str]:
+    return re.findall(r"[\w']+", text.lower())
+
+
+def _new(pattern: str, text: str, known: set[str]) -> list[str]:
+    """What matches in small letters, and is not `known`."""
+    found = (one.lower() for one in _pattern(pattern).findall(text))
+    return [one for one in found if one not in known]
 
 
 def _names(text: str, known: set[str]) -> int:

@@ -14,7 +14,7 @@ from math import log
 
 import numpy as np
 
-Found = list[tuple[int, float]]  # (row, score), the best first
+from textkit.retrieval.ranking.fusion import Found
 
 FROM = 50  # rows that were found; among fewer, the nearest are not near
 LOOKED_AT = 100  # the best rows, whose scores are mixed

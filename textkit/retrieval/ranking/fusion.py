@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+Found = list[tuple[int, float]]  # (row, score), the best first
+
 
 class Ranking(NamedTuple):
     """What one way of searching found: (row, score) pairs, the best first, `least` the least score there can be."""
@@ -26,7 +28,7 @@ def weighed(rankings: Sequence[Ranking]) -> float:
 
 def beside(
     found: Sequence[tuple[int, float]], whole: float, shares: Sequence[tuple[int, float]], weight: float
-) -> list[tuple[int, float]]:
+) -> Found:
     """What `fused` gives for the rankings of `found`, which weigh `whole`, and one more, of some of its rows: shares from 0 on.
 
     It does not count if nothing in it is above 0.
@@ -44,7 +46,7 @@ def _by_score(found: tuple[int, float]) -> float:
     return -found[1]
 
 
-def fused(rankings: Sequence[Ranking]) -> list[tuple[int, float]]:
+def fused(rankings: Sequence[Ranking]) -> Found:
     """(row, score) of every row of `rankings`, the best first.
 
     The score is the weighted mean of what the rankings say, where a row that a ranking lacks has 0; at most 1. An empty ranking

@@ -10,7 +10,7 @@ import numpy as np
 
 from textkit.retrieval.analysis import has_digit, telling, terms
 from textkit.retrieval.ranking import answers, feedback, fusion
-from textkit.retrieval.ranking.fusion import Ranking
+from textkit.retrieval.ranking.fusion import Found, Ranking
 from textkit.retrieval.ranking.proximity import proximity
 
 MEANING, WORDS, NAMES = "meaning", "words", "names"
@@ -24,7 +24,6 @@ _LOOKED_AT = 20  # the best rows, whose texts are read for both; 100 gave the sa
 _RARE = 0.05  # the share of rows that may have a code or a number that names something
 _FEW = 3  # the rows that may have a word that names something: a name in many of them is what they are about
 
-Found = list[tuple[int, float]]  # (row, score), the best first
 Scores = dict[str, dict[int, float]]  # of MEANING, WORDS or NAMES, by row
 
 
@@ -67,8 +66,9 @@ def fused(query: str, scores: Scores, rows: Rows, widen: bool = True) -> Found:
     near = cache(_near(wanted, rows))
     found = _ranked(scores, rows, near)
     if kind := answers.wanted(query):
-        likely = [(row, answers.likely(kind, query, rows.text(row))) for row, _ in found[:_LOOKED_AT]]
-        return fusion.beside(found, 1.0, likely, _ANSWER)
+        likely = answers.likely(kind, query)
+        shares = [(row, likely(rows.text(row))) for row, _ in found[:_LOOKED_AT]]
+        return fusion.beside(found, 1.0, shares, _ANSWER)
     share = feedback.doubt(found) if widen and MEANING in scores else 0.0
     if not share:
         return found
@@ -89,10 +89,10 @@ def _near(wanted: Sequence[str], rows: Rows) -> Callable[[int], float]:
 
 def _ranked(scores: Scores, rows: Rows, near: Callable[[int], float]) -> Found:
     """What was found, by the weighted scores of all, and among the best by how closely together they say the query's words."""
-    if known := scores.get(MEANING):
-        absent = sorted(set().union(*scores.values()) - known.keys())
+    if MEANING in scores:  # where nothing is near enough, too
+        absent = sorted(set().union(*scores.values()) - scores[MEANING].keys())
         if absent:  # found by words alone
-            scores[MEANING] = known | dict(zip(absent, rows.cosines(absent), strict=True))
+            scores[MEANING] = scores[MEANING] | dict(zip(absent, rows.cosines(absent), strict=True))
     rankings = [
         Ranking(list(scores[way].items()), _LEAST[way], weight) for way, weight in _WEIGHTS.items() if way in scores
     ]
