@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import zstandard
 
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, UsageError
 from textkit.parts.cutting import Reading, counted, cut
 from textkit.parts.sources import sources
 from textkit.streams.columns import records
@@ -664,6 +664,7 @@ class Head:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.joined: list[str | None] = []
+        self.dashboard: list[object] = []
         self.error = error
 
     def is_initialized(self) -> bool:
@@ -671,6 +672,7 @@ class Head:
 
     def init(self, address: str | None, **options: object) -> None:
         self.joined.append(address)
+        self.dashboard.append(options.get("include_dashboard", True))
         if self.error:
             raise self.error
 
@@ -680,18 +682,34 @@ class Head:
 
 def test_without_an_address_ray_is_started_here(monkeypatch):
     """Ray itself would join the last one on this machine, and wait for it for minutes if its head was killed."""
-    from textkit.cli.ray_engine import cluster
+    from textkit.cli.ray_cluster import cluster
 
     head = Head()
-    for variable, address in (("", None), ("", "auto"), ("auto", None)):
+    for variable, address in (("", None), ("local", None), ("auto", "local"), ("", "auto"), ("auto", None)):
         monkeypatch.setenv("RAY_ADDRESS", variable)
         with cluster(head, address):
             pass
-    assert head.joined == ["local", "auto", "auto"]
+    assert head.joined == ["local", "local", "local", "auto", "auto"]
+    assert head.dashboard == [False, False, False, True, True]
+
+
+def test_a_cluster_that_is_joined_may_grow(monkeypatch):
+    """By --address or RAY_ADDRESS; one that is started here has the CPUs that it has."""
+    from textkit.cli.ray_engine import _sizes
+
+    ray = types.SimpleNamespace(cluster_resources=lambda: {"CPU": 2.0})
+    for variable, address in (("auto", None), ("", "auto")):
+        monkeypatch.setenv("RAY_ADDRESS", variable)
+        wanted = types.SimpleNamespace(threads=None, gpus_per_worker=None, address=address, workers=9)
+        assert _sizes(ray, wanted, 20) == (1, (1, 9))
+    for address in (None, "local"):
+        wanted = types.SimpleNamespace(threads=None, gpus_per_worker=None, address=address, workers=9)
+        with pytest.raises(UsageError, match="^--workers 9: each worker takes a CPU, and the cluster has 2 CPUs$"):
+            _sizes(ray, wanted, 20)
 
 
 def test_a_ray_that_asks_for_a_token_says_so():
-    from textkit.cli.ray_engine import cluster
+    from textkit.cli.ray_cluster import cluster
 
     error = ConnectionError("Failed to connect to Ray cluster at 10.0.0.1:6379")
     for cause, message in (
@@ -710,7 +728,7 @@ def test_a_ray_that_asks_for_a_token_says_so():
 
 
 def test_a_worker_has_two_calls_if_ray_can_give_them():
-    from textkit.cli.ray_engine import pool
+    from textkit.cli.ray_cluster import pool
 
     class Old:
         def __init__(self, size=None, min_size=None, max_size=None, max_tasks_in_flight_per_actor=None):

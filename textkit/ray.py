@@ -95,7 +95,7 @@ def score(
 
 def _answered(task: str, dataset: Any, model: str | None, column: str, output: str, options: dict[str, Any]) -> Any:
     from textkit.arguments import of_arguments
-    from textkit.cli.ray_engine import installed, pool
+    from textkit.cli.ray_cluster import installed, pool
     from textkit.serving import open_model
 
     ray = installed()

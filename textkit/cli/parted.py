@@ -1,17 +1,15 @@
 """Runs a filter in parts: plans them once, makes those that are missing one after the other, and says how far it came.
 
 Each part goes the way of a whole input (`Answering.write`), into a file of its own. What is done stays done, whatever happens
-to the process. textkit.parts keeps the plan, the files and the marks.
+to the process. planning.py makes the plan; textkit.parts keeps it, the files and the marks.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import os
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,36 +20,21 @@ import click
 
 from textkit import signals
 from textkit.cli.arrow_records import settle_columns
-from textkit.cli.filter_options import TEXT
 from textkit.cli.filtering import Answering, Filter, surrounded
 from textkit.cli.input_report import InputReport
-from textkit.cli.making import Written, model_of, written
+from textkit.cli.making import Written, written
 from textkit.cli.options import PROMISE, Messages
-from textkit.cli.parts_options import PART_SIZE
+from textkit.cli.planning import check_numbers, common, planned
 from textkit.cli.typed import check_files
 from textkit.errors import TextkitError, one_line
 from textkit.parts import marks, plan_file
 from textkit.parts import plan as plans
-from textkit.parts.cutting import Reading, counted, cut
 from textkit.parts.inputs import changed_inputs, input_hash
 from textkit.parts.marks import Mark
 from textkit.parts.plan import Part, Plan
 from textkit.parts.sources import Source, sources
 from textkit.parts.writing import Unwritable
-from textkit.streams.encoding import chosen
-from textkit.streams.span import Span
 from textkit.version import __version__
-
-# The fields of a request that do not change what is written.
-_NEUTRAL = {
-    "engine", "address", "gpus_per_worker",
-    "files", "output", "model", "form", "device", "threads", "line_buffered", "batch_tokens", "batch_lines", "workers",
-    *(field.name for field in dataclasses.fields(Filter) if field.name in ("parts", "part_size", "shard", "resume")),
-    "spans", "first", "also", "source", "carried", "screen", "table", "rowless",
-}  # fmt: skip
-
-
-_MOST = 100_000  # parts: more files than that in a folder are slow on most file systems
 
 
 def answer_parts(request: Filter, messages: Messages, opens: Callable[[Any, Messages], Answering]) -> None:
@@ -71,14 +54,14 @@ def answer_parts(request: Filter, messages: Messages, opens: Callable[[Any, Mess
     request.files = tuple(source.path for source in found)
     settle_columns(request)
     answering = opens(request, messages)
-    made = _made(request, answering)
+    made = common(request, answering)
     if plan is not None:
         plans.check(folder, plan, made, found)
     plans.prepare(folder)
     with marks.alone(folder, request.shard):
         if plan is None:
             with marks.in_turn(folder):  # the shards after the first one take its plan
-                plan = plan_file.read(folder) or plan_file.written(folder, _planned(request, made, found))
+                plan = plan_file.read(folder) or plan_file.written(folder, planned(request, made, found))
             plans.check(folder, plan, made, found)
         if plan.other.get("textkit") != __version__:
             messages.warn(f"{folder}: was begun by textkit {plan.other.get('textkit')}; this is {__version__}")
@@ -107,7 +90,7 @@ class _Run:
         marks.sweep(self.folder, own)
         changed = changed_inputs(self.plan, found)
         if changed and self.request.in_step:
-            _check_numbers(self.request, self.plan)
+            check_numbers(self.request, self.plan)
         missing = [part for part in own if self._done(part, changed) is None]
         share = f" of shard {self.request.shard[0]}/{self.request.shard[1]}" if self.request.shard else ""
         self.messages.note(
@@ -224,83 +207,3 @@ def _said_of(failed: Sequence[tuple[Part, str]], ready: int, all_parts: str, fol
 
 def _is_in(part: Part, shard: tuple[int, int] | None) -> bool:
     return shard is None or (part.number - 1) % shard[1] == shard[0] - 1
-
-
-def _made(request: Filter, answering: Answering) -> dict[str, Any]:
-    """What parts that belong together have in common (Plan.made), as JSON gives it back."""
-    given = [name for name in ("parts", "part_size") if getattr(request, name)]
-    made = {
-        "verb": click.get_current_context().info_name,
-        "model": model_of(answering.folder),
-        "options": dict(sorted(_options(request))),
-        "cut": [given[0].replace("_", "-"), getattr(request, given[0])] if given else None,
-    }
-    return dict(json.loads(json.dumps(made, default=str)))
-
-
-def _options(request: Filter) -> Iterator[tuple[str, Any]]:
-    """The options that change what is written, as they are spelled; files that they name by the hash of their content."""
-    command = click.get_current_context().command
-    spelled = {
-        option.name: max(option.opts, key=len).lstrip("-")
-        for option in command.params
-        if isinstance(option, click.Option) and option.name
-    }
-    read = request.files_read
-    for field in dataclasses.fields(request):
-        value = getattr(request, field.name)
-        if field.name in _NEUTRAL:
-            continue
-        for name, one in value.items() if isinstance(value, Mapping) else [(field.name, value)]:
-            if name in read:
-                one = f"with sha256 {_hash(read[name])[:12]}…"
-            yield spelled.get(name, name), one
-    yield "encoding", chosen()
-    yield "columns", request.table and request.table.said
-
-
-def _hash(path: str) -> str:
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise TextkitError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _reading(request: Filter) -> Reading:
-    delimiter = request.delimiter or {"tsv": "\t"}.get(request.kind, ",")
-    named = request.kind in ("tsv", "csv") and request.column is not None and not request.column.isdecimal()
-    return Reading(request.kind, delimiter, named, chosen())
-
-
-def _check_numbers(request: Filter, plan: Plan) -> None:
-    """Raises TextkitError where files that were written to since they were cut have other numbers of records."""
-    again, records = counted([part.spans for part in plan.parts], _reading(request), strict=True)
-    if [first for _, first in again] != [part.first for part in plan.parts]:
-        raise TextkitError(
-            "the input has changed since it was cut into parts, and the numbers of its records with it; give another folder"
-        )
-    request.check_records(records)
-
-
-def _planned(request: Filter, made: Mapping[str, Any], found: Sequence[Source]) -> Plan:
-    total = sum(source.size for source in found)
-    size = -(-total // request.parts) if request.parts else request.part_size or PART_SIZE
-    if total // max(1, size) > _MOST:
-        said = f"--parts {request.parts}" if request.parts else f"--part-size {size}"
-        raise TextkitError(
-            f"{said}: is more than {_MOST:,} parts; --part-size {total // _MOST + 1} or larger makes fewer"
-        )
-    reading = _reading(request)
-    pieces = cut(found, max(1, size), reading)
-    count: Sequence[tuple[Sequence[Span], int]] = [(spans, 0) for spans in pieces]
-    if request.numbered:
-        count, records = counted(pieces, reading, request.in_step)
-        request.check_records(records)
-    suffix = TEXT if request.format == "text" else f".{request.format}"
-    parts = tuple(
-        Part(number, plans.part_name(number, spans, len(pieces), suffix), tuple(spans), first)
-        for number, (spans, first) in enumerate(count, 1)
-    )
-    made = {**made, "cut": made["cut"] or ["part-size", PART_SIZE]}
-    return Plan(made, {"textkit": __version__}, tuple(found), parts)
