@@ -518,6 +518,7 @@ def test_completion_of_verbs_options_and_values():
     assert complete("textkit", "train", "word") == ["word2vec"]
     assert complete("textkit", "embed", "--device", "c") == ["cpu", "cuda"]
     assert complete("textkit", "completion", "z") == ["zsh"]
+    assert complete("textkit", "embed", "-o", "s3://bucket/out", "--form") == ["--format"]  # refused when it is called
 
 
 def test_completion_of_models(shelf):

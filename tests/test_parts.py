@@ -649,6 +649,14 @@ def test_an_engine_that_is_not_there_is_one_line(call, tmp_path, corpus, monkeyp
         assert (code, message in error) == (2, True), error
 
 
+def test_a_folder_is_no_address_whatever_its_case(call):
+    """click makes a Path of it, which keeps one of the two strokes."""
+    for name in ("s3://bucket/run", "S3://bucket/run", "memory://run"):
+        code, out, error = call("train", "fasttext", "in.txt", "-o", name)
+        assert (code, out) == (2, "")
+        assert error.startswith(f"textkit: -o {name.replace('//', '/')}: is an address, to which nothing is written;")
+
+
 @pytest.mark.parametrize("args", [[], ["--parts", 2]])
 def test_an_address_is_no_file_and_not_taken_for_a_text(call, tmp_path, args):
     for name in ("s3://bucket/in.txt", "file:///in.txt"):

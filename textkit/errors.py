@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,9 +30,8 @@ class TextkitWarning(UserWarning):
 
 
 def is_address(name: str) -> bool:
-    """Whether `name` is an address such as s3://bucket/file, not a path."""
-    scheme, colon, _ = name.partition("://")
-    return bool(colon) and len(scheme) > 1 and scheme[0].isalpha() and scheme.replace("+", "").isalnum()
+    """Whether `name` is an address such as s3://bucket/file, not a path. Of the two strokes a Path keeps one."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+]+:/", name) is not None
 
 
 def no_such_file(name: str) -> str:

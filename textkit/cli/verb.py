@@ -6,12 +6,11 @@ Knows no verb; light to import.
 from __future__ import annotations
 
 import inspect
-import re
 from typing import Any
 
 import click
 
-from textkit.errors import UsageError
+from textkit.errors import UsageError, is_address
 
 
 def examples(*lines: str) -> str:
@@ -87,9 +86,9 @@ class Verb(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Raises UsageError for -o with an address: as a path, s3://bucket would be a new folder named `s3:`."""
         given = super().parse_args(ctx, args)
-        for option in self.params:
+        for option in self.params if not ctx.resilient_parsing else ():  # which completes a word, and says nothing
             value = ctx.params.get(option.name or "")
-            if "-o" in option.opts and value is not None and re.match(r"[a-z][a-z0-9+]+:/", str(value)):
+            if "-o" in option.opts and value is not None and is_address(str(value)):
                 raise UsageError(
                     f"-o {value}: is an address, to which nothing is written; name a file or a folder here"
                 )
