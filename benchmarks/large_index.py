@@ -106,7 +106,8 @@ def facts(index: Path) -> dict[str, int]:
 
 
 def figures(options: argparse.Namespace, index: Path, pieces: list[dict[str, float]]) -> dict[str, Any]:
-    queries = list(short(english(options.data), 100_000))[-options.rounds :]  # lines that the index has
+    few = min(AT_ONCE, options.lines)  # the index has these: lines that are made together depend on how many there are
+    queries = list(short(english(options.data), few))[-options.rounds :]
     found: dict[str, Any] = {}
     for way in ("hybrid", "meaning", "words"):
         turns = [cost([*TEXTKIT, "search", query, str(index), f"--{way}"]) for query in queries]

@@ -49,17 +49,21 @@ def corpus(data: Path, path: Path, count: int) -> None:
     for file in sorted((data / "english").glob("*.txt.gz")):
         with gzip.open(file) as stream:
             lines += [line.rstrip(b"\r\n") for line in stream]
-    with gzip.open(data / "tatoeba" / "train.en-de.tsv.gz") as stream:
-        lines += [line.split(b"\t")[0].rstrip(b"\r\n") for line in stream]
+    lines += tatoeba(data)
     with open(path, "wb") as out:
         out.writelines(line + b"\n" for line in islice(cycle(lines), count))
 
 
 def sentences(data: Path, path: Path, count: int) -> None:
     """Writes `count` English lines of Tatoeba, evenly spread: its first ones are short."""
-    with gzip.open(data / "tatoeba" / "train.en-de.tsv.gz") as stream:
-        lines = [line.split(b"\t")[0] for line in stream]
+    lines = tatoeba(data)
     path.write_bytes(b"".join(lines[at * len(lines) // count] + b"\n" for at in range(count)))
+
+
+def tatoeba(data: Path) -> list[bytes]:
+    """Its English lines."""
+    with gzip.open(data / "tatoeba" / "train.en-de.tsv.gz") as stream:
+        return [line.split(b"\t")[0] for line in stream]
 
 
 @contextmanager
@@ -115,13 +119,16 @@ def same(out: Path, one: Path) -> bool:
     return equal
 
 
-def processors(before: list[int] | None = None) -> Any:
-    """Ticks of all processors that are not idle; with those `before`, how many processors were busy since then, on average."""
-    numbers = [int(number) for number in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
-    if before is None:
-        return numbers
-    spent = [now - then for now, then in zip(numbers, before, strict=True)]
-    return (1 - (spent[3] + spent[4]) / max(1, sum(spent))) * (os.cpu_count() or 1)
+def ticks() -> list[int]:
+    """What all processors did so far, in ticks, by kind."""
+    return [int(number) for number in Path("/proc/stat").read_text().split("\n")[0].split()[1:9]]
+
+
+def busy_since(before: list[int]) -> float:
+    """How many processors were busy since `ticks` gave `before`, on average."""
+    spent = [now - then for now, then in zip(ticks(), before, strict=True)]
+    idle = spent[3] + spent[4]  # the second: waiting for the disk
+    return (1 - idle / max(1, sum(spent))) * (os.cpu_count() or 1)
 
 
 def against_one(verb: str, given: argparse.Namespace, place: Path, text: Path) -> Iterator[dict[str, Any]]:
@@ -153,9 +160,9 @@ def turns(given: argparse.Namespace, what: str) -> range:
 def measured(
     verb: str, turn: int, way: str, run: Callable[[], float], text: Path, out: Path, one: Path
 ) -> dict[str, Any]:
-    before = processors()
+    before = ticks()
     took = run()
-    busy = processors(before)
+    busy = busy_since(before)
     ends = sorted(path.stat().st_mtime for path in out.glob("_textkit/done/*.json"))
     equal = None if way == "one process" else same(out, one)
     shutil.rmtree(out, ignore_errors=True)
