@@ -147,6 +147,25 @@ def test_another_graph_is_left_alone(changed):
     assert without_bag(bag_graph(**changed), "ids", "weight") is None
 
 
+@pytest.mark.parametrize("operator", ["Einsum", "Gather", "Clip", "ReduceSum", "Div"])
+def test_a_node_that_takes_or_makes_nothing_is_left_alone(operator):
+    for side in ("input", "output"):
+        model = onnx.load_from_string(bag_graph())
+        [node] = [node for node in model.graph.node if node.op_type == operator]
+        del getattr(node, side)[:]
+        assert without_bag(model.SerializeToString(), "ids", "weight") is None
+
+
+def test_a_damaged_graph_is_left_alone_or_served():
+    data = bag_graph(quantized=True)
+    for at in range(0, len(data), 7):
+        for found in (
+            without_bag(data[:at], "ids", "weight"),
+            without_bag(data[:at] + b"\xff" + data[at + 1 :], "ids", "weight"),
+        ):
+            assert found is None or found.port
+
+
 def test_bytes_that_are_no_model():
     assert without_bag(b"\x3a\x05abc", "ids", "weight") is None
 

@@ -123,6 +123,19 @@ def test_ids_inside_a_branch_are_left_alone():
     assert without_lookups(data, "ids") is None
 
 
+def test_ids_that_are_an_output_as_well_stay_an_input():
+    shown = model()
+    shown.graph.output.append(helper.make_tensor_value_info("ids", TensorProto.INT64, ["line", "token"]))
+    assert without_lookups(shown.SerializeToString(), "ids") is None
+
+
+def test_a_node_with_an_attribute_twice_is_left_alone():
+    twice = model()
+    [first] = twice.graph.node[1].attribute
+    twice.graph.node[1].attribute.append(first)
+    assert without_lookups(twice.SerializeToString(), "ids") is None
+
+
 def test_what_is_no_table_in_the_file_is_left_alone():
     listed = model()
     listed.graph.initializer[1].CopyFrom(helper.make_tensor("scale", TensorProto.FLOAT, [50, 1], SCALE[:, 0].tolist()))
