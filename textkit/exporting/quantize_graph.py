@@ -1,4 +1,4 @@
-"""Stores the weights of a traced graph in fewer bytes; with int8 also multiplies by them as integers.
+"""Lowers the precision of a traced graph: stores its weights in fewer bytes, and with int8 multiplies by them as integers.
 
 The parity checks measure the deviation. Knows no plugin and no bundle.
 """
@@ -11,21 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from textkit.exporting.graph_edits import (
-    SMALL,
-    drop_unused,
-    insert_behind,
-    is_factor,
-    lookups,
-    product,
-    size,
-    weighted_sum,
-)
+from textkit.exporting.graph_edits import SMALL, drop_unused, product, size
 from textkit.exporting.quantize import store
 from textkit.exporting.quantize_blocks import multiply_by_blocks
 from textkit.exporting.quantize_channels import constant_size, divisors
 from textkit.exporting.quantize_recurrence import below_one, is_plain, largest, recurrence
 from textkit.exporting.quantize_rows import RowProducts, fold_biases
+from textkit.exporting.quantize_tables import store_half, store_rows, store_slices
 
 if TYPE_CHECKING:
     import onnx
@@ -57,137 +49,16 @@ def lower(
     lowered = onnx.ModelProto()
     lowered.CopyFrom(model)
     if precision == "fp16":
-        _store_half(lowered.graph)
+        store_half(lowered.graph)
     elif precision == "int8":
         contrib = multiply_by_blocks(lowered.graph) if few_rows else 0
-        shared = _store_rows(lowered.graph)
-        _store_slices(lowered.graph)
+        shared = store_rows(lowered.graph)
+        store_slices(lowered.graph)
         if not few_rows:
             contrib = _quantize_matrices(lowered.graph, shared, largest, constant)
         if contrib and all(opset.domain != CONTRIB for opset in lowered.opset_import):
             lowered.opset_import.append(onnx.helper.make_opsetid(CONTRIB, 1))
     return lowered
-
-
-def _store_half(graph: onnx.GraphProto) -> None:
-    from onnx import TensorProto, helper, numpy_helper
-
-    casts = []
-    for weight in graph.initializer:
-        array = numpy_helper.to_array(weight)
-        if weight.data_type != TensorProto.FLOAT or array.size < SMALL:
-            continue
-        name, half = weight.name, f"{weight.name}/half"
-        others = list(weight.metadata_props)
-        weight.CopyFrom(numpy_helper.from_array(store(array, "fp16")["table"], half))
-        weight.metadata_props.extend(others)
-        gathers = lookups(graph, name)
-        if gathers is None:  # the Cast is folded when the model is loaded
-            casts.append(helper.make_node("Cast", [half], [name], to=TensorProto.FLOAT))
-        for node in gathers or ():  # casts the rows looked up: a table cast whole would be held as f32
-            node.input[0] = half
-            rows = f"{node.output[0]}/half"
-            after = helper.make_node("Cast", [rows], [node.output[0]], to=TensorProto.FLOAT)
-            node.output[0] = rows
-            insert_behind(graph, node, [after])
-    for cast in reversed(casts):
-        graph.node.insert(0, cast)
-
-
-def _store_rows(graph: onnx.GraphProto) -> dict[str, str]:
-    """Stores looked-up tables as integers. Returns transposed table -> its scales for those that are multiplied by too."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    shared: dict[str, str] = {}
-    _turn_tables(graph)
-    for weight in list(graph.initializer):
-        users = [node for node in graph.node if weight.name in node.input]
-        factors = [node for node in users if is_factor(graph, node)]
-        gathers = lookups(graph, weight.name, factors)
-        if weight.data_type != TensorProto.FLOAT or len(weight.dims) != 2 or not users or gathers is None:
-            continue
-        name = weight.name
-        stored = store(numpy_helper.to_array(weight), "int8")
-        weight.CopyFrom(numpy_helper.from_array(stored["table"], name))
-        graph.initializer.append(numpy_helper.from_array(stored["scale"][:, None].copy(), f"{name}/scale"))
-        if factors:  # the Reshape of a constant is folded when the graph is loaded
-            graph.initializer.append(numpy_helper.from_array(np.array([-1]), f"{name}/flat"))
-            flat = helper.make_node("Reshape", [f"{name}/scale", f"{name}/flat"], [f"{name}/scales"])
-            graph.node.insert(0, flat)
-            shared |= {node.output[0]: f"{name}/scales" for node in factors}
-        for node in gathers:
-            output = node.output[0]
-            if total := weighted_sum(graph, output):
-                _scale_weights(graph, node, total, f"{name}/scale")
-                continue
-            node.output[0] = f"{output}/steps"
-            insert_behind(
-                graph,
-                node,
-                [
-                    helper.make_node("Cast", [f"{output}/steps"], [f"{output}/whole"], to=TensorProto.FLOAT),
-                    helper.make_node("Gather", [f"{name}/scale", node.input[1]], [f"{output}/step"]),  # [..., 1]
-                    helper.make_node("Mul", [f"{output}/whole", f"{output}/step"], [output]),
-                ],
-            )
-
-    return shared
-
-
-def _scale_weights(graph: onnx.GraphProto, gather: onnx.NodeProto, total: onnx.NodeProto, scale: str) -> None:
-    """Multiplies the weights of a weighted sum of rows by the rows' scales, not each number of each row: a line of a bag then
-    takes half the time."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    rows, weights = gather.output[0], total.input[0]
-    gather.output[0] = f"{rows}/steps"
-    insert_behind(graph, gather, [helper.make_node("Cast", [f"{rows}/steps"], [rows], to=TensorProto.FLOAT)])
-    graph.initializer.append(numpy_helper.from_array(np.array([2]), f"{rows}/last"))
-    scaled = [
-        helper.make_node("Gather", [scale, gather.input[1]], [f"{rows}/scales"]),  # [line, token, 1]
-        helper.make_node("Squeeze", [f"{rows}/scales", f"{rows}/last"], [f"{rows}/scale"]),  # [line, token]
-        helper.make_node("Mul", [weights, f"{rows}/scale"], [f"{rows}/weights"]),
-    ]
-    total.input[0] = f"{rows}/weights"
-    at = next(at for at, node in enumerate(graph.node) if node.output == total.output)
-    for step, node in enumerate(scaled):
-        graph.node.insert(at + step, node)
-
-
-def _turn_tables(graph: onnx.GraphProto) -> None:
-    """Transposes a looked-up table by a separate node where a Gemm would take it transposed."""
-    from onnx import helper
-
-    for weight in list(graph.initializer):
-        users = [node for node in graph.node if weight.name in node.input]
-        gemms = [node for node in users if node.op_type == "Gemm" and product(node) and node.input[1] == weight.name]
-        if not gemms or not lookups(graph, weight.name, gemms):
-            continue
-        turned = f"{weight.name}/turned"
-        graph.node.insert(0, helper.make_node("Transpose", [weight.name], [turned], perm=[1, 0]))
-        for node in gemms:
-            node.input[1] = turned
-            kept = [attribute for attribute in node.attribute if attribute.name != "transB"]
-            del node.attribute[:]
-            node.attribute.extend(kept)
-
-
-def _store_slices(graph: onnx.GraphProto) -> None:
-    """Stores tables that are only sliced (those of positions) as halves, and casts the slices."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    for weight in list(graph.initializer):
-        users = [node for node in graph.node if weight.name in node.input]
-        cut = users and all(node.op_type == "Slice" and node.input[0] == weight.name for node in users)
-        if not cut or weight.data_type != TensorProto.FLOAT or size(weight) < SMALL:
-            continue
-        half = store(numpy_helper.to_array(weight), "fp16")["table"]
-        weight.CopyFrom(numpy_helper.from_array(half, weight.name))
-        for node in users:
-            piece = node.output[0]
-            node.output[0] = f"{piece}/half"
-            cast = helper.make_node("Cast", [f"{piece}/half"], [piece], to=TensorProto.FLOAT)
-            insert_behind(graph, node, [cast])
 
 
 def _quantize_matrices(
@@ -276,7 +147,7 @@ def _divisors(
 def _sizes(
     graph: onnx.GraphProto, divided: Mapping[str, np.ndarray], largest: Mapping[str, np.ndarray]
 ) -> dict[str, float]:
-    """How large the activations get that have a constant scale (quantize_channels.sizes), after channels were `divided`."""
+    """How large the activations get that have a constant scale (quantize_channels.constant_size), after channels were `divided`."""
     names = [node.output[0] for node in graph.node if node.op_type in ("LayerNormalization", "Attention")]
     found = {name: constant_size(largest[name], divided.get(name, np.float32(1))) for name in names if name in largest}
     return {name: size for name, size in found.items() if size}

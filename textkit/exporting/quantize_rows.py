@@ -85,16 +85,14 @@ class RowProducts:
         """The same for numbers whose size is known: their rows need no scales, so two operators do, or three."""
         from onnx import helper
 
-        step, zero, values = self.constant("by_row/step", _CONSTANTS["by_row/step"]), "by_row/zero", given
-        self.constant(zero, _CONSTANTS[zero])
+        zero = self.constant("by_row/zero", _CONSTANTS["by_row/zero"])
         if given in self._sizes:
             step = self.constant(f"{given}/step", np.float32(self._sizes[given] / STEPS))
+        else:
+            step = self.constant("by_row/step", _CONSTANTS["by_row/step"])
         nodes = []
         if given not in self._done:
-            if given in self._divisors:
-                values = f"{given}/even"
-                factor = self.constant(f"{given}{CHANNELS}", 1 / self._divisors[given])
-                nodes.append(helper.make_node("Mul", [given, factor], [values]))
+            values, nodes = self._even(given)
             nodes.append(helper.make_node("QuantizeLinear", [values, step, zero], [f"{given}{ROW_STEPS}"]))
         self._done.add(given)
         factors = [f"{given}{ROW_STEPS}", steps, step, scale, zero]
@@ -102,6 +100,15 @@ class RowProducts:
             "MatMulIntegerToFloat", factors + ["", bias] * bool(bias), [output], domain="com.microsoft"
         )
         return [*nodes, made]
+
+    def _even(self, given: str) -> tuple[str, list[onnx.NodeProto]]:
+        """The activation with its channels divided, where they are, and the node that does it."""
+        from onnx import helper
+
+        if given not in self._divisors:
+            return given, []
+        factor = self.constant(f"{given}{CHANNELS}", 1 / self._divisors[given])
+        return f"{given}/even", [helper.make_node("Mul", [given, factor], [f"{given}/even"])]
 
     def _quantised(self, given: str, step: str, zero: str, kind: str) -> list[onnx.NodeProto]:
         """Divides each row by its largest absolute value: all are then from -1 to 1, and one scale fits them. A row of zeros
@@ -111,12 +118,8 @@ class RowProducts:
 
         for name in (step, zero, "by_row/last", *(["by_row/least"] if kind == "_gelu" else [])):
             self.constant(name, _CONSTANTS[name])
-        size, unit, values = f"{given}/row_size", f"{given}/row_unit", given
-        nodes = []
-        if given in self._divisors:
-            values = f"{given}/even"
-            factor = self.constant(f"{given}{CHANNELS}", 1 / self._divisors[given])
-            nodes.append(helper.make_node("Mul", [given, factor], [values]))
+        size, unit = f"{given}/row_size", f"{given}/row_unit"
+        values, nodes = self._even(given)
         absolute = values if kind else f"{given}/row_absolute"
         largest = f"{given}/row_largest" if kind == "_gelu" else size
         nodes += [] if kind else [helper.make_node("Abs", [values], [absolute])]
