@@ -10,7 +10,7 @@ import pytest
 from textkit.errors import TextkitError
 from textkit.text.characters import points_of
 from textkit.text.hashed import BUCKETS_FILE, Hashed, from_gaps, gaps
-from textkit.text.hashing import one_text
+from textkit.text.ngrams.hashing import one_text
 from textkit.text.normalizer import Normalizer
 from textkit.text.rules import rule_from_spec
 

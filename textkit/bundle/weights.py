@@ -1,7 +1,7 @@
 """The weights in an exported graph under the names that they had in the network, in full precision. Needs the package onnx.
 
 The exporter keeps the names of parameters (exporting/tracing.py), those of equal ones in a weight's metadata; lower precisions
-add suffixes to them (quantize_graph.py).
+add suffixes to them (exporting/quantize_*.py).
 """
 
 from __future__ import annotations

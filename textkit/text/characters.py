@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -31,57 +32,60 @@ def others(text: str) -> list[str]:
     return [chr(point) for point in distinct(points_of(text)) if point >= 128]
 
 
-class Folding:
-    """What each character becomes: code points -> u32 of the same shape, DEPENDS where that depends on those beside it.
+Asked = TypeVar("Asked", bound=Callable[[str], Any])
 
-    `fold`: a character -> the one that it becomes, or None. It is asked once for each character that occurs.
+
+class _Known(Generic[Asked]):
+    """What is known of each character: code points -> numbers of the same shape, none of them 0.
+
+    `ask` is asked once for each character that occurs, because asking for all of them would take a second.
     """
 
+    kind: ClassVar[type[np.unsignedinteger[Any]]]  # of the numbers
+
+    def __init__(self, ask: Asked) -> None:
+        self._ask = ask
+        self._of = np.zeros(ALL, self.kind)  # 0: not asked yet. The memory of what does not occur is never touched.
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_ask": self._ask}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["_ask"])  # type: ignore[misc]
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        found = self._of.take(points)
+        if len(found) and not found.min():
+            for point in distinct(points[found == 0]):
+                self._of[point] = self.number(chr(point))
+            found = self._of.take(points)
+        return found
+
+    def number(self, character: str) -> int:
+        raise NotImplementedError
+
+
+class Folding(_Known[Callable[[str], "str | None"]]):
+    """What each character becomes, a code point u32; DEPENDS where that depends on those beside it. NUL counts as one that does.
+
+    `ask`: a character -> the one that it becomes, or None.
+    """
+
+    kind = np.uint32
     DEPENDS = 0xFFFFFFFF
 
-    def __init__(self, fold: Callable[[str], str | None]) -> None:
-        self._fold = fold
-        self._of = np.zeros(ALL, np.uint32)  # 0: not asked yet; NUL, which would be 0, counts as one that depends
-
-    def __getstate__(self) -> dict[str, object]:
-        return {"_fold": self._fold}
-
-    def __setstate__(self, state: dict[str, Callable[[str], str | None]]) -> None:
-        self.__init__(state["_fold"])  # type: ignore[misc]
-
-    def __call__(self, points: np.ndarray) -> np.ndarray:
-        found = self._of.take(points)
-        if len(found) and not found.min():
-            for point in distinct(points[found == 0]):
-                becomes = self._fold(chr(point))
-                self._of[point] = (ord(becomes) if becomes else 0) or self.DEPENDS
-            found = self._of.take(points)
-        return found
+    def number(self, character: str) -> int:
+        becomes = self._ask(character)
+        return (ord(becomes) if becomes else 0) or self.DEPENDS
 
 
-class Kinds:
-    """What each character is: code points -> u8 of the same shape. `kind`: a character -> 1 to 255.
+class Kinds(_Known[Callable[[str], int]]):
+    """What each character is, u8. `ask`: a character -> 1 to 255."""
 
-    It is asked once for each character that occurs, because asking for all of them would take a second.
-    """
+    kind = np.uint8
 
-    def __init__(self, kind: Callable[[str], int]) -> None:
-        self._kind = kind
-        self._of = np.zeros(ALL, np.uint8)  # 0: not asked yet. The memory of what does not occur is never touched.
-
-    def __getstate__(self) -> dict[str, object]:
-        return {"_kind": self._kind}
-
-    def __setstate__(self, state: dict[str, Callable[[str], int]]) -> None:
-        self.__init__(state["_kind"])  # type: ignore[misc]
-
-    def __call__(self, points: np.ndarray) -> np.ndarray:
-        found = self._of.take(points)
-        if len(found) and not found.min():
-            for point in distinct(points[found == 0]):
-                self._of[point] = self._kind(chr(point))
-            found = self._of.take(points)
-        return found
+    def number(self, character: str) -> int:
+        return self._ask(character)
 
     def lines_of(self, text: str, kind: int) -> list[int]:
         """The numbers of the lines of a text that hold a character of that kind, ascending."""

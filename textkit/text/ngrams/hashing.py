@@ -33,12 +33,19 @@ class LaidOut(NamedTuple):
 
     def blocks(self) -> Iterator[LaidOut]:
         """The same in blocks of whole lines, of about _AT_ONCE characters."""
-        begin = start = 0
-        while begin < len(self.ends):
-            stop = max(begin + 1, int(np.searchsorted(self.ends, start + _AT_ONCE)))
-            end = int(self.ends[stop - 1]) + 1
-            yield LaidOut(self.points[start:end], self.ends[begin:stop] - start, self.words[begin:stop])
-            begin, start = stop, end
+        for lines, place in portions(self.ends, _AT_ONCE):
+            yield LaidOut(self.points[place], self.ends[lines] - place.start, self.words[lines])
+
+
+def portions(ends: np.ndarray, most: int) -> Iterator[tuple[slice, slice]]:
+    """Which lines go together, and where their characters are: at most `most` of these, but for a line that has more. `ends`
+    i64[line]: the place of each line's "\\n"."""
+    first = begin = 0
+    while first < len(ends):
+        last = max(first + 1, int(np.searchsorted(ends, begin + most)))
+        stop = int(ends[last - 1]) + 1
+        yield slice(first, last), slice(begin, stop)
+        first, begin = last, stop
 
 
 def one_text(lines: Sequence[str]) -> str:
@@ -50,12 +57,10 @@ def one_text(lines: Sequence[str]) -> str:
 
 
 def laid_out(given: np.ndarray, kind: np.ndarray) -> LaidOut:
-    """Lines with "\\n" between them, cut into words. `kinds`: IN_WORD, GAP or WORD for each character."""
-    told = kind != GAP
-    apart = kind == WORD
-    # A word begins behind a gap, and on both sides of a word of one character.
+    """Lines with "\\n" behind each, cut into words. `given` u32[character]; `kind` u8[character]: IN_WORD, GAP or WORD."""
+    told, border = told_apart(kind)
     begins = told.copy()
-    begins[1:] &= ~told[:-1] | apart[1:] | apart[:-1]
+    begins[1:] &= border
     ends = np.flatnonzero(given == END)
     before = np.cumsum(begins, dtype=np.int64)  # words up to each character
     words = np.diff(before[ends], prepend=0)
@@ -71,6 +76,14 @@ def laid_out(given: np.ndarray, kind: np.ndarray) -> LaidOut:
     ends = places[ends]
     points[ends] = END
     return LaidOut(points, ends, words)
+
+
+def told_apart(kind: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which characters bool[character] are of a word, and between which bool[character - 1] and the next one a word may end: at
+    a gap, and on both sides of a word of one character."""
+    told = kind != GAP
+    apart = kind == WORD
+    return told, ~(told[1:] & told[:-1]) | apart[1:] | apart[:-1]
 
 
 def character_ngrams(
@@ -117,17 +130,29 @@ def word_ngrams(text: LaidOut, longest: int) -> Iterator[tuple[np.ndarray, np.nd
 def word_hashes(text: LaidOut) -> np.ndarray:
     """The hash of each word, u64[word]."""
     points = text.points
-    powers, inverses = _powers(len(points))
-    sums = np.zeros(len(points) + 1, np.uint64)  # of all characters before each place, each times a power of its place
-    values = points.astype(np.uint64)
-    values += np.uint64(1)
-    values *= powers[: len(points)]
-    np.cumsum(values, out=sums[1:])
     gap = (points == SPACE) | (points == END)
     starts = np.flatnonzero(~gap[1:] & gap[:-1]) + 1
     stops = np.flatnonzero(gap[1:] & ~gap[:-1]) + 1
-    words: np.ndarray = (sums[stops] - sums[starts]) * inverses[starts]
-    return (words ^ (words >> np.uint64(31))) * np.uint64(_MULTIPLIER)
+    words = polynomials(points, starts, stops, *_powers(len(points)))
+    words ^= words >> np.uint64(31)
+    words *= np.uint64(_MULTIPLIER)
+    return words
+
+
+def polynomials(
+    points: np.ndarray, starts: np.ndarray, stops: np.ndarray, powers: np.ndarray, inverses: np.ndarray
+) -> np.ndarray:
+    """The polynomial of the characters of each word, u64[word], which are those from `starts` to `stops` of `points`. `powers`
+    of the factor, and of its inverse, u64: at least as many as there are characters."""
+    values = points.astype(np.uint64)
+    values += np.uint64(1)
+    values *= powers[: len(points)]
+    sums = np.zeros(len(points) + 1, np.uint64)  # of all characters before each place, each times a power of its place
+    np.cumsum(values, out=sums[1:])
+    words: np.ndarray = sums.take(stops)
+    words -= sums.take(starts)
+    words *= inverses.take(starts)
+    return words
 
 
 def ngrams_of(words: np.ndarray, counts: np.ndarray, longest: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -150,11 +175,13 @@ def _powers(size: int) -> tuple[np.ndarray, np.ndarray]:
     global _tables
     tables = _tables  # another thread may put longer ones there
     if len(tables[0]) < size:
-        tables = _tables = _power_table(_MULTIPLIER, size), _power_table(_INVERSE, size)
+        most = max(size, 2 * _AT_ONCE)
+        tables = _tables = powers_of(_MULTIPLIER, most), powers_of(_INVERSE, most)
     return tables
 
 
-def _power_table(base: int, size: int) -> np.ndarray:
-    factors = np.full(max(size, 2 * _AT_ONCE), base, np.uint64)
+def powers_of(base: int, size: int) -> np.ndarray:
+    """The first powers of a number, modulo 2^64: u64[size], of which 1 is the first."""
+    factors = np.full(size, base, np.uint64)
     factors[0] = 1
     return np.cumprod(factors)

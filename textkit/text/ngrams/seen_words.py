@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from textkit.text import hashing
-from textkit.text.hashing import END, GAP, SPACE, WORD, LaidOut
+from textkit.text.ngrams import hashing
+from textkit.text.ngrams.hashing import END, SPACE, LaidOut
 
 MOST = 1 << 17  # words that are remembered
 LONGEST = 64  # characters of such a word: longer ones are rare, and of 1,024 a factor may be unlucky
@@ -45,12 +45,10 @@ class SeenWords:
     def look(self, given: np.ndarray, kind: np.ndarray) -> Numbered:
         """Lines with "\\n" behind each, of at most AT_ONCE characters in all. `given` u32[character], `kind` u8[character]:
         GAP, WORD or IN_WORD, as for hashing.laid_out, which cuts words alike."""
-        told = kind != GAP
-        apart = kind == WORD
-        border = apart[1:] | apart[:-1]  # between two characters of which one is a word by itself
+        told, border = hashing.told_apart(kind)
         begins, lasts = told.copy(), told.copy()
-        begins[1:] &= ~told[:-1] | border
-        lasts[:-1] &= ~told[1:] | border
+        begins[1:] &= border
+        lasts[:-1] &= border
         starts, stops = np.flatnonzero(begins), np.flatnonzero(lasts) + 1
         counts = np.searchsorted(starts, np.flatnonzero(given == END))
         counts[1:] -= counts[:-1].copy()
@@ -75,16 +73,10 @@ class SeenWords:
         """The 64 bits that tell each word from others, never 0; those of a long word tell it from all others here, too."""
         size = len(given)
         if len(self._powers) < size:
-            self._powers = _powers(self._factor, max(size, AT_ONCE))
-            self._inverses = _powers(pow(self._factor, -1, 1 << 64), max(size, AT_ONCE))
-        values = given.astype(np.uint64)
-        values += np.uint64(1)
-        values *= self._powers[:size]
-        sums = np.zeros(size + 1, np.uint64)
-        np.cumsum(values, out=sums[1:])
-        keys: np.ndarray = sums.take(stops)
-        keys -= sums.take(starts)
-        keys *= self._inverses.take(starts)
+            most = max(size, AT_ONCE)
+            self._powers = hashing.powers_of(self._factor, most)
+            self._inverses = hashing.powers_of(pow(self._factor, -1, 1 << 64), most)
+        keys = hashing.polynomials(given, starts, stops, self._powers, self._inverses)
         keys ^= keys >> np.uint64(32)
         keys *= _SALT
         keys |= np.uint64(1)
@@ -120,13 +112,8 @@ class SeenWords:
 
 def blocks(points: np.ndarray) -> Iterator[np.ndarray]:
     """Lines with "\\n" behind each, u32[character], in blocks of at most AT_ONCE; a line that is longer is one by itself."""
-    ends = np.flatnonzero(points == END)
-    begin = line = 0
-    while line < len(ends):
-        stop = max(line + 1, int(np.searchsorted(ends, begin + AT_ONCE)))
-        end = int(ends[stop - 1]) + 1
-        yield points[begin:end]
-        begin, line = end, stop
+    for _, place in hashing.portions(np.flatnonzero(points == END), AT_ONCE):
+        yield points[place]
 
 
 def _distinct(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -149,9 +136,3 @@ def _as_lines(given: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> LaidO
     within = np.arange(int(lengths.sum())) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     points[np.repeat(ends - lengths - 1, lengths) + within] = given[np.repeat(starts, lengths) + within]
     return LaidOut(points, ends, np.ones(len(ends), np.int64))
-
-
-def _powers(base: int, size: int) -> np.ndarray:
-    factors = np.full(size, base, np.uint64)
-    factors[0] = 1
-    return np.cumprod(factors)
