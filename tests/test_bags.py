@@ -17,8 +17,8 @@ from textkit.serving import open_model
 from textkit.serving.session import Session
 from textkit.tasks.classify.serving import sources
 from textkit.tasks.classify.serving.bags import Bags
-from textkit.text.ngrams import seen_words
 from textkit.text.hashed import Hashed
+from textkit.text.ngrams import seen_words
 from textkit.text.normalizer import Normalizer
 
 RANDOM = np.random.default_rng(7)

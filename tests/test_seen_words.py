@@ -7,10 +7,10 @@ import random
 import numpy as np
 import pytest
 
-from textkit.text.ngrams import seen_words
 from textkit.text.hashed import Hashed
-from textkit.text.normalizer import Normalizer
+from textkit.text.ngrams import seen_words
 from textkit.text.ngrams.seen_words import SeenWords
+from textkit.text.normalizer import Normalizer
 
 RULE = Hashed(Normalizer(clean=True), 1, 1, 3, 1 << 16, digits=False)
 

@@ -147,7 +147,7 @@ def _divisors(
 def _sizes(
     graph: onnx.GraphProto, divided: Mapping[str, np.ndarray], largest: Mapping[str, np.ndarray]
 ) -> dict[str, float]:
-    """How large the activations get that have a constant scale (quantize_channels.constant_size), after channels were `divided`."""
+    """How large activations of a constant scale get (quantize_channels.constant_size), after channels were `divided`."""
     names = [node.output[0] for node in graph.node if node.op_type in ("LayerNormalization", "Attention")]
     found = {name: constant_size(largest[name], divided.get(name, np.float32(1))) for name in names if name in largest}
     return {name: size for name, size in found.items() if size}

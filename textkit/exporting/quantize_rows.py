@@ -90,7 +90,7 @@ class RowProducts:
             step = self.constant(f"{given}/step", np.float32(self._sizes[given] / STEPS))
         else:
             step = self.constant("by_row/step", _CONSTANTS["by_row/step"])
-        nodes = []
+        nodes: list[onnx.NodeProto] = []
         if given not in self._done:
             values, nodes = self._even(given)
             nodes.append(helper.make_node("QuantizeLinear", [values, step, zero], [f"{given}{ROW_STEPS}"]))

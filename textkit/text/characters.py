@@ -66,7 +66,7 @@ class _Known(Generic[Asked]):
 
 
 class Folding(_Known[Callable[[str], "str | None"]]):
-    """What each character becomes, a code point u32; DEPENDS where that depends on those beside it. NUL counts as one that does.
+    """What each character becomes, a code point u32; DEPENDS where that depends on those beside it. NUL counts as such a one.
 
     `ask`: a character -> the one that it becomes, or None.
     """

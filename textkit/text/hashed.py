@@ -1,8 +1,8 @@
 """Turns lines into hashed features (Weinberger et al. 2009): words, n-grams of words and of characters, each in a bucket.
 
 A bag of them is what a linear classifier reads (Joulin et al. 2017). Nothing is looked up by name, so the rule has no
-vocabulary of words; it may keep only some of the buckets. All is arithmetic on arrays (ngrams/hashing.py). Knows no file system, no
-graph and no model; numpy only.
+vocabulary of words; it may keep only some of the buckets. All is arithmetic on arrays (ngrams/hashing.py). Knows no file
+system, no graph and no model; numpy only.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from textkit.errors import quoted
-from textkit.text.ngrams import hashing, seen_words
 from textkit.text.characters import Folding, Kinds, distinct, points_of
+from textkit.text.ngrams import hashing, seen_words
 from textkit.text.ngrams.hashing import LaidOut, laid_out, one_text
 from textkit.text.normalizer import Normalizer
 from textkit.text.rule import Encoded, TextRule
@@ -99,7 +99,7 @@ class Hashed(TextRule):
         return [line.split() for line in text.split("\n")[:-1]]
 
     def blocks(self, lines: Sequence[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The lines with "\\n" behind each, normalised, in blocks (ngrams/seen_words.py): characters u32, and what each is u8."""
+        """The lines with "\\n" behind each, normalised, in blocks (ngrams/seen_words.py): characters u32, what each is u8."""
         for some in _portions(lines):
             for given in seen_words.blocks(self._points(some)):
                 yield given, self._kinds(given)

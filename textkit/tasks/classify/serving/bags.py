@@ -1,7 +1,8 @@
 """The mean of the rows of a line's features, where most of what a word adds is added up once. Knows no graph and no file.
 
 A bag's vector of a line is the sum of the rows of its words, n-grams of words, and n-grams of characters, over how many there
-are. No n-gram of characters reaches across words, so each word has a sum of its own, which is remembered (text/ngrams/seen_words.py).
+are. No n-gram of characters reaches across words, so each word has a sum of its own, which is remembered
+(text/ngrams/seen_words.py).
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from textkit.text.ngrams import hashing, seen_words
 from textkit.text.hashed import Hashed
+from textkit.text.ngrams import hashing, seen_words
 from textkit.text.ngrams.seen_words import SeenWords
 
 _FEW = 64  # rows of a line that are added place by place, many lines at once
