@@ -13,7 +13,7 @@ import pytest
 from textkit.tasks.embed.serving.embedder import Embedder
 from textkit.tasks.language.serving.scorer import LanguageModel
 from textkit.tasks.translate.serving.translator import Translator
-from textkit.text.cleaning import cleaned, cleaned_lines, visible
+from textkit.text.cleaning import cleaned, cleaned_lines, visible, visible_lines
 from textkit.text.normalizer import _UNSETTLED, Normalizer, _settledness
 from textkit.text.words import Words
 
@@ -137,6 +137,8 @@ def test_lines_are_cleaned_together_as_one_by_one() -> None:
     assert cleaned("\n".join(lines)).split("\n") == [cleaned(line) for line in lines]  # long enough for numpy
     assert [cleaned(cleaned(line)) for line in lines] == [cleaned(line) for line in lines]
     assert visible("ﬁ\u200b！") == "ﬁ！"
+    assert list(visible_lines(lines)) == [visible(line) for line in lines]
+    assert list(visible_lines(lines[:9])) == [visible(line) for line in lines[:9]]
 
 
 def test_an_old_bundle_keeps_its_rule() -> None:

@@ -265,6 +265,28 @@ def test_characters_that_no_piece_holds_are_kept_with_their_words(model: Path):
     assert translate(["the dog sees \u0160koda."]) == ["der Hund sieht \u0160koda."]
 
 
+def test_lines_are_hidden_together_as_one_by_one(model: Path):
+    rule, keeper = TranslationText.__new__(TranslationText), Keeper()
+    rule.__dict__ |= Translator(model).rule.__dict__ | {"source_language": "de"}
+    of_times = "the dog um 8.45 Uhr"  # the colon that it gets is no character that the source holds
+    lines = [
+        "the dog sees.",
+        of_times,
+        "the \u0160koda sees",
+        "the \u2019dog\u201d",
+        "<b>dog</b> \U0001f600",
+        "",
+        "THE DOG",
+    ]
+    for some in (lines, lines[:2], lines[3:], lines[:1]):
+        alone = [keeper.all_hidden([line], rule, True) for line in some]
+        assert keeper.all_hidden(some, rule, True) == tuple(
+            [part[0] for part in parts] for parts in zip(*alone, strict=True)
+        )
+    hidden, spans, _ = keeper.all_hidden([of_times], rule, True)
+    assert (hidden, spans) == ([f"the dog um {S0}{S1}{S2} Uhr"], [["8", ":", "45"]])
+
+
 def test_kept_spans_come_through(model: Path):
     translate = Translator(model)
     assert translate(["the dog sees https://a.example/x."]) == ["der Hund sieht https://a.example/x."]

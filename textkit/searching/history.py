@@ -90,16 +90,17 @@ class History:
             rest = (logprob - logprobs.sum(1, dtype=np.float64))[ended]
             logprobs[every[ended], length[ended] - 1] = rest
         found = []
-        for at, size in enumerate(length.tolist()):
+        each = ids.tolist(), score.tolist(), logprob.tolist(), ended.tolist()
+        for at, (size, own, total, summed, whole) in enumerate(zip(length.tolist(), *each, strict=True)):
             seen = None
             if self.attention is not None:
                 seen = self.attention[np.arange(size), line[at], begin[at, :size]]  # [target, source]
             found.append(
                 Hypothesis(
-                    ids[at, :size].tolist(),
-                    float(score[at]),
-                    float(logprob[at]),
-                    bool(ended[at]),
+                    own[:size],
+                    total,
+                    summed,
+                    whole,
                     logprobs[at, :size].copy() if self._logprob is not None else None,
                     seen,
                 )

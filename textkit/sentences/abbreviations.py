@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from textkit.sentences.abbreviation_lists import LISTS
 from textkit.sentences.abbreviation_lists_more import MORE
@@ -78,6 +78,7 @@ def language(code: str) -> Language:
     return Language(classes, starters, short in _ORDINALS, **sets)
 
 
+@lru_cache(256)
 def _short(code: str) -> str:
     return _THREE.get(code.lower(), re.split("[-_]", code.lower())[0])
 
@@ -129,15 +130,18 @@ _SHARED = frozenset(
 )  # both English and German
 
 
+_GERMAN_LETTERS = frozenset("äöüß")
+
+
 def frequent(line: str, code: str) -> int | None:
     """How many words of a line are frequent ones of the language `code`, and not of English and German alike; an umlaut or ß
     counts as a word of German, once. None for a language without a list of frequent words."""
     short = _short(code)
     if short not in _FREQUENT:
         return None
-    words = _frequent_alone(short)
-    letters = short == "de" and any(character in "äöüß" for character in line[:2000].lower())
-    return letters + sum(word in words for word in _WORD.findall(line[:2000].lower()))
+    text = line[:2000].lower()
+    letters = short == "de" and not _GERMAN_LETTERS.isdisjoint(text)
+    return letters + sum(map(_frequent_alone(short).__contains__, _WORD.findall(text)))
 
 
 def within(text: str, code: str) -> str:

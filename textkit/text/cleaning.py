@@ -99,6 +99,11 @@ def cleaned_lines(lines: Sequence[str]) -> Sequence[str]:
     return _cleaned_of(lines, found) if found else lines
 
 
+def visible_lines(lines: Sequence[str]) -> Sequence[str]:
+    """Each line `visible`, as quick as `cleaned_lines`."""
+    return [*map(visible, lines)] if _suspects("\n".join(lines)) else lines
+
+
 def _cleaned_of(lines: Sequence[str], found: str) -> list[str]:
     """The lines; those that hold one of the characters `found` are `cleaned`."""
     return [cleaned(line) if any(character in line for character in found) else line for line in lines]

@@ -137,6 +137,8 @@ def kept(
         found += [match.span() for match in _foreign().finditer(text)]
     if unread:
         found += words_with(unread, text)
+    if not found:
+        return []
     spans: list[tuple[int, int]] = []
     taken = sorted(range(len(found)), key=lambda at: (found[at][0], at))
     if first_own:  # a user's own span wins over one that overlaps it

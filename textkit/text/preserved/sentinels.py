@@ -26,6 +26,8 @@ def sentinel(number: int) -> str:
 
 def numbers(text: str) -> list[int]:
     """The numbers of the sentinels in `text`, in their order there."""
+    if text.isascii():  # quick, and so is all that follows for most texts
+        return []
     return [ord(found) - _FIRST for found in SENTINEL.findall(text)]
 
 
@@ -42,6 +44,8 @@ def renumbered(text: str) -> tuple[str, list[int]]:
 
 def restored(text: str, spans: Sequence[str]) -> str:
     """`text` with each sentinel replaced by its span. A sentinel without a span, and a second one of a number, is left out."""
+    if text.isascii() or not SENTINEL.search(text):
+        return text
     done: set[int] = set()
 
     def span(found: re.Match[str]) -> str:

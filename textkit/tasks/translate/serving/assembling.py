@@ -80,5 +80,7 @@ def of_line(
     ranks = range(options.n_best if of_parts else 1)
     ranked = [joined(of_parts, rank, options.length_penalty) for rank in ranks]
     best, *others = (one for one in ranked if one is not None)
+    if not others:
+        return [best]
     # The best stays what it is alone: a guard may have put it before likelier ones.
     return [best, *others] if options.sample else each_text([best, *sorted(others, key=lambda one: -one.score)])

@@ -17,6 +17,7 @@ from textkit.text.preserved.numerals import Number, numbers
 LOOP, SHORT, NUMBERS, COPIED, LANGUAGE = "loop", "short", "numbers", "copied", "language"
 _LONGEST = 8  # words that are repeated together, at most
 _WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")  # a mark behind a word does not make it another one
+_DIGIT = re.compile(r"\d")
 _STUTTER = re.compile(r"(\S{1,8}?)\1{5,}")
 _WORDS = 8  # a source of fewer words may have a translation of any length
 _LEAST = 0.35  # a translation has at least this share of the source's characters
@@ -29,20 +30,27 @@ def loops(target: str, source: str) -> bool:
     if "<unk>" in target:
         numbered = count()
         target = re.sub("<unk>", lambda _: f"<{next(numbered)}>", target)
-    asked = _words(source)
-    words = _repeats(_words(target), 2 if brief(source) else 3)
-    if words > 1 and words > _repeats(asked, 2):
-        return True
-    return _stutters(target) > _stutters(source)
+    words = _words(target)
+    if len({*words}) < len(words):  # otherwise nothing is repeated, and the source need not be looked at
+        asked = _words(source)
+        times = _repeats(words, 2 if _few(asked) else 3)
+        if times > 1 and times > _repeats(asked, 2):
+            return True
+    stutters = _stutters(target)
+    return stutters > 0 and stutters > _stutters(source)
 
 
 def brief(source: str) -> bool:
     """Whether `source` has one word or two: its translation has no reason to say a word twice."""
-    return len(_words(source)) <= 2
+    return _few(_words(source))
+
+
+def _few(words: Sequence[str]) -> bool:
+    return len(words) <= 2
 
 
 def _words(text: str) -> list[str]:
-    return [word.casefold() for word in _WORD.findall(text)]
+    return [*map(str.casefold, _WORD.findall(text))]
 
 
 def _repeats(words: Sequence[str], least: int) -> int:
@@ -82,12 +90,17 @@ def copied(target: str, source: str) -> bool:
 def in_target_language(source: str, source_language: str, target_language: str) -> bool:
     """Whether `source` seems to be in the language of the translation already, by its frequent words: two of that language or
     more, and three times as many as of its own. Says nothing where either language is not stated, or has no list of words."""
-    theirs, own = frequent(source, target_language), frequent(source, source_language)
-    return theirs is not None and own is not None and theirs >= max(2, 3 * own)
+    theirs = frequent(source, target_language)
+    if theirs is None or theirs < 2:
+        return False
+    own = frequent(source, source_language)
+    return own is not None and theirs >= 3 * own
 
 
 def lost_numbers(target: str, source: str, target_language: str, source_language: str) -> list[Number]:
     """The numbers of `source` that `target` lacks, by what they are worth. A small whole number may be spelled as a word."""
+    if not _DIGIT.search(source):
+        return []
     there = Counter(number.value for number in numbers(target, target_language))
     found = []
     for number in numbers(source, source_language):
@@ -100,6 +113,8 @@ def lost_numbers(target: str, source: str, target_language: str, source_language
 
 def lost_names(target: str, source: str, source_language: str) -> list[Number]:
     """The names of `source` with letters that its language lacks, and that `target` does not have."""
+    if source.isascii():
+        return []
     there = target.casefold()
     return [name for name in foreign_names(source, source_language) if name.value.casefold() not in there]
 

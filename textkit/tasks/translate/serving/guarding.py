@@ -71,8 +71,8 @@ class Guard:
         for at, segment in enumerate(segments):
             if _translated(segment):
                 best = found[at][0]
-                doubts = self._doubts(segment, best, at in at_fault)
-                found[at][0] = replace(best, doubts=tuple(dict.fromkeys((*best.doubts, *doubts))))
+                if doubts := (*best.doubts, *self._doubts(segment, best, at in at_fault)):
+                    found[at][0] = replace(best, doubts=tuple(dict.fromkeys(doubts)))
 
     def _mend(self, segments: list[Segment], found: list[list[Translation]]) -> None:
         """Tries one way after the other; each looks at what is still at fault."""
@@ -102,8 +102,8 @@ class Guard:
         small = {
             at: tried
             for at, segment in enumerate(segments)
-            if _translated(segment)
-            and segment.text[:1].islower()
+            if segment.text[:1].islower()
+            and _translated(segment)
             and brief(segment.text)
             and _same(segment.text, found[at][0].text)
             and (tried := self._capital(segment)) is not segment

@@ -44,7 +44,7 @@ class Keeper:
         that the model cannot read; words with them are kept."""
         patterns = (*self.own, self._terms) if self._terms else self.own
         spans = kept(line, patterns, self.latin_alone, unread)[:_MOST]
-        return replaced(line, spans), [self._translated(line[begin:end]) for begin, end in spans]
+        return replaced(line, spans) if spans else line, [self._translated(line[begin:end]) for begin, end in spans]
 
     def all_hidden(
         self, lines: Sequence[str], rule: TranslationText, truecase: bool
@@ -53,8 +53,11 @@ class Keeper:
         These are then given in small letters (`truecase`)."""
         hidden: list[tuple[str, Sequence[str]]] = [(line, ()) for line in lines]
         if rule.sentinels:
-            readable = [with_colons(rule.readable(line), rule.source_language) for line in lines]
-            hidden = [self.hidden(line, rule.unread(line)) for line in readable]
+            if rule.unread("".join(lines)):  # of most windows all is read
+                lines = [*map(rule.readable, lines)]
+            lines = [with_colons(line, rule.source_language) for line in lines]
+            unread = bool(rule.unread("".join(lines)))
+            hidden = [self.hidden(line, rule.unread(line) if unread else "") for line in lines]
         loud = [truecase and shouts(text) for text, _ in hidden]
         texts = [quiet(text) if shouting else text for (text, _), shouting in zip(hidden, loud, strict=True)]
         return texts, [spans for _, spans in hidden], loud
@@ -105,10 +108,12 @@ def inserted(found: Translation, source: str, wanted: Iterable[int], spans: Sequ
 
 def with_spans(found: Translation, spans: Sequence[str]) -> Translation:
     """The translation with what each of its sentinels stands for."""
-    tokens, sources = (tuple(restored(token, spans) for token in side) for side in (found.tokens, found.source_tokens))
     text = restored(found.text, spans)
-    if text == found.text and tokens == found.tokens and sources == found.source_tokens:
+    if text == found.text and not found.tokens and not found.source_tokens:
         return found  # most lines have no sentinel, and replace() takes longer than all else here
+    tokens, sources = (tuple(restored(token, spans) for token in side) for side in (found.tokens, found.source_tokens))
+    if text == found.text and tokens == found.tokens and sources == found.source_tokens:
+        return found
     return replace(found, text=text, tokens=tokens, source_tokens=sources)
 
 

@@ -42,7 +42,7 @@ class Segment:
     @property
     def copied(self) -> bool:
         """Whether it has sentinels, and no letter or digit besides them: it is its own translation."""
-        return bool(SENTINEL.search(self.text)) and not any(map(str.isalnum, self.text))
+        return not self.text.isascii() and bool(SENTINEL.search(self.text)) and not any(map(str.isalnum, self.text))
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class SegmentMaker:
             whole = [
                 (piece, numbers_before)
                 for part, numbers_before in line
-                for piece in _spaced(pieces.get(part.text, [part]), part.space)
+                for piece in (_spaced(pieces[part.text], part.space) if part.text in pieces else (part,))
             ]
             for at, (part, kept) in enumerate(whole):
                 prefix = () if at else prefixes[begin]
@@ -100,7 +100,7 @@ class SegmentMaker:
         found = [Part(line.strip())] if one else sentences(line, self.rule.source_language, self.own)
         if self.clauses and not one:
             found = [part for sentence in found for part in clauses(sentence, self.clauses)]
-        if not self.rule.sentinels:
+        if not self.rule.sentinels or line.isascii() or not SENTINEL.search(line):
             return [(part, ()) for part in found]
         return [_numbered(one) for part in found for one in _few(part, self.rule.sentinels)]
 

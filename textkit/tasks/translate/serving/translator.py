@@ -39,7 +39,7 @@ from textkit.tasks.translate.serving.guarding import Guard
 from textkit.tasks.translate.serving.n_best import Searching, n_best
 from textkit.tasks.translate.serving.segments import Segment, SegmentMaker
 from textkit.tasks.translate.serving.translations import Translation
-from textkit.text.cleaning import visible
+from textkit.text.cleaning import visible_lines
 from textkit.text.translation import TranslationText
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class Translator(OpenModel[str]):
         if prefixes is not None and len(prefixes) != len(lines):
             raise UsageError(f"{len(prefixes)} prefixes for {len(lines)} lines")
         begins = [""] * len(lines) if prefixes is None else [prefix.strip() for prefix in prefixes]
-        seen = [visible(line) for line in lines] if self.rule.clean else lines  # nothing unseen is kept as it is
+        seen = visible_lines(lines) if self.rule.clean else lines  # nothing unseen is kept as it is
         texts, kept, loud = self.keeper.all_hidden(seen, self.rule, self.truecase)
         segments, parts, too_long = self._maker.make(texts, begins, first)
         found = self._run(segments)
@@ -245,8 +245,11 @@ class Translator(OpenModel[str]):
     def _run(self, segments: list[Segment]) -> list[list[Translation]]:
         """The translations of each segment."""
         # A segment with no id but its end (of control characters, say) has nothing to translate; nor has one of sentinels.
-        found = [[self._untouched(segment.text if segment.copied else "")] for segment in segments]
-        real = np.flatnonzero([len(segment.ids) > 1 and not segment.copied for segment in segments])
+        found: list[list[Translation]] = [[] for _ in segments]
+        for at, segment in enumerate(segments):
+            if len(segment.ids) < 2 or segment.copied:
+                found[at] = [self._untouched(segment.text if segment.copied else "")]
+        real = np.flatnonzero([not done for done in found])
         if not len(real):
             return found
         run, lengths = self._filling(
