@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +12,22 @@ import small_translator
 
 from textkit.errors import UsageError
 from textkit.searching.options import Search
-from textkit.tasks.translate.serving.doubts import copied, loops, lost_numbers, short
+from textkit.tasks.translate.serving.doubts import copied, loops, lost_names, lost_numbers, short
 from textkit.tasks.translate.serving.guarding import Guard
 from textkit.tasks.translate.serving.keeping import Keeper, glossary_of, patterns_of, put_back, quiet, shouts
 from textkit.tasks.translate.serving.segments import Segment
 from textkit.tasks.translate.serving.translations import Translation
 from textkit.tasks.translate.serving.translator import Translator
+from textkit.text.preserved.framing import cells
 from textkit.text.preserved.keeping import kept, reads_latin_alone, words_with
-from textkit.text.preserved.numerals import numbers, with_colons, written
+from textkit.text.preserved.numerals import numbers, on_24_hours, with_colons, written
+from textkit.text.preserved.sentinels import apart, as_close, renumbered, replaced, restored, sentinel
 from textkit.text.preserved.sentinels import numbers as sentinels_of
-from textkit.text.preserved.sentinels import renumbered, replaced, restored, sentinel
 from textkit.text.translation import SPACE, TranslationText
 
 S0, S1, S2 = map(sentinel, range(3))
+UUID = "550e8400-e29b-41d4-a716-446655440000"
+PHONES = ["030/123456", "(030) 12 34 56", "+49 (0)30 123", "0171 1234567", "(555) 123-4567"]
 FLAG, FAMILY = "\U0001f1e9\U0001f1ea", "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 
 
@@ -51,6 +55,36 @@ FLAG, FAMILY = "\U0001f1e9\U0001f1ea", "\U0001f468\u200d\U0001f469\u200d\U0001f4
         ("Call +49 30 123456 or 555-123-4567", ["+49 30 123456", "555-123-4567"]),
         (f"a {S2} b", [S2]),
         ("", []),
+        ("Run ``a ` b`` or `c`; ```python", ["``a ` b``", "`c`", "```python"]),
+        ("$E=mc^2$, $x$ and \\frac{a}{b}, but $5 and $6", ["$E=mc^2$", "$x$", "\\frac{a}{b}"]),
+        ("HTTP://EXAMPLE.COM, s3://b/k. tel:+49301", ["HTTP://EXAMPLE.COM", "s3://b/k", "tel:+49301"]),
+        ("**https://a.example/x**", ["**", "https://a.example/x", "**"]),
+        ("joe@localhost, git@github.com:a/b.git.", ["joe@localhost", "git@github.com:a/b.git"]),
+        ("Example.com, example.com:80 or t.me/x.", ["Example.com", "example.com:80", "t.me/x"]),
+        ("He left.Then Mr.Smith came.", []),
+        ("<%= x %> <?php y ?> <!-- a b --> &#x20AC; AT&T", ["<%= x %>", "<?php y ?>", "<!-- a b -->", "&#x20AC;", "AT&T"]),
+        ("[a b](http://x.y/z_(w)) ![c](d.png) [1] [sic]", ["[", "](http://x.y/z_(w))", "![", "](d.png)", "[1]"]),
+        ("**b** and *i i* ~~s~~, 2 * 3, 2*3*4 and x*", ["**", "**", "*", "*", "~~", "~~", "*"]),
+        ("{% if x %} {0:>5} {a[0]!r} %{n} #{n} {{ y }}", ["{% if x %}", "{0:>5}", "{a[0]!r}", "%{n}", "#{n}", "{{ y }}"]),
+        ("{n, plural, one {# a} other {# b}} left", ["{n, plural, one {# a} other {# b}}"]),
+        ("%zu %5.2f %(a.b)d %-10s %dx%d %dms %@ 50%off 5 % a", ["%zu", "%5.2f", "%(a.b)d", "%-10s", "%d", "%d", "%d", "%@"]),
+        ("hi :smile: at 10:30:45 :+1:", [":smile:", ":+1:"]),
+        ("--a=b/c.txt /usr/bin. src/x.py, ../y.", ["--a=b/c.txt", "/usr/bin", "src/x.py", "../y"]),
+        ("C:\\Program Files\\x.txt, \\\\srv\\d e CORP\\joe", ["C:\\Program Files\\x.txt", "\\\\srv\\d", "CORP\\joe"]),
+        ("Hello\\nWorld \\\"x\\\" \\alpha", ["\\n", '\\"', '\\"', "\\alpha"]),
+        ("PHOTO.JPG and .gitignore", ["PHOTO.JPG", ".gitignore"]),
+        ("#a-b #42 @a.b @u@m.social.", ["#a-b", "#42", "@a.b", "@u@m.social"]),
+        ("a.b(c) X::y f() iPhone 5 and the item(s)", ["a.b(c)", "X::y", "f()", "iPhone"]),
+        ("Ctrl+C in C++ or C#, iOS 17.2, k=v", ["Ctrl+C", "C++", "C#", "iOS 17.2", "k=v"]),
+        ("2024-03-01T12:30:00Z 2024-03-01, 3-5, 1990-1995", ["2024-03-01T12:30:00Z", "2024-03-01"]),
+        (f"{UUID} 00:1A:2B:3C:4D:5E", [UUID, "00:1A:2B:3C:4D:5E"]),
+        ("10.0.0.1:80 10.0.0.0/8 ::1 2001:db8::1 12:30:45", ["10.0.0.1:80", "10.0.0.0/8", "::1", "2001:db8::1"]),
+        ("1.2.3-rc1 v2.0, 1.000.000, 83.000.000,5 and 3.5", ["1.2.3-rc1", "v2.0"]),
+        ("DE89 3704 0044 0532 0130 00. 1e-3 0xFF 10x20", ["DE89 3704 0044 0532 0130 00", "1e-3", "0xFF", "10x20"]),
+        ("BA2490 a3f5c9e hunter2 1990s 100prozentig 20kg 2.20kg B12", ["BA2490", "a3f5c9e", "hunter2"]),
+        (", ".join(PHONES), PHONES),
+        ("978-3-16-148410-0 2\u00bd 5,- :) ;-)", ["978-3-16-148410-0", "2\u00bd", "5,-", ":)", ";-)"]),
+        ("(as below:) and 24/7, 08.45 and 0.5", []),
     ],
 )  # fmt: skip
 def test_what_is_kept(text: str, found: list[str]):
@@ -85,6 +119,24 @@ def test_a_script_is_other_only_where_both_languages_are_known_to_be_written_in_
     assert reads_latin_alone("tr", "vi")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0" * 5000 + "x", "a" * 20_000 + "@", "a-" * 10_000 + "\u00bd", "`a" * 5000, "{" * 5000, "<!--" * 1000, "$a " * 3000,
+        "%(" * 5000, "/a" * 8000 + "!", "a." * 8000, "1-" * 8000, "[a](" * 3000, "\\a" * 5000, ":" * 10_000, "*a" * 5000,
+        "C:\\a b " * 2000,
+        "{a, plural, " * 1000, "a=" * 5000, "[" * 10_000, "12 " * 5000, "+1 (" * 4000, "#" * 10_000, "A&" * 8000,
+        "f:" * 9000, "1." * 9000, "1" * 20_000 + "\u00bd",
+    ],
+    ids=lambda text: ascii(text[:6]),
+)  # fmt: skip
+def test_what_is_kept_is_found_in_linear_time(text: str):
+    """Each takes some milliseconds; steps that grew with the square would take minutes."""
+    begun = time.process_time()
+    kept(text)
+    assert time.process_time() - begun < 3
+
+
 def test_a_users_pattern_goes_first():
     text = "Order 12 of README.md"
     own = [re.compile(r"Order \d+"), re.compile(r"of README")]
@@ -103,6 +155,79 @@ def test_sentinels_stand_for_spans():
         sentinel(-1)
 
 
+def test_sentinels_stand_apart_from_words_for_the_model_and_as_close_as_before_for_people():
+    source = f"You must {S0}not{S1} eat, {S2}"
+    assert apart(source) == f"You must {S0} not {S1} eat, {S2}"
+    assert as_close(f"Du darfst {S0} nicht {S1} essen , {S2}", source) == f"Du darfst {S0}nicht{S1} essen, {S2}"
+    assert apart(f"the {S0}st, {S1}s, ({S2}).") == f"the {S0}st, {S1}s, ({S2})."  # 21st and 1990s are read as they are
+    assert apart("none") == "none"
+    assert as_close(f"die Datei{S0}und", f"the {S0} and") == f"die Datei {S0} und"
+    assert as_close(f"Hallo{S0}.", f"Hi,{S0}.") == f"Hallo{S0}."
+    assert as_close(f"a  {S0} .", f"a  {S0} .") == f"a  {S0} ."
+    assert as_close("nothing  here", "nothing") == "nothing  here"
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("- cat", [("", "- "), ("cat", "")]),
+        ("> - [x] # b) cat", [("", "> - [x] # b) "), ("cat", "")]),
+        ("(iv) cat | dog", [("", "(iv) "), ("cat", " | "), ("dog", "")]),
+        ("| a b || c |", [("", "| "), ("a b", " || "), ("c", " |"), ("", "")]),
+        ("a\t\tb   c  d", [("a", "\t\t"), ("b", "   "), ("c  d", "")]),
+        ("1. Mai, -5 and a|b", [("1. Mai, -5 and a|b", "")]),
+        ("-", [("-", "")]),
+        ("", [("", "")]),
+        ("#tag --flag", [("#tag --flag", "")]),
+    ],
+)
+def test_what_frames_a_line(line: str, found: list[tuple[str, str]]):
+    assert cells(line) == found
+    assert "".join(text + behind for text, behind in found) == line
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("at 8 p.m. on Monday, at 8 p.m.", "at 20:00 on Monday, at 20:00."),
+        ("8-9 pm, 9-5 pm, from 3:30 to 4.15 PM", "20:00-21:00, 9:00-17:00, from 15:30 to 16:15"),
+        ("11 am to 1 pm, 12 am and 12pm", "11:00 to 13:00, 0:00 and 12:00"),
+        ("I am, 8 pms, 18 pm, $8 pm, 3.8 pm, 8 pm's", "I am, 8 pms, 18 pm, $8 pm, 3.8 pm, 8 pm's"),
+    ],
+)
+def test_times_of_twelve_hours_become_times_of_24(text: str, right: str):
+    assert on_24_hours(text) == right
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "lost"),
+    [
+        ("It is -5 outside", "Es ist 5 draussen", ["-5"]),
+        ("It is \u22125 outside", "Es sind minus 5", []),
+        ("5 minus 3 is 2", "5 - 3 ist 2", []),
+        ("pages 3-15", "Seiten 3\u201315", []),
+        ("pages 3-15", "Seiten 3 bis 15", []),
+        ("at 20:00", "um 20 Uhr", []),
+        ("from 2 to 3", "von zwei bis drei", []),
+        ("from 2 to 3", "von 2 bis 30", ["3"]),  # it has another number instead
+        ("half past 3", "halb 4", []),
+        ("5,99 \u20ac", "5,99 \u20ac", []),  # as in German already
+        ("1.234 m", "1.234 m", ["1.234"]),  # in German that is a thousand times as much
+    ],
+)
+def test_which_numbers_are_lost(source: str, target: str, lost: list[str]):
+    assert [one.value for one in lost_numbers(target, source, "de", "en")] == lost
+
+
+def test_short_codes_are_lost_like_foreign_names():
+    assert [one.value for one in lost_names("K\u00f6nig", "CO2 of Louis XIV, B12, 21st, I", "en")] == [
+        "CO2",
+        "XIV",
+        "B12",
+    ]
+    assert lost_names("CO2 von Ludwig XIV.", "CO2 of Louis XIV", "en") == []
+
+
 @pytest.mark.parametrize(
     ("text", "language", "values"),
     [
@@ -111,8 +236,13 @@ def test_sentinels_stand_for_spans():
         ("1 000 000 and 10\u00a0000", "fr", ["1", "000", "000", "10000"]),
         ("at 15:30 on 24.12.2019", "de", ["15:30", "24:12:2019"]),
         ("15.30 Uhr", "de", ["15:30"]),
-        ("-5 and +3 and \u22122", "en", ["5", "3", "2"]),
-        ("1,00 is odd", "en", ["1:00"]),
+        ("-5 and +3 and \u22122 or minus 7", "en", ["-5", "3", "-2", "-7"]),
+        ("5 - 3, 3-5, 3\u20135 and 1990-1995", "en", ["5", "3", "3", "5", "3", "5", "1990", "1995"]),
+        ("2024-03-01, F-16, Nr.5", "en", ["2024:03:01", "16", "5"]),
+        ("$.50, .5 and 3 1/2", "en", ["0.50", "0.5", "3:1:2"]),
+        ("8.45 pm, 8 p.m., 12am, 13 pm", "en", ["20:45", "20", "0", "13"]),
+        ("CHF 1'000.50 und 1'000", "de", ["1000.50", "1000"]),
+        ("1,00 is odd", "en", ["1,00"]),
         ("\u0663\u0664", "ar", ["34"]),
         ("B2B, x3, v2", "en", []),
         ("no numbers", "en", []),
@@ -268,10 +398,10 @@ def test_characters_that_no_piece_holds_are_kept_with_their_words(model: Path):
 def test_lines_are_hidden_together_as_one_by_one(model: Path):
     rule, keeper = TranslationText.__new__(TranslationText), Keeper()
     rule.__dict__ |= Translator(model).rule.__dict__ | {"source_language": "de"}
-    of_times = "the dog um 8.45 Uhr"  # the colon that it gets is no character that the source holds
+    of_numbers = "the dog um 8:45 Uhr"  # characters that the source does not hold
     lines = [
         "the dog sees.",
-        of_times,
+        of_numbers,
         "the \u0160koda sees",
         "the \u2019dog\u201d",
         "<b>dog</b> \U0001f600",
@@ -283,8 +413,8 @@ def test_lines_are_hidden_together_as_one_by_one(model: Path):
         assert keeper.all_hidden(some, rule, True) == tuple(
             [part[0] for part in parts] for parts in zip(*alone, strict=True)
         )
-    hidden, spans, _ = keeper.all_hidden([of_times], rule, True)
-    assert (hidden, spans) == ([f"the dog um {S0}{S1}{S2} Uhr"], [["8", ":", "45"]])
+    hidden, spans, _ = keeper.all_hidden([of_numbers], rule, True)
+    assert (hidden, spans) == ([f"the dog um {S0} Uhr"], [["8:45"]])
 
 
 def test_kept_spans_come_through(model: Path):
@@ -296,6 +426,23 @@ def test_kept_spans_come_through(model: Path):
     assert translate([f"the {S2}"]) == [f"der {S2}"]  # a person's own sentinel is kept like anything else
     many = " ".join(f"<b{number}>" for number in range(500))
     assert translate([f"the dog {many}"]) == [f"der Hund {many}"]
+
+
+def test_tags_within_words_and_what_frames_them(model: Path):
+    translate = Translator(model)
+    assert translate(["the <b>dog</b> sees **the** cat"]) == ["der <b>Hund</b> sieht **der** Katze"]
+    assert translate(["{0}{1} the"]) == ["{0}{1} der"]
+    assert translate(["# the dog", "- the cat | the dog", "> the\tthe"]) == [
+        "# der Hund",
+        "- der Katze | der Hund",
+        "> der\tder",
+    ]
+    assert translate(["?!", "...", "- -", "*"]) == ["?!", "...", "- -", "*"]
+
+
+def test_what_is_kept_keeps_marks_that_the_model_cannot_read(model: Path):
+    assert Translator(model)(["the `a\u2019\u201d` dog"]) == ["der `a\u2019\u201d` Hund"]
+    assert Translator(model, keep=[re.compile("\u2019x")])(["the \u2019x dog"]) == ["der \u2019x Hund"]
 
 
 def test_a_number_that_was_lost_is_kept_by_force_of_a_sentinel(model: Path):

@@ -1,6 +1,7 @@
-"""Names with letters that their text's language lacks, which come through a translation as they are: "in São Paulo".
+"""Names with letters that their text's language lacks, and short codes, which come through a translation as they are: "São
+Paulo", "CO2", "Louis XIV".
 
-A model that has seen a letter a few times spells the names with it in pieces, and may lose one. Knows no model.
+A model that has seen a letter or a digit in a word a few times spells the word in pieces, and may lose one. Knows no model.
 """
 
 from __future__ import annotations
@@ -45,3 +46,12 @@ def foreign_names(text: str, language: str) -> Iterator[Number]:
             letters -= _BORROWED
         if letters and word[0].isupper():
             yield Number(*found.span(), word, plain=False)
+
+
+_SHORT_CODE = re.compile(r"(?<![^\W_])(?:[A-Za-z]{1,4}\d{1,4}[A-Za-z]?|[IVX]{2,6})(?![^\W_])")
+
+
+def short_codes(text: str) -> Iterator[Number]:
+    """The words of `text` that are letters with digits behind them ("B12", "H2O"), and Roman numbers, as `foreign_names`."""
+    for found in _SHORT_CODE.finditer(text):
+        yield Number(*found.span(), found[0], plain=False)

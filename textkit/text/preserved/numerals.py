@@ -18,21 +18,34 @@ _COMMA = (
 )
 COMMA = frozenset(_COMMA.split())
 _NUMBER = re.compile(
-    r"(?<![\w.,:/-])"  # not inside of a word, a code or a longer number
-    r"(?P<sign>[-+\u2212](?=\d))?"
-    r"(?P<digits>\d+(?:[.,:/'\u2019\u00a0\u202f-]\d+)*)"
-    r"(?P<behind>[\w/-]*)"
+    r"(?<!\w)(?<!\d[.,:/])"  # not inside of a word or a longer number
+    r"(?:(?P<minus>(?i:minus)[ \u00a0])|(?<![\w.,:/)%\u00b0-])(?P<sign>[-\u2212\u2013])(?=[.,]?\d))?"
+    r"(?P<digits>(?:(?<![^\s$\u00a3\u20ac(\u2212\u2013-])[.,](?=\d))?\d+(?:[.,:/'\u2019\u00a0\u202f]\d+)*"
+    r"(?:(?:-\d+){2,}|[ \u00a0]\d/\d\d?(?![\w/]))?)"
+    r"(?=(?P<behind>[\w/-]*))"
 )
+_OF_CODE = re.compile(r"[/:.,]\Z|(?:\D|\A)-\Z")  # before a number: it is a part of something, but for 3-5
 _GROUPED = r"\d{{1,3}}(?:[{mark}]\d{{3}})+"
 _SPACES = "\u00a0\u202f'\u2019"
 
 
-# Times with a point, as German and British papers write them: 8.45 Uhr, 8.45 pm. Nothing else looks like them.
+# Times with a point, as German and British papers write them: 8.45 Uhr, 8.45 pm, 14.00 bis 15.30 Uhr. Nothing else looks so.
 _HOUR = r"(?<![\d.,:])([01]?\d|2[0-4])\.([0-5]\d)"
+_HALF = r"[ \u00a0]?[ap](?:\.[ ]?m\b|m\b)"
 _TIMES = {
-    "de": re.compile(rf"{_HOUR}(?=[ \u00a0]?Uhr\b)"),
-    "en": re.compile(rf"{_HOUR}(?=[ \u00a0]?[ap]\.?m\b)", re.IGNORECASE),
+    "de": re.compile(rf"{_HOUR}(?=(?:\s?(?:-|\u2013|und|oder|bis)\s?(?:[01]?\d|2[0-4])[.:][0-5]\d)?[ \u00a0]?Uhr\b)"),
+    "en": re.compile(
+        rf"{_HOUR}(?=(?:\s?(?:-|\u2013|and|or|to|until|till)\s?[01]?\d[.:][0-5]\d)?{_HALF})", re.IGNORECASE
+    ),
 }
+# Times of twelve hours, alone or two of them: 8 pm, 8:45 p.m., 3:30-4:15 pm, from 9 to 10 am.
+_TWELVE = re.compile(
+    r"(?<![\w.,:/$\u00a3\u20ac-])(?:(?P<from>0?[1-9]|1[0-2])(?:[:.](?P<from_minute>[0-5]\d))?"
+    r"(?P<to>[ \u00a0]?[-\u2013][ \u00a0]?|\s(?:and|or|to|until|till)\s))?"
+    r"(?P<hour>0?[1-9]|1[0-2])(?:[:.](?P<minute>[0-5]\d))?[ \u00a0]?(?P<half>[ap])(?:\.[ ]?m(?P<stop>\.?)|m)(?![\w'\u2019])",
+    re.IGNORECASE,
+)
+_BEHIND = re.compile(_HALF, re.IGNORECASE)
 
 
 class Number(NamedTuple):
@@ -49,16 +62,45 @@ class Number(NamedTuple):
 
 
 def numbers(text: str, language: str) -> Iterator[Number]:
-    """The numbers of `text`, which is in `language` (an ISO 639 code; of an unknown one decimals follow a point)."""
+    """The numbers of `text`, which is in `language` (an ISO 639 code; of an unknown one decimals follow a point).
+
+    A sign of minus is a part of its number. English times of twelve hours are worth what they are on a clock of 24.
+    """
     for found in _NUMBER.finditer(text):
-        digits = found["digits"]
-        behind = found["behind"]
-        begin, end = found.start("digits"), found.end("digits")
+        begin, (first, end) = found.start(), found.span("digits")
+        digits, behind = found["digits"], found["behind"]
+        point = "," if language in COMMA else "."
+        if digits[0] in ".,":
+            if digits[0] == point and digits[1:].isdecimal():
+                digits = f"0{digits}"
+            else:
+                first, digits = first + 1, digits[1:]
+                begin = begin if found["minus"] or found["sign"] else first
+        minus = "-" if found["minus"] or found["sign"] else ""
         plain = _value(digits, language)
-        if plain is None or behind[:1] in ("/", "-") and behind[1:2].isdecimal():
-            yield Number(begin, end, _ascii(re.sub(r"\D", ":", digits)), False)
+        if language == "en" and (half := _BEHIND.match(text, end)) and (hour := _on_24(digits, half[0])):
+            yield Number(begin, half.end(), hour, False)
+        elif plain is None or behind[:1] == "/" and behind[1:2].isdecimal():
+            yield Number(begin, end, minus + as_code(digits), False)
         else:
-            yield Number(begin, end, plain, not behind or not behind[0].isalnum())
+            code = behind[:1].isalnum() and digits.isdecimal() or _OF_CODE.search(text[max(0, begin - 2) : begin])
+            yield Number(begin, end, minus + plain, not code)
+
+
+def as_code(digits: str) -> str:
+    """What a time, a date or a code is worth: its digits, with colons for the marks between them, but for commas."""
+    return _ascii(re.sub(r"[^\d,]", ":", digits))
+
+
+def _on_24(digits: str, half: str) -> str | None:
+    """An hour of the morning (a) or afternoon (p) on a clock of 24; None where it is none."""
+    hour, _, minute = digits.replace(".", ":").partition(":")
+    if not (
+        hour.isdecimal() and len(hour) < 3 and 1 <= int(hour) <= 12 and (not minute or re.fullmatch(r"[0-5]\d", minute))
+    ):
+        return None
+    on_24 = str(int(hour) % 12 + 12 * ("p" in half.lower()))
+    return f"{on_24}:{minute}" if minute else on_24
 
 
 def with_colons(text: str, language: str) -> str:
@@ -71,19 +113,42 @@ def with_colons(text: str, language: str) -> str:
     return times.sub(r"\1:\2", text) if times else text
 
 
+def on_24_hours(text: str) -> str:
+    """English `text`, with its times as a clock of 24 hours shows them. A language without "pm" has no other way to say it.
+
+    >>> on_24_hours("from 8.45 to 10 pm, and at 7 a.m.")
+    'from 20:45 to 22:00, and at 7:00.'
+    """
+
+    def shown(hour: str, minute: str | None, afternoon: bool) -> str:
+        return f"{int(hour) % 12 + 12 * afternoon}:{minute or '00'}"
+
+    def replaced(found: re.Match[str]) -> str:
+        afternoon = found["half"] in "pP"
+        begin = ""
+        if found["from"]:  # "10-2 pm" begins in the morning
+            later = int(found["from"]) % 12 > int(found["hour"]) % 12
+            begin = shown(found["from"], found["from_minute"], afternoon != later) + found["to"]
+        ends = found["stop"] and not re.search(r"\w", text[found.end() :])  # "p.m." at the end of a sentence
+        return begin + shown(found["hour"], found["minute"], afternoon) + ("." if ends else "")
+
+    return _TWELVE.sub(replaced, text)
+
+
 def written(value: str, language: str, grouped: bool) -> str:
     """The number `value` (digits, and a point before decimals) as `language` writes it, with thousands marked if `grouped`.
 
     >>> written("1234.5", "de", True)
     '1.234,5'
     """
+    minus, value = value[: value.startswith("-")], value.removeprefix("-")
     whole, _, decimals = value.partition(".")
     comma = language in COMMA
     if grouped and len(whole) > 3:
         first = len(whole) % 3
         groups = [whole[:first]] * bool(first) + [whole[at : at + 3] for at in range(first, len(whole), 3)]
         whole = ("." if comma else ",").join(groups)
-    return whole + (("," if comma else ".") + decimals if decimals else "")
+    return minus + whole + (("," if comma else ".") + decimals if decimals else "")
 
 
 def _value(digits: str, language: str) -> str | None:
@@ -92,6 +157,8 @@ def _value(digits: str, language: str) -> str | None:
     ascii_digits = _ascii(digits)
     if ascii_digits.isdecimal():
         return ascii_digits
+    if re.fullmatch(r"\d{1,3}(?:['\u2019]\d{3})+(?:\.\d+)?", ascii_digits):  # as in Switzerland
+        return re.sub(r"[^\d.]", "", ascii_digits)
     whole, mark, decimals = ascii_digits.partition(point)
     if mark and not decimals.isdecimal():
         return None

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 MOST_SENTINELS = 64  # of a vocabulary
 _FIRST = 0xF0000
 _ALL = 0xFFFE  # sentinels of a line, before it is cut into sentences; U+FFFFE and U+FFFFF are no characters
-SENTINEL = re.compile(f"[{chr(_FIRST)}-{chr(_FIRST + _ALL - 1)}]")
+_RANGE = f"{chr(_FIRST)}-{chr(_FIRST + _ALL - 1)}"
+SENTINEL = re.compile(f"[{_RANGE}]")
 
 
 def sentinel(number: int) -> str:
@@ -65,3 +66,46 @@ def replaced(text: str, spans: Sequence[tuple[int, int]], number: Callable[[int]
         parts += [text[done:begin], sentinel(number(at))]
         done = end
     return "".join([*parts, text[done:]])
+
+
+# What a sentinel is set apart from: a word, which would be another one to a tokenizer without the space before it. Not a
+# number's own ending, as in 21st, 1990s, 5kg.
+_BEFORE = re.compile(rf"(?<=[^\W_]|[.,:;!?\u2026)])(?=[{_RANGE}])")
+_BEHIND = re.compile(rf"(?<=[{_RANGE}])(?=[^\W_](?<!\d)|\()(?!(?:s|st|nd|rd|th|ers?|ten|x|k?[gm]|[cm]m)(?!\w))")
+_LOOSE = re.compile(r"(?<=\S) +(?= \S|[.,;!?](?:\s|\Z))")  # a second space, or one before a mark
+_PUNCTUATION = ".,:;!?\u2026)"
+
+
+def apart(text: str) -> str:
+    """`text` with a space between each sentinel and a word beside it: a tag's words are then read as any others.
+
+    >>> ascii(apart(f"{sentinel(0)}not{sentinel(1)} now"))
+    "'\\\\U000f0000 not \\\\U000f0001 now'"
+    """
+    return _BEHIND.sub(" ", _BEFORE.sub(" ", text)) if not text.isascii() and SENTINEL.search(text) else text
+
+
+def as_close(text: str, source: str) -> str:
+    """`text`, a translation of `source`, in which a sentinel is as close to the words beside it as it is in `source`."""
+    beside = {
+        ord(one[0]) - _FIRST: (source[: one.start()][-1:], source[one.end() :][:1]) for one in SENTINEL.finditer(source)
+    }
+    if not beside:
+        return text
+    parts, done = [], 0
+    for found in SENTINEL.finditer(text):
+        before, behind = beside.get(ord(found[0]) - _FIRST, ("", ""))
+        own = text[done : found.start()]
+        last, next_ = own.rstrip(" ")[-1:], text[found.end() :].lstrip(" ")[:1]
+        if before.isalnum() or (before and before in _PUNCTUATION and last and last in _PUNCTUATION):
+            own = own.rstrip(" ")
+        elif before in ("", " ") and own[-1:].isalnum():
+            own += " "
+        parts += [own, found[0]]
+        done = found.end()
+        if behind.isalnum() or (behind == "(" == next_):
+            done += len(text[done:]) - len(text[done:].lstrip(" "))
+        elif behind in ("", " ") and text[done : done + 1].isalnum():
+            parts.append(" ")
+    text = "".join([*parts, text[done:]])
+    return text if _LOOSE.search(source) else _LOOSE.sub("", text)

@@ -15,7 +15,7 @@ from textkit.tasks.translate.serving.parting import part_of
 from textkit.tasks.translate.serving.segments import Piece, Segment
 from textkit.tasks.translate.serving.translations import Translation, each_text, joined
 from textkit.tasks.translate.serving.unknown import replaced, shown
-from textkit.text.preserved.sentinels import restored
+from textkit.text.preserved.sentinels import apart, as_close, restored
 from textkit.text.translation import TranslationText
 
 
@@ -46,19 +46,26 @@ def translation(
         made = replace(made, tokens=tuple(map(rule.target_token, ids)))
     if rule.unk in ids:
         made = replace(made, text=rule.detokenized(shown(rule, ids)))
+    made = _close(made, segment)
     if hypothesis.attention is None or not ids or not (asked.alignment or rule.unk in ids):
         return made
     words = len(segment.ids) - 1
     looked = hypothesis.attention[: len(ids), :words].argmax(1)  # [target]
     looked = (words - 1 - looked if rule.reverse else looked).tolist()
-    tokens = rule.source_tokens(segment.text)[:-1]
+    tokens = rule.source_tokens(apart(segment.text) if rule.sentinels else segment.text)[:-1]
     tokens = tokens[::-1] if rule.reverse else tokens
     if asked.replace_unk and rule.unk in ids:
-        made = replace(made, text=rule.detokenized(replaced(rule, ids, tokens, looked)))
+        made = _close(replace(made, text=rule.detokenized(replaced(rule, ids, tokens, looked))), segment)
     if asked.alignment:
         pairs = sorted(zip(looked, range(len(ids)), strict=True))
         made = replace(made, source_tokens=tuple(tokens), alignment=tuple(pairs))
     return made
+
+
+def _close(made: Translation, segment: Segment) -> Translation:
+    """A translation whose sentinels are as close to words as they are in the segment."""
+    text = as_close(made.text, segment.text)
+    return made if text == made.text else replace(made, text=text)
 
 
 def of_line(

@@ -6,13 +6,12 @@ Cheap enough to look at each translation. Knows no graph; guarding.py says what 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from itertools import count
 
 from textkit.sentences.abbreviations import frequent
-from textkit.text.preserved.foreign_names import foreign_names
-from textkit.text.preserved.numerals import Number, numbers
+from textkit.text.preserved.foreign_names import foreign_names, short_codes
+from textkit.text.preserved.numerals import Number, as_code, numbers
 
 LOOP, SHORT, NUMBERS, COPIED, LANGUAGE = "loop", "short", "numbers", "copied", "language"
 _LONGEST = 8  # words that are repeated together, at most
@@ -22,6 +21,7 @@ _STUTTER = re.compile(r"(\S{1,8}?)\1{5,}")
 _WORDS = 8  # a source of fewer words may have a translation of any length
 _LEAST = 0.35  # a translation has at least this share of the source's characters
 _SPELLED = 13  # a smaller number may be spelled as a word
+_HALF = re.compile(r"\b(?:half(?: past)?|halb)\s+\Z", re.IGNORECASE)  # "half past 3" is "halb 4"
 
 
 def loops(target: str, source: str) -> bool:
@@ -98,25 +98,40 @@ def in_target_language(source: str, source_language: str, target_language: str) 
 
 
 def lost_numbers(target: str, source: str, target_language: str, source_language: str) -> list[Number]:
-    """The numbers of `source` that `target` lacks, by what they are worth. A small whole number may be spelled as a word."""
+    """The numbers of `source` that `target` lacks, by what they are worth. A small whole number may be spelled as a word, but
+    not where `target` has another number instead."""
     if not _DIGIT.search(source):
         return []
-    there = Counter(number.value for number in numbers(target, target_language))
-    found = []
+    theirs = [(one.value, target[one.begin : one.end]) for one in numbers(target, target_language)]
+    found: list[Number] = []
+    small: list[Number] = []
     for number in numbers(source, source_language):
-        if there[number.value]:
-            there[number.value] -= 1
-        elif not (number.value.isdecimal() and len(number.value) < 3 and int(number.value) < _SPELLED):
+        given = source[number.begin : number.end]
+        wanted = {number.value, *_also(number, given)}
+        there = next((one for one in theirs if one[0] in wanted), None)
+        if there is None and not number.plain:  # what the source's language does not write so may be left so
+            there = next((one for one in theirs if as_code(one[1]) == as_code(given)), None)
+        if there is not None:
+            theirs.remove(there)
+        elif number.value.isdecimal() and len(number.value) < 3 and int(number.value) < _SPELLED:
+            small += [] if _HALF.search(source, max(0, number.begin - 16), number.begin) else [number]
+        else:
             found.append(number)
-    return found
+    return sorted([*found, *small]) if len(theirs) > len(found) else found
+
+
+def _also(number: Number, given: str) -> list[str]:
+    """What a number may be worth as well: 20:00 is 20 o'clock, and "5 minus 3" has a 3."""
+    value = number.value
+    hour = [value.removesuffix(":00") if value.endswith(":00") else f"{value}:00"]
+    return [*hour, value[1:]] if given[:1].isalpha() else hour
 
 
 def lost_names(target: str, source: str, source_language: str) -> list[Number]:
-    """The names of `source` with letters that its language lacks, and that `target` does not have."""
-    if source.isascii():
-        return []
+    """What `target` lacks of the names of `source` with letters that its language lacks, and of its short codes."""
     there = target.casefold()
-    return [name for name in foreign_names(source, source_language) if name.value.casefold() not in there]
+    names = [*foreign_names(source, source_language), *short_codes(source)]
+    return sorted({name for name in names if name.value.casefold() not in there})
 
 
 def broken(target: str, source: str) -> bool:

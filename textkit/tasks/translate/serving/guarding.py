@@ -32,7 +32,7 @@ from textkit.tasks.translate.serving.doubts import (
 from textkit.tasks.translate.serving.keeping import LOST, inserted, with_spans
 from textkit.tasks.translate.serving.n_best import Searching
 from textkit.tasks.translate.serving.parting import parted, whole
-from textkit.tasks.translate.serving.segments import Segment
+from textkit.tasks.translate.serving.segments import Segment, encoded
 from textkit.tasks.translate.serving.standing_in import with_stand_ins, without_stand_ins
 from textkit.tasks.translate.serving.translations import Translation
 from textkit.text.preserved.numerals import Number, written
@@ -140,7 +140,7 @@ class Guard:
         text = segment.text[:1].upper() + segment.text[1:]
         if text == segment.text or not brief(text):
             return segment
-        ids = self.rule.encode([text]).ids
+        ids = encoded(self.rule, [text]).ids
         return replace(segment, text=text, ids=ids) if len(ids) <= len(segment.ids) + _MORE else segment
 
     def _loops(self, segment: Segment, translation: Translation) -> bool:
@@ -167,7 +167,7 @@ class Guard:
             lost = self._lost(segment, found[at][0]) if not found[at][0].tokens else []
             if lost and (made := with_stand_ins(segment.text, lost, self.rule.source_language)):
                 text, stand_ins = made
-                ids = self.rule.encode([text]).ids
+                ids = encoded(self.rule, [text]).ids
                 spans = [self._written(segment, number) for number in lost]
                 if len(ids) <= len(segment.ids) + len(lost):
                     given[at] = replace(segment, text=text, ids=ids), stand_ins, spans
@@ -216,7 +216,7 @@ class Guard:
             return None
         text, order = renumbered(text)
         spans = [spans[number] for number in order]
-        ids = self.rule.encode([text]).ids
+        ids = encoded(self.rule, [text]).ids
         return (replace(segment, text=text, ids=ids), spans) if len(ids) <= len(segment.ids) + len(lost) else None
 
     def _behind(self, segment: Segment, lost: Sequence[Number]) -> tuple[str, list[str]]:
@@ -228,8 +228,12 @@ class Guard:
     def _written(self, segment: Segment, number: Number) -> str:
         """A number of the segment as the target's language writes it."""
         given = segment.text[number.begin : number.end]
-        grouped = any(mark in given for mark in ",.'\u00a0\u202f\u2019") and len(number.value.split(".")[0]) > 3
-        return written(number.value, self.rule.target_language, grouped) if number.plain else given
+        if not number.plain:
+            return given
+        value = number.value.removeprefix("-")
+        grouped = any(mark in given for mark in ",.'\u00a0\u202f\u2019") and len(value.split(".")[0]) > 3
+        sign = given[: len(given) - len(given.lstrip("-\u2212\u2013minusMINUS \u00a0"))]
+        return sign + written(value, self.rule.target_language, grouped)
 
     def _doubts(self, segment: Segment, translation: Translation, at_fault: bool) -> list[str]:
         """What is doubtful; `at_fault`: whether there were faults before it was mended."""

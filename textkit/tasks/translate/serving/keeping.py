@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 
 from textkit.errors import UsageError, quoted
 from textkit.tasks.translate.serving.translations import Translation
+from textkit.text.preserved.framing import borders, head
 from textkit.text.preserved.keeping import kept
-from textkit.text.preserved.numerals import with_colons
-from textkit.text.preserved.sentinels import SENTINEL, numbers, replaced, restored
+from textkit.text.preserved.sentinels import SENTINEL, as_close, numbers, replaced, restored
 from textkit.text.translation import TranslationText
 
 LOST = "kept"  # the doubt about a translation into which something kept had to be put back by force
@@ -41,10 +41,27 @@ class Keeper:
 
     def hidden(self, line: str, unread: str = "") -> tuple[str, list[str]]:
         """The line with sentinels, numbered from 0, and the text that each stands for in the translation. `unread`: characters
-        that the model cannot read; words with them are kept."""
+        that the model cannot read; words with them are kept.
+
+        Spans without anything between them have one sentinel. What frames the words, as a list's mark does, has none.
+        """
         patterns = (*self.own, self._terms) if self._terms else self.own
         spans = kept(line, patterns, self.latin_alone, unread)[:_MOST]
-        return replaced(line, spans) if spans else line, [self._translated(line[begin:end]) for begin, end in spans]
+        if not spans:
+            return line, []
+        if frame := [(0, head(line)), *borders(line)]:
+            own = {match.span() for pattern in patterns for match in pattern.finditer(line)}
+            spans = [span for span in spans if span in own or not any(a <= span[0] and span[1] <= b for a, b in frame)]
+        places: list[tuple[int, int]] = []
+        texts: list[str] = []
+        for begin, end in spans:
+            if places and places[-1][1] == begin:
+                places[-1] = places[-1][0], end
+                texts[-1] += self._translated(line[begin:end])
+            else:
+                places.append((begin, end))
+                texts.append(self._translated(line[begin:end]))
+        return replaced(line, places), texts
 
     def all_hidden(
         self, lines: Sequence[str], rule: TranslationText, truecase: bool
@@ -53,11 +70,11 @@ class Keeper:
         These are then given in small letters (`truecase`)."""
         hidden: list[tuple[str, Sequence[str]]] = [(line, ()) for line in lines]
         if rule.sentinels:
-            if rule.unread("".join(lines)):  # of most windows all is read
-                lines = [*map(rule.readable, lines)]
-            lines = [with_colons(line, rule.source_language) for line in lines]
-            unread = bool(rule.unread("".join(lines)))
-            hidden = [self.hidden(line, rule.unread(line) if unread else "") for line in lines]
+            if not rule.unread("".join(lines)):  # of most windows all is read
+                hidden = [*map(self.hidden, lines)]
+            else:  # marks that the model cannot read become like ones, but not within what is kept
+                found = [self.hidden(line, rule.unread(rule.readable(line))) for line in lines]
+                hidden = [(rule.readable(text), spans) for text, spans in found]
         loud = [truecase and shouts(text) for text, _ in hidden]
         texts = [quiet(text) if shouting else text for (text, _), shouting in zip(hidden, loud, strict=True)]
         return texts, [spans for _, spans in hidden], loud
@@ -101,7 +118,7 @@ def inserted(found: Translation, source: str, wanted: Iterable[int], spans: Sequ
         return with_spans(found, spans)
     text = found.text
     for number in lacking:
-        text = _inserted(text, source, number)
+        text = as_close(_inserted(text, source, number), source)
     doubts = tuple(dict.fromkeys((*found.doubts, LOST)))
     return with_spans(replace(found, text=text, doubts=doubts), spans)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from textkit.sentences.abbreviations import within
 from textkit.sentences.halving import halves
 from textkit.tasks.translate.serving.keeping import with_spans
-from textkit.tasks.translate.serving.segments import Segment
+from textkit.tasks.translate.serving.segments import Segment, encoded
 from textkit.tasks.translate.serving.translations import Translation, joined
 from textkit.text.preserved.sentinels import renumbered, sentinel
 from textkit.text.translation import TranslationText
@@ -33,7 +33,7 @@ def parted(segment: Segment, rule: TranslationText) -> list[Half]:
     made = []
     for part in halves(segment.text):
         text, order = renumbered(part.text)
-        ids = rule.encode([text]).ids
+        ids = encoded(rule, [text]).ids
         if len(ids) > len(segment.ids):  # it holds what a word's middle does not; the model takes no more, perhaps
             return []
         made.append(Half(replace(segment, text=text, ids=ids), part.space, [sentinel(number) for number in order]))

@@ -11,10 +11,16 @@ import numpy as np
 
 from textkit.sentences.halving import clauses, halves
 from textkit.sentences.splitting import Part, sentences
-from textkit.text.preserved.sentinels import SENTINEL, renumbered
+from textkit.text.preserved.framing import cells
+from textkit.text.preserved.numerals import COMMA, on_24_hours, with_colons
+from textkit.text.preserved.sentinels import SENTINEL, apart, renumbered
 
 if TYPE_CHECKING:
+    from textkit.text.rule import Encoded
     from textkit.text.translation import TranslationText
+
+
+_DIGIT = re.compile(r"\d")
 
 
 class Piece(NamedTuple):
@@ -41,8 +47,8 @@ class Segment:
 
     @property
     def copied(self) -> bool:
-        """Whether it has sentinels, and no letter or digit besides them: it is its own translation."""
-        return not self.text.isascii() and bool(SENTINEL.search(self.text)) and not any(map(str.isalnum, self.text))
+        """Whether it has no letter or digit, but something that can be seen: it is its own translation."""
+        return not any(map(str.isalnum, self.text)) and (len(self.ids) > 1 or bool(SENTINEL.search(self.text)))
 
 
 @dataclass(frozen=True)
@@ -97,12 +103,29 @@ class SegmentMaker:
         if not line or line.isspace():
             return []
         one = whole or not self.by_sentence
-        found = [Part(line.strip())] if one else sentences(line, self.rule.source_language, self.own)
-        if self.clauses and not one:
-            found = [part for sentence in found for part in clauses(sentence, self.clauses)]
-        if not self.rule.sentinels or line.isascii() or not SENTINEL.search(line):
+        stripped = line.strip()
+        found = [Part(stripped)] if one else [part for cell in cells(stripped) for part in self._sentences(*cell)]
+        if not self.rule.sentinels:
+            return [(part, ()) for part in found]
+        found = [self._timed(part) for part in found]
+        if line.isascii() or not SENTINEL.search(line):
             return [(part, ()) for part in found]
         return [_numbered(one) for part in found for one in _few(part, self.rule.sentinels)]
+
+    def _sentences(self, cell: str, border: str) -> list[Part]:
+        """The sentences of a cell of a line, the border of the cell behind the last."""
+        found = sentences(cell, self.rule.source_language, self.own)
+        if self.clauses:
+            found = [part for sentence in found for part in clauses(sentence, self.clauses)]
+        return _spaced(found, found[-1].space + border) if found else [Part("", border)] if border else []
+
+    def _timed(self, part: Part) -> Part:
+        """`part` with times as the model is given them: on a clock of 24 hours where the target's language has no other."""
+        if not _DIGIT.search(part.text):
+            return part
+        source, target = self.rule.source_language, self.rule.target_language
+        text = on_24_hours(part.text) if source == "en" and target in COMMA else with_colons(part.text, source)
+        return part if text == part.text else replace(part, text=text)
 
     def _encode(self, texts: dict[str, np.ndarray]) -> dict[str, list[Part]]:
         """Fills in the ids of each text, and adds to `texts` the parts that a text is split into where it is too long.
@@ -112,11 +135,11 @@ class SegmentMaker:
         pieces: dict[str, list[Part]] = {}
         waiting = list(texts)
         while waiting:
-            encoded = self.rule.encode(waiting)
-            ends = np.cumsum(encoded.lengths).tolist()
+            found = encoded(self.rule, waiting)
+            ends = np.cumsum(found.lengths).tolist()
             again: dict[str, None] = {}
-            for text, length, end in zip(waiting, encoded.lengths.tolist(), ends, strict=True):
-                ids = encoded.ids[end - length : end]
+            for text, length, end in zip(waiting, found.lengths.tolist(), ends, strict=True):
+                ids = found.ids[end - length : end]
                 if length > self.limit and not self.cut and len(text) > 1:
                     count = -(-length // self.limit)  # 2 or more
                     pieces[text] = list(halves(text, (count // 2) / count))
@@ -134,11 +157,16 @@ class SegmentMaker:
     def _prefixes(self, begins: Iterable[str]) -> dict[str, tuple[int, ...]]:
         """The target ids of each prefix, without their end."""
         known = list(dict.fromkeys(begins))
-        encoded = self.rule.encode_target(known)
-        ends = np.cumsum(encoded.lengths).tolist()
-        lengths = encoded.lengths.tolist()
-        each = (encoded.ids[end - length : end - 1].tolist() for length, end in zip(lengths, ends, strict=True))
+        targets = self.rule.encode_target(known)
+        ends = np.cumsum(targets.lengths).tolist()
+        lengths = targets.lengths.tolist()
+        each = (targets.ids[end - length : end - 1].tolist() for length, end in zip(lengths, ends, strict=True))
         return {begin: tuple(ids) if begin else () for begin, ids in zip(known, each, strict=True)}
+
+
+def encoded(rule: TranslationText, texts: Sequence[str]) -> Encoded:
+    """The source ids of texts of segments, whose sentinels stand apart from words."""
+    return rule.encode([apart(text) for text in texts] if rule.sentinels else texts)
 
 
 def _leaves(text: str, pieces: dict[str, list[Part]]) -> Iterator[Part]:

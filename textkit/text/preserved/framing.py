@@ -1,0 +1,42 @@
+"""What frames the words of a line, and is none of them: the mark of a list, a heading or a quotation before them, and what
+stands between the cells of a table. A translator leaves it as it is. Knows no model.
+"""
+
+from __future__ import annotations
+
+import re
+
+_MARK = (
+    r"(?:[-*+\u2022\u2023\u2043\u25aa\u25ab\u25cb\u25cf\u25e6\u2013\u2014]|>{1,5}|#{1,6}"
+    r"|\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{2,4})\))"
+)
+_HEAD = re.compile(rf"\s*(?:{_MARK}[^\S\n]+(?:\[[ xX]\][^\S\n]+)?){{1,5}}(?=\S)")
+_BORDER = re.compile(r"(?:(?:^|(?<=\s))\|+(?!\S)|[^\S\n]{3,}|\t)[^\S\n]*(?:\|+(?!\S)[^\S\n]*)*")
+
+
+def head(line: str) -> int:
+    """How many characters at the beginning of `line` mark a list, a heading or a quotation: "- ", "## ", "> ", "a) "."""
+    found = _HEAD.match(line)
+    return found.end() if found else 0
+
+
+def borders(line: str) -> list[tuple[int, int]]:
+    """Where tabs, lone strokes ("a | b") and wide gaps divide `line` into cells, (begin, end) in order."""
+    return [found.span() for found in _BORDER.finditer(line)] if "\t" in line or "|" in line or "   " in line else []
+
+
+def cells(line: str) -> list[tuple[str, str]]:
+    """The cells of `line`, which has no white space around it, each with what stands behind it. The first is empty, and has the
+    head behind it, where there is one.
+
+    >>> cells("- cat | dog")
+    [('', '- '), ('cat', ' | '), ('dog', '')]
+    """
+    at = head(line)
+    found = [("", line[:at])] if at else []
+    for begin, end in borders(line):
+        if begin >= at and end > begin:
+            text = line[at:begin].rstrip()
+            found.append((text, line[at + len(text) : end]))
+            at = end
+    return [*found, (line[at:], "")]
