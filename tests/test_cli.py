@@ -86,6 +86,17 @@ def test_help_imports_little(args):
     assert len(ours) <= (52 if args[0] == "evaluate" else 40)
 
 
+def test_a_short_option_has_no_names_compared(tmp_path):
+    """click looks for the nearest long option whenever it meets a short one, and imports difflib for that."""
+    (tmp_path / "a.txt").write_text("a word\n")
+    words = ("search", "--words", "--no-cache", "-k", "1", "word", str(tmp_path / "a.txt"))
+    found = modules_after(*words)
+    assert "textkit.retrieval.words" in found
+    assert "difflib" not in found
+    done = textkit("search", "--treshold", "1", "word")
+    assert "did you mean '--threshold'?" in done.stderr
+
+
 # --help, --version and wrong usage.
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Keep = Literal["first", "longest"]
 KEEPS: tuple[Keep, ...] = ("first", "longest")
+_AT_ONCE = 1 << 16  # pairs that are Python's numbers, which take ten times the memory
 
 
 def order_of(texts: Sequence[str], keep: Keep) -> np.ndarray:
@@ -58,11 +59,11 @@ def kept_of_pairs(found: Found, order: np.ndarray, threshold: float) -> tuple[np
     one, other = np.maximum(rank[one], rank[other]), np.minimum(rank[one], rank[other])
     sequence = np.lexsort((other, one))
     of, best = np.arange(len(order)), np.ones(len(order))
-    for row, before, near in zip(
-        one[sequence].tolist(), other[sequence].tolist(), similarity[sequence].tolist(), strict=True
-    ):
-        if of[before] == before and (of[row] == row or near > best[row]):
-            of[row], best[row] = before, near
+    for at in range(0, len(sequence), _AT_ONCE):
+        some = sequence[at : at + _AT_ONCE]
+        for row, before, near in zip(one[some].tolist(), other[some].tolist(), similarity[some].tolist(), strict=True):
+            if of[before] == before and (of[row] == row or near > best[row]):
+                of[row], best[row] = before, near
     return _unordered(of, best, order)
 
 

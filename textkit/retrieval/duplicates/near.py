@@ -43,7 +43,10 @@ Found = tuple[
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Each row scaled to length 1, f32[row, dim]; a zero row stays zero."""
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))[:, None]
-    scaled: np.ndarray = (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+    scaled = np.empty(vectors.shape, np.float32)
+    for at in range(0, len(vectors), _AT_ONCE):  # quotients in f64, which for all rows at once would be most of the memory
+        cut = slice(at, at + _AT_ONCE)
+        scaled[cut] = vectors[cut] / np.where(lengths[cut] > 0, lengths[cut], 1.0)
     return scaled
 
 
@@ -70,22 +73,22 @@ class Near:
         count = len(self.rows)
         of, similarity = np.arange(count), np.ones(count)
         places = np.empty(count, np.int64)  # of the rows that are kept, in order
-        short, long = np.empty_like(self._short), np.empty_like(self.rows)
+        short = np.empty_like(self._short)  # the short rows of those, as they lie in memory
         kept = 0
         with ThreadPoolExecutor(self.threads, thread_name_prefix="textkit-near") as pool:
             for start in range(0, count, _BLOCK):
                 block = np.arange(start, min(start + _BLOCK, count))
-                found = self._over(pool, block, places[:kept], short[:kept], long[:kept], best=True)
+                found = self._over(pool, block, places[:kept], short[:kept], best=True)
                 _take_nearest(of, similarity, *found)
                 left, dropped = block[of[block] == block], block[of[block] != block]
                 self._settle(pool, left, of, similarity)
                 left = left[of[left] == left]
                 # What is dropped for a row before the block may be nearer to one that the block keeps.
-                found = self._over(pool, dropped, left, self._short[left], self.rows[left], best=False)
+                found = self._over(pool, dropped, left, self._short[left], best=False)
                 nearer = np.flatnonzero((found[1] < found[0]) & (found[2] > similarity[found[0]]))
                 _take_nearest(of, similarity, *(part[nearer] for part in found))
                 stop = kept + len(left)
-                places[kept:stop], short[kept:stop], long[kept:stop] = left, self._short[left], self.rows[left]
+                places[kept:stop], short[kept:stop] = left, self._short[left]
                 kept = stop
                 self.progress(int(block[-1]) + 1)
         return of, similarity
@@ -99,9 +102,7 @@ class Near:
             for start in range(0, len(self.rows), _BLOCK):
                 block = np.arange(start, min(start + _BLOCK, len(self.rows)))
                 stop = int(block[-1]) + 1
-                one, other, similarity = self._over(
-                    pool, block, places[:stop], self._short[:stop], self.rows[:stop], best=False
-                )
+                one, other, similarity = self._over(pool, block, places[:stop], self._short[:stop], best=False)
                 earlier = other < one
                 one, other, similarity = one[earlier], other[earlier], similarity[earlier]
                 order = np.lexsort((other, one))
@@ -110,7 +111,7 @@ class Near:
 
     def _settle(self, pool: ThreadPoolExecutor, left: np.ndarray, of: np.ndarray, similarity: np.ndarray) -> None:
         """Drops those rows of `left` that are near to a kept row among them."""
-        one, other, near = self._over(pool, left, left, self._short[left], self.rows[left], best=False)
+        one, other, near = self._over(pool, left, left, self._short[left], best=False)
         earlier = np.flatnonzero(other < one)
         earlier = earlier[np.argsort(one[earlier], kind="stable")]
         for at, row, before in zip(earlier.tolist(), one[earlier].tolist(), other[earlier].tolist(), strict=True):
@@ -120,10 +121,10 @@ class Near:
                 of[row], similarity[row] = before, near[at]
 
     def _over(
-        self, pool: ThreadPoolExecutor, block: np.ndarray, places: np.ndarray, short: np.ndarray, long: np.ndarray, best: bool
-    ) -> Found:  # fmt: skip
+        self, pool: ThreadPoolExecutor, block: np.ndarray, places: np.ndarray, short: np.ndarray, best: bool
+    ) -> Found:
         """The pairs of rows in `block` with rows at `places` that are alike enough. `best`: for each row of the block the
-        nearest ones of a tile are enough. `short`, `long`: the rows at `places`, as they lie in memory."""
+        nearest ones of a tile are enough. `short`: the short rows at `places`."""
         high, wide = _TILE
         tiles = [
             (slice(top, top + high), slice(left, left + wide))
@@ -137,7 +138,7 @@ class Near:
             np.matmul(self._short[mine], short[theirs].T, out=product)
             at = np.flatnonzero(np.greater_equal(product, self._least, out=over))
             if len(at) > _DENSE * product.size:
-                product = self.rows[mine] @ long[theirs].T
+                product = self.rows[mine] @ self.rows[places[theirs]].T
                 at = np.flatnonzero(product >= self._least)
                 about = product.ravel()[at]
                 row, column = np.divmod(at, product.shape[1])
