@@ -163,6 +163,9 @@ def test_exit_codes_are_those_of_grep(index: Path, call: Any, args: tuple[str, .
         (("x", "notes.idx", "--input", "lines"), "--input lines: notes.idx is an index, which was read when it was made"),
         (("x", "notes", "-l", "-c"), "-l and -c: say one or the other"),
         (("x", "notes", "--input", "lines", "--column", "2"), "--column 2: lines have no columns; say --input tsv"),
+        (("x", "notes", "--column", "2"), "--column 2: lines have no columns; say --input tsv, csv or jsonl"),
+        (("x", "notes", "--words", "--delimiter", ";"), "--delimiter: lines have no columns; say --input csv or tsv"),
+        (("caf\udce9", "notes"), "QUERY holds bytes that are no UTF-8"),
         (("x", "notes.idx", "-m", "en-words"), "notes.idx: was made with the model 'en-sentences'"),
     ],
 )  # fmt: skip
@@ -171,6 +174,33 @@ def test_trouble_is_exit_code_2(index: Path, call: Any, args: tuple[str, ...], m
     assert (code, out) == (2, "")
     assert error.startswith(f"textkit: {message}")
     assert error.count("\n") == 1
+
+
+def test_a_fault_is_trouble_too(index: Path, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fault(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(textkit.Index, "search", fault)
+    code, out, error = call("search", "x", index)
+    assert (code, out) == (2, "")
+    assert error.startswith("textkit: unexpected ZeroDivisionError: oops")
+
+
+def test_any_number_of_hits_may_be_asked_for(index: Path, call: Any) -> None:
+    Path("asked.txt").write_text("money back\n\nweather\n")
+    many = ("search", index, "--queries", "asked.txt", "--format", "tsv", "-k")
+    assert call(*many, 10**30) == call(*many, 8)
+    assert call("search", "money", index, "-k", 10**30, "-C", 10**30)[0] == 0
+
+
+def test_names_of_any_bytes(notes: Path, call: Any) -> None:
+    name = b"n\xff:1:\n x.txt"
+    Path(os.fsdecode(name)).write_text("money back\n")
+    shown = b"n\xff:1:\\n x.txt:1:money back\n"
+    done = subprocess.run(
+        [sys.executable, "-m", "textkit", "search", "--words", "money", name], env=ENVIRONMENT, capture_output=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, shown, b"")
 
 
 def test_a_damaged_index_is_trouble(index: Path, call: Any) -> None:
@@ -369,9 +399,36 @@ def test_from_python(index: Path) -> None:
     assert several[0] == hits[:1]
     assert found.search([]) == []
     assert all(hit.cosine is not None and hit.cosine >= 0.3 for hit in found.search("money", None, "meaning", 0.3))
-    for wrong in ({"k": 0}, {"mode": "sense"}):
+    for wrong in ({"k": 0}, {"k": 1.5}, {"k": "3"}, {"mode": "sense"}, {"threshold": float("nan")}, {"threshold": "1"}):
         with pytest.raises(textkit.UsageError):
             found.search("x", **wrong)
+    for query in (None, b"x", 7, ["x", None]):
+        with pytest.raises(textkit.UsageError, match="text"):
+            found.search(query)  # type: ignore[call-overload]
+    assert [len(each) for each in found.search(iter(["money", "a\udcff"]), 10**30)] == [8, 8]  # type: ignore[call-overload]
+    assert len(found.search("the", None, "words")) == 4  # all that have a word
+    found.close()
+    with pytest.raises(textkit.TextkitError, match="the index is closed"):
+        found.search("money")
+
+
+def test_made_from_python(notes: Path) -> None:
+    """What no index can be made with leaves no folder behind."""
+    model = write_words(Path("five"))
+    for wrong, said in (
+        ({"files": ["nowhere.txt"]}, "nowhere.txt: no such file"),
+        ({"files": "notes", "column": "x"}, "column=x: lines have no columns"),
+        ({"files": "notes", "input": "line"}, "input=line: is unknown; did you mean 'lines'"),
+        ({"files": "notes", "input": "csv", "delimiter": "ab"}, "delimiter: is empty, or longer"),
+        ({"files": "notes", "model": "no-such"}, "model=no-such: unknown model"),
+        ({"files": []}, "there is no index"),
+    ):
+        with pytest.raises(textkit.TextkitError, match=said):
+            textkit.Index.make("new.idx", **({"model": model} | wrong))  # type: ignore[arg-type]
+        assert not Path("new.idx").exists()
+    Path("t.csv").write_text("1,money\n2,weather\n")
+    made = textkit.Index.make("new.idx", Path("t.csv"), model, "csv", 2)  # type: ignore[arg-type]
+    assert [hit.text for hit in made.search("weather", 1, "words")] == ["weather"]
 
 
 def test_files_are_followed(notes: Path) -> None:

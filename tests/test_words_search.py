@@ -112,6 +112,15 @@ def test_no_query_is_wrong(tmp_path: Path) -> None:
         ("Привет, мир", "мир"),
         ("running dogs", "dog run"),
         ("it is 3.14", "3.14"),
+        ("two résumés", "resumes"),
+        ("die Straße", "STRASSE"),
+        ("İstanbul", "istanbul"),
+        ("за\u0301мок", "замок"),
+        ("السَّلام عليكم", "السلام"),
+        ("الســـلام", "السلام"),
+        ("שָׁלוֹם", "שלום"),
+        ("Dampf\u00adschiff", "dampfschiff"),
+        ("m\u0304ori", "mori"),
     ],
 )
 def test_what_is_found(text: str, query: str) -> None:
@@ -139,6 +148,9 @@ def test_where_words_match() -> None:
     text = "Cats like the cat's 北京大学 food"
     spans = matched(text, set(terms("cat 大学")))
     assert [text[start:end] for start, end in spans] == ["Cats", "cat", "大学"]
+    text = "der за\u0301мок, Dampf\u00adschiff"
+    spans = matched(text, set(terms("замок dampfschiff")))
+    assert [text[start:end] for start, end in spans] == ["за\u0301мок", "Dampf\u00adschiff"]
 
 
 def test_fusion_by_hand() -> None:

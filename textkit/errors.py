@@ -38,7 +38,7 @@ def no_such_file(name: str) -> str:
     """What is wrong with the name of a file that is not there."""
     if is_address(name):
         return f"{name}: is an address, and only models (-m) are read from one; mount it or copy it, and name the file"
-    return f"{name}: no such file"
+    return f"{name or repr(name)}: no such file"
 
 
 def nearest(name: str, known: Iterable[str], shortened: bool = False) -> str:

@@ -199,16 +199,17 @@ def _verdict(error: BaseException) -> tuple[int, str]:
         return error.exit_code, one_line(error)
     if isinstance(error, click.ClickException):
         return error.exit_code, _usage_line(error)
+    failed = getattr(error, "exit_code", 1)  # a verb has other codes, where 1 says something else
     if isinstance(error, MemoryError):
-        return 1, "out of memory"
+        return failed, "out of memory"
     if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _OF_TRAINING:
-        return 1, f"this needs {error.name}, which is not installed: {pip_install('train')}"
+        return failed, f"this needs {error.name}, which is not installed: {pip_install('train')}"
     if isinstance(error, OSError) and error.strerror:
         file = errors.file_of(error)
-        return 1, f"{file}: {error.strerror}" if file else error.strerror
+        return failed, f"{file}: {error.strerror}" if file else error.strerror
     if isinstance(error, SystemExit):
         return (error.code, "") if isinstance(error.code, int) else (1, str(error.code or ""))
-    return 1, f"unexpected {one_line(error)} (a fault of textkit's; --debug shows where)"
+    return failed, f"unexpected {one_line(error)} (a fault of textkit's; --debug shows where)"
 
 
 def _kept_nothing(path: str, advice: str) -> str:

@@ -1,7 +1,8 @@
 """How text becomes the terms that are matched. Knows no index.
 
-tantivy cuts at what is no letter and no digit, lowercases, stems and drops accents. What it cannot know is prepared here: text
-without spaces between words becomes single characters and pairs of them, and a code such as AB-12/7 is also a term as a whole.
+tantivy cuts at what is no letter and no digit, drops accents, lowercases and stems. What it cannot know is prepared here: text
+without spaces between words becomes single characters and pairs of them, marks on letters are left out, and a code such as
+AB-12/7 is also a term as a whole.
 """
 
 from __future__ import annotations
@@ -19,13 +20,19 @@ _CODE = re.compile(r"\w+(?:[^\w\s]\w+)+")
 _DIGIT = re.compile(r"\d")
 _HANGUL = "\uac00-\ud7af"
 _MARK = re.compile(r"[^\w]")
+# What is written on letters and left out as often, where no letter is composed of both: accents of stress, and the vowels of
+# Hebrew and Arabic. Then what lengthens an Arabic word, and what is not seen: soft hyphens and joiners.
+_ON_LETTERS = (
+    "\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4"
+    "\u06e7\u06e8\u06ea-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f\u0640\u00ad\u2060\ufeff"
+)
 
 
 def prepared(text: str) -> str:
     """`text` as tantivy's analyser takes it: its words, and behind them its codes as words."""
     said = text
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
+        text = _on_letters().sub("", unicodedata.normalize("NFKC", text))
         said = text if text.isascii() else _runs().sub(_pairs, text)
     codes = _joined_codes(text)
     return f"{said} {' '.join(codes)}" if codes else said
@@ -39,6 +46,17 @@ def _joined_codes(text: str) -> list[str]:
     if not words:
         return []
     return [_MARK.sub(JOINT, found) for word in words for found in _CODE.findall(word) if _DIGIT.search(found)]
+
+
+@cache
+def _on_letters() -> re.Pattern[str]:
+    return re.compile(f"[{_ON_LETTERS}]+")
+
+
+@cache
+def _words(ascii: bool) -> re.Pattern[str]:
+    """The words of a text, with what is written on their letters."""
+    return re.compile(r"\w+" if ascii else f"\\w[\\w{_ON_LETTERS}]*")
 
 
 @cache
@@ -61,7 +79,7 @@ def analyser() -> Any:
 
     filters = tantivy.Filter
     builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-    for step in (filters.remove_long(LONGEST), filters.lowercase(), filters.stemmer("english"), filters.ascii_fold()):
+    for step in (filters.remove_long(LONGEST), filters.ascii_fold(), filters.lowercase(), filters.stemmer("english")):
         builder = builder.filter(step)
     return builder.build()
 
@@ -94,7 +112,7 @@ def has_digit(term: str) -> bool:
 def matched(text: str, wanted: set[str]) -> list[tuple[int, int]]:
     """Where the words of `text` lie (start, end) that have a term of `wanted`."""
     found = []
-    for word in re.finditer(r"\w+", text):
+    for word in _words(text.isascii()).finditer(text):
         if not word[0].isascii() and _runs().search(word[0]):
             found += _matched_run(word[0], word.start(), wanted)
         elif len(word[0]) <= LONGEST and wanted.intersection(_of_word(word[0])):

@@ -25,7 +25,7 @@ from textkit.streams.encoding import chosen
 
 MOST = 100_000  # lines of plain files; more are a matter of minutes, and of an index of one's own
 _KEPT = 32  # indexes in the cache; the one that was not used for the longest time makes room
-_VERSION = 1  # changes where an old cache cannot be used any more
+_VERSION = 2  # changes where an old cache cannot be used any more
 
 
 @contextmanager

@@ -15,13 +15,15 @@ from typing import Any, overload
 
 import numpy as np
 
-from textkit.errors import TextkitError, UsageError, nearest
+from textkit.arguments import of_arguments
+from textkit.errors import TextkitError
 from textkit.retrieval.analysis import matched, terms
+from textkit.retrieval.asking import asked
 from textkit.retrieval.context import beside
 from textkit.retrieval.evidence import Evidence, cosines_of, living
 from textkit.retrieval.exact import candidates, ranked, units
 from textkit.retrieval.graphs import Graphs, engine
-from textkit.retrieval.hits import MODES, Hit, Mode
+from textkit.retrieval.hits import Hit, Mode
 from textkit.retrieval.models import Embedding, found_again
 from textkit.retrieval.ranking import hybrid
 from textkit.retrieval.storing.contents import WORDS, Contents
@@ -52,10 +54,12 @@ class Index:
 
     @classmethod
     def make(
-        cls, path: str | os.PathLike[str], files: Sequence[str | os.PathLike[str]], model: Any = None, input: str | None = None,
+        cls, path: str | os.PathLike[str], files: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+        model: Any = None, input: str | None = None,
         column: str | None = None, delimiter: str | None = None, device: str = "auto", threads: int | None = None,
     ) -> Index:  # fmt: skip
-        """Makes an index of `files` (and folders), or brings the one at `path` up to date, and opens it; see `textkit index`.
+        """Makes an index of `files` (and folders; one may be given alone), or brings the one at `path` up to date, and opens
+        it; see `textkit index`.
 
         `files` empty: those that the index has been given before. `input`: lines, tsv, csv, jsonl or paragraphs.
         Raises UsageError for options other than those that the index was made with, and TextkitError for another model, a
@@ -63,8 +67,12 @@ class Index:
         """
         from textkit.retrieval.updating import Update, Wanted
 
-        wanted = Wanted(model, input, column, delimiter, device=device, threads=threads)
-        Update(Path(path), wanted).run([os.fspath(file) for file in files] or None)
+        names = [files] if isinstance(files, str | os.PathLike) else files
+        wanted = Wanted(
+            model, input, None if column is None else str(column), delimiter, device=device, threads=threads
+        )
+        with of_arguments():
+            Update(Path(path), wanted).run([os.fspath(file) for file in names] or None)
         return cls(path, device, threads)
 
     def __len__(self) -> int:
@@ -106,22 +114,19 @@ class Index:
     ) -> list[Hit] | list[list[Hit]]:
         """The hits of a query, the best first; of a list of queries, a list of hits for each.
 
-        `k`: at most so many hits; None: all that are above the threshold. `mode`: by `meaning` (cosines of vectors), by `words`
+        `k`: at most so many hits; None: all that are above the threshold (0.5 where none is said; by words, all that have a
+        word). `mode`: by `meaning` (cosines of vectors), by `words`
         (BM25), or `hybrid`, both fused. `threshold`: the least cosine of a hit (by words, the least BM25 score); a passage that
         has every word of the query is a hit of hybrid search as well. A blank query has no hits.
 
-        Raises UsageError for an unknown mode and for k below 1, and TextkitError where the model is not to be had.
+        Raises UsageError for an unknown mode, k below 1 and what is no text or no number, and TextkitError where the model is
+        not to be had.
         """
-        if mode not in MODES:
-            raise UsageError(f"unknown mode {mode!r}{nearest(str(mode), MODES)}")
-        if k is not None and k < 1:
-            raise UsageError(f"k={k}: must be at least 1")
-        if isinstance(queries, str):
-            return self._answers_now([queries], k, mode, threshold)[0]
+        what = asked(queries, k, mode, threshold)
         found: list[list[Hit]] = []
-        for start in range(0, len(queries), _AT_ONCE):
-            found += self._answers_now(queries[start : start + _AT_ONCE], k, mode, threshold)
-        return found
+        for start in range(0, len(what.queries), _AT_ONCE):
+            found += self._answers_now(what.queries[start : start + _AT_ONCE], what.k, what.mode, what.threshold)
+        return found[0] if what.single else found
 
     def _answers_now(
         self, queries: Sequence[str], k: int | None, mode: Mode, threshold: float | None
@@ -139,13 +144,14 @@ class Index:
             return self._answers(queries, k, mode, threshold)
 
     def _answers(self, queries: Sequence[str], k: int | None, mode: Mode, threshold: float | None) -> list[list[Hit]]:
-        least = threshold if threshold is not None else THRESHOLD if k is None else None
-        asked = [at for at, query in enumerate(queries) if query.strip()]
+        least = threshold if threshold is not None else THRESHOLD if k is None and mode != "words" else None
+        there = [at for at, query in enumerate(queries) if query.strip()]
         answers: list[list[Hit]] = [[] for _ in queries]
-        if not asked or not len(self):
+        if not there or not len(self):
             return answers
-        some = [queries[at] for at in asked]
-        depth = None if least is not None else max(DEPTH, k or 0)
+        some = [queries[at] for at in there]
+        k = None if k is None else min(k, self._contents.manifest.rows)  # any number may be asked for
+        depth = None if least is not None or k is None else max(DEPTH, k)
         by_meaning: list[tuple[np.ndarray, np.ndarray]] | None = None
         vectors = None
         if mode != "words":
@@ -155,7 +161,7 @@ class Index:
                 self._words  # noqa: B018  # opened while the graph is being loaded
             vectors = units(self._embedding.vectors(encoded))
             by_meaning = self._nearest(vectors, depth, -1.0 if least is None else least)
-        for place, at in enumerate(asked):
+        for place, at in enumerate(there):
             meaning = by_meaning[place] if by_meaning is not None else None
             vector = None if vectors is None else vectors[place]
             answers[at] = self._hits(queries[at], vector, meaning, k, mode, least, depth)

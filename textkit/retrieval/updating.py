@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from textkit.durable import naming
-from textkit.errors import TextkitError, UsageError, pip_install
+from textkit.errors import TextkitError, UsageError, nearest, no_such_file, pip_install
 from textkit.retrieval.indexing import Indexer, Report
 from textkit.retrieval.models import Embedding, found_again
 from textkit.retrieval.passages import KINDS, Reading
+from textkit.retrieval.sources import STDIN
 from textkit.retrieval.storing import manifest as manifests
 from textkit.retrieval.storing.contents import Contents
 from textkit.retrieval.storing.manifest import Manifest, ModelFacts
@@ -66,8 +67,10 @@ class Update:
         Raises UsageError where other options are asked for than the index was made with, and TextkitError for another model, a
         damaged index or one of a newer textkit, a file that cannot be read, and a disk that is full.
         """
-        if not names and not os.path.lexists(self.folder / manifests.NAME):
-            raise UsageError(f"{self.folder}: there is no index; say which files it is to hold")
+        if not os.path.lexists(self.folder / manifests.NAME):
+            if not names:
+                raise UsageError(f"{self.folder}: there is no index; say which files it is to hold")
+            self._check_new(names)  # before there is a folder
         with locked(self.folder, self.waiting):
             manifest = manifests.read(self.folder) if os.path.lexists(self.folder / manifests.NAME) else self._new()
             reading = self._reading(manifest)
@@ -108,6 +111,23 @@ class Update:
                 writer.commit(parts=(*writer.manifest.parts, part))
         finally:
             contents.close()
+
+    def _check_new(self, names: Sequence[str]) -> None:
+        """Raises UsageError for what no new index can be made with, and TextkitError for a file that is not there."""
+        wanted, kind = self.wanted, self.wanted.kind or "lines"
+        if kind not in KINDS:
+            raise UsageError(f"--input {kind}: is unknown{nearest(kind, KINDS)}")
+        if wanted.column is not None and kind not in _RECORDS:
+            raise UsageError(f"--column {wanted.column}: {kind} have no columns; say --input tsv, csv or jsonl")
+        if wanted.delimiter is not None and kind not in ("tsv", "csv"):
+            raise UsageError(f"--delimiter: {kind} have no columns; say --input csv or tsv")
+        if wanted.delimiter is not None and (not wanted.delimiter or (kind == "csv" and len(wanted.delimiter) > 1)):
+            raise UsageError("--delimiter: is empty, or longer than one character, as that of csv is")
+        for name in names:
+            if name != STDIN and not os.path.exists(name):
+                raise TextkitError(no_such_file(name))
+        if not wanted.words_only:
+            self._load(wanted.model)
 
     def _new(self) -> Manifest:
         kind = self.wanted.kind or "lines"

@@ -123,7 +123,7 @@ def json_object(line: str) -> tuple[dict[str, Any] | None, str]:
     except RecursionError:
         return None, "malformed JSON: nested too deep"
     except json.JSONDecodeError as error:
-        return None, f"malformed JSON: {error.msg} at character {error.pos + 1}"
+        return None, f"malformed JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}"
     return (value, "") if isinstance(value, dict) else (None, f"not a JSON object but {_kind(value)}")
 
 

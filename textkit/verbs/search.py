@@ -16,7 +16,6 @@ from textkit import process
 from textkit.cli.filter_options import column_option, delimiter_option
 from textkit.cli.options import (
     Messages,
-    Text,
     device_option,
     encoding_option,
     message_options,
@@ -58,7 +57,7 @@ class Trouble(TextkitError):
         "textkit search --hybrid --explain 'error E1042' log.idx",
     ),
 )
-@click.argument("words", type=Text(), metavar="QUERY [INDEX|FILE|FOLDER|-]...", nargs=-1)
+@click.argument("words", metavar="QUERY [INDEX|FILE|FOLDER|-]...", nargs=-1)
 @click.option("--queries", metavar="FILE", help="Search for each line of FILE ('-': stdin) instead of QUERY.")
 @click.option(
     "-k", type=click.IntRange(min=1), metavar="N", help=f"At most N hits. Default: {K}; no bound with a threshold."
@@ -144,6 +143,9 @@ def search(words: tuple[str, ...], messages: Messages, **options: Any) -> None:
     except (TextkitError, OSError, MemoryError) as error:
         said = "out of memory" if isinstance(error, MemoryError) else _of_system(error)
         raise Trouble(said) from error
+    except Exception as error:  # a fault of textkit's own does not say that nothing was found
+        error.exit_code = Trouble.exit_code  # type: ignore[attr-defined]
+        raise
     if not found:
         raise click.exceptions.Exit(1)
 
@@ -185,6 +187,8 @@ class _Request:
         if self.queries is None and not self.words:
             raise UsageError("QUERY is missing, as in: textkit search 'money back' notes/*.txt")
         self.query = self.words[0] if self.queries is None else ""
+        if any("\udc80" <= letter <= "\udcff" for letter in self.query):  # files may have such names
+            raise UsageError("QUERY holds bytes that are no UTF-8")
         self.places = self.words[1:] if self.queries is None else self.words
         if self.queries == "-" and (not self.places or "-" in self.places):
             raise UsageError("--queries -: stdin holds the queries; say which INDEX or FILE to search")
@@ -260,7 +264,7 @@ def _run(request: _Request, index: Index, out: BinaryIO, messages: Messages) -> 
         if not queries:
             out.flush()
             continue
-        for query, hits in zip(queries, _hits(request, index, queries), strict=True):
+        for query, hits in zip(queries, index.search(queries, request.most, request.mode, request.least), strict=True):
             any_hit = any_hit or bool(hits)
             if request.names_only or request.count:
                 found += hits
@@ -273,12 +277,6 @@ def _run(request: _Request, index: Index, out: BinaryIO, messages: Messages) -> 
     if not request.silent and (request.names_only or request.count):
         out.write(form.files(index.files, found, request.count))
     return any_hit
-
-
-def _hits(request: _Request, index: Index, queries: list[str]) -> list[list[Hit]]:
-    if request.least is None and request.most is None:  # by words, every line that has one
-        return index.search(queries, len(index) or 1, "words")
-    return index.search(queries, request.most, request.mode, request.least)
 
 
 def _queries(request: _Request, messages: Messages) -> Iterator[list[str]]:

@@ -160,6 +160,8 @@ class _Opened:
 
     def read_into(self, into: memoryview, offset: int) -> None:
         done = 0
+        if self._fd < 0:
+            raise TextkitError(f"{self._path}: cannot be read: the index is closed")
         try:
             while done < len(into):
                 count = _read_at(self._fd, into[done:] if done else into, offset + done)
