@@ -77,6 +77,16 @@ def test_a_line_has_the_same_rows_alone_and_among_others():
     assert many.ids.tolist() == together.ids.tolist() * 700
 
 
+def test_a_long_line_before_others_does_not_count_them_twice():
+    made = rule()
+    long = "dog " * (1 << 17)  # more characters than are normalised together
+    size = int(made.encode([long]).lengths[0])
+    for lines in ([long, "end"], [long, *LINES], ["end", long, "end"], [long, long], [long]):
+        assert made.encode(lines).lengths.tolist() == [
+            size if line is long else int(made.encode([line]).lengths[0]) for line in lines
+        ]
+
+
 def test_digits_are_left_out_if_asked_to():
     made = rule(digits=False)
     assert made.words_of(["a1b 22 c"]) == [["a", "b", "c"]]

@@ -53,7 +53,7 @@ def _near(path: str) -> str | None:
     if not name or " " in name:
         return None
     try:
-        names = os.listdir(folder or ".")
+        names = [other for other in os.listdir(folder or ".") if other != name]  # it may be a link that leads nowhere
     except OSError:
         return None
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.8)

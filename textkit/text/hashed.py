@@ -268,6 +268,6 @@ def _portions(lines: Sequence[str]) -> Iterator[Sequence[str]]:
     ends = list(accumulate(map(len, lines)))
     begin = size = 0
     while begin < len(lines):
-        stop = bisect_left(ends, size + _AT_ONCE, begin) + 1
-        yield lines if stop - begin >= len(lines) else lines[begin:stop]
-        begin, size = stop, ends[min(stop, len(lines)) - 1]
+        stop = min(bisect_left(ends, size + _AT_ONCE, begin) + 1, len(lines))
+        yield lines if stop - begin == len(lines) else lines[begin:stop]
+        begin, size = stop, ends[stop - 1]
