@@ -273,6 +273,24 @@ def test_large_row_groups_do_not_depend_on_windows(tmp_path):
         assert [found.row_group(at).num_rows for at in range(found.num_row_groups)] == [1 << 16, 1 << 16, 10]
 
 
+@pytest.mark.parametrize("args", [[], ["--column", "zz"], ["--parts", 2]])
+def test_a_table_of_thousands_of_columns_is_one_line_of_a_few(call, tmp_path, args):
+    path = tmp_path / "wide.parquet"
+    names = ["n" * 5000, *(f"column{at}" for at in range(3000))]
+    pq.write_table(pa.table({name: ["x"] for name in names}), path)
+    code, _, error = embed(call, "--input", "parquet", *args, *["-o", tmp_path / "out"] * ("--parts" in args), path)
+    assert (code, error.count("\n")) == (1, 1)
+    assert ("no column 'zz'; there is column0, " if "zz" in args else f"there is {'n' * 79}…, column0, ") in error
+    assert " more" in error
+    assert len(error) < 2000
+    pq.write_table(pa.table({}), path)
+    none = embed(call, "--input", "parquet", "--format", "parquet", path)[2]
+    assert none.endswith("no column 'text': it has no columns\n")
+    deep = pa.array([dict.fromkeys(names, 1)])
+    pq.write_table(pa.table({"text": deep}), path)
+    assert len(embed(call, "--input", "parquet", path)[2]) < 300
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

@@ -505,6 +505,7 @@ def test_what_killed_runs_left_is_removed_and_what_live_ones_write_is_not(call, 
     ("args", "message"),
     [
         (["--parts", 2], "--parts: -o FOLDER names the folder of the parts"),
+        (["--parts", 2, "-o", "", "x"], "-o '': names no folder"),
         (["--parts", 2, "-o", "OUT"], "--parts: stdin cannot be cut into parts; name files or folders"),
         (["--parts", 2, "-o", "OUT", "-"], "--parts: stdin cannot be cut into parts"),
         (["--parts", 2, "--part-size", "1M", "-o", "OUT", "x"], "--parts, --part-size: one of them"),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from textkit.version import DISTRIBUTION
 
 MOST_QUOTED = 80  # the most characters from a file that a message shows
+_MOST_LISTED = 1000  # of a list of names; those that are textkit's own are shorter
 
 
 class TextkitError(Exception):
@@ -60,7 +61,25 @@ def nearest(name: str, known: Iterable[str], shortened: bool = False) -> str:
                 found.append((_distance(asked, form), len(bare), one))
     if found:
         return f"; did you mean {min(found)[2]!r}?"
-    return f"; there is {', '.join(known)}" if known else ""
+    return f"; there is {listed(known)}" if known else ""
+
+
+def bounded(text: str) -> str:
+    """A name or a type from a file, cut where it is longer than a message should show."""
+    return text if len(text) <= MOST_QUOTED else f"{text[: MOST_QUOTED - 1]}…"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names that may come from a file, as many as a message has room for: a table may have thousands of columns."""
+    shown: list[str] = []
+    size = 0
+    for name in names:
+        one = bounded(name)
+        size += len(one)
+        if shown and size > _MOST_LISTED:
+            return f"{', '.join(shown)} and {len(names) - len(shown):,} more"
+        shown.append(one)
+    return ", ".join(shown)
 
 
 def _distance(one: str, other: str) -> int:

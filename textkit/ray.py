@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from textkit.errors import TextkitError, UsageError
+from textkit.errors import TextkitError, UsageError, bounded, listed
 
 _BATCH = 4096  # rows; a model cuts them further
 
@@ -28,10 +28,10 @@ class Answers:
 
         pa = pyarrow()
         if self.column not in table.column_names:
-            raise TextkitError(f"no column {self.column!r}; there is {', '.join(table.column_names)}")
+            raise TextkitError(f"no column {self.column!r}; there is {listed(table.column_names)}")
         kind = table.schema.field(self.column).type
         if not is_text(kind):
-            raise TextkitError(f"column {self.column!r} is of type {kind}, not string")
+            raise TextkitError(f"column {self.column!r} is of type {bounded(str(kind))}, not string")
         texts = table.column(self.column).to_pylist()
         answers = self.model([text or "" for text in texts])
         nulls = [text is None for text in texts]

@@ -135,5 +135,7 @@ def check_parts(request: Filter) -> None:
         raise UsageError("--shard, --engine ray: the engine deals out the parts by itself")
     if request.output is None:
         raise UsageError(f"{said}: -o FOLDER names the folder of the parts")
+    if not request.output:
+        raise UsageError("-o '': names no folder")
     if "-" in request.files or (not request.files and not request.resume):
         raise UsageError(f"{said}: stdin cannot be cut into parts; name files or folders")

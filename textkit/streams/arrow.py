@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from textkit.errors import TextkitError, nearest, one_line, pip_install
+from textkit.errors import TextkitError, bounded, listed, nearest, one_line, pip_install
 from textkit.streams.columns import TEXT_FIELD, Block, without_surrogates
 from textkit.streams.lines import GZIP, ZSTANDARD, standard_input
 from textkit.streams.span import Span
@@ -108,7 +108,9 @@ def blocks(
             raise TextkitError(
                 f"{name}: is compressed as a whole, which {kind} cannot be read from; unpack it"
             ) from error
-        raise TextkitError(f"{name}: is no {kind} data that can be read: {one_line(error)[:120]}") from error
+        raise TextkitError(
+            f"{name}: is no {kind} data that can be read: {one_line(error)[:120].rstrip('.')}"
+        ) from error
 
 
 def _packed(piece: str | Span) -> bool:
@@ -186,7 +188,8 @@ def place_of(schema: Any, column: str | None, name: str) -> int:
     if column is None and TEXT_FIELD not in schema.names:
         if len(texts) == 1:
             return texts[0]
-        raise TextkitError(f"{name}: no column {TEXT_FIELD!r}: --column names one; there is {', '.join(schema.names)}")
+        there = f"--column names one; there is {listed(schema.names)}" if schema.names else "it has no columns"
+        raise TextkitError(f"{name}: no column {TEXT_FIELD!r}: {there}")
     wanted = column or TEXT_FIELD
     places = schema.get_all_field_indices(wanted)
     if not places and wanted.isdecimal() and 0 < int(wanted) <= len(schema):
@@ -194,7 +197,8 @@ def place_of(schema: Any, column: str | None, name: str) -> int:
     if not places:
         raise TextkitError(f"{name}: no column {wanted!r}{nearest(wanted, schema.names)}")
     if places[0] not in texts and not pyarrow().types.is_null(schema.field(places[0]).type):
-        raise TextkitError(f"{name}: column {wanted!r} is of type {schema.field(places[0]).type}, not string")
+        kind = bounded(str(schema.field(places[0]).type))
+        raise TextkitError(f"{name}: column {wanted!r} is of type {kind}, not string")
     return int(places[0])
 
 

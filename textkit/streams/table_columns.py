@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from textkit.errors import TextkitError, one_line
+from textkit.errors import TextkitError, bounded, one_line, quoted
 from textkit.streams.arrow import Rows, place_of, pyarrow, schema_of
 from textkit.streams.arrow_output import arrow_type
 from textkit.streams.columns import Block, records, without_surrogates
@@ -48,13 +48,14 @@ class Columns:
             new = [one for one in table.schema.names if one not in names]
             if missing or new or len(set(names)) < len(names):
                 raise self._other(
-                    name, f"no {missing[0]!r}" if missing else f"{new[0]!r} is new" if new else "their order"
+                    name,
+                    f"no {quoted(missing[0])}" if missing else f"{quoted(new[0])} is new" if new else "their order",
                 )
             table = table.select(names)
         columns = []
         for field, column in zip(self.schema, table.columns, strict=True):
             if column.type != field.type:
-                why = f"{field.name!r} is {column.type}, not {field.type}"
+                why = f"{quoted(field.name)} is {bounded(str(column.type))}, not {bounded(str(field.type))}"
                 if not _alike(column.type, field.type):
                     raise self._other(name, why)
                 try:
