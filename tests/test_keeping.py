@@ -18,6 +18,7 @@ from textkit.tasks.translate.serving.keeping import Keeper, glossary_of, pattern
 from textkit.tasks.translate.serving.segments import Segment
 from textkit.tasks.translate.serving.translations import Translation
 from textkit.tasks.translate.serving.translator import Translator
+from textkit.text.cleaning import visible_lines
 from textkit.text.preserved.framing import cells
 from textkit.text.preserved.keeping import kept, reads_latin_alone, words_with
 from textkit.text.preserved.numerals import numbers, on_24_hours, with_colons, written
@@ -84,6 +85,10 @@ FLAG, FAMILY = "\U0001f1e9\U0001f1ea", "\U0001f468\u200d\U0001f469\u200d\U0001f4
         ("BA2490 a3f5c9e hunter2 1990s 100prozentig 20kg 2.20kg B12", ["BA2490", "a3f5c9e", "hunter2"]),
         (", ".join(PHONES), PHONES),
         ("978-3-16-148410-0 2\u00bd 5,- :) ;-)", ["978-3-16-148410-0", "2\u00bd", "5,-", ":)", ";-)"]),
+        ("$ make x     # that makes x", ["$ make x"]),
+        (">>> print(1)", [">>> print(1)"]),
+        ("$ 5 or $ x", []),
+        ("a(2).docx, DOI:10.1000/182, Ctrl-C and F-16", ["a(2).docx", "DOI:10.1000/182", "Ctrl-C", "F-16"]),
         ("(as below:) and 24/7, 08.45 and 0.5", []),
     ],
 )  # fmt: skip
@@ -137,10 +142,13 @@ def test_what_is_kept_is_found_in_linear_time(text: str):
     assert time.process_time() - begun < 3
 
 
-def test_a_users_pattern_goes_first():
+def test_a_users_pattern_is_one_with_what_it_overlaps():
     text = "Order 12 of README.md"
     own = [re.compile(r"Order \d+"), re.compile(r"of README")]
-    assert [text[begin:end] for begin, end in kept(text, own)] == ["Order 12", "of README"]
+    assert [text[begin:end] for begin, end in kept(text, own)] == ["Order 12", "of README.md"]
+    text = "https://cat.example/cat and a black cat"
+    own = [re.compile("cat"), re.compile("black c"), re.compile("k cat")]
+    assert [text[begin:end] for begin, end in kept(text, own)] == ["https://cat.example/cat", "black cat"]
     assert kept("abc", [re.compile("x*")]) == []  # an empty match is no span
     assert kept("abc", [re.compile(".*")]) == [(0, 3)]
 
@@ -323,6 +331,16 @@ def test_patterns_and_glossaries():
         glossary_of(["cat"], "g")
     with pytest.raises(UsageError, match="^g, line 2: 'cat' has another translation already"):
         glossary_of(["cat\tMieze", "cat\tKater"], "g")
+    with pytest.raises(UsageError, match="^--keep '': is empty"):
+        patterns_of([""])
+    streets = Keeper(glossary={"Straße": "street", "black  cat": "X", "COVID-19": "Y"})
+    of_streets = "eine STRASSE, die strasse, Straßen, black cat, Black\u00a0Cat, covid-19"
+    assert streets.hidden(of_streets)[1] == ["street", "street", "X", "X", "Y"]
+    assert Keeper(glossary={"cat": "Mieze"}).hidden("https://cat.example #cat the cat")[1] == [
+        "https://cat.example",
+        "#cat",
+        "Mieze",
+    ]
     keeper = Keeper(glossary={"cat": "Mieze", "black cat": "Rappe"})
     assert keeper.hidden("A Black Cat and a cat, no cats") == (f"A {S0} and a {S1}, no cats", ["Rappe", "Mieze"])
 
@@ -438,6 +456,14 @@ def test_tags_within_words_and_what_frames_them(model: Path):
         "> der\tder",
     ]
     assert translate(["?!", "...", "- -", "*"]) == ["?!", "...", "- -", "*"]
+
+
+def test_pictures_keep_their_look(model: Path):
+    text = "\u2764\ufe0f 5\ufe0f\u20e3 \U0001f3f4\U000e0067\U000e0062\U000e007f \u2764\ufe0f\u200d\U0001f525"
+    assert visible_lines([text, "a\ufe0fb\u200b"]) == [text, "ab"]
+    with_rule = Translator(model)
+    with_rule.rule.clean = True
+    assert with_rule([f"the dog {text}"]) == [f"der Hund {text}"]
 
 
 def test_what_is_kept_keeps_marks_that_the_model_cannot_read(model: Path):

@@ -56,6 +56,11 @@ _CURSIVE = (
     "\U00010d00-\U00010d3f\U00010f30-\U00010f6f\U0001e900-\U0001e95f]"
 )
 _EMOJI = "[\u2190-\u21ff\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff\ufe0f]"
+# Behind a picture or a digit that becomes a key: how it looks. Behind a black flag: whose it is.
+_LOOK = (
+    rf"(?:(?<={_EMOJI})|(?<=[\xa9\xae\u203c\u2049\u2122\u2139\u3030\u303d\u3297\u3299])|(?<=[0-9#*])(?=.\u20e3))\ufe0f"
+    r"|(?<=\U0001f3f4)[\U000e0020-\U000e007f]+"
+)
 _UNSPACED = f"[{UNSPACED}]"
 _IDEOGRAPHIC = (
     ("\u3001", "\u30ff"),
@@ -100,8 +105,8 @@ def cleaned_lines(lines: Sequence[str]) -> Sequence[str]:
 
 
 def visible_lines(lines: Sequence[str]) -> Sequence[str]:
-    """Each line `visible`, as quick as `cleaned_lines`."""
-    return [*map(visible, lines)] if _suspects("\n".join(lines)) else lines
+    """Each line `visible`, as quick as `cleaned_lines`; pictures keep what chooses their look, as `visible` can."""
+    return [visible(line, pictures=True) for line in lines] if _suspects("\n".join(lines)) else lines
 
 
 def _cleaned_of(lines: Sequence[str], found: str) -> list[str]:
@@ -109,8 +114,9 @@ def _cleaned_of(lines: Sequence[str], found: str) -> list[str]:
     return [cleaned(line) if any(character in line for character in found) else line for line in lines]
 
 
-def visible(text: str, emoji: bool = True) -> str:
-    """`text` without invisible characters. In Thai, Lao, Burmese and Khmer a zero-width space becomes a space."""
+def visible(text: str, emoji: bool = True, pictures: bool = False) -> str:
+    """`text` without invisible characters. In Thai, Lao, Burmese and Khmer a zero-width space becomes a space. `pictures`:
+    emoji keep their variation selectors, and flags their regions."""
     if not _suspects(text):
         return text
     if any(character in text for character in "\x1b\x90\x98\x9b\x9d\x9e\x9f"):
@@ -119,9 +125,11 @@ def visible(text: str, emoji: bool = True) -> str:
     def kept(found: re.Match[str]) -> str:
         if found["separator"]:
             return " "
+        look = _compiled(_LOOK).match(text, found.start()) if pictures else None
         between = [character for character in found[0] if character in _BETWEEN]
+        shown = look[0] if look else ""
         if not between:
-            return ""
+            return shown
         # The neighbours of the whole run: if two joiners stand side by side, each has only the other as its neighbour.
         before, behind = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 1]
         if "\u200b" in between and _compiled(_UNSPACED).match(before) and _compiled(_UNSPACED).match(behind):
@@ -133,7 +141,7 @@ def visible(text: str, emoji: bool = True) -> str:
         else:
             joins = emoji and _compiled(_EMOJI).match(before) and _compiled(_EMOJI).match(behind)
             kinds = "\u200d" if joins else ""
-        return next((character for character in between if character in kinds), "")
+        return shown + next((character for character in between if character in kinds), "")
 
     return _compiled(_UNSEEN_RUN).sub(kept, text)
 

@@ -72,27 +72,32 @@ def _joined(text: str, at: int) -> bool:
 def kept(
     text: str, own: Sequence[re.Pattern[str]] = (), latin_alone: bool = False, unread: str = ""
 ) -> list[tuple[int, int]]:
-    """Where the spans of `text` to be kept are, (begin, end) in order; none overlaps another. What `own` patterns match goes
-    first; words in other scripts than Latin (`latin_alone`) and words with one of the characters `unread` last. An empty match
-    is no span."""
-    found = [match.span() for pattern in own for match in pattern.finditer(text) if match.end() > match.start()]
-    first_own = len(found)
+    """Where the spans of `text` to be kept are, (begin, end) in order; none overlaps another. What `own` patterns match is
+    one span with what it overlaps: a part of a URL does not cut it. Words in other scripts than Latin (`latin_alone`) and words
+    with one of the characters `unread` come after all else. An empty match is no span."""
+    found: list[tuple[int, int]] = []
     if SIGNS.search(text):
         found += [_whole(text, *match.span()) for match in preserved().finditer(text)]
     if latin_alone and not text.isascii():
         found += [match.span() for match in _foreign().finditer(text)]
     if unread:
         found += words_with(unread, text)
-    if not found:
+    mine = [match.span() for pattern in own for match in pattern.finditer(text) if match.end() > match.start()]
+    if not found and not mine:
         return []
     spans: list[tuple[int, int]] = []
-    taken = sorted(range(len(found)), key=lambda at: (found[at][0], at))
-    if first_own:  # a user's own span wins over one that overlaps it
-        mine = sorted(found[:first_own])
-        taken = [
-            at for at in taken if at < first_own or not any(a < found[at][1] and found[at][0] < b for a, b in mine)
-        ]
-    for at in taken:
+    for at in sorted(range(len(found)), key=lambda at: (found[at][0], at)):
         if not spans or found[at][0] >= spans[-1][1]:
             spans.append(found[at])
-    return spans
+    return _united(sorted([*mine, *spans])) if mine else spans
+
+
+def _united(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Sorted spans, those that overlap made one."""
+    found: list[tuple[int, int]] = []
+    for begin, end in spans:
+        if found and begin < found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((begin, end))
+    return found

@@ -31,6 +31,7 @@ _PLACED = r"(?:[-+0#]*(?:\d+|\*)?(?:\.(?:\d+|\*))?)"  # of a conversion of print
 
 # The order decides where two begin at the same place.
 _CODE = (
+    r"\A[^\S\n]*(?:\$ (?=[a-z./~])|>>> )(?:(?!\s#\s)[^\n])*(?<!\s)",  # a command, and what follows a prompt, up to a comment
     r"(?<!`)(?P<ticks>`{1,3}+)(?!`)[^\n]*?[^`\n](?P=ticks)(?!`)",
     r"(?<!\S)(?:`{3,}|~{3,})\w*(?!\S)",
     r"\$\$[^$\n]{1,500}\$\$",
@@ -39,7 +40,7 @@ _CODE = (
 )
 _ADDRESSES = (
     rf"(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9+.-]{{1,20}}://[^\s<>\"'\u201c\u201d\u2018\u2019]*[^{_NOT_LAST}]",
-    rf"(?<!\w)(?:tel|sms|urn|doi|magnet|data|geo|sip|xmpp|ar[xX]iv):(?=\S*\d)[^\s<>\"']*[^{_NOT_LAST}]",
+    rf"(?<!\w)(?:tel|sms|urn|doi|DOI|magnet|data|geo|sip|xmpp|ar[xX]iv):(?=\S*\d)[^\s<>\"']*[^{_NOT_LAST}]",
     r"(?:mailto:)?(?<![\w.+-])[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)*(?::[\w./~-]*[\w/])?",
     rf"(?i:www)\.[\w-]+(?:\.[\w-]+)+(?::\d{{1,5}})?(?:{_PATH})?",
     rf"(?<![\w@.-])(?:[^\W_][\w-]*\.)+(?:(?:{_HOSTS})(?::\d{{1,5}}(?!\w))?(?:{_PATH})?(?![\w@.-]*\w)|[A-Za-z]{{2,24}}(?::\d{{1,5}})?/[\w~%#?&=./+-]*\w)",
@@ -73,7 +74,7 @@ _SHELL = (
     r"(?<![\w\\.-])[\w.-]+(?:\\(?![nrt](?:[A-Z]|\W|\Z))[\w.-]*\w)+",
     r"\\[nrt](?![a-z])|\\[\"'\\]|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}",
     r"(?<![A-Za-z])\\[A-Za-z]+\*?(?:\[[^\[\]\n]{0,60}\]|\{[^{}\n]{0,200}\}){0,5}",
-    rf"(?<![\w./-])(?:[\w.-]+/)*[\w-]+(?:\.[\w-]+)*\.(?:{_FILES}|{_LOUD_FILES})(?!\w)",
+    rf"(?<![\w./-])(?:[\w.-]+/)*[\w-]+(?:\(\d{{1,3}}\))?(?:\.[\w-]+)*\.(?:{_FILES}|{_LOUD_FILES})(?!\w)",
     r"(?<![\w.])\.(?:git\w*|bash\w*|env|vimrc|zshrc|npmrc|profile|ssh|config|htaccess|editorconfig|NET)(?!\w)",
 )
 _CODES = (
@@ -105,7 +106,7 @@ _NAMES = (
     r"(?<![\w.])\w+(?:(?:\.|::|->)\w+)*\(\)|(?<![\w.])\w+(?:(?:\.|::|->)\w+)+\([^()\n]{0,60}\)|(?<![\w.])\w+(?:(?:::|->)\w+)+",
     r"(?<!\w)[a-z]+(?:[A-Z][a-z0-9]+)+(?:[ \u00a0]\d+(?:\.\d+)+)?(?!\w)",  # iPhone, camelCase, macOs 10.15
     r"(?<!\w)(?:[Vv]ersion|[Rr]elease|iOS|macOS)[ \u00a0]\d+\.\d+(?![\w.]*\w)",
-    r"(?<!\w)(?:Ctrl|ctrl|CTRL|Strg|STRG|Alt|ALT|Shift|Umschalt|Cmd|CMD|Win)(?:\+\w+)+(?!\w)",
+    r"(?<!\w)(?:Ctrl|ctrl|CTRL|Strg|STRG|Alt|ALT|Shift|Umschalt|Cmd|CMD|Win)(?:(?:\+\w+)+|-\w)(?!\w)",
     r"(?<!\w)[A-Z](?:\+\+|#)(?!\w)",
     r"(?<![\w.=+-])[A-Za-z_][\w.-]*=(?:[\w./:^*+-]*[\w/]|\"[^\"\n]{0,200}\"|'[^'\n]{0,200}')(?!\w)",
 )

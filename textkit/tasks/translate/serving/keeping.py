@@ -33,11 +33,16 @@ class Keeper:
 
     def __post_init__(self) -> None:
         if self.glossary:
-            longest = sorted(self.glossary, key=len, reverse=True)
-            terms = "|".join(map(re.escape, longest))
+            given = {_single(term): text for term, text in self.glossary.items()}
+            longest = sorted(
+                {form for term in given for form in (term, term.upper())}, key=lambda term: (-len(term), term)
+            )
+            terms = "|".join(
+                re.escape(term).replace("\\ ", r"\s+") for term in longest
+            )  # STRASSE is Straße in capitals
             object.__setattr__(self, "_terms", re.compile(rf"(?<!\w)(?:{terms})(?!\w)", re.IGNORECASE))
-            folded = {term.casefold(): text for term, text in self.glossary.items()}
-            object.__setattr__(self, "glossary", {**folded, **self.glossary})
+            folded = {term.casefold(): text for term, text in given.items()}
+            object.__setattr__(self, "glossary", {**folded, **given})
 
     def hidden(self, line: str, unread: str = "") -> tuple[str, list[str]]:
         """The line with sentinels, numbered from 0, and the text that each stands for in the translation. `unread`: characters
@@ -82,7 +87,13 @@ class Keeper:
     def _translated(self, text: str) -> str:
         if not self.glossary or any(pattern.fullmatch(text) for pattern in self.own):
             return text
-        return self.glossary.get(text, self.glossary.get(text.casefold(), text))
+        term = _single(text)
+        return self.glossary.get(term, self.glossary.get(term.casefold(), text))
+
+
+def _single(term: str) -> str:
+    """A term with single spaces between its words."""
+    return " ".join(term.split())
 
 
 def shouts(text: str) -> bool:
@@ -152,9 +163,11 @@ def _inserted(text: str, source: str, number: int) -> str:
 
 
 def patterns_of(regexes: Iterable[str]) -> list[re.Pattern[str]]:
-    """The patterns of --keep. Raises UsageError for one that is no regular expression."""
+    """The patterns of --keep. Raises UsageError for one that is empty or no regular expression."""
     found = []
     for regex in regexes:
+        if not regex:
+            raise UsageError("--keep '': is empty, and would keep nothing")
         try:
             found.append(re.compile(regex))
         except re.error as error:

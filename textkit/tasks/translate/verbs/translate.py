@@ -89,7 +89,7 @@ def _codes(of: str) -> Callable[[click.Context, click.Parameter, str], list[str]
 @_option("guard", negated=True)
 @_option("truecase")
 @_option("shortlist", negated=True)
-@click.option("--check", is_flag=True, help="Add what is doubtful about a translation: see below.")
+@click.option("--check", is_flag=True, help="Add what is doubtful about a translation: see above.")
 @click.option(
     "--keep",
     "keeps",
@@ -141,10 +141,11 @@ def translate(messages: Messages, **options: Any) -> None:
     a word ends. Lines that occur twice are translated once. With --on-error skip, a record that cannot be read leaves an
     empty line (in jsonl null) in its place, so that lines stay aligned.
 
-    URLs, e-mail addresses, file names, tags, placeholders, hashtags and emoji come through as they are, if the model has learnt
-    that (`--set sentinels=16 --set augment=keep` in training). A translation that repeats itself or lacks a number is searched
-    again in another way, unless --no-guard is given. What stays doubtful is counted on stderr at the end; --check adds it to
-    each line, behind ||| as "Doubts= ", and jsonl has "doubts". A model that has learnt it (textkit calibrate) also gives
+    URLs, e-mail addresses, file names, code, tags, placeholders, telephone numbers, hashtags, emoji and the like come through
+    as they are, if the model has learnt that (`--set sentinels=16 --set augment=keep` in training). The marks of lists and
+    headings (-, #, >), tabs, and | between cells stay in their places. A translation that repeats itself or lacks a number is
+    searched again in another way, unless --no-guard is given. What stays doubtful is counted on stderr at the end; --check adds
+    it to each line, behind ||| as "Doubts= ", and jsonl has "doubts". A model that has learnt it (textkit calibrate) also gives
     "Confidence= " or "confidence": the chrF, from 0 to 1, that is expected of the translation.
 
     \b
