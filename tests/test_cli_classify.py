@@ -305,7 +305,7 @@ def test_a_file_of_one_label(ran, tmp_path):
     (tmp_path / "labels").write_text("cat\n")
     code, _, err = ran("vectors", "--labels", tmp_path / "labels", stdin="cat\n")
     assert code == 2
-    assert "labels: holds 1 labels; two are the least" in err
+    assert "labels: holds one label; two are the least" in err
 
 
 # --- what words do ----------------------------------------------------------------------------------------------------

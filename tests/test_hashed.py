@@ -94,6 +94,26 @@ def test_digits_are_left_out_if_asked_to():
     assert made.words_of(["١٢ x"]) == [["x"]]
 
 
+def test_nothing_is_read_of_a_line_without_a_letter_if_asked_to():
+    made = rule(letterless=False)
+    lines = ["!!!", "½ + 3", "♥ 🇩🇪", "", "Ⅳ", "5 €", "a!", "我", "½ й"]
+    every = rule().encode(lines)
+    assert made.encode(lines).lengths.tolist() == [0] * 6 + every.lengths[6:].tolist()
+    assert made.encode(["!!!", "a!"]).ids.tolist() == rule().encode(["a!"]).ids.tolist()
+    assert made.keeping(np.arange(9)).encode(["!"]).lengths.tolist() == [0]
+    assert rule_from_spec(made.spec(), {}.__getitem__).encode(["!"]).lengths.tolist() == [0]
+    before = {key: value for key, value in made.spec().items() if key != "letterless"}  # a model of an older textkit
+    assert rule_from_spec(before, {}.__getitem__).encode(["!"]).lengths.tolist() != [0]
+
+
+@pytest.mark.parametrize("lengths", [[9, 2], [9, 2, 2], [2, 9, 2], [9, 9], [2, 2, 9], [3, 3, 3, 3], [20], [0, 9, 0]])
+def test_lines_that_are_read_in_portions_are_read_once(monkeypatch, lengths):
+    monkeypatch.setattr("textkit.text.hashed._AT_ONCE", 8)
+    made, lines = rule(), ["abcdefghijklmnopqrst"[:length] for length in lengths]
+    assert made.encode(lines).lengths.tolist() == [int(made.encode([line]).lengths[0]) for line in lines]
+    assert sum(int((block == 10).sum()) for block, _ in made.blocks(lines)) == len(lines)
+
+
 def test_only_kept_buckets_have_a_row():
     every = rule()
     buckets, _ = every.buckets_of(["the cat"])

@@ -44,7 +44,18 @@ def test_the_temperature_makes_the_data_likeliest():
     several = logits[:, :1]
     assert measures.temperature(several, np.array([[1], [1], [1], [0]]), True) == pytest.approx(2, rel=2e-3)
     assert measures.temperature(logits, np.array([-1, -1, -1, -1]), False) == 1  # nothing to learn from
-    assert measures.temperature(logits[:1], np.array([0]), False) < 0.01  # always right: as sure as can be
+    wanted = pytest.approx(math.log(9) / math.log(2), rel=2e-3)  # 1 of 1 is right: (1 + 1) / (1 + 2), log 2 to 0
+    assert measures.temperature(logits[:1], np.array([0]), False) == wanted
+
+
+def test_answers_that_are_all_right_are_not_certain():
+    logits = np.tile([[4.0, 0.0, 0.0], [0.0, 4.0, 0.0]], (20, 1))
+    share = measures.softmax(logits / measures.temperature(logits, np.array([0, 1] * 20), False)).max(1).mean()
+    assert share == pytest.approx(41 / 42, abs=1e-3)
+    wanted = np.tile([[True, False, False], [False, True, False]], (20, 1))
+    scaled = np.array([[9.0, -9.0, -9.0], [-9.0, 9.0, -9.0]] * 20)
+    share = measures.sigmoid(np.abs(scaled / measures.temperature(scaled, wanted, True))).mean()
+    assert share == pytest.approx(121 / 122, abs=1e-3)
 
 
 def test_a_threshold_is_where_f1_is_highest():

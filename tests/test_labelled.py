@@ -10,7 +10,7 @@ import pytest
 from data_file import data_file
 
 from textkit.corpora.corpus import Corpus
-from textkit.errors import TextkitError, UsageError
+from textkit.errors import TextkitError, TextkitWarning, UsageError
 from textkit.evaluation.measuring import LIKELY, NOT, SURE
 from textkit.tasks.classify.cells import labels_of
 from textkit.tasks.classify.corpus import (
@@ -21,11 +21,13 @@ from textkit.tasks.classify.corpus import (
     LabelOptions,
     claims,
     head_of,
+    label_sets_of,
     labelled,
     labelled_lines,
     texts,
     written,
 )
+from textkit.tasks.classify.label_sets import listed
 from textkit.tasks.embed.evaluation import data as embed_data
 from textkit.tasks.translate import evaluation as translate_evaluation
 
@@ -266,8 +268,8 @@ def test_an_empty_label_among_several_is_refused(tmp_path, cell):
     [
         ('"a"', "a"), ("3", "3"), ("-0.5", "-0.5"), ("true", "true"), ("false", "false"), ('" a "', "a"), ('"a\\tb"', "a b"),
         ('"\\ud800x"', "\ufffdx"), ("9" * 5000, "the label has 5000 characters, and 1000 are the most: is it the text?"),
-        ("null", "the label is None: neither a text nor a number"), ("{}", "the label is {}: neither"),
-        ("1e999", "the label is inf: neither"), ("NaN", "the label is nan: neither"), ('" "', "the label is empty"),
+        ("null", "the label is null: neither a text nor a number"), ("{}", "the label is {}: neither"),
+        ("1e999", "the label is Infinity: neither"), ("NaN", "the label is NaN: neither"), ('" "', "the label is empty"),
         ('["a"]', "has a list of labels: several=true learns several labels of a line"),
     ],
 )  # fmt: skip
@@ -312,7 +314,12 @@ def test_a_weight_that_is_no_number_from_0_is_refused(tmp_path, value):
     assert refusal(path, weight_column="w") == f"{path}, line 3: the weight is {value!r}: no number from 0"
     value = json.dumps(value == "True" or None)
     path = data_file(tmp_path, f'{{"label": 1, "text": "x", "w": {value}}}\n')
-    assert "the weight is " in refusal(path, weight_column="w")
+    assert f"the weight is {value}: no number from 0" in refusal(path, weight_column="w")
+
+
+def test_a_weight_that_f32_does_not_hold_is_refused(tmp_path):
+    path = data_file(tmp_path, "label\ttext\tw\na\tx\t1e30\na\ty\t1e39\n")
+    assert refusal(path, weight_column="w") == f"{path}, line 3: the weight is '1e39': no number from 0 to 1e+30"
 
 
 # ---- what is refused
@@ -496,6 +503,58 @@ def test_heads_that_are_refused(tmp_path):
         headed(*paths, head_names=("", "b")).check()
     with pytest.raises(TextkitError, match=r"two\.tsv, line 1: has no tab"):
         headed(paths[0], data_file(tmp_path, "x\n", "two.tsv")).check()
+
+
+# ---- the labels of dev data, and of what is left to learn from
+
+
+def checked(*corpora: LabelledCorpus) -> None:
+    for one in corpora:
+        one.check()
+    corpora[0].check_dev(corpora[1])
+
+
+def test_dev_data_without_a_label_to_learn_is_refused_before_a_training(tmp_path):
+    learnt = corpus(data_file(tmp_path, "a\tx\nb\ty\n"))
+    with pytest.raises(
+        TextkitError, match=r"dev: none of its labels is in the data to learn from: 'c'; that has 'a', 'b'"
+    ):
+        checked(learnt, corpus(data_file(tmp_path, "c\tx\n", "dev")))
+    with pytest.raises(TextkitError, match="dev: no line has a label"):
+        checked(learnt, corpus(data_file(tmp_path, "\tx\n", "dev"), several=True))
+    checked(learnt, corpus(data_file(tmp_path, "a\tx\n", "dev")))  # an empty class
+
+
+def test_labels_of_dev_data_that_are_not_learnt_are_told(tmp_path):
+    learnt = corpus(data_file(tmp_path, "a\tx\nb\ty\n"))
+    dev = data_file(tmp_path, "a\tx\n" + "".join(f"{n}\tx\n" for n in range(7)), "dev")
+    said = "dev: 7 of 8 labels are not in the data to learn from, so their lines count as wrong: '0', '1', '2', '3', '4' and 2 more"
+    with pytest.warns(TextkitWarning, match=said):
+        checked(learnt, corpus(dev))
+
+
+def test_dev_data_of_heads(tmp_path):
+    learnt = headed(data_file(tmp_path, "a\tx\nb\ty\n", "one.tsv"), data_file(tmp_path, "c\tx\nd\ty\n", "two.tsv"))
+    dev = data_file(tmp_path, "a\tx\n", "dev.tsv")
+    with pytest.raises(TextkitError, match=r"dev\.tsv: has no line of a head to learn: 'x', not 'one', 'two'"):
+        checked(learnt, headed(dev, head_names=("x",)))
+    with pytest.raises(
+        TextkitError, match=r"none of its labels of 'two' is in the data to learn from: 'a'; that has 'c', 'd'"
+    ):
+        checked(learnt, headed(dev, head_names=("two",)))
+    with pytest.warns(TextkitWarning, match="heads that are not in the data to learn from are left out: 'x'"):
+        checked(learnt, headed(dev, dev, head_names=("x", "one")))
+
+
+def test_labels_that_the_split_takes_are_told(tmp_path):
+    whole = corpus(data_file(tmp_path, "".join(f"{n}\twords of {n} here\n" for n in range(30))))
+    assert len(label_sets_of(whole)[""]) == 30
+    part = whole.with_part("train", 1)
+    left = sorted({str(n) for n in range(30)} - {labelled(record).labels[0] for record in part.lines()})
+    with pytest.warns(TextkitWarning, match="the split 70/20/10 left no line to learn from of") as told:
+        found = label_sets_of(part.sampled(5, 1))
+    assert len(found[""]) == 30 - len(left)
+    assert f"of {listed(left)}; give --dev FILE" in str(told[0].message)
 
 
 # ---- which test data it is

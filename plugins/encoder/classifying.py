@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -11,8 +10,9 @@ import numpy as np
 
 from textkit.errors import TextkitError
 from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score, Space, Training
-from textkit.tasks.classify.corpus import Labelled, LabelOptions, labelled, texts
+from textkit.tasks.classify.corpus import Labelled, LabelOptions, label_sets_of, labelled, texts
 from textkit.tasks.classify.evaluation import measures
+from textkit.tasks.classify.label_sets import too_few
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import batch_of, limit_of, sorted_batches, wanted_of
 from textkit_plugins.encoder.beginning import BeginsWithEncoder, set_idf
@@ -165,12 +165,9 @@ def text_chunks(corpus: Corpus) -> Chunks:
 
 def labels_of(corpus: Corpus, config: LabelOptions) -> dict[str, Any]:
     """`labels`, those of the corpus, and `counts`, how often each occurs. TextkitError if there are too few."""
-    labels: Counter[str] = Counter()
-    for records in corpus.chunks(_LINES):
-        for record in records:
-            labels.update(labelled(record).labels)
+    labels = label_sets_of(corpus).get("", {})
     if len(labels) < (1 if config.several else 2):
-        raise TextkitError(f"{corpus.paths[0]}: has {len(labels)} labels, and two are the least")
+        raise too_few(corpus.paths[0], len(labels))
     return {"labels": sorted(labels), "counts": [labels[label] for label in sorted(labels)]}
 
 

@@ -6,14 +6,14 @@ the convolution, and take turns batch by batch.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from textkit.errors import TextkitError, UsageError, nearest
 from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score, Training
-from textkit.tasks.classify.corpus import HeadOptions, Labelled, head_of, labelled
+from textkit.tasks.classify.corpus import HeadOptions, Labelled, head_of, label_sets_of, labelled
+from textkit.tasks.classify.label_sets import too_few
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import batch_of, batches_in_turn, limit_of
 from textkit_plugins.encoder.beginning import BeginsWithEncoder
@@ -65,11 +65,7 @@ class MultitaskPlugin(BeginsWithEncoder, Plugin[MultitaskOptions, TextRule]):
 
     def facts(self, corpus: Corpus, config: MultitaskOptions) -> dict[str, Any]:
         """`heads`: the labels of each head, with how often they occur. TextkitError for a head of one label."""
-        counted: dict[str, Counter[str]] = {}
-        for records in corpus.chunks(_LINES):
-            for record in records:
-                line = labelled(record)
-                counted.setdefault(line.head, Counter()).update(line.labels)
+        counted = label_sets_of(corpus)
         for head in config.several_heads:
             if head not in counted:
                 raise UsageError(
@@ -77,7 +73,7 @@ class MultitaskPlugin(BeginsWithEncoder, Plugin[MultitaskOptions, TextRule]):
                 )
         for head, labels in counted.items():
             if len(labels) < 2:
-                raise TextkitError(f"{head}: has {len(labels)} labels, and two are the least")
+                raise too_few(head, len(labels))
         heads = {head: {label: labels[label] for label in sorted(labels)} for head, labels in sorted(counted.items())}
         return {"heads": heads}
 

@@ -27,13 +27,16 @@ class TextOptions:
     maxn: int = 5  # hashed: characters in the longest character n-gram; 0: none
     across: bool = False  # hashed: character n-grams reach from one word into the next
     digits: bool = True  # hashed: false: digits are left out
+    letterless: bool = True  # hashed: false: nothing is read of a line without a letter, such as one of marks alone
     bucket: int = 1 << 21  # hashed: n-grams are hashed into this many buckets; only buckets that are kept get a row
     features: int = 100_000  # hashed: most rows; those of the words and n-grams in the most lines are kept
     min_count: int = 2  # hashed, word: how many lines, or how often in all, a word or n-gram must occur in
     vocab_size: int = 8000  # bpe, unigram, word: most entries
 
     needs: ClassVar[Mapping[str, str]] = {
-        **dict.fromkeys(("word_ngrams", "minn", "maxn", "across", "digits", "bucket", "features"), "text=hashed"),
+        **dict.fromkeys(
+            ("word_ngrams", "minn", "maxn", "across", "digits", "letterless", "bucket", "features"), "text=hashed"
+        ),
         "min_count": "text=hashed|word",
         "vocab_size": "text=bpe|unigram|word",
     }

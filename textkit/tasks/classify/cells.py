@@ -12,6 +12,8 @@ from textkit.evaluation.layouts import as_number
 from textkit.streams.columns import without_surrogates
 from textkit.tasks.classify.task import LONGEST_LABEL
 
+MOST_WEIGHT = 1e30  # f32 holds the sum of a batch of them
+
 
 def labels_of(cell: Any, several: bool) -> tuple[str, ...]:
     """The labels in a cell, or in a value of JSON lines, each once. ValueError says what is wrong with it.
@@ -49,7 +51,7 @@ def label_of(value: Any) -> str:
     elif isinstance(value, (int, float)) and math.isfinite(value):  # a truth value too
         label = json.dumps(value)
     else:
-        raise ValueError(f"the label is {quoted(value)}: neither a text nor a number")
+        raise ValueError(f"the label is {_shown(value)}: neither a text nor a number")
     if not label:
         raise ValueError("the label is empty")
     if len(label) > LONGEST_LABEL:
@@ -62,6 +64,12 @@ def weight_of(value: Any) -> float:
     weight = None
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         weight = as_number(str(value))
-    if weight is None or weight < 0:
-        raise ValueError(f"the weight is {quoted(value)}: no number from 0")
+    if weight is None or not 0 <= weight <= MOST_WEIGHT:
+        to = f" to {MOST_WEIGHT:g}" if weight is not None and weight > 0 else ""
+        raise ValueError(f"the weight is {_shown(value)}: no number from 0{to}")
     return weight
+
+
+def _shown(value: Any) -> str:
+    """A value as the file spells it: null, not None."""
+    return quoted(value) if isinstance(value, str) else quoted(json.dumps(value, ensure_ascii=False))[1:-1]

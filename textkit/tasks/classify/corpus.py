@@ -22,6 +22,7 @@ from textkit.corpora.headers import is_header, resolved, said
 from textkit.corpora.tables import TAB, Role, Source, Table, head_rows, in_one_line, kind_of, opened, rows
 from textkit.errors import TextkitError, UsageError
 from textkit.evaluation.layouts import LABELS, TEXTS
+from textkit.tasks.classify import label_sets
 from textkit.tasks.classify.cells import label_of, labels_of, weight_of
 from textkit.tasks.classify.claiming import claims as claims
 from textkit.tasks.classify.claiming import label_is_second
@@ -89,6 +90,23 @@ def labelled(record: str) -> Labelled:
     return Labelled(text, _labels_in(labels), weight, json.loads(more[1]) if len(more) > 1 else "")
 
 
+def label_sets_of(corpus: Corpus) -> label_sets.LabelSets:
+    """How many lines of each head have each label. Warns of labels that only lines of the split's other parts have."""
+    found = _counted(corpus)
+    if corpus.part is not None:
+        label_sets.tell_lost(corpus.paths[0], _counted(corpus.with_part(None, corpus.seed)), found)
+    return found
+
+
+def _counted(corpus: Corpus) -> label_sets.LabelSets:
+    found: label_sets.LabelSets = {}
+    for records in corpus.blocks():
+        for record in filter(None, records):
+            cells = record.split(TAB, 3)
+            label_sets.add(found, json.loads(cells[3]) if len(cells) > 3 else "", [_labels_in(cells[0])])
+    return found
+
+
 def texts(records: Sequence[str]) -> list[str]:
     """The texts of records."""
     return [record.split(TAB, 2)[1] for record in records]
@@ -117,10 +135,19 @@ class LabelledCorpus(Corpus):
         """Raises TextkitError for the first thing that is wrong. Reads all of the data: a dev score is due only after a first
         epoch, which may take hours."""
         super().check()
-        for paths, _, lines in self._sets():
-            if not sum(any(weight for _, _, weight in block) for block in lines):
+        self._checked: label_sets.LabelSets = {}
+        for paths, head, lines in self._sets():
+            counts = False
+            for block in lines:
+                label_sets.add(self._checked, head, (labels for _, labels, _ in block))
+                counts = counts or any(weight for _, _, weight in block)
+            if not counts:
                 weight = " and a weight above 0" if _options(self.options).weight_column else ""
                 raise TextkitError(f"{paths[0]}: has no line with a text{weight}")
+
+    def check_dev(self, dev: Corpus) -> None:
+        assert isinstance(dev, LabelledCorpus)
+        label_sets.compare(dev.paths[0], dev._checked, self._checked)
 
     def records(self) -> Iterator[list[str]]:
         for _, head, lines in self._sets():

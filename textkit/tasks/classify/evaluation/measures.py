@@ -1,5 +1,5 @@
-"""How right and how sure a classifier is: F1 (van Rijsbergen 1979), calibration (Guo et al. 2017), AUROC (Hanley and McNeil
-1982). numpy only.
+"""How right and how sure a classifier is: F1 (van Rijsbergen 1979), calibration (Guo et al. 2017, Platt 1999), AUROC (Hanley
+and McNeil 1982). numpy only.
 
 Labels are numbers from 0; -1 stands for a label that the model does not know, which no answer of its can match.
 """
@@ -19,6 +19,7 @@ BINS = 15  # of equal width, as Guo et al. 2017 have them
 _FEW = 5  # lines with a label: with fewer, its own threshold would be chance
 _GOLDEN = (5**0.5 - 1) / 2
 _MOST_LOG = 5.0  # a temperature lies between exp(-5) and exp(5)
+_NEAR = 1e-3  # how exactly its logarithm is looked for
 
 
 class PerLabel(NamedTuple):
@@ -89,6 +90,9 @@ def temperature(logits: np.ndarray, wanted: np.ndarray, several: bool) -> float:
     """The number to divide `logits` f[line, label] by, so that the data is likeliest (Guo et al. 2017, section 4.2).
 
     `wanted`: i64[line] if one label holds, bool[line, label] if `several` may. 1 where there is nothing to learn from.
+
+    Where each of n answers is right, the likeliest data has them all certain, but the next may be wrong. So the mean
+    confidence is at most (n + 1) / (n + 2), the rule of succession (as in Platt 1999, section 2.2).
     """
     logits = np.asarray(logits, np.float64)
     if not several:
@@ -105,7 +109,18 @@ def temperature(logits: np.ndarray, wanted: np.ndarray, several: bool) -> float:
         total = high + np.log(np.exp(scaled - high[:, None]).sum(1))
         return float((total - scaled[np.arange(len(scaled)), wanted]).mean())
 
-    return float(np.exp(_lowest(loss)))
+    def too_sure(log: float) -> bool:
+        scaled = logits / np.exp(log)
+        sure = sigmoid(np.abs(scaled)) if several else softmax(scaled).max(1)
+        return bool(sure.mean() > (sure.size + 1) / (sure.size + 2))
+
+    low, high = _lowest(loss), _MOST_LOG
+    if not too_sure(low):
+        return float(np.exp(low))
+    while high - low > _NEAR:
+        middle = (low + high) / 2
+        low, high = (middle, high) if too_sure(middle) else (low, middle)
+    return float(np.exp(high))
 
 
 def _lowest(loss: Callable[[float], float]) -> float:
@@ -113,7 +128,7 @@ def _lowest(loss: Callable[[float], float]) -> float:
     low, high = -_MOST_LOG, _MOST_LOG
     one, other = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_one, at_other = loss(one), loss(other)
-    while high - low > 1e-3:
+    while high - low > _NEAR:
         if at_one <= at_other:
             high, other, at_other = other, one, at_one
             one = high - _GOLDEN * (high - low)

@@ -48,7 +48,7 @@ def _of_file(path: str) -> dict[str, str]:
                     label, _, description = line.partition("\t")
                     _add(found, label.strip(), description.strip(), f"--labels {path}: line {number}")
     if len(found) < 2:
-        raise UsageError(f"--labels {path}: holds {len(found)} labels; two are the least")
+        raise UsageError(f"--labels {path}: holds {('no label', 'one label')[len(found)]}; two are the least")
     return found
 
 
