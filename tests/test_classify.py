@@ -40,6 +40,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_classifier(folder / "two", *two, table=np.hstack([TABLE[:, :2], TABLE]))
     write_classifier(folder / "words", looks=LOOKS)
     write_classifier(folder / "short", looks=LOOKS, rule=tokens_rule(around=True), limits={"tokens": 4})
+    # A line looks so much like a label: "good" (3, 0, 0) by 2, "good film" (1.5, 0, .5) by .83, "film" (0, 0, 1) by .67.
+    write_classifier(folder / "used", head(typical=np.linspace(0, 2, 201).tolist(), nothing="und"))
+    write_classifier(folder / "used-several", head(typical=np.linspace(0, 2, 201).tolist(), several=True))
     write_words(folder / "vectors")
     return folder
 
@@ -72,6 +75,20 @@ def test_the_temperature_divides_logits_and_an_unsure_line_has_no_label(classifi
 def test_a_probability_of_just_the_bound_is_enough(models):
     (least,) = Classifier(models / "plain", **PLAIN)(["good film"])
     assert Classifier(models / "plain", **PLAIN, abstain=least.probability)(["good film"])[0].label == "pos"
+
+
+def test_a_line_that_is_stranger_than_others_has_no_label(classifier):
+    lines = ["good", "good film", "film", "xyz", ""]
+    found = classifier("used", outliers=0.4)(lines)
+    assert [one.label for one in found] == ["pos", "pos", "", "und", ""]
+    assert found[2].top(1)[0][0] == "none"
+    assert [one.label for one in classifier("used", outliers=0.5)(lines)] == ["pos", "", "", "und", ""]
+    assert [one.label for one in classifier("used", outliers=0.4, abstain=0.9)(lines)] == ["pos", "", "", "und", ""]
+    assert [one.label for one in classifier("used", outliers=0)(lines)] == ["pos", "pos", "none", "und", ""]
+    several = classifier("used-several", outliers=0.6)(lines)  # the highest logits are 3, 1.5 and 1
+    assert [one.label for one in several] == ["pos", "pos", "", "", ""]
+    restored = pickle.loads(pickle.dumps(classifier("used", outliers=0.4)))
+    assert [one.label for one in restored(lines)] == [one.label for one in found]
 
 
 def test_any_number_of_labels_may_hold(classifier):
@@ -176,6 +193,9 @@ def test_a_long_line_is_cut_and_counted(tmp_path):
         ("plain", {"threshold": 0.5}, "threshold=0.5: the model gives each line one label"),
         ("plain", {"fine": True}, "fine: the model has no labels that belong to coarser ones"),
         ("plain", {"abstain": 2}, "abstain=2: must be a number from 0 to 1"),
+        ("used", {"outliers": float("nan")}, "outliers=nan: must be a number from 0 to 1"),
+        ("plain", {"outliers": 0.1}, "outliers=0.1: the model does not state what lines it is used to"),
+        ("vectors", {"labels": ["cat", "dog"], "outliers": 0.1}, "outliers: has no effect with labels of your own"),
         ("plain", {"batch_tokens": 0}, "batch_tokens=0: must be at least 1"),
         ("vectors", {"labels": ["cat"]}, "labels: one label leaves nothing to choose"),
         ("vectors", {"labels": ["cat", "cat"]}, "labels: 'cat' occurs twice"),
@@ -197,6 +217,8 @@ def test_an_option_that_cannot_be(classifier, name, options, said):
         ([head(())], "has no label"),
         ([head(("a", "a", "b"))], "a label occurs twice"),
         ([head(several=True, thresholds=[0.5])], "states 1 thresholds for 3 labels"),
+        ([head(typical=[0.0, 1.0])], "'typical' is not 201 ascending numbers"),
+        ([head(typical=[0.0] * 200 + [-1.0])], "'typical' is not 201 ascending numbers"),
         ([head(several=True, coarse={"pos": "neg"})], "'coarse' is for a head of which exactly one label holds"),
         ([head(("a", "b"))], "its graph gives 3 logits, its heads have 2 labels"),
     ],

@@ -24,6 +24,7 @@ LINES = [("pos", "good"), ("pos", "bad"), ("neg", "bad"), ("none", "bad"), ("non
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     write_classifier(folder / "plain", head(temperature=0.5))
+    write_classifier(folder / "used", head(temperature=0.1, typical=np.linspace(0, 2, 201).tolist()))
     write_classifier(folder / "several", head(several=True, thresholds=[0.6, 0.6, 0.7]))
     write_classifier(folder / "kinds", head(coarse={"neg": "any", "none": "any"}, nothing="und"))
     return folder
@@ -115,6 +116,14 @@ def test_lines_whose_label_is_not_known_are_out_of_scope(report):
     found = report("plain", lines, "oos")
     assert (found.outside, found.unknown) == (2, 3)
     assert found.auroc == 1
+
+
+def test_lines_out_of_scope_may_be_strange_where_they_are_not_unsure(report):
+    # In scope (1.56, 1.44, 0) is at .56, but hardly likelier to be pos than neg; outside "film ," (0, 0, .5) is at .33.
+    found = report("used", [("pos", "good " * 13 + "bad " * 12), ("oos", "film ,")])
+    assert (found.outlier_auroc, found.auroc) == (1, 0)
+    assert tables.summary(found)["outlier-auroc"] == 1
+    assert "outlier-auroc" not in tables.summary(report("plain", [("pos", "good"), ("oos", "film")]))
 
 
 def test_a_model_that_has_a_label_for_what_is_out_of_scope(report):

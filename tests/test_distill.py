@@ -18,7 +18,7 @@ def teacher():
 @pytest.fixture
 def planned(teacher, monkeypatch):
     source = initial.source_of(str(teacher.folder))
-    monkeypatch.setattr(initial, "source_of", lambda model: source)
+    monkeypatch.setattr(initial, "source_of", lambda *_: source)
     return lambda *given: plan("en-sentences", *given)
 
 

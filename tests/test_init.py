@@ -14,10 +14,11 @@ import torch
 from textkit import config
 from textkit.bundle import bundle
 from textkit.bundle.weights import weights_of
-from textkit.errors import UsageError
+from textkit.errors import TextkitError, UsageError
 from textkit.exporting.export import export
 from textkit.plugin import Training
 from textkit.registry import registry
+from textkit.tasks.classify.task import QUANTILES
 from textkit.training.events import Scored
 from textkit.training.initial import source_of
 from textkit.training.recipe import Recipe, begin, plan
@@ -189,8 +190,10 @@ def test_what_nothing_can_begin_with_is_refused(folder, first, monkeypatch):
     with pytest.raises(UsageError, match="TEXTKIT_MODEL_EMBED=nowhere: unknown model"):
         trained(folder, "few", "other.tsv", plugin="few-shot")
     assert not (folder / "few").exists()  # said before anything is read
-    with pytest.raises(Exception, match="no such"):
+    with pytest.raises(TextkitError, match="^--init .*nothing: no such model folder"):
         source_of(str(folder / "nothing"))
+    with pytest.raises(UsageError, match="^TEACHER nothing: unknown model"):
+        source_of("nothing", "TEACHER")
 
 
 def test_a_few_examples_are_enough_over_an_encoder_that_knows(folder):
@@ -203,7 +206,19 @@ def test_a_few_examples_are_enough_over_an_encoder_that_knows(folder):
     graph = run.plugin.graphs(run.network(), run.vocabulary, run.config)["classify"]
     ids = run.vocabulary.encode(["a hot sun"]).ids[None]
     logits, _ = graph.module.eval()(torch.from_numpy(ids), torch.ones(ids.shape))
-    assert graph.facts["heads"][0]["labels"][int(logits.argmax())] == "warm"
+    head = graph.facts["heads"][0]
+    assert head["labels"][int(logits.argmax())] == "warm"
+    assert head["calibration_error"]["after"] < 0.1
+    assert len(head["typical"]) == QUANTILES
+    with pytest.raises(UsageError, match="lacks .* weights of this encoder, such as .*, and few-shot learns none"):
+        trained(folder, "few anew", "few.tsv", "pooling=attention", init=whole.folder, plugin="few-shot")
+
+
+def test_a_run_of_before_that_knows_no_familiarity(small):
+    network = small.network()
+    state = {name: part for name, part in network.state_dict().items() if not name.endswith("typical")}
+    assert len(state) < len(network.state_dict())
+    network.load_state_dict(state)
 
 
 SMALL = ["text=word", "min_count=1", "vocab_size=300", "encoder=transformer", "dim=16", "heads=2", "feedforward=32"]

@@ -528,7 +528,7 @@ def test_dev_data_without_a_label_to_learn_is_refused_before_a_training(tmp_path
 def test_labels_of_dev_data_that_are_not_learnt_are_told(tmp_path):
     learnt = corpus(data_file(tmp_path, "a\tx\nb\ty\n"))
     dev = data_file(tmp_path, "a\tx\n" + "".join(f"{n}\tx\n" for n in range(7)), "dev")
-    said = "dev: 7 of 8 labels are not in the data to learn from, so their lines count as wrong: '0', '1', '2', '3', '4' and 2 more"
+    said = "7 of 8 labels are not in the data to learn from, so their lines count as wrong: '0', '1', '2', '3', '4' and 2 more"
     with pytest.warns(TextkitWarning, match=said):
         checked(learnt, corpus(dev))
 

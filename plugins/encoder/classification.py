@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from textkit.tasks.classify.task import QUANTILES
 from textkit_plugins.encoder.network import Encoder
 from textkit_plugins.encoder.wide import Wide
 
@@ -56,6 +57,11 @@ class Head(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("thresholds", torch.full((labels,), 0.5))
         self.register_buffer("calibration", torch.full((2,), -1.0))  # expected error without and with temperature
+        self.register_buffer("typical", torch.full((QUANTILES,), torch.nan))  # quantiles of familiarity.scores
+
+    def _load_from_state_dict(self, state: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        state.setdefault(f"{prefix}typical", self.typical)  # runs of an older textkit have none
+        super()._load_from_state_dict(state, prefix, *rest)
 
     def forward(self, vector: Tensor, more: Tensor | None = None) -> Tensor:
         """f32[line, width] -> f32[line, label]; `more` f32[line, size]: what a wide branch adds to the layer's numbers"""

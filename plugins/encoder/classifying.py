@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, UsageError, nearest
 from textkit.plugin import Encoder, Epoch, Graph, Plugin, Score, Space, Training
 from textkit.tasks.classify.corpus import Labelled, LabelOptions, label_sets_of, labelled, texts
-from textkit.tasks.classify.evaluation import measures
 from textkit.tasks.classify.label_sets import too_few
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import batch_of, limit_of, sorted_batches, wanted_of
 from textkit_plugins.encoder.beginning import BeginsWithEncoder, set_idf
+from textkit_plugins.encoder.calibrating import calibrate, head_facts, measured
 from textkit_plugins.encoder.in_context import encoder_of
 from textkit_plugins.encoder.ngrams import WideOptions
 from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from textkit.corpora.corpus import Corpus
-    from textkit_plugins.encoder.classification import Batch, Classifier, Head
+    from textkit_plugins.encoder.classification import Batch, Classifier
     from textkit_plugins.encoder.vocabulary import Chunks
 
 _LINES = 10_000  # read at once
@@ -89,7 +90,12 @@ class ClassifierPlugin(BeginsWithEncoder, Plugin[ClassifierOptions, TextRule]):
         return text_chunks(corpus)
 
     def facts(self, corpus: Corpus, config: ClassifierOptions) -> dict[str, Any]:
-        return labels_of(corpus, config)
+        facts = labels_of(corpus, config)
+        for pair in config.coarse:
+            label = pair.partition("=")[0]
+            if label not in facts["labels"]:
+                raise UsageError(f"coarse={pair}: no line has the label {label!r}{nearest(label, facts['labels'])}")
+        return facts
 
     def network(self, config: ClassifierOptions, vocabulary: TextRule) -> Classifier:
         from textkit_plugins.encoder.classification import Classifier
@@ -165,7 +171,7 @@ def text_chunks(corpus: Corpus) -> Chunks:
 
 def labels_of(corpus: Corpus, config: LabelOptions) -> dict[str, Any]:
     """`labels`, those of the corpus, and `counts`, how often each occurs. TextkitError if there are too few."""
-    labels = label_sets_of(corpus).get("", {})
+    labels = label_sets_of(corpus).get("", Counter())
     if len(labels) < (1 if config.several else 2):
         raise too_few(corpus.paths[0], len(labels))
     return {"labels": sorted(labels), "counts": [labels[label] for label in sorted(labels)]}
@@ -228,8 +234,6 @@ def scored(
     fit: bool = True,
 ) -> Score:
     """The score of a head. `fit`: first calibrate the head on the same lines."""
-    import torch
-
     numbers = {label: number for number, label in enumerate(labels)}
     wanted = wanted_of(lines, numbers, several)
     if not len(lines) or (not several and (wanted < 0).all()):
@@ -243,55 +247,13 @@ def scored(
         logits[some] = network(batch.ids.to(device), batch.weight.to(device), at).float().cpu().numpy()
     head = network.heads[at]
     if fit:
-        head.temperature.fill_(measures.temperature(logits, wanted, several))
-        if several:
-            probability = measures.sigmoid(logits / float(head.temperature))
-            head.thresholds.copy_(torch.from_numpy(measures.thresholds(probability, wanted > 0.5)))
-    found = _several(head, logits, wanted > 0.5) if several else _single(head, logits, wanted)
-    before = found.pop("ece_before")
-    if fit:
-        head.calibration.copy_(torch.tensor([before, found["ece"]]))
+        calibrate(head, logits, wanted)
+    found = measured(head, logits, wanted)
     name = config.score_by if config.score_by != "auto" else ("macro-f1" if several else "accuracy")
     value = found.pop(name)
     return Score(name, value, higher_is_better=True, detail=found)
 
 
-def _single(head: Head, logits: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
-    given = logits.argmax(1)
-    right = given == wanted
-    size = logits.shape[1]
-    before, after = (
-        measures.calibration_error(measures.softmax(scaled).max(1), right)
-        for scaled in (logits, logits / float(head.temperature))
-    )
-    f1 = measures.macro_f1(measures.one_hot(wanted, size), measures.one_hot(given, size))
-    return {"accuracy": float(right.mean()), "macro-f1": f1, "ece": after, "ece_before": before}
-
-
-def _several(head: Head, logits: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
-    before, probability = measures.sigmoid(logits), measures.sigmoid(logits / float(head.temperature))
-    given = probability >= head.thresholds.cpu().numpy()
-    return {
-        "accuracy": float((given == wanted).all(1).mean()),
-        "macro-f1": measures.macro_f1(wanted, given),
-        "ece": measures.calibration_error(probability.ravel(), wanted.ravel()),
-        "ece_before": measures.calibration_error(before.ravel(), wanted.ravel()),
-    }
-
-
 def attends(network: Classifier) -> bool:
     """Whether the attention of a network says what its answers are made of: not where n-grams count beside it."""
     return network.options.pooling == "attention" and network.wide is None
-
-
-def head_facts(head: Head, name: str, labels: Sequence[str]) -> dict[str, Any]:
-    """What the manifest says of a head."""
-    before, after = (float(value) for value in head.calibration)
-    facts: dict[str, Any] = {
-        "name": name, "labels": list(labels), "several": head.several, "temperature": float(head.temperature),
-    }  # fmt: skip
-    if head.several:
-        facts["thresholds"] = [float(value) for value in head.thresholds]
-    if before >= 0:  # it was measured
-        facts["calibration_error"] = {"before": before, "after": after}
-    return facts

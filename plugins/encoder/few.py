@@ -7,7 +7,7 @@ the second step of SetFit (Tunstall et al. 2022, arXiv 2209.11055).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -17,7 +17,8 @@ from textkit.tasks.classify.corpus import LabelOptions, labelled
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of
 from textkit_plugins.encoder.beginning import BeginsWithEncoder
-from textkit_plugins.encoder.classifying import attends, head_facts, labels_of, text_chunks
+from textkit_plugins.encoder.calibrating import head_facts
+from textkit_plugins.encoder.classifying import attends, labels_of, text_chunks
 from textkit_plugins.encoder.in_context import encoder_of
 from textkit_plugins.encoder.ngrams import WideOptions
 from textkit_plugins.encoder.options import EncoderOptions
@@ -68,6 +69,16 @@ class FewShotPlugin(BeginsWithEncoder, Plugin[FewShotOptions, TextRule]):
         if source.rule is None:
             raise UsageError(f"--init {source.name}: holds word vectors; few-shot needs an encoder")
         return super().adopt(corpus, config, source)
+
+    def begin(self, network: Any, config: FewShotOptions, vocabulary: TextRule, source: Source) -> Sequence[str]:
+        taken = super().begin(network, config, vocabulary, source)
+        left = [name for name in network.state_dict() if name.startswith("encoder.") and name not in taken]
+        if left:
+            raise UsageError(
+                f"--init {source.name}: lacks {len(left)} weights of this encoder, such as {left[0]}, and few-shot learns "
+                f"none; leave the encoder's options as the model has them"
+            )
+        return taken
 
     def texts(self, corpus: Corpus, config: FewShotOptions) -> Chunks:
         return text_chunks(corpus)

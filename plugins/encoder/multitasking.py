@@ -17,11 +17,11 @@ from textkit.tasks.classify.label_sets import too_few
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import batch_of, batches_in_turn, limit_of
 from textkit_plugins.encoder.beginning import BeginsWithEncoder
+from textkit_plugins.encoder.calibrating import head_facts
 from textkit_plugins.encoder.classifying import (
     ClassifierOptions,
     attends,
     begin,
-    head_facts,
     logged,
     prepared,
     scored,

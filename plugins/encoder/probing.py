@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from textkit.tasks.classify.corpus import Labelled
-from textkit.tasks.classify.evaluation import measures
 from textkit_plugins.encoder.batching import batch_of, wanted_of
+from textkit_plugins.encoder.calibrating import calibrate
 from textkit_plugins.encoder.ngrams import Tfidf
 from textkit_plugins.encoder.solving import Solved
 
@@ -170,7 +170,4 @@ def set_solution(network: Classifier, at: int, found: np.ndarray, logits: np.nda
         last.bias.copy_(torch.from_numpy(found[:, -1]))
         if network.wide is not None:
             network.wide.set_weights(found[:, width:-1].T, sum(network.sizes[:at]))
-        head.temperature.fill_(measures.temperature(logits, wanted, head.several))
-        if head.several:
-            probability = measures.sigmoid(logits / float(head.temperature))
-            head.thresholds.copy_(torch.from_numpy(measures.thresholds(probability, wanted > 0.5)))
+        calibrate(head, logits, wanted)

@@ -20,6 +20,7 @@ from textkit.errors import TextkitError
 from textkit.plugin import Epoch, Graph
 from textkit.tasks.classify.corpus import Labelled, labelled, written
 from textkit.tasks.classify.exporting.export import exported
+from textkit.tasks.classify.task import QUANTILES
 from textkit.training.run import Run
 from textkit.training.trainer import train
 from textkit_plugins.encoder.batching import sorted_batches
@@ -311,7 +312,7 @@ def test_the_test_lines_are_measured_with_what_the_dev_lines_fitted(tmp_path):
 
 @pytest.mark.parametrize(
     ("lines", "message"),
-    [(["yes\tgood", "yes\tbad"], "has 1 labels"), (["yes\tgood", "no\tbad"], "min_count=2")],
+    [(["yes\tgood", "yes\tbad"], "has one label"), (["yes\tgood", "no\tbad"], "min_count=2")],
 )
 def test_a_corpus_of_which_nothing_can_be_learnt_is_refused(lines, message, tmp_path):
     with pytest.raises(TextkitError, match=message):
@@ -365,5 +366,6 @@ def test_a_small_language_is_learnt(name, tmp_path):
     assert head["labels"] == ["rain", "snow", "sun"]
     assert 0 < head["temperature"] < 20
     assert head["calibration_error"]["after"] < 0.1
+    assert len(head["typical"]) == QUANTILES
     record = next(iter(run.dev_corpus or run.corpus.with_paths([run.folder / "dev.txt"]).lines()))
     assert labelled(record).labels[0] in say

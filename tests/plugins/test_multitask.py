@@ -93,7 +93,7 @@ def test_a_head_of_one_label_is_refused(tmp_path):
     (tmp_path / "two.tsv").write_text("this\ta b\nthat\tc d\n")
     options = config.resolve(PLUGIN, None, SMALL)[0]
     corpus = corpora.corpus_of(PLUGIN, [tmp_path / "one.tsv", tmp_path / "two.tsv"], options)
-    with pytest.raises(TextkitError, match="one: has 1 labels"):
+    with pytest.raises(TextkitError, match="one: has one label"):
         PLUGIN.vocabulary(corpus, options)
 
 

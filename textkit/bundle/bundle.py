@@ -114,13 +114,15 @@ class Bundle:
             rule.make_ready()
 
 
-def located(model: str | None, task: str, any_task: bool = False, default: str | None = None) -> Bundle:
+def located(
+    model: str | None, task: str, any_task: bool = False, default: str | None = None, asked: str = "-m"
+) -> Bundle:
     """The model that `-m MODEL` means, or the default of `task` where `model` is None. `any_task`: a named one may have any.
-    `default`: as `find` has it.
+    `default` and `asked`: as `find` has them.
 
     Raises what `find` and `read` raise.
     """
-    return read(find(model, task, any_task, default), None if any_task else task)
+    return read(find(model, task, any_task, default, asked), None if any_task else task)
 
 
 def read(folder: Path, task: str | None = None) -> Bundle:

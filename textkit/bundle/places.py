@@ -19,24 +19,24 @@ from textkit.temporary import recover_all, recovered
 HERE = Path("exported_models")  # in the current folder; searched only for a name given with -m
 
 
-def find(model: str | None, task: str, any_task: bool = False, default: str | None = None) -> Path:
+def find(model: str | None, task: str, any_task: bool = False, default: str | None = None, asked: str = "-m") -> Path:
     """The folder of the model that `-m MODEL` means, or of the task's default model where `model` is None.
 
     A name is looked up in ./exported_models, the user's folder and the package. The default is what
     TEXTKIT_MODEL_<TASK>, the user's configuration or the package says, and never what the current folder holds. `default`: the
-    package's model for a verb that needs another than the task's.
+    package's model for a verb that needs another than the task's. `asked`: the option or argument that names it.
     Raises UsageError for an unknown name, with the nearest model for `task` (of all models, where `any_task` is true);
     TextkitError for a path where there is nothing.
     """
     if model == "":  # as a path it would be the current folder
-        raise UsageError("-m '': names no model")
+        raise UsageError(f"{asked} '': names no model")
     if model is not None and "://" in model:
         from textkit.bundle.remote import fetched
 
         return fetched(model)
     if model is not None:
         shelves = [HERE, user_folder(), package_folder()]
-        return _resolve(model, f"-m {model}", shelves, None if any_task else task)
+        return _resolve(model, f"{asked} {model}", shelves, None if any_task else task)
     if (folder := preferred(task)) is not None:
         return folder
     default = default or tasks.get(task).default_model

@@ -14,8 +14,9 @@ from textkit.task import load
 from textkit.training.run import Run
 
 
-def source_of(model: str) -> Source:
-    """The source named `model`: a run's folder, an installed model or a model's folder, or a file of word vectors."""
+def source_of(model: str, asked: str = "--init") -> Source:
+    """The source named `model`: a run's folder, an installed model or a model's folder, or a file of word vectors. `asked`:
+    the option or argument that names it, for an error."""
     path = Path(model)
     if (path / "run.json").exists():
         return _of_run(path)
@@ -23,7 +24,7 @@ def source_of(model: str) -> Source:
         return _of_vectors(path)
     if is_checkpoint(path):
         return _of_checkpoint(path)
-    return _of_model(model)
+    return _of_model(model, asked)
 
 
 def is_checkpoint(folder: Path) -> bool:
@@ -44,11 +45,11 @@ def _of_checkpoint(folder: Path) -> Source:
     return Source(str(folder), read.options, read.rule, {name: part.numpy() for name, part in read.state.items()})
 
 
-def _of_model(model: str) -> Source:
+def _of_model(model: str, asked: str) -> Source:
     from textkit.bundle import bundle
     from textkit.bundle.weights import weights_of
 
-    found = bundle.located(model, "", any_task=True)
+    found = bundle.located(model, "", any_task=True, asked=asked)
     weights: dict[str, np.ndarray] = {}
     for name in found.manifest.graphs:
         weights |= weights_of(found.graph(name))

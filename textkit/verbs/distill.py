@@ -17,7 +17,9 @@ from textkit.cli.options import Messages, encoding_option, message_options, thre
 from textkit.cli.setting_options import Number
 from textkit.cli.verb import Remembering, examples
 from textkit.defaults import SEED
+from textkit.kinds import Real
 from textkit.searching.settings import SEARCH
+from textkit.task import Setting
 from textkit.verbs.distill_translations import translates, translating, translator
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from textkit.text.rule import TextRule
 
 PLUGIN = "sentence-encoder"
+SIZE = Setting(Real(0, 1e6, above=True), 10.0, "Size of the model in int8.", "MB")
 
 
 @click.command(
@@ -46,7 +49,7 @@ PLUGIN = "sentence-encoder"
 @click.option("--dev", multiple=True, metavar="FILE", type=click.Path(path_type=Path), help="Lines for the dev score.")
 @click.option(
     "--max-mb",
-    type=float,
+    type=Number(SIZE),
     default=10,
     show_default=True,
     metavar="MB",
@@ -147,6 +150,10 @@ def distill(
     if layers is not None and static:
         raise click.UsageError("--layers: has no effect with --static", ctx)
     given = dict(assignment.split("=", 1) for assignment in rest["assignments"] if "=" in assignment)
+    if not rest["data"]:
+        raise click.UsageError(
+            "missing argument TEXT: lines for the teacher, as in: textkit distill MODEL text.txt -o run", ctx
+        )
     planned = plan(names[0], most, layers, (dim or 256) if static else 0, given.get("feedforward"))
     messages.hint(", ".join(f"{key} {value}" for key, value in planned.items() if key not in ("objective", "teacher")))
     rest["assignments"] = [*(f"{key}={value}" for key, value in planned.items()), *rest["assignments"]]
@@ -159,7 +166,7 @@ def plan(teacher: str, most: float, layers: int | None, dim: int, feedforward: s
     from textkit.errors import UsageError
     from textkit.training.initial import source_of
 
-    source = source_of(teacher)
+    source = source_of(teacher, "TEACHER")
     if source.rule is None or "dim" not in source.options:
         raise UsageError(f"TEACHER {teacher}: no encoder that a student could begin with")
     bytes_left = int(most * 1e6) - _AROUND

@@ -27,7 +27,9 @@ def translates(teacher: str) -> bool:
 
     if os.path.isdir(teacher) and (is_checkpoint(Path(teacher)) or (Path(teacher) / "run.json").exists()):
         return False
-    return not os.path.isfile(teacher) and bundle.read(find(teacher, "", any_task=True)).manifest.task == "translate"
+    if os.path.isfile(teacher):
+        return False
+    return bundle.read(find(teacher, "", any_task=True, asked="TEACHER")).manifest.task == "translate"
 
 
 def translating(folder: Path) -> bool:

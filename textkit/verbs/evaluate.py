@@ -150,10 +150,10 @@ def evaluate(
     each file and metric, with all its figures.
 
     Labelled lines of all files are measured together. Figures are of the lines whose labels the model knows: how many these
-    are, how many there are, and how many have none that it knows. Those are taken for lines out of scope, and a figure says how
-    well the model's confidence finds them (AUROC). ece is the expected calibration error, ece-uncalibrated without the model's
-    temperature. Then come `label`, its name, precision, recall, F1 and lines; and with --confusion `confusion`, the label, what
-    was answered, and lines.
+    are, how many there are, and how many have none that it knows. Those are taken for lines out of scope, and a figure says
+    how well the model's confidence finds them (AUROC); outlier-auroc says how well `classify --outliers` does. ece is the
+    expected calibration error, ece-uncalibrated without the model's temperature. Then come `label`, its name, precision,
+    recall, F1 and lines; and with --confusion `confusion`, the label, what was answered, and lines.
 
     Judged retrieval is read from three files: corpus and queries (id<tab>text, or BEIR's JSON lines) and qrels
     (query<tab>document<tab>grade, or TREC's). All of the corpus is searched, and figures are as trec_eval -c counts them: the

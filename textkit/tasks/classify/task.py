@@ -11,16 +11,19 @@ from textkit.text.bounds import MOST_ROWS
 CLASSIFIED = ("label", "probability", "labels", "spans")
 LONGEST_LABEL = 1000  # characters
 LONGEST_HEAD = 100  # of its name
+QUANTILES = 201  # of how familiar lines are: those of 0, .005, ..., 1
 
 _LABEL = Text(LONGEST_LABEL)
 _EACH = Each(Real(0, 1), MOST_ROWS)
 # One question that a model answers about a line. `several`: any number of its labels may hold at once, each by itself;
 # otherwise exactly one does. Logits are divided by `temperature`. `thresholds`: the probability from which each label of
-# several holds. `coarse`: label -> the label that it is a kind of (a dialect's language), which is given unless the finer one
-# is asked for. `nothing`: the label of a line of which the model sees nothing, such as one of digits alone.
+# several holds. `typical`: quantiles of how familiar lines are (serving/familiarity.py). `coarse`: label -> the label that it
+# is a kind of (a dialect's language), which is given unless the finer one is asked for. `nothing`: the label of a line of which
+# the model sees nothing, such as one of digits alone.
 HEAD = Record(
     {
         "thresholds": Maybe(_EACH),
+        "typical": Each(Real(-1e30, 1e30), QUANTILES),
         "coarse": Each(_LABEL, MOST_ROWS, dict),
         "nothing": _LABEL,
     },
@@ -46,6 +49,9 @@ TASK = Task(
     exporter="textkit.tasks.classify.exporting.export:exported",
     settings={
         "abstain": Setting(Real(0, 1), 0.0, "No label for a line whose likeliest label is less likely than P.", "P"),
+        "outliers": Setting(
+            Real(0, 1), 0.0, "No label for a line that is stranger than all but the share P of the dev lines.", "P"
+        ),
         "threshold": Setting(
             Real(0, 1), None, "Where several labels may hold: give those at least as likely as P.", "P"
         ),

@@ -34,7 +34,8 @@ class Report:
     `answered` and `right` i64[label]: how many lines were given it, and rightly. `wanted`, `given` i64[line]: the labels of the
     lines that were measured, -1 where none was given; empty where a line may have several labels. `reliability` and
     `uncalibrated` f64[3, bin]: as measures.reliability gives them, with the model's temperature and without. `auroc`: how well
-    the confidence tells lines in scope from the `outside` ones that are not; NaN where there are none.
+    the confidence tells lines in scope from the `outside` ones that are not; NaN where there are none. `outlier_auroc`: how
+    well their familiarity does; NaN where the model does not state it.
     """
 
     head: Head
@@ -51,6 +52,7 @@ class Report:
     uncalibrated: np.ndarray
     outside: int
     auroc: float
+    outlier_auroc: float
 
     @property
     def present(self) -> np.ndarray:
@@ -133,6 +135,8 @@ class _Counts:
         self.given: list[np.ndarray] = [np.zeros(0, np.int64)]
         self.inside: list[np.ndarray] = [np.zeros(0, np.float32)]  # confidences of lines in scope
         self.outside: list[np.ndarray] = [np.zeros(0, np.float32)]
+        self.usual: list[np.ndarray] = [np.zeros(0, np.float32)]  # the familiarity of lines in scope
+        self.strange: list[np.ndarray] = [np.zeros(0, np.float32)]
 
     def add(self, lines: Sequence[Labelled], answers: Classified) -> None:
         numbers = [[self.head.numbers.get(label, -1) for label in line.labels] for line in lines]
@@ -147,6 +151,9 @@ class _Counts:
         confidence = self._confidence(answers)
         self.inside.append(confidence[known & ~out])
         self.outside.append(confidence[out])
+        if answers.familiarity is not None:
+            self.usual.append(answers.familiarity[known & ~out])
+            self.strange.append(answers.familiarity[out])
         uncalibrated = self.head.probabilities(answers.logits, 1.0)
         uncalibrated[~answers.seen] = answers.probabilities[~answers.seen]
         if self.head.several:
@@ -189,10 +196,10 @@ class _Counts:
         self.uncalibrated += measures.reliability(uncalibrated[known].ravel(), wanted.ravel())
 
     def report(self) -> Report:
-        inside, outside = np.concatenate(self.inside), np.concatenate(self.outside)
+        inside, outside, usual, strange = map(np.concatenate, (self.inside, self.outside, self.usual, self.strange))
         return Report(
             self.head, self.used, self.total, self.unknown, self.exact / self.used,
             measures.of_counts(self.right, self.support, self.answered), self.answered, self.right,
             np.concatenate(self.wanted), np.concatenate(self.given), self.reliability, self.uncalibrated,
-            len(outside), measures.auroc(inside, outside),
+            len(outside), measures.auroc(inside, outside), measures.auroc(usual, strange),
         )  # fmt: skip

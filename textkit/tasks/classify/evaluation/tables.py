@@ -46,6 +46,8 @@ def summary(report: Report) -> dict[str, float | None]:
     found["ece-uncalibrated"] = measures.calibration_error_of(report.uncalibrated)
     if report.outside:
         found["out-of-scope-auroc"] = report.auroc
+        if not math.isnan(report.outlier_auroc):
+            found["outlier-auroc"] = report.outlier_auroc
     return {name: None if math.isnan(value) else value for name, value in found.items()}
 
 

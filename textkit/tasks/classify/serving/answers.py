@@ -12,6 +12,7 @@ from typing import overload
 
 import numpy as np
 
+from textkit.tasks.classify.serving import familiarity
 from textkit.tasks.classify.serving.heads import Head
 
 _FEW = 4  # if a line has more labels than so many times what is asked for, sorting them all costs more
@@ -52,9 +53,9 @@ class Classified(Sequence[Classification]):
 
     def __init__(
         self, head: Head, logits: np.ndarray, seen: np.ndarray, blank: np.ndarray, abstain: float = 0.0,
-        threshold: float | None = None,
+        threshold: float | None = None, outliers: float = 0.0,
     ) -> None:  # fmt: skip
-        self.head, self.logits, self.seen, self.abstain = head, logits, seen, abstain
+        self.head, self.logits, self.seen, self.abstain, self.outliers = head, logits, seen, abstain, outliers
         self.bounds = head.bounds(threshold)
         # Lines of which the model sees nothing, though they are not blank, where it has a label for that.
         self.nothing = ~seen & ~blank if head.nothing >= 0 else np.zeros(len(seen), bool)
@@ -104,13 +105,31 @@ class Classified(Sequence[Classification]):
         return found
 
     @cached_property
+    def familiarity(self) -> np.ndarray | None:
+        """How familiar each line is, f32[line]; None where the model does not say. A line of which it sees nothing, but has a
+        label for that, is as familiar as can be."""
+        if self.head.typical is None:
+            return None
+        found = familiarity.shares(familiarity.scores(self.logits, self.head.several), self.head.typical)
+        found[~self.seen] = 0
+        found[self.nothing] = 1
+        return found
+
+    @cached_property
+    def left_out(self) -> np.ndarray | None:
+        """The lines that get no label because they are not sure or not familiar enough, bool[line]; None: there are none."""
+        found = self.confidence < np.float32(self.abstain) if self.abstain else None
+        if not self.outliers or self.familiarity is None:
+            return found
+        strange = self.familiarity < np.float32(self.outliers)
+        return strange if found is None else found | strange
+
+    @cached_property
     def numbers(self) -> np.ndarray:
         """The number of each line's label, i64[line]; -1 for none. Of several that hold it is the likeliest."""
         if self.head.several:
             return np.array([found[0] if found else -1 for found in self.holding], np.int64)
-        if not self.abstain:
-            return self.likeliest
-        return np.where(self.confidence < np.float32(self.abstain), -1, self.likeliest)
+        return self.likeliest if self.left_out is None else np.where(self.left_out, -1, self.likeliest)
 
     @cached_property
     def holds(self) -> np.ndarray:
@@ -121,8 +140,8 @@ class Classified(Sequence[Classification]):
         found = self.probabilities >= self.bounds
         found[~self.seen] = False
         found[self.nothing, self.head.nothing] = True
-        if self.abstain:
-            found[self.confidence < np.float32(self.abstain)] = False
+        if self.left_out is not None:
+            found[self.left_out] = False
         return found
 
     @cached_property

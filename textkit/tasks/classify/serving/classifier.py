@@ -46,10 +46,12 @@ class Classifier(OpenModel[Classification]):
         fine: bool = False,
         labels: Sequence[str] | Mapping[str, str] | None = None,
         batch_tokens: int | None = None,
+        outliers: float | None = None,
     ) -> None:
         """`model`: a name, a folder or a Bundle; None: the default. `head`: which of the model's questions to answer; None: the
         first. `abstain`: no label for a line whose likeliest label is less likely; `threshold`: where several labels may hold,
-        those at least as likely hold; None: as the model states. `fine`: answer finer labels (dialects) themselves.
+        those at least as likely hold; None: as the model states. `fine`: answer finer labels (dialects) themselves. `outliers`:
+        no label for a line that is stranger than all but this share of the lines on which the model was calibrated.
 
         `labels`: choose among these instead, by how near the line's vector is to that of each label's description, with `model`
         a model for `embed`. A mapping has label -> description; a label without one describes itself.
@@ -61,7 +63,8 @@ class Classifier(OpenModel[Classification]):
         own: dict[str, Any] = dict(TASK.defaults)
         with of_arguments():
             if labels is not None:
-                for name, value in (("head", head), ("threshold", threshold), ("fine", fine or None)):
+                given = {"head": head, "threshold": threshold, "fine": fine or None, "outliers": outliers}
+                for name, value in given.items():
                     if value is not None:
                         raise UsageError(f"--{name}: has no effect with --labels of your own")
                 nearness = Nearness(model, device, threads, batch_tokens, described(labels))
@@ -78,10 +81,15 @@ class Classifier(OpenModel[Classification]):
                 if fine and not facts["heads"][heads.index(self.head)].get("coarse"):
                     raise UsageError("--fine: the model has no labels that belong to coarser ones")
                 own |= self.bundle.manifest.defaults
+                if outliers and self.head.typical is None:
+                    raise UsageError(
+                        f"--outliers {outliers:g}: the model does not state what lines it is used to; one that is trained "
+                        f"with dev lines does"
+                    )
                 self.source = Graph(self.bundle, device, threads, batch_tokens, self.head, heads[-1].columns.stop)
-            self.abstain, self.threshold = (
+            self.abstain, self.threshold, self.outliers = (
                 own.get(name) if value is None else TASK.settings[name].checked(value, name)
-                for name, value in (("abstain", abstain), ("threshold", threshold))
+                for name, value in (("abstain", abstain), ("threshold", threshold), ("outliers", outliers))
             )
         self.labels: tuple[str, ...] = self.head.labels
 
@@ -115,7 +123,7 @@ class Classifier(OpenModel[Classification]):
     def decide(self, read: Any) -> Classified:
         """The answers to lines that `source.encode` has read."""
         logits, seen, blank = self.source.logits(read)
-        return Classified(self.head, logits, seen, blank, self.abstain or 0.0, self.threshold)
+        return Classified(self.head, logits, seen, blank, self.abstain or 0.0, self.threshold, self.outliers or 0.0)
 
     def explain(self, lines: Sequence[str]) -> Explained:
         """What is answered about each line, with the weight of each of its words in the likeliest label: a sequence of

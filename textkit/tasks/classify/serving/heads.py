@@ -13,6 +13,7 @@ import numpy as np
 
 from textkit.errors import TextkitError, UsageError, nearest, quoted
 from textkit.tasks.classify.serving.probabilities import sigmoid, softmax
+from textkit.tasks.classify.task import QUANTILES
 
 _THRESHOLD = 0.5  # of a label of several, where the model states none
 _LEAST = 1e-6  # a temperature; anything smaller would make what is not a number of logits
@@ -24,8 +25,9 @@ class Head:
 
     `columns`: its logits among those of the graph. `several`: any number of labels may hold at once; otherwise one does.
     `thresholds` f32[label]: the probability from which each label of several holds. `nothing`: the number of the label of a
-    line of which the model sees nothing; -1: such a line has no label. `order` i64[column] and `starts` i64[label]: which
-    columns each label adds up, where some labels stand for finer ones. `numbers`: label or finer label -> number of the label.
+    line of which the model sees nothing; -1: such a line has no label. `typical`: the quantiles of the scores of familiarity.py
+    on lines that the model was tried on; None: not known. `order` i64[column] and `starts` i64[label]: which columns each label
+    adds up, where some labels stand for finer ones. `numbers`: label or finer label -> number of the label.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Head:
     temperature: float = 1.0
     thresholds: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
     nothing: int = -1
+    typical: np.ndarray | None = None
     order: np.ndarray | None = None
     starts: np.ndarray | None = None
     numbers: Mapping[str, int] = field(default_factory=dict)
@@ -124,8 +127,12 @@ def _head(stated: Mapping[str, Any], begin: int, fine: bool, where: str) -> Head
         place[nothing] = len(found)
         found.append(nothing)
         limits = np.append(limits, np.inf)  # no line has it by its logits
+    typical = stated.get("typical")
+    if typical is not None and (len(typical) != QUANTILES or sorted(typical) != list(typical)):
+        raise TextkitError(f"{where}: 'typical' is not {QUANTILES} ascending numbers")
     numbers = {**place, **{label: place[target] for label, target in zip(labels, targets, strict=True)}}
     return Head(
         stated["name"], tuple(found), slice(begin, begin + len(labels)), several, max(_LEAST, stated["temperature"]),
-        limits.astype(np.float32), place[nothing] if nothing else -1, order, starts, numbers,
+        limits.astype(np.float32), place[nothing] if nothing else -1,
+        None if typical is None else np.array(typical), order, starts, numbers,
     )  # fmt: skip

@@ -52,6 +52,7 @@ _option = options_of(TASK, {})
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Write the N likeliest labels and probabilities.")
 @_option("threshold")
 @_option("abstain")
+@_option("outliers")
 @click.option("--fine", is_flag=True, help="Give finer labels, such as dialects, instead of the label they belong to.")
 @click.option("--head", type=Text(), metavar="NAME", help="Which question to answer, of a model that answers several.")
 @click.option(
@@ -80,6 +81,9 @@ def classify(messages: Messages, **options: Any) -> None:
     whose likeliest label is less likely than --abstain. --top shows the likeliest labels all the same. With --on-error skip, a
     record that cannot be read has no label either (in jsonl null), so that lines stay aligned.
 
+    A line about something else may have a likely label, because the others are even less likely. --outliers 0.05 leaves out
+    lines that look less like any label than 95 % of the dev lines of the training did, and so about 5 % of lines like these.
+
     --labels takes labels with commas between (\\, is a comma in one), or a FILE of lines `label` or `label<tab>description`. A
     line gets the label whose description has the nearest vector; underscores in a label without description are spaces.
     Probabilities are a softmax over the cosines, divided by 0.05.
@@ -102,6 +106,7 @@ class _Options(Filter):
     top: int | None
     threshold: float | None
     abstain: float | None
+    outliers: float | None
     fine: bool
     head: str | None
     labels: str | None
@@ -133,8 +138,9 @@ class _Options(Filter):
 
         labels = None if self.labels is None else read_labels(self.labels)
         return Classifier(
-            self.model, self.device, self.threads, self.head, self.abstain, self.threshold, self.fine, labels
-        )
+            self.model, self.device, self.threads, self.head, self.abstain, self.threshold, self.fine, labels,
+            outliers=self.outliers,
+        )  # fmt: skip
 
     def writer(self, classifier: Classifier) -> Writer:
         from textkit.tasks.classify.serving.writers import Writer
