@@ -144,7 +144,7 @@ def test_what_is_said_of_a_trial():
     [
         (("--max-mb", "3"), "--max-mb: bounds a search; say with --budget how long it may take"),
         (("--budget", "5"), "--budget 5: must be a time above 0, such as 90s, 5m or 1h"),
-        (("--budget", "5m", "--max-mb", "0"), "--max-mb 0: must be above 0"),
+        (("--budget", "5m", "--max-mb", "0"), "'--max-mb': 0 is not a number above 0 and at most 1e+06"),
         (("--budget", "5m", "--resume"), "--resume: cannot go on with a search"),
         (("--budget", "5m", "--tensorboard"), "--tensorboard: writes no events of a search"),
         (("--budget", "5m", "--processes", "2"), "--processes: a search trains in one process"),

@@ -448,7 +448,7 @@ DAMAGE = {
     "odd heads": (lambda f: edited(f, CONFIG, num_attention_heads=5), "hidden_size 32 is no multiple"),
     "no layers": (lambda f: edited(f, CONFIG, num_hidden_layers=0), "num_hidden_layers is 0"),
     "a word for a number": (lambda f: edited(f, CONFIG, hidden_size="32"), "hidden_size is 32, not a whole number"),
-    "no number": (lambda f: edited(f, CONFIG, intermediate_size=None), "intermediate_size is None, not a whole number"),
+    "no number": (lambda f: edited(f, CONFIG, intermediate_size=None), "has no intermediate_size"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "has neither model.safetensors nor"),
     "no safetensors": (lambda f: (f / "model.safetensors").write_bytes(b"\x08" * 64), "its tensors cannot be read"),
     "a pickle that runs": (

@@ -14,7 +14,7 @@ import torch
 from textkit import config
 from textkit.bundle import bundle
 from textkit.bundle.weights import weights_of
-from textkit.errors import TextkitError, UsageError
+from textkit.errors import TextkitError, TextkitWarning, UsageError
 from textkit.exporting.export import export
 from textkit.plugin import Training
 from textkit.registry import registry
@@ -212,6 +212,13 @@ def test_a_few_examples_are_enough_over_an_encoder_that_knows(folder):
     assert len(head["typical"]) == QUANTILES
     with pytest.raises(UsageError, match="lacks .* weights of this encoder, such as .*, and few-shot learns none"):
         trained(folder, "few anew", "few.tsv", "pooling=attention", init=whole.folder, plugin="few-shot")
+
+
+def test_weights_that_the_source_lacks_are_told(folder, small):
+    with pytest.warns(
+        TextkitWarning, match=r"lacks 4 of the encoder's weights, which begin with random numbers: encoder\.pooling"
+    ):
+        trained(folder, "attending", "other.tsv", "pooling=attention", "epochs=1", init=small.folder, dev="other.tsv")
 
 
 def test_a_run_of_before_that_knows_no_familiarity(small):

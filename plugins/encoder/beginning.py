@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from copy import copy
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from textkit.corpora.pruning import pruned
+from textkit.errors import TextkitWarning
 from textkit.plugin import Source, Training
 from textkit.text.hashed import Hashed
 from textkit.text.rule import TextRule
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 _FINE_TUNING: dict[str, Any] = {"learning_rate": 3e-4, "warmup": 100, "epochs": 10}
 _TABLE = "encoder.tokens.embedding.weight"
 _POSITIONS = "encoder.tokens.positions.weight"
+_IMPORTANCE = "encoder.pooling.importance.weight"
 # The modules that are exported (`Served`) hold the network, and the encoder's layers as operators beside it.
 _SERVED = (("network.", ""), ("tokens.", "encoder.tokens."))
 
@@ -64,7 +67,20 @@ class BeginsWithEncoder(ABC):
         return replace(self.training, **_FINE_TUNING) if transformer else self.training
 
     def begin(self, network: Any, config: Any, vocabulary: TextRule, source: Source) -> Sequence[str]:
-        return set_weights(network, vocabulary, source)
+        taken = set_weights(network, vocabulary, source)
+        left = left_out(network, taken)
+        if left and source.rule is not None:
+            text = f"--init {source.name}: lacks {len(left)} of the encoder's weights, which begin with random numbers"
+            text = f"{text}: {left[0]}"
+            warnings.warn(TextkitWarning(f"{text}, ..." if len(left) > 1 else text), stacklevel=2)
+        return taken
+
+
+def left_out(network: Any, taken: Sequence[str]) -> list[str]:
+    """The weights of an encoder that the source did not have, but for those that are counted in the texts."""
+    counted = (_IMPORTANCE,) if network.options.weighting == "idf" else ()
+    known = {*taken, *counted}
+    return [name for name in network.state_dict() if name.startswith("encoder.") and name not in known]
 
 
 def _with(rule: TextRule, facts: dict[str, Any], config: Any, chunks: Chunks, begun: bool) -> TextRule:

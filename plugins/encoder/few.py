@@ -16,7 +16,7 @@ from textkit.plugin import Encoder, Epoch, Graph, Plugin, Source
 from textkit.tasks.classify.corpus import LabelOptions, labelled
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of
-from textkit_plugins.encoder.beginning import BeginsWithEncoder
+from textkit_plugins.encoder.beginning import BeginsWithEncoder, left_out, set_weights
 from textkit_plugins.encoder.calibrating import head_facts
 from textkit_plugins.encoder.classifying import attends, labels_of, text_chunks
 from textkit_plugins.encoder.in_context import encoder_of
@@ -71,12 +71,13 @@ class FewShotPlugin(BeginsWithEncoder, Plugin[FewShotOptions, TextRule]):
         return super().adopt(corpus, config, source)
 
     def begin(self, network: Any, config: FewShotOptions, vocabulary: TextRule, source: Source) -> Sequence[str]:
-        taken = super().begin(network, config, vocabulary, source)
-        left = [name for name in network.state_dict() if name.startswith("encoder.") and name not in taken]
+        """Raises UsageError for a weight that the source lacks: nothing would learn it."""
+        taken = set_weights(network, vocabulary, source)
+        left = left_out(network, taken)
         if left:
             raise UsageError(
                 f"--init {source.name}: lacks {len(left)} weights of this encoder, such as {left[0]}, and few-shot learns "
-                f"none; leave the encoder's options as the model has them"
+                f"none; give the run that was exported, and the encoder's options as it has them"
             )
         return taken
 

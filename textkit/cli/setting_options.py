@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from textkit.cli.verb import SHIPPED, own
-from textkit.kinds import Flag, Text, Whole, Wrong
+from textkit.kinds import Flag, Real, Text, Whole, Wrong
 from textkit.task import Setting, Task
 
 _LONG_CHOICE = 24  # characters
@@ -33,6 +33,9 @@ class Number(click.ParamType):
         except Wrong as error:
             self.fail(f"{value} is not {error.wanted}", param, ctx)
         return number
+
+
+MEGABYTES = Number(Setting(Real(0, 1e6, above=True), None, "The size of a model.", "MB"))
 
 
 def declared(

@@ -131,6 +131,8 @@ class Settings:
         """A whole number; `default` where it is missing or null."""
         value = self.entries.get(key, default)
         value = default if value is None else value
+        if value is None:
+            raise TextkitError(f"{self.path}: has no {key}")
         if type(value) is not int or not least <= value <= most:
             raise TextkitError(f"{self.path}: {key} is {str(value)[:50]}, not a whole number from {least} to {most}")
         return value

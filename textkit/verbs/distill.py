@@ -14,12 +14,10 @@ import click
 from click.core import ParameterSource
 
 from textkit.cli.options import Messages, encoding_option, message_options, threads_option, training_device_option
-from textkit.cli.setting_options import Number
+from textkit.cli.setting_options import MEGABYTES, Number
 from textkit.cli.verb import Remembering, examples
 from textkit.defaults import SEED
-from textkit.kinds import Real
 from textkit.searching.settings import SEARCH
-from textkit.task import Setting
 from textkit.verbs.distill_translations import translates, translating, translator
 
 if TYPE_CHECKING:
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from textkit.text.rule import TextRule
 
 PLUGIN = "sentence-encoder"
-SIZE = Setting(Real(0, 1e6, above=True), 10.0, "Size of the model in int8.", "MB")
 
 
 @click.command(
@@ -49,7 +46,7 @@ SIZE = Setting(Real(0, 1e6, above=True), 10.0, "Size of the model in int8.", "MB
 @click.option("--dev", multiple=True, metavar="FILE", type=click.Path(path_type=Path), help="Lines for the dev score.")
 @click.option(
     "--max-mb",
-    type=Number(SIZE),
+    type=MEGABYTES,
     default=10,
     show_default=True,
     metavar="MB",

@@ -20,7 +20,7 @@ from textkit.cli.options import (
     threads_option,
     training_device_option,
 )
-from textkit.cli.setting_options import Number
+from textkit.cli.setting_options import MEGABYTES, Number
 from textkit.cli.verb import Remembering, examples
 from textkit.defaults import SEED
 from textkit.searching.settings import SEARCH
@@ -55,7 +55,7 @@ WAIT = "stopping after this update, with a checkpoint; once more ends it at once
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard events into the run as well.")
 @click.option("--show-options", is_flag=True, help="List the options of PLUGIN and their defaults, and train nothing.")
 @click.option("--budget", metavar="TIME", help="Search for the best options for so long: 90s, 5m, 1h.")
-@click.option("--max-mb", type=float, metavar="MB", help="With --budget: the most that the model may have in int8.")
+@click.option("--max-mb", type=MEGABYTES, metavar="MB", help="With --budget: the most that the model may have in int8.")
 @encoding_option
 @click.option("--processes", type=click.IntRange(min=1), metavar="N", help="Train in N processes on this machine.")
 @training_device_option
