@@ -15,7 +15,7 @@ from textkit.searching.options import Search
 from textkit.tasks.translate.serving.doubts import copied, loops, lost_names, lost_numbers, short
 from textkit.tasks.translate.serving.guarding import Guard
 from textkit.tasks.translate.serving.keeping import Keeper, glossary_of, patterns_of, put_back, quiet, shouts
-from textkit.tasks.translate.serving.segments import Segment
+from textkit.tasks.translate.serving.segments import Segment, SegmentMaker
 from textkit.tasks.translate.serving.translations import Translation
 from textkit.tasks.translate.serving.translator import Translator
 from textkit.text.cleaning import visible_lines
@@ -76,7 +76,7 @@ FLAG, FAMILY = "\U0001f1e9\U0001f1ea", "\U0001f468\u200d\U0001f469\u200d\U0001f4
         ("PHOTO.JPG and .gitignore", ["PHOTO.JPG", ".gitignore"]),
         ("#a-b #42 @a.b @u@m.social.", ["#a-b", "#42", "@a.b", "@u@m.social"]),
         ("a.b(c) X::y f() iPhone 5 and the item(s)", ["a.b(c)", "X::y", "f()", "iPhone"]),
-        ("Ctrl+C in C++ or C#, iOS 17.2, k=v", ["Ctrl+C", "C++", "C#", "iOS 17.2", "k=v"]),
+        ("Ctrl+C in C++ or C#, iOS 17.2, k=v", ["Ctrl+C", "C++", "C#", "17.2", "k=v"]),
         ("2024-03-01T12:30:00Z 2024-03-01, 3-5, 1990-1995", ["2024-03-01T12:30:00Z", "2024-03-01"]),
         (f"{UUID} 00:1A:2B:3C:4D:5E", [UUID, "00:1A:2B:3C:4D:5E"]),
         ("10.0.0.1:80 10.0.0.0/8 ::1 2001:db8::1 12:30:45", ["10.0.0.1:80", "10.0.0.0/8", "::1", "2001:db8::1"]),
@@ -89,6 +89,16 @@ FLAG, FAMILY = "\U0001f1e9\U0001f1ea", "\U0001f468\u200d\U0001f469\u200d\U0001f4
         (">>> print(1)", [">>> print(1)"]),
         ("$ 5 or $ x", []),
         ("a(2).docx, DOI:10.1000/182, Ctrl-C and F-16", ["a(2).docx", "DOI:10.1000/182", "Ctrl-C", "F-16"]),
+        ("if (x > 5) { return 1; }", ["if (x > 5) { return 1; }"]),
+        ("x = a + b;", ["x = a + b;"]),
+        ('print("Hi", 5)', ['print("Hi", 5)']),
+        ("SELECT a FROM b WHERE c = 5", ["SELECT a FROM b WHERE c = 5"]),
+        ("He came (late); a = b and if (x) so", []),
+        ("Section 2.1, Python 3.11, Fig. 3.2, Table 4", ["2.1", "3.11", "3.2"]),
+        ("Tom 1.75 m, section 2.1%", []),
+        ("USD 5 or 5 EUR, I/O, and/or AND/OR, 5' 11\", \u20ac5,-", ["USD", "EUR", "I/O", "5' 11\"", "\u20ac5,-"]),
+        ("h\u0337e\u0337y re\u0301sume\u0301", ["h\u0337e\u0337y"]),
+        ("%d%% left", ["%d", "%%"]),
         ("(as below:) and 24/7, 08.45 and 0.5", []),
     ],
 )  # fmt: skip
@@ -464,6 +474,18 @@ def test_pictures_keep_their_look(model: Path):
     with_rule = Translator(model)
     with_rule.rule.clean = True
     assert with_rule([f"the dog {text}"]) == [f"der Hund {text}"]
+
+
+def test_what_has_no_letter_needs_no_model(model: Path):
+    translate = Translator(model)
+    assert translate(["?", "\u2014", "?!..."]) == ["?", "\u2014", "?!..."]
+    assert translate.translate(["?"])[0][0].doubts == ()
+    maker = SegmentMaker(translate.rule, 12, False, True, True)
+    lines = ["1,234.5", "-3.5 > .5", "12345", "1/2 (3.5)", "$5", "a"]
+    known = [segment.known for segment in maker.make(lines, [""] * len(lines), 0)[0]]
+    assert known == ["1.234,5", "-3,5 > 0,5", "12345", "1/2 (3,5)", None, None]
+    assert maker.make(["5"], ["x"], 0)[0][0].known is None  # its translation has to begin in a certain way
+    assert maker.make(["5 dog\u2014cat at 8.45 pm"], [""], 0)[0][0].text == "5 dog \u2014 cat at 20:45"
 
 
 def test_what_is_kept_keeps_marks_that_the_model_cannot_read(model: Path):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, Any
-from unicodedata import combining, normalize
+from unicodedata import combining
 
 import numpy as np
 
@@ -179,10 +179,16 @@ class TranslationText(TextRule):
         """The characters of a line that no piece of the source holds: it would spell them by bytes, or they are unknown."""
         characters = {*line}
         for character in characters.difference(self._is_read):
-            forms = {character, character.lower(), normalize("NFKC", character).lower()}
+            read = self._normalized(cleaned(character) if self.clean else character)
+            forms = {character, character.lower(), read, read.lower()}
             seen = any(self._readable.issuperset(form) for form in forms)
             self._is_read[character] = seen or character.isspace() or bool(combining(character))
         return "".join(sorted(character for character in characters if not self._is_read[character]))
+
+    def _normalized(self, text: str) -> str:
+        """`text` as the source's tokenizer sees it."""
+        normalizer = self.source.tokenizer.normalizer
+        return str(normalizer.normalize_str(text)) if normalizer else text
 
     def readable(self, line: str) -> str:
         """A line, as long as before, in which marks that the source cannot read are those that mean the same."""

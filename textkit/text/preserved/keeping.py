@@ -77,7 +77,7 @@ def kept(
     with one of the characters `unread` come after all else. An empty match is no span."""
     found: list[tuple[int, int]] = []
     if SIGNS.search(text):
-        found += [_whole(text, *match.span()) for match in preserved().finditer(text)]
+        found += [_whole(text, *match.span("label" if match["label"] else 0)) for match in preserved().finditer(text)]
     if latin_alone and not text.isascii():
         found += [match.span() for match in _foreign().finditer(text)]
     if unread:

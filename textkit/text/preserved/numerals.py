@@ -113,6 +113,28 @@ def with_colons(text: str, language: str) -> str:
     return times.sub(r"\1:\2", text) if times else text
 
 
+def rewritten(text: str, source: str, target: str) -> str:
+    """`text` in the language `source` with its numbers as `target` writes them.
+
+    >>> rewritten("-1,234.5 > 0.50", "en", "de")
+    '-1.234,5 > 0,50'
+    """
+    parts, done = [], 0
+    for number in numbers(text, source):
+        if number.plain:
+            parts += [text[done : number.begin], in_place(text[number.begin : number.end], number, target)]
+            done = number.end
+    return "".join([*parts, text[done:]])
+
+
+def in_place(given: str, number: Number, language: str) -> str:
+    """A plain number that stands as `given` in a text, as `language` writes it; its sign stays, and marks of thousands."""
+    value = number.value.removeprefix("-")
+    grouped = any(mark in given for mark in ",.'\u00a0\u202f\u2019") and len(value.split(".")[0]) > 3
+    sign = given[: len(given) - len(given.lstrip("-\u2212\u2013minusMINUS \u00a0"))]
+    return sign + written(value, language, grouped)
+
+
 def on_24_hours(text: str) -> str:
     """English `text`, with its times as a clock of 24 hours shows them. A language without "pm" has no other way to say it.
 

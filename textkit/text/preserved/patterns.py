@@ -32,6 +32,13 @@ _PLACED = r"(?:[-+0#]*(?:\d+|\*)?(?:\.(?:\d+|\*))?)"  # of a conversion of print
 # The order decides where two begin at the same place.
 _CODE = (
     r"\A[^\S\n]*(?:\$ (?=[a-z./~])|>>> )(?:(?!\s#\s)[^\n])*(?<!\s)",  # a command, and what follows a prompt, up to a comment
+    # Lines of a program: calls and assignments, statements, blocks, queries.
+    r"\A\s*[A-Za-z_][\w.]*\((?=\)|[^\n]*[\"',=\d])(?:[^()\"'\n]|\"[^\"\n]*\"|'[^'\n]*'|\([^()\n]*\))*\)\s*[;{]?\s*\Z"
+    r"|\A\s*[\w.\[\]]+ [-+*/|&]?= [^\s;][^\n]*;\s*\Z",
+    r"\A\s*(?:\} ?)?(?:if|else if|for|foreach|while|switch|catch) \([^\n]*[;{}]\s*\Z",
+    r"\A\s*(?:return|throw|import|using|package) [^\n]*;\s*\Z",
+    r"\A\s*(?:def \w+\([^\n]*:|class \w+(?:\([^\n]*\))?:|from [\w.]+ import [\w, *]+|#include [<\"][^\n]*)\s*\Z",
+    r"\A\s*(?:SELECT [^\n]* FROM|INSERT INTO|UPDATE \w+ SET|DELETE FROM|(?:CREATE|DROP|ALTER) TABLE) [^\n]*\Z",
     r"(?<!`)(?P<ticks>`{1,3}+)(?!`)[^\n]*?[^`\n](?P=ticks)(?!`)",
     r"(?<!\S)(?:`{3,}|~{3,})\w*(?!\S)",
     r"\$\$[^$\n]{1,500}\$\$",
@@ -61,7 +68,7 @@ _PLACEHOLDERS = (
     r"[$#%@]\{[^{}\n]{1,100}\}|\{[\w.:!?\[\]<>=^+#,%*'\"-]{0,100}\}|\{ [\w.]{1,50} \}|\$\([^()\n]{1,100}\)",
     rf"(?<!\d)%(?:\([\w.-]+\)|\d+\$)?{_PLACED}(?:(?:hh?|ll?|[zjtLq])?[dixXufFeEgGosScp])(?![A-WYZa-wyz\d_]|x(?!%))"
     r"|(?<!\d)%[ds](?=(?:ms|s|px|th|KB|MB|GB)(?!\w))",
-    r"(?<![\d%])(?<!\d )%(?:[A-Za-z@]|\w+%)(?!\w)|(?<!\S)%%(?!\S)",
+    r"(?<![\d%])(?<!\d )%(?:[A-Za-z@]|\w+%)(?!\w)|%%",
     r"\$[A-Za-z_]\w*",
     r"(?<![\w:]):(?:[+-]1|[a-z][a-z0-9_+-]{1,40}):(?![\w:])",
 )
@@ -97,7 +104,9 @@ _CODES = (
     r"|(?<!\w)\(\d{3}\) \d{3}-\d{4}(?!\w)",
     r"(?<![\w/-])\+?\d{1,4}(?:[ -]\(?\d{2,}\)?){2,}(?![\w-]*\w)",
     r"(?<![\w-])\d+(?:-\d+){3,}(?![\w-]*\w)|(?<!\w)10\.\d{4,9}/[^\s<>\"']*\w",
-    r"(?<![\w.,])\d+[.,][-\u2013\u2014](?![\w-])",  # 5,- euros
+    r"(?<![\w.,])[$\u00a3\u20ac]?\d+[.,][-\u2013\u2014](?![\w-])",  # 5,- euros
+    r"(?<!\w)(?:USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|CZK|HUF|RUB|BRL|ZAR|KRW|HKD|SGD|NZD|MXN)(?!\w)",
+    r"(?<!\w)\d{1,2}['\u2032] ?\d{1,2}(?:[\"\u2033]|'')",  # feet and inches
     r"(?:(?<!\d)\d{1,6})?[\u00bc-\u00be\u2150-\u215f]",
 )
 _NAMES = (
@@ -105,12 +114,19 @@ _NAMES = (
     r"(?<!\w)\w+_\w+(?!\w)",
     r"(?<![\w.])\w+(?:(?:\.|::|->)\w+)*\(\)|(?<![\w.])\w+(?:(?:\.|::|->)\w+)+\([^()\n]{0,60}\)|(?<![\w.])\w+(?:(?:::|->)\w+)+",
     r"(?<!\w)[a-z]+(?:[A-Z][a-z0-9]+)+(?:[ \u00a0]\d+(?:\.\d+)+)?(?!\w)",  # iPhone, camelCase, macOs 10.15
-    r"(?<!\w)(?:[Vv]ersion|[Rr]elease|iOS|macOS)[ \u00a0]\d+\.\d+(?![\w.]*\w)",
     r"(?<!\w)(?:Ctrl|ctrl|CTRL|Strg|STRG|Alt|ALT|Shift|Umschalt|Cmd|CMD|Win)(?:(?:\+\w+)+|-\w)(?!\w)",
-    r"(?<!\w)[A-Z](?:\+\+|#)(?!\w)",
+    r"(?<!\w)[A-Z](?:\+\+|#)(?!\w)|(?<![\w/])(?!AND/OR|HE/SHE|HIS/HER|YES/NO|ON/OFF|JA/NEIN)[A-Z]{1,4}/[A-Z]{1,4}(?![\w/])",
     r"(?<![\w.=+-])[A-Za-z_][\w.-]*=(?:[\w./:^*+-]*[\w/]|\"[^\"\n]{0,200}\"|'[^'\n]{0,200}')(?!\w)",
 )
+# Numbers of sections and versions, which are no decimals.
+_LABELS = (
+    r"(?<!\w)(?:[Ss]ections?|[Cc]hapters?|Ch\.|[Ff]igures?|Figs?\.|[Tt]ables?|[Ee]quation|Eq\.|[Aa]ppendix|[Aa]rticle|[Ll]esson|[Ee]xercise|"
+    r"[Vv]ersions?|[Rr]eleases?|Kapitel|Abschnitt|Abbildung|Abb\.|Tabelle|Tab\.|Ziffer|\u00dcbung|Anhang|Artikel|\u00a7|"
+    r"iOS|macOS|Python|Ubuntu|Debian|Fedora|Windows|Android|Java|PHP|CUDA|Bluetooth|USB|HTTP|TLS|Linux|Kernel)[ \u00a0]"
+    r"(?P<label>\d{1,3}(?:\.\d{1,3})+)(?![\w.,]*\w|[ \u00a0]?%)",
+)
 _SMILEYS = (
+    r"\w(?:[\u0334-\u0338]|[\u0300-\u036f]{3,})(?:\w|[\u0300-\u036f])*",  # letters struck through, or under many marks
     # Words of marks alone: smileys, arrows of two characters, the rules and borders of plain text.
     rf"(?<!\S)(?={_MARK}*{_DRAWN}){_MARK}{{2,}}(?!\S)",
     r"(?<![\w:;=])[:;=][-'^o]?[)(DPpO/|\]\[](?![\w/])",
@@ -124,7 +140,8 @@ _EMOJI = rf"{_PICTURE}(?:\u200d{_PICTURE}|[\U000e0020-\U000e007f])*"
 # What every pattern needs: most lines have none of it, and looking for it is quick.
 SIGNS = re.compile(
     r"[@#/\\<{$%&_`*\[=\ufe0f\u20e3\u00a9\u00ae\u00bc-\u00be\u203c-\u3299\U0001f000-\U0001faff\U000f0000-\U000fffff]"
-    r"|\.\w|\(\)|\d[ -]\(?\d|\w-\w*\d|\d-\w|[A-Za-z]\d|\d[A-Za-z]|\d[,.][\u2013\u2014]|(?<!\w)-[-A-Za-z]"
+    r"|\.\w|\(\)|\d[ -]\(?\d|\w-\w*\d|\d-\w|[A-Za-z]\d|\d[A-Za-z]|\d[,.][\u2013\u2014]|(?<!\w)-[-A-Za-z]|\d['\u2032]"
+    r"|[A-Z]{3}[ \u00a0]\d|\d[ \u00a0][A-Z]{3}|\w\([^)]|[\u0334-\u0338]|[\u0300-\u036f]{3}"
     r"|:[^\s\w]|::|:\w+:|\w\+\w|\+\+|[a-z][A-Z]"
     rf"|{_MARK}{_DRAWN}|{_DRAWN}{_MARK}"
 )
@@ -133,5 +150,5 @@ SIGNS = re.compile(
 @cache
 def preserved() -> re.Pattern[str]:
     """All of them. Compiled when needed: it takes 40 ms, and most texts need none."""
-    kinds = _CODE, _ADDRESSES, _MARKUP, _PLACEHOLDERS, _SHELL, _CODES, _NAMES, _SMILEYS
+    kinds = _CODE, _ADDRESSES, _MARKUP, _PLACEHOLDERS, _SHELL, _LABELS, _CODES, _NAMES, _SMILEYS
     return re.compile("|".join((SENTINEL.pattern, *(pattern for kind in kinds for pattern in kind), _EMOJI)))

@@ -35,17 +35,13 @@ from textkit.tasks.translate.serving.parting import parted, whole
 from textkit.tasks.translate.serving.segments import Segment, encoded
 from textkit.tasks.translate.serving.standing_in import with_stand_ins, without_stand_ins
 from textkit.tasks.translate.serving.translations import Translation
-from textkit.text.preserved.numerals import Number, written
+from textkit.text.preserved.numerals import Number, in_place
 from textkit.text.preserved.numerals import numbers as written_in
 from textkit.text.preserved.sentinels import numbers, renumbered, replaced, sentinel
 from textkit.text.translation import TranslationText
 
 _MORE = 4  # tokens that a word may have more with a capital
 _BARRED = (3, 2)  # tokens that a repeated search does not repeat: first long repeats are barred, then shorter ones
-
-
-def _translated(segment: Segment) -> bool:
-    return len(segment.ids) > 1 and not segment.copied
 
 
 def _same(source: str, target: str) -> bool:
@@ -64,12 +60,12 @@ class Guard:
         """Replaces, in `found`, the best translation of each segment where a better one is found; fills in `doubts`."""
         self._with_capitals(segments, found)
         at_fault = dict.fromkeys(
-            at for at, segment in enumerate(segments) if _translated(segment) and self._faults(segment, found[at][0])
+            at for at, segment in enumerate(segments) if segment.real and self._faults(segment, found[at][0])
         )
         if at_fault:
             self._mend([segments[at] for at in at_fault], [found[at] for at in at_fault])
         for at, segment in enumerate(segments):
-            if _translated(segment):
+            if segment.real:
                 best = found[at][0]
                 if doubts := (*best.doubts, *self._doubts(segment, best, at in at_fault)):
                     found[at][0] = replace(best, doubts=tuple(dict.fromkeys(doubts)))
@@ -103,7 +99,7 @@ class Guard:
             at: tried
             for at, segment in enumerate(segments)
             if segment.text[:1].islower()
-            and _translated(segment)
+            and segment.real
             and brief(segment.text)
             and _same(segment.text, found[at][0].text)
             and (tried := self._capital(segment)) is not segment
@@ -122,8 +118,8 @@ class Guard:
         if not halved:
             return
         parts = [half.segment for halves in halved.values() for half in halves]
-        searched = iter(self._searched([part for part in parts if _translated(part)], self.options))
-        of_parts = [[next(searched)] if _translated(part) else [Translation(part.text)] for part in parts]
+        searched = iter(self._searched([part for part in parts if part.real], self.options))
+        of_parts = [[next(searched)] if part.real else [Translation(part.text)] for part in parts]
         self(parts, of_parts)
         ends = iter(of_parts)
         for at, halves in halved.items():
@@ -228,12 +224,7 @@ class Guard:
     def _written(self, segment: Segment, number: Number) -> str:
         """A number of the segment as the target's language writes it."""
         given = segment.text[number.begin : number.end]
-        if not number.plain:
-            return given
-        value = number.value.removeprefix("-")
-        grouped = any(mark in given for mark in ",.'\u00a0\u202f\u2019") and len(value.split(".")[0]) > 3
-        sign = given[: len(given) - len(given.lstrip("-\u2212\u2013minusMINUS \u00a0"))]
-        return sign + written(value, self.rule.target_language, grouped)
+        return in_place(given, number, self.rule.target_language) if number.plain else given
 
     def _doubts(self, segment: Segment, translation: Translation, at_fault: bool) -> list[str]:
         """What is doubtful; `at_fault`: whether there were faults before it was mended."""

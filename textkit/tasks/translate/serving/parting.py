@@ -36,7 +36,10 @@ def parted(segment: Segment, rule: TranslationText) -> list[Half]:
         ids = encoded(rule, [text]).ids
         if len(ids) > len(segment.ids):  # it holds what a word's middle does not; the model takes no more, perhaps
             return []
-        made.append(Half(replace(segment, text=text, ids=ids), part.space, [sentinel(number) for number in order]))
+        known = None if any(map(str.isalnum, text)) else text
+        made.append(
+            Half(replace(segment, text=text, ids=ids, known=known), part.space, [sentinel(number) for number in order])
+        )
     return made
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from textkit.sentences.halving import clauses, halves
 from textkit.sentences.splitting import Part, sentences
 from textkit.text.preserved.framing import cells
-from textkit.text.preserved.numerals import COMMA, on_24_hours, with_colons
+from textkit.text.preserved.numerals import COMMA, on_24_hours, rewritten, with_colons
 from textkit.text.preserved.sentinels import SENTINEL, apart, renumbered
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 _DIGIT = re.compile(r"\d")
+_DASH = re.compile(r"(?<=[^\W\d_])\u2014(?=[^\W\d_])")
+_COUNTED = re.compile(r"[\s\d.,:;!?()/+*=<>\u2013\u2212'-]+")
 
 
 class Piece(NamedTuple):
@@ -44,11 +46,12 @@ class Segment:
     ids: np.ndarray  # i64[source], its end last
     prefix: tuple[int, ...]  # target ids that its translation begins with
     key: tuple[int, int]  # its line's number, and its own within the line; random numbers depend on them
+    known: str | None = None  # its translation, if it needs no model
 
     @property
-    def copied(self) -> bool:
-        """Whether it has no letter or digit, but something that can be seen: it is its own translation."""
-        return not any(map(str.isalnum, self.text)) and (len(self.ids) > 1 or bool(SENTINEL.search(self.text)))
+    def real(self) -> bool:
+        """Whether it is to be translated: one with no id but its end (of control characters, say) has nothing to translate."""
+        return self.known is None and len(self.ids) > 1
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,9 @@ class SegmentMaker:
                 key: Any = (part.text, prefix) if self.once else (number, at)
                 if key not in numbers:
                     numbers[key] = len(segments)
-                    segments.append(Segment(part.text, texts[part.text], prefix, (number, at)))
+                    ids = texts[part.text]
+                    known = self._known(part.text, ids) if not prefix else None
+                    segments.append(Segment(part.text, ids, prefix, (number, at), known))
                 taken[-1].append(Piece(numbers[key], part.space, kept, part.goes_on))
         return segments, taken, sum(any(part.text in pieces for part, _ in line) for line in of_lines)
 
@@ -107,7 +112,7 @@ class SegmentMaker:
         found = [Part(stripped)] if one else [part for cell in cells(stripped) for part in self._sentences(*cell)]
         if not self.rule.sentinels:
             return [(part, ()) for part in found]
-        found = [self._timed(part) for part in found]
+        found = [self._as_read(part) for part in found]
         if line.isascii() or not SENTINEL.search(line):
             return [(part, ()) for part in found]
         return [_numbered(one) for part in found for one in _few(part, self.rule.sentinels)]
@@ -119,12 +124,23 @@ class SegmentMaker:
             found = [part for sentence in found for part in clauses(sentence, self.clauses)]
         return _spaced(found, found[-1].space + border) if found else [Part("", border)] if border else []
 
-    def _timed(self, part: Part) -> Part:
-        """`part` with times as the model is given them: on a clock of 24 hours where the target's language has no other."""
-        if not _DIGIT.search(part.text):
-            return part
+    def _known(self, text: str, ids: np.ndarray) -> str | None:
+        """The translation of a text that needs no model: what has no letter and no digit, and can be seen, is its own; numbers
+        alone are written as the target's language does. None for another text."""
+        if not any(map(str.isalnum, text)):
+            return text if len(ids) > 1 or SENTINEL.search(text) else None
         source, target = self.rule.source_language, self.rule.target_language
-        text = on_24_hours(part.text) if source == "en" and target in COMMA else with_colons(part.text, source)
+        return rewritten(text, source, target) if source and target and _COUNTED.fullmatch(text) else None
+
+    def _as_read(self, part: Part) -> Part:
+        """`part` as the model is given it: dashes apart from words; times of twelve hours on a clock of 24 where the target's
+        language has no other."""
+        text = part.text
+        if _DIGIT.search(text):
+            source, target = self.rule.source_language, self.rule.target_language
+            text = on_24_hours(text) if source == "en" and target in COMMA else with_colons(text, source)
+        if "\u2014" in text:
+            text = _DASH.sub(" \u2014 ", text)
         return part if text == part.text else replace(part, text=text)
 
     def _encode(self, texts: dict[str, np.ndarray]) -> dict[str, list[Part]]:

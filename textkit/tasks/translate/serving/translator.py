@@ -244,11 +244,10 @@ class Translator(OpenModel[str]):
 
     def _run(self, segments: list[Segment]) -> list[list[Translation]]:
         """The translations of each segment."""
-        # A segment with no id but its end (of control characters, say) has nothing to translate; nor has one of sentinels.
         found: list[list[Translation]] = [[] for _ in segments]
         for at, segment in enumerate(segments):
-            if len(segment.ids) < 2 or segment.copied:
-                found[at] = [self._untouched(segment.text if segment.copied else "")]
+            if not segment.real:
+                found[at] = [self._untouched(segment.known or "")]
         real = np.flatnonzero([not done for done in found])
         if not len(real):
             return found
