@@ -20,7 +20,7 @@ from textkit.plugin import Training
 from textkit.registry import registry
 from textkit.tasks.classify.task import QUANTILES
 from textkit.training.events import Scored
-from textkit.training.initial import source_of
+from textkit.training.initial import options_of, source_of
 from textkit.training.recipe import Recipe, begin, plan
 from textkit.training.run import Run
 from textkit.training.trainer import train
@@ -212,6 +212,17 @@ def test_a_few_examples_are_enough_over_an_encoder_that_knows(folder):
     assert len(head["typical"]) == QUANTILES
     with pytest.raises(UsageError, match="lacks .* weights of this encoder, such as .*, and few-shot learns none"):
         trained(folder, "few anew", "few.tsv", "pooling=attention", init=whole.folder, plugin="few-shot")
+
+
+def test_the_default_encoder_lacks_nothing():
+    source, plugin = source_of("en-sentences"), registry.get("few-shot")
+    source.rule.learnt = {"labels": ["a", "b"], "counts": [1, 1]}
+    options = options_of(plugin, source)
+    network = plugin.network(options, source.rule)
+    assert "encoder.tokens.embedding.weight" in plugin.begin(
+        network, options, source.rule, source
+    )  # and warns of nothing
+    assert not network.state_dict()["encoder.tokens.layers.0.value.bias"].any()
 
 
 def test_weights_that_the_source_lacks_are_told(folder, small):

@@ -32,6 +32,10 @@ _FINE_TUNING: dict[str, Any] = {"learning_rate": 3e-4, "warmup": 100, "epochs": 
 _TABLE = "encoder.tokens.embedding.weight"
 _POSITIONS = "encoder.tokens.positions.weight"
 _IMPORTANCE = "encoder.pooling.importance.weight"
+_OUTPUT, _FOLDED = (
+    ".output.bias",
+    (".key.bias", ".value.bias"),
+)  # of a transformer's layer (transformer.py, _LayerOperators)
 # The modules that are exported (`Served`) hold the network, and the encoder's layers as operators beside it.
 _SERVED = (("network.", ""), ("tokens.", "encoder.tokens."))
 
@@ -77,9 +81,10 @@ class BeginsWithEncoder(ABC):
 
 
 def left_out(network: Any, taken: Sequence[str]) -> list[str]:
-    """The weights of an encoder that the source did not have, but for those that are counted in the texts."""
-    counted = (_IMPORTANCE,) if network.options.weighting == "idf" else ()
-    known = {*taken, *counted}
+    """The weights of an encoder that the source did not have, but for those that are counted in the texts, and for biases that
+    an exported layer has in that of its output: these begin with zeros, as they should."""
+    known = {*taken, *([_IMPORTANCE] if network.options.weighting == "idf" else [])}
+    known |= {name.replace(_OUTPUT, folded) for name in taken if name.endswith(_OUTPUT) for folded in _FOLDED}
     return [name for name in network.state_dict() if name.startswith("encoder.") and name not in known]
 
 
