@@ -179,6 +179,18 @@ def test_the_three_files_are_known_by_their_looks(call, tmp_path, files, monkeyp
     assert not judged.are_judged([paths[2], paths[1], paths[0]])
     monkeypatch.setenv("TEXTKIT_MODEL_EMBED", str(write_words(tmp_path / "model")))
     assert call("evaluate", *files)[1].startswith("ndcg@10\t")
+    # What is wrong in one of them is said of that line.
+    for at, text, wrong in (
+        (0, "a\tthe cat\na\tdog\n", "line 2: the id 'a' comes a second time"),
+        (0, "a\n", "line 1: has 1 column"),
+        (0, "a\tFur\tthe cat\nb\tdog\n", "line 2: has 2 columns"),
+        (2, "1\ta\tx\n", "holds no judgement"),
+        (2, "1\ta\t1\n1\ta\t2\n1\n", "line 2: document 'a' is judged a second time"),
+    ):
+        bad = tmp_path / "bad.tsv"
+        bad.write_text(text)
+        some = [*paths[:at], str(bad), *paths[at + 1 :]]
+        assert wrong in call("evaluate", *some)[2]
     # Three files of pairs with scores are measured one by one.
     pairs = tmp_path / "pairs.tsv"
     pairs.write_text("cat\tdog\t1\ncat\tcat\t9\nsat\t.\t3\n")

@@ -7,7 +7,7 @@ nothing; spaces separate columns where there is no tab. A first line of names is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from textkit.corpora.tables import TAB, Source, opened
@@ -72,11 +72,15 @@ def read_pairs(path: str, first: str = "", second: str = "") -> Judged:
 
 
 def are_judged(paths: Sequence[str]) -> bool:
-    """Whether these look like corpus, queries and qrels. stdin cannot be looked at: it is taken for what is missing."""
+    """Whether these look like corpus, queries and qrels; one of them may have lines that are wrong, which reading them will name.
+    stdin cannot be looked at: it is taken for what is missing."""
     if len(paths) != 3 or paths.count("-") > 1:
         return False
-    looks = (_like_texts, _like_texts, _like_qrels)
-    return all(path == "-" or look(_head(path)) for path, look in zip(paths, looks, strict=True))
+    corpus, queries, qrels = (None if path == "-" else _head(path) for path in paths)
+    texts = [head for head in (corpus, queries) if head is not None]
+    if qrels is not None and _mostly(map(_is_graded, qrels)):
+        return not all(_mostly(map(_is_graded, head)) for head in texts)  # but three files of word pairs with scores
+    return all(map(_like_texts, texts)) and (qrels is None or _mostly(map(_judgement, qrels)))
 
 
 def are_pairs(path: str) -> bool:
@@ -96,15 +100,20 @@ def _like_texts(head: Sequence[str]) -> bool:
     if head and head[0].lstrip().startswith("{"):
         value = json_object(head[0])[0]
         return value is not None and "text" in value and any(field in value for field in _ID_FIELDS)
-    ids = [line.split(TAB) for line in head]
-    names = [cells[0] for cells in ids]
-    return bool(head) and all(len(cells) == 2 and _is_id(cells[0]) for cells in ids) and len(set(names)) == len(names)
+    rows = [line.split(TAB) for line in head]
+    names = [cells[0] for cells in rows]
+    return _mostly(len(cells) in (2, 3) and _is_id(cells[0]) for cells in rows) and 2 * len(set(names)) > len(names)
 
 
-def _like_qrels(head: Sequence[str]) -> bool:
-    rows = [_judgement(line) for line in head]
-    body = rows[1:] if rows and rows[0] and not _is_grade(rows[0][2]) else rows
-    return bool(body) and all(row is not None and _is_grade(row[2]) for row in body)
+def _is_graded(line: str) -> bool:
+    row = _judgement(line)
+    return row is not None and _is_grade(row[2])
+
+
+def _mostly(found: Iterable[object]) -> bool:
+    """Whether more than half of what was found is true."""
+    counted = [bool(each) for each in found]
+    return 2 * sum(counted) > len(counted)
 
 
 def _is_id(cell: str) -> bool:
