@@ -119,6 +119,55 @@ def test_a_file_that_grew_is_read_on(tmp_path: Path, model: Path) -> None:
     assert texts(index) == [("app.log", 1, "the rotated")]
 
 
+def test_lines_around_a_hit_of_a_file_that_grew(tmp_path: Path, model: Path) -> None:
+    """The rows of its new lines lie behind those of another file."""
+    notes = write(tmp_path / "notes", a="the cat\n\nthe dog\n", b="a line\n")
+    folder = tmp_path / "index"
+    update(folder, model, notes)
+    with open(notes / "a.txt", "a") as stream:
+        stream.write("\nthe end\n")
+    update(folder, model)
+    write(notes, b="another line\n")
+    update(folder, model)
+    with Index(folder) as index:
+        around = {hit.text: index.around(hit, 9, 9) for hit in index.search("the line", None, "words")}
+    before = [(1, "the cat"), (2, ""), (3, "the dog"), (4, ""), (5, "the end")]
+    assert around["the dog"] == (before[:2], before[3:])
+    assert around["the end"] == (before[:4], [])
+    assert around["the cat"] == ([], before[1:])
+    assert around["another line"] == ([], [])
+
+
+def test_lines_around_a_hit_of_another_reading(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """stdin is read twice; its second reading begins with line 1."""
+    folder = tmp_path / "index"
+    for text in ("the cat\nthe dog\n", "\n\nthe end\nthe mat\n"):
+        (tmp_path / "given").write_text(text)
+        with open(tmp_path / "given") as stream:
+            monkeypatch.setattr(sys, "stdin", stream)
+            Update(folder, Wanted(str(model))).run(["-"])
+    with Index(folder) as index:
+        around = {hit.text: index.around(hit, 9, 9) for hit in index.search("the", None, "words")}
+    assert around["the dog"] == ([(1, "the cat")], [])
+    assert around["the end"] == ([(1, ""), (2, "")], [(4, "the mat")])
+
+
+def test_a_file_that_goes_away_does_not_end_the_following(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from textkit.retrieval import following
+
+    notes = write(tmp_path / "notes", a="the cat\n")
+    alone = tmp_path / "alone.txt"
+    alone.write_text("the dog\n")
+    folder = tmp_path / "index"
+    update(folder, model, notes, alone)
+    assert [os.path.basename(name) for name in following.state(folder)] == ["a.txt", "alone.txt"]
+    monkeypatch.setattr(os.path, "lexists", lambda path: True)  # it is there, and then it is not
+    shutil.rmtree(notes)
+    assert [os.path.basename(name) for name in following.state(folder)] == ["alone.txt"]
+
+
 def test_files_are_added(tmp_path: Path, model: Path) -> None:
     notes = write(tmp_path / "notes", a="the a\n", b="the b\n")
     index = tmp_path / "index"

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -217,3 +218,22 @@ def test_invalid_bytes_are_counted(tmp_path: Path) -> None:
     found, survey = read(tmp_path / "a.txt")
     assert found[1].text == "na\ufffdve"
     assert "1 line held bytes that are no UTF-8" in survey.warnings()[0]
+
+
+def test_a_folder_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is named is an error, one inside of it is counted."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "c.txt").write_text("a line")
+    real = os.scandir
+
+    def scandir(path: str) -> Any:
+        if os.path.basename(path) == "b":
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    survey = Survey()
+    assert [source.name for source in sources([str(tmp_path / "a")], survey)] == [str(tmp_path / "a" / "c.txt")]
+    assert list(survey.unreadable.values()) == [f"{tmp_path / 'a' / 'b'}: Permission denied"]
+    with pytest.raises(TextkitError, match="b: Permission denied"):
+        list(sources([str(tmp_path / "a" / "b")], Survey()))

@@ -119,6 +119,18 @@ def test_a_damaged_cache_is_made_again(notes: Path, call: Any) -> None:
     assert call("search", "money back", "notes") == first
 
 
+@pytest.mark.parametrize("name", ["words/meta.json", "words/*.term", "lines", "inverse", "starts", "extents"])
+def test_a_cache_with_other_bytes_is_made_again(notes: Path, call: Any, name: str) -> None:
+    first = call("search", "--words", "money back", "notes")
+    assert first[0] == 0
+    (kept,) = (notes.parent / "cache/textkit/search").iterdir()
+    damaged = list((kept / "rows-1").glob(name))
+    assert damaged
+    for path in damaged:
+        path.write_bytes(bytes(byte ^ 0x55 for byte in path.read_bytes()))
+    assert call("search", "--words", "money back", "notes") == first
+
+
 def test_a_cache_that_cannot_be_written(notes: Path, call: Any) -> None:
     (notes.parent / "cache").write_text("a file")
     assert places(call("search", "money back", "notes", "-k", 1)[1]) == ["notes/a.txt:3"]

@@ -57,14 +57,21 @@ def _searched(
     say: Callable[[Report], None], show: Callable[[int], None],
 ) -> Iterator[Index]:  # fmt: skip
     update = Update(folder, wanted, waiting=waiting, show=show, most=MOST, embedding=embedding)
+
+    def opened() -> tuple[Report, Index]:
+        report, _ = update.run(names)
+        index = Index(folder, wanted.device, wanted.threads, _of_queries(embedding), _called(names))
+        index.look_over()
+        return report, index
+
     try:
         try:
-            report, _ = update.run(names)
+            report, index = opened()
         except TextkitError:
             if not folder.exists() or not _is_damaged(folder):
                 raise
             temporary.remove(folder)  # a cache can be made again
-            report, _ = update.run(names)
+            report, index = opened()
     except TooMany:
         temporary.remove(folder)
         raise TextkitError(
@@ -73,7 +80,7 @@ def _searched(
     say(report)
     with suppress(OSError):
         os.utime(folder)
-    with Index(folder, wanted.device, wanted.threads, _of_queries(embedding), _called(names)) as index:
+    with index:
         yield index
 
 
@@ -89,7 +96,8 @@ def _called(names: Sequence[str]) -> dict[str, str]:
 
 def _is_damaged(folder: Path) -> bool:
     try:
-        Index(folder).close()
+        with Index(folder) as index:
+            index.look_over()
     except TextkitError:
         return True
     return False

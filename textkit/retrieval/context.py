@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from textkit.retrieval.hits import Hit
+from textkit.retrieval.sources import STDIN
 from textkit.retrieval.storing.contents import Contents
 
 
@@ -32,15 +33,36 @@ def beside(contents: Contents, hit: Hit, step: int, count: int) -> list[tuple[in
 
 
 def _neighbours(contents: Contents, row: int, step: int) -> Iterator[tuple[int, int]]:
-    """(row, line) of the rows before or behind a row, as long as they are of the same file."""
+    """(row, line) of the rows before or behind a row, as long as they are of the same file.
+
+    Those of a file that grew may lie behind the rows of others.
+    """
     number = contents.extent_of(row)
-    path = contents.extent(number).path
+    line = contents.line(row)
     row += step
-    while 0 <= row < contents.manifest.rows:
-        here = contents.extent_of(row)
-        if here != number:
-            if contents.extent(here).path != path or not contents.living([row])[0]:
-                return
-            number = here
-        yield row, contents.line(row)
-        row += step
+    while True:
+        while contents.starts[number] <= row < contents.starts[number + 1]:
+            line = contents.line(row)
+            yield row, line
+            row += step
+        following = _following(contents, number, step)
+        if following is None:
+            return
+        number = following
+        row = contents.starts[number] if step > 0 else contents.starts[number + 1] - 1
+        if (contents.line(row) - line) * step < 0:  # another reading of what has no second one, such as a pipe
+            return
+
+
+def _following(contents: Contents, number: int, step: int) -> int | None:
+    """The next extent that has rows of the same reading of the same file."""
+    path = contents.extent(number).path
+    others = contents.extents_of(path)
+    at = others.index(number) if number in others else len(others)
+    while 0 <= (at := at + step) < len(others):
+        earlier = others[at] if step < 0 else others[at - 1]
+        if path == STDIN and contents.extent(earlier).done:  # each reading of stdin is another file
+            return None
+        if contents.starts[others[at]] < contents.starts[others[at] + 1]:
+            return others[at]
+    return None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
+from textkit.errors import TextkitError
 from textkit.retrieval.sources import Survey, sources
 from textkit.retrieval.storing import manifest as manifests
 
@@ -13,10 +15,10 @@ def state(folder: Path) -> dict[str, tuple[int, int, int]]:
     """(inode, size, time of the last change in ns) of every file that the index in `folder` is of."""
     found: dict[str, tuple[int, int, int]] = {}
     roots = [root for root in manifests.read(folder).roots if os.path.lexists(root)]
-    for source in sources(roots, Survey()):
-        try:
-            facts = os.stat(source.name)
-        except OSError:  # it went away in between
-            continue
-        found[source.name] = facts.st_ino, facts.st_size, facts.st_mtime_ns
+    for root in roots:
+        with suppress(TextkitError, OSError):  # it went away in between
+            for source in sources([root], Survey()):
+                with suppress(OSError):
+                    facts = os.stat(source.name)
+                    found[source.name] = facts.st_ino, facts.st_size, facts.st_mtime_ns
     return found

@@ -91,6 +91,12 @@ class Index:
         paths = [each.path for at, each in enumerate(self._contents.extents()) if at not in dead]
         return [self._named(path) for path in dict.fromkeys(paths)]
 
+    def look_over(self) -> None:
+        """Looks for damage where it is seen without reading all vectors and texts. Raises TextkitError for it."""
+        self._contents.look_over()
+        if len(self):
+            self._words  # noqa: B018  # opened, as a search does
+
     def close(self) -> None:
         """Closes the files of the index."""
         self._contents.close()

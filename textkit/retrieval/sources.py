@@ -70,8 +70,8 @@ class Source:
 def sources(names: Iterable[str], survey: Survey) -> Iterator[Source]:
     """The files that `names` (files, folders, `-`) mean, folders sorted by name; each file once.
 
-    Raises TextkitError for a name that does not exist, and for an index, whose files hold no text to be read. A folder inside a
-    folder that cannot be opened is counted.
+    Raises TextkitError for a name that does not exist, a folder that cannot be opened, and an index, whose files hold no text
+    to be read. A folder inside a folder that cannot be opened is counted.
     """
     seen: set[str] = set()
     for name in names:
@@ -104,6 +104,8 @@ def _walk(folder: str, survey: Survey) -> Iterator[Source]:
             with os.scandir(path) as entries:
                 found = sorted(entries, key=lambda entry: entry.name, reverse=True)
         except OSError as error:
+            if path is folder:
+                raise TextkitError(f"{path}: {error.strerror or error}") from error
             survey.unreadable[path] = f"{path}: {error.strerror or error}"
             continue
         for entry in found:

@@ -23,7 +23,7 @@ from textkit.cli.progress import Input, shown
 from textkit.cli.stdout import protected_stdout
 from textkit.cli.typed import say_if_typed
 from textkit.cli.verb import Verb, examples
-from textkit.errors import UsageError
+from textkit.errors import TextkitError, UsageError
 
 if TYPE_CHECKING:
     from textkit.retrieval.indexing import Report
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 INPUTS = ("lines", "tsv", "csv", "jsonl", "paragraphs")  # what a passage of a file may be
 WATCH = 1.0  # seconds between two looks at the files
+_TRIES = 3  # looks in a row that fail, after which the following ends
 
 passage_option = click.option(
     "--input",
@@ -174,9 +175,15 @@ def _follow(update: Update, messages: Messages) -> None:
     from textkit.retrieval.following import state
 
     before = None  # a change that came while the first reading went on was not seen yet
+    failed = 0
     while True:
         time.sleep(WATCH)
-        now = state(update.folder)  # before the files are read, so that a later change is another one
-        if now != before:
-            _refresh(update, None, messages, told=False)
-            before = now
+        try:
+            now = state(update.folder)  # before the files are read, so that a later change is another one
+            if now != before:
+                _refresh(update, None, messages, told=False)
+            before, failed = now, 0
+        except TextkitError:  # a file that went away while it was read; what lasts is no accident
+            before, failed = None, failed + 1
+            if failed == _TRIES:
+                raise

@@ -151,7 +151,8 @@ class _Opened:
         try:
             self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
         except OSError as error:
-            raise TextkitError(f"{path}: damaged index: {error.strerror or error}") from error
+            what = "damaged index" if isinstance(error, FileNotFoundError) else "cannot be read"
+            raise TextkitError(f"{path}: {what}: {error.strerror or error}") from error
         if os.fstat(self._fd).st_size < size:
             raise self._too_short()
 

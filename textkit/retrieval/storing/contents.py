@@ -146,6 +146,19 @@ class Contents:
         texts = self._extents.read(0, self.manifest.extents)
         return [Extent.from_json(text, self._extents.path) for text in texts]
 
+    def extents_of(self, path: str) -> list[int]:
+        """The numbers of a file's living extents, in order."""
+        return self._by_path.get(path, [])
+
+    @cached_property
+    def _by_path(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        dead = set(self.manifest.dead)
+        for number, extent in enumerate(self.extents()):
+            if number not in dead:
+                found.setdefault(extent.path, []).append(number)
+        return found
+
     def line(self, row: int) -> int:
         return int(self._lines.read(row, row + 1)[0, 0])
 
@@ -171,6 +184,14 @@ class Contents:
             return json.loads(source)
         except (ValueError, RecursionError):
             raise TextkitError(f"{self.folder}: damaged: the fields of a record are no JSON") from None
+
+    def look_over(self) -> None:
+        """Reads what has a sum, an order or a form. Raises TextkitError where it is not what was written."""
+        rows = self.manifest.rows
+        self.inverse.read(0, rows)
+        self._lines.read(0, rows)
+        if self.starts != [*(extent.start for extent in self.extents()), rows]:
+            raise TextkitError(f"{self._starts.path}: damaged: the extents are others than the files of rows")
 
     def close(self) -> None:
         for file in (self.vectors, self.inverse, self._lines, self._texts, self._fields, self._starts, self._extents):

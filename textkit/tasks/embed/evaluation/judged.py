@@ -72,8 +72,8 @@ def read_pairs(path: str, first: str = "", second: str = "") -> Judged:
 
 
 def are_judged(paths: Sequence[str]) -> bool:
-    """Whether these look like corpus, queries and qrels; one of them may have lines that are wrong, which reading them will name.
-    stdin cannot be looked at: it is taken for what is missing."""
+    """Whether these look like corpus, queries and qrels; one of them may have wrong lines, which reading them will name. stdin
+    cannot be looked at: it is taken for what is missing."""
     if len(paths) != 3 or paths.count("-") > 1:
         return False
     corpus, queries, qrels = (None if path == "-" else _head(path) for path in paths)
