@@ -308,6 +308,28 @@ def test_a_file_of_one_label(ran, tmp_path):
     assert "labels: holds one label; two are the least" in err
 
 
+@pytest.mark.parametrize(
+    ("content", "code", "said"),
+    [
+        (b"cat\nthe cat\ta\tb\n", 2, "labels: line 2: has 3 columns, and label<tab>description are two"),
+        (b"\x80\x04\x95\0\0\0\n\0\n", 1, "labels: is binary, not text"),
+        (b"cat\r\n\r\ncat\n", 2, "labels: line 3: 'cat' occurs twice"),
+        (b"cat\n\tdog\n", 2, "labels: line 2: a label is blank"),
+        (b"", 1, "labels: is empty"),
+    ],
+)
+def test_files_of_labels_that_are_refused(ran, tmp_path, content, code, said):
+    (tmp_path / "labels").write_bytes(content)
+    found, out, err = ran("vectors", "--labels", tmp_path / "labels", stdin="cat\n")
+    assert (found, out) == (code, "")
+    assert said in err
+
+
+def test_a_file_of_labels_from_another_system(ran, tmp_path):
+    (tmp_path / "labels").write_bytes(b"\xef\xbb\xbfcat\r\n\r\nhound\tdog\r\n")
+    assert ran("vectors", "--labels", tmp_path / "labels", stdin="dog\ncat\n")[:2] == (0, "hound\ncat\n")
+
+
 # --- what words do ----------------------------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import os
 import re
 
 from textkit.errors import UsageError, quoted
-from textkit.streams.lines import Reader
+from textkit.streams.lines import Reader, text_blocks
 
 _ITEM = re.compile(r"(?:\\[\\,]|[^,])*")  # up to a comma that has no backslash before it
 
@@ -41,12 +41,17 @@ def _items(given: str) -> list[str]:
 def _of_file(path: str) -> dict[str, str]:
     found: dict[str, str] = {}
     with Reader(path) as reader:
-        for block in reader:
+        for block in text_blocks(reader):
             first = reader.lines - len(block) + 1
             for number, line in enumerate(block, first):
                 if line.strip():
-                    label, _, description = line.partition("\t")
-                    _add(found, label.strip(), description.strip(), f"--labels {path}: line {number}")
+                    label, *description = line.split("\t")
+                    where = f"--labels {path}: line {number}"
+                    if len(description) > 1:
+                        raise UsageError(
+                            f"{where}: has {len(description) + 1} columns, and label<tab>description are two"
+                        )
+                    _add(found, label.strip(), "".join(description).strip(), where)
     if len(found) < 2:
         raise UsageError(f"--labels {path}: holds {('no label', 'one label')[len(found)]}; two are the least")
     return found
