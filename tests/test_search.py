@@ -131,6 +131,20 @@ def test_a_cache_with_other_bytes_is_made_again(notes: Path, call: Any, name: st
     assert call("search", "--words", "money back", "notes") == first
 
 
+def test_a_cache_without_room(notes: Path, call: Any) -> None:
+    """The search goes on in a temporary folder, and nothing half is kept."""
+    from little_room import little_room
+
+    model = write_words(Path("five"))
+    (notes / "c.txt").write_text("the cat sat on the mat\n" * 3000)
+    with little_room(20_000):
+        code, out, error = call("search", "--words", "cat", "notes", "-k", 1, "-m", model)
+    assert (code, out) == (2, "")  # no file of the temporary folder may grow either
+    assert "textkit-" in error
+    assert "File too large" in error
+    assert list((notes.parent / "cache/textkit/search").iterdir()) == []
+
+
 def test_a_cache_that_cannot_be_written(notes: Path, call: Any) -> None:
     (notes.parent / "cache").write_text("a file")
     assert places(call("search", "money back", "notes", "-k", 1)[1]) == ["notes/a.txt:3"]

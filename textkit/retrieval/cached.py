@@ -1,11 +1,12 @@
 """Searches plain files: an index of them is kept in the user's cache folder, and brought up to date by hash at each search.
 
 The place of an index in the cache is the hash of the names, of the model and of how the files are read, so that the same
-command finds it again. What stdin gives has no name; it, and everything with `--no-cache`, is indexed in a temporary folder.
+command finds it again. What stdin gives has no name; it, and everything with `--no-cache`, is indexed in a temporary folder, and so is what the cache has no room for.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -21,10 +22,12 @@ from textkit.retrieval.indexing import Report, TooMany
 from textkit.retrieval.models import Embedding
 from textkit.retrieval.sources import STDIN, Survey, sources
 from textkit.retrieval.updating import Update, Wanted
+from textkit.retrieval.words import is_full
 from textkit.streams.encoding import chosen
 
 MOST = 100_000  # lines of plain files; more are a matter of minutes, and of an index of one's own
 _KEPT = 32  # indexes in the cache; the one that was not used for the longest time makes room
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 _VERSION = 2  # changes where an old cache cannot be used any more
 
 
@@ -44,18 +47,33 @@ def index_of_files(
     folder = _place(names, wanted, embedding) if lasting else None
     if folder is not None and not _writable(folder):
         folder = None
-    if folder is None:
-        # Removed by a signal too, however it ends the process.
-        with tempfile.TemporaryDirectory(prefix="textkit-") as scratch, temporary.held(Path(scratch)):
-            yield from _searched(Path(scratch) / "index", names, wanted, embedding, waiting, say, show)
-        return
-    yield from _searched(folder, names, wanted, embedding, waiting, say, show)
+    if folder is not None:
+        try:
+            report, index = _brought_up(folder, names, wanted, embedding, waiting, show)
+        except TextkitError as error:
+            if not _is_for_want_of_room(error, folder):
+                raise
+            temporary.remove(folder)
+        else:
+            with suppress(OSError):
+                os.utime(folder)
+            say(report)
+            with index:
+                yield index
+            return
+    # Removed by a signal too, however it ends the process.
+    with tempfile.TemporaryDirectory(prefix="textkit-") as scratch, temporary.held(Path(scratch)):
+        report, index = _brought_up(Path(scratch) / "index", names, wanted, embedding, waiting, show)
+        say(report)
+        with index:
+            yield index
 
 
-def _searched(
+def _brought_up(
     folder: Path, names: Sequence[str], wanted: Wanted, embedding: Embedding | None, waiting: Callable[[], None],
-    say: Callable[[Report], None], show: Callable[[int], None],
-) -> Iterator[Index]:  # fmt: skip
+    show: Callable[[int], None],
+) -> tuple[Report, Index]:  # fmt: skip
+    """The index in `folder`, brought up to date and looked over; one with damage is made again."""
     update = Update(folder, wanted, waiting=waiting, show=show, most=MOST, embedding=embedding)
 
     def opened() -> tuple[Report, Index]:
@@ -66,22 +84,23 @@ def _searched(
 
     try:
         try:
-            report, index = opened()
-        except TextkitError:
-            if not folder.exists() or not _is_damaged(folder):
+            return opened()
+        except TextkitError as error:
+            if not folder.exists() or _is_for_want_of_room(error, folder) or not _is_damaged(folder):
                 raise
             temporary.remove(folder)  # a cache can be made again
-            report, index = opened()
+            return opened()
     except TooMany:
         temporary.remove(folder)
         raise TextkitError(
             f"more than {MOST:,} lines; make an index once, and search that: textkit index FILE... -o INDEX"
         ) from None
-    say(report)
-    with suppress(OSError):
-        os.utime(folder)
-    with index:
-        yield index
+
+
+def _is_for_want_of_room(error: TextkitError, folder: Path) -> bool:
+    """Whether a disk that is full or cannot be written to is the reason, as far as the cache lies on it."""
+    cause = error.__cause__
+    return (isinstance(cause, OSError) and cause.errno in _NO_ROOM) or is_full(folder)
 
 
 def _of_queries(embedding: Embedding | None) -> object:

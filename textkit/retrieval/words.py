@@ -43,13 +43,13 @@ def _named(folder: Path | None, writing: bool = False) -> Iterator[None]:
         if type(error).__name__ != "PanicException" and not isinstance(error, Exception):
             raise
         # A full disk ends a thread of tantivy's, whose own error is not told.
-        if "os error 28" in str(error) or "No space left" in str(error) or (writing and _is_full(folder)):
+        if "os error 28" in str(error) or "No space left" in str(error) or (writing and is_full(folder)):
             raise TextkitError(f"{folder}: cannot be written: No space left on device") from error
         what = "cannot be written" if writing else "is damaged"
         raise TextkitError(f"{folder}: the index of words {what}: {told(error)}") from error
 
 
-def _is_full(folder: Path | None) -> bool:
+def is_full(folder: Path | None) -> bool:
     """Whether the disk has no room for another segment of tantivy's."""
     if folder is None:
         return False
