@@ -1,7 +1,8 @@
 """Searches plain files: an index of them is kept in the user's cache folder, and brought up to date by hash at each search.
 
 The place of an index in the cache is the hash of the names, of the model and of how the files are read, so that the same
-command finds it again. What stdin gives has no name; it, and everything with `--no-cache`, is indexed in a temporary folder, and so is what the cache has no room for.
+command finds it again. What stdin gives has no name; it, everything with `--no-cache`, and what the cache has no room for are
+indexed in a temporary folder.
 """
 
 from __future__ import annotations
