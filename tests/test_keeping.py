@@ -12,7 +12,7 @@ import small_translator
 
 from textkit.errors import UsageError
 from textkit.searching.options import Search
-from textkit.tasks.translate.serving.doubts import copied, loops, lost_names, lost_numbers, short
+from textkit.tasks.translate.serving.doubts import copied, doubled_numbers, loops, lost_names, lost_numbers, short
 from textkit.tasks.translate.serving.guarding import Guard
 from textkit.tasks.translate.serving.keeping import Keeper, glossary_of, patterns_of, put_back, quiet, shouts
 from textkit.tasks.translate.serving.segments import Segment, SegmentMaker
@@ -142,6 +142,7 @@ def test_a_script_is_other_only_where_both_languages_are_known_to_be_written_in_
         "C:\\a b " * 2000,
         "{a, plural, " * 1000, "a=" * 5000, "[" * 10_000, "12 " * 5000, "+1 (" * 4000, "#" * 10_000, "A&" * 8000,
         "f:" * 9000, "1." * 9000, "1" * 20_000 + "\u00bd",
+        "01-" * 6000 + "!",
     ],
     ids=lambda text: ascii(text[:6]),
 )  # fmt: skip
@@ -235,6 +236,19 @@ def test_times_of_twelve_hours_become_times_of_24(text: str, right: str):
 )
 def test_which_numbers_are_lost(source: str, target: str, lost: list[str]):
     assert [one.value for one in lost_numbers(target, source, "de", "en")] == lost
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "doubled"),
+    [
+        ("Between 1914 and 1918, 17 died", "Zwischen 1914 und 1918 starb 1918, 17", ["1918"]),
+        ("350 of 350", "350 von 350", []),
+        ("3 of 20", "3 von 3 und 20", []),  # "von drei" would be no better
+        ("two", "2 2", []),
+    ],
+)
+def test_which_numbers_are_there_too_often(source: str, target: str, doubled: list[str]):
+    assert [one.value for one in doubled_numbers(target, source, "de", "en")] == doubled
 
 
 def test_short_codes_are_lost_like_foreign_names():

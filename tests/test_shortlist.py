@@ -232,6 +232,7 @@ def test_the_verb(models, tmp_path, call):
     code, out, err = call("shortlist", "-m", model, pairs, "-o", tmp_path / "new", "--frequent", 1, "-v")
     assert (code, out) == (0, ""), err
     assert "aligning 6 pairs" in err
+    assert "warning: 6 of 1,000 pairs or more" in err
     assert re.search(r"chooses among \d+ of [\d,]+ tokens for a line", err)
     manifest = bundle.read(tmp_path / "new").verify() or bundle.read(tmp_path / "new").manifest
     assert manifest.made["shortlist"]["pairs"] == 6

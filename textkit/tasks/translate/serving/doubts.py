@@ -6,6 +6,7 @@ Cheap enough to look at each translation. Knows no graph; guarding.py says what 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from itertools import count
 
@@ -113,11 +114,26 @@ def lost_numbers(target: str, source: str, target_language: str, source_language
             there = next((one for one in theirs if as_code(one[1]) == as_code(given)), None)
         if there is not None:
             theirs.remove(there)
-        elif number.value.isdecimal() and len(number.value) < 3 and int(number.value) < _SPELLED:
+        elif _small(number.value):
             small += [] if _HALF.search(source, max(0, number.begin - 16), number.begin) else [number]
         else:
             found.append(number)
     return sorted([*found, *small]) if len(theirs) > len(found) else found
+
+
+def doubled_numbers(target: str, source: str, target_language: str, source_language: str) -> list[Number]:
+    """The numbers of `source` that `target` has more often; none that a word may stand for."""
+    if not _DIGIT.search(source):
+        return []
+    own = [*numbers(source, source_language)]
+    there = Counter(number.value for number in numbers(target, target_language))
+    here = Counter(number.value for number in own)
+    return [number for number in own if there[number.value] > here[number.value] and not _small(number.value)]
+
+
+def _small(value: str) -> bool:
+    """Whether a number may be spelled as a word."""
+    return value.isdecimal() and len(value) < 3 and int(value) < _SPELLED
 
 
 def _also(number: Number, given: str) -> list[str]:

@@ -23,6 +23,7 @@ from textkit.tasks.translate.serving.doubts import (
     brief,
     broken,
     copied,
+    doubled_numbers,
     in_target_language,
     loops,
     lost_names,
@@ -197,9 +198,13 @@ class Guard:
         rule = self.rule
         return lost_numbers(translation.text, segment.text, rule.target_language, rule.source_language)
 
+    def _doubled(self, segment: Segment, translation: Translation) -> list[Number]:
+        rule = self.rule
+        return doubled_numbers(translation.text, segment.text, rule.target_language, rule.source_language)
+
     def _missing(self, segment: Segment, translation: Translation) -> list[Number]:
-        """The numbers that were lost and, where they can be hidden, the names."""
-        lost = self._lost(segment, translation)
+        """The numbers that were lost, or are there too often, and, where they can be hidden, the names."""
+        lost = [*{*self._lost(segment, translation), *self._doubled(segment, translation)}]
         if self.rule.sentinels:
             lost += lost_names(translation.text, segment.text, self.rule.source_language)
         return sorted(lost)
@@ -239,6 +244,7 @@ class Guard:
             found.append(LANGUAGE)
         if translation.confidence is not None and translation.confidence < DOUBTFUL:
             found.append(LOW)
-        if at_fault and self.rule.target_language and self._lost(segment, translation):
+        numbered = at_fault and self.rule.target_language
+        if numbered and (self._lost(segment, translation) or self._doubled(segment, translation)):
             found.append(NUMBERS)
         return found

@@ -9,6 +9,8 @@ import click
 from textkit.cli.options import Messages, encoding_option, message_options, model_option
 from textkit.cli.verb import Verb, examples
 
+FEW = 1000  # pairs that a shortlist is learnt from at least, if it is not to lose words
+
 
 @click.command(
     cls=Verb,
@@ -86,6 +88,10 @@ def shortlist(
     if not isinstance(rule, TranslationText):
         raise TextkitError(f"{found.folder}: says how text becomes ids, not how ids become text")
     sources, targets = sides(list(corpus.lines()))
+    if len(sources) < FEW:
+        messages.warn(
+            f"{len(sources):,} of {FEW:,} pairs or more: a word that none of them has may be translated badly"
+        )
     messages.note(f"aligning {len(sources):,} pairs")
     lexicon = learnt(rule, rule.encode(sources), rule.encode_target(targets), candidates, frequent)
     command = f"textkit shortlist -m {found.manifest.name} {' '.join(Path(path).name for path in data)}"

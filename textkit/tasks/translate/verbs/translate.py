@@ -149,7 +149,7 @@ def translate(messages: Messages, **options: Any) -> None:
     "Confidence= " or "confidence": the chrF, from 0 to 1, that is expected of the translation.
 
     \b
-    numbers  a number of the line is not in its translation
+    numbers  a number of the line is not in its translation, or there too often
     loop     the translation repeats itself
     short    the translation is much shorter than the line
     copied   the translation is the line itself
