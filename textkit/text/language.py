@@ -40,6 +40,7 @@ class LanguageText(TextRule):
         self.side = TokenizerSide(tokenizer, TOKENIZER_FILE)
         self._size = max(size, self.side.rows, eos + 1, 0 if unk is None else unk + 1)
         self._special = frozenset((eos,))
+        self._spelled: dict[int, bytes] = {}  # of the ids that were asked for; healing asks again and again
 
     def __len__(self) -> int:
         return self._size
@@ -63,8 +64,11 @@ class LanguageText(TextRule):
 
     def spelling(self, token: int) -> bytes:
         """The bytes that an id stands for in a text, white space included; empty for the end of a line."""
-        piece = "" if token == self.eos else self.side.piece(token) or ""
-        return bytes_of(piece) if self._byte_level else piece.encode()
+        known = self._spelled.get(token)
+        if known is None:
+            piece = "" if token == self.eos else self.side.piece(token) or ""
+            known = self._spelled[token] = bytes_of(piece) if self._byte_level else piece.encode()
+        return known
 
     def ends_inside(self, ids: Sequence[int]) -> bool:
         """Whether the text of `ids` breaks off inside a character, so that its last bytes read U+FFFD."""

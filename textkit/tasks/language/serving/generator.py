@@ -170,7 +170,7 @@ class Generator(OpenModel[list["Generated"]]):
         self.cut_prompts += sum(len(line) > most for line in ids)
         # A healed prompt leaves one place unused, because it draws one more token.
         return [
-            replace(prompt, ids=prompt.ids[-most:][prompt.first is not None and len(prompt.ids) >= most :])
+            replace(prompt, ids=prompt.ids[-most:][prompt.first is not None :]) if len(prompt.ids) >= most else prompt
             for prompt in begun
         ]
 
@@ -235,7 +235,8 @@ class Generator(OpenModel[list["Generated"]]):
         most = self.max_tokens + says_nothing(self.rule, begun, hypothesis.ids)
         if len(hypothesis.ids) <= most:
             return hypothesis
-        return replace(hypothesis, ids=hypothesis.ids[:most], ended=False, logprobs=_of_each(hypothesis)[:most])
+        logprobs = _of_each(hypothesis)[:most]
+        return Hypothesis(hypothesis.ids[:most], hypothesis.score, hypothesis.logprob, False, logprobs)
 
     def _generated(self, prompt: str, begun: Prompt, hypothesis: Hypothesis, text: str) -> Generated:
         ids, logprob = hypothesis.ids, hypothesis.logprob
@@ -244,8 +245,8 @@ class Generator(OpenModel[list["Generated"]]):
         if begun.first is not None:
             text = text[len(begun.left) :]
             old = says_nothing(self.rule, begun, ids)
-            ids, logprob = ids[old:], float(_of_each(hypothesis)[old:].sum(dtype=np.float64))
-        stopped = [place for place in map(text.find, self.stop) if place >= 0]
+            ids, logprob = ids[old:], float(np.add.reduce(_of_each(hypothesis)[old:], dtype=np.float64))
+        stopped = [place for place in map(text.find, self.stop) if place >= 0] if self.stop else []
         text = text[: min(stopped)] if stopped else text
         ended = hypothesis.ended or bool(stopped)
         whole = prompt + text if begun.first is not None else joined(self.rule, prompt, text)

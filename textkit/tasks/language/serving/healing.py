@@ -38,6 +38,7 @@ class Healer:
         self._rule = rule
         self._texts = [text for text, _ in known]
         self._rows = np.array([row for _, row in known], np.int64)
+        self._longest = max(map(len, self._texts), default=0)
 
     def healed(self, prompt: str, ids: np.ndarray) -> Prompt:
         """The prompt as it is to be continued; `ids`: its ids without the end of the line."""
@@ -61,7 +62,7 @@ class Healer:
         texts = [self._rule.spelling(row) for row in ids[-_MOST:].tolist()]
         for count in range(len(texts), 0, -1):
             text = b"".join(texts[-count:])
-            if text and _is_text(text) and len(self._beginning(text)):
+            if 0 < len(text) <= self._longest and self._begins(text) and _is_text(text):
                 return self._made(ids[:-count], text, ids[-1] if count == 1 else -1, ids)
         return Prompt(ids)
 
@@ -71,6 +72,11 @@ class Healer:
         if not len(rows) or rows.tolist() == [last]:
             return Prompt(np.append(ids, last) if whole is None else whole)
         return Prompt(ids, left.decode(), rows)
+
+    def _begins(self, text: bytes) -> bool:
+        """Whether the text of some row begins with `text`."""
+        at = bisect_left(self._texts, text)
+        return at < len(self._texts) and self._texts[at].startswith(text)
 
     def _beginning(self, text: bytes) -> np.ndarray:
         """The rows whose text begins with `text`."""
