@@ -48,7 +48,7 @@ def foreign_names(text: str, language: str) -> Iterator[Number]:
             yield Number(*found.span(), word, plain=False)
 
 
-_SHORT_CODE = re.compile(r"(?<![^\W_])(?:[A-Za-z]{1,4}\d{1,4}[A-Za-z]?|[IVX]{2,6})(?![^\W_])")
+_SHORT_CODE = re.compile(r"(?<![^\W_])(?:[A-Za-z]{1,4}\d{1,4}(?:[A-Za-z]\d?)?|[IVX]{2,6})(?![^\W_])")
 
 
 def short_codes(text: str) -> Iterator[Number]:

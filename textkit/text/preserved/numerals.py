@@ -40,7 +40,7 @@ _TIMES = {
 }
 # Times of twelve hours, alone or two of them: 8 pm, 8:45 p.m., 3:30-4:15 pm, from 9 to 10 am.
 _TWELVE = re.compile(
-    r"(?<![\w.,:/$\u00a3\u20ac-])(?:(?P<from>0?[1-9]|1[0-2])(?:[:.](?P<from_minute>[0-5]\d))?"
+    r"(?<![\w.,:/$\u00a3\u20ac])(?<![^mM.]-)(?:(?P<from>0?[1-9]|1[0-2])(?:[:.](?P<from_minute>[0-5]\d))?"
     r"(?P<to>[ \u00a0]?[-\u2013][ \u00a0]?|\s(?:and|or|to|until|till)\s))?"
     r"(?P<hour>0?[1-9]|1[0-2])(?:[:.](?P<minute>[0-5]\d))?[ \u00a0]?(?P<half>[ap])(?:\.[ ]?m(?P<stop>\.?)|m)(?![\w'\u2019])",
     re.IGNORECASE,

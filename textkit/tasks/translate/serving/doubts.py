@@ -22,6 +22,7 @@ _STUTTER = re.compile(r"(\S{1,8}?)\1{5,}")
 _WORDS = 8  # a source of fewer words may have a translation of any length
 _LEAST = 0.35  # a translation has at least this share of the source's characters
 _SPELLED = 13  # a smaller number may be spelled as a word
+_MEASURE = re.compile(r"[$\u00a3\u20ac\u00a5] ?\d|\d ?[$\u00a3\u20ac\u00a5%\u00b0]")  # no number to spell
 _HALF = re.compile(r"\b(?:half(?: past)?|halb)\s+\Z", re.IGNORECASE)  # "half past 3" is "halb 4"
 
 
@@ -114,7 +115,7 @@ def lost_numbers(target: str, source: str, target_language: str, source_language
             there = next((one for one in theirs if as_code(one[1]) == as_code(given)), None)
         if there is not None:
             theirs.remove(there)
-        elif _small(number.value):
+        elif _small(number.value) and not _MEASURE.search(source[max(0, number.begin - 2) : number.end + 2]):
             small += [] if _HALF.search(source, max(0, number.begin - 16), number.begin) else [number]
         else:
             found.append(number)
@@ -147,7 +148,14 @@ def lost_names(target: str, source: str, source_language: str) -> list[Number]:
     """What `target` lacks of the names of `source` with letters that its language lacks, and of its short codes."""
     there = target.casefold()
     names = [*foreign_names(source, source_language), *short_codes(source)]
-    return sorted({name for name in names if name.value.casefold() not in there})
+    return sorted({name for name in names if not _is_in(name.value.casefold(), there)})
+
+
+def _is_in(name: str, text: str) -> bool:
+    """Whether `text` has a name, perhaps with an ending; a code with digits has none."""
+    if name not in text or name.isalpha():
+        return name in text
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
 
 
 def broken(target: str, source: str) -> bool:

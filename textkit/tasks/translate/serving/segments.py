@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _DIGIT = re.compile(r"\d")
+_BEFORE_SIGN = re.compile(r"(?<=\d)(?=[$\u00a3\u20ac](?!\d))")  # 5$
 _DASH = re.compile(r"(?<=[^\W\d_])\u2014(?=[^\W\d_])")
 _COUNTED = re.compile(r"[\s\d.,:;!?()/+*=<>\u2013\u2212'-]+")
 
@@ -133,11 +134,12 @@ class SegmentMaker:
         return rewritten(text, source, target) if source and target and _COUNTED.fullmatch(text) else None
 
     def _as_read(self, part: Part) -> Part:
-        """`part` as the model is given it: dashes apart from words; times of twelve hours on a clock of 24 where the target's
-        language has no other."""
+        """`part` as the model is given it: dashes apart from words, and a currency's sign from the number before it; times of
+        twelve hours on a clock of 24 where the target's language has no other."""
         text = part.text
         if _DIGIT.search(text):
             source, target = self.rule.source_language, self.rule.target_language
+            text = _BEFORE_SIGN.sub(" ", text)
             text = on_24_hours(text) if source == "en" and target in COMMA else with_colons(text, source)
         if "\u2014" in text:
             text = _DASH.sub(" \u2014 ", text)
