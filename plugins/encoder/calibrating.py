@@ -36,20 +36,22 @@ def calibrate(head: Head, logits: np.ndarray, wanted: np.ndarray) -> None:
 
 
 def measured(head: Head, logits: np.ndarray, wanted: np.ndarray) -> dict[str, float]:
-    """The figures of a head: `accuracy`, `macro-f1` and the expected calibration error, `ece`."""
+    """The expected calibration error of a head, `ece`; where several labels may hold, `accuracy` and `macro-f1`, too."""
     probability = _probabilities(head, logits, float(head.temperature))
+    found = {"ece": _error(head, probability, wanted)}
     if head.several:
         right, given = wanted > 0.5, probability >= head.thresholds.cpu().numpy()
-        accuracy = float((given == right).all(1).mean())
-    else:
-        answers, size = logits.argmax(1), logits.shape[1]
-        right, given = measures.one_hot(wanted, size), measures.one_hot(answers, size)
-        accuracy = float((answers == wanted).mean())
-    return {
-        "accuracy": accuracy,
-        "macro-f1": measures.macro_f1(right, given),
-        "ece": _error(head, probability, wanted),
-    }
+        found |= {"accuracy": float((given == right).all(1).mean()), "macro-f1": measures.macro_f1(right, given)}
+    return found
+
+
+def of_answers(wanted: np.ndarray, answers: np.ndarray, labels: int) -> dict[str, float]:
+    """`accuracy` and `macro-f1` where one of the `labels` holds, from i64[line] of both; -1 is wanted that no answer can be."""
+    some = (wanted[wanted == answers], wanted[wanted >= 0], answers)
+    right, support, answered = (np.bincount(numbers, minlength=labels) for numbers in some)
+    present = support + answered > 0
+    f1 = measures.of_counts(right, support, answered).f1[present]
+    return {"accuracy": float((answers == wanted).mean()), "macro-f1": float(f1.mean())}
 
 
 def _probabilities(head: Head, logits: np.ndarray, temperature: float) -> np.ndarray:

@@ -16,7 +16,7 @@ from textkit.tasks.classify.label_sets import too_few
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import batch_of, limit_of, sorted_batches, wanted_of
 from textkit_plugins.encoder.beginning import BeginsWithEncoder, set_idf
-from textkit_plugins.encoder.calibrating import calibrate, head_facts, measured
+from textkit_plugins.encoder.calibrating import calibrate, head_facts, measured, of_answers
 from textkit_plugins.encoder.in_context import encoder_of
 from textkit_plugins.encoder.ngrams import WideOptions
 from textkit_plugins.encoder.options import EncoderOptions, FreezingOptions
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _LINES = 10_000  # read at once
 _SCORED = 512  # lines in a batch of the dev score
+_KEPT = 1 << 24  # logits of dev lines
 _PROBED, _PROBED_NUMBERS = 30_000, 1 << 23  # lines for which heads are solved before the first update, and their logits
 _LEAST = 2  # lines for which a head is solved
 _SOLVED = ("heads.", "wide.table.")  # the weights that this sets
@@ -240,15 +241,20 @@ def scored(
         raise TextkitError("no line of the dev data has a label that is in the training data")
     order = np.argsort([len(line.text) for line in lines], kind="stable")
     device = next(network.parameters()).device
-    logits = np.zeros((len(lines), len(labels)), np.float32)
+    # Of thousands of labels only some lines keep all logits, from which probabilities are fitted.
+    kept = np.arange(0, len(lines), 1 if several else -(-len(lines) * len(labels) // _KEPT))
+    logits, answers = np.zeros((len(kept), len(labels)), np.float32), np.zeros(len(lines), np.int64)
     for begins in range(0, len(order), _SCORED):
         some = order[begins : begins + _SCORED]
         batch = batch_of([lines[number] for number in some], rule, numbers, config, several)
-        logits[some] = network(batch.ids.to(device), batch.weight.to(device), at).float().cpu().numpy()
+        given = network(batch.ids.to(device), batch.weight.to(device), at).float().cpu().numpy()
+        answers[some] = given.argmax(1)
+        there = np.isin(some, kept)
+        logits[np.searchsorted(kept, some[there])] = given[there]
     head = network.heads[at]
     if fit:
-        calibrate(head, logits, wanted)
-    found = measured(head, logits, wanted)
+        calibrate(head, logits, wanted[kept])
+    found = measured(head, logits, wanted[kept]) | ({} if several else of_answers(wanted, answers, len(labels)))
     name = config.score_by if config.score_by != "auto" else ("macro-f1" if several else "accuracy")
     value = found.pop(name)
     return Score(name, value, higher_is_better=True, detail=found)

@@ -19,11 +19,14 @@ from textkit.corpora.corpus import Corpus
 from textkit.errors import TextkitError
 from textkit.plugin import Epoch, Graph
 from textkit.tasks.classify.corpus import Labelled, labelled, written
+from textkit.tasks.classify.evaluation import measures
 from textkit.tasks.classify.exporting.export import exported
 from textkit.tasks.classify.task import QUANTILES
 from textkit.training.run import Run
 from textkit.training.trainer import train
+from textkit_plugins.encoder import classifying
 from textkit_plugins.encoder.batching import sorted_batches
+from textkit_plugins.encoder.calibrating import of_answers
 from textkit_plugins.encoder.classification import Batch, Classifier, Served
 from textkit_plugins.encoder.classifying import ClassifierOptions, ClassifierPlugin, batch_of, scored
 from textkit_plugins.encoder.network import Encoder, Pooling
@@ -271,7 +274,7 @@ def test_batches_are_the_same_from_wherever_they_begin(tmp_path):
     assert np.median(spread) <= 6
 
 
-def test_labels_that_no_training_line_has_are_answered_wrong_and_never_learnt(tmp_path):
+def test_labels_that_no_training_line_has_are_answered_wrong_and_never_learnt(monkeypatch, tmp_path):
     given = options(word_ngrams=1, maxn=0, min_count=1)
     rule = PLUGIN.vocabulary(corpus_of(tmp_path, ["yes\tgood", "no\tbad", "no\tbad day"]), given)
     assert rule.learnt["labels"] == ["no", "yes"]
@@ -285,7 +288,11 @@ def test_labels_that_no_training_line_has_are_answered_wrong_and_never_learnt(tm
         made.heads[0].steps[-1].bias.fill_(-9)  # always "no"
         lines = [Labelled("bad", ("no",)), Labelled("good", ("maybe",)), Labelled("good", ("yes",))]
         score = scored(made.eval(), 0, lines, rule, ["no", "yes"], given, False)
+        monkeypatch.setattr(classifying, "_KEPT", 2)  # logits: of one line
+        again = scored(made, 0, lines, rule, ["no", "yes"], given, False)
     assert score.value == pytest.approx(1 / 3)
+    assert (again.value, again.detail["macro-f1"]) == (score.value, score.detail["macro-f1"])
+    assert len({float(made.heads[0].typical[0]), float(made.heads[0].typical[-1])}) == 1
     with pytest.raises(TextkitError, match="no line of the dev data has a label"):
         scored(made, 0, lines[1:2], rule, ["no", "yes"], given, False)
 
@@ -308,6 +315,15 @@ def test_the_test_lines_are_measured_with_what_the_dev_lines_fitted(tmp_path):
         assert PLUGIN.score(made, corpus, rule, given).value > 0.5
     assert head.thresholds.max() < 0.9
     assert head.calibration.min() >= 0
+
+
+def test_accuracy_and_f1_of_answers_are_those_of_the_matrices():
+    random = np.random.default_rng(2)
+    wanted, answers = random.integers(-1, 9, 200), random.integers(0, 7, 200)
+    found = of_answers(wanted, answers, 12)
+    assert found["accuracy"] == (wanted == answers).mean()
+    both = measures.one_hot(wanted, 12), measures.one_hot(answers, 12)
+    assert found["macro-f1"] == pytest.approx(measures.macro_f1(*both))
 
 
 @pytest.mark.parametrize(
