@@ -146,8 +146,10 @@ def _also(number: Number, given: str) -> list[str]:
 
 def lost_names(target: str, source: str, source_language: str) -> list[Number]:
     """What `target` lacks of the names of `source` with letters that its language lacks, and of its short codes."""
-    there = target.casefold()
     names = [*foreign_names(source, source_language), *short_codes(source)]
+    if not names:
+        return []
+    there = target.casefold()
     return sorted({name for name in names if not _is_in(name.value.casefold(), there)})
 
 
