@@ -127,7 +127,10 @@ class SegmentMaker:
 
     def _known(self, text: str, ids: np.ndarray) -> str | None:
         """The translation of a text that needs no model: what has no letter and no digit, and can be seen, is its own; numbers
-        alone are written as the target's language does. None for another text."""
+        alone are written as the target's language does. None for another text, and from a model that has not learnt to keep
+        anything, which may have learnt to say something of marks."""
+        if not self.rule.sentinels:
+            return None
         if not any(map(str.isalnum, text)):
             return text if len(ids) > 1 or SENTINEL.search(text) else None
         source, target = self.rule.source_language, self.rule.target_language
