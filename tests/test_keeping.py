@@ -186,6 +186,8 @@ def test_sentinels_stand_apart_from_words_for_the_model_and_as_close_as_before_f
     assert as_close(f"Hallo{S0}.", f"Hi,{S0}.") == f"Hallo{S0}."
     assert as_close(f"a  {S0} .", f"a  {S0} .") == f"a  {S0} ."
     assert as_close("nothing  here", "nothing") == "nothing  here"
+    assert as_close(f"{S0}{S1}({S2}", f"{S0} (so); {S1}, ({S2})") == f"{S0} {S1}({S2}"
+    assert as_close(f"({S1}{S0})", f"({S0}/{S1})") == f"({S1} {S0})"
 
 
 @pytest.mark.parametrize(

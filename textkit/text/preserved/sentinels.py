@@ -86,7 +86,8 @@ def apart(text: str) -> str:
 
 
 def as_close(text: str, source: str) -> str:
-    """`text`, a translation of `source`, in which a sentinel is as close to the words beside it as it is in `source`."""
+    """`text`, a translation of `source`, in which a sentinel is as close to the words beside it as it is in `source`. Two that
+    meet get a space between them: in a source something stands between any two, and 20 and 23 are not 2023."""
     beside = {
         ord(one[0]) - _FIRST: (source[: one.start()][-1:], source[one.end() :][:1]) for one in SENTINEL.finditer(source)
     }
@@ -105,7 +106,7 @@ def as_close(text: str, source: str) -> str:
         done = found.end()
         if behind.isalnum() or (behind == "(" == next_):
             done += len(text[done:]) - len(text[done:].lstrip(" "))
-        elif behind in ("", " ") and text[done : done + 1].isalnum():
+        elif (behind in ("", " ") and text[done : done + 1].isalnum()) or SENTINEL.match(text, done):
             parts.append(" ")
     text = "".join([*parts, text[done:]])
     return text if _LOOSE.search(source) else _LOOSE.sub("", text)
