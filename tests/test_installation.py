@@ -22,7 +22,8 @@ from textkit.errors import pip_install
 from textkit.version import DISTRIBUTION
 
 ROOT = Path(__file__).resolve().parent.parent
-DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DECLARED = PYPROJECT["project"]
 # What the wheel calls each.
 FOLDERS = {"textkit": "textkit", "plugins": "textkit_plugins", "exported_models": "textkit_models"}
 
@@ -52,6 +53,13 @@ def test_the_lines_for_cpus_alone_name_what_serving_needs() -> None:
         [line] = re.findall(r"(?:pip install|PIP\)) (click [^\n#]*)", text)
         assert set(line.split()) == wanted, page
         assert re.search(r"(?:pip install|PIP\)) --no-deps \.", text), page
+
+
+def test_every_folder_of_modules_is_a_declared_package() -> None:
+    """A checkout finds a package that pyproject.toml forgets; an installation lacks it."""
+    found = {".".join(file.relative_to(ROOT).parent.parts) for top in FOLDERS for file in ROOT.glob(f"{top}/**/*.py")}
+    packages = {name.replace(top, FOLDERS[top], 1) for name in found for top in FOLDERS if name.split(".")[0] == top}
+    assert sorted(PYPROJECT["tool"]["setuptools"]["packages"]) == sorted(packages)
 
 
 @pytest.fixture(scope="module")
