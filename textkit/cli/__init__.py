@@ -198,7 +198,9 @@ def _verdict(error: BaseException) -> tuple[int, str]:
     if isinstance(error, TextkitError):
         return error.exit_code, one_line(error)
     if isinstance(error, click.ClickException):
-        return error.exit_code, _usage_line(error)
+        from textkit.cli.usage import line
+
+        return error.exit_code, line(error)
     failed = getattr(error, "exit_code", 1)  # a verb has other codes, where 1 says something else
     if isinstance(error, MemoryError):
         return failed, "out of memory"
@@ -220,56 +222,6 @@ def _kept_nothing(path: str, advice: str) -> str:
     if path in STDOUT or there in temporary.placed or (there.exists() and not (there.is_file() or there.is_dir())):
         return ""
     return f"interrupted: nothing was written to {path}{'; ' if advice else ''}{advice}"
-
-
-def _usage_line(error: click.ClickException) -> str:
-    """click's message in this program's style: one line, the nearest name, where to read on."""
-    message = " ".join(error.format_message().split()).rstrip(".")
-    if isinstance(error, click.NoSuchOption):
-        message = _no_such_option(error)
-    if isinstance(error, click.MissingParameter):
-        message += _as_in(error.ctx)
-    for kind, said in (("integer", "whole number"), ("float", "number")):  # click's names of types
-        message = message.replace(f"is not a valid {kind} range", f"is no {said}").replace(
-            f"is not a valid {kind}", f"is no {said}"
-        )
-    context = getattr(error, "ctx", None)
-    hint = f" (see '{context.command_path} --help')" if context else ""
-    return message[:1].lower() + message[1:] + hint
-
-
-def _as_in(context: click.Context | None) -> str:
-    """The first example of a verb's help, which shows what is missing and where it goes."""
-    example = (context.command.epilog or "").partition("\n")[0] if context else ""
-    return f", as in: {example}" if example else ""
-
-
-def _no_such_option(error: click.NoSuchOption) -> str:
-    """What to write instead: the new name of an old spelling, the nearest option, or the verbs that have this one."""
-    from textkit.cli.renamed import answer
-
-    asked, context = error.option_name, error.ctx
-    if context is None:
-        return f"no such option {asked}"
-    verb = context.info_name
-    if answered := answer(verb, asked):
-        return answered
-    known = [name for option in context.command.params for name in (*option.opts, *option.secondary_opts)]
-    known += ["-h", "--help"]
-    close = errors.nearest(asked, [name for name in known if name.startswith("--")], shortened=True)
-    others = [other for other in own_verbs() if other != verb and asked in _options_of(other, context)]
-    if others and verb in own_verbs():
-        return f"{verb} has no {asked}: it is an option of {', '.join(others)}"
-    return f"no such option {asked}{close if 'did you mean' in close else ''}"
-
-
-def _options_of(verb: str, context: click.Context) -> list[str]:
-    command = command_line.get_command(context, verb)
-    return [
-        name
-        for option in (command.get_params(context) if command else ())
-        for name in (*option.opts, *option.secondary_opts)
-    ]
 
 
 def _flush_stdout(messages: Messages, code: int) -> int:
