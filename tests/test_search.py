@@ -444,6 +444,7 @@ def test_made_from_python(notes: Path) -> None:
     for wrong, said in (
         ({"files": ["nowhere.txt"]}, "nowhere.txt: no such file"),
         ({"files": "notes", "column": "x"}, "column=x: lines have no columns"),
+        ({"files": "notes", "input": "tsv", "column": "0"}, "column=0: columns count from 1"),
         ({"files": "notes", "input": "line"}, "input=line: is unknown; did you mean 'lines'"),
         ({"files": "notes", "input": "csv", "delimiter": "ab"}, "delimiter: is empty, or longer"),
         ({"files": "notes", "model": "no-such"}, "model=no-such: unknown model"),

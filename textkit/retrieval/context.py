@@ -58,7 +58,9 @@ def _following(contents: Contents, number: int, step: int) -> int | None:
     """The next extent that has rows of the same reading of the same file."""
     path = contents.extent(number).path
     others = contents.extents_of(path)
-    at = others.index(number) if number in others else len(others)
+    if number not in others:  # the hit is of an index before this one
+        return None
+    at = others.index(number)
     while 0 <= (at := at + step) < len(others):
         earlier = others[at] if step < 0 else others[at - 1]
         if path == STDIN and contents.extent(earlier).done:  # each reading of stdin is another file

@@ -121,9 +121,9 @@ class Index:
         """The hits of a query, the best first; of a list of queries, a list of hits for each.
 
         `k`: at most so many hits; None: all that are above the threshold (0.5 where none is said; by words, all that have a
-        word). `mode`: by `meaning` (cosines of vectors), by `words`
-        (BM25), or `hybrid`, both fused. `threshold`: the least cosine of a hit (by words, the least BM25 score); a passage that
-        has every word of the query is a hit of hybrid search as well. A blank query has no hits.
+        word). `mode`: by `meaning` (cosines of vectors), by `words` (BM25), or `hybrid`, both fused. `threshold`: the least
+        cosine of a hit (by words, the least BM25 score); a passage that has every word of the query is a hit of hybrid search
+        as well. A blank query has no hits.
 
         Raises UsageError for an unknown mode, k below 1 and what is no text or no number, and TextkitError where the model is
         not to be had.

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, UsageError
 from textkit.retrieval.sources import STDIN, Source, Survey, sources
 from textkit.streams.columns import records
 from textkit.streams.encoding import chosen, foreign
 from textkit.streams.lines import Reader
 
 KINDS = ("lines", "tsv", "csv", "jsonl", "paragraphs")
+RECORDS = ("tsv", "csv", "jsonl")  # those that have columns
 _LONG_LINE = 4000  # characters; a longer line is cut where `Reading.cut` says so
 _HELD = 1 << 16  # characters of a paragraph that are held before its first passages are given
 _HEAD = 8192  # a NUL among this many first bytes makes a file binary
@@ -64,6 +65,18 @@ class Reading:
     delimiter: str | None = None
     cut: bool = False
     skip: bool = False
+
+
+def check_columns(kind: str | None, column: str | None, delimiter: str | None) -> None:
+    """Raises UsageError for columns of what has none. `kind` None: it is not known yet, and may have them."""
+    if column is not None and kind is not None and kind not in RECORDS:
+        raise UsageError(f"--column {column}: {kind} have no columns; say --input tsv, csv or jsonl")
+    if kind in ("tsv", "csv") and column is not None and column.isdecimal() and not int(column):
+        raise UsageError("--column 0: columns count from 1")
+    if delimiter is not None and kind not in (None, "tsv", "csv"):
+        raise UsageError(f"--delimiter: {kind} have no columns; say --input csv or tsv")
+    if delimiter is not None and (not delimiter or (kind == "csv" and len(delimiter) > 1)):
+        raise UsageError("--delimiter: is empty, or longer than one character, as that of csv is")
 
 
 def passages(names: Iterable[str], reading: Reading, survey: Survey) -> Iterator[Passages]:

@@ -12,7 +12,7 @@ from textkit.durable import naming
 from textkit.errors import TextkitError, UsageError, nearest, no_such_file, pip_install
 from textkit.retrieval.indexing import Indexer, Report
 from textkit.retrieval.models import Embedding, found_again
-from textkit.retrieval.passages import KINDS, Reading
+from textkit.retrieval.passages import KINDS, RECORDS, Reading, check_columns
 from textkit.retrieval.sources import STDIN
 from textkit.retrieval.storing import manifest as manifests
 from textkit.retrieval.storing.contents import Contents
@@ -21,7 +21,6 @@ from textkit.retrieval.storing.writing import Writer, begin, empty, locked
 from textkit.streams.encoding import chosen, read_as
 
 NO_MODEL = ModelFacts("", "", "", 1)  # of an index that is searched by words alone
-_RECORDS = ("tsv", "csv", "jsonl")
 
 
 @dataclass(frozen=True)
@@ -117,12 +116,7 @@ class Update:
         wanted, kind = self.wanted, self.wanted.kind or "lines"
         if kind not in KINDS:
             raise UsageError(f"--input {kind}: is unknown{nearest(kind, KINDS)}")
-        if wanted.column is not None and kind not in _RECORDS:
-            raise UsageError(f"--column {wanted.column}: {kind} have no columns; say --input tsv, csv or jsonl")
-        if wanted.delimiter is not None and kind not in ("tsv", "csv"):
-            raise UsageError(f"--delimiter: {kind} have no columns; say --input csv or tsv")
-        if wanted.delimiter is not None and (not wanted.delimiter or (kind == "csv" and len(wanted.delimiter) > 1)):
-            raise UsageError("--delimiter: is empty, or longer than one character, as that of csv is")
+        check_columns(kind, wanted.column, wanted.delimiter)
         for name in names:
             if name != STDIN and not os.path.exists(name):
                 raise TextkitError(no_such_file(name))
@@ -137,7 +131,7 @@ class Update:
         if not self.wanted.words_only:
             self._load(self.wanted.model)
         facts = self.embedding.facts if self.embedding else NO_MODEL
-        made = empty(facts, reading, fields=kind in _RECORDS)
+        made = empty(facts, reading, fields=kind in RECORDS)
         begin(self.folder, made)
         return made
 

@@ -102,16 +102,17 @@ def index(
     Beyond a million passages, graphs (HNSW, by usearch) are made at the end, half a million passages at a time; until then,
     and with --exact, each search looks at all of them. They need the package usearch (pip install 'textkit-onnx[search]').
     """
+    from textkit.retrieval.passages import check_columns
     from textkit.retrieval.updating import Update, Wanted
 
     if follow_files and "-" in files:
         raise UsageError("--follow-files: stdin cannot be followed; without the option it is read until it ends")
-    check_columns(options["kind"], options["column"], options["delimiter"])
+    delimiter = options["delimiter"] and options["delimiter"].replace("\\t", "\t")
+    check_columns(options["kind"], options["column"], delimiter)
     process.take_short_turns()
     say_if_typed(messages, files or ("",))
-    delimiter = options["delimiter"]
     wanted = Wanted(
-        options["model"], options["kind"], options["column"], delimiter and delimiter.replace("\\t", "\t"),
+        options["model"], options["kind"], options["column"], delimiter,
         on_error == "skip", options["device"], options["threads"], exact=options["exact"],
     )  # fmt: skip
     update = Update(
@@ -130,18 +131,6 @@ def index(
             if not follow_files:
                 error.add_note(f"{folder} holds what was done; the same command does the rest")
             raise
-
-
-def check_columns(kind: str | None, column: str | None, delimiter: str | None) -> None:
-    """Raises UsageError for columns of what has none, as far as the command line alone shows it."""
-    if kind in ("lines", "paragraphs") and column is not None:
-        raise UsageError(f"--column {column}: {kind} have no columns; say --input tsv, csv or jsonl")
-    if kind in ("tsv", "csv") and column is not None and column.isdecimal() and not int(column):
-        raise UsageError("--column 0: columns count from 1")
-    if delimiter is not None and kind not in (None, "tsv", "csv"):
-        raise UsageError(f"--delimiter: {kind} have no columns; say --input csv or tsv")
-    if delimiter is not None and (not delimiter or (kind == "csv" and len(delimiter.replace("\\t", "\t")) > 1)):
-        raise UsageError("--delimiter: is empty, or longer than one character, as that of csv is")
 
 
 def _refresh(update: Update, names: tuple[str, ...] | None, messages: Messages, told: bool = True) -> None:

@@ -30,7 +30,7 @@ from textkit.cli.verb import Verb, examples
 from textkit.errors import TextkitError, UsageError, one_line
 from textkit.kinds import Real
 from textkit.task import Setting
-from textkit.verbs.index import check_columns, passage_option, say
+from textkit.verbs.index import passage_option, say
 
 if TYPE_CHECKING:
     from textkit.retrieval.hits import Hit, Mode
@@ -197,8 +197,11 @@ class _Request:
             raise UsageError("-l and -c: say one or the other")
         if (self.names_only or self.count) and self.form == "tsv":
             raise UsageError("--format tsv: -l and -c print one column or two, as text or jsonl")
-        check_columns(self.kind, self.column, self.delimiter)
         self.delimiter = self.delimiter and self.delimiter.replace("\\t", "\t")
+        if (self.kind, self.column, self.delimiter) != (None, None, None):
+            from textkit.retrieval.passages import check_columns
+
+            check_columns(self.kind, self.column, self.delimiter)
         self.lines_before = self.both or 0 if self.before is None else self.before
         self.lines_after = self.both or 0 if self.after is None else self.after
         selects = self.silent or self.names_only or self.count

@@ -44,9 +44,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     """Each row scaled to length 1, f32[row, dim]; a zero row stays zero."""
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))[:, None]
     scaled = np.empty(vectors.shape, np.float32)
-    for at in range(
-        0, len(vectors), _AT_ONCE
-    ):  # quotients in f64, which for all rows at once would be most of the memory
+    for at in range(0, len(vectors), _AT_ONCE):  # the quotients are f64; those of all rows would be most of the memory
         cut = slice(at, at + _AT_ONCE)
         scaled[cut] = vectors[cut] / np.where(lengths[cut] > 0, lengths[cut], 1.0)
     return scaled
