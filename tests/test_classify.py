@@ -194,6 +194,8 @@ def test_a_long_line_is_cut_and_counted(tmp_path):
         ("plain", {"fine": True}, "fine: the model has no labels that belong to coarser ones"),
         ("plain", {"abstain": 2}, "abstain=2: must be a number from 0 to 1"),
         ("used", {"outliers": float("nan")}, "outliers=nan: must be a number from 0 to 1"),
+        ("plain", {"outliers": "0.1"}, "outliers=0.1: must be a number from 0 to 1"),
+        ("plain", {"threshold": "high"}, "threshold=high: must be a number from 0 to 1"),
         ("plain", {"outliers": 0.1}, "outliers=0.1: the model does not state what lines it is used to"),
         ("vectors", {"labels": ["cat", "dog"], "outliers": 0.1}, "outliers: has no effect with labels of your own"),
         ("plain", {"batch_tokens": 0}, "batch_tokens=0: must be at least 1"),

@@ -24,10 +24,8 @@ def test_the_share_of_lines_that_are_as_strange():
     shares = familiarity.shares(np.array([-1, 0, 50, 52.5, 1000, 2000]), typical)
     assert shares.tolist() == pytest.approx([0, 0, 0.05, 0.0525, 1, 1])
     assert np.isnan(familiarity.quantiles(np.zeros(0))).all()
-    assert familiarity.shares(np.array([1.0, 2.0]), familiarity.quantiles(np.array([2.0]))).tolist() == [
-        0,
-        1,
-    ]  # of one line
+    of_one_line = familiarity.quantiles(np.array([2.0]))
+    assert familiarity.shares(np.array([1.0, 2.0]), of_one_line).tolist() == [0, 1]
 
 
 def test_of_lines_like_the_others_about_the_share_is_left_out():

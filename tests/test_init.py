@@ -210,7 +210,9 @@ def test_a_few_examples_are_enough_over_an_encoder_that_knows(folder):
     assert head["labels"][int(logits.argmax())] == "warm"
     assert head["calibration_error"]["after"] < 0.1
     assert len(head["typical"]) == QUANTILES
-    with pytest.raises(UsageError, match="lacks .* weights of this encoder, such as .*, and few-shot learns none"):
+    with pytest.raises(
+        UsageError, match="lacks 4 of the encoder's weights, such as encoder.*, and few-shot learns none"
+    ):
         trained(folder, "few anew", "few.tsv", "pooling=attention", init=whole.folder, plugin="few-shot")
 
 
@@ -219,24 +221,29 @@ def test_the_default_encoder_lacks_nothing():
     source.rule.learnt = {"labels": ["a", "b"], "counts": [1, 1]}
     options = options_of(plugin, source)
     network = plugin.network(options, source.rule)
-    assert "encoder.tokens.embedding.weight" in plugin.begin(
-        network, options, source.rule, source
-    )  # and warns of nothing
+    taken = plugin.begin(network, options, source.rule, source)  # which would raise
+    assert "encoder.tokens.embedding.weight" in taken
     assert not network.state_dict()["encoder.tokens.layers.0.value.bias"].any()
 
 
 def test_weights_that_the_source_lacks_are_told(folder, small):
-    with pytest.warns(
-        TextkitWarning, match=r"lacks 4 of the encoder's weights, which begin with random numbers: encoder\.pooling"
-    ):
-        trained(folder, "attending", "other.tsv", "pooling=attention", "epochs=1", init=small.folder, dev="other.tsv")
+    with pytest.warns(TextkitWarning) as told:
+        run = trained(
+            folder, "attending", "other.tsv", "pooling=attention", "epochs=1", init=small.folder, dev="other.tsv"
+        )
+    left = [name for name in run.network().state_dict() if name.startswith("encoder.pooling.")]
+    said = f"lacks {len(left)} of the encoder's weights, such as {left[0]}; what it lacks begins with random numbers"
+    assert [str(one.message) for one in told] == [f"--init {small.folder}: {said}"]
+    assert len(left) == 4
 
 
 def test_a_run_of_before_that_knows_no_familiarity(small):
     network = small.network()
     state = {name: part for name, part in network.state_dict().items() if not name.endswith("typical")}
-    assert len(state) < len(network.state_dict())
-    network.load_state_dict(state)
+    assert network.state_dict().keys() - state.keys() == {"heads.0.typical"}
+    before = network.heads[0].typical.clone()
+    network.load_state_dict(state)  # raises if anything is missing
+    assert torch.equal(network.heads[0].typical.nan_to_num(), before.nan_to_num())
 
 
 SMALL = ["text=word", "min_count=1", "vocab_size=300", "encoder=transformer", "dim=16", "heads=2", "feedforward=32"]

@@ -32,10 +32,8 @@ _FINE_TUNING: dict[str, Any] = {"learning_rate": 3e-4, "warmup": 100, "epochs": 
 _TABLE = "encoder.tokens.embedding.weight"
 _POSITIONS = "encoder.tokens.positions.weight"
 _IMPORTANCE = "encoder.pooling.importance.weight"
-_OUTPUT, _FOLDED = (
-    ".output.bias",
-    (".key.bias", ".value.bias"),
-)  # of a transformer's layer (transformer.py, _LayerOperators)
+# Biases of a transformer's layer: an exported one has the last two in the first (transformer.py, _LayerOperators).
+_OUTPUT, _FOLDED = ".output.bias", (".key.bias", ".value.bias")
 # The modules that are exported (`Served`) hold the network, and the encoder's layers as operators beside it.
 _SERVED = (("network.", ""), ("tokens.", "encoder.tokens."))
 
@@ -72,15 +70,17 @@ class BeginsWithEncoder(ABC):
 
     def begin(self, network: Any, config: Any, vocabulary: TextRule, source: Source) -> Sequence[str]:
         taken = set_weights(network, vocabulary, source)
-        left = left_out(network, taken)
-        if left and source.rule is not None:
-            text = f"--init {source.name}: lacks {len(left)} of the encoder's weights, which begin with random numbers"
-            text = f"{text}: {left[0]}"
-            warnings.warn(TextkitWarning(f"{text}, ..." if len(left) > 1 else text), stacklevel=2)
+        left = _left_out(network, taken)
+        if left and source.rule is not None:  # word vectors have a table alone
+            self.tell_lacking(f"--init {source.name}: lacks {len(left)} of the encoder's weights, such as {left[0]}")
         return taken
 
+    def tell_lacking(self, text: str) -> None:
+        """Says that the source lacks some weights. `text` says which, and is to be continued."""
+        warnings.warn(TextkitWarning(f"{text}; what it lacks begins with random numbers"), stacklevel=3)
 
-def left_out(network: Any, taken: Sequence[str]) -> list[str]:
+
+def _left_out(network: Any, taken: Sequence[str]) -> list[str]:
     """The weights of an encoder that the source did not have, but for those that are counted in the texts, and for biases that
     an exported layer has in that of its output: these begin with zeros, as they should."""
     known = {*taken, *([_IMPORTANCE] if network.options.weighting == "idf" else [])}

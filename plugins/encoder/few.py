@@ -7,7 +7,7 @@ the second step of SetFit (Tunstall et al. 2022, arXiv 2209.11055).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -16,7 +16,7 @@ from textkit.plugin import Encoder, Epoch, Graph, Plugin, Source
 from textkit.tasks.classify.corpus import LabelOptions, labelled
 from textkit.text.rule import TextRule
 from textkit_plugins.encoder.batching import limit_of
-from textkit_plugins.encoder.beginning import BeginsWithEncoder, left_out, set_weights
+from textkit_plugins.encoder.beginning import BeginsWithEncoder
 from textkit_plugins.encoder.calibrating import head_facts
 from textkit_plugins.encoder.classifying import attends, labels_of, text_chunks
 from textkit_plugins.encoder.in_context import encoder_of
@@ -70,16 +70,11 @@ class FewShotPlugin(BeginsWithEncoder, Plugin[FewShotOptions, TextRule]):
             raise UsageError(f"--init {source.name}: holds word vectors; few-shot needs an encoder")
         return super().adopt(corpus, config, source)
 
-    def begin(self, network: Any, config: FewShotOptions, vocabulary: TextRule, source: Source) -> Sequence[str]:
-        """Raises UsageError for a weight that the source lacks: nothing would learn it."""
-        taken = set_weights(network, vocabulary, source)
-        left = left_out(network, taken)
-        if left:
-            raise UsageError(
-                f"--init {source.name}: lacks {len(left)} weights of this encoder, such as {left[0]}, and few-shot learns "
-                f"none; give the run that was exported, and the encoder's options as it has them"
-            )
-        return taken
+    def tell_lacking(self, text: str) -> None:
+        """Raises UsageError: nothing would learn what the source lacks."""
+        raise UsageError(
+            f"{text}, and few-shot learns none; give the run that was exported, and the encoder's options as it has them"
+        )
 
     def texts(self, corpus: Corpus, config: FewShotOptions) -> Chunks:
         return text_chunks(corpus)

@@ -297,9 +297,8 @@ def test_a_training_can_begin_with_the_weights_of_a_graph(made):
     found = {
         name.removeprefix("module.operators.").removeprefix("module.tokens."): array for name, array in weights.items()
     }
-    found = {
-        name: array for name, array in found.items() if not name.endswith(".turned")
-    }  # what products are made with
+    # A turned matrix is what products are made with; the matrix itself is there, too.
+    found = {name: array for name, array in found.items() if not name.endswith(".turned")}
     missing = again.state_dict().keys() - found.keys()
     assert {name.split(".", 2)[2] for name in missing} == {"key.bias", "value.bias"}
     again.load_state_dict({**again.state_dict(), **{name: torch.tensor(array) for name, array in found.items()}})

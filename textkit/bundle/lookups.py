@@ -36,6 +36,6 @@ def without_lookups(data: bytes, port: str) -> tuple[bytes, dict[str, np.ndarray
 
 def _looks_up(node: Node, port: str, graph: SmallGraph) -> bool:
     """Whether a node does nothing but look up rows of a table by the port's ids."""
-    first_axis = not any(isinstance(value, int) and value for value in node.attributes.values())
-    gathers = node.operator == b"Gather" and first_axis and len(node.takes) == 2 and len(node.makes) == 1
-    return gathers and node.takes[0] in graph.tables and node.takes[1] == port
+    gathers = node.operator == b"Gather" and not node.attributes.get("axis", 0)
+    one = len(node.takes) == 2 and len(node.makes) == 1
+    return gathers and one and node.takes[0] in graph.tables and node.takes[1] == port

@@ -86,7 +86,6 @@ def store_rows(graph: onnx.GraphProto) -> dict[str, str]:
                     helper.make_node("Mul", [f"{output}/whole", f"{output}/step"], [output]),
                 ],
             )
-
     return shared
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -35,7 +36,7 @@ def others(text: str) -> list[str]:
 Asked = TypeVar("Asked", bound=Callable[[str], Any])
 
 
-class _Known(Generic[Asked]):
+class _Known(ABC, Generic[Asked]):
     """What is known of each character: code points -> numbers of the same shape, none of them 0.
 
     `ask` is asked once for each character that occurs, because asking for all of them would take a second.
@@ -61,8 +62,9 @@ class _Known(Generic[Asked]):
             found = self._of.take(points)
         return found
 
+    @abstractmethod
     def number(self, character: str) -> int:
-        raise NotImplementedError
+        """What is kept of a character, from what `ask` says of it; never 0."""
 
 
 class Folding(_Known[Callable[[str], "str | None"]]):

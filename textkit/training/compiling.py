@@ -35,9 +35,7 @@ class CompiledLoss:
                     self._compiled = self._compile()
                     self._differentiate(network, self._compiled(network, batch))
                 return self._compiled(network, batch)
-            except (
-                Exception
-            ) as error:  # torch's have no common base but this; a mistake of the plugin's is met again below
+            except Exception as error:  # torch's have no common base; a mistake of the plugin's is met again below
                 self._fails = True
                 said = f"compile=true: torch cannot compile this network, which learns without: {one_line(error)}"
                 warnings.warn(TextkitWarning(said), stacklevel=2)
@@ -51,9 +49,8 @@ class CompiledLoss:
         for name in ("torch._dynamo", "torch._inductor"):  # many lines on what is left uncompiled
             logging.getLogger(name).setLevel(logging.ERROR)
         plugin = self._plugin
-        return torch.compile(
-            lambda network, batch: plugin.loss(network, batch), dynamic=True
-        )  # batches differ in shape
+        # Batches differ in shape.
+        return torch.compile(lambda network, batch: plugin.loss(network, batch), dynamic=True)
 
     @staticmethod
     def _differentiate(network: torch.nn.Module, given: Any) -> None:

@@ -102,8 +102,7 @@ def _counted(corpus: Corpus) -> label_sets.LabelSets:
     found: label_sets.LabelSets = {}
     for records in corpus.blocks():
         for record in filter(None, records):
-            cells = record.split(TAB, 3)
-            label_sets.add(found, json.loads(cells[3]) if len(cells) > 3 else "", [_labels_in(cells[0])])
+            label_sets.add(found, head_of(record), [_labels_in(record.split(TAB, 1)[0])])
     return found
 
 

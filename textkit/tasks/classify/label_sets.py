@@ -39,19 +39,16 @@ def compare(where: object, dev: LabelSets, known: Mapping[str, Collection[str]])
                 f"that has {listed(sorted(learnt))}"
             )
         if strange:
-            text = (
-                f"{len(strange):,} of {len(there):,} labels{of_head} are not in the data to learn from, so their lines "
-            )
-            warnings.warn(TextkitWarning(f"{where}: {text}count as wrong: {listed(strange)}"), stacklevel=2)
+            lacks = f"{len(strange):,} of {len(there):,} labels{of_head} are not in the data to learn from"
+            text = f"{where}: {lacks}, so their lines count as wrong: {listed(strange)}"
+            warnings.warn(TextkitWarning(text), stacklevel=2)
     if not heads:
         raise TextkitError(
             f"{where}: has no line of a head to learn: {listed(sorted(dev))}, not {listed(sorted(known))}"
         )
     if left := sorted(set(dev) - set(heads)):
-        warnings.warn(
-            TextkitWarning(f"{where}: heads that are not in the data to learn from are left out: {listed(left)}"),
-            stacklevel=2,
-        )
+        text = f"{where}: heads that are not in the data to learn from are left out: {listed(left)}"
+        warnings.warn(TextkitWarning(text), stacklevel=2)
 
 
 def tell_lost(where: object, whole: LabelSets, learnt: Mapping[str, Collection[str]]) -> None:
@@ -63,8 +60,8 @@ def tell_lost(where: object, whole: LabelSets, learnt: Mapping[str, Collection[s
 
 
 def too_few(where: object, labels: int) -> TextkitError:
-    """The error where there is nothing to choose."""
-    return TextkitError(f"{where}: has {('no label', 'one label')[labels]}, and two are the least")
+    """The error where there is nothing to choose: no label, or one."""
+    return TextkitError(f"{where}: has one label, and two are the least" if labels else f"{where}: no line has a label")
 
 
 def listed(labels: Sequence[str]) -> str:

@@ -61,7 +61,12 @@ class Classifier(OpenModel[Classification]):
         if batch_tokens is not None and batch_tokens < 1:
             raise UsageError(f"batch_tokens={batch_tokens}: must be at least 1")
         own: dict[str, Any] = dict(TASK.defaults)
+        asked = {"abstain": abstain, "threshold": threshold, "outliers": outliers}
         with of_arguments():
+            asked = {
+                name: None if value is None else TASK.settings[name].checked(value, name)
+                for name, value in asked.items()
+            }
             if labels is not None:
                 given = {"head": head, "threshold": threshold, "fine": fine or None, "outliers": outliers}
                 for name, value in given.items():
@@ -88,8 +93,7 @@ class Classifier(OpenModel[Classification]):
                     )
                 self.source = Graph(self.bundle, device, threads, batch_tokens, self.head, heads[-1].columns.stop)
             self.abstain, self.threshold, self.outliers = (
-                own.get(name) if value is None else TASK.settings[name].checked(value, name)
-                for name, value in (("abstain", abstain), ("threshold", threshold), ("outliers", outliers))
+                own.get(name) if value is None else value for name, value in asked.items()
             )
         self.labels: tuple[str, ...] = self.head.labels
 

@@ -2,7 +2,8 @@
 
 This is not how likely a label is, but whether the line is of a kind with the others. A line that no label is for may have
 a likely one, because the others are even less likely, but its highest logit is low (Hendrycks et al. 2022, arXiv 1911.11132).
-The share is a conformal p-value (Bates et al. 2023): of lines like the others, at most the share P has one below P. numpy only.
+The share is a conformal p-value (Bates et al. 2023), but for the + 1 that makes up for few lines: of lines like the others,
+about the share P has one below P. numpy only.
 """
 
 from __future__ import annotations
