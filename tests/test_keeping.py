@@ -22,6 +22,7 @@ from textkit.text.cleaning import visible_lines
 from textkit.text.preserved.framing import cells
 from textkit.text.preserved.keeping import kept, reads_latin_alone, words_with
 from textkit.text.preserved.numerals import numbers, on_24_hours, with_colons, written
+from textkit.text.preserved.patterns import SIGNS
 from textkit.text.preserved.sentinels import apart, as_close, renumbered, replaced, restored, sentinel
 from textkit.text.preserved.sentinels import numbers as sentinels_of
 from textkit.text.translation import SPACE, TranslationText
@@ -144,7 +145,7 @@ def test_a_script_is_other_only_where_both_languages_are_known_to_be_written_in_
         "C:\\a b " * 2000,
         "{a, plural, " * 1000, "a=" * 5000, "[" * 10_000, "12 " * 5000, "+1 (" * 4000, "#" * 10_000, "A&" * 8000,
         "f:" * 9000, "1." * 9000, "1" * 20_000 + "\u00bd",
-        "01-" * 6000 + "!",
+        "01-" * 6000 + "!", "1--" * 20_000,
     ],
     ids=lambda text: ascii(text[:6]),
 )  # fmt: skip
@@ -152,7 +153,37 @@ def test_what_is_kept_is_found_in_linear_time(text: str):
     """Each takes some milliseconds; steps that grew with the square would take minutes."""
     begun = time.process_time()
     kept(text)
+    assert [*numbers(text, "en")] or not re.search(r"(?<!\w)\d", text)
     assert time.process_time() - begun < 3
+
+
+def test_marks_between_many_cells_are_found_in_linear_time():
+    begun = time.process_time()
+    text, spans = Keeper().hidden("| joe@a.example " * 8000)
+    assert (text, spans) == ("".join(f"| {sentinel(at)} " for at in range(8000)), ["joe@a.example"] * 8000)
+    assert time.process_time() - begun < 3
+
+
+# What text has that may have to be kept. SIGNS says the same, but begins with one set of characters.
+SIGN = re.compile(
+    r"[@#/\\<{$%&_`*\[=\ufe0f\u20e3\u00a9\u00ae\u00bc-\u00be\u203c-\u3299\U0001f000-\U0001faff\U000f0000-\U000fffff]"
+    r"|\.\w|\(\)|\d[ -]\(?\d|\w-\w*\d|\d-\w|[A-Za-z]\d|\d[A-Za-z]|\d[,.][\u2013\u2014]|(?<!\w)-[-A-Za-z]|\d['\u2032]"
+    r"|[A-Z]{3}[ \u00a0]\d|\d[ \u00a0][A-Z]{3}|\w\([^)]|[\u0334-\u0338]|[\u0300-\u036f]{3}"
+    r"|:[^\s\w]|:\w+:|\w\+\w|[a-z][A-Z]|[!-/:-@\[-`{-~][~^*=|+>\\-]|[~^*=|+>\\-][!-/:-@\[-`{-~]"
+)
+
+
+def test_what_may_have_to_be_kept_is_seen_quickly():
+    random = np.random.default_rng(5)
+    ordinary, rare = (
+        [*"aZbY1 .-(:)~^|>+\n,'\u2013\u00a0\"]\u00e9\u0300\u0335\u0663"],
+        [*"@\\{*_\ufe0f\u00bd\u2192\U0001f600\U000f0000"],
+    )
+    made = ["".join(random.choice(ordinary, random.integers(8))) for _ in range(20_000)]
+    texts = [*made, *(text + sign for text in made[:50] for sign in rare)]
+    seen = [SIGN.search(text) is not None for text in texts]
+    assert [SIGNS.search(text) is not None for text in texts] == seen
+    assert 0.2 < np.mean(seen) < 0.8
 
 
 def test_a_users_pattern_is_one_with_what_it_overlaps():

@@ -5,6 +5,8 @@ stands between the cells of a table. A translator leaves it as it is. Knows no m
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from collections.abc import Sequence
 
 _MARK = (
     r"(?:[-*+\u2022\u2023\u2043\u25aa\u25ab\u25cb\u25cf\u25e6\u2013\u2014]|>{1,5}|#{1,6}"
@@ -23,6 +25,20 @@ def head(line: str) -> int:
 def borders(line: str) -> list[tuple[int, int]]:
     """Where tabs, lone strokes ("a | b") and wide gaps divide `line` into cells, (begin, end) in order."""
     return [found.span() for found in _BORDER.finditer(line)] if "\t" in line or "|" in line or "   " in line else []
+
+
+def frames(line: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Those of `spans`, (begin, end), that are within the head of `line` or one of its borders."""
+    first, edges = head(line), borders(line)
+    begins = [begin for begin, _ in edges]
+    found = []
+    for begin, end in spans:
+        before = bisect_right(
+            begins, begin
+        )  # borders that begin there or before: the last is the only one that may hold it
+        if end <= first or (before and end <= edges[before - 1][1]):
+            found.append((begin, end))
+    return found
 
 
 def cells(line: str) -> list[tuple[str, str]]:

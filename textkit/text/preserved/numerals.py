@@ -22,7 +22,6 @@ _NUMBER = re.compile(
     r"(?:(?P<minus>(?i:minus)[ \u00a0])|(?<![\w.,:/)%\u00b0-])(?P<sign>[-\u2212\u2013])(?=[.,]?\d))?"
     r"(?P<digits>(?:(?<![^\s$\u00a3\u20ac(\u2212\u2013-])[.,](?=\d))?\d+(?:[.,:/'\u2019\u00a0\u202f]\d+)*"
     r"(?:(?:-\d+){2,}|[ \u00a0]\d/\d\d?(?![\w/]))?)"
-    r"(?=(?P<behind>[\w/-]*))"
 )
 _OF_CODE = re.compile(r"[/:.,]\Z|(?:\D|\A)-\Z")  # before a number: it is a part of something, but for 3-5
 _GROUPED = r"\d{{1,3}}(?:[{mark}]\d{{3}})+"
@@ -68,7 +67,7 @@ def numbers(text: str, language: str) -> Iterator[Number]:
     """
     for found in _NUMBER.finditer(text):
         begin, (first, end) = found.start(), found.span("digits")
-        digits, behind = found["digits"], found["behind"]
+        digits, behind = found["digits"], text[found.end() : found.end() + 2]
         point = "," if language in COMMA else "."
         if digits[0] in ".,":
             if digits[0] == point and digits[1:].isdecimal():

@@ -88,11 +88,11 @@ def apart(text: str) -> str:
 def as_close(text: str, source: str) -> str:
     """`text`, a translation of `source`, in which a sentinel is as close to the words beside it as it is in `source`. Two that
     meet get a space between them: in a source something stands between any two, and 20 and 23 are not 2023."""
+    if source.isascii() or not SENTINEL.search(source):
+        return text
     beside = {
         ord(one[0]) - _FIRST: (source[: one.start()][-1:], source[one.end() :][:1]) for one in SENTINEL.finditer(source)
     }
-    if not beside:
-        return text
     parts, done = [], 0
     for found in SENTINEL.finditer(text):
         before, behind = beside.get(ord(found[0]) - _FIRST, ("", ""))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from textkit.errors import UsageError, quoted
 from textkit.tasks.translate.serving.translations import Translation
-from textkit.text.preserved.framing import borders, head
+from textkit.text.preserved.framing import frames
 from textkit.text.preserved.keeping import kept
 from textkit.text.preserved.sentinels import SENTINEL, as_close, numbers, replaced, restored
 from textkit.text.translation import TranslationText
@@ -34,12 +34,9 @@ class Keeper:
     def __post_init__(self) -> None:
         if self.glossary:
             given = {_single(term): text for term, text in self.glossary.items()}
-            longest = sorted(
-                {form for term in given for form in (term, term.upper())}, key=lambda term: (-len(term), term)
-            )
-            terms = "|".join(
-                re.escape(term).replace("\\ ", r"\s+") for term in longest
-            )  # STRASSE is Straße in capitals
+            forms = {form for term in given for form in (term, term.upper())}  # STRASSE is Straße in capitals
+            longest = sorted(forms, key=lambda term: (-len(term), term))
+            terms = "|".join(re.escape(term).replace("\\ ", r"\s+") for term in longest)
             object.__setattr__(self, "_terms", re.compile(rf"(?<!\w)(?:{terms})(?!\w)", re.IGNORECASE))
             folded = {term.casefold(): text for term, text in given.items()}
             object.__setattr__(self, "glossary", {**folded, **given})
@@ -54,9 +51,9 @@ class Keeper:
         spans = kept(line, patterns, self.latin_alone, unread)[:_MOST]
         if not spans:
             return line, []
-        if frame := [(0, head(line)), *borders(line)]:
-            own = {match.span() for pattern in patterns for match in pattern.finditer(line)}
-            spans = [span for span in spans if span in own or not any(a <= span[0] and span[1] <= b for a, b in frame)]
+        if framing := {*frames(line, spans)}:
+            framing -= {match.span() for pattern in patterns for match in pattern.finditer(line)}
+            spans = [span for span in spans if span not in framing]
         places: list[tuple[int, int]] = []
         texts: list[str] = []
         for begin, end in spans:
