@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection
@@ -30,6 +31,7 @@ class Workers:
         `under_way` threads."""
         self._threads, self._on_cpu = threads if on_cpu else under_way, on_cpu
         self._pool: ThreadPoolExecutor | None = None
+        self._starting = threading.Lock()  # two windows may be answered at a time
 
     def spread(
         self, run: Callable[[np.ndarray], None], lengths: np.ndarray, budget: Budget, most: int = sys.maxsize
@@ -53,9 +55,10 @@ class Workers:
             for batch in waiting:
                 run(batch)
             return
-        if self._pool is None:
-            from concurrent.futures import ThreadPoolExecutor  # imports logging, for nothing where a batch is quick
+        with self._starting:
+            if self._pool is None:
+                from concurrent.futures import ThreadPoolExecutor  # imports logging, for nothing where a batch is quick
 
-            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="textkit-batch")
+                self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="textkit-batch")
         for _ in self._pool.map(run, waiting):
             pass

@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,14 +28,14 @@ from textkit.serving.budget import Budget
 from textkit.serving.machine import cpus, on_cpu
 from textkit.serving.opened import OpenModel
 from textkit.serving.padding import SOURCES, whole_groups
-from textkit.serving.spreading import UNDER_WAY
+from textkit.serving.spreading import UNDER_WAY, Workers
 from textkit.serving.stream import batches
 from textkit.tasks.translate.serving.ahead import StepsAhead, threads_of
 from textkit.tasks.translate.serving.asking import between, check, keeper_of, settled
 from textkit.tasks.translate.serving.assembling import Asked, of_line, translation
 from textkit.tasks.translate.serving.confidence import confidence_of
 from textkit.tasks.translate.serving.guarding import Guard
-from textkit.tasks.translate.serving.n_best import Searching, n_best
+from textkit.tasks.translate.serving.n_best import n_best
 from textkit.tasks.translate.serving.segments import Segment, SegmentMaker
 from textkit.tasks.translate.serving.translations import Translation
 from textkit.text.cleaning import visible_lines
@@ -72,7 +71,10 @@ class Translator(OpenModel[str]):
     """
 
     task = "translate"
-    loaded = ("_steps", "_pool", "_budget", "_ahead")
+    loaded = ("_steps", "_workers", "_budget", "_ahead")
+    _steps: TranslationSteps | None = None
+    _workers: Workers | None = None
+    _budget: Budget | None = None
 
     def __init__(
         self,
@@ -125,20 +127,15 @@ class Translator(OpenModel[str]):
         check(long, batch_tokens=batch_tokens, batch_lines=batch_lines, workers=workers)
         self.keeper = keeper_of(manifest, keep, glossary)
         self.confidence = confidence_of(manifest.facts)
-        self.limit: int = manifest.limits["tokens"]
         self.most = max(1, int(manifest.limits.get("target", self.limit)) - 1)  # the end token takes one place
         self.abbreviations = own_abbreviations(abbreviations)
         self.replace_unk, self.word_scores, self.alignment = replace_unk, word_scores, alignment
         # A GPU computes a step of one batch while the host chooses in others.
         self.workers = workers or (1 if on_cpu(device) else UNDER_WAY)
         self.device, self.threads, self.long = device, threads or cpus(), long
-        self.batch_tokens, self.batch_lines = batch_tokens or BATCH_TOKENS, batch_lines
-        self._tries = batch_tokens is None  # whether a GPU's batches may grow
+        self.batch_tokens, self.batch_lines = batch_tokens, batch_lines
         self.long_lines = self.incomplete = self.doubtful = 0
-        self._steps: TranslationSteps | None = None
         self._ahead = ahead
-        self._pool: ThreadPoolExecutor | None = None
-        self._budget: Budget | None = None
 
     def answer(self, lines: Sequence[str], first: int = 0) -> list[str]:
         """The best translation of each line."""
@@ -160,7 +157,8 @@ class Translator(OpenModel[str]):
     def budget(self) -> Budget:
         """How many tokens a batch may have."""
         if self._budget is None:
-            self._budget = Budget(self.batch_tokens, grows=self._tries and self.steps.device != "cpu")
+            grows = self.batch_tokens is None and self.steps.device != "cpu"
+            self._budget = Budget(self.batch_tokens or BATCH_TOKENS, grows=grows)
         return self._budget
 
     @property
@@ -176,6 +174,11 @@ class Translator(OpenModel[str]):
         if not isinstance(rule, TranslationText):
             raise TextkitError(f"{self.bundle.folder}: says how text becomes ids, not how ids become text")
         return rule
+
+    @property
+    def limit(self) -> int:
+        """The most tokens of a text that the model takes, its end included."""
+        return int(self.bundle.manifest.limits["tokens"])
 
     @property
     def target(self) -> Target:
@@ -204,9 +207,9 @@ class Translator(OpenModel[str]):
         seen = visible_lines(lines) if self.rule.clean else lines  # nothing unseen is kept as it is
         texts, kept, loud = self.keeper.all_hidden(seen, self.rule, self.truecase)
         segments, parts, too_long = self._maker.make(texts, begins, first)
-        found = self._run(segments)
+        found = self._run(segments, self.options)
         if self.guard and not self.options.sample:
-            Guard(self.rule, replace(self.options, n_best=1), self._searched_in_parts)(segments, found)
+            Guard(self.rule, replace(self.options, n_best=1), self._run)(segments, found)
         translations = []
         language = self.rule.target_language
         for line, spans, shouting in zip(parts, kept, loud, strict=True):
@@ -222,49 +225,25 @@ class Translator(OpenModel[str]):
         """What has nothing to translate in it."""
         return Translation(text, confidence=None if self.confidence is None else 1.0)
 
-    def _searched_in_parts(self, segments: list[Segment], options: Search) -> list[list[Translation]]:
-        """The translations of segments with other options, in batches as ever; longest first."""
-        found: list[list[Translation]] = [[] for _ in segments]
-        run, lengths = self._filling(found, segments, options, self._searched)
-        for batch in self._batches(lengths):
-            run(batch)
-        return found
-
-    def _filling(
-        self, found: list[list[Translation]], segments: list[Segment], options: Search, searched: Searching
-    ) -> tuple[Callable[[np.ndarray], None], np.ndarray]:
-        """What puts the translations of a batch of segments, by their places, into `found`; and how long the segments are."""
-
-        def run(batch: np.ndarray) -> None:
-            for at, line in zip(batch.tolist(), searched([segments[at] for at in batch], options), strict=True):
-                found[at] = line
-
-        lengths = np.array([len(segment.ids) for segment in segments])
-        return self.budget.keeping(run, lengths), lengths
-
-    def _run(self, segments: list[Segment]) -> list[list[Translation]]:
-        """The translations of each segment."""
-        found: list[list[Translation]] = [[] for _ in segments]
-        for at, segment in enumerate(segments):
-            if not segment.real:
-                found[at] = [self._untouched(segment.known or "")]
+    def _run(self, segments: list[Segment], options: Search) -> list[list[Translation]]:
+        """The translations of each segment, in batches; of one that needs no model, what is known."""
+        found = [[] if segment.real else [self._untouched(segment.known or "")] for segment in segments]
         real = np.flatnonzero([not done for done in found])
         if not len(real):
             return found
-        run, lengths = self._filling(
-            found, segments, self.options, self._batch
-        )  # loads the steps before workers need them
+
+        def run(batch: np.ndarray) -> None:
+            for at, line in zip(batch.tolist(), self._batch([segments[at] for at in batch], options), strict=True):
+                found[at] = line
+
+        lengths = np.array([len(segment.ids) for segment in segments])
+        run_fitting = self.budget.keeping(run, lengths)  # loads the steps before workers need them
         work = [real[batch] for batch in self._batches(lengths[real])]
-        if self.workers == 1 or len(work) == 1:
-            for batch in work:
-                run(batch)
-            return found
         with _SHARED:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.workers, f"textkit-translate-{self.steps.device}")
-        # The longest first, so that none is left to run alone at the end.
-        for _ in self._pool.map(run, reversed(work)):
-            pass
+            if self._workers is None:
+                self._workers = Workers(self.threads, False, self.workers)
+        # For several workers the longest first, so that none is left to run alone at the end.
+        self._workers.each(run_fitting, work if self.workers == 1 else work[::-1])
         return found
 
     def _batches(self, lengths: np.ndarray) -> Iterator[np.ndarray]:
