@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from cost import ENVIRONMENT
+from measuring.cost import ENVIRONMENT
 from translating import first_lines
 
 HERE = Path(__file__).resolve().parents[1]

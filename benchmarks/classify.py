@@ -26,8 +26,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import report
-from cost import ENVIRONMENT, first_line
+from measuring import report
+from measuring.cost import ENVIRONMENT, first_line
 
 TEXTKIT = [sys.executable, "-m", "textkit"]
 TRAINING = ("--set", "epochs=1", "--seed", "1", "--quiet")  # a rate does not depend on how good the weights are

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import report
-from cost import ENVIRONMENT, first_line
+from measuring import report
+from measuring.cost import ENVIRONMENT, first_line
 
 from textkit.serving.machine import gpu_count
 

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import report
-from cost import cost
+from measuring import report
+from measuring.cost import cost
 
 TEXTKIT = [sys.executable, "-m", "textkit"]
 PEER = Path(__file__).parent / "peers" / "encoder_peer.py"

@@ -25,8 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import clone
-import report
+from measuring import clone, report
 
 PARTS = Path(__file__).with_name("gpu_parts.py")
 # Parts in their order, the most important first, with the most seconds that each may take.

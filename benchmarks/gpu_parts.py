@@ -19,8 +19,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import clone
 from gpu_job import Job, peer, settings, textkit_
+from measuring import clone
 
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 

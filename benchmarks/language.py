@@ -22,9 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import report
-import trained
-from cost import Failed, cost
+from measuring import report, trained
+from measuring.cost import Failed, cost
 
 PEER = Path(__file__).resolve().parent / "peers" / "language_peer.py"
 THREADS = 2

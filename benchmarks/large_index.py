@@ -24,8 +24,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import report
-from cost import ENVIRONMENT, cost
+from measuring import report
+from measuring.cost import ENVIRONMENT, cost
 from similar import english
 
 TEXTKIT = [sys.executable, "-P", "-m", "textkit"]

@@ -31,10 +31,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
-import clone
-import cost
-import parts_page
-import report
+from measuring import clone, cost, parts_page, report
 
 MARK = "TEXTKIT_BENCH_PARTS"  # in the environment of all that Ray starts for this script
 PORT = 6397

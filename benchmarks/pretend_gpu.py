@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import report
+from measuring import report
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = Path(__file__).with_name("pretend_gpu_parts.py")

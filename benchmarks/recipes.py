@@ -16,7 +16,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import report
+from measuring import report
 
 from textkit.training.run import Run
 

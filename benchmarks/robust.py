@@ -28,7 +28,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import report
+from measuring import report
 
 from textkit.tasks.translate.calibration import measured
 from textkit.tasks.translate.evaluation import Scorer, Test

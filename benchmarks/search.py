@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import report
-from cost import Cost, cost
+from measuring import report
+from measuring.cost import Cost, cost
 from similar import english
 
 TEXTKIT = [sys.executable, "-P", "-m", "textkit"]

@@ -24,7 +24,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import report
+from measuring import report
 
 TEXTKIT = [sys.executable, "-m", "textkit"]
 MODEL = "en-words"

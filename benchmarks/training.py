@@ -17,11 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import report
-import trained
-from comparison import RATIOS, described, processes, seed_table, speeds, spread
-from cost import Failed
-from trained import Corpus, Trained, median
+from measuring import report, trained
+from measuring.comparison import RATIOS, described, processes, seed_table, speeds, spread
+from measuring.cost import Failed
+from measuring.trained import Corpus, Trained, median
 
 SKIPGRAM = {"dim": 100, "window": 5, "negative": 5, "min_count": 5}
 WORD2VEC = {**SKIPGRAM, "subsample": 1e-3, "learning_rate": 0.025}

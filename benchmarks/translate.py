@@ -19,8 +19,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import report
-from cost import cost, first_line
+from measuring import report
+from measuring.cost import cost, first_line
 from translating import LENGTH, Case, Models
 
 # The cases that are measured: lines at once, beam, precision.

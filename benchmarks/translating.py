@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cost import Failed
+from measuring.cost import Failed
 
 PEERS = Path(__file__).resolve().parent / "peers"
 LENGTH = 18  # target tokens of every translation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import json
 import math
 import subprocess
@@ -18,32 +19,16 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """The modules of benchmarks/, which import one another by their bare names, as scripts do."""
+    """The modules of benchmarks/, which import one another from that folder, as scripts do."""
     monkeypatch.syspath_prepend(str(BENCHMARKS))
-    names = (
-        "clone",
-        "comparison",
-        "cost",
-        "gpu",
-        "parts",
-        "parts_page",
-        "recipes",
-        "report",
-        "run",
-        "search",
-        "similar",
-        "trained",
-        "training",
-        "translate",
-        "translating",
-    )
-    modules: dict[str, ModuleType] = {}
-    for name in names:
+    shared = ("clone", "comparison", "cost", "parts_page", "report", "trained")
+    scripts = ("gpu", "parts", "recipes", "run", "search", "similar", "training", "translate", "translating")
+    names = (*(f"measuring.{name}" for name in shared), *scripts)
+    for name in ("measuring", *names):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    for name in names:
-        modules[name] = __import__(name)
+    modules = {name.rpartition(".")[2]: importlib.import_module(name) for name in names}
     yield SimpleNamespace(**modules)
-    for name in names:
+    for name in ("measuring", *names):
         sys.modules.pop(name, None)
 
 

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable
 from typing import Any
 
-import report
+from measuring import report
 
 WAYS = {
     "one process": "one process, `--threads 1`",

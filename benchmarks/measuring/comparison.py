@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import report
-from trained import Trained, median
+from measuring import report
+from measuring.trained import Trained, median
 
 RATIOS = ("times as fast", "each round")  # the headings of the cells from `spread`
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cost import Failed, cost
 
+from measuring.cost import Failed, cost
 from textkit.exporting.export import export
 from textkit.tasks.embed.evaluation import data, similarity
 from textkit.tasks.embed.evaluation.similarity import Pairs
@@ -25,7 +25,7 @@ from textkit.tasks.embed.evaluation.vocabulary import Vocabulary
 from textkit.tasks.embed.serving.embedder import Embedder
 from textkit.training.run import Run
 
-PEERS = Path(__file__).resolve().parent / "peers"
+PEERS = Path(__file__).resolve().parents[1] / "peers"
 # Words are split at spaces and not changed, because the peers can do nothing else.
 AS_IT_IS = {"punctuation": "keep", "lowercase": "false", "unicode": "none"}
 
