@@ -16,12 +16,8 @@ from pathlib import Path
 from textkit.streams.lines import read_blocks
 from textkit.tasks.translate.serving.translator import Translator
 
-CASES = (
-    ("greedy", 1, 0),
-    ("greedy", 1, 1),
-    ("beam 4", 4, 0),
-    ("beam 4", 4, 1),
-)  # name, beams, lines at once (0: as it is)
+# Name, beams, lines at once (0: as it is).
+CASES = (("greedy", 1, 0), ("greedy", 1, 1), ("beam 4", 4, 0), ("beam 4", 4, 1))
 
 
 def main() -> None:
@@ -40,15 +36,8 @@ def main() -> None:
         for model in options.models:
             folder, _, words = model.partition(":")
             made[model] = Translator(
-                folder,
-                "cpu",
-                options.threads,
-                beam_size=beams,
-                guard=False,
-                sentences=False,
-                shortlist=words != "all",
-                **fixed,
-            )
+                folder, "cpu", options.threads, beam_size=beams, guard=False, sentences=False, shortlist=words != "all", **fixed
+            )  # fmt: skip
         best = dict.fromkeys(made, float("inf"))
         for _ in range(options.times):
             for model, translator in made.items():

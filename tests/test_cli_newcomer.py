@@ -217,11 +217,7 @@ def test_a_slip_in_a_file_s_name_is_no_text(ran, tmp_path):
     assert ran("embed", "line.txt") == (1, "", "textkit: line.txt: no such file; did you mean 'lines.txt'?\n")
     assert ran("embed", tmp_path / "lins.txt")[2].endswith(f"; did you mean '{tmp_path}/lines.txt'?\n")
     (tmp_path / "away").symlink_to("nowhere")  # nobody means a link to nothing
-    assert ran("embed", tmp_path / "away") == (
-        1,
-        "",
-        f"textkit: {tmp_path}/away: no such file\n",
-    )  # nobody means a link to nothing
+    assert ran("embed", tmp_path / "away") == (1, "", f"textkit: {tmp_path}/away: no such file\n")
 
 
 # --- a terminal that waits ------------------------------------------------------------------------------------------
