@@ -168,6 +168,33 @@ def test_a_file_that_goes_away_does_not_end_the_following(
     assert [os.path.basename(name) for name in following.state(folder)] == ["alone.txt"]
 
 
+@pytest.mark.parametrize(("looks", "ends_after"), [("xxx", 3), ("oxxoxxxo", 7)])
+def test_the_following_ends_after_three_failures_in_a_row(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, looks: str, ends_after: int
+) -> None:
+    """`looks`: x fails, o finds a change."""
+    from textkit.cli.options import Messages
+    from textkit.retrieval import following
+    from textkit.verbs import index
+
+    seen: list[str] = []
+
+    def state(folder: Path) -> dict[str, tuple[int, int, int]]:
+        seen.append(looks[len(seen)])
+        if seen[-1] == "x":
+            raise TextkitError("a.txt: no such file")
+        return {"a.txt": (1, len(seen), 1)}
+
+    read: list[object] = []
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(following, "state", state)
+    monkeypatch.setattr(index, "_refresh", lambda *given, **_: read.append(given))
+    with pytest.raises(TextkitError, match="no such file"):
+        index._follow(Update(tmp_path, Wanted()), Messages())
+    assert len(seen) == ends_after
+    assert len(read) == looks[:ends_after].count("o")
+
+
 def test_files_are_added(tmp_path: Path, model: Path) -> None:
     notes = write(tmp_path / "notes", a="the a\n", b="the b\n")
     index = tmp_path / "index"

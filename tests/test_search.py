@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -143,6 +144,23 @@ def test_a_cache_without_room(notes: Path, call: Any) -> None:
     assert "textkit-" in error
     assert "File too large" in error
     assert list((notes.parent / "cache/textkit/search").iterdir()) == []
+
+
+def test_a_cache_on_a_full_disk_is_done_without(notes: Path, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from textkit.retrieval.updating import Update
+
+    run, kept = Update.run, notes.parent / "cache/textkit/search"
+
+    def full(self: Update, names: Any) -> Any:
+        found = run(self, names)
+        if kept in self.folder.parents:
+            raise textkit.TextkitError("cannot be written") from OSError(errno.ENOSPC, "No space left on device")
+        return found
+
+    monkeypatch.setattr(Update, "run", full)
+    code, out, _ = call("search", "money back", "notes", "-k", 1)
+    assert (code, places(out)) == (0, ["notes/a.txt:3"])
+    assert list(kept.iterdir()) == []
 
 
 def test_a_cache_that_cannot_be_written(notes: Path, call: Any) -> None:
