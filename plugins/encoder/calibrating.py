@@ -46,9 +46,10 @@ def measured(head: Head, logits: np.ndarray, wanted: np.ndarray) -> dict[str, fl
 
 
 def of_answers(wanted: np.ndarray, answers: np.ndarray, labels: int) -> dict[str, float]:
-    """`accuracy` and `macro-f1` where one of the `labels` holds, from i64[line] of both; -1 is wanted that no answer can be."""
-    some = (wanted[wanted == answers], wanted[wanted >= 0], answers)
-    right, support, answered = (np.bincount(numbers, minlength=labels) for numbers in some)
+    """`accuracy` and `macro-f1` where one of the `labels` holds. `wanted` and `answers` i64[line]; what is wanted is -1 where
+    no answer can be right."""
+    counted = (wanted[wanted == answers], wanted[wanted >= 0], answers)
+    right, support, answered = (np.bincount(numbers, minlength=labels) for numbers in counted)
     present = support + answered > 0
     f1 = measures.of_counts(right, support, answered).f1[present]
     return {"accuracy": float((answers == wanted).mean()), "macro-f1": float(f1.mean())}

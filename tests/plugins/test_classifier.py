@@ -335,6 +335,13 @@ def test_a_corpus_of_which_nothing_can_be_learnt_is_refused(lines, message, tmp_
         PLUGIN.vocabulary(corpus_of(tmp_path, lines), options(word_ngrams=1, maxn=0))
 
 
+def test_lines_that_may_have_several_labels_and_have_none_are_refused(tmp_path):
+    (tmp_path / "lines.tsv").write_text("\tgood\n\tbad\n")
+    given = options(several=True)
+    with pytest.raises(TextkitError, match=r"lines\.tsv: no line has a label$"):
+        PLUGIN.vocabulary(corpora.corpus_of(PLUGIN, [tmp_path / "lines.tsv"], given), given)
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [

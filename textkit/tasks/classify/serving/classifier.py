@@ -64,8 +64,7 @@ class Classifier(OpenModel[Classification]):
         asked = {"abstain": abstain, "threshold": threshold, "outliers": outliers}
         with of_arguments():
             asked = {
-                name: None if value is None else TASK.settings[name].checked(value, name)
-                for name, value in asked.items()
+                name: TASK.settings[name].checked(value, name) for name, value in asked.items() if value is not None
             }
             if labels is not None:
                 given = {"head": head, "threshold": threshold, "fine": fine or None, "outliers": outliers}
@@ -92,9 +91,8 @@ class Classifier(OpenModel[Classification]):
                         f"with dev lines does"
                     )
                 self.source = Graph(self.bundle, device, threads, batch_tokens, self.head, heads[-1].columns.stop)
-            self.abstain, self.threshold, self.outliers = (
-                own.get(name) if value is None else value for name, value in asked.items()
-            )
+            own |= asked
+            self.abstain, self.threshold, self.outliers = map(own.get, ("abstain", "threshold", "outliers"))
         self.labels: tuple[str, ...] = self.head.labels
 
     @property
