@@ -69,6 +69,17 @@ def test_of_many_pairs_some_are_looked_at(monkeypatch):
     assert 0.9 * 200 < expected.sum() < 1.1 * 206
 
 
+def test_a_pair_of_documents_is_left_out():
+    """All pairs of its tokens would not fit into memory."""
+    pairs = encoded([[0, 1], [1] * 300_000, [0, 1]])
+    without = encoded([[0, 1], [0, 1]])
+    for given, right in zip(
+        lexicon.translations(pairs, pairs, 2), lexicon.translations(without, without, 2), strict=True
+    ):
+        np.testing.assert_array_equal(given, right)
+    assert lexicon.translations(encoded([[1] * 300_000]), encoded([[1] * 300_000]), 2)[0].size == 0
+
+
 @pytest.fixture(scope="module")
 def own() -> Lexicon:
     targets = [" ".join(WORDS.get(word, (word,))[0] for word in line.replace(".", " .").split()) for line in LINES]
@@ -102,15 +113,10 @@ def test_words_of_a_batch_and_of_its_lines():
     allowed = np.zeros((2, 200), bool)
     allowed[0, [3, 5, 150]] = allowed[1, [0, 5]] = True
     found = shortlisted(allowed)
-    assert found.words.tolist() == [
-        *range(127),
-        150,
-    ]  # filled up to a number for which onnxruntime adds up in one order
-    assert (found.allowed.shape, found.allowed[0, :4].tolist(), found.allowed[1, :3].tolist()) == (
-        (2, 64),
-        [3, 5, 127, 0],
-        [0, 5, 0],
-    )
+    # Filled up to a number for which onnxruntime adds up in one order.
+    assert found.words.tolist() == [*range(127), 150]
+    assert found.allowed.shape == (2, 64)
+    assert (found.allowed[0, :4].tolist(), found.allowed[1, :3].tolist()) == ([3, 5, 127, 0], [0, 5, 0])
     assert np.isneginf(found.outside).sum(1).tolist() == [61, 62]
     assert shortlisted(np.ones((1, 65), bool)).allowed.shape == (1, 128)
 

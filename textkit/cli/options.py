@@ -248,17 +248,19 @@ explain_option = click.option(
 )
 
 
+model_folder_option = click.option(
+    "-o",
+    "--output",
+    "folder",
+    metavar="DIR",
+    required=True,
+    callback=promised(),
+    type=click.Path(path_type=Path),
+    help="The model's folder.",
+)
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace a model that DIR holds already.")
 _BUNDLE = (
-    click.option(
-        "-o",
-        "--output",
-        "folder",
-        metavar="DIR",
-        required=True,
-        callback=promised(),
-        type=click.Path(path_type=Path),
-        help="The model's folder.",
-    ),
+    model_folder_option,
     click.option(
         "--precision",
         type=click.Choice(["fp32", "fp16", "int8"]),
@@ -268,7 +270,7 @@ _BUNDLE = (
     ),
     click.option("--name", metavar="NAME", help="What the manifest calls the model. Default: the folder's name."),
     click.option("--license", "licence", metavar="TEXT", default="", help="The model's licence, for the manifest."),
-    click.option("--overwrite", is_flag=True, help="Replace a model that DIR holds already."),
+    overwrite_option,
 )
 
 

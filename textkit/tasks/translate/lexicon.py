@@ -16,6 +16,7 @@ from textkit.text.rule import Encoded
 from textkit.text.translation import SPACE, TranslationText
 
 _LINKS = 10_000_000  # pairs of a source and a target token that are looked at: seconds, and 500 MB
+_LONGEST = 1_000_000  # of these in one pair; in a longer one, perhaps a document, a token may have become any other
 _ROUNDS = 5  # of expectation maximisation, after which alignments hardly change
 _LEAST = 0.1  # times that a source token became a target token; less is chance
 
@@ -76,9 +77,10 @@ def special(rule: TranslationText) -> np.ndarray:
 def translations(sources: Encoded, targets: Encoded, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Source id, target id and how often the one became the other, by IBM model 1, for all that occur in a pair together.
 
-    `size`: the number of target ids. Of many pairs every n-th is looked at.
+    `size`: the number of target ids. Of many pairs every n-th is looked at; one of more than _LONGEST links never is.
     """
     links = sources.lengths * targets.lengths
+    links[links > _LONGEST] = 0
     step = max(1, -(-int(links.sum()) // _LINKS))
     lines = np.flatnonzero(links)[::step]
     links = links[lines]

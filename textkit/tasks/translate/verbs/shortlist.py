@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from textkit.cli.options import Messages, encoding_option, message_options, model_option
+from textkit.cli.options import (
+    Messages,
+    encoding_option,
+    message_options,
+    model_folder_option,
+    model_option,
+    overwrite_option,
+)
 from textkit.cli.verb import Verb, examples
 
 FEW = 1000  # pairs that a shortlist is learnt from at least, if it is not to lose words
@@ -22,15 +29,7 @@ FEW = 1000  # pairs that a shortlist is learnt from at least, if it is not to lo
 )
 @click.argument("data", metavar="DATA...", nargs=-1, required=True)
 @model_option
-@click.option(
-    "-o",
-    "--output",
-    "folder",
-    metavar="DIR",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder of the new model.",
-)
+@model_folder_option
 @click.option(
     "--candidates",
     type=click.IntRange(1, 1000),
@@ -47,7 +46,7 @@ FEW = 1000  # pairs that a shortlist is learnt from at least, if it is not to lo
     metavar="N",
     help="The target tokens that every line may have.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a model that is there.")
+@overwrite_option
 @encoding_option
 @message_options
 def shortlist(
