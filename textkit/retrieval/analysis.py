@@ -55,9 +55,9 @@ def _on_letters() -> re.Pattern[str]:
 
 
 @cache
-def _words(ascii: bool) -> re.Pattern[str]:
-    """The words of a text, with what is written on their letters."""
-    return re.compile(r"\w+" if ascii else f"\\w[\\w{_ON_LETTERS}]*")
+def _words(plain: bool) -> re.Pattern[str]:
+    """The words of a text, with what is written on their letters, if it is not `plain` ASCII."""
+    return re.compile(r"\w+" if plain else f"\\w[\\w{_ON_LETTERS}]*")
 
 
 @cache

@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from textkit import temporary
@@ -79,8 +79,12 @@ def _brought_up(
 
     def opened() -> tuple[Report, Index]:
         report, _ = update.run(names)
-        index = Index(folder, wanted.device, wanted.threads, _of_queries(embedding), _called(names))
-        index.look_over()
+        with ExitStack() as failed:
+            index = failed.enter_context(
+                Index(folder, wanted.device, wanted.threads, _of_queries(embedding), _called(names))
+            )
+            index.look_over()
+            failed.pop_all()
         return report, index
 
     try:
