@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import starmap
+from itertools import groupby, starmap
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -101,8 +101,8 @@ def label_sets_of(corpus: Corpus) -> label_sets.LabelSets:
 def _counted(corpus: Corpus) -> label_sets.LabelSets:
     found: label_sets.LabelSets = {}
     for records in corpus.blocks():
-        for record in filter(None, records):
-            label_sets.add(found, head_of(record), [_labels_in(record.split(TAB, 1)[0])])
+        for head, some in groupby(filter(None, records), head_of):
+            label_sets.add(found, head, (_labels_in(record.split(TAB, 1)[0]) for record in some))
     return found
 
 

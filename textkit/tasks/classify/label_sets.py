@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import chain
 
 from textkit.errors import TextkitError, TextkitWarning, quoted
 
@@ -16,9 +17,7 @@ _NAMED = 5  # labels in a message
 
 def add(found: LabelSets, head: str, every: Iterable[tuple[str, ...]]) -> None:
     """Counts the labels of lines of a head."""
-    counts = found.setdefault(head, Counter())
-    for labels in every:
-        counts.update(labels)
+    found.setdefault(head, Counter()).update(chain.from_iterable(every))
 
 
 def compare(where: object, dev: LabelSets, known: Mapping[str, Collection[str]]) -> None:
