@@ -14,9 +14,8 @@ from textkit.retrieval.storing import manifest as manifests
 def state(folder: Path) -> dict[str, tuple[int, int, int]]:
     """(inode, size, time of the last change in ns) of every file that the index in `folder` is of."""
     found: dict[str, tuple[int, int, int]] = {}
-    roots = [root for root in manifests.read(folder).roots if os.path.lexists(root)]
-    for root in roots:
-        with suppress(TextkitError, OSError):  # it went away in between
+    for root in manifests.read(folder).roots:
+        with suppress(TextkitError, OSError):  # it is gone, or goes meanwhile
             for source in sources([root], Survey()):
                 with suppress(OSError):
                     facts = os.stat(source.name)
