@@ -19,6 +19,7 @@ from textkit.tasks.translate.serving.segments import Segment, SegmentMaker
 from textkit.tasks.translate.serving.translations import Translation
 from textkit.tasks.translate.serving.translator import Translator
 from textkit.text.cleaning import visible_lines
+from textkit.text.compiled import compiled
 from textkit.text.preserved.framing import cells
 from textkit.text.preserved.keeping import kept, reads_latin_alone, words_with
 from textkit.text.preserved.numerals import numbers, on_24_hours, with_colons, written
@@ -182,6 +183,21 @@ def test_what_may_have_to_be_kept_is_seen_quickly():
     seen = [SIGN.search(text) is not None for text in texts]
     assert [SIGNS.search(text) is not None for text in texts] == seen
     assert 0.2 < np.mean(seen) < 0.8
+
+
+def test_a_plain_line_compiles_no_pattern():
+    compiled.cache_clear()
+    line, found = "The cat sees a dog.", "Die Katze sieht einen Hund."
+    assert (Keeper().hidden(line), cells(line), apart(line), as_close(found, line)) == (
+        (line, []),
+        [(line, "")],
+        line,
+        found,
+    )
+    assert [*lost_numbers(found, line, "de", "en"), *lost_names(found, line, "en")] == []
+    assert compiled.cache_info().currsize == 0
+    assert [one.value for one in lost_numbers(found, f"{line} 17", "de", "en")] == ["17"]
+    assert compiled.cache_info().currsize > 0
 
 
 def test_a_users_pattern_is_one_with_what_it_overlaps():

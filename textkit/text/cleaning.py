@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from functools import cache
 
 from textkit.text.characters import Kinds, others
+from textkit.text.compiled import compiled
 from textkit.text.scripts import UNSPACED
 
 _SHORT = 4096  # characters; numpy searches a longer text first, which costs a tenth of a pattern
@@ -70,15 +70,12 @@ _IDEOGRAPHIC = (
     ("\U00020000", "\U0003134f"),
 )
 
-_compiled = cache(re.compile)  # compiled when needed: most lines need no pattern, and compiling all takes 13 ms
-
-
-_SUSPECT = Kinds(lambda character: 2 if _compiled(_ANY).match(character) else 1)  # 2: one that may need cleaning
+_SUSPECT = Kinds(lambda character: 2 if compiled(_ANY).match(character) else 1)  # 2: one that may need cleaning
 
 
 def may_need_cleaning(character: str) -> bool:
     """Whether `cleaned` may change the character. What it leaves alone it leaves alone wherever it stands."""
-    return not (character.isascii() and character.isprintable()) and _compiled(_ANY).match(character) is not None
+    return not (character.isascii() and character.isprintable()) and compiled(_ANY).match(character) is not None
 
 
 def cleaned(text: str, apart: bool = False) -> str:
@@ -120,30 +117,30 @@ def visible(text: str, emoji: bool = True, pictures: bool = False) -> str:
     if not _suspects(text):
         return text
     if any(character in text for character in "\x1b\x90\x98\x9b\x9d\x9e\x9f"):
-        text = _compiled(_ESCAPES).sub("", text)
+        text = compiled(_ESCAPES).sub("", text)
 
     def kept(found: re.Match[str]) -> str:
         if found["separator"]:
             return " "
-        look = _compiled(_LOOK).match(text, found.start()) if pictures else None
+        look = compiled(_LOOK).match(text, found.start()) if pictures else None
         between = [character for character in found[0] if character in _BETWEEN]
         shown = look[0] if look else ""
         if not between:
             return shown
         # The neighbours of the whole run: if two joiners stand side by side, each has only the other as its neighbour.
         before, behind = text[found.start() - 1 : found.start()], text[found.end() : found.end() + 1]
-        if "\u200b" in between and _compiled(_UNSPACED).match(before) and _compiled(_UNSPACED).match(behind):
+        if "\u200b" in between and compiled(_UNSPACED).match(before) and compiled(_UNSPACED).match(behind):
             return " "
-        if _compiled(_INDIC).match(before):
+        if compiled(_INDIC).match(before):
             kinds = _JOINERS
-        elif _compiled(_CURSIVE).match(before):
-            kinds = _JOINERS if _compiled(_CURSIVE).match(behind) else "\u200d"
+        elif compiled(_CURSIVE).match(before):
+            kinds = _JOINERS if compiled(_CURSIVE).match(behind) else "\u200d"
         else:
-            joins = emoji and _compiled(_EMOJI).match(before) and _compiled(_EMOJI).match(behind)
+            joins = emoji and compiled(_EMOJI).match(before) and compiled(_EMOJI).match(behind)
             kinds = "\u200d" if joins else ""
         return shown + next((character for character in between if character in kinds), "")
 
-    return _compiled(_UNSEEN_RUN).sub(kept, text)
+    return compiled(_UNSEEN_RUN).sub(kept, text)
 
 
 _BETWEEN = "\u200b\u200c\u200d"
@@ -157,7 +154,7 @@ def _folded(text: str, apart: bool) -> str:
                 return found[0]
         return unicodedata.normalize("NFKC", found[0])
 
-    return _compiled(_FORMS_RUN).sub(spelled, text)
+    return compiled(_FORMS_RUN).sub(spelled, text)
 
 
 def _suspects(text: str) -> str:
@@ -166,8 +163,8 @@ def _suspects(text: str) -> str:
     if text.isascii():
         return controls
     if len(text) <= _SHORT:
-        return "".join(set(_compiled(_ANY).findall(text)))  # controls are among them
-    return controls + "".join(_compiled(_ANY).findall("".join(others(text))))
+        return "".join(set(compiled(_ANY).findall(text)))  # controls are among them
+    return controls + "".join(compiled(_ANY).findall("".join(others(text))))
 
 
 def _controls_of(text: str) -> str:

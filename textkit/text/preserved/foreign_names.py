@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from textkit.text.compiled import compiled
 from textkit.text.preserved.numerals import Number
 
 # The letters beyond a to z of a language's own words, and of words that it borrows. Of other languages nothing is said.
@@ -29,8 +30,8 @@ _OWN = {
     "tr": "âçğıîöşüû",
 }
 _BORROWED = frozenset("àâäçéèêëîïôöûü")  # a sentence may begin with a word, such as "Naïve", which is no name
-_LATIN = re.compile("[\u00df-\u024f\u1e00-\u1eff]")  # beyond a to z; other scripts are kept anyway
-_WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
+_LATIN = "[\u00df-\u024f\u1e00-\u1eff]"  # beyond a to z; other scripts are kept anyway
+_WORD = r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*"
 
 
 def foreign_names(text: str, language: str) -> Iterator[Number]:
@@ -39,16 +40,16 @@ def foreign_names(text: str, language: str) -> Iterator[Number]:
     own = _OWN.get(language)
     if own is None or text.isascii():
         return
-    for at, found in enumerate(_WORD.finditer(text)):
+    for at, found in enumerate(compiled(_WORD).finditer(text)):
         word = found[0]
-        letters = {*_LATIN.findall(word.lower())} - {*own}
+        letters = {*compiled(_LATIN).findall(word.lower())} - {*own}
         if at == 0:
             letters -= _BORROWED
         if letters and word[0].isupper():
             yield Number(*found.span(), word, plain=False)
 
 
-_SHORT_CODE = re.compile(r"(?<![^\W_])(?:[A-Za-z]{1,4}\d{1,4}(?:[A-Za-z]\d?)?|[IVX]{2,6})(?![^\W_])")
+_SHORT_CODE = r"(?<![^\W_])(?:[A-Za-z]{1,4}\d{1,4}(?:[A-Za-z]\d?)?|[IVX]{2,6})(?![^\W_])"
 
 _IN_CODE = re.compile(r"[\dIVX](?<=[A-Za-z]\d|[IVX][IVX])")  # what every one has; this is found faster
 
@@ -56,5 +57,5 @@ _IN_CODE = re.compile(r"[\dIVX](?<=[A-Za-z]\d|[IVX][IVX])")  # what every one ha
 def short_codes(text: str) -> Iterator[Number]:
     """The words of `text` that are letters with digits behind them ("B12", "H2O"), and Roman numbers, as `foreign_names`."""
     if _IN_CODE.search(text):
-        for found in _SHORT_CODE.finditer(text):
+        for found in compiled(_SHORT_CODE).finditer(text):
             yield Number(*found.span(), found[0], plain=False)

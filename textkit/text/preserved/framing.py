@@ -8,12 +8,14 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 
+from textkit.text.compiled import compiled
+
 _MARK = (
     r"(?:[-*+\u2022\u2023\u2043\u25aa\u25ab\u25cb\u25cf\u25e6\u2013\u2014]|>{1,5}|#{1,6}"
     r"|\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{2,4})\))"
 )
 _HEAD = re.compile(rf"\s*(?:{_MARK}[^\S\n]+(?:\[[ xX]\][^\S\n]+)?){{1,5}}(?=\S)")
-_BORDER = re.compile(r"(?:(?:^|(?<=\s))\|+(?!\S)|[^\S\n]{3,}|\t)[^\S\n]*(?:\|+(?!\S)[^\S\n]*)*")
+_BORDER = r"(?:(?:^|(?<=\s))\|+(?!\S)|[^\S\n]{3,}|\t)[^\S\n]*(?:\|+(?!\S)[^\S\n]*)*"
 
 
 def head(line: str) -> int:
@@ -24,7 +26,9 @@ def head(line: str) -> int:
 
 def borders(line: str) -> list[tuple[int, int]]:
     """Where tabs, lone strokes ("a | b") and wide gaps divide `line` into cells, (begin, end) in order."""
-    return [found.span() for found in _BORDER.finditer(line)] if "\t" in line or "|" in line or "   " in line else []
+    if not ("\t" in line or "|" in line or "   " in line):
+        return []
+    return [found.span() for found in compiled(_BORDER).finditer(line)]
 
 
 def frames(line: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

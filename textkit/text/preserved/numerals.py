@@ -11,19 +11,21 @@ import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from textkit.text.compiled import compiled
+
 # ISO 639 codes of languages whose decimals follow a comma. Where thousands are marked, a point or a space does it.
 _COMMA = (
     "af az be bg bs ca cs da de el eo es et eu fi fr gl hr hu hy id is it ka kk ky lt lv mk mn nb nl nn no pl pt ro "
     "ru sk sl sq sr sv tg tr tt uk uz vi"
 )
 COMMA = frozenset(_COMMA.split())
-_NUMBER = re.compile(
+_NUMBER = (
     r"(?<!\w)(?<!\d[.,:/])"  # not inside of a word or a longer number
     r"(?:(?P<minus>(?i:minus)[ \u00a0])|(?<![\w.,:/)%\u00b0-])(?P<sign>[-\u2212\u2013])(?=[.,]?\d))?"
     r"(?P<digits>(?:(?<![^\s$\u00a3\u20ac(\u2212\u2013-])[.,](?=\d))?\d+(?:[.,:/'\u2019\u00a0\u202f]\d+)*"
     r"(?:(?:-\d+){2,}|[ \u00a0]\d/\d\d?(?![\w/]))?)"
 )
-_OF_CODE = re.compile(r"[/:.,]\Z|(?:\D|\A)-\Z")  # before a number: it is a part of something, but for 3-5
+_OF_CODE = r"[/:.,]\Z|(?:\D|\A)-\Z"  # before a number: it is a part of something, but for 3-5
 _GROUPED = r"\d{{1,3}}(?:[{mark}]\d{{3}})+"
 _SPACES = "\u00a0\u202f'\u2019"
 
@@ -32,19 +34,16 @@ _SPACES = "\u00a0\u202f'\u2019"
 _HOUR = r"(?<![\d.,:])([01]?\d|2[0-4])\.([0-5]\d)"
 _HALF = r"[ \u00a0]?[ap](?:\.[ ]?m\b|m\b)"
 _TIMES = {
-    "de": re.compile(rf"{_HOUR}(?=(?:\s?(?:-|\u2013|und|oder|bis)\s?(?:[01]?\d|2[0-4])[.:][0-5]\d)?[ \u00a0]?Uhr\b)"),
-    "en": re.compile(
-        rf"{_HOUR}(?=(?:\s?(?:-|\u2013|and|or|to|until|till)\s?[01]?\d[.:][0-5]\d)?{_HALF})", re.IGNORECASE
-    ),
+    "de": rf"{_HOUR}(?=(?:\s?(?:-|\u2013|und|oder|bis)\s?(?:[01]?\d|2[0-4])[.:][0-5]\d)?[ \u00a0]?Uhr\b)",
+    "en": rf"(?i){_HOUR}(?=(?:\s?(?:-|\u2013|and|or|to|until|till)\s?[01]?\d[.:][0-5]\d)?{_HALF})",
 }
 # Times of twelve hours, alone or two of them: 8 pm, 8:45 p.m., 3:30-4:15 pm, from 9 to 10 am.
-_TWELVE = re.compile(
-    r"(?<![\w.,:/$\u00a3\u20ac])(?<![^mM.]-)(?:(?P<from>0?[1-9]|1[0-2])(?:[:.](?P<from_minute>[0-5]\d))?"
+_TWELVE = (
+    r"(?i)(?<![\w.,:/$\u00a3\u20ac])(?<![^mM.]-)(?:(?P<from>0?[1-9]|1[0-2])(?:[:.](?P<from_minute>[0-5]\d))?"
     r"(?P<to>[ \u00a0]?[-\u2013][ \u00a0]?|\s(?:and|or|to|until|till)\s))?"
-    r"(?P<hour>0?[1-9]|1[0-2])(?:[:.](?P<minute>[0-5]\d))?[ \u00a0]?(?P<half>[ap])(?:\.[ ]?m(?P<stop>\.?)|m)(?![\w'\u2019])",
-    re.IGNORECASE,
+    r"(?P<hour>0?[1-9]|1[0-2])(?:[:.](?P<minute>[0-5]\d))?[ \u00a0]?(?P<half>[ap])(?:\.[ ]?m(?P<stop>\.?)|m)(?![\w'\u2019])"
 )
-_BEHIND = re.compile(_HALF, re.IGNORECASE)
+_BEHIND = rf"(?i){_HALF}"
 
 
 class Number(NamedTuple):
@@ -65,7 +64,7 @@ def numbers(text: str, language: str) -> Iterator[Number]:
 
     A sign of minus is a part of its number. English times of twelve hours are worth what they are on a clock of 24.
     """
-    for found in _NUMBER.finditer(text):
+    for found in compiled(_NUMBER).finditer(text):
         begin, (first, end) = found.start(), found.span("digits")
         digits, behind = found["digits"], text[found.end() : found.end() + 2]
         point = "," if language in COMMA else "."
@@ -77,12 +76,16 @@ def numbers(text: str, language: str) -> Iterator[Number]:
                 begin = begin if found["minus"] or found["sign"] else first
         minus = "-" if found["minus"] or found["sign"] else ""
         plain = _value(digits, language)
-        if language == "en" and (half := _BEHIND.match(text, end)) and (hour := _on_24(digits, half[0])):
+        if language == "en" and (half := compiled(_BEHIND).match(text, end)) and (hour := _on_24(digits, half[0])):
             yield Number(begin, half.end(), hour, False)
         elif plain is None or behind[:1] == "/" and behind[1:2].isdecimal():
             yield Number(begin, end, minus + as_code(digits), False)
         else:
-            code = behind[:1].isalnum() and digits.isdecimal() or _OF_CODE.search(text[max(0, begin - 2) : begin])
+            code = (
+                behind[:1].isalnum()
+                and digits.isdecimal()
+                or compiled(_OF_CODE).search(text[max(0, begin - 2) : begin])
+            )
             yield Number(begin, end, minus + plain, not code)
 
 
@@ -109,7 +112,7 @@ def with_colons(text: str, language: str) -> str:
     'um 8:45 Uhr'
     """
     times = _TIMES.get(language)
-    return times.sub(r"\1:\2", text) if times else text
+    return compiled(times).sub(r"\1:\2", text) if times else text
 
 
 def rewritten(text: str, source: str, target: str) -> str:
@@ -153,7 +156,7 @@ def on_24_hours(text: str) -> str:
         ends = found["stop"] and not re.search(r"\w", text[found.end() :])  # "p.m." at the end of a sentence
         return begin + shown(found["hour"], found["minute"], afternoon) + ("." if ends else "")
 
-    return _TWELVE.sub(replaced, text)
+    return compiled(_TWELVE).sub(replaced, text)
 
 
 def written(value: str, language: str, grouped: bool) -> str:

@@ -142,10 +142,10 @@ _EMOJI = rf"{_PICTURE}(?:\u200d{_PICTURE}|[\U000e0020-\U000e007f])*"
 
 # What every pattern needs. Most lines have none of it, and that is seen in a few microseconds: this pattern begins with one
 # set of characters, which is searched fast. Those of them that ordinary text has are signs by what stands beside them.
-_ORDINARY = r"\dA-Z.(:~^|>+\u0300-\u0333\u0339-\u036f-"
+_ORDINARY, _ACCENTS = r"\dA-Z.(:~^|>+-", r"\u0300-\u0333\u0339-\u036f"
 SIGNS = re.compile(
-    rf"[{_ORDINARY}@#/\\<{{$%&_`*\[=\ufe0f\u20e3\u00a9\u00ae\u00bc-\u00be\u0334-\u0338\u203c-\u3299\U0001f000-\U0001faff"
-    rf"\U000f0000-\U000fffff](?:(?<![{_ORDINARY}])"
+    rf"[@#/\\<{{$%&_`*\[=\ufe0f\u20e3\u00a9\u00ae\u00bc-\u00be\u0300-\u036f\u203c-\u3299\U0001f000-\U0001faff"
+    rf"\U000f0000-\U000fffff{_ORDINARY}](?:(?<![{_ORDINARY}])(?<![{_ACCENTS}])"
     r"|(?<=\d)(?:[ -]\(?\d|-\w|[A-Za-z]|[,.][\u2013\u2014]|['\u2032]|[ \u00a0][A-Z]{3})"
     r"|(?<=[A-Za-z]\d)|(?<=[A-Z]{3}[ \u00a0]\d)|(?<=[a-z][A-Z])|(?<=\.)\w"
     r"|(?<=\()\)|(?<=\w\()[^)]|(?<=:)(?:[^\s\w]|\w+:)|(?<=\w-)\w*\d|(?<=(?<!\w)-)[-A-Za-z]"

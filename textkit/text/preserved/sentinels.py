@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from textkit.text.compiled import compiled
+
 MOST_SENTINELS = 64  # of a vocabulary
 _FIRST = 0xF0000
 _ALL = 0xFFFE  # sentinels of a line, before it is cut into sentences; U+FFFFE and U+FFFFF are no characters
@@ -70,9 +72,9 @@ def replaced(text: str, spans: Sequence[tuple[int, int]], number: Callable[[int]
 
 # What a sentinel is set apart from: a word, which would be another one to a tokenizer without the space before it. Not a
 # number's own ending, as in 21st, 1990s, 5kg.
-_BEFORE = re.compile(rf"(?<=[^\W_]|[.,:;!?\u2026)])(?=[{_RANGE}])")
-_BEHIND = re.compile(rf"(?<=[{_RANGE}])(?=[^\W_](?<!\d)|\()(?!(?:s|st|nd|rd|th|ers?|ten|x|k?[gm]|[cm]m)(?!\w))")
-_LOOSE = re.compile(r"(?<=\S) +(?= \S|[.,;!?](?:\s|\Z))")  # a second space, or one before a mark
+_BEFORE = rf"(?<=[^\W_]|[.,:;!?\u2026)])(?=[{_RANGE}])"
+_BEHIND = rf"(?<=[{_RANGE}])(?=[^\W_](?<!\d)|\()(?!(?:s|st|nd|rd|th|ers?|ten|x|k?[gm]|[cm]m)(?!\w))"
+_LOOSE = r"(?<=\S) +(?= \S|[.,;!?](?:\s|\Z))"  # a second space, or one before a mark
 _PUNCTUATION = ".,:;!?\u2026)"
 
 
@@ -82,7 +84,9 @@ def apart(text: str) -> str:
     >>> ascii(apart(f"{sentinel(0)}not{sentinel(1)} now"))
     "'\\\\U000f0000 not \\\\U000f0001 now'"
     """
-    return _BEHIND.sub(" ", _BEFORE.sub(" ", text)) if not text.isascii() and SENTINEL.search(text) else text
+    if text.isascii() or not SENTINEL.search(text):
+        return text
+    return compiled(_BEHIND).sub(" ", compiled(_BEFORE).sub(" ", text))
 
 
 def as_close(text: str, source: str) -> str:
@@ -109,4 +113,5 @@ def as_close(text: str, source: str) -> str:
         elif (behind in ("", " ") and text[done : done + 1].isalnum()) or SENTINEL.match(text, done):
             parts.append(" ")
     text = "".join([*parts, text[done:]])
-    return text if _LOOSE.search(source) else _LOOSE.sub("", text)
+    loose = compiled(_LOOSE)
+    return text if loose.search(source) else loose.sub("", text)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import count
 
 from textkit.sentences.abbreviations import frequent
+from textkit.text.compiled import compiled
 from textkit.text.preserved.foreign_names import foreign_names, short_codes
 from textkit.text.preserved.numerals import Number, as_code, numbers
 
@@ -22,8 +23,8 @@ _STUTTER = re.compile(r"(\S{1,8}?)\1{5,}")
 _WORDS = 8  # a source of fewer words may have a translation of any length
 _LEAST = 0.35  # a translation has at least this share of the source's characters
 _SPELLED = 13  # a smaller number may be spelled as a word
-_MEASURE = re.compile(r"[$\u00a3\u20ac\u00a5] ?\d|\d ?[$\u00a3\u20ac\u00a5%\u00b0]")  # no number to spell
-_HALF = re.compile(r"\b(?:half(?: past)?|halb)\s+\Z", re.IGNORECASE)  # "half past 3" is "halb 4"
+_MEASURE = r"[$\u00a3\u20ac\u00a5] ?\d|\d ?[$\u00a3\u20ac\u00a5%\u00b0]"  # no number to spell
+_HALF = r"(?i)\b(?:half(?: past)?|halb)\s+\Z"  # "half past 3" is "halb 4"
 
 
 def loops(target: str, source: str) -> bool:
@@ -117,8 +118,8 @@ def lost_numbers(target: str, source: str, target_language: str, source_language
             there = next((one for one in theirs if as_code(one[1]) == as_code(given)), None)
         if there is not None:
             theirs.remove(there)
-        elif _small(number.value) and not _MEASURE.search(source[max(0, number.begin - 2) : number.end + 2]):
-            small += [] if _HALF.search(source, max(0, number.begin - 16), number.begin) else [number]
+        elif _small(number.value) and not compiled(_MEASURE).search(source[max(0, number.begin - 2) : number.end + 2]):
+            small += [] if compiled(_HALF).search(source, max(0, number.begin - 16), number.begin) else [number]
         else:
             found.append(number)
     return sorted([*found, *small]) if len(theirs) > len(found) else found

@@ -11,6 +11,7 @@ import numpy as np
 
 from textkit.sentences.halving import clauses, halves
 from textkit.sentences.splitting import Part, sentences
+from textkit.text.compiled import compiled
 from textkit.text.preserved.framing import cells
 from textkit.text.preserved.numerals import COMMA, on_24_hours, rewritten, with_colons
 from textkit.text.preserved.sentinels import SENTINEL, apart, renumbered
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 
 _DIGIT = re.compile(r"\d")
-_BEFORE_SIGN = re.compile(r"(?<=\d)(?=[$\u00a3\u20ac](?!\d))")  # 5$
-_DASH = re.compile(r"(?<=[^\W\d_])\u2014(?=[^\W\d_])")
+_BEFORE_SIGN = r"(?<=\d)(?=[$\u00a3\u20ac](?!\d))"  # 5$
+_DASH = r"(?<=[^\W\d_])\u2014(?=[^\W\d_])"
 _COUNTED = re.compile(r"[\s\d.,:;!?()/+*=<>\u2013\u2212'-]+")
 
 
@@ -142,10 +143,10 @@ class SegmentMaker:
         text = part.text
         if _DIGIT.search(text):
             source, target = self.rule.source_language, self.rule.target_language
-            text = _BEFORE_SIGN.sub(" ", text)
+            text = compiled(_BEFORE_SIGN).sub(" ", text)
             text = on_24_hours(text) if source == "en" and target in COMMA else with_colons(text, source)
         if "\u2014" in text:
-            text = _DASH.sub(" \u2014 ", text)
+            text = compiled(_DASH).sub(" \u2014 ", text)
         return part if text == part.text else replace(part, text=text)
 
     def _encode(self, texts: dict[str, np.ndarray]) -> dict[str, list[Part]]:
