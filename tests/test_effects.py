@@ -71,6 +71,7 @@ REFUSED = [
     ("ppmi-svd", "learning_rate=3", "not trained batch by batch"),
     ("glove", "window=1 weighting=harmonic", "window=1"),
     ("glove", "optimizer=sgd", "not trained by the gradient"),
+    ("classifier", "several=true coarse=bavarian=german", "several=false"),
 ]
 
 

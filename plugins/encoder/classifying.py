@@ -47,9 +47,7 @@ class ClassifierOptions(WideOptions, FreezingOptions, LabelOptions, EncoderOptio
     normalization: Literal["none", "length", "layer", "batch"] = "none"
     class_weight: Literal["none", "sqrt", "balanced"] = "none"  # balanced: rare labels count as much as common ones
     coarse: tuple[str, ...] = ()  # dialect=language, ...: labels that are answered by a coarser one unless asked for
-    nothing: str = (
-        ""  # the label of a line without anything that the model knows, such as one of digits alone; "": none
-    )
+    nothing: str = ""  # the label of a line that holds nothing the model knows, such as one of digits alone; "": none
     label_smoothing: float = 0.0  # the share of the target that all labels get (Szegedy et al. 2016)
     focal: float = 0.0  # lines that are already right count less, with this exponent (Lin et al. 2017); 0: as much
     longest: int = 512  # tokens of a line that are read in training
@@ -57,7 +55,9 @@ class ClassifierOptions(WideOptions, FreezingOptions, LabelOptions, EncoderOptio
     # as it is (Kumar et al. 2022); 0: never
     probe: int = 3000
 
-    needs: ClassVar[Mapping[str, str]] = {"units_activation": "units!=0", "probe": "units=0"}
+    needs: ClassVar[Mapping[str, str]] = {
+        "units_activation": "units!=0", "probe": "units=0", "coarse": "several=false",
+    }  # fmt: skip
 
     def __post_init__(self) -> None:
         super().__post_init__()

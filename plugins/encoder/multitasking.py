@@ -65,6 +65,9 @@ class MultitaskPlugin(BeginsWithEncoder, Plugin[MultitaskOptions, TextRule]):
 
     def facts(self, corpus: Corpus, config: MultitaskOptions) -> dict[str, Any]:
         """`heads`: the labels of each head, with how often they occur. TextkitError for a head of one label."""
+        for option in ("coarse", "nothing"):
+            if getattr(config, option):
+                raise UsageError(f"{option}: has no effect on {self.name}, whose labels are of several heads")
         counted = label_sets_of(corpus)
         for head in config.several_heads:
             if head not in counted:

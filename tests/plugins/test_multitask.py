@@ -8,7 +8,7 @@ import torch
 
 from textkit import config
 from textkit.corpora import corpus as corpora
-from textkit.errors import TextkitError
+from textkit.errors import TextkitError, UsageError
 from textkit.plugin import Epoch
 from textkit.tasks.classify.corpus import head_of
 from textkit.training.initial import options_of, source_of
@@ -94,6 +94,15 @@ def test_a_head_of_one_label_is_refused(tmp_path):
     options = config.resolve(PLUGIN, None, SMALL)[0]
     corpus = corpora.corpus_of(PLUGIN, [tmp_path / "one.tsv", tmp_path / "two.tsv"], options)
     with pytest.raises(TextkitError, match="one: has one label"):
+        PLUGIN.vocabulary(corpus, options)
+
+
+@pytest.mark.parametrize("said", ["coarse=this=that", "nothing=und"])
+def test_an_option_of_a_single_head_is_refused(said, tmp_path):
+    (tmp_path / "two.tsv").write_text("this\ta b\nthat\tc d\n")
+    options = config.resolve(PLUGIN, None, [*SMALL, said])[0]
+    corpus = corpora.corpus_of(PLUGIN, [tmp_path / "two.tsv"], options)
+    with pytest.raises(UsageError, match=f"^{said.partition('=')[0]}: has no effect on multitask, whose labels are of"):
         PLUGIN.vocabulary(corpus, options)
 
 
