@@ -48,7 +48,7 @@ def label_of(value: Any) -> str:
     """A label that is a text, a number or a truth value. ValueError says what is wrong with it."""
     if isinstance(value, str):
         label = in_one_line(without_surrogates(value)).strip()
-    elif isinstance(value, (int, float)) and math.isfinite(value):  # a truth value too
+    elif isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):  # a truth value too
         label = json.dumps(value)
     else:
         raise ValueError(f"the label is {_shown(value)}: neither a text nor a number")
