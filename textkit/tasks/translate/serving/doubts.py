@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import count
 
 from textkit.sentences.abbreviations import frequent
@@ -107,10 +108,10 @@ def lost_numbers(target: str, source: str, target_language: str, source_language
     not where `target` has another number instead."""
     if not _DIGIT.search(source):
         return []
-    theirs = [(one.value, target[one.begin : one.end]) for one in numbers(target, target_language)]
+    theirs = [(one.value, target[one.begin : one.end]) for one in _numbers(target, target_language)]
     found: list[Number] = []
     small: list[Number] = []
-    for number in numbers(source, source_language):
+    for number in _numbers(source, source_language):
         given = source[number.begin : number.end]
         wanted = {number.value, *_also(number, given)}
         there = next((one for one in theirs if one[0] in wanted), None)
@@ -129,10 +130,16 @@ def doubled_numbers(target: str, source: str, target_language: str, source_langu
     """The numbers of `source` that `target` has more often; none that a word may stand for."""
     if not _DIGIT.search(source):
         return []
-    own = [*numbers(source, source_language)]
-    there = Counter(number.value for number in numbers(target, target_language))
+    own = _numbers(source, source_language)
+    there = Counter(number.value for number in _numbers(target, target_language))
     here = Counter(number.value for number in own)
     return [number for number in own if there[number.value] > here[number.value] and not _small(number.value)]
+
+
+@lru_cache(256)
+def _numbers(text: str, language: str) -> tuple[Number, ...]:
+    """The numbers of a text: of the same one what is lost is asked, and what is there too often."""
+    return tuple(numbers(text, language))
 
 
 def _small(value: str) -> bool:
