@@ -87,6 +87,8 @@ def test_json_lines_as_beir_has_them(tmp_path):
         (2, "9\ta\t1\n", "qrels.tsv, line 1: no line of {queries} has the id '9'"),
         (2, "1\ta\t1\n\n1\ta\t1\n", "qrels.tsv, line 3: document 'a' is judged a second time for query '1'"),
         (2, "1\ta\t1\n1\tb\tx\n", "qrels.tsv, line 2: the grade is 'x': no whole number"),
+        (2, f"1\ta\t{'9' * 19}\n", "qrels.tsv, line 1: the grade is '9999999999999999999': 18 digits are the most"),
+        (2, f"1\ta\t{'9' * 5000}\n", "9…': 18 digits are the most"),
         (2, "1\ta\t1\n1\tb\n", "qrels.tsv, line 2: is no judgement, query<tab>document<tab>grade"),
         (2, "1\ta\t\n", "qrels.tsv, line 1: is no judgement"),
         (2, "query\tdocument\tgrade\n", "qrels.tsv: holds no judgement"),

@@ -21,6 +21,7 @@ _IDS = frozenset(
 )
 _TEXTS = frozenset({"text", "document", "passage", "content", "contents", "body", "query", "question", "sentence"})
 _ID_FIELDS = ("_id", "id")
+_LONGEST_GRADE = 18  # its digits: an i64 holds any number of so many
 _LOOKED_AT = 100  # first lines, which say what a file is
 _JUDGEMENT = "query<tab>document<tab>grade"
 _FILES = f"retrieval is measured with three files: corpus and queries (id<tab>text), and qrels ({_JUDGEMENT})"
@@ -204,6 +205,8 @@ def _grades(
                 if number == source.head[0][0]:
                     continue  # the columns' names
                 raise source.error(number, f"the grade is {quoted(grade)}: no whole number")
+            if len(grade.removeprefix("-")) > _LONGEST_GRADE:
+                raise source.error(number, f"the grade is {quoted(grade)}: {_LONGEST_GRADE} digits are the most")
             for name, known, file in ((query, queries, queries_file), (document, documents, corpus_file)):
                 if name not in known:
                     raise source.error(number, f"no line of {file} has the id {quoted(name)}")
