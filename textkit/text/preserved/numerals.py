@@ -153,7 +153,7 @@ def on_24_hours(text: str) -> str:
         if found["from"]:  # "10-2 pm" begins in the morning
             later = int(found["from"]) % 12 > int(found["hour"]) % 12
             begin = shown(found["from"], found["from_minute"], afternoon != later) + found["to"]
-        ends = found["stop"] and not re.search(r"\w", text[found.end() :])  # "p.m." at the end of a sentence
+        ends = found["stop"] and not compiled(r"\w").search(text, found.end())  # "p.m." at the end of a sentence
         return begin + shown(found["hour"], found["minute"], afternoon) + ("." if ends else "")
 
     return compiled(_TWELVE).sub(replaced, text)

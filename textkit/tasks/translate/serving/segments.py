@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -210,17 +211,15 @@ def _numbered(part: Part) -> tuple[Part, list[int]]:
 
 def _few(part: Part, most: int) -> Iterator[Part]:
     """`part`, cut behind white space so that no piece has more than `most` sentinels; if need be, inside of a word."""
-    text = part.text
-    while len(places := [found.start() for found in SENTINEL.finditer(text)]) > most:
-        cut = (
-            text.rfind(" ", places[most - 1] + 1, places[most]) + 1
-            or text.rfind(" ", 1, places[most]) + 1
-            or places[most]
-        )
-        head = text[:cut].rstrip()
-        yield Part(head, text[len(head) : cut])
-        text = text[cut:]
-    yield part if text == part.text else replace(part, text=text)
+    text, begin, first = part.text, 0, 0  # of what is left: where it begins, and which sentinel is its first
+    places = [found.start() for found in SENTINEL.finditer(text)]
+    while len(places) - first > most:
+        last, over = places[first + most - 1 : first + most + 1]
+        cut = text.rfind(" ", last + 1, over) + 1 or text.rfind(" ", begin + 1, over) + 1 or over
+        head = text[begin:cut].rstrip()
+        yield Part(head, text[begin + len(head) : cut])
+        begin, first = cut, bisect_left(places, cut)
+    yield replace(part, text=text[begin:]) if begin else part
 
 
 def _spaced(parts: Sequence[Part], space: str) -> list[Part]:
