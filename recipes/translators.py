@@ -10,13 +10,15 @@ begin with BACK, so that what a machine wrote is known as such (Caswell et al. 2
     RUNS/de-en.first  German to English, from the pairs of Tatoeba alone, in a few epochs; it translates german/ back
     RUNS/en-de.begun  English to German, from all of these
     RUNS/en-de.first  goes on from that, for more epochs; it translates lines of english/ back
-    RUNS/de-en        begins with en-de.first, whose vocabulary it shares; shipped; it translates german/ back once more
+    RUNS/de-en.begun  begins with en-de.first, whose vocabulary it shares; it translates german/ back once more
     RUNS/en-de.again  goes on from en-de.first, with these
-    RUNS/en-de        begins with en-de.again and grows to eight encoder layers; shipped
+    RUNS/en-de.deep   begins with en-de.again and grows to eight encoder layers; it translates lines of english/ back once more
+    RUNS/de-en        begins with de-en.begun and grows to eight encoder layers; shipped
+    RUNS/en-de        goes on from en-de.deep, with pairs that were written later; shipped
 
 One source in a hundred (by its hash) is kept from training to choose the best weights. No line of tatoeba/dev.en-de.tsv is
 learnt on either side; it is scored once, at the end. What is done is not done again: after an interruption, the same command
-goes on. Takes about eight hours on two quiet cores.
+goes on. Takes about ten hours on two quiet cores.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ NOTE = (
 )
 MORE = ("learning_rate=1e-3", "warmup=500", "cooldown=2500")  # of a training that begins with another
 # Layers of the encoder cost a translation little, because they run once a line. New ones change nothing at first.
-DEEPER = ("learning_rate=1e-3", "warmup=1000", "cooldown=2200", "epochs=8", "max_steps=6000", "encoder_layers=8")
+DEEPER = ("learning_rate=1e-3", "warmup=1000", "cooldown=2400", "epochs=8", "max_steps=5800", "encoder_layers=8")
+LAST = ("learning_rate=1e-3", "warmup=300", "cooldown=1050", "epochs=4", "max_steps=1900", "encoder_layers=8")
 GERMAN = "German sentences of Mozilla Common Voice (CC0), translated back"
 ENGLISH = (
     "English lines in the public domain, CC0 or CC BY (digital.gov, 18F, CIA World Factbook, speeches of US presidents,"
@@ -68,9 +71,13 @@ def pairs(data: Path) -> Iterator[tuple[str, str]]:
             yield english, german
 
 
-def written() -> Iterator[tuple[str, str]]:
-    """Everyday phrases, and the sentences written for textkit, each as often as it is to be learnt."""
-    files = [(HERE / "everyday.en-de.tsv", REPEATED), *((file, WRITTEN) for file in sorted(HERE.glob("written/*.tsv")))]
+def written(direction: str) -> Iterator[tuple[str, str]]:
+    """Everyday phrases, and the sentences written for textkit, each as often as it is to be learnt.
+
+    A file for one direction alone (NAME.en-de.tsv, with sources as people type them) is left out of the other.
+    """
+    fit = [file for file in sorted(HERE.glob("written/*.tsv")) if file.suffixes[0] in (".tsv", f".{direction}")]
+    files = [(HERE / "everyday.en-de.tsv", REPEATED), *((file, WRITTEN) for file in fit)]
     for file, times in files:
         for line in lines(file):
             english, german = line.rstrip("\n").split("\t")
@@ -138,7 +145,6 @@ def shipped(run: Path, model: Path, note: str, held: Path, dev: Path) -> None:
 
 def main(data: Path, folder: Path, runs: Path) -> None:
     runs.mkdir(parents=True, exist_ok=True)
-    known = [*pairs(data), *written()]
     german = [line.strip() for line in lines(data / "german/commonvoice_de.txt.gz")]
     dev = data / "tatoeba/dev.en-de.tsv"
     turned = runs / "tatoeba/dev.de-en.tsv"
@@ -149,26 +155,29 @@ def main(data: Path, folder: Path, runs: Path) -> None:
         """A run by its name, which begins with its direction, and its data."""
         run, files, direction = runs / name, runs / f"{name}.data", name[:5]
         if not files.exists():
-            prepare(files, known if back else pairs(data), direction, back)
+            known = pairs(data) if back is None else [*pairs(data), *written(direction)]
+            prepare(files, known, direction, back)
         translator(run, files, direction, *options, init=init)
         return run, files
 
-    model = runs / "first.model"
-    if not model.exists():
-        run, _ = learnt("de-en.first", None, "cooldown=1000")
-        textkit("export-onnx", run, "-o", model, "--precision", "int8")
-    back = translated_back(model, german, runs / "back.first.tsv")
-    begun, _ = learnt("en-de.begun", back)
-    begun, _ = learnt("en-de.first", back, *MORE, "epochs=5", init=begun)
-    model = runs / "en-de.first.model"
-    if not model.exists():
-        textkit("export-onnx", begun, "-o", model, "--precision", "int8")
-    back = translated_back(model, english_lines(data), runs / "back.de-en.tsv")
-    run, files = learnt("de-en", back, *MORE, "epochs=4", init=begun)
+    def made_back(name: str, run: Path, targets: Iterable[str]) -> Path:
+        """`targets`, translated back by a run's model."""
+        model = run.with_name(f"{run.name}.model")
+        if not model.exists():
+            textkit("export-onnx", run, "-o", model, "--precision", "int8")
+        return translated_back(model, targets, runs / f"back.{name}.tsv")
+
+    run, _ = learnt("de-en.first", None, "cooldown=1000")
+    more = made_back("first", run, german)
+    begun, _ = learnt("en-de.begun", more)
+    first, _ = learnt("en-de.first", more, *MORE, "epochs=5", init=begun)
+    turned_run, _ = learnt("de-en.begun", made_back("de-en", first, english_lines(data)), *MORE, "epochs=4", init=first)
+    more = made_back("en-de", turned_run, german)
+    again, _ = learnt("en-de.again", more, *MORE, "epochs=2", "max_steps=3400", init=first)
+    deep, _ = learnt("en-de.deep", more, *DEEPER, init=again)
+    run, files = learnt("de-en", made_back("de-en.again", deep, english_lines(data)), *DEEPER, init=turned_run)
     shipped(run, folder / "de-en", ENGLISH, files / "held.tsv", turned)
-    back = translated_back(folder / "de-en", german, runs / "back.en-de.tsv")
-    begun, _ = learnt("en-de.again", back, *MORE, "epochs=2", "max_steps=3400", init=begun)
-    run, files = learnt("en-de", back, *DEEPER, init=begun)
+    run, files = learnt("en-de", more, *LAST, init=deep)
     shipped(run, folder / "en-de", GERMAN, files / "held.tsv", dev)
 
 
