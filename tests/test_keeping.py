@@ -23,7 +23,7 @@ from textkit.text.cleaning import visible_lines
 from textkit.text.compiled import compiled
 from textkit.text.preserved.framing import cells
 from textkit.text.preserved.keeping import kept, reads_latin_alone, words_with
-from textkit.text.preserved.numerals import numbers, on_24_hours, with_colons, written
+from textkit.text.preserved.numerals import in_digits, numbers, on_24_hours, with_colons, written
 from textkit.text.preserved.patterns import SIGNS
 from textkit.text.preserved.sentinels import apart, as_close, renumbered, replaced, restored, sentinel
 from textkit.text.preserved.sentinels import numbers as sentinels_of
@@ -275,6 +275,26 @@ def test_what_frames_a_line(line: str, found: list[tuple[str, str]]):
 )
 def test_times_of_twelve_hours_become_times_of_24(text: str, right: str):
     assert on_24_hours(text) == right
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("Der Zug fährt um halb acht ab.", "Der Zug fährt um 7:30 Uhr ab."),
+        ("Es ist halb eins, nicht halb 2.", "Es ist 12:30 Uhr, nicht 1:30 Uhr."),
+        ("HALB ZWÖLF UHR", "11:30 Uhr"),
+        ("Fünf vor halb drei, zehn Minuten nach halb zehn", "2:25 Uhr, 9:40 Uhr"),
+        ("um viertel acht, gegen dreiviertel acht, ab drei viertel eins", "um 7:15 Uhr, gegen 7:45 Uhr, ab 12:45 Uhr"),
+        ("Viertel vor sechs, halb achtzig, halb so viel", "Viertel vor sechs, halb achtzig, halb so viel"),
+        ("halb 8,5 und halb 1.000; halb eins mit sich", "halb 8,5 und halb 1.000; halb eins mit sich"),
+        (
+            "deshalb acht, weshalb 2, im Viertel 12, drei viertel 3",
+            "deshalb acht, weshalb 2, im Viertel 12, drei viertel 3",
+        ),
+    ],
+)
+def test_german_times_that_name_the_next_hour_get_digits(text: str, right: str):
+    assert in_digits(text) == right
 
 
 @pytest.mark.parametrize(

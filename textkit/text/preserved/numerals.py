@@ -44,6 +44,13 @@ _TWELVE = (
     r"(?P<hour>0?[1-9]|1[0-2])(?:[:.](?P<minute>[0-5]\d))?[ \u00a0]?(?P<half>[ap])(?:\.[ ]?m(?P<stop>\.?)|m)(?![\w'\u2019])"
 )
 _BEHIND = rf"(?i){_HALF}"
+# Times as Germans say them, whose hour is the next one: halb acht, fünf vor halb acht; um viertel acht, um drei viertel acht.
+_NEXT = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn", "elf", "zwölf"]
+_SAID = (
+    r"(?i)(?<![\w-])(?:(?:(?P<minutes>fünf|zehn|5|10)(?:\s+Minuten)?\s+(?P<side>vor|nach)\s+)?halb"
+    r"|(?P<before>(?:um|gegen|ab|ist)\s+)(?P<three>drei\s?)?viertel)"
+    rf"\s+(?P<hour>{'|'.join(_NEXT)}|1[0-2]|[1-9])(?![\w-]|[.,:]\d|\s+mit\b)(?:\s+Uhr\b)?"
+)
 
 
 class Number(NamedTuple):
@@ -157,6 +164,25 @@ def on_24_hours(text: str) -> str:
         return begin + shown(found["hour"], found["minute"], afternoon) + ("." if ends else "")
 
     return compiled(_TWELVE).sub(replaced, text)
+
+
+def in_digits(text: str) -> str:
+    """German `text`, with times that name the next hour in digits. What English calls half eight is an hour later.
+
+    >>> in_digits("von halb acht bis um drei viertel zwölf")
+    'von 7:30 Uhr bis um 11:45 Uhr'
+    """
+
+    def replaced(found: re.Match[str]) -> str:
+        hour = found["hour"].lower()
+        hour = (int(hour) if hour.isdecimal() else 1 + _NEXT.index(hour)) - 1 or 12
+        minute = 30 if not found["before"] else 45 if found["three"] else 15
+        if found["minutes"]:
+            apart = 5 if found["minutes"].lower() in ("5", "fünf") else 10
+            minute += apart if found["side"].lower() == "nach" else -apart
+        return f"{found['before'] or ''}{hour}:{minute} Uhr"
+
+    return compiled(_SAID).sub(replaced, text)
 
 
 def written(value: str, language: str, grouped: bool) -> str:

@@ -14,7 +14,7 @@ from textkit.sentences.halving import clauses, halves
 from textkit.sentences.splitting import Part, sentences
 from textkit.text.compiled import compiled
 from textkit.text.preserved.framing import cells
-from textkit.text.preserved.numerals import COMMA, on_24_hours, rewritten, with_colons
+from textkit.text.preserved.numerals import COMMA, in_digits, on_24_hours, rewritten, with_colons
 from textkit.text.preserved.sentinels import SENTINEL, apart, renumbered
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _DIGIT = re.compile(r"\d")
 _BEFORE_SIGN = r"(?<=\d)(?=[$\u00a3\u20ac](?!\d))"  # 5$
+_NEXT_HOUR = r"(?i)(?:halb|viertel)\s"
 _DASH = r"(?<=[^\W\d_])\u2014(?=[^\W\d_])"
 _COUNTED = re.compile(r"[\s\d.,:;!?()/+*=<>\u2013\u2212'-]+")
 
@@ -140,8 +141,10 @@ class SegmentMaker:
 
     def _as_read(self, part: Part) -> Part:
         """`part` as the model is given it: dashes apart from words, and a currency's sign from the number before it; times of
-        twelve hours on a clock of 24 where the target's language has no other."""
+        twelve hours on a clock of 24 where the target's language has no other; German times that are said, in digits."""
         text = part.text
+        if self.rule.source_language == "de" and compiled(_NEXT_HOUR).search(text):
+            text = in_digits(text)
         if _DIGIT.search(text):
             source, target = self.rule.source_language, self.rule.target_language
             text = compiled(_BEFORE_SIGN).sub(" ", text)
