@@ -160,7 +160,8 @@ def test_what_is_kept_is_found_in_linear_time(text: str):
 
 
 def test_a_line_of_sentinels_is_cut_in_linear_time():
-    maker = SegmentMaker(SimpleNamespace(sentinels=2), 12, False, True, True)
+    rule = SimpleNamespace(sentinels=2, source_language="de", target_language="en")
+    maker = SegmentMaker(rule, 12, False, True, True)
     begun = time.process_time()
     pieces = [*maker._parts(f"{S0} a{S0}{S1} " * 20_000, True)]
     assert [part.text for part, _ in pieces[:3]] == [S0, f"a{S0}{S1}", S0]
@@ -294,7 +295,25 @@ def test_times_of_twelve_hours_become_times_of_24(text: str, right: str):
     ],
 )
 def test_german_times_that_name_the_next_hour_get_digits(text: str, right: str):
-    assert in_digits(text) == right
+    assert in_digits(text, "de") == right
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("Meet me at half eight.", "Meet me at 8:30."),
+        ("from half one until Half Twelve tomorrow", "from 1:30 until 12:30 tomorrow"),
+        ("at half past eight, about half one percent", "at half past eight, about half one percent"),
+        ("by half two and half three people, half nine", "by half two and half three people, half nine"),
+    ],
+)
+def test_english_times_of_a_half_alone_get_digits(text: str, right: str):
+    assert in_digits(text, "en") == right
+    assert in_digits(text, "fr") == text
+    begun = time.process_time()
+    in_digits("at half " * 20_000 + " " * 20_000, "en")
+    in_digits("um drei viertel fünf Minuten vor halb " * 5_000 + " " * 20_000, "de")
+    assert time.process_time() - begun < 3
 
 
 @pytest.mark.parametrize(

@@ -45,12 +45,18 @@ _TWELVE = (
 )
 _BEHIND = rf"(?i){_HALF}"
 # Times as Germans say them, whose hour is the next one: halb acht, fünf vor halb acht; um viertel acht, um drei viertel acht.
-_NEXT = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn", "elf", "zwölf"]
-_SAID = (
-    r"(?i)(?<![\w-])(?:(?:(?P<minutes>fünf|zehn|5|10)(?:\s+Minuten)?\s+(?P<side>vor|nach)\s+)?halb"
+# And as the British do, whose hour is the last one: at half eight.
+_HOURS = {
+    "de": ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn", "elf", "zwölf"],
+    "en": ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"],
+}
+_SAID = {
+    "de": r"(?i)(?<![\w-])(?:(?:(?P<minutes>fünf|zehn|5|10)(?:\s+Minuten)?\s+(?P<side>vor|nach)\s+)?halb"
     r"|(?P<before>(?:um|gegen|ab|ist)\s+)(?P<three>drei\s?)?viertel)"
-    rf"\s+(?P<hour>{'|'.join(_NEXT)}|1[0-2]|[1-9])(?![\w-]|[.,:]\d|\s+mit\b)(?:\s+Uhr\b)?"
-)
+    rf"\s+(?P<hour>{'|'.join(_HOURS['de'])}|1[0-2]|[1-9])(?![\w-]|[.,:]\d|\s+mit\b)(?:\s+Uhr\b)?",
+    "en": r"(?i)(?<![\w-])(?P<before>(?:at|by|around|about|from|to|until|till|before|after)\s+)half\s+"
+    rf"(?P<hour>{'|'.join(_HOURS['en'])})(?=\s*(?:[.,;:!?)]|\Z)|\s+(?:on|in|to|until|till|today|tonight|tomorrow|this)\b)",
+}
 
 
 class Number(NamedTuple):
@@ -166,23 +172,26 @@ def on_24_hours(text: str) -> str:
     return compiled(_TWELVE).sub(replaced, text)
 
 
-def in_digits(text: str) -> str:
-    """German `text`, with times that name the next hour in digits. What English calls half eight is an hour later.
+def in_digits(text: str, language: str) -> str:
+    """`text` with times that are said with "half" and an hour alone in digits: their hour is not the same in all languages.
 
-    >>> in_digits("von halb acht bis um drei viertel zwölf")
+    >>> in_digits("von halb acht bis um drei viertel zwölf", "de")
     'von 7:30 Uhr bis um 11:45 Uhr'
     """
 
     def replaced(found: re.Match[str]) -> str:
-        hour = found["hour"].lower()
-        hour = (int(hour) if hour.isdecimal() else 1 + _NEXT.index(hour)) - 1 or 12
+        said = found["hour"].lower()
+        hour = int(said) if said.isdecimal() else 1 + _HOURS[language].index(said)
+        if language == "en":
+            return f"{found['before']}{hour}:30"
         minute = 30 if not found["before"] else 45 if found["three"] else 15
         if found["minutes"]:
             apart = 5 if found["minutes"].lower() in ("5", "fünf") else 10
             minute += apart if found["side"].lower() == "nach" else -apart
-        return f"{found['before'] or ''}{hour}:{minute} Uhr"
+        return f"{found['before'] or ''}{hour - 1 or 12}:{minute} Uhr"
 
-    return compiled(_SAID).sub(replaced, text)
+    pattern = _SAID.get(language)
+    return compiled(pattern).sub(replaced, text) if pattern else text
 
 
 def written(value: str, language: str, grouped: bool) -> str:

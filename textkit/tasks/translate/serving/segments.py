@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _DIGIT = re.compile(r"\d")
 _BEFORE_SIGN = r"(?<=\d)(?=[$\u00a3\u20ac](?!\d))"  # 5$
-_NEXT_HOUR = r"(?i)(?:halb|viertel)\s"
+_SAID = r"(?i)(?:hal[bf]|viertel)\s"
 _DASH = r"(?<=[^\W\d_])\u2014(?=[^\W\d_])"
 _COUNTED = re.compile(r"[\s\d.,:;!?()/+*=<>\u2013\u2212'-]+")
 
@@ -141,12 +141,12 @@ class SegmentMaker:
 
     def _as_read(self, part: Part) -> Part:
         """`part` as the model is given it: dashes apart from words, and a currency's sign from the number before it; times of
-        twelve hours on a clock of 24 where the target's language has no other; German times that are said, in digits."""
+        twelve hours on a clock of 24 where the target's language has no other; "halb acht" and "at half eight" in digits."""
         text = part.text
-        if self.rule.source_language == "de" and compiled(_NEXT_HOUR).search(text):
-            text = in_digits(text)
+        source, target = self.rule.source_language, self.rule.target_language
+        if compiled(_SAID).search(text):
+            text = in_digits(text, source)
         if _DIGIT.search(text):
-            source, target = self.rule.source_language, self.rule.target_language
             text = compiled(_BEFORE_SIGN).sub(" ", text)
             text = on_24_hours(text) if source == "en" and target in COMMA else with_colons(text, source)
         if "\u2014" in text:
