@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -33,3 +34,17 @@ def test_no_pair_is_there_twice_and_none_that_is_kept_back_is_taught():
     assert len(taught) == len(set(taught)) > 20_000
     for side in (0, 1):
         assert not {pair[side] for pair in pairs(KEPT_BACK)} & {pair[side] for pair in taught}
+
+
+def test_what_is_typed_carelessly_is_a_source_and_no_target(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(ROOT / "recipes"))
+    written = importlib.import_module("translators").written
+    typed = {
+        direction: {tuple(pair) for file in FILES if file.stem.endswith(direction) for pair in pairs(file)}
+        for direction in ("en-de", "de-en")
+    }
+    assert all(typed.values())
+    taught = {direction: set(written(direction)) for direction in typed}
+    for direction, other in (("en-de", "de-en"), ("de-en", "en-de")):
+        assert typed[direction] <= taught[direction]
+        assert not typed[direction] & taught[other]

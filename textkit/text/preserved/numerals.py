@@ -178,20 +178,25 @@ def in_digits(text: str, language: str) -> str:
     >>> in_digits("von halb acht bis um drei viertel zwölf", "de")
     'von 7:30 Uhr bis um 11:45 Uhr'
     """
+    if language not in _SAID:
+        return text
+    return compiled(_SAID[language]).sub(_german_time if language == "de" else _british_time, text)
 
-    def replaced(found: re.Match[str]) -> str:
-        said = found["hour"].lower()
-        hour = int(said) if said.isdecimal() else 1 + _HOURS[language].index(said)
-        if language == "en":
-            return f"{found['before']}{hour}:30"
-        minute = 30 if not found["before"] else 45 if found["three"] else 15
-        if found["minutes"]:
-            apart = 5 if found["minutes"].lower() in ("5", "fünf") else 10
-            minute += apart if found["side"].lower() == "nach" else -apart
-        return f"{found['before'] or ''}{hour - 1 or 12}:{minute} Uhr"
 
-    pattern = _SAID.get(language)
-    return compiled(pattern).sub(replaced, text) if pattern else text
+def _german_time(found: re.Match[str]) -> str:
+    minute = 30 if not found["before"] else 45 if found["three"] else 15
+    if found["minutes"]:
+        apart = 5 if found["minutes"].lower() in ("5", "fünf") else 10
+        minute += apart if found["side"].lower() == "nach" else -apart
+    return f"{found['before'] or ''}{_hour(found['hour'], 'de') - 1 or 12}:{minute} Uhr"
+
+
+def _british_time(found: re.Match[str]) -> str:
+    return f"{found['before']}{_hour(found['hour'], 'en')}:30"
+
+
+def _hour(said: str, language: str) -> int:
+    return int(said) if said.isdecimal() else 1 + _HOURS[language].index(said.lower())
 
 
 def written(value: str, language: str, grouped: bool) -> str:

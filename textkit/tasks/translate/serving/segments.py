@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _DIGIT = re.compile(r"\d")
 _BEFORE_SIGN = r"(?<=\d)(?=[$\u00a3\u20ac](?!\d))"  # 5$
-_SAID = r"(?i)(?:hal[bf]|viertel)\s"
 _DASH = r"(?<=[^\W\d_])\u2014(?=[^\W\d_])"
 _COUNTED = re.compile(r"[\s\d.,:;!?()/+*=<>\u2013\u2212'-]+")
 
@@ -142,10 +141,8 @@ class SegmentMaker:
     def _as_read(self, part: Part) -> Part:
         """`part` as the model is given it: dashes apart from words, and a currency's sign from the number before it; times of
         twelve hours on a clock of 24 where the target's language has no other; "halb acht" and "at half eight" in digits."""
-        text = part.text
         source, target = self.rule.source_language, self.rule.target_language
-        if compiled(_SAID).search(text):
-            text = in_digits(text, source)
+        text = in_digits(part.text, source)
         if _DIGIT.search(text):
             text = compiled(_BEFORE_SIGN).sub(" ", text)
             text = on_24_hours(text) if source == "en" and target in COMMA else with_colons(text, source)
