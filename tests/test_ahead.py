@@ -12,7 +12,8 @@ from textkit.bundle import bundle
 from textkit.errors import TextkitError
 from textkit.searching.steps import TranslationSteps
 from textkit.serving.machine import cpus
-from textkit.tasks.translate.serving.ahead import StepsAhead, threads_of
+from textkit.serving.spreading import searches, threads_of_each
+from textkit.tasks.translate.serving.ahead import StepsAhead
 from textkit.tasks.translate.serving.translator import Translator
 
 LINES = ["The dog sees a cat.", "", "A man. The dog!"]
@@ -66,5 +67,9 @@ def test_nothing_is_loaded_ahead_for_a_gpu(model: Path) -> None:
 
 
 def test_batches_share_the_threads() -> None:
-    assert [threads_of(8, workers) for workers in (None, 1, 3, 9)] == [8, 8, 2, 1]
-    assert threads_of(None, None) == cpus()
+    """By default each thread searches a batch of its own, and no more than four do."""
+    assert [threads_of_each(8, workers, "cpu") for workers in (None, 1, 3, 9)] == [2, 8, 2, 1]
+    assert [searches(None, threads, "cpu") for threads in (1, 2, 8)] == [1, 2, 4]
+    assert [searches(5, 2, device) for device in ("cpu", "cuda")] == [5, 5]
+    assert searches(None, 1, "cuda") == 3
+    assert searches(None, None, "cpu") == min(4, cpus())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 import subprocess
 import sys
@@ -164,7 +165,25 @@ def test_wide_beams_are_given_batches_that_small(model: Path, monkeypatch: pytes
         translator, "_batch", lambda some, _: sizes.append(len(some)) or [[Translation("")]] * len(some)
     )
     translator(["the dog", "the man", "the cat", "a man", "a dog"])
-    assert sizes == [2, 2, 1]
+    assert sorted(sizes) == [1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("lines", "workers", "sizes"),
+    [(40, 1, [40]), (40, 2, [20, 20]), (40, 4, [4, 12, 12, 12]), (12, 2, [12]), (13, 2, [1, 12])],
+)
+def test_each_worker_has_a_batch(
+    model: Path, monkeypatch: pytest.MonkeyPatch, lines: int, workers: int, sizes: list[int]
+) -> None:
+    """Unless batches would have fewer than 64 tokens: a line here has five, its end included."""
+    translator = Translator(model, workers=workers)
+    given = []
+    monkeypatch.setattr(
+        translator, "_batch", lambda some, _: given.append(len(some)) or [[Translation("")]] * len(some)
+    )
+    words = ["the", "a", "dog", "cat", "man", "sees", "runs"]
+    translator([f"{' '.join(several)} home" for several in itertools.islice(itertools.product(words, repeat=3), lines)])
+    assert sorted(given) == sizes
 
 
 def test_at_the_limit_of_length_it_is_told(model: Path) -> None:

@@ -10,7 +10,8 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from textkit.serving.machine import cpus, on_cpu
+from textkit.serving.machine import on_cpu
+from textkit.serving.spreading import threads_of_each
 
 if TYPE_CHECKING:
     from textkit.bundle.bundle import Bundle
@@ -27,7 +28,7 @@ class StepsAhead:
         """What they are loaded with is what a Translator takes; `sample`: whether it draws, which other outputs are for."""
         self._made: TranslationSteps | None = None
         self._thread = threading.Thread(target=self._load, name="textkit-graphs")
-        self._asked = bundle, "cpu", threads_of(threads, workers), attention, shortlist
+        self._asked = bundle, "cpu", threads_of_each(threads, workers, device), attention, shortlist
         self._sample = sample
         if on_cpu(device):
             self._thread.start()
@@ -47,8 +48,3 @@ class StepsAhead:
         if self._thread.ident is not None:
             self._thread.join()
         return self._made
-
-
-def threads_of(threads: int | None, workers: int | None) -> int:
-    """How many threads a graph computes with where `workers` batches run at a time on a CPU, and share `threads`."""
-    return max(1, (threads or cpus()) // (workers or 1))

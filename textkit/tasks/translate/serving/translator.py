@@ -25,12 +25,12 @@ from textkit.searching.steps import TranslationSteps
 from textkit.sentences.splitting import own_abbreviations
 from textkit.serving import Long
 from textkit.serving.budget import Budget
-from textkit.serving.machine import cpus, on_cpu
+from textkit.serving.machine import cpus
 from textkit.serving.opened import OpenModel
 from textkit.serving.padding import SOURCES, whole_groups
-from textkit.serving.spreading import UNDER_WAY, Workers
+from textkit.serving.spreading import Workers, searches, threads_of_each
 from textkit.serving.stream import batches
-from textkit.tasks.translate.serving.ahead import StepsAhead, threads_of
+from textkit.tasks.translate.serving.ahead import StepsAhead
 from textkit.tasks.translate.serving.asking import between, check, keeper_of, settled
 from textkit.tasks.translate.serving.assembling import Asked, of_line, translation
 from textkit.tasks.translate.serving.confidence import confidence_of
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 _SHARED = threading.Lock()  # two windows may be translated at a time
 BATCH_TOKENS = 2048  # source tokens, including padding
+LEAST_TOKENS = 64  # of a batch that is made small so that each worker has one
 
 
 class Translator(OpenModel[str]):
@@ -61,11 +62,12 @@ class Translator(OpenModel[str]):
     `abbreviations`: words that end no sentence, besides those of the source language.
     `long`: what to do with a sentence that is too long: `split` or `cut`. `batch_tokens`: the largest batch in source
     tokens, including padding (None: 2,048; on a GPU what is found by trying); `batch_lines`: the largest batch in lines.
-    `workers`: how many batches are translated at a time (None: 1, on a GPU 3); they share the `threads`. `keep`: patterns of
-    what stays as it is, besides URLs, tags, emoji and the like; `glossary`: term -> its translation. `guard`: whether a
-    translation that repeats itself or lacks a number is searched again in another way, and what stays doubtful is said
-    (`Translation.doubts`). `truecase`: whether a line in capitals is read as if it had small letters, and its translation gets
-    capitals. `shortlist`: whether the model's shortlist is used. `ahead`: the graphs, which load on a thread meanwhile.
+    `workers`: how many batches are translated at a time (None: one a thread, 4 at most; on a GPU 3); they share the `threads`.
+    `keep`: patterns of what stays as it is, besides URLs, tags, emoji and the like; `glossary`: term -> its translation.
+    `guard`: whether a translation that repeats itself or lacks a number is searched again in another way, and what stays
+    doubtful is said (`Translation.doubts`). `truecase`: whether a line in capitals is read as if it had small letters, and its
+    translation gets capitals. `shortlist`: whether the model's shortlist is used. `ahead`: the graphs, which load on a thread
+    meanwhile.
 
     Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
     """
@@ -130,8 +132,7 @@ class Translator(OpenModel[str]):
         self.most = max(1, int(manifest.limits.get("target", self.limit)) - 1)  # the end token takes one place
         self.abbreviations = own_abbreviations(abbreviations)
         self.replace_unk, self.word_scores, self.alignment = replace_unk, word_scores, alignment
-        # A GPU computes a step of one batch while the host chooses in others.
-        self.workers = workers or (1 if on_cpu(device) else UNDER_WAY)
+        self.workers = searches(workers, threads, device)
         self.device, self.threads, self.long = device, threads or cpus(), long
         self.batch_tokens, self.batch_lines = batch_tokens, batch_lines
         self.long_lines = self.incomplete = self.doubtful = 0
@@ -146,7 +147,8 @@ class Translator(OpenModel[str]):
         """The loaded graphs. `steps.device` is the device that they actually run on."""
         if self._steps is None:
             ahead, self._ahead = self._ahead, None
-            threads, attention = threads_of(self.threads, self.workers), self.alignment or self.replace_unk
+            threads = threads_of_each(self.threads, self.workers, self.device)
+            attention = self.alignment or self.replace_unk
             short = self.shortlist and not self.options.sample
             steps = ahead and ahead.steps() or TranslationSteps(self.bundle, self.device, threads, attention, short)
             steps.load(self.options)
@@ -247,9 +249,12 @@ class Translator(OpenModel[str]):
         return found
 
     def _batches(self, lengths: np.ndarray) -> Iterator[np.ndarray]:
-        """Batches of segments of these lengths, the longest last."""
+        """Batches of segments of these lengths, the longest last; on CPUs one for each worker, if there is enough to do."""
         most = min(self.batch_lines or sys.maxsize, self.options.lines_at_once(self.rule.target_size))
-        for batch in batches(lengths, self.budget.tokens):
+        tokens = self.budget.tokens
+        if self.steps.device == "cpu":
+            tokens = min(tokens, max(LEAST_TOKENS, -(-int(lengths.sum()) // self.workers)))
+        for batch in batches(lengths, tokens):
             for start in range(0, len(batch), most):
                 yield batch[start : start + most]
 

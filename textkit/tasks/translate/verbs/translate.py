@@ -125,7 +125,8 @@ def _codes(of: str) -> Callable[[click.Context, click.Parameter, str], list[str]
     "--workers",
     type=_POSITIVE,
     metavar="N",
-    help="Batches to translate at a time (1 by default, on a GPU 3); they share --threads. With --engine ray its workers.",
+    help="Batches to translate at a time (by default as many as --threads, 4 at most; on a GPU 3). They share --threads. "
+    "With --engine ray its workers.",
 )
 @answering_options
 def translate(messages: Messages, **options: Any) -> None:
