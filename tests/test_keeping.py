@@ -266,6 +266,33 @@ def test_what_frames_a_line(line: str, found: list[tuple[str, str]]):
 
 
 @pytest.mark.parametrize(
+    ("line", "language", "head"),
+    [
+        ("1. Wash the cup", "en", "1. "),
+        ("- 12.  Wash the cup", "en", "- 12.  "),
+        ("3. May I come in?", "en", "3. "),
+        ("1. Wash the cup", "", ""),
+        ("1. 2 cups", "en", ""),
+        ("1.5 litres", "en", ""),
+        ("2019. A year", "en", ""),
+        ("2. Tassen spülen", "de", "2. "),
+        ("2. tassen spülen", "de", "2. "),
+        ("3. Die Tasse", "de", "3. "),
+        ("3. Mai", "de", ""),
+        ("3. Maikäfer fangen", "de", "3. "),
+        ("2. Weltkrieg", "de", ""),
+        ("1. Platz für Ana", "de", ""),
+        ("20. JAHRHUNDERT", "de", ""),
+        ("2. mand", "da", ""),
+        ("2. Lavez la tasse", "fr", "2. "),
+    ],
+)
+def test_numbers_that_mark_a_list(line: str, language: str, head: str):
+    """A number with a point may be an ordinal in German, and is one before what is counted."""
+    assert cells(line, language) == ([("", head), (line[len(head) :], "")] if head else [(line, "")])
+
+
+@pytest.mark.parametrize(
     ("text", "right"),
     [
         ("at 8 p.m. on Monday, at 8 p.m.", "at 20:00 on Monday, at 20:00."),

@@ -15,13 +15,56 @@ _MARK = (
     r"|\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{2,4})\))"
 )
 _HEAD = re.compile(rf"\s*(?:{_MARK}[^\S\n]+(?:\[[ xX]\][^\S\n]+)?){{1,5}}(?=\S)")
+# "2. " marks a list in English. In languages where a point makes an ordinal it may count what follows; German says when.
+_NUMBER = re.compile(r"\s*\d{1,3}\.[^\S\n]+(?=[^\W\d_])")
+_ORDINALS = frozenset(
+    (
+        "bs",
+        "cs",
+        "da",
+        "de",
+        "et",
+        "fi",
+        "fo",
+        "hr",
+        "hu",
+        "is",
+        "lb",
+        "lv",
+        "nb",
+        "nn",
+        "no",
+        "pl",
+        "sk",
+        "sl",
+        "sr",
+        "sv",
+        "tr",
+    )
+)
+_COUNTED = {
+    "de": r"(?i:jan|febr?|märz|apr|mai\b|jun|jul|aug|sept?|okt|nov|dez|advent|auflage|ausgabe|band\b|bezirk|bundesliga|etage"
+    r"|fassung|folge|geburtstag|gebot|gruppe|grad|halb|hilfe|jahr|jubiläum|kapitel|klasse|könig|kreis|liga|lektion|lesung|mal\b"
+    r"|mannschaft|mahnung|monat|obergeschoss|og\b|pers|platz|preis|quartal|rang\b|reihe|reich|runde|satz|schritt|schul|semester"
+    r"|sieger|sinfonie|spieltag|staffel|stelle|stock|stufe|symphonie|tag|teil|termin|uhr|untergeschoss|versuch|viertel"
+    r"|vorsitzende|weihnacht|welt|woche|zeile|zug\b)",
+}
 _BORDER = r"(?:(?:^|(?<=\s))\|+(?!\S)|[^\S\n]{3,}|\t)[^\S\n]*(?:\|+(?!\S)[^\S\n]*)*"
 
 
-def head(line: str) -> int:
-    """How many characters at the beginning of `line` mark a list, a heading or a quotation: "- ", "## ", "> ", "a) "."""
+def head(line: str, language: str = "") -> int:
+    """How many characters at the beginning of `line` mark a list, a heading or a quotation: "- ", "## ", "> ", "a) ", and "1. "
+    where that is no ordinal in a `language` that is known."""
     found = _HEAD.match(line)
-    return found.end() if found else 0
+    at = found.end() if found else 0
+    number = _NUMBER.match(line, at) if language else None
+    if number is None or language in _ORDINALS and (language not in _COUNTED or _counted(language, line, number.end())):
+        return at
+    return number.end()
+
+
+def _counted(language: str, line: str, at: int) -> bool:
+    return compiled(_COUNTED[language]).match(line, at) is not None
 
 
 def borders(line: str) -> list[tuple[int, int]]:
@@ -45,14 +88,14 @@ def frames(line: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]
     return found
 
 
-def cells(line: str) -> list[tuple[str, str]]:
-    """The cells of `line`, which has no white space around it, each with what stands behind it. The first is empty, and has the
-    head behind it, where there is one.
+def cells(line: str, language: str = "") -> list[tuple[str, str]]:
+    """The cells of `line`, which has no white space around it and may be of a known language, each with what stands behind it.
+    The first is empty, and has the head behind it, where there is one.
 
     >>> cells("- cat | dog")
     [('', '- '), ('cat', ' | '), ('dog', '')]
     """
-    at = head(line)
+    at = head(line, language)
     found = [("", line[:at])] if at else []
     for begin, end in borders(line):
         if begin >= at and end > begin:
