@@ -95,8 +95,9 @@ def main() -> None:
         parts = [
             "## textkit translate",
             f"A Marian-shaped model ({models.about}), "
-            f"{options.lines} lines of Multi30k, {LENGTH} tokens of translation each, two threads; target tokens/s of the "
-            f"search, loading not counted; {options.rounds} rounds in turn, median of the rounds' ratios (range).",
+            f"{options.lines} lines of Multi30k, {LENGTH} tokens of translation each. Two threads share a batch or have one "
+            f"each, and one line has two threads or one, whichever is faster for that side. Target tokens/s of the search, "
+            f"loading not counted; {options.rounds} rounds in turn, median of the rounds' ratios (range).",
             report.table(["", "textkit", "CTranslate2", "times as fast", "optimum", "times as fast"], rows),
         ]
         if options.run:

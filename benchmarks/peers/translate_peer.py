@@ -2,8 +2,9 @@
 
 JOB is JSON: `peer` (ctranslate2 | optimum), `model` (a folder of its format, made by `convert`), `tokens` (a JSON file with a
 list of source tokens for each line), `beam`, `batch`, `length` (tokens of every translation), `threads`, `compute`
-(ctranslate2's type), `device` (of ctranslate2), `again` (how many times to run; the best counts). With `peer` = convert, JOB
-has `checkpoint`, `model` and `optimum` (whether to convert to that format too). Loading is not counted. Knows no textkit.
+(ctranslate2's type), `device` (of ctranslate2), `beside` (how many batches it translates at a time, each with `threads`),
+`again` (how many times to run; the best counts). With `peer` = convert, JOB has `checkpoint`, `model` and `optimum` (whether to
+convert to that format too). Loading is not counted. Knows no textkit.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ def ctranslate2(job: dict[str, Any]) -> tuple[Work, list[Any]]:
     import ctranslate2
 
     translator = ctranslate2.Translator(
-        job["model"], device=job.get("device", "cpu"), compute_type=job["compute"], inter_threads=1,
-        intra_threads=job["threads"],
+        job["model"], device=job.get("device", "cpu"), compute_type=job["compute"],
+        inter_threads=job["beside"], intra_threads=job["threads"],
     )  # fmt: skip
     options = {
         "beam_size": job["beam"], "min_decoding_length": job["length"], "max_decoding_length": job["length"],
@@ -88,7 +89,8 @@ def main() -> None:
         return
     work, lines = {"ctranslate2": ctranslate2, "optimum": optimum}[job["peer"]](job)
     lines = sorted(lines, key=len)
-    batches = [lines[at : at + job["batch"]] for at in range(0, len(lines), job["batch"])]
+    size = job["batch"] * job["beside"]  # CTranslate2 cuts what it gets into batches
+    batches = [lines[at : at + size] for at in range(0, len(lines), size)]
     work(batches[-1])
     best, made = float("inf"), []
     for _ in range(job["again"]):
