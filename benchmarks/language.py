@@ -281,7 +281,7 @@ def textkit_rates(job: dict[str, Any]) -> dict[str, float] | None:
     generator = Generator(job["model"], "cpu", THREADS, max_tokens=300, seed=1)
     generator([""])
     begun = time.perf_counter()
-    tokens = sum(one.tokens for at in range(8) for one in generator([""], [at])[0])
+    tokens = sum(one.tokens for at in range(8) for one in generator.generate([""], [at])[0])
     return {"score": len(encoded.ids) / best, "generate": tokens / (time.perf_counter() - begun)}
 
 

@@ -21,8 +21,8 @@ begin with BACK, so that what a machine wrote is known as such (Caswell et al. 2
 
 One source in a hundred (by its hash) is kept from training to choose the best weights. No line of tatoeba/dev.en-de.tsv is
 learnt on either side; it is scored once, at the end. What is done is not done again: after an interruption, the same command
-goes on. Takes about eleven hours on two quiet cores. The models that are shipped went on from the int8 models that were shipped
-before them (en-de.last, de-en.deep), because the runs were gone.
+goes on. Up to en-de.last it takes about ten hours on two quiet cores of an Intel; the rest took an hour and a half on an AMD,
+where it went on from the int8 models that had been shipped (of en-de.last and de-en.deep), because the runs were gone.
 """
 
 from __future__ import annotations

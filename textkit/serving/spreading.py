@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 # pass Python's lock to and fro are then slower than one.
 HEAVY = 0.005
 UNDER_WAY = 3  # batches on a GPU: one that it computes, one that is made ready, one whose results are read
-# Searches on CPUs: each takes one thread or a few, because a step of some rows is too short to be shared. Two beside each other
-# were 1.5 times as fast as one with two threads (AMD EPYC, 2 CPUs). More of them would wait for Python's lock.
+# Searches of a translator on CPUs, each by one thread or a few: a step of some rows is too short to be shared. More searches
+# would wait for Python's lock. Measured in docs/benchmarks.md ("One thread or two for a search").
 SIDE_BY_SIDE = 4
 
 

@@ -17,31 +17,10 @@ _MARK = (
 _HEAD = re.compile(rf"\s*(?:{_MARK}[^\S\n]+(?:\[[ xX]\][^\S\n]+)?){{1,5}}(?=\S)")
 # "2. " marks a list in English. In languages where a point makes an ordinal it may count what follows; German says when.
 _NUMBER = re.compile(r"\s*\d{1,3}\.[^\S\n]+(?=[^\W\d_])")
-_ORDINALS = frozenset(
-    (
-        "bs",
-        "cs",
-        "da",
-        "de",
-        "et",
-        "fi",
-        "fo",
-        "hr",
-        "hu",
-        "is",
-        "lb",
-        "lv",
-        "nb",
-        "nn",
-        "no",
-        "pl",
-        "sk",
-        "sl",
-        "sr",
-        "sv",
-        "tr",
-    )
-)
+_ORDINALS = frozenset((
+    "bs", "cs", "da", "de", "et", "fi", "fo", "hr", "hu", "is", "lb", "lv", "nb", "nn", "no", "pl", "sk", "sl", "sr", "sv",
+    "tr",
+))  # fmt: skip
 _COUNTED = {
     "de": r"(?i:jan|febr?|märz|apr|mai\b|jun|jul|aug|sept?|okt|nov|dez|advent|auflage|ausgabe|band\b|bezirk|bundesliga|etage"
     r"|fassung|folge|geburtstag|gebot|gruppe|grad|halb|hilfe|jahr|jubiläum|kapitel|klasse|könig|kreis|liga|lektion|lesung|mal\b"
@@ -58,13 +37,13 @@ def head(line: str, language: str = "") -> int:
     found = _HEAD.match(line)
     at = found.end() if found else 0
     number = _NUMBER.match(line, at) if language else None
-    if number is None or language in _ORDINALS and (language not in _COUNTED or _counted(language, line, number.end())):
-        return at
-    return number.end()
+    return at if number is None or _may_count(line, number.end(), language) else number.end()
 
 
-def _counted(language: str, line: str, at: int) -> bool:
-    return compiled(_COUNTED[language]).match(line, at) is not None
+def _may_count(line: str, at: int, language: str) -> bool:
+    """Whether a number with a point may be an ordinal that counts the word at `at`."""
+    counted = _COUNTED.get(language)
+    return language in _ORDINALS and (counted is None or compiled(counted).match(line, at) is not None)
 
 
 def borders(line: str) -> list[tuple[int, int]]:

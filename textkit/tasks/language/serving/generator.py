@@ -22,7 +22,7 @@ from textkit.searching.steps import READ, LanguageSteps
 from textkit.serving.budget import Budget
 from textkit.serving.machine import cpus
 from textkit.serving.opened import OpenModel
-from textkit.serving.spreading import Workers, searches, threads_of_each
+from textkit.serving.spreading import UNDER_WAY, Workers
 from textkit.serving.stream import batches
 from textkit.tasks.language.serving.healing import Healer, Prompt, says_nothing
 from textkit.tasks.language.serving.scorer import encode, rule_of
@@ -77,8 +77,8 @@ class Generator(OpenModel[list["Generated"]]):
     ) -> None:
         """`model`: a name, a folder or a Bundle; None: the default. `max_tokens`, `temperature` (0: the likeliest token each
         time), `top_k` (0: all), `top_p`: the model's own where they are None. `stop`: strings that end a text; the
-        text does not include them. `allow_unk`: whether the unknown word may be drawn. `workers`: how many batches are
-        computed at a time (None: one a thread, 4 at most; on a GPU 3).
+        text does not include them. `allow_unk`: whether the unknown word may be drawn. `workers`: how many batches a GPU is
+        given at a time (None: 3).
 
         Raises UsageError for an unknown model or option, TextkitError for a model that is damaged or of another task.
         """
@@ -135,7 +135,7 @@ class Generator(OpenModel[list["Generated"]]):
                 found[at] = generated
 
         if self._workers is None:
-            self._workers = Workers(self.threads, False, searches(self.workers, self.threads, self.device))
+            self._workers = Workers(self.threads, False, 1 if self.steps.device == "cpu" else self.workers or UNDER_WAY)
         if self._budget is None:  # of lines, of which a GPU may hold fewer
             self._budget = Budget(self.options.lines_at_once(len(self.rule)))
         run_fitting = self._budget.keeping(run, np.ones_like(lengths))
@@ -150,7 +150,7 @@ class Generator(OpenModel[list["Generated"]]):
     def steps(self) -> LanguageSteps:
         """The loaded graphs. `steps.device` is the device that they actually run on."""
         if self._steps is None:
-            steps = LanguageSteps(self.bundle, self.device, threads_of_each(self.threads, self.workers, self.device))
+            steps = LanguageSteps(self.bundle, self.device, self.threads)
             steps.load(self.options)
             self._steps = steps
         return self._steps

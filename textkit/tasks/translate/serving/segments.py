@@ -112,11 +112,8 @@ class SegmentMaker:
             return []
         one = whole or not self.by_sentence
         stripped = line.strip()
-        found = (
-            [Part(stripped)]
-            if one
-            else [part for cell in cells(stripped, self.rule.source_language) for part in self._sentences(*cell)]
-        )
+        framed = () if one else cells(stripped, self.rule.source_language)
+        found = [Part(stripped)] if one else [part for cell in framed for part in self._sentences(*cell)]
         if not self.rule.sentinels:
             return [(part, ()) for part in found]
         found = [self._as_read(part) for part in found]
