@@ -206,7 +206,7 @@ def main(data: Path, folder: Path, runs: Path) -> None:
     run, files = learnt("de-en", back, *TYPED, init=turned_last, typed=True)
     shipped(run, folder / "de-en", ENGLISH, files / "held.tsv", turned)
     more = made_back("en-de.last", turned_last, german)
-    run, files = learnt("en-de", more, *AGAIN, "max_steps=4400", "cooldown=2400", init=last)
+    run, files = learnt("en-de", more, *AGAIN, "max_steps=3800", "cooldown=1900", init=last)
     shipped(run, folder / "en-de", GERMAN, files / "held.tsv", dev)
 
 
