@@ -31,7 +31,7 @@ QUICK = 3  # factor on the rounds of work that takes less than a second
 def works(data: Path, folder: Path) -> dict[str, list[str]]:
     """The command lines by name; MODELS stands for the tree's own models. Writes the files that they read."""
     lines = [pair.split("\t")[0] for pair in first_lines(data / "tatoeba/train.en-de.tsv.gz", 160_000)]
-    for count in (1, 64, 600, 1500, len(lines)):
+    for count in (1, 64, 600, 1500, 16_000, len(lines)):
         (folder / f"lines{count}").write_text("".join(f"{line}\n" for line in lines[:count]), encoding="utf-8")
     with gzip.open(data / "wikitext2/train.txt.gz", "rt", encoding="utf-8") as text:
         words = [line.lower().replace("<unk>", "").split() for line in text if not line.startswith(" =")]
@@ -43,6 +43,7 @@ def works(data: Path, folder: Path) -> dict[str, list[str]]:
         "embed 160000": f"embed -m MODELS/en-words --format npy lines{len(lines)}",
         "translate 1": "translate -m MODELS/en-de lines1",
         "translate 600": "translate -m MODELS/en-de lines600",
+        "translate 16000": "translate -m MODELS/en-de lines16000",
         "translate 600 greedy": "translate -m MODELS/en-de --beam-size 1 lines600",
         "score 1": "score -m MODELS/en-lm lines1",
         "score 1500": "score -m MODELS/en-lm lines1500",

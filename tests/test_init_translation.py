@@ -102,7 +102,7 @@ def test_it_learns_at_a_low_rate(folder, first):
 )
 def test_what_does_not_fit_is_said(folder, first, options, said):
     if options == ["layers=2"] and first.name == "transformer":
-        options = ["decoder_autoreg=ssru"]
+        options = ["output_bias=true"]
     with pytest.raises(TextkitError, match=said):
         trained(folder, f"{first.name} {options[0]}", first.name, "pairs.tsv", *options, init=first.folder)
 
@@ -136,6 +136,24 @@ def test_a_recurrent_decoder_does_not_grow(folder):
     run = trained(folder, "ssru", "transformer", "pairs.tsv", *options)
     with pytest.raises(TextkitError, match=r"has no decoder_layers.1"):
         trained(folder, "ssru grown", "transformer", "pairs.tsv", "decoder_layers=2", init=run.folder)
+
+
+def test_a_recurrent_decoder_takes_the_place_of_self_attention(folder, first):
+    """The unit begins at random, and all else with the model's weights; a layer that the model lacks is an error."""
+    if first.name != "transformer":
+        pytest.skip("other families have no such layers")
+    options = ["decoder_autoreg=ssru", "encoder_layers=2"]
+    run = trained(folder, "ssru in place", "transformer", "pairs.tsv", *options, "epochs=1", init=first.folder)
+    fresh = run.plugin.network(run.config, run.vocabulary).state_dict()
+    network = run.plugin.network(run.config, run.vocabulary)
+    begun = set(run.plugin.begin(network, run.config, run.vocabulary, source_of(str(first.folder))))
+    unit = {f"decoder_layers.0.attention.{name}" for name in ("fused.weight", "forget_bias")}
+    assert fresh.keys() - begun == unit | {name for name in fresh if name.startswith("encoder_layers.1.")}
+    known = first.network().state_dict()
+    assert all(torch.equal(network.state_dict()[name], known[name]) for name in begun)
+    assert network.decoder_layers[0].attention.fused.weight.abs().max() > 0
+    with pytest.raises(TextkitError, match=r"has no decoder_layers.1"):
+        trained(folder, "ssru two", "transformer", "pairs.tsv", options[0], "decoder_layers=2", init=first.folder)
 
 
 def test_other_models_are_no_translators(folder, first, tmp_path):

@@ -156,7 +156,8 @@ class Transformer(Placed):
 
         The network then computes what it would without the layer, and learns from there (Net2Net, Chen et al. 2016, arXiv
         1511.05641; with post-norm, up to the layer's norms): the last matrix of each sub-layer is 0, the others are random. An
-        SSRU has no last matrix, and would learn nothing behind its ReLU if it were 0: such layers are not grown.
+        SSRU has no last matrix, and would learn nothing behind its ReLU if it were 0: such layers are not grown. SSRUs that
+        take the place of the self-attention of known layers begin at random, and their names are returned, too.
         """
         grown: set[str] = set()
         for side in ("encoder_layers", *(() if self.recurrent else ("decoder_layers",))):
@@ -165,6 +166,10 @@ class Transformer(Placed):
                 if names <= missing:
                     layer.silence()
                     grown |= names
+        for at, layer in enumerate(self.decoder_layers if self.recurrent else ()):
+            unit = {f"decoder_layers.{at}.attention.{name}" for name in layer.attention.state_dict()}
+            if not {f"decoder_layers.{at}.{name}" for name in layer.state_dict()} - unit & missing:
+                grown |= unit & missing
         return frozenset(grown)
 
     @property

@@ -34,6 +34,7 @@ PLUGIN = "sentence-encoder"
         "textkit distill ./teacher lines.txt -o run --static",
         "textkit distill en-de pairs.tsv more-english.txt --dev dev.tsv -o run",
         "textkit distill --teacher A --teacher B pairs.tsv -o run --n-best 4",
+        "textkit distill en-de pairs.tsv -o run --init en-de --layers 12 --set decoder_layers=1",
         "textkit distill -o run --resume               # after Ctrl-C, a crash, kill -9",
         "textkit export-onnx run -o small --precision int8",
     ),
@@ -89,6 +90,9 @@ PLUGIN = "sentence-encoder"
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="An option of the training, as for textkit train."
 )
+@click.option(
+    "--init", metavar="MODEL", help="Begin with a translator's weights, often the teacher's own; it says the size, too."
+)
 @click.option("--seed", type=Number(SEARCH["seed"]), metavar="N", help=f"Seed of all randomness. Default: {SEED}.")
 @click.option("--resume", is_flag=True, help="Go on with the run; nothing else need be repeated.")
 @encoding_option
@@ -98,7 +102,7 @@ PLUGIN = "sentence-encoder"
 @click.pass_context
 def distill(
     ctx: click.Context, messages: Messages, folder: Path, resume: bool, teacher: str | None, teachers: tuple[str, ...],
-    config: Path | None, **rest: Any,
+    config: Path | None, init: str | None, **rest: Any,
 ) -> None:  # fmt: skip
     """Teach a small model what the model TEACHER knows, from the lines of TEXT.
 
@@ -111,7 +115,7 @@ def distill(
     Each line is translated once, into RUN/distilled/pairs.tsv. With --n-best or several teachers, the translation most like
     the reference is taken, and without a reference the one that the others agree with most. Doubtful ones are left out. The
     student then learns these pairs. It is a transformer with a deep encoder and a decoder without self-attention, as large as
-    --max-mb allows, or what --config says.
+    --max-mb allows, or what --config says, or what --init has.
     """
     from textkit.verbs.train import run_training
 
@@ -137,9 +141,11 @@ def distill(
             raise click.UsageError(
                 f"--{'max-mb' if said else 'layers'}: has no effect with --config, which says the size", ctx
             )
+        if init is not None and said:
+            raise click.UsageError("--max-mb: has no effect with --init, whose model says the size", ctx)
         size = {"most": most, "layers": layers}
-        return translator(messages, folder, resume, names, size, **of_translators, **rest | {"config": config})
-    for key, value in {**of_translators, "config": config}.items():
+        return translator(messages, folder, resume, names, size, **of_translators, **rest | {"config": config, "init": init})
+    for key, value in {**of_translators, "config": config, "init": init}.items():
         if value:
             raise click.UsageError(f"--{key.replace('_', '-')}: is for teachers that translate", ctx)
     if dim is not None and not static:

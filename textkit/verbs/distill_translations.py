@@ -71,8 +71,9 @@ def translator(
         "data": [made.pairs],
         "dev": list(map(Path, recipe["dev"])),
         "config": None if file is None else Path(file),
+        "init": recipe.get("init"),
     }
-    return run_training(messages, folder, False, plugin=PLUGIN, init=None, **rest)
+    return run_training(messages, folder, False, plugin=PLUGIN, **rest)
 
 
 def _recipe(
@@ -85,26 +86,37 @@ def _recipe(
     from textkit.registry import registry
     from textkit.tasks.translate.student import plan
     from textkit.training.effects import check_options, check_said
+    from textkit.training.initial import options_of, source_of
     from textkit.training.run import occupied
 
     if not rest["data"]:
         raise UsageError("missing argument TEXT: the files of lines that the teachers translate")
     if occupied(folder) or folder.exists():
         raise UsageError(f"-o {folder}: exists; give another folder, or --resume to go on with this run")
-    assignments, planned = list(rest["assignments"]), {}
-    if rest["config"] is None:
+    assignments, planned, init = list(rest["assignments"]), {}, rest["init"]
+    plugin, source, base = registry.get(PLUGIN), None, None
+    if init is not None:  # the student has what the model has, but for what is said
+        source = source_of(init)
+        taken = options_of(plugin, source)
+        base = taken, plugin.fine_tuning(taken)
+        if rest["config"] is None:
+            planned = {"decoder_autoreg": "ssru"} | ({"encoder_layers": size["layers"]} if size["layers"] else {})
+            assignments = [*(f"{key}={value}" for key, value in planned.items()), *assignments]
+    elif rest["config"] is None:
         given = dict(assignment.split("=", 1) for assignment in assignments if "=" in assignment)
         manifest, rule = made.teachers[0].bundle.manifest, made.teachers[0].rule
         options = manifest.made.get("options")
         text = {"source_language": rule.source_language, "target_language": rule.target_language}
         planned = plan(size["most"], size["layers"], given, {**text, **(options if isinstance(options, dict) else {})})
         assignments = [*(f"{key}={config.as_typed(value)}" for key, value in planned.items()), *assignments]
-    plugin = registry.get(PLUGIN)
-    options, training = config.resolve(plugin, rest["config"], assignments)
+    options, training = config.resolve(plugin, rest["config"], assignments, base)
     check_said(plugin, config.said(plugin, rest["config"], assignments), options, training)
     check_options(plugin, training)
     if rest["dev"]:
         corpus_of(plugin, rest["dev"], options).check()
+    if source is not None:
+        rule = plugin.adopt(corpus_of(plugin, rest["data"], options), options, source)
+        plugin.begin(plugin.network(options, rule), options, rule, source)
     if planned:
         messages.hint(", ".join(f"{key} {value}" for key, value in planned.items()))
     file = rest["config"]
@@ -112,6 +124,7 @@ def _recipe(
         "assignments": assignments,
         "config": None if file is None else str(Path(file).resolve()),
         "dev": [str(Path(path).resolve()) for path in rest["dev"]],
+        "init": os.path.abspath(init) if init is not None and os.path.exists(init) else init,
         "seed": rest["seed"],
         "command": list(rest["command"]),
     }
