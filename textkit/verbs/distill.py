@@ -144,7 +144,9 @@ def distill(
         if init is not None and said:
             raise click.UsageError("--max-mb: has no effect with --init, whose model says the size", ctx)
         size = {"most": most, "layers": layers}
-        return translator(messages, folder, resume, names, size, **of_translators, **rest | {"config": config, "init": init})
+        return translator(
+            messages, folder, resume, names, size, **of_translators, **rest | {"config": config, "init": init}
+        )
     for key, value in {**of_translators, "config": config, "init": init}.items():
         if value:
             raise click.UsageError(f"--{key.replace('_', '-')}: is for teachers that translate", ctx)
