@@ -13,7 +13,15 @@ import small_translator
 
 from textkit.errors import UsageError
 from textkit.searching.options import Search
-from textkit.tasks.translate.serving.doubts import copied, doubled_numbers, loops, lost_names, lost_numbers, short
+from textkit.tasks.translate.serving.doubts import (
+    copied,
+    doubled_numbers,
+    loops,
+    lost_names,
+    lost_numbers,
+    short,
+    without_echoes,
+)
 from textkit.tasks.translate.serving.guarding import Guard
 from textkit.tasks.translate.serving.keeping import Keeper, glossary_of, patterns_of, put_back, quiet, shouts
 from textkit.tasks.translate.serving.segments import Segment, SegmentMaker
@@ -678,6 +686,36 @@ def test_a_model_without_sentinels_keeps_nothing(tmp_path: Path):
         Translator(plain, keep=[re.compile("x")])
     with pytest.raises(UsageError, match="^--glossary: "):
         Translator(plain, glossary={"dog": "Dackel"})
+
+
+@pytest.mark.parametrize(
+    ("target", "source", "text"),
+    [
+        ("Der Bericht bis Freitag bis Freitag.", "the report by Friday", "Der Bericht bis Freitag."),
+        ("Bis Freitag bis Freitag!", "by Friday", "Bis Freitag!"),
+        ("An der Küste an der Küste an der Küste entlang", "along the coast", "An der Küste entlang"),
+        ("mit E-Mail mit E-Mail", "by e-mail", "mit E-Mail"),
+        ("Er redete und redete und redete.", "He talked on.", None),
+        ("von Zeit zu Zeit zu Mittag", "lunch from time to time", None),
+        ("eine Bucht, in der in der Dämmerung Otter spielen", "an inlet where otters play at dusk", None),
+        ("Ich weiß, was das ist, was das ist.", "I know what that is.", None),  # a mark between them
+        ("weiter und weiter, immer weiter", "on and on", None),
+        ("gute Nacht gute Nacht", "good night good night", None),
+        ("der Hund der Hunde", "the dog of dogs", None),
+        ("10 20 10 20", "10 20", None),
+        ("", "", None),
+    ],
+)
+def test_words_said_twice_at_once_are_said_once(target: str, source: str, text: str | None):
+    assert without_echoes(target, source) == (target if text is None else text)
+
+
+def test_the_guard_takes_out_the_second_copy():
+    rule = small_translator.rule()
+    segment = Segment("the dog runs home", np.array([4, 6, 10, 11, 2]), (), (0, 0))
+    found = [[Translation("Der Hund läuft nach Hause nach Hause.")]]
+    Guard(rule, Search(), lambda segments, options: [[Translation("der Hund")]] * len(segments))([segment], found)
+    assert (found[0][0].text, found[0][0].doubts) == ("Der Hund läuft nach Hause.", ())
 
 
 def test_a_loop_is_searched_again_with_repeats_barred():

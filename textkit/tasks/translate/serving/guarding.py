@@ -29,6 +29,7 @@ from textkit.tasks.translate.serving.doubts import (
     lost_names,
     lost_numbers,
     short,
+    without_echoes,
 )
 from textkit.tasks.translate.serving.keeping import LOST, inserted, with_spans
 from textkit.tasks.translate.serving.n_best import Searching
@@ -93,6 +94,12 @@ class Guard:
             for at, other in zip(again, others, strict=True):
                 if not self._loops(segments[at], other):
                     found[at][0] = other
+        for segment, some in zip(segments, found, strict=True):
+            text = without_echoes(some[0].text, segment.text)
+            if (
+                text != some[0].text
+            ):  # too short to be barred: half of all sentences say "in der" twice, far from each other
+                some[0] = replace(some[0], text=text)
 
     def _with_capitals(self, segments: Sequence[Segment], found: list[list[Translation]]) -> None:
         """A word or two in small letters that came back as they are: with a capital, the model may know them."""
@@ -143,6 +150,9 @@ class Guard:
     def _loops(self, segment: Segment, translation: Translation) -> bool:
         return loops(translation.text, segment.text)
 
+    def _echoes(self, segment: Segment, translation: Translation) -> bool:
+        return without_echoes(translation.text, segment.text) != translation.text
+
     def _with_numbers(self, segments: list[Segment], found: list[list[Translation]]) -> None:
         for every in (False, True):  # what is lost, and then all numbers, which the lost one may have run into
             hidden: dict[int, tuple[Segment, list[str]]] = {}
@@ -183,7 +193,7 @@ class Guard:
         """How much speaks against a translation: what is lost of the source counts once each, a loop more than that."""
         kept = len({*numbers(segment.text)} - {*numbers(translation.text)}) + (LOST in translation.doubts)
         lost = len(self._missing(segment, translation)) if self.rule.target_language else 0
-        lost += 2 * broken(translation.text, segment.text)
+        lost += 2 * broken(translation.text, segment.text) + self._echoes(segment, translation)
         return kept + lost + 3 * self._loops(segment, translation) + 2 * short(translation.text, segment.text)
 
     def _by_force(self, segment: Segment, translation: Translation) -> Translation:
