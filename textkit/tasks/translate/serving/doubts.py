@@ -77,7 +77,7 @@ def _first_echo(words: Sequence[str]) -> tuple[int, int] | None:
     small = [word.lower() for word in words]
     for size in (3, 2, 1):
         same = words if size == 1 else small  # "wenn Fliegen fliegen" has one word of each
-        for at in [at for at, (word, other) in enumerate(zip(same, same[size:])) if other.startswith(word)]:
+        for at in [at for at in range(len(same) - 2 * size + 1) if same[at + size].startswith(same[at])]:
             once, again = same[at : at + size], same[at + size : at + 2 * size]
             end = _BARE.match(again[-1])
             again[-1] = end[0] if end else ""
