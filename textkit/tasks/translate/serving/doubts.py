@@ -22,11 +22,15 @@ _WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")  # a mark behind a word does not ma
 _DIGIT = re.compile(r"\d")
 _STUTTER = re.compile(r"(\S{1,8}?)\1{5,}")
 _BARE = re.compile(r"[\w'\u2019-]+")
-_AND = frozenset("und oder and or".split())  # "redete und redete und redete", "nach und nach und nach"
-_LINKS = frozenset("zu um für auf in to by for after of".split())  # "Zeit zu Zeit zu", "a friend of a friend of"
+_AND = frozenset(("und", "oder", "and", "or"))  # "redete und redete und redete", "nach und nach und nach"
+# "Zeit zu Zeit zu", "a friend of a friend of"
+_LINKS = frozenset(("zu", "um", "für", "auf", "in", "to", "by", "for", "after", "of"))
 _DOUBLED = frozenset(  # words that may meet themselves: "was mich mich fragen lässt", "I know that that is so"
-    "nicht mich dich sich euch ihnen haben hatte hatten sein sind waren wird werden worden that this these those what".split()
-)
+    (
+        "nicht", "mich", "dich", "sich", "euch", "ihnen", "haben", "hatte", "hatten", "sein", "sind", "waren", "wird", "werden",
+        "worden", "that", "this", "these", "those", "what",
+    )
+)  # fmt: skip
 _LONG = re.compile(r"[^\W\d_]{4}")
 _WORDS = 8  # a source of fewer words may have a translation of any length
 _LEAST = 0.35  # a translation has at least this share of the source's characters
