@@ -82,7 +82,7 @@ def _first_echo(words: Sequence[str]) -> tuple[int, int] | None:
     for size in (3, 2, 1):
         same = words if size == 1 else small  # "wenn Fliegen fliegen" has one word of each
         for at in [at for at in range(len(same) - 2 * size + 1) if same[at + size].startswith(same[at])]:
-            once, again = same[at : at + size], same[at + size : at + 2 * size]
+            once, again = [*same[at : at + size]], [*same[at + size : at + 2 * size]]
             end = _BARE.match(again[-1])
             again[-1] = end[0] if end else ""
             if once == again and all(map(_BARE.fullmatch, once)) and _says_something(once):
