@@ -34,7 +34,7 @@ PLUGIN = "sentence-encoder"
         "textkit distill ./teacher lines.txt -o run --static",
         "textkit distill en-de pairs.tsv more-english.txt --dev dev.tsv -o run",
         "textkit distill --teacher A --teacher B pairs.tsv -o run --n-best 4",
-        "textkit distill en-de pairs.tsv -o run --init en-de --layers 12 --set decoder_layers=1",
+        "textkit distill en-de pairs.tsv -o run --init en-de --layers 12",
         "textkit distill -o run --resume               # after Ctrl-C, a crash, kill -9",
         "textkit export-onnx run -o small --precision int8",
     ),
