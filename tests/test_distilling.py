@@ -184,6 +184,12 @@ def test_the_verb_translates_and_trains(teacher, tmp_path, call, monkeypatch):
     assert record["command"][1] == "distill"
     code, _, err = call("distill", "-o", run, "--resume")
     assert (code, "complete already" in err) == (0, True)
+    second = tmp_path / "second"
+    code, _, err = call("distill", teacher, text, "-o", second, "--init", run, "--layers", 2, "--set", "max_steps=2")
+    assert code == 0, err
+    record = json.loads((second / "run.json").read_text())
+    options = {key: record["config"][key] for key in ("dim", "encoder_layers", "decoder_layers", "decoder_autoreg")}
+    assert options == {"dim": 8, "encoder_layers": 2, "decoder_layers": 1, "decoder_autoreg": "ssru"}
 
 
 @pytest.mark.parametrize(
@@ -194,6 +200,10 @@ def test_the_verb_translates_and_trains(teacher, tmp_path, call, monkeypatch):
         (["TEACHER", "TEXT", "--config", "x.toml", "--layers", "3"], "--layers: has no effect with --config"),
         (["TEACHER", "TEXT", "--set", "dim=7"], "dim=7"),
         (["en-sentences", "TEXT", "--n-best", "2"], "--n-best: is for teachers that translate"),
+        (["en-sentences", "TEXT", "--init", "en-de"], "--init: is for teachers that translate"),
+        (["TEACHER", "TEXT", "--init", "en-words"], "--init en-words: is no model that translates"),
+        (["TEACHER", "TEXT", "--init", "en-de", "--max-mb", "5"], "--max-mb: has no effect with --init"),
+        (["TEACHER", "TEXT", "--init", "en-de", "--set", "dim=64"], "with these options it would be [8000, 64]"),
         (["TEACHER", "TEXT", "--encoding", "cp1252"], "--encoding: is for models that embed"),
         (["--teacher", "TEACHER", "--teacher", "en-words", "TEXT"], "not for 'translate'"),
     ],
