@@ -19,7 +19,7 @@ begin with BACK, so that what a machine wrote is known as such (Caswell et al. 2
     RUNS/de-en.typed  goes on from that, with German as people type it as well
     RUNS/de-en        goes on from that, with what was written last, and a third of all else; shipped
     RUNS/en-de.back   goes on from en-de.last, with all written pairs and german/ as de-en.last has it
-    RUNS/en-de        goes on from that, with what was written last, and a third of all else; shipped
+    RUNS/en-de        goes on from that, with what was written last, and two fifths of all else; shipped
 
 One source in a hundred (by its hash) is kept from training to choose the best weights. No line of tatoeba/dev.en-de.tsv is
 learnt on either side; it is scored once, at the end. What is done is not done again: after an interruption, the same command
@@ -60,9 +60,9 @@ TYPED = ("learning_rate=1e-3", "warmup=300", "cooldown=700", "epochs=4", "max_st
 AGAIN = ("learning_rate=1e-3", "warmup=800", "epochs=4", "encoder_layers=8")
 RENEWED = ("learning_rate=8e-4", "warmup=200", "cooldown=600", "epochs=3", "max_steps=1100", "encoder_layers=8")
 # Files that the runs before had not seen, when they were trained: a short training learns them, and keeps what it knows.
-LATEST = ("phrases", "bearers", "bulletins", "german-first", "plainly", "english-first")
-# German in small letters is harder to read than English: it loses what tells nouns.
+LATEST = frozenset(("phrases", "bearers", "bulletins", "german-first", "plainly", "english-first", "misspelt"))
 HASTY = "augment=join,fragments,numbers,names,copy,keep,punctuation,typos:0.1,case"
+# German in small letters is harder to read than English: it loses what tells nouns.
 SMALL = "augment=join,fragments,numbers,names,copy,keep,punctuation,typos,case:0.25"
 GERMAN = "German sentences of Mozilla Common Voice (CC0), translated back"
 ENGLISH = (
@@ -91,12 +91,20 @@ def written(direction: str) -> Iterator[tuple[str, str]]:
 
     A file for one direction alone (NAME.en-de.tsv, with sources as people type them) is left out of the other.
     """
-    fit = [file for file in sorted(HERE.glob("written/*.tsv")) if file.suffixes[0] in (".tsv", f".{direction}")]
-    files = [(HERE / "everyday.en-de.tsv", REPEATED), *((file, WRITTEN) for file in fit)]
-    for file, times in files:
-        for line in lines(file):
-            english, german = line.rstrip("\n").split("\t")
-            yield from [(english, german)] * times
+    for file, times in ((HERE / "everyday.en-de.tsv", REPEATED), *((file, WRITTEN) for file in fitting(direction))):
+        for pair in of_file(file):
+            yield from [pair] * times
+
+
+def fitting(direction: str) -> list[Path]:
+    """The written files for a direction."""
+    return [file for file in sorted(HERE.glob("written/*.tsv")) if file.suffixes[0] in (".tsv", f".{direction}")]
+
+
+def of_file(file: Path) -> Iterator[tuple[str, str]]:
+    for line in lines(file):
+        english, german = line.rstrip("\n").split("\t")
+        yield english, german
 
 
 def careless(known: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
@@ -125,20 +133,15 @@ def prepare(folder: Path, known: Iterable[tuple[str, str]], direction: str, back
             learnt.write(line)
 
 
-def renewed(folder: Path, before: Path, direction: str) -> None:
-    """The data of a short training: a third of the lines that a run has learnt, and the latest pairs six times each."""
+def renewed(folder: Path, before: Path, direction: str, share: float) -> None:
+    """The data of a short training: a share of the lines that a run has learnt, and the latest pairs six times each."""
     rows = [*lines(before / "train.tsv")]
     random.Random(3).shuffle(rows)
-    names = (*LATEST, *([] if direction == "de-en" else ["misspelt.en-de"]))
-    files = [HERE / f"written/{name}.tsv" for name in names]
-    new = [tuple(line.rstrip("\n").split("\t")) for file in files for line in lines(file)]
-    new = [pair for pair in new if not held_out(pair[direction == "de-en"])]
-    new = new * 6 + ([*careless(new)] * 2 if direction == "de-en" else [])
-    folder.mkdir(parents=True, exist_ok=True)
+    latest = [pair for file in fitting(direction) if file.name.split(".")[0] in LATEST for pair in of_file(file)]
+    prepare(folder, latest * 6 + ([*careless(latest)] * 2 if direction == "de-en" else []), direction)
+    with (folder / "train.tsv").open("a", encoding="utf-8", newline="\n") as learnt:
+        learnt.writelines(rows[: int(len(rows) * share)])
     (folder / "held.tsv").write_bytes((before / "held.tsv").read_bytes())
-    with (folder / "train.tsv").open("w", encoding="utf-8", newline="\n") as learnt:
-        learnt.writelines(rows[: len(rows) // 3])
-        learnt.writelines("\t".join(pair if direction == "en-de" else pair[::-1]) + "\n" for pair in new)
 
 
 def translator(run: Path, files: Path, direction: str, *options: str, init: Path | None = None) -> None:
@@ -227,13 +230,13 @@ def main(data: Path, folder: Path, runs: Path) -> None:
     turned_last, _ = learnt("de-en.last", back, *AGAIN, SMALL, "max_steps=5200", "cooldown=2800", init=turned_deep)
     typed, files = learnt("de-en.typed", back, *TYPED, init=turned_last, typed=True)
     if not (runs / "de-en.data").exists():
-        renewed(runs / "de-en.data", files, "de-en")
+        renewed(runs / "de-en.data", files, "de-en", 0.33)
     run, files = learnt("de-en", back, *RENEWED, SMALL, init=typed)
     shipped(run, folder / "de-en", ENGLISH, files / "held.tsv", turned)
     more = made_back("en-de.last", turned_last, german)
     back, files = learnt("en-de.back", more, *AGAIN, "max_steps=3800", "cooldown=1900", init=last)
     if not (runs / "en-de.data").exists():
-        renewed(runs / "en-de.data", files, "en-de")
+        renewed(runs / "en-de.data", files, "en-de", 0.4)
     run, files = learnt("en-de", more, *RENEWED, HASTY, init=back)
     shipped(run, folder / "en-de", GERMAN, files / "held.tsv", dev)
 

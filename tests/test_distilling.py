@@ -14,6 +14,7 @@ from textkit.errors import TextkitError, UsageError
 from textkit.tasks.translate import choosing, distilling, student
 from textkit.tasks.translate.choosing import best
 from textkit.tasks.translate.distilling import Distillation, Done, Teaching, opened
+from textkit.tasks.translate.serving.translations import Translation
 from textkit.verbs.distill_translations import translates
 
 LINES = ["the dog sees a cat.", "", "a man runs home.", "the cat runs", "a dog", "the man sees the dog!", "a cat"]
@@ -110,6 +111,12 @@ def test_doubtful_translations_are_left_out(teacher, tmp_path, monkeypatch):
     none.begin({})
     with pytest.raises(TextkitError, match="no line has a translation that is beyond doubt"):
         list(none.run())
+
+
+def test_words_said_twice_at_once_are_not_taught():
+    source = "He is coming on Friday."
+    assert distilling._sound(Translation("Er kommt am Freitag."), source) == "Er kommt am Freitag."
+    assert distilling._sound(Translation("Er kommt am Freitag am Freitag."), source) == ""
 
 
 def test_what_cannot_work_is_said_at_once(teacher, tmp_path):

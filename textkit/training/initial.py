@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from textkit.errors import TextkitError, UsageError
-from textkit.plugin import Plugin, Source
+from textkit.plugin import Plugin, Source, Training
 from textkit.task import load
 from textkit.training.run import Run
 
@@ -60,6 +60,13 @@ def _of_model(model: str, asked: str) -> Source:
 def _of_vectors(path: Path) -> Source:
     read = load("textkit.interop.foreign:read")(path)  # by name: this room is below that of other tools' formats
     return Source(str(path), {}, None, {}, dict(zip(read.words, read.table[: len(read.words)], strict=False)))
+
+
+def beginning(plugin: Plugin[Any, Any], model: str) -> tuple[Source, tuple[Any, Training]]:
+    """The source named `model`, and what the plugin takes from it where the user says nothing: its options and the engine's."""
+    source = source_of(model)
+    taken = options_of(plugin, source)
+    return source, (taken, plugin.fine_tuning(taken))
 
 
 def options_of(plugin: Plugin[Any, Any], source: Source) -> Any:

@@ -84,11 +84,9 @@ def plan(folder: Path, recipe: Recipe) -> Plan:
     plugin = registry.get(recipe.plugin)
     base = source = None
     if recipe.init is not None:
-        from textkit.training.initial import options_of, source_of
+        from textkit.training.initial import beginning
 
-        source = source_of(recipe.init)
-        taken = options_of(plugin, source)
-        base = taken, plugin.fine_tuning(taken)
+        source, base = beginning(plugin, recipe.init)
     options, training = config.resolve(plugin, recipe.config, recipe.assignments, base)
     said = config.said(plugin, recipe.config, recipe.assignments)
     check_said(plugin, said, options, training)

@@ -6,7 +6,6 @@ The branch for translators, which first translate, is in distill_translations.py
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from textkit.cli.setting_options import MEGABYTES, Number
 from textkit.cli.verb import Remembering, examples
 from textkit.defaults import SEED
 from textkit.searching.settings import SEARCH
-from textkit.verbs.distill_translations import translates, translating, translator
+from textkit.verbs.distill_translations import placed, translates, translating, translator
 
 if TYPE_CHECKING:
     from textkit.plugin import Source
@@ -126,9 +125,7 @@ def distill(
         return run_training(messages, folder, True, plugin=None, init=None, **rest)
     if teachers and teacher is not None:
         rest["data"], teacher = (Path(teacher), *rest["data"]), None
-    names = tuple(
-        os.path.abspath(name) if os.path.exists(name) else name for name in (*teachers, *filter(None, [teacher]))
-    )
+    names = tuple(map(placed, (*teachers, *filter(None, [teacher]))))
     if not names and not resume:
         raise click.UsageError("missing argument TEACHER: the model to learn from", ctx)
     if resume or teachers or translates(names[0]):
@@ -136,17 +133,10 @@ def distill(
             raise click.UsageError(
                 f"--{'static' if static else 'dim'}: is for models that embed, and these translate", ctx
             )
-        said = ctx.get_parameter_source("max_mb") is not ParameterSource.DEFAULT
-        if config is not None and (said or layers is not None):
-            raise click.UsageError(
-                f"--{'max-mb' if said else 'layers'}: has no effect with --config, which says the size", ctx
-            )
-        if init is not None and said:
-            raise click.UsageError("--max-mb: has no effect with --init, whose model says the size", ctx)
+        _check_size(ctx, layers, config, init)
         size = {"most": most, "layers": layers}
-        return translator(
-            messages, folder, resume, names, size, **of_translators, **rest | {"config": config, "init": init}
-        )
+        rest |= {"config": config, "init": init and placed(init)}
+        return translator(messages, folder, resume, names, size, **of_translators, **rest)
     for key, value in {**of_translators, "config": config, "init": init}.items():
         if value:
             raise click.UsageError(f"--{key.replace('_', '-')}: is for teachers that translate", ctx)
@@ -163,6 +153,17 @@ def distill(
     messages.hint(", ".join(f"{key} {value}" for key, value in planned.items() if key not in ("objective", "teacher")))
     rest["assignments"] = [*(f"{key}={value}" for key, value in planned.items()), *rest["assignments"]]
     return run_training(messages, folder, False, plugin=PLUGIN, init=names[0], **rest)
+
+
+def _check_size(ctx: click.Context, layers: int | None, config: Path | None, init: str | None) -> None:
+    """Raises UsageError where the size of a student that translates is said twice."""
+    said = ctx.get_parameter_source("max_mb") is not ParameterSource.DEFAULT
+    if config is not None and (said or layers is not None):
+        raise click.UsageError(
+            f"--{'max-mb' if said else 'layers'}: has no effect with --config, which says the size", ctx
+        )
+    if init is not None and said:
+        raise click.UsageError("--max-mb: has no effect with --init, whose model says the size", ctx)
 
 
 def plan(teacher: str, most: float, layers: int | None, dim: int, feedforward: str | None = None) -> dict[str, Any]:

@@ -32,6 +32,11 @@ def translates(teacher: str) -> bool:
     return bundle.read(find(teacher, "", any_task=True, asked="TEACHER")).manifest.task == "translate"
 
 
+def placed(name: str) -> str:
+    """A model's folder by its full path, so that a training goes on from another folder; a name as it is."""
+    return os.path.abspath(name) if os.path.exists(name) else name
+
+
 def translating(folder: Path) -> bool:
     """Whether a run has not begun yet, as its teachers are still translating."""
     from textkit.training.run import DISTILLED
@@ -86,7 +91,7 @@ def _recipe(
     from textkit.registry import registry
     from textkit.tasks.translate.student import plan
     from textkit.training.effects import check_options, check_said
-    from textkit.training.initial import options_of, source_of
+    from textkit.training.initial import beginning
     from textkit.training.run import occupied
 
     if not rest["data"]:
@@ -96,9 +101,7 @@ def _recipe(
     assignments, planned, init = list(rest["assignments"]), {}, rest["init"]
     plugin, source, base = registry.get(PLUGIN), None, None
     if init is not None:  # the student has what the model has, but for what is said
-        source = source_of(init)
-        taken = options_of(plugin, source)
-        base = taken, plugin.fine_tuning(taken)
+        source, base = beginning(plugin, init)
         if rest["config"] is None:
             planned = {"decoder_autoreg": "ssru"} | ({"encoder_layers": size["layers"]} if size["layers"] else {})
             assignments = [*(f"{key}={value}" for key, value in planned.items()), *assignments]
@@ -124,7 +127,7 @@ def _recipe(
         "assignments": assignments,
         "config": None if file is None else str(Path(file).resolve()),
         "dev": [str(Path(path).resolve()) for path in rest["dev"]],
-        "init": os.path.abspath(init) if init is not None and os.path.exists(init) else init,
+        "init": init,
         "seed": rest["seed"],
         "command": list(rest["command"]),
     }

@@ -29,7 +29,7 @@ from textkit.durable import naming, replace_file
 from textkit.errors import TextkitError, UsageError
 from textkit.streams.lines import check_readable, read_blocks
 from textkit.tasks.translate.choosing import best
-from textkit.tasks.translate.serving.doubts import loops, short
+from textkit.tasks.translate.serving.doubts import echoes, loops, short
 from textkit.tasks.translate.serving.translations import Translation
 from textkit.tasks.translate.serving.translator import Translator
 
@@ -156,8 +156,8 @@ class Distillation:
 def _sound(translation: Translation, source: str) -> str:
     """The text of a translation that nothing speaks against, on one line; otherwise ""."""
     text = " ".join(translation.text.split())
-    doubtful = not translation.complete or translation.doubts or loops(text, source) or short(text, source)
-    return "" if doubtful else text
+    doubtful = not translation.complete or translation.doubts or short(text, source)
+    return "" if doubtful or loops(text, source) or echoes(text, source) else text
 
 
 def opened(folder: Path, device: str = "auto", threads: int | None = None) -> tuple[Distillation, dict[str, Any]]:

@@ -55,6 +55,11 @@ def loops(target: str, source: str) -> bool:
     return stutters > 0 and stutters > _stutters(source)
 
 
+def echoes(target: str, source: str) -> bool:
+    """Whether `target` says one to three words twice at once, as `without_echoes` would leave none."""
+    return without_echoes(target, source) != target
+
+
 def without_echoes(target: str, source: str) -> str:
     """`target` without the second copy of one to three words that stand there twice at once, with nothing but spaces between.
 

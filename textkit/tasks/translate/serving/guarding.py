@@ -24,6 +24,7 @@ from textkit.tasks.translate.serving.doubts import (
     broken,
     copied,
     doubled_numbers,
+    echoes,
     in_target_language,
     loops,
     lost_names,
@@ -75,6 +76,9 @@ class Guard:
     def _mend(self, segments: list[Segment], found: list[list[Translation]]) -> None:
         """Tries one way after the other; each looks at what is still at fault."""
         self._without_loops(segments, found)
+        for segment, some in zip(segments, found, strict=True):
+            # No search with repeats barred: pairs of tokens occur twice in good sentences, too, far from each other.
+            some[0] = replace(some[0], text=without_echoes(some[0].text, segment.text))
         if self.rule.target_language:
             (self._with_numbers if self.rule.sentinels else self._with_stand_ins)(segments, found)
         self._in_halves(segments, found)
@@ -94,12 +98,6 @@ class Guard:
             for at, other in zip(again, others, strict=True):
                 if not self._loops(segments[at], other):
                     found[at][0] = other
-        for segment, some in zip(segments, found, strict=True):
-            text = without_echoes(some[0].text, segment.text)
-            if (
-                text != some[0].text
-            ):  # too short to be barred: half of all sentences say "in der" twice, far from each other
-                some[0] = replace(some[0], text=text)
 
     def _with_capitals(self, segments: Sequence[Segment], found: list[list[Translation]]) -> None:
         """A word or two in small letters that came back as they are: with a capital, the model may know them."""
@@ -150,9 +148,6 @@ class Guard:
     def _loops(self, segment: Segment, translation: Translation) -> bool:
         return loops(translation.text, segment.text)
 
-    def _echoes(self, segment: Segment, translation: Translation) -> bool:
-        return without_echoes(translation.text, segment.text) != translation.text
-
     def _with_numbers(self, segments: list[Segment], found: list[list[Translation]]) -> None:
         for every in (False, True):  # what is lost, and then all numbers, which the lost one may have run into
             hidden: dict[int, tuple[Segment, list[str]]] = {}
@@ -193,7 +188,7 @@ class Guard:
         """How much speaks against a translation: what is lost of the source counts once each, a loop more than that."""
         kept = len({*numbers(segment.text)} - {*numbers(translation.text)}) + (LOST in translation.doubts)
         lost = len(self._missing(segment, translation)) if self.rule.target_language else 0
-        lost += 2 * broken(translation.text, segment.text) + self._echoes(segment, translation)
+        lost += 2 * broken(translation.text, segment.text) + echoes(translation.text, segment.text)
         return kept + lost + 3 * self._loops(segment, translation) + 2 * short(translation.text, segment.text)
 
     def _by_force(self, segment: Segment, translation: Translation) -> Translation:
