@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 from everyday import DIRECTIONS, cases, failed
 
 # How many each shipped translator passes; what a better model passes belongs here.
-PASSED = {"en-de": 339, "de-en": 178}
+PASSED = {"en-de": 340, "de-en": 178}
 LEAST = {"en-de": 300, "de-en": 150}
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -338,7 +338,12 @@ def test_german_times_that_name_the_next_hour_get_digits(text: str, right: str):
     [
         ("Meet me at half eight.", "Meet me at 8:30."),
         ("from half one until Half Twelve tomorrow", "from 1:30 until 12:30 tomorrow"),
-        ("at half past eight, about half one percent", "at half past eight, about half one percent"),
+        ("at half past eight, about half one percent", "at 8:30, about half one percent"),
+        ("Half past nine is too late.", "9:30 is too late."),
+        ("half-past 12, half past 7 p.m.", "12:30, 7:30 p.m."),
+        ("half past eleven o'clock today", "11:30 today"),
+        ("half past the hour, half past seventy", "half past the hour, half past seventy"),
+        ("half past 7th Street, half past 7.5", "half past 7th Street, half past 7.5"),
         ("by half two and half three people, half nine", "by half two and half three people, half nine"),
     ],
 )
@@ -346,7 +351,7 @@ def test_english_times_of_a_half_alone_get_digits(text: str, right: str):
     assert in_digits(text, "en") == right
     assert in_digits(text, "fr") == text
     begun = time.process_time()
-    in_digits("at half " * 20_000 + " " * 20_000, "en")
+    in_digits("at half " * 20_000 + " " * 20_000 + "half past " * 20_000 + "half" + " " * 20_000, "en")
     in_digits("um drei viertel fünf Minuten vor halb " * 5_000 + " " * 20_000, "de")
     assert time.process_time() - begun < 3
 

@@ -45,7 +45,7 @@ _TWELVE = (
 )
 _BEHIND = rf"(?i){_HALF}"
 # Times as Germans say them, whose hour is the next one: halb acht, fünf vor halb acht; um viertel acht, um drei viertel acht.
-# And as the British do, whose hour is the last one: at half eight.
+# And as English has them, whose hour is the last one: half past eight; as the British say it, at half eight.
 _HOURS = {
     "de": ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn", "elf", "zwölf"],
     "en": ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"],
@@ -54,8 +54,9 @@ _SAID = {
     "de": r"(?i)(?<![\w-])(?:(?:(?P<minutes>fünf|zehn|5|10)(?:\s+Minuten)?\s+(?P<side>vor|nach)\s+)?halb"
     r"|(?P<before>(?:um|gegen|ab|ist)\s+)(?P<three>drei\s?)?viertel)"
     rf"\s+(?P<hour>{'|'.join(_HOURS['de'])}|1[0-2]|[1-9])(?![\w-]|[.,:]\d|\s+mit\b)(?:\s+Uhr\b)?",
-    "en": r"(?i)(?<![\w-])(?P<before>(?:at|by|around|about|from|to|until|till|before|after)\s+)half\s+"
-    rf"(?P<hour>{'|'.join(_HOURS['en'])})(?=\s*(?:[.,;:!?)]|\Z)|\s+(?:on|in|to|until|till|today|tonight|tomorrow|this)\b)",
+    "en": rf"(?i)(?<![\w-])(?:half(?:\s+|-)past\s+(?P<past>{'|'.join(_HOURS['en'])}|1[0-2]|[1-9])(?![\w-]|[.,:]\d)"
+    r"(?:\s+o['\u2019]clock\b)?|(?P<before>(?:at|by|around|about|from|to|until|till|before|after)\s+)half\s+"
+    rf"(?P<hour>{'|'.join(_HOURS['en'])})(?=\s*(?:[.,;:!?)]|\Z)|\s+(?:on|in|to|until|till|today|tonight|tomorrow|this)\b))",
 }
 
 
@@ -180,7 +181,7 @@ def in_digits(text: str, language: str) -> str:
     """
     if language not in _SAID:
         return text
-    return compiled(_SAID[language]).sub(_german_time if language == "de" else _british_time, text)
+    return compiled(_SAID[language]).sub(_german_time if language == "de" else _english_time, text)
 
 
 def _german_time(found: re.Match[str]) -> str:
@@ -191,8 +192,8 @@ def _german_time(found: re.Match[str]) -> str:
     return f"{found['before'] or ''}{_hour(found['hour'], 'de') - 1 or 12}:{minute} Uhr"
 
 
-def _british_time(found: re.Match[str]) -> str:
-    return f"{found['before']}{_hour(found['hour'], 'en')}:30"
+def _english_time(found: re.Match[str]) -> str:
+    return f"{found['before'] or ''}{_hour(found['past'] or found['hour'], 'en')}:30"
 
 
 def _hour(said: str, language: str) -> int:
